@@ -1,0 +1,79 @@
+"""What an annotation may say about an input or an output beyond its type."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one click of the editor's arrow moves the value; a hint, never checked."""
+
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """The precision the editor shows and stores; a hint, never checked."""
+
+    to: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """A string out of a fixed list that is longer than a `Literal` reads well."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """A file of one model folder, by its path below it: `ModelFile("checkpoints")`."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file of the input folder: `upload` names the editor's upload button, if any."""
+
+    upload: Literal["image_upload", ""] = ""
+    suffixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Widget:
+    """How the editor shows an input; a hint, never checked. Names are ComfyUI's."""
+
+    multiline: bool | None = None
+    dynamicPrompts: bool | None = None  # noqa: N815 - the JSON key
+    control_after_generate: bool | None = None
+    display: str | None = None
+    tooltip: str | None = None
+    default: object = None
+    """The editor's default where the function itself has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """The input may be left out; the function's default stands in. `T | None` implies it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lazy:
+    """The input is computed only if the node's `needs` function asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An output's name where the field's own, or the socket's, will not do."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An output that is a list whose items are mapped over downstream (OUTPUT_IS_LIST)."""
+
+
+OutsideState = Callable[..., str]

@@ -1,0 +1,1 @@
+"""The built-in pack: images and the models that make them."""

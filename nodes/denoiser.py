@@ -1,0 +1,32 @@
+"""What sampling needs to know of a model: one call, and the facts of its noise schedule."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from nodes.parameterisation import Parameterisation
+from nodes.values import CondBatch, LatentFormat
+
+
+class Denoiser(Protocol):
+    """A model ready to denoise, whatever its family and prediction type."""
+
+    @property
+    def parameterisation(self) -> Parameterisation:
+        """How noise is added, and which levels of it the model was trained on."""
+        ...
+
+    @property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        ...
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
+        """Predict the clean latent x0.
+
+        Args:
+            x: [batch, channels, h, w] float32, in the model's space.
+            sigma: [batch]; every sample may have its own.
+            cond: one row a sample.
+        """
+        ...
