@@ -1,0 +1,56 @@
+"""All that a node may ask of the engine."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from nodegraph.files import Files
+
+
+class Context(Protocol):
+    """Given to every node function that has a parameter annotated `Context`."""
+
+    @property
+    def node_id(self) -> str:
+        """The id of the node that runs."""
+        ...
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run it belongs to."""
+        ...
+
+    @property
+    def files(self) -> Files:
+        """The models, input, output and temp folders."""
+        ...
+
+    @property
+    def prompt(self) -> Mapping[str, object]:
+        """The whole graph in API format, as images carry it."""
+        ...
+
+    @property
+    def extra_pnginfo(self) -> Mapping[str, object]:
+        """What the editor wants kept with images: `workflow`."""
+        ...
+
+    @property
+    def wants_preview(self) -> bool:
+        """Whether anybody looks at previews; if not, do not make them."""
+        ...
+
+    def progress(self, value: int, total: int) -> None:
+        """Say how far the node is: `value` of `total` steps done."""
+        ...
+
+    def preview(self, image: bytes, mime: str) -> None:
+        """Show an intermediate image, encoded as `mime` (`image/jpeg`, `image/png`)."""
+        ...
+
+    def notice(self, message: str) -> None:
+        """Tell the user something that is not an error: a retry, a conversion, a fallback."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raise `RunCancelledError` if the run was cancelled; call it once a step."""
+        ...

@@ -1,0 +1,101 @@
+"""Declare a node: the signature of a plain function is its schema."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+
+from nodegraph.context import Context
+from nodegraph.signature import read_input, read_outputs
+from nodegraph.spec import Caching, NodeSpec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Needs = Callable[[Mapping[str, object]], list[str]]
+"""Given the inputs computed so far, the names of the lazy inputs that are needed next."""
+State = Callable[[Mapping[str, object]], str]
+"""Given the literal inputs, a text that changes when the node's result would."""
+
+
+@dataclass(frozen=True)
+class NodeType(Generic[P, R]):
+    """A node type: its spec, and the function that does the work."""
+
+    spec: NodeSpec
+    function: Callable[P, R]
+    context_name: str | None = None
+    """The parameter that takes the `Context`, if the function has one."""
+    needs: Needs | None = None
+    state: State | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function directly, as tests and Python users do."""
+        return self.function(*args, **kwargs)
+
+
+def node(
+    name: str,
+    *,
+    category: str,
+    display_name: str = "",
+    needs: Needs | None = None,
+    state: State | None = None,
+    **more: Any,
+) -> Callable[[Callable[P, R]], NodeType[P, R]]:
+    """Turn a typed function into a `NodeType`.
+
+    A parameter is an input (see `nodegraph.markers` for what its annotation may say), one
+    annotated `Context` gets the engine's. A `NamedTuple` result gives several outputs, `Ui`
+    or None none. The docstring is the node's help.
+
+    Args:
+        name: the type's name in workflow files.
+        category: the editor's menu path, `/`-separated.
+        display_name: the title in the editor; the name if empty.
+        needs: for lazy inputs.
+        state: outside state beyond the files that the inputs name.
+        **more: the other fields of `NodeSpec`: `version`, `output_node`, `cache`, `hidden`,
+            `preflight`, `input_is_list`, `deprecated`, `experimental`.
+    """
+
+    def declare(function: Callable[P, R]) -> NodeType[P, R]:
+        hints = get_type_hints(function, include_extras=True)
+        parameters = inspect.signature(function).parameters
+        context = next((key for key in parameters if hints.get(key) is Context), None)
+        spec = NodeSpec(
+            name=name,
+            display_name=display_name or name,
+            category=category,
+            description=inspect.getdoc(function) or "",
+            module=function.__module__,
+            inputs=tuple(
+                read_input(name, key, hints[key], parameters[key].default)
+                for key in parameters
+                if key != context
+            ),
+            outputs=read_outputs(name, hints.get("return")),
+            **more,
+        )
+        return NodeType(spec, function, context, needs, state)
+
+    return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A set of node types under one name and version."""
+
+    name: str
+    version: str
+    modules: tuple[str, ...]
+    """The modules that hold its node types, imported when a run needs them."""
+
+    @staticmethod
+    def of(source: Mapping[str, Any]) -> "Pack":
+        """Read a pack module's `PACK`."""
+        pack = source["PACK"]
+        if not isinstance(pack, Pack):
+            message = f"PACK must be a nodegraph.define.Pack, not {type(pack).__name__}."
+            raise TypeError(message)
+        return pack

@@ -1,0 +1,56 @@
+"""What a node may return besides plain outputs: files for people to see, and more graph."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from nodegraph.graph import Link, Node
+
+FolderType = Literal["output", "temp", "input"]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a node wrote: its name, the folder below `type`'s root, and which root."""
+
+    filename: str
+    subfolder: str
+    type: FolderType
+
+    def as_dict(self) -> dict[str, str]:
+        """ComfyUI's JSON for it."""
+        return {"filename": self.filename, "subfolder": self.subfolder, "type": self.type}
+
+
+@dataclass(frozen=True, slots=True)
+class Ui:
+    """What an output node shows: artifacts by kind (`images`, `latents`), and other JSON.
+
+    `outputs` are the node's ordinary outputs, for a node that both shows and returns.
+    """
+
+    __socket__: ClassVar = None
+
+    artifacts: Mapping[str, Sequence[Artifact]] = field(
+        default_factory=dict[str, Sequence[Artifact]]
+    )
+    values: Mapping[str, Sequence[object]] = field(default_factory=dict[str, Sequence[object]])
+    outputs: tuple[object, ...] = ()
+
+    def as_dict(self) -> dict[str, list[object]]:
+        """ComfyUI's `ui` JSON."""
+        files = {kind: [item.as_dict() for item in items] for kind, items in self.artifacts.items()}
+        return {**files, **{kind: list(items) for kind, items in self.values.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Nodes that take the place of the node which returned them.
+
+    `nodes` may link to each other by their own ids, which are local: the executor prefixes
+    them with the expanding node's. `outputs` say where its outputs come from: a link to one
+    of `nodes`, or a plain value.
+    """
+
+    nodes: Mapping[str, Node]
+    outputs: tuple[Link | object, ...]

@@ -1,0 +1,163 @@
+"""Read a function's annotations into input and output specs."""
+
+import types
+from collections.abc import Iterable
+from inspect import Parameter
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from nodegraph.errors import NodeDefinitionError
+from nodegraph.markers import (
+    Choices,
+    InputFile,
+    Lazy,
+    Listed,
+    ModelFile,
+    Name,
+    Optional,
+    Round,
+    Step,
+    Widget,
+)
+from nodegraph.sockets import ANY, Socket
+from nodegraph.spec import InputSpec, OutputSpec
+
+COMBO = "COMBO"
+_PRIMITIVES: dict[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
+_MISSING = object()
+T = TypeVar("T")
+
+
+def read_input(node: str, name: str, annotation: Any, default: object) -> InputSpec:
+    """One parameter as an input spec.
+
+    Raises:
+        NodeDefinitionError: the annotation is no socket type.
+    """
+    bare, marks, optional = _unwrap(annotation)
+    choices = _choices(bare, marks)
+    folder, upload = _first(marks, ModelFile), _first(marks, InputFile)
+    minimum, maximum = _bounds(marks)
+    widget = _widget(marks)
+    chosen = choices or folder or upload
+    editor_default = widget.pop("default", _MISSING)
+    given = editor_default if default is Parameter.empty else default
+    return InputSpec(
+        name=name,
+        socket=COMBO if chosen else socket_of(node, name, bare, marks),
+        required=not (optional or _first(marks, Optional)),
+        has_default=given is not _MISSING and not (given is None and optional),
+        default=None if given is _MISSING else given,  # pyright: ignore[reportArgumentType]
+        choices=choices,
+        model_folder=folder.folder if folder else None,
+        input_file=upload is not None,
+        suffixes=upload.suffixes if upload else (),
+        minimum=minimum,
+        maximum=maximum,
+        lazy=_first(marks, Lazy) is not None,
+        widget=widget,
+    )
+
+
+def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:
+    """The return annotation as output specs: a NamedTuple gives one a field."""
+    if annotation is None or annotation is type(None):
+        return ()
+    if hasattr(annotation, "_fields"):
+        hints = get_type_hints(annotation, include_extras=True)
+        return tuple(_output(node, key, hints[key]) for key in annotation._fields)
+    bare, _, _ = _unwrap(annotation)
+    if getattr(bare, "__socket__", _MISSING) is None:
+        return ()
+    return (_output(node, None, annotation),)
+
+
+def socket_of(node: str, name: str, bare: Any, marks: Iterable[object]) -> str:
+    """The socket name of a type: a marker's, a primitive's, or the class's own."""
+    mark = _first(marks, Socket)
+    if mark:
+        return mark.name
+    if bare in _PRIMITIVES:
+        return _PRIMITIVES[bare]
+    if bare in (object, Any):
+        return ANY
+    own = getattr(bare, "__socket__", None)
+    if not isinstance(own, str):
+        message = f"Node type {node!r}: {name!r} is annotated {bare!r}, which is no socket type."
+        raise NodeDefinitionError(message, hint="Use Annotated[..., Socket('NAME')].")
+    return own
+
+
+def _output(node: str, field: str | None, annotation: Any) -> OutputSpec:
+    bare, marks, _ = _unwrap(annotation)
+    socket = socket_of(node, field or "return", bare, marks)
+    named = _first(marks, Name)
+    default = socket if field is None or field.upper() == socket else field
+    return OutputSpec(
+        name=named.text if named else default,
+        socket=socket,
+        is_list=_first(marks, Listed) is not None,
+    )
+
+
+def _unwrap(annotation: Any) -> tuple[Any, list[object], bool]:
+    """Split an annotation into its bare type, its markers, and whether None is allowed."""
+    marks: list[object] = []
+    optional = False
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation, *more = get_args(annotation)
+            marks.extend(more)
+        elif origin in (Union, types.UnionType):
+            rest = [item for item in get_args(annotation) if item is not type(None)]
+            if len(rest) != 1:
+                return annotation, marks, optional
+            annotation, optional = rest[0], True
+        else:
+            return annotation, marks, optional
+
+
+def _choices(bare: Any, marks: Iterable[object]) -> tuple[str, ...] | None:
+    if get_origin(bare) is Literal:
+        return tuple(str(value) for value in get_args(bare))
+    listed = _first(marks, Choices)
+    return listed.values if listed else None
+
+
+def _bounds(marks: Iterable[object]) -> tuple[float | None, float | None]:
+    constraints = [c for m in marks if isinstance(m, FieldInfo) for c in m.metadata]
+    low = _first(constraints, annotated_types.Ge)
+    high = _first(constraints, annotated_types.Le)
+    return cast("float | None", low and low.ge), cast("float | None", high and high.le)
+
+
+def _widget(marks: Iterable[object]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for mark in marks:
+        if isinstance(mark, Widget):
+            given = {key: getattr(mark, key) for key in mark.__slots__}
+            hints |= {key: value for key, value in given.items() if value is not None}
+        elif isinstance(mark, Step):
+            hints["step"] = mark.size
+        elif isinstance(mark, Round):
+            hints["round"] = mark.to
+        elif isinstance(mark, InputFile) and mark.upload:
+            hints[mark.upload] = True
+    return hints
+
+
+def _first(marks: Iterable[object], kind: type[T]) -> T | None:
+    return next((mark for mark in marks if isinstance(mark, kind)), None)

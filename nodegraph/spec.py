@@ -1,0 +1,68 @@
+"""A node type as pure data: what a server, a validator and an editor need to know of it."""
+
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+Caching: TypeAlias = Literal["content", "never"]
+
+
+class InputSpec(BaseModel):
+    """One input: its socket and the closed list of constraints that JSON can carry."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    socket: str
+    required: bool = True
+    has_default: bool = False
+    default: JsonValue = None
+    choices: tuple[str, ...] | None = None
+    model_folder: str | None = None
+    """The choices are the files of this model folder."""
+    input_file: bool = False
+    """The choices are the files of the input folder."""
+    suffixes: tuple[str, ...] = ()
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    lazy: bool = False
+    widget: dict[str, JsonValue] = {}
+    """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
+
+
+class OutputSpec(BaseModel):
+    """One output."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    socket: str
+    is_list: bool = False
+
+
+class NodeSpec(BaseModel):
+    """A node type without its function."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    display_name: str
+    category: str
+    description: str
+    module: str
+    version: str = "1.0"
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    hidden: tuple[str, ...] = ()
+    """Which of `prompt`, `extra_pnginfo`, `unique_id` the editor must send along."""
+    output_node: bool = False
+    input_is_list: bool = False
+    cache: Caching = "content"
+    preflight: str | None = None
+    """`module:function`, importable without torch, called before anything is computed."""
+    deprecated: bool = False
+    experimental: bool = False
+
+    def input(self, name: str) -> InputSpec | None:
+        """The input of that name, or None."""
+        return next((spec for spec in self.inputs if spec.name == name), None)
