@@ -7,7 +7,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from nodegraph.context import Context
 from nodegraph.signature import read_input, read_outputs
-from nodegraph.spec import Caching, NodeSpec
+from nodegraph.spec import NodeSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")

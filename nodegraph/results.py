@@ -39,8 +39,10 @@ class Ui:
 
     def as_dict(self) -> dict[str, list[object]]:
         """ComfyUI's `ui` JSON."""
-        files = {kind: [item.as_dict() for item in items] for kind, items in self.artifacts.items()}
-        return {**files, **{kind: list(items) for kind, items in self.values.items()}}
+        shown: dict[str, list[object]] = {kind: list(items) for kind, items in self.values.items()}
+        for kind, items in self.artifacts.items():
+            shown[kind] = [item.as_dict() for item in items]
+        return shown
 
 
 @dataclass(frozen=True, slots=True)

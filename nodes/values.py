@@ -42,7 +42,7 @@ class Latent:
     samples: Tensor
     """[batch, channels, height/8, width/8] float32."""
     noise_mask: Tensor | None = None
-    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where noise is added and removed."""
+    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is made anew."""
     batch_index: tuple[int, ...] | None = None
     """Which draw of the seed's noise each image takes; None means 0, 1, 2, …"""
     extras: Mapping[str, object] = field(default_factory=dict[str, object])
