@@ -1,0 +1,44 @@
+# `make demo` makes a first image, `make test` runs every check; both set up .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+.PHONY: demo test test-all lint types unit catalog clean
+
+demo: $(VENV)/.installed
+	@$(BIN)/nodegraph run workflows/txt2img.json
+
+test: lint types unit
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.installed-dev
+	$(BIN)/basedpyright
+
+unit: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2
+
+# The slow half too: every reference case, full soak runs.
+test-all: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 2 -m ""
+
+# The specs of the built-in nodes as data; a test says when it is out of date.
+catalog: $(VENV)/.installed
+	$(BIN)/python -m nodegraph.catalog
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); the first time this takes a few minutes." >&2
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@$(PIP) install -c constraints.txt -e ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
