@@ -1,0 +1,89 @@
+"""Where the randomness of an image comes from: its seed, drawn on the CPU.
+
+Drawing on the CPU makes an image independent of the device that computes it.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import torch
+import torchsde
+from torch import Tensor
+
+
+def initial_noise(
+    shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None
+) -> Tensor:
+    """The noise that sampling starts from.
+
+    Args:
+        shape: [batch, …].
+        seed: 0 to 2^64 - 1.
+        batch_index: which draw of the seed each image takes; None draws the whole batch at once.
+            That differs from drawing 0, 1, 2, … where an image's size isn't a multiple of 16.
+
+    Returns:
+        Standard normal float32 of this shape.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    if batch_index is None:
+        return torch.randn(list(shape), generator=generator)
+    draws = [torch.randn(1, *shape[1:], generator=generator) for _ in range(max(batch_index) + 1)]
+    return torch.cat([draws[i] for i in batch_index])
+
+
+class Brownian(Protocol):
+    """Noise that belongs to an interval of sigma, however finely the interval is visited."""
+
+    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        """Unit-variance noise for the step between two levels."""
+        ...
+
+
+class NoiseSource(Protocol):
+    """What samplers that add noise on the way draw it from."""
+
+    def white(self, x: Tensor) -> Tensor:
+        """The next independent draw, of the shape and on the device of x."""
+        ...
+
+    def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
+        """A Brownian path over a range of levels, of the shape and on the device of x."""
+        ...
+
+
+class SeededNoise:
+    """A seed's noise: one generator for the whole batch, one Brownian path per sampler run.
+
+    The generator starts where the initial noise's did, as in ComfyUI 0.3.64: the first draw
+    equals the initial noise.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def white(self, x: Tensor) -> Tensor:
+        """The generator's next draw."""
+        noise = torch.randn(x.shape, dtype=x.dtype, generator=self._generator)
+        return noise.to(x.device)
+
+    def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
+        """The seed's Brownian path."""
+        return BrownianPath(x, sigma_min, sigma_max, self._seed)
+
+
+class BrownianPath:
+    """A virtual Brownian tree (Li et al. 2020, arXiv:2001.01328, section 4), by `torchsde`."""
+
+    def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> None:
+        start = torch.zeros(x.shape, dtype=x.dtype)
+        self._tree = torchsde.BrownianTree(sigma_min, start, sigma_max, entropy=seed)
+        self._device = x.device
+
+    def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        """The path's increment between two levels, scaled to unit variance."""
+        low, high = sorted((sigma.cpu(), sigma_next.cpu()))
+        increment = cast("Tensor", self._tree(low, high))
+        sign = 1 if sigma < sigma_next else -1
+        return (increment * sign / (high - low).sqrt()).to(self._device)
