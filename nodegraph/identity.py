@@ -1,0 +1,96 @@
+"""A file's identity: its sha256, remembered until the file changes."""
+
+import hashlib
+import os
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+
+Stamp: TypeAlias = tuple[int, int, int]
+"""Size, mtime in ns, inode."""
+
+_SETTLED_NS = 2_000_000_000
+"""A file younger than this may change again without its mtime showing it."""
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS identities "
+    "(path TEXT PRIMARY KEY, size INT, mtime_ns INT, inode INT, sha256 TEXT)"
+)
+_WRITE = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?)"
+_READ = "SELECT size, mtime_ns, inode, sha256 FROM identities WHERE path = ?"
+
+
+class Identities:
+    """Remembers what files hash to, in memory and in a small database.
+
+    Safe from many threads and many processes. Where the database can not be used, memory
+    alone has to do.
+    """
+
+    def __init__(self, database: Path | None = None) -> None:
+        self._database = database
+        self._known: dict[str, tuple[Stamp, str]] = {}
+        self._lock = threading.Lock()
+        self._hashing: dict[str, threading.Lock] = {}
+
+    def of(self, path: Path) -> str:
+        """The file's sha256; a directory's is that of its files' names and hashes."""
+        if path.is_dir():
+            return self._of_directory(path)
+        key = str(path.resolve())
+        with self._lock:
+            turn = self._hashing.setdefault(key, threading.Lock())
+        with turn:
+            return self._of_file(key)
+
+    def _of_file(self, key: str) -> str:
+        stamp = _stamp(Path(key).stat())
+        remembered = self._known.get(key) or self._read(key)
+        if remembered and remembered[0] == stamp:
+            self._known[key] = remembered
+            return remembered[1]
+        with Path(key).open("rb") as file:
+            before = _stamp(os.fstat(file.fileno()))
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        settled = time.time_ns() - before[1] > _SETTLED_NS
+        if settled and _stamp(Path(key).stat()) == before:
+            self._known[key] = (before, digest)
+            self._write(key, before, digest)
+        return digest
+
+    def _of_directory(self, path: Path) -> str:
+        digest = hashlib.sha256()
+        for file in sorted(item for item in path.rglob("*") if item.is_file()):
+            name = file.relative_to(path).as_posix()
+            digest.update(f"{self.of(file)}  {name}\n".encode())
+        return digest.hexdigest()
+
+    def _read(self, key: str) -> tuple[Stamp, str] | None:
+        if self._database is None or not self._database.exists():
+            return None
+        import sqlite3  # Only where a file must be hashed: a cold start is dear.
+
+        try:
+            with closing(sqlite3.connect(self._database)) as connection:
+                row = connection.execute(_READ, (key,)).fetchone()
+        except sqlite3.Error:
+            return None
+        return (row[:3], row[3]) if row else None
+
+    def _write(self, key: str, stamp: Stamp, digest: str) -> None:
+        if self._database is None:
+            return
+        import sqlite3
+
+        try:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._database)) as connection, connection:
+                connection.execute(_TABLE)
+                connection.execute(_WRITE, (key, *stamp, digest))
+        except (OSError, sqlite3.Error):
+            self._database = None
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,0 +1,173 @@
+"""Write a new numbered file so that it is there whole or not at all."""
+
+import errno
+import os
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError
+from nodegraph.folders import inside, relative
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_CLOCK = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
+_DATE_PARTS = {
+    "yyyy": "%Y",
+    "yy": "%y",
+    "MM": "%m",
+    "M": "%m",
+    "dd": "%d",
+    "d": "%d",
+    "hh": "%H",
+    "h": "%H",
+    "mm": "%M",
+    "m": "%M",
+    "ss": "%S",
+    "s": "%S",
+}
+
+
+def save_numbered(root: Path, prefix: str, suffix: str, data: bytes) -> Path:
+    """Write `data` to `root/prefix_00001_suffix`, one above the highest number there is.
+
+    Nothing is ever overwritten, by two processes at once neither; on any failure, nothing
+    is left behind.
+
+    Raises:
+        UnsafePathError: the prefix leads out of `root`.
+        DiskFullError: there is no room.
+        OutputFolderError: the folder can not be written.
+    """
+    folder, stem = _split(root, prefix)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = _write_part(folder, data)
+        try:
+            path = _claim(part, folder, stem, suffix)
+        finally:
+            part.unlink(missing_ok=True)
+        _sync(folder)
+    except OSError as error:
+        raise _explained(folder, error) from error
+    return path
+
+
+def expand(prefix: str, tokens: Mapping[str, object]) -> str:
+    """Fill in `%year%`, `%date:yyyy-MM-dd%` and the like, and the `%name%`s of `tokens`."""
+    now = time.localtime()
+    known = {name: time.strftime(form, now) for name, form in _CLOCK.items()}
+    known |= {name: str(value) for name, value in tokens.items()}
+
+    def fill(match: re.Match[str]) -> str:
+        name = match[1]
+        if name.startswith("date:"):
+            return _date(name.removeprefix("date:"), now)
+        return known.get(name, match[0])
+
+    return re.sub(r"%([^%/\\]+)%", fill, prefix)
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure that files can be made in `folder`, which is made if need be.
+
+    Raises:
+        DiskFullError: there is no room.
+        OutputFolderError: they can not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_part(folder, b"nodegraph").unlink()
+    except OSError as error:
+        raise _explained(folder, error) from error
+
+
+def _date(form: str, now: time.struct_time) -> str:
+    return re.sub(
+        r"yyyy|yy|MM?|dd?|hh?|mm?|ss?",
+        lambda match: _date_part(match[0], now),
+        form,
+    )
+
+
+def _date_part(part: str, now: time.struct_time) -> str:
+    text = time.strftime(_DATE_PARTS[part], now)
+    return text.lstrip("0") or "0" if len(part) == 1 else text
+
+
+def _split(root: Path, prefix: str) -> tuple[Path, str]:
+    """The folder that a prefix names, and what its files begin with (possibly nothing)."""
+    name = prefix.replace("\\", "/")
+    folder, _, stem = name.rpartition("/")
+    if stem:
+        relative(name)
+    return (inside(root, folder) if folder else root), stem
+
+
+def _write_part(folder: Path, data: bytes) -> Path:
+    """Write and sync a hidden file beside the one it will become."""
+    part = folder / f".{secrets.token_hex(8)}.part"
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return part
+
+
+def _claim(part: Path, folder: Path, stem: str, suffix: str) -> Path:
+    """Give the part its name: the first free one above the highest."""
+    number = _highest(folder, stem)
+    while True:
+        number += 1
+        path = folder / f"{stem}_{number:05}_{suffix}"
+        with suppress(FileExistsError):
+            _link(part, path)
+            return path
+
+
+def _link(part: Path, path: Path) -> None:
+    """Name the part `path` too, which must be free."""
+    try:
+        path.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: claim the name first, then replace the claim.
+        path.open("xb").close()
+        try:
+            part.replace(path)
+        except BaseException:
+            path.unlink()
+            raise
+
+
+def _highest(folder: Path, stem: str) -> int:
+    """The highest number that `stem` was saved under, whatever the suffix; 0 if none."""
+    pattern = re.compile(re.escape(stem) + r"_(\d+)(?:_|\.|$)", re.IGNORECASE)
+    with os.scandir(folder) as entries:
+        matches = [pattern.match(entry.name) for entry in entries]
+    return max((int(match[1]) for match in matches if match), default=0)
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name in the folder outlast a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explained(folder: Path, error: OSError) -> NodeGraphError:
+    reason = error.strerror or str(error)
+    kind = DiskFullError if error.errno in _FULL else OutputFolderError
+    return kind(folder, reason)
