@@ -1,14 +1,22 @@
-"""Every error a workflow author can cause: a stable code, where, what, and what would work."""
+"""Every error a workflow author can cause: a stable code, where, what, and what would work.
 
-from collections.abc import Iterable
+The problems that validation finds in a graph are in `nodegraph.problems`.
+"""
+
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import ClassVar, Self
+
+LONGEST_SHOWN = 80
+LONGEST_COMPARED = 200
 
 
 class NodeGraphError(Exception):
     """Base class; `code` is part of the HTTP and JSON contract and never changes.
 
-    `message` says what is wrong, `hint` what would work, `node_id` and `input_name` where.
+    `message` says what is wrong, `hint` what would work, `node_id` and `input_name` where,
+    `details` the same as data (`received_value`, `min`, …).
     A node raises without `node_id`; the executor fills it in.
     """
 
@@ -21,32 +29,55 @@ class NodeGraphError(Exception):
         hint: str = "",
         node_id: str | None = None,
         input_name: str | None = None,
+        details: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.node_id = node_id
         self.input_name = input_name
+        self.details: Mapping[str, object] = details or {}
 
     def __str__(self) -> str:
         where = f"Node {self.node_id!r}: " if self.node_id is not None else ""
         return f"{where}{self.message}{' ' + self.hint if self.hint else ''}"
 
+    def at(self, node_id: str) -> Self:
+        """The same error at another node, for a run that shares a failed computation."""
+        twin = self.__class__.__new__(self.__class__, *self.args)
+        twin.__dict__.update(self.__dict__)
+        twin.node_id = node_id
+        twin.__cause__ = self.__cause__
+        return twin
+
     def as_dict(self) -> dict[str, object]:
-        """The error as JSON: code, message, hint, node_id, input_name."""
+        """The error as JSON: code, message, hint, node_id, input_name, details."""
         return {
             "code": self.code,
             "message": self.message,
             "hint": self.hint,
             "node_id": self.node_id,
             "input_name": self.input_name,
+            "details": dict(self.details),
         }
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or nothing."""
+    if len(given) > LONGEST_COMPARED:
+        return ""
     close = get_close_matches(given, list(known), n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: its `repr`, cut short."""
+    if isinstance(value, str | bytes):
+        text = repr(value[: LONGEST_SHOWN + 1])
+        return text if len(value) <= LONGEST_SHOWN else f"{text[:-2]}…{text[-1]}"
+    if isinstance(value, int) and value.bit_length() > LONGEST_COMPARED:
+        return f"an integer of {value.bit_length()} bits"
+    return reprlib.repr(value)
 
 
 class NodeDefinitionError(NodeGraphError):
@@ -55,70 +86,88 @@ class NodeDefinitionError(NodeGraphError):
     code = "bad_node_definition"
 
 
-class UnknownFileError(NodeGraphError):
-    """A workflow names a file that is in none of the folders searched."""
-
-    code = "unknown_file"
-
-    def __init__(self, name: str, where: str, known: Iterable[str]) -> None:
-        names = list(known)
-        there = f"There: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
-        hint = nearest(name, names) or there or "There are no files yet."
-        super().__init__(f"No file {name!r} in {where}.", hint=hint)
-
-
-class UnsafePathError(NodeGraphError):
-    """A name leads out of the folder it belongs to."""
-
-    code = "unsafe_path"
-
-    def __init__(self, name: str, reason: str) -> None:
-        message = f"The name {name[:200]!r} is refused: {reason}."
-        super().__init__(message, hint="Use a plain relative name such as 'folder/name'.")
-
-
-class OutputFolderError(NodeGraphError):
-    """A folder that results go to can not be written."""
-
-    code = "output_not_writable"
-
-    def __init__(self, path: object, reason: str) -> None:
-        hint = "Choose another one with --output-dir or NODEGRAPH_OUTPUT_DIR."
-        super().__init__(f"Can not write in {path}: {reason}.", hint=hint)
-
-
-class DiskFullError(NodeGraphError):
-    """There is no room left for a result."""
-
-    code = "disk_full"
-
-    def __init__(self, path: object, reason: str) -> None:
-        message = f"No room left for a result in {path}: {reason}."
-        super().__init__(message, hint="Free some space, or choose another --output-dir.")
-
-
 class UnknownNodeTypeError(NodeGraphError):
     """The workflow names a node type that no pack registers."""
 
     code = "unknown_node_type"
 
-    def __init__(self, type_name: str, known: Iterable[str]) -> None:
-        hint = nearest(type_name, known) or "`nodegraph nodes` lists the types there are."
-        super().__init__(f"No pack has a node type {type_name!r}.", hint=hint)
+    def __init__(self, type_name: str, known: Iterable[str], *, node_id: str | None = None) -> None:
+        super().__init__(
+            f"there is no node type {shown(type_name)}.",
+            hint=nearest(type_name, known),
+            node_id=node_id,
+            details={"class_type": type_name[:LONGEST_COMPARED]},
+        )
 
 
-class NodeConflictError(NodeGraphError):
-    """Two packs, or two functions of one, declare node types of one name."""
+class InvalidPromptError(NodeGraphError):
+    """The file is no workflow: bad JSON, or JSON of another shape."""
 
-    code = "node_conflict"
-
-    def __init__(self, type_name: str, first: str, second: str) -> None:
-        message = f"Both {first} and {second} declare a node type {type_name!r}."
-        hint = "Uninstall one of the packs, or leave it out of `packs` in nodegraph.toml."
-        super().__init__(message, hint=hint)
+    code = "invalid_prompt"
 
 
-class PackError(NodeGraphError):
-    """A pack can not be loaded."""
+class MissingClassTypeError(NodeGraphError):
+    """A node does not say what it is."""
 
-    code = "broken_pack"
+    code = "missing_class_type"
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(
+            "the node has no class_type.",
+            hint='Every node is {"class_type": …, "inputs": {…}}.',
+            node_id=node_id,
+        )
+
+
+class EditorFormatError(NodeGraphError):
+    """The file is the editor's own save format."""
+
+    code = "editor_format"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this is a workflow in the editor format, which cannot be read yet.",
+            hint="Export it from the editor in API format.",
+        )
+
+
+class InvalidWorkflowError(NodeGraphError):
+    """A workflow cannot run; `problems` are all the reasons."""
+
+    code = "prompt_outputs_failed_validation"
+
+    def __init__(self, problems: Sequence[NodeGraphError]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems[:20])
+        more = f"\n  … and {len(problems) - 20} more" if len(problems) > 20 else ""
+        super().__init__(f"The workflow has {_count(len(problems), 'problem')}:\n{lines}{more}")
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as JSON, with its problems."""
+        return super().as_dict() | {"problems": [problem.as_dict() for problem in self.problems]}
+
+
+class NodeExecutionError(NodeGraphError):
+    """A node's function raised; the cause is chained."""
+
+    code = "node_failed"
+
+    def __init__(self, node_id: str, type_name: str, cause: BaseException) -> None:
+        super().__init__(
+            f"{type_name} failed: {type(cause).__name__}: {cause}",
+            node_id=node_id,
+            details={"class_type": type_name, "exception_type": type(cause).__qualname__},
+        )
+
+
+class RunCancelledError(NodeGraphError):
+    """Somebody cancelled the run."""
+
+    code = "run_cancelled"
+
+    def __init__(self) -> None:
+        super().__init__("the run was cancelled.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
