@@ -93,11 +93,70 @@ class UnknownNodeTypeError(NodeGraphError):
 
     def __init__(self, type_name: str, known: Iterable[str], *, node_id: str | None = None) -> None:
         super().__init__(
-            f"there is no node type {shown(type_name)}.",
-            hint=nearest(type_name, known),
+            f"No pack has a node type {shown(type_name)}.",
+            hint=nearest(type_name, known) or "`nodegraph nodes` lists the types there are.",
             node_id=node_id,
             details={"class_type": type_name[:LONGEST_COMPARED]},
         )
+
+
+class UnknownFileError(NodeGraphError):
+    """A workflow names a file that is in none of the folders searched."""
+
+    code = "unknown_file"
+
+    def __init__(self, name: str, where: str, known: Iterable[str]) -> None:
+        names = list(known)
+        there = f"There: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
+        hint = nearest(name, names) or there or "There are no files yet."
+        super().__init__(f"No file {name!r} in {where}.", hint=hint)
+
+
+class UnsafePathError(NodeGraphError):
+    """A name leads out of the folder it belongs to."""
+
+    code = "unsafe_path"
+
+    def __init__(self, name: str, reason: str) -> None:
+        message = f"The name {name[:200]!r} is refused: {reason}."
+        super().__init__(message, hint="Use a plain relative name such as 'folder/name'.")
+
+
+class OutputFolderError(NodeGraphError):
+    """A folder that results go to can not be written."""
+
+    code = "output_not_writable"
+
+    def __init__(self, path: object, reason: str) -> None:
+        hint = "Choose another one with --output-dir or NODEGRAPH_OUTPUT_DIR."
+        super().__init__(f"Can not write in {path}: {reason}.", hint=hint)
+
+
+class DiskFullError(NodeGraphError):
+    """There is no room left for a result."""
+
+    code = "disk_full"
+
+    def __init__(self, path: object, reason: str) -> None:
+        message = f"No room left for a result in {path}: {reason}."
+        super().__init__(message, hint="Free some space, or choose another --output-dir.")
+
+
+class NodeConflictError(NodeGraphError):
+    """Two packs, or two functions of one, declare node types of one name."""
+
+    code = "node_conflict"
+
+    def __init__(self, type_name: str, first: str, second: str) -> None:
+        message = f"Both {first} and {second} declare a node type {type_name!r}."
+        hint = "Uninstall one of the packs, or leave it out of `packs` in nodegraph.toml."
+        super().__init__(message, hint=hint)
+
+
+class PackError(NodeGraphError):
+    """A pack can not be loaded."""
+
+    code = "broken_pack"
 
 
 class InvalidPromptError(NodeGraphError):
