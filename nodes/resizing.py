@@ -1,0 +1,115 @@
+"""Resize pictures and latents: the methods that the scale nodes offer, as pure functions."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image as Picture
+from torch import Tensor
+from torch.nn import functional
+
+Crop: TypeAlias = Literal["disabled", "center"]
+ImageMethod: TypeAlias = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+LatentMethod: TypeAlias = Literal["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
+
+_PARALLEL = 1e-5  # directions whose cosine is closer to ±1 than this have no arc between them
+
+
+def resize(
+    x: Tensor, width: int, height: int, method: ImageMethod | LatentMethod, crop: Crop = "disabled"
+) -> Tensor:
+    """Bring `x` to `height` by `width`.
+
+    Args:
+        x: [batch, channels, h, w] float32.
+        width: of the result.
+        height: of the result.
+        method: `lanczos` rounds to 8 bits and so is for pictures in [0, 1] only; `bislerp` turns
+            the channel vectors instead of mixing them, which keeps the norm of latents.
+        crop: `center` cuts `x` to the aspect ratio of the result first, evenly at both sides.
+    """
+    if crop == "center":
+        x = centre_crop(x, width, height)
+    if method == "lanczos":
+        return lanczos(x, width, height)
+    if method == "bislerp":
+        return bislerp(x, width, height)
+    return functional.interpolate(x, size=(height, width), mode=method)
+
+
+def resize_pictures(
+    images: Tensor, width: int, height: int, method: ImageMethod, crop: Crop = "disabled"
+) -> Tensor:
+    """`resize` for [batch, height, width, channels]."""
+    return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
+
+
+def centre_crop(x: Tensor, width: int, height: int) -> Tensor:
+    """Cut [..., h, w] to the aspect ratio of `width` : `height`, evenly at both sides."""
+    own_height, own_width = x.shape[-2:]
+    own, wanted = own_width / own_height, width / height
+    if own > wanted:
+        margin = round(own_width * (1 - wanted / own) / 2)
+        return x.narrow(-1, margin, own_width - 2 * margin)
+    margin = round(own_height * (1 - own / wanted) / 2)
+    return x.narrow(-2, margin, own_height - 2 * margin)
+
+
+def lanczos(x: Tensor, width: int, height: int) -> Tensor:
+    """Pillow's Lanczos filter on 8-bit copies of [batch, 1, 3 or 4, h, w] in [0, 1]."""
+    rows = (x.movedim(1, -1).clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
+    scaled = [_lanczos_one(row, width, height) for row in rows]
+    return torch.as_tensor(np.stack(scaled), device=x.device).movedim(-1, 1).to(x.dtype) / 255
+
+
+def bislerp(x: Tensor, width: int, height: int) -> Tensor:
+    """Interpolate the direction and the length of the channel vectors apart, width first.
+
+    In float64, for the angle between nearly parallel vectors is lost in float32.
+
+    Args:
+        x: [batch, channels, h, w].
+        width: of the result.
+        height: of the result.
+    """
+    across = _slerp_along(x.double().movedim(1, -1), 2, width)
+    return _slerp_along(across, 1, height).movedim(-1, 1).to(x.dtype)
+
+
+def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """Go from `a` to `b` along the great circle (Shoemake 1985), lengths linearly.
+
+    Args:
+        a: [..., channels]; its direction is the result's where both point the same way.
+        b: the same shape. Opposite vectors are mixed linearly, having no one circle.
+        t: [..., 1] in [0, 1].
+    """
+    length_a = a.square().sum(-1, keepdim=True).sqrt()
+    length_b = b.square().sum(-1, keepdim=True).sqrt()
+    unit_a = torch.where(length_a > 0, a / length_a, 0)
+    unit_b = torch.where(length_b > 0, b / length_b, 0)
+    cosine = (unit_a * unit_b).sum(-1, keepdim=True)
+    angle = cosine.clamp(-1, 1).acos()
+    arc = (((1 - t) * angle).sin() * unit_a + (t * angle).sin() * unit_b) / angle.sin()
+    turned = arc * torch.lerp(length_a, length_b, t)
+    turned = torch.where(cosine > 1 - _PARALLEL, a, turned)
+    return torch.where(cosine < _PARALLEL - 1, torch.lerp(a, b, t), turned)
+
+
+def _slerp_along(x: Tensor, dim: int, size: int) -> Tensor:
+    old = x.shape[dim]
+    position = (
+        (torch.arange(size, device=x.device, dtype=x.dtype) + 0.5) * (old / size) - 0.5
+    ).clamp(0, old - 1)
+    left = position.floor().long()
+    right = (left + 1).clamp(max=old - 1)
+    shape = [-1 if axis == dim else 1 for axis in range(x.ndim)]
+    t = (position - left).reshape(shape)
+    return slerp(x.index_select(dim, left), x.index_select(dim, right), t)
+
+
+def _lanczos_one(row: np.ndarray, width: int, height: int) -> np.ndarray:
+    grey = row.shape[-1] == 1
+    picture = Picture.fromarray(row[..., 0] if grey else row)
+    scaled = np.asarray(picture.resize((width, height), Picture.Resampling.LANCZOS))
+    return scaled[..., None] if grey else scaled

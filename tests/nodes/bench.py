@@ -1,0 +1,44 @@
+"""A workbench for calling nodes by hand: a context that keeps what it is told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nodegraph.files import Files
+from nodegraph.folders import Folders
+
+
+@dataclass
+class Bench:
+    """A `Context` over folders of its own."""
+
+    root: Path
+    prompt: Mapping[str, object] = field(default_factory=dict[str, object])
+    extra_pnginfo: Mapping[str, object] = field(default_factory=dict[str, object])
+    wants_preview: bool = False
+    node_id: str = "1"
+    run_id: str = "bench"
+    notices: list[str] = field(default_factory=list[str])
+    progressed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    previews: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
+    checks: int = 0
+    cancel_at: int | None = None
+    """Which check of `check_cancelled` raises, counted from 1."""
+
+    @property
+    def files(self) -> Files:
+        return Files(Folders.under(self.root))
+
+    def progress(self, value: int, total: int) -> None:
+        self.progressed.append((value, total))
+
+    def preview(self, image: bytes, mime: str) -> None:
+        self.previews.append((image, mime))
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+    def check_cancelled(self) -> None:
+        self.checks += 1
+        if self.checks == self.cancel_at:
+            raise InterruptedError

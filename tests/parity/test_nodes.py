@@ -1,0 +1,81 @@
+"""Image and latent nodes against the reference numbers."""
+
+import pytest
+import torch
+
+from nodes.images import image_scale, image_scale_by
+from nodes.latents import (
+    latent_from_batch,
+    latent_upscale,
+    latent_upscale_by,
+    repeat_latent_batch,
+)
+from nodes.values import Latent
+from tests.nodes.pictures import grid, picture, untouched
+from tests.nodes.reference import tensors
+
+TOLERANCE = 1e-5
+IMAGE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+LATENT_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "bislerp"]
+CROPS = ["disabled", "center"]
+
+
+def same(found, key):
+    expected = tensors("nodes")[key]
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= TOLERANCE
+
+
+def latents():
+    return grid((2, 4, 12, 20), 0.21)
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("method", IMAGE_METHODS)
+def test_image_scale_equals_the_reference(method, crop):
+    image = picture()
+
+    with untouched(image):
+        scaled = image_scale(image=image, upscale_method=method, width=32, height=32, crop=crop)
+
+    same(scaled, f"ImageScale/{method}/{crop}")
+
+
+@pytest.mark.parametrize("method", IMAGE_METHODS)
+def test_image_scale_by_equals_the_reference(method):
+    same(image_scale_by(picture(), method, 1.5), f"ImageScaleBy/{method}")
+
+
+@pytest.mark.parametrize("crop", CROPS)
+@pytest.mark.parametrize("method", LATENT_METHODS)
+def test_latent_upscale_equals_the_reference(method, crop):
+    samples = Latent(latents())
+
+    with untouched(samples.samples):
+        scaled = latent_upscale(
+            samples=samples, upscale_method=method, width=128, height=128, crop=crop
+        )
+
+    same(scaled.samples, f"LatentUpscale/{method}/{crop}")
+
+
+@pytest.mark.parametrize("method", LATENT_METHODS)
+def test_latent_upscale_by_equals_the_reference(method):
+    scaled = latent_upscale_by(Latent(latents()), method, 1.5)
+
+    same(scaled.samples, f"LatentUpscaleBy/{method}")
+
+
+def test_repeated_latents_equal_the_reference_and_take_further_noise():
+    repeated = repeat_latent_batch(Latent(latents(), batch_index=(3, 5)), 2)
+
+    same(repeated.samples, "RepeatLatentBatch/samples")
+    assert repeated.batch_index == (3, 5, 6, 8)
+
+
+def test_a_latent_out_of_a_batch_equals_the_reference_and_keeps_its_noise():
+    chosen = latent_from_batch(Latent(latents()), 1, 1)
+
+    same(chosen.samples, "LatentFromBatch/samples")
+    assert chosen.batch_index == (1,)
+    assert torch.equal(chosen.samples, latents()[1:])
