@@ -1,0 +1,149 @@
+"""Nodes that combine conditions, and say where and when they hold."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Step
+from nodes.values import Area, Cond, Conditioning, Mask
+
+AreaSide = Annotated[int, Field(ge=64, le=16384), Step(8)]
+Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
+Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
+
+
+@node("ConditioningCombine", category="conditioning", display_name="Conditioning (Combine)")
+def conditioning_combine(
+    conditioning_1: Conditioning, conditioning_2: Conditioning
+) -> Conditioning:
+    """Let both hold: the model is asked for each, and the answers are averaged by strength."""
+    return Conditioning(conditioning_1.conds + conditioning_2.conds)
+
+
+@node("ConditioningConcat", category="conditioning", display_name="Conditioning (Concat)")
+def conditioning_concat(
+    conditioning_to: Conditioning, conditioning_from: Conditioning, context: Context
+) -> Conditioning:
+    """Append the tokens of `conditioning_from` to every condition of `conditioning_to`.
+
+    The model reads both texts in one call: [1, length + length, dim].
+    """
+    tail = _only(conditioning_from, context).tokens
+    return Conditioning(
+        tuple(
+            replace(cond, tokens=torch.cat([cond.tokens, tail], dim=1))
+            for cond in conditioning_to.conds
+        )
+    )
+
+
+@node("ConditioningAverage", category="conditioning")
+def conditioning_average(
+    conditioning_to: Conditioning,
+    conditioning_from: Conditioning,
+    conditioning_to_strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
+    *,
+    context: Context,
+) -> Conditioning:
+    """Mix two encoded texts: 1 is all `conditioning_to`, 0 all `conditioning_from`.
+
+    `conditioning_from` is cut, or padded with zeros, to the other's length.
+    """
+    other = _only(conditioning_from, context)
+    mixed = (_mix(cond, other, conditioning_to_strength) for cond in conditioning_to.conds)
+    return Conditioning(tuple(mixed))
+
+
+@node("ConditioningSetArea", category="conditioning", display_name="Conditioning (Set Area)")
+def conditioning_set_area(
+    conditioning: Conditioning,
+    width: AreaSide = 64,
+    height: AreaSide = 64,
+    x: Offset = 0,
+    y: Offset = 0,
+    strength: Strength = 1.0,
+) -> Conditioning:
+    """Let it hold for a rectangle of the picture only; sizes and offsets in pixels.
+
+    They are rounded down to multiples of 8. Where conditions overlap they are averaged by
+    strength.
+    """
+    area = Area(height // 8, width // 8, y // 8, x // 8)
+    return Conditioning(
+        tuple(
+            replace(cond, area=area, strength=strength, mask_bounds=False)
+            for cond in conditioning.conds
+        )
+    )
+
+
+@node("ConditioningSetMask", category="conditioning", display_name="Conditioning (Set Mask)")
+def conditioning_set_mask(
+    *,
+    conditioning: Conditioning,
+    mask: Mask,
+    strength: Strength = 1.0,
+    set_cond_area: Literal["default", "mask bounds"],
+) -> Conditioning:
+    """Let it hold where the mask is not 0, weighted by the mask; the mask may have any size.
+
+    `mask bounds` shows the model only the mask's bounding box, `default` the whole picture.
+    """
+    mask = mask if mask.ndim > 2 else mask.unsqueeze(0)
+    bounds = set_cond_area == "mask bounds"
+    return Conditioning(
+        tuple(
+            replace(cond, mask=mask, mask_strength=strength, mask_bounds=bounds)
+            for cond in conditioning.conds
+        )
+    )
+
+
+@node("ConditioningSetTimestepRange", category="advanced/conditioning")
+def conditioning_set_timestep_range(
+    conditioning: Conditioning, start: Fraction = 0.0, end: Fraction = 1.0
+) -> Conditioning:
+    """Let it hold for a part of the denoising only: 0 is pure noise, 1 the finished image."""
+    held = (replace(cond, start=start, end=end) for cond in conditioning.conds)
+    return Conditioning(tuple(held))
+
+
+@node("ConditioningZeroOut", category="advanced/conditioning")
+def conditioning_zero_out(conditioning: Conditioning) -> Conditioning:
+    """The same shapes with all zeros: a condition that says nothing."""
+    return Conditioning(
+        tuple(
+            replace(cond, tokens=torch.zeros_like(cond.tokens), pooled=_zeros(cond.pooled))
+            for cond in conditioning.conds
+        )
+    )
+
+
+def _only(conditioning: Conditioning, context: Context) -> Cond:
+    first, *rest = conditioning.conds
+    if rest:
+        context.notice(
+            f"conditioning_from holds {len(rest) + 1} conditions; only the first is used."
+        )
+    return first
+
+
+def _mix(cond: Cond, other: Cond, strength: float) -> Cond:
+    length = cond.tokens.shape[1]
+    tokens = functional.pad(other.tokens, (0, 0, 0, max(0, length - other.tokens.shape[1])))
+    pooled = other.pooled if cond.pooled is None else cond.pooled
+    if cond.pooled is not None and other.pooled is not None:
+        pooled = cond.pooled * strength + other.pooled * (1 - strength)
+    mixed = cond.tokens * strength + tokens[:, :length] * (1 - strength)
+    return replace(cond, tokens=mixed, pooled=pooled)
+
+
+def _zeros(pooled: Tensor | None) -> Tensor | None:
+    return None if pooled is None else torch.zeros_like(pooled)

@@ -1,0 +1,36 @@
+"""Nodes that hold one plain value, to feed several inputs from one place."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Widget
+
+_MOST = 2**63 - 1
+
+
+@node("PrimitiveInt", category="utils/primitive", display_name="Int")
+def primitive_int(
+    value: Annotated[int, Field(ge=-_MOST, le=_MOST), Widget(control_after_generate=True)],
+) -> int:
+    """A whole number."""
+    return value
+
+
+@node("PrimitiveFloat", category="utils/primitive", display_name="Float")
+def primitive_float(value: Annotated[float, Field(ge=-_MOST, le=_MOST)]) -> float:
+    """A number."""
+    return value
+
+
+@node("PrimitiveString", category="utils/primitive", display_name="String")
+def primitive_string(value: Annotated[str, Widget(multiline=False)]) -> str:
+    """A line of text."""
+    return value
+
+
+@node("PrimitiveBoolean", category="utils/primitive", display_name="Boolean")
+def primitive_boolean(value: bool) -> bool:
+    """True or false."""
+    return value
