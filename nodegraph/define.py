@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from nodegraph.context import Context
@@ -90,6 +90,8 @@ class Pack:
     version: str
     modules: tuple[str, ...]
     """The modules that hold its node types, imported when a run needs them."""
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Model files and folders that it brings along, relative to its own, by model folder."""
 
     @staticmethod
     def of(source: Mapping[str, Any]) -> "Pack":

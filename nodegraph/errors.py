@@ -228,5 +228,11 @@ class RunCancelledError(NodeGraphError):
         super().__init__("the run was cancelled.")
 
 
+class SettingsError(NodeGraphError):
+    """A setting has no meaning: in `nodegraph.toml`, in the environment or as a flag."""
+
+    code = "bad_settings"
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"

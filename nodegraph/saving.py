@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -109,7 +108,7 @@ def _split(root: Path, prefix: str) -> tuple[Path, str]:
 
 def _write_part(folder: Path, data: bytes) -> Path:
     """Write and sync a hidden file beside the one it will become."""
-    part = folder / f".{secrets.token_hex(8)}.part"
+    part = folder / f".{os.urandom(8).hex()}.part"
     try:
         with part.open("xb") as file:
             file.write(data)

@@ -1,1 +1,16 @@
-"""The built-in pack: images and the models that make them."""
+"""The built-in pack: images and the models that make them.
+
+Importing it must not import torch: servers and validators read `PACK` alone.
+"""
+
+from nodegraph.define import Pack
+
+PACK = Pack(
+    name="nodes",
+    version="0.1.0",
+    modules=(),
+    models={
+        "checkpoints": ("assets/checkpoints",),
+        "loras": ("assets/loras",),
+    },
+)

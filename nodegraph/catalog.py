@@ -1,0 +1,188 @@
+"""The catalog snapshot: what a pack's node types are, without importing the pack.
+
+A pack may ship its snapshot (`catalog.json` in its package); otherwise one is kept in the
+user's cache folder. Either counts only while it fits the pack's source files; when it does
+not, a child process imports the pack and describes it anew.
+
+`python -m nodegraph.catalog` writes the snapshot that ships with the built-in pack.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nodegraph.errors import PackError
+from nodegraph.spec import NodeSpec
+
+FORMAT = 1
+SHIPPED = "catalog.json"
+PATIENCE = 180.0
+"""How many seconds a pack may take to import."""
+_KEPT = 4
+_READERS = ("define.py", "markers.py", "signature.py", "sockets.py", "spec.py")
+_log = logging.getLogger(__name__)
+
+
+class PackCatalog(BaseModel):
+    """All that is known of a pack before it is imported."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int
+    digest: str
+    """Of the pack's source files, and of the code that reads their declarations."""
+    name: str
+    version: str
+    models: dict[str, tuple[str, ...]]
+    """Model files and folders inside the pack, by model folder."""
+    nodes: tuple[NodeSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PackSource:
+    """An installed pack: the name of its entry point, and the module that holds its `PACK`."""
+
+    name: str
+    module: str
+
+    def origin(self) -> Path:
+        """The file of the pack's module, found without importing it.
+
+        Raises:
+            PackError: there is none.
+        """
+        try:
+            found = importlib.util.find_spec(self.module)
+        except (ImportError, ValueError) as error:
+            message = f"the pack {self.name!r} can not be found: {error}."
+            raise PackError(message) from error
+        if found is None or not found.origin or not Path(found.origin).is_file():
+            message = (
+                f"The pack {self.name!r} names the module {self.module!r}, which is not there."
+            )
+            raise PackError(message, hint="Install the pack again.")
+        return Path(found.origin)
+
+    def digest(self) -> str:
+        """One hash of everything that the pack's specs can depend on."""
+        total = hashlib.sha256(f"{FORMAT} {self.name} {self.module}".encode())
+        for label, path in self._sources():
+            total.update(f"\n{label}\n".encode())
+            total.update(path.read_bytes().replace(b"\r\n", b"\n"))
+        return total.hexdigest()
+
+    def _sources(self) -> Iterator[tuple[str, Path]]:
+        here = Path(__file__).parent
+        yield from ((name, here / name) for name in _READERS)
+        origin = self.origin()
+        if origin.name != "__init__.py":
+            yield origin.name, origin
+            return
+        files = {path.relative_to(origin.parent): path for path in origin.parent.rglob("*.py")}
+        yield from ((name.as_posix(), files[name]) for name in sorted(files))
+
+
+def read_catalog(pack: PackSource, cache: Path) -> PackCatalog:
+    """The pack's snapshot: shipped, remembered, or made now.
+
+    Raises:
+        PackError: the pack can not be found, or can not be imported.
+    """
+    digest = pack.digest()
+    kept = cache / "packs" / f"{pack.name}-{digest[:16]}.json"
+    for path in (pack.origin().parent / SHIPPED, kept):
+        catalog = _read(path)
+        if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
+            return catalog
+    _log.info("Reading the pack %r anew.", pack.name)
+    catalog = describe_apart(pack)
+    with suppress(OSError):
+        _keep(kept, catalog, pack.name)
+    return catalog
+
+
+def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
+    """Import the pack in a child process, and have it describe itself.
+
+    Raises:
+        PackError: it can not be imported, or takes more than `patience` seconds.
+    """
+    import subprocess  # Here and below: nothing that most starts do without.
+    import sys
+
+    command = [sys.executable, "-m", "nodegraph.describe", pack.name, pack.module]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    try:
+        child = subprocess.run(
+            command, env=environment, capture_output=True, timeout=patience, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"the pack {pack.name!r} took more than {patience:g} s to import."
+        raise PackError(message, hint="It is left out.") from error
+    try:
+        return PackCatalog.model_validate_json(child.stdout)
+    except ValidationError:
+        raise _failed(pack, child.stderr) from None
+
+
+def as_text(catalog: PackCatalog) -> str:
+    """The snapshot as JSON with one node a line, so that a change to one shows as one."""
+    import json
+
+    data = catalog.model_dump(mode="json", exclude_defaults=True)
+    nodes = [json.dumps(node, ensure_ascii=False, sort_keys=True) for node in data.pop("nodes", [])]
+    head = json.dumps(data, indent=1, sort_keys=True).removesuffix("\n}")
+    return head + ',\n "nodes": [\n' + ",\n".join(nodes) + "\n]\n}\n"
+
+
+def _failed(pack: PackSource, stderr: bytes) -> PackError:
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    reason = lines[-1] if lines else "it ended without a word"
+    _log.debug("The pack %r: %s", pack.name, "\n".join(lines))
+    message = f"the pack {pack.name!r} can not be loaded: {reason}"
+    return PackError(message, hint=f"Try: python -m nodegraph.describe {pack.name} {pack.module}")
+
+
+def _read(path: Path) -> PackCatalog | None:
+    """The snapshot in a file; None if there is none, or not one of ours."""
+    try:
+        return PackCatalog.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
+    """Remember a snapshot, whatever other processes do; forget all but the last few."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(as_text(catalog), encoding="utf-8")
+    part.replace(path)
+    kept = sorted(path.parent.glob(f"{name}-*.json"), key=lambda item: item.stat().st_mtime_ns)
+    for old in kept[:-_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def paths_of(catalog: PackCatalog, root: Path) -> Mapping[str, tuple[Path, ...]]:
+    """The pack's own model files and folders as paths."""
+    return {
+        folder: tuple(root / place for place in places) for folder, places in catalog.models.items()
+    }
+
+
+def main() -> None:
+    """Write the snapshot that ships with the built-in pack."""
+    pack = PackSource("nodes", "nodes")
+    catalog = describe_apart(pack)
+    path = pack.origin().parent / SHIPPED
+    path.write_text(as_text(catalog), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

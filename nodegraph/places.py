@@ -1,0 +1,20 @@
+"""Where a user's caches and data lie when no setting says otherwise."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """For what can be made again: snapshots of packs, hashes, temporary images."""
+    return _folder(environment, "XDG_CACHE_HOME", ".cache")
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """For what is the user's own: models, inputs, results."""
+    return _folder(environment, "XDG_DATA_HOME", ".local/share")
+
+
+def _folder(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
+    given = environment.get(variable) or environment.get("LOCALAPPDATA", "")
+    return (Path(given) if given else Path.home() / below_home) / "nodegraph"

@@ -1,0 +1,233 @@
+"""Which node types exist: packs are found, described and imported here and nowhere else."""
+
+import importlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
+
+from nodegraph.catalog import PackCatalog, PackSource, paths_of, read_catalog
+from nodegraph.errors import (
+    NodeConflictError,
+    NodeGraphError,
+    PackError,
+    UnknownNodeTypeError,
+    nearest,
+)
+from nodegraph.places import cache_folder
+from nodegraph.spec import NodeSpec
+
+if TYPE_CHECKING:
+    from nodegraph.define import NodeType, Pack
+
+GROUP = "nodegraph.packs"
+BUILT_IN = "nodes"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPack:
+    """A pack that the registry knows: its name, its version, its own model files."""
+
+    name: str
+    version: str
+    root: Path
+    models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
+
+
+class Registry:
+    """Node types by name; filled once at start-up and then only read.
+
+    `catalog` is data and costs no import; `find` imports the module that a type lives in.
+    """
+
+    def __init__(
+        self,
+        catalogs: Iterable[tuple[LoadedPack, Sequence[NodeSpec]]] = (),
+        problems: Iterable[NodeGraphError] = (),
+    ) -> None:
+        self.packs: list[LoadedPack] = []
+        self.problems = tuple(problems)
+        """Why packs were left out."""
+        self._specs: dict[str, NodeSpec] = {}
+        self._owners: dict[str, str] = {}
+        self._types: dict[str, NodeType[..., Any]] = {}
+        self._lock = threading.Lock()
+        for pack, specs in catalogs:
+            self.packs.append(pack)
+            for spec in specs:
+                self._add(spec, f"the pack {pack.name!r}")
+
+    @classmethod
+    def load(cls, names: Iterable[str] | None = None, cache: Path | None = None) -> "Registry":
+        """The installed packs: all of them, or those named.
+
+        A pack that can not be described is left out and listed in `problems`.
+
+        Args:
+            names: entry points of the group `nodegraph.packs`.
+            cache: where snapshots of packs are kept; the user's cache folder if None.
+
+        Raises:
+            PackError: a named pack is not installed, or another distribution's `nodes`
+                stands before the built-in one.
+            NodeConflictError: two packs declare a node type of one name.
+        """
+        catalogs: list[tuple[LoadedPack, Sequence[NodeSpec]]] = []
+        problems: list[NodeGraphError] = []
+        for source in _installed(names):
+            if source.name == BUILT_IN:
+                _check_built_in(source)
+            try:
+                catalog = read_catalog(source, cache or cache_folder())
+            except PackError as error:
+                problems.append(error)
+            else:
+                catalogs.append((_loaded(catalog, source), catalog.nodes))
+        return cls(catalogs, problems)
+
+    @classmethod
+    def of(cls, *types: "NodeType[..., Any]") -> "Registry":
+        """A registry of just these node types, as tests and small programs want."""
+        registry = cls()
+        for found in types:
+            registry._add(found.spec, found.spec.module)
+            registry._types[found.spec.name] = found
+        return registry
+
+    @property
+    def catalog(self) -> Mapping[str, NodeSpec]:
+        """Every node type's spec by name, in the packs' order."""
+        return self._specs
+
+    @property
+    def model_places(self) -> Mapping[str, tuple[Path, ...]]:
+        """The packs' own model files and folders, by model folder."""
+        places: dict[str, tuple[Path, ...]] = {}
+        for pack in self.packs:
+            for folder, paths in pack.models.items():
+                places[folder] = (*places.get(folder, ()), *paths)
+        return places
+
+    def spec(self, type_name: str) -> NodeSpec:
+        """The spec of a node type.
+
+        Raises:
+            UnknownNodeTypeError: no pack has it; names the nearest one.
+        """
+        try:
+            return self._specs[type_name]
+        except KeyError:
+            raise UnknownNodeTypeError(type_name, self._specs) from None
+
+    def find(self, type_name: str) -> "NodeType[..., Any]":
+        """A node type with its function; imports the module that holds it on first need.
+
+        Raises:
+            UnknownNodeTypeError: no pack has it.
+            PackError: its module can not be imported.
+        """
+        spec = self.spec(type_name)
+        with self._lock:
+            if type_name not in self._types:
+                found = import_types(spec.module, self._owners[type_name])
+                self._types |= {item.spec.name: item for item in found}
+        try:
+            return self._types[type_name]
+        except KeyError:
+            message = f"the module {spec.module!r} no longer has the node type {type_name!r}."
+            raise PackError(message, hint="Start again: its files have changed.") from None
+
+    def resolve(self, reference: str) -> Callable[..., Any]:
+        """The function that a spec names as `module:function`; the module must be torch-free.
+
+        Raises:
+            PackError: there is no such function.
+        """
+        module, _, name = reference.partition(":")
+        try:
+            return getattr(_import(module, reference), name)
+        except AttributeError as error:
+            message = f"there is no function {reference!r}."
+            raise PackError(message, hint="It is written as 'module:function'.") from error
+
+    def _add(self, spec: NodeSpec, owner: str) -> None:
+        if spec.name in self._specs:
+            raise NodeConflictError(spec.name, self._owners[spec.name], owner)
+        self._specs[spec.name] = spec
+        self._owners[spec.name] = owner
+
+
+def import_pack(source: PackSource) -> "Pack":
+    """Import a pack's module for its `PACK`.
+
+    Raises:
+        PackError: it can not be imported, or has none.
+    """
+    from nodegraph.define import Pack
+
+    try:
+        return Pack.of(vars(_import(source.module, f"the pack {source.name!r}")))
+    except (KeyError, TypeError) as error:
+        message = f"the module {source.module!r} has no PACK of the class nodegraph.define.Pack."
+        raise PackError(message) from error
+
+
+def import_types(module: str, owner: str) -> "list[NodeType[..., Any]]":
+    """Import a module for the node types that it defines, in their order.
+
+    Raises:
+        PackError: it can not be imported.
+        NodeConflictError: two of them have one name.
+    """
+    from nodegraph.define import NodeType
+
+    types: dict[str, NodeType[..., Any]] = {}
+    for found in vars(_import(module, owner)).values():
+        if not isinstance(found, NodeType):
+            continue
+        value = cast("NodeType[..., Any]", found)
+        if value.spec.module != module:
+            continue
+        if types.setdefault(value.spec.name, value) is not value:
+            raise NodeConflictError(value.spec.name, module, module)
+    return list(types.values())
+
+
+def _import(module: str, wanted_by: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # A pack is foreign code: anything may happen.
+        message = f"{module!r}, of {wanted_by}, fails: {type(error).__name__}: {error}"
+        raise PackError(message, hint="Mend or uninstall the pack.") from error
+
+
+def _installed(names: Iterable[str] | None) -> list[PackSource]:
+    """The packs to load, the built-in one first, in the order of their names."""
+    from importlib.metadata import entry_points
+
+    found = {point.name: PackSource(point.name, point.value) for point in entry_points(group=GROUP)}
+    ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
+    for name in names or ():
+        if name not in found:
+            message = f"no pack {name!r} is installed."
+            raise PackError(message, hint=nearest(name, found))
+    return [found[name] for name in (ordered if names is None else dict.fromkeys(names))]
+
+
+def _check_built_in(source: PackSource) -> None:
+    """Other distributions install a module called `nodes` too; ours lies beside this one."""
+    expected = Path(__file__).resolve().parent.parent / "nodes"
+    actual = source.origin().resolve()
+    if actual.parent != expected:
+        message = f"Python finds another module called 'nodes', at {actual}, before nodegraph's."
+        hint = (
+            "Uninstall it (pip uninstall nodes), or install nodegraph in an environment of its own."
+        )
+        raise PackError(message, hint=hint)
+
+
+def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
+    root = source.origin().parent
+    return LoadedPack(catalog.name, catalog.version, root, paths_of(catalog, root))
