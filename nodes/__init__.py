@@ -8,7 +8,12 @@ from nodegraph.define import Pack
 PACK = Pack(
     name="nodes",
     version="0.1.0",
-    modules=(),
+    modules=(
+        "nodes.primitives",
+        "nodes.conditioning",
+        "nodes.latents",
+        "nodes.images",
+    ),
     models={
         "checkpoints": ("assets/checkpoints",),
         "loras": ("assets/loras",),
