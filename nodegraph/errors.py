@@ -93,7 +93,7 @@ class UnknownNodeTypeError(NodeGraphError):
 
     def __init__(self, type_name: str, known: Iterable[str], *, node_id: str | None = None) -> None:
         super().__init__(
-            f"No pack has a node type {shown(type_name)}.",
+            f"no pack has a node type {shown(type_name)}.",
             hint=nearest(type_name, known) or "`nodegraph nodes` lists the types there are.",
             node_id=node_id,
             details={"class_type": type_name[:LONGEST_COMPARED]},
@@ -109,7 +109,7 @@ class UnknownFileError(NodeGraphError):
         names = list(known)
         there = f"There: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
         hint = nearest(name, names) or there or "There are no files yet."
-        super().__init__(f"No file {name!r} in {where}.", hint=hint)
+        super().__init__(f"no file {shown(name)} in {where}.", hint=hint)
 
 
 class UnsafePathError(NodeGraphError):
@@ -118,7 +118,7 @@ class UnsafePathError(NodeGraphError):
     code = "unsafe_path"
 
     def __init__(self, name: str, reason: str) -> None:
-        message = f"The name {name[:200]!r} is refused: {reason}."
+        message = f"the name {shown(name)} is refused: {reason}."
         super().__init__(message, hint="Use a plain relative name such as 'folder/name'.")
 
 
@@ -129,7 +129,7 @@ class OutputFolderError(NodeGraphError):
 
     def __init__(self, path: object, reason: str) -> None:
         hint = "Choose another one with --output-dir or NODEGRAPH_OUTPUT_DIR."
-        super().__init__(f"Can not write in {path}: {reason}.", hint=hint)
+        super().__init__(f"cannot write in {path}: {reason}.", hint=hint)
 
 
 class DiskFullError(NodeGraphError):
@@ -138,7 +138,7 @@ class DiskFullError(NodeGraphError):
     code = "disk_full"
 
     def __init__(self, path: object, reason: str) -> None:
-        message = f"No room left for a result in {path}: {reason}."
+        message = f"no room left for a result in {path}: {reason}."
         super().__init__(message, hint="Free some space, or choose another --output-dir.")
 
 
@@ -148,7 +148,7 @@ class NodeConflictError(NodeGraphError):
     code = "node_conflict"
 
     def __init__(self, type_name: str, first: str, second: str) -> None:
-        message = f"Both {first} and {second} declare a node type {type_name!r}."
+        message = f"both {first} and {second} declare a node type {type_name!r}."
         hint = "Uninstall one of the packs, or leave it out of `packs` in nodegraph.toml."
         super().__init__(message, hint=hint)
 
