@@ -75,9 +75,9 @@ def test_the_other_text_may_be_one_condition_and_more_are_pointed_out(tmp_path):
 
 
 def test_an_area_is_counted_in_latent_pixels():
-    placed = conditioning_set_area(of(cond(1), cond(2)), 128, 64, 8, 15, 1.5).conds
+    placed = conditioning_set_area(of(cond(1), cond(2)), 128, 64, 8, 31, 1.5).conds
 
-    assert {(one.area, one.strength) for one in placed} == {(Area(8, 16, 1, 1), 1.5)}
+    assert {(one.area, one.strength) for one in placed} == {(Area(8, 16, 3, 1), 1.5)}
 
 
 @pytest.mark.parametrize(("choice", "bounds"), [("default", False), ("mask bounds", True)])

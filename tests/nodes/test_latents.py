@@ -88,6 +88,7 @@ def test_a_cut_from_a_batch_ends_where_the_batch_does():
     assert cut.noise_mask is not None
     assert cut.noise_mask.flatten().tolist() == [1, 2]
     assert beyond.batch_index == (9,)
+    assert latent_from_batch(latent(batch=3), 1, 64).batch_index == (1, 2)
 
 
 @pytest.mark.parametrize("shape", [(24, 40), (1, 24, 40), (2, 24, 40), (2, 1, 24, 40)])
