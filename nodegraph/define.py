@@ -2,12 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from nodegraph.context import Context
+from nodegraph.pack import Pack
 from nodegraph.signature import read_input, read_outputs
 from nodegraph.spec import NodeSpec
+
+__all__ = ["Needs", "NodeType", "Pack", "State", "node"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -80,24 +83,3 @@ def node(
         return NodeType(spec, function, context, needs, state)
 
     return declare
-
-
-@dataclass(frozen=True, slots=True)
-class Pack:
-    """A set of node types under one name and version."""
-
-    name: str
-    version: str
-    modules: tuple[str, ...]
-    """The modules that hold its node types, imported when a run needs them."""
-    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Model files and folders that it brings along, relative to its own, by model folder."""
-
-    @staticmethod
-    def of(source: Mapping[str, Any]) -> "Pack":
-        """Read a pack module's `PACK`."""
-        pack = source["PACK"]
-        if not isinstance(pack, Pack):
-            message = f"PACK must be a nodegraph.define.Pack, not {type(pack).__name__}."
-            raise TypeError(message)
-        return pack

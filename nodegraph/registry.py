@@ -16,11 +16,12 @@ from nodegraph.errors import (
     UnknownNodeTypeError,
     nearest,
 )
+from nodegraph.pack import Pack
 from nodegraph.places import cache_folder
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
-    from nodegraph.define import NodeType, Pack
+    from nodegraph.define import NodeType
 
 GROUP = "nodegraph.packs"
 BUILT_IN = "nodes"
@@ -159,14 +160,12 @@ class Registry:
         self._owners[spec.name] = owner
 
 
-def import_pack(source: PackSource) -> "Pack":
+def import_pack(source: PackSource) -> Pack:
     """Import a pack's module for its `PACK`.
 
     Raises:
         PackError: it can not be imported, or has none.
     """
-    from nodegraph.define import Pack
-
     try:
         return Pack.of(vars(_import(source.module, f"the pack {source.name!r}")))
     except (KeyError, TypeError) as error:

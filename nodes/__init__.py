@@ -3,7 +3,7 @@
 Importing it must not import torch: servers and validators read `PACK` alone.
 """
 
-from nodegraph.define import Pack
+from nodegraph.pack import Pack
 
 PACK = Pack(
     name="nodes",

@@ -1,0 +1,26 @@
+"""A pack, as its module declares it: importing this costs nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A set of node types under one name and version."""
+
+    name: str
+    version: str
+    modules: tuple[str, ...]
+    """The modules that hold its node types, imported when a run needs them."""
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Model files and folders that it brings along, relative to its own, by model folder."""
+
+    @staticmethod
+    def of(source: Mapping[str, Any]) -> "Pack":
+        """Read a pack module's `PACK`."""
+        pack = source["PACK"]
+        if not isinstance(pack, Pack):
+            message = f"PACK must be a nodegraph.define.Pack, not {type(pack).__name__}."
+            raise TypeError(message)
+        return pack
