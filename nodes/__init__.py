@@ -11,6 +11,8 @@ PACK = Pack(
     modules=(
         "nodes.primitives",
         "nodes.conditioning",
+        "nodes.loaders",
+        "nodes.prompts",
         "nodes.latents",
         "nodes.images",
     ),

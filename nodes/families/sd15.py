@@ -3,12 +3,84 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nodes.families.ldm import clip_table, unet_table, vae_table
+from nodes.errors import BadMetadataError
+from nodes.families.family import (
+    Architecture,
+    Family,
+    LatentRules,
+    NetworkSpec,
+    Prediction,
+    TextRules,
+)
+from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, clip_table, unet_table, vae_table
+from nodes.families.shapes import clip_config, first_in, unet_config, vae_config
+from nodes.weights.header import Header
 
 if TYPE_CHECKING:  # recognising a file needs no torch
     from torch import Tensor
 
 TEXT_PREFIX = "cond_stage_model.transformer."
+_HEADS = 8
+_SCALE = 0.18215
+_PREDICTIONS: Mapping[str, Prediction] = {
+    "": "eps",
+    "eps": "eps",
+    "epsilon": "eps",
+    "v": "v",
+    "v_prediction": "v",
+}
+
+
+def recognises(header: Header) -> bool:
+    """A U-Net of the original layout, convolutional projections, and no pooled text."""
+    projection = f"{UNET_PREFIX}middle_block.1.proj_in.weight"
+    return (
+        f"{UNET_PREFIX}input_blocks.0.0.weight" in header
+        and f"{UNET_PREFIX}label_emb.0.0.weight" not in header
+        and projection in header
+        and len(header.shape(projection)) == 4
+    )
+
+
+def read(header: Header) -> Architecture:
+    """The architecture, from the shapes and the metadata's overrides."""
+    unet = {"attention_head_dim": _HEADS, **unet_config(header, UNET_PREFIX)}
+    vae_key = "decoder.conv_in.weight"
+    vae = vae_config(header, VAE_PREFIX) if VAE_PREFIX + vae_key in header else None
+    prefix = first_in(header, [TEXT_PREFIX], "text_model.embeddings.token_embedding.weight")
+    text = clip_config(header, prefix) if prefix else None
+    return Architecture(
+        family="sd15",
+        unet=NetworkSpec("unet", unet, UNET_PREFIX, unet_table),
+        latent=LatentRules(unet["out_channels"], 8, _SCALE),
+        prediction=prediction(header),
+        text=NetworkSpec("clip", text, TEXT_PREFIX, clip_table) if text else None,
+        text_rules=_text_rules(header, text) if text else None,
+        vae=NetworkSpec("vae", vae, VAE_PREFIX, vae_table) if vae else None,
+    )
+
+
+def prediction(header: Header) -> Prediction:
+    """What the network predicts, by the metadata's `modelspec.prediction_type`; else noise.
+
+    Raises:
+        BadMetadataError: it is something else.
+    """
+    said = header.metadata.get("modelspec.prediction_type", "")
+    if said not in _PREDICTIONS:
+        raise BadMetadataError(header.path, f"prediction type is {said!r}")
+    return _PREDICTIONS[said]
+
+
+def _text_rules(header: Header, config: Mapping[str, int]) -> TextRules:
+    return TextRules(
+        length=config["max_position_embeddings"],
+        start=config["bos_token_id"],
+        end=config["eos_token_id"],
+        pad=config["pad_token_id"],
+        vocabulary=header.metadata.get("tokenizer.vocab", ""),
+        merges=header.metadata.get("tokenizer.merges", ""),
+    )
 
 
 def export(
@@ -31,3 +103,6 @@ def export(
         **convert(vae_table(vae), vae),
         **convert(clip_table(text, TEXT_PREFIX), text),
     }
+
+
+SD15 = Family("sd15", "Stable Diffusion 1.x", recognises, read)

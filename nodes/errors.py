@@ -1,0 +1,100 @@
+"""What can be wrong with a model file, or with how a workflow uses one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nodegraph.errors import NodeGraphError
+
+
+class NotSafetensorsError(NodeGraphError):
+    """A weights file is in another format, or in none."""
+
+    code = "not_safetensors"
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path.name!r} is no safetensors file: {what}.",
+            hint="Use the .safetensors version of this model.",
+        )
+
+
+class PickleRefusedError(NodeGraphError):
+    """A weights file is a pickle, which can run code when it is loaded."""
+
+    code = "pickle_refused"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path.name!r} is a pickle (.ckpt, .pt, .bin), which can run code when it is loaded.",
+            hint="Use the .safetensors version of this model.",
+        )
+
+
+class TruncatedFileError(NodeGraphError):
+    """A weights file ends before its header says it should: a download that broke off."""
+
+    code = "truncated_file"
+
+    def __init__(self, path: Path, expected: int, found: int) -> None:
+        super().__init__(
+            f"{path.name!r} is incomplete: {found:,} bytes of {expected:,}.",
+            hint="Download it again.",
+        )
+
+
+class UnknownFamilyError(NodeGraphError):
+    """A checkpoint belongs to no model family that is known here."""
+
+    code = "unknown_family"
+
+    def __init__(self, path: Path, seen: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"{path.name!r} is of no known model family. Its weights: {seen}.",
+            hint=f"Known families: {', '.join(known)}.",
+        )
+
+
+class MissingWeightsError(NodeGraphError):
+    """A checkpoint lacks weights that its family has, or has them in another shape."""
+
+    code = "missing_weights"
+
+    def __init__(self, path: Path, part: str, wrong: Sequence[str]) -> None:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        super().__init__(
+            f"{path.name!r} does not hold a complete {part}: {', '.join(wrong[:3])}{more}.",
+            hint="The file may be damaged, or hold only a part of the model.",
+        )
+
+
+class MissingPartError(NodeGraphError):
+    """A workflow uses a part of a checkpoint that its file does not have."""
+
+    code = "missing_part"
+
+    def __init__(self, path: Path, part: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no {part}.", hint=f"Load a {part} from a file of its own."
+        )
+
+
+class BadMetadataError(NodeGraphError):
+    """A checkpoint's metadata says something that has no meaning."""
+
+    code = "bad_metadata"
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path.name!r}: the metadata's {what}.")
+
+
+class LoraMismatchError(NodeGraphError):
+    """Not one key of a LoRA fits the model: it was made for another family."""
+
+    code = "lora_mismatch"
+
+    def __init__(self, name: str, seen: Sequence[str]) -> None:
+        super().__init__(
+            f"LoRA {name!r} fits neither the model nor the text encoder. "
+            f"Its keys: {', '.join(seen)}, …",
+            hint="It was made for another model family.",
+        )

@@ -1,0 +1,84 @@
+"""What a family file says: how to recognise its checkpoints, and how to read their config.
+
+Nothing here needs torch, so that a workflow can be checked without loading it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from nodes.weights.header import Header
+from nodes.weights.tables import Source
+
+Config: TypeAlias = Mapping[str, Any]
+"""The keyword arguments of a diffusers or transformers model's configuration."""
+Prediction: TypeAlias = Literal["eps", "v"]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSpec:
+    """One network of a checkpoint: which class, its configuration, where its weights are."""
+
+    kind: Literal["unet", "vae", "clip"]
+    config: Config
+    prefix: str
+    table: Callable[[Iterable[str], str], dict[str, Source]]
+    """From the network's own keys and the prefix to the sources of its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextRules:
+    """How a family turns a text encoder's hidden states into conditioning."""
+
+    length: int
+    """Tokens in a section, start and end included."""
+    start: int
+    end: int
+    pad: int
+    final_norm: bool = True
+    """Whether a hidden layer other than the last is normed, too."""
+    layer: int = -1
+    """The layer that counts unless the workflow says otherwise; -1 is the last."""
+    vocabulary: str = ""
+    """The tokenizer's `vocab.json`; empty means CLIP's."""
+    merges: str = ""
+    """The tokenizer's `merges.txt`; empty means CLIP's."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatentRules:
+    """How a family's latents relate to its VAE's; see `nodes.values.LatentFormat`."""
+
+    channels: int
+    downscale: int
+    scale: float
+    shift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """Everything about one checkpoint but its weights."""
+
+    family: str
+    unet: NetworkSpec
+    latent: LatentRules
+    prediction: Prediction
+    text: NetworkSpec | None
+    text_rules: TextRules | None
+    vae: NetworkSpec | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A model family."""
+
+    name: str
+    title: str
+    recognises: Callable[[Header], bool]
+    read: Callable[[Header], Architecture]
+    """The architecture of a file that the family recognises.
+
+    Raises:
+        MissingWeightsError: a tensor that says something about it is not there.
+        BadMetadataError: an override in the metadata has no meaning.
+    """

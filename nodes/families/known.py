@@ -1,0 +1,29 @@
+"""Every family, and which of them a file belongs to."""
+
+from nodes.errors import UnknownFamilyError
+from nodes.families.family import Architecture, Family
+from nodes.families.sd15 import SD15
+from nodes.weights.header import Header
+
+FAMILIES: tuple[Family, ...] = (SD15,)
+
+
+def architecture_of(header: Header) -> Architecture:
+    """The architecture of a checkpoint.
+
+    Raises:
+        UnknownFamilyError: no family recognises it.
+        MissingWeightsError: its weights are incomplete.
+        BadMetadataError: its metadata has no meaning.
+    """
+    for family in FAMILIES:
+        if family.recognises(header):
+            return family.read(header)
+    known = [family.title for family in FAMILIES]
+    raise UnknownFamilyError(header.path, _summary(header), known)
+
+
+def _summary(header: Header) -> str:
+    """The first keys of a file and how many there are."""
+    some = ", ".join(sorted(header.tensors)[:3])
+    return f"{len(header.tensors)}, such as {some}" if some else "none"

@@ -1,0 +1,138 @@
+"""Read a network's configuration from the shapes of its weights: what SD 1, 2 and XL share."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from nodes.errors import BadMetadataError, MissingWeightsError
+from nodes.weights.header import Header
+
+_OVERRIDES: Mapping[str, frozenset[str]] = {
+    "unet": frozenset({"norm_num_groups", "attention_head_dim"}),
+    "vae": frozenset({"norm_num_groups"}),
+    "clip": frozenset(
+        {"num_attention_heads", "hidden_act", "bos_token_id", "eos_token_id", "pad_token_id"}
+    ),
+}
+"""What the shapes don't tell, and the metadata may. Anything else there is ignored."""
+
+
+def shape_of(header: Header, key: str, part: str) -> tuple[int, ...]:
+    """A tensor's shape.
+
+    Raises:
+        MissingWeightsError: the file does not have it.
+    """
+    if key not in header:
+        raise MissingWeightsError(header.path, part, [f"no {key}"])
+    return header.shape(key)
+
+
+def count(header: Header, pattern: str) -> int:
+    """How many of `pattern.format(0)`, `pattern.format(1)`, … there are before one is missing."""
+    number = 0
+    while pattern.format(number) in header:
+        number += 1
+    return number
+
+
+def overrides(header: Header, network: str) -> dict[str, Any]:
+    """What the metadata's `config` says about one network.
+
+    Raises:
+        BadMetadataError: it is no JSON object of objects.
+    """
+    try:
+        config: object = json.loads(header.metadata.get("config", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise BadMetadataError(header.path, "'config' is no JSON") from error
+    part = cast("dict[str, object]", config).get(network, {}) if isinstance(config, dict) else None
+    if not isinstance(part, dict):
+        raise BadMetadataError(header.path, f"'config' has no object {network!r}")
+    given = cast("dict[str, Any]", part)
+    return {key: value for key, value in given.items() if key in _OVERRIDES[network]}
+
+
+def unet_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of a `UNet2DConditionModel`, without the number of heads."""
+    first = shape_of(header, f"{prefix}input_blocks.0.0.weight", "U-Net")
+    levels, attention = _unet_levels(header, prefix)
+    if not levels:
+        raise MissingWeightsError(header.path, "U-Net", ["no input blocks"])
+    text = f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight"
+    projection = f"{prefix}middle_block.1.proj_in.weight"
+    down = [f"{'CrossAttn' if has else ''}DownBlock2D" for has in attention]
+    up = [f"{'CrossAttn' if has else ''}UpBlock2D" for has in reversed(attention)]
+    return {
+        "in_channels": first[1],
+        "out_channels": shape_of(header, f"{prefix}out.2.weight", "U-Net")[0],
+        "block_out_channels": [blocks[-1] for blocks in levels],
+        "layers_per_block": len(levels[0]),
+        "down_block_types": down,
+        "up_block_types": up,
+        "cross_attention_dim": shape_of(header, text, "U-Net")[1],
+        "use_linear_projection": len(shape_of(header, projection, "U-Net")) == 2,
+        **overrides(header, "unet"),
+    }
+
+
+def _unet_levels(header: Header, prefix: str) -> tuple[list[list[int]], list[bool]]:
+    """Every level's blocks, each by its width, and whether the level has attention."""
+    convolution = prefix + "input_blocks.{}.0.in_layers.2.weight"
+    levels: list[list[int]] = []
+    attention: list[bool] = []
+    block = 1
+    while convolution.format(block) in header:
+        attention.append(f"{prefix}input_blocks.{block}.1.norm.weight" in header)
+        levels.append([])
+        while convolution.format(block) in header:
+            levels[-1].append(header.shape(convolution.format(block))[0])
+            block += 1
+        block += 1  # the convolution between two levels
+    return levels, attention
+
+
+def vae_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of an `AutoencoderKL`."""
+    levels = count(header, prefix + "encoder.down.{}.block.0.conv1.weight")
+    widths = [
+        header.shape(f"{prefix}encoder.down.{level}.block.0.conv1.weight")[0]
+        for level in range(levels)
+    ]
+    return {
+        "block_out_channels": widths,
+        "layers_per_block": count(header, prefix + "encoder.down.0.block.{}.conv1.weight"),
+        "latent_channels": shape_of(header, f"{prefix}decoder.conv_in.weight", "VAE")[1],
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "use_quant_conv": f"{prefix}quant_conv.weight" in header,
+        "use_post_quant_conv": f"{prefix}post_quant_conv.weight" in header,
+        "mid_block_add_attention": f"{prefix}encoder.mid.attn_1.norm.weight" in header,
+        **overrides(header, "vae"),
+    }
+
+
+def clip_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of a `CLIPTextModel`: heads of 64, start and end the last two tokens."""
+    text = f"{prefix}text_model."
+    words, width = shape_of(header, f"{text}embeddings.token_embedding.weight", "text encoder")
+    positions = f"{text}embeddings.position_embedding.weight"
+    layer = f"{text}encoder.layers.0.mlp.fc1.weight"
+    return {
+        "vocab_size": words,
+        "hidden_size": width,
+        "intermediate_size": shape_of(header, layer, "text encoder")[0],
+        "num_hidden_layers": count(header, text + "encoder.layers.{}.mlp.fc1.weight"),
+        "num_attention_heads": max(1, width // 64),
+        "max_position_embeddings": shape_of(header, positions, "text encoder")[0],
+        "hidden_act": "quick_gelu",
+        "bos_token_id": words - 2,
+        "eos_token_id": words - 1,
+        "pad_token_id": words - 1,
+        **overrides(header, "clip"),
+    }
+
+
+def first_in(header: Header, prefixes: Sequence[str], key: str) -> str | None:
+    """The first of the prefixes under which the file has `key`."""
+    return next((prefix for prefix in prefixes if prefix + key in header), None)

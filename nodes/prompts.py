@@ -1,0 +1,37 @@
+"""Turn text into conditioning."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Step, Widget
+from nodes.text.embeddings import Embeddings
+from nodes.values import Cond, Conditioning
+from nodes.weights.handle import ClipHandle
+
+
+@node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)")
+def clip_text_encode(
+    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],
+    clip: ClipHandle,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt, so that it can guide the model towards what it describes.
+
+    `(word:1.3)` weighs a part of it, `(word)` means 1.1, `embedding:name` puts in a textual
+    inversion. Long prompts are encoded in sections.
+    """
+    encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
+    return Conditioning((Cond(encoded.tokens, encoded.pooled),))
+
+
+@node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")
+def clip_set_last_layer(
+    clip: ClipHandle,
+    stop_at_clip_layer: Annotated[int, Field(ge=-24, le=-1), Step(1)] = -1,
+) -> ClipHandle:
+    """Read an earlier layer of the text encoder: -1 is the last; -2 is "clip skip 2"."""
+    return replace(clip, layer=stop_at_clip_layer)

@@ -1,0 +1,1 @@
+"""Prompts: weights in parentheses, tokens, sections, text encoders."""

@@ -1,0 +1,77 @@
+"""Textual inversion: files of vectors that stand for a word (Gal et al., arXiv:2208.01618)."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.files import Files
+from nodes.weights.header import read_header
+from nodes.weights.tensors import opened
+
+MARK = "embedding:"
+_MARKED = re.compile(rf"(?:^|\s){MARK}")
+_ONLY_KEYS = ("emb_params", "clip_l", "clip_g", "t5xxl")
+
+Notice = Callable[[str], None]
+
+
+class Embeddings:
+    """Finds embeddings for one text encoder; what can't be used is left out, with a notice."""
+
+    def __init__(self, files: Files | None, notice: Notice, encoder: str = "clip_l") -> None:
+        self._files = files
+        self._notice = notice
+        self._encoder = encoder
+
+    def find(self, name: str, width: int) -> Tensor | None:
+        """The vectors of an embedding: [vectors, width] float32, or None with a notice."""
+        path = self._path(name)
+        if path is None:
+            self._notice(f"No embedding {name!r} in models/embeddings: it is ignored.")
+            return None
+        try:
+            vectors = _read(path, self._encoder)
+        except NodeGraphError as error:
+            self._notice(f"Embedding {name!r} is ignored: {error}")
+            return None
+        if vectors is None or vectors.shape[1] != width:
+            self._notice(f"Embedding {name!r} is for another text encoder: it is ignored.")
+            return None
+        return vectors
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return self._path(name) is not None
+
+    def _path(self, name: str) -> Path | None:
+        if self._files is None or not name:
+            return None
+        known = self._files.model_names("embeddings")
+        wanted = (name, f"{name}.safetensors", f"{name}.pt", f"{name}.bin")
+        found = next((option for option in wanted if option in known), None)
+        return self._files.model("embeddings", found) if found else None
+
+
+def split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split a text into what stands before the first embedding, and each name with what follows.
+
+    A name ends at a blank.
+    """
+    first, *marked = _MARKED.split(text)
+    named = [part.strip().partition(" ") for part in marked]
+    return first, [(name, rest) for name, _, rest in named]
+
+
+def _read(path: Path, encoder: str) -> Tensor | None:
+    """The tensor for one text encoder, or None if the file has none for it."""
+    header = read_header(path)
+    keys = [encoder, *(key for key in header.tensors if key not in _ONLY_KEYS), "emb_params"]
+    chosen = next((key for key in keys if key in header), None)
+    if chosen is None:
+        return None
+    with opened(path) as file:
+        vectors = file.get_tensor(chosen)
+    return vectors.reshape(-1, vectors.shape[-1]).float()

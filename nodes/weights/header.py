@@ -1,0 +1,128 @@
+"""A safetensors file's header: names, dtypes and shapes, read without torch and checked.
+
+Format: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
+(https://huggingface.co/docs/safetensors).
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from nodes.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+
+_LENGTH = 8
+_LONGEST = 100_000_000  # what the safetensors library itself accepts
+_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
+    "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What the header says of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file holds."""
+
+    path: Path
+    tensors: Mapping[str, TensorInfo]
+    metadata: Mapping[str, str]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.tensors
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """A tensor's shape.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        return self.tensors[key].shape
+
+
+def read_header(path: Path) -> Header:
+    """Read and check a file's header; the tensors stay on disk.
+
+    Raises:
+        PickleRefusedError: it is a pickle.
+        NotSafetensorsError: it is something else.
+        TruncatedFileError: it breaks off.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(_LENGTH)
+        length = _header_length(path, start, size)
+        text = file.read(length)
+    entries = _parse(path, text)
+    metadata = entries.pop("__metadata__", {})
+    tensors: dict[str, TensorInfo] = {}
+    end = 0
+    for key, entry in entries.items():
+        tensors[key], last = _tensor(path, key, entry)
+        end = max(end, last)
+    expected = _LENGTH + length + end
+    if size < expected:
+        raise TruncatedFileError(path, expected, size)
+    return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
+
+
+def _header_length(path: Path, start: bytes, size: int) -> int:
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        raise PickleRefusedError(path)
+    if start.startswith(b"GGUF"):
+        raise NotSafetensorsError(path, "it is a GGUF file")
+    if len(start) < _LENGTH:
+        raise TruncatedFileError(path, _LENGTH, size)
+    length = int.from_bytes(start, "little")
+    if length > _LONGEST:
+        raise NotSafetensorsError(path, "it does not start with a header")
+    if size < _LENGTH + length:
+        raise TruncatedFileError(path, _LENGTH + length, size)
+    return length
+
+
+def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
+    try:
+        entries: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotSafetensorsError(path, "its header is no JSON") from error
+    if not isinstance(entries, dict):
+        raise NotSafetensorsError(path, "its header is no JSON object")
+    pairs = cast("dict[str, object]", entries)
+    if not all(isinstance(entry, dict) for entry in pairs.values()):
+        raise NotSafetensorsError(path, "its header lists things that are no tensors")
+    return cast("dict[str, dict[str, object]]", entries)
+
+
+def _tensor(path: Path, key: str, entry: Mapping[str, object]) -> tuple[TensorInfo, int]:
+    """One entry, and the offset where its bytes end."""
+    dtype, shape, offsets = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
+    if not (isinstance(dtype, str) and _naturals(shape) and _naturals(offsets)):
+        raise NotSafetensorsError(path, f"its header's entry {key!r} is malformed")
+    info = TensorInfo(dtype, tuple(cast("list[int]", shape)))
+    start, end = (*cast("list[int]", offsets), 0, 0)[:2]
+    if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
+        raise NotSafetensorsError(path, f"its header gives {key!r} a size that is not its shape's")
+    return info, end
+
+
+def _naturals(value: object) -> bool:
+    """Whether it is a list of whole numbers from 0."""
+    if not isinstance(value, list):
+        return False
+    items = cast("list[object]", value)
+    return all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in items)

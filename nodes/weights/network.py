@@ -1,0 +1,158 @@
+"""A network whose weights are in a file: built on first use, shared, never written again.
+
+Patches (a LoRA at some strength) give a shallow clone: it shares every tensor that the patches
+leave alone with the base network, and holds only those they touch.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from nodes.errors import MissingWeightsError
+from nodes.families.family import NetworkSpec
+from nodes.families.networks import skeleton
+from nodes.weights.convert import from_file
+from nodes.weights.header import Header
+from nodes.weights.tables import KeyTable, Source
+from nodes.weights.tensors import opened
+
+CLONES_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a network computes, and in which precision."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def default_placement() -> Placement:
+    """The CPU in float32; a CUDA device, where there is one, in float16."""
+    if torch.cuda.is_available():
+        return Placement(torch.device("cuda"), torch.float16)
+    return Placement(torch.device("cpu"), torch.float32)
+
+
+class Patch(Protocol):
+    """A change to some of a network's weights; hashable and equal by content."""
+
+    def __hash__(self) -> int: ...
+
+    def apply(self, network: "Network", weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """New tensors for the weights it changes.
+
+        Args:
+            network: says what the weights are called, here and in the file.
+            weights: as they are now; never written to.
+        """
+        ...
+
+
+Patches: TypeAlias = tuple[Patch, ...]
+
+
+class Network:
+    """One network of a file. Thread-safe: whoever comes first loads it, the others wait."""
+
+    def __init__(self, header: Header, identity: str, spec: NetworkSpec, title: str) -> None:
+        self.header = header
+        self.identity = identity
+        self.spec = spec
+        self.title = title
+        self.placement = default_placement()
+        self._lock = threading.RLock()
+        self._base: nn.Module | None = None
+        self._table: KeyTable | None = None
+        self._clones: OrderedDict[Patches, nn.Module] = OrderedDict()
+
+    @property
+    def table(self) -> KeyTable:
+        """Where each of its weights comes from."""
+        with self._lock:
+            if self._table is None:
+                self._table = self._table_of(skeleton(self.spec))
+            return self._table
+
+    @property
+    def nbytes(self) -> int:
+        """What its weights take in memory once loaded."""
+        numbers = sum(
+            info.numel
+            for key, info in self.header.tensors.items()
+            if key.startswith(self.spec.prefix)
+        )
+        return numbers * self.placement.dtype.itemsize
+
+    def stored_dtype(self, key: str) -> str:
+        """How the file stores a weight: `F16`, `F32` or another."""
+        return self.header.tensors[self.table[key].key].dtype
+
+    def module(self, patches: Patches = ()) -> nn.Module:
+        """The network with its weights and patches; ready to be called, never to be changed.
+
+        Raises:
+            MissingWeightsError: the file does not have them all.
+        """
+        with self._lock:
+            if self._base is None:
+                self._base = self._load()
+            if not patches:
+                return self._base
+            if patches not in self._clones:
+                self._clones[patches] = self._clone(self._base, patches)
+            self._clones.move_to_end(patches)
+            while len(self._clones) > CLONES_KEPT:
+                self._clones.popitem(last=False)
+            return self._clones[patches]
+
+    def _load(self) -> nn.Module:
+        module = skeleton(self.spec)
+        self._table = self._table_of(module)
+        self._check(module, self._table)
+        weights: dict[str, Tensor] = {}
+        with opened(self.header.path, str(self.placement.device)) as file:
+            for key, source in self._table.items():
+                weight = from_file(source, file.get_tensor(source.key))
+                weights[key] = weight.to(self.placement.dtype)
+        return _filled(module, weights)
+
+    def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
+        weights = dict(base.state_dict())
+        for patch in patches:
+            weights |= patch.apply(self, weights)
+        return _filled(skeleton(self.spec), weights)
+
+    def _table_of(self, module: nn.Module) -> KeyTable:
+        return self.spec.table(module.state_dict(), self.spec.prefix)
+
+    def _check(self, module: nn.Module, table: KeyTable) -> None:
+        wrong: list[str] = []
+        for key, weight in module.state_dict().items():
+            source = table[key]
+            if source.key not in self.header:
+                wrong.append(f"no {source.key}")
+            elif not _fits(self.header, source, weight):
+                shape = list(self.header.shape(source.key))
+                wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
+        if wrong:
+            raise MissingWeightsError(self.header.path, self.title, wrong)
+
+
+def _fits(header: Header, source: Source, weight: Tensor) -> bool:
+    """Whether the file's tensor has as many numbers, and rows, as the network wants."""
+    info = header.tensors[source.key]
+    rows = info.shape[:1] if source.op != "transpose" else info.shape[1:2]
+    wanted = (weight.shape[0] * source.slots,) if weight.ndim else ()
+    return rows == wanted and info.numel == weight.numel() * source.slots
+
+
+def _filled(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Give an empty network its weights: the tensors themselves, no copies."""
+    module.load_state_dict(weights, assign=True)
+    return module.eval().requires_grad_(False)
