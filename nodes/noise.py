@@ -77,13 +77,15 @@ class BrownianPath:
     """A virtual Brownian tree (Li et al. 2020, arXiv:2001.01328, section 4), by `torchsde`."""
 
     def __init__(self, x: Tensor, sigma_min: float, sigma_max: float, seed: int) -> None:
-        start = torch.zeros(x.shape, dtype=x.dtype)
-        self._tree = torchsde.BrownianTree(sigma_min, start, sigma_max, entropy=seed)
+        self._tree = torchsde.BrownianTree(sigma_min, torch.zeros(x.shape), sigma_max, entropy=seed)
         self._device = x.device
+        # The tree rounds its ends, and warns of what lies outside.
+        self._range = torch.tensor([round(sigma_min, 6), round(sigma_max, 6)], dtype=torch.float64)
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         """The path's increment between two levels, scaled to unit variance."""
         low, high = sorted((sigma.cpu(), sigma_next.cpu()))
-        increment = cast("Tensor", self._tree(low, high))
+        first, last = (end.double().clamp(*self._range) for end in (low, high))
+        increment = cast("Tensor", self._tree(first, last))
         sign = 1 if sigma < sigma_next else -1
         return (increment * sign / (high - low).sqrt()).to(self._device)

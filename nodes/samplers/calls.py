@@ -1,0 +1,75 @@
+"""The conversation between a sampler and whoever drives it.
+
+A sampler is a generator. It yields a `Call` wherever it needs the model, is sent a `Reply`, and
+returns the final latent. It never sees the model, so that its driver may merge the calls of
+several samplers, count steps, show previews and stop between any two calls.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from torch import Tensor
+
+from nodes.noise import NoiseSource
+from nodes.parameterisation import Parameterisation
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a sampler asks: the clean latent, as seen from x at noise level sigma."""
+
+    x: Tensor
+    """[batch, channels, h, w] float32, in the model's space."""
+    sigma: Tensor
+    """A scalar, or [batch]."""
+    step: int
+    """Which step of the schedule this serves, from 0; a step may take several calls."""
+    wants_uncond: bool = False
+    """Whether the reply must carry the unconditional prediction too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a sampler is told."""
+
+    x0: Tensor
+    """The guided prediction of the clean latent; the shape of x."""
+    uncond: Tensor | None = None
+    """The prediction without the prompt, where the call asked for it."""
+
+
+Sampling: TypeAlias = Generator[Call, Reply, Tensor]
+"""A sampler at work: yields calls, is sent replies, returns the latent at the last sigma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The noising process that a sampler reverses."""
+
+    parameterisation: Parameterisation
+    noise: NoiseSource
+
+
+class Sampler(Protocol):
+    """A way from noise to a latent.
+
+    Its own options (`eta`, `s_noise`, …) are keyword arguments with the usual defaults;
+    `functools.partial` sets them.
+    """
+
+    def __call__(self, x: Tensor, sigmas: Tensor, process: Process, /) -> Sampling:
+        """Begin to sample.
+
+        Args:
+            x: [batch, channels, h, w], the latent with the noise of `sigmas[0]`; never modified.
+            sigmas: [steps + 1], descending, on the CPU.
+            process: what else there is to know.
+        """
+        ...
+
+
+def uncond_of(reply: Reply) -> Tensor:
+    """The unconditional prediction that the call asked for."""
+    assert reply.uncond is not None, "the driver must answer wants_uncond"
+    return reply.uncond

@@ -1,0 +1,68 @@
+"""ER-SDE: solvers of an extended reverse-time SDE, which scales its noise at will."""
+
+import torch
+from torch import Tensor
+
+from nodes.samplers.calls import Call, Process, Sampling
+from nodes.samplers.steps import finite_snr, steps_of
+
+_POINTS = 200
+"""How many points the integrals are summed over."""
+
+
+def er_sde(
+    x: Tensor, sigmas: Tensor, process: Process, *, s_noise: float = 1.0, max_stage: int = 3
+) -> Sampling:
+    """ER-SDE-Solver-3 (Cui et al. 2023, arXiv:2309.06169, alg. 3).
+
+    Works on x / alpha, at the rate sigma / alpha.
+    """
+    parameterisation = process.parameterisation
+    known: list[Tensor] = []  # x0 and its derivatives by the rate, as of the last step
+    rates: list[Tensor] = []  # latest first
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterisation)):
+        x0 = (yield Call(x, sigma, i)).x0
+        if sigma_next == 0:
+            return x0
+        alpha, alpha_next = parameterisation.alpha(sigma), parameterisation.alpha(sigma_next)
+        rate, rate_next = (
+            parameterisation.half_log_snr(s).neg().exp() for s in (sigma, sigma_next)
+        )
+        rates = [rate, *rates[:2]]
+        known = _derivatives(x0, known, rates)[:max_stage]
+        left = _noise_scale(rate_next) / _noise_scale(rate)
+        moved = left / alpha * x + (1 - left) * x0
+        for weight, derivative in zip(_weights(rate, rate_next), known[1:], strict=False):
+            moved = moved + weight * derivative
+        x = alpha_next * moved
+        if s_noise > 0:
+            spread = (rate_next**2 - (rate * left) ** 2).sqrt().nan_to_num(0.0)
+            x = x + alpha_next * process.noise.white(x) * s_noise * spread
+    return x
+
+
+def _noise_scale(rate: Tensor) -> Tensor:
+    """The paper's ER-SDE 5 (section 4.3)."""
+    return rate * ((rate**0.3).exp() + 10.0)
+
+
+def _derivatives(x0: Tensor, before: list[Tensor], rates: list[Tensor]) -> list[Tensor]:
+    """X0 with its first and second derivative by the rate, as far as the past allows."""
+    found = [x0]
+    if before:
+        found.append((x0 - before[0]) / (rates[0] - rates[1]))
+    if len(before) > 1:
+        found.append((found[1] - before[1]) / ((rates[0] - rates[2]) / 2))
+    return found
+
+
+def _weights(rate: Tensor, rate_next: Tensor) -> tuple[Tensor, Tensor]:
+    """What the first and second derivative add, by Riemann sums (alg. 3)."""
+    change = rate_next - rate
+    width = -change / _POINTS
+    points = rate_next + torch.arange(_POINTS) * width
+    scale = _noise_scale(points)
+    first = (1 / scale).sum() * width
+    second = ((points - rate) / scale).sum() * width
+    end = _noise_scale(rate_next)
+    return change + first * end, change**2 / 2 + second * end

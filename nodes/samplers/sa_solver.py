@@ -1,0 +1,110 @@
+"""SA-Solver: a stochastic Adams predictor and corrector of the SDE.
+
+Xue et al. 2023 (arXiv:2309.05019), with x0 predictions; lambda = log(alpha / sigma), and tau
+scales the noise at each level.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+from torch import Tensor
+
+from nodes.parameterisation import Parameterisation
+from nodes.samplers.calls import Call, Process, Sampling
+from nodes.samplers.steps import finite_snr, steps_of
+
+Tau: TypeAlias = Callable[[float], float]
+"""How much of the SDE's noise there is at a sigma."""
+
+_Point = tuple[Tensor, float]
+"""A prediction, and the lambda it was made at."""
+
+
+def interval_tau(
+    parameterisation: Parameterisation, start: float = 0.2, end: float = 0.8, eta: float = 1.0
+) -> Tau:
+    """Eta between two fractions of the schedule, no noise elsewhere (section 6)."""
+    high, low = (parameterisation.percent_to_sigma(f) for f in (start, end))
+    return lambda sigma: eta if low <= sigma <= high else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A step whose start and noise are settled; predictor and corrector differ in the points."""
+
+    x: Tensor
+    """The latent at the start, faded, plus the noise of this step."""
+    alpha: Tensor
+    start: float
+    end: float
+    tau: float
+
+    def advance(self, points: list[_Point]) -> Tensor:
+        """Integrate the polynomial through these predictions (eq. 14 and 17)."""
+        x = self.x
+        for weight, (x0, _) in zip(self._weights([at for _, at in points]), points, strict=True):
+            x = x + self.alpha * weight * x0
+        return x
+
+    def _weights(self, at: list[float]) -> list[float]:
+        """Integrals of the exponentially weighted Lagrange polynomials."""
+        h, rate = self.end - self.start, 1 + self.tau**2
+        nodes, weights = np.polynomial.legendre.leggauss(24)
+        left = (1 + nodes) * h / 2
+        kernel = weights * h / 2 * rate * np.exp(-rate * left)
+        values = self.end - left
+        polynomials = (np.prod([(values - b) / (a - b) for b in at if b != a], axis=0) for a in at)
+        return [float((kernel * polynomial).sum()) for polynomial in polynomials]
+
+
+def sa_solver(
+    x: Tensor,
+    sigmas: Tensor,
+    process: Process,
+    *,
+    tau: Tau | None = None,
+    s_noise: float = 1.0,
+    orders: tuple[int, int] = (3, 4),
+    use_pece: bool = False,
+) -> Sampling:
+    """SA-Solver (alg. 1): `orders` of predictor and corrector; PECE predicts again once corrected.
+
+    No order is higher than the number of levels above 0 that are still to come.
+    """
+    facts = process.parameterisation
+    tau = tau or interval_tau(facts)
+    past: list[_Point] = []  # latest first
+    step: _Step | None = None
+    left = int((sigmas > 0).sum())
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
+        at = float(facts.half_log_snr(sigma))
+        x0 = (yield Call(x, sigma, i)).x0
+        if step is not None:
+            x = step.advance([(x0, at), *past][: min(orders[1], left - i)])
+            x0 = (yield Call(x, sigma, i)).x0 if use_pece else x0
+        if sigma_next == 0:
+            return x0
+        past = [(x0, at), *past][: max(orders)]
+        step = _begin(x, (sigma, sigma_next), process, tau(float(sigma_next)), s_noise)
+        x = step.advance(past[: min(orders[0], left - i - 1)])
+    return x
+
+
+def _begin(
+    x: Tensor, ends: tuple[Tensor, Tensor], process: Process, tau: float, s_noise: float
+) -> _Step:
+    facts, (sigma, sigma_next) = process.parameterisation, ends
+    start, end = (facts.half_log_snr(s) for s in ends)
+    h = end - start
+    x = sigma_next / sigma * (-(tau**2) * h).exp() * x
+    if tau > 0 and s_noise > 0:
+        spread = (-2 * tau**2 * h).expm1().neg().sqrt()
+        x = x + process.noise.white(x) * sigma_next * spread * s_noise
+    return _Step(x, facts.alpha(sigma_next), float(start), float(end), tau)
+
+
+sa_solver_pece = partial(sa_solver, use_pece=True)
+"""`sa_solver` that predicts again from the corrected latent."""

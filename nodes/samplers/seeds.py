@@ -1,0 +1,101 @@
+"""SEEDS: exponential single-step solvers of the SDE, in two or three stages.
+
+Gonzalez et al. 2023 (arXiv:2305.14267); lambda = log(alpha / sigma), r the place of the inner
+predictions within a step.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nodes.parameterisation import Parameterisation
+from nodes.samplers.calls import Call, Process, Sampling
+from nodes.samplers.steps import finite_snr, steps_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A place within a step: the fraction r of it in lambda."""
+
+    sigma: Tensor
+    alpha: Tensor
+    h: Tensor
+    """From the step's start to here, in lambda."""
+    shrink: Tensor
+    """sigma here over sigma at the step's start."""
+    eta: float
+
+    @classmethod
+    def at(
+        cls, parameterisation: Parameterisation, ends: tuple[Tensor, Tensor], r: float, eta: float
+    ) -> "_Stage":
+        start, end = (parameterisation.half_log_snr(s) for s in ends)
+        h = r * (end - start)
+        sigma = ends[1] if r == 1 else parameterisation.sigma_at(start + h)
+        return cls(sigma, parameterisation.alpha(sigma), h, sigma / ends[0], eta)
+
+    def first_order(self, x: Tensor, x0: Tensor) -> Tensor:
+        """As if x0 stayed the same."""
+        left = self.shrink * (-self.h * self.eta).exp()
+        return left * x - self.alpha * (-self.h * (1 + self.eta)).expm1() * x0
+
+    def bend(self, change: Tensor) -> Tensor:
+        """The term of a change of x0 per step length."""
+        reach = self.h * (1 + self.eta)
+        return self.alpha * ((-reach).expm1() / reach + 1) * change
+
+    def carry(self, noise: Tensor | float, fresh: Tensor, before: Tensor | float) -> Tensor:
+        """Noise as of the stage at `before`, faded since, and fresh noise; not yet times sigma."""
+        h = (self.h - before) * self.eta
+        return (-h).exp() * noise + (-2 * h).expm1().neg().sqrt() * fresh
+
+
+def seeds_2(
+    x: Tensor,
+    sigmas: Tensor,
+    process: Process,
+    *,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    r: float = 0.5,
+) -> Sampling:
+    """SEEDS-2 (alg. 2), with x0 predictions."""
+    facts = process.parameterisation
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
+        x0 = (yield Call(x, sigma, i)).x0
+        if sigma_next == 0:
+            return x0
+        middle, end = (_Stage.at(facts, (sigma, sigma_next), f, eta) for f in (r, 1.0))
+        noise = middle.carry(0.0, process.noise.white(x), 0.0)
+        x_middle = middle.first_order(x, x0) + middle.sigma * noise * s_noise
+        x0_middle = (yield Call(x_middle, middle.sigma, i)).x0
+        noise = end.carry(noise, process.noise.white(x), middle.h)
+        x = end.first_order(x, x0.lerp(x0_middle, 1 / (2 * r))) + end.sigma * noise * s_noise
+    return x
+
+
+def seeds_3(
+    x: Tensor,
+    sigmas: Tensor,
+    process: Process,
+    *,
+    eta: float = 1.0,
+    s_noise: float = 1.0,
+    r: tuple[float, float] = (1 / 3, 2 / 3),
+) -> Sampling:
+    """SEEDS-3 (alg. 3), with x0 predictions."""
+    facts = process.parameterisation
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
+        x0 = (yield Call(x, sigma, i)).x0
+        if sigma_next == 0:
+            return x0
+        one, two, end = (_Stage.at(facts, (sigma, sigma_next), f, eta) for f in (*r, 1.0))
+        noise = one.carry(0.0, process.noise.white(x), 0.0)
+        at = one.first_order(x, x0) + one.sigma * noise * s_noise
+        x0_one = (yield Call(at, one.sigma, i)).x0
+        noise = two.carry(noise, process.noise.white(x), one.h)
+        at = two.first_order(x, x0) + two.bend((x0_one - x0) * (r[1] / r[0]))
+        x0_two = (yield Call(at + two.sigma * noise * s_noise, two.sigma, i)).x0
+        noise = end.carry(noise, process.noise.white(x), two.h)
+        x = end.first_order(x, x0) + end.bend((x0_two - x0) / r[1]) + end.sigma * noise * s_noise
+    return x
