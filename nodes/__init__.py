@@ -13,8 +13,11 @@ PACK = Pack(
         "nodes.conditioning",
         "nodes.loaders",
         "nodes.prompts",
+        "nodes.vae",
         "nodes.latents",
         "nodes.images",
+        "nodes.image_files",
+        "nodes.latent_files",
     ),
     models={
         "checkpoints": ("assets/checkpoints",),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nodegraph.files import Files
 from nodegraph.folders import Folders
+from nodegraph.results import Artifact
 
 
 @dataclass
@@ -28,6 +29,10 @@ class Bench:
     @property
     def files(self) -> Files:
         return Files(Folders.under(self.root))
+
+    def path(self, artifact: Artifact) -> Path:
+        """Where an artifact was written."""
+        return self.root / artifact.type / artifact.subfolder / artifact.filename
 
     def progress(self, value: int, total: int) -> None:
         self.progressed.append((value, total))

@@ -1,0 +1,103 @@
+"""Nodes that read and write pictures."""
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from PIL.Image import Image as Picture
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import InputFile
+from nodegraph.results import Artifact, FolderType, Ui
+from nodes.pixels import channel, colours, encode_png, has_alpha, read_frames
+from nodes.provenance import texts
+from nodes.values import Image, Mask
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+_HIDDEN = ("prompt", "extra_pnginfo")
+_NO_MASK = (1, 64, 64)
+
+ImageFile = Annotated[str, InputFile("image_upload", _SUFFIXES)]
+
+
+class ImageAndMask(NamedTuple):
+    """What `LoadImage` gives."""
+
+    image: Image
+    mask: Mask
+
+
+@node("SaveImage", category="image", display_name="Save Image", output_node=True, hidden=_HIDDEN)
+def save_image(images: Image, filename_prefix: str = "ComfyUI", *, context: Context) -> Ui:
+    """Write each picture to the output folder as a PNG that carries its workflow.
+
+    The prefix may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
+    `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
+    `%date:yyyy-MM-dd%`. Running the file again, as a workflow, makes the same pixels.
+    """
+    return _save(images, "output", filename_prefix, context, compress_level=4)
+
+
+@node(
+    "PreviewImage", category="image", display_name="Preview Image", output_node=True, hidden=_HIDDEN
+)
+def preview_image(images: Image, context: Context) -> Ui:
+    """Show pictures without keeping them: they go to the temp folder, lightly compressed."""
+    return _save(images, "temp", "ComfyUI_temp", context, compress_level=1)
+
+
+@node(
+    "LoadImage",
+    category="image",
+    display_name="Load Image",
+    preflight="nodes.image_preflight:check_image",
+)
+def load_image(image: ImageFile, context: Context) -> ImageAndMask:
+    """Read a picture of the input folder, turned as the camera held it.
+
+    `IMAGE` has no transparency; `MASK` is 1 where the picture is transparent, or 64 by 64
+    zeros if it nowhere can be. An animation gives a batch of its frames.
+    """
+    frames = read_frames(context.files.input(image))
+    pictures = torch.stack([colours(frame) for frame in frames])
+    if not any(has_alpha(frame) for frame in frames):
+        return ImageAndMask(pictures, torch.zeros(_NO_MASK))
+    return ImageAndMask(pictures, torch.stack([_transparency(frame) for frame in frames]))
+
+
+@node(
+    "LoadImageMask",
+    category="mask",
+    display_name="Load Image (as Mask)",
+    preflight="nodes.image_preflight:check_image",
+)
+def load_image_mask(
+    image: ImageFile, channel: Literal["alpha", "red", "green", "blue"], context: Context
+) -> Mask:
+    """Read one channel of a picture as a mask, [1, height, width].
+
+    `alpha` is inverted: 1 where the picture is transparent.
+    """
+    frame = read_frames(context.files.input(image))[0]
+    return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
+
+
+def _transparency(frame: Picture) -> Tensor:
+    return 1.0 - _channel(frame, "alpha")
+
+
+def _channel(frame: Picture, name: str) -> Tensor:
+    return channel(frame, name[0].upper())
+
+
+def _save(
+    images: Tensor, folder: FolderType, prefix: str, context: Context, *, compress_level: int
+) -> Ui:
+    chunks = texts(context)
+    saved: list[Artifact] = []
+    for number, image in enumerate(images):
+        data = encode_png(image, chunks, compress_level)
+        tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
+        saved.append(context.files.save(folder, prefix, ".png", data, tokens))
+    return Ui(artifacts={"images": saved})

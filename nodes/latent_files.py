@@ -1,0 +1,62 @@
+"""Nodes that read and write latents, in ComfyUI's file format."""
+
+from typing import Annotated
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import InputFile
+from nodegraph.results import Ui
+from nodes.image_errors import NotALatentError
+from nodes.provenance import texts
+from nodes.values import Latent
+
+_TENSOR = "latent_tensor"
+_VERSION = "latent_format_version_0"
+_OLD_SCALE = 0.18215  # files without the version key hold what the model sees, not the VAE's
+
+
+@node(
+    "SaveLatent",
+    category="_for_testing",
+    output_node=True,
+    hidden=("prompt", "extra_pnginfo"),
+)
+def save_latent(
+    samples: Latent, filename_prefix: str = "latents/ComfyUI", *, context: Context
+) -> Ui:
+    """Write latents to the output folder, for `LoadLatent` to read: a `.latent` file.
+
+    A safetensors file with the samples, [batch, channels, height/8, width/8], and the
+    workflow in its metadata. Masks are not kept.
+    """
+    tensors = {
+        _TENSOR: samples.samples.detach().cpu().contiguous(),
+        _VERSION: torch.tensor([]),
+    }
+    data = save(tensors, metadata=texts(context))
+    artifact = context.files.save("output", filename_prefix, ".latent", data)
+    return Ui(artifacts={"latents": [artifact]})
+
+
+@node(
+    "LoadLatent",
+    category="_for_testing",
+    preflight="nodes.image_preflight:check_latent",
+)
+def load_latent(
+    latent: Annotated[str, InputFile(suffixes=(".latent",))], context: Context
+) -> Latent:
+    """Read a `.latent` file of the input folder."""
+    path = context.files.input(latent)
+    try:
+        tensors = load(path.read_bytes())
+    except SafetensorError as error:
+        raise NotALatentError(path, str(error)) from error
+    if _TENSOR not in tensors:
+        raise NotALatentError(path, f"it holds no {_TENSOR!r}")
+    scale = 1.0 if _VERSION in tensors else 1.0 / _OLD_SCALE
+    return Latent(tensors[_TENSOR].float() * scale)

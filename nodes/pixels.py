@@ -1,0 +1,122 @@
+"""Pictures between files and tensors: decode any file safely, encode as ComfyUI does."""
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Picture
+from PIL import ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+from nodes.image_errors import DamagedImageError, ImageTooLargeError, NotAnImageError
+
+MOST_PIXELS = 89_000_000
+"""What a file may hold over all its frames: as a tensor they take 12 bytes each."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+_BOMBS = (Picture.DecompressionBombError, Picture.DecompressionBombWarning)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # what Pillow's codecs raise
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """One picture as 8 bits: 255 times the value, cut off, not rounded, as ComfyUI does.
+
+    Args:
+        image: [height, width, channels] in [0, 1]; what lies beyond is clipped, NaN is 0.
+    """
+    scaled = (image.detach().float().nan_to_num(0.0) * 255).clamp(0, 255)
+    return scaled.to(torch.uint8).cpu().numpy()
+
+
+def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:
+    """A PNG file of [height, width, 1, 3 or 4 channels] with text chunks."""
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    pixels = to_bytes(image)
+    picture = Picture.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
+    return buffer.getvalue()
+
+
+def read_frames(path: Path) -> list[Picture.Image]:
+    """The frames of a picture file, turned upright; more than one if it is animated.
+
+    Frames of another size than the first are left out.
+
+    Raises:
+        NotAnImageError: the file is no picture.
+        ImageTooLargeError: it has more than `MOST_PIXELS`.
+        DamagedImageError: it breaks off.
+    """
+    try:
+        with Picture.open(path, formats=_FORMATS) as opened:
+            _check_size(path, opened)
+            frames = [_upright(frame) for frame in _frames(opened)]
+    except UnidentifiedImageError as error:
+        raise NotAnImageError(path, "its format is not known") from error
+    except _BOMBS as error:
+        raise ImageTooLargeError(path, "far too many pixels", MOST_PIXELS) from error
+    except _BROKEN as error:
+        raise DamagedImageError(path, str(error).rstrip(".") or type(error).__name__) from error
+    return [frame for frame in frames if frame.size == frames[0].size]
+
+
+def colours(frame: Picture.Image) -> Tensor:
+    """A frame without its transparency: [height, width, 3] in [0, 1]."""
+    return _as_tensor(_rgba(frame).convert("RGB"))
+
+
+def channel(frame: Picture.Image, letter: str) -> Tensor:
+    """One channel, `R`, `G`, `B` or `A`, of a frame: [height, width] in [0, 1].
+
+    A frame without transparency is opaque: its `A` is 1 everywhere.
+    """
+    return _as_tensor(_rgba(frame).getchannel(letter))
+
+
+def has_alpha(frame: Picture.Image) -> bool:
+    """Whether a frame has a channel, or a palette, that tells how opaque its pixels are."""
+    return "A" in frame.getbands() or (frame.mode == "P" and "transparency" in frame.info)
+
+
+def _as_tensor(picture: Picture.Image) -> Tensor:
+    return torch.tensor(np.asarray(picture), dtype=torch.float32).div_(255)
+
+
+def _rgba(frame: Picture.Image) -> Picture.Image:
+    frame = _eight_bits(frame)
+    return frame.convert("RGBA") if has_alpha(frame) else frame.convert("RGB").convert("RGBA")
+
+
+def _frames(opened: Picture.Image) -> Iterator[Picture.Image]:
+    """Every frame, but of a camera's multi-picture file (MPO) only the picture itself."""
+    if opened.format == "MPO":
+        yield opened
+    else:
+        yield from ImageSequence.Iterator(opened)
+
+
+def _upright(frame: Picture.Image) -> Picture.Image:
+    frame.load()
+    return ImageOps.exif_transpose(frame)
+
+
+def _check_size(path: Path, opened: Picture.Image) -> None:
+    frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
+    width, height = opened.size
+    if width * height * frames > MOST_PIXELS:
+        size = f"{frames} frames of {width} by {height} pixels" if frames > 1 else ""
+        raise ImageTooLargeError(path, size or f"{width} by {height} pixels", MOST_PIXELS)
+
+
+def _eight_bits(frame: Picture.Image) -> Picture.Image:
+    """Scale a 16-bit or 32-bit grey picture down, as ComfyUI does: 65535 is white."""
+    if not frame.mode.startswith("I"):
+        return frame
+    values = np.asarray(frame).astype(np.int64) // 255
+    return Picture.fromarray(values.clip(0, 255).astype(np.uint8))

@@ -1,0 +1,78 @@
+"""What an image says about how it was made, beside the workflow itself."""
+
+import json
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, cast
+
+from nodegraph.context import Context
+from nodegraph.errors import NodeGraphError
+from nodegraph.files import Files
+from nodegraph.folders import MODEL_FOLDERS, WEIGHTS
+
+_FOLDERS: Mapping[str, str] = {
+    "ckpt_name": "checkpoints",
+    "clip_name": "text_encoders",
+    "control_net_name": "controlnet",
+    "lora_name": "loras",
+    "unet_name": "diffusion_models",
+    "vae_name": "vae",
+}
+"""Where the files of well-known inputs lie; those of others are looked for everywhere."""
+_SEEDS = ("seed", "noise_seed")
+
+
+def texts(context: Context) -> dict[str, str]:
+    """The text chunks of a picture, or the metadata of a latent: JSON by name.
+
+    `prompt`, `workflow` and what else the editor sent are ComfyUI's; `nodegraph` says what
+    made it: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models": {"checkpoints/a.safetensors":
+    sha256}, "seeds": {"3.seed": 42}}`.
+    """
+    found: dict[str, object] = {"prompt": context.prompt, **context.extra_pnginfo}
+    found["nodegraph"] = provenance(context.prompt, context.files)
+    return {key: json.dumps(value) for key, value in found.items()}
+
+
+def provenance(prompt: Mapping[str, object], files: Files) -> dict[str, object]:
+    """Versions, the sha256 of every model file that the prompt names, and its seeds."""
+    models: dict[str, str] = {}
+    seeds: dict[str, object] = {}
+    for place, name, value in _literals(prompt):
+        if name in _SEEDS and isinstance(value, int):
+            seeds[f"{place}.{name}"] = value
+        elif isinstance(value, str) and value.lower().endswith(WEIGHTS):
+            models |= _identity(files, name, value)
+    versions = {name: _version(name) for name in ("nodegraph", "torch")}
+    return {**versions, "models": models, "seeds": seeds}
+
+
+def _literals(prompt: Mapping[str, object]) -> Iterator[tuple[str, str, object]]:
+    for node_id, described in cast("Mapping[str, Mapping[str, Any]]", prompt).items():
+        inputs: Mapping[str, object] = described["inputs"]
+        for name, value in inputs.items():
+            yield node_id, name, value
+
+
+def _identity(files: Files, input_name: str, value: str) -> dict[str, str]:
+    known = _FOLDERS.get(input_name.rstrip("0123456789"))
+    for folder in [known] if known else MODEL_FOLDERS:
+        path = _find(files, folder, value)
+        if path:
+            return {f"{folder}/{value}": files.identity(path)}
+    return {}
+
+
+def _find(files: Files, folder: str, name: str) -> Path | None:
+    try:
+        return files.model(folder, name)
+    except NodeGraphError:
+        return None
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a source tree that nobody installed
+        return "unknown"
