@@ -14,23 +14,23 @@ _MOST = 2**63 - 1
 def primitive_int(
     value: Annotated[int, Field(ge=-_MOST, le=_MOST), Widget(control_after_generate=True)],
 ) -> int:
-    """A whole number."""
+    """One whole number, for all the inputs it is linked to."""
     return value
 
 
 @node("PrimitiveFloat", category="utils/primitive", display_name="Float")
 def primitive_float(value: Annotated[float, Field(ge=-_MOST, le=_MOST)]) -> float:
-    """A number."""
+    """One number, for all the inputs it is linked to."""
     return value
 
 
 @node("PrimitiveString", category="utils/primitive", display_name="String")
 def primitive_string(value: Annotated[str, Widget(multiline=False)]) -> str:
-    """A line of text."""
+    """One line of text, for all the inputs it is linked to."""
     return value
 
 
 @node("PrimitiveBoolean", category="utils/primitive", display_name="Boolean")
 def primitive_boolean(value: bool) -> bool:
-    """True or false."""
+    """True or false, for all the inputs it is linked to."""
     return value

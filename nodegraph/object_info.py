@@ -1,0 +1,63 @@
+"""A node type as ComfyUI's `/object_info` describes it to editors and clients."""
+
+from collections.abc import Sequence
+
+from nodegraph.files import Files
+from nodegraph.spec import InputSpec, NodeSpec
+
+
+def object_info(spec: NodeSpec, files: Files) -> dict[str, object]:
+    """The JSON entry of one node type, with the files that its inputs offer right now."""
+    groups = {
+        "required": [item for item in spec.inputs if item.required],
+        "optional": [item for item in spec.inputs if not item.required],
+    }
+    inputs: dict[str, object] = {
+        group: {item.name: input_info(item, files) for item in items}
+        for group, items in groups.items()
+        if items or group == "required"
+    }
+    order = {group: [item.name for item in items] for group, items in groups.items()}
+    if spec.hidden:
+        inputs["hidden"] = {name: name.upper() for name in spec.hidden}
+    return {
+        "input": inputs,
+        "input_order": {group: names for group, names in order.items() if group in inputs}
+        | ({"hidden": list(spec.hidden)} if spec.hidden else {}),
+        "output": [output.socket for output in spec.outputs],
+        "output_is_list": [output.is_list for output in spec.outputs],
+        "output_name": [output.name for output in spec.outputs],
+        "name": spec.name,
+        "display_name": spec.display_name,
+        "description": spec.description,
+        "python_module": spec.module,
+        "category": spec.category,
+        "output_node": spec.output_node,
+        "deprecated": spec.deprecated,
+        "experimental": spec.experimental,
+    }
+
+
+def input_info(spec: InputSpec, files: Files) -> list[object]:
+    """One input: its socket, or the list to choose from; and the editor's options for it."""
+    options: dict[str, object] = {}
+    if spec.has_default:
+        options["default"] = spec.default
+    if spec.minimum is not None:
+        options["min"] = spec.minimum
+    if spec.maximum is not None:
+        options["max"] = spec.maximum
+    if spec.lazy:
+        options["lazy"] = True
+    choices = offered(spec, files)
+    kind = spec.socket if choices is None else list(choices)
+    return [kind, options | spec.widget]
+
+
+def offered(spec: InputSpec, files: Files) -> Sequence[str] | None:
+    """What an input may be chosen from: a fixed list, a folder's files, both; None if neither."""
+    if spec.model_folder is not None:
+        return [*(spec.choices or ()), *files.model_names(spec.model_folder)]
+    if spec.input_file:
+        return [*(spec.choices or ()), *files.input_names(spec.suffixes)]
+    return spec.choices
