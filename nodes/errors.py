@@ -98,3 +98,27 @@ class LoraMismatchError(NodeGraphError):
             f"Its keys: {', '.join(seen)}, …",
             hint="It was made for another model family.",
         )
+
+
+class WrongLatentError(NodeGraphError):
+    """A latent does not fit the VAE that should decode it."""
+
+    code = "wrong_latent"
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(
+            f"the latent has {found} channels, this VAE's have {expected}.",
+            hint="Use the VAE of the model that made the latent.",
+        )
+
+
+class TooSmallPictureError(NodeGraphError):
+    """A picture is smaller than one pixel of a latent."""
+
+    code = "too_small_picture"
+
+    def __init__(self, width: int, height: int, least: int) -> None:
+        super().__init__(
+            f"a picture of {width}x{height} pixels is too small to encode.",
+            hint=f"It needs at least {least} pixels each way.",
+        )

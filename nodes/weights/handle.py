@@ -9,7 +9,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from nodes.families.networks import Clip, UNet
+from nodes.families.networks import Clip, UNet, Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded, encode
@@ -97,7 +97,7 @@ class ClipHandle:
 
 @dataclass(frozen=True, slots=True)
 class VaeHandle:
-    """An autoencoder."""
+    """An autoencoder: pictures to latents and back, one picture at a time."""
 
     __socket__: ClassVar = "VAE"
 
@@ -107,3 +107,38 @@ class VaeHandle:
     def nbytes(self) -> int:
         """What it takes in memory."""
         return self.checkpoint.vae.nbytes
+
+    @property
+    def downscale(self) -> int:
+        """How many pixels a latent pixel stands for, each way."""
+        return self.checkpoint.latent_format.downscale
+
+    @property
+    def channels(self) -> int:
+        """How many channels its latents have."""
+        return self.checkpoint.latent_format.channels
+
+    @torch.no_grad()
+    def encode(self, picture: Tensor) -> Tensor:
+        """The most likely latent of a picture.
+
+        Args:
+            picture: [1, 3, height, width] float32 in [0, 1], sides multiples of `downscale`.
+
+        Returns:
+            [1, channels, height / downscale, width / downscale] float32, unscaled.
+        """
+        place = self.checkpoint.vae.placement
+        vae = cast("Vae", self.checkpoint.vae.module())
+        (posterior,) = vae.encode(
+            (picture * 2 - 1).to(place.device, place.dtype), return_dict=False
+        )
+        return posterior.mean.to(picture)
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> Tensor:
+        """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
+        place = self.checkpoint.vae.placement
+        vae = cast("Vae", self.checkpoint.vae.module())
+        (picture,) = vae.decode(latent.to(place.device, place.dtype), return_dict=False)
+        return (picture.to(latent) + 1) / 2

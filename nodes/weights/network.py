@@ -32,10 +32,11 @@ class Placement:
     dtype: torch.dtype
 
 
-def default_placement() -> Placement:
-    """The CPU in float32; a CUDA device, where there is one, in float16."""
+def default_placement(spec: NetworkSpec) -> Placement:
+    """The CPU in float32; a CUDA device, where there is one, in float16, the VAE in float32."""
     if torch.cuda.is_available():
-        return Placement(torch.device("cuda"), torch.float16)
+        dtype = torch.float32 if spec.kind == "vae" else torch.float16
+        return Placement(torch.device("cuda"), dtype)
     return Placement(torch.device("cpu"), torch.float32)
 
 
@@ -65,7 +66,7 @@ class Network:
         self.identity = identity
         self.spec = spec
         self.title = title
-        self.placement = default_placement()
+        self.placement = default_placement(spec)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None

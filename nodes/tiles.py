@@ -1,0 +1,106 @@
+"""Compute a picture tile by tile, and blend the tiles where they overlap."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Tiling:
+    """How large tiles are, and how they map onto the result."""
+
+    height: int
+    width: int
+    overlap: int
+    """How many input pixels neighbours share."""
+    scale: float
+    """The result's size over the input's."""
+
+
+def tiled(
+    compute: Callable[[Tensor], Tensor],
+    picture: Tensor,
+    tilings: Sequence[Tiling],
+    each: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Tensor:
+    """Compute each tile, fade it out towards its edges, add it up and divide by the fading.
+
+    With several tilings the result is their mean: their seams lie in different places.
+
+    Args:
+        compute: from [1, channels, h, w] to [1, channels', h * scale, w * scale].
+        picture: [batch, channels, h, w].
+        tilings: at least one.
+        each: called before every tile: how many are done, how many there are.
+    """
+    plans = [(tiling, list(_places(picture, tiling))) for tiling in tilings]
+    total = len(picture) * sum(len(places) for _, places in plans)
+    done = 0
+    rows: list[Tensor] = []
+    for image in singly(picture):
+        means: list[Tensor] = []
+        for tiling, places in plans:
+            blend = _Blend(image, tiling)
+            for y, x in places:
+                each(done, total)
+                tile = image[:, :, y : y + tiling.height, x : x + tiling.width]
+                blend.add(compute(tile), y, x)
+                done += 1
+            means.append(blend.result())
+        rows.append(sum(means[1:], means[0]) / len(means))
+    return torch.cat(rows)
+
+
+class _Blend:
+    """The sum of weighted tiles, and of their weights."""
+
+    def __init__(self, image: Tensor, tiling: Tiling) -> None:
+        height, width = (round(side * tiling.scale) for side in image.shape[2:])
+        self._tiling = tiling
+        self._shape = (height, width)
+        self._sum: Tensor | None = None
+        self._weights = image.new_zeros(height, width)
+
+    def add(self, tile: Tensor, y: int, x: int) -> None:
+        """Add one tile, whose input began at (y, x)."""
+        if self._sum is None:
+            self._sum = tile.new_zeros(1, tile.shape[1], *self._shape)
+        scale = self._tiling.scale
+        feather = round(self._tiling.overlap * scale)
+        rows = slice(top := round(y * scale), top + tile.shape[2])
+        columns = slice(left := round(x * scale), left + tile.shape[3])
+        weights = fade(tile.shape[2], feather)[:, None] * fade(tile.shape[3], feather)
+        self._sum[:, :, rows, columns] += tile * weights
+        self._weights[rows, columns] += weights
+
+    def result(self) -> Tensor:
+        """The blended picture."""
+        assert self._sum is not None, "a tiling has at least one tile"
+        return self._sum / self._weights
+
+
+def _places(image: Tensor, tiling: Tiling) -> Iterator[tuple[int, int]]:
+    """Where tiles begin; the last ones may reach over the border, where they are cut."""
+    height, width = image.shape[2:]
+    for y in _starts(height, tiling.height, tiling.overlap):
+        for x in _starts(width, tiling.width, tiling.overlap):
+            yield y, x
+
+
+def _starts(length: int, tile: int, overlap: int) -> range:
+    return range(0, length - overlap, tile - overlap) if length > tile else range(1)
+
+
+def singly(batch: Tensor) -> list[Tensor]:
+    """Every sample of a batch as a batch of one."""
+    return [batch[n : n + 1] for n in range(len(batch))]
+
+
+def fade(length: int, feather: int) -> Tensor:
+    """Weights along a tile's side: from 1 / feather at either end up to 1; [length] float32."""
+    if not 0 < feather < length:
+        return torch.ones(length)
+    rise = torch.arange(1, length + 1) / feather
+    return rise.clamp(max=1.0) * rise.flip(0).clamp(max=1.0)

@@ -1,0 +1,161 @@
+"""Between pictures and latents."""
+
+import math
+from collections.abc import Callable
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Step
+from nodes.errors import TooSmallPictureError, WrongLatentError
+from nodes.tiles import Tiling, singly, tiled
+from nodes.values import Image, Latent, Mask
+from nodes.weights.handle import VaeHandle
+
+DecodeTile = Annotated[int, Field(ge=64, le=4096), Step(32)]
+EncodeTile = Annotated[int, Field(ge=64, le=4096), Step(64)]
+Overlap = Annotated[int, Field(ge=0, le=4096), Step(32)]
+Frames = Annotated[int, Field(ge=8, le=4096), Step(4)]
+FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
+
+
+@node("VAEDecode", category="latent", display_name="VAE Decode")
+def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
+    """Turn latents into pictures, one at a time."""
+    latents = _checked(samples, vae)
+    pictures: list[Tensor] = []
+    for latent in singly(latents):
+        ctx.check_cancelled()
+        pictures.append(vae.decode(latent))
+    return _shown(torch.cat(pictures))
+
+
+@node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
+def vae_decode_tiled(
+    samples: Latent,
+    vae: VaeHandle,
+    ctx: Context,
+    *,
+    tile_size: DecodeTile = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FrameOverlap = 8,
+) -> Image:
+    """Turn latents into pictures tile by tile, which takes less memory.
+
+    The temporal settings are for video models.
+    """
+    del temporal_size, temporal_overlap
+    shared = overlap if tile_size >= overlap * 4 else tile_size // 4
+    size = tile_size // vae.downscale
+    tilings = _tilings(size, shared // vae.downscale, float(vae.downscale))
+    return _shown(tiled(vae.decode, _checked(samples, vae), tilings, _watch(ctx)))
+
+
+@node("VAEEncode", category="latent", display_name="VAE Encode")
+def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
+    """Turn pictures into latents; the sides are cropped to multiples of 8."""
+    latents: list[Tensor] = []
+    for picture in singly(_cropped(pixels.movedim(-1, 1), vae)[:, :3]):
+        ctx.check_cancelled()
+        latents.append(vae.encode(picture))
+    return Latent(torch.cat(latents))
+
+
+@node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
+def vae_encode_tiled(
+    pixels: Image,
+    vae: VaeHandle,
+    ctx: Context,
+    *,
+    tile_size: EncodeTile = 512,
+    overlap: Overlap = 64,
+    temporal_size: Frames = 64,
+    temporal_overlap: FrameOverlap = 8,
+) -> Latent:
+    """Turn pictures into latents tile by tile, which takes less memory.
+
+    The temporal settings are for video models.
+    """
+    del temporal_size, temporal_overlap
+    step = vae.downscale
+    size = tile_size // (2 * step) * 2 * step
+    shared = overlap if overlap < size // 2 else size // 4
+    tilings = _tilings(size, shared // step * step, 1 / step)
+    pictures = _cropped(pixels.movedim(-1, 1), vae)[:, :3]
+    return Latent(tiled(vae.encode, pictures, tilings, _watch(ctx)))
+
+
+@node("VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
+def vae_encode_for_inpaint(
+    pixels: Image,
+    vae: VaeHandle,
+    mask: Mask,
+    ctx: Context,
+    grow_mask_by: Annotated[int, Field(ge=0, le=64), Step(1)] = 6,
+) -> Latent:
+    """Turn pictures into latents, the masked part grey, to be made anew from scratch.
+
+    The mask grows by some pixels, so that what is made blends into what is kept.
+    """
+    picture = pixels.movedim(-1, 1)
+    flat = mask.reshape(-1, 1, *mask.shape[-2:])
+    resized = functional.interpolate(flat, size=picture.shape[-2:], mode="bilinear")
+    picture, resized = _cropped(picture, vae), _cropped(resized, vae).round()
+    grey = (picture[:, :3] - 0.5) * (1 - resized) + 0.5
+    latents: list[Tensor] = []
+    for one in singly(grey):
+        ctx.check_cancelled()
+        latents.append(vae.encode(one))
+    return Latent(torch.cat(latents), noise_mask=_grown(resized, grow_mask_by))
+
+
+def _checked(samples: Latent, vae: VaeHandle) -> Tensor:
+    channels = samples.samples.shape[1]
+    if channels != vae.channels:
+        raise WrongLatentError(channels, vae.channels)
+    return samples.samples
+
+
+def _shown(pictures: Tensor) -> Tensor:
+    """[batch, 3, height, width] as an IMAGE."""
+    return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+
+
+def _cropped(picture: Tensor, vae: VaeHandle) -> Tensor:
+    """Cut the middle out of [batch, channels, height, width], as large as latents allow."""
+    height, width = picture.shape[-2:]
+    step = vae.downscale
+    if min(height, width) < step:
+        raise TooSmallPictureError(width, height, step)
+    top, left = height % step // 2, width % step // 2
+    return picture[..., top : top + height // step * step, left : left + width // step * step]
+
+
+def _grown(mask: Tensor, pixels: int) -> Tensor:
+    """Widen the ones of a mask, [batch, 1, height, width]: each becomes a square of that side."""
+    if pixels == 0:
+        return mask
+    grown = functional.max_pool2d(mask, pixels, stride=1, padding=math.ceil((pixels - 1) / 2))
+    return grown[..., : mask.shape[-2], : mask.shape[-1]]
+
+
+def _tilings(size: int, overlap: int, scale: float) -> list[Tiling]:
+    """Square tiles, wide ones and tall ones; the order is that in which they are added up."""
+    sides = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
+    return [Tiling(height, width, overlap, scale) for height, width in sides]
+
+
+def _watch(ctx: Context) -> Callable[[int, int], None]:
+    """Before every tile: stop if the run was cancelled, and say how far it is."""
+
+    def before(done: int, total: int) -> None:
+        ctx.check_cancelled()
+        ctx.progress(done, total)
+
+    return before
