@@ -24,6 +24,11 @@ class NetworkSpec:
     prefix: str
     table: Callable[[Iterable[str], str], dict[str, Source]]
     """From the network's own keys and the prefix to the sources of its weights."""
+    rounds_patched: bool = False
+    """Whether patched weights are rounded to the file's precision.
+
+    ComfyUI keeps text encoders as they are stored, so that a LoRA's sum is rounded there.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,9 @@ def read(header: Header) -> Architecture:
         unet=NetworkSpec("unet", unet, UNET_PREFIX, unet_table),
         latent=LatentRules(unet["out_channels"], 8, _SCALE),
         prediction=prediction(header),
-        text=NetworkSpec("clip", text, TEXT_PREFIX, clip_table) if text else None,
+        text=NetworkSpec("clip", text, TEXT_PREFIX, clip_table, rounds_patched=True)
+        if text
+        else None,
         text_rules=_text_rules(header, text) if text else None,
         vae=NetworkSpec("vae", vae, VAE_PREFIX, vae_table) if vae else None,
     )

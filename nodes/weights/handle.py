@@ -43,7 +43,7 @@ class ModelHandle:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.unet.nbytes
+        return self.checkpoint.unet.nbytes(self.patches)
 
     def patched(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
@@ -79,7 +79,7 @@ class ClipHandle:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.text.nbytes
+        return self.checkpoint.text.nbytes(self.patches)
 
     def patched(self, patch: Patch) -> "ClipHandle":
         """With one more patch on top."""
@@ -106,7 +106,7 @@ class VaeHandle:
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.vae.nbytes
+        return self.checkpoint.vae.nbytes()
 
     @property
     def downscale(self) -> int:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from nodegraph.devices import default_device
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.families.networks import skeleton
@@ -22,6 +23,7 @@ from nodes.weights.tables import KeyTable, Source
 from nodes.weights.tensors import opened
 
 CLONES_KEPT = 4
+_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +35,21 @@ class Placement:
 
 
 def default_placement(spec: NetworkSpec) -> Placement:
-    """The CPU in float32; a CUDA device, where there is one, in float16, the VAE in float32."""
-    if torch.cuda.is_available():
-        dtype = torch.float32 if spec.kind == "vae" else torch.float16
-        return Placement(torch.device("cuda"), dtype)
-    return Placement(torch.device("cpu"), torch.float32)
+    """The best device; float16 on CUDA but for the VAE, which overflows there, else float32."""
+    device = default_device()
+    half = device.type == "cuda" and spec.kind != "vae"
+    return Placement(device, torch.float16 if half else torch.float32)
 
 
 class Patch(Protocol):
     """A change to some of a network's weights; hashable and equal by content."""
 
     def __hash__(self) -> int: ...
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The weights it changes, by the network's own keys."""
+        ...
 
     def apply(self, network: "Network", weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """New tensors for the weights it changes.
@@ -80,19 +86,15 @@ class Network:
                 self._table = self._table_of(skeleton(self.spec))
             return self._table
 
-    @property
-    def nbytes(self) -> int:
-        """What its weights take in memory once loaded."""
-        numbers = sum(
-            info.numel
-            for key, info in self.header.tensors.items()
-            if key.startswith(self.spec.prefix)
-        )
-        return numbers * self.placement.dtype.itemsize
-
-    def stored_dtype(self, key: str) -> str:
-        """How the file stores a weight: `F16`, `F32` or another."""
-        return self.header.tensors[self.table[key].key].dtype
+    def nbytes(self, patches: Patches = ()) -> int:
+        """What its weights take in memory once loaded; with patches, those they touch alone."""
+        if patches:
+            touched = {key for patch in patches for key in patch.touches}
+            infos = [self.header.tensors[self.table[key].key] for key in sorted(touched)]
+        else:
+            named = self.header.tensors.items()
+            infos = [info for key, info in named if key.startswith(self.spec.prefix)]
+        return sum(info.numel for info in infos) * self.placement.dtype.itemsize
 
     def module(self, patches: Patches = ()) -> nn.Module:
         """The network with its weights and patches; ready to be called, never to be changed.
@@ -125,9 +127,16 @@ class Network:
 
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
+        touched: dict[str, Tensor] = {}
         for patch in patches:
-            weights |= patch.apply(self, weights)
-        return _filled(skeleton(self.spec), weights)
+            touched |= patch.apply(self, {**weights, **touched})
+        if self.spec.rounds_patched:
+            touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
+        return _filled(skeleton(self.spec), {**weights, **touched})
+
+    def _rounded(self, key: str, weight: Tensor) -> Tensor:
+        stored = self.header.tensors[self.table[key].key].dtype
+        return weight.to(_DTYPES.get(stored, weight.dtype)).to(weight.dtype)
 
     def _table_of(self, module: nn.Module) -> KeyTable:
         return self.spec.table(module.state_dict(), self.spec.prefix)

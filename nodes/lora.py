@@ -1,0 +1,90 @@
+"""LoRAs: small files that change a model."""
+
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile, Step
+from nodes.errors import LoraMismatchError
+from nodes.weights.handle import ClipHandle, ModelHandle
+from nodes.weights.lora_file import LoraFile
+from nodes.weights.patches import lora_patch
+
+Strength = Annotated[float, Field(ge=-100.0, le=100.0), Step(0.01)]
+_SHOWN = 3
+
+
+class Patched(NamedTuple):
+    """A model and a text encoder with a LoRA on top."""
+
+    MODEL: ModelHandle
+    CLIP: ClipHandle
+
+
+@node(
+    "LoraLoader",
+    category="loaders",
+    display_name="Load LoRA",
+    preflight="nodes.preflight:lora",
+)
+def lora_loader(
+    model: ModelHandle,
+    clip: ClipHandle,
+    lora_name: Annotated[str, ModelFile("loras")],
+    ctx: Context,
+    strength_model: Strength = 1.0,
+    strength_clip: Strength = 1.0,
+) -> Patched:
+    """Change a model and its text encoder by a LoRA; several can be chained.
+
+    At strength 0 nothing changes. The weights of the checkpoint are never written to.
+    """
+    if strength_model == 0 and strength_clip == 0:
+        return Patched(model, clip)
+    file = _lora_file(lora_name, ctx)
+    on_model = lora_patch(file, strength_model, model.checkpoint.unet)
+    on_text = lora_patch(file, strength_clip, clip.checkpoint.text)
+    _report(file, {*on_model.targets, *on_text.targets}, ctx)
+    return Patched(
+        model.patched(on_model) if strength_model and on_model.targets else model,
+        clip.patched(on_text) if strength_clip and on_text.targets else clip,
+    )
+
+
+@node("LoraLoaderModelOnly", category="loaders", preflight="nodes.preflight:lora")
+def lora_loader_model_only(
+    model: ModelHandle,
+    lora_name: Annotated[str, ModelFile("loras")],
+    ctx: Context,
+    strength_model: Strength = 1.0,
+) -> ModelHandle:
+    """Change a model by a LoRA, and leave the text encoder as it is."""
+    if strength_model == 0:
+        return model
+    file = _lora_file(lora_name, ctx)
+    patch = lora_patch(file, strength_model, model.checkpoint.unet)
+    text = {name for name in file.modules if name.startswith(("lora_te", "text_encoder"))}
+    _report(file, {*patch.targets, *text}, ctx)
+    return model.patched(patch) if patch.targets else model
+
+
+def _lora_file(name: str, ctx: Context) -> LoraFile:
+    path = ctx.files.model("loras", name)
+    return LoraFile(path, ctx.files.identity(path))
+
+
+def _report(file: LoraFile, used: set[str], ctx: Context) -> None:
+    """Tell which modules fit nowhere.
+
+    Raises:
+        LoraMismatchError: none fits.
+    """
+    unused = [*(name for name in file.modules if name not in used), *file.strangers]
+    if unused and not used:
+        raise LoraMismatchError(file.path.name, unused[:_SHOWN])
+    if unused:
+        some = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
+        total = len(file.modules) + len(file.strangers)
+        ctx.notice(f"LoRA {file.path.name}: {len(unused)} of {total} parts fit nowhere: {some}")
