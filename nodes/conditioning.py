@@ -29,13 +29,13 @@ def conditioning_combine(
 
 @node("ConditioningConcat", category="conditioning", display_name="Conditioning (Concat)")
 def conditioning_concat(
-    conditioning_to: Conditioning, conditioning_from: Conditioning, context: Context
+    conditioning_to: Conditioning, conditioning_from: Conditioning, ctx: Context
 ) -> Conditioning:
     """Append the tokens of `conditioning_from` to every condition of `conditioning_to`.
 
     The model reads both texts in one call: [1, length + length, dim].
     """
-    tail = _only(conditioning_from, context).tokens
+    tail = _only(conditioning_from, ctx).tokens
     return Conditioning(
         tuple(
             replace(cond, tokens=torch.cat([cond.tokens, tail], dim=1))
@@ -50,13 +50,13 @@ def conditioning_average(
     conditioning_from: Conditioning,
     conditioning_to_strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
     *,
-    context: Context,
+    ctx: Context,
 ) -> Conditioning:
     """Mix two encoded texts: 1 is all `conditioning_to`, 0 all `conditioning_from`.
 
     `conditioning_from` is cut, or padded with zeros, to the other's length.
     """
-    other = _only(conditioning_from, context)
+    other = _only(conditioning_from, ctx)
     mixed = (_mix(cond, other, conditioning_to_strength) for cond in conditioning_to.conds)
     return Conditioning(tuple(mixed))
 
@@ -126,12 +126,10 @@ def conditioning_zero_out(conditioning: Conditioning) -> Conditioning:
     )
 
 
-def _only(conditioning: Conditioning, context: Context) -> Cond:
+def _only(conditioning: Conditioning, ctx: Context) -> Cond:
     first, *rest = conditioning.conds
     if rest:
-        context.notice(
-            f"conditioning_from holds {len(rest) + 1} conditions; only the first is used."
-        )
+        ctx.notice(f"conditioning_from holds {len(rest) + 1} conditions; only the first is used.")
     return first
 
 

@@ -29,22 +29,22 @@ class ImageAndMask(NamedTuple):
 
 
 @node("SaveImage", category="image", display_name="Save Image", output_node=True, hidden=_HIDDEN)
-def save_image(images: Image, filename_prefix: str = "ComfyUI", *, context: Context) -> Ui:
+def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context) -> Ui:
     """Write each picture to the output folder as a PNG that carries its workflow.
 
     The prefix may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
     `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
     `%date:yyyy-MM-dd%`. Running the file again, as a workflow, makes the same pixels.
     """
-    return _save(images, "output", filename_prefix, context, compress_level=4)
+    return _save(images, "output", filename_prefix, ctx, compress_level=4)
 
 
 @node(
     "PreviewImage", category="image", display_name="Preview Image", output_node=True, hidden=_HIDDEN
 )
-def preview_image(images: Image, context: Context) -> Ui:
+def preview_image(images: Image, ctx: Context) -> Ui:
     """Show pictures without keeping them: they go to the temp folder, lightly compressed."""
-    return _save(images, "temp", "ComfyUI_temp", context, compress_level=1)
+    return _save(images, "temp", "ComfyUI_temp", ctx, compress_level=1)
 
 
 @node(
@@ -53,13 +53,13 @@ def preview_image(images: Image, context: Context) -> Ui:
     display_name="Load Image",
     preflight="nodes.image_preflight:check_image",
 )
-def load_image(image: ImageFile, context: Context) -> ImageAndMask:
+def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
     """Read a picture of the input folder, turned as the camera held it.
 
     `IMAGE` has no transparency; `MASK` is 1 where the picture is transparent, or 64 by 64
     zeros if it nowhere can be. An animation gives a batch of its frames.
     """
-    frames = read_frames(context.files.input(image))
+    frames = read_frames(ctx.files.input(image))
     pictures = torch.stack([colours(frame) for frame in frames])
     if not any(has_alpha(frame) for frame in frames):
         return ImageAndMask(pictures, torch.zeros(_NO_MASK))
@@ -73,13 +73,13 @@ def load_image(image: ImageFile, context: Context) -> ImageAndMask:
     preflight="nodes.image_preflight:check_image",
 )
 def load_image_mask(
-    image: ImageFile, channel: Literal["alpha", "red", "green", "blue"], context: Context
+    image: ImageFile, channel: Literal["alpha", "red", "green", "blue"], ctx: Context
 ) -> Mask:
     """Read one channel of a picture as a mask, [1, height, width].
 
     `alpha` is inverted: 1 where the picture is transparent.
     """
-    frame = read_frames(context.files.input(image))[0]
+    frame = read_frames(ctx.files.input(image))[0]
     return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
 
 
@@ -92,12 +92,12 @@ def _channel(frame: Picture, name: str) -> Tensor:
 
 
 def _save(
-    images: Tensor, folder: FolderType, prefix: str, context: Context, *, compress_level: int
+    images: Tensor, folder: FolderType, prefix: str, ctx: Context, *, compress_level: int
 ) -> Ui:
-    chunks = texts(context)
+    chunks = texts(ctx)
     saved: list[Artifact] = []
     for number, image in enumerate(images):
         data = encode_png(image, chunks, compress_level)
         tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
-        saved.append(context.files.save(folder, prefix, ".png", data, tokens))
+        saved.append(ctx.files.save(folder, prefix, ".png", data, tokens))
     return Ui(artifacts={"images": saved})

@@ -25,9 +25,7 @@ _OLD_SCALE = 0.18215  # files without the version key hold what the model sees, 
     output_node=True,
     hidden=("prompt", "extra_pnginfo"),
 )
-def save_latent(
-    samples: Latent, filename_prefix: str = "latents/ComfyUI", *, context: Context
-) -> Ui:
+def save_latent(samples: Latent, filename_prefix: str = "latents/ComfyUI", *, ctx: Context) -> Ui:
     """Write latents to the output folder, for `LoadLatent` to read: a `.latent` file.
 
     A safetensors file with the samples, [batch, channels, height/8, width/8], and the
@@ -37,8 +35,8 @@ def save_latent(
         _TENSOR: samples.samples.detach().cpu().contiguous(),
         _VERSION: torch.tensor([]),
     }
-    data = save(tensors, metadata=texts(context))
-    artifact = context.files.save("output", filename_prefix, ".latent", data)
+    data = save(tensors, metadata=texts(ctx))
+    artifact = ctx.files.save("output", filename_prefix, ".latent", data)
     return Ui(artifacts={"latents": [artifact]})
 
 
@@ -47,11 +45,9 @@ def save_latent(
     category="_for_testing",
     preflight="nodes.image_preflight:check_latent",
 )
-def load_latent(
-    latent: Annotated[str, InputFile(suffixes=(".latent",))], context: Context
-) -> Latent:
+def load_latent(latent: Annotated[str, InputFile(suffixes=(".latent",))], ctx: Context) -> Latent:
     """Read a `.latent` file of the input folder."""
-    path = context.files.input(latent)
+    path = ctx.files.input(latent)
     try:
         tensors = load(path.read_bytes())
     except SafetensorError as error:

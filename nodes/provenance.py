@@ -23,15 +23,15 @@ _FOLDERS: Mapping[str, str] = {
 _SEEDS = ("seed", "noise_seed")
 
 
-def texts(context: Context) -> dict[str, str]:
+def texts(ctx: Context) -> dict[str, str]:
     """The text chunks of a picture, or the metadata of a latent: JSON by name.
 
     `prompt`, `workflow` and what else the editor sent are ComfyUI's; `nodegraph` says what
     made it: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models": {"checkpoints/a.safetensors":
     sha256}, "seeds": {"3.seed": 42}}`.
     """
-    found: dict[str, object] = {"prompt": context.prompt, **context.extra_pnginfo}
-    found["nodegraph"] = provenance(context.prompt, context.files)
+    found: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
+    found["nodegraph"] = provenance(ctx.prompt, ctx.files)
     return {key: json.dumps(value) for key, value in found.items()}
 
 

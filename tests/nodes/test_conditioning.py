@@ -47,7 +47,7 @@ def test_concatenating_appends_the_tokens_to_every_condition(tmp_path):
 def test_averaging_mixes_tokens_and_pooled(tmp_path):
     to, other = of(cond(1, pooled=1.0)), of(cond(3, pooled=5.0))
 
-    mixed = conditioning_average(to, other, 0.75, context=Bench(tmp_path)).conds[0]
+    mixed = conditioning_average(to, other, 0.75, ctx=Bench(tmp_path)).conds[0]
 
     assert mixed.tokens.unique().tolist() == [1.5]
     assert mixed.pooled is not None
@@ -58,7 +58,7 @@ def test_averaging_mixes_tokens_and_pooled(tmp_path):
 def test_averaging_pads_or_cuts_the_other_text(tmp_path, length, last):
     to, other = of(cond(1)), of(cond(3, length=length, pooled=5.0))
 
-    mixed = conditioning_average(to, other, 0.5, context=Bench(tmp_path)).conds[0]
+    mixed = conditioning_average(to, other, 0.5, ctx=Bench(tmp_path)).conds[0]
 
     assert mixed.tokens.shape == (1, 77, 4)
     assert float(mixed.tokens[0, -1, 0]) == last
@@ -68,7 +68,7 @@ def test_averaging_pads_or_cuts_the_other_text(tmp_path, length, last):
 def test_the_other_text_may_be_one_condition_and_more_are_pointed_out(tmp_path):
     bench = Bench(tmp_path)
 
-    conditioning_average(of(cond(1)), of(cond(2), cond(3)), 0.5, context=bench)
+    conditioning_average(of(cond(1)), of(cond(2), cond(3)), 0.5, ctx=bench)
     conditioning_concat(of(cond(1)), of(cond(2)), bench)
 
     assert bench.notices == ["conditioning_from holds 2 conditions; only the first is used."]

@@ -45,8 +45,8 @@ def test_each_picture_of_a_batch_becomes_a_numbered_file(bench):
     images = picture(batch=3)
 
     with untouched(images):
-        saved = save_image(images, "cats/tabby", context=bench).artifacts["images"]
-    again = save_image(images[:1], "cats/tabby", context=bench).artifacts["images"]
+        saved = save_image(images, "cats/tabby", ctx=bench).artifacts["images"]
+    again = save_image(images[:1], "cats/tabby", ctx=bench).artifacts["images"]
 
     names = [(item.subfolder, item.filename, item.type) for item in [*saved, *again]]
     assert names == [("cats", f"tabby_0000{k}_.png", "output") for k in (1, 2, 3, 4)]
@@ -55,7 +55,7 @@ def test_each_picture_of_a_batch_becomes_a_numbered_file(bench):
 
 
 def test_the_prefix_knows_the_size_and_the_place_in_the_batch(bench):
-    saved = save_image(picture(), "%width%x%height%-%batch_num%", context=bench)
+    saved = save_image(picture(), "%width%x%height%-%batch_num%", ctx=bench)
 
     names = [item.filename for item in saved.artifacts["images"]]
     assert names == ["40x24-0_00001_.png", "40x24-1_00001_.png"]
@@ -65,7 +65,7 @@ def test_a_saved_picture_carries_prompt_and_workflow_as_comfyui_writes_them(benc
     bench.prompt = CAFE
     bench.extra_pnginfo = {"workflow": {"nodes": [], "version": 0.4}, "note": "ü"}
 
-    (saved,) = save_image(picture(batch=1), context=bench).artifacts["images"]
+    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
 
     texts = opened(bench, saved).info
     assert texts["prompt"] == json.dumps(CAFE)
@@ -83,13 +83,17 @@ def test_a_saved_picture_says_which_files_and_seeds_made_it(bench):
         "1": {"class_type": "Loader", "inputs": {"ckpt_name": "tiny.safetensors"}},
         "2": {"class_type": "Loader", "inputs": {"ckpt_name": "absent.safetensors"}},
         "3": {"class_type": "Other", "inputs": {"file": "../tiny.safetensors", "model": ["1", 0]}},
+        "5": {"class_type": "Loader", "inputs": {"lora_name": "tiny.safetensors"}},
         "4": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1, "noise_seed": ["5", 0]}},
     }
 
-    (saved,) = save_image(picture(batch=1), context=bench).artifacts["images"]
+    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
 
     made = json.loads(opened(bench, saved).info["nodegraph"])
-    assert made["models"] == {"checkpoints/tiny.safetensors": sha256(b"checkpoints").hexdigest()}
+    assert made["models"] == {
+        "checkpoints/tiny.safetensors": sha256(b"checkpoints").hexdigest(),
+        "loras/tiny.safetensors": sha256(b"loras").hexdigest(),
+    }
     assert made["seeds"] == {"4.seed": 2**64 - 1}
     assert made["torch"] == torch.__version__
     assert set(made) == {"nodegraph", "torch", "models", "seeds"}
@@ -111,7 +115,7 @@ def test_values_are_cut_off_to_bytes_not_rounded():
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
 def test_grey_colour_and_alpha_can_be_saved(bench, channels, mode):
-    (saved,) = save_image(picture(1, channels=channels), context=bench).artifacts["images"]
+    (saved,) = save_image(picture(1, channels=channels), ctx=bench).artifacts["images"]
 
     assert opened(bench, saved).mode == mode
 

@@ -25,7 +25,7 @@ def test_a_latent_comes_back_from_its_file_bit_for_bit(bench):
     samples = grid((2, 4, 12, 20), 0.21)
 
     with untouched(samples):
-        (saved,) = save_latent(Latent(samples), context=bench).artifacts["latents"]
+        (saved,) = save_latent(Latent(samples), ctx=bench).artifacts["latents"]
     loaded = load_latent(f"{saved.subfolder}/{saved.filename} [output]", bench)
 
     assert (saved.subfolder, saved.filename) == ("latents", "ComfyUI_00001_.latent")
@@ -36,7 +36,7 @@ def test_a_latent_comes_back_from_its_file_bit_for_bit(bench):
 def test_a_part_of_a_batch_can_be_saved(bench):
     samples = grid((2, 4, 12, 20), 0.21).transpose(2, 3)[1:]
 
-    (saved,) = save_latent(Latent(samples), "part", context=bench).artifacts["latents"]
+    (saved,) = save_latent(Latent(samples), "part", ctx=bench).artifacts["latents"]
 
     assert torch.equal(load_latent(f"{saved.filename} [output]", bench).samples, samples)
 
@@ -45,7 +45,7 @@ def test_a_latent_file_is_laid_out_as_comfyui_does(bench):
     bench.prompt = {"1": {"class_type": "SaveLatent", "inputs": {"filename_prefix": "é"}}}
     bench.extra_pnginfo = {"workflow": {"nodes": []}}
 
-    (saved,) = save_latent(Latent(torch.ones(1, 4, 2, 2)), context=bench).artifacts["latents"]
+    (saved,) = save_latent(Latent(torch.ones(1, 4, 2, 2)), ctx=bench).artifacts["latents"]
 
     with safe_open(bench.path(saved), "pt") as file:
         assert sorted(file.keys()) == ["latent_format_version_0", "latent_tensor"]

@@ -10,6 +10,7 @@ from nodes.latents import (
     latent_upscale_by,
     repeat_latent_batch,
 )
+from nodes.masks import invert_mask, mask_composite
 from nodes.values import Latent
 from tests.nodes.pictures import grid, picture, untouched
 from tests.nodes.reference import tensors
@@ -79,3 +80,20 @@ def test_a_latent_out_of_a_batch_equals_the_reference_and_keeps_its_noise():
     same(chosen.samples, "LatentFromBatch/samples")
     assert chosen.batch_index == (1,)
     assert torch.equal(chosen.samples, latents()[1:])
+
+
+def mask():
+    return (grid((1, 24, 40), 0.05) > 0).float()
+
+
+@pytest.mark.parametrize("operation", ["multiply", "add", "subtract", "and", "or", "xor"])
+def test_mask_composite_equals_the_reference(operation):
+    patch = grid((1, 10, 12), 0.2).abs()
+
+    composed = mask_composite(destination=mask(), source=patch, x=5, y=7, operation=operation)
+
+    same(composed, f"MaskComposite/{operation}")
+
+
+def test_invert_mask_equals_the_reference():
+    same(invert_mask(mask()), "InvertMask")
