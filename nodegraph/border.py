@@ -1,0 +1,26 @@
+"""The border where foreign code, a node's own, is called: whatever it raises comes out named."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from nodegraph.errors import NodeExecutionError, NodeGraphError
+from nodegraph.graph import Node
+
+T = TypeVar("T")
+
+
+def foreign(node: Node, call: Callable[[], T]) -> T:
+    """Call code of a node type on behalf of `node`.
+
+    Raises:
+        NodeGraphError: what it raised, with the node's id filled in.
+        NodeExecutionError: it raised anything else, which is chained.
+    """
+    try:
+        return call()
+    except NodeGraphError as error:
+        if error.node_id is None:
+            error.node_id = node.id
+        raise
+    except Exception as error:
+        raise NodeExecutionError(node.id, node.type_name, error) from error

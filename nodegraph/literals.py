@@ -1,0 +1,160 @@
+"""Check one literal against its input's spec: type, range, and choice."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from nodegraph.convert import CONVERTERS, REFUSED
+from nodegraph.errors import NodeGraphError, nearest, shown
+from nodegraph.files import Files
+from nodegraph.graph import NodeId
+from nodegraph.plain import is_list, is_object, is_plain
+from nodegraph.problems import (
+    BadLinkedInputError,
+    ConvertedValue,
+    InvalidInputTypeError,
+    ValueNotInListError,
+    ValueTooBigError,
+    ValueTooSmallError,
+)
+from nodegraph.sockets import ANY
+from nodegraph.spec import InputSpec
+
+COMBO = "COMBO"
+MOST_HINTS = 100
+FIRST_FEW = 5
+
+
+class Reading(NamedTuple):
+    """A literal as the node will get it, or what is wrong with it; and a remark."""
+
+    value: object
+    problem: NodeGraphError | None = None
+    remark: NodeGraphError | None = None
+
+
+class Hints:
+    """`nearest`, but not a million times: comparing names is slow and graphs may be hostile."""
+
+    def __init__(self) -> None:
+        self._left = MOST_HINTS
+
+    def nearest(self, given: str, known: Iterable[str]) -> str:
+        """A hint that names the closest of `known`, or nothing."""
+        self._left -= 1
+        return nearest(given, known) if self._left >= 0 else ""
+
+
+class Literals:
+    """Reads literals; knows the files that choices come from, each folder listed once."""
+
+    def __init__(self, files: Files, hints: Hints) -> None:
+        self._files = files
+        self._hints = hints
+        self._names: dict[object, list[str]] = {}
+
+    def read(self, node_id: NodeId, spec: InputSpec, value: object) -> Reading:
+        """The literal as the input's type."""
+        if spec.socket == COMBO:
+            return self._choice(node_id, spec, value)
+        exact = CONVERTERS.get(spec.socket)
+        if exact is None:
+            return _other(node_id, spec, value)
+        converted = exact[1](value)
+        if converted is REFUSED:
+            return Reading(None, _mismatch(node_id, spec, value))
+        if type(value) is exact[0] or (spec.socket == "FLOAT" and isinstance(value, int)):
+            return Reading(converted, _out_of_bounds(node_id, spec, converted))
+        remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {converted!r}.")
+        return Reading(converted, _out_of_bounds(node_id, spec, converted), remark)
+
+    def _choice(self, node_id: NodeId, spec: InputSpec, value: object) -> Reading:
+        known = self._known(spec)
+        if isinstance(value, str) and (value in known or self._is_input(spec, value)):
+            return Reading(value)
+        if is_list(value) or is_object(value):
+            return Reading(None, _mismatch(node_id, spec, value))
+        twin = _twin(value, spec)
+        if twin in known:
+            remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {twin!r}.")
+            return Reading(twin, remark=remark)
+        return Reading(None, self._not_listed(node_id, spec, value, known))
+
+    def _known(self, spec: InputSpec) -> Sequence[str]:
+        key = spec.model_folder or (spec.suffixes if spec.input_file else None)
+        if key is None:
+            return spec.choices or ()
+        if key not in self._names:
+            self._names[key] = (
+                self._files.model_names(spec.model_folder)
+                if spec.model_folder
+                else self._files.input_names(spec.suffixes)
+            )
+        return [*(spec.choices or ()), *self._names[key]]
+
+    def _is_input(self, spec: InputSpec, name: str) -> bool:
+        """Whether it is there though not listed: in a folder below, or `name [output]`."""
+        if not spec.input_file:
+            return False
+        try:
+            return self._files.input(name).is_file()
+        except (NodeGraphError, OSError, ValueError):
+            return False
+
+    def _not_listed(
+        self, node_id: NodeId, spec: InputSpec, value: object, known: Sequence[str]
+    ) -> NodeGraphError:
+        place = f"models/{spec.model_folder}" if spec.model_folder else "the list"
+        place = "the input folder" if spec.input_file else place
+        close = self._hints.nearest(value, known) if isinstance(value, str) else ""
+        few = ", ".join(repr(name) for name in known[:FIRST_FEW])
+        more = ", …" if len(known) > FIRST_FEW else ""
+        there = f"There: {few}{more}." if known else f"There is nothing in {place}."
+        message = f"is {shown(value)}, which is not in {place}."
+        return ValueNotInListError(node_id, spec.name, value, message, f"{close} {there}".strip())
+
+
+def _twin(value: object, spec: InputSpec) -> str:
+    """What a value may have meant: a number its digits, a path of Windows the same with `/`."""
+    if isinstance(value, str):
+        from_files = spec.model_folder or spec.input_file
+        return value.replace("\\", "/") if from_files else value
+    return "" if isinstance(value, bool) or value is None else str(value)
+
+
+def _other(node_id: NodeId, spec: InputSpec, value: object) -> Reading:
+    """A literal for a socket without a type of its own: `*`, a union, or an editor's widget."""
+    kinds = spec.socket.split(",")
+    takes_any = ANY in kinds or spec.has_default or any(kind in CONVERTERS for kind in kinds)
+    if takes_any and is_plain(value):
+        return Reading(value)
+    if is_list(value):
+        return Reading(None, BadLinkedInputError(node_id, spec.name, value))
+    return Reading(None, _mismatch(node_id, spec, value))
+
+
+def _mismatch(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError:
+    if is_list(value):
+        return BadLinkedInputError(node_id, spec.name, value)
+    literal = spec.socket in CONVERTERS or spec.socket in (ANY, COMBO)
+    hint = "" if literal else f"Link it to an output that carries {spec.socket}."
+    message = f"takes {spec.socket}, not {shown(value)}."
+    return InvalidInputTypeError(node_id, spec.name, value, message, hint)
+
+
+def _out_of_bounds(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError | None:
+    if not isinstance(value, int | float):
+        return None
+    low, high = spec.minimum, spec.maximum
+    if low is not None and value < low:
+        message, hint = f"is {value}, below its minimum of {low}.", _range(low, high)
+        return ValueTooSmallError(node_id, spec.name, value, message, hint)
+    if high is not None and value > high:
+        message, hint = f"is {value}, above its maximum of {high}.", _range(low, high)
+        return ValueTooBigError(node_id, spec.name, value, message, hint)
+    return None
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"It may be {low} to {high}."
+    return f"It may be {low} or more." if high is None else f"It may be {high} or less."

@@ -1,0 +1,48 @@
+"""Plain JSON values: what they are made of, told apart for the type checker."""
+
+import math
+from typing import TypeGuard
+
+
+def is_list(value: object) -> TypeGuard[list[object]]:
+    """Whether it is a JSON array."""
+    return isinstance(value, list)
+
+
+def is_object(value: object) -> TypeGuard[dict[str, object]]:
+    """Whether it is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value is JSON through and through, with finite numbers and clean strings."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if is_object(item):
+            pending.extend(item.keys())
+            pending.extend(item.values())
+        elif is_list(item):
+            pending.extend(item)
+        elif not _is_scalar(item):
+            return False
+    return True
+
+
+def is_clean(text: str) -> bool:
+    """Whether UTF-8 can carry it: there is no lone surrogate in it."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_scalar(item: object) -> bool:
+    if isinstance(item, float):
+        return math.isfinite(item)
+    if isinstance(item, str):
+        return is_clean(item)
+    return item is None or (isinstance(item, int) and -(2**63) <= item < 2**64)

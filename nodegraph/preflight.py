@@ -1,0 +1,24 @@
+"""A node type's own check of its inputs, before anything is computed."""
+
+from nodegraph.border import foreign
+from nodegraph.errors import NodeExecutionError, NodeGraphError
+from nodegraph.files import Files
+from nodegraph.graph import Link, Node
+from nodegraph.problems import CustomValidationError
+from nodegraph.registry import Registry
+from nodegraph.spec import NodeSpec
+
+
+def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> list[NodeGraphError]:
+    """What the node type itself has against these inputs; links are not known yet."""
+    if spec.preflight is None:
+        return []
+    literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link)}
+    try:
+        ask = registry.resolve(spec.preflight)
+        found: list[NodeGraphError] = foreign(node, lambda: list(ask(literals, files) or ()))
+    except NodeExecutionError as error:
+        found = [CustomValidationError(f"the check of its inputs: {error.message}")]
+    except NodeGraphError as error:
+        found = [error]
+    return [problem if problem.node_id else problem.at(node.id) for problem in found]

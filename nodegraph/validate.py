@@ -1,0 +1,131 @@
+"""Check a whole graph before anything runs: every problem at once, and what would work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.files import Files
+from nodegraph.graph import Graph, Node, NodeId
+from nodegraph.inputs import Inputs, Report
+from nodegraph.order import sources_first
+from nodegraph.preflight import preflight
+from nodegraph.problems import CycleError, NoOutputsError, UnknownTargetError
+from nodegraph.registry import Registry
+from nodegraph.spec import NodeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What validation found: a graph that can run, or why it cannot."""
+
+    original: Graph
+    graph: Graph
+    """Only what the targets need: literals converted, defaults filled in, unknown inputs gone."""
+    targets: tuple[NodeId, ...]
+    problems: tuple[NodeGraphError, ...]
+    warnings: tuple[NodeGraphError, ...]
+    """What was converted or ignored, and the problems of nodes that no target needs."""
+
+    @property
+    def runnable(self) -> tuple[NodeId, ...]:
+        """The targets that no problem touches: they could run without the others."""
+        touched = self._readers_of({problem.node_id for problem in self.problems})
+        return tuple(target for target in self.targets if target not in touched)
+
+    def dependents(self, node_id: NodeId) -> tuple[NodeId, ...]:
+        """The targets that need a node."""
+        touched = self._readers_of({node_id})
+        return tuple(target for target in self.targets if target in touched)
+
+    def _readers_of(self, start: Iterable[NodeId | None]) -> set[NodeId | None]:
+        touched = set(start)
+        readers: dict[NodeId, list[NodeId]] = {}
+        for node in self.graph.nodes.values():
+            for source in node.sources:
+                readers.setdefault(source, []).append(node.id)
+        pending = list(touched)
+        while pending:
+            found = [r for r in readers.get(pending.pop() or "", ()) if r not in touched]
+            touched.update(found)
+            pending.extend(found)
+        return touched
+
+
+def check(
+    graph: Graph, registry: Registry, files: Files, targets: Iterable[NodeId] | None = None
+) -> Checked:
+    """Check what `targets` need; if None, the targets are all the output nodes.
+
+    Problems of nodes that no target needs are warnings, except a node type that nobody
+    knows when the targets are not given: it might be an output node.
+    """
+    report = Report()
+    chosen = _targets(graph, registry.catalog, targets, report)
+    inputs = Inputs(graph, registry.catalog, files)
+    read = {node.id: inputs.read(node) for node in graph.nodes.values()}
+    nodes = {node_id: found.node for node_id, found in read.items()}
+    order = _order(graph, nodes, chosen, report)
+    needed = set(order)
+    for node_id, found in read.items():
+        known = graph.nodes[node_id].type_name in registry.catalog
+        wanted = node_id in needed or (targets is None and not known)
+        report.add(found.report, problems=wanted)
+        if node_id in needed and known and not found.report.problems:
+            spec = registry.catalog[found.node.type_name]
+            report.problems.extend(preflight(found.node, spec, registry, files))
+    return Checked(
+        graph,
+        Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),
+        tuple(chosen),
+        tuple(report.problems),
+        tuple(report.warnings),
+    )
+
+
+def _targets(
+    graph: Graph,
+    catalog: Mapping[str, NodeSpec],
+    asked: Iterable[NodeId] | None,
+    report: Report,
+) -> list[NodeId]:
+    """The nodes to run for: those asked for, or every output node."""
+    if asked is None:
+        outputs = (node.id for node in graph.nodes.values() if _is_output(node, catalog))
+        chosen = list(outputs)
+    else:
+        names = list(dict.fromkeys(asked))
+        chosen = [name for name in names if name in graph.nodes]
+        for name in names:
+            if name not in graph.nodes:
+                report.problems.append(UnknownTargetError(name, graph.nodes))
+    if not chosen:
+        report.problems.append(NoOutputsError())
+    return chosen
+
+
+def _is_output(node: Node, catalog: Mapping[str, NodeSpec]) -> bool:
+    spec = catalog.get(node.type_name)
+    return spec is not None and spec.output_node
+
+
+def _order(
+    graph: Graph, nodes: Mapping[NodeId, Node], targets: Sequence[NodeId], report: Report
+) -> list[NodeId]:
+    """What the targets need, sources first; loops become problems, or warnings elsewhere."""
+
+    def sources(node_id: NodeId) -> list[NodeId]:
+        return [source for source in nodes[node_id].sources if source in nodes]
+
+    order, loops = sources_first(targets, sources)
+    report.problems.extend(_cycle(loop, graph) for loop in loops)
+    seen = {node_id for loop in loops for node_id in loop}
+    _, elsewhere = sources_first(nodes, sources)
+    report.warnings.extend(_cycle(loop, graph) for loop in elsewhere if seen.isdisjoint(loop))
+    return order
+
+
+def _cycle(loop: list[NodeId], graph: Graph) -> CycleError:
+    """The loop in the direction of the data, from the node that comes first in the file."""
+    position = {node_id: index for index, node_id in enumerate(graph.nodes)}
+    start = loop.index(min(loop, key=position.__getitem__))
+    return CycleError([*loop[start:], *loop[:start]])

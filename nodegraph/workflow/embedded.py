@@ -1,0 +1,100 @@
+"""The texts that PNG and WebP files carry, read without decoding the picture."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+PNG = b"\x89PNG\r\n\x1a\n"
+RIFF = b"RIFF"
+MOST_TEXT = 64 << 20
+"""Bytes that one compressed text may unpack to."""
+
+_ASCII = 2
+
+
+def texts_of(data: bytes) -> dict[str, str]:
+    """The texts of a PNG or WebP file by keyword: `prompt`, `workflow`, `parameters`, ….
+
+    What is broken is left out: the picture may be fine all the same.
+    """
+    pairs = _png_texts(data) if data.startswith(PNG) else _webp_texts(data)
+    return dict(pairs)
+
+
+def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
+    at = len(PNG)
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        body = data[at + 8 : at + 8 + length]
+        read = {b"tEXt": _text, b"comf": _text, b"zTXt": _ztext, b"iTXt": _itext}.get(kind)
+        found = read(body) if read else None
+        if found:
+            yield found
+        at += length + 12
+
+
+def _text(body: bytes) -> tuple[str, str] | None:
+    """tEXt, and `comf`, which ComfyUI's animated pictures have: keyword, 0, Latin-1."""
+    keyword, zero, text = body.partition(b"\0")
+    return (keyword.decode("latin-1"), text.decode("latin-1")) if zero else None
+
+
+def _ztext(body: bytes) -> tuple[str, str] | None:
+    """Keyword, 0, method, zlib-packed Latin-1."""
+    keyword, zero, rest = body.partition(b"\0")
+    text = _unpack(rest[1:]) if zero else None
+    return None if text is None else (keyword.decode("latin-1"), text.decode("latin-1"))
+
+
+def _itext(body: bytes) -> tuple[str, str] | None:
+    """Keyword, 0, packed?, method, language, 0, translated keyword, 0, UTF-8."""
+    keyword, _, rest = body.partition(b"\0")
+    parts = rest[2:].split(b"\0", 2)
+    if len(parts) < 3:
+        return None
+    text = _unpack(parts[2]) if rest[0] else parts[2]
+    return None if text is None else (keyword.decode("latin-1"), text.decode("utf-8", "replace"))
+
+
+def _unpack(packed: bytes) -> bytes | None:
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, MOST_TEXT)
+    except zlib.error:
+        return None
+    return text if unpacker.eof else None
+
+
+def _webp_texts(data: bytes) -> Iterator[tuple[str, str]]:
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        if kind == b"EXIF":
+            yield from _exif_texts(data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0"))
+        at += 8 + length + length % 2
+
+
+def _exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:
+    """ComfyUI writes `keyword:text` into string tags of the first directory."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    try:
+        if order is None:
+            return
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for k in range(count):
+            value = _tag(exif, order, start + 2 + 12 * k)
+            keyword, colon, text = value.rstrip(b"\0").decode("utf-8", "replace").partition(":")
+            if colon:
+                yield keyword.strip(), text.strip()
+    except struct.error:
+        return
+
+
+def _tag(exif: bytes, order: str, at: int) -> bytes:
+    """The bytes of one string tag; nothing for tags of other types."""
+    _, kind, count = struct.unpack_from(f"{order}HHI", exif, at)
+    if kind != _ASCII:
+        return b""
+    (offset,) = struct.unpack_from(f"{order}I", exif, at + 8)
+    return exif[offset : offset + count] if count > 4 else exif[at + 8 : at + 8 + count]

@@ -1,0 +1,116 @@
+"""The API format: `{"id": {"class_type": …, "inputs": {…}, "_meta": {"title": …}}}` ⇄ Graph."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nodegraph.errors import (
+    EditorFormatError,
+    InvalidPromptError,
+    InvalidWorkflowError,
+    MissingClassTypeError,
+    NodeGraphError,
+    shown,
+)
+from nodegraph.graph import Graph, Link, Node
+from nodegraph.plain import is_list, is_object
+from nodegraph.workflow.parse import refuse
+
+WRAPPED = "__value__"
+"""`{"__value__": […]}` is a list that is no link."""
+LINK_LENGTH = 2
+
+
+def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Graph:
+    """A graph out of parsed JSON: the API format, bare or as it is submitted over HTTP.
+
+    Args:
+        value: the parsed JSON.
+        editor: the editor's description of the same graph, kept with the images it makes.
+
+    Raises:
+        InvalidWorkflowError: it has another shape; names everything that is wrong.
+    """
+    if not is_object(value):
+        hint = 'A workflow is an object of nodes: {"1": {"class_type": …, "inputs": {…}}}.'
+        refuse(f"this is JSON, but no workflow: {shown(value)}.", hint)
+    if is_list(value.get("nodes")):
+        raise InvalidWorkflowError([EditorFormatError()])
+    prompt = value.get("prompt")
+    if is_object(prompt) and "class_type" not in prompt:
+        return read_prompt(prompt, editor or _submitted_editor(value))
+    return _read_nodes(value, editor)
+
+
+def to_prompt(graph: Graph) -> dict[str, Any]:
+    """The graph in API format."""
+    return {node.id: _to_json(node) for node in graph.nodes.values()}
+
+
+def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None) -> Graph:
+    nodes: dict[str, Node] = {}
+    problems: list[NodeGraphError] = []
+    for node_id, item in value.items():
+        found = _read_node(node_id, item)
+        if isinstance(found, Node):
+            nodes[node_id] = found
+        else:
+            problems.append(found)
+    if problems:
+        raise InvalidWorkflowError(problems)
+    return Graph(nodes, editor)
+
+
+def _read_node(node_id: str, item: object) -> Node | NodeGraphError:
+    if not is_object(item):
+        return InvalidPromptError(f"a node is an object, not {shown(item)}.", node_id=node_id)
+    type_name, inputs = item.get("class_type"), item.get("inputs", {})
+    if not isinstance(type_name, str):
+        return MissingClassTypeError(node_id)
+    if not is_object(inputs):
+        return InvalidPromptError(f"inputs is an object, not {shown(inputs)}.", node_id=node_id)
+    meta = item.get("_meta")
+    title = meta.get("title") if is_object(meta) else None
+    return Node(
+        node_id,
+        type_name,
+        {name: _read_input(given) for name, given in inputs.items()},
+        title if isinstance(title, str) else None,
+    )
+
+
+def _read_input(value: object) -> object:
+    if is_list(value):
+        return _read_link(value)
+    if is_object(value) and value.keys() == {WRAPPED}:
+        return value[WRAPPED]
+    return value
+
+
+def _read_link(value: list[object]) -> object:
+    """`["4", 0]` and `[4, 0]` are links, every other list is just a list."""
+    if len(value) != LINK_LENGTH:
+        return value
+    source, output = value
+    if isinstance(source, bool) or not isinstance(source, str | int) or type(output) is not int:
+        return value
+    return Link(str(source), output)
+
+
+def _to_json(node: Node) -> dict[str, Any]:
+    inputs = {name: _write_input(value) for name, value in node.inputs.items()}
+    written: dict[str, Any] = {"class_type": node.type_name, "inputs": inputs}
+    return written if node.title is None else written | {"_meta": {"title": node.title}}
+
+
+def _write_input(value: object) -> object:
+    if isinstance(value, Link):
+        return [value.source, value.output]
+    wrap = is_list(value) or (is_object(value) and value.keys() == {WRAPPED})
+    return {WRAPPED: value} if wrap else value
+
+
+def _submitted_editor(value: Mapping[str, object]) -> Mapping[str, object] | None:
+    extra = value.get("extra_data")
+    info = extra.get("extra_pnginfo") if is_object(extra) else None
+    editor = info.get("workflow") if is_object(info) else None
+    return editor if is_object(editor) else None
