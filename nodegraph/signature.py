@@ -31,6 +31,7 @@ from nodegraph.markers import (
     Step,
     Widget,
 )
+from nodegraph.results import Expansion, Ui
 from nodegraph.sockets import ANY, Socket
 from nodegraph.spec import InputSpec, OutputSpec
 
@@ -72,7 +73,11 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
 
 
 def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:
-    """The return annotation as output specs: a NamedTuple gives one a field."""
+    """The return annotation as output specs: a NamedTuple gives one a field.
+
+    `| Expansion` and `| Ui` beside the outputs say how else they may come about.
+    """
+    annotation = _without_detours(annotation)
     if annotation is None or annotation is type(None):
         return ()
     if hasattr(annotation, "_fields"):
@@ -82,6 +87,15 @@ def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:
     if getattr(bare, "__socket__", _MISSING) is None:
         return ()
     return (_output(node, None, annotation),)
+
+
+def _without_detours(annotation: Any) -> Any:
+    """A union without `Expansion` and `Ui`."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    members = get_args(annotation)
+    rest = tuple(item for item in members if item not in (Expansion, Ui))
+    return Union[rest] if rest else members[0]  # noqa: UP007 - built at run time
 
 
 def socket_of(node: str, name: str, bare: Any, marks: Iterable[object]) -> str:

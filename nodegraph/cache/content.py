@@ -1,0 +1,125 @@
+"""Keep results up to a number of bytes; what is cheap to get back for its size goes first."""
+
+import heapq
+import threading
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from nodegraph.cache.entry import Entry
+
+OVERHEAD = 1024
+"""Bytes that an entry is taken to cost beside its values."""
+LARGEST_SHARE = 0.8
+"""The share of the limit that one entry may fill; a larger one is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a cache holds and how it did."""
+
+    entries: int
+    nbytes: int
+    limit: int
+    hits: int
+    misses: int
+    evictions: int
+
+
+class ContentCache:
+    """GreedyDual-Size (Cao and Irani, 1997): evicts the least (age + seconds / bytes).
+
+    A result that some run still refers to is found here even when it was evicted or was too
+    large to keep: it is there anyway.
+    """
+
+    def __init__(self, limit: int = 4 << 30) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[Entry, float]] = {}
+        self._alive: WeakValueDictionary[str, Entry] = WeakValueDictionary()
+        self._heap: list[tuple[float, str]] = []
+        self._nbytes = 0
+        self._age = 0.0
+        self._hits = self._misses = self._evictions = 0
+
+    def get(self, key: str) -> Entry | None:
+        """The result stored under `key`, unless somebody wrote to it since."""
+        with self._lock:
+            entry = self._alive.get(key)
+            if entry is not None and not entry.intact:
+                self._forget(key)
+                entry = None
+            if entry is None:
+                self._misses += 1
+                return None
+            self._hits += 1
+            if key in self._kept:
+                self._rank(key, entry)
+            return entry
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Store a result, and evict others to make room."""
+        with self._lock:
+            self._forget(key)
+            self._alive[key] = entry
+            size = _size(entry)
+            if size > self._limit * LARGEST_SHARE:
+                return
+            self._nbytes += size
+            self._rank(key, entry)
+            while self._nbytes > self._limit:
+                self._evict()
+
+    def drop(self, key: str) -> None:
+        """Forget a result that is no longer right."""
+        with self._lock:
+            self._forget(key)
+
+    def clear(self) -> None:
+        """Forget everything that no run refers to."""
+        with self._lock:
+            self._kept.clear()
+            self._heap.clear()
+            self._nbytes = 0
+
+    @property
+    def stats(self) -> Stats:
+        """What it holds and how it did so far."""
+        with self._lock:
+            return Stats(
+                len(self._kept),
+                self._nbytes,
+                self._limit,
+                self._hits,
+                self._misses,
+                self._evictions,
+            )
+
+    def _rank(self, key: str, entry: Entry) -> None:
+        rank = self._age + entry.seconds / _size(entry)
+        self._kept[key] = (entry, rank)
+        heapq.heappush(self._heap, (rank, key))
+        if len(self._heap) > 2 * len(self._kept) + 1000:
+            self._heap = [(rank, key) for key, (_, rank) in self._kept.items()]
+            heapq.heapify(self._heap)
+
+    def _evict(self) -> None:
+        """Drop the least valuable; ranks that a later hit replaced are skipped."""
+        while True:
+            rank, key = heapq.heappop(self._heap)
+            kept = self._kept.get(key)
+            if kept is not None and kept[1] == rank:
+                break
+        self._age = rank
+        self._nbytes -= _size(self._kept.pop(key)[0])
+        self._evictions += 1
+
+    def _forget(self, key: str) -> None:
+        self._alive.pop(key, None)
+        kept = self._kept.pop(key, None)
+        if kept is not None:
+            self._nbytes -= _size(kept[0])
+
+
+def _size(entry: Entry) -> int:
+    return entry.nbytes + OVERHEAD

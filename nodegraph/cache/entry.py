@@ -1,0 +1,109 @@
+"""What the cache holds: a node's outputs, what they weigh and what they cost."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, NamedTuple
+
+from nodegraph.results import Ui
+
+_ATOMS = frozenset({int, float, bool, complex, type(None)})
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Entry:
+    """The result of one node."""
+
+    outputs: tuple[object, ...]
+    ui: Ui | None = None
+    nbytes: int = 0
+    seconds: float = 0.0
+    """How long it took to compute."""
+    versions: tuple[tuple[object, int], ...] = ()
+    """The tensors in it, and how often each had been written to."""
+
+    @property
+    def intact(self) -> bool:
+        """Whether nobody wrote to its tensors since."""
+        return all(version_of(tensor) == version for tensor, version in self.versions)
+
+
+class Survey(NamedTuple):
+    """What a value holds on to."""
+
+    nbytes: int
+    versions: tuple[tuple[object, int], ...]
+
+
+def entry_of(outputs: tuple[object, ...], ui: Ui | None, seconds: float) -> Entry:
+    """Weigh fresh outputs."""
+    if all(type(value) in _ATOMS for value in outputs):
+        return Entry(outputs, ui, 0, seconds)
+    found = survey(outputs)
+    return Entry(outputs, ui, found.nbytes, seconds, found.versions)
+
+
+def survey(value: object) -> Survey:
+    """Add up all that has `nbytes`, through containers and dataclasses.
+
+    Tensors that share a storage count once, and for the whole storage: that is what a view
+    keeps alive.
+    """
+    nbytes = 0
+    counted: set[object] = set()
+    versions: list[tuple[object, int]] = []
+    for leaf in _leaves(value):
+        identity, size = _storage(leaf)
+        if identity not in counted:
+            counted.add(identity)
+            nbytes += size
+        version = version_of(leaf)
+        if version is not None:
+            versions.append((leaf, version))
+    return Survey(nbytes, tuple(versions))
+
+
+def version_of(value: object) -> int | None:
+    """How often a tensor was written to in place; None for what does not count that."""
+    try:
+        version = getattr(value, "_version", None)
+    except RuntimeError:  # inference tensors do not count
+        return None
+    return version if isinstance(version, int) else None
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """Everything inside that has a size of its own, each once."""
+    pending = [value]
+    seen: set[int] = set()
+    while pending:
+        item = pending.pop()
+        if type(item) in _ATOMS or id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, str | bytes) or hasattr(item, "nbytes"):
+            yield item
+        else:
+            pending.extend(_children(item))
+
+
+def _children(item: Any) -> list[Any]:
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if isinstance(item, list | tuple | set | frozenset):
+        return list(item)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if is_dataclass(item) and not isinstance(item, type):
+        return [getattr(item, field.name) for field in fields(item)]
+    return []
+
+
+def _storage(leaf: Any) -> tuple[object, int]:
+    """What a leaf keeps alive, told apart from others', and its bytes."""
+    if isinstance(leaf, str | bytes):
+        return id(leaf), len(leaf)
+    try:
+        if hasattr(leaf, "untyped_storage"):
+            storage = leaf.untyped_storage()
+            return storage.data_ptr() or id(leaf), int(storage.nbytes())
+        return id(leaf), int(leaf.nbytes)
+    except (RuntimeError, TypeError, ValueError):  # no storage: sparse, fake, or a strange handle
+        return id(leaf), 0

@@ -1,0 +1,135 @@
+"""The engine: checks graphs and runs them; one for all threads of a process."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypedDict, Unpack
+
+from nodegraph.cache import Cache
+from nodegraph.cache.content import ContentCache
+from nodegraph.cache.flight import Flights
+from nodegraph.cancel import CancelToken
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
+from nodegraph.events import Emit, Emitter, RunCancelled, RunFailed, RunFinished, RunStarted
+from nodegraph.executor import Executor
+from nodegraph.files import Files
+from nodegraph.graph import Graph, NodeId
+from nodegraph.registry import Registry
+from nodegraph.results import Ui
+from nodegraph.run_context import RunFacts
+from nodegraph.steps import Steps
+from nodegraph.validate import Checked, check
+
+
+class RunOptions(TypedDict, total=False):
+    """What else a run may be told."""
+
+    run_id: str
+    """A new UUID if not given."""
+    extra_pnginfo: Mapping[str, object]
+    """What is kept with images; the graph's editor part if not given."""
+    previews: bool
+    """Whether anybody looks at previews."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run computed."""
+
+    run_id: str
+    outputs: Mapping[NodeId, tuple[object, ...]]
+    """The outputs of every target; one that carries several values is an `Items` tuple."""
+    ui: Mapping[NodeId, Ui]
+    """What every output node shows, computed or cached."""
+    executed: int
+    cached: int
+    warnings: tuple[NodeGraphError, ...]
+
+
+class Engine:
+    """Runs graphs; several threads may call it at once and share what they compute.
+
+    Args:
+        registry: the node types there are.
+        files: the folders that nodes read and write.
+        cache: results between runs; a `ContentCache` of 4 GiB if None.
+        salt: what results depend on beside the graph (compute type, device kind, exactness);
+            part of every key.
+    """
+
+    def __init__(
+        self, registry: Registry, files: Files, cache: Cache | None = None, *, salt: str = ""
+    ) -> None:
+        self.registry = registry
+        self.files = files
+        self.cache: Cache = ContentCache() if cache is None else cache
+        self._salt = salt
+        self._flights = Flights()
+
+    def check(self, graph: Graph, targets: Iterable[NodeId] | None = None) -> Checked:
+        """Find everything that is wrong with a graph, without running or importing anything."""
+        return check(graph, self.registry, self.files, targets)
+
+    def run(
+        self,
+        graph: Graph | Checked,
+        *,
+        targets: Iterable[NodeId] | None = None,
+        emit: Emit | None = None,
+        cancel: CancelToken | None = None,
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Run a graph for its targets; every output node if None.
+
+        Args:
+            graph: the graph; or what `check` made of it, and then its targets stand.
+            targets: the nodes whose results are wanted.
+            emit: is called with every event, from the thread that runs; if it raises, the
+                run ends with that exception.
+            cancel: stops the run.
+            **options: see `RunOptions`.
+
+        Raises:
+            InvalidWorkflowError: the graph is invalid; carries every problem.
+            NodeGraphError: a node failed.
+            RunCancelledError: the run was cancelled.
+        """
+        checked = graph if isinstance(graph, Checked) else self.check(graph, targets)
+        if checked.problems:
+            raise InvalidWorkflowError(checked.problems)
+        facts = self._facts(checked, emit, options)
+        facts.emitter.send(RunStarted, checked.targets)
+        try:
+            return self._execute(checked, facts, cancel or CancelToken())
+        except RunCancelledError:
+            facts.emitter.send(RunCancelled)
+            raise
+        except NodeGraphError as error:
+            facts.emitter.send(RunFailed, error.as_dict())
+            raise
+
+    def _facts(self, checked: Checked, emit: Emit | None, options: RunOptions) -> RunFacts:
+        editor = checked.original.editor
+        return RunFacts(
+            graph=checked.original,
+            files=self.files,
+            emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
+            extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
+            wants_preview=options.get("previews", False),
+        )
+
+    def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
+        steps = Steps(self.registry, self.files, self._salt, facts.emitter.run_id)
+        steps.add(checked.graph.nodes)
+        executor = Executor(steps, facts, self.cache, self._flights, cancel)
+        done = executor.run(checked.targets)
+        result = RunResult(
+            run_id=facts.emitter.run_id,
+            outputs={target: entry.outputs for target, entry in done.items()},
+            ui=executor.shown,
+            executed=len(executor.executed),
+            cached=len(executor.cached),
+            warnings=checked.warnings,
+        )
+        facts.emitter.send(RunFinished, result.executed, result.cached)
+        return result

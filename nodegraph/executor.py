@@ -1,0 +1,203 @@
+"""Run a plan: one loop, no policy."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+from nodegraph.border import foreign
+from nodegraph.cache import Cache
+from nodegraph.cache.entry import Entry, entry_of
+from nodegraph.cache.flight import Flight, Flights
+from nodegraph.call import Arguments, Result, arguments_of, batches_of, collect, invoke
+from nodegraph.cancel import CancelToken
+from nodegraph.errors import NodeGraphError, RunCancelledError
+from nodegraph.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
+from nodegraph.expand import Splices
+from nodegraph.graph import NodeId
+from nodegraph.plan import Plan
+from nodegraph.results import Expansion, Ui
+from nodegraph.run_context import RunContext, RunFacts
+from nodegraph.steps import Step, Steps
+
+
+class Executor:
+    """One run under way: `live` holds the results that somebody still needs."""
+
+    def __init__(
+        self, steps: Steps, facts: RunFacts, cache: Cache, flights: Flights, cancel: CancelToken
+    ) -> None:
+        self._steps = steps
+        self._facts = facts
+        self._cache = cache
+        self._flights = flights
+        self._cancel = cancel
+        self._live: dict[NodeId, Entry] = {}
+        self._splices: dict[NodeId, Splices] = {}
+        self._plan = Plan(
+            reads=lambda node_id: steps[node_id].reads,
+            needs=lambda node_id: steps[node_id].needs,
+            at_hand=self._at_hand,
+        )
+        self.shown: dict[NodeId, Ui] = {}
+        self.executed: dict[NodeId, None] = {}
+        self.cached: dict[NodeId, None] = {}
+
+    def run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
+        """Compute the targets and return their results.
+
+        Raises:
+            NodeGraphError: a node failed; nothing of it is cached.
+            RunCancelledError: the run was cancelled.
+        """
+        self._plan.require(targets)
+        self._facts.emitter.send(RunPlanned, tuple(self._plan.upcoming()))
+        for node_id in self._plan:
+            self._cancel.check()
+            entry = self._obtain(self._steps[node_id])
+            if entry is None:
+                continue
+            self._live[node_id] = entry
+            for done in self._plan.finish(node_id):
+                self._live.pop(done, None)
+        return {target: self._live[target] for target in targets}
+
+    def _at_hand(self, node_id: NodeId) -> bool:
+        """Whether a result is there without running anything; if so it is taken hold of."""
+        entry = self._find(self._steps[node_id])
+        if entry is not None:
+            self._live[node_id] = entry
+        return entry is not None
+
+    def _obtain(self, step: Step) -> Entry | None:
+        """The node's result, or None if it was put off until something else is there."""
+        entry = self._find(step)
+        if entry is not None:
+            return entry
+        if step.node.id in self._splices:
+            return self._join(step)
+        lacking = self._lacking(step)
+        if lacking:
+            self._plan.put_off(step.node.id, lacking)
+            return None
+        return self._share(step)
+
+    def _find(self, step: Step) -> Entry | None:
+        entry = self._live.get(step.node.id)
+        if entry is not None or step.volatile:
+            return entry
+        entry = self._cache.get(step.key)
+        if entry is None:
+            return None
+        if entry.ui and not self._still_there(entry.ui):
+            self._cache.drop(step.key)
+            return None
+        return self._found(step, entry)
+
+    def _found(self, step: Step, entry: Entry) -> Entry:
+        """Note a result that this run did not compute."""
+        self.cached[step.node.id] = None
+        self._show(step, entry.ui)
+        self._facts.emitter.send(NodeCached, *step.who, entry.ui)
+        return entry
+
+    def _still_there(self, ui: Ui) -> bool:
+        """Whether the files that a node showed exist; if not, it has to show them again."""
+        files = self._facts.files
+        return all(files.path(item).is_file() for items in ui.artifacts.values() for item in items)
+
+    def _lacking(self, step: Step) -> tuple[NodeId, ...]:
+        """The sources of the lazy inputs that the node asks for now and that are not there."""
+        if not step.lazy:
+            return ()
+        asked = self._asked(step)
+        names = [name for name in step.node.inputs if name in step.lazy and name in asked]
+        return tuple(source for source in step.sources(names) if source not in self._live)
+
+    def _asked(self, step: Step) -> set[str]:
+        needs = step.kind.needs
+        if needs is None:
+            return set(step.lazy)
+        batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
+        return foreign(step.node, lambda: {name for batch in batches for name in needs(batch)})
+
+    def _share(self, step: Step) -> Entry | None:
+        """Compute the result, or wait for the run that already does."""
+        if step.volatile:
+            return self._compute(step, Flight(step.key, self._cancel))
+        flight = self._flights.join(step.key, self._cancel)
+        if flight.error is not None:
+            raise flight.error.at(step.node.id)
+        if flight.entry is not None:
+            return self._found(step, flight.entry)
+        try:
+            flight.entry = self._find(step) or self._compute(step, flight)
+        except NodeGraphError as error:
+            flight.error = None if isinstance(error, RunCancelledError) else error
+            raise
+        finally:
+            self._flights.end(flight)
+        return flight.entry
+
+    def _compute(self, step: Step, flight: Flight) -> Entry | None:
+        """Call the node; None if it expands, and then waits for its nodes."""
+        self.executed[step.node.id] = None
+        self._facts.emitter.send(NodeStarted, *step.who)
+        started = time.perf_counter()
+        context = RunContext(self._facts, step, flight)
+        batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
+        results = [self._call(step, batch, context) for batch in batches]
+        seconds = time.perf_counter() - started
+        if any(isinstance(result, Expansion) for result in results):
+            self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._steps)
+            self._plan.put_off(step.node.id, splices.reads)
+            return None
+        plain = cast("list[Result]", results)
+        return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
+
+    def _join(self, step: Step) -> Entry:
+        """The result of a node that expanded, out of those of its nodes.
+
+        It is not kept if some of them show something: they must show it again next time.
+        """
+        splices = self._splices.pop(step.node.id)
+        seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
+        result = splices.result(self._live, step.kind.spec)
+        return self._finish(step, result, seconds, keep=not splices.shows)
+
+    def _call(self, step: Step, batch: Arguments, context: RunContext) -> Result | Expansion:
+        context.check_cancelled()
+        try:
+            return foreign(step.node, lambda: invoke(step, batch, context))
+        except NodeGraphError:
+            broken = self._facts.emitter.broken
+            if broken is not None:
+                raise broken from None
+            raise
+
+    def _finish(self, step: Step, result: Result, seconds: float, *, keep: bool = True) -> Entry:
+        entry = entry_of(result.outputs, result.ui, seconds)
+        if keep and not step.volatile:
+            self._cache.put(step.key, entry)
+        self._check_inputs(step)
+        self._show(step, result.ui)
+        self._facts.emitter.send(NodeFinished, *step.who, seconds, result.ui)
+        return entry
+
+    def _check_inputs(self, step: Step) -> None:
+        """Report inputs that the node wrote to; they are no longer what their keys say."""
+        for source in step.reads:
+            entry = self._live.get(source)
+            if entry is None or entry.intact:
+                continue
+            self._cache.drop(self._steps[source].key)
+            self._live[source] = replace(entry, versions=())
+            message = (
+                f"{step.node.type_name} changed its input from node {source!r} in place,"
+                " so that result is not kept; a node must copy before it writes."
+            )
+            self._facts.emitter.send(Notice, *step.who, message)
+
+    def _show(self, step: Step, ui: Ui | None) -> None:
+        if ui is not None:
+            self.shown[step.node.id] = ui

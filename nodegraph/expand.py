@@ -1,0 +1,126 @@
+"""Splice the nodes that a node returned into the graph of its run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nodegraph.cache.entry import Entry
+from nodegraph.call import Result, collect
+from nodegraph.errors import NodeExecutionError
+from nodegraph.fingerprint import Opaque
+from nodegraph.graph import Link, Node, NodeId
+from nodegraph.order import sources_first
+from nodegraph.plain import is_plain
+from nodegraph.results import Expansion
+from nodegraph.spec import NodeSpec
+from nodegraph.steps import Step, Steps
+
+
+class Splice:
+    """One expansion: its nodes under their new ids, and where the outputs come from."""
+
+    def __init__(self, parent: Step, index: int | None, expansion: Expansion, steps: Steps) -> None:
+        self._parent = parent
+        self._prefix = parent.node.id if index is None else f"{parent.node.id}.{index}"
+        self._origin = f"{parent.key}/{index}"
+        self._local = expansion.nodes
+        self._steps = steps
+        nodes = {self._id(name): self._node(name, node) for name, node in self._local.items()}
+        self._check_order(nodes)
+        steps.add(nodes, parent.shown_as)
+        self.outputs = tuple(
+            self._link(value) if isinstance(value, Link) else value for value in expansion.outputs
+        )
+        self.shows = tuple(n for n in nodes if steps[n].kind.spec.output_node)
+        """Its output nodes, which run even if nothing reads them."""
+
+    @property
+    def reads(self) -> tuple[NodeId, ...]:
+        """What has to be computed for its outputs."""
+        links = (value.source for value in self.outputs if isinstance(value, Link))
+        return tuple(dict.fromkeys((*self.shows, *links)))
+
+    def result(self, live: Mapping[NodeId, Entry]) -> Result:
+        """The outputs, once everything that it reads is there."""
+        return Result(
+            tuple(
+                live[value.source].outputs[value.output] if isinstance(value, Link) else value
+                for value in self.outputs
+            )
+        )
+
+    def _id(self, local: NodeId) -> NodeId:
+        return f"{self._prefix}.{local}"
+
+    def _node(self, local: NodeId, node: Node) -> Node:
+        spec = self._steps.kind(node).spec
+        inputs: dict[str, object] = {}
+        for item in spec.inputs:
+            if item.name in node.inputs:
+                inputs[item.name] = self._input(local, item.name, node.inputs[item.name])
+            elif item.has_default:
+                inputs[item.name] = item.default
+        return replace(node, id=self._id(local), inputs=inputs)
+
+    def _input(self, local: NodeId, name: str, value: object) -> object:
+        """A value that is no JSON is as good as the key of the node that handed it in."""
+        if isinstance(value, Link):
+            return self._link(value)
+        if is_plain(value):
+            return value
+        return Opaque(value, f"{self._origin}/{local}/{name}")
+
+    def _link(self, link: Link) -> Link:
+        """A link to a node of the expansion, or to one that is in the graph already."""
+        local = self._local.get(link.source)
+        if local is None and link.source not in self._steps:
+            self._refuse(f"links to {link.source!r}, which is not there")
+        kind = self._steps.kind(local) if local else self._steps[link.source].kind
+        if not 0 <= link.output < len(kind.spec.outputs):
+            self._refuse(f"links to output {link.output} of {link.source!r}, which is not there")
+        return Link(self._id(link.source), link.output) if local else link
+
+    def _check_order(self, nodes: Mapping[NodeId, Node]) -> None:
+        _, loops = sources_first(nodes, lambda n: [s for s in nodes[n].sources if s in nodes])
+        if loops:
+            self._refuse(f"loops: {' -> '.join(loops[0])}")
+
+    def _refuse(self, what: str) -> None:
+        node = self._parent.node
+        raise NodeExecutionError(node.id, node.type_name, ValueError(f"its expansion {what}."))
+
+
+@dataclass(frozen=True, slots=True)
+class Splices:
+    """What a node's calls gave, when some of them expanded."""
+
+    parts: tuple[Result | Splice, ...]
+    mapped: bool
+
+    @classmethod
+    def of(
+        cls, step: Step, results: Sequence[Result | Expansion], mapped: bool, steps: Steps
+    ) -> "Splices":
+        """Splice in every expansion among `results`."""
+        parts = tuple(
+            Splice(step, k if mapped else None, result, steps)
+            if isinstance(result, Expansion)
+            else result
+            for k, result in enumerate(results)
+        )
+        return cls(parts, mapped)
+
+    @property
+    def reads(self) -> tuple[NodeId, ...]:
+        """What has to be computed before there is a result."""
+        found = (n for part in self.parts if isinstance(part, Splice) for n in part.reads)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def shows(self) -> bool:
+        """Whether there are output nodes among them."""
+        return any(part.shows for part in self.parts if isinstance(part, Splice))
+
+    def result(self, live: Mapping[NodeId, Entry], spec: NodeSpec) -> Result:
+        """The node's result, once everything that it reads is there."""
+        parts = [part.result(live) if isinstance(part, Splice) else part for part in self.parts]
+        return collect(parts, spec, mapped=self.mapped)

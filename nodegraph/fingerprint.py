@@ -1,0 +1,128 @@
+"""One content key a node: a hash of its type, its literals and the keys it reads (Merkle)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+from nodegraph.border import foreign
+from nodegraph.define import NodeType
+from nodegraph.files import Files
+from nodegraph.graph import Link, Node, NodeId
+from nodegraph.spec import InputSpec, NodeSpec
+
+VOLATILE = "!"
+"""Begins the key of whatever hangs on a node that is never cached: good for one run."""
+
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A value that is no JSON, handed in by an expansion: `token` names it by its origin."""
+
+    value: object
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What is the same for all nodes of a type."""
+
+    head: str
+    inputs: tuple[tuple[str, str, InputSpec | None], ...]
+    """By name: the name, its label in the text, and the spec if it names a file."""
+
+
+class Fingerprints:
+    """The keys of one run's nodes.
+
+    Args:
+        files: for the identities of the files that inputs name.
+        salt: what else results depend on: compute type, device kind, exactness.
+        nonce: sets the nodes apart that are never cached: the run's id.
+    """
+
+    def __init__(self, files: Files, salt: str, nonce: str) -> None:
+        self._files = files
+        self._salt = salt
+        self._nonce = nonce
+        self._shapes: dict[str, _Shape] = {}
+
+    def key(self, node: Node, kind: NodeType[..., Any], keys: Mapping[NodeId, str]) -> str:
+        """The node's key, given those of the nodes it reads.
+
+        Ids, titles and the order of inputs never enter. The text that is hashed has one line
+        a part, and JSON has no line breaks inside.
+        """
+        spec = kind.spec
+        shape = self._shapes.get(spec.name) or self._new_shape(spec)
+        volatile = spec.cache == "never"
+        parts = [shape.head]
+        for name, label, file_spec in shape.inputs:
+            if name not in node.inputs:
+                continue
+            value = node.inputs[name]
+            if type(value) is Link:
+                upstream = keys[value.source]
+                volatile = volatile or upstream[0] == VOLATILE
+                parts.append(f"{label}@{upstream}.{value.output}")
+            else:
+                parts.append(label + _literal(value))
+                if file_spec:
+                    parts.append(self._identity(node, file_spec, value))
+        if kind.state:
+            parts.append(_state(node, kind))
+        if spec.cache == "never":
+            parts.append(f"{self._nonce}\n{encode_basestring_ascii(node.id)}")
+        digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+        return VOLATILE + digest if volatile else digest
+
+    def _new_shape(self, spec: NodeSpec) -> _Shape:
+        ordered = sorted(spec.inputs, key=lambda item: item.name)
+        shape = self._shapes[spec.name] = _Shape(
+            head=_encode([self._salt, spec.module, spec.name, spec.version]),
+            inputs=tuple(
+                (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
+                for item in ordered
+            ),
+        )
+        return shape
+
+    def _identity(self, node: Node, spec: InputSpec, value: object) -> str:
+        """The content of the file that an input names."""
+        if not isinstance(value, str) or value in (spec.choices or ()):
+            return ""
+        return "#" + foreign(node, lambda: self._hash(spec, value))
+
+    def _hash(self, spec: InputSpec, name: str) -> str:
+        folder = spec.model_folder
+        path = self._files.model(folder, name) if folder else self._files.input(name)
+        return self._files.identity(path)
+
+
+def is_volatile(key: str) -> bool:
+    """Whether a key is good for one run only."""
+    return key[0] == VOLATILE
+
+
+def _names_file(spec: InputSpec) -> InputSpec | None:
+    return spec if spec.model_folder or spec.input_file else None
+
+
+def _literal(value: object) -> str:
+    """A literal's one spelling; strings are quoted, so that none can pass for a link."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is int or type(value) is float:
+        return repr(value)
+    return f"%{value.token}" if isinstance(value, Opaque) else _encode(value)
+
+
+def _state(node: Node, kind: NodeType[..., Any]) -> str:
+    ask = kind.state
+    assert ask is not None
+    literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
+    return f"~{encode_basestring_ascii(foreign(node, lambda: str(ask(literals))))}"

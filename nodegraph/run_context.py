@@ -1,0 +1,92 @@
+"""The engine's side of `Context`: what a node is given to talk to its run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nodegraph.cache.flight import Flight
+from nodegraph.errors import RunCancelledError
+from nodegraph.events import Emitter, Notice, Preview, Progress
+from nodegraph.files import Files
+from nodegraph.graph import Graph
+from nodegraph.steps import Step
+from nodegraph.workflow.prompt import to_prompt
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What all the nodes of one run share."""
+
+    graph: Graph
+    files: Files
+    emitter: Emitter
+    extra_pnginfo: Mapping[str, object]
+    wants_preview: bool
+
+    @cached_property
+    def prompt(self) -> Mapping[str, Any]:
+        """The graph as it was submitted, in API format."""
+        return to_prompt(self.graph)
+
+
+class RunContext:
+    """What one call of a node sees of its run."""
+
+    def __init__(self, facts: RunFacts, step: Step, flight: Flight) -> None:
+        self._facts = facts
+        self._flight = flight
+        self._who = step.who
+
+    @property
+    def node_id(self) -> str:
+        """The id of the node that runs."""
+        return self._who[0]
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run it belongs to."""
+        return self._facts.emitter.run_id
+
+    @property
+    def files(self) -> Files:
+        """The models, input, output and temp folders."""
+        return self._facts.files
+
+    @property
+    def prompt(self) -> Mapping[str, object]:
+        """The whole graph in API format, as images carry it."""
+        return self._facts.prompt
+
+    @property
+    def extra_pnginfo(self) -> Mapping[str, object]:
+        """What the editor wants kept with images: `workflow`."""
+        return self._facts.extra_pnginfo
+
+    @property
+    def wants_preview(self) -> bool:
+        """Whether anybody looks at previews."""
+        return self._facts.wants_preview
+
+    def progress(self, value: int, total: int) -> None:
+        """Say how far the node is."""
+        self._facts.emitter.send(Progress, *self._who, value, total)
+
+    def preview(self, image: bytes, mime: str) -> None:
+        """Show an intermediate image."""
+        self._facts.emitter.send(Preview, *self._who, image, mime)
+
+    def notice(self, message: str) -> None:
+        """Tell the user something that is not an error."""
+        self._facts.emitter.send(Notice, *self._who, message)
+
+    def check_cancelled(self) -> None:
+        """Stop here if nobody wants the result any more.
+
+        A computation belongs to its key: while another run waits for it, it goes on.
+
+        Raises:
+            RunCancelledError: every run that wanted it was cancelled.
+        """
+        if self._flight.abandoned:
+            raise RunCancelledError

@@ -1,0 +1,103 @@
+"""What a run knows of each node before it runs: its type, its key, what it reads."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nodegraph.border import foreign
+from nodegraph.define import NodeType
+from nodegraph.files import Files
+from nodegraph.fingerprint import Fingerprints, is_volatile
+from nodegraph.graph import Link, Node, NodeId
+from nodegraph.order import sources_first
+from nodegraph.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node, ready to be planned."""
+
+    node: Node
+    kind: NodeType[..., Any]
+    key: str
+    reads: tuple[NodeId, ...]
+    lazy: frozenset[str]
+    """The lazy inputs that are linked."""
+    shown_as: NodeId
+
+    @property
+    def who(self) -> tuple[NodeId, str, NodeId]:
+        """How events name it: id, type, and the node shown for it."""
+        return self.node.id, self.node.type_name, self.shown_as
+
+    @property
+    def volatile(self) -> bool:
+        """Whether the result is good for this run only."""
+        return is_volatile(self.key)
+
+    @property
+    def needs(self) -> tuple[NodeId, ...]:
+        """What has to be computed before the node is asked anything."""
+        return self.sources(name for name in self.node.inputs if name not in self.lazy)
+
+    def sources(self, names: Iterable[str]) -> tuple[NodeId, ...]:
+        """The nodes that these inputs are linked to, each once."""
+        if not self.lazy and len(self.reads) <= 1:
+            return self.reads
+        links = (self.node.inputs[name] for name in names)
+        return tuple(dict.fromkeys(link.source for link in links if isinstance(link, Link)))
+
+
+class Steps:
+    """The steps of one run, by node id; expansions add to them."""
+
+    def __init__(self, registry: Registry, files: Files, salt: str, nonce: str) -> None:
+        self._registry = registry
+        self._fingerprints = Fingerprints(files, salt, nonce)
+        self._kinds: dict[str, NodeType[..., Any]] = {}
+        self._keys: dict[NodeId, str] = {}
+        self._steps: dict[NodeId, Step] = {}
+
+    def __getitem__(self, node_id: NodeId) -> Step:
+        return self._steps[node_id]
+
+    def __contains__(self, node_id: NodeId) -> bool:
+        return node_id in self._steps
+
+    def add(self, nodes: Mapping[NodeId, Node], shown_as: NodeId | None = None) -> None:
+        """Take in nodes that read each other and those that are already there.
+
+        Args:
+            nodes: valid ones, in any order, without loops.
+            shown_as: the node of the submitted graph that stands for them; else each itself.
+        """
+        order, _ = sources_first(nodes, lambda node_id: _sources(nodes, node_id))
+        for node_id in order:
+            node = nodes[node_id]
+            kind = self._kinds.get(node.type_name) or self._find(node)
+            key = self._fingerprints.key(node, kind, self._keys)
+            lazy = frozenset(
+                spec.name
+                for spec in kind.spec.inputs
+                if spec.lazy and isinstance(node.inputs.get(spec.name), Link)
+            )
+            reads = tuple(node.sources)
+            self._keys[node_id] = key
+            self._steps[node_id] = Step(node, kind, key, reads, lazy, shown_as or node_id)
+
+    def kind(self, node: Node) -> NodeType[..., Any]:
+        """The node's type.
+
+        Raises:
+            UnknownNodeTypeError: no pack has it.
+        """
+        return self._kinds.get(node.type_name) or self._find(node)
+
+    def _find(self, node: Node) -> NodeType[..., Any]:
+        found = foreign(node, lambda: self._registry.find(node.type_name))
+        self._kinds[node.type_name] = found
+        return found
+
+
+def _sources(nodes: Mapping[NodeId, Node], node_id: NodeId) -> list[NodeId]:
+    return [source for source in nodes[node_id].sources if source in nodes]
