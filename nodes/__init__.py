@@ -15,6 +15,7 @@ PACK = Pack(
         "nodes.prompts",
         "nodes.vae",
         "nodes.lora",
+        "nodes.model_sampling",
         "nodes.latents",
         "nodes.images",
         "nodes.masks",

@@ -58,6 +58,8 @@ class LatentRules:
     downscale: int
     scale: float
     shift: float = 0.0
+    rgb: tuple[tuple[float, ...], ...] = ()
+    """For previews: what each channel adds to red, green and blue, and a row to add to that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nodes.families.family import (
     TextRules,
 )
 from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, clip_table, unet_table, vae_table
-from nodes.families.shapes import clip_config, first_in, unet_config, vae_config
+from nodes.families.shapes import clip_config, first_in, preview_rgb, unet_config, vae_config
 from nodes.weights.header import Header
 
 if TYPE_CHECKING:  # recognising a file needs no torch
@@ -22,6 +22,14 @@ if TYPE_CHECKING:  # recognising a file needs no torch
 TEXT_PREFIX = "cond_stage_model.transformer."
 _HEADS = 8
 _SCALE = 0.18215
+_RGB = (
+    (0.298, 0.207, 0.208),
+    (0.187, 0.286, 0.173),
+    (-0.158, 0.189, 0.264),
+    (-0.184, -0.271, -0.473),
+    (0.0, 0.0, 0.0),
+)
+"""A linear fit that the diffusers community made for SD 1.4's latents."""
 _PREDICTIONS: Mapping[str, Prediction] = {
     "": "eps",
     "eps": "eps",
@@ -52,7 +60,7 @@ def read(header: Header) -> Architecture:
     return Architecture(
         family="sd15",
         unet=NetworkSpec("unet", unet, UNET_PREFIX, unet_table),
-        latent=LatentRules(unet["out_channels"], 8, _SCALE),
+        latent=LatentRules(unet["out_channels"], 8, _SCALE, rgb=preview_rgb(header) or _RGB),
         prediction=prediction(header),
         text=NetworkSpec("clip", text, TEXT_PREFIX, clip_table, rounds_patched=True)
         if text

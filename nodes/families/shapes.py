@@ -53,6 +53,22 @@ def overrides(header: Header, network: str) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key in _OVERRIDES[network]}
 
 
+def preview_rgb(header: Header) -> tuple[tuple[float, ...], ...]:
+    """The metadata's own `preview.rgb`, or nothing; see `LatentRules.rgb`.
+
+    Raises:
+        BadMetadataError: it is no JSON list of rows of three numbers.
+    """
+    try:
+        rows: object = json.loads(header.metadata.get("preview.rgb", "[]"))
+        table = tuple(tuple(float(n) for n in row) for row in cast("list[list[float]]", rows))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadMetadataError(header.path, "'preview.rgb' is no table of numbers") from error
+    if any(len(row) != 3 for row in table):
+        raise BadMetadataError(header.path, "'preview.rgb' has rows that are not 3 long")
+    return table
+
+
 def unet_config(header: Header, prefix: str) -> dict[str, Any]:
     """The configuration of a `UNet2DConditionModel`, without the number of heads."""
     first = shape_of(header, f"{prefix}input_blocks.0.0.weight", "U-Net")
