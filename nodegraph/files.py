@@ -106,7 +106,8 @@ class Files:
         Raises:
             UnsafePathError: it lies outside its folder.
         """
-        return inside(self.root(artifact.type), f"{artifact.subfolder}/./{artifact.filename}")
+        parts = (artifact.subfolder, artifact.filename)
+        return inside(self.root(artifact.type), "/".join(part for part in parts if part))
 
     def root(self, kind: FolderType) -> Path:
         """The input, output or temp folder."""

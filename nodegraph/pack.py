@@ -1,19 +1,18 @@
 """A pack, as its module declares it: importing this costs nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Pack:
+class Pack(NamedTuple):
     """A set of node types under one name and version."""
 
     name: str
     version: str
     modules: tuple[str, ...]
     """The modules that hold its node types, imported when a run needs them."""
-    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    models: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Model files and folders that it brings along, relative to its own, by model folder."""
 
     @staticmethod

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from nodegraph.catalog import PackCatalog, PackSource, paths_of, read_catalog
+from nodegraph.entry_points import entry_points
 from nodegraph.errors import (
     NodeConflictError,
     NodeGraphError,
@@ -204,9 +205,7 @@ def _import(module: str, wanted_by: str) -> ModuleType:
 
 def _installed(names: Iterable[str] | None) -> list[PackSource]:
     """The packs to load, the built-in one first, in the order of their names."""
-    from importlib.metadata import entry_points
-
-    found = {point.name: PackSource(point.name, point.value) for point in entry_points(group=GROUP)}
+    found = {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
     ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
     for name in names or ():
         if name not in found:

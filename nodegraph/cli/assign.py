@@ -1,0 +1,122 @@
+"""`--set NODE.INPUT=VALUE` and `--seed N`: change a graph's literals before it runs."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NoReturn, cast
+
+from nodegraph.errors import NodeGraphError, nearest
+from nodegraph.graph import Graph, Link, Node
+from nodegraph.spec import NodeSpec
+
+SEEDS = ("seed", "noise_seed")
+_HINT = "It is written --set NODE.INPUT=VALUE, where NODE is an id or a title."
+
+
+class AssignmentError(NodeGraphError):
+    """A `--set` names a node or an input that the workflow does not have."""
+
+    code = "bad_assignment"
+
+
+def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeSpec]) -> Graph:
+    """The graph with some inputs set anew.
+
+    The longest id or title that an assignment begins with is its node; the value is JSON if
+    it parses, else text.
+
+    Raises:
+        AssignmentError: no such node or input; names the nearest.
+    """
+    nodes = dict(graph.nodes)
+    for text in assignments:
+        node, rest = _split(text, nodes)
+        name, equals, value = rest.partition("=")
+        if not equals:
+            message = f"--set {text!r} has no value."
+            raise AssignmentError(message, hint=_HINT)
+        _check_input(node, name, catalog)
+        nodes[node.id] = replace(node, inputs={**node.inputs, name: _parse(value, nodes)})
+    return replace(graph, nodes=nodes)
+
+
+def reseed(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph:
+    """The graph with every unlinked `seed` and `noise_seed` set."""
+    nodes: dict[str, Node] = {}
+    for node in graph.nodes.values():
+        known = _inputs(node, catalog)
+        names = [
+            name for name in SEEDS if name in known and not isinstance(node.inputs.get(name), Link)
+        ]
+        nodes[node.id] = replace(node, inputs={**node.inputs, **dict.fromkeys(names, seed)})
+    return replace(graph, nodes=nodes)
+
+
+def has_seed(graph: Graph, catalog: Mapping[str, NodeSpec]) -> bool:
+    """Whether `reseed` would change anything."""
+    return reseed(graph, -1, catalog) != graph
+
+
+def _split(text: str, nodes: Mapping[str, Node]) -> tuple[Node, str]:
+    """The node that an assignment names, and what comes after the dot."""
+    found = [(node.id, node) for node in nodes.values() if text.startswith(f"{node.id}.")]
+    found += [
+        (node.title, node)
+        for node in nodes.values()
+        if node.title and text.startswith(f"{node.title}.")
+    ]
+    if not found:
+        _unknown_node(text, nodes)
+    length = max(len(name) for name, _ in found)
+    longest = [(name, node) for name, node in found if len(name) == length]
+    name, node = longest[0]
+    if len(longest) > 1 and node.id != name:
+        ids = ", ".join(repr(node.id) for _, node in longest)
+        message = f"--set: {len(longest)} nodes have the title {name!r}."
+        raise AssignmentError(message, hint=f"Use an id: {ids}.")
+    return node, text[length + 1 :]
+
+
+def _unknown_node(text: str, nodes: Mapping[str, Node]) -> NoReturn:
+    target = text.partition("=")[0]
+    name = target.rpartition(".")[0] or target
+    known = [*nodes, *(node.title for node in nodes.values() if node.title)]
+    message = f"--set: the workflow has no node with the id or title {name!r}."
+    there = f"There are: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."
+    raise AssignmentError(message, hint=nearest(name, known) or there)
+
+
+def _check_input(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> None:
+    known = _inputs(node, catalog)
+    if name in known or (node.type_name not in catalog and not known):
+        return
+    message = f"--set: {node.type_name} has no input {name!r}."
+    hint = nearest(name, known) or f"Its inputs: {', '.join(known)}."
+    raise AssignmentError(message, hint=hint, node_id=node.id)
+
+
+def _inputs(node: Node, catalog: Mapping[str, NodeSpec]) -> list[str]:
+    spec = catalog.get(node.type_name)
+    declared = [item.name for item in spec.inputs] if spec else []
+    return list(dict.fromkeys((*declared, *node.inputs)))
+
+
+def _parse(text: str, nodes: Mapping[str, Node]) -> object:
+    """JSON, or else the text itself; `["4", 0]` is a link as it is in workflow files."""
+    try:
+        value: object = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return text
+    return _link(cast("list[object]", value), nodes) if isinstance(value, list) else value
+
+
+def _link(items: list[object], nodes: Mapping[str, Node]) -> object:
+    match items:
+        case [str(source), int(output)] if source in nodes:
+            return Link(source, output)
+        case _:
+            return items
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(text)

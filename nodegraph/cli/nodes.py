@@ -1,0 +1,99 @@
+"""`nodegraph nodes`: which node types there are, and what one of them takes."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import Reporting, as_json
+
+if TYPE_CHECKING:
+    from nodegraph.spec import InputSpec, NodeSpec
+
+_MOST_CHOICES = 6
+
+
+@click.command(cls=Reporting)
+@click.argument("name", required=False)
+@options.wants_json
+@options.verbose
+def nodes(name: str | None, wants_json: bool) -> None:
+    """List the node types, or show what the one called NAME takes and gives."""
+    registry = options.open_all().registry
+    if name is None:
+        _print_all(registry.catalog, wants_json)
+        return
+    spec = registry.spec(name)
+    if wants_json:
+        click.echo(as_json(_as_data(spec)))
+        return
+    for line in _described(spec):
+        click.echo(line)
+
+
+def _print_all(catalog: "Mapping[str, NodeSpec]", wants_json: bool) -> None:
+    if wants_json:
+        click.echo(as_json({name: _as_data(catalog[name]) for name in catalog}))
+        return
+    width = max((len(name) for name in catalog), default=0)
+    groups = sorted({spec.category for spec in catalog.values()})
+    for group in groups:
+        click.secho(group, bold=True)
+        for name, spec in catalog.items():
+            if spec.category == group:
+                click.echo(f"  {name:{width}}  {_first_line(spec.description)}")
+
+
+def _as_data(spec: "NodeSpec") -> dict[str, object]:
+    return spec.model_dump(mode="json")
+
+
+def _described(spec: "NodeSpec") -> Iterable[str]:
+    """A node type on a page."""
+    yield click.style(spec.name, bold=True) + f"  ({spec.category})"
+    if spec.deprecated or spec.experimental:
+        yield "deprecated" if spec.deprecated else "experimental"
+    if spec.description:
+        yield ""
+        yield from (f"  {line}".rstrip() for line in spec.description.splitlines())
+    sections = {
+        "Inputs": [(item.name, item.socket, _facts(item)) for item in spec.inputs],
+        "Outputs": [
+            (item.name, item.socket, "a list" if item.is_list else "") for item in spec.outputs
+        ],
+    }
+    for title, rows in sections.items():
+        if rows:
+            yield ""
+            yield title
+            yield from _table(rows)
+
+
+def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for name, socket, facts in rows:
+        yield f"  {name:{first}}  {socket:{second}}  {facts}".rstrip()
+
+
+def _facts(item: "InputSpec") -> str:
+    """What an input may be, in a few words."""
+    facts: list[str] = [] if item.required else ["optional"]
+    if item.has_default:
+        facts.append(f"default {as_json(item.default)}")
+    if item.minimum is not None or item.maximum is not None:
+        low = "" if item.minimum is None else item.minimum
+        high = "" if item.maximum is None else item.maximum
+        facts.append(f"{low} … {high}")
+    if item.model_folder:
+        facts.append(f"a file of models/{item.model_folder}")
+    if item.input_file:
+        facts.append("a file of the input folder")
+    if item.choices:
+        more = ", …" if len(item.choices) > _MOST_CHOICES else ""
+        facts.append("one of " + ", ".join(item.choices[:_MOST_CHOICES]) + more)
+    return "; ".join(facts)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

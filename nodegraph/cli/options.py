@@ -1,0 +1,87 @@
+"""The options that commands share, and what they open."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from nodegraph.cli.report import set_verbose, warn
+
+if TYPE_CHECKING:
+    from nodegraph.files import Files
+    from nodegraph.graph import Graph
+    from nodegraph.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+workflow = click.argument("workflow", metavar="WORKFLOW")
+wants_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
+verbose = click.option(
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=set_verbose,
+    help="Show the traceback of an error.",
+)
+
+
+def folders(function: F) -> F:
+    """Add `--models-dir`, `--input-dir` and `--output-dir`."""
+    path = click.Path(path_type=Path)
+    output = click.option("--output-dir", type=path, help="Where results go.")
+    inputs = click.option("--input-dir", type=path, help="Where input images are.")
+    models = click.option(
+        "--models-dir", type=path, multiple=True, help="Holds checkpoints/, loras/, …; repeatable."
+    )
+    return models(inputs(output(function)))
+
+
+class Opened(NamedTuple):
+    """What a command works with."""
+
+    registry: "Registry"
+    files: "Files"
+
+
+def open_all(**flags: object) -> Opened:
+    """Read the settings, find the packs and the folders; a broken pack is a warning.
+
+    Raises:
+        SettingsError: a setting has no meaning.
+        PackError: a pack that the settings name is not there.
+    """
+    from nodegraph.registry import Registry
+    from nodegraph.settings import Settings
+
+    settings = Settings.read(flags)
+    registry = Registry.load(settings.packs, settings.cache_dir)
+    for problem in registry.problems:
+        warn(str(problem))
+    return Opened(registry, settings.files(registry.model_places))
+
+
+def read_graph(workflow: str) -> "Graph":
+    """The workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
+
+    Raises:
+        UnknownFileError: there is no such file.
+        InvalidWorkflowError: it is no workflow.
+    """
+    from nodegraph.errors import UnknownFileError
+    from nodegraph.workflow import read_workflow
+
+    if workflow == "-":
+        return read_workflow(sys.stdin.buffer.read())
+    path = Path(workflow)
+    if not path.is_file():
+        folder = path.parent
+        beside = [str(item) for item in folder.glob("*.json")] if folder.is_dir() else []
+        raise UnknownFileError(workflow, f"the folder {folder.resolve()}", sorted(beside))
+    return read_workflow(path)
+
+
+def titles(graph: "Graph") -> dict[str, str]:
+    """What people call a graph's nodes: their titles, else their types."""
+    return {node.id: node.title or node.type_name for node in graph.nodes.values()}

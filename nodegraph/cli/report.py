@@ -1,0 +1,101 @@
+"""Errors on the terminal: where, what, what would work. A traceback only when asked for."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from nodegraph.errors import NodeGraphError
+
+FAILED = 1
+WRONG = 2
+INTERRUPTED = 130
+_VERBOSE = "nodegraph.verbose"
+
+
+class Reporting(click.Command):
+    """A command whose `NodeGraphError`s are shown as panels and exit with 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        from nodegraph.errors import NodeGraphError
+
+        try:
+            return super().invoke(ctx)
+        except NodeGraphError as error:
+            report(error)
+            ctx.exit(WRONG)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+def set_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
+    """Remember `--verbose` for whoever reports an error."""
+    ctx.meta[_VERBOSE] = wanted
+    return wanted
+
+
+def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> None:
+    """Show an error, and each of its parts if it is made of several.
+
+    Args:
+        error: what is wrong.
+        titles: what to call nodes besides their ids.
+    """
+    parts: Iterable[NodeGraphError] = getattr(error, "problems", ()) or (error,)
+    for part in parts:
+        panel(_where(part, titles or {}), _sentence(part.message), part.hint)
+    context = click.get_current_context(silent=True)
+    if context and context.meta.get(_VERBOSE):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+
+
+def panel(where: str, what: str, hint: str) -> None:
+    """Where, what, what would work: a frame on a terminal, plain lines elsewhere."""
+    if sys.stderr.isatty():
+        _framed(where, what, hint)
+        return
+    click.echo(f"error: {where + ': ' if where else ''}{what}", err=True)
+    if hint:
+        click.echo(f"  {hint}", err=True)
+
+
+def warn(message: str) -> None:
+    """Say something that stops nothing."""
+    click.secho(f"warning: {message}", err=True, fg="yellow")
+
+
+def as_json(data: object, indent: int | None = 2) -> str:
+    """JSON text; what JSON does not have is shown as text."""
+    import json  # Only where it is asked for: `--help` has no time for it.
+
+    return json.dumps(data, indent=indent, default=str)
+
+
+def _framed(where: str, what: str, hint: str) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.text import Text
+
+    text = Text(what)
+    if hint:
+        text.append(f"\n{hint}", style="green")
+    frame = Panel(text, title=Text(where or "error"), title_align="left", border_style="red")
+    Console(stderr=True).print(frame)
+
+
+def _where(error: "NodeGraphError", titles: dict[str, str]) -> str:
+    if error.node_id is None:
+        return ""
+    title = titles.get(error.node_id)
+    named = f" ({title})" if title and title != error.node_id else ""
+    place = f", input {error.input_name!r}" if error.input_name else ""
+    return f"node {error.node_id!r}{named}{place}"
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:]

@@ -1,0 +1,89 @@
+"""`nodegraph run`: run a workflow, show how far it is, print where its results are."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import WRONG, Reporting, report, warn
+
+if TYPE_CHECKING:
+    from nodegraph.cli.options import Opened
+    from nodegraph.graph import Graph
+    from nodegraph.validate import Checked
+
+_LARGEST_SEED = 2**64 - 1
+
+
+@click.command(cls=Reporting)
+@options.workflow
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NODE.INPUT=VALUE",
+    help="Set an input of the node with this id or title; repeatable.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, _LARGEST_SEED), help="Set every seed that is no link."
+)
+@options.folders
+@options.wants_json
+@options.verbose
+@click.pass_context
+def run(
+    ctx: click.Context,
+    workflow: str,
+    assignments: tuple[str, ...],
+    seed: int | None,
+    wants_json: bool,
+    **folders: Any,
+) -> None:
+    """Run a workflow and print where its results are.
+
+    WORKFLOW is a JSON file, an image that carries one, or - for stdin. Progress goes to
+    stderr; stdout has the paths of the saved files, or with --json one event a line.
+    Exits with 0; 1 if the run fails; 2 if it could not begin; 130 after Ctrl-C.
+    """
+    from nodegraph.validate import check
+
+    opened = options.open_all(**folders)
+    graph = _prepared(options.read_graph(workflow), assignments, seed, opened)
+    titles = options.titles(graph)
+    checked = check(graph, opened.registry, opened.files)
+    for warning in checked.warnings:
+        warn(str(warning))
+    for problem in checked.problems:
+        report(problem, titles)
+    if checked.problems:
+        ctx.exit(WRONG)
+    opened.files.check_writable()
+    ctx.exit(_run(checked, opened, titles, wants_json))
+
+
+def _run(checked: "Checked", opened: "Opened", titles: dict[str, str], wants_json: bool) -> int:
+    """Run it, show it, and say what it saved; the exit code."""
+    from nodegraph.cli.running import run_checked
+    from nodegraph.cli.watch import open_view
+    from nodegraph.engine import Engine
+
+    engine = Engine(opened.registry, opened.files)
+    with open_view(wants_json, titles, opened.files) as view:
+        error, code = run_checked(checked, engine, view)
+    if error:
+        report(error, titles)
+    view.finish()
+    return code
+
+
+def _prepared(
+    graph: "Graph", assignments: tuple[str, ...], seed: int | None, opened: "Opened"
+) -> "Graph":
+    from nodegraph.cli.assign import assign, has_seed, reseed
+
+    catalog = opened.registry.catalog
+    if seed is not None:
+        if not has_seed(graph, catalog):
+            warn("--seed: no node of this workflow has a seed that is no link.")
+        graph = reseed(graph, seed, catalog)
+    return assign(graph, assignments, catalog)
