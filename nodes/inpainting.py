@@ -1,0 +1,40 @@
+"""Denoising inside a mask: the rest follows the original latent, at each call's noise level."""
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nodes.parameterisation import Parameterisation
+from nodes.regions import resize_mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inpainting:
+    """What surrounds the mask."""
+
+    mask: Tensor
+    """[batch, 1, h, w] in [0, 1]; 1 is denoised, between is blended."""
+    latent: Tensor
+    """The original, in the model's space."""
+    noise: Tensor
+    parameterisation: Parameterisation
+
+    @classmethod
+    def of(
+        cls, mask: Tensor, latent: Tensor, noise: Tensor, parameterisation: Parameterisation
+    ) -> "Inpainting":
+        """With a mask of any size and of one picture or more."""
+        resized = resize_mask(mask.float(), (latent.shape[-2], latent.shape[-1]))
+        repeats = math.ceil(len(latent) / len(resized))
+        mask = resized.repeat(repeats, 1, 1, 1)[: len(latent)].to(latent.device)
+        return cls(mask, latent, noise, parameterisation)
+
+    def surround(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """X inside, the original with this much noise outside."""
+        outside = self.parameterisation.add_noise(sigma, self.noise, self.latent)
+        return x * self.mask + outside * (1.0 - self.mask)
+
+    def restore(self, x0: Tensor) -> Tensor:
+        """The prediction inside, the original outside."""
+        return x0 * self.mask + self.latent * (1.0 - self.mask)

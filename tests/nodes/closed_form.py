@@ -1,0 +1,46 @@
+"""A model of closed form: what the reference numbers of samplers and guidance were made with."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from nodes.parameterisation import Parameterisation
+from nodes.samplers import Reply, Sampling
+from nodes.values import CondBatch, LatentFormat
+
+
+class ClosedForm:
+    """Pulls x towards a cosine pattern whose height is the mean of the condition's tokens."""
+
+    latent_format = LatentFormat(channels=4, downscale=8, scale=1.0)
+
+    def __init__(self, parameterisation: Parameterisation) -> None:
+        self.parameterisation = parameterisation
+        self.calls: list[tuple[list[int], float]] = []
+
+    def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
+        self.calls.append((list(x.shape), float(sigma[0])))
+        height = cond.tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1)
+        target, s = height * _pattern(x), sigma.view(-1, 1, 1, 1)
+        if self.parameterisation.is_flow:
+            a = 1 - s
+            return target + a / (a**2 + s**2) * (x - a * target) + 0.05 * torch.sin(2 * x)
+        ripple = 0.05 * torch.sin(2 * x / torch.sqrt(1 + s**2))
+        return (x + s**2 * target) / (1 + s**2) + ripple
+
+
+def _pattern(x: Tensor) -> Tensor:
+    c, h, w = torch.meshgrid(*(torch.arange(n) for n in x.shape[1:]), indexing="ij")
+    return torch.cos(0.7 * c + 0.3 * h + 0.2 * w)
+
+
+def drive(sampling: Sampling, denoise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Answer every call with x0, and with half of it as the unconditional prediction."""
+    try:
+        call = next(sampling)
+        while True:
+            x0 = denoise(call.x, call.sigma)
+            call = sampling.send(Reply(x0, x0 / 2 if call.wants_uncond else None))
+    except StopIteration as stop:
+        return stop.value
