@@ -179,7 +179,7 @@ def _blend(side: int, x: Tensor, calls: Sequence[ModelCall], outputs: Sequence[T
 
 def _rows_of(output: Tensor, batch: int) -> Sequence[Tensor]:
     """A model call's output, condition by condition."""
-    return output.unflatten(0, (-1, batch)).unbind()
+    return [output[i : i + batch] for i in range(0, len(output), batch)]
 
 
 def _per_sample(weight: Tensor, batch: int) -> Tensor:

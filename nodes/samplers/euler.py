@@ -28,7 +28,10 @@ def euler_ancestral(
 
 
 def ddpm(x: Tensor, sigmas: Tensor, process: Process) -> Sampling:
-    """Sample the posterior of DDPM at every step (Ho et al. 2020, arXiv:2006.11239, alg. 2)."""
+    """Sample the posterior of DDPM at every step (Ho et al. 2020, arXiv:2006.11239, alg. 2).
+
+    Along a flow too it steps as if the latent did not fade, as in ComfyUI: samples spread too far.
+    """
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i)
         down, up = ancestral(sigma, sigma_next, eta=1.0)

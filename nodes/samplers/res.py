@@ -20,7 +20,11 @@ def res_multistep(
     s_noise: float = 1.0,
     cfg_pp: bool = False,
 ) -> Sampling:
-    """RES with two predictions, optionally ancestral or with CFG++."""
+    """RES with two predictions, optionally ancestral or with CFG++.
+
+    Along a flow too the noise comes back as if the latent did not fade, as in ComfyUI: ancestral
+    samples spread too far.
+    """
     before: tuple[Tensor, Tensor, Tensor] | None = None  # last prediction, its sigma, its target
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i, wants_uncond=cfg_pp)
