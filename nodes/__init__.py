@@ -16,6 +16,7 @@ PACK = Pack(
         "nodes.vae",
         "nodes.lora",
         "nodes.model_sampling",
+        "nodes.sampling",
         "nodes.latents",
         "nodes.images",
         "nodes.masks",

@@ -24,7 +24,7 @@ class DamagedImageError(NodeGraphError):
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
-            f"The picture {path.name!r} is damaged: {reason}.",
+            f"the picture {path.name!r} is damaged: {reason}.",
             hint="Copy it again, or save it anew from a program that can open it.",
         )
 
@@ -36,7 +36,7 @@ class ImageTooLargeError(NodeGraphError):
 
     def __init__(self, path: Path, pixels: str, most: int) -> None:
         super().__init__(
-            f"The picture {path.name!r} has {pixels}; at most {most // 10**6} million are loaded.",
+            f"the picture {path.name!r} has {pixels}; at most {most // 10**6} million are loaded.",
             hint="Scale it down first.",
         )
 
@@ -50,4 +50,16 @@ class NotALatentError(NodeGraphError):
         super().__init__(
             f"{path.name!r} can not be loaded as a latent: {reason}.",
             hint="SaveLatent writes .latent files that can.",
+        )
+
+
+class LatentChannelsError(NodeGraphError):
+    """A latent was made for a model of another family."""
+
+    code = "latent_mismatch"
+
+    def __init__(self, found: int, wanted: int) -> None:
+        super().__init__(
+            f"the latent has {found} channels, but the model takes {wanted}.",
+            hint="Encode the picture with the VAE that belongs to the model.",
         )

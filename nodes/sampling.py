@@ -1,0 +1,114 @@
+"""Nodes that denoise latents."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Choices, Round, Step, Widget
+from nodes.denoising import Request, cut_steps, noise_for, sample
+from nodes.image_errors import LatentChannelsError
+from nodes.previews import preview
+from nodes.samplers import SAMPLERS
+from nodes.schedules import SCHEDULES, sigmas_for
+from nodes.values import Conditioning, Latent
+from nodes.weights.handle import ModelHandle
+
+Seed = Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)]
+Steps = Annotated[int, Field(ge=1, le=10000)]
+Boundary = Annotated[int, Field(ge=0, le=10000)]
+Cfg = Annotated[float, Field(ge=0.0, le=100.0), Step(0.1), Round(0.01)]
+SamplerName = Annotated[str, Choices(tuple(SAMPLERS))]
+Scheduler = Annotated[str, Choices(tuple(SCHEDULES))]
+
+
+@node("KSampler", category="sampling")
+def ksampler(
+    *,
+    model: ModelHandle,
+    seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName,
+    scheduler: Scheduler,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    denoise: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
+    ctx: Context,
+) -> Latent:
+    """Add the seed's noise to a latent and remove it again, step by step, as the prompts say.
+
+    `cfg` is how far to go beyond the negative prompt; at 1 the negative is not used, which
+    takes half the time. `denoise` below 1 keeps that much of the latent: 0.6 changes
+    it, 0 returns it. Where the latent has a noise mask, only what it covers changes.
+    """
+    sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
+    request = Request(model, sampler_name, sigmas, positive, negative, cfg, seed)
+    latent = _fitting(latent_image, model)
+    return _denoised(request, latent, noise_for(latent, seed), model, ctx)
+
+
+@node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
+def ksampler_advanced(
+    *,
+    model: ModelHandle,
+    add_noise: Literal["enable", "disable"],
+    noise_seed: Seed = 0,
+    steps: Steps = 20,
+    cfg: Cfg = 8.0,
+    sampler_name: SamplerName,
+    scheduler: Scheduler,
+    positive: Conditioning,
+    negative: Conditioning,
+    latent_image: Latent,
+    start_at_step: Boundary = 0,
+    end_at_step: Boundary = 10000,
+    return_with_leftover_noise: Literal["disable", "enable"],
+    ctx: Context,
+) -> Latent:
+    """Take some of the steps of a schedule, so that several samplers can share one.
+
+    The first adds the noise and returns what is left of it; the next one starts at the step
+    where it ended, and adds none.
+    """
+    sigmas = cut_steps(
+        sigmas_for(model.parameterisation, scheduler, sampler_name, steps, 1.0),
+        start_at_step,
+        end_at_step,
+        leave_noise=return_with_leftover_noise == "enable",
+    )
+    request = Request(model, sampler_name, sigmas, positive, negative, cfg, noise_seed)
+    latent = _fitting(latent_image, model)
+    noise = noise_for(latent, noise_seed, add=add_noise == "enable")
+    return _denoised(request, latent, noise, model, ctx)
+
+
+def _denoised(
+    request: Request, latent: Latent, noise: Tensor, model: ModelHandle, ctx: Context
+) -> Latent:
+    def on_step(done: int, total: int, x0: Tensor) -> None:
+        ctx.progress(done, total)
+        if ctx.wants_preview:
+            ctx.preview(*preview(model, x0))
+
+    samples = sample(request, latent, noise, on_step, ctx.check_cancelled)
+    return replace(latent, samples=samples)
+
+
+def _fitting(latent: Latent, model: ModelHandle) -> Latent:
+    """The latent with as many channels as the model has; only an empty one can be changed.
+
+    Raises:
+        LatentChannelsError: it has other channels, and something in them.
+    """
+    wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
+    if found == wanted:
+        return latent
+    if latent.samples.count_nonzero():
+        raise LatentChannelsError(found, wanted)
+    return replace(latent, samples=torch.zeros(batch, wanted, *size))
