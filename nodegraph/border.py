@@ -1,15 +1,16 @@
 """The border where foreign code, a node's own, is called: whatever it raises comes out named."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from nodegraph.errors import NodeExecutionError, NodeGraphError
 from nodegraph.graph import Node
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def foreign(node: Node, call: Callable[[], T]) -> T:
+def foreign(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call code of a node type on behalf of `node`.
 
     Raises:
@@ -17,7 +18,7 @@ def foreign(node: Node, call: Callable[[], T]) -> T:
         NodeExecutionError: it raised anything else, which is chained.
     """
     try:
-        return call()
+        return call(*args, **kwargs)
     except NodeGraphError as error:
         if error.node_id is None:
             error.node_id = node.id

@@ -52,14 +52,14 @@ def batches_of(arguments: Arguments, spec: NodeSpec) -> tuple[list[Arguments], b
     if spec.input_is_list:
         listed = {name: list(v) if isinstance(v, Items) else [v] for name, v in arguments.items()}
         return [dict[str, object](listed)], False
-    lengths = [len(value) for value in arguments.values() if isinstance(value, Items)]
+    lengths = [len(value) for value in arguments.values() if type(value) is Items]
     if not lengths:
         return [arguments], False
     count = max(lengths) if min(lengths) else 0
     return [{name: _item(v, k) for name, v in arguments.items()} for k in range(count)], True
 
 
-def invoke(step: Step, arguments: Arguments, context: Context) -> Result | Expansion:
+def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result | Expansion:
     """Call the function and sort what it returns.
 
     Raises:
@@ -84,7 +84,7 @@ def collect(results: Sequence[Result], spec: NodeSpec, *, mapped: bool) -> Resul
     """The results of all calls as the node's: one value an output, or `Items`."""
     if not mapped:
         outputs = results[0].outputs
-        if any(output.is_list for output in spec.outputs):
+        if [output for output in spec.outputs if output.is_list]:
             pairs = zip(outputs, spec.outputs, strict=True)
             outputs = tuple(_listed(v) if out.is_list else v for v, out in pairs)
         return Result(outputs, results[0].ui)

@@ -27,7 +27,8 @@ class Executor:
     def __init__(
         self, steps: Steps, facts: RunFacts, cache: Cache, flights: Flights, cancel: CancelToken
     ) -> None:
-        self._steps = steps
+        self._graph = steps
+        self._steps = steps.by_id
         self._facts = facts
         self._cache = cache
         self._flights = flights
@@ -35,8 +36,8 @@ class Executor:
         self._live: dict[NodeId, Entry] = {}
         self._splices: dict[NodeId, Splices] = {}
         self._plan = Plan(
-            reads=lambda node_id: steps[node_id].reads,
-            needs=lambda node_id: steps[node_id].needs,
+            reads=lambda node_id: self._steps[node_id].reads,
+            needs=lambda node_id: self._steps[node_id].needs,
             at_hand=self._at_hand,
         )
         self.shown: dict[NodeId, Ui] = {}
@@ -71,15 +72,16 @@ class Executor:
 
     def _obtain(self, step: Step) -> Entry | None:
         """The node's result, or None if it was put off until something else is there."""
-        entry = self._find(step)
-        if entry is not None:
-            return entry
         if step.node.id in self._splices:
             return self._join(step)
-        lacking = self._lacking(step)
-        if lacking:
-            self._plan.put_off(step.node.id, lacking)
-            return None
+        if step.lazy:
+            entry = self._find(step)
+            if entry is not None:
+                return entry
+            lacking = self._lacking(step)
+            if lacking:
+                self._plan.put_off(step.node.id, lacking)
+                return None
         return self._share(step)
 
     def _find(self, step: Step) -> Entry | None:
@@ -108,8 +110,6 @@ class Executor:
 
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
         """The sources of the lazy inputs that the node asks for now and that are not there."""
-        if not step.lazy:
-            return ()
         asked = self._asked(step)
         names = [name for name in step.node.inputs if name in step.lazy and name in asked]
         return tuple(source for source in step.sources(names) if source not in self._live)
@@ -119,7 +119,7 @@ class Executor:
         if needs is None:
             return set(step.lazy)
         batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
-        return foreign(step.node, lambda: {name for batch in batches for name in needs(batch)})
+        return {name for batch in batches for name in foreign(step.node, needs, batch)}
 
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
@@ -144,12 +144,16 @@ class Executor:
         self.executed[step.node.id] = None
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
-        context = RunContext(self._facts, step, flight)
+        context = RunContext(self._facts, step, flight) if step.kind.context_name else None
         batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
-        results = [self._call(step, batch, context) for batch in batches]
+        results: list[Result | Expansion] = []
+        for batch in batches:
+            if flight.abandoned:
+                raise RunCancelledError
+            results.append(self._call(step, batch, context))
         seconds = time.perf_counter() - started
         if any(isinstance(result, Expansion) for result in results):
-            self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._steps)
+            self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._graph)
             self._plan.put_off(step.node.id, splices.reads)
             return None
         plain = cast("list[Result]", results)
@@ -165,10 +169,9 @@ class Executor:
         result = splices.result(self._live, step.kind.spec)
         return self._finish(step, result, seconds, keep=not splices.shows)
 
-    def _call(self, step: Step, batch: Arguments, context: RunContext) -> Result | Expansion:
-        context.check_cancelled()
+    def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
         try:
-            return foreign(step.node, lambda: invoke(step, batch, context))
+            return foreign(step.node, invoke, step, batch, context)
         except NodeGraphError:
             broken = self._facts.emitter.broken
             if broken is not None:
@@ -188,7 +191,7 @@ class Executor:
         """Report inputs that the node wrote to; they are no longer what their keys say."""
         for source in step.reads:
             entry = self._live.get(source)
-            if entry is None or entry.intact:
+            if entry is None or not entry.versions or entry.intact:
                 continue
             self._cache.drop(self._steps[source].key)
             self._live[source] = replace(entry, versions=())

@@ -30,7 +30,7 @@ class Splice:
         self.outputs = tuple(
             self._link(value) if isinstance(value, Link) else value for value in expansion.outputs
         )
-        self.shows = tuple(n for n in nodes if steps[n].kind.spec.output_node)
+        self.shows = tuple(n for n in nodes if steps.by_id[n].kind.spec.output_node)
         """Its output nodes, which run even if nothing reads them."""
 
     @property
@@ -72,9 +72,9 @@ class Splice:
     def _link(self, link: Link) -> Link:
         """A link to a node of the expansion, or to one that is in the graph already."""
         local = self._local.get(link.source)
-        if local is None and link.source not in self._steps:
+        if local is None and link.source not in self._steps.by_id:
             self._refuse(f"links to {link.source!r}, which is not there")
-        kind = self._steps.kind(local) if local else self._steps[link.source].kind
+        kind = self._steps.kind(local) if local else self._steps.by_id[link.source].kind
         if not 0 <= link.output < len(kind.spec.outputs):
             self._refuse(f"links to output {link.output} of {link.source!r}, which is not there")
         return Link(self._id(link.source), link.output) if local else link

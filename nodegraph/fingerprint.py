@@ -95,7 +95,7 @@ class Fingerprints:
         """The content of the file that an input names."""
         if not isinstance(value, str) or value in (spec.choices or ()):
             return ""
-        return "#" + foreign(node, lambda: self._hash(spec, value))
+        return "#" + foreign(node, self._hash, spec, value)
 
     def _hash(self, spec: InputSpec, name: str) -> str:
         folder = spec.model_folder
@@ -125,4 +125,4 @@ def _state(node: Node, kind: NodeType[..., Any]) -> str:
     ask = kind.state
     assert ask is not None
     literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
-    return f"~{encode_basestring_ascii(foreign(node, lambda: str(ask(literals))))}"
+    return f"~{encode_basestring_ascii(str(foreign(node, ask, literals)))}"

@@ -27,8 +27,8 @@ class Node:
     @property
     def sources(self) -> list[NodeId]:
         """The nodes this one reads, each once, in input order."""
-        links = (value for value in self.inputs.values() if isinstance(value, Link))
-        return list(dict.fromkeys(link.source for link in links))
+        found = [value.source for value in self.inputs.values() if type(value) is Link]
+        return found if len(found) <= 1 else list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,24 @@ class Report:
 
 
 class Read(NamedTuple):
-    """A node with its inputs as they will be passed, and what was found on the way."""
+    """A node with its inputs as they will be passed, and what was found on the way, if any."""
 
     node: Node
-    report: Report
+    report: Report | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether something is wrong with it."""
+        return self.report is not None and bool(self.report.problems)
+
+
+class _View:
+    """A spec, laid out for looking things up."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self.inputs = {item.name: item for item in spec.inputs}
+        self.outputs = spec.outputs
+        self.spec = spec
 
 
 class Inputs:
@@ -47,27 +61,36 @@ class Inputs:
         self._catalog = catalog
         self._hints = Hints()
         self._literals = Literals(files, self._hints)
+        self._views: dict[str, _View] = {}
 
     def read(self, node: Node) -> Read:
         """A node with its literals converted, its defaults filled in, unknown inputs dropped."""
+        view = self._view(node.type_name)
         report = Report()
-        spec = self._catalog.get(node.type_name)
-        if spec is None:
+        if view is None:
             report.problems.append(self._unknown_type(node))
             return Read(node, report)
-        known = {item.name: item for item in spec.inputs}
-        given = {name: value for name, value in node.inputs.items() if name in known}
-        if len(given) < len(node.inputs):
-            report.warnings.extend(self._unknown_inputs(node, known))
+        given = node.inputs
         inputs: dict[str, object] = {}
-        for name, item in known.items():
+        known = 0
+        for name, item in view.inputs.items():
             if name in given:
+                known += 1
                 self._read_input(node.id, item, given[name], inputs, report)
             elif item.required:
                 report.problems.append(_missing(node.id, item))
             elif item.has_default:
                 inputs[name] = item.default
-        return Read(Node(node.id, node.type_name, inputs, node.title), report)
+        if known < len(given):
+            report.warnings.extend(self._unknown_inputs(node, view.inputs))
+        found = report if report.problems or report.warnings else None
+        return Read(Node(node.id, node.type_name, inputs, node.title), found)
+
+    def _view(self, type_name: str) -> _View | None:
+        view = self._views.get(type_name)
+        if view is None and type_name in self._catalog:
+            view = self._views[type_name] = _View(self._catalog[type_name])
+        return view
 
     def _read_input(
         self,
@@ -95,10 +118,10 @@ class Inputs:
             message = f"is linked to node {shown(link.source)}, which is not there."
             hint = self._hints.nearest(link.source, self._nodes)
             return LinkToMissingNodeError(node_id, spec.name, link, message, hint)
-        source_spec = self._catalog.get(source.type_name)
-        if source_spec is None:
+        view = self._view(source.type_name)
+        if view is None:
             return None
-        outputs = source_spec.outputs
+        outputs = view.outputs
         if not 0 <= link.output < len(outputs):
             message = (
                 f"is linked to output {link.output} of node {shown(link.source)}"
@@ -106,9 +129,9 @@ class Inputs:
             )
             return LinkOutputOutOfRangeError(node_id, spec.name, link, message)
         carried = outputs[link.output].socket
-        if connects(carried, spec.socket):
+        if carried == spec.socket or connects(carried, spec.socket):
             return None
-        return _mismatch(node_id, spec, link, source_spec)
+        return _mismatch(node_id, spec, link, view.spec)
 
     def _unknown_type(self, node: Node) -> NodeGraphError:
         error = UnknownNodeTypeError(node.type_name, (), node_id=node.id)

@@ -1,5 +1,7 @@
 """A node type's own check of its inputs, before anything is computed."""
 
+from collections.abc import Callable, Iterable, Mapping
+
 from nodegraph.border import foreign
 from nodegraph.errors import NodeExecutionError, NodeGraphError
 from nodegraph.files import Files
@@ -16,9 +18,17 @@ def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> l
     literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link)}
     try:
         ask = registry.resolve(spec.preflight)
-        found: list[NodeGraphError] = foreign(node, lambda: list(ask(literals, files) or ()))
+        found: list[NodeGraphError] = foreign(node, _listed, ask, literals, files)
     except NodeExecutionError as error:
         found = [CustomValidationError(f"the check of its inputs: {error.message}")]
     except NodeGraphError as error:
         found = [error]
     return [problem if problem.node_id else problem.at(node.id) for problem in found]
+
+
+def _listed(
+    ask: Callable[..., Iterable[NodeGraphError] | None],
+    literals: Mapping[str, object],
+    files: Files,
+) -> list[NodeGraphError]:
+    return list(ask(literals, files) or ())

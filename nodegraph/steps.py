@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from nodegraph.border import foreign
 from nodegraph.define import NodeType
@@ -11,6 +11,8 @@ from nodegraph.fingerprint import Fingerprints, is_volatile
 from nodegraph.graph import Link, Node, NodeId
 from nodegraph.order import sources_first
 from nodegraph.registry import Registry
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,13 @@ class Step:
     lazy: frozenset[str]
     """The lazy inputs that are linked."""
     shown_as: NodeId
+    volatile: bool
+    """Whether the result is good for this run only."""
 
     @property
     def who(self) -> tuple[NodeId, str, NodeId]:
         """How events name it: id, type, and the node shown for it."""
         return self.node.id, self.node.type_name, self.shown_as
-
-    @property
-    def volatile(self) -> bool:
-        """Whether the result is good for this run only."""
-        return is_volatile(self.key)
 
     @property
     def needs(self) -> tuple[NodeId, ...]:
@@ -55,14 +54,9 @@ class Steps:
         self._registry = registry
         self._fingerprints = Fingerprints(files, salt, nonce)
         self._kinds: dict[str, NodeType[..., Any]] = {}
+        self._lazy: dict[str, frozenset[str]] = {}
         self._keys: dict[NodeId, str] = {}
-        self._steps: dict[NodeId, Step] = {}
-
-    def __getitem__(self, node_id: NodeId) -> Step:
-        return self._steps[node_id]
-
-    def __contains__(self, node_id: NodeId) -> bool:
-        return node_id in self._steps
+        self.by_id: dict[NodeId, Step] = {}
 
     def add(self, nodes: Mapping[NodeId, Node], shown_as: NodeId | None = None) -> None:
         """Take in nodes that read each other and those that are already there.
@@ -76,14 +70,13 @@ class Steps:
             node = nodes[node_id]
             kind = self._kinds.get(node.type_name) or self._find(node)
             key = self._fingerprints.key(node, kind, self._keys)
-            lazy = frozenset(
-                spec.name
-                for spec in kind.spec.inputs
-                if spec.lazy and isinstance(node.inputs.get(spec.name), Link)
-            )
+            lazy = self._lazy.get(node.type_name, _NONE)
+            if lazy:
+                lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
             reads = tuple(node.sources)
             self._keys[node_id] = key
-            self._steps[node_id] = Step(node, kind, key, reads, lazy, shown_as or node_id)
+            shown = shown_as or node_id
+            self.by_id[node_id] = Step(node, kind, key, reads, lazy, shown, is_volatile(key))
 
     def kind(self, node: Node) -> NodeType[..., Any]:
         """The node's type.
@@ -94,8 +87,11 @@ class Steps:
         return self._kinds.get(node.type_name) or self._find(node)
 
     def _find(self, node: Node) -> NodeType[..., Any]:
-        found = foreign(node, lambda: self._registry.find(node.type_name))
+        found = foreign(node, self._registry.find, node.type_name)
         self._kinds[node.type_name] = found
+        lazy = frozenset(spec.name for spec in found.spec.inputs if spec.lazy)
+        if lazy:
+            self._lazy[node.type_name] = lazy
         return found
 
 

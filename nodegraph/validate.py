@@ -60,18 +60,19 @@ def check(
     knows when the targets are not given: it might be an output node.
     """
     report = Report()
-    chosen = _targets(graph, registry.catalog, targets, report)
-    inputs = Inputs(graph, registry.catalog, files)
+    catalog = registry.catalog
+    chosen = _targets(graph, catalog, targets, report)
+    inputs = Inputs(graph, catalog, files)
     read = {node.id: inputs.read(node) for node in graph.nodes.values()}
     nodes = {node_id: found.node for node_id, found in read.items()}
     order = _order(graph, nodes, chosen, report)
     needed = set(order)
     for node_id, found in read.items():
-        known = graph.nodes[node_id].type_name in registry.catalog
-        wanted = node_id in needed or (targets is None and not known)
-        report.add(found.report, problems=wanted)
-        if node_id in needed and known and not found.report.problems:
-            spec = registry.catalog[found.node.type_name]
+        spec = catalog.get(found.node.type_name)
+        if found.report:
+            wanted = node_id in needed or (targets is None and spec is None)
+            report.add(found.report, problems=wanted)
+        if spec and spec.preflight and node_id in needed and not found.refused:
             report.problems.extend(preflight(found.node, spec, registry, files))
     return Checked(
         graph,
@@ -118,9 +119,10 @@ def _order(
 
     order, loops = sources_first(targets, sources)
     report.problems.extend(_cycle(loop, graph) for loop in loops)
-    seen = {node_id for loop in loops for node_id in loop}
-    _, elsewhere = sources_first(nodes, sources)
-    report.warnings.extend(_cycle(loop, graph) for loop in elsewhere if seen.isdisjoint(loop))
+    if len(order) < len(nodes):
+        seen = {node_id for loop in loops for node_id in loop}
+        _, elsewhere = sources_first(nodes, sources)
+        report.warnings.extend(_cycle(loop, graph) for loop in elsewhere if seen.isdisjoint(loop))
     return order
 
 

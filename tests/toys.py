@@ -1,12 +1,13 @@
 """Toy nodes shared by the engine's tests, and short ways to build and run graphs of them."""
 
 import time
-from typing import Annotated, Literal, NamedTuple
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from nodegraph.context import Context
-from nodegraph.define import node
+from nodegraph.define import NodeType, node
 from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.folders import Folders
@@ -161,20 +162,20 @@ def even(a: int) -> int:
     return a
 
 
-SIMPLE = [value for value in list(globals().values()) if type(value).__name__ == "NodeType"]
+SIMPLE = [value for value in list(globals().values()) if isinstance(value, NodeType)]
 
 
-def registry_of(*types):
+def registry_of(*types: NodeType[..., Any]) -> Registry:
     """The toy types and some more."""
     return Registry.of(*SIMPLE, *types)
 
 
-def graph_of(**nodes):
+def graph_of(**nodes: tuple[str, dict[str, object]]) -> Graph:
     """`graph_of(x=("Add", {"a": 1}))`: nodes by id."""
     return Graph({i: Node(i, type_name, inputs) for i, (type_name, inputs) in nodes.items()})
 
 
-def chain_of(length):
+def chain_of(length: int) -> Graph:
     """A picture handed on `length - 2` times, and shown."""
     nodes = {"0": Node("0", "Blank", BLANK)}
     for k in range(1, length - 1):
@@ -184,7 +185,7 @@ def chain_of(length):
     return Graph(nodes)
 
 
-BLANK = {
+BLANK: dict[str, object] = {
     "width": 512,
     "strength": 1.0,
     "method": "nearest",
@@ -195,7 +196,7 @@ BLANK = {
 """Every input of a `Blank`."""
 
 
-def files_in(path):
+def files_in(path: Path) -> Files:
     """The four folders, below a temporary one."""
     for name in ("models/checkpoints", "input", "output", "temp"):
         (path / name).mkdir(parents=True)

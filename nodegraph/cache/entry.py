@@ -36,7 +36,7 @@ class Survey(NamedTuple):
 
 def entry_of(outputs: tuple[object, ...], ui: Ui | None, seconds: float) -> Entry:
     """Weigh fresh outputs."""
-    if all(type(value) in _ATOMS for value in outputs):
+    if not [value for value in outputs if type(value) not in _ATOMS]:
         return Entry(outputs, ui, 0, seconds)
     found = survey(outputs)
     return Entry(outputs, ui, found.nbytes, seconds, found.versions)

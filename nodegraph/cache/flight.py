@@ -23,14 +23,15 @@ class Flight:
     @property
     def abandoned(self) -> bool:
         """Whether nobody wants it any more; while one does, it goes on."""
-        return all(token.cancelled for token in tuple(self.passengers))
+        return not [token for token in tuple(self.passengers) if not token.cancelled]
 
 
 class Flights:
     """The computations under way, by key."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._by_key: dict[str, Flight] = {}
 
     def join(self, key: str, token: CancelToken) -> Flight:
@@ -45,7 +46,7 @@ class Flights:
         Raises:
             RunCancelledError: the caller was cancelled while it waited.
         """
-        with self._changed:
+        with self._lock:
             while True:
                 flight = self._by_key.get(key)
                 if flight is None:
@@ -57,7 +58,7 @@ class Flights:
 
     def end(self, flight: Flight) -> None:
         """Let those who wait go on: with the result, the error, or the work."""
-        with self._changed:
+        with self._lock:
             flight.ended = True
             self._by_key.pop(flight.key, None)
             if len(flight.passengers) > 1:
