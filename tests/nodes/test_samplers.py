@@ -1,6 +1,8 @@
 """Every sampler against the reference numbers, against closed forms, and as a good citizen."""
 
+import inspect
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -83,6 +85,30 @@ def test_sampler_leaves_its_inputs_and_replies_as_they_are(name: str, model: obj
     assert found.isfinite().all()
     assert [x._version, sigmas._version] == [0, 0]
     assert all(reply._version == 0 for reply in replies)
+
+
+def options_of(name: str) -> set[str]:
+    return set(inspect.signature(SAMPLERS[name]).parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(n, o) for n in SAMPLERS for o in ("eta", "s_noise") if o in options_of(n)]
+)
+def test_sampler_adds_no_noise_when_told_so(name: str, option: str) -> None:
+    """Without noise on the way, the seed of the noise doesn't matter; with it, it does."""
+    model = Discrete.scaled_linear()
+    sigmas = schedule(model, "karras", 4)
+    x = initial_noise((1, 4, 4, 4), 1) * sigmas[0]
+    on = {"eta": 1.0} if "eta" in options_of(name) else {}
+
+    def run(seed: int, **options: float) -> Tensor:
+        sampler = partial(SAMPLERS[name], **{**on, **options})
+        return drive(
+            sampler(x, sigmas, Process(model, SeededNoise(seed))), lambda x, s: x / (1 + s**2)
+        )
+
+    assert torch.equal(run(1, **{option: 0.0}), run(2, **{option: 0.0}))
+    assert not torch.equal(run(1), run(2))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

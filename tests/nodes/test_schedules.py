@@ -117,6 +117,16 @@ def test_flow_recovers_x0_from_a_perfect_prediction() -> None:
     assert flow.finish(torch.tensor(0.2), 0.8 * x0).sub(x0).abs().max() < 1e-6
 
 
+def test_log_levels_are_rounded_from_double_precision() -> None:
+    """Ties between timesteps fall as in the reference only so."""
+    roots = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64)
+    alphas_bar = (1 - roots**2).cumprod(0)
+
+    exact = ((1 - alphas_bar) / alphas_bar).log() / 2
+
+    assert torch.equal(Discrete.scaled_linear().log_sigmas, exact.float())
+
+
 def test_max_denoise_covers_a_latent_of_unit_variance() -> None:
     noise = torch.ones(1, 4, 2, 2)
 
