@@ -26,6 +26,7 @@ SHIPPED = "catalog.json"
 PATIENCE = 180.0
 """How many seconds a pack may take to import."""
 _KEPT = 4
+_DIGITS = 16
 _READERS = ("define.py", "markers.py", "signature.py", "sockets.py", "spec.py")
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class PackSource:
         try:
             found = importlib.util.find_spec(self.module)
         except (ImportError, ValueError) as error:
-            message = f"the pack {self.name!r} can not be found: {error}."
+            message = f"the pack {self.name!r} cannot be found: {error}."
             raise PackError(message) from error
         if found is None or not found.origin or not Path(found.origin).is_file():
             message = (
@@ -93,10 +94,10 @@ def read_catalog(pack: PackSource, cache: Path) -> PackCatalog:
     """The pack's snapshot: shipped, remembered, or made now.
 
     Raises:
-        PackError: the pack can not be found, or can not be imported.
+        PackError: the pack cannot be found, or cannot be imported.
     """
     digest = pack.digest()
-    kept = cache / "packs" / f"{pack.name}-{digest[:16]}.json"
+    kept = cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
     for path in (pack.origin().parent / SHIPPED, kept):
         catalog = _read(path)
         if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
@@ -112,7 +113,7 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     """Import the pack in a child process, and have it describe itself.
 
     Raises:
-        PackError: it can not be imported, or takes more than `patience` seconds.
+        PackError: it cannot be imported, or takes more than `patience` seconds.
     """
     import subprocess  # Here and below: nothing that most starts do without.
     import sys
@@ -146,7 +147,7 @@ def _failed(pack: PackSource, stderr: bytes) -> PackError:
     lines = stderr.decode(errors="replace").strip().splitlines()
     reason = lines[-1] if lines else "it ended without a word"
     _log.debug("The pack %r: %s", pack.name, "\n".join(lines))
-    message = f"the pack {pack.name!r} can not be loaded: {reason}"
+    message = f"the pack {pack.name!r} cannot be loaded: {reason}"
     return PackError(message, hint=f"Try: python -m nodegraph.describe {pack.name} {pack.module}")
 
 
@@ -164,7 +165,9 @@ def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(as_text(catalog), encoding="utf-8")
     part.replace(path)
-    kept = sorted(path.parent.glob(f"{name}-*.json"), key=lambda item: item.stat().st_mtime_ns)
+    kept = sorted(
+        path.parent.glob(f"{name}-{'?' * _DIGITS}.json"), key=lambda item: item.stat().st_mtime_ns
+    )
     for old in kept[:-_KEPT]:
         old.unlink(missing_ok=True)
 

@@ -4,8 +4,9 @@ import os
 import sys
 
 from nodegraph.catalog import FORMAT, PackCatalog, PackSource, as_text
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import NodeConflictError, NodeGraphError
 from nodegraph.registry import import_pack, import_types
+from nodegraph.spec import NodeSpec
 
 
 def describe(source: PackSource) -> PackCatalog:
@@ -16,14 +17,19 @@ def describe(source: PackSource) -> PackCatalog:
         NodeConflictError: two of its node types have one name.
     """
     pack = import_pack(source)
-    types = [found for module in pack.modules for found in import_types(module, source.name)]
+    specs: dict[str, NodeSpec] = {}
+    for module in pack.modules:
+        for found in import_types(module, source.name):
+            other = specs.setdefault(found.spec.name, found.spec)
+            if other is not found.spec:
+                raise NodeConflictError(found.spec.name, other.module, module)
     return PackCatalog(
         format=FORMAT,
         digest=source.digest(),
         name=source.name,
         version=pack.version,
         models={folder: tuple(places) for folder, places in pack.models.items()},
-        nodes=tuple(found.spec for found in types),
+        nodes=tuple(specs.values()),
     )
 
 

@@ -1,0 +1,153 @@
+"""Packs are found, described and imported; a broken one is somebody else's problem."""
+
+import sys
+
+import pytest
+
+from nodegraph import registry as registry_module
+from nodegraph.define import node
+from nodegraph.errors import NodeConflictError, PackError, UnknownNodeTypeError
+from nodegraph.registry import Registry
+from tests.nodegraph.packs import install
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on `sys.path` to install packs in."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    yield folder
+    for name in [name for name in sys.modules if name.partition(".")[0].endswith("_pack")]:
+        del sys.modules[name]
+
+
+@node("Toy", category="test")
+def toy(x: int = 1) -> int:
+    """Hand x on."""
+    return x
+
+
+def test_knows_a_pack_without_importing_it(site, tmp_path):
+    install(site, "demo", nodes=["Demo"])
+    registry = Registry.load(["demo"], tmp_path)
+
+    assert list(registry.catalog) == ["Demo"]
+    assert registry.spec("Demo").description == "Hand x on."
+    assert not [name for name in sys.modules if name.startswith("demo_pack")]
+
+
+def test_imports_just_the_module_that_a_type_lives_in(site, tmp_path):
+    install(site, "demo", nodes=["First", "Second"])
+    registry = Registry.load(["demo"], tmp_path)
+
+    assert registry.find("Second").function(7) == 7
+    assert "demo_pack.module1" in sys.modules
+    assert "demo_pack.module0" not in sys.modules
+    assert registry.find("Second") is registry.find("Second")
+
+
+def test_a_broken_pack_is_left_out_and_reported(site, tmp_path):
+    install(site, "good", nodes=["Good"])
+    install(site, "bad", init="import a_module_that_is_not_there")
+    install(site, "worse", init="import os; os._exit(3)")
+    registry = Registry.load(["bad", "worse", "good"], tmp_path)
+
+    assert list(registry.catalog) == ["Good"]
+    assert [problem.code for problem in registry.problems] == ["broken_pack"] * 2
+    assert "a_module_that_is_not_there" in str(registry.problems[0])
+
+
+def test_a_module_that_is_no_pack_is_reported(site, tmp_path):
+    install(site, "empty", init="PACK = 'no pack'")
+
+    assert "PACK" in str(Registry.load(["empty"], tmp_path).problems[0])
+
+
+def test_two_packs_with_one_node_type_are_a_conflict(site, tmp_path):
+    install(site, "first", nodes=["Same"])
+    install(site, "second", nodes=["Same"])
+
+    with pytest.raises(NodeConflictError, match=r"'first' and the pack 'second' .* 'Same'"):
+        Registry.load(["first", "second"], tmp_path)
+
+
+def test_two_functions_with_one_node_type_are_a_conflict(site, tmp_path):
+    install(site, "twice", nodes=["Same", "Same"])
+
+    problem = str(Registry.load(["twice"], tmp_path).problems[0])
+
+    assert "both twice_pack.module0 and twice_pack.module1 declare a node type 'Same'" in problem
+
+
+def test_names_the_nearest_type_and_the_nearest_pack(site, tmp_path):
+    install(site, "demo", nodes=["EmptyLatent"])
+
+    with pytest.raises(UnknownNodeTypeError, match="Did you mean 'EmptyLatent'"):
+        Registry.load(["demo"], tmp_path).spec("EmtyLatent")
+    with pytest.raises(PackError, match="Did you mean 'demo'"):
+        Registry.load(["dmo"], tmp_path)
+
+
+def test_says_when_a_module_breaks_on_import(site, tmp_path):
+    package = install(site, "demo", nodes=["Demo"])
+    registry = Registry.load(["demo"], tmp_path)
+    (package / "module0.py").write_text("1 / 0")
+
+    with pytest.raises(PackError, match="ZeroDivisionError"):
+        registry.find("Demo")
+
+
+def test_says_when_the_files_have_changed_since(site, tmp_path):
+    package = install(site, "demo", nodes=["Demo"])
+    registry = Registry.load(["demo"], tmp_path)
+    (package / "module0.py").write_text("")
+
+    with pytest.raises(PackError, match="no longer has"):
+        registry.find("Demo")
+
+
+def test_resolves_a_preflight_reference(site, tmp_path):
+    install(site, "demo", checks="def check(inputs, files): return 'checked'")
+    registry = Registry.load(["demo"], tmp_path)
+
+    assert registry.resolve("demo_pack.checks:check")(None, None) == "checked"
+    with pytest.raises(PackError, match="no function"):
+        registry.resolve("demo_pack.checks:chek")
+    with pytest.raises(PackError, match="ModuleNotFoundError"):
+        registry.resolve("demo_pack.chekcs:check")
+
+
+def test_knows_the_model_files_that_a_pack_brings_along(site, tmp_path):
+    package = install(site, "demo")
+
+    assert Registry.load(["demo"], tmp_path).model_places == {"loras": (package / "assets",)}
+
+
+def test_refuses_another_distribution_s_nodes(site, tmp_path):
+    (site / "nodes.py").touch()
+    (site / "other-1.0.dist-info").mkdir()
+    text = "[nodegraph.packs]\nnodes = nodes\n"
+    (site / "other-1.0.dist-info/entry_points.txt").write_text(text)
+    loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name == "nodes"}
+    try:
+        with pytest.raises(PackError, match=r"another module called 'nodes'.*pip uninstall nodes"):
+            Registry.load(["nodes"], tmp_path)
+    finally:
+        sys.modules.update(loaded)
+
+
+def test_holds_given_types_for_tests_and_small_programs():
+    registry = Registry.of(toy)
+
+    assert registry.find("Toy") is toy
+    assert registry.catalog == {"Toy": toy.spec}
+    with pytest.raises(NodeConflictError):
+        Registry.of(toy, toy)
+
+
+def test_the_built_in_pack_comes_first(site, tmp_path, monkeypatch):
+    install(site, "aaa", nodes=["Aaa"])
+    names = [source.name for source in registry_module._installed(None)]
+
+    assert names[:2] == ["nodes", "aaa"]

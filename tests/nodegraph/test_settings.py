@@ -1,0 +1,130 @@
+"""Defaults < `nodegraph.toml` < the environment < flags, and clear words for mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from nodegraph.errors import SettingsError
+from nodegraph.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty working directory, and no settings of the person who runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def read(environment=None, **flags):
+    return Settings.read(flags, environment or {})
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_folders_beside_the_user_come_before_their_data_folder(here):
+    (here / "input").mkdir()
+    settings = read()
+
+    assert settings.input_dir == Path("input")
+    assert settings.output_dir == here / "data/nodegraph/output"
+    assert settings.models_dir == (here / "data/nodegraph/models",)
+    assert settings.temp_dir == here / "cache/nodegraph/temp"
+
+
+def test_each_source_overrules_the_one_before(here):
+    write(here / "nodegraph.toml", 'input_dir = "file"\noutput_dir = "file"\ncache_dir = "file"')
+    environment = {"NODEGRAPH_OUTPUT_DIR": "variable", "NODEGRAPH_CACHE_DIR": "variable"}
+    settings = read(environment, cache_dir=Path("flag"), input_dir=None, models_dir=())
+
+    assert settings.input_dir == Path("file")
+    assert settings.output_dir == Path("variable")
+    assert settings.cache_dir == Path("flag")
+    assert settings.temp_dir == Path("flag/temp")
+
+
+def test_paths_in_the_file_are_relative_to_it(here):
+    text = """
+        models_dir = ["models", "/big/models"]
+        output_dir = "~/pictures"
+        [extra_model_paths]
+        loras = "more"
+        unet = ["a", "b"]
+    """
+    write(here / "conf/nodegraph.toml", text)
+    settings = read({"NODEGRAPH_CONFIG": str(here / "conf/nodegraph.toml")})
+
+    assert settings.models_dir == (here / "conf/models", Path("/big/models"))
+    assert settings.output_dir == Path.home() / "pictures"
+    places = settings.files().folders.more_models
+    assert places["loras"] == (here / "conf/more",)
+    assert places["diffusion_models"] == (here / "conf/a", here / "conf/b")
+
+
+def test_one_folder_need_not_be_a_list(here):
+    write(here / "nodegraph.toml", 'models_dir = "here"')
+
+    assert read().models_dir == (Path("here"),)
+
+
+def test_the_environment_separates_folders_as_path_does():
+    settings = read({"NODEGRAPH_MODELS_DIR": "/a:/b", "NODEGRAPH_PACKS": "nodes, mine"})
+
+    assert settings.models_dir == (Path("/a"), Path("/b"))
+    assert settings.packs == ("nodes", "mine")
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "message"),
+    [
+        ('ouput_dir = "x"', {}, r"'ouput_dir' in nodegraph.toml. Did you mean 'output_dir'"),
+        ("", {"NODEGRAPH_OUTPUTDIR": "x"}, r"'NODEGRAPH_OUTPUTDIR' in the environment.*output_dir"),
+        ("output_dir = 3", {}, r"'output_dir' in nodegraph.toml: input is not a valid path"),
+        ("models_dir = [1]", {}, r"'models_dir.0' in nodegraph.toml"),
+        ("extra_model_paths = 1", {}, r"'extra_model_paths' in nodegraph.toml"),
+        ("output_dir", {}, r"nodegraph.toml cannot be read"),
+        ("", {"NODEGRAPH_CONFIG": "gone.toml"}, r"gone.toml cannot be read"),
+    ],
+)
+def test_a_mistake_is_named_with_where_it_stands(here, text, environment, message):
+    write(here / "nodegraph.toml", text)
+
+    with pytest.raises(SettingsError, match=message):
+        read(environment)
+
+
+def test_reads_comfyui_s_extra_model_paths(here):
+    text = """
+        comfyui:
+            base_path: ComfyUI/
+            is_default: true
+            checkpoints: models/checkpoints/
+            clip: |
+                models/text_encoders/
+                /big/clip/
+            custom_nodes: custom_nodes
+        a1111:
+            loras: $HOME/loras
+        empty:
+    """
+    write(here / "extra.yaml", text)
+    write(here / "nodegraph.toml", 'extra_model_paths_file = "extra.yaml"')
+    pack = {"checkpoints": (here / "pack",)}
+    places = read().files(pack).folders.more_models
+
+    assert places["checkpoints"] == (Path("ComfyUI/models/checkpoints"), here / "pack")
+    assert places["text_encoders"] == (Path("ComfyUI/models/text_encoders"), Path("/big/clip"))
+    assert places["loras"] == (Path.home() / "loras",)
+    assert "custom_nodes" not in places
+
+
+@pytest.mark.parametrize("text", ["- a list", "a: [", "!!python/object:os.system {}"])
+def test_refuses_a_file_that_is_no_extra_model_paths(here, text):
+    write(here / "extra.yaml", text)
+
+    with pytest.raises(SettingsError, match=r"extra\.yaml"):
+        read({"NODEGRAPH_EXTRA_MODEL_PATHS_FILE": "extra.yaml"}).files()
