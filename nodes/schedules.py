@@ -149,6 +149,45 @@ def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor
     return _ending(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
 
 
+def polyexponential_sigmas(
+    steps: int, sigma_min: float, sigma_max: float, rho: float = 1.0
+) -> Tensor:
+    """A polynomial of degree rho in log sigma (k-diffusion)."""
+    ramp = torch.linspace(1, 0, steps) ** rho
+    low, high = math.log(sigma_min), math.log(sigma_max)
+    return _ending((ramp * (high - low) + low).exp())
+
+
+def laplace_sigmas(
+    steps: int, sigma_min: float, sigma_max: float, mu: float = 0.0, beta_: float = 0.5
+) -> Tensor:
+    """Log sigma at the quantiles of a Laplace distribution (Hang et al. 2024, arXiv:2407.03297).
+
+    [steps], without a 0 at the end, as ComfyUI's node has it.
+    """
+    offset = 0.5 - torch.linspace(0, 1, steps)
+    log_sigmas = mu - beta_ * offset.sign() * (1 - 2 * offset.abs() + 1e-5).log()
+    return log_sigmas.exp().clamp(sigma_min, sigma_max)
+
+
+def vp_sigmas(
+    steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3
+) -> Tensor:
+    """The levels of a VP process at even times (Song et al. 2021, arXiv:2011.13456, eq. 33)."""
+    t = torch.linspace(1, eps_s, steps)
+    return _ending((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
+
+
+def turbo_sigmas(parameterisation: Parameterisation, steps: int, denoise: float = 1.0) -> Tensor:
+    """The levels that SD-Turbo was distilled at (Sauer et al. 2023, arXiv:2311.17042).
+
+    Up to ten, a tenth of the schedule apart; `denoise` leaves out the first of them.
+    """
+    skipped = 10 - int(10 * denoise)
+    timesteps = torch.arange(1000, 0, -100)[skipped : skipped + steps] - 1
+    return _at_timesteps(parameterisation, timesteps)
+
+
 def beta_sigmas(
     parameterisation: Parameterisation, steps: int, alpha: float, beta_: float
 ) -> Tensor:

@@ -4,9 +4,21 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from nodes.parameterisation import Discrete, Flow
-from nodes.schedules import SCHEDULES, karras_sigmas, schedule, sigmas_for
+from nodes.schedules import (
+    SCHEDULES,
+    beta_sigmas,
+    exponential_sigmas,
+    karras_sigmas,
+    laplace_sigmas,
+    polyexponential_sigmas,
+    schedule,
+    sigmas_for,
+    turbo_sigmas,
+    vp_sigmas,
+)
 from tests.nodes.reference import MODELS, numbers, relative
 
 REFERENCE = numbers("sigmas")
@@ -65,6 +77,23 @@ def test_sd3_shift_equals_the_reference(shift: str) -> None:
 
     for name, expected in REFERENCE["ModelSamplingSD3"][shift].items():
         assert relative(schedule(flow, name, 8), expected) <= TOLERANCE, name
+
+
+@pytest.mark.parametrize(
+    ("key", "sigmas"),
+    [
+        ("KarrasScheduler 8", karras_sigmas(8, 0.0291675, 14.614642)),
+        ("ExponentialScheduler 8", exponential_sigmas(8, 0.0291675, 14.614642)),
+        ("PolyexponentialScheduler 8", polyexponential_sigmas(8, 0.0291675, 14.614642)),
+        ("LaplaceScheduler 8", laplace_sigmas(8, 0.0291675, 14.614642)),
+        ("VPScheduler 8", vp_sigmas(8)),
+        ("BetaSamplingScheduler 8", beta_sigmas(MODELS["sd15_eps"], 8, 0.6, 0.6)),
+        ("SDTurboScheduler 4 d1", turbo_sigmas(MODELS["sd15_eps"], 4)),
+        ("SDTurboScheduler 2 d0.5", turbo_sigmas(MODELS["sd15_eps"], 2, 0.5)),
+    ],
+)
+def test_sigmas_of_scheduler_nodes_equal_the_reference(key: str, sigmas: Tensor) -> None:
+    assert relative(sigmas, REFERENCE["nodes"][key]) <= TOLERANCE
 
 
 def test_schedules_are_listed_in_comfyui_order() -> None:
