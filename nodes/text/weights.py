@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 EMPHASIS = 1.1
+DEEPEST = 100
+"""Parentheses further inside are text: nobody means 1.1 to the power of 100."""
 _PARENTHESIS = re.compile(r"[()]")
 _OPEN, _CLOSE = "\0\2", "\0\1"  # stand for \( and \) while the others are looked at
 
@@ -26,12 +28,12 @@ def parse(prompt: str) -> list[Segment]:
     """Split a prompt into its segments, in order; empty groups vanish."""
     hidden = prompt.replace(r"\)", _CLOSE).replace(r"\(", _OPEN)
     found: list[Segment] = []
-    waiting = [Segment(piece, 1.0) for piece in reversed(list(_pieces(hidden)))]
+    waiting = [(Segment(piece, 1.0), 0) for piece in reversed(list(_pieces(hidden)))]
     while waiting:
-        piece = waiting.pop()
-        if piece.text.startswith("(") and piece.text.endswith(")"):
+        piece, depth = waiting.pop()
+        if depth < DEEPEST and piece.text.startswith("(") and piece.text.endswith(")"):
             group = _enter(piece)
-            inner = [Segment(text, group.weight) for text in _pieces(group.text)]
+            inner = [(Segment(text, group.weight), depth + 1) for text in _pieces(group.text)]
             waiting.extend(reversed(inner))
         else:
             shown = piece.text.replace(_CLOSE, ")").replace(_OPEN, "(")

@@ -111,10 +111,11 @@ def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
 def _tensor(path: Path, key: str, entry: Mapping[str, object]) -> tuple[TensorInfo, int]:
     """One entry, and the offset where its bytes end."""
     dtype, shape, offsets = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
-    if not (isinstance(dtype, str) and _naturals(shape) and _naturals(offsets)):
+    pair = _naturals(offsets) and len(cast("list[int]", offsets)) == 2
+    if not (isinstance(dtype, str) and _naturals(shape) and pair):
         raise NotSafetensorsError(path, f"its header's entry {key!r} is malformed")
     info = TensorInfo(dtype, tuple(cast("list[int]", shape)))
-    start, end = (*cast("list[int]", offsets), 0, 0)[:2]
+    start, end = cast("list[int]", offsets)
     if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
         raise NotSafetensorsError(path, f"its header gives {key!r} a size that is not its shape's")
     return info, end

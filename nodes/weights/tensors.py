@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, cast
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
+
+from nodes.errors import NotSafetensorsError
 
 
 class TensorFile(Protocol):
@@ -18,6 +20,13 @@ class TensorFile(Protocol):
 
 
 def opened(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile]:
-    """Open a file whose header has been checked; tensors may outlive the block."""
+    """Open a file whose header has been checked; tensors may outlive the block.
+
+    Raises:
+        NotSafetensorsError: its tensors overlap, or leave gaps.
+    """
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
-    return open_file(str(path), framework="pt", device=device)
+    try:
+        return open_file(str(path), framework="pt", device=device)
+    except SafetensorError as error:
+        raise NotSafetensorsError(path, str(error)) from error

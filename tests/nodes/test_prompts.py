@@ -1,0 +1,97 @@
+"""Prompts and embeddings beyond what the reference's tokens tell."""
+
+import pytest
+import torch
+
+from nodes.prompts import clip_set_last_layer, clip_text_encode
+from nodes.text.tokenizer import ClipTokenizer
+from nodes.text.weights import parse
+from nodes.weights.handle import ClipHandle
+from tests.checkpoints import small_sd15, write
+from tests.nodes.bench import Bench
+from tests.nodes.handles import opened
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return ClipHandle(opened(write(folder / "small.safetensors", small_sd15())))
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def tokens(clip, text, bench):
+    (cond,) = clip_text_encode(text, clip, bench).conds
+    return cond.tokens
+
+
+def save(bench, name, tensors):
+    write(bench.root / "models" / "embeddings" / name, tensors)
+
+
+def test_an_embedding_of_a_words_own_vector_is_that_word(clip, bench):
+    table = clip.checkpoint.text.module().state_dict()["embeddings.token_embedding.weight"]
+    (cat,) = ClipTokenizer.clip().encode("cat")
+    save(bench, "mycat.safetensors", {"emb_params": table[cat : cat + 1].clone()})
+
+    found = tokens(clip, "a embedding:mycat", bench)
+
+    torch.testing.assert_close(found, tokens(clip, "a cat", bench))
+    assert not bench.notices
+
+
+def test_an_sdxl_embedding_gives_its_part_for_clip_l(clip, bench):
+    vectors = {"clip_l": torch.ones(1, 64), "clip_g": torch.ones(1, 1280)}
+    save(bench, "both.safetensors", vectors)
+    save(bench, "one.safetensors", {"emb_params": torch.ones(1, 64)})
+
+    assert torch.equal(tokens(clip, "embedding:both", bench), tokens(clip, "embedding:one", bench))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "notice"),
+    [
+        ("none", None, "No embedding 'bad'"),
+        ("bad.safetensors", {"emb_params": torch.ones(1, 7)}, "another text encoder"),
+        ("bad.safetensors", {"clip_g": torch.ones(1, 64)}, "another text encoder"),
+        ("bad.pt", b"\x80\x02" + bytes(40), "pickle"),
+    ],
+)
+def test_an_embedding_that_can_not_be_used_is_left_out(clip, bench, name, content, notice):
+    if isinstance(content, bytes):
+        folder = bench.root / "models" / "embeddings"
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+    elif content:
+        save(bench, name, content)
+
+    found = tokens(clip, "a embedding:bad", bench)
+
+    assert torch.equal(found, tokens(clip, "a", bench))
+    assert notice in bench.notices[0]
+
+
+def test_a_weight_moves_a_token_away_from_the_empty_prompt(clip, bench):
+    plain, empty = tokens(clip, "cat", bench), tokens(clip, "", bench)
+
+    doubled = tokens(clip, "(cat:2)", bench)
+
+    torch.testing.assert_close(doubled[:, 1], 2 * plain[:, 1] - empty[:, 1])
+    torch.testing.assert_close(doubled[:, 0], plain[:, 0])
+
+
+@pytest.mark.parametrize(("layer", "same"), [(-1, True), (-2, False), (-24, True)])
+def test_an_earlier_layer_can_be_read(clip, bench, layer, same):
+    earlier = tokens(clip_set_last_layer(clip, layer), "cat", bench)
+
+    assert torch.equal(earlier, tokens(clip, "cat", bench)) is same
+
+
+def test_no_depth_of_parentheses_is_too_much():
+    (segment,) = parse("(" * 5000 + "cat" + ")" * 5000)
+
+    assert segment.text == "(" * 4900 + "cat" + ")" * 4900
+    assert segment.weight == pytest.approx(1.1**100)
