@@ -22,7 +22,8 @@ from nodes.samplers.euler import (
     euler_cfg_pp,
 )
 from nodes.samplers.gradient_estimation import gradient_estimation, gradient_estimation_cfg_pp
-from nodes.samplers.heun import dpm_2, dpm_2_ancestral, heun, heunpp2, lcm
+from nodes.samplers.heun import dpm_2, dpm_2_ancestral, heun, heunpp2
+from nodes.samplers.lcm import lcm
 from nodes.samplers.res import (
     res_multistep,
     res_multistep_ancestral,

@@ -109,6 +109,20 @@ def _below(t: Tensor, t_next: Tensor, eta: float) -> tuple[Tensor, Tensor | None
     return down.log().neg(), up
 
 
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How carefully `dpm_adaptive` steps."""
+
+    order: int = 3
+    rtol: float = 0.05
+    atol: float = 0.0078
+    h_init: float = 0.05
+    pcoeff: float = 0.0
+    icoeff: float = 1.0
+    dcoeff: float = 0.0
+    accept_safety: float = 0.81
+
+
 @dataclass(slots=True)
 class _StepSize:
     """A PID controller of the step size (Söderlind 2003), with k-diffusion's limiter."""
@@ -118,6 +132,13 @@ class _StepSize:
     coefficients: tuple[float, float, float]
     accept_safety: float
     past: tuple[float, ...] = ()  # inverse errors, latest first
+
+    @classmethod
+    def of(cls, wanted: Accuracy, *, noisy: bool) -> "_StepSize":
+        """With noise on the way, errors shrink as those of a method of order 1.5."""
+        coefficients = (wanted.pcoeff, wanted.icoeff, wanted.dcoeff)
+        order = 1.5 if noisy else wanted.order
+        return cls(wanted.h_init, order, coefficients, wanted.accept_safety)
 
     def accepts(self, error: float) -> bool:
         """Whether the step that made this error stands; sets the next one's size."""
@@ -131,20 +152,6 @@ class _StepSize:
         self.past = (inverse, past[0]) if accepted else past
         self.h *= factor
         return accepted
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """How carefully `dpm_adaptive` steps."""
-
-    order: int = 3
-    rtol: float = 0.05
-    atol: float = 0.0078
-    h_init: float = 0.05
-    pcoeff: float = 0.0
-    icoeff: float = 1.0
-    dcoeff: float = 0.0
-    accept_safety: float = 0.81
 
 
 def dpm_adaptive(
@@ -163,12 +170,7 @@ def dpm_adaptive(
     if len(sigmas) < 2:
         return x
     wanted = accuracy or Accuracy()
-    size = _StepSize(
-        wanted.h_init,
-        1.5 if eta > 0 else wanted.order,
-        (wanted.pcoeff, wanted.icoeff, wanted.dcoeff),
-        wanted.accept_safety,
-    )
+    size = _StepSize.of(wanted, noisy=eta > 0)
     t, end = sigmas[0].log().neg(), _lowest(sigmas).log().neg()
     before, whole = x, end - t
     while t < end - 1e-5:

@@ -13,7 +13,7 @@ from torch import Tensor
 from nodes.noise import Brownian
 from nodes.parameterisation import Parameterisation
 from nodes.samplers.calls import Call, Process, Sampling
-from nodes.samplers.steps import ancestral, finite_snr, steps_of
+from nodes.samplers.steps import ancestral, finite_snr, steps_of, toward
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,37 +145,36 @@ def dpmpp_sde(
     """DPM-Solver++ SDE, single-step: a second prediction at the fraction r of each step."""
     if len(sigmas) < 2:
         return x
-    path = _path(x, sigmas, process)
     parameterisation = process.parameterisation
+    noisy = _Ancestral(parameterisation, _path(x, sigmas, process), eta, s_noise)
     for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterisation)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
         start, end = (parameterisation.half_log_snr(s) for s in (sigma, sigma_next))
         middle = parameterisation.sigma_at(start + r * (end - start))
-        add = partial(_with_noise, parameterisation=parameterisation, eta=eta, s_noise=s_noise)
-        x_middle = add(x, x0, (sigma, middle), path)
+        x_middle = noisy.step(x, x0, sigma, middle)
         x0_middle = (yield Call(x_middle, middle, i)).x0
-        x = add(x, x0.lerp(x0_middle, 1 / (2 * r)), (sigma, sigma_next), path)
+        x = noisy.step(x, x0.lerp(x0_middle, 1 / (2 * r)), sigma, sigma_next)
     return x
 
 
-def _with_noise(
-    x: Tensor,
-    x0: Tensor,
-    ends: tuple[Tensor, Tensor],
-    path: Brownian,
-    *,
-    parameterisation: Parameterisation,
-    eta: float,
-    s_noise: float,
-) -> Tensor:
-    """An ancestral step in sigma / alpha."""
-    sigma, sigma_next = ends
-    before, after = parameterisation.alpha(sigma), parameterisation.alpha(sigma_next)
-    rate, rate_next = (parameterisation.half_log_snr(s).neg().exp() for s in ends)
-    down, up = ancestral(rate, rate_next, eta)
-    x = after * (down / rate * (x / before) + (1 - down / rate) * x0)
-    if eta > 0 and s_noise > 0:
-        x = x + after * path(sigma, sigma_next) * s_noise * up
-    return x
+@dataclass(frozen=True, slots=True)
+class _Ancestral:
+    """Ancestral steps in sigma / alpha, with the noise of a path."""
+
+    parameterisation: Parameterisation
+    path: Brownian
+    eta: float
+    s_noise: float
+
+    def step(self, x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+        """From one level to the next, as if x0 stayed the same."""
+        before, after = (self.parameterisation.alpha(s) for s in (sigma, sigma_next))
+        half_log_snr = self.parameterisation.half_log_snr
+        rate, rate_next = (half_log_snr(s).neg().exp() for s in (sigma, sigma_next))
+        down, up = ancestral(rate, rate_next, self.eta)
+        x = after * toward(x0, x / before, down / rate)
+        if self.eta > 0 and self.s_noise > 0:
+            x = x + after * self.path(sigma, sigma_next) * self.s_noise * up
+        return x

@@ -67,14 +67,3 @@ def _midpoint_step(x: Tensor, sigma: Tensor, sigma_next: Tensor, i: int) -> Samp
     x_middle = toward(reply.x0, x, middle / sigma)
     reply = yield Call(x_middle, middle, i)
     return x + slope(x_middle, middle, reply.x0) * (sigma_next - sigma)
-
-
-def lcm(x: Tensor, sigmas: Tensor, process: Process) -> Sampling:
-    """Jump to x0 and noise it again (Luo et al. 2023, arXiv:2310.04378, alg. 3)."""
-    for i, sigma, sigma_next in steps_of(sigmas):
-        reply = yield Call(x, sigma, i)
-        x = reply.x0
-        if sigma_next > 0:
-            noise = process.noise.white(x)
-            x = process.parameterisation.add_noise(sigma_next, noise, x)
-    return x

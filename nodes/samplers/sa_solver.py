@@ -60,6 +60,20 @@ class _Step:
         return [float((kernel * polynomial).sum()) for polynomial in polynomials]
 
 
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How many predictions the polynomials go through."""
+
+    predictor_order: int = 3
+    corrector_order: int = 4
+    """0 goes without the corrector."""
+    use_pece: bool = False
+    """Whether to predict again once corrected."""
+
+
+_PEC = Scheme()
+
+
 def sa_solver(
     x: Tensor,
     sigmas: Tensor,
@@ -67,10 +81,9 @@ def sa_solver(
     *,
     tau: Tau | None = None,
     s_noise: float = 1.0,
-    orders: tuple[int, int] = (3, 4),
-    use_pece: bool = False,
+    scheme: Scheme = _PEC,
 ) -> Sampling:
-    """SA-Solver (alg. 1): `orders` of predictor and corrector; PECE predicts again once corrected.
+    """SA-Solver (alg. 1).
 
     No order is higher than the number of levels above 0 that are still to come.
     """
@@ -82,14 +95,14 @@ def sa_solver(
     for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
         at = float(facts.half_log_snr(sigma))
         x0 = (yield Call(x, sigma, i)).x0
-        if step is not None:
-            x = step.advance([(x0, at), *past][: min(orders[1], left - i)])
-            x0 = (yield Call(x, sigma, i)).x0 if use_pece else x0
+        if step is not None and scheme.corrector_order > 0:
+            x = step.advance([(x0, at), *past][: min(scheme.corrector_order, left - i)])
+            x0 = (yield Call(x, sigma, i)).x0 if scheme.use_pece else x0
         if sigma_next == 0:
             return x0
-        past = [(x0, at), *past][: max(orders)]
+        past = [(x0, at), *past][: max(scheme.predictor_order, scheme.corrector_order)]
         step = _begin(x, (sigma, sigma_next), process, tau(float(sigma_next)), s_noise)
-        x = step.advance(past[: min(orders[0], left - i - 1)])
+        x = step.advance(past[: min(scheme.predictor_order, left - i - 1)])
     return x
 
 
@@ -106,5 +119,5 @@ def _begin(
     return _Step(x, facts.alpha(sigma_next), float(start), float(end), tau)
 
 
-sa_solver_pece = partial(sa_solver, use_pece=True)
+sa_solver_pece = partial(sa_solver, scheme=Scheme(use_pece=True))
 """`sa_solver` that predicts again from the corrected latent."""
