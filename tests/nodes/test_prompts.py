@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from nodes.families.family import TextRules
 from nodes.prompts import clip_set_last_layer, clip_text_encode
+from nodes.text.embeddings import Embeddings
+from nodes.text.sections import PromptReader
 from nodes.text.tokenizer import ClipTokenizer
 from nodes.text.weights import parse
 from nodes.weights.handle import ClipHandle
@@ -88,6 +91,17 @@ def test_an_earlier_layer_can_be_read(clip, bench, layer, same):
     earlier = tokens(clip_set_last_layer(clip, layer), "cat", bench)
 
     assert torch.equal(earlier, tokens(clip, "cat", bench)) is same
+
+
+@pytest.mark.parametrize(("words", "in_first"), [(7, 0), (8, 3)])
+def test_a_short_stretch_is_never_cut(words, in_first):
+    rules = TextRules(length=77, start=49406, end=49407, pad=49407)
+    reader = PromptReader(ClipTokenizer.clip(), rules, 64, Embeddings(None, print))
+
+    first, second = reader.sections("a " * 72 + f"({'b ' * words}:1.2)")
+
+    assert [token.word for token in first].count(2) == in_first
+    assert [token.word for token in second].count(2) == words - in_first
 
 
 def test_no_depth_of_parentheses_is_too_much():
