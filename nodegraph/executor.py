@@ -160,14 +160,10 @@ class Executor:
         return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
 
     def _join(self, step: Step) -> Entry:
-        """The result of a node that expanded, out of those of its nodes.
-
-        It is not kept if some of them show something: they must show it again next time.
-        """
+        """The result of a node that expanded, out of those of its nodes."""
         splices = self._splices.pop(step.node.id)
         seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
-        result = splices.result(self._live, step.kind.spec)
-        return self._finish(step, result, seconds, keep=not splices.shows)
+        return self._finish(step, splices.result(self._live, step.kind.spec), seconds)
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
         try:
@@ -178,9 +174,9 @@ class Executor:
                 raise broken from None
             raise
 
-    def _finish(self, step: Step, result: Result, seconds: float, *, keep: bool = True) -> Entry:
+    def _finish(self, step: Step, result: Result, seconds: float) -> Entry:
         entry = entry_of(result.outputs, result.ui, seconds)
-        if keep and not step.volatile:
+        if not step.volatile:
             self._cache.put(step.key, entry)
         self._check_inputs(step)
         self._show(step, result.ui)

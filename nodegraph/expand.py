@@ -115,11 +115,6 @@ class Splices:
         found = (n for part in self.parts if isinstance(part, Splice) for n in part.reads)
         return tuple(dict.fromkeys(found))
 
-    @property
-    def shows(self) -> bool:
-        """Whether there are output nodes among them."""
-        return any(part.shows for part in self.parts if isinstance(part, Splice))
-
     def result(self, live: Mapping[NodeId, Entry], spec: NodeSpec) -> Result:
         """The node's result, once everything that it reads is there."""
         parts = [part.result(live) if isinstance(part, Splice) else part for part in self.parts]

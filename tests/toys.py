@@ -1,6 +1,7 @@
 """Toy nodes shared by the engine's tests, and short ways to build and run graphs of them."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -170,7 +171,7 @@ def registry_of(*types: NodeType[..., Any]) -> Registry:
     return Registry.of(*SIMPLE, *types)
 
 
-def graph_of(**nodes: tuple[str, dict[str, object]]) -> Graph:
+def graph_of(**nodes: tuple[str, Mapping[str, object]]) -> Graph:
     """`graph_of(x=("Add", {"a": 1}))`: nodes by id."""
     return Graph({i: Node(i, type_name, inputs) for i, (type_name, inputs) in nodes.items()})
 
