@@ -49,13 +49,13 @@ class _Walk:
                 stack.extend(self._unseen(node_id))
 
     def _unseen(self, node_id: NodeId) -> list[NodeId]:
-        found: list[NodeId] = []
-        for source in reversed(self.sources(node_id)):
-            if source in self.path:
-                self._note_loop(source)
-            elif source not in self.done:
-                found.append(source)
-        return found
+        done, path = self.done, self.path
+        unseen = [source for source in self.sources(node_id) if source not in done]
+        for start in [source for source in unseen if source in path]:
+            self._note_loop(start)
+            unseen.remove(start)
+        unseen.reverse()
+        return unseen
 
     def _note_loop(self, start: NodeId) -> None:
         ids = list(self.path)

@@ -38,7 +38,7 @@ def entry_of(outputs: tuple[object, ...], ui: Ui | None, seconds: float) -> Entr
     """Weigh fresh outputs."""
     if not [value for value in outputs if type(value) not in _ATOMS]:
         return Entry(outputs, ui, 0, seconds)
-    found = survey(outputs)
+    found = survey(outputs[0] if len(outputs) == 1 else outputs)
     return Entry(outputs, ui, found.nbytes, seconds, found.versions)
 
 
@@ -51,7 +51,7 @@ def survey(value: object) -> Survey:
     nbytes = 0
     counted: set[object] = set()
     versions: list[tuple[object, int]] = []
-    for leaf in _leaves(value):
+    for leaf in (value,) if hasattr(value, "nbytes") else _leaves(value):
         identity, size = _storage(leaf)
         if identity not in counted:
             counted.add(identity)

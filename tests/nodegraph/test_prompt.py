@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.errors import InvalidWorkflowError
@@ -150,7 +150,7 @@ def test_a_missing_file_is_refused(tmp_path):
     assert codes(tmp_path / "none.json") == ["invalid_prompt"]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 @given(graphs)
 def test_writing_and_reading_gives_the_same_graph(graph):
     text = json.dumps(to_prompt(graph))
@@ -160,7 +160,7 @@ def test_writing_and_reading_gives_the_same_graph(graph):
         assert read_workflow(text.encode()) == graph
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary() | st.text().map(str.encode) | values.map(lambda v: json.dumps(v).encode()))
 def test_any_bytes_give_a_graph_or_a_refusal(data):
     with suppress(InvalidWorkflowError):

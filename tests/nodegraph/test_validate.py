@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError
@@ -352,7 +352,7 @@ nodes = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=100)
 @given(st.dictionaries(st.sampled_from(["1", "2", "3"]), nodes))
 def test_any_graph_is_checked_without_an_exception(some_files, prompt):
     checked = check(read_prompt(prompt), REGISTRY, some_files)
