@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nodes.weights.header import Header
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
+_FAMILY = ("family", "modelspec.architecture", "ss_base_model_version")
 _LICENCE = ("modelspec.license", "license")
 _SOURCE = ("modelspec.source", "source", "modelspec.author")
 _MODELS = click.option(
@@ -123,7 +124,11 @@ def _facts(header: "Header") -> dict[str, Any]:
 
 
 def _family(header: "Header") -> str:
-    return _first(header, ("family", "modelspec.architecture"))
+    """The family whose files look like this one, or what the file says of itself."""
+    from nodes.families.known import FAMILIES
+
+    seen = (family.title for family in FAMILIES if family.recognises(header))
+    return next(seen, _first(header, _FAMILY))
 
 
 def _first(header: "Header", keys: Iterable[str]) -> str:

@@ -80,6 +80,16 @@ def test_two_functions_with_one_node_type_are_a_conflict(site, tmp_path):
     assert "both twice_pack.module0 and twice_pack.module1 declare a node type 'Same'" in problem
 
 
+def test_a_module_that_uses_another_s_node_does_not_declare_it(site, tmp_path):
+    package = install(site, "demo", nodes=["Demo", "Other"])
+    with (package / "module1.py").open("a") as file:
+        file.write("from demo_pack.module0 import declared as demo\n")
+    registry = Registry.load(["demo"], tmp_path)
+
+    assert list(registry.catalog) == ["Demo", "Other"]
+    assert registry.problems == ()
+
+
 def test_names_the_nearest_type_and_the_nearest_pack(site, tmp_path):
     install(site, "demo", nodes=["EmptyLatent"])
 

@@ -51,6 +51,7 @@ def test_paths_in_the_file_are_relative_to_it(here):
     text = """
         models_dir = ["models", "/big/models"]
         output_dir = "~/pictures"
+        input_dir = "in"
         [extra_model_paths]
         loras = "more"
         unet = ["a", "b"]
@@ -60,6 +61,7 @@ def test_paths_in_the_file_are_relative_to_it(here):
 
     assert settings.models_dir == (here / "conf/models", Path("/big/models"))
     assert settings.output_dir == Path.home() / "pictures"
+    assert settings.input_dir == here / "conf/in"
     places = settings.files().folders.more_models
     assert places["loras"] == (here / "conf/more",)
     assert places["diffusion_models"] == (here / "conf/a", here / "conf/b")

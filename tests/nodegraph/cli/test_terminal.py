@@ -1,0 +1,70 @@
+"""What a person sees: frames around errors, and a live line that goes away."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import threading
+
+import pytest
+
+
+def seen(command, environment):
+    """Run a command with stderr on a terminal; what it wrote there, and its exit code."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True
+    )
+    os.close(theirs)
+    chunks = []
+
+    def read():
+        try:
+            while chunk := os.read(ours, 4096):
+                chunks.append(chunk)
+        except OSError:  # Linux says so when the other side is closed
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    stdout = child.communicate(timeout=60)[0]
+    reader.join()
+    os.close(ours)
+    return stdout, b"".join(chunks).decode(), child.returncode
+
+
+@pytest.fixture
+def look(here, toys):
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(toys), *sys.path]),
+        "TERM": "xterm-256color",
+        "COLUMNS": "80",
+    }
+    return lambda *args: seen([sys.executable, "-m", "nodegraph", *map(str, args)], environment)
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_a_bar_over_the_steps_and_a_line_for_each_node(look, workflow):
+    steps = {"steps": 5, "pause": 0.2}
+    path = workflow(steps=("Steps", steps), out=("Write", {"text": ["steps", 0]}))
+    stdout, shown, code = look("run", path)
+
+    assert (stdout, code) == ("output/text_00001_.txt\n", 0)
+    assert re.search(r"Steps \(steps\) +━+.* [1-4]/5 ", plain(shown))
+    assert re.search(r"\[1/2\] Steps \(steps\): \d\.\d s", plain(shown))
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_an_error_is_a_frame_with_where_what_and_what_would_work(look, workflow):
+    path = workflow(odd=("Stepz", {"a": 1}), out=("Write", {"text": ["odd", 0]}))
+    _, shown, code = look("run", path)
+    lines = [line.strip() for line in plain(shown).splitlines()]
+
+    assert code == 2
+    assert lines[0].startswith("╭─ node 'odd' (Stepz) ─")
+    assert "Did you mean 'Steps'?" in lines[2]
+    assert lines[-1].startswith("╰─")
