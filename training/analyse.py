@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.shapes import CENTRES, RADII, SHAPES, SIZE, Scenes, coverage, palette
 
@@ -81,7 +81,7 @@ def templates(outline: bool = False) -> tuple[Tensor, Tensor, Tensor]:
 
 def _votes(nearest: Tensor, counted: Tensor) -> Tensor:
     """How many counted pixels have each palette colour: [batch, 10]."""
-    return (F.one_hot(nearest, len(palette())) * counted.unsqueeze(-1)).sum((1, 2))
+    return (functional.one_hot(nearest, len(palette())) * counted.unsqueeze(-1)).sum((1, 2))
 
 
 def _colours(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -121,9 +121,9 @@ def _overlaps(mask: Tensor, drawings: Tensor, centroid: Tensor) -> Tensor:
     window = torch.arange(2 * margin + 1)
     rows = (centroid[:, :1] + window)[:, :, None]
     columns = (centroid[:, 1:] + window)[:, None, :]
-    padded = F.pad(mask, (margin,) * 4)
+    padded = functional.pad(mask, (margin,) * 4)
     near = padded[torch.arange(len(mask))[:, None, None], rows, columns]
-    patches = F.unfold(near.unsqueeze(1), TEMPLATE)
+    patches = functional.unfold(near.unsqueeze(1), TEMPLATE)
     common = drawings.flatten(1) @ patches
     areas = drawings.sum((1, 2)).view(1, -1, 1) + mask.sum((1, 2)).view(-1, 1, 1)
     return (common / (areas - common)).unflatten(2, (2 * REACH + 1,) * 2)
@@ -131,7 +131,7 @@ def _overlaps(mask: Tensor, drawings: Tensor, centroid: Tensor) -> Tensor:
 
 def _thicken(mask: Tensor) -> Tensor:
     """Widen strokes by a pixel on either side, so that half a pixel's error matters less."""
-    return F.max_pool2d(mask, 3, 1, 1)
+    return functional.max_pool2d(mask, 3, 1, 1)
 
 
 def _nearest_centre(coordinate: Tensor) -> Tensor:

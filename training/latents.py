@@ -6,7 +6,7 @@ import torch
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.captions import sample_scenes
 from training.networks import LATENT_SCALE
@@ -42,7 +42,7 @@ def decode(vae: AutoencoderKL, latents: Tensor) -> Tensor:
 
 def foreground_weights(scenes: Scenes) -> Tensor:
     """Loss weights that stress the shape, [batch, 1, 8, 8], mean 1."""
-    inside = F.max_pool2d(coverage(scenes).unsqueeze(1), 8)
+    inside = functional.max_pool2d(coverage(scenes).unsqueeze(1), 8)
     weight = 1 + FOREGROUND_WEIGHT * inside
     return weight / weight.mean((1, 2, 3), keepdim=True)
 
@@ -63,7 +63,12 @@ def make_pool(
         stored["weights"] = torch.cat([foreground_weights(part) for part in parts])
         plain = palette()[:, :, None, None].expand(len(COLOURS), 3, SIZE, SIZE)
         stored["empty"] = encode(vae, plain)
-        save_file(stored, path)
-    stored = load_file(path)
+        save_file({key: value.contiguous() for key, value in stored.items()}, path)
+    return load_pool(name)
+
+
+def load_pool(name: str) -> Pool:
+    """Read what `make_pool` stored."""
+    stored = load_file(RUNS / f"{name}.safetensors")
     scenes = Scenes(**{field.name: stored[field.name] for field in fields(Scenes)})
     return Pool(scenes, stored["latents"], stored["weights"], stored["empty"])

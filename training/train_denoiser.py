@@ -4,26 +4,26 @@ Some noisy inputs are oversaturated on purpose, the way strong guidance makes th
 picture as target: so the model pulls such inputs back, and stays usable at high cfg.
 """
 
-import logging
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from training import parallel
 from training.captions import describe, training_caption
-from training.latents import Pool
+from training.fit import Plan, fit
+from training.latents import Pool, load_pool
 from training.networks import LATENT_STD, new_text_encoder, new_unet
 from training.sampling import STEPS, Model, signal_levels
-from training.storage import Averaged, cosine, load_weights, save_weights
+from training.storage import load_weights
 from training.tokenizer import build
 
-log = logging.getLogger(__name__)
-
-TRAIN_STEPS = 7500
-BATCH = 64
+POOL = "pool"
+TRAIN_STEPS = 4200
+BATCH = 32  # for each worker
 RATE = 1e-3
-EMA = 0.999
 OVERSHOOT_SHARE = 0.25
 OVERSHOOT = 5.0
 
@@ -84,29 +84,25 @@ def captions_for(pool: Pool, rows: Tensor, rng: random.Random) -> Sequence[str]:
     return [training_caption(words, rng) for words in describe(pool.scenes[rows])]
 
 
-def train(pool: Pool, name: str = "denoiser") -> Model:
-    """Train, or load the finished result."""
+def train(name: str = "denoiser") -> Model:
+    """Train in parallel, or load the finished result."""
     networks = new_model()
-    if load_weights(networks, name):
-        return as_model(networks)
-    generator, rng = torch.Generator().manual_seed(2), random.Random(2)
-    optimiser = torch.optim.Adam(networks.parameters(), lr=RATE, betas=(0.9, 0.99))
-    average = Averaged(networks, EMA)
+    if not load_weights(networks, name):
+        parallel.run(partial(work, name))
+        load_weights(networks, name)
+    return as_model(networks.requires_grad_(requires_grad=False).eval())
+
+
+def work(name: str, rank: int) -> None:
+    """One worker's share: a batch of its own at every step, gradients averaged."""
+    pool, networks = load_pool(POOL), new_model()
+    generator, rng = torch.Generator().manual_seed(2 + rank), random.Random(2 + rank)
     networks["unet"].to(memory_format=torch.channels_last)
     model = as_model(networks)
-    for step in range(TRAIN_STEPS):
+
+    def cost() -> Tensor:
         rows, *batch = draw(pool, BATCH, generator)
         texts = model.text(captions_for(pool, rows, rng))
-        cost = velocity_loss(model, (batch[0], batch[1], batch[2]), texts, generator)
-        optimiser.param_groups[0]["lr"] = cosine(step, TRAIN_STEPS, RATE)
-        optimiser.zero_grad()
-        cost.backward()
-        nn.utils.clip_grad_norm_(networks.parameters(), 1.0)
-        optimiser.step()
-        average.update(step)
-        if step % 100 == 0:
-            log.info("denoiser step %d loss %.4f", step, cost.item())
-        if step % 500 == 499:
-            save_weights(average.model, f"{name}-part")
-    save_weights(average.model, name)
-    return as_model(average.model)  # pyright: ignore[reportArgumentType]
+        return velocity_loss(model, (batch[0], batch[1], batch[2]), texts, generator)
+
+    fit(networks, Plan(name, TRAIN_STEPS, RATE), cost, rank)

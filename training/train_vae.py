@@ -10,7 +10,7 @@ import math
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from training.captions import sample_scenes
 from training.networks import LATENT_SCALE, LATENT_STD, new_vae
@@ -47,8 +47,8 @@ def pictures(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Sc
 
 def edge_weight(image: Tensor) -> Tensor:
     """1 on flat areas, up to 4 where neighbouring pixels differ: [batch, 1, height, width]."""
-    high = F.max_pool2d(image, 3, 1, 1)
-    low = -F.max_pool2d(-image, 3, 1, 1)
+    high = functional.max_pool2d(image, 3, 1, 1)
+    low = -functional.max_pool2d(-image, 3, 1, 1)
     return 1 + 3 * (high - low).amax(1, keepdim=True)
 
 
