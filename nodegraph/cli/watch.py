@@ -118,20 +118,23 @@ class LiveView(View):
     def __init__(self, titles: Mapping[str, str], files: Files, bar: "Bar") -> None:
         super().__init__(titles, files)
         self._bar = bar
-        self._tasks = {"": bar.add_task("Starting", total=None)}
+        self._tasks = {"": bar.add_task("Starting", total=None, steps="")}
         bar.start()
 
     def draw(self, event: Event) -> None:
         """Move the bar."""
         if isinstance(event, NodeStarted):
             self._drop("")
-            self._tasks[event.node_id] = self._bar.add_task(self.title(event), total=None)
+            task = self._bar.add_task(self.title(event), total=None, steps="")
+            self._tasks[event.node_id] = task
         elif isinstance(event, Progress) and event.node_id in self._tasks:
             task = self._tasks[event.node_id]
-            self._bar.update(task, completed=event.value, total=event.total)
+            steps = f"{event.value}/{event.total}"
+            self._bar.update(task, completed=event.value, total=event.total, steps=steps)
         elif isinstance(event, NodeFinished | NodeCached):
             self._drop(event.node_id)
-        super().draw(event) if not isinstance(event, Progress) else None
+        if not isinstance(event, Progress):
+            super().draw(event)
 
     def note(self, text: str) -> None:
         """Say something above the live line."""
@@ -166,7 +169,6 @@ def _bar() -> "Bar":
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
@@ -177,7 +179,7 @@ def _bar() -> "Bar":
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[steps]}", markup=False),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,

@@ -168,6 +168,16 @@ def test_a_second_ctrl_c_stops_it_at_once(spawn, workflow):
     assert child.wait(timeout=25) == 130
 
 
+def test_what_does_not_hear_a_ctrl_c_is_left_after_a_while(spawn, workflow):
+    steps = {"steps": 2, "pause": 60.0}
+    path = workflow(steps=("Steps", steps), out=("Write", {"text": ["steps", 0]}))
+    child = spawn("run", path, "--json")
+    read_until(child, "node_started")
+    child.send_signal(signal.SIGINT)
+
+    assert child.wait(timeout=40) == 130
+
+
 def test_a_reader_that_goes_away_is_no_error(spawn, workflow):
     child = spawn("run", slow(workflow), "--json")
     read_until(child, "progress")
