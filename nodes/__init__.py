@@ -24,7 +24,10 @@ PACK = Pack(
         "nodes.latent_files",
     ),
     models={
-        "checkpoints": ("assets/checkpoints",),
-        "loras": ("assets/loras",),
+        "checkpoints": (
+            "assets/demo-shapes.safetensors",
+            "assets/demo-shapes-turbo.safetensors",
+        ),
+        "loras": ("assets/demo-outline-lora.safetensors",),
     },
 )
