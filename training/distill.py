@@ -23,8 +23,8 @@ from training.train_denoiser import POOL, as_model, new_model
 
 PAIRS = 4096  # for each worker
 PAIR_BATCH = 128
-TEACHER_STEPS = 8
-TEACHER_CFG = 1.0
+TEACHER_STEPS = 6
+TEACHER_CFG = 2.0
 TRAIN_STEPS = 900
 BATCH = 32  # for each worker
 RATE = 5e-4

@@ -61,6 +61,7 @@ def write_checkpoint(model: Model, vae: AutoencoderKL, name: str) -> Path:
     tensors = export(model.unet.state_dict(), vae.state_dict(), text)
     path = ASSETS / f"{name}.safetensors"
     save_file({key: value.half().contiguous() for key, value in tensors.items()}, path, metadata())
+    path.chmod(0o644)
     return path
 
 
@@ -70,4 +71,5 @@ def write_lora(changes: nn.ModuleDict, name: str) -> Path:
     tensors = {key: value.to(torch.float16).contiguous() for key, value in kohya(changes).items()}
     about = {"license": LICENCE, "modelspec.title": "Demo shapes: outlines"}
     save_file(tensors, path, about)
+    path.chmod(0o644)
     return path

@@ -23,6 +23,7 @@ RANK = 4
 TRAIN_STEPS = 350
 BATCH = 32  # for each worker
 RATE = 3e-3
+OVERSHOT = 0.25  # share of inputs that are oversaturated
 LEFT_ALONE = ("conv_in", "conv_out", "time_emb", "downsamplers", "upsamplers", "conv_shortcut")
 
 
@@ -92,8 +93,8 @@ def work(name: str, rank: int) -> None:
     generator, rng = torch.Generator().manual_seed(5 + rank), random.Random(5 + rank)
 
     def cost() -> Tensor:
-        rows, *batch = draw(pool, BATCH, generator)
+        rows, batch = draw(pool, BATCH, generator)
         texts = model.text(captions_for(pool, rows, rng))
-        return velocity_loss(model, (batch[0], batch[1], batch[2]), texts, generator)
+        return velocity_loss(model, batch, texts, generator, OVERSHOT)
 
     fit(changes, Plan(name, TRAIN_STEPS, RATE, memory=0.99), cost, rank)
