@@ -1,0 +1,96 @@
+"""The shipped workflows, run as they are on the demo models that ship with the pack."""
+
+import json
+from collections import Counter
+from importlib.resources import files as resources
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Pictures
+
+from nodegraph.engine import Engine
+from nodegraph.files import Files
+from nodegraph.folders import Folders
+from nodegraph.registry import Registry
+from nodegraph.workflow import read_workflow
+
+SHIPPED = {
+    path.name.removesuffix(".json"): path.read_text()
+    for path in resources("workflows").iterdir()
+    if path.name.endswith(".json")
+}
+PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2}
+"""How many pictures a workflow saves; one if it is not here."""
+RED, BLUE = (220, 30, 30), (30, 60, 220)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    root = tmp_path_factory.mktemp("results")
+    registry = Registry.load(["nodes"])
+    folders = Folders(
+        (root / "models",), root / "input", root / "output", root / "temp", registry.model_places
+    )
+    return Engine(registry, Files(folders))
+
+
+def pictures(engine, result):
+    """Everything a run saved, in the order of the nodes' ids."""
+    shown = sorted(result.ui.items(), key=lambda item: int(item[0]))
+    root = engine.files.folders.output
+    paths = [
+        root / item.subfolder / item.filename for _, ui in shown for item in ui.artifacts["images"]
+    ]
+    return [np.asarray(Pictures.open(path)) for path in paths]
+
+
+def test_the_shipped_workflows_are_these():
+    assert set(SHIPPED) == {*PICTURES, "lora", "txt2img", "txt2img_turbo"}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_node_has_a_title_of_its_own_so_that_set_finds_it(name):
+    nodes = json.loads(SHIPPED[name]).values()
+
+    titles = Counter(node["_meta"]["title"] for node in nodes)
+
+    assert titles.most_common(1)[0][1] == 1
+    assert {"Prompt", "Sampler", "Save"} <= set(titles)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_workflow_runs_as_it_is_and_makes_pictures(engine, name):
+    checked = engine.check(read_workflow(SHIPPED[name].encode()))
+    assert not checked.problems
+    assert not checked.warnings
+
+    made = pictures(engine, engine.run(checked))
+
+    assert [picture.shape for picture in made][-1] == (64, 64, 3)
+    assert len(made) == PICTURES.get(name, 1)
+    assert made[-1].std() > 20
+
+
+@pytest.mark.parametrize("name", ["txt2img", "txt2img_turbo", "batch"])
+def test_the_picture_shows_what_the_prompt_says(engine, name):
+    """A large red circle at the top left on a blue background."""
+    for picture in pictures(engine, engine.run(read_workflow(SHIPPED[name].encode()))):
+        assert np.abs(picture[12:20, 12:20].mean((0, 1)) - RED).max() < 40
+        assert np.abs(picture[44:, 44:].mean((0, 1)) - BLUE).max() < 40
+
+
+def test_the_painted_part_changes_and_the_rest_stays(engine):
+    before, after = pictures(engine, engine.run(read_workflow(SHIPPED["inpaint"].encode())))
+
+    change = np.abs(before.astype(int) - after.astype(int)).max(-1)
+    assert change[26:38, 26:38].min() > 60
+    assert change[:6].max() < 30
