@@ -33,7 +33,7 @@ class _Shape:
 
     head: str
     inputs: tuple[tuple[str, str, InputSpec | None], ...]
-    """By name: the name, its label in the text, and the spec if it names a file."""
+    """The name, its label in the text, and the spec if it names a file."""
 
 
 class Fingerprints:
@@ -81,12 +81,11 @@ class Fingerprints:
         return VOLATILE + digest if volatile else digest
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
-        ordered = sorted(spec.inputs, key=lambda item: item.name)
         shape = self._shapes[spec.name] = _Shape(
             head=_encode([self._salt, spec.module, spec.name, spec.version]),
             inputs=tuple(
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
-                for item in ordered
+                for item in spec.inputs
             ),
         )
         return shape

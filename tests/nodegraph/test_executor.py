@@ -72,7 +72,11 @@ def test_the_shorter_list_repeats_its_last_item(engine):
 
 
 def test_an_empty_list_is_not_called_for(engine):
-    nodes = {"n": ("Numbers", {"count": 0}), "z": ("Fail", {"a": Link("n", 0)})}
+    nodes = {
+        "n": ("Numbers", {"count": 0}),
+        "m": ("Numbers", {"count": 2}),
+        "z": ("Add", {"a": Link("n", 0), "b": Link("m", 0)}),
+    }
 
     assert value_of(engine, **nodes) == ()
 

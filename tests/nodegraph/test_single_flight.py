@@ -32,6 +32,7 @@ class Gate:
             self.entered.release()
             while not self.open.wait(0.001):
                 context.check_cancelled()
+            context.progress(1, 1)
             if a < 0:
                 raise ValueError(a)
             return a
@@ -158,9 +159,10 @@ def test_a_failure_is_shared_under_each_runs_own_id(pool, engine, gate):
     assert gate.calls == ["first"]
 
 
-def test_when_the_leader_dies_another_takes_over(pool, engine, gate, tmp_path):
+@pytest.mark.parametrize("last", ["progress", "node_finished"])
+def test_when_the_leader_dies_another_takes_over(pool, engine, gate, last):
     def broken(event):
-        if event.name == "node_finished":
+        if event.name == last:
             message = "no consumer"
             raise OSError(message)
 

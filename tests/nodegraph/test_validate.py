@@ -197,6 +197,18 @@ def test_a_missing_model_names_the_folder_and_the_models_there_are(files):
     assert "'sd_turbo.safetensors'" in problem.hint
 
 
+def test_a_path_written_on_windows_finds_its_model(files, tmp_path):
+    (tmp_path / "models/checkpoints/xl").mkdir()
+    (tmp_path / "models/checkpoints/xl/a.safetensors").touch()
+    nodes = {"x": ("Load", {"name": "xl\\a.safetensors"})}
+
+    checked = check(graph_of(**nodes), REGISTRY, files, ["x"])
+
+    assert checked.problems == ()
+    assert checked.graph.nodes["x"].inputs == {"name": "xl/a.safetensors"}
+    assert [warning.code for warning in checked.warnings] == ["converted_value"]
+
+
 def test_an_input_file_may_lie_in_another_folder(files):
     def of(name):
         return problems(files, x=("Open", {"image": name}), y=("Show", {"value": Link("x", 0)}))
