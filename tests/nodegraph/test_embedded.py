@@ -86,3 +86,12 @@ def test_a_file_cut_short_anywhere_is_read_or_refused(make):
             read_workflow(data[:length])
         except InvalidWorkflowError:
             continue
+
+
+def test_chunks_of_odd_length_are_stepped_over():
+    exif = Image.Exif()
+    exif[0x0110] = f"prompt:{PROMPT}"
+
+    data = saved("WEBP", icc_profile=b"odd", exif=exif)
+
+    assert list(read_workflow(data).nodes) == ["1"]
