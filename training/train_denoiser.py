@@ -37,7 +37,7 @@ class Stage:
 
 
 FIRST = Stage(Plan("denoiser", steps=4200, rate=1e-3), start="", seed=2, overshot=0.25)
-REFINED = Stage(Plan("refined", steps=1100, rate=5e-4), start="denoiser", seed=20, overshot=0.4)
+REFINED = Stage(Plan("refined", steps=800, rate=5e-4), start="denoiser", seed=20, overshot=0.4)
 
 
 def new_model() -> nn.ModuleDict:
