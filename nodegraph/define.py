@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from nodegraph.context import Context
+from nodegraph.files import Files
 from nodegraph.pack import Pack
 from nodegraph.signature import read_input, read_outputs
 from nodegraph.spec import NodeSpec
@@ -17,8 +18,8 @@ R = TypeVar("R")
 
 Needs = Callable[[Mapping[str, object]], list[str]]
 """Given the inputs computed so far, the names of the lazy inputs that are needed next."""
-State = Callable[[Mapping[str, object]], str]
-"""Given the literal inputs, a text that changes when the node's result would."""
+State = Callable[[Mapping[str, object], Files], str]
+"""Given the literal inputs and the folders, a text that changes when the node's result would."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from nodegraph.border import foreign
-from nodegraph.define import NodeType
+from nodegraph.define import NodeType, State
 from nodegraph.files import Files
 from nodegraph.graph import Link, Node, NodeId
 from nodegraph.spec import InputSpec, NodeSpec
@@ -59,7 +59,8 @@ class Fingerprints:
         """
         spec = kind.spec
         shape = self._shapes.get(spec.name) or self._new_shape(spec)
-        volatile = spec.cache == "never"
+        unique = spec.cache == "never"
+        volatile = False
         parts = [shape.head]
         for name, label, file_spec in shape.inputs:
             if name not in node.inputs:
@@ -68,17 +69,18 @@ class Fingerprints:
             if type(value) is Link:
                 upstream = keys[value.source]
                 volatile = volatile or upstream[0] == VOLATILE
+                unique = unique or file_spec is not None  # which file, nobody knows yet
                 parts.append(f"{label}@{upstream}.{value.output}")
             else:
                 parts.append(label + _literal(value))
                 if file_spec:
                     parts.append(self._identity(node, file_spec, value))
         if kind.state:
-            parts.append(_state(node, kind))
-        if spec.cache == "never":
+            parts.append(self._state(node, kind.state))
+        if unique:
             parts.append(f"{self._nonce}\n{encode_basestring_ascii(node.id)}")
         digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
-        return VOLATILE + digest if volatile else digest
+        return VOLATILE + digest if unique or volatile else digest
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(
@@ -95,6 +97,11 @@ class Fingerprints:
         if not isinstance(value, str) or value in (spec.choices or ()):
             return ""
         return "#" + foreign(node, self._hash, spec, value)
+
+    def _state(self, node: Node, ask: State) -> str:
+        """The outside state that a node names itself."""
+        literals = {k: v for k, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
+        return f"~{encode_basestring_ascii(str(foreign(node, ask, literals, self._files)))}"
 
     def _hash(self, spec: InputSpec, name: str) -> str:
         folder = spec.model_folder
@@ -118,10 +125,3 @@ def _literal(value: object) -> str:
     if type(value) is int or type(value) is float:
         return repr(value)
     return f"%{value.token}" if isinstance(value, Opaque) else _encode(value)
-
-
-def _state(node: Node, kind: NodeType[..., Any]) -> str:
-    ask = kind.state
-    assert ask is not None
-    literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
-    return f"~{encode_basestring_ascii(str(foreign(node, ask, literals)))}"

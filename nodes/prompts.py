@@ -8,12 +8,17 @@ from pydantic import Field
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step, Widget
-from nodes.text.embeddings import Embeddings
+from nodes.text.embeddings import Embeddings, contents
 from nodes.values import Cond, Conditioning
 from nodes.weights.handle import ClipHandle
 
 
-@node("CLIPTextEncode", category="conditioning", display_name="CLIP Text Encode (Prompt)")
+@node(
+    "CLIPTextEncode",
+    category="conditioning",
+    display_name="CLIP Text Encode (Prompt)",
+    state=contents,
+)
 def clip_text_encode(
     text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],
     clip: ClipHandle,

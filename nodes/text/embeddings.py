@@ -1,7 +1,7 @@
 """Textual inversion: files of vectors that stand for a word (Gal et al., arXiv:2208.01618)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -47,12 +47,32 @@ class Embeddings:
         return self._path(name) is not None
 
     def _path(self, name: str) -> Path | None:
-        if self._files is None or not name:
-            return None
-        known = self._files.model_names("embeddings")
-        wanted = (name, f"{name}.safetensors", f"{name}.pt", f"{name}.bin")
-        found = next((option for option in wanted if option in known), None)
-        return self._files.model("embeddings", found) if found else None
+        return _find(self._files, name) if self._files else None
+
+
+def contents(inputs: Mapping[str, object], files: Files) -> str:
+    """The hashes of the embeddings that a `text` may name: they are part of what it means.
+
+    A text that comes along a link may name any: then it is the hashes of all.
+    """
+    text = inputs.get("text")
+    if isinstance(text, str) and MARK not in text:
+        return ""
+    names = files.model_names("embeddings")
+    if isinstance(text, str):
+        names = [name for name in names if name.rpartition(".")[0] in text]
+    return " ".join(f"{name} {_identity(files, name)}" for name in names)
+
+
+def _identity(files: Files, name: str) -> str:
+    return files.identity(files.model("embeddings", name))
+
+
+def _find(files: Files, name: str) -> Path | None:
+    known = files.model_names("embeddings")
+    wanted = (name, f"{name}.safetensors", f"{name}.pt", f"{name}.bin")
+    found = next((option for option in wanted if name and option in known), None)
+    return files.model("embeddings", found) if found else None
 
 
 def split(text: str) -> tuple[str, list[tuple[str, str]]]:

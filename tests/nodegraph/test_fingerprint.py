@@ -91,9 +91,18 @@ def test_a_files_content_enters_and_its_name_too(files, tmp_path):
     assert found[0] == found[2] != found[1]
 
 
+def test_a_file_whose_name_comes_along_a_link_is_read_anew_by_every_run(files):
+    graph = graph_of(n=("Show", {"value": "a.txt"}), x=("Open", {"image": Link("n", 0)}))
+
+    one, two = keys(files, graph, run="one"), keys(files, graph, run="two")
+
+    assert one["n"] == two["n"]
+    assert one["x"] != two["x"]
+
+
 def test_outside_state_enters(files):
     moods = iter(["calm", "wild"])
-    kind = node("Mood", category="test", state=lambda inputs: next(moods))(add.function)
+    kind = node("Mood", category="test", state=lambda inputs, files: next(moods))(add.function)
     registry = registry_of(kind)
     graph = graph_of(x=("Mood", {"a": 1}))
 

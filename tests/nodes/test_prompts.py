@@ -109,3 +109,17 @@ def test_no_depth_of_parentheses_is_too_much():
 
     assert segment.text == "(" * 4900 + "cat" + ")" * 4900
     assert segment.weight == pytest.approx(1.1**100)
+
+
+def test_a_prompts_key_holds_the_content_of_the_embeddings_it_may_name(bench):
+    save(bench, "mycat.safetensors", {"emb_params": torch.zeros(1, 768)})
+    state = clip_text_encode.state
+
+    before = state({"text": "a embedding:mycat, (b:1.2)"}, bench.files)
+    plain = state({"text": "a cat"}, bench.files)
+    save(bench, "mycat.safetensors", {"emb_params": torch.ones(1, 768)})
+
+    assert plain == ""
+    assert before != state({"text": "a embedding:mycat, (b:1.2)"}, bench.files)
+    assert state({"text": "a embedding:mydog"}, bench.files) == ""
+    assert "mycat" in state({}, bench.files)
