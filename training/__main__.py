@@ -37,10 +37,10 @@ def train() -> None:
     latents.make_pool(encoder, OUTLINES, seed=12, name=train_lora.POOL, outline=True)
     vae = train_decoder.train()
     log.info("wrote %s", export.write_checkpoint(distill.train(), vae, "demo-shapes-turbo"))
-    _, changes = train_lora.train()
-    log.info("wrote %s", export.write_lora(changes, "demo-outline-lora"))
     base = train_denoiser.train(train_denoiser.REFINED)
     log.info("wrote %s", export.write_checkpoint(base, vae, "demo-shapes"))
+    _, changes = train_lora.train()
+    log.info("wrote %s", export.write_lora(changes, "demo-outline-lora"))
 
 
 def measure(count: int) -> None:

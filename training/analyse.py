@@ -19,7 +19,8 @@ REACH = 6  # pixels around the centroid in which templates are tried
 BORDER = 3
 LOW, HIGH = 0.25, 0.75  # mixtures outside this range count as plain background or foreground
 FAR = 0.22  # RGB distance from which a pixel is no longer background
-LEAST_OVERLAP = 0.7  # below this a picture shows no known shape
+KNOWN = 0.7  # overlap with a template below which a picture shows no known shape
+VISIBLE = 0.5  # and below which it shows nothing that has a place
 NOTHING = -1
 
 
@@ -150,13 +151,14 @@ def analyse(images: Tensor, *, outline: bool = False) -> Findings:
     template, place = best // (2 * REACH + 1) ** 2, best % (2 * REACH + 1) ** 2
     row = centroid[:, 0] + place // (2 * REACH + 1) - REACH + 0.5
     column = centroid[:, 1] + place % (2 * REACH + 1) - REACH + 0.5
-    known = (overlap >= LEAST_OVERLAP) & (colour != NOTHING)
+    there = (overlap >= VISIBLE) & (colour != NOTHING)
+    known = there & (overlap >= KNOWN)
     position = _nearest_centre(row) * 3 + _nearest_centre(column)
     return Findings(
         background,
         colour,
         torch.where(known, shape[template], NOTHING),
-        torch.where(known, position, NOTHING),
+        torch.where(there, position, NOTHING),
         torch.where(known, size[template], NOTHING),
         overlap,
     )

@@ -16,11 +16,11 @@ from training.fit import Plan, fit
 from training.latents import load_pool
 from training.sampling import Model
 from training.storage import load_weights
-from training.train_denoiser import as_model, captions_for, draw, new_model, velocity_loss
+from training.train_denoiser import REFINED, as_model, captions_for, draw, new_model, velocity_loss
 
 POOL = "pool-outline"
 RANK = 4
-TRAIN_STEPS = 350
+TRAIN_STEPS = 800
 BATCH = 32  # for each worker
 RATE = 3e-3
 OVERSHOT = 0.25  # share of inputs that are oversaturated
@@ -72,7 +72,7 @@ def adapted(name: str | None) -> tuple[Model, nn.ModuleDict]:
     """The finished denoiser with changes on it: new ones, or a stage's result."""
     torch.manual_seed(4)
     networks = new_model()
-    load_weights(networks, "denoiser")
+    load_weights(networks, REFINED.plan.name)
     networks.requires_grad_(requires_grad=False)
     changes = adapt(networks["unet"])
     if name:

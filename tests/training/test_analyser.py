@@ -70,7 +70,10 @@ def test_another_colour_is_wrong():
 
 @pytest.mark.parametrize("image", [torch.full((4, 3, 64, 64), 0.04), torch.rand(4, 3, 64, 64)])
 def test_plain_and_noisy_pictures_show_no_shape(image):
-    assert (analyse(image).shape == -1).all()
+    found = analyse(image)
+
+    assert (found.shape == -1).all()
+    assert (found.position == -1).all()
 
 
 def test_filled_shapes_are_no_outlines():
