@@ -24,7 +24,7 @@ unit: $(VENV)/.installed-dev
 
 # The slow half too: every reference case, full soak runs.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 -m ""
+	$(BIN)/pytest -n 2 -m "not gpu and not weights"
 
 # The specs of the built-in nodes as data; a test says when it is out of date.
 catalog: $(VENV)/.installed
