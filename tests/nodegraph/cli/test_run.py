@@ -166,6 +166,7 @@ def test_a_second_ctrl_c_stops_it_at_once(spawn, workflow):
     child.send_signal(signal.SIGINT)
 
     assert child.wait(timeout=25) == 130
+    assert child.stderr.read() == "", "it takes the first for an answer"
 
 
 def test_what_does_not_hear_a_ctrl_c_is_left_after_a_while(spawn, workflow):
