@@ -114,6 +114,7 @@ def test_no_depth_of_parentheses_is_too_much():
 def test_a_prompts_key_holds_the_content_of_the_embeddings_it_may_name(bench):
     save(bench, "mycat.safetensors", {"emb_params": torch.zeros(1, 768)})
     state = clip_text_encode.state
+    assert state is not None
 
     before = state({"text": "a embedding:mycat, (b:1.2)"}, bench.files)
     plain = state({"text": "a cat"}, bench.files)
