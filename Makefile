@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 .PHONY: demo test test-all lint types unit catalog clean
 
 demo: $(VENV)/.installed
-	@$(BIN)/nodegraph run workflows/txt2img.json
+	@$(BIN)/nodegraph run workflows/txt2img.json --output-dir output
 
 test: lint types unit
 

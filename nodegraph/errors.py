@@ -66,7 +66,8 @@ def nearest(given: str, known: Iterable[str]) -> str:
     """A hint that names the closest of `known`, or nothing."""
     if len(given) > LONGEST_COMPARED:
         return ""
-    close = get_close_matches(given, list(known), n=1, cutoff=0.5)
+    others = [name for name in known if name != given]
+    close = get_close_matches(given, others, n=1, cutoff=0.5)
     return f"Did you mean {close[0]!r}?" if close else ""
 
 

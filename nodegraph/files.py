@@ -9,7 +9,7 @@ from nodegraph.errors import UnknownFileError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
 from nodegraph.results import Artifact, FolderType
-from nodegraph.saving import check_writable, expand, save_numbered
+from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
 
 _ANNOTATED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
 
@@ -125,6 +125,14 @@ class Files:
             OutputFolderError: the output folder can not be written.
         """
         check_writable(self.folders.output)
+
+    def check_prefix(self, prefix: str) -> None:
+        """Make sure that results could be saved under a prefix.
+
+        Raises:
+            UnsafePathError: it leads out of the output folder, or makes no file name.
+        """
+        check_prefix(self.folders.output, prefix)
 
     def _names(self, folder: Path, kind: str) -> list[str]:
         """What could have been meant: the files beside the one that is not there."""

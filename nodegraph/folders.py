@@ -110,8 +110,11 @@ def model_files(place: Path, folder: str) -> Iterator[str]:
     if folder == "diffusers":
         yield from _diffusers(place)
         return
-    names = [place.name] if place.is_file() else _walk(place)
-    yield from (name for name in names if _fits(name, folder))
+    if place.is_file():
+        yield from (name for name in [place.name] if _fits(name, folder))
+        return
+    fitting = (name for name in _walk(place) if _fits(name, folder))
+    yield from (name for name in fitting if (place / name).is_file())  # no broken links
 
 
 def find_model(place: Path, folder: str, wanted: PurePosixPath) -> Path | None:

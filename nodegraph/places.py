@@ -17,4 +17,12 @@ def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 def _folder(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
     given = environment.get(variable) or environment.get("LOCALAPPDATA", "")
-    return (Path(given) if given else Path.home() / below_home) / "nodegraph"
+    return (Path(given) if given else _home() / below_home) / "nodegraph"
+
+
+def _home() -> Path:
+    """The user's folder; for a user without one, as containers have, one in the temp folder."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.environ.get("TMPDIR", "/tmp")) / f"nodegraph-{os.getuid()}"

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError
+from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError, UnsafePathError
 from nodegraph.folders import inside, relative
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+_LONGEST_STEM = 200
 _CLOCK = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _DATE_PARTS = {
     "yyyy": "%Y",
@@ -68,6 +69,18 @@ def expand(prefix: str, tokens: Mapping[str, object]) -> str:
         return known.get(name, match[0])
 
     return re.sub(r"%([^%/\\]+)%", fill, prefix)
+
+
+def check_prefix(root: Path, prefix: str) -> None:
+    """Make sure that files could be saved under a prefix.
+
+    Raises:
+        UnsafePathError: it leads out of `root`, or is too long for a file's name.
+    """
+    name = expand(prefix, {})
+    _, stem = _split(root, name)
+    if len(stem.encode(errors="replace")) > _LONGEST_STEM:
+        raise UnsafePathError(prefix, f"a file's name has at most {_LONGEST_STEM} bytes")
 
 
 def check_writable(folder: Path) -> None:

@@ -54,6 +54,18 @@ class UnknownFamilyError(NodeGraphError):
         )
 
 
+class NotALoraError(NodeGraphError):
+    """A file of the LoRA folder holds no patches in any style that is known here."""
+
+    code = "not_a_lora"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path.name!r} is no LoRA: none of its weights is a patch.",
+            hint="LoRA, LoCon, LoHa, LoKr, DoRA and diff files are read.",
+        )
+
+
 class MissingWeightsError(NodeGraphError):
     """A checkpoint lacks weights that its family has, or has them in another shape."""
 

@@ -28,7 +28,14 @@ class ImageAndMask(NamedTuple):
     mask: Mask
 
 
-@node("SaveImage", category="image", display_name="Save Image", output_node=True, hidden=_HIDDEN)
+@node(
+    "SaveImage",
+    category="image",
+    display_name="Save Image",
+    output_node=True,
+    hidden=_HIDDEN,
+    preflight="nodes.image_preflight:check_prefix",
+)
 def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context) -> Ui:
     """Write each picture to the output folder as a PNG that carries its workflow.
 
@@ -97,6 +104,7 @@ def _save(
     chunks = texts(ctx)
     saved: list[Artifact] = []
     for number, image in enumerate(images):
+        ctx.check_cancelled()
         data = encode_png(image, chunks, compress_level)
         tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
         saved.append(ctx.files.save(folder, prefix, ".png", data, tokens))

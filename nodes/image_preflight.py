@@ -37,6 +37,17 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
         raise NotAnImageError(path, "it begins as no picture does")
 
 
+def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
+    """See that `filename_prefix` stays in the output folder and makes a file name.
+
+    Raises:
+        UnsafePathError: it does not.
+    """
+    prefix = inputs.get("filename_prefix")
+    if isinstance(prefix, str):
+        files.check_prefix(prefix)
+
+
 def check_latent(inputs: Mapping[str, object], files: Files) -> None:
     """See that the file named by `latent` exists and is a safetensors file.
 

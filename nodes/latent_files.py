@@ -24,6 +24,7 @@ _OLD_SCALE = 0.18215  # files without the version key hold what the model sees, 
     category="_for_testing",
     output_node=True,
     hidden=("prompt", "extra_pnginfo"),
+    preflight="nodes.image_preflight:check_prefix",
 )
 def save_latent(samples: Latent, filename_prefix: str = "latents/ComfyUI", *, ctx: Context) -> Ui:
     """Write latents to the output folder, for `LoadLatent` to read: a `.latent` file.

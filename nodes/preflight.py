@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from nodegraph.files import Files
+from nodes.errors import NotALoraError
 from nodes.families.known import architecture_of
 from nodes.weights.header import read_header
+from nodes.weights.lora_file import LoraFile
 
 
 def checkpoint(inputs: Mapping[str, object], files: Files) -> None:
@@ -26,4 +28,6 @@ def lora(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("lora_name")
     if isinstance(name, str):
-        read_header(files.model("loras", name))
+        path = files.model("loras", name)
+        if not LoraFile(path, identity="").modules:
+            raise NotALoraError(path)

@@ -75,11 +75,27 @@ def read_graph(workflow: str) -> "Graph":
     if workflow == "-":
         return read_workflow(sys.stdin.buffer.read())
     path = Path(workflow)
-    if not path.is_file():
+    if not _readable(path):
         folder = path.parent
-        beside = [str(item) for item in folder.glob("*.json")] if folder.is_dir() else []
+        inner = path if _is_folder(path) else folder
+        beside = [str(item) for item in inner.glob("*.json")] if _is_folder(inner) else []
         raise UnknownFileError(workflow, f"the folder {folder.resolve()}", sorted(beside))
     return read_workflow(path)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _readable(path: Path) -> bool:
+    """Whether there is something to read: a file, or a pipe; a name too long is none."""
+    try:
+        return path.exists() and not path.is_dir()
+    except OSError:
+        return False
 
 
 def titles(graph: "Graph") -> dict[str, str]:

@@ -46,7 +46,7 @@ def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> N
     """
     parts: Iterable[NodeGraphError] = getattr(error, "problems", ()) or (error,)
     for part in parts:
-        panel(_where(part, titles or {}), _sentence(part.message), part.hint)
+        panel(_where(part, titles or {}), _sentence(part.message), part.hint, part.code)
     context = click.get_current_context(silent=True)
     if context and context.meta.get(_VERBOSE):
         import traceback
@@ -54,12 +54,12 @@ def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> N
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
 
 
-def panel(where: str, what: str, hint: str) -> None:
+def panel(where: str, what: str, hint: str, code: str) -> None:
     """Where, what, what would work: a frame on a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
-        _framed(where, what, hint)
+        _framed(where, what, hint, code)
         return
-    click.echo(f"error: {where + ': ' if where else ''}{what}", err=True)
+    click.echo(f"error: {where + ': ' if where else ''}{what} [{code}]", err=True)
     if hint:
         click.echo(f"  {hint}", err=True)
 
@@ -76,7 +76,7 @@ def as_json(data: object, indent: int | None = 2) -> str:
     return json.dumps(data, indent=indent, default=str)
 
 
-def _framed(where: str, what: str, hint: str) -> None:
+def _framed(where: str, what: str, hint: str, code: str) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text
@@ -84,7 +84,14 @@ def _framed(where: str, what: str, hint: str) -> None:
     text = Text(what)
     if hint:
         text.append(f"\n{hint}", style="green")
-    frame = Panel(text, title=Text(where or "error"), title_align="left", border_style="red")
+    frame = Panel(
+        text,
+        title=Text(where or "error"),
+        title_align="left",
+        subtitle=Text(code),
+        subtitle_align="right",
+        border_style="red",
+    )
     Console(stderr=True).print(frame)
 
 

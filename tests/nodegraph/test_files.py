@@ -5,6 +5,7 @@ import pytest
 from nodegraph.errors import UnknownFileError, UnsafePathError
 from nodegraph.files import Files
 from nodegraph.folders import Folders
+from nodegraph.places import cache_folder
 from nodegraph.results import Artifact
 
 HOSTILE = [
@@ -183,3 +184,21 @@ def test_an_artifact_says_where_it_lies(files):
     assert artifact == Artifact("cat_00001_.png", "day", "output")
     assert files.path(artifact).read_bytes() == b"data"
     assert files.save("temp", "cat", ".png", b"").subfolder == ""
+
+
+def test_lists_no_broken_link_among_the_models(files, tmp_path):
+    folder = tmp_path / "models/checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gone.safetensors").symlink_to(folder / "nowhere.safetensors")
+    (folder / "loop.safetensors").symlink_to(folder / "loop.safetensors")
+
+    assert files.model_names("checkpoints") == []
+
+
+def test_a_user_without_a_home_gets_folders_all_the_same(monkeypatch):
+    def homeless():
+        raise RuntimeError
+
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+
+    assert cache_folder({}).is_absolute()

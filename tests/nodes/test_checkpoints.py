@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from nodegraph.errors import UnknownFileError
-from nodes.errors import MissingPartError, PickleRefusedError, UnknownFamilyError
+from nodes.errors import MissingPartError, NotALoraError, PickleRefusedError, UnknownFamilyError
 from nodes.loaders import checkpoint_loader_simple
 from nodes.model_sampling import model_sampling_discrete
 from nodes.parameterisation import Discrete
@@ -198,3 +198,11 @@ def test_preflight_finds_what_is_wrong_with_a_file(tmp_path):
     with pytest.raises(PickleRefusedError):
         lora_preflight({"lora_name": "old.pt"}, bench.files)
     preflight({}, bench.files)
+
+
+def test_a_lora_without_a_single_patch_is_refused_before_the_run(tmp_path):
+    bench = Bench(tmp_path)
+    write(bench.root / "models/loras/foreign.safetensors", {"x.weight": torch.zeros(2)})
+
+    with pytest.raises(NotALoraError):
+        lora_preflight({"lora_name": "foreign.safetensors"}, bench.files)

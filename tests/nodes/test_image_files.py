@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import NodeGraphError, UnsafePathError
 from nodes.image_errors import DamagedImageError, ImageTooLargeError, NotAnImageError
 from nodes.image_files import load_image, load_image_mask, preview_image, save_image
-from nodes.image_preflight import check_image
+from nodes.image_preflight import check_image, check_prefix
 from nodes.pixels import to_bytes
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import picture, untouched
@@ -278,3 +278,20 @@ def test_a_link_is_not_checked_before_the_run_and_a_missing_file_is_named(bench)
 
     with pytest.raises(NodeGraphError, match=r"no file 'gone\.png' in the input folder"):
         check_image({"image": "gone.png"}, bench.files)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["../../evil", "/tmp/evil", "a\0b", "a" * 400, "%date:../../yyyy%/x"]
+)
+def test_a_prefix_that_makes_no_safe_name_is_refused_before_the_run(prefix, bench):
+    with pytest.raises(UnsafePathError):
+        check_prefix({"filename_prefix": prefix}, bench.files)
+
+
+def test_saving_stops_between_pictures_when_the_run_is_cancelled(bench):
+    bench.cancel_at = 3
+
+    with pytest.raises(InterruptedError):
+        save_image(torch.zeros(3, 8, 8, 3), "x", ctx=bench)
+
+    assert len(list(bench.files.root("output").rglob("*"))) == 2

@@ -145,3 +145,11 @@ def test_a_bad_setting_ends_with_2(invoke, monkeypatch):
     assert done.exit_code == 2
     assert "'NODEGRAPH_OUTPUT'" in done.stderr
     assert "Did you mean 'output_dir'?" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, ".", "nowhere/at/all.json"])
+def test_a_workflow_that_can_not_be_read_is_one_clear_error(invoke, name):
+    done = invoke("validate", name)
+
+    assert done.exit_code == 2
+    assert "[unknown_file]" in done.stderr
