@@ -65,18 +65,19 @@ class Steps:
             nodes: valid ones, in any order, without loops.
             shown_as: the node of the submitted graph that stands for them; else each itself.
         """
-        order, _ = sources_first(nodes, lambda node_id: _sources(nodes, node_id))
-        for node_id in order:
+        read = {node_id: tuple(node.sources) for node_id, node in nodes.items()}
+        for node_id in _ordered(read):
             node = nodes[node_id]
             kind = self._kinds.get(node.type_name) or self._find(node)
             key = self._fingerprints.key(node, kind, self._keys)
             lazy = self._lazy.get(node.type_name, _NONE)
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
-            reads = tuple(node.sources)
             self._keys[node_id] = key
             shown = shown_as or node_id
-            self.by_id[node_id] = Step(node, kind, key, reads, lazy, shown, is_volatile(key))
+            self.by_id[node_id] = Step(
+                node, kind, key, read[node_id], lazy, shown, is_volatile(key)
+            )
 
     def kind(self, node: Node) -> NodeType[..., Any]:
         """The node's type.
@@ -95,5 +96,14 @@ class Steps:
         return found
 
 
-def _sources(nodes: Mapping[NodeId, Node], node_id: NodeId) -> list[NodeId]:
-    return [source for source in nodes[node_id].sources if source in nodes]
+def _ordered(read: Mapping[NodeId, tuple[NodeId, ...]]) -> Iterable[NodeId]:
+    """Nodes after all that they read; most graphs are written down that way already."""
+    seen: set[NodeId] = set()
+    for node_id, sources in read.items():
+        if any(source in read and source not in seen for source in sources):
+            break
+        seen.add(node_id)
+    else:
+        return read
+    order, _ = sources_first(read, lambda node_id: [s for s in read[node_id] if s in read])
+    return order

@@ -60,7 +60,8 @@ class ContentCache:
     def put(self, key: str, entry: Entry) -> None:
         """Store a result, and evict others to make room."""
         with self._lock:
-            self._forget(key)
+            if key in self._kept:
+                self._forget(key)
             self._alive[key] = entry
             size = _size(entry)
             if size > self._limit * LARGEST_SHARE:

@@ -48,10 +48,13 @@ def survey(value: object) -> Survey:
     Tensors that share a storage count once, and for the whole storage: that is what a view
     keeps alive.
     """
+    if hasattr(value, "nbytes"):
+        version = version_of(value)
+        return Survey(_storage(value)[1], () if version is None else ((value, version),))
     nbytes = 0
     counted: set[object] = set()
     versions: list[tuple[object, int]] = []
-    for leaf in (value,) if hasattr(value, "nbytes") else _leaves(value):
+    for leaf in _leaves(value):
         identity, size = _storage(leaf)
         if identity not in counted:
             counted.add(identity)

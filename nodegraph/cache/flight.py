@@ -13,6 +13,8 @@ POLL_SECONDS = 0.05
 class Flight:
     """One computation, and the runs that want its result; the first of them does the work."""
 
+    __slots__ = ("ended", "entry", "error", "key", "passengers")
+
     def __init__(self, key: str, leader: CancelToken) -> None:
         self.key = key
         self.entry: Entry | None = None
