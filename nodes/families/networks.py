@@ -64,36 +64,39 @@ class Clip(Protocol):
     final_layer_norm: nn.LayerNorm
 
 
+Build = Callable[[dict[str, Any]], nn.Module]
+
+
 def skeleton(spec: NetworkSpec) -> nn.Module:
     """The network on the meta device: every shape, no memory."""
+    build = _BUILDERS[spec.kind]()  # imports first: what they make must not be on that device
     with torch.device("meta"):
-        return _BUILDERS[spec.kind](dict(spec.config)).eval().requires_grad_(False)
+        return build(dict(spec.config)).eval().requires_grad_(False)
 
 
-def _unet(config: dict[str, Any]) -> nn.Module:
+def _unet() -> Build:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-    return cast("nn.Module", UNet2DConditionModel(**config))
+    return lambda config: cast("nn.Module", UNet2DConditionModel(**config))
 
 
-def _vae(config: dict[str, Any]) -> nn.Module:
+def _vae() -> Build:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    return cast("nn.Module", AutoencoderKL(**config))
+    return lambda config: cast("nn.Module", AutoencoderKL(**config))
 
 
-def _clip(config: dict[str, Any]) -> nn.Module:
+def _clip() -> Build:
     from transformers.models.clip.configuration_clip import CLIPTextConfig
     from transformers.models.clip.modeling_clip import CLIPTextModel
 
-    model = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**config)))
-    embeddings = cast("nn.Module", model.embeddings)
-    del embeddings.position_ids  # a buffer that no file has; positions are always all of them
-    return model
+    def build(config: dict[str, Any]) -> nn.Module:
+        model = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**config)))
+        embeddings = cast("nn.Module", model.embeddings)
+        del embeddings.position_ids  # a buffer that no file has; positions are always all of them
+        return model
+
+    return build
 
 
-_BUILDERS: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "unet": _unet,
-    "vae": _vae,
-    "clip": _clip,
-}
+_BUILDERS: dict[str, Callable[[], Build]] = {"unet": _unet, "vae": _vae, "clip": _clip}
