@@ -11,15 +11,13 @@ import hashlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from nodegraph.errors import PackError
-from nodegraph.spec import NodeSpec
+from nodegraph.snapshot import PackCatalog, as_text, from_text
 
 FORMAT = 1
 SHIPPED = "catalog.json"
@@ -27,23 +25,15 @@ PATIENCE = 180.0
 """How many seconds a pack may take to import."""
 _KEPT = 4
 _DIGITS = 16
-_READERS = ("define.py", "markers.py", "signature.py", "sockets.py", "spec.py")
+_READERS = (
+    "define.py",
+    "markers.py",
+    "signature.py",
+    "snapshot.py",
+    "sockets.py",
+    "spec.py",
+)
 _log = logging.getLogger(__name__)
-
-
-class PackCatalog(BaseModel):
-    """All that is known of a pack before it is imported."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: int
-    digest: str
-    """Of the pack's source files, and of the code that reads their declarations."""
-    name: str
-    version: str
-    models: dict[str, tuple[str, ...]]
-    """Model files and folders inside the pack, by model folder."""
-    nodes: tuple[NodeSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,19 +118,9 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
         message = f"the pack {pack.name!r} took more than {patience:g} s to import."
         raise PackError(message, hint="It is left out.") from error
     try:
-        return PackCatalog.model_validate_json(child.stdout)
-    except ValidationError:
+        return from_text(child.stdout)
+    except ValueError:
         raise _failed(pack, child.stderr) from None
-
-
-def as_text(catalog: PackCatalog) -> str:
-    """The snapshot as JSON with one node a line, so that a change to one shows as one."""
-    import json
-
-    data = catalog.model_dump(mode="json", exclude_defaults=True)
-    nodes = [json.dumps(node, ensure_ascii=False, sort_keys=True) for node in data.pop("nodes", [])]
-    head = json.dumps(data, indent=1, sort_keys=True).removesuffix("\n}")
-    return head + ',\n "nodes": [\n' + ",\n".join(nodes) + "\n]\n}\n"
 
 
 def _failed(pack: PackSource, stderr: bytes) -> PackError:
@@ -154,8 +134,8 @@ def _failed(pack: PackSource, stderr: bytes) -> PackError:
 def _read(path: Path) -> PackCatalog | None:
     """The snapshot in a file; None if there is none, or not one of ours."""
     try:
-        return PackCatalog.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
+        return from_text(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -170,13 +150,6 @@ def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
     )
     for old in kept[:-_KEPT]:
         old.unlink(missing_ok=True)
-
-
-def paths_of(catalog: PackCatalog, root: Path) -> Mapping[str, tuple[Path, ...]]:
-    """The pack's own model files and folders as paths."""
-    return {
-        folder: tuple(root / place for place in places) for folder, places in catalog.models.items()
-    }
 
 
 def main() -> None:

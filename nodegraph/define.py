@@ -3,13 +3,14 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
+from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
 
 from nodegraph.context import Context
+from nodegraph.errors import NodeDefinitionError, nearest, shown
 from nodegraph.files import Files
 from nodegraph.pack import Pack
 from nodegraph.signature import read_input, read_outputs
-from nodegraph.spec import NodeSpec
+from nodegraph.spec import Caching, NodeSpec
 
 __all__ = ["Needs", "NodeType", "Pack", "State", "node"]
 
@@ -20,6 +21,19 @@ Needs = Callable[[Mapping[str, object]], list[str]]
 """Given the inputs computed so far, the names of the lazy inputs that are needed next."""
 State = Callable[[Mapping[str, object], Files], str]
 """Given the literal inputs and the folders, a text that changes when the node's result would."""
+
+
+class Declared(TypedDict, total=False):
+    """What else a declaration may say; see `NodeSpec`."""
+
+    version: str
+    hidden: tuple[str, ...]
+    output_node: bool
+    input_is_list: bool
+    cache: Caching
+    preflight: str | None
+    deprecated: bool
+    experimental: bool
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ def node(
     display_name: str = "",
     needs: Needs | None = None,
     state: State | None = None,
-    **more: Any,
+    **more: Unpack[Declared],
 ) -> Callable[[Callable[P, R]], NodeType[P, R]]:
     """Turn a typed function into a `NodeType`.
 
@@ -59,9 +73,18 @@ def node(
         display_name: the title in the editor; the name if empty.
         needs: for lazy inputs.
         state: outside state beyond the files that the inputs name.
-        **more: the other fields of `NodeSpec`: `version`, `output_node`, `cache`, `hidden`,
-            `preflight`, `input_is_list`, `deprecated`, `experimental`.
+        **more: see `Declared`.
+
+    Raises:
+        NodeDefinitionError: the declaration has no meaning.
     """
+    unknown = more.keys() - Declared.__annotations__
+    if unknown:
+        message = f"Node type {name!r}: there is no {min(unknown)!r} to declare."
+        raise NodeDefinitionError(message, hint=nearest(min(unknown), Declared.__annotations__))
+    if more.get("cache", "content") not in get_args(Caching):
+        message = f"Node type {name!r}: cache is {shown(more.get('cache'))}."
+        raise NodeDefinitionError(message, hint=f"It is one of {', '.join(get_args(Caching))}.")
 
     def declare(function: Callable[P, R]) -> NodeType[P, R]:
         hints = get_type_hints(function, include_extras=True)

@@ -3,9 +3,10 @@
 import os
 import sys
 
-from nodegraph.catalog import FORMAT, PackCatalog, PackSource, as_text
+from nodegraph.catalog import FORMAT, PackSource
 from nodegraph.errors import NodeConflictError, NodeGraphError
 from nodegraph.registry import import_pack, import_types
+from nodegraph.snapshot import PackCatalog, as_text
 from nodegraph.spec import NodeSpec
 
 

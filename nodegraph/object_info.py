@@ -51,7 +51,7 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
         options["lazy"] = True
     choices = offered(spec, files)
     kind = spec.socket if choices is None else list(choices)
-    return [kind, options | spec.widget]
+    return [kind, {**options, **spec.widget}]
 
 
 def offered(spec: InputSpec, files: Files) -> Sequence[str] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
-from nodegraph.catalog import PackCatalog, PackSource, paths_of, read_catalog
+from nodegraph.catalog import PackSource, read_catalog
 from nodegraph.entry_points import entry_points
 from nodegraph.errors import (
     NodeConflictError,
@@ -19,6 +19,7 @@ from nodegraph.errors import (
 )
 from nodegraph.pack import Pack
 from nodegraph.places import cache_folder
+from nodegraph.snapshot import PackCatalog
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
@@ -228,4 +229,4 @@ def _check_built_in(source: PackSource) -> None:
 
 def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
     root = source.origin().parent
-    return LoadedPack(catalog.name, catalog.version, root, paths_of(catalog, root))
+    return LoadedPack(catalog.name, catalog.version, root, catalog.paths(root))

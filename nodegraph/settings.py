@@ -3,16 +3,18 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, cast
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import TYPE_CHECKING, Any, cast
 
 from nodegraph.errors import SettingsError, nearest
 from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities
 from nodegraph.places import cache_folder, data_folder
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 FILE = "nodegraph.toml"
 PREFIX = "NODEGRAPH_"
@@ -25,20 +27,21 @@ def _beside_or_data(name: str) -> Path:
     return Path(name) if Path(name).is_dir() else data_folder() / name
 
 
-class Settings(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
     """All that can be set. Relative paths are relative to what sets them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    models_dir: tuple[Path, ...] = Field(default_factory=lambda: (_beside_or_data("models"),))
+    models_dir: tuple[Path, ...] = field(default_factory=lambda: (_beside_or_data("models"),))
     """Folders that hold `checkpoints/`, `loras/`, …; the first that has a file wins."""
-    input_dir: Path = Field(default_factory=lambda: _beside_or_data("input"))
-    output_dir: Path = Field(default_factory=lambda: _beside_or_data("output"))
-    cache_dir: Path = Field(default_factory=cache_folder)
+    input_dir: Path = field(default_factory=lambda: _beside_or_data("input"))
+    output_dir: Path = field(default_factory=lambda: _beside_or_data("output"))
+    cache_dir: Path = field(default_factory=cache_folder)
     """Snapshots of packs and hashes of files; safe to delete."""
-    temp_dir: Path = Field(default_factory=lambda given: given["cache_dir"] / "temp")
-    """Previews."""
-    extra_model_paths: dict[str, tuple[Path, ...]] = {}
+    temp_dir: Path = field(default_factory=lambda: cache_folder() / "temp")
+    """Previews; below `cache_dir` unless it is set."""
+    extra_model_paths: Mapping[str, tuple[Path, ...]] = field(
+        default_factory=dict[str, tuple[Path, ...]]
+    )
     """More folders, by model folder: `checkpoints`, `loras`, …"""
     extra_model_paths_file: Path | None = None
     """The same as ComfyUI has it: its `extra_model_paths.yaml`."""
@@ -69,10 +72,10 @@ class Settings(BaseModel):
             _check_keys(where, values)
             merged |= values
             origin |= dict.fromkeys(values, where)
-        try:
-            return cls.model_validate(merged)
-        except ValidationError as error:
-            raise _explained(error, origin) from error
+        settings = _validated(merged, origin) if merged else cls()
+        if "cache_dir" in merged and "temp_dir" not in merged:
+            return replace(settings, temp_dir=settings.cache_dir / "temp")
+        return settings
 
     def files(self, model_places: Mapping[str, tuple[Path, ...]] | None = None) -> Files:
         """The folders these settings name, with the packs' own model files."""
@@ -148,7 +151,7 @@ def _joined(
 
 
 def _check_keys(where: str, values: Mapping[str, object]) -> None:
-    known = Settings.model_fields
+    known = [item.name for item in fields(Settings)]
     for key in values:
         if key not in known:
             shown = f"{PREFIX}{key.upper()}" if where == "the environment" else key
@@ -157,7 +160,16 @@ def _check_keys(where: str, values: Mapping[str, object]) -> None:
             raise SettingsError(message, hint=hint)
 
 
-def _explained(error: ValidationError, origin: Mapping[str, str]) -> SettingsError:
+def _validated(values: Mapping[str, object], origin: Mapping[str, str]) -> Settings:
+    from pydantic import TypeAdapter, ValidationError  # Takes 0.1 s, and most set nothing.
+
+    try:
+        return TypeAdapter(Settings).validate_python(values)
+    except ValidationError as error:
+        raise _explained(error, origin) from error
+
+
+def _explained(error: "ValidationError", origin: Mapping[str, str]) -> SettingsError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = origin.get(str(first["loc"][0]), "a default")

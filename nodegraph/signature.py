@@ -18,7 +18,7 @@ from typing import (
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from nodegraph.errors import NodeDefinitionError
+from nodegraph.errors import NodeDefinitionError, shown
 from nodegraph.markers import (
     Choices,
     InputFile,
@@ -31,6 +31,7 @@ from nodegraph.markers import (
     Step,
     Widget,
 )
+from nodegraph.plain import is_plain
 from nodegraph.results import Expansion, Ui
 from nodegraph.sockets import ANY, Socket
 from nodegraph.spec import InputSpec, OutputSpec
@@ -55,12 +56,17 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
     chosen = choices or folder or upload
     editor_default = widget.pop("default", _MISSING)
     given = editor_default if default is Parameter.empty else default
+    if given is not _MISSING and not is_plain(given):
+        message = (
+            f"Node type {node!r}: the default of {name!r} is {shown(given)}, which is no JSON."
+        )
+        raise NodeDefinitionError(message, hint="Use a number, a text, True, False or None.")
     return InputSpec(
         name=name,
         socket=COMBO if chosen else socket_of(node, name, bare, marks),
         required=not (optional or _first(marks, Optional)),
         has_default=given is not _MISSING and not (given is None and optional),
-        default=None if given is _MISSING else given,  # pyright: ignore[reportArgumentType]
+        default=None if given is _MISSING else given,
         choices=choices,
         model_folder=folder.folder if folder else None,
         input_file=upload is not None,

@@ -1,49 +1,47 @@
 """A node type as pure data: what a server, a validator and an editor need to know of it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
-
-from pydantic import BaseModel, ConfigDict, JsonValue
 
 Caching: TypeAlias = Literal["content", "never"]
 
 
-class InputSpec(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
     """One input: its socket and the closed list of constraints that JSON can carry."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     socket: str
     required: bool = True
     has_default: bool = False
-    default: JsonValue = None
+    default: object = None
+    """JSON."""
     choices: tuple[str, ...] | None = None
     model_folder: str | None = None
     """The choices are the files of this model folder."""
     input_file: bool = False
     """The choices are the files of the input folder."""
     suffixes: tuple[str, ...] = ()
-    minimum: int | float | None = None
-    maximum: int | float | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     lazy: bool = False
-    widget: dict[str, JsonValue] = {}
+    widget: Mapping[str, object] = field(default_factory=dict[str, object])
     """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
 
 
-class OutputSpec(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
     """One output."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     socket: str
     is_list: bool = False
 
 
-class NodeSpec(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
     """A node type without its function."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     display_name: str

@@ -46,7 +46,9 @@ def _print_all(catalog: "Mapping[str, NodeSpec]", wants_json: bool) -> None:
 
 
 def _as_data(spec: "NodeSpec") -> dict[str, object]:
-    return spec.model_dump(mode="json")
+    from dataclasses import asdict  # Here: `--help` does without.
+
+    return asdict(spec)
 
 
 def _described(spec: "NodeSpec") -> Iterable[str]:

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 from nodegraph import catalog as catalog_module
-from nodegraph.catalog import SHIPPED, PackSource, as_text, describe_apart, read_catalog
+from nodegraph.catalog import SHIPPED, PackSource, describe_apart, read_catalog
 from nodegraph.errors import PackError
+from nodegraph.snapshot import as_text
 from tests.nodegraph.packs import NODE, install
 
 DEMO = PackSource("demo", "demo_pack")
@@ -71,7 +72,7 @@ def test_a_snapshot_that_ships_with_the_pack_is_used_while_it_fits(site, tmp_pat
     assert names(read_catalog(DEMO, tmp_path / "cache")) == ["Other"]
 
 
-@pytest.mark.parametrize("damage", ["", '{"format": 1}'])
+@pytest.mark.parametrize("damage", ["", "[]", '{"format": 1}', '{"models": 1, "nodes": [{}]}'])
 def test_a_damaged_snapshot_is_made_anew(site, tmp_path, children, damage):
     install(site, "demo", nodes=["Demo"])
     read_catalog(DEMO, tmp_path / "cache")
