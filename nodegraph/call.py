@@ -3,8 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 from nodegraph.cache.entry import Entry
 from nodegraph.context import Context
@@ -23,8 +22,7 @@ class Items(tuple[object, ...]):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What one call gave."""
 
     outputs: tuple[object, ...]

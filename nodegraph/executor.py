@@ -72,7 +72,7 @@ class Executor:
 
     def _obtain(self, step: Step) -> Entry | None:
         """The node's result, or None if it was put off until something else is there."""
-        if step.node.id in self._splices:
+        if self._splices and step.node.id in self._splices:
             return self._join(step)
         if step.lazy:
             entry = self._find(step)
@@ -148,11 +148,11 @@ class Executor:
         batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
         results: list[Result | Expansion] = []
         for batch in batches:
-            if flight.abandoned:
+            if results and flight.abandoned:
                 raise RunCancelledError
             results.append(self._call(step, batch, context))
         seconds = time.perf_counter() - started
-        if any(isinstance(result, Expansion) for result in results):
+        if [result for result in results if isinstance(result, Expansion)]:
             self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._graph)
             self._plan.put_off(step.node.id, splices.reads)
             return None

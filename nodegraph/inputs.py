@@ -1,7 +1,8 @@
 """Check the inputs of one node against its spec: links, literals, what lacks, what is new."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import NamedTuple
 
 from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, shown
@@ -62,12 +63,14 @@ class Inputs:
         self._hints = Hints()
         self._literals = Literals(files, self._hints)
         self._views: dict[str, _View] = {}
+        self._clean = Report()
 
     def read(self, node: Node) -> Read:
         """A node with its literals converted, its defaults filled in, unknown inputs dropped."""
         view = self._view(node.type_name)
-        report = Report()
+        report = self._clean
         if view is None:
+            self._clean = Report()
             report.problems.append(self._unknown_type(node))
             return Read(node, report)
         given = node.inputs
@@ -83,8 +86,11 @@ class Inputs:
                 inputs[name] = item.default
         if known < len(given):
             report.warnings.extend(self._unknown_inputs(node, view.inputs))
-        found = report if report.problems or report.warnings else None
-        return Read(Node(node.id, node.type_name, inputs, node.title), found)
+        checked = node if _same(inputs, given) else replace(node, inputs=inputs)
+        if not report.problems and not report.warnings:
+            return Read(checked, None)
+        self._clean = Report()
+        return Read(checked, report)
 
     def _view(self, type_name: str) -> _View | None:
         view = self._views.get(type_name)
@@ -145,6 +151,11 @@ class Inputs:
             for name in node.inputs
             if name not in known
         ]
+
+
+def _same(inputs: Mapping[str, object], given: Mapping[str, object]) -> bool:
+    """Whether nothing was converted, added or dropped."""
+    return inputs.keys() == given.keys() and all(map(is_, inputs.values(), given.values()))
 
 
 def _missing(node_id: NodeId, spec: InputSpec) -> NodeGraphError:

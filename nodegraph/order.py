@@ -51,9 +51,10 @@ class _Walk:
     def _unseen(self, node_id: NodeId) -> list[NodeId]:
         done, path = self.done, self.path
         unseen = [source for source in self.sources(node_id) if source not in done]
-        for start in [source for source in unseen if source in path]:
-            self._note_loop(start)
-            unseen.remove(start)
+        if not path.keys().isdisjoint(unseen):
+            for start in [source for source in unseen if source in path]:
+                self._note_loop(start)
+                unseen.remove(start)
         unseen.reverse()
         return unseen
 

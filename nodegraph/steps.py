@@ -1,8 +1,7 @@
 """What a run knows of each node before it runs: its type, its key, what it reads."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nodegraph.border import foreign
 from nodegraph.define import NodeType
@@ -15,8 +14,7 @@ from nodegraph.registry import Registry
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One node, ready to be planned."""
 
     node: Node
@@ -25,24 +23,25 @@ class Step:
     reads: tuple[NodeId, ...]
     lazy: frozenset[str]
     """The lazy inputs that are linked."""
-    shown_as: NodeId
     volatile: bool
     """Whether the result is good for this run only."""
+    who: tuple[NodeId, str, NodeId]
+    """How events name it: id, type, and the node shown for it."""
 
     @property
-    def who(self) -> tuple[NodeId, str, NodeId]:
-        """How events name it: id, type, and the node shown for it."""
-        return self.node.id, self.node.type_name, self.shown_as
+    def shown_as(self) -> NodeId:
+        """The node of the submitted graph that stands for it."""
+        return self.who[2]
 
     @property
     def needs(self) -> tuple[NodeId, ...]:
         """What has to be computed before the node is asked anything."""
+        if not self.lazy:
+            return self.reads
         return self.sources(name for name in self.node.inputs if name not in self.lazy)
 
     def sources(self, names: Iterable[str]) -> tuple[NodeId, ...]:
         """The nodes that these inputs are linked to, each once."""
-        if not self.lazy and len(self.reads) <= 1:
-            return self.reads
         links = (self.node.inputs[name] for name in names)
         return tuple(dict.fromkeys(link.source for link in links if isinstance(link, Link)))
 
@@ -74,10 +73,8 @@ class Steps:
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
             self._keys[node_id] = key
-            shown = shown_as or node_id
-            self.by_id[node_id] = Step(
-                node, kind, key, read[node_id], lazy, shown, is_volatile(key)
-            )
+            who = (node_id, node.type_name, shown_as or node_id)
+            self.by_id[node_id] = Step(node, kind, key, read[node_id], lazy, is_volatile(key), who)
 
     def kind(self, node: Node) -> NodeType[..., Any]:
         """The node's type.

@@ -35,8 +35,10 @@ class ContentCache:
     def __init__(self, limit: int = 4 << 30) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[Entry, float]] = {}
+        self._kept: dict[str, Entry] = {}
+        self._ranks: dict[str, float] = {}
         self._alive: WeakValueDictionary[str, Entry] = WeakValueDictionary()
+        """What is not kept, but somebody's still."""
         self._heap: list[tuple[float, str]] = []
         self._nbytes = 0
         self._age = 0.0
@@ -45,7 +47,8 @@ class ContentCache:
     def get(self, key: str) -> Entry | None:
         """The result stored under `key`, unless somebody wrote to it since."""
         with self._lock:
-            entry = self._alive.get(key)
+            kept = self._kept.get(key)
+            entry = kept or (self._alive.get(key) if self._alive else None)
             if entry is not None and not entry.intact:
                 self._forget(key)
                 entry = None
@@ -53,7 +56,7 @@ class ContentCache:
                 self._misses += 1
                 return None
             self._hits += 1
-            if key in self._kept:
+            if kept:
                 self._rank(key, entry)
             return entry
 
@@ -62,9 +65,9 @@ class ContentCache:
         with self._lock:
             if key in self._kept:
                 self._forget(key)
-            self._alive[key] = entry
             size = _size(entry)
             if size > self._limit * LARGEST_SHARE:
+                self._alive[key] = entry
                 return
             self._nbytes += size
             self._rank(key, entry)
@@ -79,7 +82,9 @@ class ContentCache:
     def clear(self) -> None:
         """Forget everything that no run refers to."""
         with self._lock:
+            self._alive.update(self._kept)
             self._kept.clear()
+            self._ranks.clear()
             self._heap.clear()
             self._nbytes = 0
 
@@ -98,28 +103,33 @@ class ContentCache:
 
     def _rank(self, key: str, entry: Entry) -> None:
         rank = self._age + entry.seconds / _size(entry)
-        self._kept[key] = (entry, rank)
+        self._kept[key] = entry
+        self._ranks[key] = rank
         heapq.heappush(self._heap, (rank, key))
         if len(self._heap) > 2 * len(self._kept) + 1000:
-            self._heap = [(rank, key) for key, (_, rank) in self._kept.items()]
+            self._heap = [(rank, key) for key, rank in self._ranks.items()]
             heapq.heapify(self._heap)
 
     def _evict(self) -> None:
         """Drop the least valuable; ranks that a later hit replaced are skipped."""
         while True:
             rank, key = heapq.heappop(self._heap)
-            kept = self._kept.get(key)
-            if kept is not None and kept[1] == rank:
+            if self._ranks.get(key) == rank:
                 break
         self._age = rank
-        self._nbytes -= _size(self._kept.pop(key)[0])
+        self._alive[key] = self._remove(key)
         self._evictions += 1
 
     def _forget(self, key: str) -> None:
         self._alive.pop(key, None)
-        kept = self._kept.pop(key, None)
-        if kept is not None:
-            self._nbytes -= _size(kept[0])
+        if key in self._kept:
+            self._remove(key)
+
+    def _remove(self, key: str) -> Entry:
+        del self._ranks[key]
+        entry = self._kept.pop(key)
+        self._nbytes -= _size(entry)
+        return entry
 
 
 def _size(entry: Entry) -> int:

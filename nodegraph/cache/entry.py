@@ -38,8 +38,8 @@ def entry_of(outputs: tuple[object, ...], ui: Ui | None, seconds: float) -> Entr
     """Weigh fresh outputs."""
     if not [value for value in outputs if type(value) not in _ATOMS]:
         return Entry(outputs, ui, 0, seconds)
-    found = survey(outputs[0] if len(outputs) == 1 else outputs)
-    return Entry(outputs, ui, found.nbytes, seconds, found.versions)
+    nbytes, versions = survey(outputs[0] if len(outputs) == 1 else outputs)
+    return Entry(outputs, ui, nbytes, seconds, versions)
 
 
 def survey(value: object) -> Survey:

@@ -24,7 +24,9 @@ def test_a_default_has_to_be_json():
     def bad(size: object = {1}) -> object:
         return size
 
-    with pytest.raises(NodeDefinitionError, match=r"the default of 'size' is \{1\}, which is no JSON"):
+    with pytest.raises(
+        NodeDefinitionError, match=r"the default of 'size' is \{1\}, which is no JSON"
+    ):
         node("Bad", category="test")(bad)
 
 
