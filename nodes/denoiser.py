@@ -5,7 +5,7 @@ from typing import Protocol
 from torch import Tensor
 
 from nodes.parameterisation import Parameterisation
-from nodes.values import CondBatch, LatentFormat
+from nodes.values import Cond, CondBatch, LatentFormat
 
 
 class Denoiser(Protocol):
@@ -19,6 +19,16 @@ class Denoiser(Protocol):
     @property
     def latent_format(self) -> LatentFormat:
         """How its latents relate to the VAE's."""
+        ...
+
+    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+        """A condition with all that the model reads as tensors, [1, …] each.
+
+        Args:
+            cond: as nodes made it.
+            height: of the latent.
+            width: of the latent.
+        """
         ...
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:

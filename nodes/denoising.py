@@ -203,8 +203,11 @@ def _sampler(request: Request) -> Sampler:
 
 
 def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
-    sides = request.positive.conds, request.negative.conds
-    positive, negative = place(*sides, size, request.denoiser.parameterisation)
+    positive, negative = (
+        [request.denoiser.conditions(cond, *size) for cond in side.conds]
+        for side in (request.positive, request.negative)
+    )
+    positive, negative = place(positive, negative, size, request.denoiser.parameterisation)
     return Guidance(positive, negative, request.cfg, request.rule)
 
 

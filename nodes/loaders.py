@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import ModelFile
-from nodes.weights.checkpoint import open_files
+from nodes.weights.checkpoint import open_checkpoint
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 
 
@@ -28,5 +28,5 @@ def checkpoint_loader_simple(
 ) -> Loaded:
     """Open a checkpoint: the model, the text encoder and the VAE that one file holds."""
     path = ctx.files.model("checkpoints", ckpt_name)
-    checkpoint = open_files().checkpoint(path, ctx.files.identity(path))
-    return Loaded(ModelHandle(checkpoint), ClipHandle(checkpoint), VaeHandle(checkpoint))
+    opened = open_checkpoint(path, ctx.files.identity(path))
+    return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))

@@ -44,13 +44,15 @@ def lora_loader(
     if strength_model == 0 and strength_clip == 0:
         return Patched(model, clip)
     file = _lora_file(lora_name, ctx)
-    on_model = lora_patch(file, strength_model, model.checkpoint.unet)
-    on_text = lora_patch(file, strength_clip, clip.checkpoint.text)
-    _report(file, {*on_model.targets, *on_text.targets}, ctx)
-    return Patched(
-        model.patched(on_model) if strength_model and on_model.targets else model,
-        clip.patched(on_text) if strength_clip and on_text.targets else clip,
-    )
+    on_model = lora_patch(file, strength_model, model.model.network)
+    used = set(on_model.targets)
+    for encoder in clip.text.encoders:
+        on_text = lora_patch(file, strength_clip, encoder.network)
+        used |= set(on_text.targets)
+        if strength_clip and on_text.targets:
+            clip = clip.patched(encoder.name, on_text)
+    _report(file, used, ctx)
+    return Patched(model.patched(on_model) if strength_model and on_model.targets else model, clip)
 
 
 @node("LoraLoaderModelOnly", category="loaders", preflight="nodes.preflight:lora")
@@ -64,7 +66,7 @@ def lora_loader_model_only(
     if strength_model == 0:
         return model
     file = _lora_file(lora_name, ctx)
-    patch = lora_patch(file, strength_model, model.checkpoint.unet)
+    patch = lora_patch(file, strength_model, model.model.network)
     text = {name for name in file.modules if name.startswith(("lora_te", "text_encoder"))}
     _report(file, {*patch.targets, *text}, ctx)
     return model.patched(patch) if patch.targets else model

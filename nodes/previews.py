@@ -23,7 +23,7 @@ def preview(model: ModelHandle, x0: Tensor) -> tuple[bytes, str]:
         model: whose latents they are.
         x0: [batch, channels, h, w] in the model's space, as `denoise` gives it.
     """
-    shades = colours(x0[:1].cpu().float(), model.checkpoint.architecture.latent.rgb)[0]
+    shades = colours(x0[:1].cpu().float(), model.model.spec.latent.rgb)[0]
     picture = Pictures.fromarray((shades * 255).round().to(torch.uint8).numpy())
     scale = min(model.latent_format.downscale, LARGEST / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))

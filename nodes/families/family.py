@@ -12,14 +12,21 @@ from nodes.weights.tables import Source
 
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
+NetworkKind: TypeAlias = Literal["unet", "vae", "clip"]
 Prediction: TypeAlias = Literal["eps", "v"]
+TextStyle: TypeAlias = Literal["single"]
+"""How a family makes one conditioning of what its text encoders say."""
+
+TITLES: Mapping[NetworkKind, str] = {"unet": "U-Net", "vae": "VAE", "clip": "text encoder"}
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """One network of a checkpoint: which class, its configuration, where its weights are."""
 
-    kind: Literal["unet", "vae", "clip"]
+    kind: NetworkKind
+    name: str
+    """Its part in the whole: `model`, `vae`, or which text encoder it is: `clip_l`, …"""
     config: Config
     prefix: str
     table: Callable[[Iterable[str], str], dict[str, Source]]
@@ -29,6 +36,11 @@ class NetworkSpec:
 
     ComfyUI keeps text encoders as they are stored, so that a LoRA's sum is rounded there.
     """
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return TITLES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +75,68 @@ class LatentRules:
 
 
 @dataclass(frozen=True, slots=True)
+class DiscreteRules:
+    """Trained on 1000 levels of noise that is added to the latent."""
+
+    prediction: Prediction = "eps"
+    zero_terminal_snr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FlowRules:
+    """Trained on the straight line from the latent to the noise."""
+
+    shift: float = 1.0
+    multiplier: float = 1000.0
+    """What the network is told is the noise level times this."""
+    mu: float | None = None
+    """The logarithm of the shift, where the family gives that."""
+
+
+NoiseRules: TypeAlias = DiscreteRules | FlowRules
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The part of a checkpoint that denoises."""
+
+    family: str
+    network: NetworkSpec
+    latent: LatentRules
+    noise: NoiseRules
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """One text encoder."""
+
+    network: NetworkSpec
+    rules: TextRules
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """The text encoders of a checkpoint, and how they work together."""
+
+    encoders: tuple[EncoderSpec, ...]
+    style: TextStyle
+
+
+@dataclass(frozen=True, slots=True)
+class VaeSpec:
+    """The autoencoder of a checkpoint."""
+
+    network: NetworkSpec
+    latent: LatentRules
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """Everything about one checkpoint but its weights."""
 
-    family: str
-    unet: NetworkSpec
-    latent: LatentRules
-    prediction: Prediction
-    text: NetworkSpec | None
-    text_rules: TextRules | None
-    vae: NetworkSpec | None
+    model: ModelSpec
+    text: TextSpec | None
+    vae: VaeSpec | None
 
 
 @dataclass(frozen=True, slots=True)

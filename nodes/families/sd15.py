@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING
 from nodes.errors import BadMetadataError
 from nodes.families.family import (
     Architecture,
+    DiscreteRules,
+    EncoderSpec,
     Family,
     LatentRules,
+    ModelSpec,
     NetworkSpec,
     Prediction,
     TextRules,
+    TextSpec,
+    VaeSpec,
 )
 from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, clip_table, unet_table, vae_table
 from nodes.families.shapes import clip_config, first_in, preview_rgb, unet_config, vae_config
@@ -52,22 +57,12 @@ def recognises(header: Header) -> bool:
 
 def read(header: Header) -> Architecture:
     """The architecture, from the shapes and the metadata's overrides."""
-    unet = {"attention_head_dim": _HEADS, **unet_config(header, UNET_PREFIX)}
-    vae_key = "decoder.conv_in.weight"
-    vae = vae_config(header, VAE_PREFIX) if VAE_PREFIX + vae_key in header else None
-    prefix = first_in(header, [TEXT_PREFIX], "text_model.embeddings.token_embedding.weight")
-    text = clip_config(header, prefix) if prefix else None
-    return Architecture(
-        family="sd15",
-        unet=NetworkSpec("unet", unet, UNET_PREFIX, unet_table),
-        latent=LatentRules(unet["out_channels"], 8, _SCALE, rgb=preview_rgb(header) or _RGB),
-        prediction=prediction(header),
-        text=NetworkSpec("clip", text, TEXT_PREFIX, clip_table, rounds_patched=True)
-        if text
-        else None,
-        text_rules=_text_rules(header, text) if text else None,
-        vae=NetworkSpec("vae", vae, VAE_PREFIX, vae_table) if vae else None,
-    )
+    config = {"attention_head_dim": _HEADS, **unet_config(header, UNET_PREFIX)}
+    latent = LatentRules(config["out_channels"], 8, _SCALE, rgb=preview_rgb(header) or _RGB)
+    unet = NetworkSpec("unet", "model", config, UNET_PREFIX, unet_table)
+    noise = DiscreteRules(prediction(header))
+    model = ModelSpec("sd15", unet, latent, noise)
+    return Architecture(model, _text(header), _vae(header, latent))
 
 
 def prediction(header: Header) -> Prediction:
@@ -82,6 +77,15 @@ def prediction(header: Header) -> Prediction:
     return _PREDICTIONS[said]
 
 
+def _text(header: Header) -> TextSpec | None:
+    prefix = first_in(header, [TEXT_PREFIX], "text_model.embeddings.token_embedding.weight")
+    if prefix is None:
+        return None
+    config = clip_config(header, prefix)
+    network = NetworkSpec("clip", "clip_l", config, prefix, clip_table, rounds_patched=True)
+    return TextSpec((EncoderSpec(network, _text_rules(header, config)),), "single")
+
+
 def _text_rules(header: Header, config: Mapping[str, int]) -> TextRules:
     return TextRules(
         length=config["max_position_embeddings"],
@@ -91,6 +95,13 @@ def _text_rules(header: Header, config: Mapping[str, int]) -> TextRules:
         vocabulary=header.metadata.get("tokenizer.vocab", ""),
         merges=header.metadata.get("tokenizer.merges", ""),
     )
+
+
+def _vae(header: Header, latent: LatentRules) -> VaeSpec | None:
+    if VAE_PREFIX + "decoder.conv_in.weight" not in header:
+        return None
+    config = vae_config(header, VAE_PREFIX)
+    return VaeSpec(NetworkSpec("vae", "vae", config, VAE_PREFIX, vae_table), latent)
 
 
 def export(

@@ -26,6 +26,10 @@ class Embeddings:
         self._notice = notice
         self._encoder = encoder
 
+    def of(self, encoder: str) -> "Embeddings":
+        """The same for another text encoder."""
+        return Embeddings(self._files, self._notice, encoder)
+
     def find(self, name: str, width: int) -> Tensor | None:
         """The vectors of an embedding: [vectors, width] float32, or None with a notice."""
         path = self._path(name)

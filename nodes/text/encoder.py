@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nodes.families.family import TextRules
-from nodes.families.networks import Clip
+from nodes.networks.clip import Clip
 from nodes.text.sections import Token, empty_section
 
 

@@ -3,20 +3,23 @@
 Handles are values: cheap, immutable, equal by content. The weights behind them are shared.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from nodes.families.networks import Clip, UNet, Vae
+from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
-from nodes.text.encoder import Encoded, encode
-from nodes.text.sections import PromptReader
-from nodes.values import CondBatch, LatentFormat
-from nodes.weights.checkpoint import Checkpoint
-from nodes.weights.network import Patch
+from nodes.text.encoder import Encoded
+from nodes.text.model import TextModel
+from nodes.values import Cond, CondBatch, LatentFormat
+from nodes.weights.autoencoder import Autoencoder
+from nodes.weights.diffusion import DiffusionModel
+from nodes.weights.network import Patch, Patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,74 +28,89 @@ class ModelHandle:
 
     __socket__: ClassVar = "MODEL"
 
-    checkpoint: Checkpoint
-    patches: tuple[Patch, ...] = ()
+    model: DiffusionModel
+    patches: Patches = ()
     sampling: Parameterisation | None = None
-    """Stands in for the checkpoint's own."""
+    """Stands in for the model's own."""
 
     @property
     def parameterisation(self) -> Parameterisation:
         """How noise is added, and which levels of it the model was trained on."""
-        return self.sampling or self.checkpoint.parameterisation
+        return self.sampling or self.model.parameterisation
 
     @property
     def latent_format(self) -> LatentFormat:
         """How its latents relate to the VAE's."""
-        return self.checkpoint.latent_format
+        return self.model.latent_format
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.unet.nbytes(self.patches)
+        return self.model.network.nbytes(self.patches)
 
     def patched(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
 
+    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+        """A condition as the network takes it; see `Denoiser`."""
+        return self.model.adapter.conditions(cond, height, width)
+
     @torch.no_grad()
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         """Predict the clean latent x0: [batch, channels, h, w] float32; see `Denoiser`."""
-        network = self.checkpoint.unet
+        network = self.model.network
         place = network.placement
-        unet = cast("UNet", network.module(self.patches))
         parameterisation = self.parameterisation
-        (output,) = unet(
+        output = self.model.adapter.predict(
+            network.module(self.patches),
             parameterisation.scale_input(x, sigma).to(place.device, place.dtype),
             parameterisation.timestep(sigma).to(place.device),
-            cond.tokens.to(place.device, place.dtype),
-            return_dict=False,
+            cond,
         )
         return parameterisation.to_x0(x, sigma, output.to(x))
 
 
 @dataclass(frozen=True, slots=True)
 class ClipHandle:
-    """A text encoder and its tokenizer."""
+    """The text encoders of a family."""
 
     __socket__: ClassVar = "CLIP"
 
-    checkpoint: Checkpoint
-    patches: tuple[Patch, ...] = ()
+    text: TextModel
+    patches: tuple[tuple[str, Patch], ...] = ()
+    """Each with the text encoder that it is for."""
     layer: int | None = None
     """Which layer's states are read, -1 is the last; None is the family's own choice."""
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.text.nbytes(self.patches)
+        patches = self._patches
+        return sum(
+            encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.encoders
+        )
 
-    def patched(self, patch: Patch) -> "ClipHandle":
-        """With one more patch on top."""
-        return replace(self, patches=(*self.patches, patch))
+    def patched(self, encoder: str, patch: Patch) -> "ClipHandle":
+        """With one more patch on top of one text encoder."""
+        return replace(self, patches=(*self.patches, (encoder, patch)))
 
-    def encode(self, prompt: str, embeddings: Embeddings) -> Encoded:
-        """Encode a prompt, weights and all."""
-        rules = self.checkpoint.text_rules
-        clip = cast("Clip", self.checkpoint.text.module(self.patches))
-        width = clip.embeddings.token_embedding.weight.shape[1]
-        reader = PromptReader(self.checkpoint.tokenizer, rules, width, embeddings)
-        layer = rules.layer if self.layer is None else self.layer
-        return encode(clip, reader.sections(prompt), rules, layer)
+    def encode(self, texts: str | Mapping[str, str], embeddings: Embeddings) -> Encoded:
+        """Encode a prompt, weights and all.
+
+        Args:
+            texts: one for all text encoders, or one each by their names.
+            embeddings: where textual inversions are.
+        """
+        each = {"": texts} if isinstance(texts, str) else texts
+        return self.text.encode(each, embeddings, self._patches, self.layer)
+
+    @property
+    def _patches(self) -> Mapping[str, Patches]:
+        found: defaultdict[str, Patches] = defaultdict(tuple)
+        for encoder, patch in self.patches:
+            found[encoder] = (*found[encoder], patch)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +119,22 @@ class VaeHandle:
 
     __socket__: ClassVar = "VAE"
 
-    checkpoint: Checkpoint
+    vae: Autoencoder
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory."""
-        return self.checkpoint.vae.nbytes()
+        return self.vae.network.nbytes()
 
     @property
     def downscale(self) -> int:
         """How many pixels a latent pixel stands for, each way."""
-        return self.checkpoint.latent_format.downscale
+        return self.vae.downscale
 
     @property
     def channels(self) -> int:
         """How many channels its latents have."""
-        return self.checkpoint.latent_format.channels
+        return self.vae.channels
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:
@@ -128,8 +146,8 @@ class VaeHandle:
         Returns:
             [1, channels, height / downscale, width / downscale] float32, unscaled.
         """
-        place = self.checkpoint.vae.placement
-        vae = cast("Vae", self.checkpoint.vae.module())
+        place = self.vae.network.placement
+        vae = cast("Vae", self.vae.network.module())
         (posterior,) = vae.encode(
             (picture * 2 - 1).to(place.device, place.dtype), return_dict=False
         )
@@ -138,7 +156,7 @@ class VaeHandle:
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
-        place = self.checkpoint.vae.placement
-        vae = cast("Vae", self.checkpoint.vae.module())
+        place = self.vae.network.placement
+        vae = cast("Vae", self.vae.network.module())
         (picture,) = vae.decode(latent.to(place.device, place.dtype), return_dict=False)
         return (picture.to(latent) + 1) / 2

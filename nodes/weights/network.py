@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nodegraph.devices import default_device
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
-from nodes.families.networks import skeleton
+from nodes.networks.build import skeleton
 from nodes.weights.convert import from_file
 from nodes.weights.header import Header
 from nodes.weights.tables import KeyTable, Source
@@ -65,18 +65,28 @@ Patches: TypeAlias = tuple[Patch, ...]
 
 
 class Network:
-    """One network of a file. Thread-safe: whoever comes first loads it, the others wait."""
+    """One network of a file; equal to another by its content.
 
-    def __init__(self, header: Header, identity: str, spec: NetworkSpec, title: str) -> None:
+    Thread-safe: whoever comes first loads it, the others wait.
+    """
+
+    def __init__(self, header: Header, identity: str, spec: NetworkSpec) -> None:
         self.header = header
         self.identity = identity
         self.spec = spec
-        self.title = title
         self.placement = default_placement(spec)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None
         self._clones: OrderedDict[Patches, nn.Module] = OrderedDict()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return self.identity == other.identity and self.spec == other.spec
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.spec.name, self.spec.prefix))
 
     @property
     def table(self) -> KeyTable:
@@ -151,7 +161,7 @@ class Network:
                 shape = list(self.header.shape(source.key))
                 wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
         if wrong:
-            raise MissingWeightsError(self.header.path, self.title, wrong)
+            raise MissingWeightsError(self.header.path, self.spec.title, wrong)
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from nodes.parameterisation import Parameterisation
 from nodes.samplers import Reply, Sampling
-from nodes.values import CondBatch, LatentFormat
+from nodes.values import Cond, CondBatch, LatentFormat
 
 
 class ClosedForm:
@@ -18,6 +18,10 @@ class ClosedForm:
     def __init__(self, parameterisation: Parameterisation) -> None:
         self.parameterisation = parameterisation
         self.calls: list[tuple[list[int], float]] = []
+
+    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+        del height, width
+        return cond
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         self.calls.append((list(x.shape), float(sigma[0])))

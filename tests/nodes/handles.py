@@ -5,8 +5,7 @@ from pathlib import Path
 
 from nodegraph.files import Files
 from nodegraph.folders import Folders
-from nodes.weights.checkpoint import Checkpoint
-from nodes.weights.header import read_header
+from nodes.weights.checkpoint import Checkpoint, open_checkpoint
 from tests.checkpoints import tiny_models
 
 
@@ -18,7 +17,7 @@ def tiny_checkpoint() -> Checkpoint:
 
 def opened(path: Path) -> Checkpoint:
     """A checkpoint by its path; tests need no hashes."""
-    return Checkpoint(read_header(path), str(path))
+    return open_checkpoint(path, str(path))
 
 
 def tiny_files() -> Files:

@@ -18,8 +18,8 @@ from nodes.preflight import lora as lora_preflight
 from nodes.previews import colours, preview
 from nodes.text.embeddings import Embeddings
 from nodes.values import CondBatch
-from nodes.weights.checkpoint import OpenFiles
-from nodes.weights.handle import ClipHandle, ModelHandle
+from nodes.weights.checkpoint import Networks, open_checkpoint
+from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 from nodes.weights.network import Network
 from tests.checkpoints import small_sd15, write
 from tests.nodes.bench import Bench
@@ -65,22 +65,23 @@ def test_loading_twice_gives_equal_handles_on_the_same_weights(root):
     second = checkpoint_loader_simple("small.safetensors", Bench(root))
 
     assert first == second
-    assert first.MODEL.checkpoint is second.MODEL.checkpoint
+    assert first.MODEL.model.network is second.MODEL.model.network
 
 
 def test_weights_go_when_the_last_handle_does(root):
-    files = OpenFiles()
+    pool = Networks()
     path = root / "models" / "checkpoints" / "small.safetensors"
-    checkpoint = files.checkpoint(path, "a")
-    number = id(checkpoint)
+    first, second = (open_checkpoint(path, "a", pool) for _ in range(2))
 
-    assert files.checkpoint(path, "a") is checkpoint
-    del checkpoint
-    assert len(files._open) == 0, number
+    assert first.vae.network is second.vae.network
+    assert len(pool) == 3
+    del first, second
+    assert len(pool) == 0
 
 
 def test_threads_that_come_together_load_once(small, monkeypatch):
-    network = Network(small.header, "", small.architecture.unet, "U-Net")
+    found = small.model.network
+    network = Network(found.header, "", found.spec)
     loads = []
     load = Network._load
     monkeypatch.setattr(Network, "_load", lambda self: loads.append(1) or load(self))
@@ -97,7 +98,7 @@ def test_threads_that_come_together_load_once(small, monkeypatch):
 
 
 def test_a_sample_does_not_depend_on_its_neighbours(small):
-    model = ModelHandle(small)
+    model = ModelHandle(small.model)
 
     together = denoised(model)
 
@@ -109,11 +110,11 @@ def test_a_checkpoint_without_a_part_says_which(tmp_path):
     tensors = {k: v for k, v in small_sd15().items() if k.startswith(PARTS["unet"])}
     checkpoint = opened(write(tmp_path / "bare.safetensors", tensors))
 
-    denoised(ModelHandle(checkpoint))
+    denoised(ModelHandle(checkpoint.model))
     with pytest.raises(MissingPartError, match="holds no text encoder"):
-        ClipHandle(checkpoint).encode("", Embeddings(None, print))
+        ClipHandle(checkpoint.text).encode("", Embeddings(None, print))
     with pytest.raises(MissingPartError, match="holds no VAE"):
-        _ = checkpoint.vae
+        _ = VaeHandle(checkpoint.vae).nbytes
 
 
 def test_a_checkpoint_can_bring_its_own_tokenizer_and_prediction(tmp_path):
@@ -125,13 +126,13 @@ def test_a_checkpoint_can_bring_its_own_tokenizer_and_prediction(tmp_path):
     }
     checkpoint = opened(write(tmp_path / "own.safetensors", small_sd15(), said))
 
-    assert checkpoint.tokenizer.encode("b A") == [6, 5]
-    assert isinstance(checkpoint.parameterisation, Discrete)
-    assert checkpoint.parameterisation.prediction == "v"
+    assert checkpoint.text.encoders[0].tokenizer.encode("b A") == [6, 5]
+    assert isinstance(checkpoint.model.parameterisation, Discrete)
+    assert checkpoint.model.parameterisation.prediction == "v"
 
 
 def test_v_prediction_can_be_said_by_a_node(small, root):
-    model = ModelHandle(small)
+    model = ModelHandle(small.model)
 
     same = model_sampling_discrete(model, "eps", zsnr=False)
     changed = model_sampling_discrete(model, "v_prediction", zsnr=True)
@@ -144,7 +145,7 @@ def test_v_prediction_can_be_said_by_a_node(small, root):
 
 
 def test_an_x0_models_output_is_the_latent(small):
-    model = ModelHandle(small)
+    model = ModelHandle(small.model)
     x0 = model_sampling_discrete(model, "x0", zsnr=False).parameterisation
     x = torch.ones(1, 4, 2, 2)
 
@@ -152,8 +153,8 @@ def test_an_x0_models_output_is_the_latent(small):
 
 
 def test_a_consistency_model_has_fifty_levels(small):
-    lcm = model_sampling_discrete(ModelHandle(small), "lcm", zsnr=False).parameterisation
-    plain = small.parameterisation
+    lcm = model_sampling_discrete(ModelHandle(small.model), "lcm", zsnr=False).parameterisation
+    plain = small.model.parameterisation
     x = torch.ones(1, 4, 2, 2)
 
     assert len(lcm.sigmas) == 50
@@ -165,7 +166,7 @@ def test_a_consistency_model_has_fifty_levels(small):
 
 
 def test_a_preview_is_a_small_jpeg(small):
-    data, mime = preview(ModelHandle(small), torch.zeros(2, 4, 8, 12))
+    data, mime = preview(ModelHandle(small.model), torch.zeros(2, 4, 8, 12))
 
     picture = Image.open(BytesIO(data))
     assert mime == "image/jpeg"

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from nodes.errors import BadMetadataError, MissingWeightsError, UnknownFamilyError
-from nodes.families.family import NetworkSpec
+from nodes.families.family import DiscreteRules, NetworkSpec
 from nodes.families.known import architecture_of
-from nodes.families.networks import skeleton
+from nodes.families.ldm import clip_table, unet_table, vae_table
 from nodes.families.sd15 import TEXT_PREFIX, export
 from nodes.families.shapes import clip_config, unet_config, vae_config
+from nodes.networks.build import skeleton
 from nodes.weights.header import Header, TensorInfo
 from nodes.weights.network import Network
 from tests.checkpoints import small_sd15, write
@@ -60,14 +61,11 @@ def header_of(tensors, metadata=None, name="test.safetensors"):
 
 def full_size(unet=None):
     """Stable Diffusion 1.5's tensors, without their numbers."""
-    built = architecture_of(header_of(small_sd15()))
-    assert built.vae
-    assert built.text
     heads = {"attention_head_dim": 8}
     specs = [
-        NetworkSpec("unet", {**UNET, **(unet or {}), **heads}, "", built.unet.table),
-        NetworkSpec("vae", VAE, "", built.vae.table),
-        NetworkSpec("clip", TEXT, "", built.text.table),
+        NetworkSpec("unet", "", {**UNET, **(unet or {}), **heads}, "", unet_table),
+        NetworkSpec("vae", "", VAE, "", vae_table),
+        NetworkSpec("clip", "", TEXT, "", clip_table),
     ]
     return export(*(skeleton(spec).state_dict() for spec in specs))
 
@@ -77,11 +75,11 @@ def test_the_real_models_configuration_is_read_from_its_shapes():
 
     architecture = architecture_of(header)
 
-    assert architecture.family == "sd15"
+    assert architecture.model.family == "sd15"
     assert unet_config(header, "model.diffusion_model.") == UNET
     assert vae_config(header, "first_stage_model.") == VAE
     assert clip_config(header, TEXT_PREFIX) == TEXT
-    assert architecture.unet.config["attention_head_dim"] == 8
+    assert architecture.model.network.config["attention_head_dim"] == 8
     parameters = [info.numel for key, info in header.tensors.items() if ".diffusion_model." in key]
     assert sum(parameters) == 859_520_964
 
@@ -89,8 +87,8 @@ def test_the_real_models_configuration_is_read_from_its_shapes():
 def test_an_inpainting_model_has_nine_input_channels():
     architecture = architecture_of(header_of(full_size({"in_channels": 9})))
 
-    assert architecture.unet.config["in_channels"] == 9
-    assert architecture.latent.channels == 4
+    assert architecture.model.network.config["in_channels"] == 9
+    assert architecture.model.latent.channels == 4
 
 
 def test_exporting_what_was_loaded_gives_the_file_back(tmp_path):
@@ -99,8 +97,9 @@ def test_exporting_what_was_loaded_gives_the_file_back(tmp_path):
     assert architecture.vae
     assert architecture.text
     states = []
-    for spec in (architecture.unet, architecture.vae, architecture.text):
-        network = Network(header_of(tensors), "", spec, "part")
+    (text,) = architecture.text.encoders
+    for spec in (architecture.model.network, architecture.vae.network, text.network):
+        network = Network(header_of(tensors), "", spec)
         table = network.table
         states.append({key: tensors[source.key] for key, source in table.items()})
         attention = [key for key, source in table.items() if source.op == "conv1x1"]
@@ -128,16 +127,17 @@ def test_the_metadata_says_what_shapes_do_not():
 
     architecture = architecture_of(header_of(small_sd15(), said))
 
-    assert architecture.prediction == "v"
-    assert architecture.unet.config["norm_num_groups"] == 8
-    assert architecture.unet.config["attention_head_dim"] == 4
-    assert architecture.unet.config["in_channels"] == 4, "a shape is no matter of opinion"
+    assert architecture.model.noise == DiscreteRules("v")
+    assert architecture.model.network.config["norm_num_groups"] == 8
+    assert architecture.model.network.config["attention_head_dim"] == 4
+    assert architecture.model.network.config["in_channels"] == 4, "a shape is no matter of opinion"
     assert architecture.vae
-    assert architecture.vae.config["norm_num_groups"] == 4
-    assert architecture.text_rules
-    assert architecture.text_rules.pad == 7
-    assert (architecture.text_rules.vocabulary, architecture.text_rules.merges) == ("{}", "a b")
-    assert architecture.latent.rgb == ((1.0, 0.0, 0.5),)
+    assert architecture.vae.network.config["norm_num_groups"] == 4
+    assert architecture.text
+    (text,) = architecture.text.encoders
+    assert text.rules.pad == 7
+    assert (text.rules.vocabulary, text.rules.merges) == ("{}", "a b")
+    assert architecture.model.latent.rgb == ((1.0, 0.0, 0.5),)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ def test_a_wrong_shape_is_named(tmp_path):
     checkpoint = opened(write(tmp_path / "a.safetensors", tensors))
 
     with pytest.raises(MissingWeightsError, match=r"conv_in\.bias is \[3\], not \[32\]"):
-        checkpoint.vae.module()
+        checkpoint.vae.network.module()

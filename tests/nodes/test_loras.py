@@ -51,8 +51,8 @@ def weight(network, key, patches=()):
 def change_of(checkpoint, tensors, bench, key=KEY):
     """How a LoRA at strength 1 changes one weight of the U-Net."""
     save(bench, tensors)
-    patch = lora_patch(lora_file(bench), 1.0, checkpoint.unet)
-    return weight(checkpoint.unet, key, (patch,)) - weight(checkpoint.unet, key)
+    patch = lora_patch(lora_file(bench), 1.0, checkpoint.model.network)
+    return weight(checkpoint.model.network, key, (patch,)) - weight(checkpoint.model.network, key)
 
 
 def lora_file(bench, name="a.safetensors"):
@@ -109,10 +109,10 @@ def test_text_encoders_have_names_of_their_own(checkpoint, bench, name):
     up, down = factors(64, 64)
     save(bench, {f"{name}.lora_up.weight": up, f"{name}.lora_down.weight": down})
 
-    patch = lora_patch(lora_file(bench), 0.5, checkpoint.text)
+    patch = lora_patch(lora_file(bench), 0.5, checkpoint.text.encoders[0].network)
 
-    changed = weight(checkpoint.text, QUERY, (patch,))
-    expected = weight(checkpoint.text, QUERY) + 0.5 * (up @ down)
+    changed = weight(checkpoint.text.encoders[0].network, QUERY, (patch,))
+    expected = weight(checkpoint.text.encoders[0].network, QUERY) + 0.5 * (up @ down)
     torch.testing.assert_close(changed, expected.half().float(), rtol=0, atol=0)
 
 
@@ -197,9 +197,9 @@ def test_dora_gives_each_row_or_column_its_length(checkpoint, bench, shape, axis
     tensors["dora_scale"] = torch.full(shape, 3.0)
     save(bench, {f"{DIFFUSERS}.{part}": value for part, value in tensors.items()})
 
-    patch = lora_patch(lora_file(bench), 1.0, checkpoint.unet)
+    patch = lora_patch(lora_file(bench), 1.0, checkpoint.model.network)
 
-    changed = weight(checkpoint.unet, KEY, (patch,))
+    changed = weight(checkpoint.model.network, KEY, (patch,))
     torch.testing.assert_close(changed.norm(dim=axis), torch.full((32,), 3.0))
 
 
@@ -226,22 +226,24 @@ def whole_lora():
 
 
 def test_the_base_is_the_same_bit_for_bit_afterwards(checkpoint, bench):
-    model, clip = ModelHandle(checkpoint), ClipHandle(checkpoint)
+    model, clip = ModelHandle(checkpoint.model), ClipHandle(checkpoint.text)
     before = denoised(model)
-    versions = [p._version for p in checkpoint.unet.module().parameters()]
+    versions = [p._version for p in checkpoint.model.network.module().parameters()]
 
     patched = lora_loader(model, clip, save(bench, whole_lora()), bench, 0.8, 0.8)
 
     assert not torch.equal(denoised(patched.MODEL), before)
     assert torch.equal(denoised(model), before)
-    assert [p._version for p in checkpoint.unet.module().parameters()] == versions
+    assert [p._version for p in checkpoint.model.network.module().parameters()] == versions
 
 
 def test_a_clone_shares_what_the_lora_leaves_alone(checkpoint, bench):
-    model = lora_loader_model_only(ModelHandle(checkpoint), save(bench, whole_lora()), bench, 1.0)
+    model = lora_loader_model_only(
+        ModelHandle(checkpoint.model), save(bench, whole_lora()), bench, 1.0
+    )
 
-    base = checkpoint.unet.module().state_dict()
-    clone = checkpoint.unet.module(model.patches).state_dict()
+    base = checkpoint.model.network.module().state_dict()
+    clone = checkpoint.model.network.module(model.patches).state_dict()
 
     own = {key for key in base if base[key].data_ptr() != clone[key].data_ptr()}
     assert own == {KEY}
@@ -250,9 +252,11 @@ def test_a_clone_shares_what_the_lora_leaves_alone(checkpoint, bench):
 
 def test_another_strength_reads_nothing_of_the_checkpoint(checkpoint, bench, monkeypatch):
     name = save(bench, whole_lora())
-    model = ModelHandle(checkpoint)
+    model = ModelHandle(checkpoint.model)
     denoised(model)
-    monkeypatch.setattr(type(checkpoint.unet), "_load", lambda _: pytest.fail("loaded again"))
+    monkeypatch.setattr(
+        type(checkpoint.model.network), "_load", lambda _: pytest.fail("loaded again")
+    )
 
     results = [
         denoised(lora_loader_model_only(model, name, bench, strength))
@@ -265,20 +269,20 @@ def test_another_strength_reads_nothing_of_the_checkpoint(checkpoint, bench, mon
 
 def test_clones_are_kept_for_the_latest_patches_only(checkpoint, bench):
     file = lora_file(bench, save(bench, whole_lora()))
-    patches = [lora_patch(file, n + 1.0, checkpoint.unet) for n in range(CLONES_KEPT + 1)]
+    patches = [lora_patch(file, n + 1.0, checkpoint.model.network) for n in range(CLONES_KEPT + 1)]
 
-    first = checkpoint.unet.module((patches[0],))
-    again = checkpoint.unet.module((patches[0],))
+    first = checkpoint.model.network.module((patches[0],))
+    again = checkpoint.model.network.module((patches[0],))
     for patch in patches[1:]:
-        checkpoint.unet.module((patch,))
+        checkpoint.model.network.module((patch,))
 
     assert again is first
-    assert checkpoint.unet.module((patches[0],)) is not first
+    assert checkpoint.model.network.module((patches[0],)) is not first
 
 
 def test_handles_with_equal_patches_are_equal(checkpoint, bench):
     name = save(bench, whole_lora())
-    model = ModelHandle(checkpoint)
+    model = ModelHandle(checkpoint.model)
 
     one, two, other = (
         lora_loader_model_only(model, name, bench, strength) for strength in (0.5, 0.5, 0.6)
@@ -291,16 +295,18 @@ def test_handles_with_equal_patches_are_equal(checkpoint, bench):
 
 def test_two_loras_add_up(checkpoint, bench):
     name = save(bench, whole_lora())
-    once = lora_loader_model_only(ModelHandle(checkpoint), name, bench, 1.0)
+    once = lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
     twice = lora_loader_model_only(once, name, bench, 1.0)
 
-    base, one, two = (weight(checkpoint.unet, KEY, p) for p in ((), once.patches, twice.patches))
+    base, one, two = (
+        weight(checkpoint.model.network, KEY, p) for p in ((), once.patches, twice.patches)
+    )
 
     torch.testing.assert_close(two - base, 2 * (one - base))
 
 
 def test_at_strength_zero_the_same_handles_come_back(checkpoint, bench):
-    model, clip = ModelHandle(checkpoint), ClipHandle(checkpoint)
+    model, clip = ModelHandle(checkpoint.model), ClipHandle(checkpoint.text)
 
     patched = lora_loader(model, clip, "not even there", bench, 0.0, 0.0)
     text_only = lora_loader(model, clip, save(bench, whole_lora()), bench, 0.0, 1.0)
@@ -316,7 +322,12 @@ def test_what_fits_nowhere_is_reported(checkpoint, bench):
     tensors["stray"] = torch.zeros(1)
 
     lora_loader(
-        ModelHandle(checkpoint), ClipHandle(checkpoint), save(bench, tensors), bench, 1.0, 1.0
+        ModelHandle(checkpoint.model),
+        ClipHandle(checkpoint.text),
+        save(bench, tensors),
+        bench,
+        1.0,
+        1.0,
     )
 
     (notice,) = bench.notices
@@ -336,10 +347,10 @@ def test_a_lora_for_another_family_is_an_error(checkpoint, bench, tensors):
     name = save(bench, tensors)
 
     with pytest.raises(LoraMismatchError, match="another model family"):
-        lora_loader_model_only(ModelHandle(checkpoint), name, bench, 1.0)
+        lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
 
 
 def test_the_model_only_loader_does_not_miss_the_text_encoders_part(checkpoint, bench):
-    lora_loader_model_only(ModelHandle(checkpoint), save(bench, whole_lora()), bench, 1.0)
+    lora_loader_model_only(ModelHandle(checkpoint.model), save(bench, whole_lora()), bench, 1.0)
 
     assert not bench.notices

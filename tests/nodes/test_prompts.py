@@ -18,7 +18,7 @@ from tests.nodes.handles import opened
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    return ClipHandle(opened(write(folder / "small.safetensors", small_sd15())))
+    return ClipHandle(opened(write(folder / "small.safetensors", small_sd15())).text)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def save(bench, name, tensors):
 
 
 def test_an_embedding_of_a_words_own_vector_is_that_word(clip, bench):
-    table = clip.checkpoint.text.module().state_dict()["embeddings.token_embedding.weight"]
+    table = clip.text.encoders[0].network.module().state_dict()["embeddings.token_embedding.weight"]
     (cat,) = ClipTokenizer.clip().encode("cat")
     save(bench, "mycat.safetensors", {"emb_params": table[cat : cat + 1].clone()})
 

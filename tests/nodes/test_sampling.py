@@ -32,7 +32,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "small.safetensors"
-    return ModelHandle(opened(write(path, small_sd15())))
+    return ModelHandle(opened(write(path, small_sd15())).model)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.nodes.pictures import grid, picture, untouched
 @pytest.fixture(scope="module")
 def vae(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoints")
-    return VaeHandle(opened(write(folder / "small.safetensors", small_sd15())))
+    return VaeHandle(opened(write(folder / "small.safetensors", small_sd15())).vae)
 
 
 @pytest.fixture

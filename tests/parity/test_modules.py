@@ -44,7 +44,7 @@ def picture(*shape, step):
 @pytest.mark.parametrize(("layer", "suffix"), [(None, ""), (-2, "_skip-2")])
 @pytest.mark.parametrize("number", range(len(PROMPTS)))
 def test_a_prompt_is_encoded(number, layer, suffix):
-    clip = ClipHandle(tiny_checkpoint(), layer=layer)
+    clip = ClipHandle(tiny_checkpoint().text, layer=layer)
 
     encoded = clip.encode(PROMPTS[number], no_embeddings())
 
@@ -55,8 +55,8 @@ def test_a_prompt_is_encoded(number, layer, suffix):
 
 @pytest.mark.parametrize(("sigma", "name"), [(None, "14.6146"), (1.0, "1"), (0.1, "0.1")])
 def test_a_latent_is_denoised(sigma, name):
-    model = ModelHandle(tiny_checkpoint())
-    tokens = ClipHandle(tiny_checkpoint()).encode(PROMPTS[0], no_embeddings()).tokens
+    model = ModelHandle(tiny_checkpoint().model)
+    tokens = ClipHandle(tiny_checkpoint().text).encode(PROMPTS[0], no_embeddings()).tokens
     level = model.parameterisation.sigma_max if sigma is None else sigma
     x = grid((2, 4, 8, 12), 0.731) * 1.5 * max(level, 0.3)
 
@@ -66,7 +66,7 @@ def test_a_latent_is_denoised(sigma, name):
 
 
 def test_latents_are_scaled_for_the_model():
-    latent_format = ModelHandle(tiny_checkpoint()).latent_format
+    latent_format = ModelHandle(tiny_checkpoint().model).latent_format
     given = grid((1, 4, 4, 4), 0.9)
 
     assert torch.equal(latent_format.to_model(given), expected("latent_format/in"))
@@ -78,7 +78,7 @@ def test_latents_are_scaled_for_the_model():
     [(80, 96, 0.013, "encode"), (77, 99, 0.017, "encode_odd_77x99")],
 )
 def test_a_picture_is_encoded(tmp_path, height, width, step, key):
-    vae = VaeHandle(tiny_checkpoint())
+    vae = VaeHandle(tiny_checkpoint().vae)
 
     latent = vae_encode(picture(height, width, step=step), vae, Bench(tmp_path))
 
@@ -88,13 +88,13 @@ def test_a_picture_is_encoded(tmp_path, height, width, step, key):
 def test_a_latent_is_decoded(tmp_path):
     latent = Latent(grid((1, 4, 10, 12), 0.377))
 
-    image = vae_decode(latent, VaeHandle(tiny_checkpoint()), Bench(tmp_path))
+    image = vae_decode(latent, VaeHandle(tiny_checkpoint().vae), Bench(tmp_path))
 
     assert distance(image, expected("vae/decode")) <= TOLERANCE
 
 
 def test_tiles_are_blended_as_in_the_reference(tmp_path):
-    vae, bench = VaeHandle(tiny_checkpoint()), Bench(tmp_path)
+    vae, bench = VaeHandle(tiny_checkpoint().vae), Bench(tmp_path)
     latent = Latent(grid((1, 4, 16, 20), 0.377))
     pixels = picture(128, 160, step=0.013)
 

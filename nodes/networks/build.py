@@ -1,0 +1,23 @@
+"""Build the network that a spec describes, without weights."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.networks import clip, unet, vae
+from nodes.networks.builder import Builder
+
+_BUILDERS: Mapping[NetworkKind, Builder] = {
+    "unet": unet.builder,
+    "vae": vae.builder,
+    "clip": clip.builder,
+}
+
+
+def skeleton(spec: NetworkSpec) -> nn.Module:
+    """The network on the meta device: every shape, no memory."""
+    build = _BUILDERS[spec.kind]()  # imports first: what they make must not be on that device
+    with torch.device("meta"):
+        return build(dict(spec.config)).eval().requires_grad_(False)

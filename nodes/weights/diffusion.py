@@ -1,0 +1,42 @@
+"""A denoising network with all that is known about it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from nodes.families.family import DiscreteRules, ModelSpec, NoiseRules
+from nodes.networks.adapter import ADAPTERS, Adapter
+from nodes.parameterisation import Discrete, Flow, Parameterisation
+from nodes.values import LatentFormat
+from nodes.weights.network import Network
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """What stands behind a MODEL link; equal to another by its weights."""
+
+    network: Network
+    spec: ModelSpec = field(compare=False)
+
+    @property
+    def adapter(self) -> Adapter:
+        """How its network is asked."""
+        return ADAPTERS[self.network.spec.kind]
+
+    @cached_property
+    def parameterisation(self) -> Parameterisation:
+        """How it was trained to remove noise."""
+        return _parameterisation(self.spec.noise)
+
+    @cached_property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        latent = self.spec.latent
+        return LatentFormat(latent.channels, latent.downscale, latent.scale, latent.shift)
+
+
+def _parameterisation(noise: NoiseRules) -> Parameterisation:
+    if isinstance(noise, DiscreteRules):
+        return Discrete.scaled_linear(noise.prediction, zero_terminal_snr=noise.zero_terminal_snr)
+    if noise.mu is not None:
+        return Flow.from_mu(noise.mu)
+    return Flow.shifted(noise.shift, multiplier=noise.multiplier)
