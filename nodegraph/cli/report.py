@@ -1,7 +1,7 @@
 """Errors on the terminal: where, what, what would work. A traceback only when asked for."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +16,7 @@ _VERBOSE = "nodegraph.verbose"
 
 
 class Reporting(click.Command):
-    """A command whose `NodeGraphError`s are shown as panels and exit with 2."""
+    """A command whose `NodeGraphError`s are shown and exit with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -25,10 +25,19 @@ class Reporting(click.Command):
         try:
             return super().invoke(ctx)
         except NodeGraphError as error:
-            report(error)
+            self.refuse(error, wants_json=bool(ctx.params.get("wants_json")))
             ctx.exit(WRONG)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+
+    def refuse(
+        self,
+        error: "NodeGraphError",
+        *,
+        wants_json: bool,  # noqa: ARG002 - for commands whose JSON has a place for errors
+    ) -> None:
+        """Show why the command did nothing, as a panel on stderr."""
+        report(error)
 
 
 def set_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
@@ -44,14 +53,18 @@ def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> N
         error: what is wrong.
         titles: what to call nodes besides their ids.
     """
-    parts: Iterable[NodeGraphError] = getattr(error, "problems", ()) or (error,)
-    for part in parts:
+    for part in parts_of(error):
         panel(_where(part, titles or {}), _sentence(part.message), part.hint, part.code)
     context = click.get_current_context(silent=True)
     if context and context.meta.get(_VERBOSE):
         import traceback
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+
+
+def parts_of(error: "NodeGraphError") -> "Sequence[NodeGraphError]":
+    """The errors that an error is made of: itself, unless it is several."""
+    return getattr(error, "problems", ()) or (error,)
 
 
 def panel(where: str, what: str, hint: str, code: str) -> None:
@@ -67,6 +80,16 @@ def panel(where: str, what: str, hint: str, code: str) -> None:
 def warn(message: str) -> None:
     """Say something that stops nothing."""
     click.secho(f"warning: {message}", err=True, fg="yellow")
+
+
+def as_data(
+    problems: "Iterable[NodeGraphError]", warnings: "Iterable[NodeGraphError]" = ()
+) -> dict[str, object]:
+    """What is wrong with a workflow, and what is odd, for JSON."""
+    return {
+        "problems": [problem.as_dict() for problem in problems],
+        "warnings": [warning.as_dict() for warning in warnings],
+    }
 
 
 def as_json(data: object, indent: int | None = 2) -> str:

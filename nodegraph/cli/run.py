@@ -1,21 +1,34 @@
 """`nodegraph run`: run a workflow, show how far it is, print where its results are."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import WRONG, Reporting, report, warn
+from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.cli.options import Opened
+    from nodegraph.errors import NodeGraphError
     from nodegraph.graph import Graph
     from nodegraph.validate import Checked
 
 _LARGEST_SEED = 2**64 - 1
 
 
-@click.command(cls=Reporting)
+class Running(Reporting):
+    """With `--json`, a run that could not begin is one line on stdout too."""
+
+    def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
+        """Show why nothing was run."""
+        if wants_json:
+            _print_invalid(parts_of(error))
+        else:
+            super().refuse(error, wants_json=False)
+
+
+@click.command(cls=Running)
 @options.workflow
 @click.option(
     "--set",
@@ -42,7 +55,8 @@ def run(
     """Run a workflow and print where its results are.
 
     WORKFLOW is a JSON file, an image that carries one, or - for stdin. Progress goes to
-    stderr; stdout has the paths of the saved files, or with --json one event a line.
+    stderr; stdout has the paths of the saved files, or with --json one event a line: an
+    "invalid" one with every problem if it could not begin.
     Exits with 0; 1 if the run fails; 2 if it could not begin; 130 after Ctrl-C.
     """
     from nodegraph.validate import check
@@ -51,6 +65,9 @@ def run(
     graph = _prepared(options.read_graph(workflow), assignments, seed, opened)
     titles = options.titles(graph)
     checked = check(graph, opened.registry, opened.files)
+    if checked.problems and wants_json:
+        _print_invalid(checked.problems, checked.warnings)
+        ctx.exit(WRONG)
     for warning in checked.warnings:
         warn(str(warning))
     for problem in checked.problems:
@@ -74,6 +91,13 @@ def _run(checked: "Checked", opened: "Opened", titles: dict[str, str], wants_jso
         report(error, titles)
     view.finish()
     return code
+
+
+def _print_invalid(
+    problems: "Iterable[NodeGraphError]", warnings: "Iterable[NodeGraphError]" = ()
+) -> None:
+    """One line, in place of the run's events."""
+    click.echo(as_json({"event": "invalid"} | as_data(problems, warnings), indent=None))
 
 
 def _prepared(

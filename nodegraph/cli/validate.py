@@ -1,18 +1,29 @@
 """`nodegraph validate`: every problem of a workflow at once, without running it."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import WRONG, Reporting, as_json, report, warn
+from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.errors import NodeGraphError
 
 
-@click.command(cls=Reporting)
+class Validating(Reporting):
+    """With `--json`, what could not even be checked is a problem like any other."""
+
+    def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
+        """Show why there is nothing to check."""
+        if wants_json:
+            _print_json(parts_of(error))
+        else:
+            super().refuse(error, wants_json=False)
+
+
+@click.command(cls=Validating)
 @options.workflow
 @options.folders
 @options.wants_json
@@ -29,17 +40,10 @@ def validate(
     WORKFLOW is a JSON file, an image that carries one, or - for stdin. Exits with 2 if
     anything is wrong, and says all that is.
     """
-    from nodegraph.errors import InvalidWorkflowError
     from nodegraph.validate import check
 
     opened = options.open_all(**folders)
-    try:
-        graph = options.read_graph(workflow)
-    except InvalidWorkflowError as error:
-        if not wants_json:
-            raise
-        _print_json(error.problems, ())
-        ctx.exit(WRONG)
+    graph = options.read_graph(workflow)
     checked = check(graph, opened.registry, opened.files)
     if wants_json:
         _print_json(checked.problems, checked.warnings)
@@ -55,8 +59,7 @@ def validate(
         click.echo(f"{workflow}: valid, {len(checked.graph.nodes)} nodes")
 
 
-def _print_json(problems: "Iterable[NodeGraphError]", warnings: "Iterable[NodeGraphError]") -> None:
-    wrong = [problem.as_dict() for problem in problems]
-    remarks = [warning.as_dict() for warning in warnings]
-    answer = {"valid": not wrong, "problems": wrong, "warnings": remarks}
-    click.echo(as_json(answer))
+def _print_json(
+    problems: "Sequence[NodeGraphError]", warnings: "Sequence[NodeGraphError]" = ()
+) -> None:
+    click.echo(as_json({"valid": not problems} | as_data(problems, warnings)))

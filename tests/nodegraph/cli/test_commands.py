@@ -91,6 +91,13 @@ def test_problems_as_json_are_all_on_stdout(invoke, here, text):
     assert done.stderr == ""
 
 
+def test_a_file_that_is_not_there_is_a_problem_as_json(invoke, here):
+    done = invoke("validate", "no.json", "--json")
+
+    assert json.loads(done.stdout)["problems"][0]["code"] == "unknown_file"
+    assert (done.exit_code, done.stderr) == (2, "")
+
+
 def test_a_valid_workflow_as_json(invoke, simple):
     answer = json.loads(invoke("validate", simple, "--json").stdout)
 

@@ -128,6 +128,39 @@ def test_a_file_that_is_no_workflow_ends_with_2(invoke, here):
     assert done.stderr.startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        (["bad.json"], "value_smaller_than_min"),
+        (["broken.json"], "invalid_prompt"),
+        (["workflow.jsn"], "unknown_file"),
+        (["workflow.json", "--set", "x.y=1"], "bad_assignment"),
+        (["workflow.json", "--output-dir", "workflow.json/x"], "output_not_writable"),
+    ],
+)
+def test_what_cannot_begin_is_one_line_of_json_if_asked_for(
+    invoke, simple, workflow, here, args, code
+):
+    workflow("bad.json", a=("Steps", {"steps": 0}), out=("Write", {"text": ["a", 0]}))
+    (here / "broken.json").write_text("{")
+    done = invoke("run", *args, "--json")
+    line = json.loads(done.stdout)
+
+    assert done.exit_code == 2
+    assert done.stdout.count("\n") == 1
+    assert line["event"] == "invalid"
+    assert [problem["code"] for problem in line["problems"]] == [code]
+    assert done.stderr == ""
+
+
+def test_a_setting_without_meaning_is_a_line_of_json_too(invoke, simple, monkeypatch):
+    monkeypatch.setenv("NODEGRAPH_PACKS", "no_such_pack")
+    done = invoke("run", simple, "--json")
+
+    assert json.loads(done.stdout)["problems"][0]["code"] == "broken_pack"
+    assert (done.exit_code, done.stderr) == (2, "")
+
+
 def slow(workflow):
     """Half a minute of short steps, and a file at the end."""
     steps = {"steps": 600, "pause": 0.05}
