@@ -7,9 +7,11 @@ from typing import NoReturn, cast
 
 from nodegraph.errors import NodeGraphError, nearest
 from nodegraph.graph import Graph, Link, Node
+from nodegraph.literals import COMBO
 from nodegraph.spec import NodeSpec
 
 SEEDS = ("seed", "noise_seed")
+_TEXTS = ("STRING", COMBO)
 _HINT = "It is written --set NODE.INPUT=VALUE, where NODE is an id or a title."
 
 
@@ -23,7 +25,7 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
     """The graph with some inputs set anew.
 
     The longest id or title that an assignment begins with is its node; the value is JSON if
-    it parses, else text.
+    it parses, else text. An input that takes text gets text: `42`, not the number.
 
     Raises:
         AssignmentError: no such node or input; names the nearest.
@@ -36,7 +38,10 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
             message = f"--set {text!r} has no value."
             raise AssignmentError(message, hint=_HINT)
         _check_input(node, name, catalog)
-        nodes[node.id] = replace(node, inputs={**node.inputs, name: _parse(value, nodes)})
+        parsed = _parse(value, nodes)
+        if _takes_text(node, name, catalog) and not isinstance(parsed, str | Link):
+            parsed = value
+        nodes[node.id] = replace(node, inputs={**node.inputs, name: parsed})
     return replace(graph, nodes=nodes)
 
 
@@ -99,6 +104,12 @@ def _inputs(node: Node, catalog: Mapping[str, NodeSpec]) -> list[str]:
     spec = catalog.get(node.type_name)
     declared = [item.name for item in spec.inputs] if spec else []
     return list(dict.fromkeys((*declared, *node.inputs)))
+
+
+def _takes_text(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> bool:
+    spec = catalog.get(node.type_name)
+    declared = spec.input(name) if spec else None
+    return declared is not None and declared.socket in _TEXTS
 
 
 def _parse(text: str, nodes: Mapping[str, Node]) -> object:

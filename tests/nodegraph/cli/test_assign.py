@@ -60,7 +60,25 @@ def test_the_longest_id_or_title_is_the_node(assignment, node_id, name):
     ids=lambda value: str(value)[:12],
 )
 def test_a_value_is_json_or_else_text(text, value):
-    assert inputs_after(f"1.text={text}", "1")["text"] == value
+    assert inputs_after(f"1.seed={text}", "1")["seed"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", "true"),
+        ("42", "42"),
+        ("1e-3", "1e-3"),
+        ("null", "null"),
+        ("[1, 2]", "[1, 2]"),
+        ('{"a": 1}', '{"a": 1}'),
+        ('"42"', "42"),
+        ('["4", 0]', Link("4", 0)),
+    ],
+)
+@pytest.mark.parametrize("name", ["text", "method"])
+def test_an_input_that_takes_text_gets_text(name, text, value):
+    assert inputs_after(f"1.{name}={text}", "1")[name] == value
 
 
 @pytest.mark.parametrize(
