@@ -2,13 +2,13 @@
 
 import os
 import signal
-import sys
+import threading
 import time
 from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from nodegraph.cancel import CancelToken
 from nodegraph.cli.report import FAILED, WRONG
@@ -19,43 +19,58 @@ from nodegraph.validate import Checked
 
 GRACE = 5.0
 """How many seconds a run may take to stop: a library that is being imported hears nothing."""
+LAST_WORDS = 1.0
+"""How many seconds the end of what is shown may take, when a run is left unfinished."""
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _GLANCE = 0.1
 
 
 class Stop:
-    """The wish to stop, and the signal that brought it."""
+    """The wish to stop, and the signals that brought it.
+
+    A signal is only noted when it comes: whatever it interrupts may be half way through a line.
+    """
 
     def __init__(self, view: View) -> None:
         self.token = CancelToken()
-        self.signal = 0
+        self._signals: list[int] = []
         self._view = view
-        self._asked = 0.0
+        self._deadline = 0.0
 
     @property
     def code(self) -> int:
         """The exit code of a program that the signal ended."""
-        return 128 + self.signal
-
-    @property
-    def overdue(self) -> bool:
-        """Whether the run was asked to stop, and has had its time."""
-        return self.token.cancelled and time.monotonic() - self._asked > GRACE
+        return 128 + self._signals[0]
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal: the first one cancels, the next ends the process."""
-        if self.token.cancelled:
+        """Take a signal."""
+        self._signals.append(number)
+
+    def look(self) -> None:
+        """Do what was asked for: the first signal cancels, the next ends the process."""
+        if not self._signals:
+            return
+        if not self.token.cancelled:
+            self._deadline = time.monotonic() + GRACE
+            self.token.cancel()
+            self._view.note("Stopping after this step. Ctrl-C again stops at once.")
+        elif len(self._signals) > 1 or time.monotonic() > self._deadline:
             self.leave()
-        self.signal = number
-        self._asked = time.monotonic()
-        self.token.cancel()
-        self._view.note("Stopping after this step. Ctrl-C again stops at once.")
 
     def leave(self) -> NoReturn:
-        """End the process here and now: every file is written whole or not at all."""
-        self._view.close()
-        sys.stderr.flush()
+        """End the process here and now: every file is written whole or not at all.
+
+        Whoever reads what the view shows may have stopped reading, so it is not waited for
+        long.
+        """
+        last_words = threading.Thread(target=self._last_words, daemon=True)
+        last_words.start()
+        last_words.join(LAST_WORDS)
         os._exit(self.code)
+
+    def _last_words(self) -> None:
+        with suppress(OSError):
+            self._view.leave()
 
 
 def run_checked(checked: Checked, engine: Engine, view: View) -> tuple[NodeGraphError | None, int]:
@@ -67,7 +82,8 @@ def run_checked(checked: Checked, engine: Engine, view: View) -> tuple[NodeGraph
     stop = Stop(view)
     with _signals_to(stop), ThreadPoolExecutor(1) as pool:
         future = pool.submit(engine.run, checked, emit=view.show, cancel=stop.token)
-        _wait(future, stop)
+        while not wait([future], timeout=_GLANCE).done:
+            stop.look()
         try:
             future.result()
         except RunCancelledError:
@@ -77,12 +93,6 @@ def run_checked(checked: Checked, engine: Engine, view: View) -> tuple[NodeGraph
         except NodeGraphError as error:
             return error, FAILED
     return None, 0
-
-
-def _wait(future: Future[Any], stop: Stop) -> None:
-    while not wait([future], timeout=_GLANCE).done:
-        if stop.overdue:
-            stop.leave()
 
 
 @contextmanager

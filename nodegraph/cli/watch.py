@@ -1,6 +1,7 @@
 """What a run looks like while it goes: a live line a node, plain lines, or JSON."""
 
 import sys
+import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from nodegraph.events import (
     NodeStarted,
     Notice,
     Progress,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
     RunPlanned,
     as_dict,
 )
@@ -39,16 +43,28 @@ class View:
         self._done = 0
         self._planned = 0
         self._spoke = time.monotonic()
+        self._last: Event | None = None
+        self._left = False
+        self._lock = threading.Lock()
         self.saved: list[Path] = []
 
     def show(self, event: Event) -> None:
         """Take the run's next event."""
-        if isinstance(event, NodeFinished | NodeCached):
-            self._done += 1
-            self._remember(event)
-        if isinstance(event, RunPlanned):
-            self._planned = len(event.nodes)
-        self.draw(event)
+        with self._lock:
+            if not self._left:
+                self._last = event
+                self._take(event)
+
+    def leave(self) -> None:
+        """Show the end of a run that does not stop by itself, and nothing after that."""
+        with self._lock:
+            self._left = True
+        self.close()
+        last = self._last
+        if last and not isinstance(last, RunFinished | RunFailed | RunCancelled):
+            now = time.time_ns() // 1_000_000
+            self.draw(RunCancelled(last.run_id, last.sequence + 1, now))
+        self.finish()
 
     def draw(self, event: Event) -> None:
         """Show it: a line for each finished node, and for steps where little else happens."""
@@ -85,6 +101,14 @@ class View:
             return f"note: {self.title(event)}: {event.message}"
         took = f"{event.seconds:.1f} s" if isinstance(event, NodeFinished) else "cached"
         return f"{self.counter} {self.title(event)}: {took}"
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, NodeFinished | NodeCached):
+            self._done += 1
+            self._remember(event)
+        if isinstance(event, RunPlanned):
+            self._planned = len(event.nodes)
+        self.draw(event)
 
     def _remember(self, event: NodeFinished | NodeCached) -> None:
         artifacts = event.ui.artifacts.values() if event.ui else ()

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 
 import pytest
 
@@ -200,6 +201,15 @@ def test_a_second_ctrl_c_stops_it_at_once(spawn, workflow):
 
     assert child.wait(timeout=25) == 130
     assert child.stderr.read() == "", "it takes the first for an answer"
+    assert ends_cancelled(child.stdout.read())
+
+
+def ends_cancelled(stdout):
+    """Whether a stream that was left ends as one that was cancelled, numbered on."""
+    *_, before, cancelled, saved = [{"sequence": 3}, *map(json.loads, stdout.splitlines())]
+    assert cancelled["sequence"] == before["sequence"] + 1
+    assert cancelled["run_id"]
+    return [cancelled["event"], saved["event"]] == ["run_cancelled", "saved"]
 
 
 def test_what_does_not_hear_a_ctrl_c_is_left_after_a_while(spawn, workflow):
@@ -207,9 +217,39 @@ def test_what_does_not_hear_a_ctrl_c_is_left_after_a_while(spawn, workflow):
     path = workflow(steps=("Steps", steps), out=("Write", {"text": ["steps", 0]}))
     child = spawn("run", path, "--json")
     read_until(child, "node_started")
+    child.send_signal(signal.SIGTERM)
+
+    assert child.wait(timeout=40) == 143
+    assert ends_cancelled(child.stdout.read())
+
+
+def test_what_was_saved_is_named_though_the_run_is_left(spawn, workflow, here):
+    path = workflow(
+        out=("Write", {"text": "x"}),
+        steps=("Steps", {"steps": 2, "pause": 60.0}),
+        two=("Write", {"text": ["steps", 0]}),
+    )
+    child = spawn("run", path)
+    assert "[1/3] Write (out)" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+    assert "Stopping" in child.stderr.readline()
     child.send_signal(signal.SIGINT)
 
-    assert child.wait(timeout=40) == 130
+    assert child.communicate(timeout=25) == ("output/text_00001_.txt\n", "")
+    assert child.returncode == 130
+
+
+def test_a_reader_that_stopped_reading_does_not_keep_it(spawn, workflow):
+    steps = {"steps": 1000, "seed": 1}
+    many = {f"s{k}": ("Steps", steps | {"seed": k}) for k in range(3)}
+    outs = {f"o{k}": ("Write", {"text": [f"s{k}", 0]}) for k in range(3)}
+    child = spawn("run", workflow(**many, **outs), "--json")
+    time.sleep(3)  # The pipe is full long before.
+    child.send_signal(signal.SIGINT)
+    assert "Stopping" in child.stderr.readline()
+    child.send_signal(signal.SIGINT)
+
+    assert child.wait(timeout=25) == 130
 
 
 def test_a_reader_that_goes_away_is_no_error(spawn, workflow):

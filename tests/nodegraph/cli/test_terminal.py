@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -10,8 +11,12 @@ import threading
 import pytest
 
 
-def seen(command, environment):
-    """Run a command with stderr on a terminal; what it wrote there, and its exit code."""
+def seen(command, environment, interrupt_at=()):
+    """Run a command with stderr on a terminal; what it wrote there, and its exit code.
+
+    As soon as the next of `interrupt_at` is there to read, it gets a Ctrl-C.
+    """
+    waiting = [text.encode() for text in interrupt_at]
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=theirs, text=True
@@ -23,6 +28,9 @@ def seen(command, environment):
         try:
             while chunk := os.read(ours, 4096):
                 chunks.append(chunk)
+                if waiting and waiting[0] in b"".join(chunks):
+                    waiting.pop(0)
+                    child.send_signal(signal.SIGINT)
         except OSError:  # Linux says so when the other side is closed
             pass
 
@@ -41,7 +49,8 @@ def look(here, toys):
         "TERM": "xterm-256color",
         "COLUMNS": "80",
     }
-    return lambda *args: seen([sys.executable, "-m", "nodegraph", *map(str, args)], environment)
+    command = [sys.executable, "-m", "nodegraph"]
+    return lambda *args, **kwargs: seen([*command, *map(str, args)], environment, **kwargs)
 
 
 def plain(text):
@@ -56,6 +65,16 @@ def test_a_bar_over_the_steps_and_a_line_for_each_node(look, workflow):
     assert (stdout, code) == ("output/text_00001_.txt\n", 0)
     assert re.search(r"Steps \(steps\) +━+.* [1-4]/5 ", plain(shown))
     assert re.search(r"\[1/2\] Steps \(steps\): \d\.\d s", plain(shown))
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
+
+
+def test_the_live_line_goes_away_when_a_run_is_left(look, workflow):
+    steps = {"steps": 2, "pause": 60.0}
+    path = workflow(steps=("Steps", steps), out=("Write", {"text": ["steps", 0]}))
+    stdout, shown, code = look("run", path, interrupt_at=["Steps (steps)", "Stopping after"])
+
+    assert (stdout, code) == ("", 130)
+    assert "Traceback" not in shown
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
 
 
