@@ -5,6 +5,7 @@ from typing import ParamSpec, TypeVar
 
 from nodegraph.errors import NodeExecutionError, NodeGraphError
 from nodegraph.graph import Node
+from nodegraph.memory import OutOfMemoryError, is_out_of_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -15,6 +16,7 @@ def foreign(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
 
     Raises:
         NodeGraphError: what it raised, with the node's id filled in.
+        OutOfMemoryError: there was not enough memory for it; what it raised is chained.
         NodeExecutionError: it raised anything else, which is chained.
     """
     try:
@@ -24,4 +26,5 @@ def foreign(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
             error.node_id = node.id
         raise
     except Exception as error:
-        raise NodeExecutionError(node.id, node.type_name, error) from error
+        kind = OutOfMemoryError if is_out_of_memory(error) else NodeExecutionError
+        raise kind(node.id, node.type_name, error) from error

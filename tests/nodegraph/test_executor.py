@@ -12,6 +12,7 @@ from nodegraph.engine import Engine
 from nodegraph.errors import NodeExecutionError, NodeGraphError
 from nodegraph.graph import Link, Node
 from nodegraph.markers import Lazy, Listed
+from nodegraph.memory import OutOfMemoryError
 from nodegraph.results import Expansion, Ui
 from nodegraph.sockets import Socket
 from tests.toys import BLANK, chain_of, files_in, graph_of, registry_of
@@ -404,6 +405,18 @@ def test_an_error_of_ours_comes_out_as_it_is_with_the_node(engine):
         engine.run(graph_of(x=("Refuse", {"a": 3})), targets=["x"])
 
     assert caught.value.code == "nodegraph_error"
+
+
+def test_a_node_that_lacks_memory_is_named_with_what_would_work(files):
+    @node("Hog", category="test")
+    def hog() -> int:
+        return len(bytearray(2**60))
+
+    with pytest.raises(OutOfMemoryError, match=r"Node 'z': Hog ran out of memory\.") as caught:
+        value_of(Engine(registry_of(hog), files), z=("Hog", {}))
+
+    assert "smaller" in caught.value.hint
+    assert isinstance(caught.value.__cause__, MemoryError)
 
 
 def test_a_needs_function_that_raises_is_the_nodes_failure(files):

@@ -1,0 +1,54 @@
+"""Memory that is not there: told by what libraries raise, none of which need be known here."""
+
+import re
+from typing import Final
+
+from nodegraph.errors import NodeGraphError
+
+_SAYS = re.compile(
+    r"out of memory|(can't|cannot) allocate memory|Storage size calculation overflowed",
+    re.IGNORECASE,
+)
+_WANTED = re.compile(r"(?:tried|unable) to allocate ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE)
+_PREFIXES: Final = ("", "K", "M", "G", "T", "P", "E")
+
+
+class OutOfMemoryError(NodeGraphError):
+    """A node asked for more memory than there is; the cause is chained."""
+
+    code = "out_of_memory"
+
+    def __init__(self, node_id: str, type_name: str, cause: BaseException) -> None:
+        wanted = wanted_bytes(cause)
+        asked = "" if wanted is None else f": it asked for {_size(wanted)} at once"
+        details = {"class_type": type_name, "exception_type": type(cause).__qualname__}
+        super().__init__(
+            f"{type_name} ran out of memory{asked}.",
+            hint="Use a smaller width, height or batch size; to encode or decode large images,"
+            " the tiled VAE nodes.",
+            node_id=node_id,
+            details=details if wanted is None else {**details, "wanted_bytes": wanted},
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it means that: Python's and NumPy's by type, torch's and the system's by message."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError | OSError) and bool(_SAYS.search(str(error)))
+
+
+def wanted_bytes(error: BaseException) -> int | None:
+    """How much was asked for at once, if the message says so; rounded as it is there."""
+    match = _WANTED.search(str(error))
+    if match is None:
+        return None
+    prefix = (match[2] or "")[:1].upper()
+    return int(float(match[1].rstrip(".")) * 1024 ** _PREFIXES.index(prefix))
+
+
+def _size(count: int) -> str:
+    power = min(max(count.bit_length() - 1, 0) // 10, len(_PREFIXES) - 1)
+    if not power:
+        return f"{count} bytes"
+    return f"{count / 1024**power:.1f} {_PREFIXES[power]}iB"
