@@ -3,23 +3,16 @@
 from functools import cache
 from pathlib import Path
 
-from nodegraph.files import Files
-from nodegraph.folders import Folders
 from nodes.weights.checkpoint import Checkpoint, open_checkpoint
-from tests.checkpoints import tiny_models
+from tests.checkpoints import tiny
 
 
 @cache
-def tiny_checkpoint() -> Checkpoint:
-    """The one of the reference numbers."""
-    return opened(tiny_models() / "models" / "checkpoints" / "tiny_sd15.safetensors")
+def tiny_checkpoint(name: str = "tiny_sd15") -> Checkpoint:
+    """One of those of the reference numbers."""
+    return opened(tiny(f"checkpoints/{name}.safetensors"))
 
 
 def opened(path: Path) -> Checkpoint:
     """A checkpoint by its path; tests need no hashes."""
     return open_checkpoint(path, str(path))
-
-
-def tiny_files() -> Files:
-    """The folder that holds it."""
-    return Files(Folders.under(tiny_models()))

@@ -18,7 +18,7 @@ from nodegraph.files import Files
 from nodegraph.folders import Folders
 from nodegraph.registry import Registry
 from nodegraph.workflow import read_prompt, read_workflow
-from tests.checkpoints import tiny_models
+from tests.checkpoints import tiny_models, tiny_root
 from tests.nodes.reference import distance, tensors
 
 FOLDER = Path(__file__).parent
@@ -54,7 +54,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
-    models = tiny_models() / "models"
+    models = tiny_root() / "models"
     folders = Folders((models,), FOLDER / "e2e_input", root / "output", root / "temp")
     return Engine(Registry.load(["nodes"]), Files(folders))
 
@@ -72,6 +72,8 @@ def artifacts(engine, result, kind):
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_workflow_makes_what_the_reference_makes(engine, name):
+    tiny_models(json.dumps(WORKFLOWS[name]))
+
     result = engine.run(read_prompt(WORKFLOWS[name]))
 
     latent = load_file(artifacts(engine, result, "latents")[-1])["latent_tensor"]
@@ -91,10 +93,11 @@ def compare(paths, expected):
 
 
 def test_a_saved_picture_is_a_workflow_that_makes_it_again(engine, tmp_path):
+    tiny_models(json.dumps(WORKFLOWS["txt2img_euler_normal"]))
     first = engine.run(read_prompt(WORKFLOWS["txt2img_euler_normal"]))
     (path,) = artifacts(engine, first, "images")
 
-    files = Files(Folders((tiny_models() / "models",), tmp_path, tmp_path, tmp_path))
+    files = Files(Folders((tiny_root() / "models",), tmp_path, tmp_path, tmp_path))
     again = Engine(engine.registry, files)
     result = again.run(read_workflow(path))
 
