@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError, UnsafePathError
 from nodegraph.folders import inside, relative
+from nodegraph.parts import part_in, sweep
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -35,7 +36,7 @@ def save_numbered(root: Path, prefix: str, suffix: str, data: bytes) -> Path:
     """Write `data` to `root/prefix_00001_suffix`, one above the highest number there is.
 
     Nothing is ever overwritten, by two processes at once neither; on any failure, nothing
-    is left behind.
+    is left behind; what a killed process left is removed by the next that saves there.
 
     Raises:
         UnsafePathError: the prefix leads out of `root`.
@@ -45,11 +46,9 @@ def save_numbered(root: Path, prefix: str, suffix: str, data: bytes) -> Path:
     folder, stem = _split(root, prefix)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = _write_part(folder, data)
-        try:
+        sweep(folder)
+        with part_in(folder, data) as part:
             path = _claim(part, folder, stem, suffix)
-        finally:
-            part.unlink(missing_ok=True)
         _sync(folder)
     except OSError as error:
         raise _explained(folder, error) from error
@@ -92,7 +91,8 @@ def check_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_part(folder, b"nodegraph").unlink()
+        with part_in(folder, b"nodegraph"):
+            pass
     except OSError as error:
         raise _explained(folder, error) from error
 
@@ -117,20 +117,6 @@ def _split(root: Path, prefix: str) -> tuple[Path, str]:
     if stem:
         relative(name)
     return (inside(root, folder) if folder else root), stem
-
-
-def _write_part(folder: Path, data: bytes) -> Path:
-    """Write and sync a hidden file beside the one it will become."""
-    part = folder / f".{os.urandom(8).hex()}.part"
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return part
 
 
 def _claim(part: Path, folder: Path, stem: str, suffix: str) -> Path:

@@ -21,6 +21,17 @@ for _ in range(25):
     print(save_numbered(Path(sys.argv[1]), "x", ".png", sys.argv[2].encode() * 1000).name)
 """
 
+STUCK = """
+import os, sys, time
+from pathlib import Path
+from nodegraph.saving import save_numbered
+def stick(handle):
+    print("writing", flush=True)
+    time.sleep(120)
+os.fsync = stick
+save_numbered(Path(sys.argv[1]), "x", ".png", b"half")
+"""
+
 
 def names(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
@@ -84,6 +95,21 @@ def test_leaves_nothing_behind_when_it_fails(tmp_path, monkeypatch, step, error)
     with pytest.raises((KeyboardInterrupt, OutputFolderError)):
         save_numbered(tmp_path, "x", ".png", b"data")
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_save_there(tmp_path):
+    (tmp_path / ".mine.part").write_bytes(b"somebody's own")
+    command = [sys.executable, "-c", STUCK, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout.readline() == "writing\n"
+        save_numbered(tmp_path, "x", ".png", b"")
+        parts = [name for name in names(tmp_path) if re.fullmatch(r"\.[0-9a-f]{16}\.part", name)]
+        assert len(parts) == 1, "it is still being written"
+
+        writer.kill()
+    save_numbered(tmp_path, "x", ".png", b"")
+
+    assert names(tmp_path) == [".mine.part", "x_00001_.png", "x_00002_.png"]
 
 
 def test_says_that_the_disk_is_full(tmp_path, monkeypatch):
