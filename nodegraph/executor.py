@@ -1,13 +1,13 @@
 """Run a plan: one loop, no policy."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
 from nodegraph.border import foreign
 from nodegraph.cache import Cache
-from nodegraph.cache.entry import Entry, entry_of
+from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.flight import Flight, Flights
 from nodegraph.call import Arguments, Result, arguments_of, batches_of, collect, invoke
 from nodegraph.cancel import CancelToken
@@ -35,6 +35,7 @@ class Executor:
         self._cancel = cancel
         self._live: dict[NodeId, Entry] = {}
         self._splices: dict[NodeId, Splices] = {}
+        self._inner: dict[NodeId, tuple[Inner, ...]] = {}
         self._plan = Plan(
             reads=lambda node_id: self._steps[node_id].reads,
             needs=lambda node_id: self._steps[node_id].needs,
@@ -91,22 +92,36 @@ class Executor:
         entry = self._cache.get(step.key)
         if entry is None:
             return None
-        if entry.ui and not self._still_there(entry.ui):
+        if (entry.ui or entry.inner) and not self._still_there(entry):
             self._cache.drop(step.key)
             return None
         return self._found(step, entry)
 
     def _found(self, step: Step, entry: Entry) -> Entry:
         """Note a result that this run did not compute."""
+        if entry.inner:
+            self._show_inner(step, entry.inner)
         self.cached[step.node.id] = None
         self._show(step, entry.ui)
         self._facts.emitter.send(NodeCached, *step.who, entry.ui)
         return entry
 
-    def _still_there(self, ui: Ui) -> bool:
+    def _show_inner(self, step: Step, inner: tuple[Inner, ...]) -> None:
+        """Show what the nodes showed that a node expanded to when it was computed."""
+        self._inner[step.node.id] = inner
+        for suffix, type_name, ui in inner:
+            node_id = step.node.id + suffix
+            self.cached[node_id] = None
+            self.shown[node_id] = ui
+            self._facts.emitter.send(NodeCached, node_id, type_name, step.shown_as, ui)
+
+    def _still_there(self, entry: Entry) -> bool:
         """Whether the files that a node showed exist; if not, it has to show them again."""
-        files = self._facts.files
-        return all(files.path(item).is_file() for items in ui.artifacts.values() for item in items)
+        shown = [inner.ui for inner in entry.inner]
+        if entry.ui:
+            shown.append(entry.ui)
+        items = [item for ui in shown for found in ui.artifacts.values() for item in found]
+        return all(self._facts.files.path(item).is_file() for item in items)
 
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
         """The sources of the lazy inputs that the node asks for now and that are not there."""
@@ -163,7 +178,20 @@ class Executor:
         """The result of a node that expanded, out of those of its nodes."""
         splices = self._splices.pop(step.node.id)
         seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
-        return self._finish(step, splices.result(self._live, step.kind.spec), seconds)
+        inner = tuple(self._shown_in(step, splices))
+        if inner:
+            self._inner[step.node.id] = inner
+        return self._finish(step, splices.result(self._live, step.kind.spec), seconds, inner)
+
+    def _shown_in(self, step: Step, splices: Splices) -> Iterator[Inner]:
+        """What was shown by the nodes that a node expanded to, and by those that they did."""
+        for node_id in splices.nodes:
+            suffix = node_id.removeprefix(step.node.id)
+            ui = self.shown.get(node_id)
+            if ui is not None:
+                yield Inner(suffix, self._steps[node_id].node.type_name, ui)
+            for inner in self._inner.get(node_id, ()):
+                yield inner._replace(suffix=suffix + inner.suffix)
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
         try:
@@ -174,8 +202,10 @@ class Executor:
                 raise broken from None
             raise
 
-    def _finish(self, step: Step, result: Result, seconds: float) -> Entry:
-        entry = entry_of(result.outputs, result.ui, seconds)
+    def _finish(
+        self, step: Step, result: Result, seconds: float, inner: tuple[Inner, ...] = ()
+    ) -> Entry:
+        entry = entry_of(result.outputs, result.ui, seconds, inner)
         if not step.volatile:
             self._cache.put(step.key, entry)
         self._check_inputs(step)

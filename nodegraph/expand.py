@@ -1,6 +1,6 @@
 """Splice the nodes that a node returned into the graph of its run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nodegraph.cache.entry import Entry
@@ -30,6 +30,7 @@ class Splice:
         self.outputs = tuple(
             self._link(value) if isinstance(value, Link) else value for value in expansion.outputs
         )
+        self.nodes = tuple(nodes)
         self.shows = tuple(n for n in nodes if steps.by_id[n].kind.spec.output_node)
         """Its output nodes, which run even if nothing reads them."""
 
@@ -108,6 +109,11 @@ class Splices:
             for k, result in enumerate(results)
         )
         return cls(parts, mapped)
+
+    @property
+    def nodes(self) -> Iterator[NodeId]:
+        """The ids of everything that was spliced in."""
+        return (n for part in self.parts if isinstance(part, Splice) for n in part.nodes)
 
     @property
     def reads(self) -> tuple[NodeId, ...]:

@@ -9,6 +9,15 @@ from nodegraph.results import Ui
 _ATOMS = frozenset({int, float, bool, complex, type(None)})
 
 
+class Inner(NamedTuple):
+    """What an output node shows that came out of an expansion."""
+
+    suffix: str
+    """What its id has beyond that of the node that expanded."""
+    type_name: str
+    ui: Ui
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Entry:
     """The result of one node."""
@@ -20,6 +29,8 @@ class Entry:
     """How long it took to compute."""
     versions: tuple[tuple[object, int], ...] = ()
     """The tensors in it, and how often each had been written to."""
+    inner: tuple[Inner, ...] = ()
+    """What the nodes show that it expanded to."""
 
     @property
     def intact(self) -> bool:
@@ -34,12 +45,14 @@ class Survey(NamedTuple):
     versions: tuple[tuple[object, int], ...]
 
 
-def entry_of(outputs: tuple[object, ...], ui: Ui | None, seconds: float) -> Entry:
+def entry_of(
+    outputs: tuple[object, ...], ui: Ui | None, seconds: float, inner: tuple[Inner, ...] = ()
+) -> Entry:
     """Weigh fresh outputs."""
     if not [value for value in outputs if type(value) not in _ATOMS]:
-        return Entry(outputs, ui, 0, seconds)
+        return Entry(outputs, ui, 0, seconds, (), inner)
     nbytes, versions = survey(outputs[0] if len(outputs) == 1 else outputs)
-    return Entry(outputs, ui, nbytes, seconds, versions)
+    return Entry(outputs, ui, nbytes, seconds, versions, inner)
 
 
 def survey(value: object) -> Survey:

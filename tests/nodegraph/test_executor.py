@@ -262,6 +262,46 @@ def test_output_nodes_of_an_expansion_run_though_nobody_reads_them(files):
     assert engine.run(graph).ui["x.s"].values == {"text": ["hello"]}
 
 
+def test_what_an_expansion_showed_is_shown_again_from_the_cache(files):
+    shows = {"s": lambda a: Node("s", "Show", {"value": a})}
+    inner = expanding("Inner", shows, (1,))
+    more = {"i": lambda a: Node("i", "Inner", {"a": a})}
+    outer = expanding("Outer", shows | more, (Link("i", 0),))
+    engine = Engine(registry_of(inner, outer), files)
+    nodes = {"n": ("Numbers", {"count": 2})}
+    first = engine.run(graph_of(**nodes, x=("Outer", {"a": Link("n", 0)})), targets=["x"])
+    events = []
+
+    again = engine.run(
+        graph_of(**nodes, y=("Outer", {"a": Link("n", 0)})), targets=["y"], emit=events.append
+    )
+
+    assert again.executed == 0
+    assert {"y" + name[1:]: ui for name, ui in first.ui.items()} == again.ui
+    assert again.ui["y.1.i.s"].values == {"text": ["1"]}
+    cached = [event for event in events if event.name == "node_cached"]
+    assert {event.node_id: event.ui for event in cached} == again.ui | {"y": None}
+    assert {(event.type_name, event.shown_as) for event in cached} == {
+        ("Show", "y"),
+        ("Outer", "y"),
+    }
+    assert again.cached == len(cached)
+
+
+def test_an_expansion_whose_files_are_gone_makes_them_again(files):
+    kind = expanding("Saves", {"s": lambda a: Node("s", "Save", {"value": a})}, (1,))
+    graph = graph_of(x=("Saves", {"a": "hello"}))
+    engine = Engine(registry_of(kind), files)
+    (artifact,) = engine.run(graph, targets=["x"]).ui["x.s"].artifacts["texts"]
+
+    assert engine.run(graph, targets=["x"]).executed == 0
+    files.path(artifact).unlink()
+    again = engine.run(graph, targets=["x"])
+
+    assert again.executed == 2
+    assert files.path(again.ui["x.s"].artifacts["texts"][0]).read_text() == "hello"
+
+
 @pytest.mark.parametrize(
     ("nodes", "message"),
     [

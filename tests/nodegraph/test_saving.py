@@ -103,10 +103,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next_save_there(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout.readline() == "writing\n"
         save_numbered(tmp_path, "x", ".png", b"")
-        parts = [name for name in names(tmp_path) if re.fullmatch(r"\.[0-9a-f]{16}\.part", name)]
-        assert len(parts) == 1, "it is still being written"
-
+        meanwhile = names(tmp_path)
         writer.kill()
+    parts = [name for name in meanwhile if re.fullmatch(r"\.[0-9a-f]{16}\.part", name)]
+    assert len(parts) == 1, "it was still being written"
     save_numbered(tmp_path, "x", ".png", b"")
 
     assert names(tmp_path) == [".mine.part", "x_00001_.png", "x_00002_.png"]
