@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from tests.drawing import Draw, Levels, Tensors, clip, open_clip, unet, vae
+from tests.drawing import Draw, Levels, Tensors, clip, open_clip, t5, unet, vae
+from tests.drawing_transformers import flux, mmdit
 
 PREDICTS_V = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
 """By how much its numbers differ, SD 2's two kinds are told apart."""
@@ -64,6 +65,91 @@ def tiny_sdxl() -> Tensors:
     vae(draw)
     clip(draw, prefix="conditioner.embedders.0.transformer.")
     open_clip(draw, 1280, prefix="conditioner.embedders.1.model.")
+    return draw.tensors
+
+
+def tiny_sd3() -> Tensors:
+    """The one of the SD3 numbers without T5: 151 M parameters."""
+    draw = Draw(33)
+    mmdit(draw)
+    vae(draw, channels=16)
+    _sd3_clips(draw, 768, 1280)
+    return draw.tensors
+
+
+def tiny_sd3_t5() -> Tensors:
+    """The one with T5, and with normed queries and keys as SD3.5 has them: 304 M parameters."""
+    draw = Draw(34)
+    mmdit(draw, normed=True)
+    vae(draw, channels=16)
+    _sd3_clips(draw, 768, 1280)
+    t5(draw, prefix="text_encoders.t5xxl.transformer.")
+    return draw.tensors
+
+
+def _sd3_clips(draw: Draw, first: int, second: int, layers: int = 3) -> None:
+    for name, width in (("clip_l", first), ("clip_g", second)):
+        prefix = f"text_encoders.{name}.transformer."
+        clip(draw, width, layers, prefix, projected=True)
+
+
+def tiny_flux_dev() -> Tensors:
+    """The transformer of the FLUX.1 dev numbers: 8 M parameters."""
+    draw = Draw(40)
+    flux(draw)
+    return draw.tensors
+
+
+def tiny_flux_schnell() -> Tensors:
+    """The one of the FLUX.1 schnell numbers, which takes no guidance."""
+    draw = Draw(41)
+    flux(draw, guidance=False)
+    return draw.tensors
+
+
+def tiny_ae16() -> Tensors:
+    """The VAE of the FLUX numbers: 16 channels, keys without a prefix."""
+    draw = Draw(42)
+    vae(draw, channels=16, prefix="")
+    return draw.tensors
+
+
+def tiny_clip_l() -> Tensors:
+    """A CLIP text encoder in a file of its own."""
+    draw = Draw(43)
+    clip(draw, prefix="", projected=True)
+    return draw.tensors
+
+
+def tiny_t5xxl() -> Tensors:
+    """A T5 encoder in a file of its own: 153 M parameters."""
+    draw = Draw(44)
+    t5(draw)
+    return draw.tensors
+
+
+def small_sd3(seed: int = 5, *, normed: bool = False, dual: int = 0) -> Tensors:
+    """SD3, 7 M parameters."""
+    draw = Draw(seed)
+    text = 2 * _SMALL_TEXT
+    mmdit(draw, text=text, pooled=text, places=16, normed=normed, dual=dual)
+    vae(draw, multipliers=(1, 1, 1, 1), channels=16)
+    _sd3_clips(draw, _SMALL_TEXT, _SMALL_TEXT, layers=2)
+    return draw.tensors
+
+
+def small_flux(seed: int = 6, *, guidance: bool = True, prefix: str = "") -> Tensors:
+    """The transformer of FLUX.1 alone, less than a million parameters."""
+    draw = Draw(seed)
+    sizes = {"width": 64, "head": 32, "text": _SMALL_TEXT, "pooled": _SMALL_TEXT}
+    flux(draw, guidance=guidance, prefix=prefix, **sizes)
+    return draw.tensors
+
+
+def small_ae16(seed: int = 7, prefix: str = "") -> Tensors:
+    """The VAE of SD3 and FLUX alone."""
+    draw = Draw(seed)
+    vae(draw, multipliers=(1, 1, 1, 1), channels=16, prefix=prefix)
     return draw.tensors
 
 
@@ -168,6 +254,13 @@ _FILES: Mapping[str, tuple[Callable[[], Tensors], str]] = {
     "checkpoints/tiny_sd21.safetensors": (tiny_sd21, "95410ab789c5b8ca"),
     "checkpoints/tiny_sd21_v.safetensors": (tiny_sd21_v, "73822cbde6163167"),
     "checkpoints/tiny_sdxl.safetensors": (tiny_sdxl, "8808b86649c7a9ef"),
+    "checkpoints/tiny_sd3.safetensors": (tiny_sd3, "7650f7a640ba9bf0"),
+    "checkpoints/tiny_sd3_t5.safetensors": (tiny_sd3_t5, "869933f944e68dbb"),
+    "diffusion_models/tiny_flux_dev.safetensors": (tiny_flux_dev, "7832a1056b269c32"),
+    "diffusion_models/tiny_flux_schnell.safetensors": (tiny_flux_schnell, "69b1c58df2a37fca"),
+    "vae/tiny_ae16.safetensors": (tiny_ae16, "47df07a6a84b3692"),
+    "text_encoders/tiny_clip_l.safetensors": (tiny_clip_l, "f80666ef05325c6f"),
+    "text_encoders/tiny_t5xxl.safetensors": (tiny_t5xxl, "80361a198467df23"),
     "loras/tiny_sd15_lora.safetensors": (tiny_sd15_lora, "d8bbae64f96376de"),
     "loras/tiny_sdxl_lora.safetensors": (tiny_sdxl_lora, "0644b536e54eac6c"),
     "embeddings/labemb.safetensors": (labemb, "745677eb7ca59536"),

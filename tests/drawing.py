@@ -33,8 +33,10 @@ class Draw:
     def weight(self, key: str, *shape: int, gain: float = 1.0) -> None:
         self.put(key, shape, gain / math.sqrt(math.prod(shape[1:])))
 
-    def linear(self, key: str, inputs: int, outputs: int, *, bias: bool = True) -> None:
-        self.weight(f"{key}.weight", outputs, inputs)
+    def linear(
+        self, key: str, inputs: int, outputs: int, *, bias: bool = True, gain: float = 1.0
+    ) -> None:
+        self.weight(f"{key}.weight", outputs, inputs, gain=gain)
         if bias:
             self.put(f"{key}.bias", (outputs,), 0.05)
 
@@ -43,8 +45,11 @@ class Draw:
         self.put(f"{key}.bias", (outputs,), 0.05)
 
     def norm(self, key: str, width: int) -> None:
-        self.put(f"{key}.weight", (width,), 0.1, 1.0)
+        self.scale(f"{key}.weight", width)
         self.put(f"{key}.bias", (width,), 0.05)
+
+    def scale(self, key: str, width: int) -> None:
+        self.put(key, (width,), 0.1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -142,9 +147,16 @@ def _attention(draw: Draw, key: str, width: int, plan: Levels, depth: int) -> No
     project(f"{key}.proj_out", width, width)
 
 
-def vae(draw: Draw, width: int = 32, multipliers: tuple[int, ...] = (1, 2, 4, 4)) -> None:
-    """Four levels of two blocks, four latent channels."""
-    p, widths = "first_stage_model.", [width * m for m in multipliers]
+def vae(
+    draw: Draw,
+    width: int = 32,
+    multipliers: tuple[int, ...] = (1, 2, 4, 4),
+    *,
+    channels: int = 4,
+    prefix: str = "first_stage_model.",
+) -> None:
+    """Four levels of two blocks; those of SD3 and FLUX, of 16 channels, have no quant layers."""
+    p, widths = prefix, [width * m for m in multipliers]
     draw.conv(f"{p}encoder.conv_in", 3, width, 3)
     now = width
     for level, wide in enumerate(widths):
@@ -155,8 +167,8 @@ def vae(draw: Draw, width: int = 32, multipliers: tuple[int, ...] = (1, 2, 4, 4)
             draw.conv(f"{p}encoder.down.{level}.downsample.conv", now, now, 3)
     _vae_middle(draw, f"{p}encoder.mid", now)
     draw.norm(f"{p}encoder.norm_out", now)
-    draw.conv(f"{p}encoder.conv_out", now, 8, 3)
-    draw.conv(f"{p}decoder.conv_in", 4, now, 3)
+    draw.conv(f"{p}encoder.conv_out", now, 2 * channels, 3)
+    draw.conv(f"{p}decoder.conv_in", channels, now, 3)
     _vae_middle(draw, f"{p}decoder.mid", now)
     for level, wide in reversed(list(enumerate(widths))):
         for block in range(3):
@@ -166,8 +178,9 @@ def vae(draw: Draw, width: int = 32, multipliers: tuple[int, ...] = (1, 2, 4, 4)
             draw.conv(f"{p}decoder.up.{level}.upsample.conv", now, now, 3)
     draw.norm(f"{p}decoder.norm_out", now)
     draw.conv(f"{p}decoder.conv_out", now, 3, 3, gain=0.7)
-    draw.conv(f"{p}quant_conv", 8, 8, 1)
-    draw.conv(f"{p}post_quant_conv", 4, 4, 1)
+    if channels == 4:
+        draw.conv(f"{p}quant_conv", 8, 8, 1)
+        draw.conv(f"{p}post_quant_conv", 4, 4, 1)
 
 
 def _vae_res(draw: Draw, key: str, inputs: int, outputs: int) -> None:
@@ -192,6 +205,8 @@ def clip(
     width: int = 768,
     layers: int = 3,
     prefix: str = "cond_stage_model.transformer.",
+    *,
+    projected: bool = False,
 ) -> None:
     """A text encoder in transformers' layout, whose MLPs are as wide as itself."""
     p = f"{prefix}text_model."
@@ -206,6 +221,26 @@ def clip(
         draw.linear(f"{key}.mlp.fc1", width, width)
         draw.linear(f"{key}.mlp.fc2", width, width)
     draw.norm(f"{p}final_layer_norm", width)
+    if projected:
+        draw.linear(f"{prefix}text_projection", width, width, bias=False)
+
+
+def t5(draw: Draw, width: int = 4096, inner: int = 512, heads: int = 4, prefix: str = "") -> None:
+    """A T5 encoder of two layers, heads of 64."""
+    draw.put(f"{prefix}shared.weight", (32128, width), 1.0)
+    for layer in range(2):
+        key = f"{prefix}encoder.block.{layer}.layer"
+        for name, gain in (("q", 0.3), ("k", 0.3), ("v", 1.0)):
+            draw.linear(f"{key}.0.SelfAttention.{name}", width, heads * 64, bias=False, gain=gain)
+        draw.linear(f"{key}.0.SelfAttention.o", heads * 64, width, bias=False)
+        if layer == 0:
+            draw.put(f"{key}.0.SelfAttention.relative_attention_bias.weight", (32, heads), 0.5)
+        draw.scale(f"{key}.0.layer_norm.weight", width)
+        draw.linear(f"{key}.1.DenseReluDense.wi_0", width, inner, bias=False)
+        draw.linear(f"{key}.1.DenseReluDense.wi_1", width, inner, bias=False)
+        draw.linear(f"{key}.1.DenseReluDense.wo", inner, width, bias=False)
+        draw.scale(f"{key}.1.layer_norm.weight", width)
+    draw.scale(f"{prefix}encoder.final_layer_norm.weight", width)
 
 
 def open_clip(
