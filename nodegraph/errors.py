@@ -123,6 +123,55 @@ class UnsafePathError(NodeGraphError):
         super().__init__(message, hint="Use a plain relative name such as 'folder/name'.")
 
 
+class BadReferenceError(NodeGraphError):
+    """A model file's name begins as a reference does, and goes on as none."""
+
+    code = "bad_reference"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"{shown(name)} is no reference to a model: {reason}.",
+            hint="References look like hf://owner/name@revision/file.safetensors, or any name"
+            " followed by #sha256=<64 hex digits>.",
+        )
+
+
+class NotHereError(NodeGraphError):
+    """A model file must be downloaded or converted first, and now is not the time."""
+
+    code = "not_here"
+
+    def __init__(self, name: str, what: str = "downloaded") -> None:
+        super().__init__(f"{shown(name)} is not {what} yet.", hint="Running a workflow does that.")
+
+
+class WrongHashError(NodeGraphError):
+    """A file is not what its name, the lock file or the hub says it is."""
+
+    code = "wrong_hash"
+
+    def __init__(self, name: str, expected: str, found: str, said_by: str) -> None:
+        super().__init__(
+            f"{shown(name)} is not the file it should be: {said_by} says {expected},"
+            f" it is {found}.",
+            hint="It was changed or damaged, or the hash is another file's. Get it again, or"
+            " correct the hash.",
+            details={"expected": expected, "found": found},
+        )
+
+
+class NoSourcesError(NodeGraphError):
+    """Nothing is installed that could fetch or convert model files."""
+
+    code = "no_model_sources"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing is installed that fetches models from a hub.",
+            hint="Install nodegraph as a package, with its built-in nodes.",
+        )
+
+
 class OutputFolderError(NodeGraphError):
     """A folder that results go to can not be written."""
 

@@ -1,25 +1,61 @@
 """The models, input, output and temp folders: safe paths, identities, atomic writes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from nodegraph.errors import UnknownFileError
+from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
+from nodegraph.references import INDEX, HubReference, ModelName, read_name
 from nodegraph.results import Artifact, FolderType
 from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
+from nodegraph.sources import Origin, Sources, Watch
 
 _ANNOTATED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
 
 
-class Files:
-    """Where a run reads and writes."""
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+"""What may be converted before it is read."""
 
-    def __init__(self, folders: Folders, identities: Identities | None = None) -> None:
+
+class Files:
+    """Where a run reads and writes.
+
+    Args:
+        folders: the folders.
+        identities: remembers what files hash to.
+        sources: opens what gets model files that are not simply there.
+        watch: told of downloads and conversions; without one there are none.
+    """
+
+    def __init__(
+        self,
+        folders: Folders,
+        identities: Identities | None = None,
+        sources: Callable[[], Sources] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.folders = folders
         self._identities = identities or Identities()
+        self._open_sources = sources
+        self._watch = watch
+
+    def watched(self, watch: Watch) -> "Files":
+        """The same files, but what is not here is downloaded, or converted, when asked for."""
+        return Files(self.folders, self._identities, self._open_sources, watch)
+
+    @property
+    def sources(self) -> Sources:
+        """What gets model files that are not simply there.
+
+        Raises:
+            NoSourcesError: there is nothing that does.
+        """
+        if self._open_sources is None:
+            raise NoSourcesError
+        return self._open_sources()
 
     def model_names(self, folder: str) -> list[str]:
         """Every file of a model folder, as workflows name it (`sub/name.safetensors`)."""
@@ -28,20 +64,68 @@ class Files:
         return sorted(set(names))
 
     def model(self, folder: str, name: str) -> Path:
-        """The path of a model file.
+        """The path of a model file, or of a folder of them, as loaders read it.
 
-        Links out of the models folders are followed: whoever placed them may.
+        The name is a path below the folder or a reference; see `nodegraph.references`. A hash
+        in it is checked. Links out of the models folders are followed: whoever placed them may.
 
         Raises:
             UnknownFileError: no such file.
             UnsafePathError: the name leads elsewhere.
+            BadReferenceError: it is a malformed reference.
+            WrongHashError: the file is another one.
+            NotHereError: it must be downloaded or converted first, and nobody watches.
+            NodeGraphError: that failed.
         """
+        path = self.model_source(folder, name)
+        if not path.name.lower().endswith(PICKLES) or self._open_sources is None:
+            return path
+        loadable = self.sources.loadable(path, self._watch)
+        if loadable is None:
+            raise NotHereError(name, "converted")
+        return loadable
+
+    def model_source(self, folder: str, name: str) -> Path:
+        """As `model`, but the file itself where loaders read what it was converted to."""
+        wanted = read_name(name)
+        path = self._fetched(folder, wanted) if wanted.hub else self._placed(folder, wanted.plain)
+        if wanted.sha256:
+            found = self.identity(path)
+            if found != wanted.sha256:
+                raise WrongHashError(name.partition("#")[0], wanted.sha256, found, "its name")
+        return path
+
+    def model_content(self, folder: str, name: str) -> str:
+        """What tells a model file's content from any other: its hash, or its place on a hub.
+
+        For a reference that was never used before this asks the hub, and downloads nothing.
+        """
+        wanted = read_name(name)
+        if wanted.hub is None:
+            return self.identity(self.model_source(folder, name))
+        return str(self.sources.pinned(_in_folder(folder, wanted.hub)))
+
+    def model_origin(self, folder: str, name: str) -> Origin | None:
+        """Where on a hub a model file comes from, if it does and is here."""
+        wanted = read_name(name)
+        return self.sources.here(_in_folder(folder, wanted.hub)) if wanted.hub else None
+
+    def _placed(self, folder: str, name: str) -> Path:
         wanted = relative(name)
         for place in self.folders.of_model(folder):
             path = find_model(place, folder, wanted)
             if path:
                 return path
         raise UnknownFileError(name, f"models/{folder}", self.model_names(folder))
+
+    def _fetched(self, folder: str, wanted: ModelName) -> Path:
+        reference = _in_folder(folder, cast("HubReference", wanted.hub))
+        if self._watch:
+            return self.sources.fetch(reference, self._watch).path
+        origin = self.sources.here(reference)
+        if origin is None:
+            raise NotHereError(str(reference))
+        return origin.path
 
     def input_names(self, suffixes: tuple[str, ...] = ()) -> list[str]:
         """Every file of the input folder that ends in one of `suffixes`.
@@ -141,3 +225,10 @@ class Files:
         root = self.root(cast("FolderType", kind))
         files = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
         return sorted(path.relative_to(root).as_posix() for path in files)
+
+
+def _in_folder(folder: str, reference: HubReference) -> HubReference:
+    """A whole repository, where a diffusers folder is wanted, means its `model_index.json`."""
+    if folder != "diffusers" or reference.names_file or reference.path.endswith(INDEX):
+        return reference
+    return reference.at(reference.revision, f"{reference.path}/{INDEX}".lstrip("/"))

@@ -105,8 +105,9 @@ class Fingerprints:
 
     def _hash(self, spec: InputSpec, name: str) -> str:
         folder = spec.model_folder
-        path = self._files.model(folder, name) if folder else self._files.input(name)
-        return self._files.identity(path)
+        if folder:
+            return self._files.model_content(folder, name)
+        return self._files.identity(self._files.input(name))
 
 
 def is_volatile(key: str) -> bool:

@@ -12,10 +12,12 @@ from nodegraph.problems import (
     BadLinkedInputError,
     ConvertedValue,
     InvalidInputTypeError,
+    NotHereYet,
     ValueNotInListError,
     ValueTooBigError,
     ValueTooSmallError,
 )
+from nodegraph.references import needs_reading, read_name
 from nodegraph.sockets import ANY
 from nodegraph.spec import InputSpec
 
@@ -71,6 +73,8 @@ class Literals:
         known = self._known(spec)
         if isinstance(value, str) and (value in known or self._is_input(spec, value)):
             return Reading(value)
+        if isinstance(value, str) and spec.model_folder and needs_reading(value):
+            return self._reference(node_id, spec, value)
         if is_list(value) or is_object(value):
             return Reading(None, _mismatch(node_id, spec, value))
         twin = _twin(value, spec)
@@ -78,6 +82,22 @@ class Literals:
             remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {twin!r}.")
             return Reading(twin, remark=remark)
         return Reading(None, self._not_listed(node_id, spec, value, known))
+
+    def _reference(self, node_id: NodeId, spec: InputSpec, value: str) -> Reading:
+        """A model on a hub, or one whose hash is given; says so if it is not here yet."""
+        try:
+            name = read_name(value)
+            if name.hub is None:
+                plain = self._choice(node_id, spec, name.plain)
+                suffix = value[len(name.plain) :]
+                return plain._replace(value=f"{plain.value}{suffix}")
+            here = self._files.model_origin(spec.model_folder or "", value)
+        except NodeGraphError as error:
+            error.node_id, error.input_name = node_id, spec.name
+            return Reading(None, error)
+        return Reading(
+            value, remark=None if here else NotHereYet(node_id, spec.name, str(name.hub))
+        )
 
     def _known(self, spec: InputSpec) -> Sequence[str]:
         key = spec.model_folder or (spec.suffixes if spec.input_file else None)

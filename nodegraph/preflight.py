@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from nodegraph.border import foreign
-from nodegraph.errors import NodeExecutionError, NodeGraphError
+from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError
 from nodegraph.files import Files
 from nodegraph.graph import Link, Node
 from nodegraph.problems import CustomValidationError
@@ -19,6 +19,8 @@ def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> l
     try:
         ask = registry.resolve(spec.preflight)
         found: list[NodeGraphError] = foreign(node, _listed, ask, literals, files)
+    except NotHereError:  # what is downloaded while it runs is looked at then
+        found = []
     except NodeExecutionError as error:
         found = [CustomValidationError(f"the check of its inputs: {error.message}")]
     except NodeGraphError as error:

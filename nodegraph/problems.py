@@ -170,3 +170,17 @@ class UnknownInput(InputError):  # noqa: N818 - a remark
     """A remark: the node type has no such input; it is ignored."""
 
     code: ClassVar[str] = "unknown_input"
+
+
+class NotHereYet(InputError):  # noqa: N818 - a remark
+    """A remark: the model is on a hub, and is downloaded when the workflow runs."""
+
+    code: ClassVar[str] = "not_here_yet"
+
+    def __init__(self, node_id: NodeId, input_name: str, reference: str) -> None:
+        super().__init__(
+            node_id,
+            input_name,
+            f"is {shown(reference)}, which is not here yet: it is downloaded when this runs.",
+            f"To do it now: nodegraph models pull {reference}",
+        )

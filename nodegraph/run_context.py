@@ -37,6 +37,7 @@ class RunContext:
         self._facts = facts
         self._flight = flight
         self._who = step.who
+        self._files: Files | None = None
 
     @property
     def node_id(self) -> str:
@@ -50,8 +51,10 @@ class RunContext:
 
     @property
     def files(self) -> Files:
-        """The models, input, output and temp folders."""
-        return self._facts.files
+        """The models, input, output and temp folders; downloads are reported here."""
+        if self._files is None:
+            self._files = self._facts.files.watched(self)
+        return self._files
 
     @property
     def prompt(self) -> Mapping[str, object]:

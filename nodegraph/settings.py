@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,7 +12,8 @@ from nodegraph.errors import SettingsError, nearest
 from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities
-from nodegraph.places import cache_folder, data_folder
+from nodegraph.places import cache_folder, data_folder, hub_folder
+from nodegraph.sources import SourceOptions, open_sources
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -19,12 +21,30 @@ if TYPE_CHECKING:
 FILE = "nodegraph.toml"
 PREFIX = "NODEGRAPH_"
 FILE_VARIABLE = "NODEGRAPH_CONFIG"
-_PATHS = ("input_dir", "output_dir", "temp_dir", "cache_dir", "extra_model_paths_file")
+_PATHS = (
+    "input_dir",
+    "output_dir",
+    "temp_dir",
+    "cache_dir",
+    "extra_model_paths_file",
+    "hub_cache_dir",
+    "lock_file",
+)
+HUB = "https://huggingface.co"
 
 
 def _beside_or_data(name: str) -> Path:
     """`./name` where it exists, else the user's own."""
     return Path(name) if Path(name).is_dir() else data_folder() / name
+
+
+def _lock_file() -> Path:
+    name = "nodegraph.lock"
+    return Path(name) if Path(name).is_file() else data_folder() / name
+
+
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +67,17 @@ class Settings:
     """The same as ComfyUI has it: its `extra_model_paths.yaml`."""
     packs: tuple[str, ...] | None = None
     """The packs to load; all that are installed if None."""
+    hub_cache_dir: Path = field(default_factory=hub_folder)
+    """What `hf://` references download; by default the folder that the hub's client uses."""
+    hub_endpoint: str = field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or HUB)
+    hub_token: str = field(default="", repr=False)
+    """For repositories that need one; by default the client's own: `HF_TOKEN`, or a login."""
+    hub_offline: bool = field(default_factory=_offline)
+    """Use only what is here."""
+    lock_file: Path = field(default_factory=_lock_file)
+    """Which commit each `hf://` reference means."""
+    allow_pickle: bool = False
+    """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
 
     @classmethod
     def read(
@@ -86,7 +117,18 @@ class Settings:
             more = _joined(more, read_extra_paths(self.extra_model_paths_file))
         more = _joined(more, model_places or {})
         folders = Folders(self.models_dir, self.input_dir, self.output_dir, self.temp_dir, more)
-        return Files(folders, Identities(self.cache_dir / "identities.sqlite"))
+        identities = Identities(self.cache_dir / "identities.sqlite")
+        options = SourceOptions(
+            hub_cache_dir=self.hub_cache_dir,
+            hub_endpoint=self.hub_endpoint,
+            hub_token=self.hub_token,
+            hub_offline=self.hub_offline,
+            lock_file=self.lock_file,
+            converted_dir=self.cache_dir / "converted",
+            allow_pickle=self.allow_pickle,
+            identity=identities.of,
+        )
+        return Files(folders, identities, cache(partial(open_sources, options)))
 
 
 def _from_file(environment: Mapping[str, str]) -> tuple[str, dict[str, object]]:

@@ -26,6 +26,19 @@ class PickleRefusedError(NodeGraphError):
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"{path.name!r} is a pickle (.ckpt, .pt, .bin), which can run code when it is loaded.",
+            hint="Use the .safetensors version of this model. Or, with --allow-pickle (the setting"
+            " allow_pickle), only its tensors are read, and nothing in it is run.",
+        )
+
+
+class UnsafePickleError(NodeGraphError):
+    """A pickle asks for more than tensors when it is loaded."""
+
+    code = "unsafe_pickle"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path.name!r} is refused, although pickles are allowed: {reason}.",
             hint="Use the .safetensors version of this model.",
         )
 
@@ -112,6 +125,19 @@ class LoraMismatchError(NodeGraphError):
         )
 
 
+class WrongConditioningError(NodeGraphError):
+    """A conditioning was made by the text encoder of another family."""
+
+    code = "wrong_conditioning"
+
+    def __init__(self, what: str, found: int, expected: int) -> None:
+        said = f"is {found} wide" if found else "is lacking"
+        super().__init__(
+            f"the conditioning's {what} {said}, this model's is {expected} wide.",
+            hint="Encode the prompt with the CLIP that belongs to the model.",
+        )
+
+
 class WrongLatentError(NodeGraphError):
     """A latent does not fit the VAE that should decode it."""
 
@@ -133,4 +159,28 @@ class TooSmallPictureError(NodeGraphError):
         super().__init__(
             f"a picture of {width}x{height} pixels is too small to encode.",
             hint=f"It needs at least {least} pixels each way.",
+        )
+
+
+class TooLargeLatentError(NodeGraphError):
+    """A latent has more patches than the model has positions for."""
+
+    code = "too_large_latent"
+
+    def __init__(self, width: int, height: int, most: int) -> None:
+        super().__init__(
+            f"a latent of {width}x{height} is too large for this model.",
+            hint=f"It takes at most {most} each way: {most * 8} pixels.",
+        )
+
+
+class NotAVaeError(NodeGraphError):
+    """A file of the VAE folder holds none that is known here."""
+
+    code = "not_a_vae"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no VAE that is known here. Its weights: {seen}.",
+            hint="VAEs for pictures with 4 or 16 latent channels are read.",
         )

@@ -14,6 +14,7 @@ from typing import cast
 from nodes.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
 
 _LENGTH = 8
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LONGEST = 100_000_000  # what the safetensors library itself accepts
 _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
@@ -41,6 +42,12 @@ class Header:
     path: Path
     tensors: Mapping[str, TensorInfo]
     metadata: Mapping[str, str]
+
+    @property
+    def summary(self) -> str:
+        """How many tensors there are, and the names of some."""
+        some = ", ".join(sorted(self.tensors)[:3])
+        return f"{len(self.tensors)}, such as {some}" if some else "none"
 
     def __contains__(self, key: str) -> bool:
         return key in self.tensors
@@ -80,8 +87,14 @@ def read_header(path: Path) -> Header:
     return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
 
 
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, or an archive of them as torch writes it."""
+    with path.open("rb") as file:
+        return file.read(_LENGTH).startswith(_PICKLES)
+
+
 def _header_length(path: Path, start: bytes, size: int) -> int:
-    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+    if start.startswith(_PICKLES):
         raise PickleRefusedError(path)
     if start.startswith(b"GGUF"):
         raise NotSafetensorsError(path, "it is a GGUF file")

@@ -1,0 +1,104 @@
+"""Where model files come from that are not simply there: a hub, or another format.
+
+The engine knows how such files are named (`nodegraph.references`); getting them is up to
+whatever a distribution offers under the entry point `models` of the group `nodegraph.sources`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from nodegraph.entry_points import entry_points
+from nodegraph.errors import NoSourcesError
+from nodegraph.references import HubReference
+
+GROUP = "nodegraph.sources"
+NAME = "models"
+
+
+class Watch(Protocol):
+    """Whom to tell how a download goes; every `Context` is one."""
+
+    def progress(self, value: int, total: int) -> None:
+        """`value` of `total` megabytes are here."""
+        ...
+
+    def notice(self, message: str) -> None:
+        """Something to know that is not an error."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raise `RunCancelledError` if nobody wants it any more."""
+        ...
+
+
+class Origin(NamedTuple):
+    """A file or folder of a hub that is here."""
+
+    path: Path
+    reference: HubReference
+    """Its commit and its path in the repository."""
+    licence: str
+    """As its repository declares it; empty if it does not, or if nobody asked the hub."""
+
+
+class Sources(Protocol):
+    """Gets model files."""
+
+    def here(self, reference: HubReference) -> Origin | None:
+        """What the reference means, if it is here; asks nobody."""
+        ...
+
+    def pinned(self, reference: HubReference) -> HubReference:
+        """The commit and path that the reference means, now and from now on.
+
+        Asks the hub if the reference was never used before.
+        """
+        ...
+
+    def fetch(self, reference: HubReference, watch: Watch) -> Origin:
+        """What the reference means, downloaded if need be."""
+        ...
+
+    def loadable(self, path: Path, watch: Watch | None) -> Path | None:
+        """The file that loaders read for `path`: itself, or what it was converted to.
+
+        Args:
+            path: any weights file.
+            watch: told of a conversion; without one nothing is converted.
+
+        Returns:
+            The file, or None if it would have to be converted first.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What the settings say about it."""
+
+    hub_cache_dir: Path
+    hub_endpoint: str
+    hub_token: str = field(repr=False)
+    hub_offline: bool
+    lock_file: Path
+    converted_dir: Path
+    allow_pickle: bool
+    identity: Callable[[Path], str]
+    """A file's sha256."""
+
+
+def open_sources(options: SourceOptions) -> Sources:
+    """What is installed.
+
+    Raises:
+        NoSourcesError: nothing is.
+    """
+    from pkgutil import resolve_name
+
+    place = entry_points(GROUP).get(NAME)
+    if place is None:
+        raise NoSourcesError
+    make = cast("Callable[[SourceOptions], Sources]", resolve_name(place))
+    return make(options)

@@ -1,0 +1,40 @@
+"""Where the hub's client keeps things: known without importing it, for what asks no network.
+
+The layout is documented (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
+`models--owner--name/` with `refs/<revision>`, `blobs/<etag>` and `snapshots/<commit>/<path>`.
+"""
+
+from pathlib import Path
+
+from nodegraph.references import HubReference, is_commit
+
+
+def blob_of(cache: Path, reference: HubReference, etag: str) -> Path:
+    """Where a content lies."""
+    return _repository(cache, reference) / "blobs" / etag
+
+
+def guard_of(cache: Path, reference: HubReference, etag: str) -> Path:
+    """The lock file of whoever downloads a content."""
+    return cache / ".locks" / _repository(cache, reference).name / f"{etag}.lock"
+
+
+def place_of(cache: Path, reference: HubReference) -> Path:
+    """Where a file or folder of a commit lies."""
+    return _repository(cache, reference) / "snapshots" / reference.revision / reference.path
+
+
+def known_commit(cache: Path, reference: HubReference) -> str | None:
+    """The commit that a revision was when somebody last asked, whoever it was."""
+    if reference.is_fixed:
+        return reference.revision
+    try:
+        path = _repository(cache, reference) / "refs" / reference.revision
+        commit = path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return commit if is_commit(commit) else None
+
+
+def _repository(cache: Path, reference: HubReference) -> Path:
+    return cache / f"models--{reference.owner}--{reference.name}"

@@ -1,0 +1,79 @@
+"""Which files of a repository a reference means."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from nodegraph.references import INDEX, HubReference
+from nodes.hub.errors import HubChoiceError, HubFileError
+
+_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
+_VARIANT = re.compile(r"(.+?)\.(?:fp16|bf16|fp32|non_ema)(-\d{5}-of-\d{5}|\.index)?\.(\w+)$")
+_SMALL = (".json", ".txt", ".model")
+_UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
+"""Parts of a diffusers folder that no loader here opens."""
+
+
+def choose(reference: HubReference, names: Sequence[str]) -> tuple[str, list[str]]:
+    """The path that a reference means, and the files that are needed for it.
+
+    A file is itself. A repository or a folder means its one `.safetensors` file; or, if it has
+    several or none and a `model_index.json`, the diffusers folder around that.
+
+    Args:
+        reference: the reference.
+        names: every file of the repository, at its revision.
+
+    Raises:
+        HubFileError: there is no such file or folder.
+        HubChoiceError: there are several candidates, or none.
+    """
+    path = reference.path.rstrip("/")
+    folder = path.removesuffix(INDEX).rstrip("/") if _names_index(path) else path
+    if path in names and not _names_index(path):
+        if not reference.names_file:
+            raise HubChoiceError(reference, [])
+        return path, [path]
+    inside = _below(names, folder)
+    if reference.names_file or not inside or (_names_index(path) and INDEX not in inside):
+        raise HubFileError(reference, names)
+    weights = [n for n in inside if "/" not in n and n.endswith(".safetensors") and not _shard(n)]
+    prefix = f"{folder}/" if folder else ""
+    if len(weights) == 1 and not _names_index(path):
+        return prefix + weights[0], [prefix + weights[0]]
+    if INDEX not in inside:
+        raise HubChoiceError(reference, [prefix + name for name in weights])
+    return folder, [prefix + name for name in _diffusers(inside)]
+
+
+def _names_index(path: str) -> bool:
+    return path == INDEX or path.endswith(f"/{INDEX}")
+
+
+def _below(names: Iterable[str], folder: str) -> list[str]:
+    """The files below a folder, by their paths in it."""
+    prefix = f"{folder}/" if folder else ""
+    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def _diffusers(names: Sequence[str]) -> list[str]:
+    """The files of a diffusers folder that loading it needs: one set of weights a part."""
+    parts = sorted({n.partition("/")[0] for n in names if n.count("/") == 1} - {*_UNUSED})
+    chosen = [INDEX]
+    for part in parts:
+        inside = [n for n in names if n.startswith(f"{part}/") and n.count("/") == 1]
+        weights = [n for n in inside if n.endswith((".safetensors", ".safetensors.index.json"))]
+        plain = [n for n in weights if not _VARIANT.search(n)]
+        small = [n for n in inside if n.endswith(_SMALL) and n not in weights]
+        if weights or not any(n.endswith((".bin", ".msgpack", ".onnx")) for n in inside):
+            chosen += [*small, *_one_set(plain or weights)]
+    return chosen
+
+
+def _one_set(weights: Sequence[str]) -> list[str]:
+    """One file, or one set of shards with its index."""
+    whole = [name for name in weights if name.endswith(".safetensors") and not _shard(name)]
+    return [min(whole, key=len)] if whole else list(weights)
+
+
+def _shard(name: str) -> bool:
+    return _SHARD.search(name) is not None

@@ -1,0 +1,131 @@
+"""What references mean: pinned once, then always the same, without asking anybody."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodegraph.references import HubReference
+from nodegraph.sources import Origin, SourceOptions, Watch
+from nodes.hub.cache import known_commit, place_of
+from nodes.hub.discovery import choose
+from nodes.hub.errors import HubOfflineError
+from nodes.hub.pins import Lock, Pin
+
+if TYPE_CHECKING:
+    from nodes.hub.client import Client
+
+
+class Hub:
+    """References to one hub; the network is used for what is not here, and only for that."""
+
+    def __init__(self, options: SourceOptions) -> None:
+        self._options = options
+        self._cache = options.hub_cache_dir
+        self._lock = Lock(options.lock_file)
+
+    def here(self, reference: HubReference) -> Origin | None:
+        """What the reference means, if all of it is here."""
+        pin = self._known(reference)
+        if pin is None or self._lacking(reference, pin):
+            return None
+        return self._origin(reference, pin)
+
+    def pinned(self, reference: HubReference) -> HubReference:
+        """The commit and path that it means, from now on.
+
+        Raises:
+            HubError: the hub must be asked, and does not know or may not be.
+        """
+        pin = self._known(reference) or self._resolve(reference)
+        self._lock.put(reference, pin)
+        return reference.at(pin.commit, pin.path)
+
+    def fetch(self, reference: HubReference, watch: Watch) -> Origin:
+        """What it means, downloaded as far as it is not here.
+
+        Raises:
+            HubError: the hub does not give it.
+            WrongHashError: the hub gives something else.
+            RunCancelledError: `watch` wants no more of it.
+        """
+        origin = self.here(reference)
+        return origin or self._complete(reference, self._described(reference), watch)
+
+    def pull(self, reference: HubReference, watch: Watch) -> Origin:
+        """As `fetch`, but a branch or tag is looked up anew, and pinned to what it is now."""
+        return self._complete(reference, self._resolve(reference), watch)
+
+    def recorded(self, reference: HubReference) -> Mapping[str, str]:
+        """The files of a pinned reference, and the sha256 that each had according to the hub."""
+        pin = self._known(reference)
+        return pin.files if pin else {}
+
+    def published(self, reference: HubReference) -> Mapping[str, str]:
+        """The same, asked of the hub now, at the pinned commit.
+
+        Raises:
+            HubError: it does not answer.
+        """
+        pinned = self.pinned(reference)
+        return self._client(reference).repository(pinned).files
+
+    def _known(self, reference: HubReference) -> Pin | None:
+        """What it means according to the lock file, or to what is in the cache already."""
+        pin = self._lock.get(reference)
+        if pin is not None or not reference.names_file:
+            return pin
+        commit = known_commit(self._cache, reference)
+        if commit is None:
+            return None
+        found = Pin(commit, reference.path, {reference.path: ""})
+        return found if reference.is_fixed or not self._lacking(reference, found) else None
+
+    def _described(self, reference: HubReference) -> Pin:
+        """What it means; if pinned already then at that commit."""
+        return self._lock.get(reference) or self._resolve(reference)
+
+    def _resolve(self, reference: HubReference) -> Pin:
+        """Ask the hub."""
+        found = self._client(reference).repository(reference)
+        path, names = choose(reference, list(found.files))
+        files = {name: found.files[name] for name in names}
+        return Pin(found.commit, path, files, found.licence)
+
+    def _complete(self, reference: HubReference, pin: Pin, watch: Watch) -> Origin:
+        """Download what is lacking and pin the reference."""
+        lacking = self._lacking(reference, pin)
+        self._lock.put(reference, pin)
+        if lacking:
+            client = self._client(reference)
+            what = f"{len(lacking)} files of " if len(lacking) > 1 else ""
+            at = reference.at(pin.commit, pin.path)
+            watch.notice(f"{reference} is pinned to {pin.commit[:12]}; downloading {what}{at}.")
+            files = dict(pin.files)
+            for name in lacking:
+                files[name] = self._download(client, reference.at(pin.commit, name), pin, watch)
+            pin = replace(pin, files=files)
+            self._lock.put(reference, pin)
+        return self._origin(reference, pin)
+
+    def _download(self, client: "Client", reference: HubReference, pin: Pin, watch: Watch) -> str:
+        from nodes.hub.download import download
+
+        return download(client, self._cache, reference, pin.files[reference.path], watch)
+
+    def _client(self, reference: HubReference) -> "Client":
+        if self._options.hub_offline:
+            raise HubOfflineError(reference)
+        from nodes.hub.client import Client  # Takes half a second.
+
+        return Client(self._options.hub_endpoint, self._options.hub_token)
+
+    def _lacking(self, reference: HubReference, pin: Pin) -> list[str]:
+        return [n for n in pin.files if not self._place(reference, pin, n).is_file()]
+
+    def _origin(self, reference: HubReference, pin: Pin) -> Origin:
+        place = self._place(reference, pin, pin.path)
+        return Origin(place, reference.at(pin.commit, pin.path), pin.licence)
+
+    def _place(self, reference: HubReference, pin: Pin, path: str) -> Path:
+        return place_of(self._cache, reference.at(pin.commit, path))

@@ -1,0 +1,117 @@
+"""The lock file: which commit and which files each reference means."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from filelock import FileLock
+
+from nodegraph.errors import SettingsError
+from nodegraph.references import HubReference, is_commit, is_sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a reference means."""
+
+    commit: str
+    path: str
+    """A file, or a folder; empty is the whole repository."""
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What is needed of it: the sha256 of each file, or nothing where the hub does not say."""
+    licence: str = ""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is one file, not a folder."""
+        return self.path in self.files
+
+
+class Lock:
+    """Reads and writes the lock file; safe from many threads and processes.
+
+    Args:
+        path: the file; made when the first reference is used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get(self, reference: HubReference) -> Pin | None:
+        """What the reference means, if it was used before.
+
+        Raises:
+            SettingsError: the file is damaged.
+        """
+        found = self._read().get(str(reference))
+        return _pin(found, self.path) if found is not None else None
+
+    def put(self, reference: HubReference, pin: Pin) -> None:
+        """Remember what it means.
+
+        Raises:
+            SettingsError: the file is damaged.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_name(f".{self.path.name}.guard")):
+            entries = self._read()
+            if entries.get(str(reference)) != asdict(pin):
+                entries[str(reference)] = asdict(pin)
+                _write(self.path, json.dumps(entries, indent=2, sort_keys=True) + "\n")
+
+    def _read(self) -> dict[str, object]:
+        try:
+            entries: object = json.loads(self.path.read_text(encoding="utf-8") or "{}")
+        except FileNotFoundError:
+            return {}
+        except (ValueError, RecursionError) as error:
+            raise _damaged(self.path) from error
+        if not isinstance(entries, dict):
+            raise _damaged(self.path)
+        return cast("dict[str, object]", entries)
+
+
+def _pin(entry: object, path: Path) -> Pin:
+    """An entry, checked: it names paths, and anybody may have written it."""
+    if not isinstance(entry, dict):
+        raise _damaged(path)
+    given = cast("dict[str, Any]", entry)
+    commit, place, licence = (str(given.get(key, "")) for key in ("commit", "path", "licence"))
+    files: object = given.get("files", {})
+    if not is_commit(commit) or not isinstance(files, dict):
+        raise _damaged(path)
+    named = {str(name): str(sha) for name, sha in cast("dict[object, object]", files).items()}
+    if not all(is_plain(name) for name in (*named, place or "x")):
+        raise _damaged(path)
+    if not all(is_sha256(sha) for sha in named.values() if sha):
+        raise _damaged(path)
+    return Pin(commit, place, named, licence)
+
+
+def is_plain(name: str) -> bool:
+    """Whether it is a path that stays below the repository, with nothing odd in it."""
+    parts = name.split("/")
+    odd = any(character in name for character in "\\:\0") or not name.isprintable()
+    plain = all(part not in ("", ".", "..") for part in parts)
+    return plain and not odd and not PurePosixPath(name).is_absolute()
+
+
+def _write(path: Path, text: str) -> None:
+    """Put the file in place so that nobody sees half of it."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        unfinished = Path(folder) / path.name
+        with unfinished.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+
+
+def _damaged(path: Path) -> SettingsError:
+    return SettingsError(
+        f"the lock file {path} is damaged.", hint="Mend it, or remove it: it is made anew."
+    )
