@@ -12,12 +12,21 @@ from nodes.weights.tables import Source
 
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
-NetworkKind: TypeAlias = Literal["unet", "vae", "clip"]
+NetworkKind: TypeAlias = Literal["unet", "mmdit", "flux", "vae", "clip", "t5", "controlnet"]
 Prediction: TypeAlias = Literal["eps", "v"]
-TextStyle: TypeAlias = Literal["single"]
-"""How a family makes one conditioning of what its text encoders say."""
+TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
+"""Which text encoders a family has, what it reads of each, and what it makes of them."""
+EncoderName: TypeAlias = Literal["clip_l", "clip_h", "clip_g", "t5xxl"]
 
-TITLES: Mapping[NetworkKind, str] = {"unet": "U-Net", "vae": "VAE", "clip": "text encoder"}
+TITLES: Mapping[NetworkKind, str] = {
+    "unet": "U-Net",
+    "mmdit": "transformer",
+    "flux": "transformer",
+    "vae": "VAE",
+    "clip": "text encoder",
+    "t5": "T5 text encoder",
+    "controlnet": "ControlNet",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +56,24 @@ class NetworkSpec:
 class TextRules:
     """How a family turns a text encoder's hidden states into conditioning."""
 
-    length: int
-    """Tokens in a section, start and end included."""
-    start: int
+    length: int | None
+    """Tokens in a section, start and end included; None: one section, as long as the prompt."""
+    start: int | None
+    """None if there is no such token."""
     end: int
     pad: int
+    least: int = 0
+    """A section as long as the prompt is padded to this."""
     final_norm: bool = True
-    """Whether a hidden layer other than the last is normed, too."""
+    """Whether the layer that counts is normed as the last one is."""
     layer: int = -1
     """The layer that counts unless the workflow says otherwise; -1 is the last."""
+    projected: bool = True
+    """Whether the pooled state goes through the projection, if the file has one."""
     vocabulary: str = ""
-    """The tokenizer's `vocab.json`; empty means CLIP's."""
+    """The tokenizer's `vocab.json`; empty means the one that all encoders of the kind have."""
     merges: str = ""
-    """The tokenizer's `merges.txt`; empty means CLIP's."""
+    """The tokenizer's `merges.txt`; empty as above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +82,8 @@ class LatentRules:
 
     channels: int
     downscale: int
-    scale: float
-    shift: float = 0.0
+    scale: float | tuple[float, ...]
+    shift: float | tuple[float, ...] = 0.0
     rgb: tuple[tuple[float, ...], ...] = ()
     """For previews: what each channel adds to red, green and blue, and a row to add to that."""
 
@@ -83,6 +97,16 @@ class DiscreteRules:
 
 
 @dataclass(frozen=True, slots=True)
+class EdmRules:
+    """Trained on any level of noise in a range (Karras et al. 2022, arXiv:2206.00364)."""
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    sigma_data: float = 0.5
+    """The standard deviation that the latents were brought to."""
+
+
+@dataclass(frozen=True, slots=True)
 class FlowRules:
     """Trained on the straight line from the latent to the noise."""
 
@@ -93,7 +117,7 @@ class FlowRules:
     """The logarithm of the shift, where the family gives that."""
 
 
-NoiseRules: TypeAlias = DiscreteRules | FlowRules
+NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,11 +120,6 @@ def _vae_place(match: re.Match[str], levels: int) -> str:
     return f"{place}.{_VAE_PARTS[kind]}" + (f".{index}" if kind == "resnets" else "")
 
 
-def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a `CLIPTextModel`'s weights, in the layout of transformers before 5."""
-    return _table(keys, prefix, lambda key: f"text_model.{key}")
-
-
 def _table(
     keys: Iterable[str],
     prefix: str,

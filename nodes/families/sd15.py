@@ -4,21 +4,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from nodes.errors import BadMetadataError
+from nodes.families.encoder_keys import clip_table
+from nodes.families.encoders import read_text
 from nodes.families.family import (
     Architecture,
     DiscreteRules,
-    EncoderSpec,
     Family,
     LatentRules,
     ModelSpec,
     NetworkSpec,
     Prediction,
-    TextRules,
-    TextSpec,
     VaeSpec,
 )
-from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, clip_table, unet_table, vae_table
-from nodes.families.shapes import clip_config, first_in, preview_rgb, unet_config, vae_config
+from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
+from nodes.families.shapes import preview_rgb, unet_config, vae_config
 from nodes.weights.header import Header
 
 if TYPE_CHECKING:  # recognising a file needs no torch
@@ -62,7 +61,8 @@ def read(header: Header) -> Architecture:
     unet = NetworkSpec("unet", "model", config, UNET_PREFIX, unet_table)
     noise = DiscreteRules(prediction(header))
     model = ModelSpec("sd15", unet, latent, noise)
-    return Architecture(model, _text(header), _vae(header, latent))
+    text = read_text(header, "sd15", {"clip_l": TEXT_PREFIX})
+    return Architecture(model, text, _vae(header, latent))
 
 
 def prediction(header: Header) -> Prediction:
@@ -75,26 +75,6 @@ def prediction(header: Header) -> Prediction:
     if said not in _PREDICTIONS:
         raise BadMetadataError(header.path, f"prediction type is {said!r}")
     return _PREDICTIONS[said]
-
-
-def _text(header: Header) -> TextSpec | None:
-    prefix = first_in(header, [TEXT_PREFIX], "text_model.embeddings.token_embedding.weight")
-    if prefix is None:
-        return None
-    config = clip_config(header, prefix)
-    network = NetworkSpec("clip", "clip_l", config, prefix, clip_table, rounds_patched=True)
-    return TextSpec((EncoderSpec(network, _text_rules(header, config)),), "single")
-
-
-def _text_rules(header: Header, config: Mapping[str, int]) -> TextRules:
-    return TextRules(
-        length=config["max_position_embeddings"],
-        start=config["bos_token_id"],
-        end=config["eos_token_id"],
-        pad=config["pad_token_id"],
-        vocabulary=header.metadata.get("tokenizer.vocab", ""),
-        merges=header.metadata.get("tokenizer.merges", ""),
-    )
 
 
 def _vae(header: Header, latent: LatentRules) -> VaeSpec | None:

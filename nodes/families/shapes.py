@@ -28,10 +28,10 @@ def shape_of(header: Header, key: str, part: str) -> tuple[int, ...]:
     return header.shape(key)
 
 
-def count(header: Header, pattern: str) -> int:
-    """How many of `pattern.format(0)`, `pattern.format(1)`, … there are before one is missing."""
+def count(header: Header, pattern: str, *, step: int = 1) -> int:
+    """How many of `pattern.format(0)`, `pattern.format(step)`, … there are before one is missing."""
     number = 0
-    while pattern.format(number) in header:
+    while pattern.format(number * step) in header:
         number += 1
     return number
 
@@ -71,6 +71,14 @@ def preview_rgb(header: Header) -> tuple[tuple[float, ...], ...]:
 
 def unet_config(header: Header, prefix: str) -> dict[str, Any]:
     """The configuration of a `UNet2DConditionModel`, without the number of heads."""
+    encoder = encoder_config(header, prefix)
+    up = [kind.replace("Down", "Up") for kind in reversed(encoder["down_block_types"])]
+    channels = shape_of(header, f"{prefix}out.2.weight", "U-Net")[0]
+    return {**encoder, "out_channels": channels, "up_block_types": up}
+
+
+def encoder_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The part of it that a ControlNet has too: all but the way up."""
     first = shape_of(header, f"{prefix}input_blocks.0.0.weight", "U-Net")
     levels, attention = _unet_levels(header, prefix)
     if not levels:
@@ -78,14 +86,11 @@ def unet_config(header: Header, prefix: str) -> dict[str, Any]:
     text = f"{prefix}middle_block.1.transformer_blocks.0.attn2.to_k.weight"
     projection = f"{prefix}middle_block.1.proj_in.weight"
     down = [f"{'CrossAttn' if has else ''}DownBlock2D" for has in attention]
-    up = [f"{'CrossAttn' if has else ''}UpBlock2D" for has in reversed(attention)]
     return {
         "in_channels": first[1],
-        "out_channels": shape_of(header, f"{prefix}out.2.weight", "U-Net")[0],
         "block_out_channels": [blocks[-1] for blocks in levels],
         "layers_per_block": len(levels[0]),
         "down_block_types": down,
-        "up_block_types": up,
         "cross_attention_dim": shape_of(header, text, "U-Net")[1],
         "use_linear_projection": len(shape_of(header, projection, "U-Net")) == 2,
         **overrides(header, "unet"),
@@ -125,27 +130,6 @@ def vae_config(header: Header, prefix: str) -> dict[str, Any]:
         "use_post_quant_conv": f"{prefix}post_quant_conv.weight" in header,
         "mid_block_add_attention": f"{prefix}encoder.mid.attn_1.norm.weight" in header,
         **overrides(header, "vae"),
-    }
-
-
-def clip_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a `CLIPTextModel`: heads of 64, start and end the last two tokens."""
-    text = f"{prefix}text_model."
-    words, width = shape_of(header, f"{text}embeddings.token_embedding.weight", "text encoder")
-    positions = f"{text}embeddings.position_embedding.weight"
-    layer = f"{text}encoder.layers.0.mlp.fc1.weight"
-    return {
-        "vocab_size": words,
-        "hidden_size": width,
-        "intermediate_size": shape_of(header, layer, "text encoder")[0],
-        "num_hidden_layers": count(header, text + "encoder.layers.{}.mlp.fc1.weight"),
-        "num_attention_heads": max(1, width // 64),
-        "max_position_embeddings": shape_of(header, positions, "text encoder")[0],
-        "hidden_act": "quick_gelu",
-        "bos_token_id": words - 2,
-        "eos_token_id": words - 1,
-        "pad_token_id": words - 1,
-        **overrides(header, "clip"),
     }
 
 

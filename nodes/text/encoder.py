@@ -1,15 +1,20 @@
-"""Run a CLIP text encoder over sections of tokens, and put the prompt's weights on the result."""
+"""Run a text encoder over sections of tokens, and put the prompt's weights on the result."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nodes.families.family import TextRules
-from nodes.networks.clip import Clip
-from nodes.text.sections import Token, empty_section
+from nodes.networks.text import TextNetwork
+from nodes.text.sections import Section, empty_section
+
+Sections: TypeAlias = Sequence[Section]
+"""A prompt's, all of one length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,61 +22,98 @@ class Encoded:
     """A prompt as a model reads it."""
 
     tokens: Tensor
-    """[1, sections * length, width] float32."""
-    pooled: Tensor
-    """[1, width] float32: the last layer at the first section's end token."""
+    """[1, length of all sections, width] float32."""
+    pooled: Tensor | None
+    """[1, width] float32: the last layer at the first section's end token; None if T5 alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _States:
+    """What one row became: [length, width] each."""
+
+    chosen: Tensor
+    last: Tensor
 
 
 @torch.no_grad()
 def encode(
-    clip: Clip, sections: Sequence[Sequence[Token]], rules: TextRules, layer: int
-) -> Encoded:
-    """Encode a prompt.
+    network: TextNetwork, prompts: Sequence[Sections], rules: TextRules, layer: int
+) -> list[Encoded]:
+    """Encode prompts; sections of one length go through the network together.
 
     Where a weight is not 1, a token is moved along the line from what an empty prompt has in
     its place: z = (z - z_empty) * weight + z_empty.
 
     Args:
-        clip: the text encoder.
-        sections: at least one, all `rules.length` long.
+        network: the text encoder.
+        prompts: at least one section each.
         rules: the family's.
-        layer: which layer to read, -1 is the last; beyond the first, the last.
+        layer: which layer to read, -1 is the last; beyond the first, the last with its norm.
     """
+    rows = [_with_empty(sections, rules) for sections in prompts]
+    states = iter(_run(network, [row for group in rows for row in group], rules, layer))
+    return [
+        _encoded(network, sections, [next(states) for _ in group], rules)
+        for sections, group in zip(prompts, rows, strict=True)
+    ]
+
+
+def _with_empty(sections: Sections, rules: TextRules) -> Sections:
+    """With an empty prompt's section at the end, if there are weights that need it."""
     weighted = any(token.weight != 1.0 for section in sections for token in section)
-    rows = [*sections, empty_section(rules)] if weighted else list(sections)
-    hidden, last = _run(clip, rows, layer)
-    if layer == -1 or rules.final_norm:
-        hidden = clip.final_layer_norm(hidden)
-    hidden = hidden.float()
-    if weighted:
+    return [*sections, empty_section(rules, len(sections[0]))] if weighted else sections
+
+
+def _encoded(
+    network: TextNetwork, sections: Sections, states: Sequence[_States], rules: TextRules
+) -> Encoded:
+    hidden = torch.stack([state.chosen for state in states]).float().cpu()
+    if len(states) > len(sections):
         weights = hidden.new_tensor([[token.weight for token in section] for section in sections])
         empty = hidden[-1:]
         hidden = (hidden[:-1] - empty) * weights[..., None] + empty
-    end = [token.id if token.vector is None else None for token in sections[0]].index(rules.end)
-    pooled = cast("Tensor", clip.final_layer_norm(last[:1, end])).float()
+    pooled = _pooled(network, sections[0], states[0].last, rules) if network.pools else None
     return Encoded(hidden.flatten(0, 1)[None], pooled)
 
 
-def _run(clip: Clip, rows: Sequence[Sequence[Token]], layer: int) -> tuple[Tensor, Tensor]:
-    """The hidden states after the wanted layer, and after the last: [rows, length, width]."""
-    layers = clip.encoder.layers
-    wanted = layer % len(layers) if -len(layers) <= layer < 0 else len(layers) - 1
-    hidden = _embed(clip, rows)
-    chosen = hidden
-    for number, block in enumerate(layers):
-        hidden = cast("Tensor", block(hidden, None, is_causal=True))
+def _pooled(network: TextNetwork, section: Section, last: Tensor, rules: TextRules) -> Tensor:
+    end = [token.id if token.vector is None else None for token in section].index(rules.end)
+    pooled = network.norm(last[None, end])
+    return (network.project(pooled) if rules.projected else pooled).float().cpu()
+
+
+def _run(network: TextNetwork, rows: Sections, rules: TextRules, layer: int) -> list[_States]:
+    """The states of each row: one pass for all rows of a length."""
+    numbers: defaultdict[int, list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        numbers[len(row)].append(number)
+    found: dict[int, _States] = {}
+    for group in numbers.values():
+        chosen, last = _pass(network, [rows[number] for number in group], rules, layer)
+        found |= {n: _States(chosen[at], last[at]) for at, n in enumerate(group)}
+    return [found[number] for number in range(len(rows))]
+
+
+def _pass(
+    network: TextNetwork, rows: Sections, rules: TextRules, layer: int
+) -> tuple[Tensor, Tensor]:
+    """The states that count, and those after the last layer: [rows, length, width]."""
+    wanted = layer % network.depth if -network.depth <= layer < 0 else None
+    chosen = last = embedded = _embed(network, rows)
+    for number, last in enumerate(network.states(embedded)):
         if number == wanted:
-            chosen = hidden
-    return chosen, hidden
+            chosen = last
+    if wanted is None:
+        return network.norm(last), last
+    return network.norm(chosen) if rules.final_norm else chosen, last
 
 
-def _embed(clip: Clip, rows: Sequence[Sequence[Token]]) -> Tensor:
-    """Look the tokens up, put embeddings' vectors in their places, add positions."""
-    table, positions = clip.embeddings.token_embedding.weight, clip.embeddings.position_embedding
-    ids = torch.tensor([[token.id for token in row] for row in rows], device=table.device)
-    hidden = cast("Tensor", clip.embeddings.token_embedding(ids))
+def _embed(network: TextNetwork, rows: Sections) -> Tensor:
+    """Look the tokens up, and put embeddings' vectors in their places."""
+    ids = torch.tensor([[token.id for token in row] for row in rows], device=network.words.device)
+    embedded = functional.embedding(ids, network.words)
     for row, tokens in enumerate(rows):
         for column, token in enumerate(tokens):
             if token.vector is not None:
-                hidden[row, column] = token.vector.to(hidden)
-    return hidden + positions.weight[: ids.shape[1]]
+                embedded[row, column] = token.vector.to(embedded)
+    return embedded

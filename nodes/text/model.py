@@ -1,20 +1,25 @@
 """The text encoders that work together for one family."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias
 
 from nodes.errors import MissingPartError
+from nodes.families.encoders import READINGS
 from nodes.families.family import TextRules, TextStyle
-from nodes.networks.clip import Clip
+from nodes.networks.text import TEXT_NETWORKS
 from nodes.text.embeddings import Embeddings
-from nodes.text.encoder import Encoded, encode
-from nodes.text.sections import PromptReader
-from nodes.text.styles import STYLES
+from nodes.text.encoder import Encoded, Sections, encode
+from nodes.text.sections import PromptReader, Token, Tokenizer, empty_section
+from nodes.text.styles import OPTIONAL, STYLES
+from nodes.text.t5_tokenizer import T5Tokenizer
 from nodes.text.tokenizer import ClipTokenizer
 from nodes.weights.network import Network, Patches
+
+Texts: TypeAlias = Mapping[str, str | None]
+"""By text encoder; those that are not named read the text named ``, None is to be left out."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +35,33 @@ class TextEncoder:
         return self.network.spec.name
 
     @cached_property
-    def tokenizer(self) -> ClipTokenizer:
+    def tokenizer(self) -> Tokenizer:
         """What turns text into its tokens."""
+        if self.network.spec.kind == "t5":
+            return T5Tokenizer.t5()
         if self.rules.vocabulary and self.rules.merges:
             return ClipTokenizer.from_texts(self.rules.vocabulary, self.rules.merges)
         return ClipTokenizer.clip()
 
+    @property
+    def width(self) -> int:
+        """How many numbers a token becomes."""
+        config = self.network.spec.config
+        return config["d_model" if self.network.spec.kind == "t5" else "hidden_size"]
+
+    def sections(self, text: str | None, embeddings: Embeddings) -> Sections:
+        """The sections of a prompt; none if it is left out, but T5 always reads its end token."""
+        if text is None:
+            return [] if self.rules.length else [[Token(self.rules.end)]]
+        return PromptReader(self.tokenizer, self.rules, self.width, embeddings).sections(text)
+
     def encode(
-        self, prompt: str, embeddings: Embeddings, patches: Patches, layer: int | None
-    ) -> Encoded:
-        """Encode a prompt, weights and all; `layer` None is the family's own choice."""
-        clip = cast("Clip", self.network.module(patches))
-        width = clip.embeddings.token_embedding.weight.shape[1]
-        reader = PromptReader(self.tokenizer, self.rules, width, embeddings)
+        self, prompts: Sequence[Sections], patches: Patches, layer: int | None
+    ) -> list[Encoded]:
+        """Encode prompts, weights and all; `layer` None is the family's own choice."""
+        network = TEXT_NETWORKS[self.network.spec.kind](self.network.module(patches))
         layer = self.rules.layer if layer is None else layer
-        return encode(clip, reader.sections(prompt), self.rules, layer)
+        return encode(network, prompts, self.rules, layer)
 
 
 @dataclass(frozen=True)
@@ -55,41 +72,67 @@ class TextModel:
     """The file that it comes from."""
     found: tuple[TextEncoder, ...]
     """None if the file has none, which is an error as soon as somebody wants one."""
-    style: TextStyle = "single"
+    style: TextStyle = "sd15"
 
     @property
     def encoders(self) -> tuple[TextEncoder, ...]:
-        """Its text encoders, at least one.
+        """Its text encoders, at least one, and all that the family can't do without.
 
         Raises:
-            MissingPartError: the file has none.
+            MissingPartError: the file has none, or not all.
         """
         if not self.found:
             raise MissingPartError(self.origin, "text encoder")
+        names = {encoder.name for encoder in self.found}
+        for name in READINGS[self.style]:
+            if name not in names and name not in OPTIONAL.get(self.style, ()):
+                raise MissingPartError(self.origin, f"text encoder {name}")
         return self.found
 
     def encode(
         self,
-        texts: Mapping[str, str],
+        texts: Sequence[Texts],
         embeddings: Embeddings,
         patches: Mapping[str, Patches],
         layer: int | None,
-    ) -> Encoded:
-        """Encode what each text encoder is to read, and make one conditioning of it.
+    ) -> list[Encoded]:
+        """Encode prompts, each encoder all at once, and make one conditioning of each.
 
         Args:
-            texts: by encoder; those that are not named read the text named ``.
+            texts: what each text encoder is to read, prompt by prompt.
             embeddings: where textual inversions are.
             patches: by encoder.
             layer: which layer to read; None is the family's own choice.
         """
-        parts = {
-            encoder.name: encoder.encode(
-                texts.get(encoder.name, texts.get("", "")),
-                embeddings.of(encoder.name),
-                patches.get(encoder.name, ()),
-                layer,
+        found: list[dict[str, Encoded]] = [{} for _ in texts]
+        prompts = [self._sections(each, embeddings) for each in texts]
+        for encoder in self.encoders:
+            mine = [(n, each[encoder.name]) for n, each in enumerate(prompts) if each[encoder.name]]
+            if not mine:
+                continue
+            given = [sections for _, sections in mine]
+            encoded = encoder.encode(given, patches.get(encoder.name, ()), layer)
+            for (n, _), one in zip(mine, encoded, strict=True):
+                found[n][encoder.name] = one
+        return [STYLES[self.style](parts) for parts in found]
+
+    def _sections(self, texts: Texts, embeddings: Embeddings) -> dict[str, Sections]:
+        """One prompt's sections by encoder; where texts differ, CLIPs get as many each."""
+        found = {
+            encoder.name: encoder.sections(
+                texts.get(encoder.name, texts.get("", "")), embeddings.of(encoder.name)
             )
             for encoder in self.encoders
         }
-        return STYLES[self.style](parts)
+        clips = [encoder for encoder in self.encoders if encoder.rules.length]
+        if set(texts) != {""} and clips:
+            most = max(len(found[encoder.name]) for encoder in clips)
+            for encoder in clips:
+                found[encoder.name] = _padded(found[encoder.name], encoder.rules, most)
+        return found
+
+
+def _padded(sections: Sections, rules: TextRules, number: int) -> Sections:
+    """With empty prompts' sections at the end, up to a number."""
+    assert rules.length is not None
+    return [*sections, *[empty_section(rules, rules.length)] * (number - len(sections))]

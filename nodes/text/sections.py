@@ -2,17 +2,17 @@
 
 Each starts and ends with the special tokens and is padded. A stretch of fewer than eight tokens
 is never cut: it moves to the next section. Where sections end shows in the picture, so the
-rules are ComfyUI's.
+rules are ComfyUI's. Where a text encoder reads any length, all is one section.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from nodes.families.family import TextRules
 from nodes.text.embeddings import Embeddings, split
-from nodes.text.tokenizer import ClipTokenizer
 from nodes.text.weights import parse
 
 SHORT = 8
@@ -30,18 +30,29 @@ class Token:
     """[width] float32: stands in for the embedding of `id`."""
 
 
+Section: TypeAlias = Sequence[Token]
+
+
+class Tokenizer(Protocol):
+    """Turns text into token ids."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without start, end or padding."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PromptReader:
     """Turns prompts into sections for one text encoder."""
 
-    tokenizer: ClipTokenizer
+    tokenizer: Tokenizer
     rules: TextRules
     width: int
     """How long an embedding's vector must be."""
     embeddings: Embeddings
 
     def sections(self, prompt: str) -> list[list[Token]]:
-        """The sections of a prompt; at least one, `rules.length` tokens each."""
+        """The sections of a prompt: at least one, all of one length."""
         return _fill(self._stretches(prompt), self.rules)
 
     def _stretches(self, prompt: str) -> list[list[Token]]:
@@ -70,14 +81,17 @@ class PromptReader:
         return [(token, None) for token in self.tokenizer.encode(text)]
 
 
-def empty_section(rules: TextRules) -> list[Token]:
-    """The section of an empty prompt."""
-    return _closed([Token(rules.start)], rules)
+def empty_section(rules: TextRules, length: int) -> list[Token]:
+    """The section of an empty prompt, padded to a length."""
+    return _closed(_opened(rules), rules, length)
 
 
 def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[Token]]:
+    if rules.length is None:
+        tokens = [*_opened(rules), *(token for stretch in stretches for token in stretch)]
+        return [_closed(tokens, rules, rules.least)]
     sections: list[list[Token]] = []
-    current = [Token(rules.start)]
+    current = _opened(rules)
     for stretch in stretches:
         rest = list(stretch)
         while rest:
@@ -87,12 +101,17 @@ def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[T
                 continue
             if len(rest) >= SHORT:
                 current, rest = [*current, *rest[:room]], rest[room:]
-            sections.append(_closed(current, rules))
-            current = [Token(rules.start)]
-    return [*sections, _closed(current, rules)]
+            sections.append(_closed(current, rules, rules.length))
+            current = _opened(rules)
+    return [*sections, _closed(current, rules, rules.length)]
 
 
-def _closed(tokens: Sequence[Token], rules: TextRules) -> list[Token]:
-    """With the end token, padded to full length."""
-    padding = rules.length - len(tokens) - 1
+def _opened(rules: TextRules) -> list[Token]:
+    """The start token, if there is one."""
+    return [] if rules.start is None else [Token(rules.start)]
+
+
+def _closed(tokens: Sequence[Token], rules: TextRules, length: int) -> list[Token]:
+    """With the end token, padded to a length."""
+    padding = length - len(tokens) - 1
     return [*tokens, Token(rules.end), *[Token(rules.pad)] * padding]

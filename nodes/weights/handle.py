@@ -4,7 +4,7 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, cast
 
@@ -15,7 +15,7 @@ from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded
-from nodes.text.model import TextModel
+from nodes.text.model import TextModel, Texts
 from nodes.values import Cond, CondBatch, LatentFormat
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.diffusion import DiffusionModel
@@ -95,14 +95,19 @@ class ClipHandle:
         """With one more patch on top of one text encoder."""
         return replace(self, patches=(*self.patches, (encoder, patch)))
 
-    def encode(self, texts: str | Mapping[str, str], embeddings: Embeddings) -> Encoded:
+    def encode(self, texts: str | Texts, embeddings: Embeddings) -> Encoded:
         """Encode a prompt, weights and all.
 
         Args:
             texts: one for all text encoders, or one each by their names.
             embeddings: where textual inversions are.
         """
-        each = {"": texts} if isinstance(texts, str) else texts
+        (encoded,) = self.encode_many([texts], embeddings)
+        return encoded
+
+    def encode_many(self, prompts: Sequence[str | Texts], embeddings: Embeddings) -> list[Encoded]:
+        """Encode several prompts in one go; as `encode` for each, up to rounding."""
+        each = [{"": texts} if isinstance(texts, str) else texts for texts in prompts]
         return self.text.encode(each, embeddings, self._patches, self.layer)
 
     @property

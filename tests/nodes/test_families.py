@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from nodes.errors import BadMetadataError, MissingWeightsError, UnknownFamilyError
+from nodes.families.encoder_keys import clip_table
+from nodes.families.encoders import clip_config
 from nodes.families.family import DiscreteRules, NetworkSpec
 from nodes.families.known import architecture_of
-from nodes.families.ldm import clip_table, unet_table, vae_table
+from nodes.families.ldm import unet_table, vae_table
 from nodes.families.sd15 import TEXT_PREFIX, export
-from nodes.families.shapes import clip_config, unet_config, vae_config
+from nodes.families.shapes import unet_config, vae_config
 from nodes.networks.build import skeleton
 from nodes.weights.header import Header, TensorInfo
 from nodes.weights.network import Network

@@ -1,0 +1,66 @@
+"""Key tables of text encoders: transformers' layout, OpenCLIP's, and T5's.
+
+OpenCLIP keeps query, key and value in one matrix, and the projection the other way round.
+"""
+
+import re
+from collections.abc import Iterable
+
+from nodes.weights.tables import Source
+
+_OPEN_ENDS = {
+    "embeddings.token_embedding.weight": "token_embedding.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "final_layer_norm.weight": "ln_final.weight",
+    "final_layer_norm.bias": "ln_final.bias",
+}
+_OPEN_PARTS = {
+    "layer_norm1": "ln_1",
+    "layer_norm2": "ln_2",
+    "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+    "self_attn.out_proj": "attn.out_proj",
+}
+_LAYER = re.compile(r"encoder\.layers\.(?P<layer>\d+)\.(?P<part>.+)\.(?P<kind>weight|bias)")
+_PROJECTION = "text_projection.weight"
+
+
+def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a CLIP text encoder's weights, in the layout of transformers before 5.
+
+    Args:
+        keys: the network's own.
+        prefix: what stands before every key of the file.
+    """
+    return {
+        key: Source(f"{prefix}{'' if key == _PROJECTION else 'text_model.'}{key}") for key in keys
+    }
+
+
+def open_clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The same in OpenCLIP's layout."""
+    return {key: _open_clip(key, prefix) for key in keys}
+
+
+def t5_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a T5 encoder's weights."""
+    return {
+        key: Source(
+            f"{prefix}{'shared.weight' if key == 'embed_tokens.weight' else f'encoder.{key}'}"
+        )
+        for key in keys
+    }
+
+
+def _open_clip(key: str, prefix: str) -> Source:
+    if key == _PROJECTION:
+        return Source(f"{prefix}text_projection", "transpose")
+    match = _LAYER.fullmatch(key)
+    if not match:
+        return Source(prefix + _OPEN_ENDS[key])
+    block = f"{prefix}transformer.resblocks.{match['layer']}."
+    part, kind = match["part"], match["kind"]
+    if part in _OPEN_PARTS:
+        return Source(f"{block}{_OPEN_PARTS[part]}.{kind}")
+    slot = ("q_proj", "k_proj", "v_proj").index(part.removeprefix("self_attn."))
+    return Source(f"{block}attn.in_proj_{kind}", slot=slot, slots=3)
