@@ -54,6 +54,13 @@ def preview_image(images: Image, ctx: Context) -> Ui:
     return _save(images, "temp", "ComfyUI_temp", ctx, compress_level=1)
 
 
+@node("MaskPreview", category="mask", output_node=True, hidden=_HIDDEN)
+def mask_preview(mask: Mask, ctx: Context) -> Ui:
+    """Show masks without keeping them: grey pictures in the temp folder, 1 is white."""
+    grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
+    return _save(grey, "temp", "ComfyUI_temp", ctx, compress_level=1)
+
+
 @node(
     "LoadImage",
     category="image",

@@ -1,19 +1,21 @@
-"""Nodes that make, resize and filter pictures."""
+"""Nodes that make and resize pictures."""
 
-from typing import Annotated
+import math
+from typing import Annotated, cast
 
 import torch
 from pydantic import Field
-from torch import Tensor
-from torch.nn import functional
 
 from nodegraph.define import node
-from nodegraph.markers import Step, Widget
+from nodegraph.markers import Choices, Step, Widget
 from nodes.resizing import Crop, ImageMethod, resize_pictures
 from nodes.values import Image
 
 Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
 SideOrAuto = Annotated[int, Field(ge=0, le=16384), Step(1)]
+
+_METHODS = ("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic")
+"""What ImageScaleToMaxDimension offers; ComfyUI lists one of them twice."""
 
 
 @node("EmptyImage", category="image")
@@ -61,38 +63,35 @@ def image_scale_by(
     return resize_pictures(image, width, height, upscale_method)
 
 
+@node("ImageScaleToTotalPixels", category="image/upscaling")
+def image_scale_to_total_pixels(
+    image: Image,
+    upscale_method: ImageMethod,
+    megapixels: Annotated[float, Field(ge=0.01, le=16.0), Step(0.01)] = 1.0,
+) -> Image:
+    """Resize pictures to so many pixels in all, 1024 * 1024 each megapixel; the shape stays."""
+    height, width = image.shape[1:3]
+    scale = math.sqrt(int(megapixels * 1024 * 1024) / (width * height))
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    return resize_pictures(image, wide, high, upscale_method)
+
+
+@node("ImageScaleToMaxDimension", category="image/upscaling")
+def image_scale_to_max_dimension(
+    image: Image,
+    upscale_method: Annotated[str, Choices(_METHODS)],
+    largest_size: Annotated[int, Field(ge=0, le=16384), Step(1)] = 512,
+) -> Image:
+    """Resize pictures until the longer side has this many pixels; 0 changes nothing."""
+    if largest_size == 0:
+        return image
+    height, width = image.shape[1:3]
+    scale = largest_size / max(height, width)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    return resize_pictures(image, wide, high, cast("ImageMethod", upscale_method))
+
+
 @node("ImageInvert", category="image", display_name="Invert Image")
 def image_invert(image: Image) -> Image:
     """The negative: 1 - value, in every channel."""
     return 1.0 - image
-
-
-@node("ImageBlur", category="image/postprocessing")
-def image_blur(
-    image: Image,
-    blur_radius: Annotated[int, Field(ge=1, le=31), Step(1)] = 1,
-    sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.1)] = 1.0,
-) -> Image:
-    """Blur with a Gaussian over (2 * blur_radius + 1)² pixels.
-
-    `sigma` counts in blur radii: the weight at the window's edge is exp(-1 / (2 sigma²)) of
-    the centre's. Beyond its border the picture is mirrored.
-    """
-    weights = torch.linspace(-1, 1, 2 * blur_radius + 1, device=image.device)
-    weights = (weights.square() / (-2 * sigma**2)).exp()
-    weights = (weights / weights.sum()).to(image.dtype)
-    channels = image.shape[-1]
-    x = _mirrored(image.movedim(-1, 1), blur_radius)
-    x = functional.conv2d(x, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    x = functional.conv2d(x, weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
-    return x.movedim(1, -1)
-
-
-def _mirrored(x: Tensor, margin: int) -> Tensor:
-    """[batch, channels, h, w] with a mirrored margin, also where `x` is smaller than it."""
-    for dim in (2, 3):
-        size = x.shape[dim]
-        period = max(1, 2 * size - 2)
-        place = torch.arange(-margin, size + margin, device=x.device) % period
-        x = x.index_select(dim, torch.minimum(place, period - place) % size)
-    return x

@@ -5,14 +5,15 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.matching import cycled, repeated
 from nodes.resizing import Crop, LatentMethod, resize
 from nodes.values import Latent, Mask
 
 Pixels = Annotated[int, Field(ge=16, le=16384), Step(8)]
+WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
 SizeOrAuto = Annotated[int, Field(ge=0, le=16384), Step(8)]
 
 _SMALLEST = 64  # pixels; what LatentUpscale never goes below
@@ -29,6 +30,19 @@ def empty_latent_image(
     A size that is no multiple of 8 is rounded down to one.
     """
     return Latent(torch.zeros(batch_size, 4, height // 8, width // 8))
+
+
+@node("EmptySD3LatentImage", category="latent/sd3")
+def empty_sd3_latent_image(
+    width: WidePixels = 1024,
+    height: WidePixels = 1024,
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1,
+) -> Latent:
+    """A blank canvas for models of 16 latent channels: zeros, [batch_size, 16, height/8, width/8].
+
+    A size that is no multiple of 8 is rounded down to one.
+    """
+    return Latent(torch.zeros(batch_size, 16, height // 8, width // 8))
 
 
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")
@@ -74,12 +88,12 @@ def repeat_latent_batch(samples: Latent, amount: Annotated[int, Field(ge=1, le=6
     count = samples.samples.shape[0]
     mask, index = samples.noise_mask, samples.batch_index
     if mask is not None and mask.shape[0] > 1:
-        mask = _repeat(_one_each(mask, count), amount)
+        mask = repeated(cycled(mask, count), amount)
     if index is not None:
         span = max(index) - min(index) + 1
         index = tuple(draw + turn * span for turn in range(amount) for draw in index)
-    repeated = _repeat(samples.samples, amount)
-    return replace(samples, samples=repeated, noise_mask=mask, batch_index=index)
+    samples = replace(samples, samples=repeated(samples.samples, amount))
+    return replace(samples, noise_mask=mask, batch_index=index)
 
 
 @node("LatentFromBatch", category="latent/batch", display_name="Latent From Batch")
@@ -98,7 +112,7 @@ def latent_from_batch(
     last = min(count, first + length)
     mask, index = samples.noise_mask, samples.batch_index
     if mask is not None and mask.shape[0] > 1:
-        mask = _one_each(mask, count)[first:last]
+        mask = cycled(mask, count)[first:last]
     index = tuple(range(first, last)) if index is None else index[first:last]
     chosen = samples.samples[first:last]
     return replace(samples, samples=chosen, noise_mask=mask, batch_index=index)
@@ -108,12 +122,3 @@ def latent_from_batch(
 def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
     """Sample only where the mask is 1 and keep the rest; the mask may have any size."""
     return replace(samples, noise_mask=mask.reshape(-1, 1, *mask.shape[-2:]))
-
-
-def _repeat(x: Tensor, times: int) -> Tensor:
-    return x.repeat(times, *(1 for _ in x.shape[1:]))
-
-
-def _one_each(mask: Tensor, count: int) -> Tensor:
-    """Masks for `count` latents: the given ones over and over."""
-    return _repeat(mask, -(-count // mask.shape[0]))[:count]

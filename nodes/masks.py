@@ -1,4 +1,4 @@
-"""Nodes that make and combine masks."""
+"""Nodes that make, shape and combine masks."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional
 
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.editing_errors import OutsideError
+from nodes.matching import as_batch
 from nodes.values import Mask
 
 Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
@@ -57,9 +60,85 @@ def mask_composite(
 
     `add` and `subtract` stay within 0 and 1; `and`, `or` and `xor` round to 0 or 1 first.
     """
-    result = destination.reshape(-1, *destination.shape[-2:]).clone()
-    source = source.reshape(-1, *source.shape[-2:])
+    result = as_batch(destination).clone()
+    source = as_batch(source)
     below = result[:, y : y + source.shape[1], x : x + source.shape[2]]
     above = source[:, : below.shape[1], : below.shape[2]]
     below.copy_(_OPERATIONS[operation](below, above))
     return result.clamp_(0.0, 1.0)
+
+
+@node("CropMask", category="mask")
+def crop_mask(
+    mask: Mask, x: Offset = 0, y: Offset = 0, width: Side = 512, height: Side = 512
+) -> Mask:
+    """Cut a rectangle out, less where the mask ends sooner."""
+    masks = as_batch(mask)
+    high, wide = masks.shape[1:]
+    if x >= wide or y >= high:
+        raise OutsideError(what="mask", corner=(x, y), size=(wide, high))
+    return masks[:, y : y + height, x : x + width].contiguous()
+
+
+@node("GrowMask", category="mask")
+def grow_mask(
+    mask: Mask,
+    expand: Annotated[int, Field(ge=-16384, le=16384), Step(1)] = 0,
+    tapered_corners: bool = True,
+) -> Mask:
+    """Widen what a mask covers by some pixels, or narrow it where `expand` is negative.
+
+    Each pixel becomes the largest (or smallest) value round it: within a square, or within
+    a diamond if the corners are tapered. Nothing comes in over the mask's border.
+    """
+    masks = as_batch(mask)
+    if expand < 0:
+        return -_grown(-masks, -expand, tapered=tapered_corners)
+    return _grown(masks, expand, tapered=tapered_corners)
+
+
+@node("FeatherMask", category="mask")
+def feather_mask(
+    mask: Mask, left: Offset = 0, top: Offset = 0, right: Offset = 0, bottom: Offset = 0
+) -> Mask:
+    """Fade a mask in from its sides, linearly over so many pixels.
+
+    As in ComfyUI, the ramps at the right and at the bottom are one pixel off: their first,
+    faintest value falls on the first column, or row, instead of beyond the last.
+    """
+    masks = as_batch(mask)
+    height, width = masks.shape[1:]
+    rows = _ramp(height, top) * _ramp(height, bottom).flip(0).roll(1)
+    columns = _ramp(width, left) * _ramp(width, right).flip(0).roll(1)
+    return masks * rows[:, None].to(masks) * columns.to(masks)
+
+
+@node("ThresholdMask", category="mask")
+def threshold_mask(
+    mask: Mask, value: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5
+) -> Mask:
+    """1 where the mask is above `value`, 0 elsewhere."""
+    return (mask > value).to(mask.dtype)
+
+
+def _grown(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
+    """The maximum within so many pixels of each: [batch, h, w]."""
+    height, width = masks.shape[1:]
+    x = masks[:, None]
+    if not tapered:
+        return _widest(x, min(pixels, height - 1), min(pixels, width - 1))[:, 0]
+    for _ in range(min(pixels, height + width - 2)):
+        x = torch.maximum(_widest(x, 1, 0), _widest(x, 0, 1))
+    return x[:, 0]
+
+
+def _widest(x: Tensor, rows: int, columns: int) -> Tensor:
+    """The maximum over a rectangle round each pixel; twice `rows` + 1 high, the like wide."""
+    x = functional.max_pool2d(x, (2 * rows + 1, 1), stride=1, padding=(rows, 0))
+    return functional.max_pool2d(x, (1, 2 * columns + 1), stride=1, padding=(0, columns))
+
+
+def _ramp(length: int, over: int) -> Tensor:
+    """From 1 / over up to 1, over the first of `length` pixels."""
+    steps = min(over, length)
+    return (torch.arange(1, length + 1) / max(steps, 1)).clamp(max=1.0)

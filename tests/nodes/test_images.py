@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from nodes.images import empty_image, image_blur, image_invert, image_scale, image_scale_by
+from nodes.filters import image_blur
+from nodes.images import empty_image, image_invert, image_scale, image_scale_by
 from tests.nodes.pictures import picture, untouched
 
 

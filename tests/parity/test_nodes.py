@@ -3,14 +3,19 @@
 import pytest
 import torch
 
+from nodes.compositing import image_composite_masked
+from nodes.image_batches import image_batch
 from nodes.images import image_scale, image_scale_by
+from nodes.latent_math import latent_blend
+from nodes.latent_transforms import latent_composite, latent_crop, latent_flip, latent_rotate
 from nodes.latents import (
     latent_from_batch,
     latent_upscale,
     latent_upscale_by,
     repeat_latent_batch,
 )
-from nodes.masks import invert_mask, mask_composite
+from nodes.masks import feather_mask, grow_mask, invert_mask, mask_composite
+from nodes.padding import image_pad_for_outpaint
 from nodes.values import Latent
 from tests.nodes.pictures import grid, picture, untouched
 from tests.nodes.reference import tensors
@@ -97,3 +102,70 @@ def test_mask_composite_equals_the_reference(operation):
 
 def test_invert_mask_equals_the_reference():
     same(invert_mask(mask()), "InvertMask")
+
+
+@pytest.mark.parametrize(("expand", "tapered"), [(3, True), (-2, False)])
+def test_grow_mask_equals_the_reference(expand, tapered):
+    masks = mask()
+
+    with untouched(masks):
+        grown = grow_mask(masks, expand, tapered)
+
+    same(grown, f"GrowMask{expand:+d}")
+
+
+def test_feather_mask_equals_the_reference():
+    masks = mask()
+
+    with untouched(masks):
+        feathered = feather_mask(masks, 4, 3, 2, 6)
+
+    same(feathered, "FeatherMask")
+
+
+def test_image_batch_equals_the_reference():
+    same(image_batch(picture(), patch()), "ImageBatch")
+
+
+def test_image_composite_masked_equals_the_reference():
+    below, above, shown = picture(), patch(), grid((1, 8, 8), 0.5).abs()
+
+    with untouched(below, above, shown):
+        composed = image_composite_masked(below, above, 30, 10, mask=shown)
+
+    same(composed, "ImageCompositeMasked")
+
+
+def test_image_pad_for_outpaint_equals_the_reference():
+    padded = image_pad_for_outpaint(picture()[:1], 8, 0, 16, 8, 10)
+
+    same(padded.image, "ImagePadForOutpaint/image")
+    same(padded.mask, "ImagePadForOutpaint/mask")
+
+
+def test_latent_composite_equals_the_reference():
+    """It was made with the feather of 0 that a call by position leaves."""
+    below, above = Latent(latents()), Latent(grid((2, 4, 6, 8), 0.4))
+
+    with untouched(below.samples, above.samples):
+        composed = latent_composite(below, above, 16, 24)
+
+    same(composed.samples, "LatentComposite")
+
+
+def test_latent_blend_equals_the_reference():
+    blended = latent_blend(Latent(latents()), Latent(grid((2, 4, 6, 8), 0.4)), 0.3)
+
+    same(blended.samples, "LatentBlend")
+
+
+def test_cropped_and_turned_latents_equal_the_reference():
+    samples = Latent(latents())
+
+    same(latent_crop(samples, 64, 64, 32, 16).samples, "LatentCrop")
+    same(latent_flip(samples, "x-axis: vertically").samples, "LatentFlipX")
+    same(latent_rotate(samples, "90 degrees").samples, "LatentRotate90")
+
+
+def patch():
+    return grid((1, 16, 16, 3), 0.3) * 0.5 + 0.5

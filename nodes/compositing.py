@@ -1,0 +1,91 @@
+"""Nodes that lay pictures over each other, and mix them."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.define import node
+from nodegraph.markers import Step
+from nodes.matching import cycled, with_channels
+from nodes.pasting import flat_mask, paste, stretched
+from nodes.resizing import resize_pictures
+from nodes.values import Image, Mask
+
+Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
+BlendMode = Literal["normal", "multiply", "screen", "overlay", "soft_light", "difference"]
+
+
+@node("ImageCompositeMasked", category="image")
+def image_composite_masked(
+    destination: Image,
+    source: Image,
+    x: Offset = 0,
+    y: Offset = 0,
+    resize_source: bool = False,
+    mask: Mask | None = None,
+) -> Image:
+    """Lay `source` onto `destination`, its corner at (x, y); what sticks out is cut off.
+
+    The mask, stretched to `source`, says where it shows: 1 is all of it. `resize_source`
+    first brings it to the size of `destination`. A batch that is shorter than
+    `destination`'s is repeated.
+    """
+    below = destination.movedim(-1, 1)
+    above = with_channels(source, destination.shape[-1]).movedim(-1, 1)
+    if resize_source:
+        above = stretched(above, below)
+    return paste(below, above, (y, x), flat_mask(mask)).movedim(1, -1).contiguous()
+
+
+@node("ImageBlend", category="image/postprocessing")
+def image_blend(
+    image1: Image,
+    image2: Image,
+    blend_factor: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5,
+    *,
+    blend_mode: BlendMode,
+) -> Image:
+    """Mix two pictures: at 0 it is `image1`, at 1 the two blended.
+
+    `image2` is brought to the other's size, cut to its aspect ratio. The modes are those of
+    W3C's Compositing and Blending (section 9), `image1` the backdrop; but `difference` is
+    `image1 - image2`, of which nothing stays below 0.
+    """
+    height, width = image1.shape[1:3]
+    channels = max(image1.shape[-1], image2.shape[-1])
+    first, second = with_channels(image1, channels), with_channels(image2, channels)
+    if second.shape[1:3] != first.shape[1:3]:
+        second = resize_pictures(second, width, height, "bicubic", "center")
+    count = max(len(first), len(second))
+    first, second = cycled(first, count), cycled(second, count).to(first)
+    blended = _MODES[blend_mode](first, second)
+    return torch.lerp(first, blended, blend_factor).clamp(0, 1)
+
+
+def _screen(a: Tensor, b: Tensor) -> Tensor:
+    return 1 - (1 - a) * (1 - b)
+
+
+def _overlay(a: Tensor, b: Tensor) -> Tensor:
+    return torch.where(a <= 0.5, 2 * a * b, 1 - 2 * (1 - a) * (1 - b))
+
+
+def _soft_light(a: Tensor, b: Tensor) -> Tensor:
+    bright = torch.where(a <= 0.25, ((16 * a - 12) * a + 4) * a, a.clamp(min=0).sqrt())
+    return torch.where(b <= 0.5, a - (1 - 2 * b) * a * (1 - a), a + (2 * b - 1) * (bright - a))
+
+
+_MODES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType(
+    {
+        "normal": lambda _, b: b,
+        "multiply": torch.mul,
+        "screen": _screen,
+        "overlay": _overlay,
+        "soft_light": _soft_light,
+        "difference": torch.sub,
+    }
+)

@@ -1,0 +1,133 @@
+"""Nodes that filter pictures: blur, sharpen, add noise, morphology."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.define import node
+from nodegraph.markers import Step, Widget
+from nodes.values import Image
+
+Radius = Annotated[int, Field(ge=1, le=31), Step(1)]
+Morph = Literal["erode", "dilate", "open", "close", "gradient", "bottom_hat", "top_hat"]
+
+_SHARPEST = 10.0  # what an alpha of 1 means
+
+
+@node("ImageBlur", category="image/postprocessing")
+def image_blur(
+    image: Image,
+    blur_radius: Radius = 1,
+    sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.1)] = 1.0,
+) -> Image:
+    """Blur with a Gaussian over (2 * blur_radius + 1)² pixels.
+
+    `sigma` counts in blur radii: the weight at the window's edge is exp(-1 / (2 sigma²)) of
+    the centre's. Beyond its border the picture is mirrored.
+    """
+    return _blurred(image, blur_radius, sigma)
+
+
+@node("ImageSharpen", category="image/postprocessing")
+def image_sharpen(
+    image: Image,
+    sharpen_radius: Radius = 1,
+    sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.01)] = 1.0,
+    alpha: Annotated[float, Field(ge=0.0, le=5.0), Step(0.01)] = 1.0,
+) -> Image:
+    """Add `10 * alpha` times what ImageBlur would take away (an unsharp mask)."""
+    lost = image - _blurred(image, sharpen_radius, sigma)
+    return (image + _SHARPEST * alpha * lost).clamp(0, 1)
+
+
+@node("ImageAddNoise", category="image")
+def image_add_noise(
+    image: Image,
+    seed: Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)] = 0,
+    strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5,
+) -> Image:
+    """Add Gaussian noise of the standard deviation `strength`; drawn on the CPU from the seed."""
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
+    return (image + strength * noise.to(image)).clamp(0, 1)
+
+
+@node("Morphology", category="image/postprocessing", display_name="ImageMorphology")
+def morphology(
+    image: Image,
+    operation: Morph,
+    kernel_size: Annotated[int, Field(ge=3, le=999), Step(1)] = 3,
+) -> Image:
+    """Flat morphology over a square (Serra 1982), each channel by itself.
+
+    `erode` takes the smallest value within the square, `dilate` the largest. `open` erodes,
+    then dilates; `close` the other way round. `gradient` is dilated minus eroded, `top_hat`
+    what opening takes away, `bottom_hat` what closing adds. Beyond its border the picture has
+    no say. A square of even size reaches one pixel further up and left where it erodes, and
+    one further down and right where it dilates, so that opening and closing move nothing.
+    """
+    x = image.movedim(-1, 1)
+    return _MORPHS[operation](x, kernel_size).movedim(1, -1).contiguous()
+
+
+def _opened(x: Tensor, size: int) -> Tensor:
+    return _dilated(_eroded(x, size), size)
+
+
+def _closed(x: Tensor, size: int) -> Tensor:
+    return _eroded(_dilated(x, size), size)
+
+
+def _dilated(x: Tensor, size: int) -> Tensor:
+    return _largest(x, size, before=size - size // 2 - 1)
+
+
+def _eroded(x: Tensor, size: int) -> Tensor:
+    return -_largest(-x, size, before=size // 2)
+
+
+def _largest(x: Tensor, size: int, before: int) -> Tensor:
+    """The maximum over a square that begins so many pixels up and left of each."""
+    after = size - before - 1
+    x = functional.pad(x, (before, after, before, after), value=-torch.inf)
+    x = functional.max_pool2d(x, (1, size), stride=1)
+    return functional.max_pool2d(x, (size, 1), stride=1)
+
+
+_MORPHS: Mapping[Morph, Callable[[Tensor, int], Tensor]] = MappingProxyType(
+    {
+        "erode": _eroded,
+        "dilate": _dilated,
+        "open": _opened,
+        "close": _closed,
+        "gradient": lambda x, size: _dilated(x, size) - _eroded(x, size),
+        "bottom_hat": lambda x, size: _closed(x, size) - x,
+        "top_hat": lambda x, size: x - _opened(x, size),
+    }
+)
+
+
+def _blurred(image: Tensor, radius: int, sigma: float) -> Tensor:
+    """A separable Gaussian over [batch, h, w, channels]."""
+    weights = torch.linspace(-1, 1, 2 * radius + 1, device=image.device)
+    weights = (weights.square() / (-2 * sigma**2)).exp()
+    weights = (weights / weights.sum()).to(image.dtype)
+    channels = image.shape[-1]
+    x = _mirrored(image.movedim(-1, 1), radius)
+    x = functional.conv2d(x, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    x = functional.conv2d(x, weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+    return x.movedim(1, -1)
+
+
+def _mirrored(x: Tensor, margin: int) -> Tensor:
+    """[batch, channels, h, w] with a mirrored margin, also where `x` is smaller than it."""
+    for dim in (2, 3):
+        size = x.shape[dim]
+        period = max(1, 2 * size - 2)
+        place = torch.arange(-margin, size + margin, device=x.device) % period
+        x = x.index_select(dim, torch.minimum(place, period - place) % size)
+    return x

@@ -1,0 +1,93 @@
+"""Nodes that join pictures to batches, and take batches apart."""
+
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.define import node
+from nodegraph.markers import Listed, Widget
+from nodegraph.sockets import Socket
+from nodes.editing_errors import EmptyBatchError, MixedSizesError
+from nodes.matching import repeated, with_channels
+from nodes.resizing import resize_pictures
+from nodes.values import Image
+
+BatchSize = Annotated[int, Field(ge=1, le=4096)]
+BatchSizes = Annotated[list[int], Socket("INT"), Field(ge=1, le=4096), Widget(default=1)]
+
+
+class ImageSize(NamedTuple):
+    """How large pictures are, and how many."""
+
+    width: int
+    height: int
+    batch_size: int
+
+
+@node("ImageBatch", category="image", display_name="Batch Images")
+def image_batch(image1: Image, image2: Image) -> Image:
+    """Two batches as one, `image1` first.
+
+    `image2` is brought to the size of `image1`, cut to its aspect ratio. If one of them has
+    transparency, the other becomes opaque.
+    """
+    channels = max(image1.shape[-1], image2.shape[-1])
+    first, second = with_channels(image1, channels), with_channels(image2, channels)
+    if second.shape[1:3] != first.shape[1:3]:
+        height, width = first.shape[1:3]
+        second = resize_pictures(second, width, height, "bilinear", "center")
+    return torch.cat([first, second.to(first)])
+
+
+@node("ImageFromBatch", category="image/batch")
+def image_from_batch(
+    image: Image,
+    batch_index: Annotated[int, Field(ge=0, le=4095)] = 0,
+    length: BatchSize = 1,
+) -> Image:
+    """`length` pictures of a batch from number `batch_index` on, fewer where it ends.
+
+    A number beyond the batch means its last picture.
+    """
+    if len(image) == 0:
+        raise EmptyBatchError(what="pictures")
+    first = min(len(image) - 1, batch_index)
+    return image[first : first + length].contiguous()
+
+
+@node("RepeatImageBatch", category="image/batch")
+def repeat_image_batch(image: Image, amount: BatchSize = 1) -> Image:
+    """The whole batch `amount` times over."""
+    return repeated(image, amount)
+
+
+@node("RebatchImages", category="image/batch", display_name="Rebatch Images", input_is_list=True)
+def rebatch_images(
+    images: Annotated[list[Tensor], Socket("IMAGE")], batch_size: BatchSizes
+) -> Annotated[list[Tensor], Socket("IMAGE"), Listed()]:
+    """Pictures in batches of this size, whatever batches they came in; the last may be smaller.
+
+    What follows runs once for each batch.
+    """
+    every = torch.cat(_one_size(images))
+    return list(torch.split(every, batch_size[0]))
+
+
+@node("GetImageSize", category="image", display_name="Get Image Size", hidden=("unique_id",))
+def get_image_size(image: Image) -> ImageSize:
+    """The width and height of pictures, and how many there are."""
+    return ImageSize(image.shape[2], image.shape[1], image.shape[0])
+
+
+def _one_size(batches: Iterable[Tensor]) -> list[Tensor]:
+    filled = [batch for batch in batches if len(batch)]
+    if not filled:
+        raise EmptyBatchError(what="pictures")
+    channels = max(batch.shape[-1] for batch in filled)
+    sizes = dict.fromkeys(f"{batch.shape[2]}x{batch.shape[1]}" for batch in filled)
+    if len(sizes) > 1:
+        raise MixedSizesError(what="pictures", sizes=list(sizes))
+    return [with_channels(batch, channels) for batch in filled]

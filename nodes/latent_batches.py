@@ -1,0 +1,116 @@
+"""Nodes that join latents to batches, and take batches apart."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.define import node
+from nodegraph.markers import Listed, Widget
+from nodegraph.sockets import Socket
+from nodes.editing_errors import EmptyBatchError, LatentMismatchError
+from nodes.matching import cycled
+from nodes.resizing import resize
+from nodes.values import Latent
+
+BatchSizes = Annotated[list[int], Socket("INT"), Field(ge=1, le=4096), Widget(default=1)]
+
+_SCALE = 8  # mask pixels a latent pixel, each way
+
+
+@node("LatentBatch", category="latent/batch")
+def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
+    """Two batches as one, `samples1` first, whose mask holds for all.
+
+    `samples2` is brought to the size of `samples1`, cut to its aspect ratio. Each keeps its
+    place in the seed's noise.
+    """
+    first, second = samples1.samples, samples2.samples
+    if first.shape[1] != second.shape[1]:
+        raise LatentMismatchError(first.shape, second.shape, "they differ in their channels")
+    if first.shape[-2:] != second.shape[-2:]:
+        second = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center")
+    index = (*_draws(samples1), *_draws(samples2))
+    return replace(samples1, samples=torch.cat([first, second.to(first)]), batch_index=index)
+
+
+@node("LatentBatchSeedBehavior", category="latent/advanced")
+def latent_batch_seed_behavior(
+    samples: Latent, seed_behavior: Literal["random", "fixed"] = "fixed"
+) -> Latent:
+    """Say which noise the latents of a batch take: each its own, or `fixed`: all the first's."""
+    if seed_behavior == "random":
+        return replace(samples, batch_index=None)
+    first = samples.batch_index[0] if samples.batch_index else 0
+    return replace(samples, batch_index=(first,) * len(samples.samples))
+
+
+@node("RebatchLatents", category="latent/batch", display_name="Rebatch Latents", input_is_list=True)
+def rebatch_latents(
+    latents: Annotated[list[Latent], Socket("LATENT")], batch_size: BatchSizes
+) -> Annotated[list[Latent], Socket("LATENT"), Listed()]:
+    """Latents in batches of this size, whatever batches they came in.
+
+    A batch is smaller where the latents end, or the next one has another size. Each latent
+    keeps its mask, and its place in the seed's noise: the one it had, or else its number among
+    all of them. What follows runs once for each batch.
+    """
+    groups: list[list[_Single]] = []
+    for single in _singles(latents):
+        fits = groups and len(groups[-1]) < batch_size[0] and single.fits(groups[-1][0])
+        if not fits:
+            groups.append([])
+        groups[-1].append(single)
+    if not groups:
+        raise EmptyBatchError(what="latents")
+    return [_joined(group) for group in groups]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Single:
+    """One latent of a batch."""
+
+    sample: Tensor
+    """[1, channels, h, w]."""
+    mask: Tensor | None
+    """[1, 1, any, any]."""
+    draw: int
+
+    def fits(self, other: "_Single") -> bool:
+        return self.sample.shape == other.sample.shape
+
+    def stretched_mask(self) -> Tensor:
+        """[1, 1, h * 8, w * 8]; 1 everywhere if it has none."""
+        height, width = (side * _SCALE for side in self.sample.shape[-2:])
+        if self.mask is None:
+            return torch.ones(1, 1, height, width)
+        return functional.interpolate(self.mask, size=(height, width), mode="bilinear")
+
+
+def _singles(latents: Sequence[Latent]) -> Iterator[_Single]:
+    number = 0
+    for latent in latents:
+        count = len(latent.samples)
+        draws = latent.batch_index or range(number, number + count)
+        mask = None if latent.noise_mask is None else cycled(latent.noise_mask, count)
+        for row in range(count):
+            own = None if mask is None else mask[row : row + 1]
+            yield _Single(latent.samples[row : row + 1], own, draws[row])
+        number += count
+
+
+def _joined(group: Sequence[_Single]) -> Latent:
+    masked = any(single.mask is not None for single in group)
+    return Latent(
+        torch.cat([single.sample for single in group]),
+        torch.cat([single.stretched_mask() for single in group]) if masked else None,
+        tuple(single.draw for single in group),
+    )
+
+
+def _draws(latent: Latent) -> Sequence[int]:
+    return latent.batch_index or range(len(latent.samples))

@@ -1,0 +1,27 @@
+"""Bring pictures, masks and latents to a common batch and number of channels."""
+
+import torch
+from torch import Tensor
+
+
+def as_batch(mask: Tensor) -> Tensor:
+    """[..., height, width] as [batch, height, width]."""
+    return mask.reshape(-1, *mask.shape[-2:])
+
+
+def repeated(x: Tensor, times: int) -> Tensor:
+    """The whole batch `times` times over."""
+    return x.repeat(times, *(1 for _ in x.shape[1:]))
+
+
+def cycled(x: Tensor, count: int) -> Tensor:
+    """`count` samples: those there are over and over, or the first of them."""
+    return x if len(x) == count else repeated(x, -(-count // len(x)))[:count]
+
+
+def with_channels(pictures: Tensor, channels: int) -> Tensor:
+    """[..., c] with another number of channels: cut off, or opaque alpha added."""
+    missing = channels - pictures.shape[-1]
+    if missing <= 0:
+        return pictures[..., :channels]
+    return torch.cat([pictures, pictures.new_ones(*pictures.shape[:-1], missing)], dim=-1)

@@ -1,0 +1,41 @@
+"""Nodes that crop, mirror and turn pictures."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Step
+from nodes.values import Image
+
+Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
+Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
+Flip = Literal["x-axis: vertically", "y-axis: horizontally"]
+Rotation = Literal["none", "90 degrees", "180 degrees", "270 degrees"]
+
+_QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
+
+
+@node("ImageCrop", category="image/transform", display_name="Image Crop")
+def image_crop(
+    image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0
+) -> Image:
+    """Cut a rectangle out of pictures, less where they end sooner.
+
+    A corner beyond the picture means its last column or row.
+    """
+    top, left = min(y, image.shape[1] - 1), min(x, image.shape[2] - 1)
+    return image[:, top : top + height, left : left + width].contiguous()
+
+
+@node("ImageFlip", category="image/transform")
+def image_flip(image: Image, flip_method: Flip) -> Image:
+    """Mirror pictures: upside down (`x-axis`), or left to right (`y-axis`)."""
+    return image.flip(1 if flip_method.startswith("x") else 2)
+
+
+@node("ImageRotate", category="image/transform")
+def image_rotate(image: Image, rotation: Rotation) -> Image:
+    """Turn pictures clockwise."""
+    return torch.rot90(image, _QUARTERS.index(rotation), dims=(2, 1)).contiguous()
