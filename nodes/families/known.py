@@ -2,10 +2,12 @@
 
 from nodes.errors import UnknownFamilyError
 from nodes.families.family import Architecture, Family
+from nodes.families.flux import FLUX
+from nodes.families.sd3 import SD3
 from nodes.families.sd15 import SD15
 from nodes.weights.header import Header
 
-FAMILIES: tuple[Family, ...] = (SD15,)
+FAMILIES: tuple[Family, ...] = (SD15, SD3, FLUX)
 
 
 def architecture_of(header: Header) -> Architecture:
@@ -20,10 +22,4 @@ def architecture_of(header: Header) -> Architecture:
         if family.recognises(header):
             return family.read(header)
     known = [family.title for family in FAMILIES]
-    raise UnknownFamilyError(header.path, _summary(header), known)
-
-
-def _summary(header: Header) -> str:
-    """The first keys of a file and how many there are."""
-    some = ", ".join(sorted(header.tensors)[:3])
-    return f"{len(header.tensors)}, such as {some}" if some else "none"
+    raise UnknownFamilyError(header.path, header.summary, known)

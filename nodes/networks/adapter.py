@@ -6,6 +6,8 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from nodes.families.family import NetworkKind
+from nodes.networks.flux import FluxAdapter
+from nodes.networks.mmdit import MMDiTAdapter
 from nodes.networks.unet import UNetAdapter
 from nodes.values import Cond, CondBatch
 
@@ -37,4 +39,8 @@ class Adapter(Protocol):
         ...
 
 
-ADAPTERS: Mapping[NetworkKind, Adapter] = {"unet": UNetAdapter()}
+ADAPTERS: Mapping[NetworkKind, Adapter] = {
+    "unet": UNetAdapter(),
+    "mmdit": MMDiTAdapter(),
+    "flux": FluxAdapter(),
+}

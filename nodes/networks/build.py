@@ -6,11 +6,13 @@ import torch
 from torch import nn
 
 from nodes.families.family import NetworkKind, NetworkSpec
-from nodes.networks import clip, t5, unet, vae
+from nodes.networks import clip, flux, mmdit, t5, unet, vae
 from nodes.networks.builder import Builder
 
 _BUILDERS: Mapping[NetworkKind, Builder] = {
     "unet": unet.builder,
+    "mmdit": mmdit.builder,
+    "flux": flux.builder,
     "vae": vae.builder,
     "clip": clip.builder,
     "t5": t5.builder,

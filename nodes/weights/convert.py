@@ -11,7 +11,7 @@ from nodes.weights.tables import KeyTable, Op, Source
 
 def from_file(source: Source, stored: Tensor) -> Tensor:
     """The network's weight out of the file's tensor; a view wherever that is possible."""
-    part = stored.chunk(source.slots)[source.slot] if source.slots > 1 else stored
+    part = _part(source, stored) if source.slots > 1 else stored
     if source.op == "conv1x1":
         return part.flatten(1)
     if source.op == "transpose":
@@ -19,6 +19,12 @@ def from_file(source: Source, stored: Tensor) -> Tensor:
     if source.op == "swap":
         return torch.cat(part.chunk(2)[::-1])
     return part
+
+
+def _part(source: Source, stored: Tensor) -> Tensor:
+    """Its rows of a tensor that holds several weights."""
+    rows = stored.shape[0]
+    return stored.narrow(0, rows // source.slots * source.slot, source.share(rows))
 
 
 def to_file(op: Op, weight: Tensor) -> Tensor:

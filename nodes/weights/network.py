@@ -7,38 +7,23 @@ leave alone with the base network, and holds only those they touch.
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from nodegraph.devices import default_device
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
+from nodes.networks.casting import cast_at_use
 from nodes.weights.convert import from_file
 from nodes.weights.header import Header
+from nodes.weights.placement import default_placement
 from nodes.weights.tables import KeyTable, Source
 from nodes.weights.tensors import opened
 
 CLONES_KEPT = 4
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a network computes, and in which precision."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-
-def default_placement(spec: NetworkSpec) -> Placement:
-    """The best device; float16 on CUDA but for the VAE, which overflows there, else float32."""
-    device = default_device()
-    half = device.type == "cuda" and spec.kind != "vae"
-    return Placement(device, torch.float16 if half else torch.float32)
 
 
 class Patch(Protocol):
@@ -70,11 +55,25 @@ class Network:
     Thread-safe: whoever comes first loads it, the others wait.
     """
 
-    def __init__(self, header: Header, identity: str, spec: NetworkSpec) -> None:
+    def __init__(
+        self,
+        header: Header,
+        identity: str,
+        spec: NetworkSpec,
+        narrow: torch.dtype | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            header: of the file that holds it.
+            identity: the file's sha256.
+            spec: which of the networks in it.
+            narrow: round all weights to this, and keep matrices so; None: as the file has them.
+        """
         self.header = header
         self.identity = identity
         self.spec = spec
-        self.placement = default_placement(spec)
+        self.placement = default_placement(spec, narrow)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None
@@ -83,10 +82,14 @@ class Network:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
             return NotImplemented
-        return self.identity == other.identity and self.spec == other.spec
+        return self._content == other._content
 
     def __hash__(self) -> int:
         return hash((self.identity, self.spec.name, self.spec.prefix))
+
+    @property
+    def _content(self) -> tuple[object, ...]:
+        return (self.identity, self.spec, self.placement.narrow)
 
     @property
     def table(self) -> KeyTable:
@@ -100,11 +103,12 @@ class Network:
         """What its weights take in memory once loaded; with patches, those they touch alone."""
         if patches:
             touched = {key for patch in patches for key in patch.touches}
-            infos = [self.header.tensors[self.table[key].key] for key in sorted(touched)]
+            own = sorted(touched & self.table.keys())
+            infos = [self.header.tensors[self.table[key].key] for key in own]
         else:
             named = self.header.tensors.items()
             infos = [info for key, info in named if key.startswith(self.spec.prefix)]
-        return sum(info.numel for info in infos) * self.placement.dtype.itemsize
+        return sum(info.numel * self.placement.kept(info).itemsize for info in infos)
 
     def module(self, patches: Patches = ()) -> nn.Module:
         """The network with its weights and patches; ready to be called, never to be changed.
@@ -128,21 +132,33 @@ class Network:
         module = skeleton(self.spec)
         self._table = self._table_of(module)
         self._check(module, self._table)
+        matrices = cast_at_use(module) if self._has_narrow else frozenset[str]()
         weights: dict[str, Tensor] = {}
         with opened(self.header.path, str(self.placement.device)) as file:
             for key, source in self._table.items():
-                weight = from_file(source, file.get_tensor(source.key))
-                weights[key] = weight.to(self.placement.dtype)
+                kept = self.placement.kept(self.header.tensors[source.key])
+                weight = from_file(source, file.get_tensor(source.key)).to(kept)
+                weights[key] = weight if key in matrices else weight.to(self.placement.dtype)
         return _filled(module, weights)
+
+    @property
+    def _has_narrow(self) -> bool:
+        own = (i for key, i in self.header.tensors.items() if key.startswith(self.spec.prefix))
+        return any(self.placement.kept(info) != self.placement.dtype for info in own)
 
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
-        touched: dict[str, Tensor] = {}
+        wanted = {key for patch in patches for key in patch.touches & weights.keys()}
+        # In full precision: a change can be smaller than what separates two narrow numbers.
+        touched = {key: weights[key].to(self.placement.dtype) for key in wanted}
         for patch in patches:
             touched |= patch.apply(self, {**weights, **touched})
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
-        return _filled(skeleton(self.spec), {**weights, **touched})
+        module = skeleton(self.spec)
+        if self._has_narrow:
+            cast_at_use(module)
+        return _filled(module, {**weights, **touched})
 
     def _rounded(self, key: str, weight: Tensor) -> Tensor:
         stored = self.header.tensors[self.table[key].key].dtype
@@ -165,11 +181,13 @@ class Network:
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:
-    """Whether the file's tensor has as many numbers, and rows, as the network wants."""
+    """Whether the weight's part of the file's tensor has the numbers and rows that it wants."""
     info = header.tensors[source.key]
     rows = info.shape[:1] if source.op != "transpose" else info.shape[1:2]
-    wanted = (weight.shape[0] * source.slots,) if weight.ndim else ()
-    return rows == wanted and info.numel == weight.numel() * source.slots
+    if any(size % source.slots for size in rows):
+        return False
+    own = tuple(source.share(size) for size in rows)
+    return own == tuple(weight.shape[:1]) and source.share(info.numel) == weight.numel()
 
 
 def _filled(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:

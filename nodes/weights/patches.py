@@ -88,5 +88,5 @@ def _fits(file: LoraFile, module: Module, network: Network, target: Target) -> b
     up, down = (file.header.shape(module[part]) for part in ("up", "down"))
     source = network.table[target.weights[0]]
     numbers = prod(network.header.shape(source.key))
-    whole = numbers if target.stored else numbers // source.slots
+    whole = numbers if target.stored else source.share(numbers)
     return up[0] * prod(down[1:]) == whole

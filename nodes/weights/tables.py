@@ -17,12 +17,18 @@ matrix stored the other way round, `swap` the two halves of the first dimension 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a weight comes from: part `slot` of `slots` equal ones of the tensor `key`."""
+    """Where a weight comes from: `span` of `slots` equal parts of the tensor `key`."""
 
     key: str
     op: Op = "id"
     slot: int = 0
+    """The first of them."""
     slots: int = 1
+    span: int = 1
+
+    def share(self, size: int) -> int:
+        """How much of `size`, which all the parts have together, is its own."""
+        return size * self.span // self.slots
 
 
 KeyTable: TypeAlias = Mapping[str, Source]

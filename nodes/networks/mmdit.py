@@ -1,0 +1,71 @@
+"""The transformer of SD3 and SD3.5 (Esser et al. 2024, arXiv:2403.03206)."""
+
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from nodes.errors import TooLargeLatentError
+from nodes.networks.builder import Build
+from nodes.networks.patching import padded, pooled_or_zeros
+from nodes.values import Cond, CondBatch
+
+
+class MMDiTConfig(Protocol):
+    """The sizes that are asked for here."""
+
+    patch_size: int
+    pos_embed_max_size: int
+    pooled_projection_dim: int
+
+
+class MMDiT(Protocol):
+    """What an SD3 transformer offers."""
+
+    config: MMDiTConfig
+
+    def __call__(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        pooled_projections: Tensor,
+        timestep: Tensor,
+        *,
+        return_dict: bool,
+    ) -> tuple[Tensor]:
+        """One forward pass: the velocity, shaped as `hidden_states`."""
+        ...
+
+
+class MMDiTAdapter:
+    """Asks an SD3 transformer; see `nodes.networks.adapter.Adapter`."""
+
+    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+        """As it is."""
+        del height, width
+        return cond
+
+    def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
+        """One forward pass.
+
+        Raises:
+            TooLargeLatentError: the model has no positions for so many patches.
+        """
+        model = cast("MMDiT", module)
+        height, width = x.shape[-2:]
+        patches = padded(x, model.config.patch_size)
+        largest = model.config.pos_embed_max_size * model.config.patch_size
+        if max(patches.shape[-2:]) > largest:
+            raise TooLargeLatentError(width, height, largest)
+        pooled = pooled_or_zeros(cond.pooled, x, model.config.pooled_projection_dim)
+        (output,) = model(patches, cond.tokens.to(x), pooled, timestep, return_dict=False)
+        return output[..., :height, :width]
+
+
+def builder() -> Build:
+    """For `nodes.networks.build.skeleton`."""
+    from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        return cast("nn.Module", SD3Transformer2DModel(**config))
+
+    return build

@@ -1,0 +1,52 @@
+"""Where a network computes, in which precision, and how its weights are kept until then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from nodegraph.devices import default_device
+from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.weights.header import TensorInfo
+
+_NARROW: Mapping[str, torch.dtype] = {
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+"""Dtypes that nothing is computed in, by their names in a file's header."""
+_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux"})
+"""The kinds of network that keep narrow weights as they are."""
+
+_LARGE = frozenset[NetworkKind]({"flux", "t5"})
+"""The kinds whose numbers grow too large for float16."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """What is computed in."""
+    narrow: torch.dtype | None = None
+    """What all weights are rounded to, and matrices kept in; None: as the file has them."""
+    keeps: bool = False
+    """Whether matrices that are narrow in the file stay so."""
+
+    def kept(self, info: TensorInfo) -> torch.dtype:
+        """What a tensor of the file becomes, if it is a matrix."""
+        stored = _NARROW.get(info.dtype) if self.keeps else None
+        return self.narrow or stored or self.dtype
+
+
+def default_placement(spec: NetworkSpec, narrow: torch.dtype | None = None) -> Placement:
+    """The best device, and there the precision that the network bears.
+
+    On CUDA that is float16, but for those whose numbers grow too large for it: bfloat16 for FLUX
+    and T5, float32 for the VAE. Elsewhere it is float32.
+    """
+    device = default_device()
+    dtype = torch.float32
+    if device.type == "cuda" and spec.kind != "vae":
+        dtype = torch.bfloat16 if spec.kind in _LARGE else torch.float16
+    return Placement(device, dtype, narrow, spec.kind in _KEEPING)
