@@ -156,6 +156,14 @@ class Files:
         """The file's sha256, remembered by path, size, mtime and inode."""
         return self._identities.of(path)
 
+    def recorded_identity(self, path: Path) -> str:
+        """The sha256 that is remembered for a file; empty if none is, or the file changed."""
+        return self._identities.recorded(path)
+
+    def fresh_identity(self, path: Path) -> str:
+        """The file's sha256, read now whatever is remembered."""
+        return self._identities.fresh(path)
+
     def save(
         self,
         root: FolderType,

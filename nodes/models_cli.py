@@ -1,22 +1,21 @@
-"""`nodegraph models`: which model files there are, and what one of them holds."""
+"""`nodegraph models`: list model files, show what one holds, fetch and check them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting, as_json
+from nodegraph.cli.report import FAILED, Reporting, as_json, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.files import Files
-    from nodes.weights.header import Header
+    from nodegraph.sources import Origin
+    from nodes.model_checks import Verdict
+    from nodes.model_files import ModelFile
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
-_FAMILY = ("family", "modelspec.architecture", "ss_base_model_version")
-_LICENCE = ("modelspec.license", "license")
-_SOURCE = ("modelspec.source", "source", "modelspec.author")
 _MODELS = click.option(
     "--models-dir",
     type=click.Path(path_type=Path),
@@ -33,7 +32,11 @@ class ReportingGroup(Reporting, click.Group):
 
 @click.group(cls=ReportingGroup)
 def models() -> None:
-    """Look at the model files there are."""
+    """List, show, fetch and check model files.
+
+    References look like hf://owner/name@revision/file.safetensors; without the file the right
+    one is found, without the revision it is main.
+    """
 
 
 @models.command("list")
@@ -42,19 +45,21 @@ def models() -> None:
 @options.verbose
 def list_models(wants_json: bool, **folders: Any) -> None:
     """List every model file: its folder, its name, its size."""
-    rows = list(_listed(options.open_all(**folders).files))
+    from nodes.model_files import listed
+
+    rows = list(listed(options.open_all(**folders).files))
     if wants_json:
-        data = [{"folder": f, "name": n, "bytes": p.stat().st_size} for f, n, p in rows]
+        data = [{"folder": row.folder, "name": row.name, "bytes": row.size} for row in rows]
         click.echo(as_json(data))
         return
     if not rows:
         click.echo(
             "No model files. Put some in models/checkpoints, or name --models-dir.", err=True
         )
-    first = max((len(folder) for folder, _, _ in rows), default=0)
-    second = max((len(name) for _, name, _ in rows), default=0)
-    for folder, name, path in rows:
-        click.echo(f"{folder:{first}}  {name:{second}}  {_size(path):>9}")
+    first = max((len(row.folder) for row in rows), default=0)
+    second = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        click.echo(f"{row.folder:{first}}  {row.name:{second}}  {_size(row.size):>9}")
 
 
 @models.command("show")
@@ -63,80 +68,115 @@ def list_models(wants_json: bool, **folders: Any) -> None:
 @options.wants_json
 @options.verbose
 def show_model(name: str, wants_json: bool, **folders: Any) -> None:
-    """Show what the model file NAME holds: NAME as it is listed, or FOLDER/NAME, or a path."""
-    from nodes.weights.header import read_header
+    """Show what the model file NAME holds, whose it is, and where it comes from.
+
+    NAME as it is listed, or FOLDER/NAME, or a reference that was pulled, or a path.
+    """
+    from nodes.model_files import facts, find
 
     files = options.open_all(**folders).files
-    folder, path = _find(name, files)
-    header = read_header(path)
-    facts = {"file": str(path), "folder": folder, **_facts(header), "sha256": files.identity(path)}
+    found = facts(find(name, files), files)
     if wants_json:
-        click.echo(as_json(facts))
+        click.echo(as_json(found))
         return
-    shown = facts | {"size": _size(path), "parameters": f"{facts['parameters']:,}"}
+    shown = found | {"size": _size(found["size"]), "parameters": f"{found['parameters']:,}"}
     width = max(len(key) for key in shown)
     for key, value in shown.items():
         click.echo(f"{key:{width}}  {value if value not in (None, '') else '-'}")
 
 
-def _listed(files: "Files") -> Iterator[tuple[str, str, Path]]:
-    """Every file that a model folder lists: folder, name, path."""
-    from nodegraph.folders import MODEL_FOLDERS
+@models.command("pull")
+@click.argument("reference", metavar="REF")
+@options.verbose
+@click.pass_context
+def pull_model(ctx: click.Context, reference: str) -> None:
+    """Download what REF names and print where it lies.
 
-    for folder in MODEL_FOLDERS:
-        for name in files.model_names(folder):
-            path = files.model(folder, name)
-            if path.is_file():
-                yield folder, name, path
-
-
-def _find(name: str, files: "Files") -> tuple[str | None, Path]:
-    """The model file that a name means, and its folder.
-
-    Raises:
-        UnknownFileError: there is none; names the nearest.
+    A branch or tag is looked up anew, and means that commit until it is pulled again. A
+    download that was broken off goes on where it stopped. Exits with 1 if the hub does not
+    give it.
     """
-    from nodegraph.errors import UnknownFileError
+    from nodegraph.errors import WrongHashError
+    from nodes.hub.errors import HubError
 
-    found = list(_listed(files))
-    for folder, listed, path in found:
-        if name in (listed, f"{folder}/{listed}"):
-            return folder, path
-    if Path(name).is_file():
-        return None, Path(name)
-    raise UnknownFileError(name, "any model folder", [listed for _, listed, _ in found])
-
-
-def _facts(header: "Header") -> dict[str, Any]:
-    """What the header and its metadata say."""
-    dtypes: dict[str, int] = {}
-    for tensor in header.tensors.values():
-        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.numel
-    return {
-        "family": _family(header),
-        "size": header.path.stat().st_size,
-        "tensors": len(header.tensors),
-        "parameters": sum(dtypes.values()),
-        "dtype": ", ".join(sorted(dtypes, key=lambda dtype: -dtypes[dtype])),
-        "licence": _first(header, _LICENCE),
-        "source": _first(header, _SOURCE),
-    }
+    try:
+        origin = _pull(reference, options.open_all().files)
+    except (HubError, WrongHashError) as error:
+        report(error)
+        ctx.exit(FAILED)
+    click.echo(f"{origin.reference}, licence: {origin.licence or 'not declared'}", err=True)
+    click.echo(str(origin.path))
 
 
-def _family(header: "Header") -> str:
-    """The family whose files look like this one, or what the file says of itself."""
-    from nodes.families.known import FAMILIES
+def _pull(name: str, files: "Files") -> "Origin":
+    from nodegraph.errors import WrongHashError
+    from nodegraph.references import SCHEME, read_name, read_reference
+    from nodes.download_view import open_download_view
+    from nodes.model_files import hub_of
 
-    seen = (family.title for family in FAMILIES if family.recognises(header))
-    return next(seen, _first(header, _FAMILY))
+    wanted = read_name(name)
+    reference = wanted.hub or read_reference(f"{SCHEME}{wanted.plain}")
+    with open_download_view() as view:
+        origin = hub_of(files).pull(reference, view)
+    found = files.identity(origin.path) if wanted.sha256 else ""
+    if found != wanted.sha256:
+        raise WrongHashError(str(reference), wanted.sha256, found, "its name")
+    return origin
 
 
-def _first(header: "Header", keys: Iterable[str]) -> str:
-    return next((header.metadata[key] for key in keys if key in header.metadata), "")
+@models.command("verify")
+@click.argument("names", metavar="[NAME|REF]...", nargs=-1)
+@_MODELS
+@options.wants_json
+@options.verbose
+@click.pass_context
+def verify_models(
+    ctx: click.Context, names: tuple[str, ...], wants_json: bool, **folders: Any
+) -> None:
+    """Read model files anew and check them: every one there is, or those named.
+
+    A file must be what #sha256=… behind its NAME says, what the lock file and the hub say of
+    a REF (the hub is asked only for those named here, and not in offline mode), and what it
+    was when it was first used. Exits with 0 if all are, 1 if not, 2 if one is not there.
+    """
+    from nodes.model_files import find, listed
+
+    files = options.open_all(**folders).files
+    chosen = [find(name, files) for name in names] or list(listed(files))
+    found = [verdict for model in chosen for verdict in _verdicts(model, files, ask=bool(names))]
+    if wants_json:
+        click.echo(as_json([verdict.as_dict() for verdict in found]))
+    else:
+        for verdict in found:
+            _show_verdict(verdict)
+    ctx.exit(FAILED if any(verdict.wrong for verdict in found) else 0)
 
 
-def _size(path: Path) -> str:
-    size = float(path.stat().st_size)
+def _verdicts(model: "ModelFile", files: "Files", *, ask: bool) -> "Iterable[Verdict]":
+    """What comes out for a model; without the hub's word if the hub does not answer."""
+    from nodes.hub.errors import HubOfflineError, HubUnreachableError
+    from nodes.model_checks import verdicts
+
+    try:
+        return list(verdicts(model, files, ask=ask))
+    except (HubOfflineError, HubUnreachableError) as error:
+        warn(f"the hub is not asked: {error.message}")
+        return list(verdicts(model, files, ask=False))
+
+
+def _show_verdict(verdict: "Verdict") -> None:
+    if not verdict.wrong:
+        said = ", ".join(verdict.said) or "nobody says what it should be; recorded now"
+        click.echo(f"ok     {verdict.name}  {verdict.sha256}  ({said})")
+        return
+    click.echo(f"WRONG  {verdict.name}  {verdict.sha256}  {verdict.path}")
+    for who, expected in verdict.said.items():
+        if expected != verdict.sha256:
+            click.echo(f"       {who}: {expected}")
+
+
+def _size(count: int) -> str:
+    size = float(count)
     for unit in _UNITS:
         if size < 1000 or unit == _UNITS[-1]:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -10,6 +10,8 @@ from nodegraph.context import Context
 from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS, WEIGHTS
+from nodegraph.references import MARK, SCHEME
+from nodegraph.sources import Origin
 
 _FOLDERS: Mapping[str, str] = {
     "ckpt_name": "checkpoints",
@@ -28,7 +30,8 @@ def texts(ctx: Context) -> dict[str, str]:
 
     `prompt`, `workflow` and what else the editor sent are ComfyUI's; `nodegraph` says what
     made it: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models": {"checkpoints/a.safetensors":
-    sha256}, "seeds": {"3.seed": 42}}`.
+    sha256}, "seeds": {"3.seed": 42}}`; a model of the hub is there under its commit, and
+    `licences` says what its repository declares.
     """
     found: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
     found["nodegraph"] = provenance(ctx.prompt, ctx.files)
@@ -38,14 +41,17 @@ def texts(ctx: Context) -> dict[str, str]:
 def provenance(prompt: Mapping[str, object], files: Files) -> dict[str, object]:
     """Versions, the sha256 of every model file that the prompt names, and its seeds."""
     models: dict[str, str] = {}
+    licences: dict[str, str] = {}
     seeds: dict[str, object] = {}
     for place, name, value in _literals(prompt):
         if name in _SEEDS and isinstance(value, int):
             seeds[f"{place}.{name}"] = value
-        elif isinstance(value, str) and value.lower().endswith(WEIGHTS):
-            models |= _identity(files, name, value)
+        elif isinstance(value, str):
+            models |= _identity(files, name, value.partition(MARK)[0])
+            licences |= _licence(files, value)
     versions = {name: _version(name) for name in ("nodegraph", "torch")}
-    return {**versions, "models": models, "seeds": seeds}
+    known = {"licences": licences} if licences else {}
+    return {**versions, "models": models, **known, "seeds": seeds}
 
 
 def _literals(prompt: Mapping[str, object]) -> Iterator[tuple[str, str, object]]:
@@ -56,6 +62,11 @@ def _literals(prompt: Mapping[str, object]) -> Iterator[tuple[str, str, object]]
 
 
 def _identity(files: Files, input_name: str, value: str) -> dict[str, str]:
+    origin = _origin(files, value)
+    if origin:
+        return {str(origin.reference): files.identity(origin.path)}
+    if not value.lower().endswith(WEIGHTS) or value.startswith(SCHEME):
+        return {}
     known = _FOLDERS.get(input_name.rstrip("0123456789"))
     for folder in [known] if known else MODEL_FOLDERS:
         path = _find(files, folder, value)
@@ -64,9 +75,24 @@ def _identity(files: Files, input_name: str, value: str) -> dict[str, str]:
     return {}
 
 
+def _licence(files: Files, value: str) -> dict[str, str]:
+    origin = _origin(files, value)
+    return {str(origin.reference): origin.licence} if origin and origin.licence else {}
+
+
+def _origin(files: Files, value: str) -> Origin | None:
+    """Where on a hub it comes from, if it does and is here: nothing is fetched for a text."""
+    if not value.startswith(SCHEME):
+        return None
+    try:
+        return files.model_origin("", value)
+    except NodeGraphError:
+        return None
+
+
 def _find(files: Files, folder: str, name: str) -> Path | None:
     try:
-        return files.model(folder, name)
+        return files.model_source(folder, name)
     except NodeGraphError:
         return None
 

@@ -40,6 +40,12 @@ class Running(Reporting):
 @click.option(
     "--seed", type=click.IntRange(0, _LARGEST_SEED), help="Set every seed that is no link."
 )
+@click.option(
+    "--allow-pickle",
+    is_flag=True,
+    default=None,
+    help="Read the tensors of .ckpt, .pt, .pth and .bin files; nothing in them is run.",
+)
 @options.folders
 @options.wants_json
 @options.verbose

@@ -1,6 +1,5 @@
 """Download a file of the hub into the cache that its client uses; broken off, it goes on."""
 
-import hashlib
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,8 @@ from nodegraph.references import HubReference, is_sha256
 from nodegraph.sources import Watch
 from nodes.hub.cache import blob_of, guard_of, place_of
 from nodes.hub.client import Client, Remote
+from nodes.hub.digest import MEGABYTE, digest
 
-MEGABYTE = 1_000_000
 _GLANCE = 0.2
 
 
@@ -75,7 +74,7 @@ def _transfer(
         except (httpx2.HTTPError, OSError) as error:
             client.refuse(reference, error)
     watch.check_cancelled()
-    found = _digest(partial, remote.etag)
+    found = digest(partial, remote.etag)
     if found != remote.etag:
         partial.unlink()
         raise WrongHashError(str(reference), remote.etag, found, "the hub")
@@ -124,17 +123,6 @@ class _Bar:
 
 def _megabytes(count: int) -> int:
     return -(-count // MEGABYTE)
-
-
-def _digest(path: Path, like: str) -> str:
-    """The file's sha256; or its sha1 as git counts it, if that is what it is compared with."""
-    with path.open("rb") as file:
-        if is_sha256(like):
-            return hashlib.file_digest(file, "sha256").hexdigest()
-        digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-        while chunk := file.read(MEGABYTE):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _link(place: Path, blob: Path) -> None:

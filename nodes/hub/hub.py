@@ -56,6 +56,10 @@ class Hub:
         """As `fetch`, but a branch or tag is looked up anew, and pinned to what it is now."""
         return self._complete(reference, self._resolve(reference), watch)
 
+    def references(self) -> list[HubReference]:
+        """Every reference that was used so far."""
+        return self._lock.references()
+
     def recorded(self, reference: HubReference) -> Mapping[str, str]:
         """The files of a pinned reference, and the sha256 that each had according to the hub."""
         pin = self._known(reference)

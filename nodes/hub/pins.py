@@ -11,7 +11,7 @@ from typing import Any, cast
 from filelock import FileLock
 
 from nodegraph.errors import SettingsError
-from nodegraph.references import HubReference, is_commit, is_sha256
+from nodegraph.references import HubReference, is_commit, is_sha256, read_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,15 @@ class Lock:
         """
         found = self._read().get(str(reference))
         return _pin(found, self.path) if found is not None else None
+
+    def references(self) -> list[HubReference]:
+        """Every reference in it.
+
+        Raises:
+            SettingsError: the file is damaged.
+            BadReferenceError: so is a reference in it.
+        """
+        return [read_reference(text) for text in sorted(self._read())]
 
     def put(self, reference: HubReference, pin: Pin) -> None:
         """Remember what it means.

@@ -1,0 +1,83 @@
+"""Whether model files are what their names, the lock file, the hub and our notes say they are."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nodegraph.files import Files
+from nodegraph.references import read_reference
+from nodes.hub.digest import digest
+from nodes.model_files import HUB, ModelFile, files_of, hub_of
+
+
+class Verdict(NamedTuple):
+    """What came out for one file."""
+
+    name: str
+    path: Path
+    sha256: str
+    """What it is."""
+    said: Mapping[str, str]
+    """What it should be, by who says so."""
+
+    @property
+    def wrong(self) -> bool:
+        """Whether somebody says that it is another."""
+        return any(expected != self.sha256 for expected in self.said.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The verdict as JSON."""
+        return {
+            "name": self.name,
+            "file": str(self.path),
+            "sha256": self.sha256,
+            "expected": dict(self.said),
+            "ok": not self.wrong,
+        }
+
+
+def verdicts(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdict]:
+    """Hash every file of a model anew, and compare.
+
+    Args:
+        model: the model.
+        files: where hashes are remembered, and what knows the hub.
+        ask: whether the hub is asked what it says of the model now.
+
+    Raises:
+        HubError: it was to be asked, and does not answer.
+    """
+    published = _published(model, files, ask=ask)
+    for path in files_of(model.path):
+        said = {"recorded": files.recorded_identity(path)}
+        if model.folder == HUB:
+            said |= _hub_says(model, path, files, published)
+        if path == model.path:
+            said["name"] = model.sha256
+        found = files.fresh_identity(path)
+        name = model.name if path == model.path else f"{model.name}: {path.name}"
+        yield Verdict(name, path, found, {who: what for who, what in said.items() if what})
+
+
+def _published(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str]:
+    if model.folder != HUB or not ask:
+        return {}
+    return hub_of(files).published(read_reference(model.name))
+
+
+def _hub_says(
+    model: ModelFile, path: Path, files: Files, published: Mapping[str, str]
+) -> dict[str, str]:
+    """What the lock file, the hub and the cache's own name for the content say."""
+    if model.origin is None:
+        return {}
+    place = model.origin.reference.path
+    if model.path.is_dir():
+        inside = path.relative_to(model.path).as_posix()
+        place = f"{place}/{inside}" if place else inside
+    recorded = hub_of(files).recorded(read_reference(model.name))
+    said = {"lock file": recorded.get(place, ""), "hub": published.get(place, "")}
+    etag = path.resolve().name
+    if len(etag) == 40 and digest(path, etag) != etag:
+        said["cache"] = f"git sha1 {etag}"
+    return said

@@ -1,0 +1,139 @@
+"""Model files as `nodegraph models` sees them: which there are, and what one holds."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from nodegraph.errors import NotHereError, UnknownFileError
+from nodegraph.files import Files
+from nodegraph.folders import MODEL_FOLDERS
+from nodegraph.references import INDEX, HubReference, needs_reading, read_name
+from nodegraph.sources import Origin
+from nodes.families.known import FAMILIES
+from nodes.sources import ModelSources
+from nodes.weights.header import Header, read_header
+
+HUB = "hub"
+"""Stands where others have a model folder."""
+_FAMILY = ("family", "modelspec.architecture", "ss_base_model_version")
+_LICENCE = ("modelspec.license", "license")
+_SOURCE = ("modelspec.source", "source", "modelspec.author")
+
+
+class ModelFile(NamedTuple):
+    """A model file, or a diffusers folder."""
+
+    folder: str
+    """Its model folder, `HUB`, or nothing if it was named by its path."""
+    name: str
+    path: Path
+    sha256: str = ""
+    """What whoever named it says its content is."""
+    origin: Origin | None = None
+
+    @property
+    def size(self) -> int:
+        """Its bytes, or those of everything in it."""
+        return sum(file.stat().st_size for file in files_of(self.path))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or every file of a folder."""
+    return [item for item in sorted(path.rglob("*")) if item.is_file()] if path.is_dir() else [path]
+
+
+def hub_of(files: Files) -> ModelSources:
+    """What fetches from the hub."""
+    return cast("ModelSources", files.sources)
+
+
+def listed(files: Files) -> Iterator[ModelFile]:
+    """Every file that a model folder lists, and every reference that is here."""
+    for folder in MODEL_FOLDERS:
+        for name in files.model_names(folder):
+            path = files.model_source(folder, name)
+            if path.is_file():
+                yield ModelFile(folder, name, path)
+    for reference in hub_of(files).references():
+        origin = hub_of(files).here(reference)
+        if origin:
+            yield _from_hub(reference, origin)
+
+
+def find(name: str, files: Files) -> ModelFile:
+    """The model file that a name means: as listed, as `folder/name`, a reference, or a path.
+
+    Raises:
+        UnknownFileError: there is none; names the nearest.
+        NotHereError: it is a reference to something that is not here.
+        BadReferenceError: it is a malformed reference.
+    """
+    if needs_reading(name):
+        wanted = read_name(name)
+        if wanted.hub is None:
+            return find(wanted.plain, files)._replace(sha256=wanted.sha256)
+        return find_reference(wanted.hub, files)._replace(sha256=wanted.sha256)
+    known = list(listed(files))
+    for model in known:
+        if name in (model.name, f"{model.folder}/{model.name}"):
+            return model
+    if Path(name).is_file():
+        return ModelFile("", name, Path(name))
+    raise UnknownFileError(name, "any model folder", [model.name for model in known])
+
+
+def find_reference(reference: HubReference, files: Files) -> ModelFile:
+    """What a reference means, if it is here.
+
+    Raises:
+        NotHereError: it is not.
+    """
+    origin = hub_of(files).here(reference)
+    if origin is None:
+        error = NotHereError(str(reference))
+        error.hint = f"Run: nodegraph models pull {reference}"
+        raise error
+    return _from_hub(reference, origin)
+
+
+def facts(model: ModelFile, files: Files) -> dict[str, Any]:
+    """What the files and their metadata say."""
+    weights = [path for path in files_of(model.path) if path.suffix in (".safetensors", ".sft")]
+    headers = [read_header(path) for path in weights or [model.path]]
+    dtypes: dict[str, int] = {}
+    for tensor in (tensor for header in headers for tensor in header.tensors.values()):
+        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.numel
+    origin = model.origin
+    return {
+        "file": str(model.path),
+        "folder": model.folder or None,
+        "family": _family(model.path, headers),
+        "size": model.size,
+        "tensors": sum(len(header.tensors) for header in headers),
+        "parameters": sum(dtypes.values()),
+        "dtype": ", ".join(sorted(dtypes, key=lambda dtype: -dtypes[dtype])),
+        "licence": (origin.licence if origin else "") or _first(headers, _LICENCE),
+        "source": str(origin.reference) if origin else _first(headers, _SOURCE),
+        "sha256": files.identity(model.path),
+    }
+
+
+def _from_hub(reference: HubReference, origin: Origin) -> ModelFile:
+    return ModelFile(HUB, str(reference), origin.path, origin=origin)
+
+
+def _family(path: Path, headers: Iterable[Header]) -> str:
+    """The family whose files look like this one, or what the file says of itself."""
+    if path.is_dir():
+        index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        return str(index.get("_class_name", ""))
+    found = list(headers)
+    seen = (family.title for family in FAMILIES if family.recognises(found[0]))
+    return next(seen, _first(found, _FAMILY))
+
+
+def _first(headers: Iterable[Header], keys: Iterable[str]) -> str:
+    wanted = list(keys)
+    found = (header.metadata[key] for header in headers for key in wanted if key in header.metadata)
+    return next(found, "")
