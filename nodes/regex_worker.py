@@ -1,0 +1,85 @@
+"""One search with a regular expression, as a program: a process can be stopped, a search cannot.
+
+Reads a request as JSON from standard input and writes the answer to standard output; imports
+the standard library only, so that it starts at once.
+"""
+
+import json
+import re
+import sys
+from typing import Any
+
+MEMORY = 2**30
+"""Bytes that it may use, where the system can limit them."""
+
+
+class TooLong(Exception):  # noqa: N818 - never leaves this program
+    """A replacement grows beyond the limit."""
+
+
+def answer(request: dict[str, Any]) -> dict[str, object]:
+    """What is found: `{"found": …}`, `{"error": why}` or `{"too_long": characters}`."""
+    try:
+        pattern = re.compile(request["pattern"], request["flags"])
+        return {"found": _TASKS[request["task"]](pattern, request)}
+    except (re.error, OverflowError, RecursionError, IndexError) as error:
+        return {"error": str(error)}
+    except MemoryError:
+        return {"error": "it needs too much memory"}
+    except TooLong as error:
+        return {"too_long": error.args[0]}
+
+
+def _search(pattern: re.Pattern[str], request: dict[str, Any]) -> bool:
+    return pattern.search(request["text"]) is not None
+
+
+def _extract(pattern: re.Pattern[str], request: dict[str, Any]) -> str:
+    """Group `group` of every match, or of the first, a line each.
+
+    Without a `group` the first one there is, empty where it took no part in a match.
+    """
+    group = request["group"]
+    whole = group is None
+    group = min(1, pattern.groups) if whole else group
+    if group > pattern.groups:
+        return ""
+    found: list[str] = []
+    for match in pattern.finditer(request["text"]):
+        text = match.group(group)
+        if text is not None or whole:
+            found.append(text or "")
+        if request["first"]:
+            break
+    return "\n".join(found)
+
+
+def _replace(pattern: re.Pattern[str], request: dict[str, Any]) -> str:
+    template, longest = request["template"], request["longest"]
+    length = len(request["text"])
+
+    def filled(match: re.Match[str]) -> str:
+        nonlocal length
+        text = match.expand(template)
+        length += len(text) - len(match.group())
+        if length > longest:
+            raise TooLong(length)
+        return text
+
+    return pattern.sub(filled, request["text"], count=request["count"])
+
+
+_TASKS = {"search": _search, "extract": _extract, "replace": _replace}
+
+
+def _limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+if __name__ == "__main__":
+    _limit_memory()
+    json.dump(answer(json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,121 @@
+"""Nodes that search and replace with regular expressions, within a time limit."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Name, Optional, Widget
+from nodes.editing_errors import BadPatternError, SlowPatternError, TooLongTextError
+from nodes.strings import LONGEST
+
+Text = Annotated[str, Widget(multiline=True)]
+Wanted = Literal["First Match", "All Matches", "First Group", "All Groups"]
+
+SECONDS = 5.0
+"""How long one search may take."""
+_WORKER = Path(__file__).with_name("regex_worker.py")
+_LONGEST_PATTERN = 10_000
+
+
+@node("RegexMatch", category="utils/string", display_name="Regex Match")
+def regex_match(
+    string: Text,
+    regex_pattern: Text,
+    case_insensitive: bool = True,
+    multiline: bool = False,
+    dotall: bool = False,
+) -> Annotated[bool, Name("matches")]:
+    """Whether the pattern (Python's `re`) fits anywhere in the text.
+
+    With `multiline`, ^ and $ are the ends of every line; with `dotall`, a dot may be a line end.
+    """
+    flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
+    return bool(_asked("search", string, regex_pattern, flags))
+
+
+@node("RegexExtract", category="utils/string", display_name="Regex Extract")
+def regex_extract(
+    *,
+    string: Text,
+    regex_pattern: Text,
+    mode: Wanted,
+    case_insensitive: bool = True,
+    multiline: bool = False,
+    dotall: bool = False,
+    group_index: Annotated[int, Field(ge=0, le=100)] = 1,
+) -> str:
+    """Take what a pattern (Python's `re`) fits out of a text; nothing if it fits nowhere.
+
+    `First Match` is all that it fits first; `All Matches` is each of them on a line of its
+    own, or of a pattern with groups the first group of each. `First Group` and `All Groups`
+    take group `group_index`, in parentheses in the pattern, 0 being the whole; matches in
+    which it took no part are left out.
+    """
+    flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
+    group = {"First Match": 0, "All Matches": None}.get(mode, group_index)
+    first = mode.startswith("First")
+    return str(_asked("extract", string, regex_pattern, flags, group=group, first=first))
+
+
+@node("RegexReplace", category="utils/string", display_name="Regex Replace")
+def regex_replace(
+    *,
+    string: Text,
+    regex_pattern: Text,
+    replace: Text,
+    case_insensitive: Annotated[bool, Optional()] = True,
+    multiline: Annotated[bool, Optional()] = False,
+    dotall: Annotated[bool, Optional()] = False,
+    count: Annotated[int, Field(ge=0, le=100), Optional()] = 0,
+) -> str:
+    r"""Put `replace` wherever the pattern (Python's `re`) fits; `count` times, 0 being always.
+
+    In `replace`, \1 stands for the first group of the pattern, \g<name> for a named one.
+    """
+    flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
+    more = {"template": replace, "count": count, "longest": LONGEST}
+    return str(_asked("replace", string, regex_pattern, flags, **more))
+
+
+def _flags(*, ignorecase: bool, multiline: bool, dotall: bool) -> int:
+    chosen = ((ignorecase, re.IGNORECASE), (multiline, re.MULTILINE), (dotall, re.DOTALL))
+    return sum(flag.value for wanted, flag in chosen if wanted)
+
+
+def _asked(task: str, text: str, pattern: str, flags: int, **more: object) -> object:
+    """What a process of its own finds; it is stopped when it takes too long.
+
+    Raises:
+        BadPatternError: the pattern, or the replacement, makes no sense.
+        SlowPatternError: it takes longer than `SECONDS`.
+        TooLongTextError: the result is longer than `LONGEST`.
+    """
+    if len(pattern) > _LONGEST_PATTERN:
+        raise BadPatternError(pattern, f"it is longer than {_LONGEST_PATTERN:,} characters")
+    request = {"task": task, "text": text, "pattern": pattern, "flags": flags, **more}
+    command = [sys.executable, "-I", "-S", str(_WORKER)]
+    try:
+        done = subprocess.run(
+            command,
+            input=json.dumps(request),
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+            encoding="ascii",
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SlowPatternError(pattern, SECONDS) from error
+    if done.returncode:
+        raise BadPatternError(pattern, "searching with it broke down")
+    answer = cast("dict[str, object]", json.loads(done.stdout))
+    if "error" in answer:
+        raise BadPatternError(pattern, str(answer["error"]))
+    if "too_long" in answer:
+        raise TooLongTextError(cast("int", answer["too_long"]), LONGEST)
+    return answer["found"]
