@@ -3,11 +3,13 @@
 from nodes.errors import UnknownFamilyError
 from nodes.families.family import Architecture, Family
 from nodes.families.flux import FLUX
+from nodes.families.sd2 import SD2
 from nodes.families.sd3 import SD3
 from nodes.families.sd15 import SD15
+from nodes.families.sdxl import SDXL
 from nodes.weights.header import Header
 
-FAMILIES: tuple[Family, ...] = (SD15, SD3, FLUX)
+FAMILIES: tuple[Family, ...] = (SD15, SD2, SDXL, SD3, FLUX)
 
 
 def architecture_of(header: Header) -> Architecture:

@@ -3,21 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nodes.errors import BadMetadataError
 from nodes.families.encoder_keys import clip_table
 from nodes.families.encoders import read_text
-from nodes.families.family import (
-    Architecture,
-    DiscreteRules,
-    Family,
-    LatentRules,
-    ModelSpec,
-    NetworkSpec,
-    Prediction,
-    VaeSpec,
-)
-from nodes.families.ldm import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
-from nodes.families.shapes import preview_rgb, unet_config, vae_config
+from nodes.families.family import Architecture, Family, LatentRules, ModelSpec
+from nodes.families.ldm import unet_table, vae_table
+from nodes.families.shapes import preview_rgb
+from nodes.families.unets import is_linear, noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 
 if TYPE_CHECKING:  # recognising a file needs no torch
@@ -25,8 +17,8 @@ if TYPE_CHECKING:  # recognising a file needs no torch
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 _HEADS = 8
-_SCALE = 0.18215
-_RGB = (
+SCALE = 0.18215
+LATENT_RGB = (
     (0.298, 0.207, 0.208),
     (0.187, 0.286, 0.173),
     (-0.158, 0.189, 0.264),
@@ -34,54 +26,26 @@ _RGB = (
     (0.0, 0.0, 0.0),
 )
 """A linear fit that the diffusers community made for SD 1.4's latents."""
-_PREDICTIONS: Mapping[str, Prediction] = {
-    "": "eps",
-    "eps": "eps",
-    "epsilon": "eps",
-    "v": "v",
-    "v_prediction": "v",
-}
 
 
 def recognises(header: Header) -> bool:
-    """A U-Net of the original layout, convolutional projections, and no pooled text."""
-    projection = f"{UNET_PREFIX}middle_block.1.proj_in.weight"
+    """A U-Net of the original layout, convolutional projections, and no vector besides the text."""
+    prefix = unet_prefix(header)
     return (
-        f"{UNET_PREFIX}input_blocks.0.0.weight" in header
-        and f"{UNET_PREFIX}label_emb.0.0.weight" not in header
-        and projection in header
-        and len(header.shape(projection)) == 4
+        prefix is not None
+        and not takes_vector(header, prefix)
+        and is_linear(header, prefix) is False
     )
 
 
 def read(header: Header) -> Architecture:
     """The architecture, from the shapes and the metadata's overrides."""
-    config = {"attention_head_dim": _HEADS, **unet_config(header, UNET_PREFIX)}
-    latent = LatentRules(config["out_channels"], 8, _SCALE, rgb=preview_rgb(header) or _RGB)
-    unet = NetworkSpec("unet", "model", config, UNET_PREFIX, unet_table)
-    noise = DiscreteRules(prediction(header))
-    model = ModelSpec("sd15", unet, latent, noise)
+    unet = unet_spec(header, unet_prefix(header) or "", _HEADS)
+    rgb = preview_rgb(header) or LATENT_RGB
+    latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb)
+    model = ModelSpec("sd15", unet, latent, noise_rules(header))
     text = read_text(header, "sd15", {"clip_l": TEXT_PREFIX})
-    return Architecture(model, text, _vae(header, latent))
-
-
-def prediction(header: Header) -> Prediction:
-    """What the network predicts, by the metadata's `modelspec.prediction_type`; else noise.
-
-    Raises:
-        BadMetadataError: it is something else.
-    """
-    said = header.metadata.get("modelspec.prediction_type", "")
-    if said not in _PREDICTIONS:
-        raise BadMetadataError(header.path, f"prediction type is {said!r}")
-    return _PREDICTIONS[said]
-
-
-def _vae(header: Header, latent: LatentRules) -> VaeSpec | None:
-    if VAE_PREFIX + "decoder.conv_in.weight" not in header:
-        return None
-    config = vae_config(header, VAE_PREFIX)
-    return VaeSpec(NetworkSpec("vae", "vae", config, VAE_PREFIX, vae_table), latent)
+    return Architecture(model, text, read_vae(header, latent))
 
 
 def export(

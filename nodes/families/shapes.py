@@ -29,7 +29,7 @@ def shape_of(header: Header, key: str, part: str) -> tuple[int, ...]:
 
 
 def count(header: Header, pattern: str, *, step: int = 1) -> int:
-    """How many of `pattern.format(0)`, `pattern.format(step)`, … there are before one is missing."""
+    """How many of `pattern.format(0)`, `pattern.format(step)`, … are there in a row."""
     number = 0
     while pattern.format(number * step) in header:
         number += 1
@@ -93,7 +93,34 @@ def encoder_config(header: Header, prefix: str) -> dict[str, Any]:
         "down_block_types": down,
         "cross_attention_dim": shape_of(header, text, "U-Net")[1],
         "use_linear_projection": len(shape_of(header, projection, "U-Net")) == 2,
+        **_unet_depths(header, prefix, levels),
+        **_unet_vector(header, prefix),
         **overrides(header, "unet"),
+    }
+
+
+def _unet_depths(header: Header, prefix: str, levels: list[list[int]]) -> dict[str, Any]:
+    """How many transformer blocks the attentions of each level have, if not one each.
+
+    Where the last level has none, its number is that of the middle.
+    """
+    block = ".1.transformer_blocks.{}.norm1.weight"
+    starts = [1 + level * (len(levels[0]) + 1) for level in range(len(levels))]
+    depths = [count(header, f"{prefix}input_blocks.{start}{block}") for start in starts]
+    depths[-1] = depths[-1] or count(header, f"{prefix}middle_block{block}")
+    depths = [depth or 1 for depth in depths]
+    return {"transformer_layers_per_block": depths} if set(depths) != {1} else {}
+
+
+def _unet_vector(header: Header, prefix: str) -> dict[str, Any]:
+    """What SDXL's networks read besides the text: a vector, and sizes of 256 numbers each."""
+    key = f"{prefix}label_emb.0.0.weight"
+    if key not in header:
+        return {}
+    return {
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": header.shape(key)[1],
     }
 
 

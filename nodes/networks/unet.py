@@ -1,10 +1,13 @@
 """The denoising U-Net of SD 1, SD 2 and SDXL."""
 
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.errors import WrongConditioningError
 from nodes.networks.builder import Build
+from nodes.networks.micro_conditioning import Added, added, sizes
 from nodes.values import Cond, CondBatch
 
 
@@ -12,23 +15,53 @@ class UNet(Protocol):
     """What a denoising U-Net offers."""
 
     def __call__(
-        self, sample: Tensor, timestep: Tensor, encoder_hidden_states: Tensor, *, return_dict: bool
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        *,
+        added_cond_kwargs: Added | None,
+        down_block_additional_residuals: tuple[Tensor, ...] | None,
+        mid_block_additional_residual: Tensor | None,
+        return_dict: bool,
     ) -> tuple[Tensor]:
         """One forward pass: the prediction, shaped as `sample` but for its channels."""
         ...
+
+
+class UNetConfig(Protocol):
+    """The sizes that are asked for here."""
+
+    cross_attention_dim: int
 
 
 class UNetAdapter:
     """Asks a U-Net; see `nodes.networks.adapter.Adapter`."""
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """As it is."""
-        del height, width
-        return cond
+        """With the sizes that SDXL's are told; the others leave them alone."""
+        return replace(cond, extras={**cond.extras, "sizes": sizes(cond, height, width)})
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass."""
-        (output,) = cast("UNet", module)(x, timestep, cond.tokens.to(x), return_dict=False)
+        """One forward pass.
+
+        Raises:
+            WrongConditioningError: a text encoder of another family made the conditions.
+        """
+        wide, found = cast("UNetConfig", module.config).cross_attention_dim, cond.tokens.shape[2]
+        if found != wide:
+            what = "text"
+            raise WrongConditioningError(what, found, wide)
+        (middle,) = cond.residuals.get("middle", (None,))
+        (output,) = cast("UNet", module)(
+            x,
+            timestep,
+            cond.tokens.to(x),
+            added_cond_kwargs=added(module, cond, x),
+            down_block_additional_residuals=cond.residuals.get("down"),
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )
         return output
 
 

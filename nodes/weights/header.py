@@ -6,6 +6,7 @@ Format: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
 
 import json
 import math
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
     "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
 }  # fmt: skip
+_FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,12 @@ class TensorInfo:
 
     dtype: str
     shape: tuple[int, ...]
+    file: Path = Path()
+    """Where it lies."""
+    name: str = ""
+    """What it is called there."""
+    start: int = 0
+    """Where its bytes begin there."""
 
     @property
     def numel(self) -> int:
@@ -79,12 +87,30 @@ def read_header(path: Path) -> Header:
     tensors: dict[str, TensorInfo] = {}
     end = 0
     for key, entry in entries.items():
-        tensors[key], last = _tensor(path, key, entry)
+        tensors[key], last = _tensor(path, key, entry, _LENGTH + length)
         end = max(end, last)
     expected = _LENGTH + length + end
     if size < expected:
         raise TruncatedFileError(path, expected, size)
     return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
+
+
+def numbers(header: Header, key: str) -> tuple[float, ...]:
+    """The numbers of a small tensor, without torch.
+
+    Raises:
+        KeyError: there is no such tensor.
+        NotSafetensorsError: its type is none that weights have.
+    """
+    info = header.tensors[key]
+    if info.dtype not in _FORMATS:
+        raise NotSafetensorsError(info.file, f"{key!r} is of type {info.dtype}")
+    with info.file.open("rb") as file:
+        file.seek(info.start)
+        data = file.read(info.numel * _BITS[info.dtype] // 8)
+    if info.dtype == "BF16":  # the upper half of a float32
+        data = b"".join(b"\0\0" + data[at : at + 2] for at in range(0, len(data), 2))
+    return struct.unpack(f"<{info.numel}{_FORMATS[info.dtype]}", data)
 
 
 def is_pickle(path: Path) -> bool:
@@ -121,14 +147,16 @@ def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
     return cast("dict[str, dict[str, object]]", entries)
 
 
-def _tensor(path: Path, key: str, entry: Mapping[str, object]) -> tuple[TensorInfo, int]:
-    """One entry, and the offset where its bytes end."""
+def _tensor(
+    path: Path, key: str, entry: Mapping[str, object], origin: int
+) -> tuple[TensorInfo, int]:
+    """One entry, and the offset where its bytes end; offsets count from `origin`."""
     dtype, shape, offsets = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
     pair = _naturals(offsets) and len(cast("list[int]", offsets)) == 2
     if not (isinstance(dtype, str) and _naturals(shape) and pair):
         raise NotSafetensorsError(path, f"its header's entry {key!r} is malformed")
-    info = TensorInfo(dtype, tuple(cast("list[int]", shape)))
     start, end = cast("list[int]", offsets)
+    info = TensorInfo(dtype, tuple(cast("list[int]", shape)), path, key, origin + start)
     if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
         raise NotSafetensorsError(path, f"its header gives {key!r} a size that is not its shape's")
     return info, end

@@ -169,20 +169,6 @@ def test_an_unknown_family_is_described():
     assert "Stable Diffusion 1.x" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "model.diffusion_model.label_emb.0.0.weight",
-        "model.diffusion_model.middle_block.1.proj_in.weight",
-    ],
-)
-def test_sdxl_and_sd2_are_not_taken_for_sd1(key):
-    tensors = small_sd15() | {key: torch.zeros(64, 64)}
-
-    with pytest.raises(UnknownFamilyError):
-        architecture_of(header_of(tensors))
-
-
 def test_a_checkpoint_without_its_unets_end_is_incomplete():
     tensors = small_sd15()
     del tensors["model.diffusion_model.out.2.weight"]

@@ -1,0 +1,78 @@
+"""Stable Diffusion XL and its refiner (Podell et al. 2023, arXiv:2307.01952).
+
+The VAE of version 1.0 overflows in float16: it runs in float32 or bfloat16, as all do here.
+"""
+
+from collections.abc import Mapping
+
+from nodes.families.encoders import read_text
+from nodes.families.family import (
+    Architecture,
+    EdmRules,
+    EncoderName,
+    Family,
+    LatentRules,
+    ModelSpec,
+    NoiseRules,
+    TextSpec,
+)
+from nodes.families.shapes import preview_rgb
+from nodes.families.unets import noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.vae import read_vae
+from nodes.weights.header import Header, numbers
+
+SCALE = 0.13025
+_MEAN, _STD = "edm_mean", "edm_std"
+_PLAYGROUND_SCALE = 0.5
+_RGB = (
+    (0.471, 0.471, 0.471),
+    (-0.471, -0.039, 0.078),
+    (0.196, 0.118, -0.039),
+    (-0.549, -0.392, -0.275),
+    (0.176, 0.098, 0.020),
+)
+"""A linear fit by T. A. Vass, which diffusers' guide to callbacks has too."""
+_BASE_TEXT: Mapping[EncoderName, str] = {
+    "clip_l": "conditioner.embedders.0.transformer.",
+    "clip_g": "conditioner.embedders.1.model.",
+}
+_REFINER_TEXT: Mapping[EncoderName, str] = {"clip_g": "conditioner.embedders.0.model."}
+
+
+def recognises(header: Header) -> bool:
+    """A U-Net of the original layout that reads a vector besides the text."""
+    prefix = unet_prefix(header)
+    return prefix is not None and takes_vector(header, prefix)
+
+
+def read(header: Header) -> Architecture:
+    """The architecture, from the shapes, the metadata's overrides and keys that say something."""
+    unet = unet_spec(header, unet_prefix(header) or "")
+    latent = _latent(header, unet.config["out_channels"])
+    model = ModelSpec("sdxl", unet, latent, _noise(header))
+    return Architecture(model, _text(header), read_vae(header, latent))
+
+
+def _latent(header: Header, channels: int) -> LatentRules:
+    """Playground 2.5 brings its latents to a mean and a spread of its own."""
+    rgb = preview_rgb(header)
+    if not _is_edm(header):
+        return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB)
+    scale = tuple(_PLAYGROUND_SCALE / deviation for deviation in numbers(header, _STD))
+    return LatentRules(channels, 8, scale, numbers(header, _MEAN), rgb)
+
+
+def _noise(header: Header) -> NoiseRules:
+    return EdmRules() if _is_edm(header) else noise_rules(header)
+
+
+def _is_edm(header: Header) -> bool:
+    return _MEAN in header and _STD in header
+
+
+def _text(header: Header) -> TextSpec | None:
+    """The refiner's one text encoder stands where the base model's first one does."""
+    return read_text(header, "sdxl", _BASE_TEXT) or read_text(header, "sdxl_refiner", _REFINER_TEXT)
+
+
+SDXL = Family("sdxl", "Stable Diffusion XL", recognises, read)
