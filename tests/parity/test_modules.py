@@ -50,6 +50,7 @@ def test_a_prompt_is_encoded(number, layer, suffix):
 
     key = f"text{number}{suffix}"
     assert distance(encoded.tokens[..., ::16], expected(f"{key}/cond")) <= TOLERANCE
+    assert encoded.pooled is not None
     assert distance(encoded.pooled, expected(f"{key}/pooled")) <= TOLERANCE
 
 

@@ -1,0 +1,72 @@
+"""Open text encoders that are in files of their own, in any order."""
+
+from typing import Annotated, Literal
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Choices, ModelFile, Widget
+from nodes.weights.handle import ClipHandle
+from nodes.weights.text_files import open_text_files
+
+File = Annotated[str, ModelFile("text_encoders")]
+Device = Annotated[Literal["default", "cpu"] | None, Widget(advanced=True)]
+_SINGLE = (
+    *("stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart"),
+    *("cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
+    "hunyuan_image",
+)
+_DUAL = ("sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image")
+
+
+@node(
+    "CLIPLoader",
+    category="advanced/loaders",
+    display_name="Load CLIP",
+    preflight="nodes.preflight:text_encoder",
+)
+def clip_loader(
+    clip_name: File,
+    type: Annotated[str, Choices(_SINGLE)],
+    device: Device = None,
+    *,
+    ctx: Context,
+) -> ClipHandle:
+    """Open a text encoder for Stable Diffusion 1 (CLIP-L), 2 (CLIP-H), SDXL's refiner or SD3.
+
+    `stable_diffusion` goes by the file; `sd3` takes CLIP-L, CLIP-G or T5 alone. There are no
+    models of the other types here yet.
+    """
+    return _opened(ctx, type, device, clip_name)
+
+
+@node("DualCLIPLoader", category="advanced/loaders", preflight="nodes.preflight:two_text_encoders")
+def dual_clip_loader(
+    clip_name1: File,
+    clip_name2: File,
+    type: Annotated[str, Choices(_DUAL)],
+    device: Device = None,
+    *,
+    ctx: Context,
+) -> ClipHandle:
+    """Open two text encoders, in any order.
+
+    `sdxl` is CLIP-L and CLIP-G, `flux` is CLIP-L and T5, `sd3` any two of the three. There are no
+    models of the other types here yet.
+    """
+    return _opened(ctx, type, device, clip_name1, clip_name2)
+
+
+@node(
+    "TripleCLIPLoader", category="advanced/loaders", preflight="nodes.preflight:three_text_encoders"
+)
+def triple_clip_loader(
+    clip_name1: File, clip_name2: File, clip_name3: File, ctx: Context
+) -> ClipHandle:
+    """Open SD3's three text encoders, in any order: CLIP-L, CLIP-G and T5."""
+    return _opened(ctx, "sd3", None, clip_name1, clip_name2, clip_name3)
+
+
+def _opened(ctx: Context, kind: str, device: str | None, *names: str) -> ClipHandle:
+    paths = [ctx.files.model("text_encoders", name) for name in names]
+    files = [(path, ctx.files.identity(path)) for path in paths]
+    return ClipHandle(open_text_files(files, kind, on_cpu=device == "cpu"))

@@ -1,0 +1,38 @@
+"""Open text encoders that are in files of their own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nodes.families.text_files import read_text_files
+from nodes.text.model import TextEncoder, TextModel
+from nodes.weights.checkpoint import Networks, networks
+from nodes.weights.header import read_header
+
+
+def open_text_files(
+    files: Sequence[tuple[Path, str]],
+    kind: str,
+    pool: Networks | None = None,
+    *,
+    on_cpu: bool = False,
+) -> TextModel:
+    """Open text encoders; reads their headers only.
+
+    Args:
+        files: where each lies, and its sha256.
+        kind: as the loaders call it; see `nodes.families.text_files`.
+        pool: whose networks to share; this process's if None.
+        on_cpu: compute there, even if there is a better device.
+
+    Raises:
+        NodeGraphError: a file is damaged, or not what the kind wants.
+    """
+    headers = [read_header(path) for path, _ in files]
+    style, specs = read_text_files(headers, kind)
+    shared = networks() if pool is None else pool
+    opened = zip(headers, files, specs, strict=True)
+    encoders = tuple(
+        TextEncoder(shared.network(header, identity, spec.network, on_cpu=on_cpu), spec.rules)
+        for header, (_, identity), spec in opened
+    )
+    return TextModel(headers[0].path, encoders, style)
