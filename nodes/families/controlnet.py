@@ -1,0 +1,105 @@
+"""ControlNets: how to recognise one, read its configuration and name its keys.
+
+In the original code's layout, below `control_model.` or bare, and in diffusers' own, where the
+names in the file are the network's. The correspondence is the one in diffusers'
+`convert_original_controlnet_to_diffusers` (Apache-2.0).
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from nodes.control_errors import NotAControlNetError
+from nodes.families.family import NetworkSpec
+from nodes.families.ldm import unet_table
+from nodes.families.shapes import count, encoder_config, first_in
+from nodes.weights.header import Header
+from nodes.weights.tables import Source
+
+DIFFERENCE = "difference"
+"""A key of files that hold the difference to a model's own weights."""
+_PREFIXES = ("control_model.", "")
+_HINT = "controlnet_cond_embedding."
+_OWN = ("controlnet_", "control_add_embedding.", "task_embedding", "transformer_layes.", "spatial_")
+_HEADS = 8
+_UNION = {"task_embedding", "spatial_ch_projs.weight", "control_add_embedding.linear_1.weight"}
+
+
+def spec_of(header: Header) -> NetworkSpec:
+    """Which ControlNet a file holds.
+
+    Raises:
+        NotAControlNetError: none that is known here.
+        MissingWeightsError: it is incomplete.
+        BadMetadataError: its metadata has no meaning.
+    """
+    if f"{_HINT}conv_in.weight" in header:
+        table = controlnet_table(header.tensors, "")
+        infos = {table[key].key: info for key, info in header.tensors.items()}
+        config = controlnet_config(replace(header, tensors=infos), "") | _union_config(header)
+        return NetworkSpec("controlnet", "controlnet", config, "", identity_table)
+    prefix = first_in(header, _PREFIXES, "input_hint_block.0.weight")
+    if prefix is None:
+        raise NotAControlNetError(header.path, sorted(header.tensors)[:3])
+    config = controlnet_config(header, prefix)
+    return NetworkSpec("controlnet", "controlnet", config, prefix, controlnet_table)
+
+
+def controlnet_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of a `ControlNetModel` in the original layout."""
+    config = encoder_config(header, prefix)
+    convolutions = count(header, prefix + "input_hint_block.{}.weight", step=2)
+    hint = [header.shape(f"{prefix}input_hint_block.{2 * i}.weight") for i in range(convolutions)]
+    widths = config["block_out_channels"]
+    heads = [width // 64 for width in widths] if config["use_linear_projection"] else _HEADS
+    return {
+        "attention_head_dim": heads,
+        **config,
+        "conditioning_channels": hint[0][1],
+        "conditioning_embedding_out_channels": [shape[0] for shape in hint[:-1:2]],
+    }
+
+
+def controlnet_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a `ControlNetModel`'s weights; see `nodes.families.ldm.unet_table`."""
+    keys = list(keys)
+    own = [key for key in keys if key.startswith(_OWN)]
+    hint = {key.split(".")[2] for key in own if key.startswith(f"{_HINT}blocks.")}
+    table = unet_table((key for key in keys if key not in own), prefix)
+    return table | {key: Source(prefix + _original(key, len(hint))) for key in own}
+
+
+def identity_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a network whose file has its own names."""
+    return {key: Source(prefix + key) for key in keys}
+
+
+def _original(key: str, blocks: int) -> str:
+    """What the original calls a part that a U-Net does not have."""
+    name, parameter = key.rsplit(".", 1)
+    places = {
+        f"{_HINT}conv_in": "input_hint_block.0",
+        f"{_HINT}conv_out": f"input_hint_block.{2 * (blocks + 1)}",
+        "controlnet_mid_block": "middle_block_out.0",
+    }
+    if name in places:
+        return f"{places[name]}.{parameter}"
+    part, _, number = name.rpartition(".")
+    if part == f"{_HINT}blocks":
+        return f"input_hint_block.{2 * (int(number) + 1)}.{parameter}"
+    return f"zero_convs.{number}.0.{parameter}" if part == "controlnet_down_blocks" else key
+
+
+def _union_config(header: Header) -> dict[str, Any]:
+    """What a `ControlNetUnionModel` has besides; empty for any other."""
+    if not all(key in header for key in _UNION):
+        return {}
+    kinds, width = header.shape("task_embedding")
+    embedded = header.shape("control_add_embedding.linear_1.weight")[1]
+    return {
+        "num_control_type": kinds,
+        "num_trans_channel": width,
+        "num_trans_layer": count(header, "transformer_layes.{}.attn.in_proj_weight"),
+        "num_proj_channel": header.shape("spatial_ch_projs.weight")[0],
+        "addition_time_embed_dim": embedded // kinds,
+    }
