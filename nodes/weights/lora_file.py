@@ -18,8 +18,9 @@ _PARTS: Mapping[str, str] = {
     "mid": r"\.lora_mid\.weight",
     "alpha": r"\.alpha",
     "dora_scale": r"\.dora_scale|\.lora_magnitude_vector(\.default)?(\.weight)?",
-    "diff": r"\.diff",
-    "diff_b": r"\.diff_b",
+    "diff": r"\.diff|\.w_norm",
+    "diff_b": r"\.diff_b|\.b_norm|\.lora_B\.bias",
+    "set": r"\.set_weight|(?<=_norm\.scale)",
     "hada": r"\.(hada_w1_a|hada_w1_b|hada_w2_a|hada_w2_b|hada_t1|hada_t2)",
     "lokr": r"\.(lokr_w1|lokr_w2|lokr_w1_a|lokr_w1_b|lokr_w2_a|lokr_w2_b|lokr_t2)",
 }

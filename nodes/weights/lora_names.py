@@ -1,15 +1,33 @@
 """What trainers call a network's weights in the LoRAs they write.
 
-Kohya's scripts write module paths with underscores, diffusers' or the original code's; diffusers
-and PEFT write paths with dots below `unet.` and `text_encoder.`; newer tools write the original
-code's paths as they are, below `diffusion_model.`.
+Kohya's scripts, OneTrainer and LyCORIS write module paths with underscores, in diffusers' or the
+original code's names; diffusers and PEFT write paths with dots below `unet.`, `transformer.` and
+`text_encoder.`; newer tools write the original code's paths as they are, bare or below
+`diffusion_model.`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from nodes.families.family import NetworkSpec
 from nodes.weights.network import Network
 from nodes.weights.tables import Source
+
+_FLAT = ("lora_unet_", "lora_transformer_", "lycoris_", "lycoris_unet_")
+_DOTTED = (
+    *("", "base_model.model.", "diffusion_model.", "model.diffusion_model."),
+    *("unet.", "unet.base_model.model.", "transformer.", "transformer.base_model.model."),
+)
+_NUMBERS: Mapping[str, tuple[str, ...]] = {
+    "clip_l": ("", "1"),
+    "clip_h": ("", "1"),
+    "clip_g": ("2",),
+    "t5xxl": ("2", "3"),
+}
+"""Which number a text encoder has: the first has 1 or none; T5 is FLUX's second, SD3's third.
+
+No name means two encoders: CLIP's layers are called otherwise than T5's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +42,17 @@ class Target:
 
 def targets_of(network: Network) -> dict[str, Target]:
     """Every name that a LoRA may have for a weight of the network, without `.weight`."""
-    unet = network.spec.kind == "unet"
+    spec = network.spec
     found: dict[str, Target] = {}
     fused: dict[str, list[str]] = {}
     for key, source in network.table.items():
-        if not key.endswith(".weight"):
-            continue
-        path = key.removesuffix(".weight")
-        for name in _unet_names(path) if unet else _text_names(path):
-            found[name] = Target((key,), stored=False)
-        fused.setdefault(_original(source), []).append(key)
+        if key.endswith(".weight"):
+            for name in _names(spec, key.removesuffix(".weight")):
+                found[name] = Target((key,), stored=False)
+        if not key.endswith(".bias"):
+            fused.setdefault(_original(source), []).append(key)
     for original, keys in fused.items():
-        inner = original.removeprefix(network.spec.prefix)
-        for name in _stored_names(original, inner, unet):
+        for name in _stored_names(spec, original):
             found.setdefault(name, Target(tuple(keys), stored=True))
     return found
 
@@ -45,24 +61,40 @@ def _original(source: Source) -> str:
     return source.key.removesuffix(".weight")
 
 
-def _unet_names(path: str) -> Iterator[str]:
-    flat = path.replace(".", "_")
-    yield from (f"lora_unet_{flat}", f"lycoris_{flat}", f"lycoris_unet_{flat}")
-    yield from (f"unet.{path}", f"unet.base_model.model.{path}", f"base_model.model.{path}", path)
+def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
+    if spec.name in _NUMBERS:
+        yield from _text_names(spec, path)
+        return
+    yield from _prefixed(path)
     before, _, last = path.removesuffix(".0").rpartition(".")
     yield from (f"unet.{before}.processor.{last}", f"{before}.processor.{last}")
 
 
-def _text_names(path: str) -> Iterator[str]:
-    path = f"text_model.{path}"
-    flat = path.replace(".", "_")
-    yield from (f"lora_te_{flat}", f"lora_te1_{flat}", f"lycoris_te_{flat}")
-    yield from (f"text_encoder.{path}", f"text_encoder.base_model.model.{path}")
-    yield from (f"clip_l.transformer.{path}", f"text_encoders.clip_l.transformer.{path}")
-
-
-def _stored_names(original: str, inner: str, unet: bool) -> Iterable[str]:
-    if not unet:
+def _stored_names(spec: NetworkSpec, original: str) -> Iterable[str]:
+    if spec.name in _NUMBERS:
         return (original,)
-    flat = inner.replace(".", "_")
-    return (f"lora_unet_{flat}", f"lycoris_{flat}", f"diffusion_model.{inner}", original)
+    return (original, *_prefixed(original.removeprefix(spec.prefix)))
+
+
+def _prefixed(path: str) -> Iterator[str]:
+    flat = path.replace(".", "_")
+    yield from (f"{prefix}{flat}" for prefix in _FLAT)
+    yield from (f"{prefix}{path}" for prefix in _DOTTED)
+
+
+def _text_names(spec: NetworkSpec, path: str) -> Iterator[str]:
+    for whole in _text_paths(spec, path):
+        flat = whole.replace(".", "_")
+        for number in _NUMBERS[spec.name]:
+            yield from (f"lora_te{number}_{flat}", f"lycoris_te{number}_{flat}")
+            folder = f"text_encoder_{number}" if number not in ("", "1") else "text_encoder"
+            yield from (f"{folder}.{whole}", f"{folder}.base_model.model.{whole}")
+        yield f"text_encoders.{spec.name}.transformer.{whole}"
+        yield from (f"{spec.name}.transformer.{whole}", f"{spec.name}.{whole}")
+
+
+def _text_paths(spec: NetworkSpec, path: str) -> tuple[str, ...]:
+    """What transformers calls a layer: before its version 5, and since."""
+    if spec.kind == "t5":
+        return (f"encoder.{path}",)
+    return (path,) if path == "text_projection" else (f"text_model.{path}", path)
