@@ -49,6 +49,7 @@ class Widget:
     dynamicPrompts: bool | None = None  # noqa: N815 - the JSON key
     control_after_generate: bool | None = None
     display: str | None = None
+    advanced: bool | None = None
     tooltip: str | None = None
     default: object = None
     """The editor's default where the function itself has none."""

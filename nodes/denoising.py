@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 
 from nodes.denoiser import Denoiser
-from nodes.guidance import Guidance, ModelCall, Rule, classifier_free
+from nodes.guidance import Guidance, ModelCall
+from nodes.guiding import PLAIN, Guiding
 from nodes.inpainting import Inpainting
-from nodes.noise import SeededNoise, initial_noise
+from nodes.noise import Seeds, noise_like, noise_source
 from nodes.parameterisation import Parameterisation
 from nodes.regions import place
-from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler
+from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler, SamplerOrName
 from nodes.values import Conditioning, Latent
 
 OnStep: TypeAlias = Callable[[int, int, Tensor], None]
@@ -41,17 +42,20 @@ class Request:
     """What to denoise with what."""
 
     denoiser: Denoiser
-    sampler: str | Sampler
+    sampler: SamplerOrName
     """A name of `SAMPLERS`, or one with options of its own."""
     sigmas: Tensor
     """[steps + 1], descending; empty leaves the latent as it is."""
     positive: Conditioning
     negative: Conditioning
-    cfg: float
-    """How far beyond the negative prediction to go; at 1 the negative is not asked for."""
-    seed: int
+    cfg: float | Sequence[float]
+    """How far beyond the negative prediction to go; at 1 the negative is not asked for.
+
+    One for the whole batch, or one an image.
+    """
+    seed: Seeds
     """For the noise that samplers add on the way."""
-    rule: Rule = classifier_free
+    guiding: Guiding = PLAIN
 
 
 class Denoising:
@@ -70,7 +74,7 @@ class Denoising:
         # An empty latent is empty in the model's space too.
         raw = latent.samples
         clean = format_.to_model(raw) if raw.count_nonzero() else raw
-        self._guidance = _guidance(request, (raw.shape[-2], raw.shape[-1]))
+        self._sizes: dict[tuple[int, int], Guidance] = {}
         self._inpainting = (
             Inpainting.of(latent.noise_mask, clean, self._masked_noise(noise), parameterisation)
             if latent.noise_mask is not None
@@ -79,7 +83,7 @@ class Denoising:
         first = request.sigmas[0]
         covers = _is_highest(float(first), parameterisation)
         x = parameterisation.add_noise(first, noise, clean, max_denoise=covers)
-        process = Process(parameterisation, SeededNoise(request.seed))
+        process = Process(parameterisation, noise_source(request.seed))
         self._sampling = _sampler(request)(x, request.sigmas, process)
         self._result: Tensor | None = None
         self._call: Call | None = None
@@ -97,12 +101,12 @@ class Denoising:
 
     def model_calls(self) -> list[ModelCall]:
         """What the model has to answer next."""
-        return self._guidance.model_calls(self._pending)
+        return self._guidance(self._pending).model_calls(self._pending)
 
     def advance(self, calls: Sequence[ModelCall], outputs: Sequence[Tensor]) -> Tensor:
         """Go on with the answers, one x0 prediction a call; returns the x0 they make."""
         call = self._pending
-        reply = self._guidance.reply(call, calls, outputs)
+        reply = self._guidance(call).reply(call, calls, outputs)
         if self._inpainting is not None:
             reply = replace(reply, x0=self._inpainting.restore(reply.x0))
         self._resume(reply)
@@ -129,11 +133,20 @@ class Denoising:
             call = replace(call, x=self._inpainting.surround(call.x, call.sigma))
         self._call = call
 
+    def _guidance(self, call: Call) -> Guidance:
+        """The conditions placed in a latent of the call's size; few samplers change it."""
+        size = call.x.shape[-2], call.x.shape[-1]
+        if size not in self._sizes:
+            self._sizes[size] = _guidance(self._request, size)
+        return self._sizes[size]
+
     def _masked_noise(self, noise: Tensor) -> Tensor:
         """What is added to the latent outside the mask: DDIM draws anew, as in ComfyUI."""
         if self._request.sampler != "ddim":
             return noise
-        return initial_noise(noise.shape, (self._request.seed + 1) % 2**64).to(noise)
+        seed = self._request.seed
+        following = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]
+        return noise_like(noise, following)
 
 
 @torch.no_grad()
@@ -172,12 +185,14 @@ def sample(
     return run.result
 
 
-def noise_for(latent: Latent, seed: int, *, add: bool = True) -> Tensor:
-    """The seed's noise for a latent, each image with its own draw; zeros if none is to be added."""
-    if not add:
-        return torch.zeros_like(latent.samples)
-    noise = initial_noise(latent.samples.shape, seed, latent.batch_index)
-    return noise.to(latent.samples)
+def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
+    """The seed's noise for a latent, each image with its own draw; zeros if none is to be added.
+
+    Raises:
+        SeedCountError: there is one seed an image, but not as many as images.
+    """
+    noise = noise_like(latent.samples, seed, latent.batch_index)
+    return noise if add else torch.zeros_like(noise)
 
 
 def cut_steps(sigmas: Tensor, start: int, end: int, *, leave_noise: bool) -> Tensor:
@@ -203,12 +218,24 @@ def _sampler(request: Request) -> Sampler:
 
 
 def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
-    positive, negative = (
+    facts, guiding = request.denoiser.parameterisation, request.guiding
+    positive, negative, *extras = (
         [request.denoiser.conditions(cond, *size) for cond in side.conds]
-        for side in (request.positive, request.negative)
+        for side in (request.positive, _against(request.negative), *guiding.extras)
     )
-    positive, negative = place(positive, negative, size, request.denoiser.parameterisation)
-    return Guidance(positive, negative, request.cfg, request.rule)
+    placed = [place(side, [], size, facts)[0] for side in extras]
+    positive, negative = place(positive, negative, size, facts)
+    cfg = request.cfg if isinstance(request.cfg, int | float) else torch.tensor(request.cfg)
+    return Guidance(positive, negative, cfg, guiding, placed, len(request.sigmas) - 1)
+
+
+def _next(seed: int) -> int:
+    return (seed + 1) % 2**64
+
+
+def _against(conditioning: Conditioning) -> Conditioning:
+    """Conditions that know which side they are on."""
+    return Conditioning(tuple(replace(cond, negative=True) for cond in conditioning.conds))
 
 
 def _is_highest(sigma: float, parameterisation: Parameterisation) -> bool:

@@ -5,13 +5,13 @@ merge them with those of other runs.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from nodes.guiding import PLAIN, Cfg, Guiding, Terms
 from nodes.regions import Placed
 from nodes.samplers import Call, Reply
 from nodes.values import CondBatch
@@ -25,54 +25,12 @@ class ModelCall:
     """One call of a model: several conditions over crops of the same size, row below row."""
 
     x: Tensor
-    """[pieces x batch, channels, h, w]."""
+    """[rows, channels, h, w]: a piece has as many as it has samples, mostly the whole batch."""
     sigma: Tensor
-    """[pieces x batch]."""
+    """[rows]."""
     cond: CondBatch
     pieces: tuple[tuple[int, Placed], ...]
-    """(side, condition) of each block of rows; side 0 is positive, 1 negative."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """What a guidance rule combines; [batch, channels, h, w] each."""
-
-    x: Tensor
-    sigma: Tensor
-    cond: Tensor
-    uncond: Tensor
-    cfg: float
-
-
-Rule: TypeAlias = Callable[[Terms], Tensor]
-"""How the two predictions become one x0."""
-
-
-def classifier_free(terms: Terms) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
-    return terms.uncond + (terms.cond - terms.uncond) * terms.cfg
-
-
-@dataclass(frozen=True, slots=True)
-class Rescaled:
-    """Guidance whose v-prediction keeps the standard deviation that the positive one has.
-
-    Lin et al. 2023 (arXiv:2305.08891), eq. 14 to 16, for models that add noise to the latent.
-    """
-
-    multiplier: float = 0.7
-    """0 is plain classifier-free guidance, 1 fully rescaled."""
-
-    def __call__(self, terms: Terms) -> Tensor:
-        """Combine in v, go back to x0."""
-        sigma = terms.sigma.reshape(-1, *[1] * (terms.x.ndim - 1))
-        root = (sigma**2 + 1.0).sqrt()
-        scaled = terms.x / (sigma**2 + 1.0)
-        cond, uncond = ((scaled - x0) * root / sigma for x0 in (terms.cond, terms.uncond))
-        guided = uncond + terms.cfg * (cond - uncond)
-        rescaled = guided * (_std(cond) / _std(guided))
-        v = self.multiplier * rescaled + (1.0 - self.multiplier) * guided
-        return scaled - v * sigma / root
+    """(side, condition) of each block of rows; side 0 is positive, 1 negative, others follow."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,58 +39,86 @@ class Guidance:
 
     positive: Sequence[Placed]
     negative: Sequence[Placed]
-    cfg: float
-    rule: Rule = classifier_free
+    cfg: Cfg
+    guiding: Guiding = PLAIN
+    extras: Sequence[Sequence[Placed]] = ()
+    """The conditions of `guiding.extras`."""
+    steps: int = 1
+    """How many the whole run has."""
+    memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """What the rule keeps from call to call."""
 
     def model_calls(self, call: Call) -> list[ModelCall]:
         """The calls that answer a sampler's: as few as the shapes allow."""
         sigma = float(call.sigma.flatten()[0])
-        sides = (self.positive, self.negative if self._needs_negative(call) else ())
+        sides = (self.positive, *((self.negative, *self.extras) if self._needs_all(call) else ()))
         waiting = [(i, c) for i, side in enumerate(sides) for c in side if c.holds_at(sigma)]
         merged: list[ModelCall] = []
         while waiting:
-            group = [piece for piece in waiting if _mergeable(waiting[0][1], piece[1])]
+            group = _group(waiting)
             waiting = [piece for piece in waiting if piece not in group]
             merged.append(_merge(call, group))
         return merged
 
     def reply(self, call: Call, calls: Sequence[ModelCall], outputs: Sequence[Tensor]) -> Reply:
-        """Blend the model's answers, one x0 prediction a call, and combine the two sides."""
-        cond, uncond = (_blend(side, call.x, calls, outputs) for side in (0, 1))
-        if not self._needs_negative(call):
-            return Reply(cond)
-        guided = self.rule(Terms(call.x, call.sigma, cond, uncond, self.cfg))
+        """Blend the model's answers, one x0 prediction a call, and combine the sides."""
+        cond, uncond, *others = (
+            _blend(side, call.x, calls, outputs) for side in range(2 + len(self.extras))
+        )
+        if not self._needs_all(call):
+            return Reply(self.guiding.correct(call.x, cond))
+        cfg = self._cfg(call)
+        if isinstance(cfg, Tensor):
+            cfg = cfg.to(cond).view(-1, *[1] * (cond.ndim - 1))
+        terms = Terms(call.x, call.sigma, cond, uncond, cfg, tuple(others), self.memory)
+        guided = self.guiding.correct(call.x, self.guiding.combine(terms))
         return Reply(guided, uncond if call.wants_uncond else None)
 
-    def _needs_negative(self, call: Call) -> bool:
-        return call.wants_uncond or not math.isclose(self.cfg, 1.0)
+    def _cfg(self, call: Call) -> Cfg:
+        return self.guiding.cfg_at(self.cfg, call.step, self.steps)
+
+    def _needs_all(self, call: Call) -> bool:
+        """At a guidance of 1 the positive prediction is the whole answer, as a rule."""
+        cfg = torch.as_tensor(self._cfg(call), dtype=torch.float64)
+        plain = bool(torch.isclose(cfg, torch.ones_like(cfg), rtol=1e-9, atol=0.0).all())
+        return call.wants_uncond or self.guiding.always or not plain
 
 
-def _mergeable(a: Placed, b: Placed) -> bool:
-    """Whether two conditions fit into one call."""
-    if (a.area.height, a.area.width) != (b.area.height, b.area.width):
-        return False
-    if _shapes(a) != _shapes(b):
-        return False
-    lengths = a.cond.tokens.shape[1], b.cond.tokens.shape[1]
-    return math.lcm(*lengths) // min(lengths) <= MOST_REPEATS
+def _group(waiting: list[tuple[int, Placed]]) -> list[tuple[int, Placed]]:
+    """The first, and those after it that fit into the same call."""
+    group, (_, first) = waiting[:1], waiting[0]
+    lengths = [_length(first)]
+    for piece in waiting[1:]:
+        more = [*lengths, _length(piece[1])]
+        if _shapes(piece[1]) == _shapes(first) and math.lcm(*more) // min(more) <= MOST_REPEATS:
+            group.append(piece)
+            lengths = more
+    return group
+
+
+def _length(placed: Placed) -> int:
+    return placed.cond.tokens.shape[1]
 
 
 def _shapes(placed: Placed) -> object:
-    """The shapes that must agree, one row each."""
-    cond = placed.cond
+    """What must agree: the shapes, one row each, and the controls."""
+    cond, area = placed.cond, placed.area
     extras = {k: v.shape[1:] for k, v in cond.extras.items() if isinstance(v, Tensor)}
-    return cond.tokens.shape[2:], cond.pooled is not None and cond.pooled.shape[1:], extras
+    pooled = cond.pooled is not None and cond.pooled.shape[1:]
+    controls = cond.controls and (cond.controls, cond.sample is None)
+    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, controls
 
 
 def _merge(call: Call, group: list[tuple[int, Placed]]) -> ModelCall:
-    batch = len(call.x)
+    sigmas = call.sigma.expand(len(call.x))
     x = torch.cat([piece.crop(call.x) for _, piece in group])
-    sigma = call.sigma.expand(batch).repeat(len(group))
-    return ModelCall(x, sigma, _cond_batch([c for _, c in group], batch, x.device), tuple(group))
+    sigma = torch.cat([sigmas[piece.rows] for _, piece in group])
+    counts = [_count(piece, len(call.x)) for _, piece in group]
+    cond = _cond_batch([c for _, c in group], counts, x.device)
+    return ModelCall(x, sigma, cond, tuple(group))
 
 
-def _cond_batch(group: list[Placed], batch: int, device: torch.device) -> CondBatch:
+def _cond_batch(group: list[Placed], counts: list[int], device: torch.device) -> CondBatch:
     """The conditions row below row, texts repeated to a common length.
 
     Repeating all of a text changes nothing in cross-attention: every weight is shared out
@@ -143,19 +129,26 @@ def _cond_batch(group: list[Placed], batch: int, device: torch.device) -> CondBa
     tokens = [c.tokens.repeat(1, length // c.tokens.shape[1], 1) for c in conds]
     pooled = [c.pooled for c in conds if c.pooled is not None]
     extras = {
-        name: _rows([v for c in conds if isinstance(v := c.extras[name], Tensor)], batch, device)
+        name: _rows([v for c in conds if isinstance(v := c.extras[name], Tensor)], counts, device)
         for name, value in conds[0].extras.items()
         if isinstance(value, Tensor)
     }
-    rows = _rows(tokens, batch, device)
-    return CondBatch(rows, _rows(pooled, batch, device) if pooled else None, extras)
+    return CondBatch(
+        tokens=_rows(tokens, counts, device),
+        pooled=_rows(pooled, counts, device) if pooled else None,
+        extras=extras,
+        controls=conds[0].controls,
+        pieces=len(group),
+    )
 
 
-def _rows(values: list[Tensor], batch: int, device: torch.device) -> Tensor:
-    """Each value repeated to, or cut to, as many rows as there are samples."""
-    counts = (math.ceil(batch / len(v)) for v in values)
-    rows = (v.repeat(n, *[1] * (v.ndim - 1))[:batch] for v, n in zip(values, counts, strict=True))
-    return torch.cat(list(rows)).to(device)
+def _rows(values: list[Tensor], counts: list[int], device: torch.device) -> Tensor:
+    """Each value repeated to, or cut to, as many rows as its condition has samples."""
+    rows = [
+        v.repeat(math.ceil(count / len(v)), *[1] * (v.ndim - 1))[:count]
+        for v, count in zip(values, counts, strict=True)
+    ]
+    return torch.cat(rows).to(device)
 
 
 def _blend(side: int, x: Tensor, calls: Sequence[ModelCall], outputs: Sequence[Tensor]) -> Tensor:
@@ -163,30 +156,31 @@ def _blend(side: int, x: Tensor, calls: Sequence[ModelCall], outputs: Sequence[T
     parts = [
         (placed, part)
         for call, output in zip(calls, outputs, strict=True)
-        for (at, placed), part in zip(call.pieces, _rows_of(output, len(x)), strict=True)
+        for (at, placed), part in zip(call.pieces, _rows_of(call, output, len(x)), strict=True)
         if at == side
     ]
-    if len(parts) == 1 and parts[0][0].weight is None:
+    if len(parts) == 1 and parts[0][0].is_everywhere:
         return parts[0][1]
     total, count = torch.zeros_like(x), torch.full_like(x, 1e-37)
     for placed, part in parts:
         weight = torch.ones(()) if placed.weight is None else placed.weight
-        weight = _per_sample(weight, len(x)).to(x.device)
+        weight = _per_sample(weight, len(x), placed).to(x.device)
         placed.crop(total).add_(part * weight)
         placed.crop(count).add_(weight)
     return total / count
 
 
-def _rows_of(output: Tensor, batch: int) -> Sequence[Tensor]:
+def _rows_of(call: ModelCall, output: Tensor, batch: int) -> Sequence[Tensor]:
     """A model call's output, condition by condition."""
-    return [output[i : i + batch] for i in range(0, len(output), batch)]
+    return torch.split(output, [_count(placed, batch) for _, placed in call.pieces])
 
 
-def _per_sample(weight: Tensor, batch: int) -> Tensor:
+def _count(placed: Placed, batch: int) -> int:
+    """How many samples a condition holds for."""
+    return len(range(batch)[placed.rows])
+
+
+def _per_sample(weight: Tensor, batch: int, placed: Placed) -> Tensor:
     if weight.ndim == 0 or len(weight) == 1:
         return weight
-    return weight.repeat(math.ceil(batch / len(weight)), 1, 1, 1)[:batch]
-
-
-def _std(x: Tensor) -> Tensor:
-    return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
+    return weight.repeat(math.ceil(batch / len(weight)), 1, 1, 1)[:batch][placed.rows]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nodes.parameterisation import Parameterisation
 from nodes.regions import resize_mask
+from nodes.sampling_errors import EnlargedMaskError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +32,13 @@ class Inpainting:
         return cls(mask, latent, noise, parameterisation)
 
     def surround(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """X inside, the original with this much noise outside."""
+        """X inside, the original with this much noise outside.
+
+        Raises:
+            EnlargedMaskError: the sampler has changed the size.
+        """
+        if x.shape[-2:] != self.mask.shape[-2:]:
+            raise EnlargedMaskError
         outside = self.parameterisation.add_noise(sigma, self.noise, self.latent)
         return x * self.mask + outside * (1.0 - self.mask)
 

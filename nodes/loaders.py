@@ -1,12 +1,23 @@
 """Open model files: nodes that return handles; the weights are read when they are first used."""
 
-from typing import Annotated, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+import torch
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import ModelFile
-from nodes.weights.checkpoint import open_checkpoint
+from nodegraph.markers import Choices, ModelFile
+from nodes.weights.checkpoint import open_checkpoint, open_model, open_vae, pixel_vae
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+
+PIXEL_SPACE = "pixel_space"
+WeightDtype: TypeAlias = Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"]
+_NARROW: Mapping[WeightDtype, torch.dtype] = {
+    "fp8_e4m3fn": torch.float8_e4m3fn,
+    "fp8_e4m3fn_fast": torch.float8_e4m3fn,
+    "fp8_e5m2": torch.float8_e5m2,
+}
 
 
 class Loaded(NamedTuple):
@@ -30,3 +41,39 @@ def checkpoint_loader_simple(
     path = ctx.files.model("checkpoints", ckpt_name)
     opened = open_checkpoint(path, ctx.files.identity(path))
     return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))
+
+
+@node(
+    "UNETLoader",
+    category="advanced/loaders",
+    display_name="Load Diffusion Model",
+    preflight="nodes.preflight:diffusion_model",
+)
+def unet_loader(
+    unet_name: Annotated[str, ModelFile("diffusion_models")],
+    weight_dtype: WeightDtype,
+    ctx: Context,
+) -> ModelHandle:
+    """Open a file for the part that denoises: it may hold nothing else.
+
+    The fp8 choices round the weights to 8 bits, which takes a quarter of the memory of float32;
+    each layer is cast when it is used. `fast` is the same here.
+    """
+    path = ctx.files.model("diffusion_models", unet_name)
+    return ModelHandle(open_model(path, ctx.files.identity(path), _NARROW.get(weight_dtype)))
+
+
+@node(
+    "VAELoader", category="loaders", display_name="Load VAE", preflight="nodes.preflight:lone_vae"
+)
+def vae_loader(
+    vae_name: Annotated[str, Choices((PIXEL_SPACE,)), ModelFile("vae")], ctx: Context
+) -> VaeHandle:
+    """Open a VAE: a file with nothing else in it, or a checkpoint's.
+
+    `pixel_space` is for models whose latents are pictures.
+    """
+    if vae_name == PIXEL_SPACE:
+        return VaeHandle(pixel_vae())
+    path = ctx.files.model("vae", vae_name)
+    return VaeHandle(open_vae(path, ctx.files.identity(path)))

@@ -2,19 +2,37 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from nodegraph.define import node
-from nodegraph.markers import Choices
-from nodes.parameterisation import Discrete, broadcast
+from nodegraph.markers import Choices, Round, Step
+from nodes.continuous import CosmosFlow, Edm
+from nodes.exploding import broadcast
+from nodes.parameterisation import Discrete, Flow
+from nodes.sampling_errors import BadSettingError
+from nodes.values import LatentFormat
 from nodes.weights.handle import ModelHandle
 
 _LCM_LEVELS = 50
 _LCM_SIGMA_DATA = 0.5
 _LCM_TIMESTEP_SCALE = 10.0
+_PLAYGROUND = LatentFormat(
+    channels=4,
+    downscale=8,
+    scale=(0.5 / 8.4927, 0.5 / 5.9022, 0.5 / 6.5498, 0.5 / 5.2299),
+    shift=(-1.6574, 1.886, -1.383, 2.5155),
+)
+"""Playground v2.5's latents, by the mean and the deviation of each channel."""
+_SMALL, _LARGE = 256, 4096
+"""The tokens of pictures that FLUX's two shifts are for: 256x256 and 1024x1024 pixels."""
+
+Shift = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
+Level = Annotated[float, Field(ge=0.0, le=1000.0), Step(0.001), Round(False)]
+Side = Annotated[int, Field(ge=16, le=16384), Step(8)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +95,99 @@ def model_sampling_discrete(
     `zsnr` starts at (all but) pure noise, for models trained with zero terminal SNR.
     """
     return replace(model, sampling=_parameterisation(sampling, zsnr))
+
+
+@node("ModelSamplingSD3", category="advanced/model")
+def model_sampling_sd3(model: ModelHandle, shift: Shift = 3.0) -> ModelHandle:
+    """Shift a flow model's levels towards the noise: larger pictures need more, 1 is none."""
+    return replace(model, sampling=_flow(_above_0("shift", shift), 1000.0))
+
+
+@node("ModelSamplingAuraFlow", category="advanced/model")
+def model_sampling_aura_flow(model: ModelHandle, shift: Shift = 1.73) -> ModelHandle:
+    """The same as ModelSamplingSD3, for models that are told the level itself, from 0 to 1."""
+    return replace(model, sampling=_flow(_above_0("shift", shift), 1.0))
+
+
+@node("ModelSamplingFlux", category="advanced/model")
+def model_sampling_flux(
+    model: ModelHandle,
+    max_shift: Shift = 1.15,
+    base_shift: Shift = 0.5,
+    width: Side = 1024,
+    height: Side = 1024,
+) -> ModelHandle:
+    """Shift FLUX's levels by the size of the picture.
+
+    `base_shift` is for 256x256 pixels, `max_shift` for 1024x1024; others lie on the line through
+    these, by their number of pixels.
+    """
+    tokens = (width / 16) * (height / 16)
+    way = (tokens - _SMALL) / (_LARGE - _SMALL)
+    return replace(model, sampling=_mu(base_shift + way * (max_shift - base_shift)))
+
+
+@node("ModelSamplingContinuousEDM", category="advanced/model")
+def model_sampling_continuous_edm(
+    *,
+    model: ModelHandle,
+    sampling: Literal["v_prediction", "edm", "edm_playground_v2.5", "eps", "cosmos_rflow"],
+    sigma_max: Level = 120.0,
+    sigma_min: Level = 0.002,
+) -> ModelHandle:
+    """For models that were trained on any level of noise between two.
+
+    They are told a quarter of its logarithm, and predict v, the noise (eps) or what lies between
+    the latent and the image (edm; Playground v2.5 has latents of its own as well). cosmos_rflow
+    is a flow over the same levels.
+    """
+    _check_levels(sigma_min, sigma_max)
+    if sampling == "cosmos_rflow":
+        return replace(model, sampling=CosmosFlow.between(sigma_min, sigma_max))
+    if sampling == "edm_playground_v2.5":
+        edm = Edm.between(sigma_min, sigma_max, "edm")
+        return replace(model, sampling=edm, latents=_PLAYGROUND)
+    return replace(model, sampling=Edm.between(sigma_min, sigma_max, sampling))
+
+
+@node("ModelSamplingContinuousV", category="advanced/model")
+def model_sampling_continuous_v(
+    *,
+    model: ModelHandle,
+    sampling: Literal["v_prediction"],
+    sigma_max: Level = 500.0,
+    sigma_min: Level = 0.03,
+) -> ModelHandle:
+    """For models that predict v at any level between two, and are told its angle from 0 to 1."""
+    _check_levels(sigma_min, sigma_max)
+    levels = Edm.between(sigma_min, sigma_max, sampling, clock="angle")
+    return replace(model, sampling=levels)
+
+
+def _above_0(name: str, value: float) -> float:
+    if value <= 0:
+        raise BadSettingError(
+            name=name, what="is 0", hint="Use a number above 0; 1 shifts nothing."
+        )
+    return value
+
+
+def _check_levels(sigma_min: float, sigma_max: float) -> None:
+    if not 0 < sigma_min < sigma_max:
+        what = f"is {sigma_min} with a sigma_max of {sigma_max}"
+        raise BadSettingError(
+            name="sigma_min", what=what, hint="Use a number above 0 and below sigma_max."
+        )
+
+
+@cache
+def _flow(shift: float, multiplier: float) -> Flow:
+    return Flow.shifted(shift, multiplier=multiplier)
+
+
+@cache
+def _mu(mu: float) -> Flow:
+    return Flow.from_mu(mu)
 
 
 @cache

@@ -4,11 +4,16 @@ Drawing on the CPU makes an image independent of the device that computes it.
 """
 
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import torch
 import torchsde
 from torch import Tensor
+
+from nodes.sampling_errors import SeedCountError
+
+Seeds: TypeAlias = int | Sequence[int]
+"""One seed for the whole batch, or one an image; 0 to 2^64 - 1 each."""
 
 
 def initial_noise(
@@ -71,6 +76,42 @@ class SeededNoise:
     def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
         """The seed's Brownian path."""
         return BrownianPath(x, sigma_min, sigma_max, self._seed)
+
+
+class SeparateNoise:
+    """Each image of a batch has a seed of its own, and gets what it would get alone."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self._each = [SeededNoise(seed) for seed in seeds]
+
+    def white(self, x: Tensor) -> Tensor:
+        """Each generator's next draw."""
+        rows = zip(self._each, torch.split(x, 1), strict=True)
+        return torch.cat([source.white(row) for source, row in rows])
+
+    def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
+        """Each seed's Brownian path."""
+        rows = zip(self._each, torch.split(x, 1), strict=True)
+        paths = [source.brownian(row, sigma_min, sigma_max) for source, row in rows]
+        return lambda sigma, sigma_next: torch.cat([path(sigma, sigma_next) for path in paths])
+
+
+def noise_source(seeds: Seeds) -> NoiseSource:
+    """What samplers draw from on the way."""
+    return SeededNoise(seeds) if isinstance(seeds, int) else SeparateNoise(seeds)
+
+
+def noise_like(x: Tensor, seeds: Seeds, batch_index: Sequence[int] | None = None) -> Tensor:
+    """The initial noise for a latent, [batch, …], on its device.
+
+    Raises:
+        SeedCountError: there is one seed an image, but not as many as images.
+    """
+    if isinstance(seeds, int):
+        return initial_noise(x.shape, seeds, batch_index).to(x)
+    if len(seeds) != len(x):
+        raise SeedCountError(len(seeds), len(x))
+    return torch.cat([initial_noise((1, *x.shape[1:]), seed) for seed in seeds]).to(x)
 
 
 class BrownianPath:

@@ -14,8 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-PURE_NOISE = 999999999.9
-"""The sigma that stands for "before any step" where the levels have no upper bound."""
+from nodes.exploding import PURE_NOISE, Exploding, broadcast
 
 _TERMINAL_ALPHA_BAR = 4.8973451890853435e-08
 """What stands in for alpha_bar = 0, which no finite sigma has: sigma_max becomes 4518.76."""
@@ -87,20 +86,13 @@ class Parameterisation(Protocol):
         ...
 
 
-def broadcast(sigma: Tensor, x: Tensor) -> Tensor:
-    """Shape sigma, a scalar or [batch], so that it multiplies x, [batch, …]."""
-    return sigma.reshape(-1, *[1] * (x.ndim - 1)).to(x.device) if sigma.ndim else sigma
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class Discrete:
-    """Noise on top of the latent, at the levels of a DDPM training schedule.
+class Discrete(Exploding):
+    """Exploding noise at the levels of a DDPM training schedule.
 
-    Ho et al. 2020 (arXiv:2006.11239) in the coordinates of Karras et al. 2022 (arXiv:2206.00364):
-    sigma = sqrt((1 - alpha_bar) / alpha_bar).
+    Ho et al. 2020 (arXiv:2006.11239): sigma = sqrt((1 - alpha_bar) / alpha_bar).
     """
 
-    sigmas: Tensor
     log_sigmas: Tensor
     """[levels] float32, rounded from double precision: decides ties between timesteps."""
     prediction: Literal["eps", "v"] = "eps"
@@ -129,21 +121,6 @@ class Discrete:
             alphas_bar = _zero_terminal_snr(alphas_bar)
         return cls.from_sigmas(((1 - alphas_bar) / alphas_bar).sqrt(), prediction)
 
-    @property
-    def sigma_min(self) -> float:
-        """The lowest level."""
-        return float(self.sigmas[0])
-
-    @property
-    def sigma_max(self) -> float:
-        """The highest level."""
-        return float(self.sigmas[-1])
-
-    @property
-    def is_flow(self) -> bool:
-        """The signal stays."""
-        return False
-
     def timestep(self, sigma: Tensor) -> Tensor:
         """The index of the nearest level, in log sigma."""
         log_sigmas = self.log_sigmas.to(sigma.device)
@@ -165,18 +142,6 @@ class Discrete:
             return 0.0
         return float(self.sigma(torch.tensor((1.0 - fraction) * (len(self.sigmas) - 1))))
 
-    def alpha(self, sigma: Tensor) -> Tensor:
-        """Always 1."""
-        return torch.ones_like(sigma)
-
-    def half_log_snr(self, sigma: Tensor) -> Tensor:
-        """-log(sigma)."""
-        return sigma.log().neg()
-
-    def sigma_at(self, half_log_snr: Tensor) -> Tensor:
-        """exp(-lambda)."""
-        return half_log_snr.neg().exp()
-
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
         """To unit variance (Karras et al. 2022, eq. 7)."""
         return x / (broadcast(sigma, x) ** 2 + 1.0) ** 0.5
@@ -187,18 +152,6 @@ class Discrete:
         if self.prediction == "eps":
             return x - output * s
         return x / (s**2 + 1.0) - output * s / (s**2 + 1.0) ** 0.5
-
-    def add_noise(
-        self, sigma: Tensor, noise: Tensor, latent: Tensor, *, max_denoise: bool = False
-    ) -> Tensor:
-        """Add sigma times the noise; `max_denoise` adds what covers a unit-variance latent."""
-        s = broadcast(sigma, latent)
-        return noise * (torch.sqrt(1.0 + s**2) if max_denoise else s) + latent
-
-    def finish(self, sigma: Tensor, latent: Tensor) -> Tensor:
-        """Nothing faded: the latent as it is."""
-        del sigma
-        return latent
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,13 @@
 """What a model file's header tells before anything is computed; needs no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
+from nodes.families import controlnet as controlnets
 from nodes.families.known import architecture_of
+from nodes.families.text_files import read_text_files
+from nodes.families.vae import read_lone_vae
 from nodes.weights.header import read_header
 from nodes.weights.lora_file import LoraFile
 
@@ -20,6 +23,28 @@ def checkpoint(inputs: Mapping[str, object], files: Files) -> None:
         architecture_of(read_header(files.model("checkpoints", name)))
 
 
+def diffusion_model(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for a file that needs to hold nothing but the part that denoises.
+
+    Raises:
+        NodeGraphError: it does not.
+    """
+    name = inputs.get("unet_name")
+    if isinstance(name, str):
+        architecture_of(read_header(files.model("diffusion_models", name)))
+
+
+def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the VAE is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("vae_name")
+    if isinstance(name, str) and name != "pixel_space":
+        read_lone_vae(read_header(files.model("vae", name)))
+
+
 def lora(inputs: Mapping[str, object], files: Files) -> None:
     """Check that the LoRA is whole and of a format that is read.
 
@@ -31,3 +56,41 @@ def lora(inputs: Mapping[str, object], files: Files) -> None:
         path = files.model("loras", name)
         if not LoraFile(path, identity="").modules:
             raise NotALoraError(path)
+
+
+def controlnet(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the ControlNet is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("control_net_name")
+    if isinstance(name, str):
+        controlnets.spec_of(read_header(files.model("controlnet", name)))
+
+
+def text_encoder(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that a text encoder's file is whole, and what the loader's type wants.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    _text_encoders(inputs, files, ("clip_name",))
+
+
+def two_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for two files; raises what `text_encoder` raises."""
+    _text_encoders(inputs, files, ("clip_name1", "clip_name2"))
+
+
+def three_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for three, which are SD3's; raises what `text_encoder` raises."""
+    _text_encoders({**inputs, "type": "sd3"}, files, ("clip_name1", "clip_name2", "clip_name3"))
+
+
+def _text_encoders(inputs: Mapping[str, object], files: Files, names: Sequence[str]) -> None:
+    given = [name for name in map(inputs.get, names) if isinstance(name, str)]
+    kind = inputs.get("type")
+    if isinstance(kind, str) and len(given) == len(names):
+        headers = [read_header(files.model("text_encoders", name)) for name in given]
+        read_text_files(headers, kind)

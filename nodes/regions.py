@@ -1,5 +1,6 @@
 """Where and when a condition holds: areas, masks and parts of the schedule, as weights."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,10 +34,21 @@ class Placed:
         """Whether it takes part at this noise level."""
         return self.last_sigma <= sigma <= self.first_sigma
 
+    @property
+    def rows(self) -> slice:
+        """The samples of a batch that it holds for."""
+        sample = self.cond.sample
+        return slice(None) if sample is None else slice(sample, sample + 1)
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it holds for all of every sample."""
+        return self.weight is None and self.cond.sample is None
+
     def crop(self, x: Tensor) -> Tensor:
         """The part of [batch, channels, h, w] that it holds for: a view."""
         a = self.area
-        return x[:, :, a.y : a.y + a.height, a.x : a.x + a.width]
+        return x[self.rows, :, a.y : a.y + a.height, a.x : a.x + a.width]
 
 
 def place(
@@ -48,11 +60,13 @@ def place(
     """Give every condition its place in a latent of this height and width.
 
     A condition with an area is compared with one of the other side over the same area: where
-    that side has none, the one with the smallest area round it stands in.
+    that side has none, the one with the smallest area round it stands in. Controls that are
+    for both sides go over to the negative one.
     """
     sides = ([_bounded(c, size) for c in positive], [_bounded(c, size) for c in negative])
     for here, there in (sides, sides[::-1]):
         there.extend([twin for cond in here for twin in _twin(cond, there)])
+    sides = (sides[0], _steered(*sides))
     placed_positive, placed_negative = (
         [_placed(cond, size, parameterisation) for cond in side] for side in sides
     )
@@ -95,12 +109,31 @@ def _bounding_box(mask: Tensor) -> Area:
 def _twin(cond: Cond, others: Sequence[Cond]) -> list[Cond]:
     """What the other side says over this condition's area, unless it has a condition there."""
     area = cond.area
-    around = [o for o in others if area and (o.area is None or _contains(o.area, area))]
+    there = [other for other in others if other.sample in (None, cond.sample)]
+    around = [o for o in there if area and (o.area is None or _contains(o.area, area))]
     if not around or any(other.area == area for other in around):
         return []
     smallest = min(around, key=lambda o: o.area.height * o.area.width if o.area else torch.inf)
     said = {"tokens": smallest.tokens, "pooled": smallest.pooled, "extras": smallest.extras}
     return [replace(cond, **said)]
+
+
+def _steered(positive: Sequence[Cond], negative: Sequence[Cond]) -> list[Cond]:
+    """The negative conditions with the controls of positive ones, all over the whole picture.
+
+    Where there are fewer of them they hold more than once; where one has its own, none changes.
+    """
+    shared = [c.controls for c in positive if _shares(c)]
+    whole = [c for c in negative if c.area is None]
+    if not shared or not whole or any(c.controls for c in whole):
+        return list(negative)
+    twice = whole * math.ceil(len(shared) / len(whole))
+    steered = [replace(c, controls=each) for c, each in zip(twice, shared, strict=False)]
+    return [*(c for c in negative if c.area), *steered, *whole[len(shared) :]]
+
+
+def _shares(cond: Cond) -> bool:
+    return cond.area is None and bool(cond.controls) and cond.controls[-1].both_sides
 
 
 def _contains(outer: Area, inner: Area) -> bool:

@@ -1,21 +1,17 @@
 """Nodes that denoise latents."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step, Widget
-from nodes.denoising import Request, cut_steps, noise_for, sample
-from nodes.image_errors import LatentChannelsError
-from nodes.previews import preview
+from nodes.denoising import cut_steps
+from nodes.guided import Guider, run
 from nodes.samplers import SAMPLERS
 from nodes.schedules import SCHEDULES, sigmas_for
-from nodes.values import Conditioning, Latent
+from nodes.values import Conditioning, Latent, Noise
 from nodes.weights.handle import ModelHandle
 
 Seed = Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)]
@@ -48,9 +44,8 @@ def ksampler(
     it, 0 returns it. Where the latent has a noise mask, only what it covers changes.
     """
     sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
-    request = Request(model, sampler_name, sigmas, positive, negative, cfg, seed)
-    latent = _fitting(latent_image, model)
-    return _denoised(request, latent, noise_for(latent, seed), model, ctx)
+    guider = Guider(model, positive, negative, cfg)
+    return run(guider, sampler_name, sigmas, Noise((seed,)), latent_image, ctx).output
 
 
 @node("KSamplerAdvanced", category="sampling", display_name="KSampler (Advanced)")
@@ -82,33 +77,6 @@ def ksampler_advanced(
         end_at_step,
         leave_noise=return_with_leftover_noise == "enable",
     )
-    request = Request(model, sampler_name, sigmas, positive, negative, cfg, noise_seed)
-    latent = _fitting(latent_image, model)
-    noise = noise_for(latent, noise_seed, add=add_noise == "enable")
-    return _denoised(request, latent, noise, model, ctx)
-
-
-def _denoised(
-    request: Request, latent: Latent, noise: Tensor, model: ModelHandle, ctx: Context
-) -> Latent:
-    def on_step(done: int, total: int, x0: Tensor) -> None:
-        ctx.progress(done, total)
-        if ctx.wants_preview:
-            ctx.preview(*preview(model, x0))
-
-    samples = sample(request, latent, noise, on_step, ctx.check_cancelled)
-    return replace(latent, samples=samples)
-
-
-def _fitting(latent: Latent, model: ModelHandle) -> Latent:
-    """The latent with as many channels as the model has; only an empty one can be changed.
-
-    Raises:
-        LatentChannelsError: it has other channels, and something in them.
-    """
-    wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
-    if found == wanted:
-        return latent
-    if latent.samples.count_nonzero():
-        raise LatentChannelsError(found, wanted)
-    return replace(latent, samples=torch.zeros(batch, wanted, *size))
+    guider = Guider(model, positive, negative, cfg)
+    noise = Noise((noise_seed,), adds=add_noise == "enable")
+    return run(guider, sampler_name, sigmas, noise, latent_image, ctx).output

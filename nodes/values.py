@@ -1,8 +1,8 @@
 """The values that travel along links: frozen, with their shapes and ranges written down."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, ClassVar, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ Image: TypeAlias = Annotated[Tensor, Socket("IMAGE")]
 Mask: TypeAlias = Annotated[Tensor, Socket("MASK")]
 """Masks: [batch, height, width] float32 in [0, 1]; 1 is where something happens."""
 
+Sigmas: TypeAlias = Annotated[Tensor, Socket("SIGMAS")]
+"""The noise levels that a sampler visits: [steps + 1] float32 on the CPU, mostly down to 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class LatentFormat:
@@ -21,16 +24,22 @@ class LatentFormat:
 
     channels: int
     downscale: int
-    scale: float
-    shift: float = 0.0
+    scale: float | tuple[float, ...]
+    """One number, or one a channel."""
+    shift: float | tuple[float, ...] = 0.0
 
     def to_model(self, raw: Tensor) -> Tensor:
         """From the VAE's space to the model's; same shape."""
-        return (raw - self.shift) * self.scale
+        return (raw - _each(self.shift, raw)) * _each(self.scale, raw)
 
     def to_raw(self, latent: Tensor) -> Tensor:
         """From the model's space to the VAE's; same shape."""
-        return latent / self.scale + self.shift
+        return latent / _each(self.scale, latent) + _each(self.shift, latent)
+
+
+def _each(value: float | tuple[float, ...], x: Tensor) -> float | Tensor:
+    """A number a channel as it multiplies [batch, channels, …]."""
+    return x.new_tensor(value).view(-1, *[1] * (x.ndim - 2)) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,14 @@ class Cond:
     start: float = 0.0
     end: float = 1.0
     """The part of the schedule it holds for, as a fraction: 0 is pure noise, 1 the image."""
+    sample: int | None = None
+    """Which image of the batch it holds for; None means all."""
     extras: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What families and other packs add (guidance, sizes, controls); carried along."""
+    """What families and other packs add (guidance, sizes); carried along."""
+    controls: tuple["Control", ...] = ()
+    """What steers the network besides; their effects add up."""
+    negative: bool = False
+    """Whether sampling has it on the side to get away from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +115,66 @@ class CondBatch:
     """[batch, dim]."""
     extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """Whatever else the family reads, [batch, …] each."""
+    controls: tuple["Control", ...] = ()
+    """The same for every row."""
+    pieces: int = 1
+    """How many conditions these are: each has batch / pieces rows, one below the other."""
+    residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])
+    """What the controls make of it."""
+
+
+Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]
+"""What is added to a network's inner states, by the part of the network, block by block."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlCall:
+    """One call of a model, as its controls see it."""
+
+    x: Tensor
+    """[batch, channels, h, w]: the latent as the network takes it."""
+    sigma: Tensor
+    """[batch]."""
+    timestep: Tensor
+    """[batch]: what the network is told instead."""
+    cond: CondBatch
+    sigma_at: Callable[[float], float]
+    """From a fraction of the schedule to the level there."""
+
+
+class Control(Protocol):
+    """Steers a network by what it adds to its inner states; equal ones share a model call."""
+
+    @property
+    def both_sides(self) -> bool:
+        """Whether it holds for negative conditions too, unless these have their own."""
+        ...
+
+    def check(self, network: Mapping[str, object]) -> None:
+        """Make sure that it fits a network of this configuration.
+
+        Raises:
+            NodeGraphError: it was made for another one.
+        """
+        ...
+
+    def residuals(self, call: ControlCall) -> Residuals:
+        """What it adds; nothing outside its part of the schedule."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Where a sampler's noise comes from."""
+
+    __socket__: ClassVar = "NOISE"
+
+    seeds: tuple[int, ...]
+    """One for the whole batch, or one an image; 0 to 2^64 - 1 each."""
+    adds: bool = True
+    """Whether noise is added before the first step; what comes on the way always is."""
+
+    @property
+    def seed(self) -> int | tuple[int, ...]:
+        """The batch's one seed, or one an image."""
+        return self.seeds[0] if len(self.seeds) == 1 else self.seeds

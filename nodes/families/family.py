@@ -12,7 +12,9 @@ from nodes.weights.tables import Source
 
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
-NetworkKind: TypeAlias = Literal["unet", "mmdit", "flux", "vae", "clip", "t5", "controlnet"]
+NetworkKind: TypeAlias = Literal[
+    "unet", "mmdit", "flux", "vae", "pixels", "clip", "t5", "controlnet"
+]
 Prediction: TypeAlias = Literal["eps", "v"]
 TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
 """Which text encoders a family has, what it reads of each, and what it makes of them."""
@@ -23,6 +25,7 @@ TITLES: Mapping[NetworkKind, str] = {
     "mmdit": "transformer",
     "flux": "transformer",
     "vae": "VAE",
+    "pixels": "VAE",
     "clip": "text encoder",
     "t5": "T5 text encoder",
     "controlnet": "ControlNet",

@@ -1,10 +1,13 @@
 """Autoencoders, in a checkpoint or in a file of their own."""
 
+from collections.abc import Iterable
+
 from nodes.errors import NotAVaeError
 from nodes.families.family import LatentRules, NetworkSpec, VaeSpec
 from nodes.families.ldm import vae_table
 from nodes.families.shapes import first_in, vae_config
 from nodes.weights.header import Header
+from nodes.weights.tables import Source
 
 PREFIXES = ("first_stage_model.", "vae.")
 _MARK = "decoder.conv_in.weight"
@@ -39,6 +42,16 @@ def read_lone_vae(header: Header) -> VaeSpec:
     network = _network(header, prefix)
     downscale = 2 ** (len(network.config["block_out_channels"]) - 1)
     return VaeSpec(network, LatentRules(network.config["latent_channels"], downscale, scale=1.0))
+
+
+def pixel_space() -> VaeSpec:
+    """The autoencoder whose latents are the pictures themselves."""
+    network = NetworkSpec("pixels", "vae", {}, "", _no_weights)
+    return VaeSpec(network, LatentRules(channels=3, downscale=1, scale=1.0))
+
+
+def _no_weights(_keys: Iterable[str], _prefix: str) -> dict[str, Source]:
+    return {}
 
 
 def _network(header: Header, prefix: str) -> NetworkSpec:

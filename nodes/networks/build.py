@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nodes.families.family import NetworkKind, NetworkSpec
-from nodes.networks import clip, flux, mmdit, t5, unet, vae
+from nodes.networks import clip, controlnet, flux, mmdit, pixels, t5, unet, vae
 from nodes.networks.builder import Builder
 
 _BUILDERS: Mapping[NetworkKind, Builder] = {
@@ -14,8 +14,10 @@ _BUILDERS: Mapping[NetworkKind, Builder] = {
     "mmdit": mmdit.builder,
     "flux": flux.builder,
     "vae": vae.builder,
+    "pixels": pixels.builder,
     "clip": clip.builder,
     "t5": t5.builder,
+    "controlnet": controlnet.builder,
 }
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -56,12 +57,13 @@ def _multistep(
 
 
 def _lagrange_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[float]:
-    """Integrals of the Lagrange polynomials over the step, exact for orders up to 8."""
+    """Integrals of the Lagrange polynomials over the step, by quadrature that is exact for them."""
     points = [sigmas[i - j] for j in range(order)]
     middle, half = (sigmas[i + 1] + sigmas[i]) / 2, (sigmas[i + 1] - sigmas[i]) / 2
-    nodes, weights = torch.tensor(_GAUSS, dtype=torch.float64).unbind(1)
-    at = middle + half * nodes
-    return [float((half * weights * _lagrange(points, j, at)).sum()) for j in range(order)]
+    nodes, weights = np.polynomial.legendre.leggauss((order + 1) // 2)
+    at = torch.from_numpy(middle + half * nodes)  # pyright: ignore[reportUnknownMemberType]
+    scale = torch.from_numpy(half * weights)  # pyright: ignore[reportUnknownMemberType]
+    return [float((scale * _lagrange(points, j, at)).sum()) for j in range(order)]
 
 
 def _lagrange(points: Sequence[float], j: int, at: Tensor) -> Tensor:
@@ -72,16 +74,6 @@ def _lagrange(points: Sequence[float], j: int, at: Tensor) -> Tensor:
             value = value * (at - point) / (points[j] - point)
     return value
 
-
-def _gauss_legendre() -> tuple[tuple[float, float], ...]:
-    """Four nodes of Gauss-Legendre quadrature on [-1, 1] with their weights."""
-    root = 2 / 7 * math.sqrt(6 / 5)
-    inner, outer = math.sqrt(3 / 7 - root), math.sqrt(3 / 7 + root)
-    heavy, light = (18 + math.sqrt(30)) / 36, (18 - math.sqrt(30)) / 36
-    return ((-outer, light), (-inner, heavy), (inner, heavy), (outer, light))
-
-
-_GAUSS = _gauss_legendre()
 
 _ADAMS_BASHFORTH = (
     (1.0,),

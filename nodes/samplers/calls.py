@@ -7,10 +7,11 @@ several samplers, count steps, show previews and stop between any two calls.
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias
 
 from torch import Tensor
 
+from nodegraph.sockets import Socket
 from nodes.noise import NoiseSource
 from nodes.parameterisation import Parameterisation
 
@@ -67,6 +68,10 @@ class Sampler(Protocol):
             process: what else there is to know.
         """
         ...
+
+
+SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
+"""A name of `SAMPLERS`, or a sampler with options of its own."""
 
 
 def uncond_of(reply: Reply) -> Tensor:

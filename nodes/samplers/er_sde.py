@@ -1,5 +1,8 @@
 """ER-SDE: solvers of an extended reverse-time SDE, which scales its noise at will."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
@@ -9,9 +12,32 @@ from nodes.samplers.steps import finite_snr, steps_of
 _POINTS = 200
 """How many points the integrals are summed over."""
 
+NoiseScale: TypeAlias = Callable[[Tensor], Tensor]
+"""How the noise of the SDE grows with the rate, phi in the paper."""
+
+
+def er_sde_5(rate: Tensor) -> Tensor:
+    """The paper's ER-SDE 5 (section 4.3)."""
+    return rate * ((rate**0.3).exp() + 10.0)
+
+
+def reverse_time(eta: float) -> NoiseScale:
+    """From the ODE (0) to the reverse-time SDE (1) and beyond (section 4.1)."""
+    return lambda rate: rate ** (1.0 + eta)
+
+
+ODE = reverse_time(0.0)
+"""No noise."""
+
 
 def er_sde(
-    x: Tensor, sigmas: Tensor, process: Process, *, s_noise: float = 1.0, max_stage: int = 3
+    x: Tensor,
+    sigmas: Tensor,
+    process: Process,
+    *,
+    s_noise: float = 1.0,
+    max_stage: int = 3,
+    scale: NoiseScale = er_sde_5,
 ) -> Sampling:
     """ER-SDE-Solver-3 (Cui et al. 2023, arXiv:2309.06169, alg. 3).
 
@@ -30,20 +56,15 @@ def er_sde(
         )
         rates = [rate, *rates[:2]]
         known = _derivatives(x0, known, rates)[:max_stage]
-        left = _noise_scale(rate_next) / _noise_scale(rate)
+        left = scale(rate_next) / scale(rate)
         moved = left / alpha * x + (1 - left) * x0
-        for weight, derivative in zip(_weights(rate, rate_next), known[1:], strict=False):
+        for weight, derivative in zip(_weights(rate, rate_next, scale), known[1:], strict=False):
             moved = moved + weight * derivative
         x = alpha_next * moved
         if s_noise > 0:
             spread = (rate_next**2 - (rate * left) ** 2).sqrt().nan_to_num(0.0)
             x = x + alpha_next * process.noise.white(x) * s_noise * spread
     return x
-
-
-def _noise_scale(rate: Tensor) -> Tensor:
-    """The paper's ER-SDE 5 (section 4.3)."""
-    return rate * ((rate**0.3).exp() + 10.0)
 
 
 def _derivatives(x0: Tensor, before: list[Tensor], rates: list[Tensor]) -> list[Tensor]:
@@ -56,13 +77,12 @@ def _derivatives(x0: Tensor, before: list[Tensor], rates: list[Tensor]) -> list[
     return found
 
 
-def _weights(rate: Tensor, rate_next: Tensor) -> tuple[Tensor, Tensor]:
+def _weights(rate: Tensor, rate_next: Tensor, scale: NoiseScale) -> tuple[Tensor, Tensor]:
     """What the first and second derivative add, by Riemann sums (alg. 3)."""
     change = rate_next - rate
     width = -change / _POINTS
     points = rate_next + torch.arange(_POINTS) * width
-    scale = _noise_scale(points)
-    first = (1 / scale).sum() * width
-    second = ((points - rate) / scale).sum() * width
-    end = _noise_scale(rate_next)
+    inverse, end = 1 / scale(points), scale(rate_next)
+    first = inverse.sum() * width
+    second = ((points - rate) * inverse).sum() * width
     return change + first * end, change**2 / 2 + second * end

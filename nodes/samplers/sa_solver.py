@@ -4,8 +4,9 @@ Xue et al. 2023 (arXiv:2309.05019), with x0 predictions; lambda = log(alpha / si
 scales the noise at each level.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -41,13 +42,27 @@ class _Step:
     start: float
     end: float
     tau: float
+    simple_order_2: bool = False
 
     def advance(self, points: list[_Point]) -> Tensor:
         """Integrate the polynomial through these predictions (eq. 14 and 17)."""
-        x = self.x
-        for weight, (x0, _) in zip(self._weights([at for _, at in points]), points, strict=True):
+        x, at = self.x, [at for _, at in points]
+        simple = self.simple_order_2 and len(points) == 2
+        weights = self._simple_weights(at) if simple else self._weights(at)
+        for weight, (x0, _) in zip(weights, points, strict=True):
             x = x + self.alpha * weight * x0
         return x
+
+    def _simple_weights(self, at: list[float]) -> list[float]:
+        """Of two points, one of them the step's start, as the authors' code has it.
+
+        The slope's exact weight differs by O(h^3).
+        """
+        h, rate = self.end - self.start, 1 + self.tau**2
+        first = at.index(self.start)
+        weight = rate * h**2 / 2 / (at[1 - first] - self.start)
+        rest = -math.expm1(-rate * h) - weight
+        return [rest, weight] if first == 0 else [weight, rest]
 
     def _weights(self, at: list[float]) -> list[float]:
         """Integrals of the exponentially weighted Lagrange polynomials."""
@@ -69,6 +84,8 @@ class Scheme:
     """0 goes without the corrector."""
     use_pece: bool = False
     """Whether to predict again once corrected."""
+    simple_order_2: bool = False
+    """Whether a line through two predictions counts with the step's length squared, halved."""
 
 
 _PEC = Scheme()
@@ -102,6 +119,7 @@ def sa_solver(
             return x0
         past = [(x0, at), *past][: max(scheme.predictor_order, scheme.corrector_order)]
         step = _begin(x, (sigma, sigma_next), process, tau(float(sigma_next)), s_noise)
+        step = replace(step, simple_order_2=scheme.simple_order_2)
         x = step.advance(past[: min(scheme.predictor_order, left - i - 1)])
     return x
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import torch
+
 from nodes.families.family import Architecture, NetworkSpec, TextSpec, VaeSpec
 from nodes.families.known import architecture_of
+from nodes.families.vae import pixel_space, read_lone_vae
 from nodes.text.model import TextEncoder, TextModel
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.diffusion import DiffusionModel
@@ -22,20 +25,22 @@ class Networks:
         self._lock = threading.Lock()
         self._open: WeakValueDictionary[tuple[str, ...], Network] = WeakValueDictionary()
 
-    def network(self, header: Header, identity: str, spec: NetworkSpec) -> Network:
-        """The network of that content.
-
-        Args:
-            header: of the file that holds it.
-            identity: the file's sha256.
-            spec: which of the networks in it.
-        """
+    def network(
+        self,
+        header: Header,
+        identity: str,
+        spec: NetworkSpec,
+        narrow: torch.dtype | None = None,
+        *,
+        on_cpu: bool = False,
+    ) -> Network:
+        """The network of that content; arguments as for `Network`."""
         config = json.dumps(spec.config, sort_keys=True)
-        key = (identity, spec.kind, spec.name, spec.prefix, config)
+        key = (identity, spec.kind, spec.name, spec.prefix, config, str(narrow), str(on_cpu))
         with self._lock:
             found = self._open.get(key)
             if found is None:
-                found = self._open[key] = Network(header, identity, spec)
+                found = self._open[key] = Network(header, identity, spec, narrow, on_cpu=on_cpu)
             return found
 
     def __len__(self) -> int:
@@ -80,14 +85,54 @@ def open_checkpoint(path: Path, identity: str, pool: Networks | None = None) -> 
     return Checkpoint(architecture, model, text, vae)
 
 
+def open_model(
+    path: Path, identity: str, narrow: torch.dtype | None = None, pool: Networks | None = None
+) -> DiffusionModel:
+    """Open a file for the part of it that denoises; reads its header only.
+
+    Args:
+        path: where it lies.
+        identity: the file's sha256.
+        narrow: see `Network`.
+        pool: whose networks to share; this process's if None.
+
+    Raises:
+        UnknownFamilyError: no family recognises it.
+        MissingWeightsError: its weights are incomplete.
+        BadMetadataError: its metadata has no meaning.
+    """
+    opening = _Opening(read_header(path), identity, networks() if pool is None else pool, narrow)
+    spec = architecture_of(opening.header).model
+    return DiffusionModel(opening.network(spec.network), spec)
+
+
+def open_vae(path: Path, identity: str, pool: Networks | None = None) -> Autoencoder:
+    """Open a file for the autoencoder in it; reads its header only. Arguments as `open_model`.
+
+    Raises:
+        NotAVaeError: there is none.
+        MissingWeightsError: its weights are incomplete.
+        BadMetadataError: its metadata has no meaning.
+    """
+    opening = _Opening(read_header(path), identity, networks() if pool is None else pool)
+    return opening.vae(read_lone_vae(opening.header))
+
+
+def pixel_vae() -> Autoencoder:
+    """The autoencoder that does nothing, which no file is needed for."""
+    header = Header(Path("pixel_space"), {}, {})
+    return _Opening(header, "", networks()).vae(pixel_space())
+
+
 @dataclass(frozen=True, slots=True)
 class _Opening:
     header: Header
     identity: str
     pool: Networks
+    narrow: torch.dtype | None = None
 
     def network(self, spec: NetworkSpec) -> Network:
-        return self.pool.network(self.header, self.identity, spec)
+        return self.pool.network(self.header, self.identity, spec, self.narrow)
 
     def text(self, spec: TextSpec | None) -> TextModel:
         if spec is None:

@@ -11,13 +11,15 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
+from nodes.guiding import PLAIN, Guiding
 from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded
 from nodes.text.model import TextModel, Texts
-from nodes.values import Cond, CondBatch, LatentFormat
+from nodes.values import Cond, CondBatch, ControlCall, LatentFormat
 from nodes.weights.autoencoder import Autoencoder
+from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel
 from nodes.weights.network import Patch, Patches
 
@@ -32,6 +34,10 @@ class ModelHandle:
     patches: Patches = ()
     sampling: Parameterisation | None = None
     """Stands in for the model's own."""
+    guiding: Guiding = PLAIN
+    """How its predictions are combined; no part of `denoise`."""
+    latents: LatentFormat | None = None
+    """Stands in for the model's own, too."""
 
     @property
     def parameterisation(self) -> Parameterisation:
@@ -41,7 +47,7 @@ class ModelHandle:
     @property
     def latent_format(self) -> LatentFormat:
         """How its latents relate to the VAE's."""
-        return self.model.latent_format
+        return self.latents or self.model.latent_format
 
     @property
     def nbytes(self) -> int:
@@ -54,6 +60,8 @@ class ModelHandle:
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """A condition as the network takes it; see `Denoiser`."""
+        for control in cond.controls:
+            control.check(self.model.network.spec.config)
         return self.model.adapter.conditions(cond, height, width)
 
     @torch.no_grad()
@@ -62,12 +70,14 @@ class ModelHandle:
         network = self.model.network
         place = network.placement
         parameterisation = self.parameterisation
-        output = self.model.adapter.predict(
-            network.module(self.patches),
-            parameterisation.scale_input(x, sigma).to(place.device, place.dtype),
-            parameterisation.timestep(sigma).to(place.device),
-            cond,
-        )
+        scaled = parameterisation.scale_input(x, sigma).to(place.device, place.dtype)
+        timestep = parameterisation.timestep(sigma).to(place.device)
+        if cond.controls:
+            sigma_at = parameterisation.percent_to_sigma
+            call = ControlCall(scaled, sigma, timestep, cond, sigma_at)
+            cond = replace(cond, residuals=summed(call))
+        module = network.module(self.patches)
+        output = self.model.adapter.predict(module, scaled, timestep, cond)
         return parameterisation.to_x0(x, sigma, output.to(x))
 
 

@@ -61,6 +61,8 @@ class Network:
         identity: str,
         spec: NetworkSpec,
         narrow: torch.dtype | None = None,
+        *,
+        on_cpu: bool = False,
     ) -> None:
         """Nothing is read yet.
 
@@ -69,11 +71,12 @@ class Network:
             identity: the file's sha256.
             spec: which of the networks in it.
             narrow: round all weights to this, and keep matrices so; None: as the file has them.
+            on_cpu: compute there, even if there is a better device.
         """
         self.header = header
         self.identity = identity
         self.spec = spec
-        self.placement = default_placement(spec, narrow)
+        self.placement = default_placement(spec, narrow, on_cpu=on_cpu)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None
@@ -89,7 +92,7 @@ class Network:
 
     @property
     def _content(self) -> tuple[object, ...]:
-        return (self.identity, self.spec, self.placement.narrow)
+        return (self.identity, self.spec, self.placement.narrow, self.placement.device)
 
     @property
     def table(self) -> KeyTable:
@@ -132,6 +135,8 @@ class Network:
         module = skeleton(self.spec)
         self._table = self._table_of(module)
         self._check(module, self._table)
+        if not self._table:
+            return module
         matrices = cast_at_use(module) if self._has_narrow else frozenset[str]()
         weights: dict[str, Tensor] = {}
         with opened(self.header.path, str(self.placement.device)) as file:

@@ -14,7 +14,7 @@ _NARROW: Mapping[str, torch.dtype] = {
     "F8_E5M2": torch.float8_e5m2,
 }
 """Dtypes that nothing is computed in, by their names in a file's header."""
-_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux"})
+_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5"})
 """The kinds of network that keep narrow weights as they are."""
 
 _LARGE = frozenset[NetworkKind]({"flux", "t5"})
@@ -39,13 +39,15 @@ class Placement:
         return self.narrow or stored or self.dtype
 
 
-def default_placement(spec: NetworkSpec, narrow: torch.dtype | None = None) -> Placement:
-    """The best device, and there the precision that the network bears.
+def default_placement(
+    spec: NetworkSpec, narrow: torch.dtype | None = None, *, on_cpu: bool = False
+) -> Placement:
+    """The best device unless it must be the CPU, and there the precision that the network bears.
 
     On CUDA that is float16, but for those whose numbers grow too large for it: bfloat16 for FLUX
     and T5, float32 for the VAE. Elsewhere it is float32.
     """
-    device = default_device()
+    device = torch.device("cpu") if on_cpu else default_device()
     dtype = torch.float32
     if device.type == "cuda" and spec.kind != "vae":
         dtype = torch.bfloat16 if spec.kind in _LARGE else torch.float16

@@ -280,7 +280,7 @@ def test_what_an_expansion_showed_is_shown_again_from_the_cache(files):
     assert {"y" + name[1:]: ui for name, ui in first.ui.items()} == again.ui
     assert again.ui["y.1.i.s"].values == {"text": ["1"]}
     cached = [event for event in events if event.name == "node_cached"]
-    assert {event.node_id: event.ui for event in cached} == again.ui | {"y": None}
+    assert {event.node_id: event.ui for event in cached} == {**again.ui, "y": None}
     assert {(event.type_name, event.shown_as) for event in cached} == {
         ("Show", "y"),
         ("Outer", "y"),

@@ -101,6 +101,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_save_there(tmp_path):
     (tmp_path / ".mine.part").write_bytes(b"somebody's own")
     command = [sys.executable, "-c", STUCK, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
         assert writer.stdout.readline() == "writing\n"
         save_numbered(tmp_path, "x", ".png", b"")
         meanwhile = names(tmp_path)

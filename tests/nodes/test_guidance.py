@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from nodes.denoising import Request, noise_for, sample
-from nodes.guidance import Guidance, Rescaled, Terms, classifier_free
+from nodes.guidance import Guidance
+from nodes.guiding import Terms, classifier_free
 from nodes.parameterisation import Discrete
 from nodes.regions import place, resize_mask
+from nodes.rules import Rescaled
 from nodes.samplers import Call
 from nodes.schedules import sigmas_for
 from nodes.values import Area, Cond, Conditioning, Latent

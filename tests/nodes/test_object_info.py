@@ -14,9 +14,9 @@ from nodegraph.object_info import object_info
 from nodegraph.registry import Registry
 
 DATA = Path(__file__).parent.parent / "data" / "object_info.json"
-OWN: set[str] = set()
+OWN = {"BatchPrompt", "GuidanceSchedule"}
 """Node types that ComfyUI does not have."""
-PARTIAL = {"sampler_name", "scheduler"}
+PARTIAL = {"sampler_name", "scheduler", "model_type", "version"}
 """Choices of which we may offer a part, in ComfyUI's order."""
 
 

@@ -1,0 +1,105 @@
+"""Nodes that denoise with a sampler, noise levels, noise and guidance of one's own choice."""
+
+from dataclasses import replace
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Widget
+from nodes.denoising import noise_for
+from nodes.guided import Denoised, Guider, fitting, run
+from nodes.guiders import Cfg
+from nodes.samplers import SamplerOrName
+from nodes.values import Conditioning, Latent, Noise, Sigmas
+from nodes.weights.handle import ModelHandle
+
+Seed = Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)]
+
+_NOISE = "sampling/custom_sampling/noise"
+
+
+class Sampled(NamedTuple):
+    """The latent at the last level, and what the model took for the clean one in the last step."""
+
+    output: Latent
+    denoised_output: Latent
+
+
+@node("SamplerCustom", category="sampling/custom_sampling")
+def sampler_custom(
+    *,
+    model: ModelHandle,
+    add_noise: bool = True,
+    noise_seed: Seed = 0,
+    cfg: Cfg = 8.0,
+    positive: Conditioning,
+    negative: Conditioning,
+    sampler: SamplerOrName,
+    sigmas: Sigmas,
+    latent_image: Latent,
+    ctx: Context,
+) -> Sampled:
+    """Denoise a latent with a sampler and noise levels of one's own choice.
+
+    `denoised_output` is what the model took for the finished latent in the last step: it differs
+    from `output` where the levels don't end at 0.
+    """
+    guider, noise = Guider(model, positive, negative, cfg), Noise((noise_seed,), add_noise)
+    return _sampled(run(guider, sampler, sigmas, noise, latent_image, ctx))
+
+
+@node("SamplerCustomAdvanced", category="sampling/custom_sampling")
+def sampler_custom_advanced(
+    *,
+    noise: Noise,
+    guider: Guider,
+    sampler: SamplerOrName,
+    sigmas: Sigmas,
+    latent_image: Latent,
+    ctx: Context,
+) -> Sampled:
+    """Denoise a latent with noise, guidance, a sampler and noise levels of one's own choice.
+
+    `denoised_output` is what the model took for the finished latent in the last step: it differs
+    from `output` where the levels don't end at 0.
+    """
+    return _sampled(run(guider, sampler, sigmas, noise, latent_image, ctx))
+
+
+@node("RandomNoise", category=_NOISE)
+def random_noise(noise_seed: Seed = 0) -> Noise:
+    """The noise of a seed."""
+    return Noise((noise_seed,))
+
+
+@node("DisableNoise", category=_NOISE)
+def disable_noise() -> Noise:
+    """No noise at the start, for latents that have some already."""
+    return Noise((0,), adds=False)
+
+
+@node("AddNoise", category="_for_testing/custom_sampling/noise")
+def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: Latent) -> Latent:
+    """Add as much noise to a latent as sampling these levels would remove.
+
+    That is the difference of the first and the last level; one level alone counts in full.
+    """
+    if len(sigmas) == 0:
+        return latent_image
+    latent = fitting(latent_image, model)
+    drawn = noise_for(latent, noise.seed, add=noise.adds)
+    level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
+    noised = model.parameterisation.add_noise(level, drawn, _inside(latent.samples, model))
+    return replace(latent, samples=model.latent_format.to_raw(noised).nan_to_num(0.0, 0.0, 0.0))
+
+
+def _inside(raw: Tensor, model: ModelHandle) -> Tensor:
+    """A latent in the model's space; an empty one is empty there, too."""
+    return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
+
+
+def _sampled(denoised: Denoised) -> Sampled:
+    return Sampled(denoised.output, denoised.clean)

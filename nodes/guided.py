@@ -1,0 +1,91 @@
+"""A guider, and what every sampling node does with one: denoise a latent, tell how far it is."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodes.denoising import Request, noise_for, sample
+from nodes.image_errors import LatentChannelsError
+from nodes.previews import preview
+from nodes.samplers import SamplerOrName
+from nodes.values import Conditioning, Latent, Noise
+from nodes.weights.handle import ModelHandle
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guider:
+    """A model with all that guides it; how it combines its predictions is the model's `guiding`."""
+
+    __socket__: ClassVar = "GUIDER"
+
+    model: ModelHandle
+    positive: Conditioning
+    negative: Conditioning
+    cfg: float | tuple[float, ...]
+    """One for the whole batch, or one an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denoised:
+    """What sampling makes."""
+
+    output: Latent
+    """The latent at the last noise level."""
+    clean: Latent
+    """What the model took for the clean latent in the last step."""
+
+
+def run(
+    guider: Guider,
+    sampler: SamplerOrName,
+    sigmas: Tensor,
+    noise: Noise,
+    latent: Latent,
+    ctx: Context,
+) -> Denoised:
+    """Add noise to a latent and remove it, with progress, previews and cancellation.
+
+    Raises:
+        LatentChannelsError: the latent is of another family.
+        SeedCountError: each image has its seed, but there are not as many images.
+    """
+    model, last = guider.model, list[Tensor]()
+    latent = fitting(latent, model)
+    request = Request(
+        denoiser=model,
+        sampler=sampler,
+        sigmas=sigmas,
+        positive=guider.positive,
+        negative=guider.negative,
+        cfg=guider.cfg,
+        seed=noise.seed,
+        guiding=model.guiding,
+    )
+
+    def on_step(done: int, total: int, x0: Tensor) -> None:
+        last[:] = [x0]
+        ctx.progress(done, total)
+        if ctx.wants_preview:
+            ctx.preview(*preview(model, x0))
+
+    start = noise_for(latent, noise.seed, add=noise.adds)
+    output = replace(latent, samples=sample(request, latent, start, on_step, ctx.check_cancelled))
+    clean = replace(output, samples=model.latent_format.to_raw(last[0])) if last else output
+    return Denoised(output, clean)
+
+
+def fitting(latent: Latent, model: ModelHandle) -> Latent:
+    """The latent with as many channels as the model has; only an empty one can be changed.
+
+    Raises:
+        LatentChannelsError: it has other channels, and something in them.
+    """
+    wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
+    if found == wanted:
+        return latent
+    if latent.samples.count_nonzero():
+        raise LatentChannelsError(found, wanted)
+    return replace(latent, samples=torch.zeros(batch, wanted, *size))

@@ -1,0 +1,105 @@
+"""Nodes that change how a model's predictions are combined, for every sampler that uses it."""
+
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Step, Widget
+from nodes.guiding import Correction, Preparation
+from nodes.rules import Course, Projected, Rescaled, ScaledNoise, damp_tangent, fit_negative
+from nodes.weights.handle import ModelHandle
+
+Share = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
+
+
+class Patched(NamedTuple):
+    """A model with one more change."""
+
+    patched_model: ModelHandle
+
+
+@node("RescaleCFG", category="advanced/model")
+def rescale_cfg(
+    model: ModelHandle,
+    multiplier: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.7,
+) -> ModelHandle:
+    """Keep the contrast that the positive prompt alone has, which high guidance overdoes.
+
+    0 changes nothing, 1 is the most. For models that add noise to the latent (not FLUX or SD3).
+    """
+    return replace(model, guiding=model.guiding.ruled(Rescaled(multiplier)))
+
+
+@node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")
+def apg(
+    model: ModelHandle,
+    eta: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    norm_threshold: Annotated[float, Field(ge=0.0, le=50.0), Step(0.1)] = 5.0,
+    momentum: Annotated[float, Field(ge=-5.0, le=1.0), Step(0.01)] = 0.0,
+) -> ModelHandle:
+    """Leave out the part of the guidance that only saturates colours, so that it can be higher.
+
+    `eta` is how much of that part remains, `norm_threshold` how far the guidance may go at most
+    (0 for no limit), `momentum` how much of the past guidance is added (below 0: taken away).
+    """
+    guiding = model.guiding.ruled(Projected(eta, norm_threshold, momentum))
+    return replace(model, guiding=guiding)
+
+
+@node("CFGZeroStar", category="advanced/guidance")
+def cfg_zero_star(model: ModelHandle) -> Patched:
+    """Scale the negative prediction to fit the positive one best, for flow models.
+
+    The optimised scale of CFG-Zero*; no step is left out.
+    """
+    return Patched(_prepared(model, fit_negative))
+
+
+@node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
+def tcfg(model: ModelHandle) -> Patched:
+    """Keep of the negative prediction only the direction that it shares with the positive one."""
+    return Patched(_prepared(model, damp_tangent))
+
+
+@node("Epsilon Scaling", category="model_patches/unet")
+def epsilon_scaling(
+    model: ModelHandle,
+    scaling_factor: Annotated[
+        float, Field(ge=0.5, le=1.5), Step(0.001), Widget(display="number")
+    ] = 1.005,
+) -> ModelHandle:
+    """Divide the predicted noise by a factor, against the drift that many steps build up."""
+    return _corrected(model, ScaledNoise(scaling_factor))
+
+
+@node("GuidanceSchedule", category="advanced/guidance", display_name="Guidance Schedule")
+def guidance_schedule(
+    model: ModelHandle,
+    shape: Literal["constant", "linear", "cosine"] = "cosine",
+    first: Share = 1.0,
+    last: Share = 0.0,
+    start: Fraction = 0.0,
+    end: Fraction = 1.0,
+) -> ModelHandle:
+    """Let the guidance change from step to step: a share of the sampler's `cfg`.
+
+    1 is all of it, 0 none: there the negative prompt isn't asked for, which takes half the time.
+    The share goes from `first` to `last` along a line or half a cosine, or stays at `first`.
+    Outside `start` to `end` (fractions of the steps) it is 0: "constant" with 0.2 and 0.8 is
+    guidance in an interval.
+    """
+    guiding = replace(model.guiding, share=Course(shape, first, last, start, end))
+    return replace(model, guiding=guiding)
+
+
+def _prepared(model: ModelHandle, preparation: Preparation) -> ModelHandle:
+    guiding = replace(model.guiding, before=(*model.guiding.before, preparation))
+    return replace(model, guiding=guiding)
+
+
+def _corrected(model: ModelHandle, correction: Correction) -> ModelHandle:
+    guiding = replace(model.guiding, after=(*model.guiding.after, correction))
+    return replace(model, guiding=guiding)

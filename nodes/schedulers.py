@@ -1,0 +1,152 @@
+"""Nodes that make noise levels for the custom samplers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Choices, Round, Step
+from nodes.sampling_errors import BadSettingError
+from nodes.schedules import (
+    SCHEDULES,
+    beta_sigmas,
+    exponential_sigmas,
+    karras_sigmas,
+    laplace_sigmas,
+    polyexponential_sigmas,
+    sigmas_for,
+    turbo_sigmas,
+    vp_sigmas,
+)
+from nodes.tabled_schedules import ALIGN_YOUR_STEPS, OPTIMAL_STEPS, tabled_sigmas
+from nodes.values import Sigmas
+from nodes.weights.handle import ModelHandle
+
+Steps = Annotated[int, Field(ge=1, le=10000)]
+Denoise = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
+Level = Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)]
+Exponent = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
+BetaParameter = Annotated[float, Field(ge=0.0, le=50.0), Step(0.01), Round(False)]
+
+_SCHEDULERS = "sampling/custom_sampling/schedulers"
+
+
+@node("BasicScheduler", category=_SCHEDULERS)
+def basic_scheduler(
+    model: ModelHandle,
+    scheduler: Annotated[str, Choices(tuple(SCHEDULES))],
+    steps: Steps = 20,
+    denoise: Denoise = 1.0,
+) -> Sigmas:
+    """The noise levels of a named schedule, as KSampler takes them.
+
+    `denoise` below 1 gives the tail of a longer schedule: `steps` steps that begin where this
+    share of the noise is left.
+    """
+    return sigmas_for(model.parameterisation, scheduler, "", steps, denoise)
+
+
+@node("KarrasScheduler", category=_SCHEDULERS)
+def karras_scheduler(
+    steps: Steps = 20,
+    sigma_max: Level = 14.614642,
+    sigma_min: Level = 0.0291675,
+    rho: Exponent = 7.0,
+) -> Sigmas:
+    """Evenly spaced in the root of sigma: the higher `rho`, the more levels are low ones."""
+    _check_above_0("rho", rho)
+    return karras_sigmas(steps, sigma_min, sigma_max, rho)
+
+
+@node("ExponentialScheduler", category=_SCHEDULERS)
+def exponential_scheduler(
+    steps: Steps = 20, sigma_max: Level = 14.614642, sigma_min: Level = 0.0291675
+) -> Sigmas:
+    """Evenly spaced in the logarithm of sigma."""
+    _check_above_0("sigma_max", sigma_max)
+    _check_above_0("sigma_min", sigma_min)
+    return exponential_sigmas(steps, sigma_min, sigma_max)
+
+
+@node("PolyexponentialScheduler", category=_SCHEDULERS)
+def polyexponential_scheduler(
+    steps: Steps = 20,
+    sigma_max: Level = 14.614642,
+    sigma_min: Level = 0.0291675,
+    rho: Exponent = 1.0,
+) -> Sigmas:
+    """A polynomial of degree `rho` in the logarithm of sigma; 1 is the exponential schedule."""
+    _check_above_0("sigma_max", sigma_max)
+    _check_above_0("sigma_min", sigma_min)
+    return polyexponential_sigmas(steps, sigma_min, sigma_max, rho)
+
+
+@node("LaplaceScheduler", category=_SCHEDULERS)
+def laplace_scheduler(
+    steps: Steps = 20,
+    sigma_max: Level = 14.614642,
+    sigma_min: Level = 0.0291675,
+    mu: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.1), Round(False)] = 0.0,
+    beta: Annotated[float, Field(ge=0.0, le=10.0), Step(0.1), Round(False)] = 0.5,
+) -> Sigmas:
+    """Most levels near e^`mu`, spread by `beta`: `steps` of them, the last one `sigma_min`."""
+    return laplace_sigmas(steps, sigma_min, sigma_max, mu, beta)
+
+
+@node("VPScheduler", category=_SCHEDULERS)
+def vp_scheduler(
+    steps: Steps = 20,
+    beta_d: Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)] = 19.9,
+    beta_min: Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)] = 0.1,
+    eps_s: Annotated[float, Field(ge=0.0, le=1.0), Step(0.0001), Round(False)] = 0.001,
+) -> Sigmas:
+    """The levels of a variance-preserving process at even times, down to the time `eps_s`."""
+    return vp_sigmas(steps, beta_d, beta_min, eps_s)
+
+
+@node("BetaSamplingScheduler", category=_SCHEDULERS)
+def beta_sampling_scheduler(
+    model: ModelHandle,
+    steps: Steps = 20,
+    alpha: BetaParameter = 0.6,
+    beta: BetaParameter = 0.6,
+) -> Sigmas:
+    """The model's levels at the quantiles of a beta distribution: below 1, most at both ends."""
+    _check_above_0("alpha", alpha)
+    _check_above_0("beta", beta)
+    return beta_sigmas(model.parameterisation, steps, alpha, beta)
+
+
+@node("SDTurboScheduler", category=_SCHEDULERS)
+def sd_turbo_scheduler(
+    model: ModelHandle,
+    steps: Annotated[int, Field(ge=1, le=10)] = 1,
+    denoise: Annotated[float, Field(ge=0, le=1.0), Step(0.01)] = 1.0,
+) -> Sigmas:
+    """The levels that SD-Turbo was distilled at; `denoise` leaves out the first of them."""
+    return turbo_sigmas(model.parameterisation, steps, denoise)
+
+
+@node("AlignYourStepsScheduler", category=_SCHEDULERS)
+def align_your_steps_scheduler(
+    model_type: Literal["SD1", "SDXL", "SVD"],
+    steps: Steps = 10,
+    denoise: Denoise = 1.0,
+) -> Sigmas:
+    """Levels that were optimised for a family, at ten steps; others lie between these."""
+    return tabled_sigmas(ALIGN_YOUR_STEPS[model_type], steps, denoise)
+
+
+@node("OptimalStepsScheduler", category=_SCHEDULERS)
+def optimal_steps_scheduler(
+    model_type: Literal["FLUX"],
+    steps: Annotated[int, Field(ge=3, le=1000)] = 20,
+    denoise: Denoise = 1.0,
+) -> Sigmas:
+    """Levels that were searched for FLUX.1-dev, at ten steps; others lie between these."""
+    return tabled_sigmas(OPTIMAL_STEPS[model_type], steps, denoise)
+
+
+def _check_above_0(name: str, value: float) -> None:
+    if value <= 0:
+        raise BadSettingError(name=name, what="is 0", hint="Use a number above 0.")
