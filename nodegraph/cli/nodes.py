@@ -1,6 +1,6 @@
-"""`nodegraph nodes`: which node types there are, and what one of them takes."""
+"""`nodegraph nodes`: which node types there are, what one of them takes, how others compare."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +9,7 @@ from nodegraph.cli import options
 from nodegraph.cli.report import Reporting, as_json
 
 if TYPE_CHECKING:
+    from nodegraph.comparison import Comparison
     from nodegraph.spec import InputSpec, NodeSpec
 
 _MOST_CHOICES = 6
@@ -16,11 +17,25 @@ _MOST_CHOICES = 6
 
 @click.command(cls=Reporting)
 @click.argument("name", required=False)
+@click.option(
+    "--compare",
+    "place",
+    metavar="PLACE",
+    help="Say which node types of another server are offered here: its address, or a file with"
+    " the answer of its /object_info.",
+)
 @options.wants_json
 @options.verbose
-def nodes(name: str | None, wants_json: bool) -> None:
+def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
     """List the node types, or show what the one called NAME takes and gives."""
-    registry = options.open_all().registry
+    if name is not None and place is not None:
+        message = "NAME and --compare exclude each other."
+        raise click.UsageError(message)
+    opened = options.open_all()
+    registry = opened.registry
+    if place is not None:
+        _compare(opened, place, wants_json)
+        return
     if name is None:
         _print_all(registry.catalog, wants_json)
         return
@@ -30,6 +45,41 @@ def nodes(name: str | None, wants_json: bool) -> None:
         return
     for line in _described(spec):
         click.echo(line)
+
+
+def _compare(opened: options.Opened, place: str, wants_json: bool) -> None:
+    from nodegraph.cli.described import read_object_info
+    from nodegraph.comparison import compare
+
+    theirs = read_object_info(place)
+    found = compare(opened.registry.catalog, theirs, opened.files)
+    if wants_json:
+        click.echo(as_json(_as_data(found)))
+        return
+    for line in _compared(found, len(theirs)):
+        click.echo(line)
+
+
+def _compared(found: "Comparison", total: int) -> Iterable[str]:
+    """A comparison on a page."""
+    alike = [name for name in found.offered if name not in found.different]
+    yield from _section("Offered", alike)
+    yield from _section("Offered, but different", found.different)
+    for name, lines in found.different.items():
+        yield from (f"    {name}: {line}" for line in lines)
+    yield click.style(f"Not offered ({len(found.missing)})", bold=True)
+    for group in sorted(set(found.missing.values())):
+        names = (name for name, category in found.missing.items() if category == group)
+        yield f"  {group}: {', '.join(names)}"
+    yield from _section("Only here", found.own)
+    counts = f"{len(found.offered)} of {total} node types are offered"
+    yield f"{counts}, {len(found.different)} of them different."
+
+
+def _section(title: str, names: Collection[str]) -> Iterable[str]:
+    yield click.style(f"{title} ({len(names)})", bold=True)
+    if names:
+        yield f"  {', '.join(names)}"
 
 
 def _print_all(catalog: "Mapping[str, NodeSpec]", wants_json: bool) -> None:
@@ -45,7 +95,7 @@ def _print_all(catalog: "Mapping[str, NodeSpec]", wants_json: bool) -> None:
                 click.echo(f"  {name:{width}}  {_first_line(spec.description)}")
 
 
-def _as_data(spec: "NodeSpec") -> dict[str, object]:
+def _as_data(spec: "NodeSpec | Comparison") -> dict[str, object]:
     from dataclasses import asdict  # Here: `--help` does without.
 
     return asdict(spec)

@@ -26,13 +26,17 @@ except SystemExit as end:
         (["--version"], HEAVY),
         (["nodes"], HEAVY),
         (["nodes", "Steps", "--json"], HEAVY),
+        (["nodes", "--compare", "info.json"], HEAVY),
         (["validate", "workflow.json"], HEAVY),
         (["models", "list"], HEAVY),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_command_imports_only_what_it_needs(invoke, simple, toys, args, unwanted):
+def test_a_command_imports_only_what_it_needs(invoke, here, simple, toys, args, unwanted):
     invoke("nodes")
+    entry = {"input": {}, "name": "A", "display_name": "A", "category": "a"}
+    outputs = {"output": [], "output_name": [], "output_is_list": []}
+    (here / "info.json").write_text(json.dumps({"A": entry | outputs}))
     command = [sys.executable, "-c", IMPORTED, *args]
     environment = {"PYTHONPATH": ":".join([str(toys), *sys.path]), "NODEGRAPH_PACKS": "toys"}
     environment["NODEGRAPH_CACHE_DIR"] = str(toys / "cache")
