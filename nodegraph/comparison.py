@@ -50,7 +50,7 @@ def compare(
 
 
 def differences(spec: NodeSpec, theirs: Entry, files: Files) -> Iterator[str]:
-    """How a node type of ours differs from theirs, a line each; the files there are do not count."""
+    """How a node type of ours differs from theirs, a line each; files there are do not count."""
     ours = object_info(spec, files)
     for group in _GROUPS:
         yield from _inputs(spec, group, ours, theirs)
