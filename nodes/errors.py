@@ -113,15 +113,16 @@ class BadMetadataError(NodeGraphError):
 
 
 class LoraMismatchError(NodeGraphError):
-    """Not one key of a LoRA fits the model: it was made for another family."""
+    """Not one key of a LoRA fits the model, or it was clearly made for another family."""
 
     code = "lora_mismatch"
 
-    def __init__(self, name: str, seen: Sequence[str]) -> None:
+    def __init__(self, name: str, family: str, looks_like: str | None, seen: Sequence[str]) -> None:
+        what = f"looks like one for {looks_like}" if looks_like else "was made for something else"
         super().__init__(
-            f"LoRA {name!r} fits neither the model nor the text encoder. "
-            f"Its keys: {', '.join(seen)}, …",
-            hint="It was made for another model family.",
+            f"LoRA {name!r} fits neither the model nor the text encoder, which are {family}'s: "
+            f"it {what}. Its keys: {', '.join(seen)}, …",
+            hint=f"Use a LoRA for {family}, or a model of the family that this one was made for.",
         )
 
 

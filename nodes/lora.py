@@ -8,8 +8,11 @@ from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import ModelFile, Step
 from nodes.errors import LoraMismatchError
+from nodes.families.known import title_of
 from nodes.weights.handle import ClipHandle, ModelHandle
+from nodes.weights.lora_families import likeness
 from nodes.weights.lora_file import LoraFile
+from nodes.weights.lora_names import is_for_text
 from nodes.weights.patches import lora_patch
 
 Strength = Annotated[float, Field(ge=-100.0, le=100.0), Step(0.01)]
@@ -46,12 +49,12 @@ def lora_loader(
     file = _lora_file(lora_name, ctx)
     on_model = lora_patch(file, strength_model, model.model.network)
     used = set(on_model.targets)
-    for encoder in clip.text.encoders:
+    for encoder in clip.text.found:
         on_text = lora_patch(file, strength_clip, encoder.network)
         used |= set(on_text.targets)
         if strength_clip and on_text.targets:
             clip = clip.patched(encoder.name, on_text)
-    _report(file, used, ctx)
+    _report(file, used, model, ctx)
     return Patched(model.patched(on_model) if strength_model and on_model.targets else model, clip)
 
 
@@ -67,8 +70,8 @@ def lora_loader_model_only(
         return model
     file = _lora_file(lora_name, ctx)
     patch = lora_patch(file, strength_model, model.model.network)
-    text = {name for name in file.modules if name.startswith(("lora_te", "text_encoder"))}
-    _report(file, {*patch.targets, *text}, ctx)
+    text = {name for name in file.modules if is_for_text(name)}
+    _report(file, {*patch.targets, *text}, model, ctx)
     return model.patched(patch) if patch.targets else model
 
 
@@ -77,15 +80,18 @@ def _lora_file(name: str, ctx: Context) -> LoraFile:
     return LoraFile(path, ctx.files.identity(path))
 
 
-def _report(file: LoraFile, used: set[str], ctx: Context) -> None:
+def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) -> None:
     """Tell which modules fit nowhere.
 
     Raises:
-        LoraMismatchError: none fits.
+        LoraMismatchError: none fits, or what fits does so by chance.
     """
     unused = [*(name for name in file.modules if name not in used), *file.strangers]
-    if unused and not used:
-        raise LoraMismatchError(file.path.name, unused[:_SHOWN])
+    like = likeness(file)
+    if (unused and not used) or (like and like.speaks_against(model.model.network.spec)):
+        family = title_of(model.model.spec.family)
+        looks = like.title if like else None
+        raise LoraMismatchError(file.path.name, family, looks, (unused or sorted(used))[:_SHOWN])
     if unused:
         some = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
         total = len(file.modules) + len(file.strangers)

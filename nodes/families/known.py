@@ -25,3 +25,8 @@ def architecture_of(header: Header) -> Architecture:
             return family.read(header)
     known = [family.title for family in FAMILIES]
     raise UnknownFamilyError(header.path, header.summary, known)
+
+
+def title_of(name: str) -> str:
+    """What people call a family."""
+    return next((family.title for family in FAMILIES if family.name == name), name)

@@ -10,17 +10,19 @@ from typing import TypeAlias
 
 from nodes.weights.header import Header, read_header
 
+_ADAPTER = r"(\.default(_\d+)?)?"  # PEFT's name for it
 _PARTS: Mapping[str, str] = {
-    "up": r"\.lora_up\.weight|[._]lora\.up\.weight|\.lora_B(\.default)?\.weight|\.lora_B"
+    "up": r"\.lora_up\.weight|[._]lora\.up\.weight|\.lora_B" + _ADAPTER + r"\.weight|\.lora_B"
     r"|\.lora_linear_layer\.up\.weight",
-    "down": r"\.lora_down\.weight|[._]lora\.down\.weight|\.lora_A(\.default)?\.weight|\.lora_A"
+    "down": r"\.lora_down\.weight|[._]lora\.down\.weight|\.lora_A" + _ADAPTER + r"\.weight|\.lora_A"
     r"|\.lora_linear_layer\.down\.weight",
     "mid": r"\.lora_mid\.weight",
     "alpha": r"\.alpha",
-    "dora_scale": r"\.dora_scale|\.lora_magnitude_vector(\.default)?(\.weight)?",
+    "dora_scale": r"\.dora_scale|\.lora_magnitude_vector" + _ADAPTER + r"(\.weight)?",
     "diff": r"\.diff|\.w_norm",
     "diff_b": r"\.diff_b|\.b_norm|\.lora_B\.bias",
     "set": r"\.set_weight|(?<=_norm\.scale)",
+    "reshape": r"\.reshape_weight",
     "hada": r"\.(hada_w1_a|hada_w1_b|hada_w2_a|hada_w2_b|hada_t1|hada_t2)",
     "lokr": r"\.(lokr_w1|lokr_w2|lokr_w1_a|lokr_w1_b|lokr_w2_a|lokr_w2_b|lokr_t2)",
 }

@@ -18,6 +18,10 @@ _DOTTED = (
     *("", "base_model.model.", "diffusion_model.", "model.diffusion_model."),
     *("unet.", "unet.base_model.model.", "transformer.", "transformer.base_model.model."),
 )
+_TEXT = (
+    *("lora_te", "lycoris_te", "text_encoder"),
+    *("clip_l.", "clip_g.", "clip_h.", "t5xxl."),
+)
 _NUMBERS: Mapping[str, tuple[str, ...]] = {
     "clip_l": ("", "1"),
     "clip_h": ("", "1"),
@@ -38,6 +42,11 @@ class Target:
     """The network's own keys."""
     stored: bool
     """Whether the change has the file's layout (fused, convolutional), or the network's."""
+
+
+def is_for_text(name: str) -> bool:
+    """Whether a name is one of those that weights of text encoders have."""
+    return name.startswith(_TEXT)
 
 
 def targets_of(network: Network) -> dict[str, Target]:

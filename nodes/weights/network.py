@@ -5,8 +5,8 @@ leave alone with the base network, and holds only those they touch.
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import ChainMap, OrderedDict
+from collections.abc import Iterator, Mapping
 from typing import Protocol, TypeAlias
 
 import torch
@@ -17,6 +17,7 @@ from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
 from nodes.networks.casting import cast_at_use
 from nodes.weights.convert import from_file
+from nodes.weights.growth import grown
 from nodes.weights.header import Header
 from nodes.weights.placement import default_placement
 from nodes.weights.tables import KeyTable, Source
@@ -41,12 +42,32 @@ class Patch(Protocol):
 
         Args:
             network: says what the weights are called, here and in the file.
-            weights: as they are now; never written to.
+            weights: as they are now, in the precision that is computed in; never written to.
         """
         ...
 
 
 Patches: TypeAlias = tuple[Patch, ...]
+
+
+class _Precise(Mapping[str, Tensor]):
+    """Weights in full precision, each when it is asked for.
+
+    A change can be smaller than what separates two narrow numbers.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        self._weights = weights
+        self._dtype = dtype
+
+    def __getitem__(self, key: str) -> Tensor:
+        return self._weights[key].to(self._dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 class Network:
@@ -106,11 +127,11 @@ class Network:
         """What its weights take in memory once loaded; with patches, those they touch alone."""
         if patches:
             touched = {key for patch in patches for key in patch.touches}
-            own = sorted(touched & self.table.keys())
-            infos = [self.header.tensors[self.table[key].key] for key in own]
-        else:
-            named = self.header.tensors.items()
-            infos = [info for key, info in named if key.startswith(self.spec.prefix)]
+            own = [self.table[key] for key in touched & self.table.keys()]
+            sizes = (source.share(self.header.tensors[source.key].numel) for source in own)
+            return sum(sizes) * self.placement.dtype.itemsize
+        named = self.header.tensors.items()
+        infos = [info for key, info in named if key.startswith(self.spec.prefix)]
         return sum(info.numel * self.placement.kept(info).itemsize for info in infos)
 
     def module(self, patches: Patches = ()) -> nn.Module:
@@ -153,14 +174,13 @@ class Network:
 
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
-        wanted = {key for patch in patches for key in patch.touches & weights.keys()}
-        # In full precision: a change can be smaller than what separates two narrow numbers.
-        touched = {key: weights[key].to(self.placement.dtype) for key in wanted}
+        touched: dict[str, Tensor] = {}
+        now = ChainMap(touched, weights)
         for patch in patches:
-            touched |= patch.apply(self, {**weights, **touched})
+            touched |= patch.apply(self, _Precise(now, self.placement.dtype))
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
-        module = skeleton(self.spec)
+        module = skeleton(grown(self.spec, touched))
         if self._has_narrow:
             cast_at_use(module)
         return _filled(module, {**weights, **touched})

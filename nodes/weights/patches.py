@@ -1,17 +1,20 @@
 """Patches: changes to a network's weights that a handle carries along."""
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from nodes.errors import LoraMismatchError
-from nodes.weights.convert import from_file
+from nodes.weights.growth import grows, widened
 from nodes.weights.lora_file import LoraFile, Module
-from nodes.weights.lora_math import change, decomposed
+from nodes.weights.lora_layout import Whole
+from nodes.weights.lora_math import Parts, change, decomposed
 from nodes.weights.lora_names import Target, targets_of
+from nodes.weights.lora_sizes import size_of
 from nodes.weights.network import Network
 from nodes.weights.tensors import opened
 
@@ -28,46 +31,45 @@ class LoraPatch:
     @property
     def touches(self) -> frozenset[str]:
         """The weights it changes."""
-        return frozenset(key for target in self.targets.values() for key in target.weights)
+        return frozenset(
+            key
+            for name, target in self.targets.items()
+            for key in (
+                *(target.weights if set(self.file.modules[name]) != {"diff_b"} else ()),
+                *(_biases(target) if "diff_b" in self.file.modules[name] else ()),
+            )
+        )
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """New tensors for the weights it changes; see `nodes.weights.network.Patch`."""
         changed: dict[str, Tensor] = {}
+        now = ChainMap(changed, cast("dict[str, Tensor]", weights))
+        device = network.placement.device
         with opened(self.file.path) as file:
             for name, target in self.targets.items():
                 keys = self.file.modules[name]
-                parts = {part: file.get_tensor(key).float() for part, key in keys.items()}
-                for key in target.weights:
-                    bias = f"{key.removesuffix('.weight')}.bias"
-                    if "diff_b" in parts and bias in weights:
-                        added = self.strength * parts["diff_b"].to(weights[bias])
-                        changed[bias] = weights[bias] + added
-                    weight = changed.get(key, weights[key])
-                    changed[key] = self._changed(network, key, weight, parts, target)
+                parts = {part: file.get_tensor(key) for part, key in keys.items()}
+                own = {part: tensor.to(device).float() for part, tensor in parts.items()}
+                for whole, pieces in _pieces(network, target, own):
+                    merged = self._merged(whole.join(now), pieces)
+                    changed |= whole.split(merged.to(network.placement.dtype))
         return changed
 
-    def _changed(
-        self,
-        network: Network,
-        key: str,
-        weight: Tensor,
-        parts: Mapping[str, Tensor],
-        target: Target,
-    ) -> Tensor:
+    def _merged(self, weight: Tensor, parts: Parts) -> Tensor:
+        """A weight, in float32, after the change."""
+        if "set" in parts:
+            return parts["set"].reshape(weight.shape)
         delta = change(parts)
         if delta is None:
             return weight
-        if target.stored:
-            delta = from_file(network.table[key], delta)
-        if delta.numel() != weight.numel():
-            raise LoraMismatchError(self.file.path.name, [key])
-        exact = weight.float()
-        delta = delta.reshape(weight.shape).to(weight.device)
+        if delta.numel() != weight.numel():  # see `nodes.weights.growth`
+            columns = max(weight.shape[1], delta.shape[1])
+            weight, delta = widened(weight, columns), widened(delta, columns)
+        delta = delta.reshape(weight.shape)
         if "dora_scale" in parts:
-            aim = decomposed(exact, delta, parts["dora_scale"].to(weight.device))
-            return (exact + self.strength * (aim - exact)).to(weight.dtype)
-        return (exact + self.strength * delta).to(weight.dtype)
+            delta = decomposed(weight, delta, parts["dora_scale"]) - weight
+        return weight + self.strength * delta
 
 
 def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
@@ -81,12 +83,40 @@ def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
     return LoraPatch(file, strength, targets)
 
 
+def _pieces(network: Network, target: Target, parts: Parts) -> Iterator[tuple[Whole, Parts]]:
+    """What is changed by what: the weights, then their biases."""
+    biases = {"diff": parts["diff_b"]} if "diff_b" in parts else {}
+    if len(parts) > len(biases):
+        yield Whole.of(network.table, target.weights, stored=target.stored), parts
+    if biases:
+        yield Whole.of(network.table, _biases(target), stored=target.stored), biases
+
+
+def _biases(target: Target) -> tuple[str, ...]:
+    return tuple(f"{key.removesuffix('.weight')}.bias" for key in target.weights)
+
+
 def _fits(file: LoraFile, module: Module, network: Network, target: Target) -> bool:
-    """Whether the factors of a plain LoRA have the sizes of the weight."""
-    if "up" not in module or "down" not in module or "mid" in module:
-        return True
-    up, down = (file.header.shape(module[part]) for part in ("up", "down"))
-    source = network.table[target.weights[0]]
-    numbers = prod(network.header.shape(source.key))
-    whole = numbers if target.stored else source.share(numbers)
-    return up[0] * prod(down[1:]) == whole
+    """Whether a module changes as many numbers as there are."""
+    if "diff_b" in module:
+        biases = _biases(target)
+        if not all(key in network.table for key in biases):
+            return False
+        size = prod(file.header.shape(module["diff_b"]))
+        if size != _numbers(network, biases, stored=target.stored):
+            return False
+        if len(module) == 1:
+            return True
+    size = size_of(file.header, module)
+    if size is None:
+        return False
+    own = _numbers(network, target.weights, stored=target.stored)
+    return size == own or (size > own and grows(network.spec, target.weights))
+
+
+def _numbers(network: Network, keys: tuple[str, ...], *, stored: bool) -> int:
+    """How many numbers these weights have together."""
+    sources = [network.table[key] for key in keys]
+    if stored:
+        return network.header.tensors[sources[0].key].numel
+    return sum(source.share(network.header.tensors[source.key].numel) for source in sources)

@@ -20,6 +20,8 @@ KEY = "down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.weight"
 CONV = "down_blocks.0.resnets.0.conv1.weight"
 QUERY = "encoder.layers.0.self_attn.q_proj.weight"
 DIFFUSERS = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+READS_TEXT = DIFFUSERS.replace("attn1_to_q", "attn2_to_k")
+ADDED = "transformer.transformer_blocks.0.attn.add_k_proj"
 TEXT = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
 
 
@@ -335,18 +337,30 @@ def test_what_fits_nowhere_is_reported(checkpoint, bench):
 
 
 @pytest.mark.parametrize(
-    "tensors",
+    ("tensors", "looks"),
     [
-        lora(1, {"lora_unet_double_blocks_0_img_attn_qkv": (12, 4)}),
-        lora(1, {DIFFUSERS: (64, 64)}),
-        {"weight": torch.zeros(1)},
+        (lora(1, {"lora_unet_double_blocks_0_img_attn_qkv": (12, 4)}), "looks like one for FLUX.1"),
+        (lora(1, {"diffusion_model.joint_blocks.0.x_block.attn.qkv": (12, 4)}), "Diffusion 3.x"),
+        (lora(1, {ADDED: (1536, 1536)}), "looks like one for Stable Diffusion 3.x"),
+        (lora(1, {ADDED: (3072, 3072)}), "looks like one for FLUX.1"),
+        (lora(1, {READS_TEXT: (32, 2048)}), "looks like one for Stable Diffusion XL"),
+        (lora(1, {READS_TEXT: (32, 48)}), "was made for something else"),
+        (lora(1, {"blocks.0.cross_attn.k": (32, 48)}), "looks like one for Wan"),
+        (lora(1, {DIFFUSERS: (64, 64)}), "was made for something else"),
+        ({"weight": torch.zeros(1)}, "was made for something else"),
     ],
-    ids=["other names", "other sizes", "no lora"],
 )
-def test_a_lora_for_another_family_is_an_error(checkpoint, bench, tensors):
+def test_a_lora_for_another_family_is_an_error(checkpoint, bench, tensors, looks):
     name = save(bench, tensors)
 
-    with pytest.raises(LoraMismatchError, match="another model family"):
+    with pytest.raises(LoraMismatchError, match=looks):
+        lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
+
+
+def test_what_fits_by_chance_does_not_make_it_this_familys(checkpoint, bench):
+    name = save(bench, lora(1, {DIFFUSERS: (32, 32), READS_TEXT: (32, 2048)}))
+
+    with pytest.raises(LoraMismatchError, match="looks like one for Stable Diffusion XL"):
         lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
 
 

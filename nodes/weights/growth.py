@@ -1,0 +1,33 @@
+"""Networks whose first layer takes more channels once they are patched.
+
+FLUX.1's LoRAs for edges and depth do that: beside the latent the layer then reads a second one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from torch import Tensor
+from torch.nn import functional
+
+from nodes.families.family import NetworkKind, NetworkSpec
+
+GROWING: Mapping[NetworkKind, str] = {"flux": "x_embedder.weight"}
+"""The weight, [width, channels], of each kind of network that can grow so."""
+
+
+def grows(spec: NetworkSpec, keys: tuple[str, ...]) -> bool:
+    """Whether these weights are the one that may have more columns after a patch."""
+    return keys == (GROWING.get(spec.kind),)
+
+
+def grown(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> NetworkSpec:
+    """The network with as many channels as its first layer has among the weights."""
+    first = weights.get(GROWING.get(spec.kind, ""))
+    if first is None or first.shape[1] == spec.config["in_channels"]:
+        return spec
+    return replace(spec, config={**spec.config, "in_channels": first.shape[1]})
+
+
+def widened(weight: Tensor, columns: int) -> Tensor:
+    """A matrix with columns of zeros behind its own, up to a number."""
+    return functional.pad(weight, (0, max(0, columns - weight.shape[1])))
