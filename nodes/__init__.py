@@ -17,6 +17,7 @@ PACK = Pack(
         "nodes.vae",
         "nodes.lora",
         "nodes.controlnets",
+        "nodes.vision",
         "nodes.model_sampling",
         "nodes.model_guidance",
         "nodes.sampling",

@@ -8,6 +8,7 @@ from nodes.families import controlnet as controlnets
 from nodes.families.known import architecture_of
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
+from nodes.families.vision import vision_spec
 from nodes.weights.header import read_header
 from nodes.weights.lora_file import LoraFile
 
@@ -67,6 +68,17 @@ def controlnet(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("control_net_name")
     if isinstance(name, str):
         controlnets.spec_of(read_header(files.model("controlnet", name)))
+
+
+def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the vision encoder is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("clip_name")
+    if isinstance(name, str):
+        vision_spec(read_header(files.model("clip_vision", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

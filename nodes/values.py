@@ -163,6 +163,20 @@ class Control(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SeenPictures:
+    """What a vision encoder sees in pictures."""
+
+    __socket__: ClassVar = "CLIP_VISION_OUTPUT"
+
+    embeds: Tensor | None
+    """[batch, dim] float32: each picture as one vector; None if the encoder makes none."""
+    last: Tensor
+    """[batch, patches, width] float32: the states after the last layer."""
+    states: Mapping[int, Tensor]
+    """The same after some layers before it, counted from the end: -2 is the last but one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Noise:
     """Where a sampler's noise comes from."""

@@ -1,10 +1,10 @@
-"""Key tables of text encoders: transformers' layout, OpenCLIP's, and T5's.
+"""Key tables of encoders of texts and pictures: transformers' layout, OpenCLIP's, and T5's.
 
 OpenCLIP keeps query, key and value in one matrix, and the projection the other way round.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nodes.weights.tables import Source
 
@@ -14,6 +14,15 @@ _OPEN_ENDS = {
     "final_layer_norm.weight": "ln_final.weight",
     "final_layer_norm.bias": "ln_final.bias",
 }
+_OPEN_VISION_ENDS = {
+    "embeddings.class_embedding": "class_embedding",
+    "embeddings.patch_embedding.weight": "conv1.weight",
+    "embeddings.position_embedding.weight": "positional_embedding",
+    "pre_layrnorm.weight": "ln_pre.weight",
+    "pre_layrnorm.bias": "ln_pre.bias",
+    "post_layernorm.weight": "ln_post.weight",
+    "post_layernorm.bias": "ln_post.bias",
+}
 _OPEN_PARTS = {
     "layer_norm1": "ln_1",
     "layer_norm2": "ln_2",
@@ -22,7 +31,8 @@ _OPEN_PARTS = {
     "self_attn.out_proj": "attn.out_proj",
 }
 _LAYER = re.compile(r"encoder\.layers\.(?P<layer>\d+)\.(?P<part>.+)\.(?P<kind>weight|bias)")
-_PROJECTION = "text_projection.weight"
+_PROJECTION, _VISUAL_PROJECTION = "text_projection.weight", "visual_projection.weight"
+_OPEN_PROJECTIONS = {_PROJECTION: "text_projection", _VISUAL_PROJECTION: "proj"}
 
 
 def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
@@ -39,7 +49,20 @@ def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 def open_clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     """The same in OpenCLIP's layout."""
-    return {key: _open_clip(key, prefix) for key in keys}
+    return {key: _open_clip(key, prefix, _OPEN_ENDS) for key in keys}
+
+
+def vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a CLIP or SigLIP vision encoder's weights in transformers' layout."""
+    return {
+        key: Source(f"{prefix}{'' if key == _VISUAL_PROJECTION else 'vision_model.'}{key}")
+        for key in keys
+    }
+
+
+def open_vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a CLIP vision encoder's weights in OpenCLIP's layout, which is OpenAI's."""
+    return {key: _open_clip(key, prefix, _OPEN_VISION_ENDS) for key in keys}
 
 
 def t5_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
@@ -52,12 +75,12 @@ def t5_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     }
 
 
-def _open_clip(key: str, prefix: str) -> Source:
-    if key == _PROJECTION:
-        return Source(f"{prefix}text_projection", "transpose")
+def _open_clip(key: str, prefix: str, ends: Mapping[str, str]) -> Source:
+    if key in _OPEN_PROJECTIONS:
+        return Source(prefix + _OPEN_PROJECTIONS[key], "transpose")
     match = _LAYER.fullmatch(key)
     if not match:
-        return Source(prefix + _OPEN_ENDS[key])
+        return Source(prefix + ends[key])
     block = f"{prefix}transformer.resblocks.{match['layer']}."
     part, kind = match["part"], match["kind"]
     if part in _OPEN_PARTS:

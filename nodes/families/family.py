@@ -13,7 +13,7 @@ from nodes.weights.tables import Source
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
 NetworkKind: TypeAlias = Literal[
-    "unet", "mmdit", "flux", "vae", "pixels", "clip", "t5", "controlnet"
+    "unet", "mmdit", "flux", "vae", "pixels", "clip", "t5", "controlnet", "vision"
 ]
 Prediction: TypeAlias = Literal["eps", "v"]
 TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
@@ -29,6 +29,7 @@ TITLES: Mapping[NetworkKind, str] = {
     "clip": "text encoder",
     "t5": "T5 text encoder",
     "controlnet": "ControlNet",
+    "vision": "vision encoder",
 }
 
 

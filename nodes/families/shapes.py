@@ -13,6 +13,7 @@ _OVERRIDES: Mapping[str, frozenset[str]] = {
     "clip": frozenset(
         {"num_attention_heads", "hidden_act", "bos_token_id", "eos_token_id", "pad_token_id"}
     ),
+    "vision": frozenset({"num_attention_heads", "hidden_act"}),
 }
 """What the shapes don't tell, and the metadata may. Anything else there is ignored."""
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from nodes.families.family import NetworkKind, NetworkSpec
-from nodes.networks import clip, controlnet, flux, mmdit, pixels, t5, unet, vae
+from nodes.networks import clip, controlnet, flux, mmdit, pixels, t5, unet, vae, vision
 from nodes.networks.builder import Builder
 
 _BUILDERS: Mapping[NetworkKind, Builder] = {
@@ -18,6 +18,7 @@ _BUILDERS: Mapping[NetworkKind, Builder] = {
     "clip": clip.builder,
     "t5": t5.builder,
     "controlnet": controlnet.builder,
+    "vision": vision.builder,
 }
 
 

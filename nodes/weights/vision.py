@@ -1,0 +1,61 @@
+"""Vision encoders as they travel along links."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nodes.families.vision import vision_spec
+from nodes.networks.vision import see
+from nodes.networks.vision_input import Crop, prepared
+from nodes.values import SeenPictures
+from nodes.weights.checkpoint import networks
+from nodes.weights.header import read_header
+from nodes.weights.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class VisionHandle:
+    """A vision encoder."""
+
+    __socket__: ClassVar = "CLIP_VISION"
+
+    network: Network
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.network.nbytes()
+
+    def see(self, pictures: Tensor, crop: Crop = "center") -> SeenPictures:
+        """What it sees in pictures, [batch, height, width, 3 or 4] in [0, 1]."""
+        config = self.network.spec.config
+        return self._run(prepared(pictures, config["image_size"], config["model_type"], crop))
+
+    def see_nothing(self) -> SeenPictures:
+        """What it sees in one picture that is zero everywhere once it is normed."""
+        size = self.network.spec.config["image_size"]
+        return self._run(torch.zeros(1, 3, size, size))
+
+    @torch.no_grad()
+    def _run(self, pixels: Tensor) -> SeenPictures:
+        place = self.network.placement
+        return see(self.network.module(), pixels.to(place.device, place.dtype))
+
+
+def open_vision(path: Path, identity: str) -> VisionHandle:
+    """Open a vision encoder; reads the file's header only.
+
+    Args:
+        path: where it lies.
+        identity: the file's sha256.
+
+    Raises:
+        NotAVisionEncoderError: there is none.
+        MissingWeightsError: it is incomplete.
+        BadMetadataError: an override in the metadata has no meaning.
+    """
+    header = read_header(path)
+    return VisionHandle(networks().network(header, identity, vision_spec(header)))

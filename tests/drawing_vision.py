@@ -1,0 +1,83 @@
+"""Vision encoders with random weights in the original layouts; see `tests.drawing`."""
+
+from tests.drawing import Draw
+
+
+def vision(
+    draw: Draw, width: int = 128, layers: int = 3, *, patch: int = 4, side: int = 4, to: int = 64
+) -> None:
+    """CLIP's in transformers' layout: `side` patches each way, projected to `to`, if not 0."""
+    p = "vision_model."
+    draw.put(f"{p}embeddings.class_embedding", (width,), 0.5)
+    draw.weight(f"{p}embeddings.patch_embedding.weight", width, 3, patch, patch)
+    draw.put(f"{p}embeddings.position_embedding.weight", (side**2 + 1, width), 0.2)
+    draw.norm(f"{p}pre_layrnorm", width)
+    _layers(draw, p, width, layers)
+    draw.norm(f"{p}post_layernorm", width)
+    if to:
+        draw.linear("visual_projection", width, to, bias=False)
+
+
+def open_vision(
+    draw: Draw,
+    width: int = 128,
+    layers: int = 3,
+    *,
+    patch: int = 4,
+    side: int = 4,
+    to: int = 64,
+    prefix: str = "visual.",
+) -> None:
+    """The same in OpenCLIP's layout."""
+    draw.put(f"{prefix}class_embedding", (width,), 0.5)
+    draw.weight(f"{prefix}conv1.weight", width, 3, patch, patch)
+    draw.put(f"{prefix}positional_embedding", (side**2 + 1, width), 0.2)
+    for norm in ("ln_pre", "ln_post"):
+        draw.norm(f"{prefix}{norm}", width)
+    for layer in range(layers):
+        key = f"{prefix}transformer.resblocks.{layer}"
+        draw.norm(f"{key}.ln_1", width)
+        draw.norm(f"{key}.ln_2", width)
+        draw.weight(f"{key}.attn.in_proj_weight", 3 * width, width)
+        draw.put(f"{key}.attn.in_proj_bias", (3 * width,), 0.05)
+        draw.linear(f"{key}.attn.out_proj", width, width)
+        draw.linear(f"{key}.mlp.c_fc", width, 2 * width)
+        draw.linear(f"{key}.mlp.c_proj", 2 * width, width)
+    draw.weight(f"{prefix}proj", width, to)
+
+
+def siglip(
+    draw: Draw,
+    width: int = 128,
+    layers: int = 3,
+    *,
+    patch: int = 4,
+    side: int = 4,
+    head: bool = True,
+) -> None:
+    """SigLIP's in transformers' layout."""
+    p = "vision_model."
+    draw.conv(f"{p}embeddings.patch_embedding", 3, width, patch)
+    draw.put(f"{p}embeddings.position_embedding.weight", (side**2, width), 0.2)
+    _layers(draw, p, width, layers)
+    draw.norm(f"{p}post_layernorm", width)
+    if not head:
+        return
+    draw.put(f"{p}head.probe", (1, 1, width), 0.5)
+    draw.weight(f"{p}head.attention.in_proj_weight", 3 * width, width)
+    draw.put(f"{p}head.attention.in_proj_bias", (3 * width,), 0.05)
+    draw.linear(f"{p}head.attention.out_proj", width, width)
+    draw.norm(f"{p}head.layernorm", width)
+    draw.linear(f"{p}head.mlp.fc1", width, 2 * width)
+    draw.linear(f"{p}head.mlp.fc2", 2 * width, width)
+
+
+def _layers(draw: Draw, prefix: str, width: int, layers: int) -> None:
+    for layer in range(layers):
+        key = f"{prefix}encoder.layers.{layer}"
+        draw.norm(f"{key}.layer_norm1", width)
+        draw.norm(f"{key}.layer_norm2", width)
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            draw.linear(f"{key}.self_attn.{name}", width, width)
+        draw.linear(f"{key}.mlp.fc1", width, 2 * width)
+        draw.linear(f"{key}.mlp.fc2", 2 * width, width)
