@@ -14,6 +14,8 @@ PACK = Pack(
         "nodes.loaders",
         "nodes.text_loaders",
         "nodes.prompts",
+        "nodes.family_prompts",
+        "nodes.flux_conditioning",
         "nodes.vae",
         "nodes.lora",
         "nodes.controlnets",

@@ -17,7 +17,7 @@ from nodes.weights.handle import ClipHandle
     "CLIPTextEncode",
     category="conditioning",
     display_name="CLIP Text Encode (Prompt)",
-    state=contents,
+    state=contents("text"),
 )
 def clip_text_encode(
     text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],

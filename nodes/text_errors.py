@@ -53,3 +53,16 @@ class RepeatedTextEncoderError(NodeGraphError):
             f"{path.name!r} holds {found}, and so does another file.",
             hint=f"Give each of {', '.join(wanted)} once.",
         )
+
+
+class UnreadTextError(NodeGraphError):
+    """A prompt has a text for a text encoder that the CLIP's family does not have."""
+
+    code = "unread_text"
+
+    def __init__(self, unread: Sequence[str], read: Sequence[str]) -> None:
+        super().__init__(
+            f"the prompt has texts for {', '.join(unread)}, but this CLIP's family has only "
+            f"{', '.join(read)}.",
+            hint="Use the node of the CLIP's own family, or CLIPTextEncode, which suits all.",
+        )

@@ -96,6 +96,10 @@ class Cond:
     """Whether sampling has it on the side to get away from."""
 
 
+CONTROL_TEXT = "cross_attn_controlnet"
+"""Which of a condition's extras controls read instead of its tokens: [1, length, dim] too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditioning:
     """What a prompt becomes: the conditions that hold together, averaged by strength."""

@@ -6,7 +6,9 @@ family allows. See `tests.drawing` for how weights are drawn.
 """
 
 import hashlib
+import json
 import os
+import string
 import tempfile
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -24,6 +26,13 @@ TINY_SDXL = Levels(
     multipliers=(1, 1, 2), blocks=2, depths=(0, 1, 2), middle=2, text=2048, linear=True, extra=2816
 )
 _SMALL_TEXT = 64
+_LETTERS = [letter + end for end in ("", "</w>") for letter in string.ascii_lowercase]
+_WORDS = [*_LETTERS, "<|startoftext|>", "<|endoftext|>"]
+LETTERS = {
+    "tokenizer.vocab": json.dumps({word: number for number, word in enumerate(_WORDS)}),
+    "tokenizer.merges": "#version: 0.2",
+}
+"""The metadata of text encoders that know nothing but letters."""
 
 
 def tiny_sd15() -> Tensors:
@@ -143,6 +152,20 @@ def small_flux(seed: int = 6, *, guidance: bool = True, prefix: str = "") -> Ten
     draw = Draw(seed)
     sizes = {"width": 64, "head": 32, "text": _SMALL_TEXT, "pooled": _SMALL_TEXT}
     flux(draw, guidance=guidance, prefix=prefix, **sizes)
+    return draw.tensors
+
+
+def small_t5(seed: int = 8, prefix: str = "") -> Tensors:
+    """A T5 encoder of full width that knows the first 2,048 words, 16 M parameters."""
+    draw = Draw(seed)
+    t5(draw, inner=64, heads=1, prefix=prefix, words=2048)
+    return draw.tensors
+
+
+def small_clip(width: int = 768, seed: int = 9) -> Tensors:
+    """CLIP-L, H or G by its width, for the tokenizer of `LETTERS`."""
+    draw = Draw(seed)
+    clip(draw, width, layers=2, prefix="", projected=True, words=len(_WORDS))
     return draw.tensors
 
 

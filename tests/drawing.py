@@ -207,10 +207,11 @@ def clip(
     prefix: str = "cond_stage_model.transformer.",
     *,
     projected: bool = False,
+    words: int = 49408,
 ) -> None:
     """A text encoder in transformers' layout, whose MLPs are as wide as itself."""
     p = f"{prefix}text_model."
-    draw.put(f"{p}embeddings.token_embedding.weight", (49408, width), 0.04)
+    draw.put(f"{p}embeddings.token_embedding.weight", (words, width), 0.04)
     draw.put(f"{p}embeddings.position_embedding.weight", (77, width), 0.02)
     for layer in range(layers):
         key = f"{p}encoder.layers.{layer}"
@@ -225,9 +226,16 @@ def clip(
         draw.linear(f"{prefix}text_projection", width, width, bias=False)
 
 
-def t5(draw: Draw, width: int = 4096, inner: int = 512, heads: int = 4, prefix: str = "") -> None:
+def t5(
+    draw: Draw,
+    width: int = 4096,
+    inner: int = 512,
+    heads: int = 4,
+    prefix: str = "",
+    words: int = 32128,
+) -> None:
     """A T5 encoder of two layers, heads of 64."""
-    draw.put(f"{prefix}shared.weight", (32128, width), 1.0)
+    draw.put(f"{prefix}shared.weight", (words, width), 1.0)
     for layer in range(2):
         key = f"{prefix}encoder.block.{layer}.layer"
         for name, gain in (("q", 0.3), ("k", 0.3), ("v", 1.0)):

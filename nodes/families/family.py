@@ -68,6 +68,8 @@ class TextRules:
     pad: int
     least: int = 0
     """A section as long as the prompt is padded to this."""
+    padding: int = 0
+    """A section as long as the prompt has at least so many padding tokens."""
     final_norm: bool = True
     """Whether the layer that counts is normed as the last one is."""
     layer: int = -1

@@ -54,18 +54,27 @@ class Embeddings:
         return _find(self._files, name) if self._files else None
 
 
-def contents(inputs: Mapping[str, object], files: Files) -> str:
-    """The hashes of the embeddings that a `text` may name: they are part of what it means.
+def contents(
+    *inputs: str,
+) -> Callable[[Mapping[str, object], Files], str]:
+    """A node's outside state: the hashes of the embeddings that these texts of its may name.
 
     A text that comes along a link may name any: then it is the hashes of all.
     """
-    text = inputs.get("text")
-    if isinstance(text, str) and MARK not in text:
-        return ""
-    names = files.model_names("embeddings")
-    if isinstance(text, str):
-        names = [name for name in names if name.rpartition(".")[0] in text]
-    return " ".join(f"{name} {_identity(files, name)}" for name in names)
+
+    def state(given: Mapping[str, object], files: Files) -> str:
+        texts = [given.get(name) for name in inputs]
+        written = [text for text in texts if isinstance(text, str)]
+        linked, marked = len(written) < len(texts), [t for t in written if MARK in t]
+        if not linked and not marked:
+            return ""
+        names = files.model_names("embeddings")
+        if not linked:
+            stems = ((name, name.rpartition(".")[0]) for name in names)
+            names = [name for name, stem in stems if any(stem in text for text in marked)]
+        return " ".join(f"{name} {_identity(files, name)}" for name in names)
+
+    return state
 
 
 def _identity(files: Files, name: str) -> str:

@@ -1,7 +1,7 @@
 """The text encoders that work together for one family."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +16,7 @@ from nodes.text.sections import PromptReader, Token, Tokenizer, empty_section
 from nodes.text.styles import OPTIONAL, STYLES
 from nodes.text.t5_tokenizer import T5Tokenizer
 from nodes.text.tokenizer import ClipTokenizer
+from nodes.text_errors import UnreadTextError
 from nodes.weights.network import Network, Patches
 
 Texts: TypeAlias = Mapping[str, str | None]
@@ -24,10 +25,10 @@ Texts: TypeAlias = Mapping[str, str | None]
 
 @dataclass(frozen=True)
 class TextEncoder:
-    """One text encoder and its tokenizer; equal to another by its weights."""
+    """One text encoder and its tokenizer; equal to another by its content."""
 
     network: Network
-    rules: TextRules = field(compare=False)
+    rules: TextRules
 
     @property
     def name(self) -> str:
@@ -89,6 +90,16 @@ class TextModel:
                 raise MissingPartError(self.origin, f"text encoder {name}")
         return self.found
 
+    def padding_t5(self, least: int, padding: int) -> "TextModel":
+        """The same, but T5's prompts are padded otherwise; see `TextRules`."""
+        padded = (
+            replace(each, rules=replace(each.rules, least=least, padding=padding))
+            if each.rules.length is None
+            else each
+            for each in self.encoders
+        )
+        return replace(self, found=tuple(padded))
+
     def encode(
         self,
         texts: Sequence[Texts],
@@ -103,6 +114,10 @@ class TextModel:
             embeddings: where textual inversions are.
             patches: by encoder.
             layer: which layer to read; None is the family's own choice.
+
+        Raises:
+            UnreadTextError: a text is for an encoder that the family does not have.
+            MissingPartError: an encoder is not there.
         """
         found: list[dict[str, Encoded]] = [{} for _ in texts]
         prompts = [self._sections(each, embeddings) for each in texts]
@@ -118,6 +133,9 @@ class TextModel:
 
     def _sections(self, texts: Texts, embeddings: Embeddings) -> dict[str, Sections]:
         """One prompt's sections by encoder; where texts differ, CLIPs get as many each."""
+        unread = texts.keys() - READINGS[self.style].keys() - {""}
+        if unread:
+            raise UnreadTextError(sorted(unread), tuple(READINGS[self.style]))
         found = {
             encoder.name: encoder.sections(
                 texts.get(encoder.name, texts.get("", "")), embeddings.of(encoder.name)

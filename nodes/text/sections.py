@@ -89,7 +89,7 @@ def empty_section(rules: TextRules, length: int) -> list[Token]:
 def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[Token]]:
     if rules.length is None:
         tokens = [*_opened(rules), *(token for stretch in stretches for token in stretch)]
-        return [_closed(tokens, rules, rules.least)]
+        return [_closed(tokens, rules, max(rules.least, len(tokens) + 1 + rules.padding))]
     sections: list[list[Token]] = []
     current = _opened(rules)
     for stretch in stretches:

@@ -11,7 +11,7 @@ from torch import Tensor
 from nodes.control_errors import ControlMismatchError, NoControlTypeError
 from nodes.networks.controlnet import ask
 from nodes.resizing import resize
-from nodes.values import ControlCall, Residuals
+from nodes.values import CONTROL_TEXT, ControlCall, Residuals
 from nodes.weights.network import Network, Patches
 
 _SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
@@ -102,7 +102,10 @@ class NetControl:
 
 
 def summed(call: ControlCall) -> Residuals:
-    """What the controls of a call add together."""
+    """What the controls of a call add together; they may have a text of their own to read."""
+    told = call.cond.extras.get(CONTROL_TEXT)
+    if told is not None:
+        call = replace(call, cond=replace(call.cond, tokens=told))
     total: dict[str, tuple[Tensor, ...]] = {}
     for control in call.cond.controls:
         for part, states in control.residuals(call).items():

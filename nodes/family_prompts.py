@@ -1,0 +1,154 @@
+"""Turn texts into conditioning for families whose text encoders may each read another one."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Step, Widget
+from nodes.text.embeddings import Embeddings, contents
+from nodes.text.model import Texts
+from nodes.values import CONTROL_TEXT, Cond, Conditioning
+from nodes.weights.handle import ClipHandle
+
+Text = Annotated[str, Widget(multiline=True, dynamicPrompts=True)]
+Side = Annotated[int, Field(ge=0, le=16384)]
+
+
+@node(
+    "CLIPTextEncodeSDXL",
+    category="advanced/conditioning",
+    state=contents("text_g", "text_l"),
+)
+def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
+    clip: ClipHandle,
+    width: Side = 1024,
+    height: Side = 1024,
+    crop_w: Side = 0,
+    crop_h: Side = 0,
+    target_width: Side = 1024,
+    target_height: Side = 1024,
+    *,
+    text_g: Text,
+    text_l: Text,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt for SDXL, with a text for each text encoder and the sizes that it is told.
+
+    `width` and `height` are those of the picture before it was cropped, `crop_w` and `crop_h` how
+    much was cut off on the left and at the top, the target is the size that it was trained at.
+    """
+    said = {
+        "width": width,
+        "height": height,
+        "crop_w": crop_w,
+        "crop_h": crop_h,
+        "target_width": target_width,
+        "target_height": target_height,
+    }
+    return _encoded(clip, ctx, {"": text_g, "clip_g": text_g, "clip_l": text_l}, **said)
+
+
+@node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning", state=contents("text"))
+def clip_text_encode_sdxl_refiner(
+    ascore: Annotated[float, Field(ge=0.0, le=1000.0), Step(0.01)] = 6.0,
+    width: Side = 1024,
+    height: Side = 1024,
+    *,
+    text: Text,
+    clip: ClipHandle,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt for SDXL's refiner, which is told how well liked the picture should be.
+
+    `ascore` is an aesthetic score: 6 for what is wanted, 2.5 for the negative prompt.
+    """
+    return _encoded(clip, ctx, {"": text}, aesthetic_score=ascore, width=width, height=height)
+
+
+@node(
+    "CLIPTextEncodeSD3",
+    category="advanced/conditioning",
+    state=contents("clip_l", "clip_g", "t5xxl"),
+)
+def clip_text_encode_sd3(
+    clip: ClipHandle,
+    clip_l: Text,
+    clip_g: Text,
+    t5xxl: Text,
+    empty_padding: Literal["none", "empty_prompt"],
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt for SD3, with a text for each text encoder.
+
+    With `none` an encoder whose text is empty is left out, with `empty_prompt` it reads the
+    empty text.
+    """
+    texts = {"clip_l": clip_l, "clip_g": clip_g, "t5xxl": t5xxl}
+    absent = None if empty_padding == "none" else ""
+    return _encoded(clip, ctx, {name: text or absent for name, text in texts.items()})
+
+
+@node(
+    "CLIPTextEncodeFlux",
+    category="advanced/conditioning/flux",
+    state=contents("clip_l", "t5xxl"),
+)
+def clip_text_encode_flux(
+    *,
+    clip: ClipHandle,
+    clip_l: Text,
+    t5xxl: Text,
+    guidance: Annotated[float, Field(ge=0.0, le=100.0), Step(0.1)] = 3.5,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt for FLUX.1: CLIP-L's text as a whole, T5's in detail; and the guidance.
+
+    FLUX.1 dev follows the prompt more closely the higher its guidance is.
+    """
+    texts = {"": clip_l, "clip_l": clip_l, "t5xxl": t5xxl}
+    return _encoded(clip, ctx, texts, guidance=guidance)
+
+
+@node(
+    "CLIPTextEncodeControlnet",
+    category="_for_testing/conditioning",
+    state=contents("text"),
+    experimental=True,
+)
+def clip_text_encode_controlnet(
+    clip: ClipHandle, conditioning: Conditioning, text: Text, ctx: Context
+) -> Conditioning:
+    """Give the ControlNets of a conditioning a prompt of their own; the model keeps its own."""
+    tokens = clip.encode(text, Embeddings(ctx.files, ctx.notice)).tokens
+    return Conditioning(
+        tuple(
+            replace(cond, extras={**cond.extras, CONTROL_TEXT: tokens})
+            for cond in conditioning.conds
+        )
+    )
+
+
+@node("T5TokenizerOptions", category="_for_testing/conditioning", experimental=True)
+def t5_tokenizer_options(
+    clip: ClipHandle,
+    min_padding: Annotated[int, Field(ge=0, le=10000), Step(1)] = 0,
+    min_length: Annotated[int, Field(ge=0, le=10000), Step(1)] = 0,
+    *,
+    ctx: Context,
+) -> ClipHandle:
+    """Say how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` tokens.
+
+    Families have lengths of their own, 256 for FLUX.1 and 77 for SD3, which this replaces: 0 and 0
+    mean no padding at all. Padding is seen by the model.
+    """
+    if all(encoder.rules.length for encoder in clip.text.encoders):
+        ctx.notice("This CLIP has no T5, so there is nothing to pad.")
+    return replace(clip, text=clip.text.padding_t5(min_length, min_padding))
+
+
+def _encoded(clip: ClipHandle, ctx: Context, texts: Texts, **extras: object) -> Conditioning:
+    encoded = clip.encode(texts, Embeddings(ctx.files, ctx.notice))
+    return Conditioning((Cond(encoded.tokens, encoded.pooled, extras=extras),))
