@@ -36,6 +36,7 @@ PACK = Pack(
         "nodes.images",
         "nodes.image_batches",
         "nodes.transforms",
+        "nodes.upscaling",
         "nodes.padding",
         "nodes.filters",
         "nodes.colours",

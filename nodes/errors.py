@@ -185,3 +185,15 @@ class NotAVaeError(NodeGraphError):
             f"{path.name!r} holds no VAE that is known here. Its weights: {seen}.",
             hint="VAEs for pictures with 4 or 16 latent channels are read.",
         )
+
+
+class NotAnUpscalerError(NodeGraphError):
+    """A file of the upscale models' folder holds none that is known here."""
+
+    code = "not_an_upscaler"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no upscale model that is known here. Its weights: {seen}.",
+            hint="ESRGAN and Real-ESRGAN models are read, and the compact ones of the latter.",
+        )

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
 from nodes.families import controlnet as controlnets
+from nodes.families import upscalers
 from nodes.families.known import architecture_of
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
@@ -79,6 +80,17 @@ def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("clip_name")
     if isinstance(name, str):
         vision_spec(read_header(files.model("clip_vision", name)))
+
+
+def upscale_model(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the upscale model is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("model_name")
+    if isinstance(name, str):
+        upscalers.spec_of(read_header(files.model("upscale_models", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

@@ -13,7 +13,17 @@ from nodes.weights.tables import Source
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
 NetworkKind: TypeAlias = Literal[
-    "unet", "mmdit", "flux", "vae", "pixels", "clip", "t5", "controlnet", "vision"
+    "unet",
+    "mmdit",
+    "flux",
+    "vae",
+    "pixels",
+    "clip",
+    "t5",
+    "controlnet",
+    "vision",
+    "rrdb",
+    "compact",
 ]
 Prediction: TypeAlias = Literal["eps", "v"]
 TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
@@ -30,6 +40,8 @@ TITLES: Mapping[NetworkKind, str] = {
     "t5": "T5 text encoder",
     "controlnet": "ControlNet",
     "vision": "vision encoder",
+    "rrdb": "upscale model",
+    "compact": "upscale model",
 }
 
 

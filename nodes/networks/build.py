@@ -6,7 +6,19 @@ import torch
 from torch import nn
 
 from nodes.families.family import NetworkKind, NetworkSpec
-from nodes.networks import clip, controlnet, flux, mmdit, pixels, t5, unet, vae, vision
+from nodes.networks import (
+    clip,
+    compact,
+    controlnet,
+    flux,
+    mmdit,
+    pixels,
+    rrdb,
+    t5,
+    unet,
+    vae,
+    vision,
+)
 from nodes.networks.builder import Builder
 
 _BUILDERS: Mapping[NetworkKind, Builder] = {
@@ -19,6 +31,8 @@ _BUILDERS: Mapping[NetworkKind, Builder] = {
     "t5": t5.builder,
     "controlnet": controlnet.builder,
     "vision": vision.builder,
+    "rrdb": rrdb.builder,
+    "compact": compact.builder,
 }
 
 

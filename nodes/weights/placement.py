@@ -17,6 +17,9 @@ _NARROW: Mapping[str, torch.dtype] = {
 _KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5"})
 """The kinds of network that keep narrow weights as they are."""
 
+_FULL = frozenset[NetworkKind]({"vae", "rrdb", "compact"})
+"""The kinds that make pictures, where half precision shows."""
+
 _LARGE = frozenset[NetworkKind]({"flux", "t5"})
 """The kinds whose numbers grow too large for float16."""
 
@@ -45,10 +48,10 @@ def default_placement(
     """The best device unless it must be the CPU, and there the precision that the network bears.
 
     On CUDA that is float16, but for those whose numbers grow too large for it: bfloat16 for FLUX
-    and T5, float32 for the VAE. Elsewhere it is float32.
+    and T5, float32 for what makes pictures. Elsewhere it is float32.
     """
     device = torch.device("cpu") if on_cpu else default_device()
     dtype = torch.float32
-    if device.type == "cuda" and spec.kind != "vae":
+    if device.type == "cuda" and spec.kind not in _FULL:
         dtype = torch.bfloat16 if spec.kind in _LARGE else torch.float16
     return Placement(device, dtype, narrow, spec.kind in _KEEPING)

@@ -20,7 +20,6 @@ LACKING = {
     "FluxKontextMultiReferenceLatentMethod",
     "GLIGENLoader",
     "GLIGENTextBoxApply",
-    "ImageUpscaleWithModel",
     "InpaintModelConditioning",
     "InstructPixToPixConditioning",
     "LoadImageOutput",
@@ -29,7 +28,6 @@ LACKING = {
     "StyleModelApply",
     "StyleModelLoader",
     "USOStyleReference",
-    "UpscaleModelLoader",
     "unCLIPConditioning",
 }
 """What those 39 use that may be lacking. Only ever take names away."""

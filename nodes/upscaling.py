@@ -1,0 +1,80 @@
+"""Nodes that enlarge pictures with a network made for it."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile
+from nodegraph.memory import is_out_of_memory
+from nodes.families.upscalers import spec_of
+from nodes.tiles import Tiling, tiled
+from nodes.values import Image
+from nodes.weights.checkpoint import networks
+from nodes.weights.header import read_header
+from nodes.weights.upscaler import UpscaleModel
+
+TILE = 512
+SMALLEST = 128
+OVERLAP = 32
+
+
+@node(
+    "UpscaleModelLoader",
+    category="loaders",
+    display_name="Load Upscale Model",
+    preflight="nodes.preflight:upscale_model",
+)
+def upscale_model_loader(
+    model_name: Annotated[str, ModelFile("upscale_models")], ctx: Context
+) -> UpscaleModel:
+    """Open an upscale model: ESRGAN or Real-ESRGAN, or one of the compact ones of the latter.
+
+    A `.pth` file is a pickle: it is read only with `--allow-pickle`, and nothing in it is run.
+    """
+    path = ctx.files.model("upscale_models", model_name)
+    header = read_header(path)
+    return UpscaleModel(networks().network(header, ctx.files.identity(path), spec_of(header)))
+
+
+@node(
+    "ImageUpscaleWithModel", category="image/upscaling", display_name="Upscale Image (using Model)"
+)
+def image_upscale_with_model(upscale_model: UpscaleModel, image: Image, ctx: Context) -> Image:
+    """Enlarge pictures by the model's own factor; transparency is left out.
+
+    They are made in overlapping tiles of 512 pixels, and smaller ones if memory does not suffice.
+    """
+    pictures = image[..., :3].movedim(-1, 1)
+    made = enlarged(upscale_model.enlarge, pictures, upscale_model.scale, ctx)
+    return made.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+
+
+def enlarged(
+    compute: Callable[[Tensor], Tensor], pictures: Tensor, scale: int, ctx: Context
+) -> Tensor:
+    """Enlarge tile by tile; where memory does not suffice, start again with tiles half as large.
+
+    Args:
+        compute: from [1, 3, h, w] to [1, 3, h * scale, w * scale].
+        pictures: [batch, 3, height, width].
+        scale: by how much.
+        ctx: told of every tile, and of a new start.
+    """
+
+    def before(done: int, total: int) -> None:
+        ctx.check_cancelled()
+        ctx.progress(done, total)
+
+    size = TILE
+    while True:
+        tiling = Tiling(size, size, OVERLAP, float(scale))
+        try:
+            return tiled(compute, pictures, [tiling], before)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error) or size <= SMALLEST:
+                raise
+        size //= 2
+        ctx.notice(f"out of memory: trying again with tiles of {size} by {size} pixels.")
