@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from nodegraph.errors import UnsafePathError
+from nodegraph.shards import INDEX
 
-WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf")
+WEIGHTS = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", INDEX)
 
 MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "audio_encoders": ("audio_encoders",),

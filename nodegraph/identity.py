@@ -4,9 +4,12 @@ import hashlib
 import os
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
+
+from nodegraph.shards import shards_of
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Size, mtime in ns, inode."""
@@ -35,9 +38,20 @@ class Identities:
         self._hashing: dict[str, threading.Lock] = {}
 
     def of(self, path: Path) -> str:
-        """The file's sha256; a directory's is that of its files' names and hashes."""
+        """The file's sha256.
+
+        That of a directory, or of one of several shards, is made of all the files' names and
+        hashes.
+        """
         if path.is_dir():
-            return self._of_directory(path)
+            return self._of_many(path, path.rglob("*"))
+        shards = shards_of(path)
+        if len(shards) > 1:
+            return self._of_many(path.parent, shards)
+        return self._turn(path)
+
+    def _turn(self, path: Path) -> str:
+        """One file's; whoever else wants it waits."""
         key = str(path.resolve())
         with self._lock:
             turn = self._hashing.setdefault(key, threading.Lock())
@@ -73,11 +87,11 @@ class Identities:
             self._write(key, before, digest)
         return digest
 
-    def _of_directory(self, path: Path) -> str:
+    def _of_many(self, root: Path, items: Iterable[Path]) -> str:
         digest = hashlib.sha256()
-        for file in sorted(item for item in path.rglob("*") if item.is_file()):
-            name = file.relative_to(path).as_posix()
-            digest.update(f"{self.of(file)}  {name}\n".encode())
+        for file in sorted(item for item in items if item.is_file()):
+            name = file.relative_to(root).as_posix()
+            digest.update(f"{self._turn(file)}  {name}\n".encode())
         return digest.hexdigest()
 
     def _read(self, key: str) -> tuple[Stamp, str] | None:

@@ -92,6 +92,30 @@ class MissingWeightsError(NodeGraphError):
         )
 
 
+class MissingShardError(NodeGraphError):
+    """A model is in several files, and not all of them are there."""
+
+    code = "missing_shard"
+
+    def __init__(self, path: Path, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"{path.name!r} is one of several files, of which are missing: {', '.join(missing)}.",
+            hint="Download them into the same folder.",
+        )
+
+
+class NoFolderWeightsError(NodeGraphError):
+    """A part of a diffusers folder has no weights that are read."""
+
+    code = "no_folder_weights"
+
+    def __init__(self, folder: Path, part: str) -> None:
+        super().__init__(
+            f"the diffusers folder {folder.name!r} has no safetensors file in {part!r}.",
+            hint="Download it as safetensors; .bin files are not read.",
+        )
+
+
 class MissingPartError(NodeGraphError):
     """A workflow uses a part of a checkpoint that its file does not have."""
 

@@ -37,10 +37,24 @@ class Loaded(NamedTuple):
 def checkpoint_loader_simple(
     ckpt_name: Annotated[str, ModelFile("checkpoints")], ctx: Context
 ) -> Loaded:
-    """Open a checkpoint: the model, the text encoder and the VAE that one file holds."""
-    path = ctx.files.model("checkpoints", ckpt_name)
-    opened = open_checkpoint(path, ctx.files.identity(path))
-    return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))
+    """Open a checkpoint: the model, the text encoder and the VAE that one file holds.
+
+    A reference `hf://owner/name` may mean a diffusers folder, too.
+    """
+    return _opened(ctx, "checkpoints", ckpt_name)
+
+
+@node(
+    "DiffusersLoader",
+    category="advanced/loaders/deprecated",
+    preflight="nodes.preflight:diffusers_folder",
+)
+def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Context) -> Loaded:
+    """Open a folder as diffusers writes it: the model, the text encoders and the VAE.
+
+    The weights are safetensors, whole or in shards, in any variant (`fp16`).
+    """
+    return _opened(ctx, "diffusers", model_path)
 
 
 @node(
@@ -77,3 +91,9 @@ def vae_loader(
         return VaeHandle(pixel_vae())
     path = ctx.files.model("vae", vae_name)
     return VaeHandle(open_vae(path, ctx.files.identity(path)))
+
+
+def _opened(ctx: Context, folder: str, name: str) -> Loaded:
+    path = ctx.files.model(folder, name)
+    opened = open_checkpoint(path, ctx.files.identity(path))
+    return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))

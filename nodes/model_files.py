@@ -11,6 +11,7 @@ from nodegraph.folders import MODEL_FOLDERS
 from nodegraph.references import INDEX, HubReference, needs_reading, read_name
 from nodegraph.sources import Origin
 from nodes.families.known import FAMILIES
+from nodes.families.layouts import read_model
 from nodes.sources import ModelSources
 from nodes.weights.header import Header, read_header
 
@@ -128,9 +129,9 @@ def _family(path: Path, headers: Iterable[Header]) -> str:
     if path.is_dir():
         index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
         return str(index.get("_class_name", ""))
-    found = list(headers)
-    seen = (family.title for family in FAMILIES if family.recognises(found[0]))
-    return next(seen, _first(found, _FAMILY))
+    header = read_model(path)
+    seen = (family.title for family in FAMILIES if family.recognises(header))
+    return next(seen, _first(headers, _FAMILY))
 
 
 def _first(headers: Iterable[Header], keys: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from nodes.errors import NotALoraError
 from nodes.families import controlnet as controlnets
 from nodes.families import upscalers
 from nodes.families.known import architecture_of
+from nodes.families.layouts import read_model
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
 from nodes.families.vision import vision_spec
@@ -22,7 +23,18 @@ def checkpoint(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("ckpt_name")
     if isinstance(name, str):
-        architecture_of(read_header(files.model("checkpoints", name)))
+        architecture_of(read_model(files.model("checkpoints", name)))
+
+
+def diffusers_folder(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for a folder as diffusers writes it.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("model_path")
+    if isinstance(name, str):
+        architecture_of(read_model(files.model("diffusers", name)))
 
 
 def diffusion_model(inputs: Mapping[str, object], files: Files) -> None:
@@ -33,7 +45,7 @@ def diffusion_model(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("unet_name")
     if isinstance(name, str):
-        architecture_of(read_header(files.model("diffusion_models", name)))
+        architecture_of(read_model(files.model("diffusion_models", name)))
 
 
 def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
@@ -44,7 +56,7 @@ def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("vae_name")
     if isinstance(name, str) and name != "pixel_space":
-        read_lone_vae(read_header(files.model("vae", name)))
+        read_lone_vae(read_model(files.model("vae", name)))
 
 
 def lora(inputs: Mapping[str, object], files: Files) -> None:
@@ -116,5 +128,5 @@ def _text_encoders(inputs: Mapping[str, object], files: Files, names: Sequence[s
     given = [name for name in map(inputs.get, names) if isinstance(name, str)]
     kind = inputs.get("type")
     if isinstance(kind, str) and len(given) == len(names):
-        headers = [read_header(files.model("text_encoders", name)) for name in given]
+        headers = [read_model(files.model("text_encoders", name)) for name in given]
         read_text_files(headers, kind)

@@ -35,6 +35,18 @@ _PROJECTION, _VISUAL_PROJECTION = "text_projection.weight", "visual_projection.w
 _OPEN_PROJECTIONS = {_PROJECTION: "text_projection", _VISUAL_PROJECTION: "proj"}
 
 
+def own_clip_key(key: str) -> str | None:
+    """The network's key of a CLIP text encoder in a file of transformers, whichever version."""
+    return None if key.endswith("position_ids") else key.removeprefix("text_model.")
+
+
+def own_t5_key(key: str) -> str | None:
+    """The same for a T5 encoder; the words are there twice, or once."""
+    if key == "encoder.embed_tokens.weight":
+        return None
+    return "embed_tokens.weight" if key == "shared.weight" else key.removeprefix("encoder.")
+
+
 def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     """The sources of a CLIP text encoder's weights, in the layout of transformers before 5.
 

@@ -41,6 +41,7 @@ _OPEN = {
     "projection": "text_projection",
 }
 _WIDTHS: Mapping[int, EncoderName] = {768: "clip_l", 1024: "clip_h", 1280: "clip_g"}
+_H_LAYERS = 24
 _T5_WORDS, _T5_WIDTH = "shared.weight", 4096
 _T5_END, _T5_PAD = 1, 0
 
@@ -118,6 +119,8 @@ def read_encoder(header: Header, prefix: str, name: EncoderName, reading: Readin
         MissingWeightsError: a tensor that says something about it is not there.
         BadMetadataError: an override in the metadata has no meaning.
     """
+    if name == "clip_h" and _lacks_last(header, prefix):
+        reading = replace(reading, layer=-1)
     if name == "t5xxl":
         config, kind, table = t5_config(header, prefix), "t5", t5_table
     elif prefix + _OPEN["words"] in header:
@@ -126,6 +129,12 @@ def read_encoder(header: Header, prefix: str, name: EncoderName, reading: Readin
         config, kind, table = clip_config(header, prefix, name), "clip", clip_table
     network = NetworkSpec(kind, name, config, prefix, table, rounds_patched=True)
     return EncoderSpec(network, _rules(header, config, reading))
+
+
+def _lacks_last(header: Header, prefix: str) -> bool:
+    """Whether it is CLIP-H without its last layer, which nobody reads and diffusers leaves out."""
+    layers = count(header, prefix + _HF["mlp"])
+    return prefix in header.own or layers == _H_LAYERS - 1
 
 
 def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> dict[str, Any]:
@@ -152,6 +161,7 @@ def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> di
         "pad_token_id": words - 1 if original else 0,
         **projected,
         **overrides(header, "clip"),
+        **overrides(header, name),
     }
 
 

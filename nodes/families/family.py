@@ -182,6 +182,33 @@ class Architecture:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One network as the original layout has it, for reading and writing other layouts."""
+
+    name: str
+    """As overrides in the metadata call it; a text encoder's is its `NetworkSpec.name`."""
+    prefix: str
+    """What stands before its keys."""
+    table: Callable[[Iterable[str], str], dict[str, Source]]
+    """See `NetworkSpec`."""
+    own: Callable[[str], str | None]
+    """From a key of a file in diffusers' or transformers' layout to the network's own key.
+
+    None for what no network has.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How diffusers has the networks of a family."""
+
+    mark: str
+    """A key of the part that denoises, which no other kind of network has."""
+    parts: Mapping[str, Part]
+    """By the names of their folders; that which denoises comes first."""
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """A model family."""
 
@@ -195,3 +222,5 @@ class Family:
         MissingWeightsError: a tensor that says something about it is not there.
         BadMetadataError: an override in the metadata has no meaning.
     """
+    layouts: tuple[Layout, ...]
+    """The one whose text encoders a folder has counts, else the first."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nodes.families.blocks import Stack, block_table, fused
+from nodes.families.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
 from nodes.families.encoders import read_text
 from nodes.families.family import (
     Architecture,
@@ -15,10 +16,14 @@ from nodes.families.family import (
     Family,
     FlowRules,
     LatentRules,
+    Layout,
     ModelSpec,
     NetworkSpec,
+    Part,
 )
-from nodes.families.shapes import count, first_in, shape_of
+from nodes.families.ldm import own_key
+from nodes.families.shapes import count, first_in, overrides, shape_of
+from nodes.families.vae import PART as VAE
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
@@ -106,6 +111,7 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
         "pooled_projection_dim": shape_of(header, f"{prefix}vector_in.in_layer.weight", _PART)[1],
         "guidance_embeds": f"{prefix}guidance_in.in_layer.weight" in header,
         "axes_dims_rope": [head - 2 * side, side, side],
+        **overrides(header, "flux"),
     }
 
 
@@ -124,4 +130,13 @@ def read(header: Header) -> Architecture:
     return Architecture(model, read_text(header, "flux", _TEXT), read_vae(header, _LATENT))
 
 
-FLUX = Family("flux", "FLUX.1", recognises, read)
+_LAYOUT = Layout(
+    "single_transformer_blocks.0.proj_mlp.weight",
+    {
+        "transformer": Part("flux", PREFIXES[0], flux_table, own_key),
+        "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),
+        "text_encoder_2": Part("t5xxl", _TEXT["t5xxl"], t5_table, own_t5_key),
+        "vae": VAE,
+    },
+)
+FLUX = Family("flux", "FLUX.1", recognises, read, (_LAYOUT,))

@@ -36,6 +36,13 @@ _VAE_ATTENTION = {
     "to_v": "v",
     "to_out.0": "proj_out",
 }
+_FORMER_ATTENTION = {
+    "query": "to_q",
+    "key": "to_k",
+    "value": "to_v",
+    "proj_attn": "to_out.0",
+}
+"""What diffusers called these before its version 0.18."""
 _VAE_PARTS = {"resnets": "block", "downsamplers": "downsample", "upsamplers": "upsample"}
 _UNET_KEY = re.compile(
     r"(?:(?P<side>down|up)_blocks\.(?P<block>\d+)|mid_block)"
@@ -108,6 +115,19 @@ def vae_table(keys: Iterable[str], prefix: str = VAE_PREFIX) -> dict[str, Source
         return "conv1x1" if linear else "id"
 
     return _table(keys, prefix, original, op)
+
+
+def own_key(key: str) -> str:
+    """The network's key of a U-Net or a transformer in a file of diffusers."""
+    return key
+
+
+def own_vae_key(key: str) -> str:
+    """The same for an autoencoder."""
+    match = _VAE_KEY.fullmatch(key)
+    if not match or match["kind"] != "attentions":
+        return key
+    return key.removesuffix(match["rest"]) + _replace_start(match["rest"], _FORMER_ATTENTION)
 
 
 def _vae_place(match: re.Match[str], levels: int) -> str:

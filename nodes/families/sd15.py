@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from nodes.families.encoder_keys import clip_table
+from nodes.families.encoder_keys import clip_table, own_clip_key
 from nodes.families.encoders import read_text
-from nodes.families.family import Architecture, Family, LatentRules, ModelSpec
+from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Part
 from nodes.families.ldm import unet_table, vae_table
 from nodes.families.shapes import preview_rgb
-from nodes.families.unets import is_linear, noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.unets import (
+    is_linear,
+    layout,
+    noise_rules,
+    takes_vector,
+    unet_prefix,
+    unet_spec,
+)
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 
@@ -70,4 +77,5 @@ def export(
     }
 
 
-SD15 = Family("sd15", "Stable Diffusion 1.x", recognises, read)
+_LAYOUT = layout({"text_encoder": Part("clip_l", TEXT_PREFIX, clip_table, own_clip_key)})
+SD15 = Family("sd15", "Stable Diffusion 1.x", recognises, read, (_LAYOUT,))

@@ -2,11 +2,19 @@
 
 from statistics import pstdev
 
+from nodes.families.encoder_keys import open_clip_table, own_clip_key
 from nodes.families.encoders import read_text
-from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Prediction
+from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Part, Prediction
 from nodes.families.sd15 import LATENT_RGB, SCALE
 from nodes.families.shapes import preview_rgb
-from nodes.families.unets import is_linear, noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.unets import (
+    is_linear,
+    layout,
+    noise_rules,
+    takes_vector,
+    unet_prefix,
+    unet_spec,
+)
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header, numbers
 
@@ -44,4 +52,5 @@ def _prediction(header: Header, prefix: str) -> Prediction:
     return "v" if pstdev(numbers(header, prefix + _TELLING)) > _SPREAD else "eps"
 
 
-SD2 = Family("sd2", "Stable Diffusion 2.x", recognises, read)
+_LAYOUT = layout({"text_encoder": Part("clip_h", _TEXT[0], open_clip_table, own_clip_key)})
+SD2 = Family("sd2", "Stable Diffusion 2.x", recognises, read, (_LAYOUT,))

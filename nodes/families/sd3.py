@@ -10,6 +10,7 @@ from math import isqrt
 from typing import Any
 
 from nodes.families.blocks import Stack, block_table, fused
+from nodes.families.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
 from nodes.families.encoders import read_text
 from nodes.families.family import (
     Architecture,
@@ -17,10 +18,14 @@ from nodes.families.family import (
     Family,
     FlowRules,
     LatentRules,
+    Layout,
     ModelSpec,
     NetworkSpec,
+    Part,
 )
+from nodes.families.ldm import own_key
 from nodes.families.shapes import count, first_in, shape_of
+from nodes.families.vae import PART as VAE
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
@@ -125,4 +130,14 @@ def read(header: Header) -> Architecture:
     return Architecture(model, read_text(header, "sd3", _TEXT), read_vae(header, _LATENT))
 
 
-SD3 = Family("sd3", "Stable Diffusion 3.x", recognises, read)
+_LAYOUT = Layout(
+    "pos_embed.pos_embed",
+    {
+        "transformer": Part("mmdit", PREFIXES[0], mmdit_table, own_key),
+        "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),
+        "text_encoder_2": Part("clip_g", _TEXT["clip_g"], clip_table, own_clip_key),
+        "text_encoder_3": Part("t5xxl", _TEXT["t5xxl"], t5_table, own_t5_key),
+        "vae": VAE,
+    },
+)
+SD3 = Family("sd3", "Stable Diffusion 3.x", recognises, read, (_LAYOUT,))

@@ -4,7 +4,9 @@ The VAE of version 1.0 overflows in float16: it runs in float32 or bfloat16, as 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from nodes.families.encoder_keys import clip_table, open_clip_table, own_clip_key
 from nodes.families.encoders import read_text
 from nodes.families.family import (
     Architecture,
@@ -14,10 +16,11 @@ from nodes.families.family import (
     LatentRules,
     ModelSpec,
     NoiseRules,
+    Part,
     TextSpec,
 )
 from nodes.families.shapes import preview_rgb
-from nodes.families.unets import noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.unets import layout, noise_rules, takes_vector, unet_prefix, unet_spec
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header, numbers
 
@@ -75,4 +78,8 @@ def _text(header: Header) -> TextSpec | None:
     return read_text(header, "sdxl", _BASE_TEXT) or read_text(header, "sdxl_refiner", _REFINER_TEXT)
 
 
-SDXL = Family("sdxl", "Stable Diffusion XL", recognises, read)
+_FIRST = Part("clip_l", _BASE_TEXT["clip_l"], clip_table, own_clip_key)
+_SECOND = Part("clip_g", _BASE_TEXT["clip_g"], open_clip_table, own_clip_key)
+_BASE = layout({"text_encoder": _FIRST, "text_encoder_2": _SECOND})
+_REFINER = layout({"text_encoder_2": replace(_SECOND, prefix=_REFINER_TEXT["clip_g"])})
+SDXL = Family("sdxl", "Stable Diffusion XL", recognises, read, (_BASE, _REFINER))

@@ -7,13 +7,18 @@ from typing import Any, cast
 from nodes.errors import BadMetadataError, MissingWeightsError
 from nodes.weights.header import Header
 
+_ENCODER = frozenset({"num_attention_heads", "hidden_act"})
 _OVERRIDES: Mapping[str, frozenset[str]] = {
     "unet": frozenset({"norm_num_groups", "attention_head_dim"}),
     "vae": frozenset({"norm_num_groups"}),
     "clip": frozenset(
         {"num_attention_heads", "hidden_act", "bos_token_id", "eos_token_id", "pad_token_id"}
     ),
-    "vision": frozenset({"num_attention_heads", "hidden_act"}),
+    "vision": _ENCODER,
+    "clip_l": _ENCODER,
+    "clip_h": _ENCODER,
+    "clip_g": _ENCODER,
+    "flux": frozenset({"axes_dims_rope"}),
 }
 """What the shapes don't tell, and the metadata may. Anything else there is ignored."""
 

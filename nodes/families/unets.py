@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from nodes.errors import BadMetadataError
-from nodes.families.family import DiscreteRules, NetworkSpec, Prediction
-from nodes.families.ldm import UNET_PREFIX, unet_table
+from nodes.families.family import DiscreteRules, Layout, NetworkSpec, Part, Prediction
+from nodes.families.ldm import UNET_PREFIX, own_key, unet_table
 from nodes.families.shapes import first_in, unet_config
+from nodes.families.vae import PART as VAE
 from nodes.weights.header import Header
 
 PREFIXES = (UNET_PREFIX, "")
@@ -18,6 +19,12 @@ _PREDICTIONS: Mapping[str, Prediction] = {
     "v": "v",
     "v_prediction": "v",
 }
+
+
+def layout(text: Mapping[str, Part]) -> Layout:
+    """How diffusers has a family with a U-Net; `text` as in `Layout.parts`."""
+    unet = Part("unet", UNET_PREFIX, unet_table, own_key)
+    return Layout("down_blocks.0.resnets.0.conv1.weight", {"unet": unet, **text, "vae": VAE})
 
 
 def unet_prefix(header: Header) -> str | None:

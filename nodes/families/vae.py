@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 
 from nodes.errors import NotAVaeError
-from nodes.families.family import LatentRules, NetworkSpec, VaeSpec
-from nodes.families.ldm import vae_table
+from nodes.families.family import LatentRules, NetworkSpec, Part, VaeSpec
+from nodes.families.ldm import VAE_PREFIX, own_vae_key, vae_table
 from nodes.families.shapes import first_in, vae_config
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
 
-PREFIXES = ("first_stage_model.", "vae.")
+PREFIXES = (VAE_PREFIX, "vae.")
+PART = Part("vae", VAE_PREFIX, vae_table, own_vae_key)
 _MARK = "decoder.conv_in.weight"
 
 
@@ -36,7 +37,7 @@ def read_lone_vae(header: Header) -> VaeSpec:
         MissingWeightsError: it is there in part.
         BadMetadataError: an override in the metadata has no meaning.
     """
-    prefix = first_in(header, ("", *PREFIXES), _MARK)
+    prefix = first_in(header, PREFIXES if header.own else ("", *PREFIXES), _MARK)
     if prefix is None:
         raise NotAVaeError(header.path, header.summary)
     network = _network(header, prefix)

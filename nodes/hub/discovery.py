@@ -1,13 +1,11 @@
 """Which files of a repository a reference means."""
 
-import re
 from collections.abc import Iterable, Sequence
 
 from nodegraph.references import INDEX, HubReference
+from nodegraph.shards import is_shard, one_set
 from nodes.hub.errors import HubChoiceError, HubFileError
 
-_SHARD = re.compile(r"-\d{5}-of-\d{5}\.safetensors$")
-_VARIANT = re.compile(r"(.+?)\.(?:fp16|bf16|fp32|non_ema)(-\d{5}-of-\d{5}|\.index)?\.(\w+)$")
 _SMALL = (".json", ".txt", ".model")
 _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 """Parts of a diffusers folder that no loader here opens."""
@@ -36,7 +34,7 @@ def choose(reference: HubReference, names: Sequence[str]) -> tuple[str, list[str
     inside = _below(names, folder)
     if reference.names_file or not inside or (_names_index(path) and INDEX not in inside):
         raise HubFileError(reference, names)
-    weights = [n for n in inside if "/" not in n and n.endswith(".safetensors") and not _shard(n)]
+    weights = [n for n in inside if "/" not in n and n.endswith(".safetensors") and not is_shard(n)]
     prefix = f"{folder}/" if folder else ""
     if len(weights) == 1 and not _names_index(path):
         return prefix + weights[0], [prefix + weights[0]]
@@ -61,19 +59,10 @@ def _diffusers(names: Sequence[str]) -> list[str]:
     chosen = [INDEX]
     for part in parts:
         inside = [n for n in names if n.startswith(f"{part}/") and n.count("/") == 1]
-        weights = [n for n in inside if n.endswith((".safetensors", ".safetensors.index.json"))]
-        plain = [n for n in weights if not _VARIANT.search(n)]
-        small = [n for n in inside if n.endswith(_SMALL) and n not in weights]
+        weights = one_set(inside)
+        small = [
+            n for n in inside if n.endswith(_SMALL) and (".index." not in n or len(weights) > 1)
+        ]
         if weights or not any(n.endswith((".bin", ".msgpack", ".onnx")) for n in inside):
-            chosen += [*small, *_one_set(plain or weights)]
+            chosen += [*small, *weights]
     return chosen
-
-
-def _one_set(weights: Sequence[str]) -> list[str]:
-    """One file, or one set of shards with its index."""
-    whole = [name for name in weights if name.endswith(".safetensors") and not _shard(name)]
-    return [min(whole, key=len)] if whole else list(weights)
-
-
-def _shard(name: str) -> bool:
-    return _SHARD.search(name) is not None

@@ -10,11 +10,12 @@ import torch
 
 from nodes.families.family import Architecture, NetworkSpec, TextSpec, VaeSpec
 from nodes.families.known import architecture_of
+from nodes.families.layouts import read_model
 from nodes.families.vae import pixel_space, read_lone_vae
 from nodes.text.model import TextEncoder, TextModel
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.diffusion import DiffusionModel
-from nodes.weights.header import Header, read_header
+from nodes.weights.header import Header
 from nodes.weights.network import Network
 
 
@@ -69,7 +70,7 @@ def open_checkpoint(path: Path, identity: str, pool: Networks | None = None) -> 
     """Open a checkpoint; reads its header only.
 
     Args:
-        path: where it lies.
+        path: where it lies: a file, one of several shards, or a diffusers folder.
         identity: the file's sha256.
         pool: whose networks to share; this process's if None.
 
@@ -78,7 +79,7 @@ def open_checkpoint(path: Path, identity: str, pool: Networks | None = None) -> 
         MissingWeightsError: its weights are incomplete.
         BadMetadataError: its metadata has no meaning.
     """
-    opening = _Opening(read_header(path), identity, networks() if pool is None else pool)
+    opening = _Opening(read_model(path), identity, networks() if pool is None else pool)
     architecture = architecture_of(opening.header)
     model = DiffusionModel(opening.network(architecture.model.network), architecture.model)
     text, vae = opening.text(architecture.text), opening.vae(architecture.vae)
@@ -101,7 +102,7 @@ def open_model(
         MissingWeightsError: its weights are incomplete.
         BadMetadataError: its metadata has no meaning.
     """
-    opening = _Opening(read_header(path), identity, networks() if pool is None else pool, narrow)
+    opening = _Opening(read_model(path), identity, networks() if pool is None else pool, narrow)
     spec = architecture_of(opening.header).model
     return DiffusionModel(opening.network(spec.network), spec)
 
@@ -114,7 +115,7 @@ def open_vae(path: Path, identity: str, pool: Networks | None = None) -> Autoenc
         MissingWeightsError: its weights are incomplete.
         BadMetadataError: its metadata has no meaning.
     """
-    opening = _Opening(read_header(path), identity, networks() if pool is None else pool)
+    opening = _Opening(read_model(path), identity, networks() if pool is None else pool)
     return opening.vae(read_lone_vae(opening.header))
 
 

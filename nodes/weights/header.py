@@ -8,7 +8,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -49,7 +49,14 @@ class Header:
 
     path: Path
     tensors: Mapping[str, TensorInfo]
+    """By the names of the original layout."""
     metadata: Mapping[str, str]
+    own: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where a network has its own names instead: what stands before them.
+
+    By what the original layout has before its names for them; those are in `tensors` too, for
+    their shapes alone. See `nodes.families.layouts`.
+    """
 
     @property
     def summary(self) -> str:

@@ -21,7 +21,7 @@ from nodes.weights.growth import grown
 from nodes.weights.header import Header
 from nodes.weights.placement import default_placement
 from nodes.weights.tables import KeyTable, Source
-from nodes.weights.tensors import opened
+from nodes.weights.tensors import TensorFiles
 
 CLONES_KEPT = 4
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
@@ -123,6 +123,12 @@ class Network:
                 self._table = self._table_of(skeleton(self.spec))
             return self._table
 
+    @property
+    def sources(self) -> KeyTable:
+        """The tensors that its weights are read from: those of the table, or its own."""
+        own = self.header.own.get(self.spec.prefix)
+        return self.table if own is None else {key: Source(own + key) for key in self.table}
+
     def nbytes(self, patches: Patches = ()) -> int:
         """What its weights take in memory once loaded; with patches, those they touch alone."""
         if patches:
@@ -155,15 +161,14 @@ class Network:
     def _load(self) -> nn.Module:
         module = skeleton(self.spec)
         self._table = self._table_of(module)
-        self._check(module, self._table)
-        if not self._table:
-            return module
+        sources = self.sources
+        self._check(module, sources)
         matrices = cast_at_use(module) if self._has_narrow else frozenset[str]()
         weights: dict[str, Tensor] = {}
-        with opened(self.header.path, str(self.placement.device)) as file:
-            for key, source in self._table.items():
-                kept = self.placement.kept(self.header.tensors[source.key])
-                weight = from_file(source, file.get_tensor(source.key)).to(kept)
+        with TensorFiles(str(self.placement.device)) as files:
+            for key, source in sources.items():
+                info = self.header.tensors[source.key]
+                weight = from_file(source, files.tensor(info)).to(self.placement.kept(info))
                 weights[key] = weight if key in matrices else weight.to(self.placement.dtype)
         return _filled(module, weights)
 

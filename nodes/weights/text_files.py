@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nodes.families.layouts import read_model
 from nodes.families.text_files import read_text_files
 from nodes.text.model import TextEncoder, TextModel
 from nodes.weights.checkpoint import Networks, networks
-from nodes.weights.header import read_header
 
 
 def open_text_files(
@@ -27,7 +27,7 @@ def open_text_files(
     Raises:
         NodeGraphError: a file is damaged, or not what the kind wants.
     """
-    headers = [read_header(path) for path, _ in files]
+    headers = [read_model(path) for path, _ in files]
     style, specs = read_text_files(headers, kind)
     shared = networks() if pool is None else pool
     opened = zip(headers, files, specs, strict=True)

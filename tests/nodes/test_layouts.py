@@ -1,0 +1,248 @@
+"""Every layout gives the same model: one file, a diffusers folder, shards, files of one part."""
+
+import json
+import shutil
+from functools import cache
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from nodegraph.identity import Identities
+from nodes.errors import (
+    BadMetadataError,
+    MissingShardError,
+    NoFolderWeightsError,
+    UnknownFamilyError,
+)
+from nodes.families.encoders import clip_config
+from nodes.families.family import DiscreteRules
+from nodes.families.layouts import read_model
+from nodes.families.sd15 import TEXT_PREFIX
+from nodes.loaders import checkpoint_loader_simple, diffusers_loader, unet_loader, vae_loader
+from nodes.preflight import diffusers_folder as preflight
+from nodes.text.embeddings import Embeddings
+from nodes.values import Cond, CondBatch
+from nodes.weights.checkpoint import open_vae
+from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+from nodes.weights.lora_file import LoraFile
+from nodes.weights.network import Network
+from nodes.weights.patches import lora_patch
+from tests.checkpoints import lora, write
+from tests.folders import ORIGINALS, original, write_folder
+from tests.nodes.bench import Bench
+from tests.nodes.handles import opened
+
+NO_WORDS = Embeddings(None, print)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return tmp_path_factory.mktemp("layouts")
+
+
+@pytest.fixture(scope="module")
+def single(root):
+    """A checkpoint in one file, by its family."""
+    return cache(lambda name: opened(write(root / f"{name}.safetensors", original(name))))
+
+
+@pytest.fixture(scope="module")
+def folder(root, single):
+    """The same as a folder."""
+    return cache(lambda name: write_folder(root / name, name, single(name)))
+
+
+def denoised(model):
+    channels = model.latent_format.channels
+    x = torch.linspace(-1, 1, channels * 64).reshape(1, channels, 8, 8)
+    config = model.model.network.spec.config
+    width = config.get("cross_attention_dim") or config["joint_attention_dim"]
+    extra = config.get("projection_class_embeddings_input_dim", 0)
+    sizes = 5 if extra == 64 + 5 * 256 else 6
+    pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1
+    tokens = torch.linspace(-2, 2, 77 * width).reshape(1, 77, width)
+    cond = Cond(tokens, torch.linspace(-1, 1, pooled)[None])
+    extras = model.conditions(cond, 8, 8).extras
+    return model.denoise(x, torch.tensor([0.7]), CondBatch(cond.tokens, cond.pooled, extras))
+
+
+def decoded(vae):
+    latent = torch.linspace(-3, 3, vae.channels * 16).reshape(1, vae.channels, 4, 4)
+    return vae.decode(latent)
+
+
+def assert_same(found, expected):
+    assert (found is None) == (expected is None)
+    if found is not None:
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def assert_same_checkpoint(found, expected):
+    assert_same(denoised(ModelHandle(found.model)), denoised(ModelHandle(expected.model)))
+    assert_same(decoded(VaeHandle(found.vae)), decoded(VaeHandle(expected.vae)))
+    clips = [ClipHandle(checkpoint.text) for checkpoint in (found, expected)]
+    texts = [clip.encode("a (red:1.3) square", NO_WORDS) for clip in clips]
+    assert_same(texts[0].tokens, texts[1].tokens)
+    if expected.text.style != "sd2":  # whose pooled text nobody reads
+        assert_same(texts[0].pooled, texts[1].pooled)
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_a_diffusers_folder_gives_what_the_single_file_does(name, single, folder):
+    found = opened(folder(name))
+
+    assert found.architecture.model.noise == single(name).architecture.model.noise
+    assert_same_checkpoint(found, single(name))
+
+
+@pytest.mark.parametrize("name", ["sd15", "sdxl", "sd3", "flux"])
+def test_shards_and_variants_give_the_same(name, single, tmp_path):
+    sharded = write_folder(tmp_path / "a", name, single(name), max_shard_size="400KB")
+    variant = write_folder(tmp_path / "b", name, single(name), variant="fp16")
+
+    assert len(list(sharded.glob("*/diffusion_pytorch_model-00001-of-*"))) > 1
+    assert list(variant.glob("vae/diffusion_pytorch_model.fp16.safetensors"))
+    assert_same_checkpoint(opened(sharded), single(name))
+    assert_same_checkpoint(opened(variant), single(name))
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_a_file_of_one_part_may_have_diffusers_names(name, single, folder, tmp_path):
+    place = next(p for p in (folder(name) / "unet", folder(name) / "transformer") if p.is_dir())
+    bench = Bench(tmp_path)
+    models = tmp_path / "models"
+    link(place / "diffusion_pytorch_model.safetensors", models / "unet/a.safetensors")
+    link(folder(name) / "vae/diffusion_pytorch_model.safetensors", models / "vae/a.safetensors")
+
+    model = unet_loader("a.safetensors", "default", bench)
+    vae = vae_loader("a.safetensors", bench)
+
+    assert_same(denoised(model), denoised(ModelHandle(single(name).model)))
+    assert_same(decoded(vae), decoded(VaeHandle(single(name).vae)))
+
+
+def link(source, target):
+    target.parent.mkdir(parents=True)
+    target.symlink_to(source)
+
+
+def test_the_loaders_open_folders_and_shards_lazily(folder, single, tmp_path, monkeypatch):
+    bench = Bench(tmp_path)
+    link(folder("sd15"), tmp_path / "models/diffusers/sub/sd15")
+    tensors = original("sd15")
+    halves = [dict(list(tensors.items())[at::2]) for at in (0, 1)]
+    for number, half in enumerate(halves, 1):
+        write(tmp_path / f"models/checkpoints/whole-0000{number}-of-00002.safetensors", half)
+    write_index(tmp_path / "models/checkpoints/whole.safetensors.index.json")
+    monkeypatch.setattr(Network, "_load", lambda _: pytest.fail("read the weights"))
+
+    preflight({"model_path": "sub/sd15"}, bench.files)
+    loaded = diffusers_loader("sub/sd15", bench)
+    indexed = checkpoint_loader_simple("whole.safetensors.index.json", bench)
+    shard = checkpoint_loader_simple("whole-00002-of-00002.safetensors", bench)
+
+    assert "sub/sd15" in bench.files.model_names("diffusers")
+    assert "whole.safetensors.index.json" in bench.files.model_names("checkpoints")
+    monkeypatch.undo()
+    plain = ModelHandle(single("sd15").model)
+    assert loaded.MODEL.nbytes == shard.MODEL.nbytes == plain.nbytes
+    assert_same(denoised(loaded.MODEL), denoised(plain))
+    assert_same(denoised(shard.MODEL), denoised(plain))
+    assert shard == indexed, "whichever of them is named"
+
+
+def write_index(path):
+    path.write_text(json.dumps({"weight_map": {}}))
+
+
+def test_the_identity_of_a_shard_is_that_of_all(tmp_path):
+    names = [f"a-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    paths = [tmp_path / name for name in names]
+    for path in paths:
+        path.write_bytes(b"1")
+    before = Identities().of(paths[0])
+
+    paths[1].write_bytes(b"2")
+
+    assert Identities().of(paths[0]) not in (before, Identities().fresh(paths[0]))
+    assert Identities().of(paths[0]) == Identities().of(paths[1])
+
+
+def test_a_missing_shard_is_named(tmp_path):
+    path = write(tmp_path / "a-00001-of-00002.safetensors", {"x": torch.ones(1)})
+
+    with pytest.raises(MissingShardError, match="missing: a-00002-of-00002"):
+        read_model(path)
+
+
+def test_a_lora_in_the_original_names_changes_a_folder_too(single, folder):
+    width = 64
+    key = "lora_unet_double_blocks_0_img_attn_qkv"
+    path = folder("flux").parent / "lora.safetensors"
+    write(path, lora(3, {key: (3 * width, width)}))
+    file = LoraFile(path, "lora")
+
+    models = [ModelHandle(c.model) for c in (opened(folder("flux")), single("flux"))]
+    changed = [m.patched(lora_patch(file, 1.0, m.model.network)) for m in models]
+
+    assert_same(denoised(changed[0]), denoised(changed[1]))
+    assert not torch.equal(denoised(changed[0]), denoised(models[0]))
+
+
+def test_the_scheduler_says_what_the_network_predicts(folder, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for item in folder("sd15").iterdir():
+        (copy / item.name).symlink_to(item)
+    (copy / "scheduler").mkdir()
+    config = {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    (copy / "scheduler/scheduler_config.json").write_text(json.dumps(config))
+
+    assert opened(copy).model.spec.noise == DiscreteRules("v", zero_terminal_snr=True)
+    (copy / "scheduler/scheduler_config.json").write_text("[")
+    with pytest.raises(BadMetadataError, match=r"scheduler_config\.json is no JSON"):
+        opened(copy)
+
+
+def test_a_configuration_counts_where_shapes_say_nothing(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder("sd15"), copy)
+    config = json.loads((copy / "unet/config.json").read_text())
+    (copy / "unet/config.json").write_text(json.dumps(config | {"attention_head_dim": 4}))
+
+    assert opened(copy).model.network.spec.config["attention_head_dim"] == 4
+    assert opened(folder("sd15")).model.network.spec.config["attention_head_dim"] == 8
+
+
+def test_former_names_are_read(single, folder, tmp_path):
+    former = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    tensors = load_file(folder("sd15") / "vae/diffusion_pytorch_model.safetensors")
+    for new, old in former.items():
+        tensors = {key.replace(f".{new}.", f".{old}."): t for key, t in tensors.items()}
+    vae = VaeHandle(open_vae(write(tmp_path / "a.safetensors", tensors), "former"))
+
+    assert_same(decoded(vae), decoded(VaeHandle(single("sd15").vae)))
+
+
+def test_a_text_encoder_may_have_the_names_of_transformers_5(folder, tmp_path):
+    tensors = load_file(folder("sd15") / "text_encoder/model.safetensors")
+    new = {key.removeprefix("text_model."): tensor for key, tensor in tensors.items()}
+
+    found = read_model(write(tmp_path / "a.safetensors", new))
+
+    assert clip_config(found, "") == clip_config(read_model(folder("sd15")), TEXT_PREFIX)
+
+
+def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder("sd15"), copy)
+    (copy / "vae/diffusion_pytorch_model.safetensors").rename(copy / "vae/model.bin")
+    strange = tmp_path / "strange"
+    write(strange / "unet/model.safetensors", {"x": torch.ones(1)})
+    (strange / "model_index.json").write_text("{}")
+
+    with pytest.raises(NoFolderWeightsError, match="no safetensors file in 'vae'"):
+        opened(copy)
+    with pytest.raises(UnknownFamilyError, match="1, such as x"):
+        opened(strange)
