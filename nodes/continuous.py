@@ -40,15 +40,22 @@ class Continuous(Exploding):
 class Edm(Continuous):
     """Karras et al. 2022 (arXiv:2206.00364), table 1; v-prediction as in k-diffusion."""
 
-    prediction: Prediction
+    prediction: Prediction = "edm"
     clock: Clock = "log"
+    sigma_data: float = _EDM_SIGMA_DATA
+    """The deviation that latents were brought to, where it isn't 1."""
 
     @classmethod
     def between(
-        cls, sigma_min: float, sigma_max: float, prediction: Prediction, clock: Clock = "log"
+        cls,
+        sigma_min: float,
+        sigma_max: float,
+        prediction: Prediction = "edm",
+        clock: Clock = "log",
+        sigma_data: float = _EDM_SIGMA_DATA,
     ) -> Self:
         """With these lowest and highest levels."""
-        return cls(cls.table(sigma_min, sigma_max), prediction, clock)
+        return cls(cls.table(sigma_min, sigma_max), prediction, clock, sigma_data)
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """By the clock."""
@@ -74,7 +81,7 @@ class Edm(Continuous):
     @property
     def _data(self) -> float:
         """The deviation that latents are taken to have."""
-        return _EDM_SIGMA_DATA if self.prediction == "edm" else 1.0
+        return self.sigma_data if self.prediction == "edm" else 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

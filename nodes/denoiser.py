@@ -21,6 +21,14 @@ class Denoiser(Protocol):
         """How its latents relate to the VAE's."""
         ...
 
+    @property
+    def repeats_text(self) -> bool:
+        """Whether it makes no difference to repeat all of a text.
+
+        It makes none where texts are only attended to, but does where they attend, too.
+        """
+        ...
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """A condition with all that the model reads as tensors, [1, …] each.
 

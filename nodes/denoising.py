@@ -226,7 +226,15 @@ def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
     placed = [place(side, [], size, facts)[0] for side in extras]
     positive, negative = place(positive, negative, size, facts)
     cfg = request.cfg if isinstance(request.cfg, int | float) else torch.tensor(request.cfg)
-    return Guidance(positive, negative, cfg, guiding, placed, len(request.sigmas) - 1)
+    return Guidance(
+        positive,
+        negative,
+        cfg,
+        guiding,
+        placed,
+        steps=len(request.sigmas) - 1,
+        repeats_text=request.denoiser.repeats_text,
+    )
 
 
 def _next(seed: int) -> int:

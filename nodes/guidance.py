@@ -17,7 +17,7 @@ from nodes.samplers import Call, Reply
 from nodes.values import CondBatch
 
 MOST_REPEATS = 4
-"""Conditions merge into one call while no text is repeated more often than this."""
+"""Conditions merge into one call while no text is repeated more often than this, if at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,8 @@ class Guidance:
     """The conditions of `guiding.extras`."""
     steps: int = 1
     """How many the whole run has."""
+    repeats_text: bool = True
+    """See `nodes.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """What the rule keeps from call to call."""
 
@@ -55,7 +57,7 @@ class Guidance:
         waiting = [(i, c) for i, side in enumerate(sides) for c in side if c.holds_at(sigma)]
         merged: list[ModelCall] = []
         while waiting:
-            group = _group(waiting)
+            group = _group(waiting, MOST_REPEATS if self.repeats_text else 1)
             waiting = [piece for piece in waiting if piece not in group]
             merged.append(_merge(call, group))
         return merged
@@ -84,13 +86,13 @@ class Guidance:
         return call.wants_uncond or self.guiding.always or not plain
 
 
-def _group(waiting: list[tuple[int, Placed]]) -> list[tuple[int, Placed]]:
+def _group(waiting: list[tuple[int, Placed]], most_repeats: int) -> list[tuple[int, Placed]]:
     """The first, and those after it that fit into the same call."""
     group, (_, first) = waiting[:1], waiting[0]
     lengths = [_length(first)]
     for piece in waiting[1:]:
         more = [*lengths, _length(piece[1])]
-        if _shapes(piece[1]) == _shapes(first) and math.lcm(*more) // min(more) <= MOST_REPEATS:
+        if _shapes(piece[1]) == _shapes(first) and math.lcm(*more) // min(more) <= most_repeats:
             group.append(piece)
             lengths = more
     return group

@@ -15,11 +15,12 @@ from nodes.schedules import (
     laplace_sigmas,
     polyexponential_sigmas,
     sigmas_for,
+    stretched_sigmas,
     turbo_sigmas,
     vp_sigmas,
 )
 from nodes.tabled_schedules import ALIGN_YOUR_STEPS, OPTIMAL_STEPS, tabled_sigmas
-from nodes.values import Sigmas
+from nodes.values import Latent, Sigmas
 from nodes.weights.handle import ModelHandle
 
 Steps = Annotated[int, Field(ge=1, le=10000)]
@@ -28,6 +29,7 @@ Level = Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)]
 Exponent = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
 BetaParameter = Annotated[float, Field(ge=0.0, le=50.0), Step(0.01), Round(False)]
 
+_FEW_PIXELS, _MANY_PIXELS = 1024, 4096
 _SCHEDULERS = "sampling/custom_sampling/schedulers"
 
 
@@ -145,6 +147,26 @@ def optimal_steps_scheduler(
 ) -> Sigmas:
     """Levels that were searched for FLUX.1-dev, at ten steps; others lie between these."""
     return tabled_sigmas(OPTIMAL_STEPS[model_type], steps, denoise)
+
+
+@node("LTXVScheduler", category=_SCHEDULERS)
+def ltxv_scheduler(
+    steps: Steps = 20,
+    max_shift: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 2.05,
+    base_shift: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 0.95,
+    stretch: bool = True,
+    terminal: Annotated[float, Field(ge=0.0, le=0.99), Step(0.01)] = 0.1,
+    latent: Latent | None = None,
+) -> Sigmas:
+    """A flow's levels, shifted towards the noise the more, the larger the latent is.
+
+    `base_shift` is for 1024 latent pixels, `max_shift` for 4096, which stand for a latent that
+    isn't linked. `stretch` draws the levels apart until the last one above 0 is `terminal`.
+    """
+    pixels = latent.samples[0, 0].numel() if latent else _MANY_PIXELS
+    way = (pixels - _FEW_PIXELS) / (_MANY_PIXELS - _FEW_PIXELS)
+    mu = base_shift + way * (max_shift - base_shift)
+    return stretched_sigmas(steps, mu, terminal if stretch else None)
 
 
 def _check_above_0(name: str, value: float) -> None:

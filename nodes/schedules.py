@@ -188,6 +188,24 @@ def turbo_sigmas(parameterisation: Parameterisation, steps: int, denoise: float 
     return _at_timesteps(parameterisation, timesteps)
 
 
+def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
+    """A flow's even levels, shifted by exp(mu) and stretched so that the last one is `terminal`.
+
+    LTX-Video (HaCohen et al. 2024, arXiv:2501.00103), as diffusers' flow-matching Euler scheduler
+    with `shift_terminal`.
+
+    Args:
+        steps: how many.
+        mu: the logarithm of the shift.
+        terminal: the last level above 0, below 1; None stretches nothing.
+    """
+    even = torch.linspace(1.0, 0.0, steps + 1)[:-1]
+    shifted = math.exp(mu) / (math.exp(mu) + (1 / even - 1))
+    if terminal is not None and steps > 1:
+        shifted = 1 - (1 - shifted) * ((1 - terminal) / (1 - shifted[-1]))
+    return _ending(shifted)
+
+
 def beta_sigmas(
     parameterisation: Parameterisation, steps: int, alpha: float, beta_: float
 ) -> Tensor:

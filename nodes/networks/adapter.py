@@ -15,6 +15,11 @@ from nodes.values import Cond, CondBatch
 class Adapter(Protocol):
     """Knows what one kind of network takes."""
 
+    @property
+    def repeats_text(self) -> bool:
+        """See `nodes.denoiser.Denoiser`."""
+        ...
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """A condition with all that the network reads as tensors in `extras`, [1, …] each.
 

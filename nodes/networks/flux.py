@@ -46,6 +46,8 @@ class Flux(Protocol):
 class FluxAdapter:
     """Asks a FLUX transformer; see `nodes.networks.adapter.Adapter`."""
 
+    repeats_text = False
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """With the guidance as a tensor; none at all where a node put None."""
         del height, width

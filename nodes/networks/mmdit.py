@@ -39,6 +39,8 @@ class MMDiT(Protocol):
 class MMDiTAdapter:
     """Asks an SD3 transformer; see `nodes.networks.adapter.Adapter`."""
 
+    repeats_text = False
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """As it is."""
         del height, width

@@ -38,6 +38,8 @@ class UNetConfig(Protocol):
 class UNetAdapter:
     """Asks a U-Net; see `nodes.networks.adapter.Adapter`."""
 
+    repeats_text = True
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """With the sizes that SDXL's are told; the others leave them alone."""
         return replace(cond, extras={**cond.extras, "sizes": sizes(cond, height, width)})

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from nodes.continuous import Edm
 from nodes.families.family import DiscreteRules, EdmRules, ModelSpec, NoiseRules
-from nodes.karras import Edm
 from nodes.networks.adapter import ADAPTERS, Adapter
 from nodes.parameterisation import Discrete, Flow, Parameterisation
 from nodes.values import LatentFormat
@@ -39,7 +39,7 @@ def _parameterisation(noise: NoiseRules) -> Parameterisation:
     if isinstance(noise, DiscreteRules):
         return Discrete.scaled_linear(noise.prediction, zero_terminal_snr=noise.zero_terminal_snr)
     if isinstance(noise, EdmRules):
-        return Edm.between(noise.sigma_min, noise.sigma_max, noise.sigma_data)
+        return Edm.between(noise.sigma_min, noise.sigma_max, sigma_data=noise.sigma_data)
     if noise.mu is not None:
         return Flow.from_mu(noise.mu)
     return Flow.shifted(noise.shift, multiplier=noise.multiplier)

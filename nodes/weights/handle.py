@@ -50,6 +50,11 @@ class ModelHandle:
         return self.latents or self.model.latent_format
 
     @property
+    def repeats_text(self) -> bool:
+        """See `Denoiser`."""
+        return self.model.adapter.repeats_text
+
+    @property
     def nbytes(self) -> int:
         """What it takes in memory."""
         return self.model.network.nbytes(self.patches)

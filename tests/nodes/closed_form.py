@@ -13,6 +13,7 @@ from nodes.values import Cond, CondBatch, LatentFormat
 class ClosedForm:
     """Pulls x towards a cosine pattern whose height is the mean of the condition's tokens."""
 
+    repeats_text = True
     latent_format = LatentFormat(channels=4, downscale=8, scale=1.0)
 
     def __init__(self, parameterisation: Parameterisation) -> None:

@@ -194,3 +194,12 @@ def test_blending_leaves_the_model_outputs_as_they_are() -> None:
     assert reply.x0.sub(1).abs().max() < 1e-6
     assert all(o._version == 0 for o in outputs)
     assert asked.x._version == 0
+
+
+def test_texts_that_attend_themselves_are_never_repeated() -> None:
+    """In joint attention, a text that is there twice weighs twice as much."""
+    joint = replace(guidance([cond(1.0, 2.0)], [cond(4.0)]), repeats_text=False)
+
+    assert [c.cond.tokens.shape[1] for c in joint.model_calls(call(1.0))] == [2, 1]
+    alike = replace(guidance([cond(1.0)], [cond(4.0)]), repeats_text=False)
+    assert len(alike.model_calls(call(1.0))) == 1
