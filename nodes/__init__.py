@@ -46,6 +46,7 @@ PACK = Pack(
         "nodes.masks",
         "nodes.mask_channels",
         "nodes.image_files",
+        "nodes.animations",
         "nodes.latent_files",
         "nodes.strings",
         "nodes.regexes",

@@ -16,6 +16,7 @@ from nodes.image_errors import DamagedImageError, ImageTooLargeError, NotAnImage
 MOST_PIXELS = 89_000_000
 """What a file may hold over all its frames: as a tensor they take 12 bytes each."""
 
+_MODEL_TAG = 0x0110
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 _BOMBS = (Picture.DecompressionBombError, Picture.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # what Pillow's codecs raise
@@ -33,14 +34,72 @@ def to_bytes(image: Tensor) -> np.ndarray:
 
 def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:
     """A PNG file of [height, width, 1, 3 or 4 channels] with text chunks."""
+    buffer = io.BytesIO()
+    info = _text_chunks(texts)
+    _picture(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
+    return buffer.getvalue()
+
+
+def encode_apng(
+    images: Tensor, texts: Mapping[str, str], milliseconds: float, compress_level: int
+) -> bytes:
+    """An animated PNG of [frames, height, width, channels] with text chunks; it repeats."""
+    first, *rest = map(_picture, images)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="PNG",
+        pnginfo=_text_chunks(texts),
+        compress_level=compress_level,
+        save_all=True,
+        duration=int(milliseconds),
+        append_images=rest,
+    )
+    return buffer.getvalue()
+
+
+def encode_webp(
+    images: Tensor,
+    texts: Mapping[str, str],
+    milliseconds: float,
+    *,
+    lossless: bool,
+    quality: int,
+    method: int,
+) -> bytes:
+    """An animated WebP of [frames, height, width, channels]; texts are where ComfyUI has them.
+
+    Those are EXIF tags, downwards from `Model`, each with `keyword:text`.
+    """
+    first, *rest = map(_picture, images)
+    exif = Picture.Exif()
+    for tag, (keyword, text) in zip(range(_MODEL_TAG, 0, -1), texts.items(), strict=False):
+        exif[tag] = f"{keyword}:{text}"
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="WEBP",
+        exif=exif,
+        lossless=lossless,
+        quality=quality,
+        method=method,
+        save_all=True,
+        duration=int(milliseconds),
+        append_images=rest,
+    )
+    return buffer.getvalue()
+
+
+def _picture(image: Tensor) -> Picture.Image:
+    pixels = to_bytes(image)
+    return Picture.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     for key, text in texts.items():
         info.add_text(key, text)
-    pixels = to_bytes(image)
-    picture = Picture.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
-    return buffer.getvalue()
+    return info
 
 
 def read_frames(path: Path) -> list[Picture.Image]:

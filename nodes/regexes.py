@@ -79,8 +79,8 @@ def regex_replace(
     In `replace`, \1 stands for the first group of the pattern, \g<name> for a named one.
     """
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
-    more = {"template": replace, "count": count, "longest": LONGEST}
-    return str(_asked("replace", string, regex_pattern, flags, **more))
+    asked = _asked("replace", string, regex_pattern, flags, template=replace, count=count)
+    return str(asked)
 
 
 def _flags(*, ignorecase: bool, multiline: bool, dotall: bool) -> int:
@@ -98,12 +98,12 @@ def _asked(task: str, text: str, pattern: str, flags: int, **more: object) -> ob
     """
     if len(pattern) > _LONGEST_PATTERN:
         raise BadPatternError(pattern, f"it is longer than {_LONGEST_PATTERN:,} characters")
-    request = {"task": task, "text": text, "pattern": pattern, "flags": flags, **more}
+    request = {"task": task, "text": text, "pattern": pattern, "flags": flags, "longest": LONGEST}
     command = [sys.executable, "-I", "-S", str(_WORKER)]
     try:
         done = subprocess.run(
             command,
-            input=json.dumps(request),
+            input=json.dumps(request | more),
             capture_output=True,
             timeout=SECONDS,
             check=False,
