@@ -11,11 +11,11 @@ class NotAControlNetError(NodeGraphError):
 
     code = "not_a_controlnet"
 
-    def __init__(self, path: Path, seen: Sequence[str]) -> None:
+    def __init__(self, path: Path, seen: str) -> None:
         super().__init__(
-            f"{path.name!r} holds no ControlNet that is known here. Its weights: "
-            f"{', '.join(seen)}, …",
-            hint="ControlNets for U-Nets are read, in the original layout and in diffusers'.",
+            f"{path.name!r} holds no ControlNet that is known here. Its weights: {seen}.",
+            hint="ControlNets for Stable Diffusion 1, 2, XL and 3 and for FLUX.1 are read, and"
+            " T2I-Adapters.",
         )
 
 
@@ -63,3 +63,41 @@ class UnknownControlTypeError(NodeGraphError):
     def __init__(self, path: Path, kind: str, known: Sequence[str]) -> None:
         knows = f"It knows {', '.join(known)}." if known else "It knows one kind only."
         super().__init__(f"the ControlNet {path.name!r} knows no hint {kind!r}.", hint=knows)
+
+
+class HintNeedsVaeError(NodeGraphError):
+    """A ControlNet reads latents, and there is nothing to make some of the picture."""
+
+    code = "hint_needs_vae"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the ControlNet {path.name!r} reads latents, and no VAE is given to encode the"
+            " picture.",
+            hint="Use ControlNetApplyAdvanced, and connect the model's VAE to it.",
+        )
+
+
+class HintChannelsError(NodeGraphError):
+    """A picture is encoded by a VAE of another family than the ControlNet's."""
+
+    code = "hint_channels"
+
+    def __init__(self, path: Path, found: int, expected: int) -> None:
+        super().__init__(
+            f"the ControlNet {path.name!r} reads latents of {expected} channels, those of the VAE"
+            f" have {found}.",
+            hint="Connect the VAE that belongs to the model.",
+        )
+
+
+class HintNeedsMaskError(NodeGraphError):
+    """A ControlNet for inpainting is not told where."""
+
+    code = "hint_needs_mask"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the ControlNet {path.name!r} is made for inpainting, and no mask is given.",
+            hint="Use ControlNetInpaintingAliMamaApply.",
+        )

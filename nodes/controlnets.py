@@ -1,18 +1,28 @@
 """Nodes that let a picture steer the model: ControlNets."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
+from torch import Tensor
 
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Choices, ModelFile, Step
-from nodes.control_errors import DifferenceControlNetError, UnknownControlTypeError
-from nodes.families.controlnet import DIFFERENCE, spec_of
-from nodes.values import Conditioning, Image
+from nodes.control_errors import (
+    DifferenceControlNetError,
+    HintChannelsError,
+    HintNeedsMaskError,
+    HintNeedsVaeError,
+    UnknownControlTypeError,
+)
+from nodes.families.control import KINDS, Change
+from nodes.families.controls import DIFFERENCE, control_of
+from nodes.hints import Hint
+from nodes.values import Conditioning, Image, Mask
 from nodes.weights.checkpoint import networks
-from nodes.weights.control import ControlNetHandle, Hint, NetControl
+from nodes.weights.control import ControlNetHandle, NetControl
 from nodes.weights.difference import DifferencePatch
 from nodes.weights.handle import ModelHandle, VaeHandle
 from nodes.weights.header import read_header
@@ -20,17 +30,6 @@ from nodes.weights.header import read_header
 Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
 Percent = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 File = Annotated[str, ModelFile("controlnet")]
-KINDS = (
-    "openpose",
-    "depth",
-    "hed/pidi/scribble/ted",
-    "canny/lineart/anime_lineart/mlsd",
-    "normal",
-    "segment",
-    "tile",
-    "repaint",
-)
-"""In the order in which union ControlNets number them."""
 
 
 class Sides(NamedTuple):
@@ -87,11 +86,10 @@ def set_union_control_net_type(
     """
     if type == "auto":
         return replace(control_net, kind=None)
-    number = KINDS.index(type)
-    if number >= control_net.kinds:
-        path = control_net.network.header.path
-        raise UnknownControlTypeError(path, type, KINDS[: control_net.kinds])
-    return replace(control_net, kind=number)
+    kinds = control_net.spec.kinds
+    if type not in kinds:
+        raise UnknownControlTypeError(control_net.network.header.path, type, list(kinds))
+    return replace(control_net, kind=kinds[type])
 
 
 @node(
@@ -112,7 +110,7 @@ def control_net_apply(
     """
     if strength == 0:
         return conditioning
-    control = NetControl(control_net, _hint(image), strength, both_sides=True)
+    control = NetControl(control_net, _hint(control_net, image), strength, both_sides=True)
     return _with(conditioning, control)
 
 
@@ -132,27 +130,120 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     """Let a picture (edges, depth, a pose) steer the model; several can be chained, and add up.
 
     It steers from `start_percent` to `end_percent` of the denoising: 0 is pure noise, 1 the
-    image. The picture is cropped and scaled to the latent's size. The VAE is for ControlNets
-    that read latents, which those for U-Nets do not.
+    image. The picture is cropped and scaled to the latent's size. ControlNets for SD3 and FLUX
+    read it as a latent, and need the model's VAE for that; the others do not.
     """
-    del vae
-    if strength == 0:
-        return Sides(positive, negative)
-    control = NetControl(control_net, _hint(image), strength, start_percent, end_percent)
-    return Sides(_with(positive, control), _with(negative, control))
+    hint = _hint(control_net, image, vae)
+    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
+
+
+@node(
+    "ControlNetApplySD3",
+    category="conditioning/controlnet",
+    display_name="Apply Controlnet with VAE",
+    deprecated=True,
+)
+def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNetHandle,
+    vae: VaeHandle,
+    image: Image,
+    strength: Strength = 1.0,
+    start_percent: Percent = 0.0,
+    end_percent: Percent = 1.0,
+) -> Sides:
+    """The same as Apply ControlNet, for ControlNets that read latents."""
+    hint = _hint(control_net, image, vae)
+    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
+
+
+@node("ControlNetInpaintingAliMamaApply", category="conditioning/controlnet")
+def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNetHandle,
+    vae: VaeHandle,
+    image: Image,
+    mask: Mask,
+    strength: Strength = 1.0,
+    start_percent: Percent = 0.0,
+    end_percent: Percent = 1.0,
+) -> Sides:
+    """Let a ControlNet for inpainting fill the masked part of a picture, to suit the rest.
+
+    Those of AliMama for SD3 and FLUX are told the mask. Others see the picture only.
+    """
+    hint = _hint(control_net, image, vae, mask if control_net.spec.masked else None)
+    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
 
 
 def _opened(name: str, ctx: Context) -> ControlNetHandle:
     path = ctx.files.model("controlnet", name)
     header = read_header(path)
-    network = networks().network(header, ctx.files.identity(path), spec_of(header))
-    return ControlNetHandle(network)
+    spec = control_of(header)
+    network = networks().network(header, ctx.files.identity(path), spec.network)
+    return ControlNetHandle(network, spec)
 
 
-def _hint(image: Image) -> Hint:
-    return Hint(image[..., :3].movedim(-1, 1))
+def _hint(
+    control_net: ControlNetHandle,
+    image: Image,
+    vae: VaeHandle | None = None,
+    mask: Mask | None = None,
+) -> Hint:
+    """What a ControlNet is shown.
+
+    Raises:
+        NodeGraphError: what it reads is not there.
+    """
+    spec, path = control_net.spec, control_net.network.header.path
+    picture = _CHANGES[spec.change](image[..., :3].movedim(-1, 1))
+    if spec.reads == "pixels":
+        return Hint(picture)
+    if spec.masked and mask is None:
+        raise HintNeedsMaskError(path)
+    if vae is None:
+        raise HintNeedsVaeError(path)
+    if vae.channels != spec.channels:
+        raise HintChannelsError(path, vae.channels, spec.channels)
+    return Hint(picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]))
+
+
+def _steered(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: ControlNetHandle,
+    hint: Hint,
+    how: tuple[float, float, float],
+) -> Sides:
+    """Both conditions, steered with one strength from one moment to another."""
+    if how[0] == 0:
+        return Sides(positive, negative)
+    control = NetControl(control_net, hint, *how)
+    return Sides(_with(positive, control), _with(negative, control))
 
 
 def _with(conditioning: Conditioning, control: NetControl) -> Conditioning:
     conds = (replace(cond, controls=(*cond.controls, control)) for cond in conditioning.conds)
     return Conditioning(tuple(conds))
+
+
+def _same(picture: Tensor) -> Tensor:
+    return picture
+
+
+def _edges(picture: Tensor) -> Tensor:
+    """What SD3.5's ControlNet for edges was trained on: 255 levels where others have one."""
+    return (picture * 255 * 0.5 + 0.5 + 1) / 2
+
+
+def _inverted(picture: Tensor) -> Tensor:
+    return 1 - picture
+
+
+_CHANGES: Mapping[Change, Callable[[Tensor], Tensor]] = {
+    "none": _same,
+    "edges": _edges,
+    "inverted": _inverted,
+}

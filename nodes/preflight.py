@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
-from nodes.families import controlnet as controlnets
 from nodes.families import upscalers
+from nodes.families.controls import control_of
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
 from nodes.families.text_files import read_text_files
@@ -80,7 +80,7 @@ def controlnet(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("control_net_name")
     if isinstance(name, str):
-        controlnets.spec_of(read_header(files.model("controlnet", name)))
+        control_of(read_header(files.model("controlnet", name)))
 
 
 def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Protocol, TypeAlias
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nodegraph.sockets import Socket
 
@@ -144,6 +144,10 @@ class ControlCall:
     cond: CondBatch
     sigma_at: Callable[[float], float]
     """From a fraction of the schedule to the level there."""
+    module: nn.Module
+    """The network that is steered."""
+    latents: LatentFormat
+    """How the latent relates to the VAE's."""
 
 
 class Control(Protocol):

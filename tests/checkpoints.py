@@ -11,6 +11,7 @@ import os
 import string
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.drawing import Draw, Levels, Tensors, clip, open_clip, t5, unet, vae
+from tests.drawing_controls import controlnet
 from tests.drawing_transformers import flux, mmdit
 
 PREDICTS_V = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
@@ -33,6 +35,12 @@ LETTERS = {
     "tokenizer.merges": "#version: 0.2",
 }
 """The metadata of text encoders that know nothing but letters."""
+SMALL_SD15 = Levels(32, text=_SMALL_TEXT)
+SMALL_SD21 = Levels(64, text=_SMALL_TEXT, linear=True)
+SMALL_SDXL = Levels(
+    64, (1, 1, 2), 1, (0, 1, 2), 2, 2 * _SMALL_TEXT, linear=True, extra=_SMALL_TEXT + 6 * 256
+)
+"""The plans of the small U-Nets, which their ControlNets follow."""
 
 
 def tiny_sd15() -> Tensors:
@@ -147,11 +155,13 @@ def small_sd3(seed: int = 5, *, normed: bool = False, dual: int = 0) -> Tensors:
     return draw.tensors
 
 
-def small_flux(seed: int = 6, *, guidance: bool = True, prefix: str = "") -> Tensors:
+def small_flux(
+    seed: int = 6, *, guidance: bool = True, prefix: str = "", double: int = 2, channels: int = 64
+) -> Tensors:
     """The transformer of FLUX.1 alone, less than a million parameters."""
     draw = Draw(seed)
     sizes = {"width": 64, "head": 32, "text": _SMALL_TEXT, "pooled": _SMALL_TEXT}
-    flux(draw, guidance=guidance, prefix=prefix, **sizes)
+    flux(draw, guidance=guidance, prefix=prefix, double=double, channels=channels, **sizes)
     return draw.tensors
 
 
@@ -179,7 +189,7 @@ def small_ae16(seed: int = 7, prefix: str = "") -> Tensors:
 def small_sd15(seed: int = 1, width: int = 32) -> Tensors:
     """The same family, 6 M parameters, most of them the text encoder's vocabulary."""
     draw = Draw(seed)
-    unet(draw, Levels(width, text=_SMALL_TEXT))
+    unet(draw, replace(SMALL_SD15, width=width))
     vae(draw, multipliers=(1, 1, 1, 1))
     clip(draw, _SMALL_TEXT, layers=2)
     return draw.tensors
@@ -188,7 +198,7 @@ def small_sd15(seed: int = 1, width: int = 32) -> Tensors:
 def small_sd21(seed: int = 2, channels: int = 4) -> Tensors:
     """Stable Diffusion 2, 7 M parameters."""
     draw = Draw(seed)
-    unet(draw, Levels(64, text=_SMALL_TEXT, linear=True, channels=channels))
+    unet(draw, replace(SMALL_SD21, channels=channels))
     vae(draw, multipliers=(1, 1, 1, 1))
     open_clip(draw, _SMALL_TEXT, layers=2)
     return draw.tensors
@@ -197,10 +207,7 @@ def small_sd21(seed: int = 2, channels: int = 4) -> Tensors:
 def small_sdxl(seed: int = 3, channels: int = 4) -> Tensors:
     """SDXL, 13 M parameters."""
     draw = Draw(seed)
-    text = 2 * _SMALL_TEXT
-    extra = _SMALL_TEXT + 6 * 256
-    depths = (0, 1, 2)
-    unet(draw, Levels(64, (1, 1, 2), 1, depths, 2, text, True, extra, channels))
+    unet(draw, replace(SMALL_SDXL, channels=channels))
     vae(draw, multipliers=(1, 1, 1, 1))
     clip(draw, _SMALL_TEXT, layers=2, prefix="conditioner.embedders.0.transformer.")
     open_clip(draw, _SMALL_TEXT, layers=2, prefix="conditioner.embedders.1.model.")
@@ -265,6 +272,20 @@ def tiny_sdxl_lora() -> Tensors:
     return lora(301, targets)
 
 
+def tiny_sd15_controlnet() -> Tensors:
+    """A ControlNet for `tiny_sd15`."""
+    draw = Draw(153)
+    controlnet(draw, Levels())
+    return draw.tensors
+
+
+def small_controlnet(plan: Levels, seed: int = 8, prefix: str = "control_model.") -> Tensors:
+    """A ControlNet for one of the small U-Nets."""
+    draw = Draw(seed)
+    controlnet(draw, plan, prefix)
+    return draw.tensors
+
+
 def labemb() -> Tensors:
     """An embedding of two vectors for `tiny_sd15`."""
     draw = Draw(70, torch.float32)
@@ -286,6 +307,7 @@ _FILES: Mapping[str, tuple[Callable[[], Tensors], str]] = {
     "text_encoders/tiny_t5xxl.safetensors": (tiny_t5xxl, "80361a198467df23"),
     "loras/tiny_sd15_lora.safetensors": (tiny_sd15_lora, "d8bbae64f96376de"),
     "loras/tiny_sdxl_lora.safetensors": (tiny_sdxl_lora, "0644b536e54eac6c"),
+    "controlnet/tiny_sd15_controlnet.safetensors": (tiny_sd15_controlnet, "e5a6034863b23c2c"),
     "embeddings/labemb.safetensors": (labemb, "745677eb7ca59536"),
 }
 """How each is built, and the start of its content's hash."""

@@ -72,6 +72,15 @@ class Levels:
 def unet(draw: Draw, plan: Levels) -> None:
     """A denoising U-Net."""
     p, width = "model.diffusion_model.", plan.width
+    skips = unet_encoder(draw, plan, p)
+    _unet_up(draw, f"{p}output_blocks", plan, skips)
+    draw.norm(f"{p}out.0", width)
+    draw.conv(f"{p}out.2", width, 4, 3)
+
+
+def unet_encoder(draw: Draw, plan: Levels, prefix: str) -> list[int]:
+    """All but the way up; returns how wide each thing is that the way up takes."""
+    p, width = prefix, plan.width
     draw.linear(f"{p}time_embed.0", width, width * 4)
     draw.linear(f"{p}time_embed.2", width * 4, width * 4)
     if plan.extra:
@@ -83,9 +92,7 @@ def unet(draw: Draw, plan: Levels) -> None:
     _res(draw, f"{p}middle_block.0", deep, deep, width)
     _attention(draw, f"{p}middle_block.1", deep, plan, plan.middle)
     _res(draw, f"{p}middle_block.2", deep, deep, width)
-    _unet_up(draw, f"{p}output_blocks", plan, skips)
-    draw.norm(f"{p}out.0", width)
-    draw.conv(f"{p}out.2", width, 4, 3)
+    return skips
 
 
 def _unet_down(draw: Draw, key: str, plan: Levels) -> list[int]:

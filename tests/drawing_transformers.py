@@ -60,16 +60,18 @@ def flux(
     pooled: int = 768,
     guidance: bool = True,
     prefix: str = "",
+    double: int = 2,
+    channels: int = 64,
 ) -> None:
-    """FLUX.1's: two double and two single blocks; with guidance it is the dev model."""
+    """FLUX.1's, with two single blocks; with guidance it is the dev model."""
     p = prefix
-    draw.linear(f"{p}img_in", 64, width)
+    draw.linear(f"{p}img_in", channels, width)
     draw.linear(f"{p}txt_in", text, width)
     embedders = {"time_in": 256, "vector_in": pooled} | ({"guidance_in": 256} if guidance else {})
     for name, inputs in embedders.items():
         draw.linear(f"{p}{name}.in_layer", inputs, width)
         draw.linear(f"{p}{name}.out_layer", width, width)
-    for block in range(2):
+    for block in range(double):
         for side in ("img", "txt"):
             _flux_half(draw, f"{p}double_blocks.{block}.{side}", width, head)
     for block in range(2):

@@ -24,6 +24,9 @@ NetworkKind: TypeAlias = Literal[
     "vision",
     "rrdb",
     "compact",
+    "t2i_adapter",
+    "sd3_controlnet",
+    "flux_controlnet",
 ]
 Prediction: TypeAlias = Literal["eps", "v"]
 TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
@@ -42,6 +45,9 @@ TITLES: Mapping[NetworkKind, str] = {
     "vision": "vision encoder",
     "rrdb": "upscale model",
     "compact": "upscale model",
+    "t2i_adapter": "T2I-Adapter",
+    "sd3_controlnet": "ControlNet",
+    "flux_controlnet": "ControlNet",
 }
 
 

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nodes.errors import NotAnUpscalerError
-from nodes.families.controlnet import identity_table
 from nodes.families.family import NetworkSpec
 from nodes.families.shapes import count, shape_of
 from nodes.weights.header import Header
-from nodes.weights.tables import Source
+from nodes.weights.tables import Source, identity_table
 
 _PART = "upscale model"
 _PREFIXES = ("", "module.")

@@ -11,9 +11,12 @@ from nodes.networks import (
     compact,
     controlnet,
     flux,
+    flux_controlnet,
     mmdit,
     pixels,
     rrdb,
+    sd3_controlnet,
+    t2i_adapter,
     t5,
     unet,
     vae,
@@ -33,6 +36,9 @@ _BUILDERS: Mapping[NetworkKind, Builder] = {
     "vision": vision.builder,
     "rrdb": rrdb.builder,
     "compact": compact.builder,
+    "t2i_adapter": t2i_adapter.builder,
+    "sd3_controlnet": sd3_controlnet.builder,
+    "flux_controlnet": flux_controlnet.builder,
 }
 
 

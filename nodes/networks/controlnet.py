@@ -1,11 +1,18 @@
 """ControlNets for U-Nets: copies of the way down that read a picture too (arXiv:2302.05543)."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.families.family import Config
+from nodes.hints import Hint
 from nodes.networks.builder import Build
+from nodes.networks.micro_conditioning import Added, added
 from nodes.values import ControlCall, Residuals
+
+_SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
+"""What a ControlNet's configuration shares with its model's."""
 
 
 class ControlNet(Protocol):
@@ -18,6 +25,7 @@ class ControlNet(Protocol):
         encoder_hidden_states: Tensor,
         controlnet_cond: Tensor | list[Tensor],
         *,
+        added_cond_kwargs: Added | None,
         return_dict: bool,
         **union: object,
     ) -> tuple[list[Tensor], Tensor]:
@@ -25,29 +33,43 @@ class ControlNet(Protocol):
         ...
 
 
-def ask(module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None) -> Residuals:
-    """One forward pass.
+class UNetControl:
+    """Asks a ControlNet; see `nodes.networks.control.ControlAdapter`."""
 
-    Args:
-        module: the network.
-        call: of the model, on the network's device and in its precision.
-        hint: [batch or 1, 3, height, width] in [0, 1], eight times as large as the latent.
-        kind: for a network that knows several kinds of hint, the number of this one.
-    """
-    kinds: dict[str, object] = {}
-    if union := getattr(module, "task_embedding", None):
-        hot = hint.new_zeros(len(call.x), len(cast("Tensor", union)))
-        kinds = {"control_type": hot, "control_type_idx": [kind]}
-        hot[:, kind] = 1
-    down, middle = cast("ControlNet", module)(
-        call.x,
-        call.timestep,
-        call.cond.tokens.to(call.x),
-        [hint] if kinds else hint,
-        return_dict=False,
-        **kinds,
-    )
-    return {"down": tuple(down), "middle": (middle,)}
+    def fits(self, config: Config, model: Mapping[str, object]) -> bool:
+        """Whether the widths and depths are the same."""
+        return all(model.get(key) == config[key] for key in _SAME)
+
+    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
+        """The pixels, eight times as large as the latent."""
+        del config
+        height, width = (side * call.latents.downscale for side in call.x.shape[-2:])
+        return hint.pixels(height, width)
+
+    def ask(
+        self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
+    ) -> Residuals:
+        """What to add on the way down, and in the middle.
+
+        Raises:
+            WrongConditioningError: it reads a vector that the conditions lack.
+        """
+        kinds: dict[str, object] = {}
+        if kind is not None:
+            known = cast("Tensor", module.task_embedding)
+            hot = hint.new_zeros(len(call.x), len(known))
+            hot[:, kind] = 1
+            kinds = {"control_type": hot, "control_type_idx": [kind]}
+        down, middle = cast("ControlNet", module)(
+            call.x[:, : call.latents.channels],
+            call.timestep,
+            call.cond.tokens.to(call.x),
+            [hint] if kinds else hint,
+            added_cond_kwargs=added(module, call.cond, call.x),
+            return_dict=False,
+            **kinds,
+        )
+        return {"down": tuple(down), "middle": (middle,)}
 
 
 def builder() -> Build:

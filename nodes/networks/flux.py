@@ -37,6 +37,8 @@ class Flux(Protocol):
         img_ids: Tensor,
         txt_ids: Tensor,
         guidance: Tensor | None,
+        controlnet_block_samples: tuple[Tensor, ...] | None,
+        controlnet_single_block_samples: tuple[Tensor, ...] | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
         """One forward pass: the velocity of every patch, shaped as `hidden_states`."""
@@ -72,6 +74,8 @@ class FluxAdapter:
             img_ids=positions(latent.shape[-2] // _PATCH, latent.shape[-1] // _PATCH).to(x.device),
             txt_ids=torch.zeros(tokens.shape[1], 3, device=x.device),
             guidance=guidance.to(x.device) if guidance is not None else None,
+            controlnet_block_samples=cond.residuals.get("double"),
+            controlnet_single_block_samples=cond.residuals.get("single"),
             return_dict=False,
         )
         return unpacked(output, latent.shape[-2])[..., :height, :width]

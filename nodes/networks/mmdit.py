@@ -29,6 +29,7 @@ class MMDiT(Protocol):
         encoder_hidden_states: Tensor,
         pooled_projections: Tensor,
         timestep: Tensor,
+        block_controlnet_hidden_states: list[Tensor] | None,
         *,
         return_dict: bool,
     ) -> tuple[Tensor]:
@@ -59,7 +60,9 @@ class MMDiTAdapter:
         if max(patches.shape[-2:]) > largest:
             raise TooLargeLatentError(width, height, largest)
         pooled = pooled_or_zeros(cond.pooled, x, model.config.pooled_projection_dim)
-        (output,) = model(patches, cond.tokens.to(x), pooled, timestep, return_dict=False)
+        blocks = cond.residuals.get("blocks")
+        steering = list(blocks) if blocks else None
+        (output,) = model(patches, cond.tokens.to(x), pooled, timestep, steering, return_dict=False)
         return output[..., :height, :width]
 
 

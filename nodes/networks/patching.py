@@ -1,5 +1,7 @@
 """Latents whose sides are no multiples of a transformer's patches."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,3 +19,18 @@ def padded(x: Tensor, patch: int) -> Tensor:
 def pooled_or_zeros(pooled: Tensor | None, x: Tensor, width: int) -> Tensor:
     """The pooled text, [batch, width], like `x`; zeros where a condition has none."""
     return x.new_zeros(len(x), width) if pooled is None else pooled.to(x)
+
+
+def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tuple[Tensor, ...]:
+    """Give each of a transformer's blocks one of the states, in their order; none has none.
+
+    Args:
+        states: as many as blocks, or fewer.
+        blocks: how many there are.
+        cycled: begin anew after the last, instead of giving each to several neighbours.
+    """
+    if not states:
+        return ()
+    neighbours = -(blocks // -len(states))
+    chosen = (n % len(states) if cycled else n // neighbours for n in range(blocks))
+    return tuple(states[n] for n in chosen)

@@ -23,6 +23,7 @@ class UNet(Protocol):
         added_cond_kwargs: Added | None,
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
+        down_intrablock_additional_residuals: list[Tensor] | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
         """One forward pass: the prediction, shaped as `sample` but for its channels."""
@@ -54,7 +55,7 @@ class UNetAdapter:
         if found != wide:
             what = "text"
             raise WrongConditioningError(what, found, wide)
-        (middle,) = cond.residuals.get("middle", (None,))
+        (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
         (output,) = cast("UNet", module)(
             x,
             timestep,
@@ -62,6 +63,7 @@ class UNetAdapter:
             added_cond_kwargs=added(module, cond, x),
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,
+            down_intrablock_additional_residuals=list(features) if features else None,
             return_dict=False,
         )
         return output

@@ -1,6 +1,5 @@
 """ControlNets as they travel along links, and at work in a condition."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -9,23 +8,21 @@ import torch
 from torch import Tensor
 
 from nodes.control_errors import ControlMismatchError, NoControlTypeError
-from nodes.networks.controlnet import ask
-from nodes.resizing import resize
+from nodes.families.control import ControlSpec
+from nodes.hints import Hint, per_sample
+from nodes.networks.control import CONTROLS, ControlAdapter
 from nodes.values import CONTROL_TEXT, ControlCall, Residuals
 from nodes.weights.network import Network, Patches
-
-_SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
-"""What a ControlNet's configuration shares with its model's."""
-_DOWNSCALE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ControlNetHandle:
-    """A ControlNet, and what is patched onto it."""
+    """A ControlNet, and what is patched onto it; equal to another by its weights."""
 
     __socket__: ClassVar = "CONTROL_NET"
 
     network: Network
+    spec: ControlSpec = field(compare=False)
     patches: Patches = ()
     kind: int | None = None
     """Which of the kinds of hint it knows is meant, where it knows several."""
@@ -36,25 +33,9 @@ class ControlNetHandle:
         return self.network.nbytes(self.patches)
 
     @property
-    def kinds(self) -> int:
-        """How many kinds of hint it tells apart; 0 where there is but one."""
-        return self.network.spec.config.get("num_control_type", 0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hint:
-    """The picture that a ControlNet reads; two of them are never equal."""
-
-    picture: Tensor
-    """[batch, 3, height, width] in [0, 1]."""
-
-    def rows(self, height: int, width: int, batch: int, pieces: int) -> Tensor:
-        """[1 or batch x pieces, 3, height, width]: one picture a sample, as often as need be."""
-        scaled = resize(self.picture, width, height, "nearest-exact", "center")
-        if len(scaled) == 1:
-            return scaled
-        each = scaled.repeat(math.ceil(batch / len(scaled)), 1, 1, 1)[:batch]
-        return each.repeat(pieces, 1, 1, 1)
+    def adapter(self) -> ControlAdapter:
+        """How its network is asked."""
+        return CONTROLS[self.spec.network.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +50,10 @@ class NetControl:
     both_sides: bool = field(default=False)
 
     def check(self, network: Mapping[str, object]) -> None:
-        """Compare the widths and depths; see `nodes.values.Control`."""
-        own = self.handle.network.spec.config
-        if any(network.get(key) != own[key] for key in _SAME):
+        """Compare the sizes; see `nodes.values.Control`."""
+        if not self.handle.adapter.fits(self.handle.spec.network.config, network):
             raise ControlMismatchError(self.handle.network.header.path)
-        if self.handle.kinds and self.handle.kind is None:
+        if self.handle.spec.kinds and self.handle.kind is None:
             raise NoControlTypeError(self.handle.network.header.path)
 
     @torch.no_grad()
@@ -83,20 +63,16 @@ class NetControl:
         held = (call.sigma <= first) & (call.sigma >= last)
         if not held.any():
             return {}
-        place = self.handle.network.placement
-        height, width = (side * _DOWNSCALE for side in call.x.shape[-2:])
-        hint = self.hint.rows(height, width, len(call.x) // call.cond.pieces, call.cond.pieces)
-        channels = self.handle.network.spec.config["in_channels"]
-        x, timestep = call.x[:, :channels].to(place.device, place.dtype), call.timestep
-        made = ask(
-            self.handle.network.module(self.handle.patches),
-            replace(call, x=x, timestep=timestep.to(place.device)),
-            hint.to(x),
-            self.handle.kind,
-        )
+        handle, place = self.handle, self.handle.network.placement
+        hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
+        hint = per_sample(hint, len(call.x) // call.cond.pieces, call.cond.pieces)
+        x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
+        module = handle.network.module(handle.patches)
+        moved = replace(call, x=x, timestep=timestep)
+        made = handle.adapter.ask(module, moved, hint.to(x), handle.kind)
         weight = (held * self.strength).to(call.x)
         return {
-            part: tuple(state.to(call.x) * weight[:, None, None, None] for state in states)
+            part: tuple(_times(state.to(call.x), weight) for state in states)
             for part, states in made.items()
         }
 
@@ -114,3 +90,8 @@ def summed(call: ControlCall) -> Residuals:
                 tuple(a + b for a, b in zip(before, states, strict=True)) if before else states
             )
     return total
+
+
+def _times(state: Tensor, weight: Tensor) -> Tensor:
+    """[batch, …] times one number a sample."""
+    return state * weight.view(-1, *[1] * (state.ndim - 1))

@@ -77,11 +77,11 @@ class ModelHandle:
         parameterisation = self.parameterisation
         scaled = parameterisation.scale_input(x, sigma).to(place.device, place.dtype)
         timestep = parameterisation.timestep(sigma).to(place.device)
-        if cond.controls:
-            sigma_at = parameterisation.percent_to_sigma
-            call = ControlCall(scaled, sigma, timestep, cond, sigma_at)
-            cond = replace(cond, residuals=summed(call))
         module = network.module(self.patches)
+        if cond.controls:
+            sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format
+            call = ControlCall(scaled, sigma, timestep, cond, sigma_at, module, latents)
+            cond = replace(cond, residuals=summed(call))
         output = self.model.adapter.predict(module, scaled, timestep, cond)
         return parameterisation.to_x0(x, sigma, output.to(x))
 

@@ -14,13 +14,14 @@ _NARROW: Mapping[str, torch.dtype] = {
     "F8_E5M2": torch.float8_e5m2,
 }
 """Dtypes that nothing is computed in, by their names in a file's header."""
-_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5"})
+_CONTROLS = ("controlnet", "sd3_controlnet", "flux_controlnet")
+_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5", *_CONTROLS})
 """The kinds of network that keep narrow weights as they are."""
 
 _FULL = frozenset[NetworkKind]({"vae", "rrdb", "compact"})
 """The kinds that make pictures, where half precision shows."""
 
-_LARGE = frozenset[NetworkKind]({"flux", "t5"})
+_LARGE = frozenset[NetworkKind]({"flux", "t5", "flux_controlnet"})
 """The kinds whose numbers grow too large for float16."""
 
 

@@ -3,7 +3,7 @@
 One table serves loading, exporting (the inverse) and finding what a LoRA's key means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -33,3 +33,8 @@ class Source:
 
 KeyTable: TypeAlias = Mapping[str, Source]
 """The network's key → its source."""
+
+
+def identity_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """The sources of a network whose file has its own names."""
+    return {key: Source(prefix + key) for key in keys}

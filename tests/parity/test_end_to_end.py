@@ -24,6 +24,7 @@ from tests.nodes.reference import distance, tensors
 FOLDER = Path(__file__).parent
 WORKFLOWS: dict[str, Any] = json.loads((FOLDER / "e2e.json").read_text())
 QUICK = {
+    "controlnet_0.7_range",
     "hires_fix_latent",
     "inpaint_mask",
     "ksampler_advanced_two_stage",

@@ -1,4 +1,4 @@
-"""ControlNets: how to recognise one, read its configuration and name its keys.
+"""ControlNets for U-Nets: how to recognise one, read its configuration and name its keys.
 
 In the original code's layout, below `control_model.` or bare, and in diffusers' own, where the
 names in the file are the network's. The correspondence is the one in diffusers'
@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from nodes.control_errors import NotAControlNetError
-from nodes.families.family import NetworkSpec
+from nodes.families.control import KINDS, ControlSpec
+from nodes.families.family import NetworkKind, NetworkSpec
 from nodes.families.ldm import unet_table
 from nodes.families.shapes import count, encoder_config, first_in
 from nodes.weights.header import Header
-from nodes.weights.tables import Source
+from nodes.weights.tables import Source, identity_table
 
-DIFFERENCE = "difference"
-"""A key of files that hold the difference to a model's own weights."""
+_NAME: NetworkKind = "controlnet"
 _PREFIXES = ("control_model.", "")
 _HINT = "controlnet_cond_embedding."
 _OWN = ("controlnet_", "control_add_embedding.", "task_embedding", "transformer_layes.", "spatial_")
@@ -25,24 +24,33 @@ _HEADS = 8
 _UNION = {"task_embedding", "spatial_ch_projs.weight", "control_add_embedding.linear_1.weight"}
 
 
-def spec_of(header: Header) -> NetworkSpec:
-    """Which ControlNet a file holds.
+def recognises(header: Header) -> bool:
+    """Convolutions that bring a picture to the latent's size, in either layout."""
+    return f"{_HINT}conv_in.weight" in header or _prefix(header) is not None
+
+
+def read(header: Header) -> ControlSpec:
+    """The ControlNet, from the shapes.
 
     Raises:
-        NotAControlNetError: none that is known here.
         MissingWeightsError: it is incomplete.
         BadMetadataError: its metadata has no meaning.
     """
-    if f"{_HINT}conv_in.weight" in header:
-        table = controlnet_table(header.tensors, "")
-        infos = {table[key].key: info for key, info in header.tensors.items()}
-        config = controlnet_config(replace(header, tensors=infos), "") | _union_config(header)
-        return NetworkSpec("controlnet", "controlnet", config, "", identity_table)
-    prefix = first_in(header, _PREFIXES, "input_hint_block.0.weight")
-    if prefix is None:
-        raise NotAControlNetError(header.path, sorted(header.tensors)[:3])
-    config = controlnet_config(header, prefix)
-    return NetworkSpec("controlnet", "controlnet", config, prefix, controlnet_table)
+    prefix = _prefix(header)
+    if prefix is not None:
+        config = controlnet_config(header, prefix)
+        return ControlSpec(NetworkSpec(_NAME, _NAME, config, prefix, controlnet_table))
+    table = controlnet_table(header.tensors, "")
+    infos = {table[key].key: info for key, info in header.tensors.items()}
+    union = _union_config(header)
+    config = controlnet_config(replace(header, tensors=infos), "") | union
+    kinds = {kind: n for n, kind in enumerate(KINDS[: union.get("num_control_type", 0)])}
+    return ControlSpec(NetworkSpec(_NAME, _NAME, config, "", identity_table), kinds=kinds)
+
+
+def _prefix(header: Header) -> str | None:
+    """Where the keys of the original layout start."""
+    return first_in(header, _PREFIXES, "input_hint_block.0.weight")
 
 
 def controlnet_config(header: Header, prefix: str) -> dict[str, Any]:
@@ -69,14 +77,9 @@ def controlnet_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     return table | {key: Source(prefix + _original(key, len(hint))) for key in own}
 
 
-def identity_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a network whose file has its own names."""
-    return {key: Source(prefix + key) for key in keys}
-
-
 def _original(key: str, blocks: int) -> str:
     """What the original calls a part that a U-Net does not have."""
-    name, parameter = key.rsplit(".", 1)
+    name, _, parameter = key.rpartition(".")
     places = {
         f"{_HINT}conv_in": "input_hint_block.0",
         f"{_HINT}conv_out": f"input_hint_block.{2 * (blocks + 1)}",
