@@ -219,8 +219,9 @@ def _sampler(request: Request) -> Sampler:
 
 def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
     facts, guiding = request.denoiser.parameterisation, request.guiding
+    seed = request.seed if isinstance(request.seed, int) else request.seed[0]
     positive, negative, *extras = (
-        [request.denoiser.conditions(cond, *size) for cond in side.conds]
+        [request.denoiser.conditions(replace(cond, seed=seed), *size) for cond in side.conds]
         for side in (request.positive, _against(request.negative), *guiding.extras)
     )
     placed = [place(side, [], size, facts)[0] for side in extras]

@@ -37,6 +37,18 @@ def diffusers_folder(inputs: Mapping[str, object], files: Files) -> None:
         architecture_of(read_model(files.model("diffusers", name)))
 
 
+def unclip_checkpoint(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for a checkpoint that needs a vision encoder, too.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    checkpoint(inputs, files)
+    name = inputs.get("ckpt_name")
+    if isinstance(name, str):
+        vision_spec(read_header(files.model("checkpoints", name)))
+
+
 def diffusion_model(inputs: Mapping[str, object], files: Files) -> None:
     """The same for a file that needs to hold nothing but the part that denoises.
 

@@ -92,8 +92,23 @@ class Cond:
     """What families and other packs add (guidance, sizes); carried along."""
     controls: tuple["Control", ...] = ()
     """What steers the network besides; their effects add up."""
+    pictures: tuple["PicturePrompt", ...] = ()
+    """What it shows a model that reads pictures; they add up."""
     negative: bool = False
     """Whether sampling has it on the side to get away from."""
+    seed: int = 0
+    """Of the run, for whatever a model draws when it reads this; sampling sets it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PicturePrompt:
+    """Pictures as a vision encoder sees them, for a model that was trained to read that."""
+
+    embeds: Tensor
+    """[batch, dim] float32: one vector each."""
+    strength: float = 1.0
+    noise: float = 0.0
+    """How much noise is added, so that less of them is copied: 0 to 1."""
 
 
 CONTROL_TEXT = "cross_attn_controlnet"

@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from tests.drawing import Draw, Levels, Tensors, clip, open_clip, t5, unet, vae
 from tests.drawing_controls import controlnet
 from tests.drawing_transformers import flux, mmdit
+from tests.drawing_vision import open_vision
 
 PREDICTS_V = "model.diffusion_model.output_blocks.11.1.transformer_blocks.0.norm1.bias"
 """By how much its numbers differ, SD 2's two kinds are told apart."""
@@ -201,6 +202,18 @@ def small_sd21(seed: int = 2, channels: int = 4) -> Tensors:
     unet(draw, replace(SMALL_SD21, channels=channels))
     vae(draw, multipliers=(1, 1, 1, 1))
     open_clip(draw, _SMALL_TEXT, layers=2)
+    return draw.tensors
+
+
+def small_unclip(seed: int = 8) -> Tensors:
+    """Stable Diffusion 2's unCLIP with its vision encoder, 7 M parameters."""
+    draw = Draw(seed)
+    unet(draw, Levels(64, text=_SMALL_TEXT, linear=True, extra=2 * _SMALL_TEXT))
+    vae(draw, multipliers=(1, 1, 1, 1))
+    open_clip(draw, _SMALL_TEXT, layers=2)
+    open_vision(draw, to=_SMALL_TEXT, prefix="embedder.model.visual.")
+    draw.put("noise_augmentor.data_mean", (1, _SMALL_TEXT), 0.5)
+    draw.put("noise_augmentor.data_std", (1, _SMALL_TEXT), 0.2, 1.0)
     return draw.tensors
 
 

@@ -145,6 +145,21 @@ NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
 
 
 @dataclass(frozen=True, slots=True)
+class PictureRules:
+    """How a model reads the vectors that a vision encoder makes of pictures."""
+
+    width: int
+    """Of such a vector."""
+    pooled: bool = False
+    """Whether they stand in for the prompt as one vector; else they have a place of their own."""
+    mean: tuple[float, ...] = (0.0,)
+    deviation: tuple[float, ...] = (1.0,)
+    """What brings them to the spread of the noise that is added to them; one or `width`."""
+    merging: float = 0.0
+    """How much noise is added to the sum of several, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelSpec:
     """The part of a checkpoint that denoises."""
 
@@ -152,6 +167,8 @@ class ModelSpec:
     network: NetworkSpec
     latent: LatentRules
     noise: NoiseRules
+    pictures: PictureRules | None = None
+    """None if it reads none."""
 
 
 @dataclass(frozen=True, slots=True)

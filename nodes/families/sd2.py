@@ -1,10 +1,22 @@
-"""Stable Diffusion 2.x: OpenCLIP's text encoder H, a U-Net with linear projections."""
+"""Stable Diffusion 2.x: OpenCLIP's text encoder H, a U-Net with linear projections.
+
+The unCLIP models read, besides the text, what a vision encoder sees (Stability AI's
+https://github.com/Stability-AI/stablediffusion/blob/main/doc/UNCLIP.MD, MIT).
+"""
 
 from statistics import pstdev
 
 from nodes.families.encoder_keys import open_clip_table, own_clip_key
 from nodes.families.encoders import read_text
-from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Part, Prediction
+from nodes.families.family import (
+    Architecture,
+    Family,
+    LatentRules,
+    ModelSpec,
+    Part,
+    PictureRules,
+    Prediction,
+)
 from nodes.families.sd15 import LATENT_RGB, SCALE
 from nodes.families.shapes import preview_rgb
 from nodes.families.unets import (
@@ -20,6 +32,8 @@ from nodes.weights.header import Header, numbers
 
 _TELLING = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SPREAD = 0.09
+_MEAN, _DEVIATION = "noise_augmentor.data_mean", "noise_augmentor.data_std"
+_MERGING = 0.05
 _TEXT = ("cond_stage_model.model.", "cond_stage_model.transformer.")
 
 
@@ -39,10 +53,22 @@ def read(header: Header) -> Architecture:
     unet = unet_spec(header, prefix)
     rgb = preview_rgb(header) or LATENT_RGB
     latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb)
-    model = ModelSpec("sd2", unet, latent, noise_rules(header, _prediction(header, prefix)))
+    noise = noise_rules(header, _prediction(header, prefix))
+    vector = unet.config.get("projection_class_embeddings_input_dim")
+    pictures = _pictures(header, vector) if vector else None
+    model = ModelSpec("sd2", unet, latent, noise, pictures)
     return Architecture(
         model, read_text(header, "sd2", {"clip_h": _TEXT}), read_vae(header, latent)
     )
+
+
+def _pictures(header: Header, vector: int) -> PictureRules:
+    """Half of the vector is the picture's, half says how much noise is in that."""
+    spread = (_MEAN, _DEVIATION)
+    if not all(key in header for key in spread):
+        return PictureRules(vector // 2, merging=_MERGING)
+    mean, deviation = (numbers(header, key) for key in spread)
+    return PictureRules(vector // 2, mean=mean, deviation=deviation, merging=_MERGING)
 
 
 def _prediction(header: Header, prefix: str) -> Prediction:

@@ -10,6 +10,7 @@ from nodes.families.encoder_keys import clip_table, open_clip_table, own_clip_ke
 from nodes.families.encoders import read_text
 from nodes.families.family import (
     Architecture,
+    Config,
     EdmRules,
     EncoderName,
     Family,
@@ -17,6 +18,7 @@ from nodes.families.family import (
     ModelSpec,
     NoiseRules,
     Part,
+    PictureRules,
     TextSpec,
 )
 from nodes.families.shapes import preview_rgb
@@ -52,7 +54,7 @@ def read(header: Header) -> Architecture:
     """The architecture, from the shapes, the metadata's overrides and keys that say something."""
     unet = unet_spec(header, unet_prefix(header) or "")
     latent = _latent(header, unet.config["out_channels"])
-    model = ModelSpec("sdxl", unet, latent, _noise(header))
+    model = ModelSpec("sdxl", unet, latent, _noise(header), _pictures(unet.config))
     return Architecture(model, _text(header), read_vae(header, latent))
 
 
@@ -63,6 +65,19 @@ def _latent(header: Header, channels: int) -> LatentRules:
         return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB)
     scale = tuple(_PLAYGROUND_SCALE / deviation for deviation in numbers(header, _STD))
     return LatentRules(channels, 8, scale, numbers(header, _MEAN), rgb)
+
+
+def _pictures(config: Config) -> PictureRules:
+    """CLIP-G's vectors of pictures are its vectors of texts ("Revision").
+
+    Besides them the base model is told six sizes, and the refiner, whose text is as wide, five.
+    """
+    size, vector = (
+        config[f"{name}_dim"]
+        for name in ("addition_time_embed", "projection_class_embeddings_input")
+    )
+    refines = config["cross_attention_dim"] == vector - 5 * size
+    return PictureRules(vector - (5 if refines else 6) * size, pooled=True)
 
 
 def _noise(header: Header) -> NoiseRules:

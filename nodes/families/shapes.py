@@ -119,15 +119,18 @@ def _unet_depths(header: Header, prefix: str, levels: list[list[int]]) -> dict[s
 
 
 def _unet_vector(header: Header, prefix: str) -> dict[str, Any]:
-    """What SDXL's networks read besides the text: a vector, and sizes of 256 numbers each."""
+    """What networks read besides the text.
+
+    SDXL's read a vector, and sizes of 256 numbers each; unCLIP's, which attend to the text from
+    the first level on, read what a vision encoder sees.
+    """
     key = f"{prefix}label_emb.0.0.weight"
     if key not in header:
         return {}
-    return {
-        "addition_embed_type": "text_time",
-        "addition_time_embed_dim": 256,
-        "projection_class_embeddings_input_dim": header.shape(key)[1],
-    }
+    width = {"projection_class_embeddings_input_dim": header.shape(key)[1]}
+    if f"{prefix}input_blocks.1.1.norm.weight" in header:
+        return {"class_embed_type": "projection", **width}
+    return {"addition_embed_type": "text_time", "addition_time_embed_dim": 256, **width}
 
 
 def _unet_levels(header: Header, prefix: str) -> tuple[list[list[int]], list[bool]]:

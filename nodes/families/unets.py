@@ -33,8 +33,12 @@ def unet_prefix(header: Header) -> str | None:
 
 
 def takes_vector(header: Header, prefix: str) -> bool:
-    """Whether it reads a vector besides the text, as SDXL's does."""
-    return f"{prefix}label_emb.0.0.weight" in header
+    """Whether it reads a vector and sizes besides the text, as SDXL's does.
+
+    So do unCLIP's, but these attend to the text from the first level on.
+    """
+    first_level = f"{prefix}input_blocks.1.1.norm.weight"
+    return f"{prefix}label_emb.0.0.weight" in header and first_level not in header
 
 
 def is_linear(header: Header, prefix: str) -> bool | None:

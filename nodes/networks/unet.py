@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nodes.errors import WrongConditioningError
 from nodes.networks.builder import Build
 from nodes.networks.micro_conditioning import Added, added, sizes
+from nodes.networks.unclip import VECTOR
 from nodes.values import Cond, CondBatch
 
 
@@ -20,6 +21,7 @@ class UNet(Protocol):
         timestep: Tensor,
         encoder_hidden_states: Tensor,
         *,
+        class_labels: Tensor | None,
         added_cond_kwargs: Added | None,
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
@@ -60,6 +62,7 @@ class UNetAdapter:
             x,
             timestep,
             cond.tokens.to(x),
+            class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
             added_cond_kwargs=added(module, cond, x),
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nodes.guiding import PLAIN, Guiding
+from nodes.networks.unclip import with_pictures
 from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
@@ -67,6 +68,7 @@ class ModelHandle:
         """A condition as the network takes it; see `Denoiser`."""
         for control in cond.controls:
             control.check(self.model.network.spec.config)
+        cond = with_pictures(cond, self.model.spec.pictures)
         return self.model.adapter.conditions(cond, height, width)
 
     @torch.no_grad()
