@@ -1,16 +1,40 @@
-"""Handles on test checkpoints, opened once."""
+"""Handles on test checkpoints."""
 
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
-from nodes.weights.checkpoint import Checkpoint, open_checkpoint
+from nodes.weights.checkpoint import Checkpoint, open_checkpoint, open_model, open_vae
+from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+from nodes.weights.text_files import open_text_files
 from tests.checkpoints import tiny
 
 
-@cache
-def tiny_checkpoint(name: str = "tiny_sd15") -> Checkpoint:
-    """One of those of the reference numbers."""
-    return opened(tiny(f"checkpoints/{name}.safetensors"))
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a family's loaders give."""
+
+    model: ModelHandle
+    clip: ClipHandle
+    vae: VaeHandle
+
+
+def tiny_parts(name: str) -> Parts:
+    """One of those of the reference numbers; FLUX's parts are in files of their own."""
+    if name.startswith("flux"):
+        return _flux_parts(name)
+    found = opened(tiny(f"checkpoints/tiny_{name}.safetensors"))
+    return Parts(ModelHandle(found.model), ClipHandle(found.text), VaeHandle(found.vae))
+
+
+def _flux_parts(name: str) -> Parts:
+    model = tiny(f"diffusion_models/tiny_{name}.safetensors")
+    texts = [tiny(f"text_encoders/tiny_{each}.safetensors") for each in ("clip_l", "t5xxl")]
+    vae = tiny("vae/tiny_ae16.safetensors")
+    return Parts(
+        ModelHandle(open_model(model, str(model))),
+        ClipHandle(open_text_files([(path, str(path)) for path in texts], "flux")),
+        VaeHandle(open_vae(vae, str(vae))),
+    )
 
 
 def opened(path: Path) -> Checkpoint:

@@ -4,88 +4,93 @@
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from numpy.typing import NDArray
 from PIL import Image as Pictures
 from safetensors.torch import load_file
 
-from nodegraph.engine import Engine
+from nodegraph.engine import Engine, RunResult
 from nodegraph.files import Files
 from nodegraph.folders import Folders
 from nodegraph.registry import Registry
 from nodegraph.workflow import read_prompt, read_workflow
 from tests.checkpoints import tiny_models, tiny_root
-from tests.nodes.reference import distance, tensors
+from tests.nodes.reference import distance, numbers, tensors
 
-FOLDER = Path(__file__).parent
-WORKFLOWS: dict[str, Any] = json.loads((FOLDER / "e2e.json").read_text())
-QUICK = {
-    "controlnet_0.7_range",
-    "hires_fix_latent",
-    "inpaint_mask",
-    "ksampler_advanced_two_stage",
-    "lora_0.8",
-    "prompt_schedule",
-    "textual_inversion",
-    "txt2img_batch2",
-    "vae_decode_tiled",
+INPUT = Path(__file__).parent / "e2e" / "input"
+FAMILIES = ("sd15", "sd21", "sdxl", "sd3", "flux")
+WORKFLOWS: dict[tuple[str, str], dict[str, Any]] = {
+    (family, name): workflow
+    for family in FAMILIES
+    for name, workflow in numbers(f"e2e/{family}").items()
 }
 TYPICAL, MOST = 1e-4, 1e-3
-FAR = {"v_pred_zsnr_node"}  # starts at a sigma of 4519
+FAR = {("sd15", "v_pred_zsnr_node")}  # starts at a sigma of 4519
 """Cases that may be off by `MOST` instead of `TYPICAL`; never more than one in ten."""
 WRONG_VALUES = 0.005
 """The share of a picture's values that may be off by one."""
 
 assert len(FAR) <= len(WORKFLOWS) // 10
-CASES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in WORKFLOWS]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def has_picture(family: str, name: str) -> bool:
+    """Whether it is one of the third that runs by default."""
+    return f"{name}/image" in tensors(f"e2e/{family}")
 
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
     root = tmp_path_factory.mktemp("results")
-    models = tiny_root() / "models"
-    folders = Folders((models,), FOLDER / "e2e_input", root / "output", root / "temp")
+    folders = Folders((tiny_root() / "models",), INPUT, root / "output", root / "temp")
     return Engine(Registry.load(["nodes"]), Files(folders))
 
 
-def artifacts(engine, result, kind):
-    """The files of one kind that a run wrote, in the order of the nodes' ids."""
-    shown = sorted(result.ui.items(), key=lambda item: int(item[0]))
+def written(engine: Engine, result: RunResult, kind: str) -> dict[str, list[Path]]:
+    """The files of one kind that a run wrote, by the node that did."""
     root = engine.files.folders.output
-    return [
-        root / item.subfolder / item.filename
-        for _, ui in shown
-        for item in ui.artifacts.get(kind, ())
-    ]
+    return {
+        node: [root / item.subfolder / item.filename for item in ui.artifacts[kind]]
+        for node, ui in result.ui.items()
+        if kind in ui.artifacts
+    }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_workflow_makes_what_the_reference_makes(engine, name):
-    tiny_models(json.dumps(WORKFLOWS[name]))
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        pytest.param(*case, marks=() if has_picture(*case) else pytest.mark.slow)
+        for case in WORKFLOWS
+    ],
+)
+def test_a_workflow_makes_what_the_reference_makes(engine, family, name):
+    """Every latent that it saves; and the pictures, where the reference's are here."""
+    workflow, expected = WORKFLOWS[family, name], tensors(f"e2e/{family}")
+    tiny_models(json.dumps(workflow))
 
-    result = engine.run(read_prompt(WORKFLOWS[name]))
+    result = engine.run(read_prompt(workflow))
 
-    latent = load_file(artifacts(engine, result, "latents")[-1])["latent_tensor"]
-    off = distance(latent, tensors("e2e")[f"{name}/latent"])
-    print(f"{name}: off by {off:.1e}")
-    assert off <= (MOST if name in FAR else TYPICAL)
-    if f"{name}/image" in tensors("e2e"):
-        compare(artifacts(engine, result, "images"), tensors("e2e")[f"{name}/image"].numpy())
+    latents = written(engine, result, "latents")
+    assert {f"{name}/{node}" for node in latents} == keys_of(expected, name)
+    for node, (path,) in latents.items():
+        off = distance(load_file(path)["latent_tensor"], expected[f"{name}/{node}"])
+        print(f"{family} {name}, node {node}: off by {off:.1e}")
+        assert off <= (MOST if (family, name) in FAR else TYPICAL)
+    if has_picture(family, name):
+        (pictures,) = written(engine, result, "images").values()
+        compare(pictures, expected[f"{name}/image"].numpy())
 
 
-def compare(paths, expected):
+def keys_of(expected: Mapping[str, object], name: str) -> set[str]:
+    """Those of a workflow's latents."""
+    return {key for key in expected if key.startswith(f"{name}/")} - {f"{name}/image"}
+
+
+def compare(paths: Sequence[Path], expected: NDArray[np.uint8]) -> None:
     pictures = np.stack([np.asarray(Pictures.open(path)) for path in paths])
     differences = np.abs(pictures.astype(int) - expected.astype(int))
     print(f"  picture: {(differences > 0).mean():.3%} of the values off by {differences.max()}")
@@ -94,14 +99,15 @@ def compare(paths, expected):
 
 
 def test_a_saved_picture_is_a_workflow_that_makes_it_again(engine, tmp_path):
-    tiny_models(json.dumps(WORKFLOWS["txt2img_euler_normal"]))
-    first = engine.run(read_prompt(WORKFLOWS["txt2img_euler_normal"]))
-    (path,) = artifacts(engine, first, "images")
+    workflow = WORKFLOWS["sd15", "txt2img_euler_normal"]
+    tiny_models(json.dumps(workflow))
+    first = engine.run(read_prompt(workflow))
+    ((path,),) = written(engine, first, "images").values()
 
     files = Files(Folders((tiny_root() / "models",), tmp_path, tmp_path, tmp_path))
     again = Engine(engine.registry, files)
     result = again.run(read_workflow(path))
 
-    (copy,) = artifacts(again, result, "images")
+    ((copy,),) = written(again, result, "images").values()
     assert result.cached == 0
     assert np.array_equal(np.asarray(Pictures.open(copy)), np.asarray(Pictures.open(path)))
