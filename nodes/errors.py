@@ -18,6 +18,30 @@ class NotSafetensorsError(NodeGraphError):
         )
 
 
+class UnreadableGgufError(NodeGraphError):
+    """A GGUF file is damaged, or has something that is not read here."""
+
+    code = "unreadable_gguf"
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path.name!r} is no GGUF file that is read here: {what}.",
+            hint="Download it again, or use another quantisation of this model.",
+        )
+
+
+class MissingExtraError(NodeGraphError):
+    """Something needs a package that is not installed by default."""
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed.",
+            hint=f"Run: pip install 'nodegraph[{extra}]'",
+        )
+
+
 class PickleRefusedError(NodeGraphError):
     """A weights file is a pickle, which can run code when it is loaded."""
 

@@ -1,7 +1,7 @@
-"""A safetensors file's header: names, dtypes and shapes, read without torch and checked.
+"""A weights file's header: names, dtypes and shapes, read without torch and checked.
 
-Format: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
-(https://huggingface.co/docs/safetensors).
+Safetensors: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
+(https://huggingface.co/docs/safetensors). GGUF's is in `nodes.weights.gguf_header`.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from nodes.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+from nodes.weights.gguf_header import BLOCKS, MAGIC, read_gguf
 
 _LENGTH = 8
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -41,6 +42,19 @@ class TensorInfo:
     def numel(self) -> int:
         """How many numbers it holds."""
         return math.prod(self.shape)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its type is one of GGUF's quantised ones."""
+        return self.dtype in BLOCKS
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes in the file, if its type is known."""
+        if self.is_packed:
+            size, wide = BLOCKS[self.dtype]
+            return self.numel // size * wide
+        return self.numel * _BITS.get(self.dtype, 0) // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +95,13 @@ def read_header(path: Path) -> Header:
 
     Raises:
         PickleRefusedError: it is a pickle.
+        UnreadableGgufError: it is a GGUF file, but malformed.
         NotSafetensorsError: it is something else.
         TruncatedFileError: it breaks off.
     """
     size = path.stat().st_size
+    if is_gguf(path):
+        return _gguf(path)
     with path.open("rb") as file:
         start = file.read(_LENGTH)
         length = _header_length(path, start, size)
@@ -126,11 +143,24 @@ def is_pickle(path: Path) -> bool:
         return file.read(_LENGTH).startswith(_PICKLES)
 
 
+def is_gguf(path: Path) -> bool:
+    """Whether a file says that it is a GGUF file."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _gguf(path: Path) -> Header:
+    entries, metadata = read_gguf(path)
+    tensors = {
+        key: TensorInfo(entry.kind, entry.shape, path, entry.name, entry.start)
+        for key, entry in entries.items()
+    }
+    return Header(path, tensors, metadata)
+
+
 def _header_length(path: Path, start: bytes, size: int) -> int:
     if start.startswith(_PICKLES):
         raise PickleRefusedError(path)
-    if start.startswith(b"GGUF"):
-        raise NotSafetensorsError(path, "it is a GGUF file")
     if len(start) < _LENGTH:
         raise TruncatedFileError(path, _LENGTH, size)
     length = int.from_bytes(start, "little")

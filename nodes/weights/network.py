@@ -7,7 +7,7 @@ leave alone with the base network, and holds only those they touch.
 import threading
 from collections import ChainMap, OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
-from nodes.networks.casting import cast_at_use
 from nodes.weights.convert import from_file
 from nodes.weights.growth import grown
 from nodes.weights.header import Header
+from nodes.weights.packed import PackedTensor, Rounded, precise
 from nodes.weights.placement import default_placement
 from nodes.weights.tables import KeyTable, Source
 from nodes.weights.tensors import TensorFiles
@@ -61,7 +61,7 @@ class _Precise(Mapping[str, Tensor]):
         self._dtype = dtype
 
     def __getitem__(self, key: str) -> Tensor:
-        return self._weights[key].to(self._dtype)
+        return precise(self._weights[key], self._dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)
@@ -138,7 +138,7 @@ class Network:
             return sum(sizes) * self.placement.dtype.itemsize
         named = self.header.tensors.items()
         infos = [info for key, info in named if key.startswith(self.spec.prefix)]
-        return sum(info.numel * self.placement.kept(info).itemsize for info in infos)
+        return sum(self.placement.nbytes(info) for info in infos)
 
     def module(self, patches: Patches = ()) -> nn.Module:
         """The network with its weights and patches; ready to be called, never to be changed.
@@ -163,19 +163,30 @@ class Network:
         self._table = self._table_of(module)
         sources = self.sources
         self._check(module, sources)
-        matrices = cast_at_use(module) if self._has_narrow else frozenset[str]()
-        weights: dict[str, Tensor] = {}
+        matrices = frozenset(_matrices(module))
         with TensorFiles(str(self.placement.device)) as files:
-            for key, source in sources.items():
-                info = self.header.tensors[source.key]
-                weight = from_file(source, files.tensor(info)).to(self.placement.kept(info))
-                weights[key] = weight if key in matrices else weight.to(self.placement.dtype)
+            weights = {
+                key: self._weight(files, source, matrix=key in matrices)
+                for key, source in sources.items()
+            }
         return _filled(module, weights)
 
-    @property
-    def _has_narrow(self) -> bool:
-        own = (i for key, i in self.header.tensors.items() if key.startswith(self.spec.prefix))
-        return any(self.placement.kept(info) != self.placement.dtype for info in own)
+    def _weight(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
+        """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
+        place = self.placement
+        info = self.header.tensors[source.key]
+        stored = files.tensor(info)
+        scale = next((k for k in _scales(source.key) if k in self.header), None)
+        if scale is not None:
+            rounded = Rounded(float(files.tensor(self.header.tensors[scale])))
+            stored = PackedTensor(stored, rounded, stored.shape, place.dtype)
+        weight = from_file(source, stored)
+        if isinstance(weight, PackedTensor) and matrix and place.keeps:
+            return weight.computing_in(place.dtype)
+        kept = place.kept(info)
+        if isinstance(stored, PackedTensor) or not matrix or kept == place.dtype:
+            return precise(weight, place.dtype)
+        return PackedTensor(weight.to(kept), Rounded(), weight.shape, place.dtype)
 
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
@@ -185,10 +196,7 @@ class Network:
             touched |= patch.apply(self, _Precise(now, self.placement.dtype))
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
-        module = skeleton(grown(self.spec, touched))
-        if self._has_narrow:
-            cast_at_use(module)
-        return _filled(module, {**weights, **touched})
+        return _filled(skeleton(grown(self.spec, touched)), {**weights, **touched})
 
     def _rounded(self, key: str, weight: Tensor) -> Tensor:
         stored = self.header.tensors[self.table[key].key].dtype
@@ -208,6 +216,17 @@ class Network:
                 wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
         if wrong:
             raise MissingWeightsError(self.header.path, self.spec.title, wrong)
+
+
+def _matrices(module: nn.Module) -> Iterator[str]:
+    """The keys of the weights of its linear and convolutional layers."""
+    layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
+    return (f"{name}.weight" for name, layer in layers if type(layer) in (nn.Linear, nn.Conv2d))
+
+
+def _scales(key: str) -> tuple[str, ...]:
+    """What the number may be called that a file's weight has to be multiplied by."""
+    return tuple(key.removesuffix("weight") + name for name in ("scale_weight", "weight_scale"))
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

@@ -37,6 +37,12 @@ class Placement:
     keeps: bool = False
     """Whether matrices that are narrow in the file stay so."""
 
+    def nbytes(self, info: TensorInfo) -> int:
+        """What a tensor of the file takes, if it is a matrix."""
+        if info.is_packed and self.keeps:
+            return info.nbytes
+        return info.numel * self.kept(info).itemsize
+
     def kept(self, info: TensorInfo) -> torch.dtype:
         """What a tensor of the file becomes, if it is a matrix."""
         stored = _NARROW.get(info.dtype) if self.keeps else None

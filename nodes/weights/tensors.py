@@ -1,4 +1,4 @@
-"""The tensors of a safetensors file, one at a time; on the CPU views of the mapped file."""
+"""The tensors of a weights file, one at a time; on the CPU views of the mapped file."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
@@ -9,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nodes.errors import NotSafetensorsError
-from nodes.weights.header import TensorInfo
+from nodes.weights.gguf_tensors import opened_gguf
+from nodes.weights.header import TensorInfo, is_gguf
 
 
 class TensorFile(Protocol):
@@ -26,6 +27,8 @@ def opened(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile
     Raises:
         NotSafetensorsError: its tensors overlap, or leave gaps.
     """
+    if is_gguf(path):
+        return opened_gguf(path, device)
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
     try:
         return open_file(str(path), framework="pt", device=device)
