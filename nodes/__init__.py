@@ -20,6 +20,8 @@ PACK = Pack(
         "nodes.lora",
         "nodes.controlnets",
         "nodes.vision",
+        "nodes.style",
+        "nodes.model_patches",
         "nodes.model_sampling",
         "nodes.model_guidance",
         "nodes.sampling",

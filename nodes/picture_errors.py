@@ -52,3 +52,64 @@ class SeenWidthError(NodeGraphError):
             hint="Use the vision encoder that the model was made with: ViT-L says 768, ViT-H 1024,"
             " bigG 1280.",
         )
+
+
+class SeenStatesError(NodeGraphError):
+    """A network reads another vision encoder's states than it was made for."""
+
+    code = "seen_states"
+
+    def __init__(self, path: Path, expected: int, found: str) -> None:
+        super().__init__(
+            f"{path.name!r} reads {expected} numbers of each patch of a picture, which this vision"
+            f" encoder does not give: {found}.",
+            hint="Use the vision encoder that it was made with: SigLIP so400m gives 1152, ViT-L"
+            " 1024, ViT-H 1280, bigG 1664.",
+        )
+
+
+class NotAStyleModelError(NodeGraphError):
+    """A file of the style models' folder holds none that is known here."""
+
+    code = "not_a_style_model"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no style model that is known here. Its weights: {seen}.",
+            hint="FLUX.1 Redux is read.",
+        )
+
+
+class StyleMismatchError(NodeGraphError):
+    """A style model was made for the text encoder of another family."""
+
+    code = "style_mismatch"
+
+    def __init__(self, path: Path, found: int, expected: int) -> None:
+        super().__init__(
+            f"the tokens of {path.name!r} are {found} wide, the conditioning's {expected}.",
+            hint="FLUX.1 Redux is for FLUX.1's prompts.",
+        )
+
+
+class NotAModelPatchError(NodeGraphError):
+    """A file of the model patches' folder holds none that is known here."""
+
+    code = "not_a_model_patch"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no model patch that is known here. Its weights: {seen}.",
+            hint="USO's projector for FLUX.1 is read.",
+        )
+
+
+class ModelPatchMismatchError(NodeGraphError):
+    """A model patch was made for another model."""
+
+    code = "model_patch_mismatch"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path.name!r} does not fit this model.", hint="USO's projector is for FLUX.1."
+        )

@@ -8,6 +8,7 @@ from nodes.families import upscalers
 from nodes.families.controls import control_of
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
+from nodes.families.style import projector_spec, style_spec
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
 from nodes.families.vision import vision_spec
@@ -115,6 +116,28 @@ def upscale_model(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("model_name")
     if isinstance(name, str):
         upscalers.spec_of(read_header(files.model("upscale_models", name)))
+
+
+def style_model(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the style model is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("style_model_name")
+    if isinstance(name, str):
+        style_spec(read_header(files.model("style_models", name)))
+
+
+def model_patch(inputs: Mapping[str, object], files: Files) -> None:
+    """The same for a model patch.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("name")
+    if isinstance(name, str):
+        projector_spec(read_header(files.model("model_patches", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

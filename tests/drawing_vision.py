@@ -81,3 +81,20 @@ def _layers(draw: Draw, prefix: str, width: int, layers: int) -> None:
             draw.linear(f"{key}.self_attn.{name}", width, width)
         draw.linear(f"{key}.mlp.fc1", width, 2 * width)
         draw.linear(f"{key}.mlp.fc2", 2 * width, width)
+
+
+def redux(draw: Draw, seen: int = 48, text: int = 64) -> None:
+    """FLUX.1 Redux."""
+    draw.linear("redux_up", seen, 3 * text)
+    draw.linear("redux_down", 3 * text, text)
+
+
+def projector(
+    draw: Draw, patches: int = 9, tokens: int = 2, seen: int = 48, width: int = 64
+) -> None:
+    """USO's."""
+    for level in ("high", "mid", "low"):
+        key = f"feature_embedder.{level}"
+        draw.linear(f"{key}_embedding_linear.0", patches, tokens)
+        draw.norm(f"{key}_layer_norm", seen)
+        draw.linear(f"{key}_projection", seen, width)

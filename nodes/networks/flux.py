@@ -1,13 +1,15 @@
 """The transformer of FLUX.1 (https://github.com/black-forest-labs/flux, Apache-2.0)."""
 
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nodes.networks.builder import Build
 from nodes.networks.patching import padded, pooled_or_zeros
+from nodes.networks.style import BIAS, TOKENS, attention_bias
 from nodes.values import Cond, CondBatch
 
 GUIDANCE = 3.5
@@ -30,13 +32,14 @@ class Flux(Protocol):
     def __call__(
         self,
         hidden_states: Tensor,
-        encoder_hidden_states: Tensor,
+        encoder_hidden_states: "Text",
         pooled_projections: Tensor,
         timestep: Tensor,
         *,
         img_ids: Tensor,
         txt_ids: Tensor,
         guidance: Tensor | None,
+        joint_attention_kwargs: dict[str, Tensor] | None,
         controlnet_block_samples: tuple[Tensor, ...] | None,
         controlnet_single_block_samples: tuple[Tensor, ...] | None,
         return_dict: bool,
@@ -45,18 +48,38 @@ class Flux(Protocol):
         ...
 
 
+class Text(NamedTuple):
+    """What the transformer reads before the picture."""
+
+    tokens: Tensor
+    """[batch, length, dim]."""
+    style: Tensor | None
+    """[batch, length, the transformer's width]: tokens in its own language, which go first."""
+
+    @property
+    def length(self) -> int:
+        """Of both together."""
+        return self.tokens.shape[1] + (0 if self.style is None else self.style.shape[1])
+
+
 class FluxAdapter:
     """Asks a FLUX transformer; see `nodes.networks.adapter.Adapter`."""
 
     repeats_text = False
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """With the guidance as a tensor; none at all where a node put None."""
+        """With the guidance as a tensor; none at all where a node put None.
+
+        A bias of the attention to a style's tokens is as long as the whole text.
+        """
         del height, width
         extras = dict(cond.extras)
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:
             extras["guidance"] = torch.tensor([float(cast("float", guidance))])
+        bias = extras.get(BIAS)
+        if isinstance(bias, Tensor):
+            extras[BIAS] = functional.pad(bias, (0, cond.tokens.shape[1] - bias.shape[1]))
         return replace(cond, extras=extras)
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
@@ -64,21 +87,31 @@ class FluxAdapter:
         model = cast("Flux", module)
         height, width = x.shape[-2:]
         latent = padded(x, _PATCH)
-        tokens = cond.tokens.to(x)
+        tokens = Text(cond.tokens.to(x), cond.extras.get(TOKENS))
+        patches = packed(latent)
         guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
         (output,) = model(
-            packed(latent),
+            patches,
             tokens,
             pooled_or_zeros(cond.pooled, x, model.config.pooled_projection_dim),
             timestep,
             img_ids=positions(latent.shape[-2] // _PATCH, latent.shape[-1] // _PATCH).to(x.device),
-            txt_ids=torch.zeros(tokens.shape[1], 3, device=x.device),
+            txt_ids=torch.zeros(tokens.length, 3, device=x.device),
             guidance=guidance.to(x.device) if guidance is not None else None,
+            joint_attention_kwargs=_biased(cond, tokens, patches),
             controlnet_block_samples=cond.residuals.get("double"),
             controlnet_single_block_samples=cond.residuals.get("single"),
             return_dict=False,
         )
         return unpacked(output, latent.shape[-2])[..., :height, :width]
+
+
+def _biased(cond: CondBatch, text: Text, patches: Tensor) -> dict[str, Tensor] | None:
+    """How much more the tokens of a style are attended to, if a condition says so."""
+    if BIAS not in cond.extras:
+        return None
+    before, after = text.length - text.tokens.shape[1], patches.shape[1]
+    return {"attention_mask": attention_bias(cond.extras[BIAS].to(patches), before, after)}
 
 
 def packed(latent: Tensor) -> Tensor:
@@ -109,6 +142,16 @@ def builder() -> Build:
     from diffusers.models.embeddings import CombinedTimestepGuidanceTextProjEmbeddings
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
+    class TextEmbedder(nn.Linear):
+        """Puts tokens in the transformer's own language before the text."""
+
+        def forward(self, input: Text | Tensor) -> Tensor:
+            """[batch, length, dim] to [batch, length, width]."""
+            if isinstance(input, Tensor):
+                return super().forward(input)
+            tokens = super().forward(input.tokens)
+            return tokens if input.style is None else torch.cat([input.style.to(tokens), tokens], 1)
+
     class Embeddings(CombinedTimestepGuidanceTextProjEmbeddings):
         """Goes without guidance where there is none."""
 
@@ -124,8 +167,9 @@ def builder() -> Build:
 
     def build(config: dict[str, Any]) -> nn.Module:
         model = cast("nn.Module", FluxTransformer2DModel(**config))
+        width = config["num_attention_heads"] * config["attention_head_dim"]
+        model.context_embedder = TextEmbedder(config["joint_attention_dim"], width)
         if config["guidance_embeds"]:
-            width = config["num_attention_heads"] * config["attention_head_dim"]
             model.time_text_embed = Embeddings(width, config["pooled_projection_dim"])
         return model
 

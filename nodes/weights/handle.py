@@ -23,6 +23,7 @@ from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel
 from nodes.weights.network import Patch, Patches
+from nodes.weights.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class ModelHandle:
     """How its predictions are combined; no part of `denoise`."""
     latents: LatentFormat | None = None
     """Stands in for the model's own, too."""
+    shown: tuple[Shown, ...] = ()
+    """What it is shown besides the conditions."""
 
     @property
     def parameterisation(self) -> Parameterisation:
@@ -68,6 +71,8 @@ class ModelHandle:
         """A condition as the network takes it; see `Denoiser`."""
         for control in cond.controls:
             control.check(self.model.network.spec.config)
+        for number, shown in enumerate(self.shown):
+            cond = shown.conditions(cond, number, height, width)
         cond = with_pictures(cond, self.model.spec.pictures)
         return self.model.adapter.conditions(cond, height, width)
 
@@ -84,6 +89,8 @@ class ModelHandle:
             sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format
             call = ControlCall(scaled, sigma, timestep, cond, sigma_at, module, latents)
             cond = replace(cond, residuals=summed(call))
+        for number, shown in enumerate(self.shown):
+            cond = shown.at(cond, number, sigma, parameterisation.percent_to_sigma)
         output = self.model.adapter.predict(module, scaled, timestep, cond)
         return parameterisation.to_x0(x, sigma, output.to(x))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from nodes.families.vision import vision_spec
 from nodes.networks.vision import see
 from nodes.networks.vision_input import Crop, prepared
+from nodes.picture_errors import SeenStatesError
 from nodes.values import SeenPictures
 from nodes.weights.checkpoint import networks
 from nodes.weights.header import read_header
@@ -43,6 +44,28 @@ class VisionHandle:
     def _run(self, pixels: Tensor) -> SeenPictures:
         place = self.network.placement
         return see(self.network.module(), pixels.to(place.device, place.dtype))
+
+
+def read_states(states: Tensor | None, reader: Network, width: int, patches: int = 0) -> Tensor:
+    """A vision encoder's states where another network reads them.
+
+    Args:
+        states: [batch, patches, width]; None if the encoder has no such layer.
+        reader: the other network.
+        width: what it wants.
+        patches: the same; 0 if any number will do.
+
+    Raises:
+        SeenStatesError: it was made for another vision encoder.
+    """
+    if states is None:
+        raise SeenStatesError(reader.header.path, width, "it has too few layers")
+    if states.shape[2] != width:
+        raise SeenStatesError(reader.header.path, width, f"it says {states.shape[2]}")
+    if patches and states.shape[1] != patches:
+        found = f"it sees {states.shape[1]} patches, not {patches} patches"
+        raise SeenStatesError(reader.header.path, width, found)
+    return states.to(reader.placement.device, reader.placement.dtype)
 
 
 def open_vision(path: Path, identity: str) -> VisionHandle:

@@ -1,0 +1,43 @@
+"""Nodes that patch a model with networks of their own: USO's style reference."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile
+from nodes.picture_errors import ModelPatchMismatchError
+from nodes.values import SeenPictures
+from nodes.weights.handle import ModelHandle
+from nodes.weights.style import ProjectorHandle, StyleTokens, open_projector
+
+
+@node(
+    "ModelPatchLoader",
+    category="advanced/loaders",
+    experimental=True,
+    preflight="nodes.preflight:model_patch",
+)
+def model_patch_loader(
+    name: Annotated[str, ModelFile("model_patches")], ctx: Context
+) -> ProjectorHandle:
+    """Open a patch for a model that is no LoRA: USO's projector."""
+    path = ctx.files.model("model_patches", name)
+    return open_projector(path, ctx.files.identity(path))
+
+
+@node("USOStyleReference", category="advanced/model_patches/flux", experimental=True)
+def uso_style_reference(
+    model: ModelHandle, model_patch: ProjectorHandle, clip_vision_output: SeenPictures
+) -> ModelHandle:
+    """Paint in the style of a picture, with USO's projector and LoRA on FLUX.1 dev.
+
+    The picture has to be seen by SigLIP so400m; several can be chained.
+    """
+    config, found = model.model.network.spec.config, model_patch.network.spec.config["width"]
+    heads = config.get("num_attention_heads")
+    wide = heads * config["attention_head_dim"] if model.model.network.spec.kind == "flux" else 0
+    if wide != found:
+        raise ModelPatchMismatchError(model_patch.network.header.path)
+    tokens = StyleTokens(model_patch.tokens(clip_vision_output))
+    return replace(model, shown=(*model.shown, tokens))

@@ -1,0 +1,73 @@
+"""Nodes that let a picture speak beside the prompt: FLUX.1 Redux."""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile, Step
+from nodes.networks.style import BIAS
+from nodes.picture_errors import StyleMismatchError
+from nodes.values import Cond, Conditioning, SeenPictures
+from nodes.weights.style import StyleHandle, open_style
+
+
+@node(
+    "StyleModelLoader",
+    category="loaders",
+    display_name="Load Style Model",
+    preflight="nodes.preflight:style_model",
+)
+def style_model_loader(
+    style_model_name: Annotated[str, ModelFile("style_models")], ctx: Context
+) -> StyleHandle:
+    """Open a style model: FLUX.1 Redux, which turns pictures into words."""
+    path = ctx.files.model("style_models", style_model_name)
+    return open_style(path, ctx.files.identity(path))
+
+
+@node("StyleModelApply", category="conditioning/style_model", display_name="Apply Style Model")
+def style_model_apply(
+    conditioning: Conditioning,
+    style_model: StyleHandle,
+    clip_vision_output: SeenPictures,
+    strength: Annotated[float, Field(ge=0.0, le=10.0), Step(0.001)] = 1.0,
+    *,
+    strength_type: Literal["multiply", "attn_bias"],
+) -> Conditioning:
+    """Put a picture behind the prompt, as words that the model reads; several can be chained.
+
+    `multiply` scales these words. `attn_bias` leaves them as they are, and lets
+    everything attend to each as if it were there `strength` times.
+    """
+    tokens = style_model.tokens(clip_vision_output)
+    times = strength if strength_type == "multiply" else 1.0
+    bias = math.log(strength) if strength > 0 else -math.inf
+    bias = bias if strength_type == "attn_bias" else 0.0
+    conds = (_followed(cond, tokens * times, bias, style_model) for cond in conditioning.conds)
+    return Conditioning(tuple(conds))
+
+
+def _followed(cond: Cond, tokens: Tensor, bias: float, style: StyleHandle) -> Cond:
+    """A condition with tokens behind its own.
+
+    Raises:
+        StyleMismatchError: they are of another width.
+    """
+    own, found = cond.tokens.shape[2], tokens.shape[2]
+    if own != found:
+        raise StyleMismatchError(style.network.header.path, found, own)
+    longer = replace(cond, tokens=torch.cat([cond.tokens, tokens], dim=1))
+    before = cond.extras.get(BIAS)
+    if bias == 0.0 and before is None:
+        return longer
+    whole = torch.zeros(1, longer.tokens.shape[1])
+    if isinstance(before, Tensor):
+        whole[:, : before.shape[1]] = before
+    whole[:, cond.tokens.shape[1] :] = bias
+    return replace(longer, extras={**cond.extras, BIAS: whole})
