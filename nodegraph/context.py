@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from nodegraph.events import PreviewMethod
 from nodegraph.files import Files
 
 
@@ -37,6 +38,11 @@ class Context(Protocol):
     @property
     def wants_preview(self) -> bool:
         """Whether anybody looks at previews; if not, do not make them."""
+        ...
+
+    @property
+    def preview_method(self) -> PreviewMethod:
+        """How previews are made."""
         ...
 
     def progress(self, value: int, total: int) -> None:

@@ -10,7 +10,15 @@ from nodegraph.cache.content import ContentCache
 from nodegraph.cache.flight import Flights
 from nodegraph.cancel import CancelToken
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
-from nodegraph.events import Emit, Emitter, RunCancelled, RunFailed, RunFinished, RunStarted
+from nodegraph.events import (
+    Emit,
+    Emitter,
+    PreviewMethod,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+)
 from nodegraph.executor import Executor
 from nodegraph.files import Files
 from nodegraph.graph import Graph, NodeId
@@ -30,6 +38,8 @@ class RunOptions(TypedDict, total=False):
     """What is kept with images; the graph's editor part if not given."""
     previews: bool
     """Whether anybody looks at previews."""
+    preview_method: PreviewMethod
+    """How they are made; `latent2rgb` if not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,7 @@ class Engine:
             files=self.files,
             emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
-            wants_preview=options.get("previews", False),
+            previews=_previews(options),
         )
 
     def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
@@ -133,3 +143,7 @@ class Engine:
         )
         facts.emitter.send(RunFinished, result.executed, result.cached)
         return result
+
+
+def _previews(options: RunOptions) -> PreviewMethod:
+    return options.get("preview_method", "latent2rgb") if options.get("previews") else "none"

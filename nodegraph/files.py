@@ -1,8 +1,8 @@
 """The models, input, output and temp folders: safe paths, identities, atomic writes."""
 
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import cast
 
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
@@ -16,6 +16,8 @@ from nodegraph.sources import Origin, Sources, Watch
 _ANNOTATED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
 
 
+PARTS = ("encoder", "decoder")
+"""What the files of a pair are called after its name."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 """What may be converted before it is read."""
 
@@ -94,6 +96,42 @@ class Files:
             if found != wanted.sha256:
                 raise WrongHashError(name.partition("#")[0], wanted.sha256, found, "its name")
         return path
+
+    def model_pairs(self, folder: str, names: Iterable[str]) -> list[str]:
+        """Those of the names whose two files are there; see `nodegraph.markers.Pairs`."""
+        wanted = list(names)
+        there = self.model_names(folder) if wanted else []
+        stems = {PurePosixPath(name).stem for name in there}
+        return [name for name in wanted if {f"{name}_{part}" for part in PARTS} <= stems]
+
+    def model_pair(self, folder: str, name: str) -> tuple[Path, Path]:
+        """The encoder's and the decoder's file of a pair, as loaders read them.
+
+        Raises:
+            UnknownFileError: one of them is not there.
+            NodeGraphError: it must be converted first, and that failed.
+        """
+        encoder, decoder = (self.model(folder, file) for file in self._pair(folder, name))
+        return encoder, decoder
+
+    def pair_content(self, folder: str, name: str) -> str:
+        """What tells the two files of a pair from any others."""
+        return "+".join(self.model_content(folder, file) for file in self._pair(folder, name))
+
+    def _pair(self, folder: str, name: str) -> Iterator[str]:
+        return (self.model_called(folder, f"{name}_{part}") for part in PARTS)
+
+    def model_called(self, folder: str, stem: str) -> str:
+        """A model file by its name without a suffix; of several, a safetensors file.
+
+        Raises:
+            UnknownFileError: there is none.
+        """
+        names = self.model_names(folder)
+        found = [name for name in names if PurePosixPath(name).stem == stem]
+        if not found:
+            raise UnknownFileError(stem, f"models/{folder}", names)
+        return min(found, key=lambda name: name.endswith(PICKLES))
 
     def model_content(self, folder: str, name: str) -> str:
         """What tells a model file's content from any other: its hash, or its place on a hub.

@@ -100,12 +100,19 @@ class Literals:
         )
 
     def _known(self, spec: InputSpec) -> Sequence[str]:
-        key = spec.model_folder or (spec.suffixes if spec.input_file else None)
+        key = (
+            (spec.model_folder or "", *spec.pairs)
+            if spec.model_folder
+            else (spec.suffixes if spec.input_file else None)
+        )
         if key is None:
             return spec.choices or ()
         if key not in self._names:
             self._names[key] = (
-                self._files.model_names(spec.model_folder)
+                [
+                    *self._files.model_names(spec.model_folder),
+                    *self._files.model_pairs(spec.pairs_folder, spec.pairs),
+                ]
                 if spec.model_folder
                 else self._files.input_names(spec.suffixes)
             )

@@ -34,6 +34,17 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Pairs:
+    """Further choices beside files: a name is one while its two files are there.
+
+    They lie in a model folder and are called `NAME_encoder` and `NAME_decoder`.
+    """
+
+    folder: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class InputFile:
     """A file of the input folder: `upload` names the editor's upload button, if any."""
 

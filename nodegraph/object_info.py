@@ -57,7 +57,8 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
 def offered(spec: InputSpec, files: Files) -> Sequence[str] | None:
     """What an input may be chosen from: a fixed list, a folder's files, both; None if neither."""
     if spec.model_folder is not None:
-        return [*(spec.choices or ()), *files.model_names(spec.model_folder)]
+        pairs = files.model_pairs(spec.pairs_folder, spec.pairs)
+        return [*(spec.choices or ()), *files.model_names(spec.model_folder), *pairs]
     if spec.input_file:
         return [*(spec.choices or ()), *files.input_names(spec.suffixes)]
     return spec.choices

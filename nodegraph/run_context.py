@@ -7,7 +7,7 @@ from typing import Any
 
 from nodegraph.cache.flight import Flight
 from nodegraph.errors import RunCancelledError
-from nodegraph.events import Emitter, Notice, Preview, Progress
+from nodegraph.events import Emitter, Notice, Preview, PreviewMethod, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
 from nodegraph.steps import Step
@@ -22,7 +22,8 @@ class RunFacts:
     files: Files
     emitter: Emitter
     extra_pnginfo: Mapping[str, object]
-    wants_preview: bool
+    previews: PreviewMethod
+    """`none` if nobody looks at them."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -69,7 +70,12 @@ class RunContext:
     @property
     def wants_preview(self) -> bool:
         """Whether anybody looks at previews."""
-        return self._facts.wants_preview
+        return self._facts.previews != "none"
+
+    @property
+    def preview_method(self) -> PreviewMethod:
+        """How previews are made."""
+        return self._facts.previews
 
     def progress(self, value: int, total: int) -> None:
         """Say how far the node is."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from nodegraph.errors import SettingsError, nearest
+from nodegraph.events import PreviewMethod
 from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities
@@ -76,6 +77,8 @@ class Settings:
     """Use only what is here."""
     lock_file: Path = field(default_factory=_lock_file)
     """Which commit each `hf://` reference means."""
+    preview_method: PreviewMethod = "latent2rgb"
+    """How unfinished images are shown to those who look; `taesd` needs a file in `vae_approx`."""
     allow_pickle: bool = False
     """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
 

@@ -27,6 +27,7 @@ from nodegraph.markers import (
     ModelFile,
     Name,
     Optional,
+    Pairs,
     Round,
     Step,
     Widget,
@@ -51,6 +52,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
     bare, marks, optional = _unwrap(annotation)
     choices = _choices(bare, marks)
     folder, upload = _first(marks, ModelFile), _first(marks, InputFile)
+    pairs = _first(marks, Pairs)
     minimum, maximum = _bounds(marks)
     widget = _widget(marks)
     chosen = choices or folder or upload
@@ -69,6 +71,8 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         default=None if given is _MISSING else given,
         choices=choices,
         model_folder=folder.folder if folder else None,
+        pairs_folder=pairs.folder if pairs else "",
+        pairs=pairs.names if pairs else (),
         input_file=upload is not None,
         suffixes=upload.suffixes if upload else (),
         minimum=minimum,

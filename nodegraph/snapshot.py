@@ -64,7 +64,9 @@ def _node(*, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], **rest
 
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that specs hold."""
-    lists = {key: tuple(data[key]) for key in ("choices", "suffixes", "hidden") if data.get(key)}
+    lists = {
+        key: tuple(data[key]) for key in ("choices", "pairs", "suffixes", "hidden") if data.get(key)
+    }
     return data | lists
 
 

@@ -20,6 +20,10 @@ class InputSpec:
     choices: tuple[str, ...] | None = None
     model_folder: str | None = None
     """The choices are the files of this model folder."""
+    pairs_folder: str = ""
+    """Where the two files of each of `pairs` lie."""
+    pairs: tuple[str, ...] = ()
+    """Further choices, each while its two files are there; see `nodegraph.markers.Pairs`."""
     input_file: bool = False
     """The choices are the files of the input folder."""
     suffixes: tuple[str, ...] = ()

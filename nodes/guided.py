@@ -9,7 +9,7 @@ from torch import Tensor
 from nodegraph.context import Context
 from nodes.denoising import Request, noise_for, sample
 from nodes.image_errors import LatentChannelsError
-from nodes.previews import preview
+from nodes.previews import chosen, preview
 from nodes.samplers import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise
 from nodes.weights.handle import ModelHandle
@@ -65,11 +65,13 @@ def run(
         guiding=model.guiding,
     )
 
+    show = chosen(model, ctx) if ctx.wants_preview else None
+
     def on_step(done: int, total: int, x0: Tensor) -> None:
         last[:] = [x0]
         ctx.progress(done, total)
-        if ctx.wants_preview:
-            ctx.preview(*preview(model, x0))
+        if show is not None:
+            ctx.preview(*preview(model, x0, show))
 
     start = noise_for(latent, noise.seed, add=noise.adds)
     output = replace(latent, samples=sample(request, latent, start, on_step, ctx.check_cancelled))

@@ -7,9 +7,11 @@ import torch
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Choices, ModelFile
+from nodegraph.markers import Choices, ModelFile, Pairs
+from nodes.families.tiny_vae import FOLDER, KNOWN
 from nodes.weights.checkpoint import open_checkpoint, open_model, open_vae, pixel_vae
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+from nodes.weights.tiny_vae import open_pair
 
 PIXEL_SPACE = "pixel_space"
 WeightDtype: TypeAlias = Literal["default", "fp8_e4m3fn", "fp8_e4m3fn_fast", "fp8_e5m2"]
@@ -81,14 +83,20 @@ def unet_loader(
     "VAELoader", category="loaders", display_name="Load VAE", preflight="nodes.preflight:lone_vae"
 )
 def vae_loader(
-    vae_name: Annotated[str, Choices((PIXEL_SPACE,)), ModelFile("vae")], ctx: Context
+    vae_name: Annotated[
+        str, Choices((PIXEL_SPACE,)), ModelFile("vae"), Pairs(FOLDER, tuple(KNOWN))
+    ],
+    ctx: Context,
 ) -> VaeHandle:
     """Open a VAE: a file with nothing else in it, or a checkpoint's.
 
-    `pixel_space` is for models whose latents are pictures.
+    `pixel_space` is for models whose latents are pictures. `taesd` (SD 1 and 2), `taesdxl`,
+    `taesd3` and `taef1` (FLUX.1) are small and quick; `vae_approx` holds two files of each.
     """
     if vae_name == PIXEL_SPACE:
         return VaeHandle(pixel_vae())
+    if vae_name in KNOWN:
+        return VaeHandle(open_pair(vae_name, ctx.files))
     path = ctx.files.model("vae", vae_name)
     return VaeHandle(open_vae(path, ctx.files.identity(path)))
 

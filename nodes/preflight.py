@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
-from nodes.families import upscalers
+from nodes.families import tiny_vae, upscalers
 from nodes.families.controls import control_of
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
@@ -68,7 +68,10 @@ def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
         NodeGraphError: it is not.
     """
     name = inputs.get("vae_name")
-    if isinstance(name, str) and name != "pixel_space":
+    if isinstance(name, str) and name in tiny_vae.KNOWN:
+        encoder, decoder = map(read_header, files.model_pair(tiny_vae.FOLDER, name))
+        tiny_vae.read_tiny_vae(tiny_vae.joined(encoder, decoder), name)
+    elif isinstance(name, str) and name != "pixel_space":
         read_lone_vae(read_model(files.model("vae", name)))
 
 

@@ -1,35 +1,76 @@
 """A rough picture of an unfinished latent, quick enough to be made at every step.
 
-Each latent pixel becomes one colour by a small matrix; nothing is decoded.
+By a small matrix that makes each latent pixel one colour, or by TAESD's decoder.
 """
 
 import io
+from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from PIL import Image as Pictures
 from torch import Tensor
 
-from nodes.weights.handle import ModelHandle
+from nodegraph.context import Context
+from nodegraph.errors import NodeGraphError
+from nodes.families.tiny_vae import name_for
+from nodes.weights.handle import ModelHandle, VaeHandle
+from nodes.weights.tiny_vae import open_decoder
 
 LARGEST = 512
 MIME = "image/jpeg"
 _QUALITY = 85
 
+Show: TypeAlias = Callable[[Tensor], Tensor]
+"""From [1, channels, h, w] in the model's space to [h', w', 3] in [0, 1], roughly."""
 
-def preview(model: ModelHandle, x0: Tensor) -> tuple[bytes, str]:
+
+def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
     """The first of a batch as JPEG bytes, and their MIME type: `ctx.preview(*preview(…))`.
 
     Args:
         model: whose latents they are.
         x0: [batch, channels, h, w] in the model's space, as `denoise` gives it.
+        show: see `chosen`.
     """
-    shades = colours(x0[:1].cpu().float(), model.model.spec.latent.rgb)[0]
+    shades = show(x0[:1].cpu().float())
     picture = Pictures.fromarray((shades * 255).round().to(torch.uint8).numpy())
-    scale = min(model.latent_format.downscale, LARGEST / max(picture.size))
+    downscale = model.latent_format.downscale
+    scale = min(downscale * x0.shape[-1] / picture.width, LARGEST / max(picture.size))
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     file = io.BytesIO()
     picture.resize(size, Pictures.Resampling.BILINEAR).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue(), MIME
+
+
+def chosen(model: ModelHandle, ctx: Context) -> Show:
+    """How previews are made; if the small decoder can not be used, says so and does without."""
+    if ctx.preview_method == "taesd":
+        name = name_for(model.model.spec.family, model.model.spec.latent)
+        if name is None:
+            ctx.notice("no small decoder is for this model: its previews are rough.")
+            return by_matrix(model)
+        try:
+            return by_decoder(model, VaeHandle(open_decoder(name, ctx.files)))
+        except NodeGraphError as error:
+            ctx.notice(f"previews are rough: {error.message} {error.hint}".strip())
+    return by_matrix(model)
+
+
+def by_matrix(model: ModelHandle) -> Show:
+    """One colour a latent pixel."""
+    rgb = model.model.spec.latent.rgb
+    return lambda x0: colours(x0, rgb)[0]
+
+
+def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
+    """A small autoencoder's picture."""
+
+    def show(x0: Tensor) -> Tensor:
+        raw = model.latent_format.to_raw(x0)
+        return vae.decode(raw)[0].clamp(0, 1).movedim(0, -1)
+
+    return show
 
 
 def colours(x0: Tensor, rgb: tuple[tuple[float, ...], ...]) -> Tensor:

@@ -10,6 +10,7 @@ from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, r
 
 if TYPE_CHECKING:
     from nodegraph.cli.options import Opened
+    from nodegraph.engine import RunOptions
     from nodegraph.errors import NodeGraphError
     from nodegraph.graph import Graph
     from nodegraph.validate import Checked
@@ -46,6 +47,12 @@ class Running(Reporting):
     default=None,
     help="Read the tensors of .ckpt, .pt, .pth and .bin files; nothing in them is run.",
 )
+@click.option(
+    "--previews",
+    "preview_method",
+    type=click.Choice(("latent2rgb", "taesd")),
+    help="With --json: show how images come about, as events, made by this method.",
+)
 @options.folders
 @options.wants_json
 @options.verbose
@@ -81,10 +88,19 @@ def run(
     if checked.problems:
         ctx.exit(WRONG)
     opened.files.check_writable()
-    ctx.exit(_run(checked, opened, titles, wants_json))
+    shown: RunOptions = {"previews": wants_json and bool(folders["preview_method"])}
+    if folders["preview_method"]:
+        shown["preview_method"] = folders["preview_method"]
+    ctx.exit(_run(checked, opened, titles, wants_json, shown))
 
 
-def _run(checked: "Checked", opened: "Opened", titles: dict[str, str], wants_json: bool) -> int:
+def _run(
+    checked: "Checked",
+    opened: "Opened",
+    titles: dict[str, str],
+    wants_json: bool,
+    shown: "RunOptions",
+) -> int:
     """Run it, show it, and say what it saved; the exit code."""
     from nodegraph.cli.running import run_checked
     from nodegraph.cli.watch import open_view
@@ -92,7 +108,7 @@ def _run(checked: "Checked", opened: "Opened", titles: dict[str, str], wants_jso
 
     engine = Engine(opened.registry, opened.files)
     with open_view(wants_json, titles, opened.files) as view:
-        error, code = run_checked(checked, engine, view)
+        error, code = run_checked(checked, engine, view, shown)
     if error:
         report(error, titles)
     view.finish()

@@ -13,7 +13,7 @@ from typing import NoReturn
 from nodegraph.cancel import CancelToken
 from nodegraph.cli.report import FAILED, WRONG
 from nodegraph.cli.watch import View
-from nodegraph.engine import Engine
+from nodegraph.engine import Engine, RunOptions
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.validate import Checked
 
@@ -73,7 +73,9 @@ class Stop:
             self._view.leave()
 
 
-def run_checked(checked: Checked, engine: Engine, view: View) -> tuple[NodeGraphError | None, int]:
+def run_checked(
+    checked: Checked, engine: Engine, view: View, options: RunOptions
+) -> tuple[NodeGraphError | None, int]:
     """Run what was checked in a thread of its own, so that signals are taken at any time.
 
     Returns:
@@ -81,7 +83,7 @@ def run_checked(checked: Checked, engine: Engine, view: View) -> tuple[NodeGraph
     """
     stop = Stop(view)
     with _signals_to(stop), ThreadPoolExecutor(1) as pool:
-        future = pool.submit(engine.run, checked, emit=view.show, cancel=stop.token)
+        future = pool.submit(engine.run, checked, emit=view.show, cancel=stop.token, **options)
         while not wait([future], timeout=_GLANCE).done:
             stop.look()
         try:

@@ -32,7 +32,27 @@ PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
 _PART = "transformer"
 _PATCH = 2
-_LATENT = LatentRules(channels=16, downscale=8, scale=0.3611, shift=0.1159)
+_RGB = (
+    (-0.0412, 0.0149, 0.0521),
+    (0.0056, 0.0291, 0.0768),
+    (0.0342, -0.0681, -0.0427),
+    (-0.0258, 0.0092, 0.0463),
+    (0.0863, 0.0784, 0.0547),
+    (-0.0017, 0.0402, 0.0158),
+    (0.0501, 0.1058, 0.1152),
+    (-0.0209, -0.0218, -0.0329),
+    (-0.0314, 0.0083, 0.0896),
+    (0.0851, 0.0665, -0.0472),
+    (-0.0534, 0.0238, -0.0024),
+    (0.0452, -0.0026, 0.0048),
+    (0.0892, 0.0831, 0.0881),
+    (-0.1117, -0.0304, -0.0789),
+    (0.0027, -0.0479, -0.0043),
+    (-0.1146, -0.0827, -0.0598),
+    (0.0, 0.0, 0.0),
+)
+"""A linear fit; the numbers are those that InvokeAI (Apache-2.0) shows previews with."""
+_LATENT = LatentRules(channels=16, downscale=8, scale=0.3611, shift=0.1159, rgb=_RGB)
 _DISTILLED = FlowRules(multiplier=1.0, mu=1.15)
 _SCHNELL = FlowRules(multiplier=1.0)
 _ENDS = {

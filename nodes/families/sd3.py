@@ -34,7 +34,27 @@ PREFIXES = ("model.diffusion_model.", "")
 _MARK = "joint_blocks.0.context_block.attn.qkv.weight"
 _PART = "transformer"
 _HEAD = 64
-_LATENT = LatentRules(channels=16, downscale=8, scale=1.5305, shift=0.0609)
+_RGB = (
+    (-0.0645, 0.0177, 0.1052),
+    (0.0028, 0.0312, 0.065),
+    (0.1848, 0.0762, 0.036),
+    (0.0944, 0.036, 0.0889),
+    (0.0897, 0.0506, -0.0364),
+    (-0.002, 0.1203, 0.0284),
+    (0.0855, 0.0118, 0.0283),
+    (-0.0539, 0.0658, 0.1047),
+    (-0.0057, 0.0116, 0.07),
+    (-0.0412, 0.0281, -0.0039),
+    (0.1106, 0.1171, 0.122),
+    (-0.0248, 0.0682, -0.0481),
+    (0.0815, 0.0846, 0.1207),
+    (-0.012, -0.0055, -0.0867),
+    (-0.0749, -0.0634, -0.0456),
+    (-0.1418, -0.1457, -0.1259),
+    (0.0, 0.0, 0.0),
+)
+"""A linear fit; the numbers are those of Stability AI's own sd3.5 (MIT)."""
+_LATENT = LatentRules(channels=16, downscale=8, scale=1.5305, shift=0.0609, rgb=_RGB)
 _ENDS = {
     "pos_embed.pos_embed": Source("pos_embed"),
     "pos_embed.proj": Source("x_embedder.proj"),

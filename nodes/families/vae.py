@@ -6,6 +6,7 @@ from nodes.errors import NotAVaeError
 from nodes.families.family import LatentRules, NetworkSpec, Part, VaeSpec
 from nodes.families.ldm import VAE_PREFIX, own_vae_key, vae_table
 from nodes.families.shapes import first_in, vae_config
+from nodes.families.tiny_vae import is_tiny, named, read_tiny_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
 
@@ -37,6 +38,8 @@ def read_lone_vae(header: Header) -> VaeSpec:
         MissingWeightsError: it is there in part.
         BadMetadataError: an override in the metadata has no meaning.
     """
+    if is_tiny(header):
+        return read_tiny_vae(header, named(header))
     prefix = first_in(header, PREFIXES if header.own else ("", *PREFIXES), _MARK)
     if prefix is None:
         raise NotAVaeError(header.path, header.summary)

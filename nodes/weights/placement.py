@@ -18,7 +18,7 @@ _CONTROLS = ("controlnet", "sd3_controlnet", "flux_controlnet")
 _KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5", *_CONTROLS})
 """The kinds of network that keep narrow weights as they are."""
 
-_FULL = frozenset[NetworkKind]({"vae", "rrdb", "compact"})
+_FULL = frozenset[NetworkKind]({"vae", "tiny_vae", "rrdb", "compact"})
 """The kinds that make pictures, where half precision shows."""
 
 _LARGE = frozenset[NetworkKind]({"flux", "t5", "flux_controlnet"})

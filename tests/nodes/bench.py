@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodegraph.events import PreviewMethod
 from nodegraph.files import Files
 from nodegraph.folders import Folders
 from nodegraph.results import Artifact
@@ -16,7 +17,7 @@ class Bench:
     root: Path
     prompt: Mapping[str, object] = field(default_factory=dict[str, object])
     extra_pnginfo: Mapping[str, object] = field(default_factory=dict[str, object])
-    wants_preview: bool = False
+    preview_method: PreviewMethod = "none"
     node_id: str = "1"
     run_id: str = "bench"
     notices: list[str] = field(default_factory=list[str])
@@ -25,6 +26,10 @@ class Bench:
     checks: int = 0
     cancel_at: int | None = None
     """Which check of `check_cancelled` raises, counted from 1."""
+
+    @property
+    def wants_preview(self) -> bool:
+        return self.preview_method != "none"
 
     @property
     def files(self) -> Files:

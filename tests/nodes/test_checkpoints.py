@@ -15,7 +15,7 @@ from nodes.model_sampling import model_sampling_discrete
 from nodes.parameterisation import Discrete
 from nodes.preflight import checkpoint as preflight
 from nodes.preflight import lora as lora_preflight
-from nodes.previews import colours, preview
+from nodes.previews import by_matrix, colours, preview
 from nodes.text.embeddings import Embeddings
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Networks, open_checkpoint
@@ -166,7 +166,8 @@ def test_a_consistency_model_has_fifty_levels(small):
 
 
 def test_a_preview_is_a_small_jpeg(small):
-    data, mime = preview(ModelHandle(small.model), torch.zeros(2, 4, 8, 12))
+    model = ModelHandle(small.model)
+    data, mime = preview(model, torch.zeros(2, 4, 8, 12), by_matrix(model))
 
     picture = Image.open(BytesIO(data))
     assert mime == "image/jpeg"

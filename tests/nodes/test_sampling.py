@@ -115,7 +115,7 @@ def test_progress_is_told_once_a_step_and_previews_are_made_only_for_somebody(mo
     assert bench.progressed == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert bench.previews == []
 
-    bench.wants_preview = True
+    bench.preview_method = "latent2rgb"
     run(model, blank(), bench)
 
     assert len(bench.previews) == 4
