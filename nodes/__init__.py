@@ -19,6 +19,8 @@ PACK = Pack(
         "nodes.vae",
         "nodes.lora",
         "nodes.controlnets",
+        "nodes.inpaint_conditioning",
+        "nodes.differential_diffusion",
         "nodes.vision",
         "nodes.style",
         "nodes.model_patches",

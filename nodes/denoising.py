@@ -31,7 +31,7 @@ from nodes.noise import Seeds, noise_like, noise_source
 from nodes.parameterisation import Parameterisation
 from nodes.regions import place
 from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler, SamplerOrName
-from nodes.values import Conditioning, Latent
+from nodes.values import Beside, Cond, Conditioning, Latent
 
 OnStep: TypeAlias = Callable[[int, int, Tensor], None]
 """Told (steps done, steps in all, x0 in the model's space) once a step."""
@@ -75,8 +75,16 @@ class Denoising:
         raw = latent.samples
         clean = format_.to_model(raw) if raw.count_nonzero() else raw
         self._sizes: dict[tuple[int, int], Guidance] = {}
+        mask = latent.noise_mask
+        self._beside = None if mask is None else Beside(raw, mask.float())
         self._inpainting = (
-            Inpainting.of(latent.noise_mask, clean, self._masked_noise(noise), parameterisation)
+            Inpainting.of(
+                latent.noise_mask,
+                clean,
+                self._masked_noise(noise),
+                parameterisation,
+                _masking(request),
+            )
             if latent.noise_mask is not None
             else None
         )
@@ -108,7 +116,7 @@ class Denoising:
         call = self._pending
         reply = self._guidance(call).reply(call, calls, outputs)
         if self._inpainting is not None:
-            reply = replace(reply, x0=self._inpainting.restore(reply.x0))
+            reply = replace(reply, x0=self._inpainting.restore(reply.x0, call.sigma))
         self._resume(reply)
         return reply.x0
 
@@ -137,7 +145,7 @@ class Denoising:
         """The conditions placed in a latent of the call's size; few samplers change it."""
         size = call.x.shape[-2], call.x.shape[-1]
         if size not in self._sizes:
-            self._sizes[size] = _guidance(self._request, size)
+            self._sizes[size] = _guidance(self._request, size, self._beside)
         return self._sizes[size]
 
     def _masked_noise(self, noise: Tensor) -> Tensor:
@@ -217,11 +225,16 @@ def _sampler(request: Request) -> Sampler:
     return SAMPLERS[request.sampler] if isinstance(request.sampler, str) else request.sampler
 
 
-def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
+def _guidance(request: Request, size: tuple[int, int], beside: Beside | None) -> Guidance:
+    """The conditions placed; those that show the model nothing beside the latent show it this."""
     facts, guiding = request.denoiser.parameterisation, request.guiding
     seed = request.seed if isinstance(request.seed, int) else request.seed[0]
+
+    def prepared(cond: Cond) -> Cond:
+        return replace(cond, seed=seed, beside=cond.beside or beside)
+
     positive, negative, *extras = (
-        [request.denoiser.conditions(replace(cond, seed=seed), *size) for cond in side.conds]
+        [request.denoiser.conditions(prepared(cond), *size) for cond in side.conds]
         for side in (request.positive, _against(request.negative), *guiding.extras)
     )
     placed = [place(side, [], size, facts)[0] for side in extras]
@@ -236,6 +249,21 @@ def _guidance(request: Request, size: tuple[int, int]) -> Guidance:
         steps=len(request.sigmas) - 1,
         repeats_text=request.denoiser.repeats_text,
     )
+
+
+def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """The request's rule for masks, told how much is left of the steps it will take."""
+    rule, facts = request.guiding.masking, request.denoiser.parameterisation
+    if rule is None:
+        return None
+
+    def at(sigma: Tensor) -> float:
+        return float(facts.timestep(sigma.flatten()[:1].float()))
+
+    first, last = request.sigmas[:1], request.sigmas[-1:].clamp(min=facts.sigma_min)
+    start, end = at(first), at(last)
+    span = (start - end) or 1.0
+    return lambda mask, sigma: rule(mask, (at(sigma) - end) / span)
 
 
 def _next(seed: int) -> int:

@@ -6,7 +6,7 @@ merge them with those of other runs.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -107,8 +107,9 @@ def _shapes(placed: Placed) -> object:
     cond, area = placed.cond, placed.area
     extras = {k: v.shape[1:] for k, v in cond.extras.items() if isinstance(v, Tensor)}
     pooled = cond.pooled is not None and cond.pooled.shape[1:]
+    laid = cond.laid is not None
     controls = cond.controls and (cond.controls, cond.sample is None)
-    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, controls
+    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, laid, controls
 
 
 def _merge(call: Call, group: list[tuple[int, Placed]]) -> ModelCall:
@@ -117,7 +118,18 @@ def _merge(call: Call, group: list[tuple[int, Placed]]) -> ModelCall:
     sigma = torch.cat([sigmas[piece.rows] for _, piece in group])
     counts = [_count(piece, len(call.x)) for _, piece in group]
     cond = _cond_batch([c for _, c in group], counts, x.device)
+    laid = [part for _, piece in group if (part := _laid(piece, len(call.x))) is not None]
+    if laid:
+        cond = replace(cond, laid=torch.cat(laid).to(x))
     return ModelCall(x, sigma, cond, tuple(group))
+
+
+def _laid(placed: Placed, batch: int) -> Tensor | None:
+    """The part of what is read beside the latent that a condition holds for."""
+    laid = placed.cond.laid
+    if laid is None:
+        return None
+    return placed.crop(laid.repeat(math.ceil(batch / len(laid)), 1, 1, 1)[:batch])
 
 
 def _cond_batch(group: list[Placed], counts: list[int], device: torch.device) -> CondBatch:

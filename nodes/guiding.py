@@ -42,6 +42,10 @@ Share: TypeAlias = Callable[[int, int], float]
 """(step, steps) to how much of the guidance holds there: 1 is all, 0 none."""
 
 
+Masking: TypeAlias = Callable[[Tensor, float], Tensor]
+"""(a latent's mask, how much of the denoising is left, 1 to 0) to the mask that holds then."""
+
+
 def classifier_free(terms: Terms) -> Tensor:
     """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
     return terms.uncond + (terms.cond - terms.uncond) * terms.cfg
@@ -59,6 +63,8 @@ class Guiding:
     before: tuple[Preparation, ...] = ()
     after: tuple[Correction, ...] = ()
     share: Share | None = None
+    masking: Masking | None = None
+    """What becomes of a latent's mask; the last counts."""
 
     def ruled(self, rule: Rule, *extras: Conditioning, always: bool = False) -> "Guiding":
         """With another rule."""

@@ -1,6 +1,7 @@
 """Denoising inside a mask: the rest follows the original latent, at each call's noise level."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -20,16 +21,23 @@ class Inpainting:
     """The original, in the model's space."""
     noise: Tensor
     parameterisation: Parameterisation
+    masking: Callable[[Tensor, Tensor], Tensor] | None = None
+    """(mask, sigma) to the mask that holds there; None: the same at every level."""
 
     @classmethod
     def of(
-        cls, mask: Tensor, latent: Tensor, noise: Tensor, parameterisation: Parameterisation
+        cls,
+        mask: Tensor,
+        latent: Tensor,
+        noise: Tensor,
+        parameterisation: Parameterisation,
+        masking: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> "Inpainting":
         """With a mask of any size and of one picture or more."""
         resized = resize_mask(mask.float(), (latent.shape[-2], latent.shape[-1]))
         repeats = math.ceil(len(latent) / len(resized))
         mask = resized.repeat(repeats, 1, 1, 1)[: len(latent)].to(latent.device)
-        return cls(mask, latent, noise, parameterisation)
+        return cls(mask, latent, noise, parameterisation, masking)
 
     def surround(self, x: Tensor, sigma: Tensor) -> Tensor:
         """X inside, the original with this much noise outside.
@@ -40,8 +48,13 @@ class Inpainting:
         if x.shape[-2:] != self.mask.shape[-2:]:
             raise EnlargedMaskError
         outside = self.parameterisation.add_noise(sigma, self.noise, self.latent)
-        return x * self.mask + outside * (1.0 - self.mask)
+        mask = self._mask_at(sigma)
+        return x * mask + outside * (1.0 - mask)
 
-    def restore(self, x0: Tensor) -> Tensor:
+    def restore(self, x0: Tensor, sigma: Tensor) -> Tensor:
         """The prediction inside, the original outside."""
-        return x0 * self.mask + self.latent * (1.0 - self.mask)
+        mask = self._mask_at(sigma)
+        return x0 * mask + self.latent * (1.0 - mask)
+
+    def _mask_at(self, sigma: Tensor) -> Tensor:
+        return self.mask if self.masking is None else self.masking(self.mask, sigma)

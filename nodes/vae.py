@@ -12,7 +12,9 @@ from torch.nn import functional
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.errors import TooSmallPictureError, WrongLatentError
+from nodes.encoding import cropped, encoded, greyed
+from nodes.errors import WrongLatentError
+from nodes.regions import resize_mask
 from nodes.tiles import Tiling, singly, tiled
 from nodes.values import Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
@@ -60,11 +62,7 @@ def vae_decode_tiled(
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
     """Turn pictures into latents; the sides are cropped to multiples of 8."""
-    latents: list[Tensor] = []
-    for picture in singly(_cropped(pixels.movedim(-1, 1), vae)[:, :3]):
-        ctx.check_cancelled()
-        latents.append(vae.encode(picture))
-    return Latent(torch.cat(latents))
+    return Latent(encoded(cropped(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -87,7 +85,7 @@ def vae_encode_tiled(
     size = tile_size // (2 * step) * 2 * step
     shared = overlap if overlap < size // 2 else size // 4
     tilings = _tilings(size, shared // step * step, 1 / step)
-    pictures = _cropped(pixels.movedim(-1, 1), vae)[:, :3]
+    pictures = cropped(pixels.movedim(-1, 1), vae)[:, :3]
     return Latent(tiled(vae.encode, pictures, tilings, _watch(ctx)))
 
 
@@ -104,15 +102,9 @@ def vae_encode_for_inpaint(
     The mask grows by some pixels, so that what is made blends into what is kept.
     """
     picture = pixels.movedim(-1, 1)
-    flat = mask.reshape(-1, 1, *mask.shape[-2:])
-    resized = functional.interpolate(flat, size=picture.shape[-2:], mode="bilinear")
-    picture, resized = _cropped(picture, vae), _cropped(resized, vae).round()
-    grey = (picture[:, :3] - 0.5) * (1 - resized) + 0.5
-    latents: list[Tensor] = []
-    for one in singly(grey):
-        ctx.check_cancelled()
-        latents.append(vae.encode(one))
-    return Latent(torch.cat(latents), noise_mask=_grown(resized, grow_mask_by))
+    resized = cropped(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae).round()
+    samples = encoded(greyed(cropped(picture, vae)[:, :3], resized), vae, ctx)
+    return Latent(samples, noise_mask=_grown(resized, grow_mask_by))
 
 
 def _checked(samples: Latent, vae: VaeHandle) -> Tensor:
@@ -125,16 +117,6 @@ def _checked(samples: Latent, vae: VaeHandle) -> Tensor:
 def _shown(pictures: Tensor) -> Tensor:
     """[batch, 3, height, width] as an IMAGE."""
     return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
-
-
-def _cropped(picture: Tensor, vae: VaeHandle) -> Tensor:
-    """Cut the middle out of [batch, channels, height, width], as large as latents allow."""
-    height, width = picture.shape[-2:]
-    step = vae.downscale
-    if min(height, width) < step:
-        raise TooSmallPictureError(width, height, step)
-    top, left = height % step // 2, width % step // 2
-    return picture[..., top : top + height // step * step, left : left + width // step * step]
 
 
 def _grown(mask: Tensor, pixels: int) -> Tensor:

@@ -68,6 +68,16 @@ class Area:
     x: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Beside:
+    """A picture that some models read beside the latent, and where it is to be made anew."""
+
+    latent: Tensor
+    """[batch or 1, channels, h, w] in the VAE's space, at any size."""
+    mask: Tensor | None = None
+    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is made anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cond:
     """One condition: an encoded text, and where and when it holds."""
@@ -94,6 +104,10 @@ class Cond:
     """What steers the network besides; their effects add up."""
     pictures: tuple["PicturePrompt", ...] = ()
     """What it shows a model that reads pictures; they add up."""
+    beside: Beside | None = None
+    """What a model that reads more than the latent is shown; others leave it alone."""
+    laid: Tensor | None = None
+    """[batch or 1, channels, h, w]: what such a model makes of it, as large as the latent."""
     negative: bool = False
     """Whether sampling has it on the side to get away from."""
     seed: int = 0
@@ -140,6 +154,8 @@ class CondBatch:
     """How many conditions these are: each has batch / pieces rows, one below the other."""
     residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])
     """What the controls make of it."""
+    laid: Tensor | None = None
+    """[batch, channels, h, w]: what the network reads beside the latent."""
 
 
 Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]

@@ -187,10 +187,10 @@ def small_ae16(seed: int = 7, prefix: str = "") -> Tensors:
     return draw.tensors
 
 
-def small_sd15(seed: int = 1, width: int = 32) -> Tensors:
+def small_sd15(seed: int = 1, width: int = 32, channels: int = 4) -> Tensors:
     """The same family, 6 M parameters, most of them the text encoder's vocabulary."""
     draw = Draw(seed)
-    unet(draw, replace(SMALL_SD15, width=width))
+    unet(draw, replace(SMALL_SD15, width=width, channels=channels))
     vae(draw, multipliers=(1, 1, 1, 1))
     clip(draw, _SMALL_TEXT, layers=2)
     return draw.tensors

@@ -20,6 +20,16 @@ class Adapter(Protocol):
         """See `nodes.denoiser.Denoiser`."""
         ...
 
+    @property
+    def packs(self) -> int:
+        """How many of a latent's pixels the network reads as one."""
+        ...
+
+    @property
+    def reads_raw(self) -> bool:
+        """Whether pictures beside the latent, without a mask, stay in the VAE's space."""
+        ...
+
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """A condition with all that the network reads as tensors in `extras`, [1, …] each.
 

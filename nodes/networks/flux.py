@@ -66,6 +66,8 @@ class FluxAdapter:
     """Asks a FLUX transformer; see `nodes.networks.adapter.Adapter`."""
 
     repeats_text = False
+    packs = _PATCH**2
+    reads_raw = False
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """With the guidance as a tensor; none at all where a node put None.

@@ -41,6 +41,8 @@ class MMDiTAdapter:
     """Asks an SD3 transformer; see `nodes.networks.adapter.Adapter`."""
 
     repeats_text = False
+    packs = 1
+    reads_raw = False
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """As it is."""

@@ -42,6 +42,8 @@ class UNetAdapter:
     """Asks a U-Net; see `nodes.networks.adapter.Adapter`."""
 
     repeats_text = True
+    packs = 1
+    reads_raw = True
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """With the sizes that SDXL's are told; the others leave them alone."""

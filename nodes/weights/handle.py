@@ -6,11 +6,12 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
 
+from nodes.beside import beside
 from nodes.guiding import PLAIN, Guiding
 from nodes.networks.unclip import with_pictures
 from nodes.networks.vae import Vae
@@ -24,6 +25,18 @@ from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel
 from nodes.weights.network import Patch, Patches
 from nodes.weights.shown import Shown
+
+
+class Inputs(Protocol):
+    """The size that is asked for here."""
+
+    in_channels: int
+
+
+class HasInputs(Protocol):
+    """A denoising network."""
+
+    config: Inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,15 @@ class ModelHandle:
         for number, shown in enumerate(self.shown):
             cond = shown.conditions(cond, number, height, width)
         cond = with_pictures(cond, self.model.spec.pictures)
+        cond = replace(cond, laid=self._laid(cond, (height, width)))
         return self.model.adapter.conditions(cond, height, width)
+
+    def _laid(self, cond: Cond, size: tuple[int, int]) -> Tensor | None:
+        """What the network, which a patch may have widened, reads beside a latent."""
+        network, adapter = self.model.network, self.model.adapter
+        module = cast("HasInputs", network.module(self.patches))
+        extra = module.config.in_channels // adapter.packs - self.latent_format.channels
+        return beside(cond.beside, extra, size, self.latent_format, raw=adapter.reads_raw)
 
     @torch.no_grad()
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
@@ -84,6 +105,8 @@ class ModelHandle:
         parameterisation = self.parameterisation
         scaled = parameterisation.scale_input(x, sigma).to(place.device, place.dtype)
         timestep = parameterisation.timestep(sigma).to(place.device)
+        if cond.laid is not None:
+            scaled = torch.cat([scaled, cond.laid.to(scaled)], dim=1)
         module = network.module(self.patches)
         if cond.controls:
             sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format

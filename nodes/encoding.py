@@ -1,0 +1,37 @@
+"""Pictures on their way into a VAE: cropped to what it can divide, greyed out, encoded."""
+
+import torch
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodes.errors import TooSmallPictureError
+from nodes.tiles import singly
+from nodes.weights.handle import VaeHandle
+
+
+def cropped(picture: Tensor, vae: VaeHandle) -> Tensor:
+    """Cut the middle out of [batch, channels, height, width], as large as latents allow.
+
+    Raises:
+        TooSmallPictureError: it is smaller than one pixel of a latent.
+    """
+    height, width = picture.shape[-2:]
+    step = vae.downscale
+    if min(height, width) < step:
+        raise TooSmallPictureError(width, height, step)
+    top, left = height % step // 2, width % step // 2
+    return picture[..., top : top + height // step * step, left : left + width // step * step]
+
+
+def greyed(picture: Tensor, mask: Tensor) -> Tensor:
+    """The picture, grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
+    return (picture - 0.5) * (1 - mask) + 0.5
+
+
+def encoded(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
+    """The latents of [batch, 3, height, width] in [0, 1], one at a time; unscaled."""
+    latents: list[Tensor] = []
+    for picture in singly(pictures):
+        ctx.check_cancelled()
+        latents.append(vae.encode(picture))
+    return torch.cat(latents)

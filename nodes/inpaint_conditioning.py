@@ -1,0 +1,64 @@
+"""Nodes for models that read a picture beside the latent: inpainting, instructions, edges."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodes.encoding import cropped, encoded, greyed
+from nodes.regions import resize_mask
+from nodes.values import Beside, Conditioning, Image, Latent, Mask
+from nodes.weights.handle import VaeHandle
+
+
+class Prepared(NamedTuple):
+    """Both conditions, and what to sample from."""
+
+    positive: Conditioning
+    negative: Conditioning
+    latent: Latent
+
+
+@node("InpaintModelConditioning", category="conditioning/inpaint")
+def inpaint_model_conditioning(
+    positive: Conditioning,
+    negative: Conditioning,
+    vae: VaeHandle,
+    pixels: Image,
+    mask: Mask,
+    *,
+    noise_mask: bool = True,
+    ctx: Context,
+) -> Prepared:
+    """Show a model that was made for inpainting the picture without its masked part, and the mask.
+
+    The latent is the whole picture's. With `noise_mask` nothing outside the mask changes; without
+    it, the model may adapt the rest a little, too. Sides are cropped to multiples of 8.
+    """
+    picture = pixels.movedim(-1, 1)[:, :3]
+    resized = cropped(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae)
+    picture = cropped(picture, vae)
+    shown = Beside(encoded(greyed(picture, resized.round()), vae, ctx), resized)
+    latent = Latent(encoded(picture, vae, ctx), noise_mask=resized if noise_mask else None)
+    return Prepared(_showing(positive, shown), _showing(negative, shown), latent)
+
+
+@node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
+def instruct_pix_to_pix_conditioning(
+    positive: Conditioning, negative: Conditioning, vae: VaeHandle, pixels: Image, ctx: Context
+) -> Prepared:
+    """Show the picture to a model that changes it as told, or that follows its edges or depth.
+
+    For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and of the
+    picture's size; sides are cropped to multiples of 8.
+    """
+    samples = encoded(cropped(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
+    shown = Beside(samples)
+    latent = Latent(torch.zeros_like(samples))
+    return Prepared(_showing(positive, shown), _showing(negative, shown), latent)
+
+
+def _showing(conditioning: Conditioning, shown: Beside) -> Conditioning:
+    return Conditioning(tuple(replace(cond, beside=shown) for cond in conditioning.conds))
