@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph.define import node
-from nodegraph.markers import Step
+from nodegraph.markers import Optional, Step
 from nodes.weights.handle import ModelHandle
 
 
@@ -31,7 +31,8 @@ class Differential:
     experimental=True,
 )
 def differential_diffusion(
-    model: ModelHandle, strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0
+    model: ModelHandle,
+    strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01), Optional()] = 1.0,
 ) -> ModelHandle:
     """Let grey in a latent's mask mean how much may change: the darker, the less.
 

@@ -1,12 +1,13 @@
 """Nodes for models that read a picture beside the latent: inpainting, instructions, edges."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 
 from nodegraph.context import Context
 from nodegraph.define import node
+from nodegraph.markers import Name
 from nodes.encoding import cropped, encoded, greyed
 from nodes.regions import resize_mask
 from nodes.values import Beside, Conditioning, Image, Latent, Mask
@@ -18,7 +19,7 @@ class Prepared(NamedTuple):
 
     positive: Conditioning
     negative: Conditioning
-    latent: Latent
+    latent: Annotated[Latent, Name("latent")]
 
 
 @node("InpaintModelConditioning", category="conditioning/inpaint")
