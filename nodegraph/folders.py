@@ -22,6 +22,7 @@ MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "embeddings": ("embeddings",),
     "gligen": ("gligen",),
     "hypernetworks": ("hypernetworks",),
+    "ipadapter": ("ipadapter",),
     "loras": ("loras",),
     "model_patches": ("model_patches",),
     "photomaker": ("photomaker",),

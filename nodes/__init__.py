@@ -24,6 +24,7 @@ PACK = Pack(
         "nodes.vision",
         "nodes.style",
         "nodes.model_patches",
+        "nodes.ip_adapter",
         "nodes.model_sampling",
         "nodes.model_guidance",
         "nodes.sampling",

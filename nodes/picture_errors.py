@@ -113,3 +113,39 @@ class ModelPatchMismatchError(NodeGraphError):
         super().__init__(
             f"{path.name!r} does not fit this model.", hint="USO's projector is for FLUX.1."
         )
+
+
+class NotAnIPAdapterError(NodeGraphError):
+    """A file of the IP-Adapters' folder holds none."""
+
+    code = "not_an_ip_adapter"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no IP-Adapter for a U-Net. Its weights: {seen}.",
+            hint="Those of h94/IP-Adapter are read: plain, plus and full-face.",
+        )
+
+
+class FaceAdapterError(NodeGraphError):
+    """An IP-Adapter reads faces by a network that is no vision encoder."""
+
+    code = "face_adapter"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path.name!r} is a FaceID adapter, which needs a face recogniser.",
+            hint="Use a plain, plus, plus-face or full-face adapter.",
+        )
+
+
+class AdapterMismatchError(NodeGraphError):
+    """An IP-Adapter was made for another family."""
+
+    code = "ip_adapter_mismatch"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the IP-Adapter {path.name!r} does not fit the model.",
+            hint="Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",
+        )

@@ -6,6 +6,7 @@ from nodegraph.files import Files
 from nodes.errors import NotALoraError
 from nodes.families import tiny_vae, upscalers
 from nodes.families.controls import control_of
+from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
 from nodes.families.style import projector_spec, style_spec
@@ -141,6 +142,17 @@ def model_patch(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("name")
     if isinstance(name, str):
         projector_spec(read_header(files.model("model_patches", name)))
+
+
+def ip_adapter(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the IP-Adapter is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("ipadapter_name")
+    if isinstance(name, str):
+        ip_adapter_spec(read_header(files.model("ipadapter", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

@@ -98,3 +98,39 @@ def projector(
         draw.linear(f"{key}_embedding_linear.0", patches, tokens)
         draw.norm(f"{key}_layer_norm", seen)
         draw.linear(f"{key}_projection", seen, width)
+
+
+def ip_adapter(draw: Draw, kind: str, seen: int, text: int, widths: list[int]) -> None:
+    """An IP-Adapter as its authors have it: `plain`, `plus` or `full`."""
+    {"plain": _plain, "plus": _resampler, "full": _full}[kind](draw, seen, text)
+    for layer, width in enumerate(widths):
+        for part in ("to_k_ip", "to_v_ip"):
+            draw.linear(f"ip_adapter.{2 * layer + 1}.{part}", text, width, bias=False)
+
+
+def _plain(draw: Draw, seen: int, text: int) -> None:
+    draw.linear("image_proj.proj", seen, 4 * text)
+    draw.norm("image_proj.norm", text)
+
+
+def _full(draw: Draw, seen: int, text: int) -> None:
+    draw.linear("image_proj.proj.0", seen, seen)
+    draw.linear("image_proj.proj.2", seen, text)
+    draw.norm("image_proj.proj.3", text)
+
+
+def _resampler(draw: Draw, seen: int, text: int) -> None:
+    width, inner = 32, 128
+    draw.put("image_proj.latents", (1, 5, width), 0.5)
+    draw.linear("image_proj.proj_in", seen, width)
+    draw.linear("image_proj.proj_out", width, text)
+    draw.norm("image_proj.norm_out", text)
+    for layer in range(4):
+        key = f"image_proj.layers.{layer}"
+        for norm in ("0.norm1", "0.norm2", "1.0"):
+            draw.norm(f"{key}.{norm}", width)
+        draw.linear(f"{key}.0.to_q", width, inner, bias=False)
+        draw.linear(f"{key}.0.to_kv", width, 2 * inner, bias=False)
+        draw.linear(f"{key}.0.to_out", inner, width, bias=False)
+        draw.linear(f"{key}.1.1", width, 4 * width, bias=False)
+        draw.linear(f"{key}.1.3", 4 * width, width, bias=False)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nodes.errors import WrongConditioningError
 from nodes.networks.builder import Build
 from nodes.networks.micro_conditioning import Added, added, sizes
+from nodes.networks.picture_attention import Picture, let_see, pictures_of
 from nodes.networks.unclip import VECTOR
 from nodes.values import Cond, CondBatch
 
@@ -23,6 +24,7 @@ class UNet(Protocol):
         *,
         class_labels: Tensor | None,
         added_cond_kwargs: Added | None,
+        cross_attention_kwargs: dict[str, tuple[Picture, ...]] | None,
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
         down_intrablock_additional_residuals: list[Tensor] | None,
@@ -60,12 +62,14 @@ class UNetAdapter:
             what = "text"
             raise WrongConditioningError(what, found, wide)
         (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
+        pictures = pictures_of(cond, x)
         (output,) = cast("UNet", module)(
             x,
             timestep,
             cond.tokens.to(x),
             class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
             added_cond_kwargs=added(module, cond, x),
+            cross_attention_kwargs={"pictures": pictures} if pictures else None,
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,
             down_intrablock_additional_residuals=list(features) if features else None,
@@ -79,6 +83,8 @@ def builder() -> Build:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     def build(config: dict[str, Any]) -> nn.Module:
-        return cast("nn.Module", UNet2DConditionModel(**config))
+        network = cast("nn.Module", UNet2DConditionModel(**config))
+        let_see(network)
+        return network
 
     return build

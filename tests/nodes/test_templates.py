@@ -11,8 +11,6 @@ DATA = Path(__file__).parent.parent / "data" / "templates.json"
 
 LACKING = {
     "CLIPTextEncodeFlux",
-    "CLIPVisionEncode",
-    "CLIPVisionLoader",
     "DifferentialDiffusion",
     "EasyCache",
     "FluxGuidance",
@@ -23,12 +21,7 @@ LACKING = {
     "InpaintModelConditioning",
     "InstructPixToPixConditioning",
     "LoadImageOutput",
-    "ModelPatchLoader",
     "ReferenceLatent",
-    "StyleModelApply",
-    "StyleModelLoader",
-    "USOStyleReference",
-    "unCLIPConditioning",
 }
 """What those 39 use that may be lacking. Only ever take names away."""
 

@@ -1,0 +1,63 @@
+"""Nodes that let pictures prompt a U-Net: IP-Adapters."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile, Step
+from nodes.values import Image, Mask
+from nodes.weights.handle import ModelHandle
+from nodes.weights.ip_adapter import ImagePrompt, IPAdapterHandle, open_ip_adapter
+from nodes.weights.vision import VisionHandle
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
+
+
+@node(
+    "IPAdapterLoader",
+    category="loaders",
+    display_name="Load IP-Adapter",
+    preflight="nodes.preflight:ip_adapter",
+)
+def ip_adapter_loader(
+    ipadapter_name: Annotated[str, ModelFile("ipadapter")], ctx: Context
+) -> IPAdapterHandle:
+    """Open an IP-Adapter for Stable Diffusion 1.5 or SDXL: a plain, plus or full-face one.
+
+    Those called FaceID need a face recogniser, and are not read.
+    """
+    path = ctx.files.model("ipadapter", ipadapter_name)
+    return open_ip_adapter(path, ctx.files.identity(path))
+
+
+@node("IPAdapterApply", category="conditioning/ipadapter", display_name="Apply IP-Adapter")
+def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
+    model: ModelHandle,
+    ipadapter: IPAdapterHandle,
+    clip_vision: VisionHandle,
+    image: Image,
+    weight: Annotated[float, Field(ge=-1.0, le=5.0), Step(0.01)] = 1.0,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
+    mask: Mask | None = None,
+) -> ModelHandle:
+    """Let the model see pictures while it follows the prompt; several can be chained, and add up.
+
+    All pictures of a batch are seen together. They are seen from `start_percent` to `end_percent`
+    of the denoising (0 is pure noise, 1 the image), and where the mask is not 0. Most adapters
+    want ViT-H as the vision encoder; the first one for SDXL wants bigG.
+    """
+    ipadapter.check(model.model)
+    seen, blank = clip_vision.see(image), clip_vision.see_nothing()
+    prompt = ImagePrompt(
+        ipadapter.keys(seen),
+        ipadapter.nothing(seen, blank),
+        weight,
+        start_percent,
+        end_percent,
+        mask if mask is None or mask.ndim > 2 else mask[None],
+    )
+    return replace(model, shown=(*model.shown, prompt))
