@@ -166,10 +166,10 @@ def small_flux(
     return draw.tensors
 
 
-def small_t5(seed: int = 8, prefix: str = "") -> Tensors:
+def small_t5(seed: int = 8) -> Tensors:
     """A T5 encoder of full width that knows the first 2,048 words, 16 M parameters."""
     draw = Draw(seed)
-    t5(draw, inner=64, heads=1, prefix=prefix, words=2048)
+    t5(draw, inner=64, heads=1, words=2048)
     return draw.tensors
 
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.networks.builder import Build
-from nodes.networks.patching import padded, pooled_or_zeros
+from nodes.networks.conditions import pooled_or_zeros, text
+from nodes.networks.patching import padded
 from nodes.networks.style import BIAS, TOKENS, attention_bias
 from nodes.values import Cond, CondBatch
 
@@ -20,6 +21,7 @@ _PATCH = 2
 class FluxConfig(Protocol):
     """The sizes that are asked for here."""
 
+    joint_attention_dim: int
     pooled_projection_dim: int
     guidance_embeds: bool
 
@@ -85,17 +87,21 @@ class FluxAdapter:
         return replace(cond, extras=extras)
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass."""
+        """One forward pass.
+
+        Raises:
+            WrongConditioningError: text encoders of another family made the conditions.
+        """
         model = cast("Flux", module)
         height, width = x.shape[-2:]
         latent = padded(x, _PATCH)
-        tokens = Text(cond.tokens.to(x), cond.extras.get(TOKENS))
+        tokens = Text(text(cond, x, model.config.joint_attention_dim), cond.extras.get(TOKENS))
         patches = packed(latent)
         guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
         (output,) = model(
             patches,
             tokens,
-            pooled_or_zeros(cond.pooled, x, model.config.pooled_projection_dim),
+            pooled_or_zeros(cond, x, model.config.pooled_projection_dim),
             timestep,
             img_ids=positions(latent.shape[-2] // _PATCH, latent.shape[-1] // _PATCH).to(x.device),
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
+from nodes.networks.conditions import pooled_or_zeros
 from nodes.networks.flux import packed, positions
-from nodes.networks.patching import padded, pooled_or_zeros, spread
+from nodes.networks.patching import padded, spread
 from nodes.values import ControlCall, Residuals
 
 _PATCH = 2
@@ -92,9 +93,7 @@ class FluxControl:
             hint,
             mode.to(call.x.device) if mode is not None else None,
             encoder_hidden_states=tokens.to(call.x),
-            pooled_projections=pooled_or_zeros(
-                call.cond.pooled, call.x, net.config.pooled_projection_dim
-            ),
+            pooled_projections=pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim),
             timestep=call.timestep,
             img_ids=positions(rows, columns).to(call.x.device),
             txt_ids=torch.zeros(tokens.shape[1], 3, device=call.x.device),

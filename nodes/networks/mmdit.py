@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from nodes.errors import TooLargeLatentError
 from nodes.networks.builder import Build
-from nodes.networks.patching import padded, pooled_or_zeros
+from nodes.networks.conditions import pooled_or_zeros, text
+from nodes.networks.patching import padded
 from nodes.values import Cond, CondBatch
 
 
@@ -15,6 +16,7 @@ class MMDiTConfig(Protocol):
 
     patch_size: int
     pos_embed_max_size: int
+    joint_attention_dim: int
     pooled_projection_dim: int
 
 
@@ -54,6 +56,7 @@ class MMDiTAdapter:
 
         Raises:
             TooLargeLatentError: the model has no positions for so many patches.
+            WrongConditioningError: text encoders of another family made the conditions.
         """
         model = cast("MMDiT", module)
         height, width = x.shape[-2:]
@@ -61,10 +64,11 @@ class MMDiTAdapter:
         largest = model.config.pos_embed_max_size * model.config.patch_size
         if max(patches.shape[-2:]) > largest:
             raise TooLargeLatentError(width, height, largest)
-        pooled = pooled_or_zeros(cond.pooled, x, model.config.pooled_projection_dim)
+        tokens = text(cond, x, model.config.joint_attention_dim)
+        pooled = pooled_or_zeros(cond, x, model.config.pooled_projection_dim)
         blocks = cond.residuals.get("blocks")
         steering = list(blocks) if blocks else None
-        (output,) = model(patches, cond.tokens.to(x), pooled, timestep, steering, return_dict=False)
+        (output,) = model(patches, tokens, pooled, timestep, steering, return_dict=False)
         return output[..., :height, :width]
 
 

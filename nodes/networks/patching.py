@@ -16,11 +16,6 @@ def padded(x: Tensor, patch: int) -> Tensor:
     return functional.pad(x, (0, right, 0, bottom), mode="circular") if right or bottom else x
 
 
-def pooled_or_zeros(pooled: Tensor | None, x: Tensor, width: int) -> Tensor:
-    """The pooled text, [batch, width], like `x`; zeros where a condition has none."""
-    return x.new_zeros(len(x), width) if pooled is None else pooled.to(x)
-
-
 def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tuple[Tensor, ...]:
     """Give each of a transformer's blocks one of the states, in their order; none has none.
 

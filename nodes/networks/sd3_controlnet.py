@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
-from nodes.networks.patching import padded, pooled_or_zeros, spread
+from nodes.networks.conditions import pooled_or_zeros
+from nodes.networks.patching import padded, spread
 from nodes.values import ControlCall, Residuals
 
 
@@ -78,7 +79,7 @@ class SD3Control:
         del kind
         net, steered = cast("SD3ControlNet", module), cast("Steered", call.module)
         patches = padded(call.x, net.config.patch_size)
-        pooled = pooled_or_zeros(call.cond.pooled, call.x, net.config.pooled_projection_dim)
+        pooled = pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim)
         (blocks,) = net(
             patches if net.config.use_pos_embed else steered.pos_embed(patches),
             padded(hint, net.config.patch_size),

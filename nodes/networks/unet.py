@@ -5,8 +5,8 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from nodes.errors import WrongConditioningError
 from nodes.networks.builder import Build
+from nodes.networks.conditions import text
 from nodes.networks.micro_conditioning import Added, added, sizes
 from nodes.networks.picture_attention import Picture, let_see, pictures_of
 from nodes.networks.unclip import VECTOR
@@ -57,16 +57,13 @@ class UNetAdapter:
         Raises:
             WrongConditioningError: a text encoder of another family made the conditions.
         """
-        wide, found = cast("UNetConfig", module.config).cross_attention_dim, cond.tokens.shape[2]
-        if found != wide:
-            what = "text"
-            raise WrongConditioningError(what, found, wide)
+        tokens = text(cond, x, cast("UNetConfig", module.config).cross_attention_dim)
         (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
         pictures = pictures_of(cond, x)
         (output,) = cast("UNet", module)(
             x,
             timestep,
-            cond.tokens.to(x),
+            tokens,
             class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
             added_cond_kwargs=added(module, cond, x),
             cross_attention_kwargs={"pictures": pictures} if pictures else None,

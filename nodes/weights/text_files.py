@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from nodes.families.encoders import READINGS
 from nodes.families.layouts import read_model
 from nodes.families.text_files import read_text_files
 from nodes.text.model import TextEncoder, TextModel
@@ -16,7 +17,7 @@ def open_text_files(
     *,
     on_cpu: bool = False,
 ) -> TextModel:
-    """Open text encoders; reads their headers only.
+    """Open text encoders; reads their headers only. Their order does not matter.
 
     Args:
         files: where each lies, and its sha256.
@@ -30,9 +31,11 @@ def open_text_files(
     headers = [read_model(path) for path, _ in files]
     style, specs = read_text_files(headers, kind)
     shared = networks() if pool is None else pool
-    opened = zip(headers, files, specs, strict=True)
-    encoders = tuple(
-        TextEncoder(shared.network(header, identity, spec.network, on_cpu=on_cpu), spec.rules)
-        for header, (_, identity), spec in opened
-    )
-    return TextModel(headers[0].path, encoders, style)
+    found = {
+        spec.network.name: TextEncoder(
+            shared.network(header, identity, spec.network, on_cpu=on_cpu), spec.rules
+        )
+        for header, (_, identity), spec in zip(headers, files, specs, strict=True)
+    }
+    ordered = tuple(found[name] for name in READINGS[style] if name in found)
+    return TextModel(headers[0].path, ordered, style)
