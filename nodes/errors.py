@@ -199,6 +199,18 @@ class WrongLatentError(NodeGraphError):
         )
 
 
+class WrongReferenceError(NodeGraphError):
+    """A reference latent does not fit the model that should look at it."""
+
+    code = "wrong_reference"
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(
+            f"the reference latent has {found} channels, this model's latents have {expected}.",
+            hint="Encode the picture with the VAE that belongs to the model.",
+        )
+
+
 class TooSmallPictureError(NodeGraphError):
     """A picture is smaller than one pixel of a latent."""
 

@@ -1,13 +1,24 @@
-"""What FLUX.1 is told besides the prompt."""
+"""What FLUX.1 is told besides the prompt, and what FLUX.1 Kontext looks at."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from pydantic import Field
+from torch import Tensor
 
 from nodegraph.define import node
-from nodegraph.markers import Step
-from nodes.values import Conditioning
+from nodegraph.markers import Choices, Step
+from nodes.networks.references import METHOD, Method
+from nodes.resizing import resize_pictures
+from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent
+
+_NARROW = (
+    *((672, 1568), (688, 1504), (720, 1456), (752, 1392)),
+    *((800, 1328), (832, 1248), (880, 1184), (944, 1104)),
+)
+_TRAINED = (*_NARROW, (1024, 1024), *((height, width) for width, height in reversed(_NARROW)))
+"""The sizes that FLUX.1 Kontext was trained with: width and height."""
 
 
 @node("FluxGuidance", category="advanced/conditioning/flux")
@@ -28,7 +39,55 @@ def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
     return _with(conditioning, "guidance", None)
 
 
+@node("ReferenceLatent", category="advanced/conditioning/edit_models")
+def reference_latent(conditioning: Conditioning, latent: Latent | None = None) -> Conditioning:
+    """Let an edit model such as FLUX.1 Kontext look at a picture while it makes another one.
+
+    Chain several to show several pictures. Other models do not look at it.
+    """
+    if latent is None:
+        return conditioning
+    return Conditioning(
+        tuple(
+            replace(cond, extras={**cond.extras, REFERENCES: (*_latents(cond), latent.samples)})
+            for cond in conditioning.conds
+        )
+    )
+
+
+@node(
+    "FluxKontextMultiReferenceLatentMethod",
+    category="advanced/conditioning/flux",
+    experimental=True,
+)
+def flux_kontext_multi_reference_latent_method(
+    conditioning: Conditioning,
+    reference_latents_method: Annotated[str, Choices(get_args(Method))],
+) -> Conditioning:
+    """Say how FLUX.1 Kontext tells several reference pictures apart.
+
+    `offset` lays them out beside one another, which is the usual way; `index` numbers them;
+    `uxo/uno` lays them along the diagonal, as models trained as UNO or USO want it.
+    """
+    return _with(conditioning, METHOD, reference_latents_method)
+
+
+@node("FluxKontextImageScale", category="advanced/conditioning/flux")
+def flux_kontext_image_scale(image: Image) -> Image:
+    """Scale a picture to the size nearest to its shape that FLUX.1 Kontext was trained with.
+
+    These have about a million pixels; what sticks out at two sides is cut off.
+    """
+    shape = image.shape[2] / image.shape[1]
+    width, height = min(_TRAINED, key=lambda size: abs(shape - size[0] / size[1]))
+    return resize_pictures(image, width, height, "lanczos", "center")
+
+
 def _with(conditioning: Conditioning, name: str, value: object) -> Conditioning:
     """Every condition with one more of its extras."""
     conds = (replace(cond, extras={**cond.extras, name: value}) for cond in conditioning.conds)
     return Conditioning(tuple(conds))
+
+
+def _latents(cond: Cond) -> Sequence[Tensor]:
+    return cast("Sequence[Tensor]", cond.extras.get(REFERENCES, ()))

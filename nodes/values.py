@@ -129,6 +129,10 @@ CONTROL_TEXT = "cross_attn_controlnet"
 """Which of a condition's extras controls read instead of its tokens: [1, length, dim] too."""
 
 
+REFERENCES = "reference_latents"
+"""Which of a condition's extras are latents to look at: a tuple, each like `Latent.samples`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditioning:
     """What a prompt becomes: the conditions that hold together, averaged by strength."""

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from nodes.networks.builder import Build
 from nodes.networks.conditions import pooled_or_zeros, text
-from nodes.networks.patching import padded
+from nodes.networks.patching import PATCH, packed, padded, positions, unpacked
+from nodes.networks.references import named, patches
 from nodes.networks.style import BIAS, TOKENS, attention_bias
 from nodes.values import Cond, CondBatch
 
 GUIDANCE = 3.5
 """What a distilled model is told where no node says anything."""
-_PATCH = 2
 
 
 class FluxConfig(Protocol):
@@ -72,12 +72,12 @@ class FluxAdapter:
     reads_raw = False
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """With the guidance as a tensor; none at all where a node put None.
+        """With the guidance as a tensor, none at all where a node put None; and references.
 
         A bias of the attention to a style's tokens is as long as the whole text.
         """
         del height, width
-        extras = dict(cond.extras)
+        extras = named(cond.extras)
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:
             extras["guidance"] = torch.tensor([float(cast("float", guidance))])
@@ -94,24 +94,26 @@ class FluxAdapter:
         """
         model = cast("Flux", module)
         height, width = x.shape[-2:]
-        latent = padded(x, _PATCH)
+        latent = padded(x, PATCH)
+        own = packed(latent)
+        shown, places = patches(cond.extras, latent)
+        seen = torch.cat([own, *shown], dim=1)
         tokens = Text(text(cond, x, model.config.joint_attention_dim), cond.extras.get(TOKENS))
-        patches = packed(latent)
         guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
         (output,) = model(
-            patches,
+            seen,
             tokens,
             pooled_or_zeros(cond, x, model.config.pooled_projection_dim),
             timestep,
-            img_ids=positions(latent.shape[-2] // _PATCH, latent.shape[-1] // _PATCH).to(x.device),
+            img_ids=torch.cat([positions(latent), *places]),
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),
             guidance=guidance.to(x.device) if guidance is not None else None,
-            joint_attention_kwargs=_biased(cond, tokens, patches),
-            controlnet_block_samples=cond.residuals.get("double"),
-            controlnet_single_block_samples=cond.residuals.get("single"),
+            joint_attention_kwargs=_biased(cond, tokens, seen),
+            controlnet_block_samples=_widened(cond.residuals.get("double"), seen),
+            controlnet_single_block_samples=_widened(cond.residuals.get("single"), seen),
             return_dict=False,
         )
-        return unpacked(output, latent.shape[-2])[..., :height, :width]
+        return unpacked(output[:, : own.shape[1]], latent.shape[-2])[..., :height, :width]
 
 
 def _biased(cond: CondBatch, text: Text, patches: Tensor) -> dict[str, Tensor] | None:
@@ -122,27 +124,11 @@ def _biased(cond: CondBatch, text: Text, patches: Tensor) -> dict[str, Tensor] |
     return {"attention_mask": attention_bias(cond.extras[BIAS].to(patches), before, after)}
 
 
-def packed(latent: Tensor) -> Tensor:
-    """Patches of 2x2, row by row: [batch, c, h, w] to [batch, h/2 * w/2, c * 4]."""
-    batch, channels, height, width = latent.shape
-    rows, columns = height // _PATCH, width // _PATCH
-    patches = latent.reshape(batch, channels, rows, _PATCH, columns, _PATCH)
-    return patches.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * _PATCH**2)
-
-
-def unpacked(patches: Tensor, height: int) -> Tensor:
-    """The inverse of `packed`, for a latent of that height."""
-    batch, number, size = patches.shape
-    rows, channels = height // _PATCH, size // _PATCH**2
-    columns = number // rows
-    latent = patches.reshape(batch, rows, columns, channels, _PATCH, _PATCH)
-    return latent.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, height, columns * _PATCH)
-
-
-def positions(rows: int, columns: int) -> Tensor:
-    """(0, row, column) of every patch: [rows * columns, 3] float32."""
-    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    return torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3).float()
+def _widened(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[Tensor, ...] | None:
+    """What is added to the picture's patches, with nothing for those of references."""
+    if states is None:
+        return None
+    return tuple(functional.pad(s, (0, 0, 0, patches.shape[1] - s.shape[1])) for s in states)
 
 
 def builder() -> Build:

@@ -14,11 +14,8 @@ from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
 from nodes.networks.conditions import pooled_or_zeros
-from nodes.networks.flux import packed, positions
-from nodes.networks.patching import padded, spread
+from nodes.networks.patching import PATCH, packed, padded, positions, spread
 from nodes.values import ControlCall, Residuals
-
-_PATCH = 2
 
 
 class Sizes(Protocol):
@@ -69,7 +66,7 @@ class FluxControl:
 
     def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
         """The latent, and where inpainting ones keep it; or the pixels in [-1, 1]."""
-        height, width = (side + -side % _PATCH for side in call.x.shape[-2:])
+        height, width = (side + -side % PATCH for side in call.x.shape[-2:])
         if config["conditioning_embedding_channels"]:
             scale = call.latents.downscale
             return hint.pixels(height * scale, width * scale) * 2 - 1
@@ -84,9 +81,8 @@ class FluxControl:
     ) -> Residuals:
         """What to add after each double and each single block."""
         net, steered = cast("FluxControlNet", module), cast("Steered", call.module)
-        latent, tokens = padded(call.x[:, : call.latents.channels], _PATCH), call.cond.tokens
+        latent, tokens = padded(call.x[:, : call.latents.channels], PATCH), call.cond.tokens
         guidance = call.cond.extras.get("guidance") if net.config.guidance_embeds else None
-        rows, columns = (side // _PATCH for side in latent.shape[-2:])
         mode = torch.full((len(call.x), 1), kind) if kind is not None else None
         double, single = net(
             packed(latent),
@@ -95,7 +91,7 @@ class FluxControl:
             encoder_hidden_states=tokens.to(call.x),
             pooled_projections=pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim),
             timestep=call.timestep,
-            img_ids=positions(rows, columns).to(call.x.device),
+            img_ids=positions(latent),
             txt_ids=torch.zeros(tokens.shape[1], 3, device=call.x.device),
             guidance=guidance.to(call.x.device) if guidance is not None else None,
             return_dict=False,

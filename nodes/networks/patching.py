@@ -1,9 +1,13 @@
-"""Latents whose sides are no multiples of a transformer's patches."""
+"""Latents as transformers see them: cut into patches."""
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional
+
+PATCH = 2
+"""How many latent pixels a patch has each way, in all transformers here."""
 
 
 def padded(x: Tensor, patch: int) -> Tensor:
@@ -29,3 +33,28 @@ def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tu
     neighbours = -(blocks // -len(states))
     chosen = (n % len(states) if cycled else n // neighbours for n in range(blocks))
     return tuple(states[n] for n in chosen)
+
+
+def packed(latent: Tensor) -> Tensor:
+    """Patches of 2x2, row by row: [batch, c, h, w] to [batch, h/2 * w/2, c * 4]."""
+    batch, channels, height, width = latent.shape
+    rows, columns = height // PATCH, width // PATCH
+    patches = latent.reshape(batch, channels, rows, PATCH, columns, PATCH)
+    return patches.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * PATCH**2)
+
+
+def unpacked(patches: Tensor, height: int) -> Tensor:
+    """The inverse of `packed`, for a latent of that height."""
+    batch, number, size = patches.shape
+    rows, channels = height // PATCH, size // PATCH**2
+    columns = number // rows
+    latent = patches.reshape(batch, rows, columns, channels, PATCH, PATCH)
+    return latent.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, height, columns * PATCH)
+
+
+def positions(latent: Tensor) -> Tensor:
+    """(0, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32."""
+    rows, columns = (torch.arange(side // PATCH) for side in latent.shape[-2:])
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    places = torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3)
+    return places.to(latent.device, torch.float32)

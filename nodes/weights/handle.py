@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodes.beside import beside
 from nodes.guiding import PLAIN, Guiding
+from nodes.networks.references import with_references
 from nodes.networks.unclip import with_pictures
 from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
@@ -81,12 +82,17 @@ class ModelHandle:
         return replace(self, patches=(*self.patches, patch))
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """A condition as the network takes it; see `Denoiser`."""
+        """A condition as the network takes it; see `Denoiser`.
+
+        Raises:
+            WrongReferenceError: a latent that it should look at is of another family.
+        """
         for control in cond.controls:
             control.check(self.model.network.spec.config)
         for number, shown in enumerate(self.shown):
             cond = shown.conditions(cond, number, height, width)
         cond = with_pictures(cond, self.model.spec.pictures)
+        cond = with_references(cond, self.latent_format)
         cond = replace(cond, laid=self._laid(cond, (height, width)))
         return self.model.adapter.conditions(cond, height, width)
 
