@@ -10,6 +10,7 @@ PACK = Pack(
     version="0.1.0",
     modules=(
         "nodes.primitives",
+        "nodes.showing",
         "nodes.conditioning",
         "nodes.loaders",
         "nodes.text_loaders",

@@ -11,11 +11,12 @@ from torch.nn import functional
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.values import Area, Cond, Conditioning, Mask
+from nodes.values import Area, AreaShare, Cond, Conditioning, Mask
 
 AreaSide = Annotated[int, Field(ge=64, le=16384), Step(8)]
 Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
 Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
+Part = Annotated[float, Field(ge=0, le=1.0), Step(0.01)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 
 
@@ -78,10 +79,41 @@ def conditioning_set_area(
     area = Area(height // 8, width // 8, y // 8, x // 8)
     return Conditioning(
         tuple(
-            replace(cond, area=area, strength=strength, mask_bounds=False)
+            replace(cond, area=area, share=None, strength=strength, mask_bounds=False)
             for cond in conditioning.conds
         )
     )
+
+
+@node(
+    "ConditioningSetAreaPercentage",
+    category="conditioning",
+    display_name="Conditioning (Set Area with Percentage)",
+)
+def conditioning_set_area_percentage(
+    conditioning: Conditioning,
+    width: Part = 1.0,
+    height: Part = 1.0,
+    x: Part = 0,
+    y: Part = 0,
+    strength: Strength = 1.0,
+) -> Conditioning:
+    """The same in parts of the picture's width and height: 0.5 is half of it."""
+    share = AreaShare(height, width, y, x)
+    return Conditioning(
+        tuple(
+            replace(cond, area=None, share=share, strength=strength, mask_bounds=False)
+            for cond in conditioning.conds
+        )
+    )
+
+
+@node("ConditioningSetAreaStrength", category="conditioning")
+def conditioning_set_area_strength(
+    conditioning: Conditioning, strength: Strength = 1.0
+) -> Conditioning:
+    """Say how much it counts where it overlaps with others, area or not; 0 is not at all."""
+    return Conditioning(tuple(replace(cond, strength=strength) for cond in conditioning.conds))
 
 
 @node("ConditioningSetMask", category="conditioning", display_name="Conditioning (Set Mask)")

@@ -30,6 +30,12 @@ def primitive_string(value: Annotated[str, Widget(multiline=False)]) -> str:
     return value
 
 
+@node("PrimitiveStringMultiline", category="utils/primitive", display_name="String (Multiline)")
+def primitive_string_multiline(value: Annotated[str, Widget(multiline=True)]) -> str:
+    """A text of any number of lines, for all the inputs it is linked to."""
+    return value
+
+
 @node("PrimitiveBoolean", category="utils/primitive", display_name="Boolean")
 def primitive_boolean(value: bool) -> bool:
     """True or false, for all the inputs it is linked to."""

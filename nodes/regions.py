@@ -81,6 +81,8 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
 
 def _bounded(cond: Cond, size: tuple[int, int]) -> Cond:
     """Bring mask and area to the latent's size."""
+    if cond.share is not None:
+        cond = replace(cond, area=cond.share.of(*size), share=None)
     if cond.mask is None:
         return replace(cond, area=_inside(cond.area, size))
     mask = resize_mask(cond.mask, size)

@@ -79,6 +79,25 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
+class AreaShare:
+    """The same in parts of the latent's height and width, from 0 to 1."""
+
+    height: float
+    width: float
+    y: float
+    x: float
+
+    def of(self, height: int, width: int) -> Area:
+        """The area in a latent of that size; at least one pixel each way."""
+        return Area(
+            max(1, round(self.height * height)),
+            max(1, round(self.width * width)),
+            round(self.y * height),
+            round(self.x * width),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Cond:
     """One condition: an encoded text, and where and when it holds."""
 
@@ -87,6 +106,8 @@ class Cond:
     pooled: Tensor | None = None
     """[1, dim] float32: the text as one vector, where the encoder gives one."""
     area: Area | None = None
+    share: AreaShare | None = None
+    """The area where its size is not known yet: stands before `area`."""
     strength: float = 1.0
     mask: Tensor | None = None
     """[batch or 1, height, width] in [0, 1], at any size."""

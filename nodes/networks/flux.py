@@ -68,7 +68,7 @@ class FluxAdapter:
     """Asks a FLUX transformer; see `nodes.networks.adapter.Adapter`."""
 
     repeats_text = False
-    packs = _PATCH**2
+    packs = PATCH**2
     reads_raw = False
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:

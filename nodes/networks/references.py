@@ -59,11 +59,16 @@ def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list
     Args:
         extras: of a call, as `named` made them.
         x: the latent that is denoised, [batch, channels, h, w], padded.
+
+    Raises:
+        WrongReferenceError: the model reads more beside its latent, which references do not have.
     """
     names = [name for name in extras if name.startswith(REFERENCES)]
     latents = [padded(extras[name].to(x), PATCH) for name in names]
     if not latents:
         return [], []
+    if latents[0].shape[1] != x.shape[1]:
+        raise WrongReferenceError(latents[0].shape[1], x.shape[1])
     method = cast("Method", names[0].split(" ")[1])
     starts = _starts(method, [_size(latent) for latent in latents], _size(x))
     places = [

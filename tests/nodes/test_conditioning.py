@@ -8,10 +8,14 @@ from nodes.conditioning import (
     conditioning_combine,
     conditioning_concat,
     conditioning_set_area,
+    conditioning_set_area_percentage,
+    conditioning_set_area_strength,
     conditioning_set_mask,
     conditioning_set_timestep_range,
     conditioning_zero_out,
 )
+from nodes.parameterisation import Discrete
+from nodes.regions import place
 from nodes.values import Area, Cond, Conditioning
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import untouched
@@ -78,6 +82,40 @@ def test_an_area_is_counted_in_latent_pixels():
     placed = conditioning_set_area(of(cond(1), cond(2)), 128, 64, 8, 31, 1.5).conds
 
     assert {(one.area, one.strength) for one in placed} == {(Area(8, 16, 3, 1), 1.5)}
+
+
+@pytest.mark.parametrize(
+    ("size", "area"),
+    [((16, 32), Area(8, 8, 4, 24)), ((3, 3), Area(2, 1, 1, 2)), ((1, 1), Area(1, 1, 0, 0))],
+)
+def test_an_area_may_be_a_part_of_the_picture(size, area):
+    parts = {"width": 0.25, "height": 0.5, "x": 0.75, "y": 0.25}
+
+    shared = conditioning_set_area_percentage(of(cond(1)), **parts, strength=2.0)
+
+    (placed,), _ = place(shared.conds, (), size, Discrete.scaled_linear())
+    assert placed.area == area
+    assert placed.cond.strength == 2.0
+
+
+def test_the_last_area_that_is_set_holds():
+    first = conditioning_set_area(of(cond(1)), 64, 64, 0, 0, 1.0)
+    second = conditioning_set_area_percentage(first, 0.5, 0.5, 0, 0, 1.0)
+    third = conditioning_set_area(second, 128, 128, 0, 0, 1.0)
+
+    areas = [
+        place(c.conds, (), (32, 32), Discrete.scaled_linear())[0][0].area for c in (second, third)
+    ]
+
+    assert areas == [Area(16, 16, 0, 0), Area(16, 16, 0, 0)]
+
+
+def test_the_strength_alone_can_be_set():
+    area = conditioning_set_area(of(cond(1), cond(2)), 64, 64, 0, 0, 1.0)
+
+    found = conditioning_set_area_strength(area, 0.25).conds
+
+    assert [(one.strength, one.area) for one in found] == [(0.25, Area(8, 8, 0, 0))] * 2
 
 
 @pytest.mark.parametrize(("choice", "bounds"), [("default", False), ("mask bounds", True)])
