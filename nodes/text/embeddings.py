@@ -21,34 +21,55 @@ Notice = Callable[[str], None]
 class Embeddings:
     """Finds embeddings for one text encoder; what can't be used is left out, with a notice."""
 
-    def __init__(self, files: Files | None, notice: Notice, encoder: str = "clip_l") -> None:
+    def __init__(
+        self,
+        files: Files | None,
+        notice: Notice,
+        encoder: str = "clip_l",
+        told: set[str] | None = None,
+    ) -> None:
+        """Look for nothing yet.
+
+        Args:
+            files: None if there are none.
+            notice: told what can't be used, and why.
+            encoder: which text encoder the vectors are for.
+            told: what `notice` was told already; it is not told that again.
+        """
         self._files = files
         self._notice = notice
         self._encoder = encoder
+        self._told = set[str]() if told is None else told
 
     def of(self, encoder: str) -> "Embeddings":
         """The same for another text encoder."""
-        return Embeddings(self._files, self._notice, encoder)
+        return Embeddings(self._files, self._notice, encoder, self._told)
 
     def find(self, name: str, width: int) -> Tensor | None:
         """The vectors of an embedding: [vectors, width] float32, or None with a notice."""
         path = self._path(name)
         if path is None:
-            self._notice(f"No embedding {name!r} in models/embeddings: it is ignored.")
+            self._tell(f"No embedding {name!r} in models/embeddings: it is ignored.")
             return None
         try:
             vectors = _read(path, self._encoder)
         except NodeGraphError as error:
-            self._notice(f"Embedding {name!r} is ignored: {error}")
+            self._tell(f"Embedding {name!r} is ignored: {error}")
             return None
         if vectors is None or vectors.shape[1] != width:
-            self._notice(f"Embedding {name!r} is for another text encoder: it is ignored.")
+            other = f"is for another text encoder than {self._encoder}, which ignores it"
+            self._tell(f"Embedding {name!r} {other}.")
             return None
         return vectors
 
     def knows(self, name: str) -> bool:
         """Whether there is a file of that name."""
         return self._path(name) is not None
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._notice(message)
 
     def _path(self, name: str) -> Path | None:
         return _find(self._files, name) if self._files else None
