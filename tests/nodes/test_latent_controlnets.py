@@ -26,7 +26,7 @@ from nodes.controlnets import (
     control_net_loader,
     set_union_control_net_type,
 )
-from nodes.networks.flux import packed, positions, unpacked
+from nodes.networks.patching import packed, positions, unpacked
 from nodes.values import Cond, CondBatch, Conditioning
 from nodes.weights.checkpoint import open_model, open_vae
 from nodes.weights.handle import ModelHandle, VaeHandle
@@ -149,7 +149,7 @@ def by_flux(models, controlnet=None, hint=None, scale=1.0, mode=None):
     facts, transformer = model.parameterisation, model.model.network.module()
     shared = {
         "encoder_hidden_states": cond.tokens, "pooled_projections": cond.pooled,
-        "timestep": facts.timestep(SIGMA), "img_ids": positions(2, 3),
+        "timestep": facts.timestep(SIGMA), "img_ids": positions(X),
         "txt_ids": torch.zeros(7, 3), "guidance": torch.tensor([3.5]), "return_dict": False,
     }  # fmt: skip
     double = single = None
