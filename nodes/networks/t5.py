@@ -55,22 +55,10 @@ class T5Text:
 def builder() -> Build:
     """For `nodes.networks.build.skeleton`."""
     from transformers.models.t5.configuration_t5 import T5Config
-    from transformers.models.t5.modeling_t5 import T5DenseGatedActDense, T5Stack
-
-    class FeedForward(T5DenseGatedActDense):
-        """Leaves what comes in as it is where a weight is kept narrow: the layer casts that."""
-
-        def forward(self, hidden_states: Tensor) -> Tensor:
-            """As the base class."""
-            act = cast("nn.Module", cast("Any", self).act)
-            return self.wo(act(self.wi_0(hidden_states)) * self.wi_1(hidden_states))
+    from transformers.models.t5.modeling_t5 import T5Stack
 
     def build(config: dict[str, Any]) -> nn.Module:
         settings = T5Config(**config, is_decoder=False, use_cache=False)
-        stack = cast("nn.Module", T5Stack(settings))
-        for layer in stack.modules():
-            if isinstance(layer, T5DenseGatedActDense):
-                layer.__class__ = FeedForward
-        return stack
+        return cast("nn.Module", T5Stack(settings))
 
     return build

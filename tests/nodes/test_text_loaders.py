@@ -21,6 +21,7 @@ from nodes.text_loaders import clip_loader, dual_clip_loader, triple_clip_loader
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Networks, open_checkpoint
 from nodes.weights.handle import ClipHandle, ModelHandle
+from nodes.weights.packed import PackedTensor
 from nodes.weights.text_files import open_text_files
 from tests.checkpoints import (
     LETTERS,
@@ -36,6 +37,7 @@ from tests.nodes.bench import Bench
 from tests.nodes.handles import opened
 
 L, H, G, T5 = "l.safetensors", "h.safetensors", "g.safetensors", "t5.safetensors"
+QUERY = "block.0.layer.0.SelfAttention.q.weight"
 PROMPT = "the (in:1.5)"
 
 
@@ -126,9 +128,10 @@ def test_t5_is_the_same_in_every_precision_that_holds_its_numbers(bench):
 def test_narrow_weights_stay_narrow_in_memory(bench):
     clip = clip_loader("t5_fp8.safetensors", "sd3", ctx=bench)
 
-    state = clip.text.encoders[0].network.module().state_dict()
+    weight = clip.text.encoders[0].network.module().state_dict()[QUERY]
 
-    assert state["block.0.layer.0.SelfAttention.q.weight"].dtype == torch.float8_e4m3fn
+    assert isinstance(weight, PackedTensor)
+    assert weight.packed.dtype == torch.float8_e4m3fn
 
 
 def test_one_t5_serves_every_family(bench):
