@@ -28,6 +28,8 @@ PACK = Pack(
         "nodes.ip_adapter",
         "nodes.model_sampling",
         "nodes.model_guidance",
+        "nodes.network_patches",
+        "nodes.weak_guidance",
         "nodes.sampling",
         "nodes.custom_sampling",
         "nodes.guiders",

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from nodes.denoiser import Denoiser
-from nodes.guidance import Guidance, ModelCall
+from nodes.guidance import Guidance, ModelCall, Span
 from nodes.guiding import PLAIN, Guiding
 from nodes.inpainting import Inpainting
 from nodes.noise import Seeds, noise_like, noise_source
@@ -248,6 +248,8 @@ def _guidance(request: Request, size: tuple[int, int], beside: Beside | None) ->
         placed,
         steps=len(request.sigmas) - 1,
         repeats_text=request.denoiser.repeats_text,
+        weakened=[Span.of(each.start, each.end, facts) for each in guiding.weakened],
+        hampered=[Span.of(each.start, each.end, facts) for each in guiding.hampered],
     )
 
 

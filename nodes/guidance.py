@@ -5,16 +5,17 @@ merge them with those of other runs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from nodes.guiding import PLAIN, Cfg, Guiding, Terms
+from nodes.guiding import PLAIN, Cfg, Guiding, Terms, Weakened
+from nodes.parameterisation import Parameterisation
 from nodes.regions import Placed
 from nodes.samplers import Call, Reply
-from nodes.values import CondBatch
+from nodes.values import Alteration, CondBatch
 
 MOST_REPEATS = 4
 """Conditions merge into one call while no text is repeated more often than this, if at all."""
@@ -33,6 +34,23 @@ class ModelCall:
     """(side, condition) of each block of rows; side 0 is positive, 1 negative, others follow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a schedule, by its highest and its lowest level."""
+
+    first_sigma: float
+    last_sigma: float
+
+    @classmethod
+    def of(cls, start: float, end: float, parameterisation: Parameterisation) -> "Span":
+        """Between two fractions of a model's schedule."""
+        return cls(*(parameterisation.percent_to_sigma(each) for each in (start, end)))
+
+    def holds_at(self, sigma: float) -> bool:
+        """Whether a level is in it."""
+        return self.last_sigma <= sigma <= self.first_sigma
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Guidance:
     """What the model is asked at each call of a sampler, and what becomes of its answers."""
@@ -45,6 +63,10 @@ class Guidance:
     """The conditions of `guiding.extras`."""
     steps: int = 1
     """How many the whole run has."""
+    weakened: Sequence[Span] = ()
+    """When those of `guiding.weakened` hold."""
+    hampered: Sequence[Span] = ()
+    """When those of `guiding.hampered` hold."""
     repeats_text: bool = True
     """See `nodes.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -52,9 +74,8 @@ class Guidance:
 
     def model_calls(self, call: Call) -> list[ModelCall]:
         """The calls that answer a sampler's: as few as the shapes allow."""
-        sigma = float(call.sigma.flatten()[0])
-        sides = (self.positive, *((self.negative, *self.extras) if self._needs_all(call) else ()))
-        waiting = [(i, c) for i, side in enumerate(sides) for c in side if c.holds_at(sigma)]
+        sigma = _level(call)
+        waiting = [(i, c) for i, side in self._sides(call) for c in side if c.holds_at(sigma)]
         merged: list[ModelCall] = []
         while waiting:
             group = _group(waiting, MOST_REPEATS if self.repeats_text else 1)
@@ -64,17 +85,47 @@ class Guidance:
 
     def reply(self, call: Call, calls: Sequence[ModelCall], outputs: Sequence[Tensor]) -> Reply:
         """Blend the model's answers, one x0 prediction a call, and combine the sides."""
-        cond, uncond, *others = (
-            _blend(side, call.x, calls, outputs) for side in range(2 + len(self.extras))
-        )
+        said = {side: _blend(side, call.x, calls, outputs) for side, _ in self._sides(call)}
+        guided = self._combined(call, said)
+        for side, weakened in self._weakened(call):
+            guided = weakened.lead(guided, said[0], said[side])
+        guided = self.guiding.correct(call.x, guided)
+        return Reply(guided, said[1] if call.wants_uncond else None)
+
+    def _sides(self, call: Call) -> list[tuple[int, Sequence[Placed]]]:
+        """What is asked, each with the number that its answer goes by."""
+        sides = [(0, self.positive)]
+        if self._needs_all(call):
+            sides += [(1, self._negative(call)), *enumerate(self.extras, 2)]
+        return [
+            *sides,
+            *((at, _altered(self.positive, w.alteration)) for at, w in self._weakened(call)),
+        ]
+
+    def _negative(self, call: Call) -> Sequence[Placed]:
+        placed = self.negative
+        for span, hampered in zip(self.hampered, self.guiding.hampered, strict=True):
+            if span.holds_at(_level(call)):
+                placed = _altered(placed, hampered.alteration)
+        return placed
+
+    def _weakened(self, call: Call) -> list[tuple[int, Weakened]]:
+        """Those that hold now; their numbers come after all others."""
+        pairs = zip(self.weakened, self.guiding.weakened, strict=True)
+        numbered = enumerate(pairs, 2 + len(self.extras))
+        return [(at, each) for at, (span, each) in numbered if span.holds_at(_level(call))]
+
+    def _combined(self, call: Call, said: Mapping[int, Tensor]) -> Tensor:
+        """The positive, the negative and the extra predictions as one."""
+        cond = said[0]
         if not self._needs_all(call):
-            return Reply(self.guiding.correct(call.x, cond))
+            return cond
         cfg = self._cfg(call)
         if isinstance(cfg, Tensor):
             cfg = cfg.to(cond).view(-1, *[1] * (cond.ndim - 1))
-        terms = Terms(call.x, call.sigma, cond, uncond, cfg, tuple(others), self.memory)
-        guided = self.guiding.correct(call.x, self.guiding.combine(terms))
-        return Reply(guided, uncond if call.wants_uncond else None)
+        others = tuple(said[2 + at] for at in range(len(self.extras)))
+        terms = Terms(call.x, call.sigma, cond, said[1], cfg, others, self.memory)
+        return self.guiding.combine(terms)
 
     def _cfg(self, call: Call) -> Cfg:
         return self.guiding.cfg_at(self.cfg, call.step, self.steps)
@@ -84,6 +135,18 @@ class Guidance:
         cfg = torch.as_tensor(self._cfg(call), dtype=torch.float64)
         plain = bool(torch.isclose(cfg, torch.ones_like(cfg), rtol=1e-9, atol=0.0).all())
         return call.wants_uncond or self.guiding.always or not plain
+
+
+def _level(call: Call) -> float:
+    return float(call.sigma.flatten()[0])
+
+
+def _altered(side: Sequence[Placed], alteration: Alteration) -> list[Placed]:
+    """The same conditions, asked of a network that is changed."""
+    return [
+        replace(p, cond=replace(p.cond, alterations=(*p.cond.alterations, alteration)))
+        for p in side
+    ]
 
 
 def _group(waiting: list[tuple[int, Placed]], most_repeats: int) -> list[tuple[int, Placed]]:
@@ -103,13 +166,14 @@ def _length(placed: Placed) -> int:
 
 
 def _shapes(placed: Placed) -> object:
-    """What must agree: the shapes, one row each, and the controls."""
+    """What must agree: the shapes, one row each, and what is the same for all rows."""
     cond, area = placed.cond, placed.area
     extras = {k: v.shape[1:] for k, v in cond.extras.items() if isinstance(v, Tensor)}
     pooled = cond.pooled is not None and cond.pooled.shape[1:]
     laid = cond.laid is not None
     controls = cond.controls and (cond.controls, cond.sample is None)
-    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, laid, controls
+    fixed = laid, controls, cond.alterations
+    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, fixed
 
 
 def _merge(call: Call, group: list[tuple[int, Placed]]) -> ModelCall:
@@ -152,6 +216,7 @@ def _cond_batch(group: list[Placed], counts: list[int], device: torch.device) ->
         pooled=_rows(pooled, counts, device) if pooled else None,
         extras=extras,
         controls=conds[0].controls,
+        alterations=conds[0].alterations,
         pieces=len(group),
     )
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from torch import Tensor
 
-from nodes.values import Conditioning
+from nodes.values import Alteration, Conditioning
 
 Cfg: TypeAlias = float | Tensor
 """How far beyond the negative prediction to go; as a tensor, [batch], one an image."""
@@ -46,6 +46,41 @@ Masking: TypeAlias = Callable[[Tensor, float], Tensor]
 """(a latent's mask, how much of the denoising is left, 1 to 0) to the mask that holds then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Weakened:
+    """What a network that is hampered makes of the positive prompt: guidance leads away from it."""
+
+    alteration: Alteration
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+    """The part of the schedule it holds for, as a fraction."""
+    rescale: float = 0.0
+    """How far to scale what all guidance gave to the deviation of the positive prediction."""
+
+    def lead(self, guided: Tensor, cond: Tensor, weak: Tensor) -> Tensor:
+        """From the weak prediction towards the positive one, on top of the guidance."""
+        led = guided + (cond - weak) * self.scale
+        if not self.rescale:
+            return led
+        factor = deviation(cond) / deviation(led)
+        return led * (self.rescale * factor + (1.0 - self.rescale))
+
+
+@dataclass(frozen=True, slots=True)
+class Hampered:
+    """What changes the network for negative conditions, in a part of the schedule."""
+
+    alteration: Alteration
+    start: float = 0.0
+    end: float = 1.0
+
+
+def deviation(x: Tensor) -> Tensor:
+    """The standard deviation, image by image: [batch, 1, …]."""
+    return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
+
+
 def classifier_free(terms: Terms) -> Tensor:
     """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
     return terms.uncond + (terms.cond - terms.uncond) * terms.cfg
@@ -65,6 +100,8 @@ class Guiding:
     share: Share | None = None
     masking: Masking | None = None
     """What becomes of a latent's mask; the last counts."""
+    weakened: tuple[Weakened, ...] = ()
+    hampered: tuple[Hampered, ...] = ()
 
     def ruled(self, rule: Rule, *extras: Conditioning, always: bool = False) -> "Guiding":
         """With another rule."""

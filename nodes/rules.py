@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nodes.guiding import Terms
+from nodes.frequencies import scaled_frequencies
+from nodes.guiding import Terms, deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Rescaled:
         scaled = terms.x / (sigma**2 + 1.0)
         cond, uncond = ((scaled - x0) * root / sigma for x0 in (terms.cond, terms.uncond))
         guided = uncond + terms.cfg * (cond - uncond)
-        rescaled = guided * (_std(cond) / _std(guided))
+        rescaled = guided * (deviation(cond) / deviation(guided))
         v = self.multiplier * rescaled + (1.0 - self.multiplier) * guided
         return scaled - v * sigma / root
 
@@ -127,6 +128,45 @@ def damp_tangent(terms: Terms) -> Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaledGuidance:
+    """Guides coarse shapes and fine detail by different amounts.
+
+    FreSca (Huang et al. 2025, arXiv:2504.02154): the difference of the predictions is scaled
+    by frequency.
+    """
+
+    low: float
+    high: float
+    cutoff: int
+    """How many waves across the latent, either way, are low."""
+
+    def __call__(self, terms: Terms) -> Terms:
+        """With the positive prediction moved."""
+        scaled = scaled_frequencies(terms.cond - terms.uncond, self.cutoff, self.low, self.high)
+        return replace(terms, cond=terms.uncond + scaled)
+
+
+@dataclass(frozen=True, slots=True)
+class Renormed:
+    """Guidance whose prediction gets no longer than the positive one.
+
+    Lumina-Image 2.0 (Qin et al. 2025, arXiv:2503.21758), section 3.4: CFG-Renorm, and CFG-Trunc.
+    """
+
+    limit: float = 1.0
+    """How many times as long it may get; 0 for no limit."""
+
+    def __call__(self, terms: Terms) -> Tensor:
+        """Combine the velocities, go back to x0."""
+        positive, negative = terms.x - terms.cond, terms.x - terms.uncond
+        guided = negative + terms.cfg * (positive - negative)
+        if self.limit > 0:
+            most = self.limit * _dot(positive, positive).sqrt()
+            guided = guided * (most / _dot(guided, guided).sqrt().clamp(min=1e-30)).clamp(max=1.0)
+        return terms.x - guided
+
+
+@dataclass(frozen=True, slots=True)
 class ScaledNoise:
     """Divide the predicted noise, against the drift that sampling builds up.
 
@@ -170,7 +210,3 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum(tuple(range(1, b.ndim)), keepdim=True)
-
-
-def _std(x: Tensor) -> Tensor:
-    return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)

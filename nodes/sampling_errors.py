@@ -12,6 +12,18 @@ class BadSettingError(NodeGraphError):
         super().__init__(f"{name} {what}.", hint=hint, input_name=name)
 
 
+class WrongNetworkError(NodeGraphError):
+    """Something is to be changed inside of a network that has no such thing."""
+
+    code = "wrong_network"
+
+    def __init__(self, what: str, wanted: str) -> None:
+        super().__init__(
+            f"{what} is for {wanted}, which this model is not.",
+            hint="Take the node out, or use another model.",
+        )
+
+
 class SeedCountError(NodeGraphError):
     """Each image has a seed of its own, but there are more or fewer images."""
 

@@ -133,6 +133,8 @@ class Cond:
     """Whether sampling has it on the side to get away from."""
     seed: int = 0
     """Of the run, for whatever a model draws when it reads this; sampling sets it."""
+    alterations: tuple["Alteration", ...] = ()
+    """What is changed inside of the network that is asked for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,6 +179,8 @@ class CondBatch:
     """The same for every row."""
     pieces: int = 1
     """How many conditions these are: each has batch / pieces rows, one below the other."""
+    alterations: tuple["Alteration", ...] = ()
+    """The same for every row."""
     residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])
     """What the controls make of it."""
     laid: Tensor | None = None
@@ -204,6 +208,20 @@ class ControlCall:
     """The network that is steered."""
     latents: LatentFormat
     """How the latent relates to the VAE's."""
+
+
+class Alteration(Protocol):
+    """Changes what goes on inside of a network; hashable and equal by content."""
+
+    def __hash__(self) -> int: ...
+
+    def alter(self, network: nn.Module) -> None:
+        """Change a copy of the network that shares its weights, which stay as they are.
+
+        Raises:
+            NodeGraphError: it isn't for a network of this kind.
+        """
+        ...
 
 
 class Control(Protocol):

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from nodes.beside import beside
 from nodes.guiding import PLAIN, Guiding
+from nodes.networks.build import skeleton
+from nodes.networks.inside import NetworkCall, during
 from nodes.networks.references import with_references
 from nodes.networks.unclip import with_pictures
 from nodes.networks.vae import Vae
@@ -20,11 +22,11 @@ from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded
 from nodes.text.model import TextModel, Texts
-from nodes.values import Cond, CondBatch, ControlCall, LatentFormat
+from nodes.values import Alteration, Cond, CondBatch, ControlCall, LatentFormat
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel
-from nodes.weights.network import Patch, Patches
+from nodes.weights.network import Alterations, Patch, Patches
 from nodes.weights.shown import Shown
 
 
@@ -56,6 +58,10 @@ class ModelHandle:
     """Stands in for the model's own, too."""
     shown: tuple[Shown, ...] = ()
     """What it is shown besides the conditions."""
+    alterations: Alterations = ()
+    """What is changed inside of its network."""
+    compute: torch.dtype | None = None
+    """What its network computes in; None is its placement's."""
 
     @property
     def parameterisation(self) -> Parameterisation:
@@ -80,6 +86,23 @@ class ModelHandle:
     def patched(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
+
+    def check(self, alteration: Alteration) -> None:
+        """Make sure that a change inside of the network fits it.
+
+        Raises:
+            NodeGraphError: it isn't for a network of this kind.
+        """
+        alteration.alter(skeleton(self.model.network.spec))
+
+    def altered(self, alteration: Alteration) -> "ModelHandle":
+        """With one more change inside of its network.
+
+        Raises:
+            NodeGraphError: it isn't for a network of this kind.
+        """
+        self.check(alteration)
+        return replace(self, alterations=(*self.alterations, alteration))
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """A condition as the network takes it; see `Denoiser`.
@@ -109,18 +132,22 @@ class ModelHandle:
         network = self.model.network
         place = network.placement
         parameterisation = self.parameterisation
-        scaled = parameterisation.scale_input(x, sigma).to(place.device, place.dtype)
+        dtype = self.compute or place.dtype
+        scaled = parameterisation.scale_input(x, sigma).to(place.device, dtype)
         timestep = parameterisation.timestep(sigma).to(place.device)
         if cond.laid is not None:
             scaled = torch.cat([scaled, cond.laid.to(scaled)], dim=1)
-        module = network.module(self.patches)
+        alterations = (*self.alterations, *cond.alterations)
+        module = network.module(self.patches, alterations, dtype)
         if cond.controls:
             sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format
             call = ControlCall(scaled, sigma, timestep, cond, sigma_at, module, latents)
             cond = replace(cond, residuals=summed(call))
         for number, shown in enumerate(self.shown):
             cond = shown.at(cond, number, sigma, parameterisation.percent_to_sigma)
-        output = self.model.adapter.predict(module, scaled, timestep, cond)
+        inside = NetworkCall(x.shape[-2], x.shape[-1], sigma, parameterisation.percent_to_sigma)
+        with during(inside):
+            output = self.model.adapter.predict(module, scaled, timestep, cond)
         return parameterisation.to_x0(x, sigma, output.to(x))
 
 

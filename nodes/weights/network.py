@@ -7,7 +7,7 @@ leave alone with the base network, and holds only those they touch.
 import threading
 from collections import ChainMap, OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Protocol, TypeAlias, cast
+from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
+from nodes.values import Alteration
 from nodes.weights.convert import from_file
 from nodes.weights.growth import grown
 from nodes.weights.header import Header
@@ -48,6 +49,15 @@ class Patch(Protocol):
 
 
 Patches: TypeAlias = tuple[Patch, ...]
+Alterations: TypeAlias = tuple[Alteration, ...]
+
+
+class _Variant(NamedTuple):
+    """How a clone differs from the network of the file."""
+
+    patches: Patches = ()
+    alterations: Alterations = ()
+    dtype: torch.dtype | None = None
 
 
 class _Precise(Mapping[str, Tensor]):
@@ -101,7 +111,7 @@ class Network:
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None
-        self._clones: OrderedDict[Patches, nn.Module] = OrderedDict()
+        self._clones: OrderedDict[_Variant, nn.Module] = OrderedDict()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -140,23 +150,49 @@ class Network:
         infos = [info for key, info in named if key.startswith(self.spec.prefix)]
         return sum(self.placement.nbytes(info) for info in infos)
 
-    def module(self, patches: Patches = ()) -> nn.Module:
+    def module(
+        self,
+        patches: Patches = (),
+        alterations: Alterations = (),
+        dtype: torch.dtype | None = None,
+    ) -> nn.Module:
         """The network with its weights and patches; ready to be called, never to be changed.
+
+        Args:
+            patches: on its weights.
+            alterations: of what goes on inside.
+            dtype: what it computes in; None is its placement's.
 
         Raises:
             MissingWeightsError: the file does not have them all.
+            NodeGraphError: an alteration isn't for a network of this kind.
         """
+        variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
         with self._lock:
             if self._base is None:
                 self._base = self._load()
-            if not patches:
+            if variant == _Variant():
                 return self._base
-            if patches not in self._clones:
-                self._clones[patches] = self._clone(self._base, patches)
-            self._clones.move_to_end(patches)
+            if variant not in self._clones:
+                self._clones[variant] = self._clone_of(self._base, variant)
+            self._clones.move_to_end(variant)
             while len(self._clones) > CLONES_KEPT:
                 self._clones.popitem(last=False)
-            return self._clones[patches]
+            return self._clones[variant]
+
+    def _clone_of(self, base: nn.Module, variant: _Variant) -> nn.Module:
+        if variant == _Variant(variant.patches):
+            return self._clone(base, variant.patches)
+        weights = dict(self.module(variant.patches).state_dict())
+        if variant.dtype is not None:
+            weights = {k: _computed_in(weight, variant.dtype) for k, weight in weights.items()}
+        clone = self._filled_with(weights)
+        for alteration in variant.alterations:
+            alteration.alter(clone)
+        return clone
+
+    def _filled_with(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        return _filled(skeleton(grown(self.spec, weights)), weights)
 
     def _load(self) -> nn.Module:
         module = skeleton(self.spec)
@@ -196,7 +232,7 @@ class Network:
             touched |= patch.apply(self, _Precise(now, self.placement.dtype))
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
-        return _filled(skeleton(grown(self.spec, touched)), {**weights, **touched})
+        return self._filled_with({**weights, **touched})
 
     def _rounded(self, key: str, weight: Tensor) -> Tensor:
         stored = self.header.tensors[self.table[key].key].dtype
@@ -237,6 +273,10 @@ def _fits(header: Header, source: Source, weight: Tensor) -> bool:
         return False
     own = tuple(source.share(size) for size in rows)
     return own == tuple(weight.shape[:1]) and source.share(info.numel) == weight.numel()
+
+
+def _computed_in(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return weight.computing_in(dtype) if isinstance(weight, PackedTensor) else weight.to(dtype)
 
 
 def _filled(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:

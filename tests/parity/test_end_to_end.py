@@ -35,9 +35,6 @@ FAR = {("sd15", "v_pred_zsnr_node")}  # starts at a sigma of 4519
 WRONG_VALUES = 0.005
 """The share of a picture's values that may be off by one."""
 
-LACKING = {("sd15", "freeu_v2"), ("sd15", "hypertile_off_pag")}
-"""Cases with nodes that are not there yet: FreeU_V2, PerturbedAttentionGuidance."""
-
 assert len(FAR) <= len(WORKFLOWS) // 10
 
 
@@ -68,7 +65,6 @@ def written(engine: Engine, result: RunResult, kind: str) -> dict[str, list[Path
     [
         pytest.param(*case, marks=() if has_picture(*case) else pytest.mark.slow)
         for case in WORKFLOWS
-        if case not in LACKING
     ],
 )
 def test_a_workflow_makes_what_the_reference_makes(engine, family, name):

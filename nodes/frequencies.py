@@ -1,0 +1,26 @@
+"""Slow and fast changes across a picture, by its Fourier transform."""
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+_BOTH = (-2, -1)
+
+
+def scaled_frequencies(x: Tensor, radius: int, low: float, high: float = 1.0) -> Tensor:
+    """Multiply low and high frequencies of [batch, channels, h, w] by a number each.
+
+    Args:
+        x: of any dtype.
+        radius: how many waves, to either side of none, are low; in both directions at once.
+        low: what they are multiplied by.
+        high: what all others are multiplied by.
+    """
+    height, width = x.shape[-2:]
+    y, x0 = height // 2, width // 2
+    mask = torch.full((height, width), high, device=x.device)
+    mask[max(y - radius, 0) : y + radius, max(x0 - radius, 0) : x0 + radius] = low
+    waves = cast("Tensor", torch.fft.fft2(x.float()))  # pyright: ignore[reportUnknownMemberType]
+    mask = cast("Tensor", torch.fft.ifftshift(mask, dim=_BOTH))  # pyright: ignore[reportUnknownMemberType]
+    return cast("Tensor", torch.fft.ifft2(waves * mask)).real.to(x)  # pyright: ignore[reportUnknownMemberType]
