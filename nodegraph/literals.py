@@ -164,6 +164,8 @@ def _mismatch(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError
         return BadLinkedInputError(node_id, spec.name, value)
     literal = spec.socket in CONVERTERS or spec.socket in (ANY, COMBO)
     hint = "" if literal else f"Link it to an output that carries {spec.socket}."
+    if literal and not (spec.minimum is None and spec.maximum is None):
+        hint = _range(spec.minimum, spec.maximum)
     message = f"takes {spec.socket}, not {shown(value)}."
     return InvalidInputTypeError(node_id, spec.name, value, message, hint)
 

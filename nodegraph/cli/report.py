@@ -128,4 +128,5 @@ def _where(error: "NodeGraphError", titles: dict[str, str]) -> str:
 
 
 def _sentence(message: str) -> str:
-    return message[:1].upper() + message[1:]
+    begins_with_address = "://" in message.partition(" ")[0]
+    return message if begins_with_address else message[:1].upper() + message[1:]

@@ -165,10 +165,10 @@ class ClipHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """What it takes in memory; nothing if its file has none."""
         patches = self._patches
         return sum(
-            encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.encoders
+            encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
         )
 
     def patched(self, encoder: str, patch: Patch) -> "ClipHandle":
@@ -208,8 +208,8 @@ class VaeHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
-        return self.vae.network.nbytes()
+        """What it takes in memory; nothing if its file has none."""
+        return self.vae.found.nbytes() if self.vae.found else 0
 
     @property
     def downscale(self) -> int:

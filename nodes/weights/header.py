@@ -18,6 +18,11 @@ from nodes.weights.gguf_header import BLOCKS, MAGIC, read_gguf
 _LENGTH = 8
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LONGEST = 100_000_000  # what the safetensors library itself accepts
+_OTHERS = {
+    b"<": "it is a web page, such as a hub shows to who is not logged in",
+    b"version ": "it is a Git LFS pointer, which stands for the file where that was not fetched",
+}
+"""What else lies where models should, by how it begins."""
 _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
     "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
@@ -165,7 +170,8 @@ def _header_length(path: Path, start: bytes, size: int) -> int:
         raise TruncatedFileError(path, _LENGTH, size)
     length = int.from_bytes(start, "little")
     if length > _LONGEST:
-        raise NotSafetensorsError(path, "it does not start with a header")
+        found = (what for first, what in _OTHERS.items() if start.startswith(first))
+        raise NotSafetensorsError(path, next(found, "it does not start with a header"))
     if size < _LENGTH + length:
         raise TruncatedFileError(path, _LENGTH + length, size)
     return length
