@@ -208,12 +208,16 @@ class WrongReferenceError(NodeGraphError):
         super().__init__(
             f"the reference latent has {found} channels, this model's latents have {expected}.",
             hint="Encode the picture with the VAE that belongs to the model.",
+        )
+
+
 class BrokenLatentError(NodeGraphError):
     """A latent holds values that are no numbers: something computed with too large ones."""
 
     code = "broken_latent"
 
     def __init__(self, broken: int, total: int) -> None:
+        super().__init__(
             f"{broken:,} of the latent's {total:,} values are infinite or not a number, "
             "so there is no picture in it.",
             hint="Numbers grew too large on the way: lower the guidance or a LoRA's strength, or"

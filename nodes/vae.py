@@ -13,9 +13,8 @@ from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.encoding import cropped, encoded, greyed
-from nodes.errors import WrongLatentError
+from nodes.errors import BrokenLatentError, WrongLatentError
 from nodes.regions import resize_mask
-from nodes.errors import BrokenLatentError, TooSmallPictureError, WrongLatentError
 from nodes.tiles import Tiling, singly, tiled
 from nodes.values import Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
