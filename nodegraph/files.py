@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import cast
+from typing import Literal, cast
 
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
@@ -165,16 +165,21 @@ class Files:
             raise NotHereError(str(reference))
         return origin.path
 
-    def input_names(self, suffixes: tuple[str, ...] = ()) -> list[str]:
-        """Every file of the input folder that ends in one of `suffixes`.
+    def input_names(
+        self, suffixes: tuple[str, ...] = (), kind: Literal["input", "output"] = "input"
+    ) -> list[str]:
+        """Every file of the input folder that ends in one of `suffixes`, as `input` takes it.
 
-        As in ComfyUI, not those of folders below it, which can be named all the same.
+        Those of the output folder are named `name [output]`. As in ComfyUI, not those of folders
+        below it, which can be named all the same.
         """
-        if not self.folders.input.is_dir():
+        folder, mark = self.root(kind), "" if kind == "input" else f" [{kind}]"
+        if not folder.is_dir():
             return []
-        files = (path.name for path in self.folders.input.iterdir() if path.is_file())
+        files = (path.name for path in folder.iterdir() if path.is_file())
         wanted = suffixes or ("",)
-        return sorted(name for name in files if name.lower().endswith(wanted) and name[0] != ".")
+        fitting = sorted(n for n in files if n.lower().endswith(wanted) and n[0] != ".")
+        return [name + mark for name in fitting]
 
     def input(self, name: str) -> Path:
         """The path of an input file; `name [output]` looks in the output folder.

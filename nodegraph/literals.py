@@ -100,11 +100,8 @@ class Literals:
         )
 
     def _known(self, spec: InputSpec) -> Sequence[str]:
-        key = (
-            (spec.model_folder or "", *spec.pairs)
-            if spec.model_folder
-            else (spec.suffixes if spec.input_file else None)
-        )
+        listed = (spec.file_folder, spec.suffixes) if spec.input_file else None
+        key = (spec.model_folder, *spec.pairs) if spec.model_folder else listed
         if key is None:
             return spec.choices or ()
         if key not in self._names:
@@ -114,7 +111,7 @@ class Literals:
                     *self._files.model_pairs(spec.pairs_folder, spec.pairs),
                 ]
                 if spec.model_folder
-                else self._files.input_names(spec.suffixes)
+                else self._files.input_names(spec.suffixes, spec.file_folder)
             )
         return [*(spec.choices or ()), *self._names[key]]
 
@@ -131,7 +128,7 @@ class Literals:
         self, node_id: NodeId, spec: InputSpec, value: object, known: Sequence[str]
     ) -> NodeGraphError:
         place = f"models/{spec.model_folder}" if spec.model_folder else "the list"
-        place = "the input folder" if spec.input_file else place
+        place = f"the {spec.file_folder} folder" if spec.input_file else place
         close = self._hints.nearest(value, known) if isinstance(value, str) else ""
         few = ", ".join(repr(name) for name in known[:FIRST_FEW])
         more = ", …" if len(known) > FIRST_FEW else ""

@@ -46,10 +46,14 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file of the input folder: `upload` names the editor's upload button, if any."""
+    """A file of the input folder: `upload` names the editor's upload button, if any.
+
+    One of the output folder is named `name [output]`.
+    """
 
     upload: Literal["image_upload", ""] = ""
     suffixes: tuple[str, ...] = ()
+    folder: Literal["input", "output"] = "input"
 
 
 @dataclass(frozen=True, slots=True)

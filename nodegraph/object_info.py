@@ -60,5 +60,5 @@ def offered(spec: InputSpec, files: Files) -> Sequence[str] | None:
         pairs = files.model_pairs(spec.pairs_folder, spec.pairs)
         return [*(spec.choices or ()), *files.model_names(spec.model_folder), *pairs]
     if spec.input_file:
-        return [*(spec.choices or ()), *files.input_names(spec.suffixes)]
+        return [*(spec.choices or ()), *files.input_names(spec.suffixes, spec.file_folder)]
     return spec.choices

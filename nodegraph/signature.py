@@ -39,6 +39,18 @@ from nodegraph.spec import InputSpec, OutputSpec
 
 COMBO = "COMBO"
 _PRIMITIVES: dict[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
+_FOLDER_HINTS: dict[str, dict[str, Any]] = {
+    "input": {},
+    "output": {
+        "image_folder": "output",
+        "remote": {
+            "route": "/internal/files/output",
+            "refresh_button": True,
+            "control_after_refresh": "first",
+        },
+    },
+}
+"""How an editor lists a folder's files itself; a server lists those of the input folder."""
 _MISSING = object()
 T = TypeVar("T")
 
@@ -74,6 +86,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         pairs_folder=pairs.folder if pairs else "",
         pairs=pairs.names if pairs else (),
         input_file=upload is not None,
+        file_folder=upload.folder if upload else "input",
         suffixes=upload.suffixes if upload else (),
         minimum=minimum,
         maximum=maximum,
@@ -179,7 +192,7 @@ def _widget(marks: Iterable[object]) -> dict[str, Any]:
         elif isinstance(mark, Round):
             hints["round"] = mark.to
         elif isinstance(mark, InputFile) and mark.upload:
-            hints[mark.upload] = True
+            hints |= {mark.upload: True, **_FOLDER_HINTS[mark.folder]}
     return hints
 
 

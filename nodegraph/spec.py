@@ -25,7 +25,9 @@ class InputSpec:
     pairs: tuple[str, ...] = ()
     """Further choices, each while its two files are there; see `nodegraph.markers.Pairs`."""
     input_file: bool = False
-    """The choices are the files of the input folder."""
+    """The choices are the files of a folder that users look into."""
+    file_folder: Literal["input", "output"] = "input"
+    """Which; a file of another than the input folder is named `name [output]`."""
     suffixes: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None

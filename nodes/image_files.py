@@ -21,6 +21,9 @@ _NO_MASK = (1, 64, 64)
 ImageFile = Annotated[str, InputFile("image_upload", _SUFFIXES)]
 
 
+OutputFile = Annotated[str, InputFile("image_upload", _SUFFIXES, "output")]
+
+
 class ImageAndMask(NamedTuple):
     """What `LoadImage` gives."""
 
@@ -78,6 +81,18 @@ def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
     if not any(has_alpha(frame) for frame in frames):
         return ImageAndMask(pictures, torch.zeros(_NO_MASK))
     return ImageAndMask(pictures, torch.stack([_transparency(frame) for frame in frames]))
+
+
+@node(
+    "LoadImageOutput",
+    category="image",
+    display_name="Load Image (from Outputs)",
+    experimental=True,
+    preflight="nodes.image_preflight:check_image",
+)
+def load_image_output(image: OutputFile, ctx: Context) -> ImageAndMask:
+    """Read a picture of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
+    return load_image(image, ctx)
 
 
 @node(

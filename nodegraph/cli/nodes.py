@@ -140,7 +140,7 @@ def _facts(item: "InputSpec") -> str:
     if item.model_folder:
         facts.append(f"a file of models/{item.model_folder}")
     if item.input_file:
-        facts.append("a file of the input folder")
+        facts.append(f"a file of the {item.file_folder} folder")
     if item.choices:
         more = ", …" if len(item.choices) > _MOST_CHOICES else ""
         facts.append("one of " + ", ".join(item.choices[:_MOST_CHOICES]) + more)

@@ -168,6 +168,16 @@ def test_lists_the_files_of_the_input_folder_itself(files):
     assert files.input_names() == ["a.PNG", "b.png", "c.latent"]
 
 
+def test_lists_the_files_of_the_output_folder_as_they_are_named_for_input(files):
+    for name in ("b.png", "c.latent"):
+        (files.folders.output / name).touch()
+
+    (name,) = files.input_names((".png",), "output")
+
+    assert name == "b.png [output]"
+    assert files.input(name) == files.folders.output / "b.png"
+
+
 def test_an_annotation_says_which_folder_an_input_is_in(files):
     (files.folders.output / "day/a.png").touch()
     (files.folders.input / "odd [name].png").touch()

@@ -13,7 +13,13 @@ from PIL import Image as Picture
 
 from nodegraph.errors import NodeGraphError, UnsafePathError
 from nodes.image_errors import DamagedImageError, ImageTooLargeError, NotAnImageError
-from nodes.image_files import load_image, load_image_mask, preview_image, save_image
+from nodes.image_files import (
+    load_image,
+    load_image_mask,
+    load_image_output,
+    preview_image,
+    save_image,
+)
 from nodes.image_preflight import check_image, check_prefix
 from nodes.pixels import to_bytes
 from tests.nodes.bench import Bench
@@ -295,3 +301,13 @@ def test_saving_stops_between_pictures_when_the_run_is_cancelled(bench):
         save_image(torch.zeros(3, 8, 8, 3), "x", ctx=bench)
 
     assert len(list(bench.files.root("output").rglob("*"))) == 2
+
+
+def test_a_picture_of_the_output_folder_is_loaded_by_the_name_it_is_offered_by(bench):
+    save_image(torch.full((1, 2, 3, 3), 0.2), "cat", ctx=bench)
+    (name,) = bench.files.input_names((".png",), "output")
+
+    found = load_image_output(name, bench)
+
+    assert name == "cat_00001_.png [output]"
+    torch.testing.assert_close(found.image, torch.full((1, 2, 3, 3), 0.2))
