@@ -26,6 +26,7 @@ PACK = Pack(
         "nodes.style",
         "nodes.model_patches",
         "nodes.ip_adapter",
+        "nodes.photomaker",
         "nodes.model_sampling",
         "nodes.model_guidance",
         "nodes.network_patches",

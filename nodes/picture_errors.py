@@ -88,7 +88,7 @@ class StyleMismatchError(NodeGraphError):
     def __init__(self, path: Path, found: int, expected: int) -> None:
         super().__init__(
             f"the tokens of {path.name!r} are {found} wide, the conditioning's {expected}.",
-            hint="FLUX.1 Redux is for FLUX.1's prompts.",
+            hint="FLUX.1 Redux is for FLUX.1's prompts, PhotoMaker for SDXL's.",
         )
 
 
@@ -148,4 +148,28 @@ class AdapterMismatchError(NodeGraphError):
         super().__init__(
             f"the IP-Adapter {path.name!r} does not fit the model.",
             hint="Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",
+        )
+
+
+class NotAPhotoMakerError(NodeGraphError):
+    """A file of PhotoMaker's folder holds none that is known here."""
+
+    code = "not_a_photomaker"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds no PhotoMaker that is known here. Its weights: {seen}.",
+            hint="Version 1 is read; version 2 needs a face recogniser.",
+        )
+
+
+class TriggerPlaceError(NodeGraphError):
+    """The word that is to become a person stands too far back in the prompt."""
+
+    code = "trigger_place"
+
+    def __init__(self, trigger: str) -> None:
+        super().__init__(
+            f"{trigger!r} stands too far back in the prompt.",
+            hint="The word before it has to be among the first 75 tokens.",
         )

@@ -9,6 +9,7 @@ from nodes.families.controls import control_of
 from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
+from nodes.families.photomaker import photomaker_spec
 from nodes.families.style import projector_spec, style_spec
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
@@ -153,6 +154,17 @@ def ip_adapter(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("ipadapter_name")
     if isinstance(name, str):
         ip_adapter_spec(read_header(files.model("ipadapter", name)))
+
+
+def photomaker(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the PhotoMaker is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("photomaker_model_name")
+    if isinstance(name, str):
+        photomaker_spec(read_header(files.model("photomaker", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

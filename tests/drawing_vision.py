@@ -134,3 +134,17 @@ def _resampler(draw: Draw, seen: int, text: int) -> None:
         draw.linear(f"{key}.0.to_out", inner, width, bias=False)
         draw.linear(f"{key}.1.1", width, 4 * width, bias=False)
         draw.linear(f"{key}.1.3", 4 * width, width, bias=False)
+
+
+def photomaker(draw: Draw, first: int = 64, second: int = 64) -> None:
+    """PhotoMaker as its authors have it, for text encoders of these widths."""
+    p, own, width = "id_encoder.", Draw(draw.seed), first + second
+    vision(own, to=first)
+    draw.tensors |= {f"{p}{key}": value for key, value in own.tensors.items()}
+    draw.linear(f"{p}visual_projection_2", 128, second, bias=False)
+    for name, inputs in (("mlp1", 2 * width), ("mlp2", width)):
+        key = f"{p}fuse_module.{name}"
+        draw.norm(f"{key}.layernorm", inputs)
+        draw.linear(f"{key}.fc1", inputs, width)
+        draw.linear(f"{key}.fc2", width, width)
+    draw.norm(f"{p}fuse_module.layer_norm", width)

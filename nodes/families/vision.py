@@ -53,6 +53,11 @@ def vision_spec(header: Header) -> NetworkSpec:
     return NetworkSpec("vision", "vision", config, prefix, open_vision_table)
 
 
+def clip_vision_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of a `CLIPVisionModel` in transformers' layout; see `vision_spec`."""
+    return _clip(header, prefix, _HF)
+
+
 def _clip(header: Header, prefix: str, parts: Mapping[str, str]) -> dict[str, Any]:
     """The configuration of a `CLIPVisionModel`; with a `projection_dim` if it has a projection.
 

@@ -1,0 +1,78 @@
+"""Nodes that put a person into the prompt: PhotoMaker."""
+
+import re
+from typing import Annotated
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile, Widget
+from nodes.picture_errors import TriggerPlaceError
+from nodes.text.embeddings import Embeddings, contents
+from nodes.values import Cond, Conditioning, Image
+from nodes.weights.handle import ClipHandle
+from nodes.weights.photomaker import PhotoMakerHandle, open_photomaker
+
+TRIGGER = "photomaker"
+"""Stands behind the word that is to become the person."""
+_BEFORE = re.compile(rf"(?P<before>.*?(?P<word>\S+))\s+{TRIGGER}\b", re.DOTALL)
+
+
+@node(
+    "PhotoMakerLoader",
+    category="_for_testing/photomaker",
+    experimental=True,
+    preflight="nodes.preflight:photomaker",
+)
+def photo_maker_loader(
+    photomaker_model_name: Annotated[str, ModelFile("photomaker")], ctx: Context
+) -> PhotoMakerHandle:
+    """Open a PhotoMaker of version 1, for SDXL; the model needs its LoRA, too."""
+    path = ctx.files.model("photomaker", photomaker_model_name)
+    return open_photomaker(path, ctx.files.identity(path))
+
+
+@node(
+    "PhotoMakerEncode",
+    category="_for_testing/photomaker",
+    experimental=True,
+    state=contents("text"),
+)
+def photo_maker_encode(
+    photomaker: PhotoMakerHandle,
+    image: Image,
+    clip: ClipHandle,
+    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)] = "photograph of photomaker",
+    *,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt in which a person appears: the one in the pictures.
+
+    The word before `photomaker` becomes that person, as in "a man photomaker on the beach"; with
+    several pictures it is said once for each. Without `photomaker` it is a plain prompt.
+    """
+    embeddings = Embeddings(ctx.files, ctx.notice)
+    found = _BEFORE.match(text)
+    if found is None:
+        ctx.notice(f"There is no word before {TRIGGER!r} in the prompt: it shows no person.")
+        encoded = clip.encode(text, embeddings)
+        return Conditioning((Cond(encoded.tokens, encoded.pooled),))
+    before, after = found["before"], text[found.end() :]
+    said = [before + f" {found['word']}" * number for number in range(len(image))]
+    places = [_last(clip, each, embeddings) for each in said]
+    encoded = clip.encode(said[-1] + after, embeddings)
+    tokens = encoded.tokens.clone()
+    tokens[0, places] = photomaker.fused(image, tokens[0, places])
+    return Conditioning((Cond(tokens, encoded.pooled),))
+
+
+def _last(clip: ClipHandle, text: str, embeddings: Embeddings) -> int:
+    """Where the last token of a text stands.
+
+    Raises:
+        TriggerPlaceError: it isn't in the first section.
+    """
+    encoder = clip.text.encoders[0]
+    first, *more = encoder.sections(text, embeddings.of(encoder.name))
+    if more:
+        raise TriggerPlaceError(TRIGGER)
+    return sum(token.word > 0 for token in first)
