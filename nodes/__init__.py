@@ -20,6 +20,7 @@ PACK = Pack(
         "nodes.vae",
         "nodes.lora",
         "nodes.controlnets",
+        "nodes.gligen",
         "nodes.inpaint_conditioning",
         "nodes.differential_diffusion",
         "nodes.vision",

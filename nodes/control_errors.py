@@ -101,3 +101,39 @@ class HintNeedsMaskError(NodeGraphError):
             f"the ControlNet {path.name!r} is made for inpainting, and no mask is given.",
             hint="Use ControlNetInpaintingAliMamaApply.",
         )
+
+
+class NotGligenError(NodeGraphError):
+    """A file of the GLIGEN folder holds none."""
+
+    code = "not_gligen"
+
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
+            f"{path.name!r} is no GLIGEN model. Its weights: {seen}.",
+            hint="GLIGEN models for boxes with a text are read.",
+        )
+
+
+class GligenMismatchError(NodeGraphError):
+    """A GLIGEN model was made for another U-Net."""
+
+    code = "gligen_mismatch"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the GLIGEN model {path.name!r} does not fit the model.",
+            hint="Use one that was made for the model's family.",
+        )
+
+
+class NoBoxTextError(NodeGraphError):
+    """A text encoder makes no vector of the text for a box."""
+
+    code = "no_box_text"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the text encoder makes no single vector of a text, which a box needs.",
+            hint="Use the CLIP of the Stable Diffusion model that draws.",
+        )

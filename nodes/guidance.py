@@ -170,9 +170,9 @@ def _shapes(placed: Placed) -> object:
     cond, area = placed.cond, placed.area
     extras = {k: v.shape[1:] for k, v in cond.extras.items() if isinstance(v, Tensor)}
     pooled = cond.pooled is not None and cond.pooled.shape[1:]
-    laid = cond.laid is not None
+    laid, patch = cond.laid is not None, cond.boxes and cond.boxes[-1].patch
     controls = cond.controls and (cond.controls, cond.sample is None)
-    fixed = laid, controls, cond.alterations
+    fixed = laid, patch, controls, cond.alterations
     return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, fixed
 
 
@@ -217,6 +217,7 @@ def _cond_batch(group: list[Placed], counts: list[int], device: torch.device) ->
         extras=extras,
         controls=conds[0].controls,
         alterations=conds[0].alterations,
+        patch=conds[0].boxes[-1].patch if conds[0].boxes else None,
         pieces=len(group),
     )
 

@@ -6,6 +6,7 @@ from nodegraph.files import Files
 from nodes.errors import NotALoraError
 from nodes.families import tiny_vae, upscalers
 from nodes.families.controls import control_of
+from nodes.families.gligen import gligen_prefix
 from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
@@ -165,6 +166,17 @@ def photomaker(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("photomaker_model_name")
     if isinstance(name, str):
         photomaker_spec(read_header(files.model("photomaker", name)))
+
+
+def gligen(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the GLIGEN model is whole, and one.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("gligen_name")
+    if isinstance(name, str):
+        gligen_prefix(read_header(files.model("gligen", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

@@ -1,6 +1,6 @@
 """The values that travel along links: frozen, with their shapes and ranges written down."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Protocol, TypeAlias
 
@@ -125,6 +125,8 @@ class Cond:
     """What steers the network besides; their effects add up."""
     pictures: tuple["PicturePrompt", ...] = ()
     """What it shows a model that reads pictures; they add up."""
+    boxes: tuple["Box", ...] = ()
+    """What is to be drawn where."""
     beside: Beside | None = None
     """What a model that reads more than the latent is shown; others leave it alone."""
     laid: Tensor | None = None
@@ -156,6 +158,17 @@ REFERENCES = "reference_latents"
 """Which of a condition's extras are latents to look at: a tuple, each like `Latent.samples`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Box:
+    """A text for a rectangle."""
+
+    text: Tensor
+    """[1, dim] float32: as one vector."""
+    area: Area
+    patch: Hashable
+    """What lets a network read it, see `nodes.weights.network.Patch`; the last box's counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Conditioning:
     """What a prompt becomes: the conditions that hold together, averaged by strength."""
@@ -185,6 +198,8 @@ class CondBatch:
     """What the controls make of it."""
     laid: Tensor | None = None
     """[batch, channels, h, w]: what the network reads beside the latent."""
+    patch: Hashable = None
+    """What lets the network read boxes, if these conditions have some."""
 
 
 Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]

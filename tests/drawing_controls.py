@@ -80,3 +80,23 @@ def like(draw: Draw, state: Mapping[str, Tensor]) -> None:
             draw.weight(key, *tensor.shape)
         else:
             draw.put(key, tuple(tensor.shape), 0.05, 1.0 if "norm" in key else 0.0)
+
+
+def gligen(draw: Draw, *, text: int, places: Mapping[str, int]) -> None:
+    """GLIGEN's layers in the original layout; `places` has the width of each attention."""
+    draw.put("position_net.null_positive_feature", (text,), 1.0)
+    draw.put("position_net.null_position_feature", (64,), 1.0)
+    for number, (inputs, outputs) in enumerate(((text + 64, 512), (512, 512), (512, text))):
+        draw.linear(f"position_net.linears.{2 * number}", inputs, outputs)
+    for place, width in places.items():
+        key = f"{place}.transformer_blocks.0.fuser"
+        draw.linear(f"{key}.linear", text, width)
+        for name in ("to_q", "to_k", "to_v"):
+            draw.linear(f"{key}.attn.{name}", width, width, bias=False)
+        draw.linear(f"{key}.attn.to_out.0", width, width)
+        draw.linear(f"{key}.ff.net.0.proj", width, width * 8)
+        draw.linear(f"{key}.ff.net.2", width * 4, width)
+        draw.norm(f"{key}.norm1", width)
+        draw.norm(f"{key}.norm2", width)
+        draw.put(f"{key}.alpha_attn", (), 0.1, 0.7)
+        draw.put(f"{key}.alpha_dense", (), 0.1, 0.7)

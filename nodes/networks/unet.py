@@ -5,10 +5,12 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.errors import WrongConditioningError
+from nodes.grounding import BOXES, MASKS, TEXTS, with_boxes
 from nodes.networks.builder import Build
 from nodes.networks.conditions import text
 from nodes.networks.micro_conditioning import Added, added, sizes
-from nodes.networks.picture_attention import Picture, let_see, pictures_of
+from nodes.networks.picture_attention import let_see, pictures_of
 from nodes.networks.unclip import VECTOR
 from nodes.values import Cond, CondBatch
 
@@ -24,7 +26,7 @@ class UNet(Protocol):
         *,
         class_labels: Tensor | None,
         added_cond_kwargs: Added | None,
-        cross_attention_kwargs: dict[str, tuple[Picture, ...]] | None,
+        cross_attention_kwargs: dict[str, object] | None,
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
         down_intrablock_additional_residuals: list[Tensor] | None,
@@ -49,6 +51,7 @@ class UNetAdapter:
 
     def conditions(self, cond: Cond, height: int, width: int) -> Cond:
         """With the sizes that SDXL's are told; the others leave them alone."""
+        cond = with_boxes(cond, height, width)
         return replace(cond, extras={**cond.extras, "sizes": sizes(cond, height, width)})
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
@@ -60,19 +63,37 @@ class UNetAdapter:
         tokens = text(cond, x, cast("UNetConfig", module.config).cross_attention_dim)
         (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
         pictures = pictures_of(cond, x)
+        seen = ({"pictures": pictures} if pictures else {}) | _boxes(cond, x)
         (output,) = cast("UNet", module)(
             x,
             timestep,
             tokens,
             class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
             added_cond_kwargs=added(module, cond, x),
-            cross_attention_kwargs={"pictures": pictures} if pictures else None,
+            cross_attention_kwargs=seen or None,
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,
             down_intrablock_additional_residuals=list(features) if features else None,
             return_dict=False,
         )
         return output
+
+
+def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
+    """What GLIGEN's layers read, by the names that diffusers has for it.
+
+    Raises:
+        WrongConditioningError: a text encoder of another family read the boxes' texts.
+    """
+    if BOXES not in cond.extras:
+        return {}
+    wide, found = cond.tokens.shape[2], cond.extras[TEXTS].shape[2]
+    if found != wide:
+        what = "text of a box"
+        raise WrongConditioningError(what, found, wide)
+    boxes, texts, masks = (cond.extras[name].to(x) for name in (BOXES, TEXTS, MASKS))
+    said = {"boxes": boxes, "positive_embeddings": texts, "masks": masks[..., 0]}
+    return {"gligen": said}
 
 
 def builder() -> Build:

@@ -1,6 +1,7 @@
-"""Networks whose first layer takes more channels once they are patched.
+"""Networks that patches make larger.
 
-FLUX.1's LoRAs for edges and depth do that: beside the latent the layer then reads a second one.
+FLUX.1's LoRAs for edges and depth let the first layer take more channels: beside the latent it
+then reads a second one. GLIGEN puts layers into a U-Net that read boxes.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import Config, NetworkKind, NetworkSpec
+from nodes.families.gligen import GROUNDED
 
 GROWING: Mapping[NetworkKind, str] = {"flux": "x_embedder.weight"}
 """The weight, [width, channels], of each kind of network that can grow so."""
@@ -21,11 +23,18 @@ def grows(spec: NetworkSpec, keys: tuple[str, ...]) -> bool:
 
 
 def grown(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> NetworkSpec:
-    """The network with as many channels as its first layer has among the weights."""
+    """The network with as many channels as its first layer has, and GLIGEN's, if among these."""
+    if GROUNDED in weights:
+        return replace(spec, config=grounded(spec.config))
     first = weights.get(GROWING.get(spec.kind, ""))
     if first is None or first.shape[1] == spec.config["in_channels"]:
         return spec
     return replace(spec, config={**spec.config, "in_channels": first.shape[1]})
+
+
+def grounded(config: Config) -> Config:
+    """The configuration of a U-Net that reads boxes."""
+    return {**config, "attention_type": "gated"}
 
 
 def widened(weight: Tensor, columns: int) -> Tensor:

@@ -137,8 +137,9 @@ class ModelHandle:
         timestep = parameterisation.timestep(sigma).to(place.device)
         if cond.laid is not None:
             scaled = torch.cat([scaled, cond.laid.to(scaled)], dim=1)
+        own = () if cond.patch is None else (cast("Patch", cond.patch),)
         alterations = (*self.alterations, *cond.alterations)
-        module = network.module(self.patches, alterations, dtype)
+        module = network.module((*self.patches, *own), alterations, dtype)
         if cond.controls:
             sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format
             call = ControlCall(scaled, sigma, timestep, cond, sigma_at, module, latents)

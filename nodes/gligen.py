@@ -1,0 +1,49 @@
+"""Nodes that say what to draw in which box."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import Field
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import ModelFile, Step, Widget
+from nodes.control_errors import NoBoxTextError
+from nodes.text.embeddings import Embeddings, contents
+from nodes.values import Area, Box, Conditioning
+from nodes.weights.gligen import GligenHandle, open_gligen
+from nodes.weights.handle import ClipHandle
+
+Side = Annotated[int, Field(ge=8, le=16384), Step(8)]
+Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
+
+
+@node("GLIGENLoader", category="loaders", preflight="nodes.preflight:gligen")
+def gligen_loader(gligen_name: Annotated[str, ModelFile("gligen")], ctx: Context) -> GligenHandle:
+    """Open a GLIGEN model, which teaches a Stable Diffusion 1 model to fill boxes."""
+    path = ctx.files.model("gligen", gligen_name)
+    return open_gligen(path, ctx.files.identity(path))
+
+
+@node("GLIGENTextBoxApply", category="conditioning/gligen", state=contents("text"))
+def gligen_text_box_apply(  # noqa: PLR0917 - the node has as many
+    conditioning_to: Conditioning,
+    clip: ClipHandle,
+    gligen_textbox_model: GligenHandle,
+    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],
+    ctx: Context,
+    width: Side = 64,
+    height: Side = 64,
+    x: Offset = 0,
+    y: Offset = 0,
+) -> Conditioning:
+    """Let what a text says appear in a rectangle; sizes and offsets in pixels.
+
+    Several can be chained, with one GLIGEN model; the prompt should mention what they say, too.
+    """
+    encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
+    if encoded.pooled is None:
+        raise NoBoxTextError
+    box = Box(encoded.pooled, Area(height // 8, width // 8, y // 8, x // 8), gligen_textbox_model)
+    conds = (replace(cond, boxes=(*cond.boxes, box)) for cond in conditioning_to.conds)
+    return Conditioning(tuple(conds))
