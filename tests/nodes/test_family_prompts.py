@@ -242,3 +242,19 @@ def test_padding_t5_where_there_is_none_is_pointed_out(sdxl, bench):
 
     assert t5_tokenizer_options(clip, 3, 3, ctx=bench) == clip
     assert "no T5" in bench.notices[0]
+
+
+def test_a_prompts_key_holds_the_embeddings_that_any_of_its_texts_names(bench):
+    path = bench.root / "models/embeddings/mine.safetensors"
+    write(path, {"clip_l": torch.zeros(1, 768)})
+    state = clip_text_encode_sdxl.state
+    assert state is not None
+    named = {"text_g": "a cat", "text_l": "a embedding:mine"}
+
+    before = state(named, bench.files)
+    write(path, {"clip_l": torch.ones(1, 768)})
+
+    assert "mine" in before
+    assert state(named, bench.files) != before
+    assert state({"text_g": "a cat", "text_l": "a dog"}, bench.files) == ""
+    assert "mine" in state({"text_g": "a cat"}, bench.files), "the other one comes along a link"
