@@ -1,7 +1,7 @@
 """Nodes that combine conditions, and say where and when they hold."""
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -20,12 +20,38 @@ Part = Annotated[float, Field(ge=0, le=1.0), Step(0.01)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 
 
+class Pair(NamedTuple):
+    """Both sides of the guidance."""
+
+    positive: Conditioning
+    negative: Conditioning
+
+
 @node("ConditioningCombine", category="conditioning", display_name="Conditioning (Combine)")
 def conditioning_combine(
     conditioning_1: Conditioning, conditioning_2: Conditioning
 ) -> Conditioning:
     """Let both hold: the model is asked for each, and the answers are averaged by strength."""
     return Conditioning(conditioning_1.conds + conditioning_2.conds)
+
+
+@node(
+    "PairConditioningCombine",
+    category="advanced/hooks/cond pair",
+    display_name="Cond Pair Combine",
+    experimental=True,
+)
+def pair_conditioning_combine(
+    positive_A: Conditioning,  # noqa: N803 - ComfyUI's names
+    negative_A: Conditioning,  # noqa: N803
+    positive_B: Conditioning,  # noqa: N803
+    negative_B: Conditioning,  # noqa: N803
+) -> Pair:
+    """Combine two positive conditions, and two negative ones; see `Conditioning (Combine)`."""
+    return Pair(
+        Conditioning(positive_A.conds + positive_B.conds),
+        Conditioning(negative_A.conds + negative_B.conds),
+    )
 
 
 @node("ConditioningConcat", category="conditioning", display_name="Conditioning (Concat)")

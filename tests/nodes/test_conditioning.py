@@ -13,6 +13,7 @@ from nodes.conditioning import (
     conditioning_set_mask,
     conditioning_set_timestep_range,
     conditioning_zero_out,
+    pair_conditioning_combine,
 )
 from nodes.parameterisation import Discrete
 from nodes.regions import place
@@ -34,6 +35,15 @@ def test_combined_conditions_stand_side_by_side_in_order():
     a, b, c = cond(1), cond(2), cond(3)
 
     assert conditioning_combine(of(a, b), of(c)).conds == (a, b, c)
+
+
+def test_pairs_are_combined_side_by_side():
+    a, b, c, d = (cond(value) for value in range(4))
+
+    pair = pair_conditioning_combine(of(a), of(b), of(c), of(d))
+
+    assert pair.positive.conds == (a, c)
+    assert pair.negative.conds == (b, d)
 
 
 def test_concatenating_appends_the_tokens_to_every_condition(tmp_path):
