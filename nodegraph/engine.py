@@ -9,6 +9,7 @@ from nodegraph.cache import Cache
 from nodegraph.cache.content import ContentCache
 from nodegraph.cache.flight import Flights
 from nodegraph.cancel import CancelToken
+from nodegraph.computing import DEFAULT, Attention, computing
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.events import (
     Emit,
@@ -65,15 +66,23 @@ class Engine:
         cache: results between runs; a `ContentCache` of 4 GiB if None.
         salt: what results depend on beside the graph (compute type, device kind, exactness);
             part of every key.
+        attention: which kernels compute attention; part of every key, too.
     """
 
     def __init__(
-        self, registry: Registry, files: Files, cache: Cache | None = None, *, salt: str = ""
+        self,
+        registry: Registry,
+        files: Files,
+        cache: Cache | None = None,
+        *,
+        salt: str = "",
+        attention: Attention = DEFAULT,
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
-        self._salt = salt
+        self._salt = salt if attention == DEFAULT else f"{salt} attention={attention}"
+        self._attention: Attention = attention
         self._flights = Flights()
 
     def check(self, graph: Graph, targets: Iterable[NodeId] | None = None) -> Checked:
@@ -132,7 +141,8 @@ class Engine:
         steps = Steps(self.registry, self.files, self._salt, facts.emitter.run_id)
         steps.add(checked.graph.nodes)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)
-        done = executor.run(checked.targets)
+        with computing(self._attention):
+            done = executor.run(checked.targets)
         result = RunResult(
             run_id=facts.emitter.run_id,
             outputs={target: entry.outputs for target, entry in done.items()},

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from nodegraph.computing import DEFAULT, Attention
 from nodegraph.errors import SettingsError, nearest
 from nodegraph.events import PreviewMethod
 from nodegraph.files import Files
@@ -79,6 +80,8 @@ class Settings:
     """Which commit each `hf://` reference means."""
     preview_method: PreviewMethod = "latent2rgb"
     """How unfinished images are shown to those who look; `taesd` needs a file in `vae_approx`."""
+    attention: Attention = DEFAULT
+    """Which kernels compute attention; some need a package of their own."""
     allow_pickle: bool = False
     """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
 

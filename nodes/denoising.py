@@ -30,6 +30,7 @@ from nodes.inpainting import Inpainting
 from nodes.noise import Seeds, noise_like, noise_source
 from nodes.parameterisation import Parameterisation
 from nodes.regions import place
+from nodes.reuse import Reusing
 from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler, SamplerOrName
 from nodes.values import Beside, Cond, Conditioning, Latent
 
@@ -93,6 +94,9 @@ class Denoising:
         x = parameterisation.add_noise(first, noise, clean, max_denoise=covers)
         process = Process(parameterisation, noise_source(request.seed))
         self._sampling = _sampler(request)(x, request.sigmas, process)
+        reuse = request.guiding.reuse
+        self._reusing = Reusing(reuse, parameterisation) if reuse else None
+        self._calls: list[ModelCall] = []
         self._result: Tensor | None = None
         self._call: Call | None = None
         self._resume(None)
@@ -108,13 +112,17 @@ class Denoising:
         return self._pending.step
 
     def model_calls(self) -> list[ModelCall]:
-        """What the model has to answer next."""
-        return self._guidance(self._pending).model_calls(self._pending)
+        """What the model has to answer next; nothing where an answer from before will do."""
+        return self._calls
 
     def advance(self, calls: Sequence[ModelCall], outputs: Sequence[Tensor]) -> Tensor:
         """Go on with the answers, one x0 prediction a call; returns the x0 they make."""
         call = self._pending
-        reply = self._guidance(call).reply(call, calls, outputs)
+        guidance = self._guidance(call)
+        if self._reusing is not None:
+            reply = self._reusing.reply(guidance, call, outputs)
+        else:
+            reply = guidance.reply(call, calls, outputs)
         if self._inpainting is not None:
             reply = replace(reply, x0=self._inpainting.restore(reply.x0, call.sigma))
         self._resume(reply)
@@ -139,7 +147,9 @@ class Denoising:
             return
         if self._inpainting is not None:
             call = replace(call, x=self._inpainting.surround(call.x, call.sigma))
-        self._call = call
+        self._call, self._calls = call, self._guidance(call).model_calls(call)
+        if self._reusing is not None and self._reusing.plan(call, self._calls):
+            self._calls = []
 
     def _guidance(self, call: Call) -> Guidance:
         """The conditions placed in a latent of the call's size; few samplers change it."""

@@ -79,6 +79,18 @@ class TruncatedFileError(NodeGraphError):
         )
 
 
+class AttentionUnavailableError(NodeGraphError):
+    """The settings ask for attention kernels of a package that is not installed."""
+
+    code = "attention_unavailable"
+
+    def __init__(self, package: str) -> None:
+        super().__init__(
+            f"attention is to be computed by the package {package!r}, which is not installed.",
+            hint=f"pip install {package}; or use --attention sdpa, which is always there.",
+        )
+
+
 class UnknownFamilyError(NodeGraphError):
     """A checkpoint belongs to no model family that is known here."""
 

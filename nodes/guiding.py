@@ -76,6 +76,21 @@ class Hampered:
     end: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """When a step goes without the model; see `nodes.reuse`."""
+
+    threshold: float
+    """The relative error that may add up before the model is asked again."""
+    start: float
+    end: float
+    """The part of the schedule it holds for, as a fraction."""
+    verbose: bool = False
+    """Whether skipped steps are logged."""
+    guided: bool = False
+    """Whether the guided answer is repeated as a whole, not the answer to each condition."""
+
+
 def deviation(x: Tensor) -> Tensor:
     """The standard deviation, image by image: [batch, 1, …]."""
     return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
@@ -102,6 +117,7 @@ class Guiding:
     """What becomes of a latent's mask; the last counts."""
     weakened: tuple[Weakened, ...] = ()
     hampered: tuple[Hampered, ...] = ()
+    reuse: Reuse | None = None
 
     def ruled(self, rule: Rule, *extras: Conditioning, always: bool = False) -> "Guiding":
         """With another rule."""

@@ -8,7 +8,15 @@ from pydantic import Field
 from nodegraph.define import node
 from nodegraph.markers import Step, Widget
 from nodes.guiding import Correction, Preparation
-from nodes.rules import Course, Projected, Rescaled, ScaledNoise, damp_tangent, fit_negative
+from nodes.rules import (
+    Course,
+    Projected,
+    Rescaled,
+    ScaledGuidance,
+    ScaledNoise,
+    damp_tangent,
+    fit_negative,
+)
 from nodes.weights.handle import ModelHandle
 
 Share = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
@@ -73,6 +81,20 @@ def epsilon_scaling(
 ) -> ModelHandle:
     """Divide the predicted noise by a factor, against the drift that many steps build up."""
     return _corrected(model, ScaledNoise(scaling_factor))
+
+
+@node("FreSca", category="_for_testing", display_name="FreSca", experimental=True)
+def fresca(
+    model: ModelHandle,
+    scale_low: Annotated[float, Field(ge=0, le=10), Step(0.01)] = 1.0,
+    scale_high: Annotated[float, Field(ge=0, le=10), Step(0.01)] = 1.25,
+    freq_cutoff: Annotated[int, Field(ge=1, le=10000), Step(1)] = 20,
+) -> ModelHandle:
+    """Guide coarse shapes (`scale_low`) and fine detail (`scale_high`) by different amounts.
+
+    `freq_cutoff` is how many waves across the latent are still coarse.
+    """
+    return _prepared(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
 
 
 @node("GuidanceSchedule", category="advanced/guidance", display_name="Guidance Schedule")

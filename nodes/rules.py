@@ -147,26 +147,6 @@ class ScaledGuidance:
 
 
 @dataclass(frozen=True, slots=True)
-class Renormed:
-    """Guidance whose prediction gets no longer than the positive one.
-
-    Lumina-Image 2.0 (Qin et al. 2025, arXiv:2503.21758), section 3.4: CFG-Renorm, and CFG-Trunc.
-    """
-
-    limit: float = 1.0
-    """How many times as long it may get; 0 for no limit."""
-
-    def __call__(self, terms: Terms) -> Tensor:
-        """Combine the velocities, go back to x0."""
-        positive, negative = terms.x - terms.cond, terms.x - terms.uncond
-        guided = negative + terms.cfg * (positive - negative)
-        if self.limit > 0:
-            most = self.limit * _dot(positive, positive).sqrt()
-            guided = guided * (most / _dot(guided, guided).sqrt().clamp(min=1e-30)).clamp(max=1.0)
-        return terms.x - guided
-
-
-@dataclass(frozen=True, slots=True)
 class ScaledNoise:
     """Divide the predicted noise, against the drift that sampling builds up.
 

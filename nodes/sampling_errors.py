@@ -24,6 +24,18 @@ class WrongNetworkError(NodeGraphError):
         )
 
 
+class CannotCompileError(NodeGraphError):
+    """A network is to be compiled where that is not possible."""
+
+    code = "cannot_compile"
+
+    def __init__(self, backend: str, needed: str) -> None:
+        super().__init__(
+            f"the backend {backend!r} needs {needed}, and there is none.",
+            hint="Use the other backend, or take the node out.",
+        )
+
+
 class SeedCountError(NodeGraphError):
     """Each image has a seed of its own, but there are more or fewer images."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from nodegraph.files import Files
     from nodegraph.graph import Graph
     from nodegraph.registry import Registry
+    from nodegraph.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,6 +44,7 @@ class Opened(NamedTuple):
 
     registry: "Registry"
     files: "Files"
+    settings: "Settings"
 
 
 def open_all(**flags: object) -> Opened:
@@ -59,7 +61,7 @@ def open_all(**flags: object) -> Opened:
     registry = Registry.load(settings.packs, settings.cache_dir)
     for problem in registry.problems:
         warn(str(problem))
-    return Opened(registry, settings.files(registry.model_places))
+    return Opened(registry, settings.files(registry.model_places), settings)
 
 
 def read_graph(workflow: str) -> "Graph":

@@ -1,12 +1,13 @@
 """`nodegraph run`: run a workflow, show how far it is, print where its results are."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nodegraph.cli import options
 from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
+from nodegraph.computing import Attention
 
 if TYPE_CHECKING:
     from nodegraph.cli.options import Opened
@@ -52,6 +53,11 @@ class Running(Reporting):
     "preview_method",
     type=click.Choice(("latent2rgb", "taesd")),
     help="With --json: show how images come about, as events, made by this method.",
+)
+@click.option(
+    "--attention",
+    type=click.Choice(get_args(Attention)),
+    help="Which kernels compute attention; xformers and sage need their packages.",
 )
 @options.folders
 @options.wants_json
@@ -106,7 +112,7 @@ def _run(
     from nodegraph.cli.watch import open_view
     from nodegraph.engine import Engine
 
-    engine = Engine(opened.registry, opened.files)
+    engine = Engine(opened.registry, opened.files, attention=opened.settings.attention)
     with open_view(wants_json, titles, opened.files) as view:
         error, code = run_checked(checked, engine, view, shown)
     if error:

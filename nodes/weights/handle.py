@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodes.beside import beside
 from nodes.guiding import PLAIN, Guiding
+from nodes.networks.attention import attending
 from nodes.networks.build import skeleton
 from nodes.networks.inside import NetworkCall, during
 from nodes.networks.references import with_references
@@ -129,6 +130,10 @@ class ModelHandle:
     @torch.no_grad()
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         """Predict the clean latent x0: [batch, channels, h, w] float32; see `Denoiser`."""
+        with attending():
+            return self._denoise(x, sigma, cond)
+
+    def _denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         network = self.model.network
         place = network.placement
         parameterisation = self.parameterisation

@@ -6,7 +6,9 @@ from contextlib import suppress
 
 import pytest
 
+from nodegraph.cache.content import ContentCache
 from nodegraph.cancel import CancelToken
+from nodegraph.computing import attention
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.engine import Engine
@@ -38,6 +40,11 @@ def slow(steps: int, context: Context) -> int:
         context.progress(step, steps)
         time.sleep(0.005)
     return steps
+
+
+@node("Attends", category="test", output_node=True)
+def attends() -> Ui:
+    return Ui(values={"attention": [attention()]})
 
 
 @pytest.fixture
@@ -202,3 +209,18 @@ def test_ten_thousand_nodes_run_in_a_moment(engine):
 
     assert result.executed == 10_000
     assert time.thread_time() - start < 4
+
+
+def test_networks_attend_as_the_engine_is_told_and_no_result_is_taken_for_another(tmp_path):
+    cache, graph = ContentCache(), graph_of(x=("Attends", {}))
+    registry, files = registry_of(attends), files_in(tmp_path)
+    plain, plainest = (
+        Engine(registry, files, cache),
+        Engine(registry, files, cache, attention="math"),
+    )
+
+    runs = [engine.run(graph) for engine in (plain, plainest, plain)]
+
+    assert [run.ui["x"].values["attention"] for run in runs] == [["sdpa"], ["math"], ["sdpa"]]
+    assert [run.executed for run in runs] == [1, 1, 0]
+    assert attention() == "sdpa"

@@ -13,6 +13,7 @@ from nodes.rules import (
     PerpendicularNegative,
     Projected,
     Rescaled,
+    ScaledGuidance,
     ScaledNoise,
     TwoConditions,
     damp_tangent,
@@ -127,6 +128,21 @@ def test_damping_keeps_the_first_singular_direction_of_the_negative() -> None:
             (given.x - damped.uncond)[row].flatten(), expected, rtol=1e-3, atol=1e-3
         )
     assert damped.cond is given.cond
+
+
+def test_coarse_and_fine_guidance_have_a_scale_each() -> None:
+    """A guidance that is even but for one fast wave."""
+    given = terms()
+    wave = torch.ones(1, 1, 6, 6)
+    wave[..., 1::2] = -1
+    apart = replace(given, cond=given.uncond + 2 + wave)
+
+    prepared = ScaledGuidance(0.5, 3.0, cutoff=1)(apart)
+
+    torch.testing.assert_close(
+        prepared.cond - given.uncond, (1 + 3 * wave).expand_as(given.cond), rtol=1e-4, atol=1e-4
+    )
+    assert prepared.uncond is given.uncond
 
 
 def test_scaled_noise_is_divided() -> None:

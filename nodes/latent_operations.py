@@ -1,0 +1,128 @@
+"""Operations on latents, and nodes that apply them once or to the guidance of every step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.define import node
+from nodegraph.markers import Step
+from nodes.guiding import Terms
+from nodes.values import Latent
+from nodes.weights.handle import ModelHandle
+
+_OPERATIONS = "latent/advanced/operations"
+_SHARPEST = 10.0
+"""How many times what a blur takes away is added at a strength of 1."""
+_BRIGHT = 3.0
+"""How many deviations above the mean the length of a latent's vectors is bright."""
+
+
+@dataclass(frozen=True, slots=True)
+class LatentOperation:
+    """Something to do with latents: [batch, channels, h, w] to the same."""
+
+    __socket__: ClassVar = "LATENT_OPERATION"
+
+    apply: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class GuidanceOperation:
+    """Applies an operation to the difference of the predictions; see `Guiding.before`."""
+
+    operation: LatentOperation
+
+    def __call__(self, terms: Terms) -> Terms:
+        """With the positive prediction moved."""
+        difference = self.operation.apply(terms.cond - terms.uncond)
+        return replace(terms, cond=terms.uncond + difference)
+
+
+@dataclass(frozen=True, slots=True)
+class Sharpen:
+    """Unsharp masking of directions: the channels of each pixel as a vector of length 1."""
+
+    radius: int
+    sigma: float
+    strength: float
+
+    def __call__(self, latent: Tensor) -> Tensor:
+        """Sharper, with every vector scaled by the length that it had."""
+        length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
+        direction = latent / length
+        blurred = _blurred(direction, self.radius, self.sigma)
+        return (direction + _SHARPEST * self.strength * (direction - blurred)) * length
+
+
+@dataclass(frozen=True, slots=True)
+class Tonemap:
+    """Reinhard et al. 2002 (doi:10.1145/566654.566575), eq. 3, on the lengths of vectors."""
+
+    multiplier: float
+
+    def __call__(self, latent: Tensor) -> Tensor:
+        """With long vectors shortened the most."""
+        length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
+        over = (1, 2, 3)
+        bright = length.mean(over, keepdim=True) + _BRIGHT * length.std(over, keepdim=True)
+        white = (bright * self.multiplier).clamp(min=1e-10)
+        return latent / (1 + length / white)
+
+
+@node("LatentOperationSharpen", category=_OPERATIONS, experimental=True)
+def latent_operation_sharpen(
+    sharpen_radius: Annotated[int, Field(ge=1, le=31), Step(1)] = 9,
+    sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.1)] = 1.0,
+    alpha: Annotated[float, Field(ge=0.0, le=5.0), Step(0.01)] = 0.1,
+) -> LatentOperation:
+    """Sharpen a latent by `alpha`: what a blur of `sigma` latent pixels takes away is added.
+
+    `sharpen_radius` is how far the blur reaches.
+    """
+    return LatentOperation(Sharpen(sharpen_radius, sigma, alpha))
+
+
+@node("LatentOperationTonemapReinhard", category=_OPERATIONS, experimental=True)
+def latent_operation_tonemap_reinhard(
+    multiplier: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 1.0,
+) -> LatentOperation:
+    """Shorten the longest vectors of a latent, against colours that high guidance overdoes.
+
+    The lower the `multiplier`, the more.
+    """
+    return LatentOperation(Tonemap(multiplier))
+
+
+@node("LatentApplyOperation", category=_OPERATIONS, experimental=True)
+def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Latent:
+    """Apply an operation to a latent."""
+    return replace(samples, samples=operation.apply(samples.samples))
+
+
+@node("LatentApplyOperationCFG", category=_OPERATIONS, experimental=True)
+def latent_apply_operation_cfg(model: ModelHandle, operation: LatentOperation) -> ModelHandle:
+    """Apply an operation to the guidance of every step, wherever there is one (not at 1)."""
+    before = (*model.guiding.before, GuidanceOperation(operation))
+    return replace(model, guiding=replace(model.guiding, before=before))
+
+
+def _blurred(x: Tensor, radius: int, sigma: float) -> Tensor:
+    """A Gaussian blur, mirrored at the edges; as far as there are pixels."""
+    batch, channels, height, width = x.shape
+    down, across = min(radius, height - 1), min(radius, width - 1)
+    weights = _bell(down, sigma)[:, None] * _bell(across, sigma)[None, :]
+    padded = functional.pad(x, (across, across, down, down), mode="reflect")
+    single = padded.reshape(batch * channels, 1, *padded.shape[-2:])
+    return functional.conv2d(single, weights[None, None].to(x)).reshape(x.shape)
+
+
+def _bell(reach: int, sigma: float) -> Tensor:
+    """[2 * reach + 1]: a Gaussian's values, which add up to 1."""
+    at = torch.arange(-reach, reach + 1).float()
+    values = (-(at**2) / (2 * sigma**2)).exp()
+    return values / values.sum()

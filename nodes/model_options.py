@@ -1,0 +1,82 @@
+"""Nodes that change how a model computes, or how often."""
+
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from nodegraph.define import node
+from nodegraph.markers import Choices, Step
+from nodes.alterations.compiled import Compiled
+from nodes.guiding import Reuse
+from nodes.weights.handle import ModelHandle
+
+Threshold = Annotated[float, Field(ge=0.0, le=3.0), Step(0.01)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
+
+_DEBUG = "advanced/debug/model"
+_DTYPES = {
+    "default": None,
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+
+
+@node("EasyCache", category=_DEBUG, experimental=True)
+def easy_cache(
+    model: ModelHandle,
+    reuse_threshold: Threshold = 0.2,
+    start_percent: Fraction = 0.15,
+    end_percent: Fraction = 0.95,
+    verbose: bool = False,
+) -> ModelHandle:
+    """Skip the model in steps where its answer would be much like the one before.
+
+    The higher `reuse_threshold` (the relative error that may add up), the faster and the less
+    exact. It holds from `start_percent` to `end_percent` of the denoising; `verbose` logs what is
+    skipped.
+    """
+    return _reusing(model, Reuse(reuse_threshold, start_percent, end_percent, verbose))
+
+
+@node("LazyCache", category=_DEBUG, experimental=True)
+def lazy_cache(
+    model: ModelHandle,
+    reuse_threshold: Threshold = 0.2,
+    start_percent: Fraction = 0.15,
+    end_percent: Fraction = 0.95,
+    verbose: bool = False,
+) -> ModelHandle:
+    """The same as EasyCache for what all prompts and their guidance make together.
+
+    Simpler, and it holds where their number changes on the way; mostly less exact.
+    """
+    reuse = Reuse(reuse_threshold, start_percent, end_percent, verbose, guided=True)
+    return _reusing(model, reuse)
+
+
+@node("ModelComputeDtype", category=_DEBUG)
+def model_compute_dtype(
+    model: ModelHandle,
+    dtype: Annotated[str, Choices(tuple(_DTYPES))],
+) -> ModelHandle:
+    """Choose the precision that a model computes in; `default` is what suits it and the device."""
+    return replace(model, compute=_DTYPES[dtype])
+
+
+@node("TorchCompileModel", category="_for_testing", experimental=True)
+def torch_compile_model(
+    model: ModelHandle, backend: Literal["inductor", "cudagraphs"]
+) -> ModelHandle:
+    """Compile the network when it is first used: that takes minutes, then every step is faster.
+
+    Another size of picture compiles it anew. `inductor` needs a C++ compiler, `cudagraphs` an
+    NVIDIA GPU.
+    """
+    return model.altered(Compiled(backend))
+
+
+def _reusing(model: ModelHandle, reuse: Reuse) -> ModelHandle:
+    return replace(model, guiding=replace(model.guiding, reuse=reuse))
