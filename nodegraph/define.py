@@ -14,6 +14,7 @@ from nodegraph.spec import Caching, NodeSpec
 
 __all__ = ["Needs", "NodeType", "Pack", "State", "node"]
 
+_KEYWORDS = inspect.Parameter.VAR_KEYWORD
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -57,6 +58,7 @@ def node(
     *,
     category: str,
     display_name: str = "",
+    keywords: tuple[str, ...] = (),
     needs: Needs | None = None,
     state: State | None = None,
     **more: Unpack[Declared],
@@ -71,6 +73,7 @@ def node(
         name: the type's name in workflow files.
         category: the editor's menu path, `/`-separated.
         display_name: the title in the editor; the name if empty.
+        keywords: the inputs that `**inputs` stands for, which Python has no names for.
         needs: for lazy inputs.
         state: outside state beyond the files that the inputs name.
         **more: see `Declared`.
@@ -97,9 +100,10 @@ def node(
             description=inspect.getdoc(function) or "",
             module=function.__module__,
             inputs=tuple(
-                read_input(name, key, hints[key], parameters[key].default)
+                read_input(name, shown_as, hints[key], parameters[key].default)
                 for key in parameters
                 if key != context
+                for shown_as in (keywords if parameters[key].kind is _KEYWORDS else (key,))
             ),
             outputs=read_outputs(name, hints.get("return")),
             **more,

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
+from nodegraph.parts import Chunk
 from nodegraph.references import INDEX, HubReference, ModelName, read_name
 from nodegraph.results import Artifact, FolderType
 from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
@@ -212,7 +213,7 @@ class Files:
         root: FolderType,
         prefix: str,
         suffix: str,
-        data: bytes,
+        data: bytes | Iterable[Chunk],
         tokens: Mapping[str, object] | None = None,
     ) -> Artifact:
         """Write a new numbered file atomically: `prefix_00001_` + suffix.
@@ -222,7 +223,7 @@ class Files:
             prefix: how the name begins; may name a folder below (`day/cat`), and have
                 `%date:yyyy-MM-dd%`, `%year%`, … and `%name%`s of `tokens` in it.
             suffix: how it ends: `.png`.
-            data: the whole file.
+            data: the whole file, or its chunks one after the other.
             tokens: more to fill in: `width`, `height`.
 
         Raises:

@@ -26,7 +26,6 @@ MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "loras": ("loras",),
     "model_patches": ("model_patches",),
     "photomaker": ("photomaker",),
-    "safety_checker": ("safety_checker",),
     "style_models": ("style_models",),
     "text_encoders": ("text_encoders", "clip"),
     "upscale_models": ("upscale_models",),
@@ -35,6 +34,8 @@ MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 """ComfyUI's model folders, and the directories below a models root that each one reads."""
 
+SAVED = ("checkpoints", "clip", "diffusion_models", "loras", "vae")
+"""Directories of the output folder that are model folders too: nodes save models there."""
 FORMER_NAMES: Mapping[str, str] = {"unet": "diffusion_models", "clip": "text_encoders"}
 _SUFFIXES: Mapping[str, tuple[str, ...]] = {"configs": (".yaml",), "classifiers": ("",)}
 
@@ -61,7 +62,8 @@ class Folders:
         name = FORMER_NAMES.get(folder, folder)
         below = MODEL_FOLDERS.get(name, (name,))
         roots = [root / directory for root in self.models for directory in below]
-        return [*roots, *self.more_models.get(name, ())]
+        saved = [self.output / directory for directory in below if directory in SAVED]
+        return [*roots, *self.more_models.get(name, ()), *saved]
 
 
 def relative(name: str) -> PurePosixPath:

@@ -3,16 +3,17 @@
 import os
 import re
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
+Chunk: TypeAlias = bytes | memoryview
 _NAME = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @contextmanager
-def part_in(folder: Path, data: bytes) -> Generator[Path]:
+def part_in(folder: Path, data: bytes | Iterable[Chunk]) -> Generator[Path]:
     """A hidden file with `data` in it, safe on the disk; it is gone after the block.
 
     It is locked from before its first byte on, which tells it from one whose writer was killed.
@@ -24,7 +25,8 @@ def part_in(folder: Path, data: bytes) -> Generator[Path]:
     try:
         with part.open("xb") as file:
             _lock(file)
-            file.write(data)
+            for chunk in [data] if isinstance(data, bytes) else data:
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
             yield part

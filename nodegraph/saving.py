@@ -4,13 +4,13 @@ import errno
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError, UnsafePathError
 from nodegraph.folders import inside, relative
-from nodegraph.parts import part_in, sweep
+from nodegraph.parts import Chunk, part_in, sweep
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -32,11 +32,12 @@ _DATE_PARTS = {
 }
 
 
-def save_numbered(root: Path, prefix: str, suffix: str, data: bytes) -> Path:
+def save_numbered(root: Path, prefix: str, suffix: str, data: bytes | Iterable[Chunk]) -> Path:
     """Write `data` to `root/prefix_00001_suffix`, one above the highest number there is.
 
-    Nothing is ever overwritten, by two processes at once neither; on any failure, nothing
-    is left behind; what a killed process left is removed by the next that saves there.
+    Large data can come in chunks. Nothing is ever overwritten, by two processes at once
+    neither; on any failure, nothing is left behind; what a killed process left is removed by
+    the next that saves there.
 
     Raises:
         UnsafePathError: the prefix leads out of `root`.

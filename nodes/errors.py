@@ -42,18 +42,6 @@ class MissingExtraError(NodeGraphError):
         )
 
 
-class UnavailableSchemeError(NodeGraphError):
-    """A way to quantise needs something that this machine does not have."""
-
-    code = "unavailable_scheme"
-
-    def __init__(self, scheme: str, why: str) -> None:
-        super().__init__(
-            f"{scheme} can't be had here: {why}.",
-            hint="int8_weight_only works everywhere.",
-        )
-
-
 class PickleRefusedError(NodeGraphError):
     """A weights file is a pickle, which can run code when it is loaded."""
 
@@ -137,30 +125,6 @@ class MissingWeightsError(NodeGraphError):
         super().__init__(
             f"{path.name!r} does not hold a complete {part}: {', '.join(wrong[:3])}{more}.",
             hint="The file may be damaged, or hold only a part of the model.",
-        )
-
-
-class MissingShardError(NodeGraphError):
-    """A model is in several files, and not all of them are there."""
-
-    code = "missing_shard"
-
-    def __init__(self, path: Path, missing: Sequence[str]) -> None:
-        super().__init__(
-            f"{path.name!r} is one of several files, of which are missing: {', '.join(missing)}.",
-            hint="Download them into the same folder.",
-        )
-
-
-class NoFolderWeightsError(NodeGraphError):
-    """A part of a diffusers folder has no weights that are read."""
-
-    code = "no_folder_weights"
-
-    def __init__(self, folder: Path, part: str) -> None:
-        super().__init__(
-            f"the diffusers folder {folder.name!r} has no safetensors file in {part!r}.",
-            hint="Download it as safetensors; .bin files are not read.",
         )
 
 

@@ -1,6 +1,7 @@
 """Open model files: nodes that return handles; the weights are read when they are first used."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -8,7 +9,9 @@ import torch
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Choices, ModelFile, Pairs
+from nodes.families.config_files import predicts_v
 from nodes.families.tiny_vae import FOLDER, KNOWN
+from nodes.parameterisation import Discrete
 from nodes.weights.checkpoint import open_checkpoint, open_model, open_vae, pixel_vae
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 from nodes.weights.tiny_vae import open_pair
@@ -44,6 +47,28 @@ def checkpoint_loader_simple(
     A reference `hf://owner/name` may mean a diffusers folder, too.
     """
     return _opened(ctx, "checkpoints", ckpt_name)
+
+
+@node(
+    "CheckpointLoader",
+    category="advanced/loaders",
+    display_name="Load Checkpoint With Config (DEPRECATED)",
+    preflight="nodes.preflight:configured_checkpoint",
+    deprecated=True,
+)
+def checkpoint_loader(
+    config_name: Annotated[str, ModelFile("configs")],
+    ckpt_name: Annotated[str, ModelFile("checkpoints")],
+    ctx: Context,
+) -> Loaded:
+    """Open a checkpoint with a configuration file of the original code.
+
+    It is asked whether the model predicts v; all else shows in the weights.
+    """
+    loaded = _opened(ctx, "checkpoints", ckpt_name)
+    if not predicts_v(ctx.files.model("configs", config_name)):
+        return loaded
+    return loaded._replace(MODEL=replace(loaded.MODEL, sampling=Discrete.scaled_linear("v")))
 
 
 @node(

@@ -13,6 +13,7 @@ from nodegraph.sources import Origin
 from nodes.families.known import FAMILIES
 from nodes.families.layouts import read_model
 from nodes.sources import ModelSources
+from nodes.weights.folder import is_folder
 from nodes.weights.header import Header, read_header
 
 HUB = "hub"
@@ -50,11 +51,11 @@ def hub_of(files: Files) -> ModelSources:
 
 
 def listed(files: Files) -> Iterator[ModelFile]:
-    """Every file that a model folder lists, and every reference that is here."""
+    """Every file and diffusers folder that is listed, and every reference that is here."""
     for folder in MODEL_FOLDERS:
         for name in files.model_names(folder):
             path = files.model_source(folder, name)
-            if path.is_file():
+            if path.is_file() or is_folder(path):
                 yield ModelFile(folder, name, path)
     for reference in hub_of(files).references():
         origin = hub_of(files).here(reference)
@@ -79,7 +80,7 @@ def find(name: str, files: Files) -> ModelFile:
     for model in known:
         if name in (model.name, f"{model.folder}/{model.name}"):
             return model
-    if Path(name).is_file():
+    if Path(name).is_file() or is_folder(Path(name)):
         return ModelFile("", name, Path(name))
     raise UnknownFileError(name, "any model folder", [model.name for model in known])
 

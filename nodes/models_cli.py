@@ -85,6 +85,28 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
         click.echo(f"{key:{width}}  {value if value not in (None, '') else '-'}")
 
 
+@models.command("convert")
+@click.argument("name", metavar="SRC")
+@click.argument("target", metavar="DEST", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Replace DEST if it is there.")
+@_MODELS
+@options.verbose
+def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> None:
+    """Write the model SRC as one file DEST in the layout of the original checkpoints.
+
+    SRC is named as for `show`: a diffusers folder, a set of shards, a file. What is in it is
+    taken along: the model, its text encoders and its VAE. Weights keep their precision.
+    """
+    from nodes.model_conversion import convert
+    from nodes.model_files import find
+
+    if target.exists() and not force:
+        message = f"{target} is there already; --force replaces it."
+        raise click.UsageError(message)
+    convert(find(name, options.open_all(**folders).files).path, target)
+    click.echo(str(target))
+
+
 @models.command("pull")
 @click.argument("reference", metavar="REF")
 @options.verbose

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
 from nodes.families import tiny_vae, upscalers
+from nodes.families.config_files import predicts_v
 from nodes.families.controls import control_of
 from nodes.families.gligen import gligen_prefix
 from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
 from nodes.families.photomaker import photomaker_spec
-from nodes.families.safety import without_outer
 from nodes.families.style import projector_spec, style_spec
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
@@ -29,6 +29,18 @@ def checkpoint(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("ckpt_name")
     if isinstance(name, str):
         architecture_of(read_model(files.model("checkpoints", name)))
+
+
+def configured_checkpoint(inputs: Mapping[str, object], files: Files) -> None:
+    """The same, and that its configuration is YAML.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    checkpoint(inputs, files)
+    name = inputs.get("config_name")
+    if isinstance(name, str):
+        predicts_v(files.model("configs", name))
 
 
 def diffusers_folder(inputs: Mapping[str, object], files: Files) -> None:
@@ -112,17 +124,6 @@ def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("clip_name")
     if isinstance(name, str):
         vision_spec(read_header(files.model("clip_vision", name)))
-
-
-def safety_checker(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the safety checker is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("checker_name")
-    if isinstance(name, str):
-        vision_spec(without_outer(read_header(files.model("safety_checker", name))))
 
 
 def upscale_model(inputs: Mapping[str, object], files: Files) -> None:

@@ -134,7 +134,7 @@ def read_encoder(header: Header, prefix: str, name: EncoderName, reading: Readin
 def _lacks_last(header: Header, prefix: str) -> bool:
     """Whether it is CLIP-H without its last layer, which nobody reads and diffusers leaves out."""
     layers = count(header, prefix + _HF["mlp"])
-    return prefix in header.own or layers == _H_LAYERS - 1
+    return bool(header.own.get(prefix)) or layers == _H_LAYERS - 1
 
 
 def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> dict[str, Any]:

@@ -240,6 +240,11 @@ class Layout:
     parts: Mapping[str, Part]
     """By the names of their folders; that which denoises comes first."""
 
+    @property
+    def text(self) -> Mapping[str, Part]:
+        """The text encoders among them."""
+        return {key: part for key, part in self.parts.items() if key.startswith("text_encoder")}
+
 
 @dataclass(frozen=True, slots=True)
 class Family:

@@ -23,7 +23,6 @@ from nodes.weights.tables import Source
 _VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 _CLIP_MARK = "embeddings.token_embedding.weight"
 _CLIP = Part("clip", "", clip_table, own_clip_key)
-_TEXT = "text_encoder"
 _WORDS = 49408
 """The size of the vocabulary that all CLIPs share; a smaller one has a tokenizer of its own."""
 
@@ -70,7 +69,12 @@ def _read_folder(path: Path) -> Header:
     schedule = read_json(path, "scheduler/scheduler_config.json")
     if schedule.get("rescale_betas_zero_snr"):
         tensors["ztsnr"] = TensorInfo("F32", (0,))
-    metadata = {"config": json.dumps(configs), **_predicted(schedule), **_tokenizer(path, configs)}
+    metadata = {
+        "config": json.dumps(configs),
+        **_predicted(schedule),
+        **_statistics(configs, schedule),
+        **_tokenizer(path, configs),
+    }
     return Header(path, tensors, metadata, own)
 
 
@@ -92,10 +96,8 @@ def _denoiser(path: Path) -> tuple[Family, Header]:
 
 def _layout(family: Family, path: Path) -> Layout:
     """The one whose text encoders the folder has, else the first."""
-    there = {place.name for place in path.glob(f"{_TEXT}*") if place.is_dir()}
-    named = ({name for name in one.parts if name.startswith(_TEXT)} for one in family.layouts)
-    fitting = (one for one, names in zip(family.layouts, named, strict=True) if names == there)
-    return next(fitting, family.layouts[0])
+    there = {place.name for place in path.glob("text_encoder*") if place.is_dir()}
+    return next((one for one in family.layouts if set(one.text) == there), family.layouts[0])
 
 
 def _part(own: Header, name: str, part: Part) -> Header:
@@ -133,6 +135,15 @@ def _predicted(schedule: Mapping[str, object]) -> dict[str, str]:
     """What the network predicts, if the scheduler says so."""
     said = schedule.get("prediction_type")
     return {"modelspec.prediction_type": said} if isinstance(said, str) else {}
+
+
+def _statistics(configs: Mapping[str, Any], schedule: Mapping[str, object]) -> dict[str, str]:
+    """The latents' mean and spread, where a model brings them to its own (Playground 2.5)."""
+    if "EDM" not in str(schedule.get("_class_name")):
+        return {}
+    vae = configs.get("vae", {})
+    names = {"edm_mean": "latents_mean", "edm_std": "latents_std"}
+    return {key: json.dumps(vae[name]) for key, name in names.items() if vae.get(name)}
 
 
 def _tokenizer(path: Path, configs: Mapping[str, Any]) -> dict[str, str]:

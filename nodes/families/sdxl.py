@@ -3,9 +3,11 @@
 The VAE of version 1.0 overflows in float16: it runs in float32 or bfloat16, as all do here.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 
+from nodes.errors import BadMetadataError
 from nodes.families.encoder_keys import clip_table, open_clip_table, own_clip_key
 from nodes.families.encoders import read_text
 from nodes.families.family import (
@@ -63,8 +65,8 @@ def _latent(header: Header, channels: int) -> LatentRules:
     rgb = preview_rgb(header)
     if not _is_edm(header):
         return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB)
-    scale = tuple(_PLAYGROUND_SCALE / deviation for deviation in numbers(header, _STD))
-    return LatentRules(channels, 8, scale, numbers(header, _MEAN), rgb)
+    scale = tuple(_PLAYGROUND_SCALE / deviation for deviation in _statistic(header, _STD))
+    return LatentRules(channels, 8, scale, _statistic(header, _MEAN), rgb)
 
 
 def _pictures(config: Config) -> PictureRules:
@@ -85,7 +87,18 @@ def _noise(header: Header) -> NoiseRules:
 
 
 def _is_edm(header: Header) -> bool:
-    return _MEAN in header and _STD in header
+    return all(key in header or key in header.metadata for key in (_MEAN, _STD))
+
+
+def _statistic(header: Header, key: str) -> tuple[float, ...]:
+    """One of the latents, by channel: a tensor, or in the metadata."""
+    if key in header:
+        return numbers(header, key)
+    try:
+        found = tuple(float(number) for number in json.loads(header.metadata[key]))
+    except (ValueError, TypeError) as error:
+        raise BadMetadataError(header.path, f"{key!r} is no list of numbers") from error
+    return found
 
 
 def _text(header: Header) -> TextSpec | None:

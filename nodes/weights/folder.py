@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from nodegraph.references import INDEX
 from nodegraph.shards import one_set, shards_of
-from nodes.errors import BadMetadataError, MissingShardError, NoFolderWeightsError
+from nodes.errors import BadMetadataError
+from nodes.layout_errors import MissingShardError, NoFolderWeightsError
 from nodes.weights.header import Header, TensorInfo, read_header
 
 _WEIGHTS = ("diffusion_pytorch_model", "model")

@@ -84,15 +84,6 @@ class ModelHandle:
         """What it takes in memory."""
         return self.model.network.nbytes(self.patches)
 
-    @property
-    def precision(self) -> str:
-        """What it computes in, such as `float16`."""
-        return _name(self.compute or self.model.network.placement.dtype)
-
-    def in_float32(self) -> "ModelHandle":
-        """The same model computing in float32; itself if it does."""
-        return self if self.precision == "float32" else replace(self, compute=torch.float32)
-
     def patched(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
@@ -181,7 +172,7 @@ class ClipHandle:
     @property
     def nbytes(self) -> int:
         """What it takes in memory; nothing if its file has none."""
-        patches = self._patches
+        patches = self.by_encoder
         return sum(
             encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
         )
@@ -203,10 +194,11 @@ class ClipHandle:
     def encode_many(self, prompts: Sequence[str | Texts], embeddings: Embeddings) -> list[Encoded]:
         """Encode several prompts in one go; as `encode` for each, up to rounding."""
         each = [{"": texts} if isinstance(texts, str) else texts for texts in prompts]
-        return self.text.encode(each, embeddings, self._patches, self.layer)
+        return self.text.encode(each, embeddings, self.by_encoder, self.layer)
 
     @property
-    def _patches(self) -> Mapping[str, Patches]:
+    def by_encoder(self) -> Mapping[str, Patches]:
+        """The patches of each text encoder, by its name; none for those that are not named."""
         found: defaultdict[str, Patches] = defaultdict(tuple)
         for encoder, patch in self.patches:
             found[encoder] = (*found[encoder], patch)
@@ -220,22 +212,11 @@ class VaeHandle:
     __socket__: ClassVar = "VAE"
 
     vae: Autoencoder
-    compute: torch.dtype | None = None
-    """What its network computes in; None is its placement's."""
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory; nothing if its file has none."""
         return self.vae.found.nbytes() if self.vae.found else 0
-
-    @property
-    def precision(self) -> str:
-        """What it computes in, such as `float16`."""
-        return _name(self.compute or self.vae.network.placement.dtype)
-
-    def in_float32(self) -> "VaeHandle":
-        """The same VAE computing in float32; itself if it does."""
-        return self if self.precision == "float32" else replace(self, compute=torch.float32)
 
     @property
     def downscale(self) -> int:
@@ -257,23 +238,17 @@ class VaeHandle:
         Returns:
             [1, channels, height / downscale, width / downscale] float32, unscaled.
         """
-        (posterior,) = self._network.encode(self._given(picture * 2 - 1), return_dict=False)
+        place = self.vae.network.placement
+        vae = cast("Vae", self.vae.network.module())
+        (posterior,) = vae.encode(
+            (picture * 2 - 1).to(place.device, place.dtype), return_dict=False
+        )
         return posterior.mean.to(picture)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
-        (picture,) = self._network.decode(self._given(latent), return_dict=False)
-        return (picture.to(latent) + 1) / 2
-
-    @property
-    def _network(self) -> Vae:
-        return cast("Vae", self.vae.network.module(dtype=self.compute))
-
-    def _given(self, given: Tensor) -> Tensor:
         place = self.vae.network.placement
-        return given.to(place.device, self.compute or place.dtype)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
+        vae = cast("Vae", self.vae.network.module())
+        (picture,) = vae.decode(latent.to(place.device, place.dtype), return_dict=False)
+        return (picture.to(latent) + 1) / 2

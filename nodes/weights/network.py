@@ -6,7 +6,7 @@ leave alone with the base network, and holds only those they touch.
 
 import threading
 from collections import ChainMap, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import torch
@@ -16,13 +16,14 @@ from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
 from nodes.values import Alteration
-from nodes.weights.convert import from_file
 from nodes.weights.growth import grown
 from nodes.weights.header import Header
 from nodes.weights.packed import PackedTensor, Rounded, precise
 from nodes.weights.placement import default_placement
+from nodes.weights.stored import is_packed, stored
 from nodes.weights.tables import KeyTable, Source
 from nodes.weights.tensors import TensorFiles
+from nodes.weights.views import OnDemand, Precise
 
 CLONES_KEPT = 4
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
@@ -58,26 +59,6 @@ class _Variant(NamedTuple):
     patches: Patches = ()
     alterations: Alterations = ()
     dtype: torch.dtype | None = None
-
-
-class _Precise(Mapping[str, Tensor]):
-    """Weights in full precision, each when it is asked for.
-
-    A change can be smaller than what separates two narrow numbers.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-        self._weights = weights
-        self._dtype = dtype
-
-    def __getitem__(self, key: str) -> Tensor:
-        return precise(self._weights[key], self._dtype)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._weights)
-
-    def __len__(self) -> int:
-        return len(self._weights)
 
 
 class Network:
@@ -147,8 +128,8 @@ class Network:
             sizes = (source.share(self.header.tensors[source.key].numel) for source in own)
             return sum(sizes) * self.placement.dtype.itemsize
         named = self.header.tensors.items()
-        infos = [info for key, info in named if key.startswith(self.spec.prefix)]
-        return sum(self.placement.nbytes(info) for info in infos)
+        infos = {(i.file, i.name): i for key, i in named if key.startswith(self.spec.prefix)}
+        return sum(self.placement.nbytes(info) for info in infos.values())
 
     def module(
         self,
@@ -180,17 +161,6 @@ class Network:
                 self._clones.popitem(last=False)
             return self._clones[variant]
 
-    def unload(self) -> bool:
-        """Let go of its weights, which are read again when they are used; False if there are none.
-
-        Whoever computes with them keeps them until it is done.
-        """
-        with self._lock:
-            held = self._base is not None
-            self._base = None
-            self._clones.clear()
-        return held
-
     def _clone_of(self, base: nn.Module, variant: _Variant) -> nn.Module:
         if variant == _Variant(variant.patches):
             return self._clone(base, variant.patches)
@@ -221,29 +191,55 @@ class Network:
     def _weight(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
         """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
         place = self.placement
-        info = self.header.tensors[source.key]
-        stored = files.tensor(info)
-        scale = next((k for k in _scales(source.key) if k in self.header), None)
-        if scale is not None:
-            rounded = Rounded(float(files.tensor(self.header.tensors[scale])))
-            stored = PackedTensor(stored, rounded, stored.shape, place.dtype)
-        weight = from_file(source, stored)
+        weight = stored(self.header, files, source, place.dtype)
         if isinstance(weight, PackedTensor) and matrix and place.keeps:
             return weight.computing_in(place.dtype)
-        kept = place.kept(info)
-        if isinstance(stored, PackedTensor) or not matrix or kept == place.dtype:
+        kept = place.kept(self.header.tensors[source.key])
+        if is_packed(self.header, source.key) or not matrix or kept == place.dtype:
             return precise(weight, place.dtype)
         return PackedTensor(weight.to(kept), Rounded(), weight.shape, place.dtype)
 
+    @property
+    def shapes(self) -> Mapping[str, torch.Size]:
+        """What each of its weights is shaped like."""
+        return {key: weight.shape for key, weight in skeleton(self.spec).state_dict().items()}
+
+    def weights(self, keys: Iterable[str], patches: Patches = ()) -> Iterator[tuple[str, Tensor]]:
+        """Some weights, in the precision that is computed in; no others are read.
+
+        Args:
+            keys: which.
+            patches: on top of them.
+        """
+        changed = self.changed(patches)
+        with TensorFiles(str(self.placement.device)) as files:
+            read = Precise(self._unloaded(files), self.placement.dtype)
+            for key in sorted(keys):
+                yield key, changed[key] if key in changed else read[key]
+
+    def changed(self, patches: Patches) -> dict[str, Tensor]:
+        """The weights that patches change; no others are read."""
+        with TensorFiles(str(self.placement.device)) as files:
+            return self._changed(self._unloaded(files), patches)
+
+    def _unloaded(self, files: TensorFiles) -> Mapping[str, Tensor]:
+        """Every weight as its file has it, read when it is asked for."""
+        sources, dtype = self.sources, self.placement.dtype
+        return OnDemand(sources, lambda key: stored(self.header, files, sources[key], dtype))
+
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
+        touched = self._changed(weights, patches)
+        return self._filled_with({**weights, **touched})
+
+    def _changed(self, weights: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
         touched: dict[str, Tensor] = {}
-        now = ChainMap(touched, weights)
+        now = ChainMap(touched, cast("dict[str, Tensor]", weights))  # which it only reads
         for patch in patches:
-            touched |= patch.apply(self, _Precise(now, self.placement.dtype))
+            touched |= patch.apply(self, Precise(now, self.placement.dtype))
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
-        return self._filled_with({**weights, **touched})
+        return touched
 
     def _rounded(self, key: str, weight: Tensor) -> Tensor:
         stored = self.header.tensors[self.table[key].key].dtype
@@ -269,11 +265,6 @@ def _matrices(module: nn.Module) -> Iterator[str]:
     """The keys of the weights of its linear and convolutional layers."""
     layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
     return (f"{name}.weight" for name, layer in layers if type(layer) in (nn.Linear, nn.Conv2d))
-
-
-def _scales(key: str) -> tuple[str, ...]:
-    """What the number may be called that a file's weight has to be multiplied by."""
-    return tuple(key.removesuffix("weight") + name for name in ("scale_weight", "weight_scale"))
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

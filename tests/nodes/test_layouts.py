@@ -2,90 +2,38 @@
 
 import json
 import shutil
-from functools import cache
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from nodegraph.identity import Identities
-from nodes.errors import (
-    BadMetadataError,
-    MissingShardError,
-    NoFolderWeightsError,
-    UnknownFamilyError,
-)
-from nodes.families.encoders import clip_config
-from nodes.families.family import DiscreteRules
+from nodes.errors import BadMetadataError, UnknownFamilyError
+from nodes.families.encoders import READINGS, clip_config, read_encoder
+from nodes.families.family import DiscreteRules, EdmRules
 from nodes.families.layouts import read_model
 from nodes.families.sd15 import TEXT_PREFIX
-from nodes.loaders import checkpoint_loader_simple, diffusers_loader, unet_loader, vae_loader
+from nodes.layout_errors import BadConfigError, MissingShardError, NoFolderWeightsError
+from nodes.loaders import (
+    checkpoint_loader,
+    checkpoint_loader_simple,
+    diffusers_loader,
+    unet_loader,
+    vae_loader,
+)
+from nodes.model_saving import model_save
+from nodes.preflight import configured_checkpoint as configured
 from nodes.preflight import diffusers_folder as preflight
-from nodes.text.embeddings import Embeddings
-from nodes.values import Cond, CondBatch
 from nodes.weights.checkpoint import open_vae
-from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+from nodes.weights.handle import ModelHandle, VaeHandle
 from nodes.weights.lora_file import LoraFile
 from nodes.weights.network import Network
 from nodes.weights.patches import lora_patch
 from tests.checkpoints import lora, write
 from tests.folders import ORIGINALS, original, write_folder
 from tests.nodes.bench import Bench
+from tests.nodes.comparing import assert_same, assert_same_checkpoint, decoded, denoised
 from tests.nodes.handles import opened
-
-NO_WORDS = Embeddings(None, print)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    return tmp_path_factory.mktemp("layouts")
-
-
-@pytest.fixture(scope="module")
-def single(root):
-    """A checkpoint in one file, by its family."""
-    return cache(lambda name: opened(write(root / f"{name}.safetensors", original(name))))
-
-
-@pytest.fixture(scope="module")
-def folder(root, single):
-    """The same as a folder."""
-    return cache(lambda name: write_folder(root / name, name, single(name)))
-
-
-def denoised(model):
-    channels = model.latent_format.channels
-    x = torch.linspace(-1, 1, channels * 64).reshape(1, channels, 8, 8)
-    config = model.model.network.spec.config
-    width = config.get("cross_attention_dim") or config["joint_attention_dim"]
-    extra = config.get("projection_class_embeddings_input_dim", 0)
-    sizes = 5 if extra == 64 + 5 * 256 else 6
-    pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1
-    tokens = torch.linspace(-2, 2, 77 * width).reshape(1, 77, width)
-    cond = Cond(tokens, torch.linspace(-1, 1, pooled)[None])
-    extras = model.conditions(cond, 8, 8).extras
-    return model.denoise(x, torch.tensor([0.7]), CondBatch(cond.tokens, cond.pooled, extras))
-
-
-def decoded(vae):
-    latent = torch.linspace(-3, 3, vae.channels * 16).reshape(1, vae.channels, 4, 4)
-    return vae.decode(latent)
-
-
-def assert_same(found, expected):
-    assert (found is None) == (expected is None)
-    if found is not None:
-        torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-
-
-def assert_same_checkpoint(found, expected):
-    assert_same(denoised(ModelHandle(found.model)), denoised(ModelHandle(expected.model)))
-    assert_same(decoded(VaeHandle(found.vae)), decoded(VaeHandle(expected.vae)))
-    clips = [ClipHandle(checkpoint.text) for checkpoint in (found, expected)]
-    texts = [clip.encode("a (red:1.3) square", NO_WORDS) for clip in clips]
-    assert_same(texts[0].tokens, texts[1].tokens)
-    if expected.text.style != "sd2":  # whose pooled text nobody reads
-        assert_same(texts[0].pooled, texts[1].pooled)
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
@@ -246,3 +194,62 @@ def test_what_is_wrong_with_a_folder_is_said(folder, tmp_path):
         opened(copy)
     with pytest.raises(UnknownFamilyError, match="1, such as x"):
         opened(strange)
+
+
+def test_a_configuration_of_the_original_code_says_what_is_predicted(tmp_path, single):
+    bench = Bench(tmp_path)
+    link(single("sd15").model.network.header.path, tmp_path / "models/checkpoints/a.safetensors")
+    configs = tmp_path / "models/configs"
+    configs.mkdir()
+    said = {"v": "parameterization: v", "eps": "parameterization: eps", "x": "parameterization: x0"}
+    for name, line in {**said, "silent": "a: 1"}.items():
+        (configs / f"{name}.yaml").write_text(f"model:\n  params:\n    {line}\n")
+    (configs / "broken.yaml").write_text("[")
+
+    def prediction(name):
+        model = checkpoint_loader(f"{name}.yaml", "a.safetensors", bench).MODEL
+        return getattr(model.parameterisation, "prediction", None)
+
+    assert [prediction(name) for name in ("v", "eps", "silent")] == ["v", "eps", "eps"]
+    with pytest.raises(BadConfigError, match="parameterization is 'x0'"):
+        prediction("x")
+    with pytest.raises(BadConfigError, match="it is no YAML"):
+        configured({"config_name": "broken.yaml", "ckpt_name": "a.safetensors"}, bench.files)
+
+
+def test_playground_has_levels_and_latents_of_its_own_in_a_folder(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder("sdxl"), copy)
+    (copy / "scheduler").mkdir()
+    scheduler = {"_class_name": "EDMDPMSolverMultistepScheduler", "prediction_type": "epsilon"}
+    (copy / "scheduler/scheduler_config.json").write_text(json.dumps(scheduler))
+    config = json.loads((copy / "vae/config.json").read_text())
+    statistics = {"latents_mean": [1.0, 2.0, 3.0, 4.0], "latents_std": [0.5, 1.0, 2.0, 4.0]}
+    (copy / "vae/config.json").write_text(json.dumps(config | statistics))
+    tensors = original("sdxl") | {
+        "edm_mean": torch.tensor(statistics["latents_mean"]),
+        "edm_std": torch.tensor(statistics["latents_std"]),
+    }
+
+    found = opened(copy)
+    expected = opened(write(tmp_path / "a.safetensors", tensors))
+    bench = Bench(tmp_path)
+    model_save(ModelHandle(found.model), ctx=bench)
+    saved = opened(tmp_path / "output/diffusion_models/ComfyUI_00001_.safetensors")
+
+    for checkpoint in (found, saved):
+        assert checkpoint.model.spec.noise == expected.model.spec.noise == EdmRules()
+        assert checkpoint.model.spec.latent == expected.model.spec.latent
+
+
+def test_a_text_encoder_alone_is_counted_once(folder, tmp_path):
+    tensors = load_file(folder("sd15") / "text_encoder/model.safetensors")
+    new = {key.removeprefix("text_model."): t for key, t in tensors.items()}
+    del new["embeddings.position_ids"]
+    path = write(tmp_path / "a.safetensors", new)
+    spec = read_encoder(read_model(path), "", "clip_l", READINGS["sd15"]["clip_l"])
+
+    network = Network(read_model(path), "a", spec.network)
+
+    assert network.nbytes() == sum(tensor.numel() * 4 for tensor in new.values())
+    assert network.module()

@@ -10,6 +10,8 @@ from PIL import Image
 
 from nodegraph.cli import cli
 from tests import checkpoints
+from tests.folders import write_folder
+from tests.nodes.handles import opened
 from tests.nodes.hub.server import sha256
 
 
@@ -253,3 +255,21 @@ def test_verify_goes_on_without_a_hub_that_does_not_answer(hub, here, model, mon
 
     assert done.exit_code == 0
     assert "the hub is not asked" in done.stderr
+
+
+def test_a_repository_that_is_a_diffusers_folder_is_a_checkpoint(hub, here, model):
+    (here / "one.safetensors").write_bytes(model)
+    folder = write_folder(here / "pipe", "sd15", opened(here / "one.safetensors"))
+    files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
+    hub.repo("us/pipe").commit(files)
+
+    done = invoke("run", workflow(here, "hf://us/pipe"))
+    single = invoke("run", workflow(here, "small.safetensors"))
+
+    assert done.exit_code == 0, done.stderr
+    assert single.exit_code == 2
+    (here / "one.safetensors").rename(here / "models/checkpoints/small.safetensors")
+    assert invoke("run", workflow(here, "small.safetensors")).exit_code == 0
+    pictures = [Image.open(path) for path in sorted((here / "output").glob("*.png"))]
+    assert len(pictures) == 2
+    assert pictures[0].tobytes() == pictures[1].tobytes()
