@@ -199,20 +199,6 @@ class WrongReferenceError(NodeGraphError):
         )
 
 
-class BrokenLatentError(NodeGraphError):
-    """A latent holds values that are no numbers: something computed with too large ones."""
-
-    code = "broken_latent"
-
-    def __init__(self, broken: int, total: int) -> None:
-        super().__init__(
-            f"{broken:,} of the latent's {total:,} values are infinite or not a number, "
-            "so there is no picture in it.",
-            hint="Numbers grew too large on the way: lower the guidance or a LoRA's strength, or"
-            " look for a damaged model or latent.",
-        )
-
-
 class TooSmallPictureError(NodeGraphError):
     """A picture is smaller than one pixel of a latent."""
 

@@ -13,7 +13,7 @@ from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.encoding import cropped, encoded, greyed
-from nodes.errors import BrokenLatentError, WrongLatentError
+from nodes.errors import WrongLatentError
 from nodes.regions import resize_mask
 from nodes.tiles import Tiling, singly, tiled
 from nodes.values import Image, Latent, Mask
@@ -111,9 +111,6 @@ def _checked(samples: Latent, vae: VaeHandle) -> Tensor:
     channels = samples.samples.shape[1]
     if channels != vae.channels:
         raise WrongLatentError(channels, vae.channels)
-    finite = int(samples.samples.isfinite().sum())
-    if finite < samples.samples.numel():
-        raise BrokenLatentError(samples.samples.numel() - finite, samples.samples.numel())
     return samples.samples
 
 

@@ -114,7 +114,8 @@ def test_a_checkpoint_without_a_part_says_which(tmp_path):
     with pytest.raises(MissingPartError, match="holds no text encoder"):
         ClipHandle(checkpoint.text).encode("", Embeddings(None, print))
     with pytest.raises(MissingPartError, match="holds no VAE"):
-        _ = VaeHandle(checkpoint.vae).nbytes
+        VaeHandle(checkpoint.vae).decode(torch.zeros(1, 4, 2, 2))
+    assert VaeHandle(checkpoint.vae).nbytes == ClipHandle(checkpoint.text).nbytes == 0
 
 
 def test_a_checkpoint_can_bring_its_own_tokenizer_and_prediction(tmp_path):
