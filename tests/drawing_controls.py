@@ -22,6 +22,20 @@ def controlnet(draw: Draw, plan: Levels, prefix: str = "control_model.") -> None
     draw.conv(f"{prefix}middle_block_out.0", skips[-1], skips[-1], 1, gain=0.5)
 
 
+def control_lora(draw: Draw, plan: Levels, rank: int = 4) -> None:
+    """Stability's layout: a ControlNet whose matrices are two factors of a change each."""
+    controlnet(draw, plan, "")
+    kept = ("input_hint_block.", "zero_convs.", "middle_block_out.")
+    for key, tensor in list(draw.tensors.items()):
+        if tensor.ndim < 2 or key.startswith(kept):
+            continue
+        del draw.tensors[key]
+        stem, ones = key.removesuffix("weight"), [1] * (tensor.ndim - 2)
+        draw.weight(f"{stem}down", rank, *tensor.shape[1:])
+        draw.put(f"{stem}up", (tensor.shape[0], rank, *ones), 0.3)
+    draw.put("lora_controlnet", (1,), 0.0)
+
+
 def adapter(draw: Draw, widths: tuple[int, ...], *, channels: int = 3, factor: int = 8) -> None:
     """A full T2I-Adapter, two blocks a level."""
     draw.conv("conv_in", channels * factor**2, widths[0], 3)

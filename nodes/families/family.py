@@ -72,6 +72,8 @@ class NetworkSpec:
     prefix: str
     table: Callable[[Iterable[str], str], dict[str, Source]]
     """From the network's own keys and the prefix to the sources of its weights."""
+    completed: bool = False
+    """Whether the file lacks weights, which a patch brings."""
     rounds_patched: bool = False
     """Whether patched weights are rounded to the file's precision.
 

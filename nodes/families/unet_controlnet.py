@@ -18,6 +18,8 @@ from nodes.weights.tables import Source, identity_table
 
 _NAME: NetworkKind = "controlnet"
 _PREFIXES = ("control_model.", "")
+_LORA = "lora_controlnet"
+"""A key of files that hold changes to the model that they steer."""
 _HINT = "controlnet_cond_embedding."
 _OWN = ("controlnet_", "control_add_embedding.", "task_embedding", "transformer_layes.", "spatial_")
 _HEADS = 8
@@ -36,6 +38,10 @@ def read(header: Header) -> ControlSpec:
         MissingWeightsError: it is incomplete.
         BadMetadataError: its metadata has no meaning.
     """
+    if _LORA in header:
+        config = controlnet_config(_whole(header), "")
+        network = NetworkSpec(_NAME, _NAME, config, "", controlnet_table, completed=True)
+        return ControlSpec(network)
     prefix = _prefix(header)
     if prefix is not None:
         config = controlnet_config(header, prefix)
@@ -46,6 +52,23 @@ def read(header: Header) -> ControlSpec:
     config = controlnet_config(replace(header, tensors=infos), "") | union
     kinds = {kind: n for n, kind in enumerate(KINDS[: union.get("num_control_type", 0)])}
     return ControlSpec(NetworkSpec(_NAME, _NAME, config, "", identity_table), kinds=kinds)
+
+
+def factors(key: str) -> tuple[str, str]:
+    """What a Control-LoRA calls the two factors of a change to a weight."""
+    stem = key.removesuffix("weight")
+    return f"{stem}up", f"{stem}down"
+
+
+def _whole(header: Header) -> Header:
+    """A Control-LoRA's header with the weights that its factors make, by their shapes."""
+    found = dict(header.tensors)
+    for key, up in header.tensors.items():
+        down = header.tensors.get(f"{key.removesuffix('up')}down")
+        if key.endswith(".up") and down is not None:
+            shape = (up.shape[0], *down.shape[1:])
+            found[f"{key.removesuffix('up')}weight"] = replace(up, shape=shape)
+    return replace(header, tensors=found)
 
 
 def _prefix(header: Header) -> str | None:

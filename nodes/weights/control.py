@@ -12,6 +12,7 @@ from nodes.families.control import ControlSpec
 from nodes.hints import Hint, per_sample
 from nodes.networks.control import CONTROLS, ControlAdapter
 from nodes.values import CONTROL_TEXT, ControlCall, Residuals
+from nodes.weights.control_lora import ControlLoraPatch
 from nodes.weights.network import Network, Patches
 
 
@@ -67,7 +68,8 @@ class NetControl:
         hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
         hint = per_sample(hint, len(call.x) // call.cond.pieces, call.cond.pieces)
         x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
-        module = handle.network.module(handle.patches)
+        own = (ControlLoraPatch(call.module),) if handle.spec.network.completed else ()
+        module = handle.network.module((*handle.patches, *own))
         moved = replace(call, x=x, timestep=timestep)
         made = handle.adapter.ask(module, moved, hint.to(x), handle.kind)
         weight = (held * self.strength).to(call.x)

@@ -123,7 +123,8 @@ class ModelHandle:
     def _laid(self, cond: Cond, size: tuple[int, int]) -> Tensor | None:
         """What the network, which a patch may have widened, reads beside a latent."""
         network, adapter = self.model.network, self.model.adapter
-        module = cast("HasInputs", network.module(self.patches))
+        dtype = self.compute or network.placement.dtype
+        module = cast("HasInputs", network.module(self.patches, self.alterations, dtype))
         extra = module.config.in_channels // adapter.packs - self.latent_format.channels
         return beside(cond.beside, extra, size, self.latent_format, raw=adapter.reads_raw)
 

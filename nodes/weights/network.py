@@ -185,8 +185,16 @@ class Network:
             weights = {
                 key: self._weight(files, source, matrix=key in matrices)
                 for key, source in sources.items()
+                if source.key in self.header
             }
-        return _filled(module, weights)
+        return _filled(module, self._empty(module) | weights)
+
+    def _empty(self, module: nn.Module) -> dict[str, Tensor]:
+        """Zeros that take no memory for what the file may lack; see `NetworkSpec.completed`."""
+        if not self.spec.completed:
+            return {}
+        nothing = torch.zeros((), device=self.placement.device, dtype=self.placement.dtype)
+        return {key: nothing.expand(each.shape) for key, each in module.state_dict().items()}
 
     def _weight(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
         """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
@@ -253,6 +261,8 @@ class Network:
         for key, weight in module.state_dict().items():
             source = table[key]
             if source.key not in self.header:
+                if self.spec.completed:
+                    continue
                 wrong.append(f"no {source.key}")
             elif not _fits(self.header, source, weight):
                 shape = list(self.header.shape(source.key))

@@ -27,7 +27,7 @@ from nodes.controlnets import (
 )
 from nodes.preflight import controlnet as preflight
 from nodes.resizing import resize
-from nodes.values import Cond, CondBatch, Conditioning
+from nodes.values import Beside, Cond, CondBatch, Conditioning
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import (
     SMALL_SD15,
@@ -40,7 +40,7 @@ from tests.checkpoints import (
     write,
 )
 from tests.drawing import Draw
-from tests.drawing_controls import adapter, light_adapter, like
+from tests.drawing_controls import adapter, control_lora, light_adapter, like
 from tests.nodes.bench import Bench
 from tests.nodes.handles import opened
 
@@ -136,6 +136,7 @@ def denoise(model, *conds, x=X, sigma=SIGMA):
         {"sizes": torch.cat([cond.extras["sizes"] for cond in ready])},
         controls=ready[0].controls,
         pieces=len(ready),
+        laid=ready[0].laid,
     )
     return model.denoise(x, sigma.expand(len(x)), batch)
 
@@ -286,6 +287,56 @@ def test_a_difference_is_added_to_the_model(shared, bench):
     assert torch.allclose(denoise(model, steered(handle, "sd15")), expected, atol=1e-3)
     with pytest.raises(DifferenceControlNetError, match="DiffControlNetLoader"):
         control_net_loader("d.safetensors", bench)
+
+
+def test_a_control_lora_is_completed_by_the_model(shared, bench):
+    draw = Draw(20)
+    control_lora(draw, SMALL_SDXL)
+    base = {
+        key.removeprefix("model.diffusion_model."): value.float()
+        for key, value in small_sdxl().items()
+    }
+    whole = {key: value for key, value in draw.tensors.items() if key != "lora_controlnet"}
+    for key in [key for key in whole if key.endswith(".up")]:
+        up, down = whole.pop(key), whole.pop(key.replace(".up", ".down"))
+        name = key.replace(".up", ".weight")
+        change = up.float().flatten(1) @ down.float().flatten(1)
+        whole[name] = base[name] + change.reshape(base[name].shape)
+    model = model_of(shared, "sdxl")
+
+    found = denoise(model, steered(load(bench, draw.tensors), "sdxl", strength=0.7))
+
+    ordinary = {key: value.float() for key, value in whole.items()}
+    full = load(bench, ordinary, "d.safetensors")
+    expected = denoise(model, steered(full, "sdxl", strength=0.7))
+    assert (found - expected).abs().max() <= 1e-4 * expected.std()
+    assert (found - denoise(model, condition("sdxl"))).abs().max() > 0.01 * expected.std()
+
+
+def test_a_control_lora_takes_norms_that_it_lacks_from_the_model(shared, bench):
+    draw = Draw(20)
+    control_lora(draw, SMALL_SDXL)
+    lacking = {k: v for k, v in draw.tensors.items() if "out_layers.0" not in k}
+    model = model_of(shared, "sdxl")
+
+    found = denoise(model, steered(load(bench, lacking), "sdxl"))
+
+    assert found.isfinite().all()
+    whole = load(bench, draw.tensors, "d.safetensors")
+    assert not torch.equal(found, denoise(model, steered(whole, "sdxl")))
+
+
+def test_a_control_lora_of_another_family_is_an_error(shared, bench):
+    draw = Draw(20)
+    control_lora(draw, SMALL_SDXL)
+    narrow = ModelHandle(opened(write(bench.root / "n.safetensors", small_sdxl(channels=9))).model)
+    handle = load(bench, draw.tensors)
+
+    with pytest.raises(ControlMismatchError, match="does not fit the model"):
+        denoise(model_of(shared, "sd15"), steered(handle, "sd15"))
+    beside = Beside(torch.zeros(1, 4, 6, 5), torch.ones(1, 1, 48, 40))
+    with pytest.raises(ControlMismatchError, match="does not fit the model"):
+        denoise(narrow, replace(steered(handle, "sdxl"), beside=beside))
 
 
 UNION: dict[str, Any] = {"num_control_type": 6, "num_trans_channel": 64, "num_trans_head": 8,
