@@ -60,15 +60,6 @@ def test_a_compiled_network_does_what_it_did(sd15):
     torch.testing.assert_close(predicted(sd15, changed), predicted(sd15, sd15.model))
 
 
-@pytest.mark.slow
-def test_inductor_compiles_a_network(sd15):
-    changed = torch_compile_model(sd15.model, "inductor")
-
-    found = predicted(sd15, changed)
-
-    torch.testing.assert_close(found, predicted(sd15, sd15.model), rtol=1e-3, atol=1e-3)
-
-
 def test_what_can_not_compile_says_what_it_lacks(sd15, monkeypatch):
     monkeypatch.setattr(compiled, "_COMPILERS", ("no-such-compiler",))
     monkeypatch.delenv("CXX", raising=False)
