@@ -26,6 +26,7 @@ MODEL_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "loras": ("loras",),
     "model_patches": ("model_patches",),
     "photomaker": ("photomaker",),
+    "safety_checker": ("safety_checker",),
     "style_models": ("style_models",),
     "text_encoders": ("text_encoders", "clip"),
     "upscale_models": ("upscale_models",),

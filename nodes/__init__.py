@@ -52,6 +52,7 @@ PACK = Pack(
         "nodes.image_batches",
         "nodes.transforms",
         "nodes.upscaling",
+        "nodes.safety",
         "nodes.padding",
         "nodes.filters",
         "nodes.colours",

@@ -12,6 +12,7 @@ from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.families.known import architecture_of
 from nodes.families.layouts import read_model
 from nodes.families.photomaker import photomaker_spec
+from nodes.families.safety import without_outer
 from nodes.families.style import projector_spec, style_spec
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
@@ -124,6 +125,17 @@ def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:
     name = inputs.get("clip_name")
     if isinstance(name, str):
         vision_spec(read_header(files.model("clip_vision", name)))
+
+
+def safety_checker(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the safety checker is whole, and one that is known.
+
+    Raises:
+        NodeGraphError: it is not.
+    """
+    name = inputs.get("checker_name")
+    if isinstance(name, str):
+        vision_spec(without_outer(read_header(files.model("safety_checker", name))))
 
 
 def upscale_model(inputs: Mapping[str, object], files: Files) -> None:

@@ -1,0 +1,68 @@
+"""A node that hides pictures which show what one would rather not show."""
+
+from typing import Annotated, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.context import Context
+from nodegraph.define import node
+from nodegraph.markers import Listed, ModelFile, Name
+from nodegraph.sockets import Socket
+from nodes.values import Image
+from nodes.weights.safety import open_checker
+
+Hiding: TypeAlias = Literal["black", "blurred"]
+_LEFT = 8
+"""So many pixels each way are left of a blurred picture."""
+
+
+class CheckedPictures(NamedTuple):
+    """What comes out."""
+
+    image: Image
+    flagged: Annotated[list[bool], Socket("BOOLEAN"), Listed(), Name("flagged")]
+    hidden: Annotated[int, Name("hidden")]
+
+
+@node(
+    "SafetyChecker",
+    category="image",
+    display_name="Safety Checker",
+    preflight="nodes.preflight:safety_checker",
+)
+def safety_checker(
+    image: Image,
+    checker_name: Annotated[str, ModelFile("safety_checker")],
+    hide: Hiding,
+    ctx: Context,
+) -> CheckedPictures:
+    """Hide pictures that show sexual content, as Stable Diffusion's own safety checker finds it.
+
+    Checkers lie in `models/safety_checker`, in diffusers' layout. `flagged` says for each picture
+    whether it was hidden, `hidden` how many were. Nothing is checked without this node, and a
+    checker errs both ways.
+    """
+    path = ctx.files.model("safety_checker", checker_name)
+    checker = open_checker(path, ctx.files.identity(path))
+    flags: list[bool] = []
+    for picture in image:
+        ctx.check_cancelled()
+        flags += checker.flags(picture[None])
+    hidden = _black(image) if hide == "black" else _blurred(image)
+    mask = torch.tensor(flags).view(-1, 1, 1, 1)
+    return CheckedPictures(torch.where(mask, hidden, image), flags, sum(flags))
+
+
+def _black(image: Tensor) -> Tensor:
+    hidden = torch.zeros_like(image)
+    hidden[..., 3:] = image[..., 3:]
+    return hidden
+
+
+def _blurred(image: Tensor) -> Tensor:
+    """So that nothing can be made out any more."""
+    pixels = image.movedim(-1, 1)
+    few = functional.adaptive_avg_pool2d(pixels, (_LEFT, _LEFT))
+    return functional.interpolate(few, size=pixels.shape[-2:], mode="bilinear").movedim(1, -1)
