@@ -172,11 +172,16 @@ class TriggerPlaceError(NodeGraphError):
         super().__init__(
             f"{trigger!r} stands too far back in the prompt.",
             hint="The word before it has to be among the first 75 tokens.",
+        )
+
+
 class NotASafetyCheckerError(NodeGraphError):
     """A file of the safety checkers' folder holds none that is known here."""
 
     code = "not_a_safety_checker"
 
+    def __init__(self, path: Path, seen: str) -> None:
+        super().__init__(
             f"{path.name!r} holds no safety checker. Its weights: {seen}.",
             hint="Stable Diffusion's is read, in diffusers' layout.",
         )
