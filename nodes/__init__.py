@@ -22,6 +22,7 @@ PACK = Pack(
         "nodes.flux_conditioning",
         "nodes.vae",
         "nodes.lora",
+        "nodes.quantisation",
         "nodes.controlnets",
         "nodes.gligen",
         "nodes.inpaint_conditioning",

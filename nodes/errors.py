@@ -42,6 +42,18 @@ class MissingExtraError(NodeGraphError):
         )
 
 
+class UnavailableSchemeError(NodeGraphError):
+    """A way to quantise needs something that this machine does not have."""
+
+    code = "unavailable_scheme"
+
+    def __init__(self, scheme: str, why: str) -> None:
+        super().__init__(
+            f"{scheme} can't be had here: {why}.",
+            hint="int8_weight_only works everywhere.",
+        )
+
+
 class PickleRefusedError(NodeGraphError):
     """A weights file is a pickle, which can run code when it is loaded."""
 

@@ -15,7 +15,14 @@ from nodegraph.object_info import object_info
 from nodegraph.registry import Registry
 
 DATA = Path(__file__).parent.parent / "data" / "object_info.json"
-OWN = {"BatchPrompt", "GuidanceSchedule", "IPAdapterApply", "IPAdapterLoader", "SafetyChecker"}
+OWN = {
+    "BatchPrompt",
+    "GuidanceSchedule",
+    "IPAdapterApply",
+    "IPAdapterLoader",
+    "SafetyChecker",
+    "QuantizeModel",
+}
 """Node types that ComfyUI does not have."""
 SMALLER = {
     "OptimalStepsScheduler: input 'model_type' lacks Wan, Chroma",
