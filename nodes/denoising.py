@@ -32,6 +32,7 @@ from nodes.parameterisation import Parameterisation
 from nodes.regions import place
 from nodes.reuse import Reusing
 from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler, SamplerOrName
+from nodes.sampling_errors import NotFiniteError
 from nodes.values import Beside, Cond, Conditioning, Latent
 
 OnStep: TypeAlias = Callable[[int, int, Tensor], None]
@@ -186,6 +187,9 @@ def sample(
 
     Returns:
         The new samples, in the VAE's space.
+
+    Raises:
+        NotFiniteError: the model predicts what is no number.
     """
     if len(request.sigmas) < 2:
         return latent.samples
@@ -196,6 +200,9 @@ def sample(
             if check_cancelled is not None:
                 check_cancelled()
             outputs.append(request.denoiser.denoise(call.x, call.sigma, call.cond))
+        if not all(output.isfinite().all() for output in outputs):
+            what = f"the model's prediction in step {step + 1} of {total}"
+            raise NotFiniteError(what)
         x0 = run.advance(calls, outputs)
         if on_step is not None and step >= told:
             told = step + 1

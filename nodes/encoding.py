@@ -6,6 +6,7 @@ from torch import Tensor
 from nodegraph.context import Context
 from nodes.errors import TooSmallPictureError
 from nodes.tiles import singly
+from nodes.vae_calls import encode_sparing
 from nodes.weights.handle import VaeHandle
 
 
@@ -33,5 +34,5 @@ def encoded(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
     latents: list[Tensor] = []
     for picture in singly(pictures):
         ctx.check_cancelled()
-        latents.append(vae.encode(picture))
+        latents.append(encode_sparing(vae, picture, ctx))
     return torch.cat(latents)

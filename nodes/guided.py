@@ -1,17 +1,20 @@
 """A guider, and what every sampling node does with one: denoise a latent, tell how far it is."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from nodegraph.context import Context
-from nodes.denoising import Request, noise_for, sample
+from nodegraph.memory import is_out_of_memory
+from nodes.denoising import OnStep, Request, noise_for, sample
 from nodes.image_errors import LatentChannelsError
 from nodes.previews import chosen, preview
 from nodes.samplers import SamplerOrName
+from nodes.sampling_errors import NotFiniteError
 from nodes.values import Conditioning, Latent, Noise
+from nodes.weights.checkpoint import networks
 from nodes.weights.handle import ModelHandle
 
 
@@ -51,6 +54,7 @@ def run(
     Raises:
         LatentChannelsError: the latent is of another family.
         SeedCountError: each image has its seed, but there are not as many images.
+        NotFiniteError: the model predicts what is no number.
     """
     model, last = guider.model, list[Tensor]()
     latent = fitting(latent, model)
@@ -74,9 +78,34 @@ def run(
             ctx.preview(*preview(model, x0, show))
 
     start = noise_for(latent, noise.seed, add=noise.adds)
-    output = replace(latent, samples=sample(request, latent, start, on_step, ctx.check_cancelled))
+    output = replace(latent, samples=_sampled(request, latent, start, on_step, ctx))
     clean = replace(output, samples=model.latent_format.to_raw(last[0])) if last else output
     return Denoised(output, clean)
+
+
+def _sampled(
+    request: Request, latent: Latent, noise: Tensor, on_step: OnStep, ctx: Context
+) -> Tensor:
+    """As `sample`; again in float32 where numbers were too large, or with more memory freed."""
+    model = cast("ModelHandle", request.denoiser)
+
+    def attempt(model: ModelHandle) -> Tensor:
+        now = replace(request, denoiser=model)
+        return sample(now, latent, noise, on_step, ctx.check_cancelled)
+
+    try:
+        return attempt(model)
+    except NotFiniteError:
+        wide = model.in_float32()
+        if wide is model:
+            raise
+        ctx.notice(f"numbers of the model were too large for {model.precision}: again in float32.")
+        return attempt(wide)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or not networks().unload([model.model.network]):
+            raise
+    ctx.notice("out of memory: the other models were unloaded, trying again.")
+    return attempt(model)
 
 
 def fitting(latent: Latent, model: ModelHandle) -> Latent:

@@ -82,3 +82,16 @@ class EnlargedMaskError(NodeGraphError):
             "the sampler enlarges the latent, which has a noise mask.",
             hint="Use another sampler, or a latent without a mask.",
         )
+
+
+class NotFiniteError(NodeGraphError):
+    """Numbers have become infinite, or none at all: what follows would be black."""
+
+    code = "not_finite"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} has numbers that are infinite or none (NaN).",
+            hint="Lower the guidance and LoRA strengths, use another sampler or scheduler; or the"
+            " model's file is damaged.",
+        )

@@ -104,3 +104,9 @@ def fade(length: int, feather: int) -> Tensor:
         return torch.ones(length)
     rise = torch.arange(1, length + 1) / feather
     return rise.clamp(max=1.0) * rise.flip(0).clamp(max=1.0)
+
+
+def tilings(size: int, overlap: int, scale: float) -> list[Tiling]:
+    """Square tiles, wide ones and tall ones; the order is that in which they are added up."""
+    sides = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
+    return [Tiling(height, width, overlap, scale) for height, width in sides]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -15,7 +16,8 @@ from nodegraph.markers import Step
 from nodes.encoding import cropped, encoded, greyed
 from nodes.errors import WrongLatentError
 from nodes.regions import resize_mask
-from nodes.tiles import Tiling, singly, tiled
+from nodes.tiles import singly, tiled, tilings
+from nodes.vae_calls import decode, decode_sparing, encode
 from nodes.values import Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
 
@@ -28,12 +30,12 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
-    """Turn latents into pictures, one at a time."""
+    """Turn latents into pictures, one at a time; in tiles if memory does not suffice."""
     latents = _checked(samples, vae)
     pictures: list[Tensor] = []
     for latent in singly(latents):
         ctx.check_cancelled()
-        pictures.append(vae.decode(latent))
+        pictures.append(decode_sparing(vae, latent, ctx))
     return _shown(torch.cat(pictures))
 
 
@@ -55,8 +57,9 @@ def vae_decode_tiled(
     del temporal_size, temporal_overlap
     shared = overlap if tile_size >= overlap * 4 else tile_size // 4
     size = tile_size // vae.downscale
-    tilings = _tilings(size, shared // vae.downscale, float(vae.downscale))
-    return _shown(tiled(vae.decode, _checked(samples, vae), tilings, _watch(ctx)))
+    plan = tilings(size, shared // vae.downscale, float(vae.downscale))
+    call = partial(decode, vae, ctx=ctx)
+    return _shown(tiled(call, _checked(samples, vae), plan, _watch(ctx)))
 
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
@@ -84,9 +87,9 @@ def vae_encode_tiled(
     step = vae.downscale
     size = tile_size // (2 * step) * 2 * step
     shared = overlap if overlap < size // 2 else size // 4
-    tilings = _tilings(size, shared // step * step, 1 / step)
+    plan = tilings(size, shared // step * step, 1 / step)
     pictures = cropped(pixels.movedim(-1, 1), vae)[:, :3]
-    return Latent(tiled(vae.encode, pictures, tilings, _watch(ctx)))
+    return Latent(tiled(partial(encode, vae, ctx=ctx), pictures, plan, _watch(ctx)))
 
 
 @node("VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
@@ -125,12 +128,6 @@ def _grown(mask: Tensor, pixels: int) -> Tensor:
         return mask
     grown = functional.max_pool2d(mask, pixels, stride=1, padding=math.ceil((pixels - 1) / 2))
     return grown[..., : mask.shape[-2], : mask.shape[-1]]
-
-
-def _tilings(size: int, overlap: int, scale: float) -> list[Tiling]:
-    """Square tiles, wide ones and tall ones; the order is that in which they are added up."""
-    sides = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
-    return [Tiling(height, width, overlap, scale) for height, width in sides]
 
 
 def _watch(ctx: Context) -> Callable[[int, int], None]:

@@ -24,11 +24,12 @@ def unpack(packed: Tensor, kind: str) -> Tensor:
     """
     if importlib.util.find_spec("gguf") is None:
         raise MissingExtraError(_WHAT, "gguf")
+    import gguf  # pyright: ignore[reportMissingImports]
     from diffusers.quantizers.gguf import utils
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    type_ = GGMLQuantizationType[kind]
+    library = cast("Any", gguf)
+    type_ = library.GGMLQuantizationType[kind]
     known = cast("Mapping[Any, Callable[..., Tensor]]", utils.dequantize_functions)
-    size, wide = GGML_QUANT_SIZES[type_]
+    size, wide = library.GGML_QUANT_SIZES[type_]
     blocks = packed.contiguous().reshape(-1, wide)
     return known[type_](blocks, size, wide, torch.float32).flatten()

@@ -1,7 +1,9 @@
 """Opened model files: their parts, with networks that are loaded when they are first used."""
 
+import gc
 import json
 import threading
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -43,6 +45,16 @@ class Networks:
             if found is None:
                 found = self._open[key] = Network(header, identity, spec, narrow, on_cpu=on_cpu)
             return found
+
+    def unload(self, keep: Collection[Network]) -> bool:
+        """Let go of the weights of all others; whether that freed anything."""
+        with self._lock:
+            others = [network for network in self._open.values() if network not in keep]
+        freed = [network.unload() for network in others]
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return any(freed)
 
     def __len__(self) -> int:
         return len(self._open)

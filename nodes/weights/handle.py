@@ -84,6 +84,15 @@ class ModelHandle:
         """What it takes in memory."""
         return self.model.network.nbytes(self.patches)
 
+    @property
+    def precision(self) -> str:
+        """What it computes in, such as `float16`."""
+        return _name(self.compute or self.model.network.placement.dtype)
+
+    def in_float32(self) -> "ModelHandle":
+        """The same model computing in float32; itself if it does."""
+        return self if self.precision == "float32" else replace(self, compute=torch.float32)
+
     def patched(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
@@ -213,11 +222,22 @@ class VaeHandle:
     __socket__: ClassVar = "VAE"
 
     vae: Autoencoder
+    compute: torch.dtype | None = None
+    """What its network computes in; None is its placement's."""
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory; nothing if its file has none."""
         return self.vae.found.nbytes() if self.vae.found else 0
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, such as `float16`."""
+        return _name(self.compute or self.vae.network.placement.dtype)
+
+    def in_float32(self) -> "VaeHandle":
+        """The same VAE computing in float32; itself if it does."""
+        return self if self.precision == "float32" else replace(self, compute=torch.float32)
 
     @property
     def downscale(self) -> int:
@@ -239,17 +259,23 @@ class VaeHandle:
         Returns:
             [1, channels, height / downscale, width / downscale] float32, unscaled.
         """
-        place = self.vae.network.placement
-        vae = cast("Vae", self.vae.network.module())
-        (posterior,) = vae.encode(
-            (picture * 2 - 1).to(place.device, place.dtype), return_dict=False
-        )
+        (posterior,) = self._network.encode(self._given(picture * 2 - 1), return_dict=False)
         return posterior.mean.to(picture)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
-        place = self.vae.network.placement
-        vae = cast("Vae", self.vae.network.module())
-        (picture,) = vae.decode(latent.to(place.device, place.dtype), return_dict=False)
+        (picture,) = self._network.decode(self._given(latent), return_dict=False)
         return (picture.to(latent) + 1) / 2
+
+    @property
+    def _network(self) -> Vae:
+        return cast("Vae", self.vae.network.module(dtype=self.compute))
+
+    def _given(self, given: Tensor) -> Tensor:
+        place = self.vae.network.placement
+        return given.to(place.device, self.compute or place.dtype)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

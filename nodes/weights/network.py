@@ -161,6 +161,17 @@ class Network:
                 self._clones.popitem(last=False)
             return self._clones[variant]
 
+    def unload(self) -> bool:
+        """Let go of its weights, which are read again when they are used; False if there are none.
+
+        Whoever computes with them keeps them until it is done.
+        """
+        with self._lock:
+            held = self._base is not None
+            self._base = None
+            self._clones.clear()
+        return held
+
     def _clone_of(self, base: nn.Module, variant: _Variant) -> nn.Module:
         if variant == _Variant(variant.patches):
             return self._clone(base, variant.patches)

@@ -1,0 +1,99 @@
+"""What two runs share, and what switching LoRAs costs: bytes and seconds.
+
+Run as `python -m benchmarks.sharing [switches]`. Two runs with FLUX.1 models of their own and one
+T5 in a file of its own (0.3 GB of random fp16 weights, of XXL's width but two layers); then a LoRA
+for Stable Diffusion 1.5 (134 M parameters) at ever other strengths. Resident is what the process
+has of its own (RssAnon). Bytes read are those of read(2), and the mapped pages that had to come
+from a disk; a LoRA's own tensors are mapped, so its file's size is shown beside them.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from benchmarks.load import anonymous
+from nodegraph.files import Files
+from nodegraph.folders import Folders
+from nodes.text.embeddings import Embeddings
+from nodes.values import CondBatch
+from nodes.weights.checkpoint import open_checkpoint, open_model
+from nodes.weights.handle import ClipHandle, ModelHandle
+from nodes.weights.lora_file import LoraFile
+from nodes.weights.patches import lora_patch
+from nodes.weights.text_files import open_text_files
+from tests.checkpoints import small_flux, tiny, write
+
+Result = TypeVar("Result")
+
+
+def read_bytes() -> int:
+    """What this process has read by read(2), and page faults that went to a disk."""
+    line = Path("/proc/self/io").read_text().splitlines()[0]
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    return int(line.split()[1]) + faults * resource.getpagesize()
+
+
+def measured(words: str, work: Callable[[], Result]) -> Result:
+    """Do it, and print what it took."""
+    memory, read, start = anonymous(), read_bytes(), time.perf_counter()
+    result = work()
+    seconds = time.perf_counter() - start
+    grown, came = (anonymous() - memory) / 1e6, (read_bytes() - read) / 1e6
+    print(f"{words:32} {seconds:7.3f} s  resident {grown:+9.1f} MB  read {came:8.3f} MB")
+    return result
+
+
+def share_t5(folder: Path) -> None:
+    """Two runs, each with a transformer of its own, and the text encoders that they share."""
+    texts = [tiny(f"text_encoders/{name}.safetensors") for name in ("tiny_clip_l", "tiny_t5xxl")]
+    embeddings = Embeddings(Files(Folders.under(folder)), print)
+    held: list[object] = []
+    for seed, run in enumerate(("first", "second")):
+        path = write(folder / f"{run}.safetensors", small_flux(seed))
+
+        def load(path: Path = path) -> tuple[ModelHandle, ClipHandle]:
+            text = open_text_files([(file, file.name) for file in texts], "flux")
+            return ModelHandle(open_model(path, path.name)), ClipHandle(text)
+
+        def encode(pair: tuple[ModelHandle, ClipHandle]) -> tuple[object, ...]:
+            return *pair, pair[1].encode("a fox", embeddings), pair[0].model.network.module()
+
+        held.append(measured(f"{run} run: load and encode", lambda: encode(load())))
+
+
+def denoised(model: ModelHandle) -> Tensor:
+    """One prediction."""
+    x = torch.linspace(-1, 1, 4 * 16 * 16).reshape(1, 4, 16, 16)
+    return model.denoise(x, torch.tensor([2.0]), CondBatch(torch.ones(1, 77, 768)))
+
+
+def switch_loras(switches: int) -> None:
+    """Put a LoRA on, always at another strength, and take it off."""
+    path = tiny("checkpoints/tiny_sd15.safetensors")
+    lora = LoraFile(tiny("loras/tiny_sd15_lora.safetensors"), "lora")
+    model = ModelHandle(open_checkpoint(path, path.name).model)
+    before = measured("the base: load and predict", lambda: denoised(model))
+    measured("the base: predict", lambda: denoised(model))
+    network = model.model.network
+    print(f"the LoRA's file has {lora.path.stat().st_size / 1e6:.1f} MB")
+    for switch in range(switches):
+        patched = model.patched(lora_patch(lora, 0.1 * (switch + 1), network))
+        build = partial(network.module, patched.patches)
+        measured(f"switch {switch + 1}: weights", build)
+        assert not torch.equal(denoised(patched), before)
+    print("the base predicts as before:", torch.equal(denoised(model), before))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        share_t5(Path(folder))
+    switch_loras(int(sys.argv[1]) if len(sys.argv) > 1 else 10)

@@ -1,0 +1,96 @@
+"""Calls of a VAE that come back: in float32 for large numbers, in tiles where memory is short."""
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import Tensor
+
+from nodegraph.context import Context
+from nodegraph.memory import is_out_of_memory
+from nodes.sampling_errors import NotFiniteError
+from nodes.tiles import tiled, tilings
+from nodes.weights.checkpoint import networks
+from nodes.weights.handle import VaeHandle
+
+_TILES = (512, 256, 128)
+"""In pixels, tried one after the other; neighbours share an eighth."""
+
+
+def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
+    """The picture of one latent; see `VaeHandle.decode`.
+
+    Raises:
+        NotFiniteError: the latent has numbers that are none, or the picture would.
+    """
+    return _finite(VaeHandle.decode, vae, latent, "the latent", ctx)
+
+
+def encode(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
+    """The latent of one picture; see `VaeHandle.encode`. Raises as `decode`."""
+    return _finite(VaeHandle.encode, vae, picture, "the picture", ctx)
+
+
+def decode_sparing(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
+    """As `decode`, but in tiles where memory does not suffice, which moves its pixels a little."""
+    return _sparing(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
+
+
+def encode_sparing(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
+    """The same for `encode`."""
+    return _sparing(partial(encode, vae, ctx=ctx), vae, picture, 1 / vae.downscale, ctx)
+
+
+def _finite(
+    call: Callable[[VaeHandle, Tensor], Tensor],
+    vae: VaeHandle,
+    given: Tensor,
+    what: str,
+    ctx: Context,
+) -> Tensor:
+    found = call(vae, given)
+    if found.isfinite().all():
+        return found
+    if not given.isfinite().all():
+        raise NotFiniteError(what)
+    wide = vae.in_float32()
+    if wide is vae:
+        raise NotFiniteError("what the VAE makes of " + what)
+    ctx.notice(f"numbers of the VAE were too large for {vae.precision}: computed in float32.")
+    return _finite(call, wide, given, what, ctx)
+
+
+def _sparing(
+    call: Callable[[Tensor], Tensor], vae: VaeHandle, given: Tensor, scale: float, ctx: Context
+) -> Tensor:
+    """Try the whole; then without the models that are not needed now; then ever smaller tiles."""
+    unit = 1 if scale < 1 else vae.downscale  # pixels that one of `given` stands for
+    tries: list[tuple[str, Callable[[], Tensor]]] = [
+        ("without the other models", lambda: call(given)),
+        *(
+            (
+                f"in tiles of {size} by {size} pixels",
+                partial(tiled, call, given, tilings(size // unit, size // unit // 8, scale)),
+            )
+            for size in _TILES
+        ),
+    ]
+    found = _attempt(lambda: call(given))
+    for words, again in tries:
+        if found is not None:
+            return found
+        networks().unload([vae.vae.network])
+        ctx.notice(f"out of memory: trying again {words}.")
+        last = words == tries[-1][0]
+        found = again() if last else _attempt(again)
+    assert found is not None
+    return found
+
+
+def _attempt(compute: Callable[[], Tensor]) -> Tensor | None:
+    """The result; None if there was not enough memory."""
+    try:
+        return compute()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
