@@ -285,7 +285,7 @@ class Network:
 def _matrices(module: nn.Module) -> Iterator[str]:
     """The keys of the weights of its linear and convolutional layers."""
     layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
-    return (f"{name}.weight" for name, layer in layers if type(layer) in (nn.Linear, nn.Conv2d))
+    return (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

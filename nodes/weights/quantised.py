@@ -72,5 +72,5 @@ def quantised_patch(scheme: Scheme, network: Network) -> QuantisedPatch:
     if importlib.util.find_spec("torchao") is None:
         raise MissingExtraError(_WHAT, "quant")
     layers = cast("Any", skeleton(network.spec)).named_modules()
-    keys = (f"{name}.weight" for name, layer in layers if type(layer) is nn.Linear)
+    keys = (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear))
     return QuantisedPatch(scheme, frozenset(key for key in keys if _IN_BLOCK.search(key)))
