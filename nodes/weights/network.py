@@ -18,7 +18,7 @@ from nodes.networks.build import skeleton
 from nodes.values import Alteration
 from nodes.weights.growth import grown
 from nodes.weights.header import Header
-from nodes.weights.packed import PackedTensor, Rounded, precise
+from nodes.weights.packed import PackedTensor, Rounded, matrices_of, precise
 from nodes.weights.placement import default_placement
 from nodes.weights.stored import is_packed, stored
 from nodes.weights.tables import KeyTable, Source
@@ -191,7 +191,7 @@ class Network:
         self._table = self._table_of(module)
         sources = self.sources
         self._check(module, sources)
-        matrices = frozenset(_matrices(module))
+        matrices = frozenset(matrices_of(module))
         with TensorFiles(str(self.placement.device)) as files:
             weights = {
                 key: self._weight(files, source, matrix=key in matrices)
@@ -280,12 +280,6 @@ class Network:
                 wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
         if wrong:
             raise MissingWeightsError(self.header.path, self.spec.title, wrong)
-
-
-def _matrices(module: nn.Module) -> Iterator[str]:
-    """The keys of the weights of its linear and convolutional layers."""
-    layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
-    return (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

@@ -1,11 +1,11 @@
 """Weights that are kept in fewer bits than the network computes in, and unpacked at each use."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree  # pyright: ignore[reportPrivateUsage]
 
 from nodes.networks.gguf_blocks import unpack
@@ -113,6 +113,12 @@ def precise(weight: Tensor, dtype: torch.dtype) -> Tensor:
     if type(weight) not in (Tensor, torch.nn.Parameter):  # torchao's
         return weight.dequantize().to(dtype)
     return weight.to(dtype)
+
+
+def matrices_of(module: nn.Module) -> Iterator[str]:
+    """The keys of the weights of its linear and convolutional layers."""
+    layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
+    return (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def _rows(
