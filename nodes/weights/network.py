@@ -162,13 +162,9 @@ class Network:
             return self._clones[variant]
 
     def unload(self) -> bool:
-        """Let go of its weights, which are read again when they are used; False if there are none.
-
-        Whoever computes with them keeps them until it is done.
-        """
+        """Let go of its weights, which are read again when used; False if there are none."""
         with self._lock:
-            held = self._base is not None
-            self._base = None
+            held, self._base = self._base is not None, None
             self._clones.clear()
         return held
 
