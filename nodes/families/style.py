@@ -7,7 +7,7 @@ from nodes.weights.header import Header
 from nodes.weights.tables import identity_table
 
 _PART = "style model"
-_MARK = "mid_layer_norm.bias"
+_MARK = "high_projection.weight"
 _PREFIXES = ("feature_embedder.", "")
 
 

@@ -20,7 +20,7 @@ from nodes.inpaint_errors import (
     UnknownInputsError,
 )
 from nodes.lora import lora_loader_model_only
-from nodes.networks.flux import packed, positions, unpacked
+from nodes.networks.patching import packed, positions, unpacked
 from nodes.regions import place
 from nodes.samplers import Call
 from nodes.sampling import ksampler
@@ -111,7 +111,7 @@ def by_flux(model, x, beside, cond):
     facts, module = model.parameterisation, model.model.network.module(model.patches)
     (output,) = module(
         torch.cat([packed(x), *map(packed, beside)], dim=2), cond.tokens, cond.pooled,
-        facts.timestep(SIGMA), img_ids=positions(2, 3), txt_ids=torch.zeros(7, 3),
+        facts.timestep(SIGMA), img_ids=positions(x), txt_ids=torch.zeros(7, 3),
         guidance=torch.tensor([3.5]), return_dict=False,
     )  # fmt: skip
     return facts.to_x0(x, SIGMA, unpacked(output, 4))
