@@ -1,5 +1,6 @@
 """Run a plan: one loop, no policy."""
 
+import gc
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,10 +16,13 @@ from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
 from nodegraph.expand import Splices
 from nodegraph.graph import NodeId
+from nodegraph.memory import OutOfMemoryError
 from nodegraph.plan import Plan
 from nodegraph.results import Expansion, Ui
 from nodegraph.run_context import RunContext, RunFacts
 from nodegraph.steps import Step, Steps
+
+_FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
 
 
 class Executor:
@@ -46,12 +50,19 @@ class Executor:
         self.cached: dict[NodeId, None] = {}
 
     def run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
-        """Compute the targets and return their results.
+        """Compute the targets and return their results; to be called once.
 
         Raises:
             NodeGraphError: a node failed; nothing of it is cached.
             RunCancelledError: the run was cancelled.
         """
+        try:
+            return self._run(targets)
+        finally:  # now, not when the garbage collector comes
+            self._live.clear()
+            self._splices.clear()
+
+    def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
         self._plan.require(targets)
         self._facts.emitter.send(RunPlanned, tuple(self._plan.upcoming()))
         for node_id in self._plan:
@@ -194,6 +205,19 @@ class Executor:
                 yield inner._replace(suffix=suffix + inner.suffix)
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
+        """Call the node; again without the results that are kept, if it lacks memory."""
+        try:
+            return self._attempt(step, batch, context)
+        except OutOfMemoryError:
+            if not self._cache.clear():
+                raise
+        gc.collect()  # what the error's traceback holds
+        self._facts.emitter.send(Notice, *step.who, _FORGOTTEN)
+        return self._attempt(step, batch, context)
+
+    def _attempt(
+        self, step: Step, batch: Arguments, context: RunContext | None
+    ) -> Result | Expansion:
         try:
             return foreign(step.node, invoke, step, batch, context)
         except NodeGraphError:

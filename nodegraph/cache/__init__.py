@@ -20,6 +20,10 @@ class Cache(Protocol):
         """Forget a result that is no longer right."""
         ...
 
+    def clear(self) -> bool:
+        """Forget everything that no run refers to; whether there was anything."""
+        ...
+
 
 class NoCache:
     """Remember nothing."""
@@ -33,3 +37,7 @@ class NoCache:
 
     def drop(self, key: str) -> None:
         """Nothing is there."""
+
+    def clear(self) -> bool:
+        """Nothing is there."""
+        return False

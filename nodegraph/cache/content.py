@@ -79,14 +79,16 @@ class ContentCache:
         with self._lock:
             self._forget(key)
 
-    def clear(self) -> None:
-        """Forget everything that no run refers to."""
+    def clear(self) -> bool:
+        """Forget everything that no run refers to; whether there was anything."""
         with self._lock:
+            found = bool(self._kept)
             self._alive.update(self._kept)
             self._kept.clear()
             self._ranks.clear()
             self._heap.clear()
             self._nbytes = 0
+            return found
 
     @property
     def stats(self) -> Stats:

@@ -1,6 +1,7 @@
 """What the executor does with nodes: lists, lazy inputs, expansions, mutation, failures."""
 
 import time
+import weakref
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple
 
@@ -16,6 +17,13 @@ from nodegraph.memory import OutOfMemoryError
 from nodegraph.results import Expansion, Ui
 from nodegraph.sockets import Socket
 from tests.toys import BLANK, chain_of, files_in, graph_of, registry_of
+
+
+class Heavy:
+    """A result that takes room."""
+
+    def __init__(self, size):
+        self.size = size
 
 
 @pytest.fixture
@@ -457,6 +465,30 @@ def test_a_node_that_lacks_memory_is_named_with_what_would_work(files):
 
     assert "smaller" in caught.value.hint
     assert isinstance(caught.value.__cause__, MemoryError)
+
+
+def test_a_node_that_lacks_memory_gets_that_of_earlier_results(files):
+    held = weakref.WeakSet[Heavy]()
+
+    @node("Heavy", category="test")
+    def heavy(size: int) -> Annotated[Heavy, Socket("HEAVY")]:
+        if sum(one.size for one in held) + size > 10:
+            raise MemoryError
+        made = Heavy(size)
+        held.add(made)
+        return made
+
+    engine, events = Engine(registry_of(heavy), files), []
+    for size in (4, 5):
+        engine.run(graph_of(x=("Heavy", {"size": size})), targets=["x"])
+
+    engine.run(graph_of(x=("Heavy", {"size": 7})), targets=["x"], emit=events.append)
+
+    (notice,) = [event for event in events if event.name == "notice"]
+    assert "out of memory" in notice.message
+    with pytest.raises(OutOfMemoryError):
+        engine.run(graph_of(x=("Heavy", {"size": 11})), targets=["x"])
+    assert not held
 
 
 def test_a_needs_function_that_raises_is_the_nodes_failure(files):
