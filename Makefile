@@ -20,11 +20,11 @@ types: $(VENV)/.installed-dev
 	$(BIN)/basedpyright
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # The slow half too: every reference case, full soak runs.
 test-all: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 2 -m "not gpu and not weights"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu and not weights"
 
 # The specs of the built-in nodes as data; a test says when it is out of date.
 catalog: $(VENV)/.installed
