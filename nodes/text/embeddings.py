@@ -14,6 +14,10 @@ from nodes.weights.tensors import opened
 MARK = "embedding:"
 _MARKED = re.compile(rf"(?:^|\s){MARK}")
 _ONLY_KEYS = ("emb_params", "clip_l", "clip_g", "t5xxl")
+_RANKS = (1, 2)
+"""Dimensions that an embedding's tensor may have."""
+_MOST_TENSORS = 8
+"""A file with more of them is something else, unless one is named as an embedding is."""
 
 Notice = Callable[[str], None]
 
@@ -99,7 +103,7 @@ def contents(
 
 
 def _identity(files: Files, name: str) -> str:
-    return files.identity(files.model("embeddings", name))
+    return files.identity(files.model_source("embeddings", name))
 
 
 def _find(files: Files, name: str) -> Path | None:
@@ -122,8 +126,10 @@ def split(text: str) -> tuple[str, list[tuple[str, str]]]:
 def _read(path: Path, encoder: str) -> Tensor | None:
     """The tensor for one text encoder, or None if the file has none for it."""
     header = read_header(path)
-    keys = [encoder, *(key for key in header.tensors if key not in _ONLY_KEYS), "emb_params"]
-    chosen = next((key for key in keys if key in header), None)
+    others = (key for key in header.tensors if key not in _ONLY_KEYS)
+    few = len(header.tensors) <= _MOST_TENSORS
+    keys = [encoder, "emb_params", *(others if few else ())]
+    chosen = next((k for k in keys if k in header and len(header.shape(k)) in _RANKS), None)
     if chosen is None:
         return None
     with opened(path) as file:

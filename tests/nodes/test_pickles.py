@@ -96,6 +96,30 @@ def test_an_allowed_checkpoint_gives_the_image_of_its_safetensors_twin(here, mon
     assert valid.exit_code == (2 if flag else 0)
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_allowed_embedding_is_converted_when_a_prompt_may_name_it(here, linked):
+    tensors = checkpoints.small_sd15()
+    checkpoints.write(here / "models/checkpoints/new.safetensors", tensors)
+    width = next(t.shape[1] for k, t in tensors.items() if k.endswith("token_embedding.weight"))
+    (here / "models/embeddings").mkdir()
+    vectors = {"string_to_param": {"*": torch.ones(2, width)}, "step": 7}
+    torch.save(vectors, here / "models/embeddings/old.pt")
+    text = "a photo" if linked else "a embedding:old"
+    nodes = {
+        "1": ("CheckpointLoaderSimple", {"ckpt_name": "new.safetensors"}),
+        "2": ("PrimitiveString", {"value": text}),
+        "3": ("CLIPTextEncode", {"text": ["2", 0] if linked else text, "clip": ["1", 1]}),
+        "4": ("PreviewAny", {"source": ["3", 0]}),
+    }
+    prompt = {key: {"class_type": kind, "inputs": i} for key, (kind, i) in nodes.items()}
+    (here / "workflow.json").write_text(json.dumps(prompt))
+
+    done = invoke("run", "workflow.json", "--allow-pickle")
+
+    assert done.exit_code == 0, done.stderr
+    assert ("old.pt is a pickle" in done.stderr) is not linked
+
+
 def test_what_runs_a_command_is_refused_though_pickles_are_allowed(here):
     canary = here / "canary"
     place = here / "models/checkpoints"

@@ -54,6 +54,17 @@ def test_an_sdxl_embedding_gives_its_part_for_clip_l(clip, bench):
     assert torch.equal(tokens(clip, "embedding:both", bench), tokens(clip, "embedding:one", bench))
 
 
+def test_what_trainers_keep_beside_an_embedding_is_passed_over(clip, bench):
+    vectors = {"emb_params": torch.ones(1, 64), "a_step": torch.tensor(9), "b": torch.zeros(1, 64)}
+    save(bench, "trained.safetensors", vectors)
+    save(bench, "one.safetensors", {"emb_params": torch.ones(1, 64)})
+
+    found = tokens(clip, "embedding:trained", bench)
+
+    assert torch.equal(found, tokens(clip, "embedding:one", bench))
+    assert not bench.notices
+
+
 @pytest.mark.parametrize(
     ("name", "content", "notice"),
     [
