@@ -60,6 +60,10 @@ class Shrunk:
     def _smaller(self, hidden: Tensor) -> Tensor:
         if not current().is_between(self.start, self.end):
             return hidden
+        if current().steered:
+            name, what = "start_percent", "and end_percent overlap with those of a ControlNet"
+            hint = "What it adds has full size: let it end before, or begin after."
+            raise BadSettingError(name, what, hint)
         height, width = (max(1, round(side / self.factor)) for side in hidden.shape[-2:])
         return resize(hidden, width, height, self.down)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
+from nodes.networks.conditions import text
 from nodes.networks.micro_conditioning import Added, added
 from nodes.values import ControlCall, Residuals
 
@@ -15,8 +16,19 @@ _SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
 """What a ControlNet's configuration shares with its model's."""
 
 
+class TextConfig(Protocol):
+    """What is needed of a configuration."""
+
+    cross_attention_dim: int
+
+
 class ControlNet(Protocol):
     """What a ControlNet offers."""
+
+    @property
+    def config(self) -> "TextConfig":
+        """Its configuration."""
+        ...
 
     def __call__(
         self,
@@ -63,7 +75,7 @@ class UNetControl:
         down, middle = cast("ControlNet", module)(
             call.x[:, : call.latents.channels],
             call.timestep,
-            call.cond.tokens.to(call.x),
+            text(call.cond, call.x, cast("ControlNet", module).config.cross_attention_dim),
             [hint] if kinds else hint,
             added_cond_kwargs=added(module, call.cond, call.x),
             return_dict=False,

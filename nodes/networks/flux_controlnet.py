@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
-from nodes.networks.conditions import pooled_or_zeros
+from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import PATCH, packed, padded, positions, spread
 from nodes.values import ControlCall, Residuals
 
@@ -22,6 +22,7 @@ class Sizes(Protocol):
     """The sizes that are asked for here."""
 
     pooled_projection_dim: int
+    joint_attention_dim: int
     guidance_embeds: bool
 
 
@@ -81,14 +82,15 @@ class FluxControl:
     ) -> Residuals:
         """What to add after each double and each single block."""
         net, steered = cast("FluxControlNet", module), cast("Steered", call.module)
-        latent, tokens = padded(call.x[:, : call.latents.channels], PATCH), call.cond.tokens
+        latent = padded(call.x[:, : call.latents.channels], PATCH)
+        tokens = text(call.cond, call.x, net.config.joint_attention_dim)
         guidance = call.cond.extras.get("guidance") if net.config.guidance_embeds else None
         mode = torch.full((len(call.x), 1), kind) if kind is not None else None
         double, single = net(
             packed(latent),
             hint,
             mode.to(call.x.device) if mode is not None else None,
-            encoder_hidden_states=tokens.to(call.x),
+            encoder_hidden_states=tokens,
             pooled_projections=pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim),
             timestep=call.timestep,
             img_ids=positions(latent),

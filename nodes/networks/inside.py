@@ -22,6 +22,8 @@ class NetworkCall:
     """[batch]."""
     sigma_at: Callable[[float], float]
     """From a fraction of the schedule to the level there."""
+    steered: bool = False
+    """Whether ControlNets add to its hidden states."""
 
     def is_between(self, start: float, end: float) -> bool:
         """Whether it is in this part of the schedule, in fractions; its noisiest row counts."""

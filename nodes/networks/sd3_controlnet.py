@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.networks.builder import Build
-from nodes.networks.conditions import pooled_or_zeros
+from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import padded, spread
 from nodes.values import ControlCall, Residuals
 
@@ -83,7 +83,7 @@ class SD3Control:
         (blocks,) = net(
             patches if net.config.use_pos_embed else steered.pos_embed(patches),
             padded(hint, net.config.patch_size),
-            encoder_hidden_states=call.cond.tokens.to(call.x)
+            encoder_hidden_states=text(call.cond, call.x, net.config.joint_attention_dim)
             if net.config.joint_attention_dim
             else None,
             pooled_projections=torch.zeros_like(pooled) if net.config.use_pos_embed else pooled,

@@ -161,7 +161,13 @@ class ModelHandle:
             cond = replace(cond, residuals=summed(call))
         for number, shown in enumerate(self.shown):
             cond = shown.at(cond, number, sigma, parameterisation.percent_to_sigma)
-        inside = NetworkCall(x.shape[-2], x.shape[-1], sigma, parameterisation.percent_to_sigma)
+        inside = NetworkCall(
+            x.shape[-2],
+            x.shape[-1],
+            sigma,
+            parameterisation.percent_to_sigma,
+            steered=bool(cond.residuals),
+        )
         with during(inside):
             output = self.model.adapter.predict(module, scaled, timestep, cond)
         return parameterisation.to_x0(x, sigma, output.to(x))

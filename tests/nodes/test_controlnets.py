@@ -11,6 +11,7 @@ from diffusers.models.adapter import T2IAdapter
 from diffusers.models.controlnets.controlnet import ControlNetModel
 from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 
+from nodes.alterations.shrunk import Shrunk
 from nodes.control_errors import (
     ControlMismatchError,
     DifferenceControlNetError,
@@ -25,8 +26,10 @@ from nodes.controlnets import (
     diff_control_net_loader,
     set_union_control_net_type,
 )
+from nodes.errors import WrongConditioningError
 from nodes.preflight import controlnet as preflight
 from nodes.resizing import resize
+from nodes.sampling_errors import BadSettingError
 from nodes.values import Beside, Cond, CondBatch, Conditioning
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import (
@@ -500,3 +503,23 @@ def test_an_adapter_of_another_family_is_an_error(shared, bench):
 
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
         denoise(model_of(shared, "sdxl"), steered(handle, "sdxl"))
+
+
+def test_a_text_of_another_width_is_an_error(shared, bench):
+    model, handle = model_of(shared, "sdxl"), load(bench, small_controlnet(SMALL_SDXL))
+    cond = replace(steered(handle, "sdxl"), tokens=torch.zeros(1, 7, 64))
+
+    with pytest.raises(WrongConditioningError, match="64 wide, this model's is 128 wide"):
+        denoise(model, cond)
+
+
+def test_where_the_picture_is_shrunk_nothing_can_be_added(shared, bench):
+    model, handle = model_of(shared, "sd15"), load(bench, small_controlnet(SMALL_SD15))
+    half = float(model.parameterisation.percent_to_sigma(0.5))
+    smaller = model.altered(Shrunk(1, 2.0, 0.0, 0.5, True, "bicubic", "bicubic"))
+
+    with pytest.raises(BadSettingError, match="overlap with those of a ControlNet"):
+        denoise(smaller, steered(handle, "sd15"))
+
+    late = steered(handle, "sd15", start_percent=0.6)
+    assert denoise(smaller, late, sigma=torch.tensor([half * 1.5])).isfinite().all()
