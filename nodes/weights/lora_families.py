@@ -19,6 +19,8 @@ _NAMES: tuple[tuple[str, NetworkKind | None, str], ...] = (
 _JOINT = re.compile(r"(?<!single_)transformer_blocks.\d+.attn.add_[qkv]_proj")
 """In diffusers' names, which FLUX.1 and SD3 share; the first is wider than any of the second."""
 _FLUX_WIDTH = 3072
+_FEW = 1 / 3
+"""The share of its modules that may be another family's by their names."""
 _TEXT_WIDTHS: Mapping[int, str] = {
     768: "Stable Diffusion 1.x",
     1024: "Stable Diffusion 2.x",
@@ -49,7 +51,7 @@ class Likeness:
 def likeness(file: LoraFile) -> Likeness | None:
     """What a LoRA looks like it was made for; None if nothing tells."""
     for pattern, kind, title in _NAMES:
-        if any(re.search(pattern, name) for name in file.modules):
+        if sum(bool(re.search(pattern, name)) for name in file.modules) > len(file.modules) * _FEW:
             return Likeness(title, kind)
     for width in _inputs(file, _JOINT):
         wide = width >= _FLUX_WIDTH
