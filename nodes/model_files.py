@@ -10,6 +10,7 @@ from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS
 from nodegraph.references import INDEX, HubReference, needs_reading, read_name
 from nodegraph.sources import Origin
+from nodes.errors import UnknownFamilyError
 from nodes.families.known import FAMILIES
 from nodes.families.layouts import read_model
 from nodes.sources import ModelSources
@@ -127,10 +128,13 @@ def _from_hub(reference: HubReference, origin: Origin) -> ModelFile:
 
 def _family(path: Path, headers: Iterable[Header]) -> str:
     """The family whose files look like this one, or what the file says of itself."""
-    if path.is_dir():
+    try:
+        header = read_model(path)
+    except UnknownFamilyError:
+        if not path.is_dir():
+            raise
         index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
         return str(index.get("_class_name", ""))
-    header = read_model(path)
     seen = (family.title for family in FAMILIES if family.recognises(header))
     return next(seen, _first(headers, _FAMILY))
 

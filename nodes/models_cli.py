@@ -72,10 +72,14 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
 
     NAME as it is listed, or FOLDER/NAME, or a reference that was pulled, or a path.
     """
+    from nodegraph.errors import WrongHashError
     from nodes.model_files import facts, find
 
     files = options.open_all(**folders).files
-    found = facts(find(name, files), files)
+    model = find(name, files)
+    found = facts(model, files)
+    if model.sha256 and model.sha256 != found["sha256"]:
+        raise WrongHashError(name.partition("#")[0], model.sha256, found["sha256"], "its name")
     if wants_json:
         click.echo(as_json(found))
         return
@@ -100,6 +104,9 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
     from nodes.model_conversion import convert
     from nodes.model_files import find
 
+    if target.suffix != ".safetensors":
+        message = f"{target} has to end in .safetensors, for that is what is written."
+        raise click.UsageError(message)
     if target.exists() and not force:
         message = f"{target} is there already; --force replaces it."
         raise click.UsageError(message)
