@@ -252,7 +252,9 @@ def test_a_run_shows_previews_only_when_it_is_asked_to(here):
     }  # fmt: skip
 
     def previews(*options):
-        events = [json.loads(line) for line in run(graph, *options).stdout.splitlines()]
+        done = run(graph, *options)
+        assert done.exit_code == 0, done.output
+        events = [json.loads(line) for line in done.stdout.splitlines()]
         return [event for event in events if event["event"] == "preview"]
 
     assert len(previews("--json", "--previews", "taesd")) == 2
