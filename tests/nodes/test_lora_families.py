@@ -14,6 +14,7 @@ from torch import Tensor
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Checkpoint
 from nodes.weights.handle import ModelHandle
+from nodes.weights.lora_families import likeness
 from nodes.weights.lora_file import LoraFile
 from nodes.weights.network import Network
 from nodes.weights.patches import lora_patch
@@ -354,3 +355,24 @@ def test_a_control_lora_lets_the_model_read_a_second_latent(base, folder):
     output = checkpoint.model.adapter.predict(own, x, torch.tensor([0.5]), cond)
     assert output.shape == (1, 16, 8, 8)
     assert torch.equal(model.denoise(x[:, :16], torch.tensor([0.5]), cond), before)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "title"), [(8, 3, "Stable Diffusion 1.x"), (3, 8, "FLUX.1")]
+)
+def test_what_most_of_a_lora_is_for_tells_its_family(tmp_path, own, others, title):
+    unet = [
+        f"lora_unet_down_blocks_{n}_attentions_0_transformer_blocks_0_attn2_to_k"
+        for n in range(own)
+    ]
+    flux = [f"lora_unet_double_blocks_{n}_img_attn_qkv" for n in range(others)]
+    tensors = {}
+    for name in [*unet, *flux]:
+        tensors |= {f"{name}.lora_up.weight": torch.ones(8, 1)}
+        tensors |= {f"{name}.lora_down.weight": torch.ones(1, 768)}
+    path = write(tmp_path / "mixed.safetensors", tensors)
+
+    found = likeness(LoraFile(path, identity=""))
+
+    assert found is not None
+    assert found.title == title

@@ -80,3 +80,22 @@ def test_says_what_is_wrong_with_a_file(model, name, data, message):
 
     assert done.exit_code == 2
     assert message in done.stderr
+
+
+def test_a_hash_that_is_named_is_checked(model):
+    right = hashlib.sha256(model.read_bytes()).hexdigest()
+
+    assert models("show", f"style/ink.safetensors#sha256={right}").exit_code == 0
+    done = models("show", f"style/ink.safetensors#sha256={'0' * 64}")
+
+    assert done.exit_code != 0
+    assert "wrong_hash" in done.stderr
+    assert right in done.stderr
+
+
+def test_what_is_written_is_called_what_it_is(model, tmp_path):
+    done = models("convert", "style/ink.safetensors", str(tmp_path / "ink.ckpt"))
+
+    assert done.exit_code == 2
+    assert ".safetensors" in done.stderr
+    assert not (tmp_path / "ink.ckpt").exists()
