@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from nodegraph.errors import NotHereError, UnknownFileError
+from nodegraph.errors import NodeGraphError, NotHereError, UnknownFileError
 from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS
 from nodegraph.references import INDEX, HubReference, needs_reading, read_name
 from nodegraph.sources import Origin
-from nodes.errors import UnknownFamilyError
 from nodes.families.known import FAMILIES
 from nodes.families.layouts import read_model
 from nodes.sources import ModelSources
@@ -130,7 +129,7 @@ def _family(path: Path, headers: Iterable[Header]) -> str:
     """The family whose files look like this one, or what the file says of itself."""
     try:
         header = read_model(path)
-    except UnknownFamilyError:
+    except NodeGraphError:
         if not path.is_dir():
             raise
         index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
