@@ -4,10 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.references import read_reference
 from nodes.hub.digest import digest
 from nodes.model_files import HUB, ModelFile, files_of, hub_of
+from nodes.weights.header import read_header
 
 
 class Verdict(NamedTuple):
@@ -19,11 +21,13 @@ class Verdict(NamedTuple):
     """What it is."""
     said: Mapping[str, str]
     """What it should be, by who says so."""
+    damage: str = ""
+    """What its own header shows to be wrong with it."""
 
     @property
     def wrong(self) -> bool:
-        """Whether somebody says that it is another."""
-        return any(expected != self.sha256 for expected in self.said.values())
+        """Whether it is damaged, or somebody says that it is another."""
+        return bool(self.damage) or any(expected != self.sha256 for expected in self.said.values())
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as JSON."""
@@ -32,6 +36,7 @@ class Verdict(NamedTuple):
             "file": str(self.path),
             "sha256": self.sha256,
             "expected": dict(self.said),
+            "damage": self.damage,
             "ok": not self.wrong,
         }
 
@@ -56,7 +61,19 @@ def verdicts(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdict]:
             said["name"] = model.sha256
         found = files.fresh_identity(path)
         name = model.name if path == model.path else f"{model.name}: {path.name}"
-        yield Verdict(name, path, found, {who: what for who, what in said.items() if what})
+        known = {who: what for who, what in said.items() if what}
+        yield Verdict(name, path, found, known, _damage(path))
+
+
+def _damage(path: Path) -> str:
+    """What a safetensors file's own header shows to be wrong with it."""
+    if path.suffix not in (".safetensors", ".sft"):
+        return ""
+    try:
+        read_header(path)
+    except NodeGraphError as error:
+        return error.message
+    return ""
 
 
 def _published(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str]:

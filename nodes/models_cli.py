@@ -199,6 +199,8 @@ def _show_verdict(verdict: "Verdict") -> None:
         click.echo(f"ok     {verdict.name}  {verdict.sha256}  ({said})")
         return
     click.echo(f"WRONG  {verdict.name}  {verdict.sha256}  {verdict.path}")
+    if verdict.damage:
+        click.echo(f"       {verdict.damage}")
     for who, expected in verdict.said.items():
         if expected != verdict.sha256:
             click.echo(f"       {who}: {expected}")

@@ -247,6 +247,14 @@ def test_verify_finds_a_file_that_changed_behind_our_back(here, model):
     assert f"name: {sha256(model)}" in third.stdout
 
 
+def test_verify_finds_a_file_that_is_cut_short(here, model):
+    (here / "models/checkpoints/a.safetensors").write_bytes(model[:-1])
+    done = invoke("models", "verify", "a.safetensors")
+
+    assert done.exit_code == 1
+    assert "incomplete" in done.stdout
+
+
 def test_verify_goes_on_without_a_hub_that_does_not_answer(hub, here, model, monkeypatch):
     hub.repo("us/ink").commit({"small.safetensors": model})
     invoke("models", "pull", "hf://us/ink")
