@@ -25,6 +25,6 @@ def foreign(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         if error.node_id is None:
             error.node_id = node.id
         raise
-    except Exception as error:
+    except Exception as error:  # foreign code: anything may come, and is told with its node
         kind = OutOfMemoryError if is_out_of_memory(error) else NodeExecutionError
         raise kind(node.id, node.type_name, error) from error

@@ -171,7 +171,7 @@ class Emitter:
             event = kind(self.run_id, self._sequence, now, *args, **kwargs)
             try:
                 self._consumer(event)
-            except Exception as error:
+            except Exception as error:  # raised as it is, here and to whoever sends next
                 self.broken = error
                 raise
 

@@ -142,7 +142,7 @@ def _link(part: Path, path: Path) -> None:
         path.open("xb").close()
         try:
             part.replace(path)
-        except BaseException:
+        except BaseException:  # whatever it is, it goes on; the claim must not stay
             path.unlink()
             raise
 

@@ -1,6 +1,8 @@
 """What a model file's header tells before anything is computed; needs no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
 
 from nodegraph.files import Files
 from nodes.errors import NotALoraError
@@ -17,65 +19,63 @@ from nodes.families.style import projector_spec, style_spec
 from nodes.families.text_files import read_text_files
 from nodes.families.vae import read_lone_vae
 from nodes.families.vision import vision_spec
-from nodes.weights.header import read_header
+from nodes.weights.header import Header, read_header
 from nodes.weights.lora_file import LoraFile
 
-
-def checkpoint(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the checkpoint is whole, of a format that is read and of a known family.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("ckpt_name")
-    if isinstance(name, str):
-        architecture_of(read_model(files.model("checkpoints", name)))
+Check: TypeAlias = Callable[[Mapping[str, object], Files], None]
+"""Raises a `NodeGraphError` if a file that an input names is not what the node needs."""
 
 
-def configured_checkpoint(inputs: Mapping[str, object], files: Files) -> None:
-    """The same, and that its configuration is YAML.
+def _check(name: str, folder: str, read: Callable[[Path], object]) -> Check:
+    """That `read` reads the file of a model folder which the input `name` names."""
 
-    Raises:
-        NodeGraphError: it is not.
-    """
-    checkpoint(inputs, files)
-    name = inputs.get("config_name")
-    if isinstance(name, str):
-        predicts_v(files.model("configs", name))
+    def check(inputs: Mapping[str, object], files: Files) -> None:
+        given = inputs.get(name)
+        if isinstance(given, str):
+            read(files.model(folder, given))
 
-
-def diffusers_folder(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for a folder as diffusers writes it.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("model_path")
-    if isinstance(name, str):
-        architecture_of(read_model(files.model("diffusers", name)))
+    return check
 
 
-def unclip_checkpoint(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for a checkpoint that needs a vision encoder, too.
+def _both(first: Check, second: Check) -> Check:
+    def check(inputs: Mapping[str, object], files: Files) -> None:
+        first(inputs, files)
+        second(inputs, files)
 
-    Raises:
-        NodeGraphError: it is not.
-    """
-    checkpoint(inputs, files)
-    name = inputs.get("ckpt_name")
-    if isinstance(name, str):
-        vision_spec(read_header(files.model("checkpoints", name)))
+    return check
 
 
-def diffusion_model(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for a file that needs to hold nothing but the part that denoises.
+def _with(read: Callable[[Header], object]) -> Callable[[Path], object]:
+    """What reads a file by its header."""
+    return lambda path: read(read_header(path))
 
-    Raises:
-        NodeGraphError: it does not.
-    """
-    name = inputs.get("unet_name")
-    if isinstance(name, str):
-        architecture_of(read_model(files.model("diffusion_models", name)))
+
+def _architecture(path: Path) -> object:
+    return architecture_of(read_model(path))
+
+
+def _patches(path: Path) -> None:
+    if not LoraFile(path, identity="").modules:
+        raise NotALoraError(path)
+
+
+checkpoint = _check("ckpt_name", "checkpoints", _architecture)
+configured_checkpoint = _both(checkpoint, _check("config_name", "configs", predicts_v))
+unclip_checkpoint = _both(checkpoint, _check("ckpt_name", "checkpoints", _with(vision_spec)))
+diffusers_folder = _check("model_path", "diffusers", _architecture)
+diffusion_model = _check("unet_name", "diffusion_models", _architecture)
+lora = _check("lora_name", "loras", _patches)
+controlnet = _check("control_net_name", "controlnet", _with(control_of))
+vision_encoder = _check("clip_name", "clip_vision", _with(vision_spec))
+safety_checker = _check(
+    "checker_name", "safety_checker", _with(lambda header: vision_spec(without_outer(header)))
+)
+upscale_model = _check("model_name", "upscale_models", _with(upscalers.spec_of))
+style_model = _check("style_model_name", "style_models", _with(style_spec))
+model_patch = _check("name", "model_patches", _with(projector_spec))
+ip_adapter = _check("ipadapter_name", "ipadapter", _with(ip_adapter_spec))
+photomaker = _check("photomaker_model_name", "photomaker", _with(photomaker_spec))
+gligen = _check("gligen_name", "gligen", _with(gligen_prefix))
 
 
 def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
@@ -90,118 +90,6 @@ def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
         tiny_vae.read_tiny_vae(tiny_vae.joined(encoder, decoder), name)
     elif isinstance(name, str) and name != "pixel_space":
         read_lone_vae(read_model(files.model("vae", name)))
-
-
-def lora(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the LoRA is whole and of a format that is read.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("lora_name")
-    if isinstance(name, str):
-        path = files.model("loras", name)
-        if not LoraFile(path, identity="").modules:
-            raise NotALoraError(path)
-
-
-def controlnet(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the ControlNet is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("control_net_name")
-    if isinstance(name, str):
-        control_of(read_header(files.model("controlnet", name)))
-
-
-def vision_encoder(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the vision encoder is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("clip_name")
-    if isinstance(name, str):
-        vision_spec(read_header(files.model("clip_vision", name)))
-
-
-def safety_checker(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the safety checker is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("checker_name")
-    if isinstance(name, str):
-        vision_spec(without_outer(read_header(files.model("safety_checker", name))))
-
-
-def upscale_model(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the upscale model is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("model_name")
-    if isinstance(name, str):
-        upscalers.spec_of(read_header(files.model("upscale_models", name)))
-
-
-def style_model(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the style model is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("style_model_name")
-    if isinstance(name, str):
-        style_spec(read_header(files.model("style_models", name)))
-
-
-def model_patch(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for a model patch.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("name")
-    if isinstance(name, str):
-        projector_spec(read_header(files.model("model_patches", name)))
-
-
-def ip_adapter(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the IP-Adapter is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("ipadapter_name")
-    if isinstance(name, str):
-        ip_adapter_spec(read_header(files.model("ipadapter", name)))
-
-
-def photomaker(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the PhotoMaker is whole, and one that is known.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("photomaker_model_name")
-    if isinstance(name, str):
-        photomaker_spec(read_header(files.model("photomaker", name)))
-
-
-def gligen(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the GLIGEN model is whole, and one.
-
-    Raises:
-        NodeGraphError: it is not.
-    """
-    name = inputs.get("gligen_name")
-    if isinstance(name, str):
-        gligen_prefix(read_header(files.model("gligen", name)))
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:

@@ -58,6 +58,15 @@ def changed(bad: Bad) -> dict[str, Any]:
 
 
 LOAD_PICTURE = ("LoadImage", {"image": "teal.png"})
+STEER = (
+    "ControlNetApply",
+    {
+        "conditioning": ["text", 0],
+        "control_net": ["net", 0],
+        "image": ["picture", 0],
+        "strength": 1.0,
+    },
+)
 BAD: Mapping[str, Bad] = {
     "unknown family": Bad(
         "unknown_family",
@@ -212,15 +221,7 @@ BAD: Mapping[str, Bad] = {
         {
             "net": ("ControlNetLoader", {"control_net_name": "wide.safetensors"}),
             "picture": LOAD_PICTURE,
-            "steer": (
-                "ControlNetApply",
-                {
-                    "conditioning": ["text", 0],
-                    "control_net": ["net", 0],
-                    "image": ["picture", 0],
-                    "strength": 1.0,
-                },
-            ),
+            "steer": STEER,
         },
         {"sample.positive": ["steer", 0]},
         where="sample",
@@ -232,15 +233,7 @@ BAD: Mapping[str, Bad] = {
         {
             "net": ("ControlNetLoader", {"control_net_name": "lora.safetensors"}),
             "picture": LOAD_PICTURE,
-            "steer": (
-                "ControlNetApply",
-                {
-                    "conditioning": ["text", 0],
-                    "control_net": ["net", 0],
-                    "image": ["picture", 0],
-                    "strength": 1.0,
-                },
-            ),
+            "steer": STEER,
         },
         {"sample.positive": ["steer", 0]},
         where="net",
