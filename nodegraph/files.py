@@ -8,6 +8,7 @@ from typing import Literal, cast
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
+from nodegraph.naming import Naming, Owner
 from nodegraph.parts import Chunk
 from nodegraph.references import INDEX, HubReference, ModelName, read_name
 from nodegraph.results import Artifact, FolderType
@@ -31,6 +32,8 @@ class Files:
         identities: remembers what files hash to.
         sources: opens what gets model files that are not simply there.
         watch: told of downloads and conversions; without one there are none.
+        naming: remembers which numbers a run's files have.
+        owner: the node that saves.
     """
 
     def __init__(
@@ -39,15 +42,30 @@ class Files:
         identities: Identities | None = None,
         sources: Callable[[], Sources] | None = None,
         watch: Watch | None = None,
+        naming: Naming | None = None,
+        owner: Owner | None = None,
     ) -> None:
         self.folders = folders
         self._identities = identities or Identities()
         self._open_sources = sources
         self._watch = watch
+        self._naming = naming
+        self._owner = owner
 
-    def watched(self, watch: Watch) -> "Files":
-        """The same files, but what is not here is downloaded, or converted, when asked for."""
-        return Files(self.folders, self._identities, self._open_sources, watch)
+    def named(self, naming: Naming) -> "Files":
+        """The same files, but `naming` remembers the numbers of what nodes save in the output."""
+        return Files(self.folders, self._identities, self._open_sources, self._watch, naming)
+
+    def watched(self, watch: Watch, owner: Owner | None = None) -> "Files":
+        """The same files, but what is not here is downloaded, or converted, when asked for.
+
+        Args:
+            watch: told of it.
+            owner: the node that saves.
+        """
+        return Files(
+            self.folders, self._identities, self._open_sources, watch, self._naming, owner
+        )
 
     @property
     def sources(self) -> Sources:
@@ -232,7 +250,9 @@ class Files:
             OutputFolderError: the folder can not be written.
         """
         base = self.root(root)
-        path = save_numbered(base, expand(prefix, tokens or {}), suffix, data)
+        kept = root == "output" and self._naming and self._owner
+        claim = self._naming.next_file(self._owner) if kept else None
+        path = save_numbered(base, expand(prefix, tokens or {}), suffix, data, claim)
         subfolder = path.parent.relative_to(base).as_posix()
         return Artifact(path.name, "" if subfolder == "." else subfolder, root)
 

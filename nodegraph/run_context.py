@@ -10,6 +10,7 @@ from nodegraph.errors import RunCancelledError
 from nodegraph.events import Emitter, Notice, Preview, PreviewMethod, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
+from nodegraph.naming import Owner
 from nodegraph.steps import Step
 from nodegraph.workflow.prompt import to_prompt
 
@@ -54,7 +55,7 @@ class RunContext:
     def files(self) -> Files:
         """The models, input, output and temp folders; downloads are reported here."""
         if self._files is None:
-            self._files = self._facts.files.watched(self)
+            self._files = self._facts.files.watched(self, Owner(self.run_id, self.node_id))
         return self._files
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError, UnsafePathError
 from nodegraph.folders import inside, relative
+from nodegraph.naming import Claim, Place
 from nodegraph.parts import Chunk, part_in, sweep
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,12 +33,19 @@ _DATE_PARTS = {
 }
 
 
-def save_numbered(root: Path, prefix: str, suffix: str, data: bytes | Iterable[Chunk]) -> Path:
+def save_numbered(
+    root: Path,
+    prefix: str,
+    suffix: str,
+    data: bytes | Iterable[Chunk],
+    claim: Claim | None = None,
+) -> Path:
     """Write `data` to `root/prefix_00001_suffix`, one above the highest number there is.
 
     Large data can come in chunks. Nothing is ever overwritten, by two processes at once
     neither; on any failure, nothing is left behind; what a killed process left is removed by
-    the next that saves there.
+    the next that saves there. Only with `claim`, what an earlier attempt at the same run
+    wrote is replaced.
 
     Raises:
         UnsafePathError: the prefix leads out of `root`.
@@ -49,7 +57,7 @@ def save_numbered(root: Path, prefix: str, suffix: str, data: bytes | Iterable[C
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         with part_in(folder, data) as part:
-            path = _claim(part, folder, stem, suffix)
+            path = _named(part, Place(folder, stem, suffix), claim)
         _sync(folder)
     except OSError as error:
         raise _explained(folder, error) from error
@@ -120,15 +128,20 @@ def _split(root: Path, prefix: str) -> tuple[Path, str]:
     return (inside(root, folder) if folder else root), stem
 
 
-def _claim(part: Path, folder: Path, stem: str, suffix: str) -> Path:
+def _named(part: Path, place: Place, claim: Claim | None) -> Path:
     """Give the part its name: the first free one above the highest."""
-    number = _highest(folder, stem)
+    number = _highest(place.folder, place.stem)
     while True:
-        number += 1
-        path = folder / f"{stem}_{number:05}_{suffix}"
+        number, again = claim.claim(place, number + 1) if claim else (number + 1, False)
+        path = place.folder / place.name(number)
+        if again:
+            part.replace(path)
+            return path
         with suppress(FileExistsError):
             _link(part, path)
             return path
+        if claim:
+            claim.release()
 
 
 def _link(part: Path, path: Path) -> None:

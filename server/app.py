@@ -1,0 +1,39 @@
+"""Puts the parts together."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from server import security
+from server.comfy.routes import add_comfy
+from server.operations import add_operations
+from server.services import SERVICES, Services
+from server.settings import ServerSettings
+
+
+def create_app(parts: Services, settings: ServerSettings) -> web.Application:
+    """The application: every route, behind the guard.
+
+    Args:
+        parts: what routes work with.
+        settings: where it listens, and to whom.
+    """
+    guard = security.guard(settings.host, settings.allowed_hosts, settings.token)
+    app = web.Application(middlewares=[guard], client_max_size=settings.max_upload)
+    app[SERVICES] = parts
+    app.on_response_prepare.append(security.add_headers)
+    app.router.add_get(security.LOGIN, security.login(settings.token))
+    add_operations(app)
+    add_comfy(app)
+    app.cleanup_ctx.append(_working)
+    return app
+
+
+async def _working(app: web.Application) -> AsyncIterator[None]:
+    """The dispatcher works while the server is up."""
+    parts = app[SERVICES]
+    await parts.dispatcher.start()
+    yield
+    parts.bus.close()
+    await parts.dispatcher.stop()
+    parts.store.close()

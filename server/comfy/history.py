@@ -1,0 +1,109 @@
+"""What ComfyUI's clients read of runs that are over: outputs, status, and the messages again."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from server.bodies import read_object
+from server.comfy.messages import Translator
+from server.services import Services, services
+from server.store.runs import ENDED, Milestone, Run, Work
+
+_STATUS = {"succeeded": "success", "failed": "error", "cancelled": "error"}
+_KEPT = (
+    *("execution_start", "execution_cached", "execution_success"),
+    *("execution_error", "execution_interrupted"),
+)
+
+
+async def get_history(request: web.Request) -> web.Response:
+    """The newest runs that are over, oldest of them first: `?max_items=&offset=`."""
+    parts = services(request)
+    limit = _natural(request, "max_items")
+    offset = _natural(request, "offset")
+    runs = await parts.store.runs(ENDED, limit=limit, offset=offset or 0)
+    entries = {run.id: await entry(parts, run) for run in reversed(runs)}
+    return web.json_response(entries)
+
+
+async def get_one(request: web.Request) -> web.Response:
+    """One run under its id, or nothing while it is not over."""
+    parts = services(request)
+    run_id = request.match_info["run"]
+    found = await parts.store.find(run_id)
+    entries = {run_id: await entry(parts, found)} if found and found.ended else {}
+    return web.json_response(entries)
+
+
+async def post_history(request: web.Request) -> web.Response:
+    """`{"clear": true}` or `{"delete": [id]}`."""
+    parts = services(request)
+    body = await read_object(request)
+    if body.get("clear"):
+        await parts.store.forget()
+    if isinstance(body.get("delete"), list):
+        await parts.store.forget([str(item) for item in body["delete"]])
+    return web.Response()
+
+
+async def entry(parts: Services, run: Run) -> dict[str, Any]:
+    """A run as the history has it."""
+    events = await parts.store.all_events(run.id)
+    work = await parts.store.work(run.id)
+    shown = shown_by(events)
+    return {
+        "prompt": listed(run, work),
+        "outputs": {node: ui for node, (ui, _) in shown.items()},
+        "status": {
+            "status_str": _STATUS[run.state],
+            "completed": run.state == "succeeded",
+            "messages": _messages(run, events),
+        },
+        "meta": {node: meta for node, (_, meta) in shown.items()},
+    }
+
+
+def listed(run: Run, work: Work) -> list[Any]:
+    """A run as queue and history list it: number, id, prompt, extra data, outputs."""
+    number = int(run.number) if run.number.is_integer() else run.number
+    extra = {**work.extra, "client_id": run.client} if run.client else dict(work.extra)
+    return [number, run.id, work.prompt, {**extra, "create_time": run.created_ms}, [*work.targets]]
+
+
+def shown_by(events: Iterable[Milestone]) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """What each node shows, and which node it is."""
+    shown: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    for event in events:
+        ui = event.data.get("ui")
+        if event.name in ("node_finished", "node_cached") and ui:
+            node, stands = event.data["node_id"], event.data["shown_as"]
+            parent = stands if stands != node else None
+            meta = {
+                "node_id": node,
+                "display_node": stands,
+                "parent_node": parent,
+                "real_node_id": stands,
+            }
+            shown[node] = (ui, meta)
+    return shown
+
+
+def _messages(run: Run, events: Sequence[Milestone]) -> list[list[Any]]:
+    """The messages that a client of that run would have got, but for those about single nodes."""
+    translator = Translator(run.id)
+    found: list[list[Any]] = []
+    for event in events:
+        for name, data in translator.milestone(event.name, event.data, event.time_ms):
+            if name in _KEPT:
+                found.append([name, data])
+    return found
+
+
+def _natural(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    if not text.lstrip("-").isdecimal():
+        raise web.HTTPBadRequest(text=f"400: {name} is no number.\n")
+    return int(text) if int(text) >= 0 else None

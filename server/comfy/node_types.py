@@ -1,0 +1,28 @@
+"""`GET /object_info`: what editors and clients know of node types."""
+
+import asyncio
+
+from aiohttp import web
+
+from nodegraph.object_info import object_info
+from server.services import services
+
+
+async def get_object_info(request: web.Request) -> web.Response:
+    """All node types."""
+    parts = services(request)
+    catalog = parts.registry.catalog
+    return web.json_response(
+        await asyncio.to_thread(
+            lambda: {name: object_info(spec, parts.files) for name, spec in catalog.items()}
+        )
+    )
+
+
+async def get_one(request: web.Request) -> web.Response:
+    """One node type; nothing if there is none of that name."""
+    parts = services(request)
+    name = request.match_info["name"]
+    spec = parts.registry.catalog.get(name)
+    found = {name: await asyncio.to_thread(object_info, spec, parts.files)} if spec else {}
+    return web.json_response(found)

@@ -1,0 +1,56 @@
+"""The queue as ComfyUI's clients see and change it."""
+
+from aiohttp import web
+
+from server.bodies import read_object
+from server.comfy.history import listed
+from server.services import services
+
+
+async def get_queue(request: web.Request) -> web.Response:
+    """What runs and what waits, next first."""
+    parts = services(request)
+    running = [listed(run, await parts.store.work(run.id)) for run in parts.dispatcher.running()]
+    pending = [
+        listed(run, await parts.store.work(run.id))
+        for run in await parts.store.these(parts.dispatcher.queue())
+    ]
+    return web.json_response({"queue_running": running, "queue_pending": pending})
+
+
+async def post_queue(request: web.Request) -> web.Response:
+    """`{"clear": true}` takes out all that wait, `{"delete": [id]}` some of them."""
+    dispatcher = services(request).dispatcher
+    body = await read_object(request)
+    if body.get("clear"):
+        await dispatcher.clear()
+    waiting = set(dispatcher.queue())
+    for run_id in body.get("delete") or ():
+        if run_id in waiting:
+            await dispatcher.cancel(run_id)
+    return web.Response()
+
+
+async def interrupt(request: web.Request) -> web.Response:
+    """Stop what runs: all of it, one prompt, or a client's."""
+    dispatcher = services(request).dispatcher
+    body = await read_object(request)
+    for run in dispatcher.running():
+        if _is_meant(body.get("prompt_id"), run.id) and _is_meant(
+            body.get("client_id"), run.client
+        ):
+            await dispatcher.cancel(run.id)
+    return web.Response()
+
+
+async def free(request: web.Request) -> web.Response:
+    """Let the workers forget results and the models that nothing holds."""
+    body = await read_object(request)
+    if body.get("unload_models") or body.get("free_memory"):
+        for worker in services(request).dispatcher.workers:
+            await worker.free()
+    return web.Response()
+
+
+def _is_meant(wanted: object, found: str) -> bool:
+    return wanted is None or wanted == found

@@ -1,0 +1,175 @@
+"""`/ws`: what happens, as it happens; to each client what its own prompts do, to all the queue."""
+
+import asyncio
+import json
+import struct
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+from server.bus import Message
+from server.comfy.messages import Translator
+from server.services import Services, services
+
+MAX_UPLOAD = 100 * 2**20
+_HEARTBEAT = 30.0
+_SEND_TIMEOUT = 30.0
+"""Seconds that a client may let a message wait before it is dropped."""
+_PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
+_FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
+_METADATA = "supports_preview_metadata"
+
+
+async def websocket(request: web.Request) -> web.WebSocketResponse:
+    """One client's connection; `?clientId=` says whose, `?since=` after which event to go on."""
+    socket = web.WebSocketResponse(heartbeat=_HEARTBEAT, max_msg_size=2**20)
+    await socket.prepare(request)
+    client = request.query.get("clientId") or uuid.uuid4().hex
+    await Connection(services(request), socket, client).serve(_since(request))
+    return socket
+
+
+def features() -> dict[str, Any]:
+    """What this server can do, as `/features` and the first messages say it."""
+    return {_METADATA: True, "max_upload_size": MAX_UPLOAD}
+
+
+def status(remaining: int) -> dict[str, Any]:
+    """How many prompts are not over."""
+    return {"status": {"exec_info": {"queue_remaining": remaining}}}
+
+
+class Connection:
+    """One client that listens.
+
+    Args:
+        parts: the server's.
+        socket: leads to it.
+        client: its id.
+    """
+
+    def __init__(self, parts: Services, socket: web.WebSocketResponse, client: str) -> None:
+        self._parts = parts
+        self._socket = socket
+        self._client = client
+        self._translators: dict[str, Translator] = {}
+        self._flags: Mapping[str, Any] = {}
+        self._last = 0
+
+    async def serve(self, since: int | None) -> None:
+        """Talk until either side has enough."""
+        subscriber = self._parts.bus.subscribe()
+        remaining = self._parts.dispatcher.remaining
+        await self._send("status", {**status(remaining), "sid": self._client})
+        await self._send("feature_flags", features())
+        listener = asyncio.create_task(self._listen())
+        try:
+            if since is not None:
+                await self._replay(since)
+            while (message := await subscriber.next()) is not None and not self._socket.closed:
+                await asyncio.wait_for(self._tell(message), _SEND_TIMEOUT)
+            if subscriber.dropped:
+                await self._socket.close(code=1013, message=b"too slow")
+        except (ConnectionError, TimeoutError):
+            await self._socket.close(code=1013, message=b"too slow")
+        finally:
+            self._parts.bus.unsubscribe(subscriber)
+            listener.cancel()
+            await self._socket.close()
+            subscriber.close()
+
+    async def _listen(self) -> None:
+        """Hear which features the client has, and when it goes."""
+        async for message in self._socket:
+            if message.type is WSMsgType.TEXT:
+                self._hear(message.data)
+        self._parts.bus.publish(Message("gone", client=self._client))
+
+    def _hear(self, text: str) -> None:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return
+        if isinstance(value, dict) and value.get("type") == "feature_flags":
+            flags = value.get("data")
+            self._flags = flags if isinstance(flags, dict) else {}
+
+    async def _replay(self, since: int) -> None:
+        """Tell again what was missed."""
+        self._last = since
+        while True:
+            events = await self._parts.store.events(client=self._client, after=self._last)
+            if not events:
+                return
+            for event in events:
+                await self._tell(
+                    Message(
+                        event.name,
+                        run=event.run,
+                        client=self._client,
+                        id=event.id,
+                        sequence=event.sequence,
+                        data={**event.data, "time_ms": event.time_ms},
+                    )
+                )
+
+    async def _tell(self, message: Message) -> None:
+        if message.name == "queue" and message.data is not None:
+            await self._send("status", status(message.data["remaining"]))
+        elif message.client == self._client and message.run:
+            await self._tell_own(message)
+
+    async def _tell_own(self, message: Message) -> None:
+        """About a run of this client; milestones that it knows from the replay are left out."""
+        if message.id is not None:
+            if message.id <= self._last:
+                return
+            self._last = message.id
+        if message.name == "preview":
+            await self._send_preview(message)
+        for name, data in self._translated(message):
+            await self._send(name, data, message.id)
+        if message.name in ("run_finished", "run_failed", "run_cancelled"):
+            self._translators.pop(message.run, None)
+
+    def _translated(self, message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
+        data = message.data or {}
+        translator = self._translators.setdefault(message.run, Translator(message.run))
+        if message.name == "progress":
+            return translator.progress(data)
+        return translator.milestone(message.name, data, data.get("time_ms", 0))
+
+    async def _send(self, name: str, data: Mapping[str, Any], number: int | None = None) -> None:
+        body: dict[str, Any] = {"type": name, "data": data}
+        if number is not None:
+            body["seq"] = number
+        await self._socket.send_str(json.dumps(body))
+
+    async def _send_preview(self, message: Message) -> None:
+        data = message.data or {}
+        form = _FORMATS.get(data["mime"])
+        if form is None:
+            return
+        if not self._flags.get(_METADATA):
+            head = struct.pack(">II", _PREVIEW, form)
+            await self._socket.send_bytes(head + message.payload)
+            return
+        node, shown_as = data["node_id"], data["shown_as"]
+        facts = {
+            "node_id": node,
+            "prompt_id": message.run,
+            "display_node_id": shown_as,
+            "parent_node_id": shown_as if shown_as != node else None,
+            "real_node_id": shown_as,
+            "image_type": data["mime"],
+        }
+        text = json.dumps(facts).encode()
+        head = struct.pack(">II", _PREVIEW_WITH_METADATA, len(text))
+        await self._socket.send_bytes(head + text + message.payload)
+
+
+def _since(request: web.Request) -> int | None:
+    text = request.query.get("since", "")
+    return int(text) if text.isdecimal() else None

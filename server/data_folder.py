@@ -1,0 +1,33 @@
+"""The folder that holds the queue belongs to one server at a time."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from server.errors import DataFolderInUseError
+
+
+@contextmanager
+def holding(folder: Path) -> Generator[None]:
+    """Make the folder and keep other servers out of it; the system lets go when this one dies.
+
+    Raises:
+        DataFolderInUseError: another server has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "server.pid"
+    lock = FileLock(folder / "server.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        who = holder.read_text().strip() if holder.is_file() else "unknown"
+        raise DataFolderInUseError(folder, who) from error
+    try:
+        holder.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

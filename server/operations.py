@@ -1,0 +1,33 @@
+"""What those who run the server ask it: is it alive, is it ready."""
+
+from aiohttp import web
+
+from server.errors import StorageError
+from server.services import services
+
+
+def add_operations(app: web.Application) -> None:
+    """Add `/healthz` and `/readyz`."""
+    app.router.add_get("/healthz", _health)
+    app.router.add_get("/readyz", _ready)
+
+
+async def _health(_request: web.Request) -> web.Response:
+    """It answers, so it is alive."""
+    return web.json_response({"status": "ok"})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    """Whether runs would be accepted and computed now; 503 and why not otherwise."""
+    parts = services(request)
+    reasons: list[str] = []
+    if parts.dispatcher.draining:
+        reasons.append("it is shutting down")
+    if not any(worker.ready for worker in parts.dispatcher.workers):
+        reasons.append("no worker is ready")
+    try:
+        await parts.store.writable()
+    except StorageError as error:
+        reasons.append(error.message)
+    body = {"status": "not ready" if reasons else "ok", "reasons": reasons}
+    return web.json_response(body, status=503 if reasons else 200)

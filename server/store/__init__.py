@@ -1,0 +1,1 @@
+"""The durable queue: runs, their graphs, events and files, in one SQLite database."""

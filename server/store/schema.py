@@ -1,0 +1,85 @@
+"""The tables, and how an older database becomes a current one."""
+
+from pathlib import Path
+from sqlite3 import Connection, DatabaseError
+
+from server.errors import DamagedStoreError, NewerStoreError
+
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE runs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    client TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    number REAL NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    suspect INTEGER NOT NULL DEFAULT 0,
+    worker TEXT NOT NULL DEFAULT '',
+    created_ms INTEGER NOT NULL,
+    started_ms INTEGER,
+    finished_ms INTEGER,
+    error TEXT,
+    idempotency_key TEXT UNIQUE,
+    digest TEXT NOT NULL DEFAULT '',
+    webhook TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX runs_by_state ON runs (state, seq);
+
+CREATE TABLE graphs (
+    run TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+    prompt TEXT NOT NULL,
+    targets TEXT NOT NULL,
+    extra TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    data TEXT NOT NULL,
+    UNIQUE (run, sequence)
+) STRICT;
+
+CREATE TABLE files (
+    run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    node TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    path TEXT NOT NULL UNIQUE,
+    number INTEGER NOT NULL,
+    PRIMARY KEY (run, node, position)
+) STRICT;
+"""
+
+
+def prepare(connection: Connection, path: Path) -> None:
+    """Make the tables of a new database; check an old one.
+
+    Raises:
+        DamagedStoreError: it is no database, or a damaged one.
+        NewerStoreError: a later version wrote it.
+    """
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise NewerStoreError(path, version, VERSION)
+        _check(connection, path)
+        if version < VERSION:
+            connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+    except DatabaseError as error:
+        raise DamagedStoreError(path, str(error)) from error
+
+
+def _check(connection: Connection, path: Path) -> None:
+    """Raise if pages or rows of it are damaged."""
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if found != ["ok"]:
+        raise DamagedStoreError(path, "; ".join(found))

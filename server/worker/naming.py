@@ -1,0 +1,89 @@
+"""The numbers of saved files, as the server remembers them."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from queue import SimpleQueue
+from typing import Any
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.naming import Named, Owner, Place
+from server.wire import Channel
+
+
+class StoreNaming:
+    """Asks the server, which writes a number down before the file gets it.
+
+    Args:
+        channel: leads to the server.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._files: Counter[Owner] = Counter()
+        self._asked: dict[int, SimpleQueue[Mapping[str, Any]]] = {}
+        self._questions = count()
+
+    def next_file(self, owner: Owner) -> "StoreClaim":
+        """The next file that a node saves."""
+        with self._lock:
+            position = self._files[owner]
+            self._files[owner] += 1
+        return StoreClaim(self, owner, position)
+
+    def ask(self, body: Mapping[str, Any]) -> Named:
+        """Ask, and wait for the answer.
+
+        Raises:
+            NodeGraphError: the answer could not be written down.
+        """
+        reply: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
+        with self._lock:
+            question = next(self._questions)
+            self._asked[question] = reply
+        self.tell({**body, "question": question})
+        answer = reply.get()
+        if "error" in answer:
+            raise NodeGraphError(answer["error"])
+        return Named(answer["number"], answer["again"])
+
+    def tell(self, body: Mapping[str, Any]) -> None:
+        """Say something that has no answer."""
+        self._channel.send(body)
+
+    def answer(self, body: Mapping[str, Any]) -> None:
+        """What the server says to a question."""
+        with self._lock:
+            reply = self._asked.pop(body["question"])
+        reply.put(body)
+
+    def forget(self, run_id: str) -> None:
+        """The run is over."""
+        with self._lock:
+            for owner in [owner for owner in self._files if owner.run_id == run_id]:
+                del self._files[owner]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreClaim:
+    """One file's number."""
+
+    naming: StoreNaming
+    owner: Owner
+    position: int
+
+    def claim(self, place: Place, first: int) -> Named:
+        """The number: `first`, or above it."""
+        parts = {"place": [str(place.folder), place.stem, place.suffix], "first": first}
+        return self.naming.ask({"op": "name", **self._file, **parts})
+
+    def release(self) -> None:
+        """Somebody else has a file of that number."""
+        self.naming.tell({"op": "taken", **self._file})
+
+    @property
+    def _file(self) -> dict[str, Any]:
+        return {"run": self.owner.run_id, "node": self.owner.node_id, "position": self.position}

@@ -1,0 +1,66 @@
+"""Takes orders one after the other; each run has a thread."""
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nodegraph.engine import Engine
+from nodegraph.registry import Registry
+from nodegraph.settings import Settings
+from server.wire import Channel, Frame
+from server.worker.device import described
+from server.worker.naming import StoreNaming
+from server.worker.runs import Runs
+
+
+def serve(channel: Channel) -> None:
+    """Do what the server says until it is gone; then end the process at once.
+
+    Files are written whole or not at all, so there is nothing to finish.
+    """
+    first = channel.receive()
+    if first is not None:
+        _serve(channel, first.body)
+    os._exit(0)
+
+
+def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
+    settings = Settings.read(_flags(options["flags"]))
+    registry = Registry.load(settings.packs, settings.cache_dir)
+    naming = StoreNaming(channel)
+    engine = Engine(registry, settings.files(registry.model_places).named(naming))
+    runs = Runs(engine, channel, naming.forget)
+    threading.Thread(target=_announce, args=(channel,), daemon=True).start()
+    while (frame := channel.receive()) is not None:
+        _obey(frame, runs, naming)
+
+
+def _announce(channel: Channel) -> None:
+    """Import what every run needs, then say that runs may come."""
+    channel.send({"op": "ready", "device": described(), "pid": os.getpid()})
+
+
+def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
+    body = frame.body
+    match body["op"]:
+        case "run":
+            runs.start(body)
+        case "cancel":
+            runs.cancel(body["run"])
+        case "named":
+            naming.answer(body)
+        case "free":
+            runs.free()
+        case unknown:
+            message = f"the server says {unknown!r}, which means nothing"
+            raise ValueError(message)
+
+
+def _flags(values: Mapping[str, Any]) -> dict[str, object]:
+    """Settings as JSON carries them, as the command line gives them."""
+    return {
+        name: tuple(map(Path, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        for name, value in values.items()
+    }

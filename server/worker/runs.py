@@ -1,0 +1,86 @@
+"""The runs in flight: a thread each."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nodegraph.cancel import CancelToken
+from nodegraph.engine import Engine
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
+from nodegraph.events import Event, Preview, as_dict
+from nodegraph.workflow import read_prompt
+from server.wire import Channel
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """Starts and stops runs.
+
+    Args:
+        engine: runs them.
+        channel: hears of them.
+        ended: is told which are over.
+    """
+
+    def __init__(self, engine: Engine, channel: Channel, ended: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._channel = channel
+        self._ended = ended
+        self._tokens: dict[str, CancelToken] = {}
+
+    def start(self, order: Mapping[str, Any]) -> None:
+        """Begin a run."""
+        token = self._tokens[order["run"]] = CancelToken()
+        name = f"run-{order['run']}"
+        threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
+
+    def cancel(self, run: str) -> None:
+        """Stop a run after its present step; nothing if it is over."""
+        token = self._tokens.get(run)
+        if token:
+            token.cancel()
+
+    def free(self) -> None:
+        """Forget all results, and with them the models that no run holds."""
+        self._engine.cache.clear()
+
+    def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:
+        run = order["run"]
+        try:
+            outcome = self._outcome(order, token)
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the run
+            _log.exception("run %s failed in a way that nobody foresaw", run)
+            failure = NodeGraphError(f"{type(error).__name__}: {error}")
+            outcome = {"state": "failed", "error": failure.as_dict()}
+        del self._tokens[run]
+        self._ended(run)
+        self._channel.send({"op": "done", "run": run, **outcome})
+
+    def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
+        editor = order["extra"].get("extra_pnginfo")
+        try:
+            result = self._engine.run(
+                read_prompt(order["prompt"]),
+                targets=order["targets"],
+                emit=self._emit,
+                cancel=token,
+                run_id=order["run"],
+                extra_pnginfo=editor if isinstance(editor, dict) else {},
+                previews=order["previews"],
+            )
+        except RunCancelledError:
+            return {"state": "cancelled"}
+        except InvalidWorkflowError as error:
+            return {"state": "failed", "error": error.problems[0].as_dict()}
+        except NodeGraphError as error:
+            return {"state": "failed", "error": error.as_dict()}
+        return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
+
+    def _emit(self, event: Event) -> None:
+        image = b""
+        if isinstance(event, Preview):
+            image, event = event.image, replace(event, image=b"")
+        self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)

@@ -1,0 +1,1 @@
+"""Where runs are computed: a protocol, and what implements it."""

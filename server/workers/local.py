@@ -1,0 +1,232 @@
+"""A worker in a process of its own on this machine."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from nodegraph.naming import Named
+from server.errors import ServerError, WorkerLostError
+from server.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.worker import Order, Report
+
+_log = logging.getLogger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+"""Seconds until a process that died is started again; doubled each time it dies unready."""
+_GRACE = 5.0
+_LIMIT = 2**20
+_MOST_AT_ONCE = 500
+
+Namer = Callable[[Mapping[str, Any]], Awaitable[Named | None]]
+"""Answers what a worker asks about a file's number; see `server.worker.naming`."""
+
+
+class LocalWorker:
+    """Keeps a worker process running, and starts it again when it dies.
+
+    Args:
+        name: what it is called.
+        flags: the settings it gets, as the command line has them.
+        namer: answers its questions.
+        slots: how many runs it has at once.
+        changed: is called when it becomes ready, and when it is no longer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        flags: Mapping[str, Any],
+        namer: Namer,
+        *,
+        slots: int = 1,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = name
+        self.slots = slots
+        self.ready = False
+        self.device: Mapping[str, Any] = {}
+        self.restarts = 0
+        self.pid: int | None = None
+        self._flags = flags
+        self._namer = namer
+        self._changed = changed
+        self._runs: dict[str, asyncio.Queue[Report | WorkerLostError]] = {}
+        self._writer: asyncio.StreamWriter | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._questions: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Bring it up; returns before it is ready."""
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def run(self, order: Order) -> AsyncIterator[Sequence[Report]]:
+        """Compute a run: what it reports, as many at a time as there are."""
+        reports = self._runs[order.run] = asyncio.Queue()
+        try:
+            await self._send(
+                {
+                    "op": "run",
+                    "run": order.run,
+                    "prompt": order.work.prompt,
+                    "targets": list(order.work.targets),
+                    "extra": order.work.extra,
+                    "previews": order.previews,
+                }
+            )
+            done = False
+            while not done:
+                batch = _next(await reports.get(), reports)
+                done = batch[-1].name == "done"
+                yield batch
+        finally:
+            self._runs.pop(order.run, None)
+
+    async def cancel(self, run: str) -> None:
+        """Stop a run as soon as it can be."""
+        if run in self._runs:
+            await self._send({"op": "cancel", "run": run})
+
+    async def free(self) -> None:
+        """Let it forget its results, and the models that no run holds."""
+        if self.ready:
+            await self._send({"op": "free"})
+
+    async def stop(self) -> None:
+        """End it: closing the socket is enough for a healthy one."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._keeper
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            was_ready, reason = await self._live()
+            self.restarts += 1
+            _log.warning("worker %s died (%s) and is started again", self.name, reason)
+            pause = FIRST_PAUSE if was_ready else min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+
+    async def _live(self) -> tuple[bool, str]:
+        """One life of the process: whether it ever was ready, and how it ended."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "server.worker", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        self.pid = process.pid
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
+        was_ready, code = False, None
+        try:
+            await self._send({"op": "start", "flags": self._flags})
+            was_ready = await self._listen(reader)
+        finally:
+            self._writer.close()
+            self._writer = None
+            code = await _ended(process)
+            self._lose(_described(code))
+        return was_ready, _described(code)
+
+    async def _listen(self, reader: asyncio.StreamReader) -> bool:
+        """Take what it says until it is gone."""
+        while True:
+            try:
+                frame = await read_frame(reader)
+            except BrokenWireError as error:
+                _log.error("worker %s: %s", self.name, error)
+                return self.ready
+            if frame is None:
+                return self.ready
+            self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        body = frame.body
+        match body["op"]:
+            case "ready":
+                self.ready, self.device = True, body["device"]
+                self._changed()
+            case "event":
+                event = body["event"]
+                self._report(body["run"], Report(event["event"], event, frame.data))
+            case "done":
+                self._report(body["run"], Report("done", body))
+            case "name" | "taken":
+                question = asyncio.create_task(self._answer(body))
+                self._questions.add(question)
+                question.add_done_callback(self._questions.discard)
+            case unknown:
+                _log.error("worker %s says %r, which means nothing", self.name, unknown)
+
+    def _report(self, run: str, report: Report) -> None:
+        if run in self._runs:
+            self._runs[run].put_nowait(report)
+
+    async def _answer(self, body: Mapping[str, Any]) -> None:
+        try:
+            named = await self._namer(body)
+        except ServerError as error:
+            answer: dict[str, Any] = {"error": error.message}
+        else:
+            if named is None:
+                return
+            answer = {"number": named.number, "again": named.again}
+        with suppress(WorkerLostError):
+            await self._send({"op": "named", "question": body["question"], **answer})
+
+    async def _send(self, body: Mapping[str, Any]) -> None:
+        """Say something; nobody hears it if the process is gone, which shows soon enough."""
+        if self._writer is None:
+            reason = "it is being started again"
+            raise WorkerLostError(reason)
+        with suppress(ConnectionError):
+            self._writer.write(pack(Frame(body)))
+            await self._writer.drain()
+
+    def _lose(self, reason: str) -> None:
+        together = len(self._runs)
+        for reports in self._runs.values():
+            reports.put_nowait(WorkerLostError(reason, together))
+        if self.ready:
+            self.ready, self.device = False, {}
+            self._changed()
+
+
+def _next(
+    first: Report | WorkerLostError, reports: "asyncio.Queue[Report | WorkerLostError]"
+) -> list[Report]:
+    """The first and the reports that are there already; raises if the first is a death."""
+    if isinstance(first, WorkerLostError):
+        raise first
+    batch = [first]
+    while not reports.empty() and len(batch) < _MOST_AT_ONCE:
+        following = reports.get_nowait()
+        if isinstance(following, WorkerLostError):
+            if batch[-1].name != "done":
+                reports.put_nowait(following)
+            break
+        batch.append(following)
+    return batch
+
+
+async def _ended(process: Process) -> int:
+    """Wait until the process is gone; a healthy one goes when its socket is closed."""
+    try:
+        return await asyncio.wait_for(process.wait(), _GRACE)
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
+
+
+def _described(code: int) -> str:
+    if code >= 0:
+        return f"it exited with code {code}"
+    name = signal.Signals(-code).name
+    return f"{name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''}"
