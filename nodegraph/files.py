@@ -63,9 +63,7 @@ class Files:
             watch: told of it.
             owner: the node that saves.
         """
-        return Files(
-            self.folders, self._identities, self._open_sources, watch, self._naming, owner
-        )
+        return Files(self.folders, self._identities, self._open_sources, watch, self._naming, owner)
 
     @property
     def sources(self) -> Sources:

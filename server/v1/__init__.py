@@ -1,0 +1,1 @@
+"""Our own HTTP API, `/v1`: resources, problem+json, OpenAPI."""
