@@ -1,0 +1,50 @@
+"""`/v1/runs/{id}/events`: what happened, as pages or as it happens (server-sent events)."""
+
+import asyncio
+from contextlib import suppress
+
+from aiohttp import web
+
+from server.services import Services, services
+from server.store.runs import Milestone, Run
+from server.v1.models import EventModel, EventPage
+from server.v1.operation import natural, reply
+
+_STREAM = "text/event-stream"
+_KEEP_ALIVE = 15.0
+"""Seconds of silence after which something is sent, so that nobody between us gives up."""
+_LAST = ("run_finished", "run_failed", "run_cancelled")
+_MOST = 1000
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    """A run's events, in order.
+
+    With `Accept: text/event-stream` they come as they happen, and the stream ends with the
+    run; after a break it goes on from `Last-Event-ID`. Else they come as pages.
+    """
+    parts = services(request)
+    run = await parts.store.run(request.match_info["run"])
+    if _STREAM in request.headers.get("Accept", ""):
+        return await _stream(request, parts, run)
+    after = natural(request, "after", 0, 2**62)
+    limit = natural(request, "limit", _MOST, _MOST)
+    found = await parts.store.events(run.id, after=after, limit=limit)
+    last = found[-1].id if found else after
+    return reply(EventPage(events=[EventModel.of(event) for event in found], last_id=last))
+
+
+async def _stream(request: web.Request, parts: Services, run: Run) -> web.StreamResponse:
+    text = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
+    after = int(text) if text.isascii() and text.isdecimal() else 0
+    response = web.StreamResponse(
+        headers={"Content-Type": _STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+    await response.prepare(request)
+    subscriber = parts.bus.subscribe()
+    try:
+        with suppress(ConnectionError):
+            await _send_all(response, parts, run.id, after, subscriber)
+    finally:
+        parts.bus.unsubscribe(subscriber)
+    return response
