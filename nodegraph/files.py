@@ -248,8 +248,9 @@ class Files:
             OutputFolderError: the folder can not be written.
         """
         base = self.root(root)
-        kept = root == "output" and self._naming and self._owner
-        claim = self._naming.next_file(self._owner) if kept else None
+        claim = None
+        if root == "output" and self._naming and self._owner:
+            claim = self._naming.next_file(self._owner)
         path = save_numbered(base, expand(prefix, tokens or {}), suffix, data, claim)
         subfolder = path.parent.relative_to(base).as_posix()
         return Artifact(path.name, "" if subfolder == "." else subfolder, root)

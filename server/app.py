@@ -9,6 +9,7 @@ from server.comfy.routes import add_comfy
 from server.operations import add_operations
 from server.services import SERVICES, Services
 from server.settings import ServerSettings
+from server.v1.routes import add_v1
 
 
 def create_app(parts: Services, settings: ServerSettings) -> web.Application:
@@ -25,6 +26,7 @@ def create_app(parts: Services, settings: ServerSettings) -> web.Application:
     app.router.add_get(security.LOGIN, security.login(settings.token))
     add_operations(app)
     add_comfy(app)
+    add_v1(app)
     app.cleanup_ctx.append(_working)
     return app
 

@@ -102,12 +102,12 @@ def opened(settings: ServerSettings, folders: Mapping[str, Any]) -> Services:
     )
 
 
-def _plain(folders: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(folders: Mapping[str, Path | tuple[Path, ...]]) -> dict[str, Any]:
     """As JSON has it; absolute, for the worker's sake."""
     return {
-        name: [str(Path(item).absolute()) for item in value]
-        if isinstance(value, tuple)
-        else str(Path(value).absolute())
+        name: str(value.absolute())
+        if isinstance(value, Path)
+        else [str(item.absolute()) for item in value]
         for name, value in folders.items()
     }
 

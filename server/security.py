@@ -11,6 +11,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,7 +34,7 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK or _is_ip(host, loopback=True)
 
 
-def guard(host: str, allowed: Collection[str], token: str) -> Callable[..., Awaitable[object]]:
+def guard(host: str, allowed: Collection[str], token: str) -> Middleware:
     """The middleware that refuses what must not come in.
 
     Args:

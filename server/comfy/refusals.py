@@ -5,7 +5,7 @@ from typing import Any
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
-from nodegraph.object_info import object_info
+from nodegraph.object_info import input_info
 from nodegraph.registry import Registry
 from nodegraph.validate import Checked
 
@@ -49,7 +49,7 @@ class Refusals:
             if problem.code in _WHOLE or kind == "invalid_prompt":
                 return {"error": _error(problem), "node_errors": {}}
         details = "\n".join(problem.message for problem in checked.problems)
-        error = {
+        error: dict[str, object] = {
             "type": FAILED,
             "message": "The prompt's outputs did not pass validation",
             "details": details,
@@ -93,10 +93,8 @@ class Refusals:
     def _config(self, class_type: str, name: str) -> object:
         """An input as `/object_info` has it."""
         spec = self._registry.catalog.get(class_type)
-        if spec is None:
-            return None
-        groups = object_info(spec, self._files)["input"]
-        return next((group[name] for group in groups.values() if name in group), None)
+        found = [item for item in spec.inputs if item.name == name] if spec else []
+        return input_info(found[0], self._files) if found else None
 
 
 def _error(problem: NodeGraphError) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """`GET /view`: a picture, or any other file, of the input, output and temp folders."""
 
 import mimetypes
-from typing import cast
 
 from aiohttp import web
 
 from nodegraph.errors import UnsafePathError
-from nodegraph.results import Artifact, FolderType
+from nodegraph.results import Artifact
 from server.services import services
 
 _FOLDERS = ("input", "output", "temp")
@@ -22,7 +21,7 @@ async def get_view(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest(text=f"400: type is one of {', '.join(_FOLDERS)}.\n")
     if not name:
         raise web.HTTPNotFound(text="404: which file? (filename)\n")
-    artifact = Artifact(name, query.get("subfolder", ""), cast("FolderType", kind))
+    artifact = Artifact(name, query.get("subfolder", ""), kind)
     try:
         path = services(request).files.path(artifact)
     except UnsafePathError as error:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from nodegraph.plain import is_object
 from server.bus import Message
 from server.comfy.messages import Translator
 from server.services import Services, services
@@ -92,9 +93,9 @@ class Connection:
             value = json.loads(text)
         except ValueError:
             return
-        if isinstance(value, dict) and value.get("type") == "feature_flags":
+        if is_object(value) and value.get("type") == "feature_flags":
             flags = value.get("data")
-            self._flags = flags if isinstance(flags, dict) else {}
+            self._flags = flags if is_object(flags) else {}
 
     async def _replay(self, since: int) -> None:
         """Tell again what was missed."""

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any, NamedTuple
@@ -350,15 +349,16 @@ def _name_file(db: Connection, file: File, place: Place, first: int) -> Named:
     ).fetchone()
     if row is not None:
         return Named(row["number"], again=True)
-    for number in count(first):
+    number = first
+    while True:
         added = db.execute(
             "INSERT OR IGNORE INTO files (run, node, position, path, number)"
             " VALUES (?, ?, ?, ?, ?)",
             (*file, str(place.folder / place.name(number)), number),
         )
         if added.rowcount:
-            break
-    return Named(number, again=False)
+            return Named(number, again=False)
+        number += 1
 
 
 def _forget(db: Connection, wanted: list[str] | None) -> list[str]:

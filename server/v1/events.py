@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from server.bus import Subscriber
 from server.services import Services, services
 from server.store.runs import Milestone, Run
 from server.v1.models import EventModel, EventPage
@@ -13,7 +14,6 @@ from server.v1.operation import natural, reply
 _STREAM = "text/event-stream"
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which something is sent, so that nobody between us gives up."""
-_LAST = ("run_finished", "run_failed", "run_cancelled")
 _MOST = 1000
 
 
@@ -48,3 +48,46 @@ async def _stream(request: web.Request, parts: Services, run: Run) -> web.Stream
     finally:
         parts.bus.unsubscribe(subscriber)
     return response
+
+
+async def _send_all(
+    response: web.StreamResponse,
+    parts: Services,
+    run_id: str,
+    after: int,
+    subscriber: Subscriber,
+) -> None:
+    """Send what is kept, and again whenever something was added, until the run is over.
+
+    Everything comes from the store, so nothing is missed and nothing comes twice; the bus only
+    says when to look.
+    """
+    while True:
+        for event in await parts.store.events(run_id, after=after, limit=_MOST):
+            await response.write(_written(event))
+            after = event.id
+        run = await parts.store.find(run_id)
+        if run is None or run.ended:
+            if not await parts.store.events(run_id, after=after, limit=1):
+                return
+        elif not await _news(response, run_id, subscriber):
+            return
+
+
+async def _news(response: web.StreamResponse, run_id: str, subscriber: Subscriber) -> bool:
+    """Wait until something of the run was added; False if there will be nothing more."""
+    while True:
+        try:
+            message = await asyncio.wait_for(subscriber.next(), _KEEP_ALIVE)
+        except TimeoutError:
+            await response.write(b": \n\n")
+            continue
+        if message is None:
+            return False
+        if message.run == run_id and message.id is not None:
+            return True
+
+
+def _written(event: Milestone) -> bytes:
+    data = EventModel.of(event).model_dump_json()
+    return f"id: {event.id}\nevent: {event.name}\ndata: {data}\n\n".encode()

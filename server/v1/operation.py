@@ -73,7 +73,10 @@ async def body_of(request: web.Request, model: type[Model]) -> Model:
 def reply(model: BaseModel, status: int = 200, **headers: str) -> web.Response:
     """A model as JSON."""
     return web.Response(
-        text=model.model_dump_json(), status=status, headers=headers, content_type="application/json"
+        text=model.model_dump_json(),
+        status=status,
+        headers=headers,
+        content_type="application/json",
     )
 
 
@@ -109,4 +112,3 @@ def _finding(place: Sequence[int | str], message: str) -> Finding:
         input_name=".".join(map(str, place)),
         details={},
     )
-

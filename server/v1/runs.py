@@ -3,11 +3,13 @@
 import asyncio
 import hashlib
 import uuid
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
+from nodegraph.plain import is_object
 from nodegraph.validate import check
 from nodegraph.workflow import read_prompt, to_prompt
 from server.services import Services, services
@@ -21,9 +23,10 @@ from server.v1.models import (
 )
 from server.v1.operation import BadParameterError, body_of, natural, reply
 
+_STATUS = "status"
 STATES: tuple[State, ...] = ("queued", "running", "succeeded", "failed", "cancelled")
 LARGEST_PAGE = 1000
-_LONGEST_KEY = 200
+_KEY, _LONGEST_KEY = "Idempotency-Key", 200
 
 
 async def create(request: web.Request) -> web.Response:
@@ -35,9 +38,9 @@ async def create(request: web.Request) -> web.Response:
     wanted = await body_of(request, RunRequest)
     parts = services(request)
     new = await asyncio.to_thread(_new_run, parts, wanted)
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get(_KEY)
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
-        raise BadParameterError("Idempotency-Key", f"1 to {_LONGEST_KEY} characters long")
+        raise BadParameterError(_KEY, f"1 to {_LONGEST_KEY} characters long")
     digest = hashlib.sha256(wanted.model_dump_json().encode()).hexdigest()
     accepted = await parts.dispatcher.submit(
         NewRun(
@@ -58,13 +61,13 @@ async def create(request: web.Request) -> web.Response:
 async def listing(request: web.Request) -> web.Response:
     """The runs, newest first."""
     parts = services(request)
-    states = [text for text in request.query.get("status", "").split(",") if text]
+    states = [text for text in request.query.get(_STATUS, "").split(",") if text]
     unknown = [text for text in states if text not in STATES]
     if unknown:
-        raise BadParameterError("status", f"of {', '.join(STATES)}")
+        raise BadParameterError(_STATUS, f"of {', '.join(STATES)}")
     limit = natural(request, "limit", 50, LARGEST_PAGE)
     cursor = natural(request, "cursor", 0, 2**62)
-    chosen = [state for state in STATES if state in states]
+    chosen: list[State] = [state for state in STATES if state in states]
     runs = await parts.store.runs(chosen, before=cursor or None, limit=limit)
     following = str(runs[-1].seq) if runs and len(runs) == limit else None
     return reply(RunPage(runs=[shown(parts, run) for run in runs], next_cursor=following))
@@ -101,16 +104,17 @@ async def outputs(request: web.Request) -> web.Response:
     for event in await parts.store.all_events(run.id):
         if event.name not in ("node_finished", "node_cached"):
             continue
-        for kind, items in (event.data.get("ui") or {}).items():
+        ui: dict[str, list[Any]] = event.data.get("ui") or {}
+        for kind, items in ui.items():
             found += [
                 OutputModel(
                     node=event.data["node_id"],
                     kind=kind,
-                    filename=item["filename"],
+                    filename=str(item["filename"]),
                     url=f"/view?{urlencode(item)}",
                 )
                 for item in items
-                if isinstance(item, dict) and "filename" in item
+                if is_object(item) and "filename" in item
             ]
     return reply(Outputs(outputs=found))
 
@@ -132,6 +136,4 @@ def _new_run(parts: Services, wanted: RunRequest) -> Work:
     if checked.problems:
         raise InvalidWorkflowError(checked.problems)
     editor = {"workflow": graph.editor} if graph.editor else {}
-    return Work(
-        prompt=to_prompt(graph), targets=checked.targets, extra={"extra_pnginfo": editor}
-    )
+    return Work(prompt=to_prompt(graph), targets=checked.targets, extra={"extra_pnginfo": editor})

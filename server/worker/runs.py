@@ -10,6 +10,7 @@ from nodegraph.cancel import CancelToken
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.events import Event, Preview, as_dict
+from nodegraph.plain import is_object
 from nodegraph.workflow import read_prompt
 from server.wire import Channel
 
@@ -68,7 +69,7 @@ class Runs:
                 emit=self._emit,
                 cancel=token,
                 run_id=order["run"],
-                extra_pnginfo=editor if isinstance(editor, dict) else {},
+                extra_pnginfo=editor if is_object(editor) else {},
                 previews=order["previews"],
             )
         except RunCancelledError:

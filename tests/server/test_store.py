@@ -85,7 +85,8 @@ def test_an_idempotency_key_gives_the_same_run_and_refuses_another_request(store
 
     first, again, count = done(scenario())
     assert again.run == first.run
-    assert first.event and not again.event
+    assert first.event
+    assert not again.event
     assert count == 1
 
 
@@ -122,7 +123,8 @@ def test_a_run_goes_its_way_once(store):
 
     running, ended, again = done(scenario())
     assert (running.state, running.attempts, running.worker) == ("running", 1, "w")
-    assert ended and ended[0].state == "succeeded"
+    assert ended
+    assert ended[0].state == "succeeded"
     assert ended[0].finished_ms is not None
     assert again is None
 
