@@ -10,7 +10,7 @@ from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
 from nodegraph.naming import Naming, Owner
 from nodegraph.parts import Chunk
-from nodegraph.references import INDEX, HubReference, ModelName, read_name
+from nodegraph.references import HubReference, ModelName, in_folder, read_name
 from nodegraph.results import Artifact, FolderType
 from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
 from nodegraph.sources import Origin, Sources, Watch
@@ -158,12 +158,12 @@ class Files:
         wanted = read_name(name)
         if wanted.hub is None:
             return self.identity(self.model_source(folder, name))
-        return str(self.sources.pinned(_in_folder(folder, wanted.hub)))
+        return str(self.sources.pinned(in_folder(folder, wanted.hub)))
 
     def model_origin(self, folder: str, name: str) -> Origin | None:
         """Where on a hub a model file comes from, if it does and is here."""
         wanted = read_name(name)
-        return self.sources.here(_in_folder(folder, wanted.hub)) if wanted.hub else None
+        return self.sources.here(in_folder(folder, wanted.hub)) if wanted.hub else None
 
     def _placed(self, folder: str, name: str) -> Path:
         wanted = relative(name)
@@ -174,7 +174,7 @@ class Files:
         raise UnknownFileError(name, f"models/{folder}", self.model_names(folder))
 
     def _fetched(self, folder: str, wanted: ModelName) -> Path:
-        reference = _in_folder(folder, cast("HubReference", wanted.hub))
+        reference = in_folder(folder, cast("HubReference", wanted.hub))
         if self._watch:
             return self.sources.fetch(reference, self._watch).path
         origin = self.sources.here(reference)
@@ -296,10 +296,3 @@ class Files:
         root = self.root(cast("FolderType", kind))
         files = (path for path in folder.iterdir() if path.is_file() and path.name[0] != ".")
         return sorted(path.relative_to(root).as_posix() for path in files)
-
-
-def _in_folder(folder: str, reference: HubReference) -> HubReference:
-    """A whole repository, where a diffusers folder is wanted, means its `model_index.json`."""
-    if folder != "diffusers" or reference.names_file or reference.path.endswith(INDEX):
-        return reference
-    return reference.at(reference.revision, f"{reference.path}/{INDEX}".lstrip("/"))

@@ -124,3 +124,10 @@ def is_commit(text: str) -> bool:
 def is_sha256(text: str) -> bool:
     """Whether it is a sha256 in lower-case hex."""
     return _SHA256.fullmatch(text) is not None
+
+
+def in_folder(folder: str, reference: HubReference) -> HubReference:
+    """A whole repository, where a diffusers folder is wanted, means its `model_index.json`."""
+    if folder != "diffusers" or reference.names_file or reference.path.endswith(INDEX):
+        return reference
+    return reference.at(reference.revision, f"{reference.path}/{INDEX}".lstrip("/"))

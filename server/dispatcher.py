@@ -12,8 +12,8 @@ from nodegraph.naming import Named, Place
 from server.bus import Bus, Message
 from server.errors import DrainingError, RunParkedError, StorageError, WorkerLostError
 from server.scheduler import Assignment, Slot, Waiting, order, pick
-from server.store.runs import Accepted, Milestone, NewRun, Run, State
-from server.store.store import File, Store
+from server.store.runs import Accepted, File, Milestone, NewRun, Run, State
+from server.store.store import Store
 from server.workers.worker import Order, Report, Worker
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("nodegraph", "nodes", "training")
+ROOMS = ("nodegraph", "nodes", "server", "training")
 SOURCES = [
     path
     for room in ROOMS

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 State: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
@@ -90,3 +90,11 @@ class Accepted:
     run: Run
     event: Milestone | None
     """That it is queued; None if its idempotency key was there already, and it with it."""
+
+
+class File(NamedTuple):
+    """A file that a run saves: the node's first is at position 0."""
+
+    run: str
+    node: str
+    position: int

@@ -18,8 +18,8 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
-from server.store.runs import NewRun, Work
-from server.store.store import File, Store
+from server.store.runs import File, NewRun, Work
+from server.store.store import Store
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
 

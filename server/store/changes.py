@@ -1,0 +1,174 @@
+"""What the store writes: each function is one transaction's work."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from sqlite3 import Connection
+from typing import Any
+
+from nodegraph.naming import Named, Place
+from server.errors import KeyReusedError, RunExistsError, RunStateError
+from server.store import rows
+from server.store.rows import ENDED_MARKS
+from server.store.runs import ENDED, Accepted, File, Milestone, NewRun, Run, State
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def accept(db: Connection, new: NewRun) -> Accepted:
+    """Put a run into the queue, unless its idempotency key is there already."""
+    if new.idempotency_key is not None:
+        row = db.execute(
+            "SELECT * FROM runs WHERE idempotency_key = ?", (new.idempotency_key,)
+        ).fetchone()
+        if row is not None:
+            if row["digest"] != new.digest:
+                raise KeyReusedError(new.idempotency_key)
+            return Accepted(rows.run_of(row), None)
+    if db.execute("SELECT 1 FROM runs WHERE id = ?", (new.id,)).fetchone():
+        raise RunExistsError(new.id)
+    last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
+    following = float(last["seq"] if last else 0)
+    number = new.number if new.number is not None else -following if new.front else following
+    db.execute(
+        "INSERT INTO runs (id, client, priority, number, state, created_ms, idempotency_key,"
+        " digest, webhook) VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+        (
+            *(new.id, new.client, new.priority, number, now_ms()),
+            *(new.idempotency_key, new.digest, new.webhook),
+        ),
+    )
+    work = new.work
+    db.execute(
+        "INSERT INTO graphs (run, prompt, targets, extra) VALUES (?, ?, ?, ?)",
+        (new.id, *(json.dumps(part) for part in (work.prompt, list(work.targets), work.extra))),
+    )
+    (queued,) = add_events(db, new.id, [("run_queued", {})])
+    return Accepted(rows.get(db, new.id), queued)
+
+
+def requeue(
+    db: Connection, run_id: str, reason: str, *, suspect: bool, charged: bool
+) -> tuple[Run, Milestone]:
+    """Put a run that was begun back into the queue."""
+    db.execute(
+        "UPDATE runs SET state = 'queued', worker = '', deaths = deaths + ?,"
+        " suspect = max(suspect, ?) WHERE id = ? AND state = 'running'",
+        (charged, suspect, run_id),
+    )
+    (milestone,) = add_events(db, run_id, [("run_requeued", {"reason": reason})])
+    return rows.get(db, run_id), milestone
+
+
+def end(
+    db: Connection,
+    run_id: str,
+    state: State,
+    event: tuple[str, Mapping[str, Any]],
+    error: Mapping[str, Any] | None,
+) -> tuple[Run, Milestone] | None:
+    """A run is over; None if it was before."""
+    changed = db.execute(
+        "UPDATE runs SET state = ?, error = ?, finished_ms = ?"
+        f" WHERE id = ? AND state NOT IN {ENDED_MARKS}",
+        (state, json.dumps(error) if error else None, now_ms(), run_id, *ENDED),
+    )
+    if not changed.rowcount:
+        return None
+    (milestone,) = add_events(db, run_id, [event])
+    return rows.get(db, run_id), milestone
+
+
+def begin(db: Connection, run_id: str, worker: str) -> Run:
+    """A worker takes a run that is queued."""
+    changed = db.execute(
+        "UPDATE runs SET state = 'running', attempts = attempts + 1, worker = ?,"
+        " started_ms = ? WHERE id = ? AND state = 'queued'",
+        (worker, now_ms(), run_id),
+    )
+    if not changed.rowcount:
+        raise RunStateError(run_id, rows.get(db, run_id).state, "a queued one")
+    return rows.get(db, run_id)
+
+
+def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
+    """Put a run that failed or was cancelled back into the queue."""
+    state = rows.get(db, run_id).state
+    if state not in ("failed", "cancelled"):
+        raise RunStateError(run_id, state, "a failed or cancelled one")
+    db.execute(
+        "UPDATE runs SET state = 'queued', attempts = 0, deaths = 0, suspect = 0, worker = '',"
+        " error = NULL, started_ms = NULL, finished_ms = NULL WHERE id = ?",
+        (run_id,),
+    )
+    (queued,) = add_events(db, run_id, [("run_queued", {})])
+    return rows.get(db, run_id), queued
+
+
+def add_events(
+    db: Connection, run_id: str, events: Sequence[tuple[str, Mapping[str, Any]]]
+) -> list[Milestone]:
+    """Number events and append them; nothing if the run is gone."""
+    if not db.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
+        return []
+    (last,) = db.execute(
+        "SELECT coalesce(max(sequence), 0) FROM events WHERE run = ?", (run_id,)
+    ).fetchone()
+    kept: list[Milestone] = []
+    for sequence, (name, data) in enumerate(events, last + 1):
+        time_ms = int(data.get("time_ms", now_ms()))
+        row = (run_id, sequence, name, time_ms, json.dumps(data))
+        added = db.execute(
+            "INSERT INTO events (run, sequence, name, time_ms, data) VALUES (?, ?, ?, ?, ?)", row
+        )
+        kept.append(Milestone(added.lastrowid or 0, run_id, sequence, name, time_ms, data))
+    return kept
+
+
+def name_file(db: Connection, file: File, place: Place, first: int) -> Named:
+    """The number that a file has, or the first free one."""
+    row = db.execute(
+        "SELECT number FROM files WHERE run = ? AND node = ? AND position = ?", file
+    ).fetchone()
+    if row is not None:
+        return Named(row["number"], again=True)
+    number = first
+    while True:
+        added = db.execute(
+            "INSERT OR IGNORE INTO files (run, node, position, path, number)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*file, str(place.folder / place.name(number)), number),
+        )
+        if added.rowcount:
+            return Named(number, again=False)
+        number += 1
+
+
+def unname_file(db: Connection, file: File) -> None:
+    """A file can not have its number."""
+    db.execute("DELETE FROM files WHERE run = ? AND node = ? AND position = ?", file)
+
+
+def keep(db: Connection, count: int) -> int:
+    """Remove all ended runs but the newest; how many were removed."""
+    return db.execute(
+        f"DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE state IN {ENDED_MARKS}"
+        " ORDER BY seq DESC LIMIT -1 OFFSET ?)",
+        (*ENDED, count),
+    ).rowcount
+
+
+def forget(db: Connection, wanted: list[str] | None) -> list[str]:
+    """Remove runs that are over; which were."""
+    if wanted is None:
+        found = db.execute(f"SELECT id FROM runs WHERE state IN {ENDED_MARKS}", ENDED)
+        wanted = [row["id"] for row in found]
+    removed: list[str] = []
+    for run_id in wanted:
+        sql = f"DELETE FROM runs WHERE id = ? AND state IN {ENDED_MARKS}"
+        if db.execute(sql, (run_id, *ENDED)).rowcount:
+            removed.append(run_id)
+    return removed

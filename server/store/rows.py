@@ -1,0 +1,67 @@
+"""Rows of the tables as what they mean."""
+
+import json
+from collections.abc import Sequence
+from sqlite3 import Connection, Row
+
+from server.errors import UnknownRunError
+from server.store.runs import ENDED, Milestone, Run, State, Work
+
+ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
+"""Placeholders for the states that a run ends in."""
+
+
+def where(states: Sequence[State], before: int | None) -> tuple[str, tuple[object, ...]]:
+    """The condition that picks runs, and its values."""
+    conditions: list[str] = []
+    if states:
+        conditions.append(f"state IN ({','.join('?' * len(states))})")
+    if before is not None:
+        conditions.append("seq < ?")
+    values = (*states, *(() if before is None else (before,)))
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", values)
+
+
+def get(db: Connection, run_id: str) -> Run:
+    """One run; raises UnknownRunError."""
+    row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise UnknownRunError(run_id)
+    return run_of(row)
+
+
+def work_of(db: Connection, run_id: str) -> Work:
+    """What a run computes; raises UnknownRunError."""
+    row = db.execute("SELECT * FROM graphs WHERE run = ?", (run_id,)).fetchone()
+    if row is None:
+        raise UnknownRunError(run_id)
+    parts = (json.loads(row[name]) for name in ("prompt", "targets", "extra"))
+    prompt, targets, extra = parts
+    return Work(prompt=prompt, targets=targets, extra=extra)
+
+
+def run_of(row: Row) -> Run:
+    """A row of `runs`."""
+    return Run(
+        seq=row["seq"],
+        id=row["id"],
+        client=row["client"],
+        priority=row["priority"],
+        number=row["number"],
+        state=row["state"],
+        attempts=row["attempts"],
+        deaths=row["deaths"],
+        suspect=bool(row["suspect"]),
+        worker=row["worker"],
+        created_ms=row["created_ms"],
+        started_ms=row["started_ms"],
+        finished_ms=row["finished_ms"],
+        error=json.loads(row["error"]) if row["error"] else None,
+        webhook=row["webhook"],
+    )
+
+
+def milestone_of(row: Row) -> Milestone:
+    """A row of `events`."""
+    data = json.loads(row["data"])
+    return Milestone(row["id"], row["run"], row["sequence"], row["name"], row["time_ms"], data)
