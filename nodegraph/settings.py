@@ -1,12 +1,11 @@
 """The settings: defaults < `nodegraph.toml` < `NODEGRAPH_*` environment < flags."""
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from nodegraph.computing import DEFAULT, Attention
 from nodegraph.errors import SettingsError, nearest
@@ -15,23 +14,13 @@ from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities
 from nodegraph.places import cache_folder, data_folder, hub_folder
+from nodegraph.server_settings import ServerSettings
+from nodegraph.setting_layers import TABLES, Layer, from_environment, from_file, from_flags, nested
 from nodegraph.sources import SourceOptions, open_sources
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-FILE = "nodegraph.toml"
-PREFIX = "NODEGRAPH_"
-FILE_VARIABLE = "NODEGRAPH_CONFIG"
-_PATHS = (
-    "input_dir",
-    "output_dir",
-    "temp_dir",
-    "cache_dir",
-    "extra_model_paths_file",
-    "hub_cache_dir",
-    "lock_file",
-)
 HUB = "https://huggingface.co"
 
 
@@ -84,6 +73,8 @@ class Settings:
     """Which kernels compute attention; some need a package of their own."""
     allow_pickle: bool = False
     """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
+    server: ServerSettings = field(default_factory=ServerSettings)
+    """What only `nodegraph serve` needs."""
 
     @classmethod
     def read(
@@ -94,21 +85,20 @@ class Settings:
         """Gather the settings from everywhere.
 
         Args:
-            flags: what the command line says; None values and empty tuples say nothing.
+            flags: what the command line says; None values and empty ones say nothing.
             environment: `os.environ` if None.
 
         Raises:
             SettingsError: an unknown key or a value without meaning, and where it stands.
         """
         environment = os.environ if environment is None else environment
-        said = {key: value for key, value in (flags or {}).items() if value not in (None, ())}
-        layers = [_from_file(environment), _from_environment(environment), ("a flag", said)]
+        layers = (from_file(environment), from_environment(environment), from_flags(flags or {}))
         merged: dict[str, object] = {}
         origin: dict[str, str] = {}
-        for where, values in layers:
-            _check_keys(where, values)
-            merged |= values
-            origin |= dict.fromkeys(values, where)
+        for layer in layers:
+            _check_keys(layer)
+            merged |= layer.values
+            origin |= dict.fromkeys(layer.values, layer.where)
         settings = _validated(merged, origin) if merged else cls()
         if "cache_dir" in merged and "temp_dir" not in merged:
             return replace(settings, temp_dir=settings.cache_dir / "temp")
@@ -137,57 +127,6 @@ class Settings:
         return Files(folders, identities, cache(partial(open_sources, options)))
 
 
-def _from_file(environment: Mapping[str, str]) -> tuple[str, dict[str, object]]:
-    named = environment.get(FILE_VARIABLE)
-    path = Path(named or FILE)
-    if not named and not path.is_file():
-        return FILE, {}
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"{path} cannot be read: {error}."
-        raise SettingsError(message) from error
-    return str(path), {key: _placed(key, value, path.parent) for key, value in values.items()}
-
-
-def _from_environment(environment: Mapping[str, str]) -> tuple[str, dict[str, object]]:
-    values: dict[str, object] = {
-        name.removeprefix(PREFIX).lower(): text
-        for name, text in environment.items()
-        if name.startswith(PREFIX) and name != FILE_VARIABLE and text
-    }
-    return "the environment", {key: _parsed(key, cast("str", values[key])) for key in values}
-
-
-def _parsed(key: str, text: str) -> object:
-    """An environment variable's text: lists are separated as PATH is, or by commas."""
-    if key == "models_dir":
-        return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
-    if key == "packs":
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return Path(text).expanduser() if key in _PATHS else text
-
-
-def _placed(key: str, value: Any, folder: Path) -> object:
-    """A value of the file, with its relative paths made relative to the file's folder."""
-    if key == "models_dir":
-        return _paths(value, folder)
-    if key == "extra_model_paths" and isinstance(value, dict):
-        given = cast("dict[str, object]", value)
-        return {name: _paths(places, folder) for name, places in given.items()}
-    if key in _PATHS and isinstance(value, str):
-        return folder / Path(value).expanduser()
-    return value
-
-
-def _paths(value: object, folder: Path) -> object:
-    """One path or a list of them as a tuple; anything else as it is, to be refused later."""
-    items = cast("list[object]", value if isinstance(value, list) else [value])
-    if not all(isinstance(item, str) for item in items):
-        return items
-    return tuple(folder / Path(str(item)).expanduser() for item in items)
-
-
 def _joined(
     first: Mapping[str, tuple[Path, ...]], then: Mapping[str, tuple[Path, ...]]
 ) -> dict[str, tuple[Path, ...]]:
@@ -198,12 +137,15 @@ def _joined(
     return joined
 
 
-def _check_keys(where: str, values: Mapping[str, object]) -> None:
-    known = [item.name for item in fields(Settings)]
-    for key in values:
+def _check_keys(layer: Layer) -> None:
+    inside = [f"server.{item.name}" for item in fields(ServerSettings)]
+    known = [*(item.name for item in fields(Settings) if item.name not in TABLES), *inside]
+    for key in layer.values:
+        if key in TABLES:
+            message = f"{layer.shown(key)!r} in {layer.where} has to be a table."
+            raise SettingsError(message, hint=f"For example: [{key}].")
         if key not in known:
-            shown = f"{PREFIX}{key.upper()}" if where == "the environment" else key
-            message = f"unknown setting {shown!r} in {where}."
+            message = f"unknown setting {layer.shown(key)!r} in {layer.where}."
             hint = nearest(key, known) or f"There are: {', '.join(known)}."
             raise SettingsError(message, hint=hint)
 
@@ -212,7 +154,7 @@ def _validated(values: Mapping[str, object], origin: Mapping[str, str]) -> Setti
     from pydantic import TypeAdapter, ValidationError  # Takes 0.1 s, and most set nothing.
 
     try:
-        return TypeAdapter(Settings).validate_python(values)
+        return TypeAdapter(Settings).validate_python(nested(values))
     except ValidationError as error:
         raise _explained(error, origin) from error
 
@@ -220,6 +162,6 @@ def _validated(values: Mapping[str, object], origin: Mapping[str, str]) -> Setti
 def _explained(error: "ValidationError", origin: Mapping[str, str]) -> SettingsError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    where = origin.get(str(first["loc"][0]), "a default")
+    where = next((said for name, said in origin.items() if f"{key}.".startswith(f"{name}.")), "")
     reason = first["msg"][0].lower() + first["msg"][1:]
-    return SettingsError(f"the setting {key!r} in {where}: {reason}.")
+    return SettingsError(f"the setting {key!r} in {where or 'a default'}: {reason}.")

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from nodegraph.server_settings import ServerSettings
 from server import security
 from server.comfy.routes import add_comfy
 from server.operations import add_operations
 from server.services import SERVICES, Services
-from server.settings import ServerSettings
 from server.v1.routes import add_v1
 
 
@@ -19,7 +19,7 @@ def create_app(parts: Services, settings: ServerSettings) -> web.Application:
         parts: what routes work with.
         settings: where it listens, and to whom.
     """
-    guard = security.guard(settings.host, settings.allowed_hosts, settings.token)
+    guard = security.guard(settings.host, settings.allow_hosts, settings.token)
     app = web.Application(middlewares=[guard], client_max_size=settings.max_upload)
     app[SERVICES] = parts
     app.on_response_prepare.append(security.add_headers)

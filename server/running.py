@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
@@ -11,22 +10,22 @@ from typing import Any
 import click
 from aiohttp import web
 
-from nodegraph.errors import SettingsError
-from nodegraph.places import data_folder
 from nodegraph.registry import Registry
+from nodegraph.server_settings import ServerSettings
+from nodegraph.setting_layers import TABLES
 from nodegraph.settings import Settings
+from server import logs
 from server.app import create_app
 from server.bus import Bus
 from server.data_folder import holding
+from server.devices import chosen
 from server.dispatcher import Dispatcher
-from server.security import is_loopback
 from server.services import Services
-from server.settings import ServerSettings
+from server.settings import secured
 from server.store.store import Store
 from server.workers.local import LocalWorker
 
 _log = logging.getLogger("server")
-_FOLDERS = ("models_dir", "input_dir", "output_dir")
 
 
 async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None:
@@ -41,9 +40,11 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         DataFolderInUseError: another server has the data folder.
         DamagedStoreError: the queue is damaged.
     """
-    settings = server_settings(flags)
+    common = Settings.read(flags)
+    settings = secured(common.server)
+    logs.begin(settings.log_format, settings.log_levels)
     with holding(settings.data_dir):
-        parts = opened(settings, {name: flags.get(name) for name in _FOLDERS})
+        parts = opened(common, settings, _for_workers(flags))
         runner = web.AppRunner(create_app(parts, settings), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
@@ -57,41 +58,29 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await runner.cleanup()
 
 
-def server_settings(flags: Mapping[str, Any]) -> ServerSettings:
-    """What the flags say.
+def opened(common: Settings, settings: ServerSettings, flags: Mapping[str, Any]) -> Services:
+    """All parts, ready to start.
+
+    Args:
+        common: what every command is told.
+        settings: what the server is told.
+        flags: what workers are told; they read the file and the environment themselves.
 
     Raises:
-        SettingsError: others could reach the server, and it has no token.
+        SettingsError: there is no such device.
+        DamagedStoreError: the queue is damaged.
     """
-    file: Path | None = flags.get("token_file")
-    token = file.read_text().strip() if file else flags["token"]
-    if not is_loopback(flags["host"]) and not token:
-        message = f"--host {flags['host']} lets other machines in, and needs a token."
-        hint = f"For example --token {secrets.token_urlsafe(24)}, or --token-file."
-        raise SettingsError(message, hint=hint)
-    return ServerSettings(
-        host=flags["host"],
-        port=flags["port"],
-        allowed_hosts=tuple(flags["allow_host"]),
-        token=token,
-        data_dir=flags.get("data_dir") or data_folder() / "server",
-        slots=flags["slots"],
-    )
-
-
-def opened(settings: ServerSettings, folders: Mapping[str, Any]) -> Services:
-    """All parts, ready to start."""
-    given = {name: value for name, value in folders.items() if value not in (None, ())}
-    common = Settings.read(given)
+    devices = chosen(settings.devices)
     registry = Registry.load(common.packs, common.cache_dir)
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
     dispatcher = Dispatcher(store, bus)
-    worker = LocalWorker(
-        "local-0", _plain(given), dispatcher.name, slots=settings.slots, changed=dispatcher.wake
-    )
-    dispatcher.workers.append(worker)
+    for device in devices:
+        worker = LocalWorker(
+            *(device, flags, dispatcher.name), slots=settings.slots, changed=dispatcher.wake
+        )
+        dispatcher.workers.append(worker)
     return Services(
         settings=common,
         registry=registry,
@@ -102,14 +91,21 @@ def opened(settings: ServerSettings, folders: Mapping[str, Any]) -> Services:
     )
 
 
-def _plain(folders: Mapping[str, Path | tuple[Path, ...]]) -> dict[str, Any]:
-    """As JSON has it; absolute, for the worker's sake."""
+def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that are not the server's own, as JSON has them; paths absolute."""
     return {
-        name: str(value.absolute())
-        if isinstance(value, Path)
-        else [str(item.absolute()) for item in value]
-        for name, value in folders.items()
+        name: _plain(value)
+        for name, value in flags.items()
+        if name not in TABLES and value not in (None, ())
     }
+
+
+def _plain(value: str | Path | tuple[Path, ...]) -> str | list[str]:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return [str(item.absolute()) for item in value]
 
 
 def _announce(runner: web.AppRunner, settings: ServerSettings) -> None:

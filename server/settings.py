@@ -1,29 +1,41 @@
-"""What `nodegraph serve` is told beside the settings that every command has."""
+"""What of the settings the server makes sure of before it opens anything."""
 
-from dataclasses import dataclass
-from pathlib import Path
+import secrets
+from dataclasses import replace
 
-DEFAULT_PORT = 8188
+from nodegraph.errors import SettingsError
+from nodegraph.server_settings import ServerSettings
+from server.security import is_loopback
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerSettings:
-    """Where the server listens, whom it lets in, what it keeps."""
+def secured(settings: ServerSettings) -> ServerSettings:
+    """The settings with the token that their file holds.
 
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
-    """0 means any free one."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Further names that it goes by."""
-    token: str = ""
-    """What clients have to know; needed where other machines can reach the server."""
-    data_dir: Path
-    """Holds the queue."""
-    slots: int = 1
-    """How many runs a worker computes at once."""
-    max_upload: int = 100 * 2**20
-    """Bytes that a request may have."""
-    drain: float = 60.0
-    """Seconds that runs may take to finish once the server is told to stop."""
-    history: int = 10_000
-    """How many runs that are over are kept."""
+    Raises:
+        SettingsError: others could reach the server, and it has no token; or there are two, or
+            the file has none.
+    """
+    if settings.token_file is not None:
+        settings = replace(settings, token=_read(settings), token_file=None)
+    if not is_loopback(settings.host) and not settings.token:
+        message = f"--host {settings.host} lets other machines in, and needs a token."
+        hint = f"For example --token {secrets.token_urlsafe(24)}, or --token-file."
+        raise SettingsError(message, hint=hint)
+    return settings
+
+
+def _read(settings: ServerSettings) -> str:
+    path = settings.token_file
+    assert path is not None
+    if settings.token:
+        message = "both token and token_file are set."
+        raise SettingsError(message, hint="Set one of them.")
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the token file {path} cannot be read: {error}."
+        raise SettingsError(message) from error
+    if not token:
+        message = f"the token file {path} is empty."
+        raise SettingsError(message)
+    return token

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -11,6 +12,8 @@ from contextlib import suppress
 from typing import Any
 
 from nodegraph.naming import Named
+from nodegraph.setting_layers import variable
+from server.devices import Device
 from server.errors import ServerError, WorkerLostError
 from server.wire import BrokenWireError, Frame, pack, read_frame
 from server.workers.worker import Order, Report
@@ -20,6 +23,7 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds until a process that died is started again; doubled each time it dies unready."""
 _GRACE = 5.0
+_OURS = variable("server.")
 _LIMIT = 2**20
 _MOST_AT_ONCE = 500
 
@@ -31,7 +35,7 @@ class LocalWorker:
     """Keeps a worker process running, and starts it again when it dies.
 
     Args:
-        name: what it is called.
+        device: what it computes on, and is called after.
         flags: the settings it gets, as the command line has them.
         namer: answers its questions.
         slots: how many runs it has at once.
@@ -40,19 +44,20 @@ class LocalWorker:
 
     def __init__(
         self,
-        name: str,
+        device: Device,
         flags: Mapping[str, Any],
         namer: Namer,
         *,
         slots: int = 1,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.name = name
+        self.name = device.name
         self.slots = slots
         self.ready = False
         self.device: Mapping[str, Any] = {}
         self.restarts = 0
         self.pid: int | None = None
+        self._environment = device.environment
         self._flags = flags
         self._namer = namer
         self._changed = changed
@@ -121,6 +126,7 @@ class LocalWorker:
                 *(sys.executable, "-m", "server.worker", str(theirs.fileno())),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                env=self._variables(),
             )
         self.pid = process.pid
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
@@ -134,6 +140,11 @@ class LocalWorker:
             code = await _ended(process)
             self._lose(_described(code))
         return was_ready, _described(code)
+
+    def _variables(self) -> dict[str, str]:
+        """Its environment: ours, but what is the server's alone."""
+        ours = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
+        return ours | dict(self._environment)
 
     async def _listen(self, reader: asyncio.StreamReader) -> bool:
         """Take what it says until it is gone."""

@@ -90,6 +90,12 @@ def test_the_environment_separates_folders_as_path_does():
         ("extra_model_paths = 1", {}, r"'extra_model_paths' in nodegraph.toml"),
         ("output_dir", {}, r"nodegraph.toml cannot be read"),
         ("", {"NODEGRAPH_CONFIG": "gone.toml"}, r"gone.toml cannot be read"),
+        ("[server]\nprot = 1", {}, r"'server.prot' in nodegraph.toml. Did you mean 'server.port'"),
+        ("", {"NODEGRAPH_SERVER_PROT": "1"}, r"'NODEGRAPH_SERVER_PROT' in the env.*server.port"),
+        ("[server]\nport = 70000", {}, r"'server.port' in nodegraph.toml: input should be less"),
+        ("", {"NODEGRAPH_SERVER_SLOTS": "0"}, r"'server.slots' in the environment"),
+        ("server = 1", {}, r"'server' in nodegraph.toml has to be a table"),
+        ("[server.log_levels]\nall = 'loud'", {}, r"'server.log_levels.all' in nodegraph.toml"),
     ],
 )
 def test_a_mistake_is_named_with_where_it_stands(here, text, environment, message):
@@ -130,3 +136,40 @@ def test_refuses_a_file_that_is_no_extra_model_paths(here, text):
 
     with pytest.raises(SettingsError, match=r"extra\.yaml"):
         read({"NODEGRAPH_EXTRA_MODEL_PATHS_FILE": "extra.yaml"}).files()
+
+
+def test_the_server_s_settings_come_from_everywhere_too(here):
+    text = """
+        preview_method = "none"
+        [server]
+        port = 1
+        slots = 2
+        data_dir = "queue"
+        devices = ["cpu"]
+        log_levels = { "server.store" = "debug" }
+    """
+    write(here / "conf/nodegraph.toml", text)
+    environment = {
+        "NODEGRAPH_CONFIG": str(here / "conf/nodegraph.toml"),
+        "NODEGRAPH_SERVER_PORT": "2",
+        "NODEGRAPH_SERVER_SLOTS": "3",
+        "NODEGRAPH_SERVER_ALLOW_HOSTS": "a.example, b.example",
+    }
+    settings = read(environment, server={"port": 4, "slots": None, "devices": ()})
+
+    assert settings.preview_method == "none"
+    server = settings.server
+    assert (server.port, server.slots, server.devices) == (4, 3, ("cpu",))
+    assert server.data_dir == here / "conf/queue"
+    assert server.allow_hosts == ("a.example", "b.example")
+    assert server.log_levels == {"server.store": "debug"}
+
+
+def test_the_environment_names_rooms_and_levels():
+    settings = read({"NODEGRAPH_SERVER_LOG_LEVELS": "warning,server.store=debug"})
+
+    assert settings.server.log_levels == {"all": "warning", "server.store": "debug"}
+
+
+def test_the_token_is_not_shown():
+    assert "secret" not in repr(read({"NODEGRAPH_SERVER_TOKEN": "secret"}))

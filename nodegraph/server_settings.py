@@ -1,0 +1,46 @@
+"""What `nodegraph serve` can be told: the `[server]` table of the settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from annotated_types import Ge, Gt, Interval
+
+from nodegraph.places import data_folder
+
+LogFormat: TypeAlias = Literal["text", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+EVERYWHERE = "all"
+"""Stands for every room in `log_levels`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where the server listens, whom it lets in, what it computes on and what it keeps."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Interval(ge=0, le=65535)] = 8188
+    """0 means any free one."""
+    allow_hosts: tuple[str, ...] = ()
+    """Further names that it goes by."""
+    token: str = field(default="", repr=False)
+    """What clients have to know; needed where other machines can reach the server."""
+    token_file: Path | None = None
+    """Holds the token."""
+    data_dir: Path = field(default_factory=lambda: data_folder() / "server")
+    """Holds the queue."""
+    devices: tuple[str, ...] = ()
+    """`cpu`, `cuda:0`, …, a worker process each; every CUDA device that is seen if empty."""
+    slots: Annotated[int, Ge(1)] = 1
+    """How many runs a worker computes at once."""
+    max_upload: Annotated[int, Gt(0)] = 100 * 2**20
+    """Bytes that a request may have."""
+    drain: Annotated[float, Ge(0)] = 60.0
+    """Seconds that runs may take to finish once the server is told to stop."""
+    history: Annotated[int, Ge(0)] = 10_000
+    """How many runs that are over are kept."""
+    log_format: LogFormat = "text"
+    """How log records are written: a line for people, or a JSON object a line."""
+    log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])
+    """From which level on records are written, by room (`server.store`) or for `all`."""

@@ -1,0 +1,142 @@
+"""Where settings come from: the file, the environment and flags, each as flat keys.
+
+A key of a table has a dot in it: `server.port`.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from nodegraph.errors import SettingsError
+from nodegraph.server_settings import EVERYWHERE
+
+FILE = "nodegraph.toml"
+PREFIX = "NODEGRAPH_"
+FILE_VARIABLE = "NODEGRAPH_CONFIG"
+ENVIRONMENT = "the environment"
+TABLES = ("server",)
+"""Tables whose keys are settings; other tables are values."""
+_FOLDERS = "models_dir"
+_LISTS = ("packs", "server.allow_hosts", "server.devices")
+_PAIRS = "server.log_levels"
+_PATHS = (
+    *("input_dir", "output_dir", "temp_dir", "cache_dir"),
+    *("extra_model_paths_file", "hub_cache_dir", "lock_file"),
+    *("server.data_dir", "server.token_file"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one place says."""
+
+    where: str
+    values: Mapping[str, object]
+
+    def shown(self, key: str) -> str:
+        """A key as it is written there."""
+        return variable(key) if self.where == ENVIRONMENT else key
+
+
+def variable(key: str) -> str:
+    """The environment variable of a key."""
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def from_flags(flags: Mapping[str, object]) -> Layer:
+    """What the command line says; None values and empty ones say nothing."""
+    values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
+    return Layer("a flag", values)
+
+
+def from_environment(environment: Mapping[str, str]) -> Layer:
+    """What the variables say that begin with `PREFIX`."""
+    values = {
+        _key(name): text
+        for name, text in environment.items()
+        if name.startswith(PREFIX) and name != FILE_VARIABLE and text
+    }
+    return Layer(ENVIRONMENT, {key: _parsed(key, text) for key, text in values.items()})
+
+
+def from_file(environment: Mapping[str, str]) -> Layer:
+    """What `nodegraph.toml` says, or the file that `FILE_VARIABLE` names.
+
+    Raises:
+        SettingsError: it is no TOML, or the one that is named is not there.
+    """
+    named = environment.get(FILE_VARIABLE)
+    path = Path(named or FILE)
+    if not named and not path.is_file():
+        return Layer(FILE, {})
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path} cannot be read: {error}."
+        raise SettingsError(message) from error
+    return Layer(str(path), {key: _placed(key, value, path.parent) for key, value in _flat(values)})
+
+
+def nested(values: Mapping[str, object]) -> dict[str, object]:
+    """Flat keys as tables again."""
+    tree: dict[str, object] = {}
+    for key, value in values.items():
+        table, dot, name = key.rpartition(".")
+        inside = cast("dict[str, object]", tree.setdefault(table, {})) if dot else tree
+        inside[name] = value
+    return tree
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`room=level`, or a level alone for every room."""
+    room, told, level = text.rpartition("=")
+    return (room, level) if told else (EVERYWHERE, level)
+
+
+def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if key in TABLES and isinstance(value, dict):
+            inside = cast("dict[str, object]", value)
+            yield from ((f"{key}.{name}", item) for name, item in inside.items())
+        else:
+            yield key, value
+
+
+def _key(name: str) -> str:
+    key = name.removeprefix(PREFIX).lower()
+    table, _, inside = key.partition("_")
+    return f"{table}.{inside}" if table in TABLES and inside else key
+
+
+def _parsed(key: str, text: str) -> object:
+    """An environment variable's text: lists are separated as PATH is, or by commas."""
+    if key == _FOLDERS:
+        return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    if key in _LISTS:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if key == _PAIRS:
+        return dict(pair(part.strip()) for part in text.split(",") if part.strip())
+    return Path(text).expanduser() if key in _PATHS else text
+
+
+def _placed(key: str, value: Any, folder: Path) -> object:
+    """A value of the file, with its relative paths made relative to the file's folder."""
+    if key == _FOLDERS:
+        return _paths(value, folder)
+    if key == "extra_model_paths" and isinstance(value, dict):
+        given = cast("dict[str, object]", value)
+        return {name: _paths(places, folder) for name, places in given.items()}
+    if key in _PATHS and isinstance(value, str):
+        return folder / Path(value).expanduser()
+    return value
+
+
+def _paths(value: object, folder: Path) -> object:
+    """One path or a list of them as a tuple; anything else as it is, to be refused later."""
+    items = cast("list[object]", value if isinstance(value, list) else [value])
+    if not all(isinstance(item, str) for item in items):
+        return items
+    return tuple(folder / Path(str(item)).expanduser() for item in items)

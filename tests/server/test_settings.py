@@ -1,0 +1,91 @@
+"""What `nodegraph serve` is told: who may reach it, and what it computes on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from nodegraph.errors import SettingsError
+from nodegraph.server_settings import ServerSettings
+from server.devices import VARIABLE, chosen
+from server.settings import secured
+
+
+def refused(*flags, cwd):
+    """What `nodegraph serve` says when it does not begin."""
+    command = [sys.executable, "-m", "nodegraph", "serve", "--data-dir", str(cwd / "d"), *flags]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    return done.stderr
+
+
+def shown(devices):
+    return [(device.name, device.environment[VARIABLE]) for device in devices]
+
+
+@pytest.fixture
+def cards(tmp_path):
+    """A driver that shows three cards."""
+    for name in ("nvidia0", "nvidia1", "nvidia5", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_an_address_that_others_reach_needs_a_token(tmp_path):
+    with pytest.raises(SettingsError, match="needs a token"):
+        secured(ServerSettings(host="0.0.0.0"))
+
+    assert secured(ServerSettings(host="0.0.0.0", token="t")).token == "t"
+    assert secured(ServerSettings(host="127.0.0.2")).token == ""
+
+
+def test_the_token_may_come_from_a_file(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("from the file\n")
+
+    assert secured(ServerSettings(host="::", token_file=file)).token == "from the file"
+
+
+@pytest.mark.parametrize(
+    ("text", "token", "message"),
+    [("", "", "is empty"), ("one", "two", "both"), (None, "", "cannot be read")],
+)
+def test_a_token_file_that_says_nothing_clear_is_refused(tmp_path, text, token, message):
+    file = tmp_path / "token"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(SettingsError, match=message):
+        secured(ServerSettings(token_file=file, token=token))
+
+
+def test_every_card_gets_a_worker_that_sees_no_other(cards):
+    assert shown(chosen((), {}, cards)) == [("cuda:0", "0"), ("cuda:1", "1"), ("cuda:2", "2")]
+
+
+def test_cards_are_counted_among_those_that_the_server_sees(cards):
+    devices = chosen(("cuda:1", "cpu", "cpu"), {VARIABLE: "2,GPU-abc, 0,-1,1"}, cards)
+
+    assert shown(devices) == [("cuda:1", "GPU-abc"), ("cpu", ""), ("cpu#2", "")]
+
+
+def test_without_a_card_there_is_one_worker_on_what_torch_finds(tmp_path):
+    (device,) = chosen((), {}, tmp_path)
+
+    assert (device.name, device.environment) == ("local", {})
+
+
+@pytest.mark.parametrize("name", ["cuda:3", "cuda:-1", "cuda", "gpu", "cuda:0x1"])
+def test_a_device_that_is_not_there_is_named_with_those_that_are(cards, name):
+    with pytest.raises(SettingsError, match=name) as caught:
+        chosen((name,), {}, cards)
+
+    assert caught.value.hint == "There are: cpu, cuda:0, cuda:1, cuda:2."
+
+
+def test_a_mistake_ends_the_command_before_it_listens(tmp_path):
+    (tmp_path / "nodegraph.toml").write_text("[server]\nport = 'high'")
+
+    assert "server.port" in refused(cwd=tmp_path)
+    assert "cuda:77" in refused("--port", "0", "--device", "cuda:77", cwd=tmp_path)
+    assert "needs a token" in refused("--port", "0", "--host", "0.0.0.0", cwd=tmp_path)
