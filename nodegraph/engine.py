@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict, Unpack
 
 from nodegraph.cache import Cache
@@ -26,8 +27,10 @@ from nodegraph.graph import Graph, NodeId
 from nodegraph.registry import Registry
 from nodegraph.results import Ui
 from nodegraph.run_context import RunFacts
+from nodegraph.shapes import shapes_of
 from nodegraph.steps import Steps
 from nodegraph.validate import Checked, check
+from nodegraph.workflow import read_workflow
 
 
 class RunOptions(TypedDict, total=False):
@@ -84,6 +87,17 @@ class Engine:
         self._salt = salt if attention == DEFAULT else f"{salt} attention={attention}"
         self._attention: Attention = attention
         self._flights = Flights()
+
+    def read(self, source: Path | str | bytes) -> Graph:
+        """A graph out of a workflow file in any format.
+
+        Args:
+            source: a path, or what is in the file.
+
+        Raises:
+            InvalidWorkflowError: it cannot be read, or is no workflow.
+        """
+        return read_workflow(source, shapes_of(self.registry.catalog, self.files))
 
     def check(self, graph: Graph, targets: Iterable[NodeId] | None = None) -> Checked:
         """Find everything that is wrong with a graph, without running or importing anything."""

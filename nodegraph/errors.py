@@ -229,15 +229,12 @@ class MissingClassTypeError(NodeGraphError):
 
 
 class EditorFormatError(NodeGraphError):
-    """The file is the editor's own save format."""
+    """Something is wrong in a workflow in the editor's own save format."""
 
     code = "editor_format"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this is a workflow in the editor format, which cannot be read yet.",
-            hint="Export it from the editor in API format.",
-        )
+    def __init__(self, message: str, hint: str = "", *, node_id: str | None = None) -> None:
+        super().__init__(message, hint=hint, node_id=node_id)
 
 
 class InvalidWorkflowError(NodeGraphError):

@@ -35,7 +35,8 @@ class Node:
 class Graph:
     """Nodes by id, and the editor's own description of them where the file had one.
 
-    `editor` is the `workflow` part of a saved image or a submitted prompt: kept, never read.
+    `editor` is the `workflow` part of a saved image or a submitted prompt: kept, and read only
+    for where node types and models come from.
     """
 
     nodes: Mapping[NodeId, Node]

@@ -10,6 +10,7 @@ from nodegraph.inputs import Inputs, Report
 from nodegraph.order import sources_first
 from nodegraph.preflight import preflight
 from nodegraph.problems import CycleError, NoOutputsError, UnknownTargetError
+from nodegraph.providers import providers_of
 from nodegraph.registry import Registry
 from nodegraph.spec import NodeSpec
 
@@ -74,6 +75,8 @@ def check(
             report.add(found.report, problems=wanted)
         if spec and spec.preflight and node_id in needed and not found.refused:
             report.problems.extend(preflight(found.node, spec, registry, files))
+    if graph.editor and (report.problems or report.warnings):
+        providers_of(graph.editor).explain([*report.problems, *report.warnings])
     return Checked(
         graph,
         Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),

@@ -1,4 +1,4 @@
-"""The command line: `nodegraph run`, `validate`, `nodes`, and what other packages add."""
+"""The command line: `nodegraph run`, `validate`, `convert`, …, and what other packages add."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -63,10 +63,17 @@ def _nodes() -> click.Command:
     return nodes
 
 
+def _convert() -> click.Command:
+    from nodegraph.cli.convert import convert
+
+    return convert
+
+
 _OWN: Mapping[str, Callable[[], click.Command]] = {
     "run": _run,
     "validate": _validate,
     "nodes": _nodes,
+    "convert": _convert,
 }
 
 

@@ -9,6 +9,8 @@ from nodegraph.errors import NodeGraphError, UnknownFileError
 
 SECONDS = 30.0
 """How long a server may take to answer."""
+MOST_BYTES = 256 << 20
+"""How much it may answer."""
 _SCHEMES = ("http://", "https://")
 
 
@@ -78,6 +80,9 @@ def _fetched(place: str) -> bytes:
     address = address if address.endswith("object_info") else f"{address}/object_info"
     try:
         with urlopen(address, timeout=SECONDS) as answer:
-            return cast("bytes", answer.read())
+            found = cast("bytes", answer.read(MOST_BYTES + 1))
     except (OSError, HTTPException, ValueError) as error:
         raise ObjectInfoError(address, f"no answer ({error})") from error
+    if len(found) > MOST_BYTES:
+        raise ObjectInfoError(address, f"the answer has more than {MOST_BYTES >> 20} MiB")
+    return found

@@ -64,25 +64,37 @@ def open_all(**flags: object) -> Opened:
     return Opened(registry, settings.files(registry.model_places), settings)
 
 
-def read_graph(workflow: str) -> "Graph":
+def read_graph(workflow: str, opened: Opened) -> "Graph":
     """The workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
 
     Raises:
         UnknownFileError: there is no such file.
         InvalidWorkflowError: it is no workflow.
     """
-    from nodegraph.errors import UnknownFileError
+    from nodegraph.shapes import shapes_of
     from nodegraph.workflow import read_workflow
 
+    source = workflow_source(workflow)
+    return read_workflow(source, shapes_of(opened.registry.catalog, opened.files))
+
+
+def workflow_source(workflow: str) -> Path | bytes:
+    """The file of that name, or what is on stdin if it is `-`.
+
+    Raises:
+        UnknownFileError: there is no such file.
+    """
+    from nodegraph.errors import UnknownFileError
+
     if workflow == "-":
-        return read_workflow(sys.stdin.buffer.read())
+        return sys.stdin.buffer.read()
     path = Path(workflow)
     if not _readable(path):
         folder = path.parent
         inner = path if _is_folder(path) else folder
         beside = [str(item) for item in inner.glob("*.json")] if _is_folder(inner) else []
         raise UnknownFileError(workflow, f"the folder {folder.resolve()}", sorted(beside))
-    return read_workflow(path)
+    return path
 
 
 def _is_folder(path: Path) -> bool:

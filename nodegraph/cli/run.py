@@ -73,15 +73,15 @@ def run(
 ) -> None:
     """Run a workflow and print where its results are.
 
-    WORKFLOW is a JSON file, an image that carries one, or - for stdin. Progress goes to
-    stderr; stdout has the paths of the saved files, or with --json one event a line: an
-    "invalid" one with every problem if it could not begin.
+    WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
+    - for stdin. Progress goes to stderr; stdout has the paths of the saved files, or with --json
+    one event a line: an "invalid" one with every problem if it could not begin.
     Exits with 0; 1 if the run fails; 2 if it could not begin; 130 after Ctrl-C.
     """
     from nodegraph.validate import check
 
     opened = options.open_all(**folders)
-    graph = _prepared(options.read_graph(workflow), assignments, seed, opened)
+    graph = _prepared(options.read_graph(workflow, opened), assignments, seed, opened)
     titles = options.titles(graph)
     checked = check(graph, opened.registry, opened.files)
     if checked.problems and wants_json:

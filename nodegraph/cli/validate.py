@@ -37,13 +37,13 @@ def validate(
 ) -> None:
     """Check a workflow without running it.
 
-    WORKFLOW is a JSON file, an image that carries one, or - for stdin. Exits with 2 if
-    anything is wrong, and says all that is.
+    WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
+    - for stdin. Exits with 2 if anything is wrong, and says all that is.
     """
     from nodegraph.validate import check
 
     opened = options.open_all(**folders)
-    graph = options.read_graph(workflow)
+    graph = options.read_graph(workflow, opened)
     checked = check(graph, opened.registry, opened.files)
     if wants_json:
         _print_json(checked.problems, checked.warnings)

@@ -1,39 +1,73 @@
 """Workflow files to graphs and back: tells the formats apart and reads them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from nodegraph.errors import InvalidPromptError, InvalidWorkflowError
 from nodegraph.graph import Graph
-from nodegraph.plain import is_object
-from nodegraph.workflow.embedded import PNG, RIFF, texts_of
+from nodegraph.plain import is_list, is_object
+from nodegraph.workflow.editor import Shapes, read_editor
+from nodegraph.workflow.embedded import CARRIERS, texts_of
 from nodegraph.workflow.parse import parse_json, refuse
 from nodegraph.workflow.prompt import read_prompt, to_prompt
 
-__all__ = ["read_prompt", "read_workflow", "to_prompt"]
+__all__ = ["Shapes", "read_any", "read_prompt", "read_workflow", "to_prompt"]
 
 
-def read_workflow(source: Path | str | bytes) -> Graph:
-    """A graph out of a workflow file: JSON, or a PNG or WebP that carries one.
+def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> Graph:
+    """A graph out of a workflow file: JSON, or a PNG, WebP, JPEG or FLAC that carries one.
 
-    An image that carries both the API format (`prompt`) and the editor's (`workflow`) is
-    read by the first and keeps the second.
+    A file that carries both the API format (`prompt`) and the editor's (`workflow`) is read
+    by the first and keeps the second.
 
     Args:
         source: a path, or what is in the file.
+        shapes: what node types look like in the editor (`nodegraph.shapes`), for the
+            editor's format; without it, that is refused.
 
     Raises:
         InvalidWorkflowError: it cannot be read, or is no workflow.
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
-    if not data.startswith((PNG, RIFF)):
-        return read_prompt(parse_json(data))
+    if not data.startswith(CARRIERS):
+        return read_any(parse_json(data), shapes)
     texts = texts_of(data)
     if "prompt" not in texts and "workflow" not in texts:
-        refuse("the image carries no workflow.", "Was its metadata removed?")
+        refuse("the file carries no workflow.", "Was its metadata removed?")
     editor = parse_json(texts["workflow"]) if "workflow" in texts else None
     if "prompt" not in texts:
-        return read_prompt(editor)
-    return read_prompt(parse_json(texts["prompt"]), editor if is_object(editor) else None)
+        return read_any(editor, shapes)
+    return read_any(parse_json(texts["prompt"]), shapes, editor if is_object(editor) else None)
+
+
+def read_any(
+    value: object, shapes: Shapes | None, editor: Mapping[str, object] | None = None
+) -> Graph:
+    """A graph out of parsed JSON in any format: the API's, bare or submitted, or the editor's.
+
+    Args:
+        value: the parsed JSON.
+        shapes: what node types look like in the editor; None refuses the editor's format.
+        editor: the editor's description of the same graph, for the API format.
+
+    Raises:
+        InvalidWorkflowError: it is no workflow; names everything that is wrong.
+    """
+    drawn = _drawn(value)
+    if drawn is None or shapes is None:
+        return read_prompt(value, editor)
+    return read_editor(drawn, shapes)
+
+
+def _drawn(value: object) -> Mapping[str, object] | None:
+    """The workflow in the editor format that a value is, or has in the place of a prompt."""
+    if not is_object(value):
+        return None
+    inner = value.get("prompt")
+    for found in (value, inner):
+        if is_object(found) and is_list(found.get("nodes")):
+            return found
+    return None
 
 
 def _read(path: Path) -> bytes:

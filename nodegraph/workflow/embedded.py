@@ -1,4 +1,4 @@
-"""The texts that PNG and WebP files carry, read without decoding the picture."""
+"""The texts that PNG, WebP, JPEG and FLAC files carry, read without decoding the rest."""
 
 import struct
 import zlib
@@ -6,19 +6,26 @@ from collections.abc import Iterator
 
 PNG = b"\x89PNG\r\n\x1a\n"
 RIFF = b"RIFF"
+JPEG = b"\xff\xd8\xff"
+FLAC = b"fLaC"
+CARRIERS = (PNG, RIFF, JPEG, FLAC)
+"""What the files begin with that can carry texts."""
 MOST_TEXT = 64 << 20
 """Bytes that one compressed text may unpack to."""
 
 _ASCII = 2
+_APP1, _START_OF_SCAN = 0xE1, 0xDA
+_VORBIS_COMMENT = 4
 
 
 def texts_of(data: bytes) -> dict[str, str]:
-    """The texts of a PNG or WebP file by keyword: `prompt`, `workflow`, `parameters`, ….
+    """The texts of such a file by keyword: `prompt`, `workflow`, `parameters`, ….
 
-    What is broken is left out: the picture may be fine all the same.
+    What is broken is left out: the rest may be fine all the same.
     """
-    pairs = _png_texts(data) if data.startswith(PNG) else _webp_texts(data)
-    return dict(pairs)
+    readers = {PNG: _png_texts, RIFF: _webp_texts, JPEG: _jpeg_texts, FLAC: _flac_texts}
+    read = next((read for start, read in readers.items() if data.startswith(start)), None)
+    return dict(read(data)) if read else {}
 
 
 def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
@@ -72,6 +79,45 @@ def _webp_texts(data: bytes) -> Iterator[tuple[str, str]]:
         if kind == b"EXIF":
             yield from _exif_texts(data[at + 8 : at + 8 + length].removeprefix(b"Exif\0\0"))
         at += 8 + length + length % 2
+
+
+def _jpeg_texts(data: bytes) -> Iterator[tuple[str, str]]:
+    """Segments of marker, length (itself included) and body, up to the picture itself."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _START_OF_SCAN:
+        (length,) = struct.unpack_from(">H", data, at + 2)
+        body = data[at + 4 : at + 2 + length]
+        if data[at + 1] == _APP1 and body.startswith(b"Exif\0\0"):
+            yield from _exif_texts(body[6:])
+        at += 2 + max(length, 2)
+
+
+def _flac_texts(data: bytes) -> Iterator[tuple[str, str]]:
+    """Blocks of type, length and body; the last one's type has its highest bit set."""
+    at, last = len(FLAC), False
+    while at + 4 <= len(data) and not last:
+        kind, last = data[at] & 0x7F, bool(data[at] & 0x80)
+        length = int.from_bytes(data[at + 1 : at + 4], "big")
+        if kind == _VORBIS_COMMENT:
+            yield from _comments(data[at + 4 : at + 4 + length])
+        at += 4 + length
+
+
+def _comments(body: bytes) -> Iterator[tuple[str, str]]:
+    """Vorbis comments: vendor, count, then `KEY=text` each; lengths before all of them."""
+    try:
+        (at,) = struct.unpack_from("<I", body)
+        (count,) = struct.unpack_from("<I", body, at + 4)
+        at += 8
+        for _ in range(count):
+            (length,) = struct.unpack_from("<I", body, at)
+            text = body[at + 4 : at + 4 + length].decode("utf-8", "replace")
+            key, equals, value = text.partition("=")
+            if equals:
+                yield key.lower(), value
+            at += 4 + length
+    except struct.error:
+        return
 
 
 def _exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,9 @@ def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Gr
         hint = 'A workflow is an object of nodes: {"1": {"class_type": …, "inputs": {…}}}.'
         refuse(f"this is JSON, but no workflow: {shown(value)}.", hint)
     if is_list(value.get("nodes")):
-        raise InvalidWorkflowError([EditorFormatError()])
+        message = "this is a workflow in the editor format; here the API format is wanted."
+        hint = "Convert it: nodegraph convert WORKFLOW -o FILE"
+        raise InvalidWorkflowError([EditorFormatError(message, hint)])
     prompt = value.get("prompt")
     if is_object(prompt) and "class_type" not in prompt:
         return read_prompt(prompt, editor or _submitted_editor(value))

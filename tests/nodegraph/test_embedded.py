@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zlib
 
 import pytest
@@ -29,13 +30,29 @@ def webp(**texts):
     return saved("WEBP", exif=exif)
 
 
+def jpeg(**texts):
+    exif = Image.Exif()
+    for tag, (name, text) in zip((0x0110, 0x010F), texts.items(), strict=False):
+        exif[tag] = f"{name}:{text}"
+    return saved("JPEG", exif=exif)
+
+
+def flac(**texts):
+    """A sound file's start: its properties, then its comments."""
+    parts = [f"{name}={text}".encode() for name, text in texts.items()]
+    items = b"".join(struct.pack("<I", len(part)) + part for part in parts)
+    comments = struct.pack("<I4sI", 4, b"test", len(parts)) + items
+    head = b"fLaC" + (34).to_bytes(4, "big") + bytes(34)
+    return head + b"\x84" + len(comments).to_bytes(3, "big") + comments
+
+
 def saved(kind, **options):
     file = io.BytesIO()
     Image.new("RGB", (2, 2)).save(file, kind, **options)
     return file.getvalue()
 
 
-@pytest.mark.parametrize("make", [png, webp])
+@pytest.mark.parametrize("make", [png, webp, jpeg, flac])
 def test_a_picture_with_both_formats_is_read_by_prompt(make):
     graph = read_workflow(make(prompt=PROMPT, workflow=EDITOR))
 
@@ -43,13 +60,17 @@ def test_a_picture_with_both_formats_is_read_by_prompt(make):
     assert graph.editor == json.loads(EDITOR)
 
 
-@pytest.mark.parametrize("make", [png, webp])
-def test_a_picture_with_the_editor_format_alone_is_refused_by_name(make):
+@pytest.mark.parametrize("make", [png, webp, jpeg, flac])
+def test_a_file_with_the_editor_format_alone_is_read_if_node_types_are_known(make):
+    editor = json.dumps({"nodes": [{"id": 1, "type": "Add"}], "links": []})
+
+    assert list(read_workflow(make(workflow=editor), lambda _: None).nodes) == ["1"]
+
     with pytest.raises(InvalidWorkflowError, match="editor format"):
-        read_workflow(make(workflow=EDITOR))
+        read_workflow(make(workflow=editor))
 
 
-@pytest.mark.parametrize("make", [png, webp])
+@pytest.mark.parametrize("make", [png, webp, jpeg, flac])
 def test_a_picture_without_a_workflow_is_refused(make):
     with pytest.raises(InvalidWorkflowError, match="carries no workflow"):
         read_workflow(make())
@@ -77,7 +98,7 @@ def test_a_text_that_unpacks_to_too_much_is_left_out(monkeypatch):
     assert embedded.texts_of(png(lambda info: info.add(b"zTXt", bomb))) == {}
 
 
-@pytest.mark.parametrize("make", [png, webp])
+@pytest.mark.parametrize("make", [png, webp, jpeg, flac])
 def test_a_file_cut_short_anywhere_is_read_or_refused(make):
     data = make(prompt=PROMPT, workflow=EDITOR)
 

@@ -1,0 +1,84 @@
+"""`nodegraph convert`: a workflow of any format, written in API format."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import Reporting, as_json
+
+if TYPE_CHECKING:
+    from nodegraph.graph import Graph
+    from nodegraph.workflow import Shapes
+
+
+@click.command(cls=Reporting)
+@options.workflow
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    required=True,
+    metavar="FILE",
+    help="Where the API format goes; - for stdout.",
+)
+@click.option(
+    "--object-info",
+    "place",
+    metavar="PLACE",
+    help="Describes node types that are not here: a ComfyUI server's address, or a file with the"
+    " answer of its /object_info.",
+)
+@options.verbose
+def convert(workflow: str, target: str, place: str | None) -> None:
+    """Write a workflow in API format.
+
+    WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
+    that carries one, or - for stdin. Exits with 2, and writes nothing, if it has node types that
+    nothing describes.
+    """
+    from nodegraph.cli.described import read_object_info
+    from nodegraph.shapes import shapes_of
+    from nodegraph.workflow import read_workflow, to_prompt
+
+    opened = options.open_all()
+    others: Mapping[str, Mapping[str, Any]] = read_object_info(place) if place else {}
+    shapes = shapes_of(opened.registry.catalog, opened.files, others)
+    graph = read_workflow(options.workflow_source(workflow), shapes)
+    _check_types(graph, shapes, {**opened.registry.catalog, **others})
+    text = as_json(to_prompt(graph))
+    if target == "-":
+        click.echo(text)
+        return
+    _write(Path(target), text)
+    click.echo(f"{target}: {len(graph.nodes)} nodes")
+
+
+def _check_types(graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]) -> None:
+    """Refuse node types that nothing describes: the values of their widgets have no names.
+
+    Raises:
+        InvalidWorkflowError: there are some; names them all.
+    """
+    from nodegraph.errors import InvalidWorkflowError, UnknownNodeTypeError
+    from nodegraph.providers import providers_of
+
+    problems = [
+        UnknownNodeTypeError(node.type_name, known, node_id=node.id)
+        for node in graph.nodes.values()
+        if shapes(node.type_name) is None
+    ]
+    if problems:
+        providers_of(graph.editor).explain(problems)
+        raise InvalidWorkflowError(problems)
+
+
+def _write(path: Path, text: str) -> None:
+    from nodegraph.errors import OutputFolderError
+
+    try:
+        path.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputFolderError(path.parent, error.strerror or str(error)) from error

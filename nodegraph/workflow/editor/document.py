@@ -1,0 +1,86 @@
+"""The editor's file as data: canvases of nodes and links, and the subgraphs they use."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from nodegraph.graph import NodeId
+
+INPUT_SIDE: Final = "-10"
+"""The node id that stands for a subgraph's inputs, as the origin of links inside it."""
+OUTPUT_SIDE: Final = "-20"
+"""The node id that stands for a subgraph's outputs, as the target of links inside it."""
+NEVER: Final = 2
+BYPASS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """A link: where its value comes from and where it goes; slots are counted from 0."""
+
+    origin: NodeId
+    origin_slot: int
+    target: NodeId
+    target_slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """An input or output of a node as the editor draws it."""
+
+    name: str
+    type: str
+    link: str | None = None
+    """The id of the link that an input takes its value from."""
+    widget: str | None = None
+    """The widget whose value a link to this input overrides."""
+
+
+@dataclass(frozen=True, slots=True)
+class EditorNode:
+    """A node on a canvas."""
+
+    id: NodeId
+    type_name: str
+    mode: int
+    inputs: Sequence[Slot]
+    outputs: Sequence[Slot]
+    values: Sequence[object] | Mapping[str, object]
+    """What its widgets hold, in their order or by their names."""
+    title: str | None = None
+    properties: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def input(self, name: str) -> Slot | None:
+        """The input of that name, or None."""
+        return next((slot for slot in self.inputs if slot.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """Nodes and the links between them: the workflow itself, or a subgraph."""
+
+    nodes: Mapping[NodeId, EditorNode]
+    links: Mapping[str, Wire]
+    name: str = ""
+    inputs: Sequence[Slot] = ()
+    """A subgraph's own inputs; none for the workflow itself."""
+    from_inputs: Mapping[int, Sequence[Wire]] = field(default_factory=dict[int, Sequence[Wire]])
+    """The links inside that a subgraph's own inputs feed, by the input's place."""
+    to_outputs: Mapping[int, Wire] = field(default_factory=dict[int, Wire])
+    """The links inside that feed a subgraph's own outputs, by the output's place."""
+
+    def end(self, wire: Wire) -> tuple[EditorNode, Slot] | None:
+        """The input that a link goes to; None if there is no such node or slot."""
+        node = self.nodes.get(wire.target)
+        if node is None or not 0 <= wire.target_slot < len(node.inputs):
+            return None
+        return node, node.inputs[wire.target_slot]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A whole workflow file of the editor."""
+
+    canvas: Canvas
+    subgraphs: Mapping[str, Canvas]
+    """By the type name that nodes use them under."""

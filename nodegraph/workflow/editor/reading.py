@@ -1,0 +1,196 @@
+"""The editor's JSON to a `Document`; everything that is wrong with its shape at once."""
+
+from collections.abc import Iterable, Mapping
+
+from nodegraph.errors import EditorFormatError, InvalidWorkflowError, NodeGraphError, shown
+from nodegraph.plain import is_list, is_object
+from nodegraph.workflow.editor.document import (
+    INPUT_SIDE,
+    OUTPUT_SIDE,
+    Canvas,
+    Document,
+    EditorNode,
+    Slot,
+    Wire,
+)
+
+NEWEST = 1
+"""The newest version of the format that is known; 0.4 is the one before."""
+_LINK_KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+
+
+def read_document(value: Mapping[str, object]) -> Document:
+    """The workflow and its subgraphs.
+
+    Raises:
+        InvalidWorkflowError: it has another shape; names everything that is wrong.
+    """
+    version = value.get("version", NEWEST)
+    if isinstance(version, bool) or not isinstance(version, int | float) or version >= NEWEST + 1:
+        message = f"version {shown(version)} of the editor format is not known."
+        raise InvalidWorkflowError([EditorFormatError(message, "Versions 0.4 and 1.0 are.")])
+    reader = _Reader()
+    canvas = reader.canvas(value, "")
+    subgraphs = dict(reader.subgraphs(value))
+    if reader.problems:
+        raise InvalidWorkflowError(reader.problems)
+    return Document(canvas, subgraphs)
+
+
+class _Reader:
+    """Reads one file, and collects what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.problems: list[NodeGraphError] = []
+
+    def subgraphs(self, value: Mapping[str, object]) -> Iterable[tuple[str, Canvas]]:
+        """Every subgraph that the file defines, by its id."""
+        pending = [value]
+        while pending:
+            definitions = pending.pop().get("definitions")
+            given = definitions.get("subgraphs") if is_object(definitions) else None
+            for item in self._objects(given, "definitions.subgraphs", ""):
+                pending.append(item)
+                key = item.get("id")
+                if isinstance(key, str):
+                    yield key, self.canvas(item, _text(item.get("name")) or key)
+                else:
+                    self._refuse(f"a subgraph's id is a text, not {shown(key)}.")
+
+    def canvas(self, value: Mapping[str, object], name: str) -> Canvas:
+        """The nodes and links of the workflow itself, or of a subgraph called `name`."""
+        place = f" of the subgraph {shown(name)}" if name else ""
+        nodes: dict[str, EditorNode] = {}
+        for item in self._objects(value.get("nodes"), f"nodes{place}", place):
+            node = self._node(item, place)
+            if node and nodes.setdefault(node.id, node) is not node:
+                self._refuse(f"there are two nodes with the id {shown(node.id)}{place}.")
+        links = dict(self._links(value.get("links"), place))
+        self._check_ends(nodes, links, place)
+        feeding: dict[int, list[Wire]] = {}
+        for wire in links.values():
+            if wire.origin == INPUT_SIDE:
+                feeding.setdefault(wire.origin_slot, []).append(wire)
+        ends = {wire.target_slot: wire for wire in links.values() if wire.target == OUTPUT_SIDE}
+        inputs = self._slots(value.get("inputs"), f"inputs{place}", None)
+        return Canvas(nodes, links, name, inputs, feeding, ends)
+
+    def _node(self, item: Mapping[str, object], place: str) -> EditorNode | None:
+        key, type_name = _id(item.get("id")), item.get("type")
+        if key is None:
+            self._refuse(f"a node's id is a number or a text, not {shown(item.get('id'))}{place}.")
+            return None
+        if not isinstance(type_name, str):
+            self._refuse(f"its type is a text, not {shown(type_name)}{place}.", key)
+            return None
+        mode, values, properties = (
+            item.get(name) for name in ("mode", "widgets_values", "properties")
+        )
+        if values is not None and not is_list(values) and not is_object(values):
+            self._refuse(f"widgets_values is a list, not {shown(values)}{place}.", key)
+            values = None
+        return EditorNode(
+            id=key,
+            type_name=type_name,
+            mode=mode if isinstance(mode, int) else 0,
+            inputs=self._slots(item.get("inputs"), f"inputs{place}", key),
+            outputs=self._slots(item.get("outputs"), f"outputs{place}", key),
+            values=[] if values is None else values,
+            title=_text(item.get("title")),
+            properties=properties if is_object(properties) else {},
+        )
+
+    def _slots(self, given: object, what: str, node_id: str | None) -> list[Slot]:
+        slots: list[Slot] = []
+        for item in self._objects([] if given is None else given, what, "", node_id):
+            name, widget = item.get("name"), item.get("widget")
+            if not isinstance(name, str):
+                self._refuse(f"the name of one of its {what} is {shown(name)}, no text.", node_id)
+                name = ""
+            kind = item.get("type")
+            slots.append(
+                Slot(
+                    name=name,
+                    type=kind if isinstance(kind, str) else "*",
+                    link=_id(item.get("link")),
+                    widget=_text(widget.get("name")) if is_object(widget) else None,
+                )
+            )
+        return slots
+
+    def _links(self, given: object, place: str) -> Iterable[tuple[str, Wire]]:
+        if given is not None and not is_list(given):
+            self._refuse(f"links{place} is a list, not {shown(given)}.")
+            return
+        for item in given or ():
+            if item is None:  # Old files keep the places of removed links.
+                continue
+            found = _link(item)
+            if found:
+                yield found
+            else:
+                hint = "It is [id, from node, from output, to node, to input, type]."
+                self._refuse(f"this is no link{place}: {shown(item)}.", hint=hint)
+
+    def _check_ends(
+        self, nodes: Mapping[str, EditorNode], links: Mapping[str, Wire], place: str
+    ) -> None:
+        """Refuse links that are not there, or come from nodes that are not there."""
+        starts = {*nodes, INPUT_SIDE} if place else {*nodes}
+        linked = [(node, slot) for node in nodes.values() for slot in node.inputs if slot.link]
+        for node, slot in linked:
+            wire = links.get(slot.link or "")
+            what = f"its input {shown(slot.name)}{place}"
+            if wire is None:
+                message = f"{what} has the link {shown(slot.link)}, which is not there."
+                self._refuse(message, node.id)
+            elif wire.origin not in starts:
+                message = f"{what} is linked to the node {shown(wire.origin)}, which is not there."
+                self._refuse(message, node.id)
+        for wire in links.values():
+            if wire.target == OUTPUT_SIDE and wire.origin not in starts:
+                message = f"an output{place} is linked to the node {shown(wire.origin)},"
+                self._refuse(f"{message} which is not there.")
+
+    def _objects(
+        self, given: object, what: str, place: str, node_id: str | None = None
+    ) -> Iterable[dict[str, object]]:
+        if given is None and what.startswith("definitions"):
+            return
+        if not is_list(given):
+            self._refuse(f"{what} is a list, not {shown(given)}.", node_id)
+            return
+        for item in given:
+            if is_object(item):
+                yield item
+            else:
+                self._refuse(f"in {what} is {shown(item)}, which is no object{place}.", node_id)
+
+    def _refuse(self, message: str, node_id: str | None = None, hint: str = "") -> None:
+        self.problems.append(EditorFormatError(message, hint, node_id=node_id))
+
+
+def _link(item: object) -> tuple[str, Wire] | None:
+    """A link, written as a list (0.4) or as an object (1.0, and in subgraphs); None if neither."""
+    if is_object(item):
+        fields = [item.get(key) for key in _LINK_KEYS]
+    elif is_list(item) and len(item) >= len(_LINK_KEYS):
+        fields = item[: len(_LINK_KEYS)]
+    else:
+        return None
+    key, origin, origin_slot, target, target_slot = fields
+    ids = _id(key), _id(origin), _id(target)
+    if type(origin_slot) is not int or type(target_slot) is not int or None in ids:
+        return None
+    return str(ids[0]), Wire(str(ids[1]), origin_slot, str(ids[2]), target_slot)
+
+
+def _id(value: object) -> str | None:
+    """Ids are numbers or texts; `3` and `"3"` are the same one."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return str(value)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

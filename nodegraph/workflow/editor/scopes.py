@@ -1,0 +1,98 @@
+"""The canvases of a workflow as they are used: one scope for each use of a subgraph."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from nodegraph.errors import EditorFormatError, InvalidWorkflowError
+from nodegraph.graph import NodeId
+from nodegraph.order import sources_first
+from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode
+
+VIRTUAL = frozenset(("Reroute", "PrimitiveNode", "Note", "MarkdownNote"))
+"""Node types that exist in the editor alone."""
+MOST_NODES = 100_000
+"""How many nodes a workflow may have once its subgraphs are unfolded."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One use of a canvas."""
+
+    canvas: Canvas
+    prefix: str = ""
+    """What the ids of its nodes begin with in the graph: `17:4:`."""
+    host: EditorNode | None = None
+    """The node that stands for this use; None for the workflow itself."""
+    outer: "Scope | None" = None
+
+    def id_of(self, node: EditorNode) -> NodeId:
+        """The id of one of its nodes in the graph."""
+        return self.prefix + node.id
+
+    @cached_property
+    def uses(self) -> dict[NodeId, "Scope"]:
+        """The scopes of the subgraphs that are used in it, by the id of their host."""
+        return {}
+
+    def inside(self, host: EditorNode, canvas: Canvas) -> "Scope":
+        """The scope of the subgraph that a node of this one stands for."""
+        found = self.uses.get(host.id)
+        if found is None:
+            found = self.uses[host.id] = Scope(canvas, f"{self.id_of(host)}:", host, self)
+        return found
+
+
+def runs(node: EditorNode) -> bool:
+    """Whether a node takes part: it is neither muted, bypassed nor virtual."""
+    return node.mode not in (NEVER, BYPASS) and node.type_name not in VIRTUAL
+
+
+def unfolded(document: Document) -> Iterator[tuple[Scope, EditorNode]]:
+    """Every node that runs, with the scope it runs in.
+
+    Raises:
+        InvalidWorkflowError: a subgraph contains itself, or there are too many nodes.
+    """
+    check_loops(document)
+    count = 0
+    pending = [Scope(document.canvas)]
+    while pending:
+        scope = pending.pop()
+        for node in scope.canvas.nodes.values():
+            if not runs(node):
+                continue
+            count += 1
+            if count > MOST_NODES:
+                message = f"with its subgraphs unfolded it has more than {MOST_NODES:,} nodes."
+                raise InvalidWorkflowError([EditorFormatError(message)])
+            inner = document.subgraphs.get(node.type_name)
+            if inner is None:
+                yield scope, node
+            else:
+                pending.append(scope.inside(node, inner))
+
+
+def check_loops(document: Document) -> None:
+    """Refuse subgraphs that contain themselves.
+
+    Raises:
+        InvalidWorkflowError: there is one.
+    """
+    subgraphs = document.subgraphs
+
+    def used(key: str) -> list[str]:
+        types = dict.fromkeys(node.type_name for node in subgraphs[key].nodes.values())
+        return [name for name in types if name in subgraphs]
+
+    _, loops = sources_first(subgraphs, used)
+    if loops:
+        raise InvalidWorkflowError(
+            [
+                EditorFormatError(
+                    "a subgraph contains itself: "
+                    f"{' -> '.join(subgraphs[key].name for key in [*loop, loop[0]][:10])}."
+                )
+                for loop in loops
+            ]
+        )

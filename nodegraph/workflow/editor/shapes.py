@@ -1,0 +1,170 @@
+"""What the editor makes of a node type: its sockets and its widgets, in their order.
+
+Read from the entry that ComfyUI's `/object_info` has for the type. The widgets of a node are
+saved as a bare list of values, so their order, and those that exist in the editor alone, decide
+which value is whose.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nodegraph.plain import is_list, is_object
+from nodegraph.workflow.editor.document import Slot
+
+CONTROL = "control_after_generate"
+_SEEDS = ("seed", "noise_seed")
+_DEFAULTS: Mapping[str, object] = {"INT": 0, "FLOAT": 0, "STRING": "", "BOOLEAN": False}
+_WIDGETS = frozenset(
+    (*_DEFAULTS, "COMBO", "COLOR", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION")
+)
+"""Sockets that are drawn as widgets."""
+_CHOICE = "COMFY_DYNAMICCOMBO_V3"
+"""A choice that brings further inputs along, named `choice.input`."""
+_GROWING = "COMFY_AUTOGROW_V3"
+"""A row of inputs that grows as they are used, named `row.input`."""
+_UPLOADS = ("image_upload", "video_upload", "audio_upload")
+_PLAYERS = ("LoadAudio", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewAudio")
+_VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
+
+
+@dataclass(frozen=True, slots=True)
+class Widget:
+    """One widget."""
+
+    name: str
+    type: str
+    default: object = None
+    sent: bool = True
+    """Whether it is an input of the node; the others exist in the editor alone."""
+    saved: bool = True
+    """Whether a saved value is its value; the others have always the default."""
+    prompt: bool = False
+    """Whether its text has comments and `{one|other}`."""
+    branches: Mapping[str, "Inputs"] = field(default_factory=dict[str, "Inputs"])
+    """What comes after it, by its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Sockets and widgets, each in order."""
+
+    sockets: Sequence[Slot]
+    widgets: Sequence[Widget]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A node type."""
+
+    inputs: Inputs
+    title: str
+    known: bool = True
+
+
+Shapes: TypeAlias = Callable[[str], Shape | None]
+"""Looks a node type up; None if nothing is known of it."""
+
+
+def shape_of(name: str, entry: Mapping[str, object]) -> Shape:
+    """The shape of the type `name`, from its `/object_info` entry."""
+    inputs = entry.get("input")
+    order = entry.get("input_order")
+    given = _Given(inputs if is_object(inputs) else {}, order if is_object(order) else {})
+    found = _inputs(given, "")
+    title = entry.get("display_name")
+    return Shape(
+        Inputs(found.sockets, [*found.widgets, *_extras(name)]),
+        title if isinstance(title, str) and title else name,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The inputs of an entry, as they are declared."""
+
+    groups: Mapping[str, object]
+    order: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def group(self, name: str) -> Iterator[tuple[str, object, dict[str, object]]]:
+        """Name, kind and options of the inputs of a group, in order."""
+        items, order = self.groups.get(name), self.order.get(name)
+        if not is_object(items):
+            return
+        first = [key for key in order if isinstance(key, str)] if is_list(order) else []
+        for key in dict.fromkeys((*first, *items)):
+            declared = items.get(key)
+            if is_list(declared) and declared:
+                options = declared[1] if len(declared) > 1 else None
+                yield key, declared[0], options if is_object(options) else {}
+
+
+def _inputs(given: _Given, prefix: str) -> Inputs:
+    sockets: list[Slot] = []
+    widgets: list[Widget] = []
+    for group in ("required", "optional"):
+        uploads: list[Widget] = []
+        for name, kind, options in given.group(group):
+            type_name = _type(kind, options)
+            if type_name == _GROWING:
+                continue  # Its inputs are those that a saved node has.
+            if options.get("forceInput") is True or type_name not in (*_WIDGETS, _CHOICE):
+                sockets.append(Slot(prefix + name, type_name))
+                continue
+            widgets.extend(_widgets(prefix + name, type_name, kind, options))
+            if any(options.get(key) for key in _UPLOADS):
+                uploads.append(Widget("upload", "BUTTON", sent=False))
+        widgets.extend(uploads)
+    return Inputs(sockets, widgets)
+
+
+def _type(kind: object, options: Mapping[str, object]) -> str:
+    drawn = options.get("widgetType")
+    if isinstance(drawn, str):
+        return drawn
+    return "COMBO" if is_list(kind) else str(kind)
+
+
+def _widgets(
+    name: str, type_name: str, kind: object, options: Mapping[str, object]
+) -> Iterator[Widget]:
+    if type_name == _CHOICE:
+        yield _choice(name, options)
+        return
+    choices = kind if is_list(kind) else options.get("options")
+    first = choices[0] if is_list(choices) and choices else None
+    default = options.get("default", _DEFAULTS.get(type_name, first))
+    yield Widget(name, type_name, default, prompt=options.get("dynamicPrompts") is True)
+    seed = type_name == "INT" and name.rpartition(".")[2] in _SEEDS
+    if options.get(CONTROL, seed):
+        yield Widget(CONTROL, "COMBO", sent=False)
+        if type_name == "COMBO":
+            yield Widget("control_filter_list", "STRING", sent=False)
+    remote = options.get("remote")
+    if is_object(remote) and remote.get("control_after_refresh"):
+        yield Widget("control_after_refresh", "BOOLEAN", sent=False)
+    if is_object(remote) and remote.get("refresh_button"):
+        yield Widget("refresh", "BUTTON", "refresh")
+
+
+def _choice(name: str, options: Mapping[str, object]) -> Widget:
+    """A choice and what each of its values brings along."""
+    given = options.get("options")
+    branches: dict[str, Inputs] = {}
+    for option in given if is_list(given) else ():
+        key = option.get("key") if is_object(option) else None
+        inputs = option.get("inputs") if is_object(option) else None
+        if isinstance(key, str):
+            branches[key] = _inputs(_Given(inputs if is_object(inputs) else {}), f"{name}.")
+    return Widget(name, "COMBO", next(iter(branches), None), branches=branches)
+
+
+def _extras(type_name: str) -> Iterable[Widget]:
+    """The widgets that the editor itself adds to nodes of this type."""
+    if type_name in _PLAYERS:
+        return [Widget("audioUI", "AUDIO_UI", "", saved=False)]
+    if type_name in _VIEWERS:
+        return [Widget("image", "PREVIEW_3D", "", saved=False)]
+    if type_name == "PreviewAny":
+        return [Widget("preview", "STRING", "", saved=False)]
+    return []

@@ -1,0 +1,67 @@
+"""Prompts as the editor sends them: without comments, and with one of each `{several|ways}`."""
+
+import re
+from dataclasses import dataclass, field
+
+_COMMENT = re.compile(r"/\*|//")
+_BRACES = re.compile(r"\\[{}]|[{}|]")
+
+
+def plain_prompt(text: str) -> str:
+    r"""A text with its comments gone, and of every `{one|other}` the first.
+
+    The editor draws one at random each time; here a workflow gives the same picture each time.
+    `\{` and `\}` are braces.
+    """
+    if "/" in text:
+        text = _without_comments(text)
+    return _first_ways(text) if "{" in text or "}" in text else text
+
+
+def _without_comments(text: str) -> str:
+    parts: list[str] = []
+    at, last = 0, text.rfind("*/")
+    for found in _COMMENT.finditer(text):
+        begin = found.start()
+        if begin < at:
+            continue
+        if found[0] == "//":
+            end = text.find("\n", begin)
+            end = len(text) if end < 0 else end
+        elif begin + 2 <= last:
+            end = text.index("*/", begin + 2) + 2
+        else:
+            continue
+        parts.append(text[at:begin])
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+@dataclass(slots=True)
+class _Level:
+    """What has been read since a `{`."""
+
+    parts: list[str] = field(default_factory=list[str])
+    first: str | None = None
+    """The first way, once a `|` has ended it."""
+
+
+def _first_ways(text: str) -> str:
+    levels = [_Level()]
+    at = 0
+    for found in _BRACES.finditer(text):
+        levels[-1].parts.append(text[at : found.start()])
+        at = found.end()
+        mark = found[0]
+        if mark == "{":
+            levels.append(_Level())
+        elif mark == "}" and len(levels) > 1:
+            level = levels.pop()
+            levels[-1].parts.append("".join(level.parts) if level.first is None else level.first)
+        elif mark == "|" and len(levels) > 1:
+            level = levels[-1]
+            level.first = "".join(level.parts) if level.first is None else level.first
+        else:
+            levels[-1].parts.append(mark[-1])
+    levels[-1].parts.append(text[at:])
+    return "{".join("".join(level.parts) for level in levels)

@@ -1,0 +1,135 @@
+"""Where an input's value comes from, through reroutes, bypassed nodes and subgraphs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nodegraph.errors import EditorFormatError, InvalidWorkflowError
+from nodegraph.graph import Link
+from nodegraph.sockets import ANY
+from nodegraph.workflow.editor.document import (
+    BYPASS,
+    INPUT_SIDE,
+    NEVER,
+    Document,
+    EditorNode,
+    Slot,
+    Wire,
+)
+from nodegraph.workflow.editor.hosts import Hosts
+from nodegraph.workflow.editor.scopes import Scope, runs
+from nodegraph.workflow.editor.shapes import Shapes
+from nodegraph.workflow.editor.widgets import own_value
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An input that is given a value by a widget elsewhere."""
+
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class _At:
+    """An end of a link, in its scope."""
+
+    scope: Scope
+    wire: Wire
+
+
+class Tracer:
+    """Follows the links of one workflow."""
+
+    def __init__(self, document: Document, shapes: Shapes, hosts: Hosts) -> None:
+        self._document = document
+        self._shapes = shapes
+        self._hosts = hosts
+
+    def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
+        """What feeds an input of a node; None if nothing does.
+
+        Raises:
+            InvalidWorkflowError: the links lead back to themselves without any node that runs.
+        """
+        at: _At | Link | Value | None = self._enter(scope, slot)
+        seen: set[tuple[str, Wire]] = set()
+        while isinstance(at, _At):
+            step = at.scope.prefix, at.wire
+            if step in seen:
+                message = f"its input {slot.name!r} is linked in a loop of reroutes or bypasses."
+                problem = EditorFormatError(message, node_id=scope.id_of(node))
+                raise InvalidWorkflowError([problem])
+            seen.add(step)
+            at = self._back(at)
+        return at
+
+    def _enter(self, scope: Scope, slot: Slot | None) -> _At | None:
+        """The link of an input."""
+        if slot is None or slot.link is None:
+            return None
+        return _At(scope, scope.canvas.links[slot.link])
+
+    def _back(self, at: _At) -> _At | Link | Value | None:
+        """One step from the origin of a link towards its source."""
+        scope, wire = at.scope, at.wire
+        if wire.origin == INPUT_SIDE:
+            return self._outwards(scope, wire)
+        node = scope.canvas.nodes[wire.origin]
+        if not runs(node):
+            return self._past(scope, node, wire.origin_slot)
+        inner = self._document.subgraphs.get(node.type_name)
+        if inner is None:
+            return Link(scope.id_of(node), wire.origin_slot)
+        link = inner.to_outputs.get(wire.origin_slot)
+        return link and _At(scope.inside(node, inner), link)
+
+    def _past(self, scope: Scope, node: EditorNode, output: int) -> _At | Value | None:
+        """A reroute or bypassed node passes on what it gets, a primitive has a value."""
+        if node.mode == NEVER:
+            return None
+        if node.mode == BYPASS:
+            return self._enter(scope, self._bypassed(node, output))
+        if node.type_name == "PrimitiveNode":
+            return Value(own_value(node))
+        return self._enter(scope, node.inputs[0] if node.inputs else None)
+
+    def _outwards(self, scope: Scope, wire: Wire) -> _At | Value | None:
+        """From inside a subgraph to what its node is linked to, or to the value it holds."""
+        host, outer, inputs = scope.host, scope.outer, scope.canvas.inputs
+        if host is None or outer is None or not 0 <= wire.origin_slot < len(inputs):
+            return None
+        own = inputs[wire.origin_slot]
+        slot = host.input(own.name)
+        if slot and slot.link is not None:
+            return self._enter(outer, slot)
+        found = self._hosts.value(scope, own.name)
+        return None if found is None else Value(found[0])
+
+    def _bypassed(self, node: EditorNode, output: int) -> Slot | None:
+        """The input that a bypassed node hands on: one at the same place or the first that fits."""
+        inputs = self._all_inputs(node)
+        carried = node.outputs[output].type if 0 <= output < len(node.outputs) else ANY
+        same = inputs[output] if 0 <= output < len(inputs) else None
+        if same and _fits(same.type, carried):
+            return same
+        exact = next((slot for slot in inputs if slot.type == carried), None)
+        return exact or next((slot for slot in inputs if _fits(slot.type, carried)), None)
+
+    def _all_inputs(self, node: EditorNode) -> Sequence[Slot]:
+        """A node's inputs in the editor's order, also those that its file leaves out."""
+        shape = self._shapes(node.type_name)
+        if shape is None or node.type_name in self._document.subgraphs:
+            return node.inputs
+        given = {slot.name: slot for slot in node.inputs}
+        widgets = [Slot(item.name, item.type) for item in shape.inputs.widgets if item.sent]
+        order = [*shape.inputs.sockets, *widgets]
+        named = {slot.name for slot in order}
+        return [given.get(slot.name, slot) for slot in order] + [
+            slot for slot in node.inputs if slot.name not in named
+        ]
+
+
+def _fits(one: str, other: str) -> bool:
+    """Whether two sockets have a type in common."""
+    if ANY in (one, other):
+        return True
+    return not set(one.upper().split(",")).isdisjoint(other.upper().split(","))

@@ -1,0 +1,43 @@
+"""The values that a saved node's widgets hold, by name."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from nodegraph.workflow.editor.document import EditorNode
+from nodegraph.workflow.editor.shapes import Inputs, Widget
+from nodegraph.workflow.editor.texts import plain_prompt
+
+
+def sent_values(node: EditorNode, inputs: Inputs) -> dict[str, object]:
+    """What the node's widgets send along, by input."""
+    found: dict[str, object] = {}
+    for widget, value in _pairs(inputs.widgets, node.values):
+        if widget.sent:
+            found[widget.name] = value if widget.saved else widget.default
+    return found
+
+
+def own_value(node: EditorNode) -> object:
+    """What a node that is nothing but one widget holds."""
+    values = node.values if not isinstance(node.values, Mapping) else [*node.values.values()]
+    return values[0] if values else None
+
+
+def _pairs(
+    widgets: Sequence[Widget], values: Sequence[object] | Mapping[str, object]
+) -> Iterator[tuple[Widget, object]]:
+    """Each widget that there is, given those values, with its own."""
+    by_name = values if isinstance(values, Mapping) else None
+    in_order = iter(()) if isinstance(values, Mapping) else iter(values)
+    pending = [*reversed(widgets)]
+    while pending:
+        widget = pending.pop()
+        if by_name is None:
+            value = next(in_order, widget.default)
+        else:
+            value = by_name.get(widget.name, widget.default)
+        if widget.prompt and isinstance(value, str):
+            value = plain_prompt(value)
+        yield widget, value
+        branch = widget.branches.get(value) if isinstance(value, str) else None
+        if branch:
+            pending.extend(reversed(branch.widgets))

@@ -1,0 +1,161 @@
+"""`nodegraph convert`, and workflows in the editor format wherever a workflow is taken."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from tests.nodegraph.drawn import INFO, drawn, item
+
+STEPS = item(1, "Steps", outputs="STRING", values=[3, 5, "randomize", 0.0], title="Work")
+WRITE = item(2, "Write", "text:STRING=1", outputs="", values=["", "drawn"])
+LINKS = [[1, 1, 0, 2, 0, "STRING"]]
+PROMPT = {
+    "1": {
+        "class_type": "Steps",
+        "inputs": {"steps": 3, "seed": 5, "pause": 0.0},
+        "_meta": {"title": "Work"},
+    },
+    "2": {
+        "class_type": "Write",
+        "inputs": {"filename_prefix": "drawn", "text": ["1", 0]},
+        "_meta": {"title": "Write"},
+    },
+}
+SHOW = item(3, "Show", properties={"cnr_id": "show-pack", "ver": "1.2.3"})
+
+
+@pytest.fixture
+def save(here):
+    """Write a workflow in the editor format."""
+
+    def write(*nodes, links=LINKS, **more):
+        path = here / "drawn.json"
+        path.write_text(json.dumps(drawn(*nodes, links=links, **more)))
+        return path
+
+    return write
+
+
+def test_writes_the_api_format(invoke, save, here):
+    done = invoke("convert", save(STEPS, WRITE), "-o", "api.json")
+
+    assert done.exit_code == 0
+    assert done.stdout == "api.json: 2 nodes\n"
+    assert json.loads((here / "api.json").read_text()) == PROMPT
+
+
+def test_writes_to_stdout_and_reads_stdin(invoke, save):
+    text = save(STEPS, WRITE).read_bytes()
+    done = invoke("convert", "-", "-o", "-", input=text)
+
+    assert json.loads(done.stdout) == PROMPT
+
+
+def test_what_it_writes_it_reads(invoke, save, here):
+    invoke("convert", save(STEPS, WRITE), "-o", "api.json")
+    done = invoke("convert", "api.json", "-o", "again.json")
+
+    assert done.exit_code == 0
+    assert (here / "again.json").read_text() == (here / "api.json").read_text()
+
+
+def test_types_that_nothing_describes_are_named_with_what_has_them(invoke, save, here):
+    other = item(4, "Scribble", properties={"aux_id": "someone/scribbles"})
+    done = invoke("convert", save(STEPS, SHOW, other), "-o", "api.json")
+
+    assert done.exit_code == 2
+    assert "node '3': No pack has a node type 'Show'. [unknown_node_type]" in done.stderr
+    assert "The pack 'show-pack' (1.2.3) has it." in done.stderr
+    assert "The pack github.com/someone/scribbles has it." in done.stderr
+    assert not (here / "api.json").exists()
+
+
+def test_another_servers_description_is_read_from_a_file(invoke, save, here):
+    (here / "info.json").write_text(json.dumps(described()))
+    done = invoke("convert", save(LOAD), "-o", "-", "--object-info", "info.json")
+
+    assert json.loads(done.stdout)["7"]["inputs"] == {"image": "b.png"}
+
+
+def test_another_servers_description_is_fetched(invoke, save, server):
+    done = invoke("convert", save(LOAD), "-o", "-", "--object-info", server)
+
+    assert json.loads(done.stdout)["7"]["inputs"] == {"image": "b.png"}
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(invoke, save, server, monkeypatch):
+    monkeypatch.setattr("nodegraph.cli.described.MOST_BYTES", 100)
+    done = invoke("convert", save(LOAD), "-o", "-", "--object-info", server)
+
+    assert done.exit_code == 2
+    assert "the answer has more than" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["file:///etc/hosts", "ftp://127.0.0.1/x", "nowhere.json"])
+def test_other_places_are_files_that_are_not_there(invoke, save, place):
+    done = invoke("convert", save(LOAD), "-o", "-", "--object-info", place)
+
+    assert done.exit_code == 2
+    assert "unknown_file" in done.stderr
+
+
+def test_a_file_that_can_not_be_written_is_an_error(invoke, save):
+    done = invoke("convert", save(STEPS, WRITE), "-o", "no/such/folder.json")
+
+    assert done.exit_code == 2
+    assert "output_not_writable" in done.stderr
+
+
+def test_run_takes_the_editor_format(invoke, save, here):
+    done = invoke("run", save(STEPS, WRITE), "--set", "Work.seed=9")
+
+    assert done.exit_code == 0, done.stderr
+    (path,) = (here / "output").glob("drawn*")
+    assert path.read_text() == "9"
+
+
+def test_validate_takes_the_editor_format_and_says_what_provides_what_lacks(invoke, save):
+    done = invoke("validate", save(STEPS, WRITE, SHOW))
+
+    assert done.exit_code == 2
+    assert "The pack 'show-pack' (1.2.3) has it." in done.stderr
+
+
+def test_broken_files_say_where(invoke, save):
+    done = invoke("run", save(WRITE, links=[]))
+
+    assert done.exit_code == 2
+    assert "node '2': Its input 'text' has the link '1', which is not there." in done.stderr
+
+
+LOAD = item(7, "Load", values=["b.png", "image"])
+
+
+def described():
+    more = {"output_is_list": [False, False], "display_name": "Load", "category": "test"}
+    return {"Load": INFO["Load"] | more | {"name": "Load"}}
+
+
+@pytest.fixture
+def server():
+    """A server that describes its node types."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = json.dumps(described()).encode()
+            self.send_response(200 if self.path == "/object_info" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}"
+        http.shutdown()
+        thread.join()
