@@ -7,6 +7,7 @@ from aiohttp import web
 from nodegraph.server_settings import ServerSettings
 from server import security
 from server.comfy.routes import add_comfy
+from server.editor.routes import add_editor
 from server.operations import add_operations
 from server.services import SERVICES, Services
 from server.v1.routes import add_v1
@@ -27,6 +28,7 @@ def create_app(parts: Services, settings: ServerSettings) -> web.Application:
     add_operations(app)
     add_comfy(app)
     add_v1(app)
+    add_editor(app, settings.data_dir)
     app.cleanup_ctx.append(_working)
     return app
 

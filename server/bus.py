@@ -9,6 +9,8 @@ MOST_WAITING = 10_000
 """Messages that a subscriber may be behind before it is dropped."""
 MOST_PASSING = 100
 """Messages behind which it gets no progress and no previews."""
+LOG_SUBSCRIPTION = "log_subscription"
+"""Tells the connection of a client whether that wants `logs` messages: `{"enabled": true}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Message:
     @property
     def passing(self) -> bool:
         """Whether it may be left out for those who are slow."""
-        return self.name in ("progress", "preview", "position")
+        return self.name in ("progress", "preview", "position", "logs")
 
 
 class Subscriber:

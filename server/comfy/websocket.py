@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from nodegraph.plain import is_object
-from server.bus import Message
+from server.bus import LOG_SUBSCRIPTION, Message
 from server.comfy.messages import Translator
 from server.services import Services, services
 
@@ -58,6 +58,7 @@ class Connection:
         self._translators: dict[str, Translator] = {}
         self._flags: Mapping[str, Any] = {}
         self._last = 0
+        self._wants_logs = False
 
     async def serve(self, since: int | None) -> None:
         """Talk until either side has enough."""
@@ -119,6 +120,10 @@ class Connection:
     async def _tell(self, message: Message) -> None:
         if message.name == "queue" and message.data is not None:
             await self._send("status", status(message.data["remaining"]))
+        elif message.name == "logs":
+            await self._send_logs(message)
+        elif message.client == self._client and message.name == LOG_SUBSCRIPTION:
+            self._wants_logs = bool(message.data and message.data["enabled"])
         elif message.client == self._client and message.run:
             await self._tell_own(message)
 
@@ -147,6 +152,10 @@ class Connection:
         if number is not None:
             body["seq"] = number
         await self._socket.send_str(json.dumps(body))
+
+    async def _send_logs(self, message: Message) -> None:
+        if self._wants_logs:
+            await self._send("logs", message.data or {})
 
     async def _send_preview(self, message: Message) -> None:
         data = message.data or {}

@@ -1,0 +1,1 @@
+"""ComfyUI's own web editor, served as it is, and what it keeps: settings, workflows, a log."""

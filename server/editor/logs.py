@@ -1,0 +1,74 @@
+"""The newest lines of the server's log, which the editor shows in its terminal."""
+
+import asyncio
+import logging
+import shutil
+from collections import deque
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from server.bodies import read_object
+from server.bus import LOG_SUBSCRIPTION, Bus, Message
+
+_KEPT = 1000
+
+
+class LogKeeper(logging.Handler):
+    """Keeps log records as text, and publishes each as a `logs` message.
+
+    Args:
+        bus: takes the messages.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__(logging.INFO)
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self._bus = bus
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._entries: deque[dict[str, str]] = deque(maxlen=_KEPT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record, from any thread."""
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        entry = {"t": time, "m": f"{self.format(record)}\n"}
+        self._entries.append(entry)
+        if self._loop and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._publish, entry)
+
+    async def listening(self, _app: web.Application) -> AsyncIterator[None]:
+        """Hear what is logged while the server is up."""
+        self._loop = asyncio.get_running_loop()
+        logging.getLogger().addHandler(self)
+        yield
+        logging.getLogger().removeHandler(self)
+        self._loop = None
+
+    async def text(self, _request: web.Request) -> web.Response:
+        """The lines as one string."""
+        lines = [f"{entry['t']} - {entry['m']}" for entry in list(self._entries)]
+        return web.json_response("".join(lines))
+
+    async def raw(self, _request: web.Request) -> web.Response:
+        """The lines one by one, and how wide the terminal is."""
+        return web.json_response({"entries": list(self._entries), "size": _size()})
+
+    async def subscribe(self, request: web.Request) -> web.Response:
+        """`{"enabled": true, "clientId": "…"}`: tell that client what is logged from now on."""
+        body = await read_object(request)
+        client, enabled = body.get("clientId"), body.get("enabled")
+        if not isinstance(client, str) or not isinstance(enabled, bool):
+            message = '400: this has to be {"enabled": true or false, "clientId": "…"}.\n'
+            raise web.HTTPBadRequest(text=message)
+        self._bus.publish(Message(LOG_SUBSCRIPTION, client=client, data={"enabled": enabled}))
+        return web.Response()
+
+    def _publish(self, entry: dict[str, str]) -> None:
+        self._bus.publish(Message("logs", data={"entries": [entry], "size": _size()}))
+
+
+def _size() -> dict[str, Any]:
+    columns, lines = shutil.get_terminal_size()
+    return {"cols": columns, "rows": lines}

@@ -1,0 +1,83 @@
+"""The editor's settings: one JSON file, read and written whole."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from nodegraph.errors import InvalidWorkflowError
+from nodegraph.plain import is_object
+from nodegraph.workflow.parse import parse_json
+from server.bodies import read_object
+from server.editor.kept import writing
+
+_MOST = 2**20
+"""Bytes that all settings together may take."""
+
+
+class Preferences:
+    """Keeps them.
+
+    Args:
+        path: the file; it need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changing = asyncio.Lock()
+
+    async def get_all(self, _request: web.Request) -> web.Response:
+        """All settings by name."""
+        return web.json_response(await asyncio.to_thread(self._read))
+
+    async def get_one(self, request: web.Request) -> web.Response:
+        """One setting; null if it was never set."""
+        values = await asyncio.to_thread(self._read)
+        return web.json_response(values.get(request.match_info["id"]))
+
+    async def post_all(self, request: web.Request) -> web.Response:
+        """Set several."""
+        await self._change(await read_object(request))
+        return web.Response()
+
+    async def post_one(self, request: web.Request) -> web.Response:
+        """Set one, to any JSON value."""
+        try:
+            value = parse_json(await request.read())
+        except InvalidWorkflowError as error:
+            raise web.HTTPBadRequest(text=f"400: {error}\n") from error
+        await self._change({request.match_info["id"]: value})
+        return web.Response()
+
+    async def _change(self, values: dict[str, Any]) -> None:
+        async with self._changing:
+            await asyncio.to_thread(self._merge, values)
+
+    def _merge(self, values: dict[str, Any]) -> None:
+        data = json.dumps(self._read() | values, indent=1).encode()
+        if len(data) > _MOST:
+            raise web.HTTPRequestEntityTooLarge(max_size=_MOST, actual_size=len(data))
+        with writing(self._path, data) as part:
+            part.replace(self._path)
+
+    def _read(self) -> dict[str, Any]:
+        """What is set; nothing if the file is not there.
+
+        Raises:
+            HTTPInternalServerError: it is there, and is no JSON object.
+        """
+        if not self._path.is_file():
+            return {}
+        try:
+            values = parse_json(self._path.read_bytes())
+        except InvalidWorkflowError as error:
+            raise self._damaged() from error
+        if not is_object(values):
+            raise self._damaged()
+        return values
+
+    def _damaged(self) -> web.HTTPInternalServerError:
+        text = f"500: {self._path} is damaged. Mend it, or remove it to begin without settings.\n"
+        return web.HTTPInternalServerError(text=text)

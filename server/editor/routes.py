@@ -1,0 +1,96 @@
+"""Every route of the editor's own; those that it shares with other clients are the dialect's."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from server.editor.logs import LogKeeper
+from server.editor.packages import installed
+from server.editor.pages import Pages
+from server.editor.preferences import Preferences
+from server.editor.static import send
+from server.editor.user_files import UserFiles
+from server.editor.userdata import UserData
+from server.security import Handler
+from server.services import SERVICES
+
+
+def add_editor(app: web.Application, data_dir: Path) -> None:
+    """Add them.
+
+    Args:
+        app: gets them.
+        data_dir: the server's folder; what users keep goes to `editor` there.
+    """
+    kept = data_dir / "editor"
+    files, pages = UserFiles(kept / "files"), Pages(installed())
+    pages.add(app)
+    _add_logs(app)
+    routes = [
+        *_fixed(pages),
+        *_settings(Preferences(kept / "settings.json")),
+        *_userdata(UserData(files)),
+        ("GET", "/user.css", _style(files)),
+    ]
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+        app.router.add_route(method, f"/api{path}", handler)
+
+
+Routes = list[tuple[str, str, Handler]]
+
+
+def _settings(preferences: Preferences) -> Routes:
+    return [
+        ("GET", "/settings", preferences.get_all),
+        ("POST", "/settings", preferences.post_all),
+        ("GET", "/settings/{id}", preferences.get_one),
+        ("POST", "/settings/{id}", preferences.post_one),
+    ]
+
+
+def _userdata(data: UserData) -> Routes:
+    return [
+        ("GET", "/userdata", data.listing),
+        ("GET", "/v2/userdata", data.entries),
+        ("GET", "/userdata/{file}", data.get),
+        ("POST", "/userdata/{file}", data.post),
+        ("DELETE", "/userdata/{file}", data.delete),
+        ("POST", "/userdata/{file}/move/{to}", data.move),
+    ]
+
+
+def _fixed(pages: Pages) -> Routes:
+    """What is the same for everybody: one user, no packs with templates or subgraphs."""
+    return [
+        ("GET", "/users", _always({"storage": "server", "migrated": True})),
+        ("GET", "/extensions", _always(pages.scripts())),
+        ("GET", "/i18n", _always({})),
+        ("GET", "/workflow_templates", _always({})),
+        ("GET", "/global_subgraphs", _always({})),
+    ]
+
+
+def _always(value: object) -> Handler:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response(value)
+
+    return handler
+
+
+def _style(files: UserFiles) -> Handler:
+    """The user's own style sheet: the file `user.css` among those they keep."""
+
+    async def handler(_request: web.Request) -> web.StreamResponse:
+        path = files.find("user.css")
+        return send(path) if path else web.Response(content_type="text/css")
+
+    return handler
+
+
+def _add_logs(app: web.Application) -> None:
+    keeper = LogKeeper(app[SERVICES].bus)
+    app.cleanup_ctx.append(keeper.listening)
+    app.router.add_get("/internal/logs", keeper.text)
+    app.router.add_get("/internal/logs/raw", keeper.raw)
+    app.router.add_patch("/internal/logs/subscribe", keeper.subscribe)

@@ -1,0 +1,127 @@
+"""`/userdata`: the editor lists, reads and changes the files that users keep here."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import web
+
+from nodegraph.errors import UnsafePathError
+from server.editor.static import TYPES, UNKNOWN, send
+from server.editor.user_files import UserFile, UserFiles
+
+_SHOWN = (".css", ".json", ".md", ".txt")
+"""What is sent as what it is; the rest is for downloading."""
+_SANDBOX = "default-src 'none'; sandbox"
+T = TypeVar("T")
+
+
+class UserData:
+    """Its routes.
+
+    Args:
+        files: what they are about.
+    """
+
+    def __init__(self, files: UserFiles) -> None:
+        self._files = files
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """`?dir=&recurse=&split=&full_info=`: names, or all there is to know; 404: no folder."""
+        query = request.query
+        if not query.get("dir"):
+            raise web.HTTPBadRequest(text="400: which folder? (dir)\n")
+        deep = _is_true(request, "recurse")
+        found = await _safely(lambda: self._files.files(query["dir"], deep=deep))
+        if found is None:
+            raise web.HTTPNotFound(text="404: there is no such folder.\n")
+        if _is_true(request, "full_info"):
+            return web.json_response([file.as_dict() for file in found])
+        names = [file.path for file in found]
+        split = _is_true(request, "split")
+        return web.json_response([[name, *name.split("/")] for name in names] if split else names)
+
+    async def entries(self, request: web.Request) -> web.Response:
+        """`/v2/userdata?path=`: the files and folders of a folder."""
+        folder = request.query.get("path", "")
+        found = await _safely(lambda: self._files.entries(folder))
+        if found is None:
+            raise web.HTTPNotFound(text="404: there is no such folder.\n")
+        prefix = folder.strip("/.")
+        return web.json_response([_entry(prefix, file) for file in found])
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """A file."""
+        path = await _safely(lambda: self._files.find(request.match_info["file"]))
+        if path is None:
+            raise web.HTTPNotFound(text="404: there is no such file.\n")
+        suffix = path.suffix.lower()
+        shown = suffix in _SHOWN
+        return send(
+            path,
+            Content_Type=TYPES[suffix] if shown else UNKNOWN,
+            Content_Disposition="inline" if shown else "attachment",
+            Content_Security_Policy=_SANDBOX,
+            Cache_Control="no-cache",
+        )
+
+    async def post(self, request: web.Request) -> web.Response:
+        """`?overwrite=&full_info=`: keep the body as a file; 409 if that must not be."""
+        name, data = request.match_info["file"], await request.read()
+        overwrite = _may_overwrite(request)
+        await _safely(lambda: self._files.write(name, data, overwrite=overwrite))
+        return await self._told(request, name)
+
+    async def move(self, request: web.Request) -> web.Response:
+        """`?overwrite=&full_info=`: give a file another name; 409 if that is taken."""
+        name, to = request.match_info["file"], request.match_info["to"]
+        overwrite = _may_overwrite(request)
+        await _safely(lambda: self._files.move(name, to, overwrite=overwrite))
+        return await self._told(request, to)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Remove a file."""
+        if not await _safely(lambda: self._files.delete(request.match_info["file"])):
+            raise web.HTTPNotFound(text="404: there is no such file.\n")
+        return web.Response(status=204)
+
+    async def _told(self, request: web.Request, name: str) -> web.Response:
+        if not _is_true(request, "full_info"):
+            return web.json_response(name)
+        file = await asyncio.to_thread(self._files.about, name)
+        return web.json_response(file.as_dict())
+
+
+async def _safely(work: Callable[[], T]) -> T:
+    """Do it on a thread; what goes wrong gets its status.
+
+    Raises:
+        HTTPException: it went wrong.
+    """
+    try:
+        return await asyncio.to_thread(work)
+    except UnsafePathError as error:
+        raise web.HTTPBadRequest(text=f"400: {error}\n") from error
+    except FileExistsError as error:
+        raise web.HTTPConflict(text="409: there is a file of that name already.\n") from error
+    except FileNotFoundError as error:
+        raise web.HTTPNotFound(text="404: there is no such file.\n") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise web.HTTPConflict(text="409: a file and a folder can not share a name.\n") from error
+
+
+def _entry(folder: str, file: UserFile) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": file.path,
+        "path": f"{folder}/{file.path}" if folder else file.path,
+        "type": "directory" if file.folder else "file",
+    }
+    return entry if file.folder else {**entry, "size": file.size, "modified": file.modified}
+
+
+def _may_overwrite(request: web.Request) -> bool:
+    return request.query.get("overwrite", "true").lower() != "false"
+
+
+def _is_true(request: web.Request, name: str) -> bool:
+    return request.query.get(name, "").lower() in ("true", "1")
