@@ -12,6 +12,7 @@ from aiohttp import web
 
 from server.bodies import read_object
 from server.bus import LOG_SUBSCRIPTION, Bus, Message
+from server.logs import TextFormatter
 
 _KEPT = 1000
 
@@ -25,7 +26,7 @@ class LogKeeper(logging.Handler):
 
     def __init__(self, bus: Bus) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(TextFormatter())
         self._bus = bus
         self._loop: asyncio.AbstractEventLoop | None = None
         self._entries: deque[dict[str, str]] = deque(maxlen=_KEPT)
@@ -48,8 +49,7 @@ class LogKeeper(logging.Handler):
 
     async def text(self, _request: web.Request) -> web.Response:
         """The lines as one string."""
-        lines = [f"{entry['t']} - {entry['m']}" for entry in list(self._entries)]
-        return web.json_response("".join(lines))
+        return web.json_response("".join(entry["m"] for entry in list(self._entries)))
 
     async def raw(self, _request: web.Request) -> web.Response:
         """The lines one by one, and how wide the terminal is."""

@@ -29,8 +29,8 @@ def add_editor(app: web.Application, data_dir: Path) -> None:
     routes = [
         *_fixed(pages),
         *_settings(Preferences(kept / "settings.json")),
+        *(("GET", path, _style(files)) for path in ("/user.css", "/userdata/user.css")),
         *_userdata(UserData(files)),
-        ("GET", "/user.css", _style(files)),
     ]
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
