@@ -1,6 +1,5 @@
 """The models, input, output and temp folders: safe paths, identities, atomic writes."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Literal, cast
@@ -11,12 +10,9 @@ from nodegraph.identity import Identities
 from nodegraph.naming import Naming, Owner
 from nodegraph.parts import Chunk
 from nodegraph.references import HubReference, ModelName, in_folder, read_name
-from nodegraph.results import Artifact, FolderType
+from nodegraph.results import Artifact, FolderType, marked
 from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
 from nodegraph.sources import Origin, Sources, Watch
-
-_ANNOTATED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
-
 
 PARTS = ("encoder", "decoder")
 """What the files of a pair are called after its name."""
@@ -205,9 +201,8 @@ class Files:
             UnknownFileError: no such file.
             UnsafePathError: the name leads elsewhere.
         """
-        annotated = _ANNOTATED.fullmatch(name)
-        plain, kind = annotated.groups() if annotated else (name, "input")
-        path = inside(self.root(cast("FolderType", kind)), plain)
+        plain, kind = marked(name)
+        path = inside(self.root(kind), plain)
         if not path.is_file():
             raise UnknownFileError(plain, f"the {kind} folder", self._names(path.parent, kind))
         return path

@@ -1,5 +1,6 @@
 """Hidden files that get their names once they are whole, and what killed writers left of them."""
 
+import errno
 import os
 import re
 import sys
@@ -8,7 +9,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError
+
 Chunk: TypeAlias = bytes | memoryview
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _NAME = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
@@ -42,6 +47,45 @@ def sweep(folder: Path) -> None:
     for name in os.listdir(folder):  # noqa: PTH208 - a Path for each of many files is slow
         if _NAME.fullmatch(name):
             _remove_if_left(folder / name)
+
+
+def link(part: Path, path: Path) -> None:
+    """Name the part `path` too.
+
+    Raises:
+        FileExistsError: something has that name.
+        OSError: it can not be written.
+    """
+    try:
+        path.hardlink_to(part)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links: claim the name first, then replace the claim.
+        path.open("xb").close()
+        try:
+            part.replace(path)
+        except BaseException:  # whatever it is, it goes on; the claim must not stay
+            path.unlink()
+            raise
+
+
+def sync(folder: Path) -> None:
+    """Make a new name in the folder outlast a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def explained(folder: Path, error: OSError) -> NodeGraphError:
+    """What a system's error says about writing in a folder."""
+    reason = error.strerror or str(error)
+    kind = DiskFullError if error.errno in _FULL else OutputFolderError
+    return kind(folder, reason)
 
 
 def _remove_if_left(part: Path) -> None:

@@ -1,12 +1,25 @@
 """What a node may return besides plain outputs: files for people to see, and more graph."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 from nodegraph.graph import Link, Node
 
 FolderType = Literal["output", "temp", "input"]
+_MARKED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
+
+
+def marked(name: str, kind: FolderType = "input") -> tuple[str, FolderType]:
+    """A file's name without its mark, and the folder that the mark in `name [output]` says.
+
+    Args:
+        name: as workflows have it.
+        kind: the folder if there is no mark.
+    """
+    found = _MARKED.fullmatch(name)
+    return (found[1], cast("FolderType", found[2])) if found else (name, kind)
 
 
 @dataclass(frozen=True, slots=True)

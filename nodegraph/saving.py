@@ -1,6 +1,5 @@
 """Write a new numbered file so that it is there whole or not at all."""
 
-import errno
 import os
 import re
 import time
@@ -8,13 +7,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from nodegraph.errors import DiskFullError, NodeGraphError, OutputFolderError, UnsafePathError
+from nodegraph.errors import UnsafePathError
 from nodegraph.folders import inside, relative
 from nodegraph.naming import Claim, Place
-from nodegraph.parts import Chunk, part_in, sweep
+from nodegraph.parts import Chunk, explained, link, part_in, sweep, sync
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _LONGEST_STEM = 200
 _CLOCK = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _DATE_PARTS = {
@@ -58,9 +55,9 @@ def save_numbered(
         sweep(folder)
         with part_in(folder, data) as part:
             path = _named(part, Place(folder, stem, suffix), claim)
-        _sync(folder)
+        sync(folder)
     except OSError as error:
-        raise _explained(folder, error) from error
+        raise explained(folder, error) from error
     return path
 
 
@@ -103,7 +100,7 @@ def check_writable(folder: Path) -> None:
         with part_in(folder, b"nodegraph"):
             pass
     except OSError as error:
-        raise _explained(folder, error) from error
+        raise explained(folder, error) from error
 
 
 def _date(form: str, now: time.struct_time) -> str:
@@ -138,26 +135,10 @@ def _named(part: Path, place: Place, claim: Claim | None) -> Path:
             part.replace(path)
             return path
         with suppress(FileExistsError):
-            _link(part, path)
+            link(part, path)
             return path
         if claim:
             claim.release()
-
-
-def _link(part: Path, path: Path) -> None:
-    """Name the part `path` too, which must be free."""
-    try:
-        path.hardlink_to(part)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # A file system without hard links: claim the name first, then replace the claim.
-        path.open("xb").close()
-        try:
-            part.replace(path)
-        except BaseException:  # whatever it is, it goes on; the claim must not stay
-            path.unlink()
-            raise
 
 
 def _highest(folder: Path, stem: str) -> int:
@@ -166,20 +147,3 @@ def _highest(folder: Path, stem: str) -> int:
     with os.scandir(folder) as entries:
         matches = [pattern.match(entry.name) for entry in entries]
     return max((int(match[1]) for match in matches if match), default=0)
-
-
-def _sync(folder: Path) -> None:
-    """Make a new name in the folder outlast a power cut, where the system can."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _explained(folder: Path, error: OSError) -> NodeGraphError:
-    reason = error.strerror or str(error)
-    kind = DiskFullError if error.errno in _FULL else OutputFolderError
-    return kind(folder, reason)

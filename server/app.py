@@ -40,4 +40,5 @@ async def _working(app: web.Application) -> AsyncIterator[None]:
     yield
     parts.bus.close()
     await parts.dispatcher.stop()
+    await parts.pictures.close()
     parts.store.close()

@@ -143,3 +143,13 @@ class DrainingError(ServerError):
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down.", hint="Submit it once it is back.")
+
+
+class UnreadablePictureError(ServerError):
+    """A picture cannot be decoded."""
+
+    code = "unreadable_picture"
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this picture cannot be used: {reason}.")

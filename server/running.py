@@ -20,6 +20,7 @@ from server.bus import Bus
 from server.data_folder import holding
 from server.devices import chosen
 from server.dispatcher import Dispatcher
+from server.pictures.process import Pictures
 from server.services import Services
 from server.settings import secured
 from server.store.store import Store
@@ -88,6 +89,7 @@ def opened(common: Settings, settings: ServerSettings, flags: Mapping[str, Any])
         store=store,
         bus=bus,
         dispatcher=dispatcher,
+        pictures=Pictures(),
     )
 
 

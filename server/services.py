@@ -9,6 +9,7 @@ from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from server.bus import Bus
 from server.dispatcher import Dispatcher
+from server.pictures.process import Pictures
 from server.store.store import Store
 
 
@@ -22,6 +23,7 @@ class Services:
     store: Store
     bus: Bus
     dispatcher: Dispatcher
+    pictures: Pictures
 
 
 SERVICES = web.AppKey("services", Services)

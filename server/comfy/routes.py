@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.comfy import history, node_types, prompt, queueing, view, websocket
+from server.comfy import history, node_types, prompt, queueing, uploading, view, websocket
 from server.security import Handler
 
 
@@ -22,6 +22,8 @@ def add_comfy(app: web.Application) -> None:
         ("GET", "/object_info", node_types.get_object_info),
         ("GET", "/object_info/{name}", node_types.get_one),
         ("GET", "/view", view.get_view),
+        ("POST", "/upload/image", uploading.post_image),
+        ("POST", "/upload/mask", uploading.post_mask),
         ("GET", "/features", _features),
     ]
     for method, path, handler in routes:

@@ -161,8 +161,8 @@ def test_fills_in_sizes_dates_and_nothing_that_it_does_not_know(monkeypatch):
 
 def test_the_parts_of_a_file_in_the_making_are_hidden(tmp_path, monkeypatch):
     seen = []
-    claim = saving._claim
-    monkeypatch.setattr(saving, "_claim", lambda *a: seen.extend(names(tmp_path)) or claim(*a))
+    highest = saving._highest
+    monkeypatch.setattr(saving, "_highest", lambda *a: seen.extend(names(tmp_path)) or highest(*a))
     save_numbered(tmp_path, "x", ".png", b"")
 
     assert re.fullmatch(r"\.[0-9a-f]{16}\.part", seen[0])

@@ -1,0 +1,88 @@
+"""Store a file under a name that somebody chose, so that it is there whole or not at all."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from nodegraph.errors import UnsafePathError
+from nodegraph.folders import inside
+from nodegraph.parts import explained, link, part_in, sweep, sync
+
+_CHUNK = 2**20
+
+
+def keep(root: Path, name: str, data: BinaryIO, *, overwrite: bool = False) -> Path:
+    """Write `data` to `root/name`, or to `name (1)`, … if another file has that name.
+
+    A file that holds the same bytes already is left as it is.
+
+    Args:
+        root: the folder.
+        name: `picture.png`, or `folder/picture.png`; the folder is made if need be.
+        data: the whole file; read from its beginning.
+        overwrite: replace what has that name.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        UnsafePathError: the name leads out of `root`, is hidden, or is a folder's.
+        DiskFullError: there is no room.
+        OutputFolderError: the folder can not be written.
+    """
+    path = _path(root, name)
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with part_in(folder, _chunks(data)) as part:
+            if overwrite:
+                part.replace(path)
+            else:
+                path = _linked(part, path)
+        sync(folder)
+    except OSError as error:
+        raise explained(folder, error) from error
+    return path
+
+
+def _path(root: Path, name: str) -> Path:
+    path = inside(root, name)
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if any(part.startswith(".") for part in parts):
+        raise UnsafePathError(name, "hidden files are not stored")
+    if path.is_dir():
+        raise UnsafePathError(name, "a folder has that name")
+    return path
+
+
+def _linked(part: Path, path: Path) -> Path:
+    """Give the part the first name that is free, unless a file on the way is the same."""
+    contents = _contents(part)
+    candidates = _candidates(path)
+    while True:
+        candidate = next(candidates)
+        if candidate.is_file() and _contents(candidate) == contents:
+            return candidate
+        with suppress(FileExistsError):
+            link(part, candidate)
+            return candidate
+
+
+def _candidates(path: Path) -> Iterator[Path]:
+    yield path
+    yield from (path.with_name(f"{path.stem} ({number}){path.suffix}") for number in count(1))
+
+
+def _chunks(data: BinaryIO) -> Iterator[bytes]:
+    data.seek(0)
+    while chunk := data.read(_CHUNK):
+        yield chunk
+
+
+def _contents(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -1,0 +1,49 @@
+"""Files of the input, output and temp folders, as requests name them."""
+
+from pathlib import Path
+
+from aiohttp import web
+
+from nodegraph.errors import UnsafePathError
+from nodegraph.files import Files
+from nodegraph.results import Artifact, FolderType, marked
+
+_TYPES: dict[str, FolderType] = {"input": "input", "output": "output", "temp": "temp"}
+
+
+def folder_type(text: str) -> FolderType:
+    """The folder that a `type` means.
+
+    Raises:
+        HTTPBadRequest: there is no such folder.
+    """
+    kind = _TYPES.get(text)
+    if kind is None:
+        raise web.HTTPBadRequest(text=f"400: type is one of {', '.join(_TYPES)}.\n")
+    return kind
+
+
+def found(files: Files, named: Artifact) -> Path:
+    """Where a file lies; a mark in its name (`x.png [output]`) says more than its `type`.
+
+    Raises:
+        HTTPBadRequest: its name leads out of the folder.
+        HTTPForbidden: its subfolder does.
+        HTTPNotFound: there is none of that name.
+    """
+    name, kind = marked(named.filename, named.type)
+    if not name:
+        raise web.HTTPNotFound(text="404: which file? (filename)\n")
+    if named.subfolder:
+        _resolved(files, Artifact("", named.subfolder, kind), web.HTTPForbidden)
+    path = _resolved(files, Artifact(name, named.subfolder, kind), web.HTTPBadRequest)
+    if not path.is_file():
+        raise web.HTTPNotFound(text=f"404: there is no such file in the {kind} folder.\n")
+    return path
+
+
+def _resolved(files: Files, named: Artifact, refusal: type[web.HTTPError]) -> Path:
+    try:
+        return files.path(named)
+    except UnsafePathError as error:
+        raise refusal(text=f"{refusal.status_code}: {error.message}\n") from error

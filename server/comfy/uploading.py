@@ -1,0 +1,93 @@
+"""`POST /upload/image` and `/upload/mask`: files for the input folder."""
+
+import asyncio
+import io
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from nodegraph.errors import (
+    DiskFullError,
+    InvalidWorkflowError,
+    OutputFolderError,
+    UnsafePathError,
+)
+from nodegraph.keeping import keep
+from nodegraph.plain import is_object
+from nodegraph.results import Artifact, FolderType
+from nodegraph.workflow.parse import parse_json
+from server.comfy.places import folder_type, found
+from server.errors import UnreadablePictureError
+from server.services import services
+from server.uploads import Upload, received
+
+_YES = ("true", "1")
+
+
+async def post_image(request: web.Request) -> web.Response:
+    """The form's `image`, whatever it holds: `type`, `subfolder`, `overwrite`.
+
+    Answers with the name that it got: the same for the same bytes, another for others.
+    """
+    with _explained():
+        async with received(request, "image", _meanwhile(request)) as upload:
+            return await _keep(request, upload, upload.path)
+
+
+async def post_mask(request: web.Request) -> web.Response:
+    """As `post_image`; what is stored has the colours of `original_ref` and the mask's alpha."""
+    parts = services(request)
+    with _explained():
+        async with received(request, "image", _meanwhile(request)) as upload:
+            original = found(parts.files, _original(upload))
+            data = await parts.pictures.masked(original, upload.path)
+            return await _keep(request, upload, data)
+
+
+async def _keep(request: web.Request, upload: Upload, data: Path | bytes) -> web.Response:
+    fields = upload.fields
+    kind = folder_type(fields.get("type") or "input")
+    root = services(request).files.root(kind)
+    name = "/".join(part for part in (fields.get("subfolder"), upload.name) if part)
+    overwrite = fields.get("overwrite", "").lower() in _YES
+    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
+        path = await asyncio.to_thread(keep, root, name, file, overwrite=overwrite)
+    kept = _named(path, root, kind)
+    return web.json_response({"name": kept.filename, "subfolder": kept.subfolder, "type": kind})
+
+
+def _named(path: Path, root: Path, kind: FolderType) -> Artifact:
+    folder = path.parent.relative_to(root).as_posix()
+    return Artifact(path.name, "" if folder == "." else folder, kind)
+
+
+def _meanwhile(request: web.Request) -> Path:
+    return services(request).files.folders.temp
+
+
+@contextmanager
+def _explained() -> Generator[None]:
+    """Errors as HTTP has them."""
+    try:
+        yield
+    except (UnsafePathError, UnreadablePictureError) as error:
+        raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
+    except DiskFullError as error:
+        raise web.HTTPInsufficientStorage(text=f"507: {error.message}\n") from error
+    except OutputFolderError as error:
+        raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
+
+
+def _original(upload: Upload) -> Artifact:
+    """What a mask is for: `{"filename": …, "subfolder": …, "type": …}`."""
+    try:
+        value = parse_json(upload.fields.get("original_ref", ""))
+    except InvalidWorkflowError:
+        value = None
+    name = value.get("filename") if is_object(value) else None
+    if not is_object(value) or not isinstance(name, str):
+        raise web.HTTPBadRequest(text='400: original_ref has to be {"filename": "…"}.\n')
+    kind = folder_type(str(value.get("type") or "output"))
+    return Artifact(name, str(value.get("subfolder") or ""), kind)

@@ -1,0 +1,10 @@
+"""`python -m server.pictures FD`: serve the socket that was inherited as that descriptor."""
+
+import socket
+import sys
+
+from server.pictures.program import serve
+from server.wire import Channel
+
+if __name__ == "__main__":
+    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

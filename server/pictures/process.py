@@ -1,0 +1,106 @@
+"""Asks the process that decodes; starts it when it is needed, and again when it died."""
+
+import asyncio
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from server.errors import UnreadablePictureError
+from server.wire import BrokenWireError, Frame, pack, read_frame
+
+_PATIENCE = 20.0
+"""Seconds that anything may take."""
+_SLOW = "decoding it takes too long"
+
+
+class Pictures:
+    """One process, one question at a time."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+        self._process: Process | None = None
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None while there is none."""
+        process = self._process
+        return process.pid if process and process.returncode is None else None
+
+    async def preview(self, path: Path, form: str, quality: int, channel: str) -> bytes:
+        """A picture as WebP or JPEG; see `server.pictures.drawing.preview`.
+
+        Raises:
+            UnreadablePictureError: that cannot be done.
+        """
+        facts = {"format": form, "quality": quality, "channel": channel}
+        return await self._ask({"op": "preview", "path": str(path), **facts})
+
+    async def channel(self, path: Path, channel: str) -> bytes:
+        """Some channels of a picture as PNG; raises what `preview` raises."""
+        return await self._ask({"op": "channel", "path": str(path), "channel": channel})
+
+    async def masked(self, path: Path, mask: Path) -> bytes:
+        """A picture with the alpha of another as PNG; raises what `preview` raises."""
+        return await self._ask({"op": "mask", "path": str(path), "mask": str(mask)})
+
+    async def close(self) -> int:
+        """End the process; its exit code."""
+        code = 0
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            code = await self._process.wait()
+        self._process = self._reader = self._writer = None
+        return code
+
+    async def _ask(self, body: Mapping[str, Any]) -> bytes:
+        async with self._turn:
+            try:
+                answer = await asyncio.wait_for(self._answer(body), _PATIENCE)
+            except TimeoutError as error:
+                await self.close()
+                raise UnreadablePictureError(_SLOW) from error
+            except asyncio.CancelledError:  # its answer would be taken for the next one's
+                await self.close()
+                raise
+            if answer is None:
+                raise UnreadablePictureError(_described(await self.close()))
+        if "error" in answer.body:
+            raise UnreadablePictureError(answer.body["error"])
+        return answer.data
+
+    async def _answer(self, body: Mapping[str, Any]) -> Frame | None:
+        reader, writer = await self._connected()
+        with suppress(ConnectionError, BrokenWireError):
+            writer.write(pack(Frame(body)))
+            await writer.drain()
+            return await read_frame(reader)
+        return None
+
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self.pid is not None and self._reader and self._writer:
+            return self._reader, self._writer
+        await self.close()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "server.pictures", str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+            )
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        return self._reader, self._writer
+
+
+def _described(code: int) -> str:
+    reason = signal.Signals(-code).name if code < 0 else f"code {code}"
+    return f"decoding it ended the process that did it ({reason})"

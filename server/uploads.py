@@ -1,0 +1,121 @@
+"""Files that clients send: written to the disk as they come, never held in memory whole."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from nodegraph.parts import explained, part_in, sweep
+
+_CHUNK = 2**18
+_MOST_PARTS = 20
+_LONGEST_FIELD = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A form with a file in it."""
+
+    name: str
+    """What the client calls the file; not to be trusted."""
+    path: Path
+    """Where it lies meanwhile."""
+    fields: Mapping[str, str]
+    """The form's other fields."""
+
+
+@asynccontextmanager
+async def received(request: web.Request, field: str, folder: Path) -> AsyncGenerator[Upload]:
+    """A form's file, in a hidden place; it is gone after the block.
+
+    Args:
+        request: carries a `multipart/form-data` form.
+        field: the file's field.
+        folder: where it may lie meanwhile; made if need be.
+
+    Raises:
+        HTTPBadRequest: it is no such form, or has no such file.
+        HTTPRequestEntityTooLarge: it is larger than the server takes.
+        DiskFullError: there is no room.
+        OutputFolderError: the folder can not be written.
+    """
+    if request.content_type != "multipart/form-data":
+        raise web.HTTPBadRequest(text="400: send the file as multipart/form-data.\n")
+    if (request.content_length or 0) > request.client_max_size:
+        raise _too_large(request)
+    try:
+        await asyncio.to_thread(_prepare, folder)
+        with part_in(folder, b"") as path:
+            with path.open("r+b") as file:
+                name, fields = await _read(request, field, file)
+            yield Upload(name, path, fields)
+    except OSError as error:
+        raise explained(folder, error) from error
+
+
+def _prepare(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+
+
+async def _read(request: web.Request, wanted: str, file: IO[bytes]) -> tuple[str, dict[str, str]]:
+    name, fields = None, dict[str, str]()
+    left = request.client_max_size
+    try:
+        async for part in _parts(request):
+            if part.name == wanted and part.filename and name is None:
+                name = part.filename
+                left -= await _spool(part, file, left)
+            elif part.name and not part.filename:
+                text = await _text(part)
+                fields[part.name] = text
+                left -= len(text)
+            if left < 0:
+                raise _too_large(request)
+    except (ValueError, HttpProcessingError) as error:
+        raise web.HTTPBadRequest(text="400: that form is malformed.\n") from error
+    if name is None:
+        raise web.HTTPBadRequest(text=f"400: there is no file; send it in the field {wanted!r}.\n")
+    return name, fields
+
+
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    reader = await request.multipart()
+    for _ in range(_MOST_PARTS):
+        part = await reader.next()
+        if part is None:
+            return
+        if isinstance(part, BodyPartReader):
+            yield part
+    raise web.HTTPBadRequest(text=f"400: a form has at most {_MOST_PARTS} parts.\n")
+
+
+async def _spool(part: BodyPartReader, file: IO[bytes], most: int) -> int:
+    """Write a part's bytes to the file, and stop when they are too many; how many they are."""
+    size = 0
+    while size <= most and (chunk := await part.read_chunk(_CHUNK)):
+        size += len(chunk)
+        await asyncio.to_thread(file.write, chunk)
+    return size
+
+
+async def _text(part: BodyPartReader) -> str:
+    data = bytearray()
+    while chunk := await part.read_chunk():
+        data += chunk
+        if len(data) > _LONGEST_FIELD:
+            message = f"400: the field {part.name!r} is too long.\n"
+            raise web.HTTPBadRequest(text=message)
+    return data.decode()
+
+
+def _too_large(request: web.Request) -> web.HTTPRequestEntityTooLarge:
+    most = request.client_max_size
+    return web.HTTPRequestEntityTooLarge(
+        most, request.content_length or most + 1, text=f"413: at most {most} bytes are taken.\n"
+    )
