@@ -46,8 +46,8 @@ def test_is_started_again_after_its_death(picture):
         pictures = Pictures()
         first = await asked(pictures, picture)
         send(pictures, signal.SIGKILL)
-        while pictures.pid is not None:
-            await asyncio.sleep(0.01)
+        assert pictures._process
+        await pictures._process.wait()
         assert await asked(pictures, picture) == first
         await pictures.close()
 
