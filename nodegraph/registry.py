@@ -55,12 +55,14 @@ class Registry:
         """Why packs were left out."""
         self._specs: dict[str, NodeSpec] = {}
         self._owners: dict[str, str] = {}
+        self._packs: dict[str, LoadedPack] = {}
         self._types: dict[str, NodeType[..., Any]] = {}
         self._lock = threading.Lock()
         for pack, specs in catalogs:
             self.packs.append(pack)
             for spec in specs:
                 self._add(spec, f"the pack {pack.name!r}")
+                self._packs[spec.name] = pack
 
     @classmethod
     def load(cls, names: Iterable[str] | None = None, cache: Path | None = None) -> "Registry":
@@ -123,6 +125,10 @@ class Registry:
             return self._specs[type_name]
         except KeyError:
             raise UnknownNodeTypeError(type_name, self._specs) from None
+
+    def pack_of(self, type_name: str) -> LoadedPack | None:
+        """The pack that a node type comes from; None for one that comes from no pack."""
+        return self._packs.get(type_name)
 
     def find(self, type_name: str) -> "NodeType[..., Any]":
         """A node type with its function; imports the module that holds it on first need.

@@ -69,11 +69,32 @@ def _convert() -> click.Command:
     return convert
 
 
+def _lock() -> click.Command:
+    from nodegraph.cli.lock import lock
+
+    return lock
+
+
+def _export_python() -> click.Command:
+    from nodegraph.cli.export_python import export_python
+
+    return export_python
+
+
+def _stubs() -> click.Command:
+    from nodegraph.cli.export_python import stubs
+
+    return stubs
+
+
 _OWN: Mapping[str, Callable[[], click.Command]] = {
     "run": _run,
     "validate": _validate,
     "nodes": _nodes,
     "convert": _convert,
+    "lock": _lock,
+    "export-python": _export_python,
+    "stubs": _stubs,
 }
 
 

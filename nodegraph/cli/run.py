@@ -59,6 +59,7 @@ class Running(Reporting):
     type=click.Choice(get_args(Attention)),
     help="Which kernels compute attention; xformers and sage need their packages.",
 )
+@click.option("--locked", is_flag=True, help="Refuse if anything differs from WORKFLOW.lock.json.")
 @options.folders
 @options.wants_json
 @options.verbose
@@ -69,6 +70,7 @@ def run(
     assignments: tuple[str, ...],
     seed: int | None,
     wants_json: bool,
+    locked: bool,
     **folders: Any,
 ) -> None:
     """Run a workflow and print where its results are.
@@ -84,6 +86,8 @@ def run(
     graph = _prepared(options.read_graph(workflow, opened), assignments, seed, opened)
     titles = options.titles(graph)
     checked = check(graph, opened.registry, opened.files)
+    if locked and not checked.problems:
+        _check_lock(workflow, graph, opened)
     if checked.problems and wants_json:
         _print_invalid(checked.problems, checked.warnings)
         ctx.exit(WRONG)
@@ -119,6 +123,19 @@ def _run(
         report(error, titles)
     view.finish()
     return code
+
+
+def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
+    """Raise if something is not as it was when the workflow was locked."""
+    from pathlib import Path
+
+    from nodegraph.errors import InvalidWorkflowError
+    from nodegraph.locking import Lock, lock_path
+
+    locked = Lock.read(lock_path(Path(workflow)))
+    drift = locked.drift(Lock.of(graph, opened.registry, opened.files))
+    if drift:
+        raise InvalidWorkflowError(drift)
 
 
 def _print_invalid(

@@ -1,0 +1,1 @@
+"""Graphs written in Python: nodes as typed calls, and workflow files as such code."""

@@ -1,0 +1,53 @@
+"""`nodegraph export-python`: a workflow as Python code; `nodegraph stubs`: types for such code."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import Reporting
+
+_STUB = Path("nodegraph") / "building" / "methods.pyi"
+
+
+@click.command("export-python", cls=Reporting)
+@options.workflow
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; stdout if none.")
+@options.folders
+@options.verbose
+def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
+    """Print a workflow as Python code that builds the same graph, and runs it."""
+    from nodegraph.building.export import as_python
+
+    opened = options.open_all(**folders)
+    name = "a workflow" if workflow == "-" else Path(workflow).name
+    code = as_python(options.read_graph(workflow), opened.registry.catalog, name)
+    if output is None:
+        click.echo(code, nl=False)
+    else:
+        output.write_text(code, encoding="utf-8")
+        click.echo(output)
+
+
+@click.command(cls=Reporting)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("typings"),
+    show_default=True,
+    help="The folder where type checkers look for stubs.",
+)
+@options.verbose
+def stubs(output: Path) -> None:
+    """Write the types of all installed packs' nodes, for code that builds graphs.
+
+    Those of the built-in pack are there without.
+    """
+    from nodegraph.building.stubs import stubs as written
+
+    path = output / _STUB
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(written(options.open_all().registry.catalog), encoding="utf-8")
+    click.echo(path)

@@ -1,0 +1,29 @@
+"""`nodegraph lock`: write down what a workflow is made with."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import Reporting
+
+
+@click.command(cls=Reporting)
+@options.workflow
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the lock file goes.")
+@options.folders
+@options.verbose
+def lock(workflow: str, output: Path | None, **folders: Any) -> None:
+    """Write down what a workflow is made with, for `nodegraph run --locked`.
+
+    The file WORKFLOW.lock.json beside it gets the versions of its node types, the sha256 of
+    its models and inputs, and the versions of Python and of the packages.
+    """
+    from nodegraph.locking import Lock, lock_path
+
+    opened = options.open_all(**folders)
+    graph = options.read_graph(workflow)
+    path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
+    path.write_text(Lock.of(graph, opened.registry, opened.files).text(), encoding="utf-8")
+    click.echo(path)
