@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from nodegraph.events import PreviewMethod
+from nodegraph.choices import PreviewMethod
 from nodegraph.files import Files
 
 

@@ -10,12 +10,12 @@ from nodegraph.cache import Cache
 from nodegraph.cache.content import ContentCache
 from nodegraph.cache.flight import Flights
 from nodegraph.cancel import CancelToken
+from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention, computing
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.events import (
     Emit,
     Emitter,
-    PreviewMethod,
     RunCancelled,
     RunFailed,
     RunFinished,

@@ -5,16 +5,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import ClassVar, Concatenate, Literal, ParamSpec, TypeAlias
+from typing import ClassVar, Concatenate, ParamSpec
 
 from nodegraph.graph import NodeId
 from nodegraph.results import Ui
 
 P = ParamSpec("P")
-
-
-PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]
-"""How unfinished images are shown: not, by a small matrix, or by a small decoder."""
 
 
 @dataclass(frozen=True, slots=True)

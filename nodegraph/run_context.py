@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from nodegraph.cache.flight import Flight
+from nodegraph.choices import PreviewMethod
 from nodegraph.errors import RunCancelledError
-from nodegraph.events import Emitter, Notice, Preview, PreviewMethod, Progress
+from nodegraph.events import Emitter, Notice, Preview, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
 from nodegraph.naming import Owner

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Interval
 
+from nodegraph.choices import LogFormat, LogLevel
 from nodegraph.places import data_folder
 
-LogFormat: TypeAlias = Literal["text", "json"]
-LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 EVERYWHERE = "all"
 """Stands for every room in `log_levels`."""
 

@@ -7,9 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention
 from nodegraph.errors import SettingsError, nearest
-from nodegraph.events import PreviewMethod
 from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities

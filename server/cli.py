@@ -1,17 +1,13 @@
 """`nodegraph serve`: the server, until it is told to stop."""
 
-import asyncio
-import signal
 from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from nodegraph.choices import LogFormat, LogLevel, PreviewMethod
 from nodegraph.cli import options
 from nodegraph.cli.report import Reporting
-from nodegraph.events import PreviewMethod
-from nodegraph.server_settings import LogFormat, LogLevel
-from nodegraph.setting_layers import pair
 
 _FOLDERS = ("models_dir", "input_dir", "output_dir")
 
@@ -25,6 +21,8 @@ class Levels(click.ParamType[tuple[str, str]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         """The room and the level."""
+        from nodegraph.setting_layers import pair
+
         room, level = pair(value)
         if level not in get_args(LogLevel):
             self.fail(f"{level!r} is none of {', '.join(get_args(LogLevel))}.", param, ctx)
@@ -94,6 +92,9 @@ def serve(**flags: Any) -> None:
 
     Each option can be set in nodegraph.toml and in the environment, too.
     """
+    import asyncio
+    import signal
+
     from server.running import run_server
 
     common = {name: flags.pop(name) for name in (*_FOLDERS, "preview_method")}

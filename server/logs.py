@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-from nodegraph.server_settings import EVERYWHERE, LogFormat, LogLevel
+from nodegraph.choices import LogFormat, LogLevel
+from nodegraph.server_settings import EVERYWHERE
 
 _ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about")
 FACTS = ("worker", "run", "node")

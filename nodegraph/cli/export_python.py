@@ -22,7 +22,7 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
 
     opened = options.open_all(**folders)
     name = "a workflow" if workflow == "-" else Path(workflow).name
-    code = as_python(options.read_graph(workflow), opened.registry.catalog, name)
+    code = as_python(options.read_graph(workflow, opened), opened.registry.catalog, name)
     if output is None:
         click.echo(code, nl=False)
     else:

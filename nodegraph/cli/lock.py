@@ -23,7 +23,7 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     from nodegraph.locking import Lock, lock_path
 
     opened = options.open_all(**folders)
-    graph = options.read_graph(workflow)
+    graph = options.read_graph(workflow, opened)
     path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
     path.write_text(Lock.of(graph, opened.registry, opened.files).text(), encoding="utf-8")
     click.echo(path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nodegraph.events import PreviewMethod
+from nodegraph.choices import PreviewMethod
 from nodegraph.files import Files
 from nodegraph.folders import Folders
 from nodegraph.results import Artifact
