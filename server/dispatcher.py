@@ -2,26 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from nodegraph.errors import NodeGraphError
 from nodegraph.naming import Named, Place
 from server.bus import Bus, Message
-from server.errors import DrainingError, RunParkedError, StorageError, WorkerLostError
-from server.scheduler import Assignment, Slot, Waiting, order, pick
-from server.store.runs import Accepted, File, Milestone, NewRun, Run, State
+from server.errors import (
+    DrainingError,
+    RunParkedError,
+    RunStateError,
+    StorageError,
+    WorkerLostError,
+)
+from server.lineup import Lineup
+from server.scheduler import Assignment, Slot, Waiting, pick
+from server.store.runs import Accepted, Ending, File, Milestone, NewRun, Run, State
 from server.store.store import Store
 from server.workers.worker import Order, Report, Worker
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How many workers a run may kill."""
-PASSING = ("progress", "preview")
-"""Events that are not kept."""
 _OVER = ("run_finished", "run_failed", "run_cancelled")
 _ENDS: Mapping[State, str] = {
     "succeeded": "run_finished",
@@ -29,6 +36,7 @@ _ENDS: Mapping[State, str] = {
     "cancelled": "run_cancelled",
 }
 _PAUSE = 1.0
+"""Seconds until the disk is tried again."""
 
 
 @dataclass(slots=True)
@@ -52,10 +60,8 @@ class Dispatcher:
         self.bus = bus
         self.workers: list[Worker] = []
         self.draining = False
-        self._waiting: dict[str, Waiting] = {}
+        self._lineup = Lineup()
         self._active: dict[str, _Active] = {}
-        self._served: dict[str, int] = {}
-        self._turns = 0
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
 
@@ -64,7 +70,7 @@ class Dispatcher:
         for run in await self.store.runs(("running",), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
         for run in await self.store.runs(("queued",), oldest_first=True):
-            self._waiting[run.id] = _waiting(run)
+            self._lineup.add(_waiting(run))
         for worker in self.workers:
             await worker.start()
         self._loop = asyncio.create_task(self._run())
@@ -84,42 +90,56 @@ class Dispatcher:
         if self.draining:
             raise DrainingError
         accepted = await self.store.accept(new)
+        run = accepted.run
+        if run.state == "queued" and run.id not in self._active:
+            self._lineup.add(_waiting(run))
         if accepted.event:
-            self._waiting[new.id] = _waiting(accepted.run)
-            self._tell(accepted.run, [accepted.event])
+            self._tell(run, [accepted.event])
             self._changed()
         return accepted
 
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._waiting[run.id] = _waiting(run)
+        self._lineup.add(_waiting(run))
         self._tell(run, [event])
         self._changed()
         return run
 
     async def cancel(self, run_id: str) -> bool:
-        """Stop a run, or take it out of the queue; False if it is over, or there is none."""
+        """Stop a run, or take it out of the queue; False if it is over, or there is none.
+
+        Raises:
+            StorageError: that could not be written down; the run still waits.
+        """
         active = self._active.get(run_id)
         if active:
             active.cancelled = True
             with suppress(WorkerLostError):
                 await active.worker.cancel(run_id)
             return True
-        if self._waiting.pop(run_id, None) is None:
+        waiting = self._lineup.remove(run_id)
+        if waiting is None:
             return False
-        await self._end(run_id, "cancelled")
+        try:
+            self._tell_end(await self.store.end(run_id, _ending("cancelled", {})))
+        except StorageError:
+            self._lineup.add(waiting)
+            raise
         self._changed()
         return True
 
     async def clear(self) -> None:
         """Take everything out of the queue; what runs goes on."""
-        for run_id in list(self._waiting):
-            await self.cancel(run_id)
+        await asyncio.gather(*(self.cancel(run_id) for run_id in self.queue()))
 
     def queue(self) -> list[str]:
         """The runs that wait, next first."""
-        return [run.id for run in order(self._waiting.values(), self._served)]
+        return [run.id for run in self._lineup]
+
+    def position(self, run_id: str) -> int | None:
+        """How many runs will begin before one that waits; None if it does not."""
+        return self._lineup.position(run_id)
 
     def running(self) -> list[Run]:
         """The runs that are being computed, in the order in which they began."""
@@ -128,7 +148,7 @@ class Dispatcher:
     @property
     def remaining(self) -> int:
         """How many runs are not over."""
-        return len(self._waiting) + len(self._active)
+        return len(self._lineup) + len(self._active)
 
     async def name(self, body: Mapping[str, Any]) -> Named | None:
         """Answer what a worker asks about a file's number."""
@@ -142,9 +162,10 @@ class Dispatcher:
     async def drain(self, seconds: float) -> bool:
         """Take nothing new and let what runs finish; whether all of it did in that time."""
         self.draining = True
-        tasks = [active.task for active in self._active.values() if active.task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while tasks := [active.task for active in self._active.values() if active.task]:
+                    await asyncio.wait(tasks)
         return not self._active
 
     async def stop(self) -> None:
@@ -171,9 +192,9 @@ class Dispatcher:
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]
-        if not self._waiting or not any(slot.free for slot in slots):
+        if not len(self._lineup) or not any(slot.free for slot in slots):
             return None
-        return pick(order(self._waiting.values(), self._served), slots)
+        return pick(self._lineup, slots)
 
     def _slot(self, worker: Worker) -> Slot:
         runs = [active.run for active in self._active.values() if active.worker is worker]
@@ -182,11 +203,13 @@ class Dispatcher:
 
     async def _launch(self, chosen: Assignment) -> None:
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
-        run = await self.store.begin(chosen.run, worker.name)
-        if self._waiting.pop(run.id, None) is None:  # cancelled meanwhile
+        try:
+            run = await self.store.begin(chosen.run, worker.name)
+        except RunStateError:  # cancelled meanwhile
+            self._lineup.remove(chosen.run)
             return
-        self._turns += 1
-        self._served[run.client] = self._turns
+        if self._lineup.serve(run.id) is None:  # about to be cancelled
+            return
         active = self._active[run.id] = _Active(run, worker)
         active.task = asyncio.create_task(self._follow(active))
 
@@ -194,54 +217,92 @@ class Dispatcher:
         """See one attempt at a run to its end."""
         run = active.run
         try:
-            work = await self.store.work(run.id)
-            async for reports in active.worker.run(Order(run.id, run.attempts, work)):
-                await self._take(run, reports)
+            await self._attempt(active)
         except WorkerLostError as error:
             await self._lost(active, error)
+        except NodeGraphError as error:
+            await self._end(run, "failed", {"error": error.as_dict()})
         finally:
             self._active.pop(run.id, None)
             self._changed()
 
+    async def _attempt(self, active: _Active) -> None:
+        run = active.run
+        work = await self.store.work(run.id)
+        if active.cancelled:
+            await self._end(run, "cancelled")
+            return
+        order = Order(run.id, run.attempts, work)
+        async with aclosing(active.worker.run(order)) as batches:
+            async for reports in batches:
+                await self._take(run, reports)
+
     async def _take(self, run: Run, reports: Sequence[Report]) -> None:
         """Write down what is worth it, then tell everything in order."""
-        kept = [(r.name, r.data) for r in reports if r.name not in (*PASSING, *_OVER, "done")]
-        milestones = iter(await self.store.add_events(run.id, kept) if kept else [])
+        kept = [
+            (report.name, report.data)
+            for report in reports
+            if not report.passing and report.name not in (*_OVER, "done")
+        ]
+        done = reports[-1].data if reports[-1].name == "done" else None
+        ending = _ending(done["state"], done) if done else None
+        milestones, ended = await self._written(lambda: self._write(run, kept, ending))
+        following = iter(milestones)
         for report in reports:
-            if report.name in PASSING:
+            if report.passing:
                 self._publish(run, Message(report.name, data=report.data, payload=report.payload))
-            elif report.name == "done":
-                await self._end(run.id, report.data["state"], report.data)
-            elif report.name not in _OVER:
-                self._tell(run, [next(milestones)])
+            elif report.name not in (*_OVER, "done"):
+                self._tell(run, [event for event in [next(following, None)] if event])
+        self._tell_end(ended)
 
-    async def _end(self, run_id: str, state: State, data: Mapping[str, Any] | None = None) -> None:
-        facts = {k: v for k, v in (data or {}).items() if k in ("error", "executed", "cached")}
-        ended = await self.store.end(run_id, state, (_ENDS[state], facts), facts.get("error"))
-        if ended:
-            self._tell(ended[0], [ended[1]])
+    async def _write(
+        self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None
+    ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+        if not kept and ending is None:
+            return [], None
+        return await self.store.report(run.id, kept, ending)
+
+    async def _end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
+        ending = _ending(state, data or {})
+        self._tell_end(await self._written(lambda: self.store.end(run.id, ending)))
+
+    async def _written(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write until the disk takes it: what was computed must not be lost with the first try."""
+        while True:
+            try:
+                return await write()
+            except StorageError as error:
+                _log.error("%s", error)
+                await asyncio.sleep(_PAUSE)
 
     async def _lost(self, active: _Active, error: WorkerLostError) -> None:
         """A worker died: its run is tried again, unless it was that run's doing too often."""
         run, charged = active.run, error.together == 1
         deaths = run.deaths + charged
-        if active.cancelled:
-            await self._end(run.id, "cancelled")
-        elif deaths >= ATTEMPTS:
+        if not active.cancelled and deaths >= ATTEMPTS:
             parked = RunParkedError(deaths, error.reason)
-            await self._end(run.id, "failed", {"error": parked.as_dict()})
-        else:
-            run, event = await self.store.requeue(
-                run.id, error.reason, suspect=True, charged=charged
+            await self._end(run, "failed", {"error": parked.as_dict()})
+            return
+        if not active.cancelled:
+            suspect = error.together > 0
+            run, event = await self._written(
+                lambda: self.store.requeue(run.id, error.reason, suspect=suspect, charged=charged)
             )
-            self._waiting[run.id] = _waiting(run)
             self._tell(run, [event])
+        if active.cancelled:  # before, or while that was written
+            await self._end(run, "cancelled")
+        else:
+            self._lineup.add(_waiting(run))
 
     def _tell(self, run: Run, milestones: Collection[Milestone]) -> None:
         for event in milestones:
             self._publish(
                 run, Message(event.name, id=event.id, sequence=event.sequence, data=event.data)
             )
+
+    def _tell_end(self, ended: tuple[Run, Milestone] | None) -> None:
+        if ended:
+            self._tell(ended[0], [ended[1]])
 
     def _publish(self, run: Run, message: Message) -> None:
         self.bus.publish(message.about(run.id, run.client))
@@ -250,6 +311,11 @@ class Dispatcher:
         """The queue is another: everybody may want to know, and a worker may be free."""
         self.bus.publish(Message("queue", data={"remaining": self.remaining}))
         self.wake()
+
+
+def _ending(state: State, data: Mapping[str, Any]) -> Ending:
+    facts = {k: v for k, v in data.items() if k in ("error", "executed", "cached")}
+    return Ending(state, _ENDS[state], facts)
 
 
 def _waiting(run: Run) -> Waiting:

@@ -32,6 +32,31 @@ class StorageFullError(StorageError):
     status = 507
 
 
+class UnreadableStoreError(ServerError):
+    """What is written in the queue can not be read."""
+
+    code = "storage_unreadable"
+    status = 503
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"the queue {path} could not be read: {reason}.",
+            hint="Look after the disk; if the file is damaged, put a copy of it in its place.",
+        )
+
+
+class DamagedRunError(ServerError):
+    """A run's graph is not what it was written as."""
+
+    code = "damaged_run"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"the graph of run {shown(run_id)} was damaged on the disk.",
+            hint="Submit it again, and look after the disk.",
+        )
+
+
 class DamagedStoreError(ServerError):
     """The queue's database is not what it was written as."""
 
@@ -120,7 +145,7 @@ class WorkerLostError(ServerError):
         super().__init__(f"the worker process died: {reason}.")
         self.reason = reason
         self.together = together
-        """How many runs it had."""
+        """How many runs it had; 0 if it was dead before it got this one."""
 
 
 class RunParkedError(ServerError):

@@ -10,7 +10,7 @@ from nodegraph.naming import Named, Place
 from server.errors import KeyReusedError, RunExistsError, RunStateError
 from server.store import rows
 from server.store.rows import ENDED_MARKS
-from server.store.runs import ENDED, Accepted, File, Milestone, NewRun, Run, State
+from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
 
 
 def now_ms() -> int:
@@ -42,9 +42,10 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         ),
     )
     work = new.work
+    parts = [json.dumps(part) for part in (work.prompt, list(work.targets), work.extra)]
     db.execute(
-        "INSERT INTO graphs (run, prompt, targets, extra) VALUES (?, ?, ?, ?)",
-        (new.id, *(json.dumps(part) for part in (work.prompt, list(work.targets), work.extra))),
+        "INSERT INTO graphs (run, prompt, targets, extra, checksum) VALUES (?, ?, ?, ?, ?)",
+        (new.id, *parts, rows.checksum(parts)),
     )
     (queued,) = add_events(db, new.id, [("run_queued", {})])
     return Accepted(rows.get(db, new.id), queued)
@@ -63,22 +64,17 @@ def requeue(
     return rows.get(db, run_id), milestone
 
 
-def end(
-    db: Connection,
-    run_id: str,
-    state: State,
-    event: tuple[str, Mapping[str, Any]],
-    error: Mapping[str, Any] | None,
-) -> tuple[Run, Milestone] | None:
+def end(db: Connection, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
     """A run is over; None if it was before."""
+    error = ending.data.get("error")
     changed = db.execute(
         "UPDATE runs SET state = ?, error = ?, finished_ms = ?"
         f" WHERE id = ? AND state NOT IN {ENDED_MARKS}",
-        (state, json.dumps(error) if error else None, now_ms(), run_id, *ENDED),
+        (ending.state, json.dumps(error) if error else None, now_ms(), run_id, *ENDED),
     )
     if not changed.rowcount:
         return None
-    (milestone,) = add_events(db, run_id, [event])
+    (milestone,) = add_events(db, run_id, [(ending.event, ending.data)])
     return rows.get(db, run_id), milestone
 
 

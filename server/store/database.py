@@ -6,19 +6,25 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
-from server.errors import StorageError, StorageFullError
-from server.store.schema import prepare
+from server.errors import StorageError, StorageFullError, UnreadableStoreError
+from server.store.schema import configure, prepare
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 LARGEST_GROUP = 256
 """Changes that one commit may hold."""
+_OWN_FAULTS = (
+    *(sqlite3.IntegrityError, sqlite3.DataError),
+    *(sqlite3.ProgrammingError, sqlite3.InterfaceError),
+)
+"""What a change alone is to blame for; other errors of SQLite are the disk's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,8 @@ class Database:
         self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-        self._reading: Connection | None = None
-        self._writing = _connected(path)
+        self._reading = _connected(path)
+        self._writing: Connection | None = None
 
     def open(self) -> None:
         """Check the database, and begin to write.
@@ -52,7 +58,9 @@ class Database:
             DamagedStoreError: it is damaged.
             NewerStoreError: a later version wrote it.
         """
+        self._writing = _connected(self.path)
         prepare(self._writing, self.path)
+        self._reading.execute("PRAGMA query_only = ON")
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
@@ -67,7 +75,12 @@ class Database:
         return await asyncio.wrap_future(change.done)
 
     async def read(self, work: Work[T]) -> T:
-        """Ask something of what is on the disk."""
+        """Ask something of what is on the disk.
+
+        Raises:
+            UnreadableStoreError: it can not be read.
+            Exception: what `work` raises.
+        """
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
 
     def close(self) -> None:
@@ -75,21 +88,22 @@ class Database:
         self._changes.put(None)
         self._writer.join()
         self._reader.shutdown()
-        self._writing.close()
+        self._reading.close()
 
     def _read(self, work: Work[T]) -> T:
-        if self._reading is None:
-            self._reading = _connected(self.path)
-            self._reading.execute("PRAGMA query_only = ON")
-        return work(self._reading)
+        try:
+            return work(self._reading)
+        except sqlite3.Error as error:
+            raise UnreadableStoreError(self.path, str(error)) from error
 
     def _write_all(self) -> None:
         while True:
             group = self._next_group()
-            if group:
-                self._commit(group)
-            else:
-                return
+            if not group:
+                break
+            self._commit(group)
+        if self._writing is not None:
+            self._writing.close()
 
     def _next_group(self) -> list[_Change]:
         """What waits, in order; nothing when the database is being closed."""
@@ -104,45 +118,65 @@ class Database:
         return group
 
     def _commit(self, group: list[_Change]) -> None:
-        results: list[tuple[_Change, Any]] = []
+        wanted = [change for change in group if change.done.set_running_or_notify_cancel()]
         try:
-            self._writing.execute("BEGIN IMMEDIATE")
-            for change in (one for one in group if one.done.set_running_or_notify_cancel()):
-                result = self._attempt(change)
-                if not change.done.done():
-                    results.append((change, result))
-            self._writing.execute("COMMIT")
+            results = self._transact(wanted)
         except sqlite3.Error as error:
             self._recover()
             failure = _explained(error)
-            for change in group:
+            for change in wanted:
                 if not change.done.done():
                     change.done.set_exception(failure)
             return
         for change, result in results:
             change.done.set_result(result)
 
-    def _attempt(self, change: _Change) -> Any:
-        """Do one change; if it refuses, undo it alone."""
-        self._writing.execute("SAVEPOINT change")
-        try:
-            return change.work(self._writing)
-        except sqlite3.Error:
-            raise
-        except Exception as error:  # noqa: BLE001 - whoever waits for the change gets it
-            self._writing.execute("ROLLBACK TO change")
-            change.done.set_exception(error)
-            return None
-        finally:
-            if self._writing.in_transaction:
-                self._writing.execute("RELEASE change")
+    def _transact(self, group: list[_Change]) -> list[tuple[_Change, Any]]:
+        """Do the changes and commit; those that refuse hear of it, and are left out."""
+        db = self._connection()
+        results: list[tuple[_Change, Any]] = []
+        db.execute("BEGIN IMMEDIATE")
+        for change in group:
+            result = _attempt(db, change)
+            if not change.done.done():
+                results.append((change, result))
+        db.execute("COMMIT")
+        return results
+
+    def _connection(self) -> Connection:
+        if self._writing is None:
+            self._writing = _connected(self.path)
+            configure(self._writing)
+        return self._writing
 
     def _recover(self) -> None:
-        """Begin anew from what the disk really has: a failed sync leaves the rest in doubt."""
-        self._writing.close()
-        self._writing = _connected(self.path)
-        self._writing.execute("PRAGMA synchronous = FULL")
-        self._writing.execute("PRAGMA foreign_keys = ON")
+        """Begin anew from what the disk really has: a failed sync leaves the rest in doubt.
+
+        The reader's connection stays open, so that what failed to be committed is not taken for
+        committed now, as it would be by whoever opens the file first.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            with suppress(sqlite3.Error):
+                writing.close()
+
+
+def _attempt(db: Connection, change: _Change) -> Any:
+    """Do one change; if it refuses, undo it alone."""
+    db.execute("SAVEPOINT change")
+    try:
+        return change.work(db)
+    except sqlite3.Error as error:
+        if not isinstance(error, _OWN_FAULTS):
+            raise
+        db.execute("ROLLBACK TO change")
+        change.done.set_exception(StorageError(str(error)))
+    except Exception as error:  # noqa: BLE001 - whoever waits for the change gets it
+        db.execute("ROLLBACK TO change")
+        change.done.set_exception(error)
+    finally:
+        if db.in_transaction:
+            db.execute("RELEASE change")
 
 
 def _connected(path: Path) -> Connection:

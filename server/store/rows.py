@@ -1,10 +1,11 @@
 """Rows of the tables as what they mean."""
 
 import json
+import zlib
 from collections.abc import Sequence
 from sqlite3 import Connection, Row
 
-from server.errors import UnknownRunError
+from server.errors import DamagedRunError, UnknownRunError
 from server.store.runs import ENDED, Milestone, Run, State, Work
 
 ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
@@ -31,13 +32,20 @@ def get(db: Connection, run_id: str) -> Run:
 
 
 def work_of(db: Connection, run_id: str) -> Work:
-    """What a run computes; raises UnknownRunError."""
+    """What a run computes; raises UnknownRunError, or DamagedRunError."""
     row = db.execute("SELECT * FROM graphs WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         raise UnknownRunError(run_id)
-    parts = (json.loads(row[name]) for name in ("prompt", "targets", "extra"))
-    prompt, targets, extra = parts
+    parts = [row[name] for name in ("prompt", "targets", "extra")]
+    if checksum(parts) != row["checksum"]:
+        raise DamagedRunError(run_id)
+    prompt, targets, extra = (json.loads(part) for part in parts)
     return Work(prompt=prompt, targets=targets, extra=extra)
+
+
+def checksum(parts: Sequence[str]) -> int:
+    """Tells a graph that is not what it was written as."""
+    return zlib.crc32("\n".join(parts).encode())
 
 
 def run_of(row: Row) -> Run:

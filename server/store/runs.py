@@ -92,6 +92,17 @@ class Accepted:
     """That it is queued; None if its idempotency key was there already, and it with it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ends."""
+
+    state: State
+    event: str
+    """The last event's name."""
+    data: Mapping[str, Any]
+    """What it says; its `error` is the run's."""
+
+
 class File(NamedTuple):
     """A file that a run saves: the node's first is at position 0."""
 

@@ -33,7 +33,8 @@ CREATE TABLE graphs (
     run TEXT PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
     prompt TEXT NOT NULL,
     targets TEXT NOT NULL,
-    extra TEXT NOT NULL
+    extra TEXT NOT NULL,
+    checksum INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE events (
@@ -66,8 +67,7 @@ def prepare(connection: Connection, path: Path) -> None:
     """
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        configure(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise NewerStoreError(path, version, VERSION)
@@ -76,6 +76,12 @@ def prepare(connection: Connection, path: Path) -> None:
             connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
     except DatabaseError as error:
         raise DamagedStoreError(path, str(error)) from error
+
+
+def configure(connection: Connection) -> None:
+    """Set what is each connection's own."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _check(connection: Connection, path: Path) -> None:

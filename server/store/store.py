@@ -8,7 +8,7 @@ from typing import Any
 from nodegraph.naming import Named, Place
 from server.store import changes, rows
 from server.store.database import Database
-from server.store.runs import Accepted, File, Milestone, NewRun, Run, State, Work
+from server.store.runs import Accepted, Ending, File, Milestone, NewRun, Run, State, Work
 
 
 class Store:
@@ -63,15 +63,9 @@ class Store:
             lambda db: changes.requeue(db, run_id, reason, suspect=suspect, charged=charged)
         )
 
-    async def end(
-        self,
-        run_id: str,
-        state: State,
-        event: tuple[str, Mapping[str, Any]],
-        error: Mapping[str, Any] | None = None,
-    ) -> tuple[Run, Milestone] | None:
+    async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
         """It is over, and its last event says so; None if it was over already."""
-        return await self._database.write(lambda db: changes.end(db, run_id, state, event, error))
+        return await self._database.write(lambda db: changes.end(db, run_id, ending))
 
     async def retry(self, run_id: str) -> tuple[Run, Milestone]:
         """Put an unsuccessful run into the queue once more.
@@ -82,11 +76,19 @@ class Store:
         """
         return await self._database.write(lambda db: changes.retry(db, run_id))
 
-    async def add_events(
-        self, run_id: str, events: Sequence[tuple[str, Mapping[str, Any]]]
-    ) -> list[Milestone]:
-        """Append to a run's events, in this order."""
-        return await self._database.write(lambda db: changes.add_events(db, run_id, events))
+    async def report(
+        self,
+        run_id: str,
+        events: Sequence[tuple[str, Mapping[str, Any]]],
+        ending: Ending | None = None,
+    ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+        """Append to a run's events, in this order, and end it if that is said; see `end`."""
+
+        def work(db: Connection) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+            added = changes.add_events(db, run_id, events)
+            return added, changes.end(db, run_id, ending) if ending else None
+
+        return await self._database.write(work)
 
     async def name_file(self, file: File, place: Place, first: int) -> Named:
         """The number that a run's file gets, and always gets: an earlier attempt may have it.

@@ -121,8 +121,7 @@ async def outputs(request: web.Request) -> web.Response:
 
 def shown(parts: Services, run: Run) -> RunModel:
     """A run with its place in the queue."""
-    queue = parts.dispatcher.queue() if run.state == "queued" else []
-    return RunModel.of(run, queue.index(run.id) if run.id in queue else None)
+    return RunModel.of(run, parts.dispatcher.position(run.id))
 
 
 def _new_run(parts: Services, wanted: RunRequest) -> Work:

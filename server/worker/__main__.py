@@ -4,7 +4,11 @@ import socket
 import sys
 
 from server.wire import Channel
+from server.worker.parent import die_with_parent
 from server.worker.program import serve
 
 if __name__ == "__main__":
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    die_with_parent()
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)  # processes that nodes start must not keep it open
+    serve(Channel(end))

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.engine import Engine
-from nodegraph.registry import Registry
+from nodegraph.registry import BUILT_IN, Registry
 from nodegraph.settings import Settings
 from server.wire import Channel, Frame
-from server.worker.device import described
+from server.worker.device import described, machine
 from server.worker.naming import StoreNaming
 from server.worker.runs import Runs
 
@@ -32,14 +32,16 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     naming = StoreNaming(channel)
     engine = Engine(registry, settings.files(registry.model_places).named(naming))
     runs = Runs(engine, channel, naming.forget)
-    threading.Thread(target=_announce, args=(channel,), daemon=True).start()
+    channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
+    if any(pack.name == BUILT_IN for pack in registry.packs):
+        threading.Thread(target=_describe, args=(channel,), daemon=True).start()
     while (frame := channel.receive()) is not None:
         _obey(frame, runs, naming)
 
 
-def _announce(channel: Channel) -> None:
-    """Import what every run needs, then say that runs may come."""
-    channel.send({"op": "ready", "device": described(), "pid": os.getpid()})
+def _describe(channel: Channel) -> None:
+    """Import torch, which most runs need, while the first may already be under way."""
+    channel.send({"op": "device", "device": described()})
 
 
 def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:

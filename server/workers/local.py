@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,16 +16,20 @@ from nodegraph.setting_layers import variable
 from server.devices import Device
 from server.errors import ServerError, WorkerLostError
 from server.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.inbox import Inbox
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
-"""Seconds until a process that died is started again; doubled each time it dies unready."""
+"""Seconds until a process that died is started again; doubled each time it dies without work."""
+LONGEST_START = 300.0
+"""Seconds that a process may take to be ready; then it counts as hung."""
 _GRACE = 5.0
 _OURS = variable("server.")
+_LAST_WORDS = 0.2
+"""Seconds after the process's end in which its socket may still close by itself."""
 _LIMIT = 2**20
-_MOST_AT_ONCE = 500
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[Named | None]]
 """Answers what a worker asks about a file's number; see `server.worker.naming`."""
@@ -40,6 +44,7 @@ class LocalWorker:
         namer: answers its questions.
         slots: how many runs it has at once.
         changed: is called when it becomes ready, and when it is no longer.
+        longest_start: seconds that it may take to be ready.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class LocalWorker:
         *,
         slots: int = 1,
         changed: Callable[[], None] = lambda: None,
+        longest_start: float = LONGEST_START,
     ) -> None:
         self.name = device.name
         self.slots = slots
@@ -58,10 +64,12 @@ class LocalWorker:
         self.restarts = 0
         self.pid: int | None = None
         self._environment = device.environment
+        self._worked = False
         self._flags = flags
         self._namer = namer
         self._changed = changed
-        self._runs: dict[str, asyncio.Queue[Report | WorkerLostError]] = {}
+        self._longest_start = longest_start
+        self._runs: dict[str, Inbox] = {}
         self._writer: asyncio.StreamWriter | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
@@ -70,9 +78,10 @@ class LocalWorker:
         """Bring it up; returns before it is ready."""
         self._keeper = asyncio.create_task(self._keep())
 
-    async def run(self, order: Order) -> AsyncIterator[Sequence[Report]]:
+    async def run(self, order: Order) -> AsyncGenerator[Sequence[Report]]:
         """Compute a run: what it reports, as many at a time as there are."""
-        reports = self._runs[order.run] = asyncio.Queue()
+        inbox = self._runs[order.run] = Inbox()
+        self._worked = self.ready
         try:
             await self._send(
                 {
@@ -86,10 +95,11 @@ class LocalWorker:
             )
             done = False
             while not done:
-                batch = _next(await reports.get(), reports)
+                batch = await inbox.take()
                 done = batch[-1].name == "done"
                 yield batch
         finally:
+            inbox.close()
             self._runs.pop(order.run, None)
 
     async def cancel(self, run: str) -> None:
@@ -112,14 +122,15 @@ class LocalWorker:
     async def _keep(self) -> None:
         pause = FIRST_PAUSE
         while True:
-            was_ready, reason = await self._live()
+            self._worked = False
+            reason = await self._live()
             self.restarts += 1
-            _log.warning("worker %s died (%s) and is started again", self.name, reason)
-            pause = FIRST_PAUSE if was_ready else min(2 * pause, LONGEST_PAUSE)
+            pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
+            _log.warning("worker %s died (%s), starts in %.1f s", self.name, reason, pause)
             await asyncio.sleep(pause)
 
-    async def _live(self) -> tuple[bool, str]:
-        """One life of the process: whether it ever was ready, and how it ended."""
+    async def _live(self) -> str:
+        """One life of the process: how it ended."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -130,45 +141,53 @@ class LocalWorker:
             )
         self.pid = process.pid
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
-        was_ready, code = False, None
+        loop = asyncio.get_running_loop()
+        hung = loop.call_later(self._longest_start, self._give_up, process)
+        watch = asyncio.create_task(_watch(process, reader))
         try:
             await self._send({"op": "start", "flags": self._flags})
-            was_ready = await self._listen(reader)
+            await self._listen(reader)
         finally:
+            hung.cancel()
+            watch.cancel()
             self._writer.close()
             self._writer = None
-            code = await _ended(process)
-            self._lose(_described(code))
-        return was_ready, _described(code)
+            reason = _described(await _ended(process))
+            self._lose(reason)
+        return reason
 
     def _variables(self) -> dict[str, str]:
         """Its environment: ours, but what is the server's alone."""
         ours = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
         return ours | dict(self._environment)
 
-    async def _listen(self, reader: asyncio.StreamReader) -> bool:
-        """Take what it says until it is gone."""
-        while True:
-            try:
-                frame = await read_frame(reader)
-            except BrokenWireError as error:
-                _log.error("worker %s: %s", self.name, error)
-                return self.ready
-            if frame is None:
-                return self.ready
-            self._take(frame)
+    def _give_up(self, process: Process) -> None:
+        """Kill it if it is not ready by now."""
+        if not self.ready:
+            _log.error("worker %s is not ready after %.0f s", self.name, self._longest_start)
+            process.kill()
 
-    def _take(self, frame: Frame) -> None:
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Take what it says until it is gone, or says what means nothing."""
+        try:
+            while (frame := await read_frame(reader)) is not None:
+                await self._take(frame)
+        except (BrokenWireError, LookupError, TypeError) as error:
+            _log.error("worker %s says what means nothing: %r", self.name, error)
+
+    async def _take(self, frame: Frame) -> None:
         body = frame.body
         match body["op"]:
             case "ready":
                 self.ready, self.device = True, body["device"]
                 self._changed()
+            case "device":
+                self.device = body["device"]
             case "event":
                 event = body["event"]
-                self._report(body["run"], Report(event["event"], event, frame.data))
+                await self._report(body["run"], Report(event["event"], event, frame.data))
             case "done":
-                self._report(body["run"], Report("done", body))
+                await self._report(body["run"], Report("done", body))
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
                 self._questions.add(question)
@@ -176,9 +195,9 @@ class LocalWorker:
             case unknown:
                 _log.error("worker %s says %r, which means nothing", self.name, unknown)
 
-    def _report(self, run: str, report: Report) -> None:
+    async def _report(self, run: str, report: Report) -> None:
         if run in self._runs:
-            self._runs[run].put_nowait(report)
+            await self._runs[run].put(report)
 
     async def _answer(self, body: Mapping[str, Any]) -> None:
         try:
@@ -196,35 +215,25 @@ class LocalWorker:
         """Say something; nobody hears it if the process is gone, which shows soon enough."""
         if self._writer is None:
             reason = "it is being started again"
-            raise WorkerLostError(reason)
+            raise WorkerLostError(reason, together=0)
         with suppress(ConnectionError):
             self._writer.write(pack(Frame(body)))
             await self._writer.drain()
 
     def _lose(self, reason: str) -> None:
         together = len(self._runs)
-        for reports in self._runs.values():
-            reports.put_nowait(WorkerLostError(reason, together))
+        for inbox in self._runs.values():
+            inbox.lose(WorkerLostError(reason, together))
         if self.ready:
             self.ready, self.device = False, {}
             self._changed()
 
 
-def _next(
-    first: Report | WorkerLostError, reports: "asyncio.Queue[Report | WorkerLostError]"
-) -> list[Report]:
-    """The first and the reports that are there already; raises if the first is a death."""
-    if isinstance(first, WorkerLostError):
-        raise first
-    batch = [first]
-    while not reports.empty() and len(batch) < _MOST_AT_ONCE:
-        following = reports.get_nowait()
-        if isinstance(following, WorkerLostError):
-            if batch[-1].name != "done":
-                reports.put_nowait(following)
-            break
-        batch.append(following)
-    return batch
+async def _watch(process: Process, reader: asyncio.StreamReader) -> None:
+    """End the reading when the process has ended: a child of it may hold its socket open."""
+    await process.wait()
+    await asyncio.sleep(_LAST_WORDS)
+    reader.feed_eof()
 
 
 async def _ended(process: Process) -> int:

@@ -1,10 +1,13 @@
 """What the dispatcher asks of whatever computes runs."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from server.store.runs import Work
+
+PASSING = ("progress", "preview")
+"""Events that are not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,11 @@ class Report:
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     payload: bytes = b""
 
+    @property
+    def passing(self) -> bool:
+        """Whether it is told but not kept."""
+        return self.name in PASSING
+
 
 class Worker(Protocol):
     """Computes runs somewhere."""
@@ -48,14 +56,17 @@ class Worker(Protocol):
 
     @property
     def device(self) -> Mapping[str, Any]:
-        """What it computes on: `name`, `type`, `index`, `vram_total`, …; empty if not ready."""
+        """What it computes on: `name`, `type`, `index`, `vram_total`, …; empty if not ready.
+
+        The first moments it is only the machine that is known, for torch is not there yet.
+        """
         ...
 
     async def start(self) -> None:
         """Bring it up; returns before it is ready."""
         ...
 
-    def run(self, order: Order) -> AsyncIterator[Sequence[Report]]:
+    def run(self, order: Order) -> AsyncGenerator[Sequence[Report]]:
         """Compute a run; ends after the `done` report. What is there comes at once.
 
         Raises:

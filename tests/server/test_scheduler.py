@@ -1,18 +1,33 @@
 """Which run comes next, and who gets it."""
 
-from server.scheduler import Assignment, Slot, Waiting, order, pick
+import random
+
+from server.lineup import Lineup
+from server.scheduler import Assignment, Slot, Waiting, pick
 
 
-def waiting(name, client="a", priority=0, number=None, seq=None, suspect=False):
+def waiting(name, client="a", priority=0, number=None, suspect=False, owner=""):
     place = int(name[1:])
     return Waiting(
         id=name,
         client=client,
         priority=priority,
         number=place if number is None else number,
-        seq=place if seq is None else seq,
+        seq=place,
         suspect=suspect,
+        owner=owner,
     )
+
+
+def lineup(runs, served=()):
+    """The queue of these, after some clients had their turns in this order."""
+    found = Lineup()
+    for turn, client in enumerate(served):
+        found.add(waiting(f"r{9000 + turn}", client=client))
+        found.serve(f"r{9000 + turn}")
+    for run in runs:
+        found.add(run)
+    return found
 
 
 def ids(runs):
@@ -22,37 +37,70 @@ def ids(runs):
 def test_a_client_s_runs_come_by_number_then_as_they_were_accepted():
     queue = [waiting("r2"), waiting("r1"), waiting("r4", number=-4), waiting("r3", number=1)]
 
-    assert ids(order(queue, {})) == ["r4", "r1", "r3", "r2"]
+    assert ids(lineup(queue)) == ["r4", "r1", "r3", "r2"]
 
 
 def test_higher_priorities_come_first_whoever_asks():
     queue = [waiting("r1"), waiting("r2", client="b", priority=5), waiting("r3", priority=1)]
 
-    assert ids(order(queue, {"b": 99})) == ["r2", "r3", "r1"]
+    assert ids(lineup(queue, "b")) == ["r2", "r3", "r1"]
 
 
 def test_clients_take_turns():
     queue = [waiting(f"r{n}") for n in range(1, 5)] + [waiting("r9", client="b")]
 
-    assert ids(order(queue, {})) == ["r1", "r9", "r2", "r3", "r4"]
+    assert ids(lineup(queue)) == ["r1", "r9", "r2", "r3", "r4"]
 
 
 def test_who_was_served_longest_ago_is_next():
     queue = [waiting("r1"), waiting("r2", client="b"), waiting("r3", client="c")]
 
-    assert ids(order(queue, {"a": 3, "b": 2})) == ["r3", "r2", "r1"]
+    assert ids(lineup(queue, "ba")) == ["r3", "r2", "r1"]
 
 
 def test_a_client_that_floods_the_queue_delays_others_by_one_run_each():
     flood = [waiting(f"r{n}", client="flood") for n in range(1000)]
-    queue, served, done = [*flood, waiting("r5000", client="late")], {}, []
-    for turn in range(3):
-        run = order(queue, served)[0]
-        queue.remove(run)
-        served[run.client] = turn + 1
+    queue, done = lineup([*flood, waiting("r5000", client="late")]), []
+    for _ in range(3):
+        run = next(iter(queue))
+        queue.serve(run.id)
         done.append(run.id)
 
     assert "r5000" in done[:2]
+
+
+def test_owners_take_turns_whatever_the_number_of_their_clients():
+    queue = [waiting(f"r{n}", client=f"c{n}", owner="many") for n in range(1, 5)]
+    queue.append(waiting("r9", owner="one"))
+
+    assert ids(lineup(queue)) == ["r1", "r9", "r2", "r3", "r4"]
+
+
+def test_a_position_is_the_place_in_the_order_whatever_came_and_went():
+    chance = random.Random(1)
+    queue, there = Lineup(), {}
+    for number in range(2000):
+        name = f"r{number}"
+        run = waiting(
+            name,
+            client=chance.choice("abcde"),
+            priority=chance.choice((0, 0, 0, 5)),
+            number=chance.choice((number, -number)),
+            owner=chance.choice("xyz"),
+        )
+        queue.add(run)
+        there[name] = run
+        if chance.random() < 0.5:
+            gone = chance.choice(list(there))
+            removed = chance.choice((queue.remove, queue.serve))(gone)
+            assert removed == there.pop(gone)
+    found = ids(queue)
+
+    assert sorted(found) == sorted(there)
+    assert [queue.position(name) for name in found] == list(range(len(found)))
+    assert queue.position("r2000") is None
+    priorities = [there[name].priority for name in found]
+    assert priorities == sorted(priorities, reverse=True)
 
 
 def test_the_least_busy_worker_gets_the_run():

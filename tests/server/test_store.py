@@ -18,7 +18,7 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
-from server.store.runs import File, NewRun, Work
+from server.store.runs import Ending, File, NewRun, Work
 from server.store.store import Store
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
@@ -117,8 +117,8 @@ def test_a_run_goes_its_way_once(store):
         running = await store.begin("a", "w")
         with pytest.raises(RunStateError):
             await store.begin("a", "w")
-        ended = await store.end("a", "succeeded", ("run_finished", {"executed": 2}))
-        again = await store.end("a", "cancelled", ("run_cancelled", {}))
+        ended = await store.end("a", Ending("succeeded", "run_finished", {"executed": 2}))
+        again = await store.end("a", Ending("cancelled", "run_cancelled", {}))
         return running, ended, again
 
     running, ended, again = done(scenario())
@@ -148,7 +148,7 @@ def test_only_what_failed_or_was_cancelled_is_retried(store):
         await accepted(store, "a")
         with pytest.raises(RunStateError):
             await store.retry("a")
-        await store.end("a", "failed", ("run_failed", {}), {"code": "x"})
+        await store.end("a", Ending("failed", "run_failed", {"error": {"code": "x"}}))
         run, _ = await store.retry("a")
         with pytest.raises(UnknownRunError):
             await store.retry("b")
@@ -161,8 +161,8 @@ def test_only_what_failed_or_was_cancelled_is_retried(store):
 def test_events_are_numbered_through_all_runs_and_through_each(store):
     async def scenario():
         await accepted(store, "a", "b", client="me")
-        await store.add_events("a", [("node_started", {"node": "1"}), ("node_finished", {})])
-        await store.add_events("b", [("node_started", {})])
+        await store.report("a", [("node_started", {"node": "1"}), ("node_finished", {})])
+        await store.report("b", [("node_started", {})])
         everything = await store.events()
         own = await store.events("a")
         later = await store.events(client="me", after=everything[2].id)
@@ -180,7 +180,7 @@ def test_events_are_numbered_through_all_runs_and_through_each(store):
 
 
 def test_events_of_a_run_that_was_forgotten_are_dropped(store):
-    assert done(store.add_events("gone", [("node_started", {})])) == []
+    assert done(store.report("gone", [("node_started", {})])) == ([], None)
 
 
 def test_a_file_keeps_its_number_and_no_two_runs_share_one(store):
@@ -219,7 +219,7 @@ def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, path)
     async def scenario():
         await accepted(store, "a", "b", "c")
         for name in ("a", "b"):
-            await store.end(name, "succeeded", ("run_finished", {}))
+            await store.end(name, Ending("succeeded", "run_finished", {}))
         return await store.forget(["a", "c", "nobody"]), await store.forget()
 
     assert done(scenario()) == (["a"], ["b"])
@@ -234,7 +234,7 @@ def test_history_is_kept_to_its_newest(store):
         names = [f"r{n}" for n in range(10)]
         await accepted(store, *names, "waiting")
         for name in names:
-            await store.end(name, "succeeded", ("run_finished", {}))
+            await store.end(name, Ending("succeeded", "run_finished", {}))
         removed = await store.keep(3)
         return removed, [run.id for run in await store.runs()]
 
