@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.naming import Named, Place
@@ -19,24 +19,16 @@ from server.errors import (
     WorkerLostError,
 )
 from server.lineup import Lineup
+from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, Ending, File, Milestone, NewRun, Run, State
+from server.store.runs import Accepted, File, NewRun, Run
 from server.store.store import Store
-from server.workers.worker import Order, Report, Worker
+from server.workers.worker import Order, Worker
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """How many workers a run may kill."""
-_OVER = ("run_finished", "run_failed", "run_cancelled")
-_ENDS: Mapping[State, str] = {
-    "succeeded": "run_finished",
-    "failed": "run_failed",
-    "cancelled": "run_cancelled",
-}
-_PAUSE = 1.0
-"""Seconds until the disk is tried again."""
 
 
 @dataclass(slots=True)
@@ -58,6 +50,7 @@ class Dispatcher:
     def __init__(self, store: Store, bus: Bus) -> None:
         self.store = store
         self.bus = bus
+        self.recorder = Recorder(store, bus)
         self.workers: list[Worker] = []
         self.draining = False
         self._lineup = Lineup()
@@ -94,7 +87,7 @@ class Dispatcher:
         if run.state == "queued" and run.id not in self._active:
             self._lineup.add(_waiting(run))
         if accepted.event:
-            self._tell(run, [accepted.event])
+            self.recorder.tell(run, [accepted.event])
             self._changed()
         return accepted
 
@@ -102,7 +95,7 @@ class Dispatcher:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
         self._lineup.add(_waiting(run))
-        self._tell(run, [event])
+        self.recorder.tell(run, [event])
         self._changed()
         return run
 
@@ -122,7 +115,7 @@ class Dispatcher:
         if waiting is None:
             return False
         try:
-            self._tell_end(await self.store.end(run_id, _ending("cancelled", {})))
+            await self.recorder.end_once(run_id, "cancelled")
         except StorageError:
             self._lineup.add(waiting)
             raise
@@ -188,7 +181,7 @@ class Dispatcher:
                     await self._launch(chosen)
                 except StorageError as error:
                     _log.error("%s", error)
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(PAUSE)
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]
@@ -221,7 +214,7 @@ class Dispatcher:
         except WorkerLostError as error:
             await self._lost(active, error)
         except NodeGraphError as error:
-            await self._end(run, "failed", {"error": error.as_dict()})
+            await self.recorder.end(run, "failed", {"error": error.as_dict()})
         finally:
             self._active.pop(run.id, None)
             self._changed()
@@ -230,50 +223,12 @@ class Dispatcher:
         run = active.run
         work = await self.store.work(run.id)
         if active.cancelled:
-            await self._end(run, "cancelled")
+            await self.recorder.end(run, "cancelled")
             return
         order = Order(run.id, run.attempts, work)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
-                await self._take(run, reports)
-
-    async def _take(self, run: Run, reports: Sequence[Report]) -> None:
-        """Write down what is worth it, then tell everything in order."""
-        kept = [
-            (report.name, report.data)
-            for report in reports
-            if not report.passing and report.name not in (*_OVER, "done")
-        ]
-        done = reports[-1].data if reports[-1].name == "done" else None
-        ending = _ending(done["state"], done) if done else None
-        milestones, ended = await self._written(lambda: self._write(run, kept, ending))
-        following = iter(milestones)
-        for report in reports:
-            if report.passing:
-                self._publish(run, Message(report.name, data=report.data, payload=report.payload))
-            elif report.name not in (*_OVER, "done"):
-                self._tell(run, [event for event in [next(following, None)] if event])
-        self._tell_end(ended)
-
-    async def _write(
-        self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None
-    ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
-        if not kept and ending is None:
-            return [], None
-        return await self.store.report(run.id, kept, ending)
-
-    async def _end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
-        ending = _ending(state, data or {})
-        self._tell_end(await self._written(lambda: self.store.end(run.id, ending)))
-
-    async def _written(self, write: Callable[[], Awaitable[T]]) -> T:
-        """Write until the disk takes it: what was computed must not be lost with the first try."""
-        while True:
-            try:
-                return await write()
-            except StorageError as error:
-                _log.error("%s", error)
-                await asyncio.sleep(_PAUSE)
+                await self.recorder.take(run, reports)
 
     async def _lost(self, active: _Active, error: WorkerLostError) -> None:
         """A worker died: its run is tried again, unless it was that run's doing too often."""
@@ -281,41 +236,20 @@ class Dispatcher:
         deaths = run.deaths + charged
         if not active.cancelled and deaths >= ATTEMPTS:
             parked = RunParkedError(deaths, error.reason)
-            await self._end(run, "failed", {"error": parked.as_dict()})
+            await self.recorder.end(run, "failed", {"error": parked.as_dict()})
             return
         if not active.cancelled:
             suspect = error.together > 0
-            run, event = await self._written(
-                lambda: self.store.requeue(run.id, error.reason, suspect=suspect, charged=charged)
-            )
-            self._tell(run, [event])
+            run = await self.recorder.requeue(run, error.reason, suspect=suspect, charged=charged)
         if active.cancelled:  # before, or while that was written
-            await self._end(run, "cancelled")
+            await self.recorder.end(run, "cancelled")
         else:
             self._lineup.add(_waiting(run))
-
-    def _tell(self, run: Run, milestones: Collection[Milestone]) -> None:
-        for event in milestones:
-            self._publish(
-                run, Message(event.name, id=event.id, sequence=event.sequence, data=event.data)
-            )
-
-    def _tell_end(self, ended: tuple[Run, Milestone] | None) -> None:
-        if ended:
-            self._tell(ended[0], [ended[1]])
-
-    def _publish(self, run: Run, message: Message) -> None:
-        self.bus.publish(message.about(run.id, run.client))
 
     def _changed(self) -> None:
         """The queue is another: everybody may want to know, and a worker may be free."""
         self.bus.publish(Message("queue", data={"remaining": self.remaining}))
         self.wake()
-
-
-def _ending(state: State, data: Mapping[str, Any]) -> Ending:
-    facts = {k: v for k, v in data.items() if k in ("error", "executed", "cached")}
-    return Ending(state, _ENDS[state], facts)
 
 
 def _waiting(run: Run) -> Waiting:
