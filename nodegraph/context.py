@@ -37,7 +37,7 @@ class Context(Protocol):
 
     @property
     def wants_preview(self) -> bool:
-        """Whether anybody looks at previews; if not, do not make them."""
+        """Whether anybody looks at previews at this moment; if not, do not make them."""
         ...
 
     @property

@@ -1,7 +1,7 @@
 """The engine: checks graphs and runs them; one for all threads of a process."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -44,6 +44,8 @@ class RunOptions(TypedDict, total=False):
     """Whether anybody looks at previews."""
     preview_method: PreviewMethod
     """How they are made; `latent2rgb` if not given."""
+    looked_at: Callable[[], bool]
+    """Whether anybody looks at this moment; always if not given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ class Engine:
             emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
             previews=_previews(options),
+            looked_at=options.get("looked_at", _always),
         )
 
     def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
@@ -167,6 +170,10 @@ class Engine:
         )
         facts.emitter.send(RunFinished, result.executed, result.cached)
         return result
+
+
+def _always() -> bool:
+    return True
 
 
 def _previews(options: RunOptions) -> PreviewMethod:

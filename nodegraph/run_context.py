@@ -1,6 +1,6 @@
 """The engine's side of `Context`: what a node is given to talk to its run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,7 +25,9 @@ class RunFacts:
     emitter: Emitter
     extra_pnginfo: Mapping[str, object]
     previews: PreviewMethod
-    """`none` if nobody looks at them."""
+    """`none` if nobody ever looks at them."""
+    looked_at: Callable[[], bool]
+    """Whether anybody does at this moment."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -71,8 +73,8 @@ class RunContext:
 
     @property
     def wants_preview(self) -> bool:
-        """Whether anybody looks at previews."""
-        return self._facts.previews != "none"
+        """Whether anybody looks at previews at this moment."""
+        return self._facts.previews != "none" and self._facts.looked_at()
 
     @property
     def preview_method(self) -> PreviewMethod:

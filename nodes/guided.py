@@ -1,6 +1,7 @@
 """A guider, and what every sampling node does with one: denoise a latent, tell how far it is."""
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar, cast
 
 import torch
@@ -69,13 +70,13 @@ def run(
         guiding=model.guiding,
     )
 
-    show = chosen(model, ctx) if ctx.wants_preview else None
+    show = cache(lambda: chosen(model, ctx))
 
     def on_step(done: int, total: int, x0: Tensor) -> None:
         last[:] = [x0]
         ctx.progress(done, total)
-        if show is not None:
-            ctx.preview(*preview(model, x0, show))
+        if ctx.wants_preview:
+            ctx.preview(*preview(model, x0, show()))
 
     start = noise_for(latent, noise.seed, add=noise.adds)
     output = replace(latent, samples=_sampled(request, latent, start, on_step, ctx))

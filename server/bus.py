@@ -1,7 +1,7 @@
-"""Who hears of what: every event to every subscriber, none of whom can hold up the others."""
+"""Who hears of what: every event to whoever listens to it, none of whom can hold up the others."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,10 +39,23 @@ class Message:
         return self.name in ("progress", "preview", "position", "logs")
 
 
-class Subscriber:
-    """One listener's messages, in order."""
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a subscriber looks at: a client's runs, or one run; everything if neither."""
 
-    def __init__(self) -> None:
+    client: str = ""
+    run: str = ""
+
+
+class Subscriber:
+    """One listener's messages, in order.
+
+    Args:
+        topic: what it wants to hear of; what is about no run it hears in any case.
+    """
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
         self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
         self.dropped = False
         """Whether it was too slow and gets nothing more."""
@@ -68,27 +81,58 @@ class Bus:
     """Hands messages on; to be used from one event loop."""
 
     def __init__(self) -> None:
-        self._subscribers: set[Subscriber] = set()
+        self._subscribers: dict[Topic, set[Subscriber]] = {}
+        self._watchers: list[Callable[[Topic], None]] = []
 
-    def subscribe(self) -> Subscriber:
-        """A new listener; gets what is published from now on."""
-        subscriber = Subscriber()
-        self._subscribers.add(subscriber)
+    def subscribe(self, *, client: str = "", run: str = "") -> Subscriber:
+        """A new listener; gets what is published from now on.
+
+        Args:
+            client: only what this client's runs do, and what is about no run.
+            run: only what this run does, and what is about none.
+        """
+        subscriber = Subscriber(Topic(client, run))
+        self._subscribers.setdefault(subscriber.topic, set()).add(subscriber)
+        self._tell(subscriber.topic)
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """It hears no more."""
-        self._subscribers.discard(subscriber)
+        listening = self._subscribers.get(subscriber.topic, set())
+        listening.discard(subscriber)
+        if not listening:
+            self._subscribers.pop(subscriber.topic, None)
+        self._tell(subscriber.topic)
 
     def publish(self, message: Message) -> None:
-        """Tell everybody."""
-        for subscriber in self._subscribers:
-            subscriber.offer(message)
+        """Tell everybody whom it concerns."""
+        for topic in _topics(message) if message.run else list(self._subscribers):
+            for subscriber in self._subscribers.get(topic, ()):
+                subscriber.offer(message)
+
+    def looked_at(self, run: str, client: str) -> bool:
+        """Whether somebody looks at a client's run in particular."""
+        return any(topic in self._subscribers for topic in _topics(Message("", run, client))[1:])
+
+    def watch(self, watcher: Callable[[Topic], None]) -> None:
+        """Call this when somebody begins or ceases to listen."""
+        self._watchers.append(watcher)
 
     def close(self) -> None:
         """End all of them."""
-        for subscriber in self._subscribers:
-            subscriber.close()
+        for listening in self._subscribers.values():
+            for subscriber in listening:
+                subscriber.close()
+
+    def _tell(self, topic: Topic) -> None:
+        for watcher in self._watchers:
+            watcher(topic)
 
     def __len__(self) -> int:
-        return len(self._subscribers)
+        return sum(map(len, self._subscribers.values()))
+
+
+def _topics(message: Message) -> list[Topic]:
+    """What those look at who hear of a run: everything, the run, its client."""
+    own = [Topic(client=message.client)] if message.client else []
+    return [Topic(), Topic(run=message.run), *own]
