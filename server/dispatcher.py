@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
+from nodegraph.choices import PreviewMethod
 from nodegraph.errors import NodeGraphError
 from nodegraph.naming import Named, Place
-from server.bus import Bus, Message
+from server.bus import Bus, Message, Topic
 from server.errors import (
     DrainingError,
     RunParkedError,
@@ -19,9 +20,10 @@ from server.errors import (
     WorkerLostError,
 )
 from server.lineup import Lineup
+from server.positions import Positions
 from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, File, NewRun, Run
+from server.store.runs import Accepted, File, NewRun, Run, Work
 from server.store.store import Store
 from server.workers.worker import Order, Worker
 
@@ -37,6 +39,8 @@ class _Active:
     worker: Worker
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    looked_at: bool = False
+    """Whether the worker makes previews, for somebody looks at them."""
 
 
 class Dispatcher:
@@ -45,18 +49,22 @@ class Dispatcher:
     Args:
         store: where everything is written down first.
         bus: where it is told then.
+        previews: how they are made where a run does not say so.
     """
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, previews: PreviewMethod = "latent2rgb") -> None:
         self.store = store
         self.bus = bus
         self.recorder = Recorder(store, bus)
         self.workers: list[Worker] = []
         self.draining = False
         self._lineup = Lineup()
+        self._positions = Positions(bus, self._lineup)
+        self._previews: PreviewMethod = previews
         self._active: dict[str, _Active] = {}
         self._wake = asyncio.Event()
-        self._loop: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        bus.watch(self._look)
 
     async def start(self) -> None:
         """Go on where the last server stopped: what it was running runs again."""
@@ -66,7 +74,7 @@ class Dispatcher:
             self._lineup.add(_waiting(run))
         for worker in self.workers:
             await worker.start()
-        self._loop = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
         self.wake()
 
     def wake(self) -> None:
@@ -164,11 +172,10 @@ class Dispatcher:
     async def stop(self) -> None:
         """End at once; what runs is run again by the next server."""
         self.draining = True
-        tasks = [self._loop, *(active.task for active in self._active.values())]
-        for task in tasks:
-            if task is not None:
-                task.cancel()
-        await asyncio.gather(*(task for task in tasks if task), return_exceptions=True)
+        following = [active.task for active in self._active.values() if active.task]
+        for task in (tasks := [*self._tasks, *following]):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:
             await worker.stop()
 
@@ -203,6 +210,7 @@ class Dispatcher:
             return
         if self._lineup.serve(run.id) is None:  # about to be cancelled
             return
+        self._positions.change()
         active = self._active[run.id] = _Active(run, worker)
         active.task = asyncio.create_task(self._follow(active))
 
@@ -225,7 +233,8 @@ class Dispatcher:
         if active.cancelled:
             await self.recorder.end(run, "cancelled")
             return
-        order = Order(run.id, run.attempts, work)
+        active.looked_at = self.bus.looked_at(run.id, run.client)
+        order = Order(run.id, run.attempts, work, self._method(work), active.looked_at)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
                 await self.recorder.take(run, reports)
@@ -249,7 +258,24 @@ class Dispatcher:
     def _changed(self) -> None:
         """The queue is another: everybody may want to know, and a worker may be free."""
         self.bus.publish(Message("queue", data={"remaining": self.remaining}))
+        self._positions.change()
         self.wake()
+
+    def _method(self, work: Work) -> PreviewMethod:
+        """How a run's previews are made: as it says, if it says something."""
+        wanted = work.extra.get("preview_method")
+        if wanted not in get_args(PreviewMethod):
+            return self._previews
+        return cast("PreviewMethod", wanted)
+
+    def _look(self, topic: Topic) -> None:
+        """Somebody begins or ceases to look at runs: the worker need not make what nobody sees."""
+        for run_id, active in self._active.items():
+            if active.run.client == topic.client or run_id == topic.run:
+                looked_at = self.bus.looked_at(run_id, active.run.client)
+                if looked_at != active.looked_at:
+                    active.looked_at = looked_at
+                    active.worker.look(run_id, looked_at)
 
 
 def _waiting(run: Run) -> Waiting:

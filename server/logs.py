@@ -41,6 +41,11 @@ def receive(handler: logging.Handler, levels: Mapping[str, LogLevel]) -> None:
             logging.getLogger(room).setLevel(level.upper())
 
 
+def note(**facts: str) -> None:
+    """From now on records of this thread or task are about this `run`, `node` or `worker`, too."""
+    _ABOUT.set({**_ABOUT.get({}), **facts})
+
+
 @contextmanager
 def about(**facts: str) -> Generator[None]:
     """Records from inside are about this `run`, `node` or `worker`, too."""
@@ -54,6 +59,14 @@ def about(**facts: str) -> Generator[None]:
 def facts_of(record: logging.LogRecord) -> dict[str, str]:
     """What a record is about."""
     return {name: text for name in FACTS if (text := getattr(record, name, ""))}
+
+
+def exception_of(record: logging.LogRecord) -> str:
+    """The traceback that a record has, or nothing."""
+    found = record.exc_text or ""
+    return found or (
+        logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+    )
 
 
 class TextFormatter(logging.Formatter):
@@ -80,9 +93,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **facts_of(record),
         }
-        exception = record.exc_text or (
-            self.formatException(record.exc_info) if record.exc_info else ""
-        )
+        exception = exception_of(record)
         return json.dumps(told | ({"exception": exception} if exception else {}))
 
 

@@ -1,9 +1,10 @@
 """Tells those who look at a run that waits how many are before it, when that changes."""
 
 import asyncio
+from collections.abc import Iterable
 
 from server.bus import Bus, Message, Topic
-from server.line import Line
+from server.scheduler import Waiting
 
 PAUSE = 0.25
 """Seconds between two rounds: changes that come close together are told once."""
@@ -14,12 +15,12 @@ class Positions:
 
     Args:
         bus: where it is told, and where those are who listen to one run.
-        line: the queue.
+        lineup: the queue, next first.
     """
 
-    def __init__(self, bus: Bus, line: Line) -> None:
+    def __init__(self, bus: Bus, lineup: Iterable[Waiting]) -> None:
         self._bus = bus
-        self._line = line
+        self._lineup = lineup
         self._told: dict[str, int] = {}
         """What was said last, of the runs that somebody looks at."""
         self._looked_at: dict[str, None] = {}
@@ -50,9 +51,7 @@ class Positions:
             self._looked_at.pop(topic.run, None)
 
     def _tell(self) -> None:
-        places = self._line.positions if self._looked_at else {}
-        for run in self._looked_at:
-            place = places.get(run)
-            if place is not None and self._told.get(run) != place:
-                self._told[run] = place
-                self._bus.publish(Message("position", run, data={"position": place}))
+        for place, run in enumerate(self._lineup if self._looked_at else ()):
+            if run.id in self._looked_at and self._told.get(run.id) != place:
+                self._told[run.id] = place
+                self._bus.publish(Message("position", run.id, data={"position": place}))

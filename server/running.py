@@ -45,7 +45,8 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     settings = secured(common.server)
     logs.begin(settings.log_format, settings.log_levels)
     with holding(settings.data_dir):
-        parts = opened(common, settings, _for_workers(flags))
+        options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
+        parts = opened(common, settings, options)
         runner = web.AppRunner(create_app(parts, settings), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
@@ -59,13 +60,13 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await runner.cleanup()
 
 
-def opened(common: Settings, settings: ServerSettings, flags: Mapping[str, Any]) -> Services:
+def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Services:
     """All parts, ready to start.
 
     Args:
         common: what every command is told.
         settings: what the server is told.
-        flags: what workers are told; they read the file and the environment themselves.
+        options: what workers are told; they read the file and the environment themselves.
 
     Raises:
         SettingsError: there is no such device.
@@ -76,10 +77,10 @@ def opened(common: Settings, settings: ServerSettings, flags: Mapping[str, Any])
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
-    dispatcher = Dispatcher(store, bus)
+    dispatcher = Dispatcher(store, bus, common.preview_method)
     for device in devices:
         worker = LocalWorker(
-            *(device, flags, dispatcher.name), slots=settings.slots, changed=dispatcher.wake
+            *(device, options, dispatcher.name), slots=settings.slots, changed=dispatcher.wake
         )
         dispatcher.workers.append(worker)
     return Services(

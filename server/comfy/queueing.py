@@ -24,9 +24,8 @@ async def post_queue(request: web.Request) -> web.Response:
     body = await read_object(request)
     if body.get("clear"):
         await dispatcher.clear()
-    waiting = set(dispatcher.queue())
     for run_id in body.get("delete") or ():
-        if run_id in waiting:
+        if dispatcher.position(run_id) is not None:
             await dispatcher.cancel(run_id)
     return web.Response()
 

@@ -62,7 +62,7 @@ class Connection:
 
     async def serve(self, since: int | None) -> None:
         """Talk until either side has enough."""
-        subscriber = self._parts.bus.subscribe()
+        subscriber = self._parts.bus.subscribe(client=self._client)
         remaining = self._parts.dispatcher.remaining
         await self._send("status", {**status(remaining), "sid": self._client})
         await self._send("feature_flags", features())

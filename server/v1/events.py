@@ -1,6 +1,7 @@
 """`/v1/runs/{id}/events`: what happened, as pages or as it happens (server-sent events)."""
 
 import asyncio
+import json
 from contextlib import suppress
 
 from aiohttp import web
@@ -41,7 +42,7 @@ async def _stream(request: web.Request, parts: Services, run: Run) -> web.Stream
         headers={"Content-Type": _STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
-    subscriber = parts.bus.subscribe()
+    subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(ConnectionError):
             await _send_all(response, parts, run.id, after, subscriber)
@@ -84,7 +85,9 @@ async def _news(response: web.StreamResponse, run_id: str, subscriber: Subscribe
             continue
         if message is None:
             return False
-        if message.run == run_id and message.id is not None:
+        if message.name == "position" and message.data is not None:
+            await response.write(f"event: position\ndata: {json.dumps(message.data)}\n\n".encode())
+        elif message.run == run_id and message.id is not None:
             return True
 
 

@@ -9,8 +9,10 @@ from typing import Any
 from nodegraph.engine import Engine
 from nodegraph.registry import BUILT_IN, Registry
 from nodegraph.settings import Settings
+from server import logs
 from server.wire import Channel, Frame
 from server.worker.device import described, machine
+from server.worker.log import ToServer
 from server.worker.naming import StoreNaming
 from server.worker.runs import Runs
 
@@ -27,6 +29,7 @@ def serve(channel: Channel) -> None:
 
 
 def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
+    logs.receive(ToServer(channel), options["log_levels"])
     settings = Settings.read(_flags(options["flags"]))
     registry = Registry.load(settings.packs, settings.cache_dir)
     naming = StoreNaming(channel)
@@ -51,6 +54,8 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
             runs.start(body)
         case "cancel":
             runs.cancel(body["run"])
+        case "look":
+            runs.look(body["run"], body["looked_at"])
         case "named":
             naming.answer(body)
         case "free":

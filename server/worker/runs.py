@@ -9,9 +9,10 @@ from typing import Any
 from nodegraph.cancel import CancelToken
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
-from nodegraph.events import Event, Preview, as_dict
+from nodegraph.events import Event, NodeStarted, Preview, as_dict
 from nodegraph.plain import is_object
 from nodegraph.workflow import read_prompt
+from server import logs
 from server.wire import Channel
 
 _log = logging.getLogger(__name__)
@@ -31,10 +32,12 @@ class Runs:
         self._channel = channel
         self._ended = ended
         self._tokens: dict[str, CancelToken] = {}
+        self._looked_at: set[str] = set()
 
     def start(self, order: Mapping[str, Any]) -> None:
         """Begin a run."""
         token = self._tokens[order["run"]] = CancelToken()
+        self.look(order["run"], order["looked_at"])
         name = f"run-{order['run']}"
         threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
 
@@ -44,33 +47,44 @@ class Runs:
         if token:
             token.cancel()
 
+    def look(self, run: str, looked_at: bool) -> None:
+        """Make previews of a run from now on, or make none."""
+        if looked_at and run in self._tokens:
+            self._looked_at.add(run)
+        else:
+            self._looked_at.discard(run)
+
     def free(self) -> None:
         """Forget all results, and with them the models that no run holds."""
         self._engine.cache.clear()
 
     def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:
         run = order["run"]
+        logs.note(run=run)
         try:
             outcome = self._outcome(order, token)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the run
-            _log.exception("run %s failed in a way that nobody foresaw", run)
+            _log.exception("a run failed in a way that nobody foresaw")
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
             outcome = {"state": "failed", "error": failure.as_dict()}
         del self._tokens[run]
+        self._looked_at.discard(run)
         self._ended(run)
         self._channel.send({"op": "done", "run": run, **outcome})
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
-        editor = order["extra"].get("extra_pnginfo")
+        run, editor = order["run"], order["extra"].get("extra_pnginfo")
         try:
             result = self._engine.run(
                 read_prompt(order["prompt"]),
                 targets=order["targets"],
                 emit=self._emit,
                 cancel=token,
-                run_id=order["run"],
+                run_id=run,
                 extra_pnginfo=editor if is_object(editor) else {},
-                previews=order["previews"],
+                previews=order["previews"] != "none",
+                preview_method=order["previews"],
+                looked_at=lambda: run in self._looked_at,
             )
         except RunCancelledError:
             return {"state": "cancelled"}
@@ -82,6 +96,8 @@ class Runs:
 
     def _emit(self, event: Event) -> None:
         image = b""
+        if isinstance(event, NodeStarted):
+            logs.note(node=event.node_id)
         if isinstance(event, Preview):
             image, event = event.image, replace(event, image=b"")
         self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)

@@ -17,6 +17,7 @@ from server.devices import Device
 from server.errors import ServerError, WorkerLostError
 from server.wire import BrokenWireError, Frame, pack, read_frame
 from server.workers.inbox import Inbox
+from server.workers.output import Output
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class LocalWorker:
 
     Args:
         device: what it computes on, and is called after.
-        flags: the settings it gets, as the command line has them.
+        options: what its program is told first: `flags`, as the command line has them, and
+            `log_levels`.
         namer: answers its questions.
         slots: how many runs it has at once.
         changed: is called when it becomes ready, and when it is no longer.
@@ -50,7 +52,7 @@ class LocalWorker:
     def __init__(
         self,
         device: Device,
-        flags: Mapping[str, Any],
+        options: Mapping[str, Any],
         namer: Namer,
         *,
         slots: int = 1,
@@ -65,7 +67,7 @@ class LocalWorker:
         self.pid: int | None = None
         self._environment = device.environment
         self._worked = False
-        self._flags = flags
+        self._options = options
         self._namer = namer
         self._changed = changed
         self._longest_start = longest_start
@@ -91,6 +93,7 @@ class LocalWorker:
                     "targets": list(order.work.targets),
                     "extra": order.work.extra,
                     "previews": order.previews,
+                    "looked_at": order.looked_at,
                 }
             )
             done = False
@@ -106,6 +109,11 @@ class LocalWorker:
         """Stop a run as soon as it can be."""
         if run in self._runs:
             await self._send({"op": "cancel", "run": run})
+
+    def look(self, run: str, looked_at: bool) -> None:
+        """From now on somebody looks at a run's previews, or nobody."""
+        if run in self._runs and self._writer is not None:
+            self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": looked_at})))
 
     async def free(self) -> None:
         """Let it forget its results, and the models that no run holds."""
@@ -132,20 +140,24 @@ class LocalWorker:
     async def _live(self) -> str:
         """One life of the process: how it ended."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, Output(self.name) as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "server.worker", str(theirs.fileno())),
+                *(sys.executable, "-X", "faulthandler", "-m", "server.worker"),
+                str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=output.end,
+                stderr=output.end,
                 env=self._variables(),
             )
+        await output.follow()
         self.pid = process.pid
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
         loop = asyncio.get_running_loop()
         hung = loop.call_later(self._longest_start, self._give_up, process)
         watch = asyncio.create_task(_watch(process, reader))
         try:
-            await self._send({"op": "start", "flags": self._flags})
+            await self._send({"op": "start", **self._options})
             await self._listen(reader)
         finally:
             hung.cancel()
@@ -153,6 +165,7 @@ class LocalWorker:
             self._writer.close()
             self._writer = None
             reason = _described(await _ended(process))
+            output.close()
             self._lose(reason)
         return reason
 
@@ -188,6 +201,9 @@ class LocalWorker:
                 await self._report(body["run"], Report(event["event"], event, frame.data))
             case "done":
                 await self._report(body["run"], Report("done", body))
+            case "log":
+                record = logging.makeLogRecord({**body["record"], "worker": self.name})
+                logging.getLogger(record.name).handle(record)
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
                 self._questions.add(question)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from nodegraph.choices import PreviewMethod
 from server.store.runs import Work
 
 PASSING = ("progress", "preview")
@@ -17,8 +18,10 @@ class Order:
     run: str
     attempt: int
     work: Work
-    previews: bool = True
-    """Whether anybody looks at previews."""
+    previews: PreviewMethod = "none"
+    """How they are made."""
+    looked_at: bool = False
+    """Whether anybody looks at them now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,10 @@ class Worker(Protocol):
 
     async def cancel(self, run: str) -> None:
         """Stop a run as soon as it can be."""
+        ...
+
+    def look(self, run: str, looked_at: bool) -> None:
+        """From now on somebody looks at a run's previews, or nobody."""
         ...
 
     async def free(self) -> None:

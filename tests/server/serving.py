@@ -22,7 +22,9 @@ PATIENCE = 60.0
 TOY_NODES = '''
 """Nodes that are quick, slow, broken or deadly, at will."""
 
+import logging
 import os
+import sys
 import time
 from typing import Annotated
 
@@ -50,6 +52,29 @@ def steps(context: Context, a: int = 0, count: int = 10, seconds: float = 0.01) 
         time.sleep(seconds)
         context.progress(step + 1, count)
     return a
+
+
+@node("ToyWatched", category="toys", cache="never", output_node=True)
+def watched(context: Context, count: int = 10, seconds: float = 0.01) -> Ui:
+    """Show a picture at each step if somebody looks; tell at how many steps somebody did."""
+    seen = 0
+    for step in range(count):
+        if context.wants_preview:
+            seen += 1
+            context.preview(b"picture", "image/jpeg")
+        context.progress(step + 1, count)
+        time.sleep(seconds)
+    return Ui(values={"seen": [seen], "method": [context.preview_method]})
+
+
+@node("ToySpeak", category="toys", cache="never", output_node=True)
+def speak(text: str) -> Ui:
+    """Log a text, and write it to stdout and stderr."""
+    logging.getLogger("toy_pack").info("logged %s", text)
+    logging.getLogger("toy_pack").debug("whispered %s", text)
+    print(f"printed {text}", flush=True)
+    print(f"complained {text}", file=sys.stderr, flush=True)
+    return Ui()
 
 
 @node("ToyFail", category="toys")

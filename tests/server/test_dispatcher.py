@@ -24,6 +24,7 @@ class Scripted:
         self.device = {}
         self.begun = []
         self.cancelled = set()
+        self.looks = []
         self.at_once = 0
         self.most_at_once = 0
         self.killers = {}
@@ -39,6 +40,9 @@ class Scripted:
 
     async def cancel(self, run):
         self.cancelled.add(run)
+
+    def look(self, run, looked_at):
+        self.looks.append((run, looked_at))
 
     async def run(self, order):
         self.begun.append(order.run)

@@ -1,0 +1,36 @@
+"""A worker's log records, on their way to the server's log."""
+
+import logging
+from contextlib import suppress
+
+from server.logs import exception_of, facts_of
+from server.wire import Channel
+
+_LONGEST = 100_000
+
+
+class ToServer(logging.Handler):
+    """Sends records as frames.
+
+    Args:
+        channel: leads to the server.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one; nobody hears it once the server is gone."""
+        told = {
+            "name": record.name,
+            "levelno": record.levelno,
+            "levelname": record.levelname,
+            "msg": record.getMessage()[:_LONGEST],
+            "created": record.created,
+            "msecs": record.msecs,
+            "exc_text": exception_of(record)[-_LONGEST:] or None,
+            **facts_of(record),
+        }
+        with suppress(OSError):
+            self._channel.send({"op": "log", "record": told})

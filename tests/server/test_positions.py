@@ -1,0 +1,67 @@
+"""Who is told where a run is in the queue."""
+
+import asyncio
+
+from server.bus import Bus
+from server.lineup import Lineup
+from server.positions import PAUSE, Positions
+from server.scheduler import Waiting
+
+
+def lineup_of(count):
+    lineup = Lineup()
+    for number in range(count):
+        lineup.add(Waiting(f"r{number}", "", 0, float(number), number))
+    return lineup
+
+
+async def told(subscriber):
+    """What it was told by now."""
+    found = []
+    subscriber.close()
+    while (message := await subscriber.next()) is not None:
+        found.append((message.run, message.data["position"]))
+    return found
+
+
+def test_only_those_who_look_are_told_and_only_of_changes():
+    async def scenario():
+        bus, lineup = Bus(), lineup_of(4)
+        positions = Positions(bus, lineup)
+        task = asyncio.create_task(positions.run())
+        everything, of_one, of_two = (
+            bus.subscribe(),
+            bus.subscribe(run="r1"),
+            bus.subscribe(run="r3"),
+        )
+        await asyncio.sleep(0.01)
+        lineup.remove("r2")
+        positions.change()
+        await asyncio.sleep(2 * PAUSE)
+        late = bus.subscribe(run="r1")
+        await asyncio.sleep(2 * PAUSE)
+        task.cancel()
+        return [await told(each) for each in (everything, of_one, of_two, late)]
+
+    everything, of_one, of_two, late = asyncio.run(scenario())
+    assert of_two == [("r3", 3), ("r3", 2)]
+    assert of_one == [("r1", 1), ("r1", 1)]
+    assert late == [("r1", 1)]
+    assert everything == [("r1", 1), ("r3", 3), ("r3", 2), ("r1", 1)]
+
+
+def test_changes_that_come_together_are_told_once():
+    async def scenario():
+        bus, lineup = Bus(), lineup_of(50)
+        positions = Positions(bus, lineup)
+        last = bus.subscribe(run="r49")
+        task = asyncio.create_task(positions.run())
+        await asyncio.sleep(0.01)
+        for number in range(49):
+            lineup.remove(f"r{number}")
+            positions.change()
+        await asyncio.sleep(2 * PAUSE)
+        task.cancel()
+        return await told(last)
+
+    assert asyncio.run(scenario()) == [("r49", 49), ("r49", 0)]
