@@ -18,12 +18,14 @@ from nodegraph.errors import (
     nearest,
 )
 from nodegraph.pack import Pack
+from nodegraph.pack_folder import packs_in
 from nodegraph.places import cache_folder
 from nodegraph.snapshot import PackCatalog
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
     from nodegraph.define import NodeType
+    from nodegraph.settings import Settings
 
 GROUP = "nodegraph.packs"
 BUILT_IN = "nodes"
@@ -51,7 +53,7 @@ class Registry:
         problems: Iterable[NodeGraphError] = (),
     ) -> None:
         self.packs: list[LoadedPack] = []
-        self.problems = tuple(problems)
+        self.problems = list(problems)
         """Why packs were left out."""
         self._specs: dict[str, NodeSpec] = {}
         self._owners: dict[str, str] = {}
@@ -59,29 +61,35 @@ class Registry:
         self._types: dict[str, NodeType[..., Any]] = {}
         self._lock = threading.Lock()
         for pack, specs in catalogs:
-            self.packs.append(pack)
-            for spec in specs:
-                self._add(spec, f"the pack {pack.name!r}")
-                self._packs[spec.name] = pack
+            try:
+                self._add_pack(pack, specs)
+            except NodeConflictError as error:
+                self.problems.append(error)
 
     @classmethod
-    def load(cls, names: Iterable[str] | None = None, cache: Path | None = None) -> "Registry":
-        """The installed packs: all of them, or those named.
+    def load(
+        cls,
+        names: Iterable[str] | None = None,
+        cache: Path | None = None,
+        folder: Path | None = None,
+    ) -> "Registry":
+        """The installed packs and those in a folder: all of them, or those named.
 
-        A pack that can not be described is left out and listed in `problems`.
+        A pack that can not be described is left out and listed in `problems`; so is one with a
+        node type whose name a pack before it has.
 
         Args:
-            names: entry points of the group `nodegraph.packs`.
+            names: entry points of the group `nodegraph.packs`, and folders' names.
             cache: where snapshots of packs are kept; the user's cache folder if None.
+            folder: holds further packs, a sub-folder each.
 
         Raises:
-            PackError: a named pack is not installed, or another distribution's `nodes`
-                stands before the built-in one.
-            NodeConflictError: two packs declare a node type of one name.
+            PackError: a named pack is not there, or another distribution's `nodes` stands
+                before the built-in one.
         """
         catalogs: list[tuple[LoadedPack, Sequence[NodeSpec]]] = []
-        problems: list[NodeGraphError] = []
-        for source in _installed(names):
+        placed, problems = packs_in(folder) if folder else ([], [])
+        for source in _chosen(placed, names):
             if source.name == BUILT_IN:
                 _check_built_in(source)
             try:
@@ -91,6 +99,11 @@ class Registry:
             else:
                 catalogs.append((_loaded(catalog, source), catalog.nodes))
         return cls(catalogs, problems)
+
+    @classmethod
+    def configured(cls, settings: "Settings") -> "Registry":
+        """The packs that the settings name; raises what `load` raises."""
+        return cls.load(settings.packs, settings.cache_dir, settings.packs_dir)
 
     @classmethod
     def of(cls, *types: "NodeType[..., Any]") -> "Registry":
@@ -161,9 +174,26 @@ class Registry:
             message = f"there is no function {reference!r}."
             raise PackError(message, hint="It is written as 'module:function'.") from error
 
+    def _add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
+        """All node types of a pack, or none.
+
+        Raises:
+            NodeConflictError: another pack has one of them.
+        """
+        owner = f"the pack {pack.name!r}"
+        for spec in specs:
+            self._check_free(spec.name, owner)
+        self.packs.append(pack)
+        for spec in specs:
+            self._add(spec, owner)
+            self._packs[spec.name] = pack
+
+    def _check_free(self, name: str, owner: str) -> None:
+        if name in self._specs:
+            raise NodeConflictError(name, self._owners[name], owner)
+
     def _add(self, spec: NodeSpec, owner: str) -> None:
-        if spec.name in self._specs:
-            raise NodeConflictError(spec.name, self._owners[spec.name], owner)
+        self._check_free(spec.name, owner)
         self._specs[spec.name] = spec
         self._owners[spec.name] = owner
 
@@ -210,13 +240,14 @@ def _import(module: str, wanted_by: str) -> ModuleType:
         raise PackError(message, hint="Mend or uninstall the pack.") from error
 
 
-def _installed(names: Iterable[str] | None) -> list[PackSource]:
+def _chosen(placed: Iterable[PackSource], names: Iterable[str] | None) -> list[PackSource]:
     """The packs to load, the built-in one first, in the order of their names."""
-    found = {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
+    found = {source.name: source for source in placed}
+    found |= {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
     ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
     for name in names or ():
         if name not in found:
-            message = f"no pack {name!r} is installed."
+            message = f"no pack {name!r} is installed or in the packs folder."
             raise PackError(message, hint=nearest(name, found))
     return [found[name] for name in (ordered if names is None else dict.fromkeys(names))]
 

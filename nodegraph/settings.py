@@ -57,7 +57,9 @@ class Settings:
     extra_model_paths_file: Path | None = None
     """The same as ComfyUI has it: its `extra_model_paths.yaml`."""
     packs: tuple[str, ...] | None = None
-    """The packs to load; all that are installed if None."""
+    """The packs to load; all that are installed or in `packs_dir` if None."""
+    packs_dir: Path = field(default_factory=lambda: _beside_or_data("packs"))
+    """Holds packs that are not installed, a folder each."""
     hub_cache_dir: Path = field(default_factory=hub_folder)
     """What `hf://` references download; by default the folder that the hub's client uses."""
     hub_endpoint: str = field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or HUB)

@@ -73,7 +73,9 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
         DamagedStoreError: the queue is damaged.
     """
     devices = chosen(settings.devices)
-    registry = Registry.load(common.packs, common.cache_dir)
+    registry = Registry.configured(common)
+    for problem in registry.problems:
+        _log.warning("%s", problem)
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()

@@ -184,8 +184,7 @@ def _registry() -> "Registry":
     from nodegraph.registry import Registry
     from nodegraph.settings import Settings
 
-    settings = Settings.read()
-    return Registry.load(settings.packs, settings.cache_dir)
+    return Registry.configured(Settings.read())
 
 
 @cache

@@ -58,7 +58,7 @@ def open_all(**flags: object) -> Opened:
     from nodegraph.settings import Settings
 
     settings = Settings.read(flags)
-    registry = Registry.load(settings.packs, settings.cache_dir)
+    registry = Registry.configured(settings)
     for problem in registry.problems:
         warn(str(problem))
     return Opened(registry, settings.files(registry.model_places), settings)

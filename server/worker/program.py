@@ -31,7 +31,7 @@ def serve(channel: Channel) -> None:
 def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     logs.receive(ToServer(channel), options["log_levels"])
     settings = Settings.read(_flags(options["flags"]))
-    registry = Registry.load(settings.packs, settings.cache_dir)
+    registry = Registry.configured(settings)
     naming = StoreNaming(channel)
     engine = Engine(registry, settings.files(registry.model_places).named(naming))
     runs = Runs(engine, channel, naming.forget)

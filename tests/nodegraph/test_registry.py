@@ -68,8 +68,11 @@ def test_two_packs_with_one_node_type_are_a_conflict(site, tmp_path):
     install(site, "first", nodes=["Same"])
     install(site, "second", nodes=["Same"])
 
-    with pytest.raises(NodeConflictError, match=r"'first' and the pack 'second' .* 'Same'"):
-        Registry.load(["first", "second"], tmp_path)
+    registry = Registry.load(["first", "second"], tmp_path)
+
+    assert [pack.name for pack in registry.packs] == ["first"]
+    assert registry.spec("Same").module == "first_pack.module0"
+    assert "the pack 'first' and the pack 'second' declare" in str(registry.problems[0])
 
 
 def test_two_functions_with_one_node_type_are_a_conflict(site, tmp_path):
@@ -87,7 +90,7 @@ def test_a_module_that_uses_another_s_node_does_not_declare_it(site, tmp_path):
     registry = Registry.load(["demo"], tmp_path)
 
     assert list(registry.catalog) == ["Demo", "Other"]
-    assert registry.problems == ()
+    assert registry.problems == []
 
 
 def test_names_the_nearest_type_and_the_nearest_pack(site, tmp_path):
@@ -134,6 +137,25 @@ def test_knows_the_model_files_that_a_pack_brings_along(site, tmp_path):
     assert Registry.load(["demo"], tmp_path).model_places == {"loras": (package / "assets",)}
 
 
+def test_a_folder_holds_packs_that_are_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    folder = tmp_path / "packs"
+    package = install(tmp_path / "made", "placed", nodes=["Placed"])
+    folder.mkdir()
+    package.rename(folder / "placed_pack")
+    (folder / "no-name").mkdir()
+    (folder / "empty").mkdir()
+    (folder / ".hidden").mkdir()
+
+    registry = Registry.load(["placed_pack"], tmp_path, folder)
+
+    assert registry.find("Placed")(x=3) == 3
+    assert [str(problem).partition(str(folder))[2] for problem in registry.problems] == [
+        "/empty has no __init__.py. A pack has one; `nodegraph new-pack` makes such a folder.",
+        "/no-name has a name that Python can not import. Rename it, for example to 'no_name'.",
+    ]
+
+
 def test_refuses_another_distribution_s_nodes(site, tmp_path):
     (site / "nodes.py").touch()
     (site / "other-1.0.dist-info").mkdir()
@@ -158,6 +180,6 @@ def test_holds_given_types_for_tests_and_small_programs():
 
 def test_the_built_in_pack_comes_first(site, tmp_path, monkeypatch):
     install(site, "aaa", nodes=["Aaa"])
-    names = [source.name for source in registry_module._installed(None)]
+    names = [source.name for source in registry_module._chosen([], None)]
 
     assert names[:2] == ["nodes", "aaa"]
