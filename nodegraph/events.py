@@ -38,6 +38,8 @@ class RunPlanned(Event):
 
     name = "run_planned"
     nodes: Sequence[NodeId]
+    spared: Sequence[NodeId] = ()
+    """What need not run: results that are there, and what only they would need."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class Executor:
 
     def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
         self._plan.require(targets)
-        self._facts.emitter.send(RunPlanned, tuple(self._plan.upcoming()))
+        upcoming = self._plan.upcoming()
+        self._facts.emitter.send(RunPlanned, tuple(upcoming), self._spared(upcoming))
         for node_id in self._plan:
             self._cancel.check()
             entry = self._obtain(self._steps[node_id])
@@ -74,6 +75,17 @@ class Executor:
             for done in self._plan.finish(node_id):
                 self._live.pop(done, None)
         return {target: self._live[target] for target in targets}
+
+    def _spared(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
+        """What is at hand, and what only that would need."""
+        found, planned = dict.fromkeys(self._live), set(upcoming)
+        pending = list(found)
+        while pending:
+            for source in self._steps[pending.pop()].reads:
+                if source not in found and source not in planned:
+                    found[source] = None
+                    pending.append(source)
+        return tuple(found)
 
     def _at_hand(self, node_id: NodeId) -> bool:
         """Whether a result is there without running anything; if so it is taken hold of."""

@@ -171,4 +171,4 @@ def _mismatch(node_id: NodeId, spec: InputSpec, link: Link, source: NodeSpec) ->
         f"takes {spec.socket}, but output {link.output} of node {shown(link.source)}"
         f" ({source.name}) carries {carried}."
     )
-    return ReturnTypeMismatchError(node_id, spec.name, link, message, hint)
+    return ReturnTypeMismatchError(node_id, spec.name, link, message, hint, received_type=carried)

@@ -1,5 +1,6 @@
 """What validation finds wrong in a graph, one class a cause, and what it merely remarks on."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
@@ -10,6 +11,8 @@ from nodegraph.graph import Link, NodeId
 def received(value: object) -> object:
     """A value as an error's details carry it: JSON, and short."""
     if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**64):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
         return value
     return value if isinstance(value, str) and len(value) <= LONGEST_SHOWN else shown(value)
 
@@ -92,10 +95,16 @@ class LinkError(InputError):
     """A link that cannot be followed."""
 
     def __init__(
-        self, node_id: NodeId, input_name: str, link: Link, message: str, hint: str = ""
+        self,
+        node_id: NodeId,
+        input_name: str,
+        link: Link,
+        message: str,
+        hint: str = "",
+        **details: object,
     ) -> None:
         linked = [link.source, link.output]
-        super().__init__(node_id, input_name, message, hint, linked_node=linked)
+        super().__init__(node_id, input_name, message, hint, linked_node=linked, **details)
 
 
 class LinkToMissingNodeError(LinkError):

@@ -1,12 +1,17 @@
 """What requests carry, read with care."""
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
-from nodegraph.plain import is_object
+from nodegraph.plain import is_clean, is_list, is_object
 from nodegraph.workflow.parse import parse_json
+
+Default = TypeVar("Default", int, None)
+_COUNT = re.compile("-?[0-9]{1,15}")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -25,3 +30,31 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     if not is_object(value):
         raise web.HTTPBadRequest(text="400: this has to be a JSON object.\n")
     return dict(value)
+
+
+def ids_in(body: Mapping[str, Any], name: str) -> list[str]:
+    """A list of ids that a body may have; ids that cannot be any run's are left out.
+
+    Raises:
+        HTTPBadRequest: it is something else.
+    """
+    value = body.get(name)
+    if value is None:
+        return []
+    if not is_list(value):
+        raise web.HTTPBadRequest(text=f"400: {name} is no list of ids.\n")
+    return [item for item in value if isinstance(item, str) and is_clean(item)]
+
+
+def natural(request: web.Request, name: str, default: Default) -> int | Default:
+    """A query parameter that counts; the default if it is not there, or negative.
+
+    Raises:
+        HTTPBadRequest: it is no number.
+    """
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if not _COUNT.fullmatch(text):
+        raise web.HTTPBadRequest(text=f"400: {name} is no number.\n")
+    return default if text.startswith("-") else int(text)

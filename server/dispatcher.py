@@ -119,6 +119,10 @@ class Dispatcher:
             with suppress(WorkerLostError):
                 await active.worker.cancel(run_id)
             return True
+        return await self.withdraw(run_id)
+
+    async def withdraw(self, run_id: str) -> bool:
+        """Take a run out of the queue; False if it does not wait there."""
         waiting = self._lineup.remove(run_id)
         if waiting is None:
             return False
@@ -132,7 +136,7 @@ class Dispatcher:
 
     async def clear(self) -> None:
         """Take everything out of the queue; what runs goes on."""
-        await asyncio.gather(*(self.cancel(run_id) for run_id in self.queue()))
+        await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue()))
 
     def queue(self) -> list[str]:
         """The runs that wait, next first."""

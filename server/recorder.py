@@ -78,9 +78,8 @@ class Recorder:
     def tell(self, run: Run, milestones: Collection[Milestone]) -> None:
         """Tell what is written down."""
         for event in milestones:
-            self._publish(
-                run, Message(event.name, id=event.id, sequence=event.sequence, data=event.data)
-            )
+            data = {**event.data, "time_ms": event.time_ms}
+            self._publish(run, Message(event.name, id=event.id, sequence=event.sequence, data=data))
 
     async def _write(
         self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None

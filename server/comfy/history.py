@@ -5,12 +5,13 @@ from typing import Any
 
 from aiohttp import web
 
-from server.bodies import read_object
+from server.bodies import ids_in, natural, read_object
 from server.comfy.messages import Translator
 from server.services import Services, services
 from server.store.runs import ENDED, Milestone, Run, Work
 
 _STATUS = {"succeeded": "success", "failed": "error", "cancelled": "error"}
+"""ComfyUI knows nothing else; a run that is not over is only asked for as a job."""
 _KEPT = (
     *("execution_start", "execution_cached", "execution_success"),
     *("execution_error", "execution_interrupted"),
@@ -20,19 +21,20 @@ _KEPT = (
 async def get_history(request: web.Request) -> web.Response:
     """The newest runs that are over, oldest of them first: `?max_items=&offset=`."""
     parts = services(request)
-    limit = _natural(request, "max_items")
-    offset = _natural(request, "offset")
-    runs = await parts.store.runs(ENDED, limit=limit, offset=offset or 0)
+    limit = natural(request, "max_items", None)
+    offset = natural(request, "offset", 0)
+    runs = await parts.store.runs(ENDED, limit=limit, offset=offset, begun=True)
     entries = {run.id: await entry(parts, run) for run in reversed(runs)}
     return web.json_response(entries)
 
 
 async def get_one(request: web.Request) -> web.Response:
-    """One run under its id, or nothing while it is not over."""
+    """One run under its id; nothing while it is not over, or if it was only queued."""
     parts = services(request)
     run_id = request.match_info["run"]
     found = await parts.store.find(run_id)
-    entries = {run_id: await entry(parts, found)} if found and found.ended else {}
+    over = found is not None and found.ended and found.started_ms is not None
+    entries = {run_id: await entry(parts, found)} if found and over else {}
     return web.json_response(entries)
 
 
@@ -40,10 +42,11 @@ async def post_history(request: web.Request) -> web.Response:
     """`{"clear": true}` or `{"delete": [id]}`."""
     parts = services(request)
     body = await read_object(request)
+    wanted = ids_in(body, "delete")
     if body.get("clear"):
         await parts.store.forget()
-    if isinstance(body.get("delete"), list):
-        await parts.store.forget([str(item) for item in body["delete"]])
+    if wanted:
+        await parts.store.forget(wanted)
     return web.Response()
 
 
@@ -56,7 +59,7 @@ async def entry(parts: Services, run: Run) -> dict[str, Any]:
         "prompt": listed(run, work),
         "outputs": {node: ui for node, (ui, _) in shown.items()},
         "status": {
-            "status_str": _STATUS[run.state],
+            "status_str": _STATUS.get(run.state, run.state),
             "completed": run.state == "succeeded",
             "messages": _messages(run, events),
         },
@@ -66,9 +69,14 @@ async def entry(parts: Services, run: Run) -> dict[str, Any]:
 
 def listed(run: Run, work: Work) -> list[Any]:
     """A run as queue and history list it: number, id, prompt, extra data, outputs."""
-    number = int(run.number) if run.number.is_integer() else run.number
     extra = {**work.extra, "client_id": run.client} if run.client else dict(work.extra)
-    return [number, run.id, work.prompt, {**extra, "create_time": run.created_ms}, [*work.targets]]
+    extra["create_time"] = run.created_ms
+    return [plain_number(run.number), run.id, work.prompt, extra, [*work.targets]]
+
+
+def plain_number(value: float) -> float:
+    """A place in the queue as JSON has it: 3 rather than 3.0."""
+    return int(value) if value.is_integer() else value
 
 
 def shown_by(events: Iterable[Milestone]) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -98,12 +106,3 @@ def _messages(run: Run, events: Sequence[Milestone]) -> list[list[Any]]:
             if name in _KEPT:
                 found.append([name, data])
     return found
-
-
-def _natural(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name, "")
-    if not text:
-        return None
-    if not text.lstrip("-").isdecimal():
-        raise web.HTTPBadRequest(text=f"400: {name} is no number.\n")
-    return int(text) if int(text) >= 0 else None

@@ -15,7 +15,13 @@ class Translator:
 
     def __init__(self, run: str) -> None:
         self._run = run
-        self._cached: list[str] = []
+        self._started = False
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Know nothing yet; also where another worker begins the run again."""
+        self._cached: dict[str, None] = {}
+        self._shown: list[Message] = []
         self._begun = False
         self._executed: list[str] = []
         self._types: dict[str, str] = {}
@@ -25,8 +31,12 @@ class Translator:
         """The messages that an event becomes."""
         match name:
             case "run_started":
-                self._cached, self._begun, self._executed = [], False, []
+                self._begin_anew()
+                self._started = True
                 yield "execution_start", self._about(timestamp=time_ms)
+            case "run_planned":
+                self._cached.update(dict.fromkeys(data.get("spared", ())))
+                yield from self._begin(time_ms)
             case "node_cached":
                 yield from self._node_cached(data, time_ms)
             case "node_started":
@@ -34,17 +44,11 @@ class Translator:
                 yield from self._node_started(data)
             case "node_finished":
                 yield from self._node_finished(data)
-            case "run_finished":
+            case "run_cancelled" if not self._started:
+                pass  # it never left the queue, and ComfyUI says nothing of such
+            case "run_finished" | "run_failed" | "run_cancelled":
                 yield from self._begin(time_ms)
-                yield "execution_success", self._about(timestamp=time_ms)
-                yield "executing", self._about(node=None)
-            case "run_failed":
-                yield from self._begin(time_ms)
-                yield "execution_error", self._failure(data.get("error") or {}, time_ms)
-                yield "executing", self._about(node=None)
-            case "run_cancelled":
-                yield from self._begin(time_ms)
-                yield "execution_interrupted", self._interruption(time_ms)
+                yield self._end(name, data.get("error") or {}, time_ms)
                 yield "executing", self._about(node=None)
             case _:
                 pass
@@ -59,19 +63,21 @@ class Translator:
     def _node_cached(self, data: Mapping[str, Any], time_ms: int) -> Iterator[Message]:
         """Before anything runs these are one message; later ones are told alone."""
         node = data["node_id"]
-        if self._begun:
+        shown: list[Message] = [("executed", self._executed_data(data))] if data.get("ui") else []
+        if not self._begun:
+            self._cached[node] = None
+            self._shown += shown
+            return
+        if node not in self._cached:
             yield "execution_cached", self._about(nodes=[node], timestamp=time_ms)
-        else:
-            self._cached.append(node)
-        if data.get("ui"):
-            yield from self._begin(time_ms)
-            yield "executed", self._executed_data(data)
+        yield from shown
 
     def _begin(self, time_ms: int) -> Iterator[Message]:
         """Clients want to hear of the cached nodes, even of none, before anything runs."""
         if not self._begun:
             self._begun = True
-            yield "execution_cached", self._about(nodes=self._cached, timestamp=time_ms)
+            yield "execution_cached", self._about(nodes=list(self._cached), timestamp=time_ms)
+            yield from self._shown
 
     def _node_started(self, data: Mapping[str, Any]) -> Iterator[Message]:
         node = data["node_id"]
@@ -104,25 +110,37 @@ class Translator:
         }
         return "progress_state", self._about(nodes={node: facts})
 
-    def _failure(self, error: Mapping[str, Any], time_ms: int) -> dict[str, Any]:
+    def _end(self, name: str, error: Mapping[str, Any], time_ms: int) -> Message:
+        if name == "run_finished":
+            return "execution_success", self._about(timestamp=time_ms)
         node = error.get("node_id") or self._current
-        message = " ".join(part for part in (error.get("message"), error.get("hint")) if part)
-        return self._about(
+        facts = self._about(
             node_id=node,
-            node_type=self._types.get(node or "", ""),
-            executed=self._executed,
-            exception_message=message,
-            exception_type=error.get("details", {}).get("exception_type") or error.get("code"),
-            traceback=error.get("details", {}).get("traceback", []),
-            current_inputs={},
-            current_outputs=[],
+            node_type=self._type(node, error),
+            executed=list(self._executed),
             timestamp=time_ms,
         )
+        if name == "run_cancelled":
+            return "execution_interrupted", facts
+        return "execution_error", {**facts, **_failure(error), "current_outputs": self._done()}
 
-    def _interruption(self, time_ms: int) -> dict[str, Any]:
-        node = self._current
-        kind = self._types.get(node or "", "")
-        return self._about(node_id=node, node_type=kind, executed=self._executed, timestamp=time_ms)
+    def _type(self, node: str | None, error: Mapping[str, Any]) -> str:
+        kind = self._types.get(node or "") or error.get("details", {}).get("class_type")
+        return str(kind or "")
+
+    def _done(self) -> list[str]:
+        """The nodes whose results are there."""
+        return list(dict.fromkeys((*self._cached, *self._executed)))
 
     def _about(self, **facts: Any) -> dict[str, Any]:
         return {**facts, "prompt_id": self._run}
+
+
+def _failure(error: Mapping[str, Any]) -> dict[str, Any]:
+    details: Mapping[str, Any] = error.get("details", {})
+    return {
+        "exception_message": " ".join(filter(None, (error.get("message"), error.get("hint")))),
+        "exception_type": details.get("exception_type") or error.get("code", ""),
+        "traceback": details.get("traceback", []),
+        "current_inputs": details.get("current_inputs", {}),
+    }

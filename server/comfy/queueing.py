@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.bodies import read_object
+from server.bodies import ids_in, read_object
 from server.comfy.history import listed
 from server.services import services
 
@@ -22,11 +22,11 @@ async def post_queue(request: web.Request) -> web.Response:
     """`{"clear": true}` takes out all that wait, `{"delete": [id]}` some of them."""
     dispatcher = services(request).dispatcher
     body = await read_object(request)
+    wanted = ids_in(body, "delete")
     if body.get("clear"):
         await dispatcher.clear()
-    for run_id in body.get("delete") or ():
-        if dispatcher.position(run_id) is not None:
-            await dispatcher.cancel(run_id)
+    for run_id in wanted:
+        await dispatcher.withdraw(run_id)
     return web.Response()
 
 

@@ -7,27 +7,36 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.object_info import input_info
 from nodegraph.registry import Registry
+from nodegraph.spec import InputSpec
 from nodegraph.validate import Checked
 
-_WHOLE = ("prompt_no_outputs", "unknown_target")
-"""Problems of the prompt as a whole."""
-_TYPES: Mapping[str, str] = {
+FAILED = "prompt_outputs_failed_validation"
+_WHOLE: Mapping[str, str] = {
+    "prompt_no_outputs": "prompt_no_outputs",
     "unknown_target": "prompt_no_outputs",
     "unknown_node_type": "invalid_prompt",
     "missing_class_type": "invalid_prompt",
-    "link_to_missing_node": "exception_during_validation",
-    "link_output_out_of_range": "exception_during_validation",
-    "cycle": "prompt_outputs_failed_validation",
-    "unknown_file": "custom_validation_failed",
 }
-"""ComfyUI's names, where they are others than our codes."""
-FAILED = "prompt_outputs_failed_validation"
+"""Codes of problems that no single node is to blame for, and ComfyUI's types for them."""
+_RAISED = "exception_during_validation"
+_CUSTOM = "custom_validation_failed"
+_OF_NODES: Mapping[str, str] = {
+    "required_input_missing": "required_input_missing",
+    "bad_linked_input": "bad_linked_input",
+    "return_type_mismatch": "return_type_mismatch",
+    "invalid_input_type": "invalid_input_type",
+    "value_smaller_than_min": "value_smaller_than_min",
+    "value_bigger_than_max": "value_bigger_than_max",
+    "value_not_in_list": "value_not_in_list",
+    "link_to_missing_node": _RAISED,
+    "link_output_out_of_range": _RAISED,
+}
+"""Codes of a node's problems, and ComfyUI's types; every other is one of its node's own check."""
 
 
 def refusal(problems: Iterable[NodeGraphError]) -> dict[str, Any]:
     """The reply to what is no prompt at all."""
-    first = next(iter(problems))
-    return {"error": _error(first), "node_errors": {}}
+    return {"error": _error(next(iter(problems))), "node_errors": {}}
 
 
 class Refusals:
@@ -45,14 +54,12 @@ class Refusals:
     def whole(self, checked: Checked) -> dict[str, Any]:
         """The reply to a prompt of which nothing can run."""
         for problem in checked.problems:
-            kind = _type(problem)
-            if problem.code in _WHOLE or kind == "invalid_prompt":
+            if problem.code in _WHOLE:
                 return {"error": _error(problem), "node_errors": {}}
-        details = "\n".join(problem.message for problem in checked.problems)
         error: dict[str, object] = {
             "type": FAILED,
             "message": "The prompt's outputs did not pass validation",
-            "details": details,
+            "details": "\n".join(problem.message for problem in checked.problems),
             "extra_info": {},
         }
         return {"error": error, "node_errors": self.by_node(checked)}
@@ -76,35 +83,41 @@ class Refusals:
         return found
 
     def _node_error(self, problem: NodeGraphError, class_type: str) -> dict[str, Any]:
-        extra: dict[str, Any] = dict(problem.details)
+        spec = self._spec(class_type, problem.input_name)
+        kind = _node_type(problem, spec)
+        extra: dict[str, Any] = {"code": problem.code, **problem.details}
         if problem.input_name is not None:
             extra["input_name"] = problem.input_name
-            config = self._config(class_type, problem.input_name)
-            if config is not None:
-                extra["input_config"] = config
+        if spec is not None:
+            extra["input_config"] = input_info(spec, self._files)
+        if kind == _RAISED:
+            extra |= {"exception_type": problem.code, "traceback": []}
+        if kind == "invalid_input_type":
+            extra["exception_message"] = problem.message
         named = f"{problem.input_name}: " if problem.input_name is not None else ""
         return {
-            "type": _type(problem),
+            "type": kind,
             "message": problem.message,
             "details": f"{named}{problem.hint}".rstrip(": "),
             "extra_info": extra,
         }
 
-    def _config(self, class_type: str, name: str) -> object:
-        """An input as `/object_info` has it."""
+    def _spec(self, class_type: str, name: str | None) -> InputSpec | None:
         spec = self._registry.catalog.get(class_type)
-        found = [item for item in spec.inputs if item.name == name] if spec else []
-        return input_info(found[0], self._files) if found else None
+        return next((item for item in spec.inputs if item.name == name), None) if spec else None
 
 
 def _error(problem: NodeGraphError) -> dict[str, Any]:
     return {
-        "type": _type(problem),
+        "type": _WHOLE.get(problem.code, problem.code),
         "message": problem.message,
         "details": problem.hint,
         "extra_info": {"node_id": problem.node_id} if problem.node_id is not None else {},
     }
 
 
-def _type(problem: NodeGraphError) -> str:
-    return _TYPES.get(problem.code, problem.code)
+def _node_type(problem: NodeGraphError, spec: InputSpec | None) -> str:
+    """ComfyUI's type; that a file is missing is found by its nodes, not by its lists."""
+    if problem.code == "value_not_in_list" and spec and spec.input_file:
+        return _CUSTOM
+    return _OF_NODES.get(problem.code, _CUSTOM)

@@ -1,35 +1,62 @@
-"""Every route of the dialect, each at `/x` and at `/api/x`."""
+"""Every route of the dialect, each at `/x` and at `/api/x`; `/internal/…` only there."""
 
 from aiohttp import web
 
-from server.comfy import history, node_types, prompt, queueing, uploading, view, websocket
+from server.comfy import (
+    history,
+    jobs,
+    model_files,
+    node_types,
+    prompt,
+    queueing,
+    system,
+    uploading,
+    view,
+    websocket,
+)
 from server.security import Handler
+
+_ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/prompt", prompt.get_prompt),
+    ("POST", "/prompt", prompt.post_prompt),
+    ("GET", "/queue", queueing.get_queue),
+    ("POST", "/queue", queueing.post_queue),
+    ("POST", "/interrupt", queueing.interrupt),
+    ("POST", "/free", queueing.free),
+    ("GET", "/history", history.get_history),
+    ("POST", "/history", history.post_history),
+    ("GET", "/history/{run}", history.get_one),
+    ("GET", "/jobs", jobs.get_jobs),
+    ("POST", "/jobs/cancel", jobs.cancel_jobs),
+    ("GET", "/jobs/{run}", jobs.get_job),
+    ("POST", "/jobs/{run}/cancel", jobs.cancel_job),
+    ("GET", "/object_info", node_types.get_object_info),
+    ("GET", "/object_info/{name}", node_types.get_one),
+    ("GET", "/node_replacements", system.get_replacements),
+    ("GET", "/embeddings", model_files.get_embeddings),
+    ("GET", "/models", model_files.get_folders),
+    ("GET", "/models/{folder}", model_files.get_names),
+    ("GET", "/experiment/models", model_files.get_places),
+    ("GET", "/experiment/models/{folder}", model_files.get_listing),
+    ("GET", "/experiment/models/preview/{folder}/{index}/{file:.+}", model_files.get_preview),
+    ("GET", "/view_metadata/{folder}", model_files.get_metadata),
+    ("GET", "/view", view.get_view),
+    ("POST", "/upload/image", uploading.post_image),
+    ("POST", "/upload/mask", uploading.post_mask),
+    ("GET", "/system_stats", system.get_system_stats),
+    ("GET", "/features", websocket.get_features),
+)
+_INTERNAL: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/ws", websocket.websocket),
+    ("GET", "/internal/folder_paths", model_files.get_folder_paths),
+    ("GET", "/internal/files/{kind}", system.get_files),
+)
 
 
 def add_comfy(app: web.Application) -> None:
-    """Add them."""
-    app.router.add_get("/ws", websocket.websocket)
-    routes: list[tuple[str, str, Handler]] = [
-        ("GET", "/prompt", prompt.get_prompt),
-        ("POST", "/prompt", prompt.post_prompt),
-        ("GET", "/queue", queueing.get_queue),
-        ("POST", "/queue", queueing.post_queue),
-        ("POST", "/interrupt", queueing.interrupt),
-        ("POST", "/free", queueing.free),
-        ("GET", "/history", history.get_history),
-        ("POST", "/history", history.post_history),
-        ("GET", "/history/{run}", history.get_one),
-        ("GET", "/object_info", node_types.get_object_info),
-        ("GET", "/object_info/{name}", node_types.get_one),
-        ("GET", "/view", view.get_view),
-        ("POST", "/upload/image", uploading.post_image),
-        ("POST", "/upload/mask", uploading.post_mask),
-        ("GET", "/features", _features),
-    ]
-    for method, path, handler in routes:
+    """Add them; what can be got can be asked for without its body, too."""
+    twice = [(method, f"/api{path}", handler) for method, path, handler in _ROUTES]
+    for method, path, handler in (*_ROUTES, *twice, *_INTERNAL):
         app.router.add_route(method, path, handler)
-        app.router.add_route(method, f"/api{path}", handler)
-
-
-async def _features(_request: web.Request) -> web.Response:
-    return web.json_response(websocket.features())
+        if method == "GET" and path != "/ws":
+            app.router.add_route("HEAD", path, handler)

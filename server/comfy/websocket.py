@@ -4,13 +4,14 @@ import asyncio
 import json
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from nodegraph.plain import is_object
 from server.bus import LOG_SUBSCRIPTION, Message
+from server.comfy.messages import Message as Translated
 from server.comfy.messages import Translator
 from server.services import Services, services
 
@@ -21,6 +22,8 @@ _SEND_TIMEOUT = 30.0
 _PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
 _FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
 _METADATA = "supports_preview_metadata"
+_FIRST_TOLD = 1
+"""Being queued is a run's first milestone, and the last of which nobody is told."""
 
 
 async def websocket(request: web.Request) -> web.WebSocketResponse:
@@ -30,6 +33,11 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     client = request.query.get("clientId") or uuid.uuid4().hex
     await Connection(services(request), socket, client).serve(_since(request))
     return socket
+
+
+async def get_features(_request: web.Request) -> web.Response:
+    """The same as the first messages say."""
+    return web.json_response(features())
 
 
 def features() -> dict[str, Any]:
@@ -128,24 +136,41 @@ class Connection:
             await self._tell_own(message)
 
     async def _tell_own(self, message: Message) -> None:
-        """About a run of this client; milestones that it knows from the replay are left out."""
+        """About a run of this client; milestones that it knows from the replay are left out.
+
+        The last message of a milestone has its number, so that whoever goes on after a number
+        lacks nothing.
+        """
         if message.id is not None:
             if message.id <= self._last:
                 return
             self._last = message.id
         if message.name == "preview":
             await self._send_preview(message)
-        for name, data in self._translated(message):
-            await self._send(name, data, message.id)
+        told = await self._translated(message)
+        for place, (name, data) in enumerate(told, 1):
+            await self._send(name, data, message.id if place == len(told) else None)
         if message.name in ("run_finished", "run_failed", "run_cancelled"):
             self._translators.pop(message.run, None)
 
-    def _translated(self, message: Message) -> Iterator[tuple[str, dict[str, Any]]]:
+    async def _translated(self, message: Message) -> list[Translated]:
         data = message.data or {}
-        translator = self._translators.setdefault(message.run, Translator(message.run))
-        if message.name == "progress":
-            return translator.progress(data)
-        return translator.milestone(message.name, data, data.get("time_ms", 0))
+        if message.id is None:
+            passing = message.name == "progress"
+            return list(Translator(message.run).progress(data)) if passing else []
+        translator = self._translators.get(message.run)
+        if translator is None:
+            translator = self._translators[message.run] = await self._caught_up(message)
+        return list(translator.milestone(message.name, data, data.get("time_ms", 0)))
+
+    async def _caught_up(self, message: Message) -> Translator:
+        """Follows a run from this milestone on, and knows what came before."""
+        translator = Translator(message.run)
+        if (message.sequence or 0) > _FIRST_TOLD:
+            for event in await self._parts.store.all_events(message.run):
+                if event.id < (message.id or 0):
+                    list(translator.milestone(event.name, event.data, event.time_ms))
+        return translator
 
     async def _send(self, name: str, data: Mapping[str, Any], number: int | None = None) -> None:
         body: dict[str, Any] = {"type": name, "data": data}

@@ -19,7 +19,7 @@ def now_ms() -> int:
 
 
 def accept(db: Connection, new: NewRun) -> Accepted:
-    """Put a run into the queue, unless its idempotency key is there already."""
+    """Put a run into the queue, unless its idempotency key, or it itself, is there already."""
     if new.idempotency_key is not None:
         row = db.execute(
             "SELECT * FROM runs WHERE idempotency_key = ?", (new.idempotency_key,)
@@ -28,8 +28,11 @@ def accept(db: Connection, new: NewRun) -> Accepted:
             if row["digest"] != new.digest:
                 raise KeyReusedError(new.idempotency_key)
             return Accepted(rows.run_of(row), None)
-    if db.execute("SELECT 1 FROM runs WHERE id = ?", (new.id,)).fetchone():
-        raise RunExistsError(new.id)
+    row = db.execute("SELECT * FROM runs WHERE id = ?", (new.id,)).fetchone()
+    if row is not None:
+        if not new.digest or row["digest"] != new.digest:
+            raise RunExistsError(new.id)
+        return Accepted(rows.run_of(row), None)
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
     following = float(last["seq"] if last else 0)
     number = new.number if new.number is not None else -following if new.front else following

@@ -12,9 +12,11 @@ ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
 """Placeholders for the states that a run ends in."""
 
 
-def where(states: Sequence[State], before: int | None) -> tuple[str, tuple[object, ...]]:
+def where(
+    states: Sequence[State], before: int | None = None, *, begun: bool = False
+) -> tuple[str, tuple[object, ...]]:
     """The condition that picks runs, and its values."""
-    conditions: list[str] = []
+    conditions: list[str] = ["started_ms IS NOT NULL"] if begun else []
     if states:
         conditions.append(f"state IN ({','.join('?' * len(states))})")
     if before is not None:

@@ -158,6 +158,7 @@ class Store:
         limit: int | None = None,
         offset: int = 0,
         oldest_first: bool = False,
+        begun: bool = False,
     ) -> list[Run]:
         """Runs, newest first unless `oldest_first`.
 
@@ -167,8 +168,9 @@ class Store:
             limit: how many at most.
             offset: how many to leave out first.
             oldest_first: the other way round.
+            begun: only those that left the queue.
         """
-        where, values = rows.where(states, before)
+        where, values = rows.where(states, before, begun=begun)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM runs {where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         last = -1 if limit is None else limit
@@ -178,7 +180,7 @@ class Store:
 
     async def count(self, states: Sequence[State] = ()) -> int:
         """How many runs there are."""
-        where, values = rows.where(states, None)
+        where, values = rows.where(states)
         sql = f"SELECT count(*) FROM runs {where}"
         return await self._database.read(lambda db: db.execute(sql, values).fetchone()[0])
 
@@ -212,6 +214,19 @@ class Store:
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Every event of a run, in order."""
         return await self.events(run_id, limit=-1)
+
+    async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
+        """What runs showed: the events of theirs that have a `ui`, in order, by run."""
+        sql = (
+            "SELECT * FROM events WHERE run = ? AND name IN ('node_finished', 'node_cached')"
+            " AND json_type(data, '$.ui') = 'object' ORDER BY id"
+        )
+        return await self._database.read(
+            lambda db: {
+                run_id: [rows.milestone_of(row) for row in db.execute(sql, (run_id,))]
+                for run_id in run_ids
+            }
+        )
 
     async def writable(self) -> None:
         """Make sure that changes reach the disk.

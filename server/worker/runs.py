@@ -14,6 +14,7 @@ from nodegraph.plain import is_object
 from nodegraph.workflow import read_prompt
 from server import logs
 from server.wire import Channel
+from server.worker.failures import described
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +75,10 @@ class Runs:
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
+        graph = read_prompt(order["prompt"])
         try:
             result = self._engine.run(
-                read_prompt(order["prompt"]),
+                graph,
                 targets=order["targets"],
                 emit=self._emit,
                 cancel=token,
@@ -91,7 +93,7 @@ class Runs:
         except InvalidWorkflowError as error:
             return {"state": "failed", "error": error.problems[0].as_dict()}
         except NodeGraphError as error:
-            return {"state": "failed", "error": error.as_dict()}
+            return {"state": "failed", "error": described(error, graph)}
         return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
 
     def _emit(self, event: Event) -> None:

@@ -51,6 +51,7 @@ def steps(context: Context, a: int = 0, count: int = 10, seconds: float = 0.01) 
     for step in range(count):
         time.sleep(seconds)
         context.progress(step + 1, count)
+        context.check_cancelled()
     return a
 
 

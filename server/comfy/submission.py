@@ -1,0 +1,151 @@
+"""What `POST /prompt` carries, read with care: whatever is wrong is told, nothing is guessed."""
+
+import hashlib
+import json
+import math
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, NodeGraphError
+from nodegraph.graph import Graph
+from nodegraph.plain import is_clean, is_list, is_object
+from nodegraph.workflow import read_prompt, to_prompt
+from nodegraph.workflow.parse import parse_json
+from server.store.runs import NewRun, Work
+
+_LONGEST_ID = 200
+
+
+class NoPromptError(NodeGraphError):
+    """The request has no prompt."""
+
+    code = "no_prompt"
+
+    def __init__(self) -> None:
+        super().__init__("there is no prompt.", hint='Send {"prompt": {…}, "client_id": "…"}.')
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request, every part of it of the right type; the graph itself is not checked yet."""
+
+    graph: Graph
+    targets: list[str] | None
+    """The output nodes that are wanted; all of them if None."""
+    id: str
+    client: str
+    number: float | None
+    front: bool
+    extra: Mapping[str, Any]
+
+    def run(self, targets: tuple[str, ...]) -> NewRun:
+        """The run it asks for.
+
+        Raises:
+            InvalidWorkflowError: there is a number in it that JSON does not have.
+        """
+        work = Work(prompt=to_prompt(self.graph), targets=targets, extra=self.extra)
+        return NewRun(
+            id=self.id,
+            work=work,
+            client=self.client,
+            number=self.number,
+            front=self.front,
+            digest=self._digest(work),
+        )
+
+    def _digest(self, work: Work) -> str:
+        """Tells whether an id comes with the same request again."""
+        parts = [work.prompt, self.targets, work.extra, self.client, self.number, self.front]
+        try:
+            text = json.dumps(parts, sort_keys=True, allow_nan=False)
+        except ValueError:
+            _refuse("NaN and Infinity are no JSON.", "Send a number, or null.")
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_submission(data: bytes, client: str = "") -> Submission:
+    """A request's body.
+
+    Args:
+        data: the body.
+        client: whose it is where the body does not say.
+
+    Raises:
+        InvalidWorkflowError: some part of it has no meaning.
+    """
+    body = parse_json(data)
+    if not is_object(body) or "prompt" not in body:
+        raise InvalidWorkflowError([NoPromptError()])
+    return Submission(
+        graph=_graph(body["prompt"]),
+        targets=_targets(body.get("partial_execution_targets")),
+        id=_text(body, "prompt_id") or str(uuid.uuid4()),
+        client=_text(body, "client_id") or _text({"clientId": client}, "clientId"),
+        number=_number(body.get("number")),
+        front=_front(body.get("front")),
+        extra=_extra(body.get("extra_data")),
+    )
+
+
+def _graph(prompt: object) -> Graph:
+    if is_object(prompt):
+        if is_list(prompt.get("nodes")):
+            hint = "Send its API format, or send it as it is to POST /v1/runs."
+            _refuse("this is a workflow as the editor saves it.", hint)
+        if not all(map(is_clean, prompt)):
+            _refuse("a node's id has a character that UTF-8 cannot carry.", "Use plain text.")
+    return read_prompt(prompt or {})
+
+
+def _targets(value: object) -> list[str] | None:
+    if value is None:
+        return None
+    if not is_list(value) or not all(isinstance(item, str | int) for item in value):
+        _refuse("partial_execution_targets is no list of node ids.", 'For example ["9"].')
+    return [str(item) for item in value]
+
+
+def _text(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > _LONGEST_ID or not is_clean(value):
+        _refuse(f"{name} is no text of a sensible length.", "Send a UUID, or leave it out.")
+    return value
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        _refuse("number is no number.", "Send a place in the queue, or leave it out.")
+    return float(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _front(value: object) -> bool:
+    if value is not None and not isinstance(value, bool):
+        _refuse("front is neither true nor false.", "Leave it out to queue at the end.")
+    return value is True
+
+
+def _extra(value: object) -> Mapping[str, Any]:
+    """ComfyUI takes anything; what is empty in one way or another is nothing."""
+    if not value:
+        return {}
+    if not is_object(value):
+        _refuse("extra_data is no object.", 'For example {"extra_pnginfo": {"workflow": {…}}}.')
+    return value
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    raise InvalidWorkflowError([InvalidPromptError(message, hint=hint)]) from None
