@@ -22,6 +22,7 @@ INFO = {
     "Text": entry("STRING", text=["STRING", {"multiline": True, "dynamicPrompts": True}]),
     "Number": entry("INT", value=["INT", {}]),
     "Show": entry(images="IMAGE"),
+    "Save": entry(filename_prefix=["STRING", {"default": "ComfyUI"}]),
 }
 
 

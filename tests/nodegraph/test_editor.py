@@ -193,7 +193,7 @@ def test_a_loop_of_reroutes_is_an_error():
         ("{a {big|small} cat|a dog}{|s}", "a big cat"),
         ("{one}", "one"),
         (r"\{one|two\}", "{one|two}"),
-        ("open { brace", "open { brace"),
+        ("open { brace|or not", "open  brace"),
         ("close } brace | bar", "close } brace | bar"),
         ("a // not this\nb", "a \nb"),
         ("a /* nor\nthis */b", "a b"),
@@ -205,5 +205,103 @@ def test_prompts_lose_their_comments_and_their_other_ways(text, expected):
 
 
 def test_long_prompts_take_no_time_to_read():
-    for text in ("{" * 300_000, "/*" * 300_000, "{a|" * 100_000 + "}" * 100_000):
-        assert plain_prompt(text)
+    assert plain_prompt("{" * 300_000) == ""
+    assert plain_prompt("/*" * 300_000) == "/*" * 300_000
+    assert plain_prompt("{a|" * 100_000 + "}" * 100_000) == "a"
+
+
+def test_a_primitives_value_goes_no_further_than_one_link():
+    workflow = drawn(
+        item(5, "PrimitiveNode", outputs="INT", values=[33, "fixed"], mode=2),
+        item(3, "Reroute", ":*=1", outputs="INT"),
+        item(1, "Number", "value:INT!=3", outputs="INT", values=[1]),
+        item(2, "Number", "value:INT!=2", outputs="INT", values=[1]),
+        links=[[1, 5, 0, 3, 0, "INT"], [2, 3, 0, 2, 0, "INT"], [3, 5, 0, 1, 0, "INT"]],
+    )
+
+    assert inputs_of(workflow) == {"1": {"value": 33}, "2": {"value": 1}}
+
+
+@pytest.mark.parametrize(
+    ("proxied", "values", "expected"),
+    [
+        ([["1", "steps"]], [99], {"steps": 99, "scale": 0.5}),
+        ([["-1", "steps"]], [99], {"steps": 99, "scale": 0.5}),
+        ([["1", "scale"], ["1", "steps"]], [2.5, 99], {"steps": 99, "scale": 2.5}),
+        ([["1", "$$preview"], ["1", "steps"]], [99], {"steps": 99, "scale": 0.5}),
+        ([["1", "steps"]], [], {"steps": 8, "scale": 0.5}),
+        ([[], 3, ["1"]], [7], {"steps": 8, "scale": 0.5}),
+    ],
+)
+def test_a_subgraphs_node_may_hold_values_for_the_nodes_inside_by_name(proxied, values, expected):
+    properties = {"proxyWidgets": proxied}
+    host = item(17, "inner", "image:IMAGE", "steps:INT!", values=values, properties=properties)
+
+    found = inputs_of(drawn(host, definitions={"subgraphs": [INNER]}))
+
+    assert found["17:1"] == {"seed": 5} | expected
+
+
+GROUP = {
+    "nodes": [
+        item(-1, "Load", outputs="IMAGE MASK", values=["a.png", "image"]),
+        item(-1, "Sample", "image:IMAGE=1", values=[1, "fixed", 20, 0.5]),
+        item(-1, "Blend", "one:IMAGE=1", "other:IMAGE", "mask:MASK=2"),
+    ],
+    "links": [[0, 0, 1, 0, 9, "IMAGE"], [1, 0, 2, 0, 9, "IMAGE"]],
+    "external": [[0, 0, "IMAGE"]],
+}
+
+
+@pytest.mark.parametrize("type_name", ["workflow>All in one", "workflow/All in one"])
+def test_group_nodes_unfold_like_subgraphs(type_name):
+    inputs = ["other:IMAGE", "mask:MASK=1", "steps:INT!=2"]
+    workflow = drawn(
+        LOAD,
+        item(9, "Number", outputs="INT", values=[2]),
+        item(7, type_name, *inputs, values=["c.png", "image", 4, "fixed", 30, 0.1]),
+        item(3, "Show", "images:IMAGE=3"),
+        item(4, "Show", "images:IMAGE=4"),
+        links=[
+            [1, 1, 1, 7, 1, "MASK"],
+            [2, 9, 0, 7, 2, "INT"],
+            [3, 7, 0, 3, 0, "IMAGE"],
+            [4, 7, 2, 4, 0, "IMAGE"],
+        ],
+        extra={"groupNodes": {"All in one": GROUP}},
+    )
+
+    found = inputs_of(workflow)
+
+    assert found["7:0"] == {"image": "c.png"}
+    sampled = {"image": Link("7:0", 0), "seed": 4, "steps": Link("9", 0), "scale": 0.1}
+    assert found["7:1"] == sampled
+    assert found["7:2"] == {"one": Link("7:1", 0), "mask": Link("1", 1)}
+    assert found["3"] == {"images": Link("7:0", 0)}
+    assert found["4"] == {"images": Link("7:2", 0)}
+
+
+def test_widgets_that_a_group_hides_keep_the_value_inside():
+    config = {"1": {"input": {"seed": {"visible": False}}}}
+    host = item(7, "workflow>g", values=["c.png", "image", "fixed", 30, 0.1])
+    workflow = drawn(host, extra={"groupNodes": {"g": GROUP | {"config": config}}})
+
+    found = inputs_of(workflow)["7:1"]
+
+    assert found == {"image": Link("7:0", 0), "seed": 1, "steps": 30, "scale": 0.1}
+
+
+def test_file_names_may_name_the_values_of_other_nodes():
+    prefix = "%Size.value%_%Other name.value%_%Gone.value%_%Linked.value%_%date:yyyy%_%year%"
+    named = {"properties": {"Node name for S&R": "Other name"}}
+    workflow = drawn(
+        item(1, "Number", values=[512], title="Size", outputs="INT"),
+        item(2, "Number", values=["a/b"], **named),
+        item(3, "Number", "value:INT!=1", title="Linked"),
+        item(9, "Save", values=[prefix]),
+        links=[[1, 1, 0, 3, 0, "INT"]],
+    )
+
+    found = inputs_of(workflow)["9"]["filename_prefix"]
+
+    assert found == "512_a_b_%Gone.value%_%Linked.value%_%date:yyyy%_%year%"

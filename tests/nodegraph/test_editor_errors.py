@@ -118,6 +118,13 @@ def test_ten_thousand_nodes_and_reroutes_in_a_row_take_seconds_at_most():
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("group", [None, 3, {}, {"nodes": [3]}, {"nodes": [{}]}, {"links": [3]}])
+def test_broken_groups_are_refused_or_empty(group):
+    host = item(1, "workflow>g", values=[1, 2])
+    with suppress(InvalidWorkflowError):
+        assert not read_any(drawn(host, extra={"groupNodes": {"g": group}}), shapes).nodes
+
+
 def test_ids_may_be_huge_or_texts():
     huge = 10**1000
     show = item("a", "Show", f"images:IMAGE={huge}")

@@ -8,7 +8,9 @@ from functools import cache
 
 from nodegraph.graph import Graph, Node
 from nodegraph.workflow.editor.document import EditorNode
-from nodegraph.workflow.editor.hosts import Hosts
+from nodegraph.workflow.editor.groups import ungrouped
+from nodegraph.workflow.editor.hosts import held_for
+from nodegraph.workflow.editor.prefixes import with_values
 from nodegraph.workflow.editor.reading import read_document
 from nodegraph.workflow.editor.scopes import Scope, unfolded
 from nodegraph.workflow.editor.shapes import Shape, Shapes
@@ -16,6 +18,9 @@ from nodegraph.workflow.editor.tracing import Tracer, Value
 from nodegraph.workflow.editor.widgets import sent_values
 
 __all__ = ["Shapes", "read_editor"]
+
+_SEARCHED = "Node name for S&R"
+"""The property under which a node keeps the name that file names call it by."""
 
 
 def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
@@ -31,21 +36,27 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
     Raises:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
     """
-    document = read_document(value)
     known = cache(shapes)
-    tracer = Tracer(document, known, Hosts())
-    nodes = [
-        _node(scope, node, known(node.type_name), tracer) for scope, node in unfolded(document)
-    ]
-    return Graph({node.id: node for node in nodes}, value)
+    document = ungrouped(read_document(value), value, known)
+    tracer = Tracer(document, known)
+    nodes: list[Node] = []
+    named: dict[str, Node] = {}
+    for scope, drawn in unfolded(document):
+        node = _node(scope, drawn, known(drawn.type_name), tracer)
+        nodes.append(node)
+        for name in (drawn.properties.get(_SEARCHED), drawn.title):
+            if isinstance(name, str):
+                named.setdefault(name, node)
+    return Graph({node.id: with_values(node, named) for node in nodes}, value)
 
 
 def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
-    inputs = sent_values(node, shape.inputs) if shape else {}
+    inputs = sent_values(node, shape.inputs, held_for(scope, node)) if shape else {}
     for slot in node.inputs:
         found = tracer.source(scope, node, slot)
         if isinstance(found, Value):
-            inputs[slot.name] = found.value
+            if slot.name in inputs or shape is None:
+                inputs[slot.name] = found.value
         elif found is not None:
             inputs[slot.name] = found
     title = node.title or (shape.title if shape else None)

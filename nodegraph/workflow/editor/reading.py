@@ -37,6 +37,19 @@ def read_document(value: Mapping[str, object]) -> Document:
     return Document(canvas, subgraphs)
 
 
+def read_canvas(value: Mapping[str, object], name: str) -> Canvas:
+    """Nodes and links that stand alone.
+
+    Raises:
+        InvalidWorkflowError: it has another shape; names everything that is wrong.
+    """
+    reader = _Reader()
+    canvas = reader.canvas(value, name)
+    if reader.problems:
+        raise InvalidWorkflowError(reader.problems)
+    return canvas
+
+
 class _Reader:
     """Reads one file, and collects what is wrong with it."""
 

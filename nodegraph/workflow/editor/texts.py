@@ -39,7 +39,7 @@ def _without_comments(text: str) -> str:
 
 @dataclass(slots=True)
 class _Level:
-    """What has been read since a `{`."""
+    """What has been read since a `{`; one that is never closed reaches to the end."""
 
     parts: list[str] = field(default_factory=list[str])
     first: str | None = None
@@ -56,12 +56,18 @@ def _first_ways(text: str) -> str:
         if mark == "{":
             levels.append(_Level())
         elif mark == "}" and len(levels) > 1:
-            level = levels.pop()
-            levels[-1].parts.append("".join(level.parts) if level.first is None else level.first)
+            _close(levels)
         elif mark == "|" and len(levels) > 1:
             level = levels[-1]
             level.first = "".join(level.parts) if level.first is None else level.first
         else:
             levels[-1].parts.append(mark[-1])
     levels[-1].parts.append(text[at:])
-    return "{".join("".join(level.parts) for level in levels)
+    while len(levels) > 1:
+        _close(levels)
+    return "".join(levels[0].parts)
+
+
+def _close(levels: list[_Level]) -> None:
+    level = levels.pop()
+    levels[-1].parts.append("".join(level.parts) if level.first is None else level.first)

@@ -15,7 +15,7 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
-from nodegraph.workflow.editor.hosts import Hosts
+from nodegraph.workflow.editor.hosts import held_for_input
 from nodegraph.workflow.editor.scopes import Scope, runs
 from nodegraph.workflow.editor.shapes import Shapes
 from nodegraph.workflow.editor.widgets import own_value
@@ -39,10 +39,9 @@ class _At:
 class Tracer:
     """Follows the links of one workflow."""
 
-    def __init__(self, document: Document, shapes: Shapes, hosts: Hosts) -> None:
+    def __init__(self, document: Document, shapes: Shapes) -> None:
         self._document = document
         self._shapes = shapes
-        self._hosts = hosts
 
     def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
         """What feeds an input of a node; None if nothing does.
@@ -75,21 +74,26 @@ class Tracer:
             return self._outwards(scope, wire)
         node = scope.canvas.nodes[wire.origin]
         if not runs(node):
-            return self._past(scope, node, wire.origin_slot)
+            return self._past(scope, node, wire)
         inner = self._document.subgraphs.get(node.type_name)
         if inner is None:
             return Link(scope.id_of(node), wire.origin_slot)
         link = inner.to_outputs.get(wire.origin_slot)
         return link and _At(scope.inside(node, inner), link)
 
-    def _past(self, scope: Scope, node: EditorNode, output: int) -> _At | Value | None:
-        """A reroute or bypassed node passes on what it gets, a primitive has a value."""
+    def _past(self, scope: Scope, node: EditorNode, wire: Wire) -> _At | Value | None:
+        """A reroute or bypassed node passes on what it gets, a primitive has a value.
+
+        The editor writes that value into the widget at the end of the link, even if the
+        primitive is muted; so it reaches no further than one link.
+        """
+        if node.type_name == "PrimitiveNode":
+            target = scope.canvas.nodes.get(wire.target)
+            return Value(own_value(node)) if target and runs(target) else None
         if node.mode == NEVER:
             return None
         if node.mode == BYPASS:
-            return self._enter(scope, self._bypassed(node, output))
-        if node.type_name == "PrimitiveNode":
-            return Value(own_value(node))
+            return self._enter(scope, self._bypassed(node, wire.origin_slot))
         return self._enter(scope, node.inputs[0] if node.inputs else None)
 
     def _outwards(self, scope: Scope, wire: Wire) -> _At | Value | None:
@@ -101,7 +105,7 @@ class Tracer:
         slot = host.input(own.name)
         if slot and slot.link is not None:
             return self._enter(outer, slot)
-        found = self._hosts.value(scope, own.name)
+        found = held_for_input(scope, own.name)
         return None if found is None else Value(found[0])
 
     def _bypassed(self, node: EditorNode, output: int) -> Slot | None:

@@ -7,10 +7,16 @@ from nodegraph.workflow.editor.shapes import Inputs, Widget
 from nodegraph.workflow.editor.texts import plain_prompt
 
 
-def sent_values(node: EditorNode, inputs: Inputs) -> dict[str, object]:
-    """What the node's widgets send along, by input."""
+def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) -> dict[str, object]:
+    """What the node's widgets send along, by input.
+
+    Args:
+        node: the node.
+        inputs: what its type has.
+        held: values that go before the node's own, by widget.
+    """
     found: dict[str, object] = {}
-    for widget, value in _pairs(inputs.widgets, node.values):
+    for widget, value in _pairs(inputs.widgets, node.values, held):
         if widget.sent:
             found[widget.name] = value if widget.saved else widget.default
     return found
@@ -23,7 +29,9 @@ def own_value(node: EditorNode) -> object:
 
 
 def _pairs(
-    widgets: Sequence[Widget], values: Sequence[object] | Mapping[str, object]
+    widgets: Sequence[Widget],
+    values: Sequence[object] | Mapping[str, object],
+    held: Mapping[str, object],
 ) -> Iterator[tuple[Widget, object]]:
     """Each widget that there is, given those values, with its own."""
     by_name = values if isinstance(values, Mapping) else None
@@ -35,6 +43,7 @@ def _pairs(
             value = next(in_order, widget.default)
         else:
             value = by_name.get(widget.name, widget.default)
+        value = held.get(widget.name, value)
         if widget.prompt and isinstance(value, str):
             value = plain_prompt(value)
         yield widget, value
