@@ -206,7 +206,7 @@ def test_prompts_lose_their_comments_and_their_other_ways(text, expected):
 
 def test_long_prompts_take_no_time_to_read():
     assert plain_prompt("{" * 300_000) == ""
-    assert plain_prompt("/*" * 300_000) == "/*" * 300_000
+    assert plain_prompt("/* " * 300_000) == "/* " * 300_000
     assert plain_prompt("{a|" * 100_000 + "}" * 100_000) == "a"
 
 
@@ -293,10 +293,10 @@ def test_widgets_that_a_group_hides_keep_the_value_inside():
 
 def test_file_names_may_name_the_values_of_other_nodes():
     prefix = "%Size.value%_%Other name.value%_%Gone.value%_%Linked.value%_%date:yyyy%_%year%"
-    named = {"properties": {"Node name for S&R": "Other name"}}
+    named = {"Node name for S&R": "Other name"}
     workflow = drawn(
         item(1, "Number", values=[512], title="Size", outputs="INT"),
-        item(2, "Number", values=["a/b"], **named),
+        item(2, "Number", values=["a/b"], properties=named),
         item(3, "Number", "value:INT!=1", title="Linked"),
         item(9, "Save", values=[prefix]),
         links=[[1, 1, 0, 3, 0, "INT"]],
