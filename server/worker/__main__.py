@@ -3,12 +3,19 @@
 import socket
 import sys
 
-from server.wire import Channel
 from server.worker.parent import die_with_parent
-from server.worker.program import serve
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Tie this process to its parent first: the rest takes a while."""
     die_with_parent()
+    from server.wire import Channel
+    from server.worker.program import serve
+
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)  # processes that nodes start must not keep it open
     serve(Channel(end))
+
+
+if __name__ == "__main__":
+    main()
