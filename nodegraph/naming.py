@@ -22,10 +22,15 @@ class Place(NamedTuple):
         """The file's name."""
         return f"{self.stem}_{number:05}_{self.suffix}"
 
+    def named(self, number: int, *, again: bool = False) -> "Named":
+        """The file of that number."""
+        return Named(self.folder / self.name(number), number, again)
+
 
 class Named(NamedTuple):
-    """A file's number."""
+    """A file's name."""
 
+    path: Path
     number: int
     again: bool
     """Whether an earlier attempt at the same run got it too, and may have written the file."""
@@ -35,7 +40,7 @@ class Claim(Protocol):
     """One file's number."""
 
     def claim(self, place: Place, first: int) -> Named:
-        """The number: `first`, or above it."""
+        """The name: with the number `first`, or above it; or the one that it had before."""
         ...
 
     def release(self) -> None:

@@ -54,8 +54,8 @@ def save_numbered(
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         with part_in(folder, data) as part:
-            path = _named(part, Place(folder, stem, suffix), claim)
-        sync(folder)
+            path = _named(part, root, Place(folder, stem, suffix), claim)
+        sync(path.parent)
     except OSError as error:
         raise explained(folder, error) from error
     return path
@@ -125,18 +125,20 @@ def _split(root: Path, prefix: str) -> tuple[Path, str]:
     return (inside(root, folder) if folder else root), stem
 
 
-def _named(part: Path, place: Place, claim: Claim | None) -> Path:
-    """Give the part its name: the first free one above the highest."""
+def _named(part: Path, root: Path, place: Place, claim: Claim | None) -> Path:
+    """Give the part its name: the first free one above the highest, or the one it had before."""
     number = _highest(place.folder, place.stem)
     while True:
-        number, again = claim.claim(place, number + 1) if claim else (number + 1, False)
-        path = place.folder / place.name(number)
-        if again:
-            part.replace(path)
-            return path
-        with suppress(FileExistsError):
-            link(part, path)
-            return path
+        named = claim.claim(place, number + 1) if claim else place.named(number + 1)
+        if not named.again:
+            number = named.number
+            with suppress(FileExistsError):
+                link(part, named.path)
+                return named.path
+        elif named.path.is_relative_to(root):
+            named.path.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(named.path)
+            return named.path
         if claim:
             claim.release()
 

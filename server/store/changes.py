@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
@@ -128,21 +129,22 @@ def add_events(
 
 
 def name_file(db: Connection, file: File, place: Place, first: int) -> Named:
-    """The number that a file has, or the first free one."""
+    """The name that a file has, or one with the first free number."""
     row = db.execute(
-        "SELECT number FROM files WHERE run = ? AND node = ? AND position = ?", file
+        "SELECT path, number FROM files WHERE run = ? AND node = ? AND position = ?", file
     ).fetchone()
     if row is not None:
-        return Named(row["number"], again=True)
+        return Named(Path(row["path"]), row["number"], again=True)
     number = first
     while True:
+        named = place.named(number)
         added = db.execute(
             "INSERT OR IGNORE INTO files (run, node, position, path, number)"
             " VALUES (?, ?, ?, ?, ?)",
-            (*file, str(place.folder / place.name(number)), number),
+            (*file, str(named.path), number),
         )
         if added.rowcount:
-            return Named(number, again=False)
+            return named
         number += 1
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -48,7 +49,7 @@ class StoreNaming:
         answer = reply.get()
         if "error" in answer:
             raise NodeGraphError(answer["error"])
-        return Named(answer["number"], answer["again"])
+        return Named(Path(answer["path"]), answer["number"], answer["again"])
 
     def tell(self, body: Mapping[str, Any]) -> None:
         """Say something that has no answer."""
@@ -76,7 +77,7 @@ class StoreClaim:
     position: int
 
     def claim(self, place: Place, first: int) -> Named:
-        """The number: `first`, or above it."""
+        """The name: with the number `first`, or above it; or the one that it had before."""
         parts = {"place": [str(place.folder), place.stem, place.suffix], "first": first}
         return self.naming.ask({"op": "name", **self._file, **parts})
 

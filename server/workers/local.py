@@ -223,7 +223,7 @@ class LocalWorker:
         else:
             if named is None:
                 return
-            answer = {"number": named.number, "again": named.again}
+            answer = {"path": str(named.path), "number": named.number, "again": named.again}
         with suppress(WorkerLostError):
             await self._send({"op": "named", "question": body["question"], **answer})
 

@@ -11,6 +11,7 @@ import pytest
 
 from nodegraph import saving
 from nodegraph.errors import DiskFullError, OutputFolderError
+from nodegraph.naming import Named
 from nodegraph.saving import check_writable, expand, save_numbered
 
 WRITER = """
@@ -166,3 +167,36 @@ def test_the_parts_of_a_file_in_the_making_are_hidden(tmp_path, monkeypatch):
     save_numbered(tmp_path, "x", ".png", b"")
 
     assert re.fullmatch(r"\.[0-9a-f]{16}\.part", seen[0])
+
+
+class Remembered:
+    """A claim whose name is known from an earlier attempt, until it is given up."""
+
+    def __init__(self, earlier):
+        self.earlier = earlier
+
+    def claim(self, place, first):
+        return Named(self.earlier, 1, again=True) if self.earlier else place.named(first)
+
+    def release(self):
+        self.earlier = None
+
+
+def test_a_second_attempt_replaces_the_first_one_s_file_though_the_prefix_has_changed(tmp_path):
+    earlier = save_numbered(tmp_path, "day_1/cat", ".png", b"whole")
+    other = save_numbered(tmp_path, "day_2/cat", ".png", b"another's")
+
+    saved = save_numbered(tmp_path, "day_2/cat", ".png", b"again", Remembered(earlier))
+
+    assert saved == earlier
+    assert (earlier.read_bytes(), other.read_bytes()) == (b"again", b"another's")
+
+
+def test_a_name_in_another_output_folder_is_given_up(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    earlier = save_numbered(first, "cat", ".png", b"whole")
+
+    saved = save_numbered(second, "cat", ".png", b"again", Remembered(earlier))
+
+    assert saved == second / earlier.name
+    assert (earlier.read_bytes(), saved.read_bytes()) == (b"whole", b"again")

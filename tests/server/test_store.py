@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodegraph.naming import Named, Place
+from nodegraph.naming import Place
 from server.errors import (
     DamagedStoreError,
     KeyReusedError,
@@ -183,8 +183,8 @@ def test_events_of_a_run_that_was_forgotten_are_dropped(store):
     assert done(store.report("gone", [("node_started", {})])) == ([], None)
 
 
-def test_a_file_keeps_its_number_and_no_two_runs_share_one(store):
-    place = Place(Path("/out"), "cat", ".png")
+def test_a_file_keeps_its_name_and_no_two_runs_share_one(store):
+    place, tomorrow = (Place(Path("/out"), stem, ".png") for stem in ("cat", "cat_tomorrow"))
 
     async def scenario():
         await accepted(store, "a", "b")
@@ -192,14 +192,14 @@ def test_a_file_keeps_its_number_and_no_two_runs_share_one(store):
             await store.name_file(File("a", "9", 0), place, 5),
             await store.name_file(File("b", "9", 0), place, 5),
             await store.name_file(File("a", "9", 1), place, 5),
-            await store.name_file(File("a", "9", 0), place, 8),
+            await store.name_file(File("a", "9", 0), tomorrow, 8),
         ]
 
     assert done(scenario()) == [
-        Named(5, again=False),
-        Named(6, again=False),
-        Named(7, again=False),
-        Named(5, again=True),
+        place.named(5),
+        place.named(6),
+        place.named(7),
+        place.named(5, again=True),
     ]
 
 
@@ -212,7 +212,7 @@ def test_a_number_that_somebody_else_has_is_given_up(store):
         await store.unname_file(File("a", "9", 0))
         return await store.name_file(File("a", "9", 0), place, 6)
 
-    assert done(scenario()) == Named(6, again=False)
+    assert done(scenario()) == place.named(6)
 
 
 def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, path):
