@@ -1,0 +1,146 @@
+"""Libraries that were written for ComfyUI, as they are, against this server."""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from PIL import Image
+
+from tests.clients import environments
+from tests.server.serving import Server, picture
+
+DRIVERS = Path(__file__).parent / "drivers"
+STEPS = 8
+ALL = frozenset({"submit", "progress", "image", "history", "interrupt", "upload", "invalid"})
+
+
+class Client(NamedTuple):
+    """A library: which environment has it, and what it does not offer."""
+
+    driver: str
+    environment: str = "python"
+    lacks: tuple[str, ...] = ()
+
+
+CLIENTS = (
+    Client("drive_api_simplified.py", lacks=("progress",)),
+    Client("drive_workflow_client.py", lacks=("progress", "interrupt", "upload")),
+    Client("drive_pycomfy.py", lacks=("submit", "progress", "history", "interrupt", "upload")),
+    Client("drive_xy.py", lacks=("progress",)),
+    Client("drive_toolkit.py", lacks=("upload",)),
+    Client("drive_headless.py"),
+    Client("drive_autograph.py", lacks=("interrupt",)),
+)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)
+def test_a_library_does_all_that_it_offers(server, client, tmp_path):
+    report = driven(server, client, tmp_path)
+
+    assert set(report) == ALL - set(client.lacks)
+    for step, found in report.items():
+        CHECKS[step](server, report, found)
+
+
+def test_a_library_that_knows_no_previews_does_all_that_it_offers(blind_server, tmp_path):
+    """It has no way to say so: it dies of the first message that is no text."""
+    client = Client("drive_utils.py", lacks=("submit", "history", "interrupt", "upload"))
+    test_a_library_does_all_that_it_offers(blind_server, client, tmp_path)
+
+
+def driven(server: Server, client: Client, folder: Path) -> dict[str, Any]:
+    """What a driver reports of each step."""
+    seed = sum(client.driver.encode())
+    image = folder / f"{client.driver}.png"
+    Image.new("RGB", (8, 8), (seed % 256, 1, 2)).save(image)
+    report = folder / "report.json"
+    job = {
+        "url": server.url,
+        "picture": picture(STEPS, seed, client.driver),
+        "slow": picture(10_000, seed),
+        "invalid": picture(10_001, seed),
+        "image": str(image),
+        "report": str(report),
+    }
+    command = [str(program(client.environment)), str(DRIVERS / client.driver)]
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        command,
+        input=json.dumps(job),
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**variables, "HOME": str(folder)},
+        timeout=120,
+    )
+    assert report.is_file(), done.stdout[-3000:] + done.stderr[-3000:]
+    return json.loads(report.read_text())
+
+
+def program(environment: str) -> Path:
+    """What runs the drivers of an environment."""
+    try:
+        return environments.python(environment)
+    except environments.UnavailableError as error:
+        pytest.skip(str(error))
+
+
+def submitted(server: Server, _report: Any, run: str) -> None:
+    assert server.finished(run)["status"]["status_str"] == "success"
+
+
+def progressed(_server: Server, _report: Any, steps: list[list[int]]) -> None:
+    assert steps[-1] == [STEPS, STEPS]
+    assert steps == sorted(steps)
+
+
+def shown(server: Server, _report: Any, image: Mapping[str, str]) -> None:
+    """It is one of those that lie in the output folder."""
+    files = list(server.output.glob("*.png"))
+    if "sha256" in image:
+        assert image["sha256"] in [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+        return
+    assert image["pixels"] in [_pixels(file) for file in files]
+
+
+def _pixels(file: Path) -> str:
+    with Image.open(file) as image:
+        return hashlib.sha256(image.convert("RGB").tobytes()).hexdigest()
+
+
+def remembered(server: Server, report: Mapping[str, Any], entry: Mapping[str, Any]) -> None:
+    ours = server.finished(report["submit"])
+    (images,) = [output["images"] for output in ours["outputs"].values()]
+    assert entry == {"status": "success", "images": [image["filename"] for image in images]}
+
+
+def interrupted(server: Server, _report: Any, run: str) -> None:
+    messages = [name for name, _data in server.finished(run)["status"]["messages"]]
+    assert "execution_interrupted" in messages
+
+
+def uploaded(server: Server, _report: Any, name: str) -> None:
+    with Image.open(server.home / "input" / name) as image:
+        assert image.size == (8, 8)
+
+
+def refused(server: Server, _report: Any, said: str) -> None:
+    assert said
+    assert server.get("/queue").json == {"queue_running": [], "queue_pending": []}
+
+
+CHECKS = {
+    "submit": submitted,
+    "progress": progressed,
+    "image": shown,
+    "history": remembered,
+    "interrupt": interrupted,
+    "upload": uploaded,
+    "invalid": refused,
+}
