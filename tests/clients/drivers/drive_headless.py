@@ -11,8 +11,10 @@ async def drive(job: Job) -> dict[str, object]:
     """Its socket follows a prompt; everything else is plain HTTP."""
     client, socket = ComfyClient(job.url), ComfyWSClient(job.url)
     steps: list[tuple[int, int]] = []
+    heard: list[str] = []
 
     async def hear(progress: WSProgress) -> None:
+        heard.append(progress.status)
         if progress.status == "progress":
             steps.append((int(progress.progress), int(progress.max_progress)))
 
@@ -24,7 +26,7 @@ async def drive(job: Job) -> dict[str, object]:
     slow = await socket.queue_prompt(job.slow)
     job.running()
     client.cancel_current()
-    ended = await socket.wait_for_completion(slow, 60)
+    await socket.wait_for_completion(slow, 60, hear)
     try:
         await socket.queue_prompt(job.invalid)
     except Exception as error:  # noqa: BLE001 - httpx's, which this file does not import
@@ -37,7 +39,7 @@ async def drive(job: Job) -> dict[str, object]:
         "progress": steps,
         "image": digest(client.get_image(name)),
         "history": seen(entry),
-        "interrupt": slow if ended.status == "interrupted" else ended.status,
+        "interrupt": slow if "interrupted" in heard else heard,
         "upload": client.upload_image(job.image)["name"],
         "invalid": invalid,
     }
