@@ -10,6 +10,7 @@ from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
 from server.operations import add_operations
 from server.services import SERVICES, Services
+from server.v1.problems import problems
 from server.v1.routes import add_v1
 
 
@@ -21,7 +22,7 @@ def create_app(parts: Services, settings: ServerSettings) -> web.Application:
         settings: where it listens, and to whom.
     """
     guard = security.guard(settings.host, settings.allow_hosts, settings.token)
-    app = web.Application(middlewares=[guard], client_max_size=settings.max_upload)
+    app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_upload)
     app[SERVICES] = parts
     app.on_response_prepare.append(security.add_headers)
     app.router.add_get(security.LOGIN, security.login(settings.token))

@@ -132,8 +132,32 @@ class RunStateError(ServerError):
     code = "wrong_state"
     status = 409
 
-    def __init__(self, run_id: str, state: str, wanted: str) -> None:
-        super().__init__(f"run {shown(run_id)} is {state}; only {wanted} can be retried.")
+    def __init__(self, run_id: str, state: str, wanted: str, done: str = "retried") -> None:
+        super().__init__(f"run {shown(run_id)} is {state}; only {wanted} can be {done}.")
+
+
+class UnknownOutputError(ServerError):
+    """A run did not make that file, or it is gone."""
+
+    code = "unknown_output"
+    status = 404
+
+    def __init__(self, run_id: str, number: str, *, gone: bool = False) -> None:
+        state = "is gone" if gone else "is not there"
+        super().__init__(
+            f"output {shown(number)} of run {shown(run_id)} {state}.",
+            hint="Somebody removed the file." if gone else "/v1/runs/{run}/outputs lists them.",
+        )
+
+
+class UnknownNameError(ServerError):
+    """Nothing is called that."""
+
+    code = "unknown_name"
+    status = 404
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message, hint=hint)
 
 
 class WorkerLostError(ServerError):

@@ -13,7 +13,11 @@ ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
 
 
 def where(
-    states: Sequence[State], before: int | None = None, *, begun: bool = False
+    states: Sequence[State],
+    before: int | None = None,
+    client: str | None = None,
+    *,
+    begun: bool = False,
 ) -> tuple[str, tuple[object, ...]]:
     """The condition that picks runs, and its values."""
     conditions: list[str] = ["started_ms IS NOT NULL"] if begun else []
@@ -21,7 +25,9 @@ def where(
         conditions.append(f"state IN ({','.join('?' * len(states))})")
     if before is not None:
         conditions.append("seq < ?")
-    values = (*states, *(() if before is None else (before,)))
+    if client is not None:
+        conditions.append("client = ?")
+    values = (*states, *(value for value in (before, client) if value is not None))
     return (f"WHERE {' AND '.join(conditions)}" if conditions else "", values)
 
 

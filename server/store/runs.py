@@ -35,7 +35,7 @@ class NewRun:
     """Before all of the client's that wait."""
     idempotency_key: str | None = None
     digest: str = ""
-    """Of the request, to tell whether a key comes with the same one again."""
+    """Of the request, to tell whether a key or an id comes with the same one again."""
     webhook: str = ""
 
 
@@ -89,7 +89,7 @@ class Accepted:
 
     run: Run
     event: Milestone | None
-    """That it is queued; None if its idempotency key was there already, and it with it."""
+    """That it is queued; None if it was there already, by its idempotency key or its id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,6 +154,7 @@ class Store:
         self,
         states: Sequence[State] = (),
         *,
+        client: str | None = None,
         before: int | None = None,
         limit: int | None = None,
         offset: int = 0,
@@ -164,13 +165,14 @@ class Store:
 
         Args:
             states: which; all if empty.
+            client: whose; everybody's if None.
             before: only those accepted before the one with this `seq`.
             limit: how many at most.
             offset: how many to leave out first.
             oldest_first: the other way round.
             begun: only those that left the queue.
         """
-        where, values = rows.where(states, before, begun=begun)
+        where, values = rows.where(states, before, client, begun=begun)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM runs {where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         last = -1 if limit is None else limit

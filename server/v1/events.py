@@ -1,96 +1,116 @@
-"""`/v1/runs/{id}/events`: what happened, as pages or as it happens (server-sent events)."""
+"""`/v1/runs/{run}/events`: what happened, as pages or as it happens (server-sent events)."""
 
 import asyncio
-import json
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
+from pydantic_core import to_json
 
-from server.bus import Subscriber
+from server.bus import Message, Subscriber
 from server.services import Services, services
 from server.store.runs import Milestone, Run
-from server.v1.models import EventModel, EventPage
-from server.v1.operation import natural, reply
+from server.v1.models import LARGEST_PAGE, EventHeaders, EventModel, EventPage, EventsQuery
+from server.v1.reading import headers_of, query_of, reply
+from server.v1.submitting import run_of
 
-_STREAM = "text/event-stream"
+STREAM = "text/event-stream"
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which something is sent, so that nobody between us gives up."""
-_MOST = 1000
+_PASSING = ("progress", "position")
+"""What is told while it happens, and not again after a break."""
 
 
-async def events(request: web.Request) -> web.StreamResponse:
+async def list_events(request: web.Request) -> web.StreamResponse:
     """A run's events, in order.
 
     With `Accept: text/event-stream` they come as they happen, and the stream ends with the
-    run; after a break it goes on from `Last-Event-ID`. Else they come as pages.
+    run; after a break it goes on from `Last-Event-ID`, and 204 says that nothing is left.
+    Progress comes in between without ids, and does not come again. Without that header, events
+    come as pages.
     """
     parts = services(request)
-    run = await parts.store.run(request.match_info["run"])
-    if _STREAM in request.headers.get("Accept", ""):
-        return await _stream(request, parts, run)
-    after = natural(request, "after", 0, 2**62)
-    limit = natural(request, "limit", _MOST, _MOST)
-    found = await parts.store.events(run.id, after=after, limit=limit)
-    last = found[-1].id if found else after
-    return reply(EventPage(events=[EventModel.of(event) for event in found], last_id=last))
+    query = query_of(request, EventsQuery)
+    last = headers_of(request, EventHeaders).last
+    run = await run_of(request)
+    if STREAM in request.headers.get("Accept", ""):
+        return await _stream(request, parts, run, query.after if last is None else last)
+    found = await parts.store.events(run.id, after=query.after, limit=query.limit)
+    last_id = found[-1].id if found else query.after
+    return reply(EventPage(events=[EventModel.of(event) for event in found], last_id=last_id))
 
 
-async def _stream(request: web.Request, parts: Services, run: Run) -> web.StreamResponse:
-    text = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
-    after = int(text) if text.isascii() and text.isdecimal() else 0
+async def _stream(
+    request: web.Request, parts: Services, run: Run, after: int
+) -> web.StreamResponse:
+    if run.ended and not await parts.store.events(run.id, after=after, limit=1):
+        return web.Response(status=204)
     response = web.StreamResponse(
-        headers={"Content-Type": _STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        headers={"Content-Type": STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
     await response.prepare(request)
     subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(ConnectionError):
-            await _send_all(response, parts, run.id, after, subscriber)
+            await _Stream(response, parts, run.id, subscriber).send_after(after)
     finally:
         parts.bus.unsubscribe(subscriber)
     return response
 
 
-async def _send_all(
-    response: web.StreamResponse,
-    parts: Services,
-    run_id: str,
-    after: int,
-    subscriber: Subscriber,
-) -> None:
-    """Send what is kept, and again whenever something was added, until the run is over.
+class _Stream:
+    """One client that listens to one run."""
 
-    Everything comes from the store, so nothing is missed and nothing comes twice; the bus only
-    says when to look.
-    """
-    while True:
-        for event in await parts.store.events(run_id, after=after, limit=_MOST):
-            await response.write(_written(event))
-            after = event.id
-        run = await parts.store.find(run_id)
-        if run is None or run.ended:
-            if not await parts.store.events(run_id, after=after, limit=1):
+    def __init__(
+        self, response: web.StreamResponse, parts: Services, run: str, subscriber: Subscriber
+    ) -> None:
+        self._response = response
+        self._store = parts.store
+        self._run = run
+        self._subscriber = subscriber
+
+    async def send_after(self, after: int) -> None:
+        """Send what is kept, and again whenever something was added, until the run is over.
+
+        Everything with an id comes from the store, so nothing is missed and nothing comes twice;
+        the bus only says when to look.
+        """
+        while True:
+            run = await self._store.find(self._run)
+            events = await self._store.events(self._run, after=after, limit=LARGEST_PAGE)
+            for event in events:
+                await self._response.write(_milestone(event))
+                after = event.id
+            if len(events) == LARGEST_PAGE:
+                continue
+            if run is None or run.ended or not await self._news():
                 return
-        elif not await _news(response, run_id, subscriber):
-            return
+
+    async def _news(self) -> bool:
+        """Wait until something was added; False if there will be nothing more."""
+        while True:
+            try:
+                message = await asyncio.wait_for(self._subscriber.next(), _KEEP_ALIVE)
+            except TimeoutError:
+                await self._response.write(b": \n\n")
+                continue
+            if message is None:
+                return False
+            if message.run == self._run:
+                if message.id is not None:
+                    return True
+                await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        if message.name in _PASSING:
+            await self._response.write(_written(message.name, message.data or {}))
 
 
-async def _news(response: web.StreamResponse, run_id: str, subscriber: Subscriber) -> bool:
-    """Wait until something of the run was added; False if there will be nothing more."""
-    while True:
-        try:
-            message = await asyncio.wait_for(subscriber.next(), _KEEP_ALIVE)
-        except TimeoutError:
-            await response.write(b": \n\n")
-            continue
-        if message is None:
-            return False
-        if message.name == "position" and message.data is not None:
-            await response.write(f"event: position\ndata: {json.dumps(message.data)}\n\n".encode())
-        elif message.run == run_id and message.id is not None:
-            return True
+def _milestone(event: Milestone) -> bytes:
+    data = EventModel.of(event).model_dump()
+    return f"id: {event.id}\n".encode() + _written(event.name, data)
 
 
-def _written(event: Milestone) -> bytes:
-    data = EventModel.of(event).model_dump_json()
-    return f"id: {event.id}\nevent: {event.name}\ndata: {data}\n\n".encode()
+def _written(name: str, data: Mapping[str, Any]) -> bytes:
+    return f"event: {name}\ndata: ".encode() + to_json(data) + b"\n\n"

@@ -1,12 +1,38 @@
 """What `/v1` takes and gives; the OpenAPI document is made of these."""
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from server.store.runs import Milestone, Run, State
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
+LARGEST_PAGE = 1000
+LARGEST_NUMBER = 2**62
+SMALL_WORKFLOW: dict[str, JsonValue] = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 0},
+    },
+    "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+}
+"""An example that needs no model."""
+
+
+def _digits(value: object) -> object:
+    """What stands in a query is text; only plain digits are a number."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+def _items(value: object) -> object:
+    """A list as a query has it."""
+    return [item for item in value.split(",") if item] if isinstance(value, str) else value
+
+
+Natural = Annotated[int, BeforeValidator(_digits), Field(strict=True, ge=0, le=LARGEST_NUMBER)]
+Limit = Annotated[int, BeforeValidator(_digits), Field(strict=True, ge=1, le=LARGEST_PAGE)]
+States = Annotated[list[State], BeforeValidator(_items)]
 
 
 class Strict(BaseModel):
@@ -15,16 +41,78 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class RunRequest(Strict):
-    """A workflow to run."""
+class WorkflowRequest(Strict):
+    """A workflow."""
 
-    workflow: dict[str, Any] = Field(description="In API format, or as it is saved with images.")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"workflow": SMALL_WORKFLOW}]})
+
+    workflow: dict[str, Any] | Annotated[str, Field(min_length=1)] = Field(
+        description="In API format or the editor's; or a picture that carries one, as base64."
+    )
     targets: list[Id] | None = Field(
         None, description="The nodes whose results are wanted; every output node if left out."
     )
+
+
+class RunRequest(WorkflowRequest):
+    """A workflow to run."""
+
+    id: UUID | None = Field(None, description="The run's id; one is made up if left out.")
     client: str = Field("", max_length=200, description="Whose it is: clients take turns.")
-    priority: int = Field(0, ge=-1000, le=1000, description="Higher runs earlier.")
-    webhook: str = Field("", max_length=2000, description="Is told when the run is over.")
+    priority: int = Field(0, strict=True, ge=-1000, le=1000, description="Higher runs earlier.")
+    webhook: str = Field(
+        "", max_length=2000, description="The URL that is told when the run is over."
+    )
+    merge: Literal[False] = Field(
+        False, description="Whether model calls may be merged with other runs'; never for now."
+    )
+
+
+class ListQuery(Strict):
+    """Which runs."""
+
+    status: States = Field(default=[], description="Only of these, with commas between.")
+    client: str | None = Field(None, max_length=200, description="Only this client's.")
+    limit: Limit = Field(50, description="How many at most.")
+    cursor: Natural | None = Field(None, description="`next_cursor` of the page before.")
+
+
+class EventsQuery(Strict):
+    """Which events."""
+
+    after: Natural = Field(0, description="Only those after the one with this id.")
+    limit: Limit = Field(LARGEST_PAGE, description="How many at most, in a page.")
+
+
+class SubmitHeaders(BaseModel):
+    """What may be sent along with a workflow."""
+
+    key: str | None = Field(
+        None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern="^[!-~]+$",
+        description="The same request with the same key is the same run.",
+    )
+
+
+class GenerateHeaders(SubmitHeaders):
+    """The same, and how long to wait."""
+
+    prefer: str = Field(
+        "",
+        alias="Prefer",
+        description="`wait=N`: answer after N seconds at the latest (60 if left out, 600 at most).",
+    )
+
+
+class EventHeaders(BaseModel):
+    """Where to go on."""
+
+    last: Natural | None = Field(
+        None, alias="Last-Event-ID", description="Only events after it; only for streams."
+    )
 
 
 class RunModel(BaseModel):
@@ -65,6 +153,14 @@ class RunPage(BaseModel):
     next_cursor: str | None = Field(description="Give it as `cursor` for the following ones.")
 
 
+class WorkflowModel(BaseModel):
+    """What a run computes."""
+
+    workflow: dict[str, Any] = Field(description="In API format.")
+    targets: list[str]
+    editor: dict[str, Any] | None = Field(description="As the editor saved it, if it was sent.")
+
+
 class EventModel(BaseModel):
     """Something that happened to a run."""
 
@@ -101,20 +197,17 @@ class OutputModel(BaseModel):
     node: str
     kind: str = Field(description="`images`, `latents`, …")
     filename: str
-    url: str
+    type: str = Field(description="`output`, or `temp` for what is only shown.")
+    url: str = Field(description="Where to get it.")
 
 
 class Outputs(BaseModel):
     """Everything that a run made so far."""
 
     outputs: list[OutputModel]
-
-
-class ValidateRequest(Strict):
-    """A workflow to check."""
-
-    workflow: dict[str, Any]
-    targets: list[Id] | None = None
+    values: dict[str, dict[str, list[Any]]] = Field(
+        description="What else nodes showed, by node and kind."
+    )
 
 
 class Finding(BaseModel):
@@ -142,12 +235,66 @@ class Problem(BaseModel):
     type: str = Field(description="`urn:nodegraph:` and the code.")
     title: str
     status: int
-    detail: str = ""
-    code: str
-    problems: list[Finding] = Field(default_factory=list[Finding])
+    detail: str
+    code: str = Field(description="Says which error it is; never changes.")
+    problems: list[Finding] = Field(description="All that is wrong with a workflow.")
 
 
-class Health(BaseModel):
-    """Whether the server lives."""
+class NodeTypeSummary(BaseModel):
+    """A node type, in short."""
 
-    status: Literal["ok"]
+    name: str
+    display_name: str
+    category: str
+    output_node: bool
+
+
+class NodeTypes(BaseModel):
+    """Every node type there is."""
+
+    node_types: list[NodeTypeSummary]
+
+
+class InputModel(BaseModel):
+    """An input of a node type."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    choices: list[str] | None
+    minimum: float | None
+    maximum: float | None
+
+
+class NodeOutputModel(BaseModel):
+    """An output of a node type."""
+
+    name: str
+    type: str
+    is_list: bool
+
+
+class NodeTypeModel(NodeTypeSummary):
+    """A node type."""
+
+    description: str
+    module: str
+    version: str
+    inputs: list[InputModel]
+    outputs: list[NodeOutputModel]
+    deprecated: bool
+    experimental: bool
+
+
+class ModelFolders(BaseModel):
+    """The folders that models lie in."""
+
+    folders: list[str]
+
+
+class ModelNames(BaseModel):
+    """The models of a folder."""
+
+    folder: str
+    names: list[str] = Field(description="As workflows name them.")

@@ -1,14 +1,47 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from server.errors import ServerError
+from server.security import Handler
 from server.v1.models import Finding, Problem
 
 TYPE = "application/problem+json"
+_ROOT, _DOCUMENT = "/v1", "/openapi.json"
+_BAD = "bad_request"
+_KEPT = ("Allow", "WWW-Authenticate", "Retry-After")
+"""Headers of other refusals that mean something."""
+_log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Everything that goes wrong below `/v1` is told as a problem."""
+    if not is_ours(request.path):
+        return await handler(request)
+    try:
+        return await handler(request)
+    except web.HTTPException as refused:
+        if refused.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return _refused(refused)
+    except (NodeGraphError, ValidationError) as error:
+        return told(error)
+    except Exception:  # noqa: BLE001 - a mistake of ours, whose details are no client's business
+        _log.exception("%s %s failed in a way that nobody foresaw", request.method, request.path)
+        title = "The server made a mistake."
+        return problem(500, "internal_error", title, "Its log says more.")
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path belongs to this API."""
+    return path in (_ROOT, _DOCUMENT) or path.startswith(f"{_ROOT}/")
 
 
 def finding(error: NodeGraphError) -> Finding:
@@ -17,7 +50,13 @@ def finding(error: NodeGraphError) -> Finding:
 
 
 def problem(
-    status: int, code: str, title: str, detail: str = "", findings: Iterable[Finding] = ()
+    status: int,
+    code: str,
+    title: str,
+    detail: str = "",
+    *,
+    findings: Iterable[Finding] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """The reply that tells it."""
     body = Problem(
@@ -28,13 +67,42 @@ def problem(
         code=code,
         problems=list(findings),
     )
-    return web.Response(text=body.model_dump_json(), status=status, content_type=TYPE)
+    return web.Response(
+        text=body.model_dump_json(), status=status, content_type=TYPE, headers=headers
+    )
 
 
-def told(error: NodeGraphError) -> web.Response:
+def told(error: NodeGraphError | ValidationError) -> web.Response:
     """The reply to a request that failed with it."""
+    if isinstance(error, ValidationError):
+        return problem(422, _BAD, "The request is not as it should be.", findings=_findings(error))
     if isinstance(error, InvalidWorkflowError):
         title = "The workflow is invalid."
         return problem(422, error.code, title, findings=map(finding, error.problems))
     status = error.status if isinstance(error, ServerError) else 422
     return problem(status, error.code, error.message, error.hint)
+
+
+def _refused(refused: web.HTTPException) -> web.Response:
+    """What aiohttp or the guard refuses."""
+    status = HTTPStatus(refused.status)
+    headers = {name: refused.headers[name] for name in _KEPT if name in refused.headers}
+    text = (refused.text or "").removeprefix(f"{status.value}: ").strip()
+    detail = "" if text == status.phrase else text
+    code = status.name.lower()
+    return problem(status.value, code, f"{status.phrase}.", detail, headers=headers)
+
+
+def _findings(error: ValidationError) -> list[Finding]:
+    return [_finding(item["loc"], item["msg"]) for item in error.errors()]
+
+
+def _finding(place: Sequence[int | str], message: str) -> Finding:
+    return Finding(
+        code=_BAD,
+        message=message,
+        hint="",
+        node_id=None,
+        input_name=".".join(map(str, place)),
+        details={},
+    )

@@ -1,36 +1,157 @@
-"""Every operation of `/v1`."""
+"""Every operation of `/v1`, the document that describes them, and its page."""
 
 from aiohttp import web
 
-from server.v1 import events, runs
-from server.v1.models import EventPage, Outputs, RunModel, RunPage, RunRequest
-from server.v1.operation import Operation, Parameter, route
+from server.sending import SHOWN, UNKNOWN
+from server.v1 import catalog, checking, events, generate, outputs, runs
+from server.v1.models import (
+    EventHeaders,
+    EventPage,
+    EventsQuery,
+    GenerateHeaders,
+    ListQuery,
+    ModelFolders,
+    ModelNames,
+    NodeTypeModel,
+    NodeTypes,
+    Outputs,
+    RunModel,
+    RunPage,
+    RunRequest,
+    SubmitHeaders,
+    Validation,
+    WorkflowModel,
+    WorkflowRequest,
+)
+from server.v1.openapi import DOCUMENT, document
+from server.v1.operation import Operation, Reply
+from server.v1.page import page
 
-_LIMIT = Parameter("limit", "How many at most.", "integer", minimum=0, maximum=1000)
+_RUN = Reply("The run.", RunModel)
+_PLACE = {"Location": "Where the run is found."}
+_WHICH = {**_PLACE, "Nodegraph-Run": "The run's id."}
+
 OPERATIONS = (
-    Operation("POST", "/v1/runs", runs.create, RunRequest, RunModel, 201),
     Operation(
-        *("GET", "/v1/runs", runs.listing),
-        gives=RunPage,
-        parameters=(
-            Parameter("status", "Only of these, with commas between.", choices=runs.STATES),
-            Parameter("cursor", "Of the page before."),
-            _LIMIT,
-        ),
+        method="POST",
+        path="/v1/runs",
+        handler=runs.create_run,
+        takes=RunRequest,
+        pictures=True,
+        headers=SubmitHeaders,
+        replies={
+            201: Reply("The run is queued.", RunModel, headers=_PLACE),
+            200: Reply("It was queued before: this is how it is doing.", RunModel, headers=_PLACE),
+        },
     ),
-    Operation("GET", "/v1/runs/{run}", runs.look, gives=RunModel),
     Operation(
-        *("GET", "/v1/runs/{run}/events", events.events),
-        gives=EventPage,
-        parameters=(Parameter("after", "Only those after it.", "integer", minimum=0), _LIMIT),
+        method="GET",
+        path="/v1/runs",
+        handler=runs.list_runs,
+        query=ListQuery,
+        replies={200: Reply("A page of them.", RunPage)},
     ),
-    Operation("GET", "/v1/runs/{run}/outputs", runs.outputs, gives=Outputs),
-    Operation("POST", "/v1/runs/{run}/cancel", runs.cancel, gives=RunModel),
-    Operation("POST", "/v1/runs/{run}/retry", runs.retry, gives=RunModel),
+    Operation(method="GET", path="/v1/runs/{run}", handler=runs.get_run, replies={200: _RUN}),
+    Operation(
+        method="DELETE",
+        path="/v1/runs/{run}",
+        handler=runs.delete_run,
+        replies={204: Reply("It is forgotten.")},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/runs/{run}/workflow",
+        handler=runs.get_run_workflow,
+        replies={200: Reply("The workflow.", WorkflowModel)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/runs/{run}/events",
+        handler=events.list_events,
+        query=EventsQuery,
+        headers=EventHeaders,
+        replies={
+            200: Reply("A page of them, or the stream.", EventPage, media=(events.STREAM,)),
+            204: Reply("The run is over, and the stream has nothing more."),
+        },
+    ),
+    Operation(
+        method="GET",
+        path="/v1/runs/{run}/outputs",
+        handler=outputs.list_outputs,
+        replies={200: Reply("Everything so far.", Outputs)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/runs/{run}/outputs/{number}",
+        handler=outputs.get_output,
+        replies={200: Reply("The file.", media=(*SHOWN, UNKNOWN))},
+    ),
+    Operation(
+        method="POST", path="/v1/runs/{run}/cancel", handler=runs.cancel_run, replies={200: _RUN}
+    ),
+    Operation(
+        method="POST", path="/v1/runs/{run}/retry", handler=runs.retry_run, replies={200: _RUN}
+    ),
+    Operation(
+        method="POST",
+        path="/v1/generate",
+        handler=generate.generate,
+        takes=RunRequest,
+        pictures=True,
+        headers=GenerateHeaders,
+        replies={
+            200: Reply("The picture; or the run, if it made none.", RunModel, SHOWN, _WHICH),
+            202: Reply("The run goes on.", RunModel, headers=_WHICH),
+        },
+    ),
+    Operation(
+        method="POST",
+        path="/v1/validate",
+        handler=checking.validate,
+        takes=WorkflowRequest,
+        pictures=True,
+        replies={200: Reply("What was found.", Validation)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/node-types",
+        handler=catalog.list_node_types,
+        replies={200: Reply("All of them.", NodeTypes)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/node-types/{name}",
+        handler=catalog.get_node_type,
+        replies={200: Reply("The node type.", NodeTypeModel)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/models",
+        handler=catalog.list_models,
+        replies={200: Reply("The folders.", ModelFolders)},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/models/{folder}",
+        handler=catalog.list_folder,
+        replies={200: Reply("The models.", ModelNames)},
+    ),
 )
 
 
 def add_v1(app: web.Application) -> None:
     """Add them."""
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, route(operation))
+        app.router.add_route(operation.method, operation.path, operation.handler)
+    app.router.add_get(DOCUMENT, _document, allow_head=False)
+    app.router.add_get("/v1/docs", _page, allow_head=False)
+
+
+async def _document(_request: web.Request) -> web.Response:
+    return web.json_response(document(OPERATIONS))
+
+
+async def _page(_request: web.Request) -> web.Response:
+    headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return web.Response(text=page(OPERATIONS), content_type="text/html", headers=headers)

@@ -1,0 +1,135 @@
+"""What requests say, checked; and replies."""
+
+import asyncio
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.graph import Graph
+from nodegraph.shapes import shapes_of
+from nodegraph.workflow import Shapes, read_any, read_workflow
+from nodegraph.workflow.embedded import CARRIERS
+from nodegraph.workflow.parse import parse_json, refuse
+from server.errors import ServerError
+from server.services import services
+from server.v1.models import WorkflowRequest
+from server.v1.operation import IMAGES
+
+Model = TypeVar("Model", bound=BaseModel)
+Sent = TypeVar("Sent", bound=WorkflowRequest)
+_NO_JSON = ("image/", "audio/", "video/", "multipart/")
+
+
+class RepeatedParameterError(NodeGraphError):
+    """A query parameter is there more than once."""
+
+    code = "repeated_parameter"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the parameter {name!r} is there more than once.")
+
+
+class MediaTypeError(ServerError):
+    """The body is of a kind that means nothing here."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            f"a body of the type {kind[:80]!r} means nothing here.",
+            hint=f"Send application/json, or one of {', '.join(IMAGES)} that carries a workflow.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Submission(Generic[Sent]):
+    """A workflow that somebody sent."""
+
+    wanted: Sent
+    graph: Graph
+    digest: str
+    """Tells the request from others."""
+
+
+def query_of(request: web.Request, model: type[Model]) -> Model:
+    """The query's parameters.
+
+    Raises:
+        ValidationError: they are not what they should be.
+        RepeatedParameterError: one is there twice.
+    """
+    return model.model_validate(_single(request.query))
+
+
+def headers_of(request: web.Request, model: type[Model]) -> Model:
+    """Those headers that the model has.
+
+    Raises:
+        ValidationError: they are not what they should be.
+    """
+    names = (field.alias for field in model.model_fields.values() if field.alias)
+    return model.model_validate({n: request.headers[n] for n in names if n in request.headers})
+
+
+async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sent]:
+    """The workflow that a request carries: in JSON, or in a picture.
+
+    Raises:
+        InvalidWorkflowError: it is no workflow.
+        ValidationError: it is JSON of another shape.
+        MediaTypeError: it is something else.
+    """
+    kind = request.content_type
+    if kind.startswith(_NO_JSON) and kind not in IMAGES:
+        raise MediaTypeError(kind)
+    data = await request.read()
+    parts = services(request)
+    shapes = shapes_of(parts.registry.catalog, parts.files)
+    return await asyncio.to_thread(_submission, data, kind, model, shapes)
+
+
+def reply(model: BaseModel, status: int = 200, **headers: str) -> web.Response:
+    """A model as JSON; `_` in a header's name is `-`."""
+    return web.Response(
+        text=model.model_dump_json(),
+        status=status,
+        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        content_type="application/json",
+    )
+
+
+def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Submission[Sent]:
+    if data.startswith(CARRIERS):
+        wanted = model.model_validate({"workflow": base64.b64encode(data).decode()})
+    elif kind in IMAGES:
+        refuse(f"this is no {kind}.")
+    else:
+        wanted = model.model_validate(parse_json(data))
+    plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    return Submission(wanted, _graph(wanted, shapes), digest)
+
+
+def _graph(wanted: WorkflowRequest, shapes: Shapes) -> Graph:
+    if not isinstance(wanted.workflow, str):
+        return read_any(wanted.workflow, shapes)
+    try:
+        data = base64.b64decode(wanted.workflow, validate=True)
+    except ValueError:
+        refuse("the workflow is a text, but no base64.")
+    return read_workflow(data, shapes)
+
+
+def _single(values: MultiMapping[str]) -> dict[str, str]:
+    for name in values:
+        if len(values.getall(name)) > 1:
+            raise RepeatedParameterError(name)
+    return dict(values)
