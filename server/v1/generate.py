@@ -10,7 +10,7 @@ from server.bus import Subscriber
 from server.sending import SHOWN, media_type, sent
 from server.services import Services, services
 from server.store.runs import Run
-from server.v1.models import GenerateHeaders
+from server.v1.models import Finding, GenerateHeaders
 from server.v1.outputs import made_by, place_of_output
 from server.v1.problems import problem
 from server.v1.reading import headers_of, reply
@@ -34,28 +34,28 @@ async def generate(request: web.Request) -> web.StreamResponse:
     try:
         run = (await submit(request)).run
         with suppress(TimeoutError):
-            run = await asyncio.wait_for(_ended(parts, run, subscriber), wait)
+            await asyncio.wait_for(_end_of(parts, run, subscriber), wait)
     finally:
         parts.bus.unsubscribe(subscriber)
-    return await _answer(parts, run)
+    return await _answer(parts, await parts.store.run(run.id))
 
 
-async def _ended(parts: Services, run: Run, subscriber: Subscriber) -> Run:
-    """The run once it is over, or once nothing more will be heard of it."""
-    now = await parts.store.run(run.id)
-    while not now.ended and (message := await subscriber.next()):
+async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
+    """Wait until the run is over, or nothing more will be heard of it."""
+    if (await parts.store.run(run.id)).ended:
+        return
+    while message := await subscriber.next():
         if message.run == run.id and message.name in _ENDS:
-            now = await parts.store.run(run.id)
-    return now
+            return
 
 
 async def _answer(parts: Services, run: Run) -> web.StreamResponse:
     headers = {"Nodegraph-Run": run.id, "Location": place_of(run)}
     if run.error:
-        error = run.error
-        return problem(422, error["code"], error["message"], error["hint"], headers=headers)
+        failure = Finding.model_validate(run.error)
+        return problem(422, "run_failed", failure.message, findings=[failure], headers=headers)
     if run.state == "cancelled":
-        return problem(409, "run_cancelled", "The run was cancelled.", headers=headers)
+        return problem(409, "run_cancelled", "the run was cancelled.", headers=headers)
     made = await made_by(parts, run) if run.ended else []
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
         if media_type(item.path) in SHOWN and item.path.is_file():

@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
 from server.store.runs import Milestone, Run, State
 
+_ABOUT = ("event", "run_id", "sequence", "time_ms")
+"""What an event says of itself, which is its own here."""
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 LARGEST_PAGE = 1000
 LARGEST_NUMBER = 2**62
@@ -30,8 +32,8 @@ def _items(value: object) -> object:
     return [item for item in value.split(",") if item] if isinstance(value, str) else value
 
 
-Natural = Annotated[int, BeforeValidator(_digits), Field(strict=True, ge=0, le=LARGEST_NUMBER)]
-Limit = Annotated[int, BeforeValidator(_digits), Field(strict=True, ge=1, le=LARGEST_PAGE)]
+Natural = Annotated[int, Field(strict=True, ge=0, le=LARGEST_NUMBER), BeforeValidator(_digits)]
+Limit = Annotated[int, Field(strict=True, ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)]
 States = Annotated[list[State], BeforeValidator(_items)]
 
 
@@ -180,7 +182,7 @@ class EventModel(BaseModel):
             sequence=event.sequence,
             name=event.name,
             time_ms=event.time_ms,
-            data=dict(event.data),
+            data={key: value for key, value in event.data.items() if key not in _ABOUT},
         )
 
 
@@ -237,6 +239,7 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str = Field(description="Says which error it is; never changes.")
+    hint: str = Field(description="What would work.")
     problems: list[Finding] = Field(description="All that is wrong with a workflow.")
 
 

@@ -20,7 +20,7 @@ code { font: .9em ui-monospace, monospace; }
 .GET { color: #0550ae; } .POST { color: #116329; } .DELETE { color: #a40e26; }
 table { border-collapse: collapse; width: 100%; margin-top: .6rem; }
 td { border-top: 1px solid #eaeef2; padding: .3rem .8rem .3rem 0; vertical-align: top; }
-td:first-child { white-space: nowrap; }
+td:first-child { white-space: nowrap; width: 9rem; } td:nth-child(2) { width: 19rem; }
 p { margin: .4rem 0; } .kind { color: #57606a; }
 a { color: #0550ae; text-decoration: none; } a:hover { text-decoration: underline; }
 @media (prefers-color-scheme: dark) {

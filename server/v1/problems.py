@@ -35,8 +35,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return told(error)
     except Exception:  # noqa: BLE001 - a mistake of ours, whose details are no client's business
         _log.exception("%s %s failed in a way that nobody foresaw", request.method, request.path)
-        title = "The server made a mistake."
-        return problem(500, "internal_error", title, "Its log says more.")
+        return problem(500, "internal_error", "the server made a mistake.", "Its log says more.")
 
 
 def is_ours(path: str) -> bool:
@@ -52,8 +51,8 @@ def finding(error: NodeGraphError) -> Finding:
 def problem(
     status: int,
     code: str,
-    title: str,
     detail: str = "",
+    hint: str = "",
     *,
     findings: Iterable[Finding] = (),
     headers: Mapping[str, str] | None = None,
@@ -61,10 +60,11 @@ def problem(
     """The reply that tells it."""
     body = Problem(
         type=f"urn:nodegraph:{code}",
-        title=title,
+        title=code.replace("_", " ").capitalize(),
         status=status,
         detail=detail,
         code=code,
+        hint=hint,
         problems=list(findings),
     )
     return web.Response(
@@ -75,10 +75,11 @@ def problem(
 def told(error: NodeGraphError | ValidationError) -> web.Response:
     """The reply to a request that failed with it."""
     if isinstance(error, ValidationError):
-        return problem(422, _BAD, "The request is not as it should be.", findings=_findings(error))
+        detail = "the request is not as it should be."
+        return problem(422, _BAD, detail, findings=_findings(error))
     if isinstance(error, InvalidWorkflowError):
-        title = "The workflow is invalid."
-        return problem(422, error.code, title, findings=map(finding, error.problems))
+        detail = "the workflow cannot run."
+        return problem(422, "invalid_workflow", detail, findings=map(finding, error.problems))
     status = error.status if isinstance(error, ServerError) else 422
     return problem(status, error.code, error.message, error.hint)
 
@@ -89,8 +90,7 @@ def _refused(refused: web.HTTPException) -> web.Response:
     headers = {name: refused.headers[name] for name in _KEPT if name in refused.headers}
     text = (refused.text or "").removeprefix(f"{status.value}: ").strip()
     detail = "" if text == status.phrase else text
-    code = status.name.lower()
-    return problem(status.value, code, f"{status.phrase}.", detail, headers=headers)
+    return problem(status.value, status.name.lower(), detail, headers=headers)
 
 
 def _findings(error: ValidationError) -> list[Finding]:

@@ -11,7 +11,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel
 
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from nodegraph.graph import Graph
 from nodegraph.shapes import shapes_of
 from nodegraph.workflow import Shapes, read_any, read_workflow
@@ -49,6 +49,16 @@ class MediaTypeError(ServerError):
         )
 
 
+class BadJsonError(ServerError):
+    """The body is no JSON."""
+
+    code = "bad_json"
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, hint='Send {"workflow": {…}}.')
+
+
 @dataclass(frozen=True, slots=True)
 class Submission(Generic[Sent]):
     """A workflow that somebody sent."""
@@ -84,6 +94,7 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
 
     Raises:
         InvalidWorkflowError: it is no workflow.
+        BadJsonError: it is no JSON.
         ValidationError: it is JSON of another shape.
         MediaTypeError: it is something else.
     """
@@ -112,10 +123,17 @@ def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Su
     elif kind in IMAGES:
         refuse(f"this is no {kind}.")
     else:
-        wanted = model.model_validate(parse_json(data))
+        wanted = model.model_validate(_parsed(data))
     plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
     digest = hashlib.sha256(plain.encode()).hexdigest()
     return Submission(wanted, _graph(wanted, shapes), digest)
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return parse_json(data)
+    except InvalidWorkflowError as error:
+        raise BadJsonError(error.problems[0].message) from error
 
 
 def _graph(wanted: WorkflowRequest, shapes: Shapes) -> Graph:

@@ -49,6 +49,7 @@ def add(a: int, b: int = 1) -> int:
 def steps(context: Context, a: int = 0, count: int = 10, seconds: float = 0.01) -> int:
     """Take a while, with progress; can be cancelled after each step."""
     for step in range(count):
+        context.check_cancelled()
         time.sleep(seconds)
         context.progress(step + 1, count)
         context.check_cancelled()
@@ -266,6 +267,16 @@ def until(answer: Any, seconds: float = PATIENCE) -> Any:
         time.sleep(0.02)
     message = f"nothing came in {seconds} s"
     raise AssertionError(message)
+
+
+def ended(server: Server, run: str, seconds: float = PATIENCE) -> Any:
+    """A run as `/v1` has it, once it is over."""
+
+    def found() -> Any:
+        known = server.get(f"/v1/runs/{run}").json
+        return known if known["finished_ms"] else None
+
+    return until(found, seconds)
 
 
 def toy(steps: int = 1, seconds: float = 0.01, value: int = 0) -> dict[str, Any]:
