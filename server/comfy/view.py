@@ -1,21 +1,15 @@
 """`GET /view`: a picture, or any other file, of the input, output and temp folders."""
 
-import mimetypes
 from pathlib import Path
-from urllib.parse import quote
 
 from aiohttp import web
 
 from nodegraph.results import Artifact
 from server.comfy.places import folder_type, found
 from server.errors import UnreadablePictureError
+from server.sending import safe_headers, sent
 from server.services import services
 
-_SHOWN = (
-    *("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"),
-    *("video/mp4", "video/webm", "audio/mpeg", "audio/flac", "audio/ogg", "audio/x-wav"),
-)
-"""What a browser may show; everything else is for downloading."""
 _CHANNELS = ("rgba", "rgb", "a")
 _PREVIEWS = ("webp", "jpeg")
 _QUALITY = 90
@@ -38,11 +32,10 @@ async def get_view(request: web.Request) -> web.StreamResponse:
             return await _preview(request, path, channel)
         if channel != "rgba":
             data = await services(request).pictures.channel(path, channel)
-            return web.Response(body=data, headers=_headers("image/png", path.name))
+            return web.Response(body=data, headers=safe_headers("image/png", path.name))
     except UnreadablePictureError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
-    mime = mimetypes.guess_type(path.name)[0] or ""
-    return web.FileResponse(path, headers=_headers(mime, path.name))
+    return sent(path)
 
 
 async def _preview(request: web.Request, path: Path, channel: str) -> web.Response:
@@ -51,18 +44,4 @@ async def _preview(request: web.Request, path: Path, channel: str) -> web.Respon
     form = form if form in _PREVIEWS and "a" not in request.query.get("channel", "") else "webp"
     wanted = int(quality) if quality.isdecimal() and 1 <= int(quality) <= 100 else _QUALITY
     data = await services(request).pictures.preview(path, form, wanted, channel)
-    return web.Response(body=data, headers=_headers(f"image/{form}", path.name))
-
-
-def _headers(mime: str, name: str) -> dict[str, str]:
-    """Those that keep a file from doing anything in a browser but being shown."""
-    shown = mime in _SHOWN
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
-    disposition = f'{"inline" if shown else "attachment"}; filename="{plain}"'
-    if plain != name:
-        disposition += f"; filename*=UTF-8''{quote(name, safe='')}"
-    return {
-        "Content-Type": mime if shown else "application/octet-stream",
-        "Content-Disposition": disposition,
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
+    return web.Response(body=data, headers=safe_headers(f"image/{form}", path.name))

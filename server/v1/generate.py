@@ -7,7 +7,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from server.bus import Subscriber
-from server.sending import SHOWN, media_type, sent
+from server.sending import PICTURES, media_type, sent
 from server.services import Services, services
 from server.store.runs import Run
 from server.v1.models import Finding, GenerateHeaders
@@ -58,7 +58,7 @@ async def _answer(parts: Services, run: Run) -> web.StreamResponse:
         return problem(409, "run_cancelled", "the run was cancelled.", headers=headers)
     made = await made_by(parts, run) if run.ended else []
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
-        if media_type(item.path) in SHOWN and item.path.is_file():
+        if media_type(item.path) in PICTURES and item.path.is_file():
             response = sent(item.path)
             response.headers.update({**headers, "Content-Location": place_of_output(run, number)})
             return response

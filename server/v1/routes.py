@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from server.sending import SHOWN, UNKNOWN
+from server.sending import PICTURES, SHOWN, UNKNOWN
 from server.v1 import catalog, checking, events, generate, outputs, runs
 from server.v1.models import (
     EventHeaders,
@@ -101,7 +101,7 @@ OPERATIONS = (
         pictures=True,
         headers=GenerateHeaders,
         replies={
-            200: Reply("The picture; or the run, if it made none.", RunModel, SHOWN, _WHICH),
+            200: Reply("The picture; or the run, if it made none.", RunModel, PICTURES, _WHICH),
             202: Reply("The run goes on.", RunModel, headers=_WHICH),
         },
     ),

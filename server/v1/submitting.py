@@ -50,9 +50,7 @@ async def run_of(request: web.Request) -> Run:
 
 def shown(parts: Services, *runs: Run) -> list[RunModel]:
     """Runs with their places in the queue."""
-    waits = any(run.state == "queued" for run in runs)
-    places = {run: place for place, run in enumerate(parts.dispatcher.queue())} if waits else {}
-    return [RunModel.of(run, places.get(run.id)) for run in runs]
+    return [RunModel.of(run, parts.dispatcher.position(run.id)) for run in runs]
 
 
 def place_of(run: Run) -> str:
