@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from pydantic_core import to_json
 
-from server.bus import Message, Subscriber
+from server.bus import Subscriber
 from server.services import Services, services
 from server.store.runs import Milestone, Run
 from server.v1.models import LARGEST_PAGE, EventHeaders, EventModel, EventPage, EventsQuery
@@ -97,14 +97,10 @@ class _Stream:
                 continue
             if message is None:
                 return False
-            if message.run == self._run:
-                if message.id is not None:
-                    return True
-                await self._pass_on(message)
-
-    async def _pass_on(self, message: Message) -> None:
-        if message.name in _PASSING:
-            await self._response.write(_written(message.name, message.data or {}))
+            if message.id is not None:
+                return True
+            if message.name in _PASSING:
+                await self._response.write(_written(message.name, message.data or {}))
 
 
 def _milestone(event: Milestone) -> bytes:

@@ -30,9 +30,9 @@ async def generate(request: web.Request) -> web.StreamResponse:
     """
     parts = services(request)
     wait = _wait(headers_of(request, GenerateHeaders).prefer)
-    subscriber = parts.bus.subscribe()
+    run = (await submit(request)).run
+    subscriber = parts.bus.subscribe(run=run.id)
     try:
-        run = (await submit(request)).run
         with suppress(TimeoutError):
             await asyncio.wait_for(_end_of(parts, run, subscriber), wait)
     finally:
@@ -45,7 +45,7 @@ async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
     if (await parts.store.run(run.id)).ended:
         return
     while message := await subscriber.next():
-        if message.run == run.id and message.name in _ENDS:
+        if message.name in _ENDS:
             return
 
 
