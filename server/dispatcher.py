@@ -23,7 +23,7 @@ from server.lineup import Lineup
 from server.positions import Positions
 from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, File, NewRun, Run, Work
+from server.store.runs import Accepted, File, NewRun, Run, Which, Work
 from server.store.store import Store
 from server.workers.worker import Order, Worker
 
@@ -68,9 +68,9 @@ class Dispatcher:
 
     async def start(self) -> None:
         """Go on where the last server stopped: what it was running runs again."""
-        for run in await self.store.runs(("running",), oldest_first=True):
+        for run in await self.store.runs(Which(states=["running"]), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
-        for run in await self.store.runs(("queued",), oldest_first=True):
+        for run in await self.store.runs(Which(states=["queued"]), oldest_first=True):
             self._lineup.add(_waiting(run))
         for worker in self.workers:
             await worker.start()

@@ -8,7 +8,7 @@ from aiohttp import web
 from server.bodies import ids_in, natural, read_object
 from server.comfy.messages import Translator
 from server.services import Services, services
-from server.store.runs import ENDED, Milestone, Run, Work
+from server.store.runs import ENDED, Milestone, Run, Which, Work
 
 _STATUS = {"succeeded": "success", "failed": "error", "cancelled": "error"}
 """ComfyUI knows nothing else; a run that is not over is only asked for as a job."""
@@ -23,7 +23,7 @@ async def get_history(request: web.Request) -> web.Response:
     parts = services(request)
     limit = natural(request, "max_items", None)
     offset = natural(request, "offset", 0)
-    runs = await parts.store.runs(ENDED, limit=limit, offset=offset, begun=True)
+    runs = await parts.store.runs(Which(states=ENDED, begun=True), limit=limit, offset=offset)
     entries = {run.id: await entry(parts, run) for run in reversed(runs)}
     return web.json_response(entries)
 

@@ -10,7 +10,7 @@ from nodegraph.plain import is_list, is_object
 from server.bodies import ids_in, natural, read_object
 from server.comfy import history
 from server.services import Services, services
-from server.store.runs import Milestone, Run, State
+from server.store.runs import Milestone, Run, State, Which
 
 _STATES: Mapping[str, State] = {
     "pending": "queued",
@@ -31,8 +31,8 @@ async def get_jobs(request: web.Request) -> web.Response:
     states = _states(request)
     limit = min(natural(request, "limit", LARGEST_PAGE), LARGEST_PAGE)
     offset = natural(request, "offset", 0)
-    runs = await parts.store.runs(states, limit=limit, offset=offset)
-    total = await parts.store.count(states)
+    runs = await parts.store.runs(Which(states=states), limit=limit, offset=offset)
+    total = await parts.store.count(Which(states=states))
     results = await parts.store.results([run.id for run in runs])
     page = {
         "offset": offset,

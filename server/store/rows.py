@@ -6,29 +6,23 @@ from collections.abc import Sequence
 from sqlite3 import Connection, Row
 
 from server.errors import DamagedRunError, UnknownRunError
-from server.store.runs import ENDED, Milestone, Run, State, Work
+from server.store.runs import ENDED, Milestone, Run, Which, Work
 
 ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
 """Placeholders for the states that a run ends in."""
 
 
-def where(
-    states: Sequence[State],
-    before: int | None = None,
-    client: str | None = None,
-    *,
-    begun: bool = False,
-) -> tuple[str, tuple[object, ...]]:
+def where(which: Which) -> tuple[str, tuple[object, ...]]:
     """The condition that picks runs, and its values."""
-    conditions: list[str] = ["started_ms IS NOT NULL"] if begun else []
-    if states:
-        conditions.append(f"state IN ({','.join('?' * len(states))})")
-    if before is not None:
-        conditions.append("seq < ?")
-    if client is not None:
-        conditions.append("client = ?")
-    values = (*states, *(value for value in (before, client) if value is not None))
-    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", values)
+    conditions = ["started_ms IS NOT NULL"] if which.begun else []
+    values: list[object] = list(which.states)
+    if which.states:
+        conditions.append(f"state IN ({','.join('?' * len(which.states))})")
+    for condition, value in (("client = ?", which.client), ("seq < ?", which.before)):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    return (f"WHERE {' AND '.join(conditions)}" if conditions else "", tuple(values))
 
 
 def get(db: Connection, run_id: str) -> Run:

@@ -69,6 +69,24 @@ class Run:
         return self.state in ENDED
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Which:
+    """Which runs are asked for."""
+
+    states: Sequence[State] = ()
+    """In one of these states; in any if empty."""
+    client: str | None = None
+    """Of this client; of any if None."""
+    before: int | None = None
+    """Accepted before the one with this `seq`."""
+    begun: bool = False
+    """Only those that left the queue."""
+
+
+EVERY = Which()
+"""All of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Milestone:
     """An event worth keeping."""

@@ -8,7 +8,17 @@ from typing import Any
 from nodegraph.naming import Named, Place
 from server.store import changes, rows
 from server.store.database import Database
-from server.store.runs import Accepted, Ending, File, Milestone, NewRun, Run, State, Work
+from server.store.runs import (
+    EVERY,
+    Accepted,
+    Ending,
+    File,
+    Milestone,
+    NewRun,
+    Run,
+    Which,
+    Work,
+)
 
 
 class Store:
@@ -152,27 +162,21 @@ class Store:
 
     async def runs(
         self,
-        states: Sequence[State] = (),
+        which: Which = EVERY,
         *,
-        client: str | None = None,
-        before: int | None = None,
         limit: int | None = None,
         offset: int = 0,
         oldest_first: bool = False,
-        begun: bool = False,
     ) -> list[Run]:
         """Runs, newest first unless `oldest_first`.
 
         Args:
-            states: which; all if empty.
-            client: whose; everybody's if None.
-            before: only those accepted before the one with this `seq`.
+            which: see there.
             limit: how many at most.
             offset: how many to leave out first.
             oldest_first: the other way round.
-            begun: only those that left the queue.
         """
-        where, values = rows.where(states, before, client, begun=begun)
+        where, values = rows.where(which)
         order = "ASC" if oldest_first else "DESC"
         sql = f"SELECT * FROM runs {where} ORDER BY seq {order} LIMIT ? OFFSET ?"
         last = -1 if limit is None else limit
@@ -180,9 +184,9 @@ class Store:
             lambda db: [rows.run_of(row) for row in db.execute(sql, (*values, last, offset))]
         )
 
-    async def count(self, states: Sequence[State] = ()) -> int:
+    async def count(self, which: Which = EVERY) -> int:
         """How many runs there are."""
-        where, values = rows.where(states)
+        where, values = rows.where(which)
         sql = f"SELECT count(*) FROM runs {where}"
         return await self._database.read(lambda db: db.execute(sql, values).fetchone()[0])
 

@@ -5,6 +5,7 @@ from aiohttp import web
 from nodegraph.plain import is_object
 from server.errors import RunStateError
 from server.services import services
+from server.store.runs import Which
 from server.v1.models import ListQuery, RunPage, WorkflowModel
 from server.v1.reading import query_of, reply
 from server.v1.submitting import place_of, run_of, shown, submit
@@ -28,9 +29,8 @@ async def list_runs(request: web.Request) -> web.Response:
     """The runs, newest first."""
     parts = services(request)
     query = query_of(request, ListQuery)
-    runs = await parts.store.runs(
-        query.status, client=query.client, before=query.cursor, limit=query.limit
-    )
+    which = Which(states=query.status, client=query.client, before=query.cursor)
+    runs = await parts.store.runs(which, limit=query.limit)
     following = str(runs[-1].seq) if len(runs) == query.limit else None
     return reply(RunPage(runs=shown(parts, *runs), next_cursor=following))
 

@@ -18,7 +18,7 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
-from server.store.runs import Ending, File, NewRun, Work
+from server.store.runs import Ending, File, NewRun, Which, Work
 from server.store.store import Store
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
@@ -245,8 +245,8 @@ def test_runs_are_paged_newest_first(store):
     async def scenario():
         await accepted(store, *(f"r{n}" for n in range(7)))
         page = await store.runs(limit=3)
-        following = await store.runs(limit=3, before=page[-1].seq)
-        oldest = await store.runs(("queued",), limit=1, oldest_first=True)
+        following = await store.runs(Which(before=page[-1].seq), limit=3)
+        oldest = await store.runs(Which(states=["queued"]), limit=1, oldest_first=True)
         return [[run.id for run in part] for part in (page, following, oldest)]
 
     assert done(scenario()) == [["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]]
