@@ -7,9 +7,10 @@ from aiohttp import web
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.validate import check
 from server.services import services
-from server.v1.models import Validation, WorkflowRequest
+from server.v1.models import Validation
 from server.v1.problems import finding
 from server.v1.reading import reply, workflow_of
+from server.v1.requests import WorkflowRequest
 
 
 async def validate(request: web.Request) -> web.Response:

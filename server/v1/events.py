@@ -11,8 +11,9 @@ from pydantic_core import to_json
 from server.bus import Subscriber
 from server.services import Services, services
 from server.store.runs import Milestone, Run
-from server.v1.models import LARGEST_PAGE, EventHeaders, EventModel, EventPage, EventsQuery
+from server.v1.models import EventModel, EventPage
 from server.v1.reading import headers_of, query_of, reply
+from server.v1.requests import LARGEST_PAGE, EventHeaders, EventsQuery
 from server.v1.submitting import run_of
 
 STREAM = "text/event-stream"

@@ -10,10 +10,11 @@ from server.bus import Subscriber
 from server.sending import PICTURES, media_type, sent
 from server.services import Services, services
 from server.store.runs import Run
-from server.v1.models import Finding, GenerateHeaders
+from server.v1.models import Finding
 from server.v1.outputs import made_by, place_of_output
 from server.v1.problems import problem
 from server.v1.reading import headers_of, reply
+from server.v1.requests import GenerateHeaders
 from server.v1.submitting import place_of, shown, submit
 
 _DEFAULT_WAIT, _LONGEST_WAIT = 60, 600

@@ -19,8 +19,8 @@ from nodegraph.workflow.embedded import CARRIERS
 from nodegraph.workflow.parse import parse_json, refuse
 from server.errors import ServerError
 from server.services import services
-from server.v1.models import WorkflowRequest
 from server.v1.operation import IMAGES
+from server.v1.requests import WorkflowRequest
 
 Model = TypeVar("Model", bound=BaseModel)
 Sent = TypeVar("Sent", bound=WorkflowRequest)

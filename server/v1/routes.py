@@ -5,11 +5,7 @@ from aiohttp import web
 from server.sending import PICTURES, SHOWN, UNKNOWN
 from server.v1 import catalog, checking, events, generate, outputs, runs
 from server.v1.models import (
-    EventHeaders,
     EventPage,
-    EventsQuery,
-    GenerateHeaders,
-    ListQuery,
     ModelFolders,
     ModelNames,
     NodeTypeModel,
@@ -17,15 +13,21 @@ from server.v1.models import (
     Outputs,
     RunModel,
     RunPage,
-    RunRequest,
-    SubmitHeaders,
     Validation,
     WorkflowModel,
-    WorkflowRequest,
 )
 from server.v1.openapi import DOCUMENT, document
 from server.v1.operation import Operation, Reply
 from server.v1.page import page
+from server.v1.requests import (
+    EventHeaders,
+    EventsQuery,
+    GenerateHeaders,
+    ListQuery,
+    RunRequest,
+    SubmitHeaders,
+    WorkflowRequest,
+)
 
 _RUN = Reply("The run.", RunModel)
 _PLACE = {"Location": "Where the run is found."}

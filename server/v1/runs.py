@@ -6,8 +6,9 @@ from nodegraph.plain import is_object
 from server.errors import RunStateError
 from server.services import services
 from server.store.runs import Which
-from server.v1.models import ListQuery, RunPage, WorkflowModel
+from server.v1.models import RunPage, WorkflowModel
 from server.v1.reading import query_of, reply
+from server.v1.requests import ListQuery
 from server.v1.submitting import place_of, run_of, shown, submit
 
 

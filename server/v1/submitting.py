@@ -10,8 +10,9 @@ from nodegraph.validate import check
 from nodegraph.workflow import to_prompt
 from server.services import Services, services
 from server.store.runs import Accepted, NewRun, Run, Work
-from server.v1.models import RunModel, RunRequest, SubmitHeaders
+from server.v1.models import RunModel
 from server.v1.reading import Submission, headers_of, workflow_of
+from server.v1.requests import RunRequest, SubmitHeaders
 
 
 async def submit(request: web.Request) -> Accepted:
