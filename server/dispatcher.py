@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 from nodegraph.choices import PreviewMethod
 from nodegraph.errors import NodeGraphError
 from nodegraph.naming import Named, Place
-from server.bus import Bus, Message, Topic
+from server.audience import Audience, method_of
+from server.bus import Bus, Message
 from server.errors import (
     DrainingError,
     RunParkedError,
@@ -20,10 +21,12 @@ from server.errors import (
     WorkerLostError,
 )
 from server.lineup import Lineup
+from server.logs import note
+from server.metrics import Metrics
 from server.positions import Positions
 from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, File, NewRun, Run, Which, Work
+from server.store.runs import Accepted, File, NewRun, Run, Which
 from server.store.store import Store
 from server.workers.worker import Order, Worker
 
@@ -39,8 +42,6 @@ class _Active:
     worker: Worker
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
-    looked_at: bool = False
-    """Whether the worker makes previews, for somebody looks at them."""
 
 
 class Dispatcher:
@@ -50,21 +51,30 @@ class Dispatcher:
         store: where everything is written down first.
         bus: where it is told then.
         previews: how they are made where a run does not say so.
+        metrics: count what happens.
     """
 
-    def __init__(self, store: Store, bus: Bus, previews: PreviewMethod = "latent2rgb") -> None:
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        previews: PreviewMethod = "latent2rgb",
+        metrics: Metrics | None = None,
+    ) -> None:
         self.store = store
         self.bus = bus
-        self.recorder = Recorder(store, bus)
+        self.metrics = metrics or Metrics()
+        self.recorder = Recorder(store, bus, self.metrics)
         self.workers: list[Worker] = []
         self.draining = False
         self._lineup = Lineup()
+        self.metrics.watch_queue(lambda: self._lineup.depths)
         self._positions = Positions(bus, self._lineup)
+        self._audience = Audience(bus)
         self._previews: PreviewMethod = previews
         self._active: dict[str, _Active] = {}
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        bus.watch(self._look)
 
     async def start(self) -> None:
         """Go on where the last server stopped: what it was running runs again."""
@@ -215,12 +225,14 @@ class Dispatcher:
         if self._lineup.serve(run.id) is None:  # about to be cancelled
             return
         self._positions.change()
+        self.metrics.run_begun(run)
         active = self._active[run.id] = _Active(run, worker)
         active.task = asyncio.create_task(self._follow(active))
 
     async def _follow(self, active: _Active) -> None:
         """See one attempt at a run to its end."""
         run = active.run
+        note(run=run.id, worker=active.worker.name)
         try:
             await self._attempt(active)
         except WorkerLostError as error:
@@ -229,6 +241,7 @@ class Dispatcher:
             await self.recorder.end(run, "failed", {"error": error.as_dict()})
         finally:
             self._active.pop(run.id, None)
+            self._audience.end(run.id)
             self._changed()
 
     async def _attempt(self, active: _Active) -> None:
@@ -237,8 +250,8 @@ class Dispatcher:
         if active.cancelled:
             await self.recorder.end(run, "cancelled")
             return
-        active.looked_at = self.bus.looked_at(run.id, run.client)
-        order = Order(run.id, run.attempts, work, self._method(work), active.looked_at)
+        looked_at = self._audience.begin(run, active.worker)
+        order = Order(run.id, run.attempts, work, method_of(work, self._previews), looked_at)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
                 await self.recorder.take(run, reports)
@@ -264,22 +277,6 @@ class Dispatcher:
         self.bus.publish(Message("queue", data={"remaining": self.remaining}))
         self._positions.change()
         self.wake()
-
-    def _method(self, work: Work) -> PreviewMethod:
-        """How a run's previews are made: as it says, if it says something."""
-        wanted = work.extra.get("preview_method")
-        if wanted not in get_args(PreviewMethod):
-            return self._previews
-        return cast("PreviewMethod", wanted)
-
-    def _look(self, topic: Topic) -> None:
-        """Somebody begins or ceases to look at runs: the worker need not make what nobody sees."""
-        for run_id, active in self._active.items():
-            if active.run.client == topic.client or run_id == topic.run:
-                looked_at = self.bus.looked_at(run_id, active.run.client)
-                if looked_at != active.looked_at:
-                    active.looked_at = looked_at
-                    active.worker.look(run_id, looked_at)
 
 
 def _waiting(run: Run) -> Waiting:

@@ -6,7 +6,7 @@ numbers. Nothing is ever sorted as a whole: ten thousand may wait.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 from server.scheduler import Waiting
@@ -128,6 +128,11 @@ class Lineup:
         """Next first."""
         for priority in sorted(self._by_priority, reverse=True):
             yield from self._by_priority[priority]
+
+    @property
+    def depths(self) -> Mapping[int, int]:
+        """How many wait at each priority."""
+        return {priority: len(line) for priority, line in self._by_priority.items()}
 
     def add(self, run: Waiting) -> None:
         """Let a run wait; nothing if it does already."""

@@ -1,20 +1,28 @@
-"""What those who run the server ask it: is it alive, is it ready."""
+"""What those who run the server ask it: is it alive, is it ready, how does it do."""
 
 from aiohttp import web
 
 from server.errors import StorageError
+from server.metrics import CONTENT_TYPE
 from server.services import services
 
 
 def add_operations(app: web.Application) -> None:
-    """Add `/healthz` and `/readyz`."""
+    """Add `/healthz`, `/readyz` and `/metrics`."""
     app.router.add_get("/healthz", _health)
     app.router.add_get("/readyz", _ready)
+    app.router.add_get("/metrics", _metrics)
 
 
 async def _health(_request: web.Request) -> web.Response:
     """It answers, so it is alive."""
     return web.json_response({"status": "ok"})
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    """Counts and times, for Prometheus."""
+    page = services(request).dispatcher.metrics.page()
+    return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _ready(request: web.Request) -> web.Response:

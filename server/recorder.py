@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from server.bus import Bus, Message
 from server.errors import StorageError
+from server.metrics import Metrics
 from server.store.runs import Ending, Milestone, Run, State
 from server.store.store import Store
 from server.workers.worker import Report
@@ -30,11 +31,13 @@ class Recorder:
     Args:
         store: where everything is written down first.
         bus: where it is told then.
+        metrics: count it.
     """
 
-    def __init__(self, store: Store, bus: Bus) -> None:
+    def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
         self._store = store
         self._bus = bus
+        self._metrics = metrics
 
     async def take(self, run: Run, reports: Sequence[Report]) -> None:
         """Write down what is worth it, then tell everything in order."""
@@ -48,6 +51,8 @@ class Recorder:
         milestones, ended = await _written(lambda: self._write(run, kept, ending))
         following = iter(milestones)
         for report in reports:
+            if report.name == "node_finished":
+                self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
             if report.passing:
                 self._publish(run, Message(report.name, data=report.data, payload=report.payload))
             elif report.name not in (*_OVER, "done"):
@@ -90,6 +95,7 @@ class Recorder:
 
     def _tell_end(self, ended: tuple[Run, Milestone] | None) -> None:
         if ended:
+            self._metrics.run_ended(ended[0])
             self.tell(ended[0], [ended[1]])
 
     def _publish(self, run: Run, message: Message) -> None:

@@ -15,16 +15,18 @@ from nodegraph.server_settings import ServerSettings
 from nodegraph.setting_layers import TABLES
 from nodegraph.settings import Settings
 from server import logs
+from server.access import LOGGER, AccessLog
 from server.app import create_app
 from server.bus import Bus
 from server.data_folder import holding
 from server.devices import chosen
 from server.dispatcher import Dispatcher
+from server.metrics import Metrics
 from server.pictures.process import Pictures
 from server.services import Services
 from server.settings import secured
 from server.store.store import Store
-from server.workers.local import LocalWorker
+from server.workers.local import LocalWorker, Ties
 
 _log = logging.getLogger("server")
 
@@ -47,7 +49,9 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     with holding(settings.data_dir):
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
         parts = opened(common, settings, options)
-        runner = web.AppRunner(create_app(parts, settings), access_log=None)
+        runner = web.AppRunner(
+            create_app(parts, settings), access_log=LOGGER, access_log_class=AccessLog
+        )
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
         try:
@@ -79,11 +83,11 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()
-    dispatcher = Dispatcher(store, bus, common.preview_method)
+    metrics = Metrics(registry.catalog)
+    dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
+    ties = Ties(dispatcher.name, metrics, dispatcher.wake)
     for device in devices:
-        worker = LocalWorker(
-            *(device, options, dispatcher.name), slots=settings.slots, changed=dispatcher.wake
-        )
+        worker = LocalWorker(device, options, ties, slots=settings.slots)
         dispatcher.workers.append(worker)
     return Services(
         settings=common,

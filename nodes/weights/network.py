@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from nodegraph.model_uses import held_or_loaded
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
 from nodes.networks.build import skeleton
@@ -150,8 +151,7 @@ class Network:
         """
         variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
         with self._lock:
-            if self._base is None:
-                self._base = self._load()
+            self._base = held_or_loaded(self, self._base, self._load)
             if variant == _Variant():
                 return self._base
             if variant not in self._clones:

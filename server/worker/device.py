@@ -1,6 +1,7 @@
 """What this process computes on."""
 
 import os
+import sys
 from importlib.metadata import version
 from typing import Any
 
@@ -31,3 +32,12 @@ def described() -> dict[str, Any]:
         name = torch.cuda.get_device_name(device)
         facts |= {"name": name, "vram_total": total, "vram_free": free}
     return facts
+
+
+def memory_in_use() -> int | None:
+    """Bytes of the card that are taken, by whomever; None where nothing computes on one."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return total - free

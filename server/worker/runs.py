@@ -10,10 +10,12 @@ from nodegraph.cancel import CancelToken
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.events import Event, NodeStarted, Preview, as_dict
+from nodegraph.model_uses import hearing
 from nodegraph.plain import is_object
 from nodegraph.workflow import read_prompt
 from server import logs
 from server.wire import Channel
+from server.worker.device import memory_in_use
 from server.worker.failures import described
 
 _log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ class Runs:
         run = order["run"]
         logs.note(run=run)
         try:
-            outcome = self._outcome(order, token)
+            with hearing(self._model_used):
+                outcome = self._outcome(order, token)
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the run
             _log.exception("a run failed in a way that nobody foresaw")
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
@@ -72,6 +75,12 @@ class Runs:
         self._looked_at.discard(run)
         self._ended(run)
         self._channel.send({"op": "done", "run": run, **outcome})
+        memory = memory_in_use()
+        if memory is not None:
+            self._channel.send({"op": "memory", "used": memory})
+
+    def _model_used(self, _model: object, seconds: float | None) -> None:
+        self._channel.send({"op": "model", "seconds": seconds})
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")

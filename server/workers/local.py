@@ -3,19 +3,21 @@
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from nodegraph.naming import Named
 from nodegraph.setting_layers import variable
 from server.devices import Device
 from server.errors import ServerError, WorkerLostError
+from server.metrics import Metrics
 from server.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.endings import described, ended, signal_of, watch
 from server.workers.inbox import Inbox
 from server.workers.output import Output
 from server.workers.worker import Order, Report
@@ -26,14 +28,23 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 """Seconds until a process that died is started again; doubled each time it dies without work."""
 LONGEST_START = 300.0
 """Seconds that a process may take to be ready; then it counts as hung."""
-_GRACE = 5.0
 _OURS = variable("server.")
-_LAST_WORDS = 0.2
-"""Seconds after the process's end in which its socket may still close by itself."""
 _LIMIT = 2**20
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[Named | None]]
 """Answers what a worker asks about a file's number; see `server.worker.naming`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """What a worker has of its server."""
+
+    namer: Namer
+    """Answers its questions."""
+    metrics: Metrics
+    """Are told how it does."""
+    changed: Callable[[], None]
+    """Is called when it becomes ready, and when it is no longer."""
 
 
 class LocalWorker:
@@ -43,9 +54,8 @@ class LocalWorker:
         device: what it computes on, and is called after.
         options: what its program is told first: `flags`, as the command line has them, and
             `log_levels`.
-        namer: answers its questions.
+        ties: what it has of the server.
         slots: how many runs it has at once.
-        changed: is called when it becomes ready, and when it is no longer.
         longest_start: seconds that it may take to be ready.
     """
 
@@ -53,10 +63,9 @@ class LocalWorker:
         self,
         device: Device,
         options: Mapping[str, Any],
-        namer: Namer,
+        ties: Ties,
         *,
         slots: int = 1,
-        changed: Callable[[], None] = lambda: None,
         longest_start: float = LONGEST_START,
     ) -> None:
         self.name = device.name
@@ -68,8 +77,7 @@ class LocalWorker:
         self._environment = device.environment
         self._worked = False
         self._options = options
-        self._namer = namer
-        self._changed = changed
+        self._ties = ties
         self._longest_start = longest_start
         self._runs: dict[str, Inbox] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -131,14 +139,15 @@ class LocalWorker:
         pause = FIRST_PAUSE
         while True:
             self._worked = False
-            reason = await self._live()
+            code = await self._live()
             self.restarts += 1
+            self._ties.metrics.worker_restarted(signal_of(code) or "exit")
             pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
-            _log.warning("worker %s died (%s), starts in %.1f s", self.name, reason, pause)
+            _log.warning("worker %s died (%s), starts in %.1f s", self.name, described(code), pause)
             await asyncio.sleep(pause)
 
-    async def _live(self) -> str:
-        """One life of the process: how it ended."""
+    async def _live(self) -> int:
+        """One life of the process: the code with which it ended."""
         ours, theirs = socket.socketpair()
         with theirs, Output(self.name) as output:
             process = await asyncio.create_subprocess_exec(
@@ -155,19 +164,19 @@ class LocalWorker:
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
         loop = asyncio.get_running_loop()
         hung = loop.call_later(self._longest_start, self._give_up, process)
-        watch = asyncio.create_task(_watch(process, reader))
+        watching = asyncio.create_task(watch(process, reader))
         try:
             await self._send({"op": "start", **self._options})
             await self._listen(reader)
         finally:
             hung.cancel()
-            watch.cancel()
+            watching.cancel()
             self._writer.close()
             self._writer = None
-            reason = _described(await _ended(process))
+            code = await ended(process)
             output.close()
-            self._lose(reason)
-        return reason
+            self._lose(described(code))
+        return code
 
     def _variables(self) -> dict[str, str]:
         """Its environment: ours, but what is the server's alone."""
@@ -193,7 +202,7 @@ class LocalWorker:
         match body["op"]:
             case "ready":
                 self.ready, self.device = True, body["device"]
-                self._changed()
+                self._ties.changed()
             case "device":
                 self.device = body["device"]
             case "event":
@@ -201,9 +210,8 @@ class LocalWorker:
                 await self._report(body["run"], Report(event["event"], event, frame.data))
             case "done":
                 await self._report(body["run"], Report("done", body))
-            case "log":
-                record = logging.makeLogRecord({**body["record"], "worker": self.name})
-                logging.getLogger(record.name).handle(record)
+            case "model" | "memory" | "log":
+                self._note(body)
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
                 self._questions.add(question)
@@ -211,13 +219,23 @@ class LocalWorker:
             case unknown:
                 _log.error("worker %s says %r, which means nothing", self.name, unknown)
 
+    def _note(self, body: Mapping[str, Any]) -> None:
+        """Something about itself."""
+        if body["op"] == "model":
+            self._ties.metrics.model_used(body["seconds"])
+        elif body["op"] == "memory":
+            self._ties.metrics.gpu_memory(self.name, body["used"])
+        else:
+            record = logging.makeLogRecord({**body["record"], "worker": self.name})
+            logging.getLogger(record.name).handle(record)
+
     async def _report(self, run: str, report: Report) -> None:
         if run in self._runs:
             await self._runs[run].put(report)
 
     async def _answer(self, body: Mapping[str, Any]) -> None:
         try:
-            named = await self._namer(body)
+            named = await self._ties.namer(body)
         except ServerError as error:
             answer: dict[str, Any] = {"error": error.message}
         else:
@@ -242,27 +260,4 @@ class LocalWorker:
             inbox.lose(WorkerLostError(reason, together))
         if self.ready:
             self.ready, self.device = False, {}
-            self._changed()
-
-
-async def _watch(process: Process, reader: asyncio.StreamReader) -> None:
-    """End the reading when the process has ended: a child of it may hold its socket open."""
-    await process.wait()
-    await asyncio.sleep(_LAST_WORDS)
-    reader.feed_eof()
-
-
-async def _ended(process: Process) -> int:
-    """Wait until the process is gone; a healthy one goes when its socket is closed."""
-    try:
-        return await asyncio.wait_for(process.wait(), _GRACE)
-    except TimeoutError:
-        process.kill()
-        return await process.wait()
-
-
-def _described(code: int) -> str:
-    if code >= 0:
-        return f"it exited with code {code}"
-    name = signal.Signals(-code).name
-    return f"{name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''}"
+            self._ties.changed()

@@ -1,0 +1,96 @@
+"""What `/metrics` says, and that it does not grow with what clients send."""
+
+import json
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.metrics import OTHER, Metrics
+from tests.server.serving import install_toys, picture, serving, toy, until
+
+
+def read(text):
+    """Every sample of a page: value by name and labels."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.endswith(("_bucket", "_created"))
+    }
+
+
+def page(server):
+    return read(server.get("/metrics").data.decode())
+
+
+def test_runs_nodes_and_models_are_counted(server):
+    before = page(server)
+    server.finished(server.submit(picture(seed=77)))
+    server.finished(server.submit(picture(seed=78)))
+    failed = {
+        "1": {"class_type": "ToyFail", "inputs": {"a": 1}},
+        "2": {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}},
+    }
+    server.finished(server.submit(failed))
+    after = until(lambda: page(server))
+
+    def more(*key):
+        return after[key] - before.get(key, 0)
+
+    assert more("nodegraph_jobs_total", "succeeded") == 2
+    assert more("nodegraph_jobs_total", "failed") == 1
+    assert more("nodegraph_job_duration_seconds_count") == 3
+    assert more("nodegraph_queue_wait_seconds_count") == 3
+    assert more("nodegraph_node_duration_seconds_count", "KSampler") == 2
+    assert more("nodegraph_node_duration_seconds_sum", "KSampler") > 0
+    used = more("nodegraph_model_cache_hits_total") + more("nodegraph_model_cache_misses_total")
+    assert used >= 4
+    assert more("nodegraph_model_cache_hits_total") >= 2
+    loads = after[("nodegraph_model_load_seconds_count",)]
+    assert loads == after[("nodegraph_model_cache_misses_total",)] > 0
+    assert after[("process_resident_memory_bytes",)] > 0
+
+
+def test_what_waits_and_what_dies_is_counted(tmp_path):
+    install_toys(tmp_path)
+    with serving(tmp_path) as server:
+        until(lambda: page(server).get(("nodegraph_queue_depth", "normal")) == 0)
+        leaving = {
+            "1": {"class_type": "ToyExit", "inputs": {"a": 0, "code": 3}},
+            "2": {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}},
+        }
+        busy = server.submit(toy(steps=40, seconds=0.05))
+        waiting = [server.submit(leaving), server.submit(toy())]
+        until(lambda: page(server)[("nodegraph_queue_depth", "normal")] == 2)
+        for run in (busy, *waiting):
+            server.finished(run)
+        found = page(server)
+
+    assert found[("nodegraph_worker_restarts_total", "exit")] == 3
+    assert found[("nodegraph_jobs_total", "failed")] == 1
+
+
+def test_labels_are_bounded():
+    metrics = Metrics({"Known"})
+    for number in range(1000):
+        metrics.node_finished(f"Made up {number}", 1.0)
+    metrics.node_finished("Known", 1.0)
+    metrics.watch_queue(lambda: dict.fromkeys(range(-500, 501), 1))
+
+    found = read(metrics.page().decode())
+    assert found[("nodegraph_node_duration_seconds_count", OTHER)] == 1000
+    assert found[("nodegraph_node_duration_seconds_count", "Known")] == 1
+    depths = {key[1]: value for key, value in found.items() if key[0] == "nodegraph_queue_depth"}
+    assert depths == {"high": 500, "normal": 1, "low": 500}
+
+
+def test_metrics_are_behind_the_token_and_requests_are_logged_without_it(tmp_path):
+    flags = ("--token", "very-secret", "--log-format", "json", "--log-level", "server.access=debug")
+    with serving(tmp_path, flags, ready=False) as server:
+        assert server.get("/metrics").status == 401
+        assert server.get("/metrics", Authorization="Bearer very-secret").status == 200
+        server.get("/login?token=very-secret")
+        log = until(lambda: "/login" in (text := (tmp_path / "log.txt").read_text()) and text)
+
+    requests = [json.loads(line)["message"] for line in log.splitlines() if "server.access" in line]
+    assert any("GET /metrics: 401" in message for message in requests)
+    assert "very-secret" not in log
