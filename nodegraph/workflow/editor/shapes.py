@@ -51,6 +51,12 @@ class Inputs:
 
     sockets: Sequence[Slot]
     widgets: Sequence[Widget]
+    rows: Sequence[str] = ()
+    """What rows of inputs that grow are called."""
+
+    def grows(self, name: str) -> bool:
+        """Whether an input is one of a row."""
+        return any(name.startswith(f"{row}.") for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,6 @@ class Shape:
 
     inputs: Inputs
     title: str
-    known: bool = True
 
 
 Shapes: TypeAlias = Callable[[str], Shape | None]
@@ -74,7 +79,7 @@ def shape_of(name: str, entry: Mapping[str, object]) -> Shape:
     found = _inputs(given, "")
     title = entry.get("display_name")
     return Shape(
-        Inputs(found.sockets, [*found.widgets, *_extras(name)]),
+        Inputs(found.sockets, [*found.widgets, *_extras(name)], found.rows),
         title if isinstance(title, str) and title else name,
     )
 
@@ -102,12 +107,14 @@ class _Given:
 def _inputs(given: _Given, prefix: str) -> Inputs:
     sockets: list[Slot] = []
     widgets: list[Widget] = []
+    rows: list[str] = []
     for group in ("required", "optional"):
         uploads: list[Widget] = []
         for name, kind, options in given.group(group):
             type_name = _type(kind, options)
             if type_name == _GROWING:
-                continue  # Its inputs are those that a saved node has.
+                rows.append(prefix + name)  # Its inputs are those that a saved node has.
+                continue
             if options.get("forceInput") is True or type_name not in (*_WIDGETS, _CHOICE):
                 sockets.append(Slot(prefix + name, type_name))
                 continue
@@ -115,7 +122,10 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
             if any(options.get(key) for key in _UPLOADS):
                 uploads.append(Widget("upload", "BUTTON", sent=False))
         widgets.extend(uploads)
-    return Inputs(sockets, widgets)
+    rows += [
+        row for widget in widgets for branch in widget.branches.values() for row in branch.rows
+    ]
+    return Inputs(sockets, widgets, rows)
 
 
 def _type(kind: object, options: Mapping[str, object]) -> str:

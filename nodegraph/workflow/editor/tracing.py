@@ -15,10 +15,10 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
-from nodegraph.workflow.editor.hosts import held_for_input
+from nodegraph.workflow.editor.hosts import held_for, held_for_input
 from nodegraph.workflow.editor.scopes import Scope, runs
 from nodegraph.workflow.editor.shapes import Shapes
-from nodegraph.workflow.editor.widgets import own_value
+from nodegraph.workflow.editor.widgets import own_value, sent_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,29 @@ class Tracer:
         if slot and slot.link is not None:
             return self._enter(outer, slot)
         found = held_for_input(scope, own.name)
-        return None if found is None else Value(found[0])
+        return self._first_inside(scope, wire.origin_slot) if found is None else Value(found[0])
+
+    def _first_inside(self, scope: Scope, place: int) -> Value | None:
+        """What the first widget holds that a subgraph's input feeds, however deep it lies."""
+        while True:
+            ends = (scope.canvas.end(wire) for wire in scope.canvas.from_inputs.get(place, ()))
+            end = next((end for end in ends if end and end[1].widget is not None), None)
+            if end is None:
+                return None
+            node, slot = end
+            canvas = self._document.subgraphs.get(node.type_name)
+            if canvas is None:
+                return self._own(scope, node, slot)
+            scope = scope.inside(node, canvas)
+            found = held_for_input(scope, slot.name)
+            if found is not None:
+                return Value(found[0])
+            place = next((k for k, own in enumerate(canvas.inputs) if own.name == slot.name), -1)
+
+    def _own(self, scope: Scope, node: EditorNode, slot: Slot) -> Value | None:
+        shape = self._shapes(node.type_name)
+        held = sent_values(node, shape.inputs, held_for(scope, node)) if shape else {}
+        return Value(held[slot.widget]) if slot.widget in held else None
 
     def _bypassed(self, node: EditorNode, output: int) -> Slot | None:
         """The input that a bypassed node hands on: one at the same place or the first that fits."""
