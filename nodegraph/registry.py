@@ -88,8 +88,8 @@ class Registry:
                 before the built-in one.
         """
         catalogs: list[tuple[LoadedPack, Sequence[NodeSpec]]] = []
-        placed, problems = packs_in(folder) if folder else ([], [])
-        for source in _chosen(placed, names):
+        sources, problems = pack_sources(folder, names)
+        for source in sources:
             if source.name == BUILT_IN:
                 _check_built_in(source)
             try:
@@ -106,12 +106,20 @@ class Registry:
         return cls.load(settings.packs, settings.cache_dir, settings.packs_dir)
 
     @classmethod
-    def of(cls, *types: "NodeType[..., Any]") -> "Registry":
-        """A registry of just these node types, as tests and small programs want."""
+    def of(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
+        """A registry of just these node types, as tests and small programs want.
+
+        Args:
+            *types: the node types.
+            also: another one's types, but for those of the same names.
+        """
         registry = cls()
         for found in types:
             registry._add(found.spec, found.spec.module)
             registry._types[found.spec.name] = found
+        for name, spec in also.catalog.items() if also else ():
+            if name not in registry.catalog:
+                registry._add(spec, spec.module)
         return registry
 
     @property
@@ -142,6 +150,10 @@ class Registry:
     def pack_of(self, type_name: str) -> LoadedPack | None:
         """The pack that a node type comes from; None for one that comes from no pack."""
         return self._packs.get(type_name)
+
+    def types_of(self, pack_name: str) -> list[str]:
+        """The node types of a pack."""
+        return [name for name, pack in self._packs.items() if pack.name == pack_name]
 
     def find(self, type_name: str) -> "NodeType[..., Any]":
         """A node type with its function; imports the module that holds it on first need.
@@ -240,8 +252,17 @@ def _import(module: str, wanted_by: str) -> ModuleType:
         raise PackError(message, hint="Mend or uninstall the pack.") from error
 
 
-def _chosen(placed: Iterable[PackSource], names: Iterable[str] | None) -> list[PackSource]:
-    """The packs to load, the built-in one first, in the order of their names."""
+def pack_sources(
+    folder: Path | None = None, names: Iterable[str] | None = None
+) -> tuple[list[PackSource], list[NodeGraphError]]:
+    """The packs that are installed or in a folder, all or those named, and what is no pack there.
+
+    The built-in one comes first, the others in the order of their names.
+
+    Raises:
+        PackError: a named pack is not there.
+    """
+    placed, problems = packs_in(folder) if folder else ([], [])
     found = {source.name: source for source in placed}
     found |= {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
     ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
@@ -249,7 +270,8 @@ def _chosen(placed: Iterable[PackSource], names: Iterable[str] | None) -> list[P
         if name not in found:
             message = f"no pack {name!r} is installed or in the packs folder."
             raise PackError(message, hint=nearest(name, found))
-    return [found[name] for name in (ordered if names is None else dict.fromkeys(names))]
+    chosen = ordered if names is None else dict.fromkeys(names)
+    return [found[name] for name in chosen], problems
 
 
 def _check_built_in(source: PackSource) -> None:

@@ -87,6 +87,18 @@ def _stubs() -> click.Command:
     return stubs
 
 
+def _packs() -> click.Command:
+    from nodegraph.cli.packs import packs
+
+    return packs
+
+
+def _new_pack() -> click.Command:
+    from nodegraph.cli.packs import new_pack
+
+    return new_pack
+
+
 _OWN: Mapping[str, Callable[[], click.Command]] = {
     "run": _run,
     "validate": _validate,
@@ -95,6 +107,8 @@ _OWN: Mapping[str, Callable[[], click.Command]] = {
     "lock": _lock,
     "export-python": _export_python,
     "stubs": _stubs,
+    "packs": _packs,
+    "new-pack": _new_pack,
 }
 
 

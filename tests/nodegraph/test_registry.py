@@ -180,6 +180,6 @@ def test_holds_given_types_for_tests_and_small_programs():
 
 def test_the_built_in_pack_comes_first(site, tmp_path, monkeypatch):
     install(site, "aaa", nodes=["Aaa"])
-    names = [source.name for source in registry_module._chosen([], None)]
+    names = [source.name for source in registry_module.pack_sources()[0]]
 
     assert names[:2] == ["nodes", "aaa"]

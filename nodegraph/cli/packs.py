@@ -1,0 +1,133 @@
+"""`nodegraph packs list|check` and `nodegraph new-pack`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import FAILED, Reporting, as_json
+
+if TYPE_CHECKING:
+    from nodegraph.catalog import PackSource
+    from nodegraph.registry import Registry
+
+
+class Group(Reporting, click.Group):
+    """Commands about packs."""
+
+
+@click.group(cls=Group)
+def packs() -> None:
+    """List the packs, and check one that you write."""
+
+
+@packs.command("list", cls=Reporting)
+@options.wants_json
+@options.verbose
+def listing(wants_json: bool) -> None:
+    """List the packs with their node types, and why others were left out."""
+    registry = _registry()
+    if wants_json:
+        click.echo(as_json(_as_data(registry)))
+        return
+    for pack in registry.packs:
+        count = len(registry.types_of(pack.name))
+        click.echo(f"{pack.name} {pack.version}: {count} node types, {pack.root}")
+    for problem in registry.problems:
+        click.secho(f"left out: {problem}", fg="yellow")
+
+
+@packs.command(cls=Reporting)
+@click.argument("name", metavar="NAME|FOLDER")
+@options.wants_json
+@options.verbose
+@click.pass_context
+def check(ctx: click.Context, name: str, wants_json: bool) -> None:
+    """Check a pack without running its nodes.
+
+    Whether it can be imported; docstrings and categories; names that other packs have, too;
+    imports of what is not public, or runs pickles. Exits with 1 if there is an error.
+    """
+    from dataclasses import asdict
+
+    from nodegraph.pack_check import check_pack
+
+    registry, source = _registry(), _source(name)
+    others = {
+        type_name: pack.name
+        for pack in registry.packs
+        if pack.name != source.name
+        for type_name in registry.types_of(pack.name)
+    }
+    findings = check_pack(source, others)
+    if wants_json:
+        click.echo(as_json([asdict(found) for found in findings]))
+    else:
+        for found in findings:
+            click.secho(str(found), fg="red" if found.level == "error" else "yellow")
+        if not findings:
+            click.echo(f"{source.name}: nothing to complain about")
+    if any(found.level == "error" for found in findings):
+        ctx.exit(FAILED)
+
+
+@click.command("new-pack", cls=Reporting)
+@click.argument("name")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where its folder goes; the packs folder if not set.",
+)
+@options.verbose
+def new_pack(name: str, folder: Path | None) -> None:
+    """Make a folder with a node, its test, and what makes it installable."""
+    from nodegraph.pack_scaffold import make_pack
+    from nodegraph.settings import Settings
+
+    root = make_pack(name, folder or Settings.read().packs_dir)
+    click.echo(root)
+    click.echo(f"Its node type is in {root / 'nodes.py'}; to test it: pytest {root}", err=True)
+
+
+def _registry() -> "Registry":
+    from nodegraph.registry import Registry
+    from nodegraph.settings import Settings
+
+    return Registry.configured(Settings.read())
+
+
+def _source(name: str) -> "PackSource":
+    """The pack in that folder, or of that name.
+
+    Raises:
+        PackError: there is none.
+    """
+    import sys
+
+    from nodegraph.catalog import PackSource
+    from nodegraph.registry import pack_sources
+    from nodegraph.settings import Settings
+
+    folder = Path(name)
+    if (folder / "__init__.py").is_file():
+        module = folder.absolute()
+        sys.path.insert(0, str(module.parent))
+        return PackSource(module.name, module.name)
+    sources, _ = pack_sources(Settings.read().packs_dir, [name])
+    return sources[0]
+
+
+def _as_data(registry: "Registry") -> dict[str, object]:
+    return {
+        "packs": [
+            {
+                "name": pack.name,
+                "version": pack.version,
+                "folder": str(pack.root),
+                "node_types": registry.types_of(pack.name),
+            }
+            for pack in registry.packs
+        ],
+        "left_out": [problem.as_dict() for problem in registry.problems],
+    }

@@ -1,0 +1,120 @@
+"""What is wrong with a pack, found without running any of its nodes."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from nodegraph.catalog import PackSource, describe_apart
+from nodegraph.errors import PackError
+from nodegraph.spec import NodeSpec
+
+Level: TypeAlias = Literal["error", "warning"]
+PUBLIC = ("nodegraph", "nodes.values")
+"""The modules of this project that packs may import."""
+_OWN = ("nodegraph", "nodes", "server")
+_PICKLES = ("pickle", "cPickle", "dill", "joblib", "marshal", "shelve")
+SECONDS = 60.0
+"""How long a pack may take to import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong, or could be better."""
+
+    level: Level
+    where: str
+    """A file and a line, or a node type."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.level}: {self.message}"
+
+
+def check_pack(source: PackSource, others: Mapping[str, str]) -> list[Finding]:
+    """Import a pack apart from this process, and look at its declarations and its code.
+
+    Args:
+        source: the pack.
+        others: the node types of all other packs, and which pack has each.
+    """
+    try:
+        files = _files(source)
+    except PackError as error:
+        return [Finding("error", source.name, str(error))]
+    findings = [found for path in files for found in _check_code(path, source.name)]
+    try:
+        catalog = describe_apart(source, SECONDS)
+    except PackError as error:
+        return [*findings, Finding("error", source.name, str(error))]
+    if not catalog.nodes:
+        findings.append(Finding("warning", source.name, "it has no node types."))
+    for spec in catalog.nodes:
+        findings += _check_node(spec, others)
+    return findings
+
+
+def _check_node(spec: NodeSpec, others: Mapping[str, str]) -> Iterator[Finding]:
+    if spec.name in others:
+        message = f"the pack {others[spec.name]!r} has a node type of this name, too."
+        yield Finding("error", spec.name, message)
+    if not spec.description:
+        yield Finding("warning", spec.name, "its function has no docstring, the node's help.")
+    if not spec.category:
+        yield Finding("warning", spec.name, "it has no category, its place in the editor's menu.")
+    if not spec.outputs and not spec.output_node:
+        yield Finding(
+            "warning", spec.name, "it has no outputs and is no output node, so it never runs."
+        )
+
+
+def _files(source: PackSource) -> list[Path]:
+    origin = source.origin()
+    return sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+
+
+def _check_code(path: Path, pack: str) -> Iterator[Finding]:
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        yield Finding("error", f"{path}:{line}", f"this is no Python: {error}.")
+        return
+    for item in ast.walk(tree):
+        for name in _imported(item):
+            message = _against(name, pack)
+            if message:
+                yield Finding("error", f"{path}:{getattr(item, 'lineno', 1)}", message)
+        if isinstance(item, ast.Call) and _runs_pickles(item):
+            message = "torch.load without weights_only=True runs whatever is in the file."
+            yield Finding("error", f"{path}:{item.lineno}", message)
+
+
+def _imported(item: ast.AST) -> Iterable[str]:
+    """The modules that a statement imports."""
+    if isinstance(item, ast.Import):
+        return [alias.name for alias in item.names]
+    if isinstance(item, ast.ImportFrom) and item.module and not item.level:
+        return [item.module]
+    return []
+
+
+def _against(name: str, pack: str) -> str:
+    """Why a module is not to be imported; empty if it may be."""
+    top = name.partition(".")[0]
+    if top in _PICKLES:
+        return f"{name} runs code that is in the data it reads; use safetensors or JSON."
+    if top == pack or top not in _OWN or name in PUBLIC:
+        return ""
+    return f"{name} is not public and may change; there are {' and '.join(PUBLIC)}."
+
+
+def _runs_pickles(call: ast.Call) -> bool:
+    function = call.func
+    loads = isinstance(function, ast.Attribute) and ast.unparse(function) == "torch.load"
+    safe = any(
+        word.arg == "weights_only" and isinstance(word.value, ast.Constant) and word.value.value
+        for word in call.keywords
+    )
+    return loads and not safe

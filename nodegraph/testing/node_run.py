@@ -1,0 +1,94 @@
+"""Run one node type, or a workflow, as the engine does: checked, with a context, with events."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nodegraph.call import Items
+from nodegraph.define import NodeType
+from nodegraph.engine import Engine
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError
+from nodegraph.events import Event
+from nodegraph.files import Files
+from nodegraph.graph import Graph, Link, Node
+from nodegraph.plain import is_plain
+from nodegraph.registry import Registry
+from nodegraph.results import Ui
+from nodegraph.sockets import ANY
+from nodegraph.spec import NodeSpec, OutputSpec
+
+TESTED = "tested"
+"""The id of the node that is tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRun:
+    """What a node gave, or why it was not even run."""
+
+    values: tuple[Any, ...] = ()
+    """Its outputs; one that is a list is a tuple."""
+    ui: Ui | None = None
+    """What it shows, if it is an output node."""
+    files: Sequence[Path] = ()
+    """The files among that."""
+    events: Sequence[Event] = ()
+    """Progress, previews and notices, as everybody else hears them."""
+    problems: Sequence[NodeGraphError] = field(default_factory=list[NodeGraphError])
+    """Everything that is wrong with its inputs."""
+
+    @property
+    def value(self) -> Any:
+        """The one output of a node that has one."""
+        (value,) = self.values
+        return value
+
+
+def run_node(
+    kind: NodeType[..., Any], inputs: Mapping[str, object], files: Files, registry: Registry
+) -> NodeRun:
+    """Run a node type with these inputs: JSON values as a workflow has them, the rest as links.
+
+    Args:
+        kind: the node type.
+        inputs: its inputs by name.
+        files: the folders it reads and writes.
+        registry: further node types, for a node that expands.
+
+    Raises:
+        NodeGraphError: the node failed.
+    """
+    given = {name: _given(name, value) for name, value in inputs.items() if not is_plain(value)}
+    types = Registry.of(kind, *given.values(), also=registry)
+    nodes = {name: Node(name, item.spec.name, {}) for name, item in given.items()}
+    linked = {name: Link(name, 0) if name in given else value for name, value in inputs.items()}
+    nodes[TESTED] = Node(TESTED, kind.spec.name, linked)
+    events: list[Event] = []
+    engine = Engine(types, files)
+    try:
+        result = engine.run(Graph(nodes), targets=[TESTED], emit=events.append)
+    except InvalidWorkflowError as error:
+        return NodeRun(problems=error.problems)
+    ui = result.ui.get(TESTED)
+    shown = [item for found in ui.artifacts.values() for item in found] if ui else []
+    return NodeRun(
+        tuple(tuple(v) if isinstance(v, Items) else v for v in result.outputs[TESTED]),
+        ui,
+        [files.path(item) for item in shown],
+        [event for event in events if getattr(event, "node_id", TESTED) == TESTED],
+    )
+
+
+def _given(name: str, value: object) -> NodeType[..., Any]:
+    """A node type that hands on a value which no JSON has."""
+    spec = NodeSpec(
+        name=f"given {name}",
+        display_name=name,
+        category="",
+        description="",
+        module=__name__,
+        inputs=(),
+        outputs=(OutputSpec(name=name, socket=ANY),),
+        cache="never",
+    )
+    return NodeType(spec, lambda: value)

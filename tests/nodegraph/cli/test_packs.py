@@ -1,0 +1,97 @@
+"""`packs list`, `packs check`, `new-pack`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def anywhere(here, monkeypatch):
+    """All packs count, also those in the folder `packs`."""
+    monkeypatch.delenv("NODEGRAPH_PACKS")
+    monkeypatch.setenv("NODEGRAPH_PACKS_DIR", str(here / "packs"))
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    return here
+
+
+@pytest.fixture
+def pack(invoke, anywhere):
+    """A new pack's folder."""
+    assert invoke("new-pack", "own_nodes").exit_code == 0
+    return anywhere / "packs" / "own_nodes"
+
+
+def test_a_new_pack_is_found_and_in_order(invoke, pack):
+    listed = invoke("packs", "list")
+
+    assert f"own_nodes 0.1.0: 1 node types, {pack}\n" in listed.stdout
+    assert invoke("packs", "check", "own_nodes").stdout == "own_nodes: nothing to complain about\n"
+    assert invoke("packs", "check", pack).exit_code == 0
+    assert invoke("nodes", "OwnNodesDarken").exit_code == 0
+
+
+def test_a_new_pack_passes_its_own_tests(pack, anywhere):
+    path = os.pathsep.join(item for item in sys.path if item)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(pack)]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_what_is_wrong_is_told_with_its_place(invoke, pack):
+    nodes = pack / "nodes.py"
+    text = nodes.read_text().replace(
+        '    """Make pictures darker: 0 changes nothing, 1 is black."""', ""
+    )
+    more = "import pickle\nimport torch\nfrom nodes.sampling import ksampler\n"
+    nodes.write_text(f"{text}\n{more}torch.load\nif 0:\n    torch.load('x')\n")
+    done = invoke("packs", "check", "own_nodes", "--json")
+    found = {item["where"].removeprefix(f"{nodes}:"): item for item in json.loads(done.stdout)}
+    line = nodes.read_text().splitlines().index("import pickle") + 1
+
+    assert done.exit_code == 1
+    assert "runs code" in found[str(line)]["message"]
+    assert "not public" in found[str(line + 2)]["message"]
+    assert "weights_only" in found[str(line + 5)]["message"]
+    assert found["OwnNodesDarken"]["level"] == "warning"
+
+
+def test_a_name_that_is_taken_is_an_error(invoke, pack):
+    nodes = pack / "nodes.py"
+    nodes.write_text(nodes.read_text().replace("OwnNodesDarken", "KSampler"))
+
+    done = invoke("packs", "check", "own_nodes")
+    listed = invoke("packs", "list")
+
+    assert done.exit_code == 1
+    assert "KSampler: error: the pack 'nodes' has a node type of this name" in done.stdout
+    assert "left out: both the pack 'nodes' and the pack 'own_nodes' declare" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("def", "this is no Python"),
+        ("import os; os._exit(3)", "cannot be loaded"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_pack_that_breaks_is_told_and_hurts_nobody(invoke, pack, code, message):
+    (pack / "nodes.py").write_text(code)
+
+    done = invoke("packs", "check", "own_nodes")
+
+    assert done.exit_code == 1
+    assert message in done.stdout
+    assert "left out: " in invoke("packs", "list").stdout
+
+
+def test_a_pack_is_not_made_twice_nor_with_a_bad_name(invoke, pack):
+    assert "is there already" in invoke("new-pack", "own_nodes").stderr
+    assert "is no name for a pack" in invoke("new-pack", "Own-Nodes").stderr
+    assert "No pack 'gone' is installed" in invoke("packs", "check", "gone").stderr
