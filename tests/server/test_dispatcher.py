@@ -11,6 +11,7 @@ from server.store.runs import NewRun, Work
 from server.store.store import Store
 from server.workers.worker import Report
 
+FINISHED = {"node_id": "1", "type_name": "Toy", "seconds": 0.1}
 DONE = Report("done", {"state": "succeeded", "executed": 1, "cached": 0})
 
 
@@ -60,7 +61,7 @@ class Scripted:
                 self.killers[order.run] = deaths - 1
                 reason = "SIGKILL"
                 raise WorkerLostError(reason, self.at_once)
-            yield [Report("node_finished", {"node_id": "1"}), DONE]
+            yield [Report("node_finished", FINISHED), DONE]
         finally:
             self.at_once -= 1
 
