@@ -15,7 +15,7 @@ from server.v1.outputs import made_by, place_of_output
 from server.v1.problems import problem
 from server.v1.reading import headers_of, reply
 from server.v1.requests import GenerateHeaders
-from server.v1.submitting import place_of, shown, submit
+from server.v1.submitting import headers_of_run, shown, submit
 
 _DEFAULT_WAIT, _LONGEST_WAIT = 60, 600
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -51,7 +51,7 @@ async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
 
 
 async def _answer(parts: Services, run: Run) -> web.StreamResponse:
-    headers = {"Nodegraph-Run": run.id, "Location": place_of(run)}
+    headers = headers_of_run(run)
     if run.error:
         failure = Finding.model_validate(run.error)
         return problem(422, "run_failed", failure.message, findings=[failure], headers=headers)
@@ -64,9 +64,7 @@ async def _answer(parts: Services, run: Run) -> web.StreamResponse:
             response.headers.update({**headers, "Content-Location": place_of_output(run, number)})
             return response
     (model,) = shown(parts, run)
-    response = reply(model, 200 if run.ended else 202)
-    response.headers.update(headers)
-    return response
+    return reply(model, 200 if run.ended else 202, headers)
 
 
 def _wait(prefer: str) -> int:

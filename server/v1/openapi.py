@@ -29,9 +29,10 @@ _DESCRIPTION = (
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole document."""
+    links = _links(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _entry(operation, links)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -108,7 +109,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema, **choices[0]} if len(choices) == 1 else schema
 
 
-def _entry(operation: Operation) -> dict[str, Any]:
+def _entry(operation: Operation, links: dict[str, Any]) -> dict[str, Any]:
     first, rest = summary(operation)
     entry: dict[str, Any] = {
         "operationId": operation.name,
@@ -116,7 +117,7 @@ def _entry(operation: Operation) -> dict[str, Any]:
         "summary": first,
         "description": rest,
         "parameters": parameters(operation),
-        "responses": {str(status): _reply(one) for status, one in operation.replies.items()},
+        "responses": {str(status): _reply(one, links) for status, one in operation.replies.items()},
     }
     problem = {TYPE: {"schema": _reference(Problem)}}
     entry["responses"]["default"] = {"description": "What went wrong.", "content": problem}
@@ -128,7 +129,21 @@ def _entry(operation: Operation) -> dict[str, Any]:
     return entry
 
 
-def _reply(one: Reply) -> dict[str, Any]:
+def _links(operations: Sequence[Operation]) -> dict[str, Any]:
+    """What can be asked of a run that was just submitted."""
+    followers = (operation for operation in operations if "{run}" in operation.path)
+    return {
+        operation.name: {"operationId": operation.name, "parameters": _first(operation)}
+        for operation in followers
+    }
+
+
+def _first(operation: Operation) -> dict[str, str]:
+    known = {"run": "$response.header.Nodegraph-Run", "number": "0"}
+    return {name: text for name, text in known.items() if f"{{{name}}}" in operation.path}
+
+
+def _reply(one: Reply, links: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {JSON: {"schema": _reference(one.model)}} if one.model else {}
     for kind in one.media:
         content[kind] = {"schema": {"type": "string"} if kind.startswith("text/") else _binary()}
@@ -140,6 +155,7 @@ def _reply(one: Reply) -> dict[str, Any]:
             name: {"description": text, "schema": {"type": "string"}}
             for name, text in one.headers.items()
         }
+        reply["links"] = links
     return reply
 
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -107,12 +108,14 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
     return await asyncio.to_thread(_submission, data, kind, model, shapes)
 
 
-def reply(model: BaseModel, status: int = 200, **headers: str) -> web.Response:
-    """A model as JSON; `_` in a header's name is `-`."""
+def reply(
+    model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """A model as JSON."""
     return web.Response(
         text=model.model_dump_json(),
         status=status,
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
+        headers=headers,
         content_type="application/json",
     )
 

@@ -35,6 +35,17 @@ Limit = Annotated[int, Field(strict=True, ge=1, le=LARGEST_PAGE), BeforeValidato
 States = Annotated[list[State], BeforeValidator(_items)]
 
 
+def _boolean(value: object) -> object:
+    """Python takes 0 for false; JSON does not."""
+    if not isinstance(value, bool):
+        message = "it has to be false"
+        raise ValueError(message)  # noqa: TRY004 - pydantic makes a ValidationError of it
+    return value
+
+
+No = Annotated[Literal[False], BeforeValidator(_boolean)]
+
+
 class Strict(BaseModel):
     """What clients send: a name that is not known is an error, not ignored."""
 
@@ -63,7 +74,7 @@ class RunRequest(WorkflowRequest):
     webhook: str = Field(
         "", max_length=2000, description="The URL that is told when the run is over."
     )
-    merge: Literal[False] = Field(
+    merge: No = Field(
         False, description="Whether model calls may be merged with other runs'; never for now."
     )
 

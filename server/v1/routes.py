@@ -30,8 +30,7 @@ from server.v1.requests import (
 )
 
 _RUN = Reply("The run.", RunModel)
-_PLACE = {"Location": "Where the run is found."}
-_WHICH = {**_PLACE, "Nodegraph-Run": "The run's id."}
+_WHICH = {"Location": "Where the run is found.", "Nodegraph-Run": "The run's id."}
 
 OPERATIONS = (
     Operation(
@@ -42,8 +41,8 @@ OPERATIONS = (
         pictures=True,
         headers=SubmitHeaders,
         replies={
-            201: Reply("The run is queued.", RunModel, headers=_PLACE),
-            200: Reply("It was queued before: this is how it is doing.", RunModel, headers=_PLACE),
+            201: Reply("The run is queued.", RunModel, headers=_WHICH),
+            200: Reply("It was queued before: this is how it is doing.", RunModel, headers=_WHICH),
         },
     ),
     Operation(

@@ -9,7 +9,7 @@ from server.store.runs import Which
 from server.v1.models import RunPage, WorkflowModel
 from server.v1.reading import query_of, reply
 from server.v1.requests import ListQuery
-from server.v1.submitting import place_of, run_of, shown, submit
+from server.v1.submitting import headers_of_run, run_of, shown, submit
 
 
 async def create_run(request: web.Request) -> web.Response:
@@ -23,7 +23,7 @@ async def create_run(request: web.Request) -> web.Response:
     run = accepted.run
     status = 201 if accepted.event else 200
     (model,) = shown(services(request), run)
-    return reply(model, status, Location=place_of(run))
+    return reply(model, status, headers_of_run(run))
 
 
 async def list_runs(request: web.Request) -> web.Response:

@@ -54,6 +54,11 @@ def shown(parts: Services, *runs: Run) -> list[RunModel]:
     return [RunModel.of(run, parts.dispatcher.position(run.id)) for run in runs]
 
 
+def headers_of_run(run: Run) -> dict[str, str]:
+    """Those that name a run that was just submitted."""
+    return {"Location": place_of(run), "Nodegraph-Run": run.id}
+
+
 def place_of(run: Run) -> str:
     """Where a run is found."""
     return f"/v1/runs/{run.id}"
