@@ -42,6 +42,8 @@ class RunOptions(TypedDict, total=False):
     """What is kept with images; the graph's editor part if not given."""
     previews: bool
     """Whether anybody looks at previews."""
+    files: Files
+    """The folders of whoever asks; the engine's if not given."""
     preview_method: PreviewMethod
     """How they are made; `latent2rgb` if not given."""
     looked_at: Callable[[], bool]
@@ -101,9 +103,11 @@ class Engine:
         """
         return read_workflow(source, shapes_of(self.registry.catalog, self.files))
 
-    def check(self, graph: Graph, targets: Iterable[NodeId] | None = None) -> Checked:
+    def check(
+        self, graph: Graph, targets: Iterable[NodeId] | None = None, files: Files | None = None
+    ) -> Checked:
         """Find everything that is wrong with a graph, without running or importing anything."""
-        return check(graph, self.registry, self.files, targets)
+        return check(graph, self.registry, files or self.files, targets)
 
     def run(
         self,
@@ -129,7 +133,11 @@ class Engine:
             NodeGraphError: a node failed.
             RunCancelledError: the run was cancelled.
         """
-        checked = graph if isinstance(graph, Checked) else self.check(graph, targets)
+        checked = (
+            graph
+            if isinstance(graph, Checked)
+            else self.check(graph, targets, options.get("files"))
+        )
         if checked.problems:
             raise InvalidWorkflowError(checked.problems)
         facts = self._facts(checked, emit, options)
@@ -147,7 +155,7 @@ class Engine:
         editor = checked.original.editor
         return RunFacts(
             graph=checked.original,
-            files=self.files,
+            files=options.get("files", self.files),
             emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
             previews=_previews(options),
@@ -155,7 +163,7 @@ class Engine:
         )
 
     def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
-        steps = Steps(self.registry, self.files, self._salt, facts.emitter.run_id)
+        steps = Steps(self.registry, facts.files, self._salt, facts.emitter.run_id)
         steps.add(checked.graph.nodes)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)
         with computing(self._attention):

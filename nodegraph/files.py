@@ -52,6 +52,11 @@ class Files:
         """The same files, but `naming` remembers the numbers of what nodes save in the output."""
         return Files(self.folders, self._identities, self._open_sources, self._watch, naming)
 
+    def of(self, owner: str) -> "Files":
+        """The same models, but that owner's own input, output and temp folder."""
+        folders = self.folders.of(owner)
+        return Files(folders, self._identities, self._open_sources, self._watch, self._naming)
+
     def watched(self, watch: Watch, owner: Owner | None = None) -> "Files":
         """The same files, but what is not here is downloaded, or converted, when asked for.
 

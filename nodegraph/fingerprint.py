@@ -84,13 +84,18 @@ class Fingerprints:
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(
-            head=_encode([self._salt, spec.module, spec.name, spec.version]),
+            head=_encode([self._salt, *self._whose(spec), spec.module, spec.name, spec.version]),
             inputs=tuple(
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
                 for item in spec.inputs
             ),
         )
         return shape
+
+    def _whose(self, spec: NodeSpec) -> list[str]:
+        """Files that are shown are one owner's; everything else is shared."""
+        owner = self._files.folders.owner
+        return [owner] if owner and spec.output_node else []
 
     def _identity(self, node: Node, spec: InputSpec, value: object) -> str:
         """The content of the file that an input names."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from nodegraph.errors import UnsafePathError
@@ -52,11 +52,25 @@ class Folders:
     temp: Path
     more_models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
     """Directories and single files beyond the roots, by model folder."""
+    owner: str = ""
+    """Whose input, output and temp folder these are, where several people have their own."""
 
     @classmethod
     def under(cls, root: Path) -> "Folders":
         """All four folders side by side: `root/models`, `root/input` and so on."""
         return cls((root / "models",), root / "input", root / "output", root / "temp")
+
+    def of(self, owner: str) -> "Folders":
+        """The same models, but the folders of that name below the others; these if it is empty."""
+        if not owner:
+            return self
+        return replace(
+            self,
+            input=self.input / owner,
+            output=self.output / owner,
+            temp=self.temp / owner,
+            owner=owner,
+        )
 
     def of_model(self, folder: str) -> list[Path]:
         """Every directory and single file that a model folder reads, in order of search."""

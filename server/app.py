@@ -9,34 +9,36 @@ from server import security
 from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
 from server.operations import add_operations
-from server.services import SERVICES, Services
+from server.services import PARTS, Parts
+from server.tokens import Tokens
 from server.v1.problems import problems
 from server.v1.routes import add_v1
 
 
-def create_app(parts: Services, settings: ServerSettings) -> web.Application:
+def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Application:
     """The application: every route, behind the guard.
 
     Args:
-        parts: what routes work with.
-        settings: where it listens, and to whom.
+        parts: what there is to work with.
+        settings: where it listens, and what it takes.
+        tokens: whom it lets in.
     """
-    guard = security.guard(settings.host, settings.allow_hosts, settings.token)
+    guard = security.guard(settings.host, settings.allow_hosts, tokens)
     app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_upload)
-    app[SERVICES] = parts
+    app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)
-    app.router.add_get(security.LOGIN, security.login(settings.token))
+    app.router.add_get(security.LOGIN, security.login(tokens))
     add_operations(app)
     add_comfy(app)
     add_v1(app)
-    add_editor(app, settings.data_dir)
+    add_editor(app)
     app.cleanup_ctx.append(_working)
     return app
 
 
 async def _working(app: web.Application) -> AsyncIterator[None]:
     """The dispatcher works while the server is up."""
-    parts = app[SERVICES]
+    parts = app[PARTS]
     await parts.dispatcher.start()
     yield
     parts.bus.close()

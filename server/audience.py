@@ -17,6 +17,7 @@ def method_of(work: Work, default: PreviewMethod) -> PreviewMethod:
 
 @dataclass(slots=True)
 class _Watched:
+    owner: str
     client: str
     worker: Worker
     looked_at: bool
@@ -36,8 +37,8 @@ class Audience:
 
     def begin(self, run: Run, worker: Worker) -> bool:
         """A worker gets a run; whether somebody looks at it now."""
-        looked_at = self._bus.looked_at(run.id, run.client)
-        self._runs[run.id] = _Watched(run.client, worker, looked_at)
+        looked_at = self._bus.looked_at(run.id, run.client, run.owner)
+        self._runs[run.id] = _Watched(run.owner, run.client, worker, looked_at)
         return looked_at
 
     def end(self, run_id: str) -> None:
@@ -47,7 +48,7 @@ class Audience:
     def _joined(self, topic: Topic) -> None:
         for run_id, run in self._runs.items():
             if run.client == topic.client or run_id == topic.run:
-                looked_at = self._bus.looked_at(run_id, run.client)
+                looked_at = self._bus.looked_at(run_id, run.client, run.owner)
                 if looked_at != run.looked_at:
                     run.looked_at = looked_at
                     run.worker.look(run_id, looked_at)

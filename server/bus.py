@@ -21,7 +21,9 @@ class Message:
     run: str = ""
     """The run it is about; empty if it is about all of them."""
     client: str = ""
-    """Whose run that is."""
+    """Which client's run that is."""
+    owner: str | None = None
+    """Whose it is; None if it concerns everybody."""
     id: int | None = None
     """The number of a milestone; see `server.store.runs.Milestone`."""
     sequence: int | None = None
@@ -29,9 +31,9 @@ class Message:
     payload: bytes = b""
     """An image."""
 
-    def about(self, run: str, client: str) -> "Message":
+    def about(self, run: str, client: str, owner: str) -> "Message":
         """The same, about a run."""
-        return replace(self, run=run, client=client)
+        return replace(self, run=run, client=client, owner=owner)
 
     @property
     def passing(self) -> bool:
@@ -45,6 +47,12 @@ class Topic:
 
     client: str = ""
     run: str = ""
+    owner: str | None = None
+    """Nothing of anybody else's; None if whosever it is."""
+
+    def hears(self, message: Message) -> bool:
+        """Whether a message that is about no run is for it."""
+        return self.owner is None or message.owner in (None, self.owner)
 
 
 class Subscriber:
@@ -84,14 +92,15 @@ class Bus:
         self._subscribers: dict[Topic, set[Subscriber]] = {}
         self._watchers: list[Callable[[Topic], None]] = []
 
-    def subscribe(self, *, client: str = "", run: str = "") -> Subscriber:
+    def subscribe(self, *, client: str = "", run: str = "", owner: str | None = None) -> Subscriber:
         """A new listener; gets what is published from now on.
 
         Args:
             client: only what this client's runs do, and what is about no run.
             run: only what this run does, and what is about none.
+            owner: only what is this owner's, or everybody's.
         """
-        subscriber = Subscriber(Topic(client, run))
+        subscriber = Subscriber(Topic(client, run, owner))
         self._subscribers.setdefault(subscriber.topic, set()).add(subscriber)
         self._tell(subscriber.topic)
         return subscriber
@@ -106,13 +115,15 @@ class Bus:
 
     def publish(self, message: Message) -> None:
         """Tell everybody whom it concerns."""
-        for topic in _topics(message) if message.run else list(self._subscribers):
+        about_none = (topic for topic in list(self._subscribers) if topic.hears(message))
+        for topic in _topics(message) if message.run else about_none:
             for subscriber in self._subscribers.get(topic, ()):
                 subscriber.offer(message)
 
-    def looked_at(self, run: str, client: str) -> bool:
-        """Whether somebody looks at a client's run in particular."""
-        return any(topic in self._subscribers for topic in _topics(Message("", run, client))[1:])
+    def looked_at(self, run: str, client: str, owner: str | None = None) -> bool:
+        """Whether somebody looks at an owner's client's run in particular."""
+        topics = _topics(Message("", run, client, owner))
+        return any(topic in self._subscribers for topic in topics if topic.run or topic.client)
 
     def watch(self, watcher: Callable[[Topic], None]) -> None:
         """Call this when somebody begins or ceases to listen."""
@@ -133,6 +144,8 @@ class Bus:
 
 
 def _topics(message: Message) -> list[Topic]:
-    """What those look at who hear of a run: everything, the run, its client."""
-    own = [Topic(client=message.client)] if message.client else []
-    return [Topic(), Topic(run=message.run), *own]
+    """What those look at who hear of a run: everything, its client, the run; or its owner's."""
+    owners = (None,) if message.owner is None else (None, message.owner)
+    clients = ("", message.client) if message.client else ("",)
+    by_client = [Topic(client, owner=owner) for owner in owners for client in clients]
+    return [*by_client, *(Topic(run=message.run, owner=owner) for owner in owners)]

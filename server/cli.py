@@ -40,12 +40,13 @@ class Levels(click.ParamType[tuple[str, str]]):
     help="A further name that the server goes by; repeatable.",
 )
 @click.option(
-    "--token", help="What clients have to know; others can see it in a list of processes."
+    "--token",
+    help="What clients have to know; lists of processes show it to others.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
-    help="A file that holds it.",
+    help="Holds it; or a `name: token` a line, and each name has runs and files of its own.",
 )
 @options.folders
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Holds the queue and history.")

@@ -106,7 +106,7 @@ class Dispatcher:
             self._lineup.add(_waiting(run))
         if accepted.event:
             self.recorder.tell(run, [accepted.event])
-            self._changed()
+            self._changed(run.owner)
         return accepted
 
     async def retry(self, run_id: str) -> Run:
@@ -114,7 +114,7 @@ class Dispatcher:
         run, event = await self.store.retry(run_id)
         self._lineup.add(_waiting(run))
         self.recorder.tell(run, [event])
-        self._changed()
+        self._changed(run.owner)
         return run
 
     async def cancel(self, run_id: str) -> bool:
@@ -141,29 +141,30 @@ class Dispatcher:
         except StorageError:
             self._lineup.add(waiting)
             raise
-        self._changed()
+        self._changed(waiting.owner)
         return True
 
-    async def clear(self) -> None:
-        """Take everything out of the queue; what runs goes on."""
-        await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue()))
+    async def clear(self, owner: str) -> None:
+        """Take everything of an owner out of the queue; what runs goes on."""
+        await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue(owner)))
 
-    def queue(self) -> list[str]:
-        """The runs that wait, next first."""
-        return [run.id for run in self._lineup]
+    def queue(self, owner: str | None = None) -> list[str]:
+        """The runs that wait, next first; of one owner if that is said."""
+        return [run.id for run in self._lineup if owner in (None, run.owner)]
 
-    def position(self, run_id: str) -> int | None:
-        """How many runs will begin before one that waits; None if it does not."""
-        return self._lineup.position(run_id)
+    def position(self, run_id: str, owner: str) -> int | None:
+        """How many runs will begin before one of an owner's; None if it does not wait."""
+        run = self._lineup.find(run_id)
+        return self._lineup.position(run_id) if run and run.owner == owner else None
 
     def running(self) -> list[Run]:
         """The runs that are being computed, in the order in which they began."""
         return [active.run for active in self._active.values()]
 
-    @property
-    def remaining(self) -> int:
-        """How many runs are not over."""
-        return len(self._lineup) + len(self._active)
+    def remaining(self, owner: str) -> int:
+        """How many runs of an owner are not over."""
+        running = sum(active.run.owner == owner for active in self._active.values())
+        return self._lineup.count(owner) + running
 
     async def name(self, body: Mapping[str, Any]) -> Named | None:
         """Answer what a worker asks about a file's number."""
@@ -242,7 +243,7 @@ class Dispatcher:
         finally:
             self._active.pop(run.id, None)
             self._audience.end(run.id)
-            self._changed()
+            self._changed(run.owner)
 
     async def _attempt(self, active: _Active) -> None:
         run = active.run
@@ -251,7 +252,8 @@ class Dispatcher:
             await self.recorder.end(run, "cancelled")
             return
         looked_at = self._audience.begin(run, active.worker)
-        order = Order(run.id, run.attempts, work, method_of(work, self._previews), looked_at)
+        method = method_of(work, self._previews)
+        order = Order(run.id, run.attempts, work, run.owner, method, looked_at)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
                 await self.recorder.take(run, reports)
@@ -272,12 +274,14 @@ class Dispatcher:
         else:
             self._lineup.add(_waiting(run))
 
-    def _changed(self) -> None:
-        """The queue is another: everybody may want to know, and a worker may be free."""
-        self.bus.publish(Message("queue", data={"remaining": self.remaining}))
+    def _changed(self, owner: str) -> None:
+        """An owner's queue is another: its listeners want to know, and a worker may be free."""
+        remaining = {"remaining": self.remaining(owner)}
+        self.bus.publish(Message("queue", owner=owner, data=remaining))
         self._positions.change()
         self.wake()
 
 
 def _waiting(run: Run) -> Waiting:
-    return Waiting(run.id, run.client, run.priority, run.number, run.seq, run.suspect)
+    place = (run.priority, run.number, run.seq)
+    return Waiting(run.id, run.client, *place, suspect=run.suspect, owner=run.owner)

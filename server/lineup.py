@@ -94,6 +94,10 @@ class _Turns:
         if not len(line):
             del self._lines[self._name(run)]
 
+    def length(self, name: str) -> int:
+        line = self._lines.get(name)
+        return len(line) if line is not None else 0
+
     def index(self, run: Waiting) -> int:
         own = self._lines[self._name(run)]
         turn, rank = own.index(run), self._rank(own)
@@ -133,6 +137,14 @@ class Lineup:
     def depths(self) -> Mapping[int, int]:
         """How many wait at each priority."""
         return {priority: len(line) for priority, line in self._by_priority.items()}
+
+    def find(self, run_id: str) -> Waiting | None:
+        """A run that waits; None if it does not."""
+        return self._runs.get(run_id)
+
+    def count(self, owner: str) -> int:
+        """How many runs of an owner wait."""
+        return sum(line.length(owner) for line in self._by_priority.values())
 
     def add(self, run: Waiting) -> None:
         """Let a run wait; nothing if it does already."""

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from server.errors import StorageError
 from server.metrics import CONTENT_TYPE
-from server.services import services
+from server.services import parts_of
 
 
 def add_operations(app: web.Application) -> None:
@@ -21,13 +21,13 @@ async def _health(_request: web.Request) -> web.Response:
 
 async def _metrics(request: web.Request) -> web.Response:
     """Counts and times, for Prometheus."""
-    page = services(request).dispatcher.metrics.page()
+    page = parts_of(request).dispatcher.metrics.page()
     return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _ready(request: web.Request) -> web.Response:
     """Whether runs would be accepted and computed now; 503 and why not otherwise."""
-    parts = services(request)
+    parts = parts_of(request)
     reasons: list[str] = []
     if parts.dispatcher.draining:
         reasons.append("it is shutting down")

@@ -44,7 +44,7 @@ class Positions:
         if not topic.run:
             return
         self._told.pop(topic.run, None)
-        if self._bus.looked_at(topic.run, ""):
+        if self._bus.looked_at(topic.run, "", topic.owner):
             self._looked_at[topic.run] = None
             self.change()
         else:
@@ -54,4 +54,6 @@ class Positions:
         for place, run in enumerate(self._lineup if self._looked_at else ()):
             if run.id in self._looked_at and self._told.get(run.id) != place:
                 self._told[run.id] = place
-                self._bus.publish(Message("position", run.id, data={"position": place}))
+                self._bus.publish(
+                    Message("position", run.id, owner=run.owner, data={"position": place})
+                )

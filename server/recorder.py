@@ -99,7 +99,7 @@ class Recorder:
             self.tell(ended[0], [ended[1]])
 
     def _publish(self, run: Run, message: Message) -> None:
-        self._bus.publish(message.about(run.id, run.client))
+        self._bus.publish(message.about(run.id, run.client, run.owner))
 
 
 async def _written(write: Callable[[], Awaitable[T]]) -> T:

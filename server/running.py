@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
 from typing import Any
+from urllib.parse import quote
 
 import click
 from aiohttp import web
@@ -23,9 +25,11 @@ from server.devices import chosen
 from server.dispatcher import Dispatcher
 from server.metrics import Metrics
 from server.pictures.process import Pictures
-from server.services import Services
-from server.settings import secured
+from server.security import LOGIN
+from server.services import Parts
+from server.settings import tokens_of
 from server.store.store import Store
+from server.tokens import Tokens
 from server.workers.local import LocalWorker, Ties
 
 _log = logging.getLogger("server")
@@ -44,19 +48,19 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         DamagedStoreError: the queue is damaged.
     """
     common = Settings.read(flags)
-    settings = secured(common.server)
+    settings = common.server
     logs.begin(settings.log_format, settings.log_levels)
+    tokens = tokens_of(settings)
     with holding(settings.data_dir):
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
         parts = opened(common, settings, options)
-        runner = web.AppRunner(
-            create_app(parts, settings), access_log=LOGGER, access_log_class=AccessLog
-        )
+        app = create_app(parts, settings, tokens)
+        runner = web.AppRunner(app, access_log=LOGGER, access_log_class=AccessLog)
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
         try:
             await site.start()
-            _announce(runner, settings)
+            _announce(runner, settings.host, tokens)
             await _until(stops)
             _log.info("stopping; what runs may take %.0f s to finish", settings.drain)
             await parts.dispatcher.drain(settings.drain)
@@ -64,7 +68,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await runner.cleanup()
 
 
-def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Services:
+def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:
     """All parts, ready to start.
 
     Args:
@@ -89,7 +93,7 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
     for device in devices:
         worker = LocalWorker(device, options, ties, slots=settings.slots)
         dispatcher.workers.append(worker)
-    return Services(
+    return Parts(
         settings=common,
         registry=registry,
         files=common.files(registry.model_places),
@@ -97,6 +101,7 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
         bus=bus,
         dispatcher=dispatcher,
         pictures=Pictures(),
+        data_dir=settings.data_dir,
     )
 
 
@@ -117,10 +122,15 @@ def _plain(value: str | Path | tuple[Path, ...]) -> str | list[str]:
     return [str(item.absolute()) for item in value]
 
 
-def _announce(runner: web.AppRunner, settings: ServerSettings) -> None:
+def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:
+    """Say where it listens, and how browsers come in."""
     port = runner.addresses[0][1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    click.echo(f"http://{host}:{port}")
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(url)
+    for owner, token in tokens.by_owner.items():
+        # Only people read a terminal; anywhere else the token would end up in a log.
+        shown = quote(token) if sys.stdout.isatty() else "…"
+        click.echo(f"log in{f' as {owner}' if owner else ''}: {url}{LOGIN}?token={shown}")
 
 
 async def _until(stops: Sequence[Signals]) -> None:

@@ -5,7 +5,6 @@ lead here (DNS rebinding). Browsers say where a request comes from (`Origin`, `S
 and under which name they found us (`Host`); clients that are no browsers say nothing, and pass.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -13,12 +12,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from server.services import set_owner
+from server.tokens import NOBODY, Tokens, cookie
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "nodegraph_token"
 LOGIN = "/login"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_OPEN = ("/healthz", LOGIN)
+_OPEN = ("/healthz", "/readyz", LOGIN)
 """Paths that need no token."""
 _FOREIGN = ("cross-site", "same-site")
 _HEADERS = {
@@ -34,13 +36,13 @@ def is_loopback(host: str) -> bool:
     return host in _LOOPBACK or _is_ip(host, loopback=True)
 
 
-def guard(host: str, allowed: Collection[str], token: str) -> Middleware:
+def guard(host: str, allowed: Collection[str], tokens: Tokens) -> Middleware:
     """The middleware that refuses what must not come in.
 
     Args:
         host: the address that is bound.
         allowed: more names that the server goes by.
-        token: what clients have to know; empty if nothing.
+        tokens: what clients have to know; nothing if there are none.
     """
     names = {name.lower() for name in (*_LOOPBACK, host, *allowed)}
     anywhere = not is_loopback(host)
@@ -50,7 +52,10 @@ def guard(host: str, allowed: Collection[str], token: str) -> Middleware:
         reason = _refusal(request, names, anywhere)
         if reason:
             raise web.HTTPForbidden(text=f"403: {reason}\n")
-        if token and request.path not in _OPEN and not _knows(request, token):
+        owner = _owner(request, tokens) if tokens else NOBODY
+        if owner is not None:
+            set_owner(request, owner)
+        elif request.path not in _OPEN:
             raise web.HTTPUnauthorized(
                 text="401: this server wants a token (Authorization: Bearer …).\n",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -60,15 +65,16 @@ def guard(host: str, allowed: Collection[str], token: str) -> Middleware:
     return guarded
 
 
-def login(token: str) -> Handler:
-    """`GET /login?token=…`: lets a browser in, by a cookie."""
+def login(tokens: Tokens) -> Handler:
+    """`GET /login?token=…`: lets a browser in, by a cookie that does not hold the token."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        if not token or not hmac.compare_digest(request.query.get("token", ""), token):
+        token = request.query.get("token", "")
+        if tokens.owner(token) is None:
             raise web.HTTPUnauthorized(text="401: that is not the token.\n")
         response = web.HTTPFound("/")
         response.set_cookie(
-            COOKIE, token, httponly=True, samesite="Strict", secure=request.secure, path="/"
+            COOKIE, cookie(token), httponly=True, samesite="Strict", secure=request.secure, path="/"
         )
         raise response
 
@@ -130,11 +136,9 @@ def _is_ip(name: str, *, loopback: bool = False) -> bool:
     return address.is_loopback or not loopback
 
 
-def _knows(request: web.Request, token: str) -> bool:
+def _owner(request: web.Request, tokens: Tokens) -> str | None:
+    """Whose request it is; None if nobody's. The header says it, or else the cookie."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    candidates = (given.strip() if scheme.lower() == "bearer" else "", request.cookies.get(COOKIE))
-    return any(_equal(candidate or "", token) for candidate in candidates)
-
-
-def _equal(given: str, token: str) -> bool:
-    return hmac.compare_digest(given.encode(errors="replace"), token.encode())
+    if scheme.lower() == "bearer":
+        return tokens.owner(given.strip())
+    return tokens.cookie_owner(request.cookies.get(COOKIE, ""))

@@ -1,41 +1,40 @@
 """What of the settings the server makes sure of before it opens anything."""
 
+import logging
 import secrets
-from dataclasses import replace
+from pathlib import Path
 
 from nodegraph.errors import SettingsError
 from nodegraph.server_settings import ServerSettings
 from server.security import is_loopback
+from server.tokens import NOBODY, Tokens, read_tokens
+
+_log = logging.getLogger(__name__)
+_READABLE = 0o044
 
 
-def secured(settings: ServerSettings) -> ServerSettings:
-    """The settings with the token that their file holds.
+def tokens_of(settings: ServerSettings) -> Tokens:
+    """What clients have to know.
 
     Raises:
-        SettingsError: others could reach the server, and it has no token; or there are two, or
-            the file has none.
+        SettingsError: others could reach the server, and it has no token; or the settings say
+            two, or one that is not safe.
     """
+    tokens = Tokens({NOBODY: settings.token}) if settings.token else Tokens()
     if settings.token_file is not None:
-        settings = replace(settings, token=_read(settings), token_file=None)
-    if not is_loopback(settings.host) and not settings.token:
+        tokens = _from_file(settings, settings.token_file)
+    if not is_loopback(settings.host) and not tokens:
         message = f"--host {settings.host} lets other machines in, and needs a token."
         hint = f"For example --token {secrets.token_urlsafe(24)}, or --token-file."
         raise SettingsError(message, hint=hint)
-    return settings
+    return tokens
 
 
-def _read(settings: ServerSettings) -> str:
-    path = settings.token_file
-    assert path is not None
+def _from_file(settings: ServerSettings, path: Path) -> Tokens:
     if settings.token:
         message = "both token and token_file are set."
         raise SettingsError(message, hint="Set one of them.")
-    try:
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"the token file {path} cannot be read: {error}."
-        raise SettingsError(message) from error
-    if not token:
-        message = f"the token file {path} is empty."
-        raise SettingsError(message)
-    return token
+    tokens = read_tokens(path)
+    if path.stat().st_mode & _READABLE:
+        _log.warning("others on this machine may read the token file %s; chmod 600 it", path)
+    return tokens

@@ -13,6 +13,8 @@ from aiohttp import web
 from server.bodies import read_object
 from server.bus import LOG_SUBSCRIPTION, Bus, Message
 from server.logs import TextFormatter
+from server.services import owner_of
+from server.tokens import NOBODY
 
 _KEPT = 1000
 
@@ -47,26 +49,37 @@ class LogKeeper(logging.Handler):
         logging.getLogger().removeHandler(self)
         self._loop = None
 
-    async def text(self, _request: web.Request) -> web.Response:
+    async def text(self, request: web.Request) -> web.Response:
         """The lines as one string."""
+        _refuse_owners(request)
         return web.json_response("".join(entry["m"] for entry in list(self._entries)))
 
-    async def raw(self, _request: web.Request) -> web.Response:
+    async def raw(self, request: web.Request) -> web.Response:
         """The lines one by one, and how wide the terminal is."""
+        _refuse_owners(request)
         return web.json_response({"entries": list(self._entries), "size": _size()})
 
     async def subscribe(self, request: web.Request) -> web.Response:
         """`{"enabled": true, "clientId": "…"}`: tell that client what is logged from now on."""
+        _refuse_owners(request)
         body = await read_object(request)
         client, enabled = body.get("clientId"), body.get("enabled")
         if not isinstance(client, str) or not isinstance(enabled, bool):
             message = '400: this has to be {"enabled": true or false, "clientId": "…"}.\n'
             raise web.HTTPBadRequest(text=message)
-        self._bus.publish(Message(LOG_SUBSCRIPTION, client=client, data={"enabled": enabled}))
+        self._bus.publish(
+            Message(LOG_SUBSCRIPTION, client=client, owner=NOBODY, data={"enabled": enabled})
+        )
         return web.Response()
 
     def _publish(self, entry: dict[str, str]) -> None:
-        self._bus.publish(Message("logs", data={"entries": [entry], "size": _size()}))
+        self._bus.publish(Message("logs", owner=NOBODY, data={"entries": [entry], "size": _size()}))
+
+
+def _refuse_owners(request: web.Request) -> None:
+    """Where several people share the server, its log has something of each in it."""
+    if owner_of(request) != NOBODY:
+        raise web.HTTPForbidden(text="403: the log is for those who run the server.\n")
 
 
 def _size() -> dict[str, Any]:

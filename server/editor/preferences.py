@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +22,25 @@ class Preferences:
     """Keeps them.
 
     Args:
-        path: the file; it need not be there yet.
+        path: the file of whoever asks; it need not be there yet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Callable[[web.Request], Path]) -> None:
         self._path = path
         self._changing = asyncio.Lock()
 
-    async def get_all(self, _request: web.Request) -> web.Response:
+    async def get_all(self, request: web.Request) -> web.Response:
         """All settings by name."""
-        return web.json_response(await asyncio.to_thread(self._read))
+        return web.json_response(await asyncio.to_thread(_read, self._path(request)))
 
     async def get_one(self, request: web.Request) -> web.Response:
         """One setting; null if it was never set."""
-        values = await asyncio.to_thread(self._read)
+        values = await asyncio.to_thread(_read, self._path(request))
         return web.json_response(values.get(request.match_info["id"]))
 
     async def post_all(self, request: web.Request) -> web.Response:
         """Set several."""
-        await self._change(await read_object(request))
+        await self._change(request, await read_object(request))
         return web.Response()
 
     async def post_one(self, request: web.Request) -> web.Response:
@@ -48,36 +49,39 @@ class Preferences:
             value = parse_json(await request.read())
         except InvalidWorkflowError as error:
             raise web.HTTPBadRequest(text=f"400: {error}\n") from error
-        await self._change({request.match_info["id"]: value})
+        await self._change(request, {request.match_info["id"]: value})
         return web.Response()
 
-    async def _change(self, values: dict[str, Any]) -> None:
+    async def _change(self, request: web.Request, values: dict[str, Any]) -> None:
         async with self._changing:
-            await asyncio.to_thread(self._merge, values)
+            await asyncio.to_thread(_merge, self._path(request), values)
 
-    def _merge(self, values: dict[str, Any]) -> None:
-        data = json.dumps(self._read() | values, indent=1).encode()
-        if len(data) > _MOST:
-            raise web.HTTPRequestEntityTooLarge(max_size=_MOST, actual_size=len(data))
-        with writing(self._path, data) as part:
-            part.replace(self._path)
 
-    def _read(self) -> dict[str, Any]:
-        """What is set; nothing if the file is not there.
+def _merge(path: Path, values: dict[str, Any]) -> None:
+    data = json.dumps(_read(path) | values, indent=1).encode()
+    if len(data) > _MOST:
+        raise web.HTTPRequestEntityTooLarge(max_size=_MOST, actual_size=len(data))
+    with writing(path, data) as part:
+        part.replace(path)
 
-        Raises:
-            HTTPInternalServerError: it is there, and is no JSON object.
-        """
-        if not self._path.is_file():
-            return {}
-        try:
-            values = parse_json(self._path.read_bytes())
-        except InvalidWorkflowError as error:
-            raise self._damaged() from error
-        if not is_object(values):
-            raise self._damaged()
-        return values
 
-    def _damaged(self) -> web.HTTPInternalServerError:
-        text = f"500: {self._path} is damaged. Mend it, or remove it to begin without settings.\n"
-        return web.HTTPInternalServerError(text=text)
+def _read(path: Path) -> dict[str, Any]:
+    """What is set; nothing if the file is not there.
+
+    Raises:
+        HTTPInternalServerError: it is there, and is no JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        values = parse_json(path.read_bytes())
+    except InvalidWorkflowError as error:
+        raise _damaged(path) from error
+    if not is_object(values):
+        raise _damaged(path)
+    return values
+
+
+def _damaged(path: Path) -> web.HTTPInternalServerError:
+    text = f"500: {path} is damaged. Mend it, or remove it to begin without settings.\n"
+    return web.HTTPInternalServerError(text=text)

@@ -1,5 +1,7 @@
 """Every route of the editor's own; those that it shares with other clients are the dialect's."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from aiohttp import web
@@ -12,23 +14,25 @@ from server.editor.static import send
 from server.editor.user_files import UserFiles
 from server.editor.userdata import UserData
 from server.security import Handler
-from server.services import SERVICES
+from server.services import PARTS, services
 
 
-def add_editor(app: web.Application, data_dir: Path) -> None:
-    """Add them.
+def add_editor(app: web.Application) -> None:
+    """Add them."""
+    pages = Pages(installed())
+    one_for_each = cache(UserFiles)
 
-    Args:
-        app: gets them.
-        data_dir: the server's folder; what users keep goes to `editor` there.
-    """
-    kept = data_dir / "editor"
-    files, pages = UserFiles(kept / "files"), Pages(installed())
+    def files(request: web.Request) -> UserFiles:
+        return one_for_each(services(request).folder / "files")
+
+    def settings(request: web.Request) -> Path:
+        return services(request).folder / "settings.json"
+
     pages.add(app)
     _add_logs(app)
     routes = [
         *_fixed(pages),
-        *_settings(Preferences(kept / "settings.json")),
+        *_settings(Preferences(settings)),
         *(("GET", path, _style(files)) for path in ("/user.css", "/userdata/user.css")),
         *_userdata(UserData(files)),
     ]
@@ -78,18 +82,18 @@ def _always(value: object) -> Handler:
     return handler
 
 
-def _style(files: UserFiles) -> Handler:
+def _style(files: Callable[[web.Request], UserFiles]) -> Handler:
     """The user's own style sheet: the file `user.css` among those they keep."""
 
-    async def handler(_request: web.Request) -> web.StreamResponse:
-        path = files.find("user.css")
+    async def handler(request: web.Request) -> web.StreamResponse:
+        path = files(request).find("user.css")
         return send(path) if path else web.Response(content_type="text/css")
 
     return handler
 
 
 def _add_logs(app: web.Application) -> None:
-    keeper = LogKeeper(app[SERVICES].bus)
+    keeper = LogKeeper(app[PARTS].bus)
     app.cleanup_ctx.append(keeper.listening)
     app.router.add_get("/internal/logs", keeper.text)
     app.router.add_get("/internal/logs/raw", keeper.raw)

@@ -20,10 +20,10 @@ class UserData:
     """Its routes.
 
     Args:
-        files: what they are about.
+        files: what they are about: those of whoever asks.
     """
 
-    def __init__(self, files: UserFiles) -> None:
+    def __init__(self, files: Callable[[web.Request], UserFiles]) -> None:
         self._files = files
 
     async def listing(self, request: web.Request) -> web.Response:
@@ -32,7 +32,7 @@ class UserData:
         if not query.get("dir"):
             raise web.HTTPBadRequest(text="400: which folder? (dir)\n")
         deep = _is_true(request, "recurse")
-        found = await _safely(lambda: self._files.files(query["dir"], deep=deep))
+        found = await _safely(lambda: self._files(request).files(query["dir"], deep=deep))
         if found is None:
             raise web.HTTPNotFound(text="404: there is no such folder.\n")
         if _is_true(request, "full_info"):
@@ -44,7 +44,7 @@ class UserData:
     async def entries(self, request: web.Request) -> web.Response:
         """`/v2/userdata?path=`: the files and folders of a folder."""
         folder = request.query.get("path", "")
-        found = await _safely(lambda: self._files.entries(folder))
+        found = await _safely(lambda: self._files(request).entries(folder))
         if found is None:
             raise web.HTTPNotFound(text="404: there is no such folder.\n")
         prefix = folder.strip("/.")
@@ -52,7 +52,7 @@ class UserData:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A file."""
-        path = await _safely(lambda: self._files.find(request.match_info["file"]))
+        path = await _safely(lambda: self._files(request).find(request.match_info["file"]))
         if path is None:
             raise web.HTTPNotFound(text="404: there is no such file.\n")
         suffix = path.suffix.lower()
@@ -69,26 +69,26 @@ class UserData:
         """`?overwrite=&full_info=`: keep the body as a file; 409 if that must not be."""
         name, data = request.match_info["file"], await request.read()
         overwrite = _may_overwrite(request)
-        await _safely(lambda: self._files.write(name, data, overwrite=overwrite))
+        await _safely(lambda: self._files(request).write(name, data, overwrite=overwrite))
         return await self._told(request, name)
 
     async def move(self, request: web.Request) -> web.Response:
         """`?overwrite=&full_info=`: give a file another name; 409 if that is taken."""
         name, to = request.match_info["file"], request.match_info["to"]
         overwrite = _may_overwrite(request)
-        await _safely(lambda: self._files.move(name, to, overwrite=overwrite))
+        await _safely(lambda: self._files(request).move(name, to, overwrite=overwrite))
         return await self._told(request, to)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Remove a file."""
-        if not await _safely(lambda: self._files.delete(request.match_info["file"])):
+        if not await _safely(lambda: self._files(request).delete(request.match_info["file"])):
             raise web.HTTPNotFound(text="404: there is no such file.\n")
         return web.Response(status=204)
 
     async def _told(self, request: web.Request, name: str) -> web.Response:
         if not _is_true(request, "full_info"):
             return web.json_response(name)
-        file = await asyncio.to_thread(self._files.about, name)
+        file = await asyncio.to_thread(self._files(request).about, name)
         return web.json_response(file.as_dict())
 
 

@@ -20,10 +20,11 @@ def now_ms() -> int:
 
 
 def accept(db: Connection, new: NewRun) -> Accepted:
-    """Put a run into the queue, unless its idempotency key, or it itself, is there already."""
+    """Put a run into the queue, unless its owner's key, or it itself, is there already."""
     if new.idempotency_key is not None:
         row = db.execute(
-            "SELECT * FROM runs WHERE idempotency_key = ?", (new.idempotency_key,)
+            "SELECT * FROM runs WHERE owner = ? AND idempotency_key = ?",
+            (new.owner, new.idempotency_key),
         ).fetchone()
         if row is not None:
             if row["digest"] != new.digest:
@@ -31,17 +32,17 @@ def accept(db: Connection, new: NewRun) -> Accepted:
             return Accepted(rows.run_of(row), None)
     row = db.execute("SELECT * FROM runs WHERE id = ?", (new.id,)).fetchone()
     if row is not None:
-        if not new.digest or row["digest"] != new.digest:
+        if not new.digest or (row["digest"], row["owner"]) != (new.digest, new.owner):
             raise RunExistsError(new.id)
         return Accepted(rows.run_of(row), None)
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
     following = float(last["seq"] if last else 0)
     number = new.number if new.number is not None else -following if new.front else following
     db.execute(
-        "INSERT INTO runs (id, client, priority, number, state, created_ms, idempotency_key,"
-        " digest, webhook) VALUES (?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+        "INSERT INTO runs (id, client, owner, priority, number, state, created_ms,"
+        " idempotency_key, digest, webhook) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
         (
-            *(new.id, new.client, new.priority, number, now_ms()),
+            *(new.id, new.client, new.owner, new.priority, number, now_ms()),
             *(new.idempotency_key, new.digest, new.webhook),
         ),
     )
@@ -162,14 +163,15 @@ def keep(db: Connection, count: int) -> int:
     ).rowcount
 
 
-def forget(db: Connection, wanted: list[str] | None) -> list[str]:
-    """Remove runs that are over; which were."""
+def forget(db: Connection, wanted: list[str] | None, owner: str | None) -> list[str]:
+    """Remove an owner's or everybody's runs that are over; which were."""
+    condition = f"state IN {ENDED_MARKS} AND owner = coalesce(?, owner)"
     if wanted is None:
-        found = db.execute(f"SELECT id FROM runs WHERE state IN {ENDED_MARKS}", ENDED)
+        found = db.execute(f"SELECT id FROM runs WHERE {condition}", (*ENDED, owner))
         wanted = [row["id"] for row in found]
     removed: list[str] = []
     for run_id in wanted:
-        sql = f"DELETE FROM runs WHERE id = ? AND state IN {ENDED_MARKS}"
-        if db.execute(sql, (run_id, *ENDED)).rowcount:
+        sql = f"DELETE FROM runs WHERE id = ? AND {condition}"
+        if db.execute(sql, (run_id, *ENDED, owner)).rowcount:
             removed.append(run_id)
     return removed

@@ -18,7 +18,8 @@ def where(which: Which) -> tuple[str, tuple[object, ...]]:
     values: list[object] = list(which.states)
     if which.states:
         conditions.append(f"state IN ({','.join('?' * len(which.states))})")
-    for condition, value in (("client = ?", which.client), ("seq < ?", which.before)):
+    named = (("owner = ?", which.owner), ("client = ?", which.client), ("seq < ?", which.before))
+    for condition, value in named:
         if value is not None:
             conditions.append(condition)
             values.append(value)
@@ -56,6 +57,7 @@ def run_of(row: Row) -> Run:
         seq=row["seq"],
         id=row["id"],
         client=row["client"],
+        owner=row["owner"],
         priority=row["priority"],
         number=row["number"],
         state=row["state"],

@@ -27,6 +27,8 @@ class NewRun:
     id: str
     work: Work
     client: str = ""
+    owner: str = ""
+    """The name of the token that it came with."""
     priority: int = 0
     """Higher runs earlier."""
     number: float | None = None
@@ -47,6 +49,7 @@ class Run:
     """In which order it was accepted."""
     id: str
     client: str
+    owner: str
     priority: int
     number: float
     state: State
@@ -75,6 +78,8 @@ class Which:
 
     states: Sequence[State] = ()
     """In one of these states; in any if empty."""
+    owner: str | None = None
+    """Of this owner; of any if None."""
     client: str | None = None
     """Of this client; of any if None."""
     before: int | None = None

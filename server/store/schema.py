@@ -5,9 +5,7 @@ from sqlite3 import Connection, DatabaseError
 
 from server.errors import DamagedStoreError, NewerStoreError
 
-VERSION = 1
-
-_TABLES = """
+_FIRST = """
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -56,6 +54,41 @@ CREATE TABLE files (
     PRIMARY KEY (run, node, position)
 ) STRICT;
 """
+_OWNERS = """
+CREATE TABLE owned (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    client TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    number REAL NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    suspect INTEGER NOT NULL DEFAULT 0,
+    worker TEXT NOT NULL DEFAULT '',
+    created_ms INTEGER NOT NULL,
+    started_ms INTEGER,
+    finished_ms INTEGER,
+    error TEXT,
+    idempotency_key TEXT,
+    digest TEXT NOT NULL DEFAULT '',
+    webhook TEXT NOT NULL DEFAULT '',
+    UNIQUE (owner, idempotency_key)
+) STRICT;
+INSERT INTO owned SELECT seq, id, client, '', priority, number, state, attempts, deaths, suspect,
+    worker, created_ms, started_ms, finished_ms, error, idempotency_key, digest, webhook FROM runs;
+DELETE FROM sqlite_sequence WHERE name = 'owned';
+INSERT INTO sqlite_sequence (name, seq)
+    SELECT 'owned', seq FROM sqlite_sequence WHERE name = 'runs';
+DROP TABLE runs;
+ALTER TABLE owned RENAME TO runs;
+CREATE INDEX runs_by_state ON runs (state, seq);
+CREATE INDEX runs_by_owner ON runs (owner, seq);
+"""
+STEPS = (_FIRST, _OWNERS)
+"""What makes each version of the one before it; the first of nothing."""
+VERSION = len(STEPS)
 
 
 def prepare(connection: Connection, path: Path) -> None:
@@ -72,8 +105,11 @@ def prepare(connection: Connection, path: Path) -> None:
         if version > VERSION:
             raise NewerStoreError(path, version, VERSION)
         _check(connection, path)
-        if version < VERSION:
-            connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+        # Foreign keys are off until then: dropping a table would delete what refers to it.
+        connection.execute("PRAGMA foreign_keys = OFF")
+        for number, step in enumerate(STEPS[version:], version + 1):
+            connection.executescript(f"BEGIN; {step} PRAGMA user_version = {number}; COMMIT;")
+        connection.execute("PRAGMA foreign_keys = ON")
     except DatabaseError as error:
         raise DamagedStoreError(path, str(error)) from error
 

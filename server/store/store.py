@@ -114,10 +114,17 @@ class Store:
         """Somebody else has a file of that name."""
         await self._database.write(lambda db: changes.unname_file(db, file))
 
-    async def forget(self, run_ids: Iterable[str] | None = None) -> list[str]:
-        """Remove runs that are over, or all such if None; which were removed."""
+    async def forget(
+        self, run_ids: Iterable[str] | None = None, *, owner: str | None = None
+    ) -> list[str]:
+        """Remove runs that are over, or all such if None; which were removed.
+
+        Args:
+            run_ids: see above.
+            owner: of this owner only.
+        """
         wanted = None if run_ids is None else list(run_ids)
-        return await self._database.write(lambda db: changes.forget(db, wanted))
+        return await self._database.write(lambda db: changes.forget(db, wanted, owner))
 
     async def keep(self, count: int) -> int:
         """Remove all ended runs but the newest; how many were removed."""
@@ -195,6 +202,7 @@ class Store:
         run_id: str | None = None,
         *,
         client: str | None = None,
+        owner: str | None = None,
         after: int = 0,
         limit: int = 1000,
     ) -> list[Milestone]:
@@ -203,6 +211,7 @@ class Store:
         Args:
             run_id: of this run only.
             client: of this client's runs only.
+            owner: of this owner's runs only.
             after: see above.
             limit: how many at most.
         """
@@ -212,6 +221,9 @@ class Store:
         if client is not None:
             where.append("run IN (SELECT id FROM runs WHERE client = ?)")
             values.append(client)
+        if owner is not None:
+            where.append("run IN (SELECT id FROM runs WHERE owner = ?)")
+            values.append(owner)
         sql = f"SELECT * FROM events WHERE {' AND '.join(where)} ORDER BY id LIMIT ?"
         return await self._database.read(
             lambda db: [rows.milestone_of(row) for row in db.execute(sql, (*values, limit))]

@@ -92,6 +92,7 @@ class Runs:
                 emit=self._emit,
                 cancel=token,
                 run_id=run,
+                files=self._engine.files.of(order["owner"]),
                 extra_pnginfo=editor if is_object(editor) else {},
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],

@@ -100,6 +100,7 @@ class LocalWorker:
                     "prompt": order.work.prompt,
                     "targets": list(order.work.targets),
                     "extra": order.work.extra,
+                    "owner": order.owner,
                     "previews": order.previews,
                     "looked_at": order.looked_at,
                 }

@@ -18,6 +18,8 @@ class Order:
     run: str
     attempt: int
     work: Work
+    owner: str = ""
+    """Whose folders it reads and writes."""
     previews: PreviewMethod = "none"
     """How they are made."""
     looked_at: bool = False

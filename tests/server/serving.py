@@ -127,12 +127,20 @@ class Server:
         process: the program.
         url: where it listens.
         home: its folders: `data`, `output`, `input`, `models`.
+        token: goes along with every request.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", url: str, home: Path) -> None:
+    def __init__(
+        self, process: "subprocess.Popen[str]", url: str, home: Path, token: str = ""
+    ) -> None:
         self.process = process
         self.url = url
         self.home = home
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def of(self, token: str) -> "Server":
+        """The same server, for who has that token."""
+        return Server(self.process, self.url, self.home, token)
 
     @property
     def output(self) -> Path:
@@ -154,7 +162,8 @@ class Server:
     ) -> Reply:
         """One request; `body` is bytes, or JSON."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, dict(headers or {}), method=method)
+        sent = {**self.headers, **(headers or {})}
+        request = urllib.request.Request(self.url + path, data, sent, method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return Reply(answer.status, dict(answer.headers), answer.read())

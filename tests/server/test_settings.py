@@ -8,7 +8,10 @@ import pytest
 from nodegraph.errors import SettingsError
 from nodegraph.server_settings import ServerSettings
 from server.devices import VARIABLE, chosen
-from server.settings import secured
+from server.settings import tokens_of
+from server.tokens import NOBODY
+
+TOKEN = "sixteen-or-more-characters"
 
 
 def refused(*flags, cwd):
@@ -31,32 +34,17 @@ def cards(tmp_path):
     return tmp_path
 
 
-def test_an_address_that_others_reach_needs_a_token(tmp_path):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", "", "example.org", "192.168.0.1"])
+def test_an_address_that_others_reach_needs_a_token(host):
     with pytest.raises(SettingsError, match="needs a token"):
-        secured(ServerSettings(host="0.0.0.0"))
+        tokens_of(ServerSettings(host=host))
 
-    assert secured(ServerSettings(host="0.0.0.0", token="t")).token == "t"
-    assert secured(ServerSettings(host="127.0.0.2")).token == ""
-
-
-def test_the_token_may_come_from_a_file(tmp_path):
-    file = tmp_path / "token"
-    file.write_text("from the file\n")
-
-    assert secured(ServerSettings(host="::", token_file=file)).token == "from the file"
+    assert tokens_of(ServerSettings(host=host, token=TOKEN)).owner(TOKEN) == NOBODY
 
 
-@pytest.mark.parametrize(
-    ("text", "token", "message"),
-    [("", "", "is empty"), ("one", "two", "both"), (None, "", "cannot be read")],
-)
-def test_a_token_file_that_says_nothing_clear_is_refused(tmp_path, text, token, message):
-    file = tmp_path / "token"
-    if text is not None:
-        file.write_text(text)
-
-    with pytest.raises(SettingsError, match=message):
-        secured(ServerSettings(token_file=file, token=token))
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
+def test_an_address_of_this_machine_alone_needs_none(host):
+    assert not tokens_of(ServerSettings(host=host))
 
 
 def test_every_card_gets_a_worker_that_sees_no_other(cards):

@@ -19,6 +19,7 @@ from server.errors import (
     UnknownRunError,
 )
 from server.store.runs import Ending, File, NewRun, Which, Work
+from server.store.schema import STEPS
 from server.store.store import Store
 
 WORK = Work(prompt={"1": {"class_type": "X", "inputs": {"a": [1, 2]}}}, targets=["1"])
@@ -293,6 +294,7 @@ def test_a_full_disk_refuses_and_the_next_change_is_taken(store):
 KILLED = """
 import asyncio, sys
 from pathlib import Path
+from server.store.schema import STEPS
 from server.store.store import Store
 from server.store.runs import NewRun, Work
 
@@ -326,3 +328,49 @@ def test_what_was_acknowledged_survives_kill_9(path):
         kept = {run.id for run in done(store.runs())}
         store.close()
         assert set(said) - {""} <= kept
+
+
+def test_a_database_of_the_first_version_becomes_a_current_one(path):
+    with sqlite3.connect(path) as db:
+        db.executescript(f"{STEPS[0]} PRAGMA user_version = 1;")
+        columns = "id, client, priority, number, state, created_ms, idempotency_key, digest"
+        rows = [(f"r{n}", "me", 0, n, "queued", 5, f"k{n}", "x") for n in range(3)]
+        db.executemany(f"INSERT INTO runs ({columns}) VALUES (?,?,?,?,?,?,?,?)", rows)
+        db.executemany("INSERT INTO graphs VALUES (?, '{}', '[]', '{}', 0)", [[r[0]] for r in rows])
+        db.execute("INSERT INTO events VALUES (1, 'r0', 1, 'run_queued', 5, '{}')")
+        db.execute("INSERT INTO files VALUES ('r0', '9', 0, '/out/x', 1)")
+        db.execute("DELETE FROM runs WHERE id = 'r2'")
+    store = Store(path)
+    store.open()
+
+    async def scenario():
+        again = await store.accept(new("other", idempotency_key="k0", digest="x"))
+        events = await store.events("r0")
+        (added,) = await accepted(store, "fresh")
+        await store.end("r0", Ending("succeeded", "run_finished", {}))
+        await store.forget()
+        return again.run, events, added, await store.all_events("r0")
+
+    try:
+        again, events, added, after = done(scenario())
+    finally:
+        store.close()
+    assert (again.id, again.owner, again.number) == ("r0", "", 0)
+    assert len(events) == 1
+    assert added.seq == 4, "numbers are used once, those of removed runs too"
+    assert after == []
+
+
+def test_keys_and_runs_are_an_owner_s(store):
+    async def scenario():
+        for owner in ("ann", "bob"):
+            request = new(f"{owner}s", owner=owner, idempotency_key="k", digest=owner)
+            await store.accept(request)
+            await store.end(f"{owner}s", Ending("succeeded", "run_finished", {}))
+        runs = [run.id for run in await store.runs(Which(owner="ann"))]
+        events = {event.run for event in await store.events(owner="ann")}
+        count = await store.count(Which(owner="ann"))
+        refused = await store.forget(["bobs"], owner="ann")
+        return runs, events, count, refused, await store.forget(owner="ann"), await store.count()
+
+    assert done(scenario()) == (["anns"], {"anns"}, 1, [], ["anns"], 1)

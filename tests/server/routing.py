@@ -1,0 +1,45 @@
+"""Every route of the server, as the application has them."""
+
+from typing import NamedTuple
+
+from nodegraph.registry import Registry
+from nodegraph.settings import Settings
+from server.app import create_app
+from server.bus import Bus
+from server.dispatcher import Dispatcher
+from server.pictures.process import Pictures
+from server.services import Parts
+from server.store.store import Store
+from server.tokens import Tokens
+
+
+class Route(NamedTuple):
+    """A method and a path, in which `{name}` stands for anything."""
+
+    method: str
+    path: str
+
+
+def routes(folder):
+    """The routes of a server that keeps its things in that folder; those at `/api` once."""
+    settings = Settings()
+    store = Store(folder / "queue.sqlite")
+    bus = Bus()
+    registry = Registry.load(("nodes",))
+    parts = Parts(
+        settings=settings,
+        registry=registry,
+        files=settings.files(),
+        store=store,
+        bus=bus,
+        dispatcher=Dispatcher(store, bus),
+        pictures=Pictures(),
+        data_dir=folder,
+    )
+    app = create_app(parts, settings.server, Tokens())
+    found = {Route(route.method, _path(route)) for route in app.router.routes()}
+    return sorted(found)
+
+
+def _path(route):
+    return route.resource.canonical
