@@ -224,3 +224,18 @@ def test_networks_attend_as_the_engine_is_told_and_no_result_is_taken_for_anothe
     assert [run.ui["x"].values["attention"] for run in runs] == [["sdpa"], ["math"], ["sdpa"]]
     assert [run.executed for run in runs] == [1, 1, 0]
     assert attention() == "sdpa"
+
+
+def test_an_owner_s_files_are_in_folders_of_that_name_and_all_else_is_shared(tmp_path):
+    files = files_in(tmp_path)
+    engine = Engine(registry_of(), files)
+    graph = graph_of(x=("Add", {"a": 1}), y=("Save", {"value": Link("x", 0)}))
+
+    plain, ann, again, bob = (
+        engine.run(graph, files=files.of(owner)) for owner in ("", "ann", "ann", "bob")
+    )
+
+    (saved,) = (item for items in bob.ui["y"].artifacts.values() for item in items)
+    assert files.of("bob").path(saved) == files.folders.output / "bob" / saved.filename
+    assert files.of("bob").path(saved).is_file()
+    assert [run.executed for run in (plain, ann, again, bob)] == [2, 1, 0, 1]
