@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -134,7 +135,7 @@ def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:
 
 
 async def _until(stops: Sequence[Signals]) -> None:
-    """Wait for one of the signals; the next one then has its usual effect."""
+    """Wait for one of the signals; the next one then ends the process at once."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in stops:
@@ -142,3 +143,4 @@ async def _until(stops: Sequence[Signals]) -> None:
     await stopped.wait()
     for number in stops:
         loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)

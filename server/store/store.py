@@ -19,6 +19,7 @@ from server.store.runs import (
     Which,
     Work,
 )
+from server.store.schema import VERSION
 
 
 class Store:
@@ -252,4 +253,4 @@ class Store:
         Raises:
             StorageError: they do not.
         """
-        await self._database.write(lambda db: db.execute("PRAGMA user_version").fetchone())
+        await self._database.write(lambda db: db.execute(f"PRAGMA user_version = {VERSION}"))

@@ -23,6 +23,7 @@ TOY_NODES = '''
 """Nodes that are quick, slow, broken or deadly, at will."""
 
 import logging
+import ctypes
 import os
 import sys
 import time
@@ -89,6 +90,28 @@ def fail(a: int = 0) -> int:
 def leave(a: int = 0, code: int = 3) -> int:
     """End the worker's process."""
     os._exit(code)
+
+
+@node("ToyCrash", category="toys", cache="never")
+def crash(a: int = 0) -> int:
+    """Read where there is nothing."""
+    return ctypes.string_at(a)[0]
+
+
+@node("ToyHold", category="toys", cache="never")
+def hold(a: int = 0, seconds: int = 600) -> int:
+    """Let no other thread of the process run."""
+    ctypes.PyDLL(None).sleep(seconds)
+    return a
+
+
+@node("ToyOrphan", category="toys", cache="never")
+def orphan(a: int = 0) -> int:
+    """End the worker's process, but for a copy of it that holds everything open."""
+    if os.fork():
+        os._exit(4)
+    time.sleep(5)
+    os._exit(0)
 
 
 @node("ToyFile", category="toys", output_node=True)
