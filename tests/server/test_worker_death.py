@@ -105,7 +105,7 @@ def test_a_node_that_holds_its_worker_holds_nobody_else(toys):
 
 
 def test_a_flood_of_progress_does_not_hold_up_the_server(toys):
-    run = toys.submit(toy(steps=200_000, seconds=0, value=8))
+    run = toys.submit(toy(steps=20_000, seconds=0, value=8))
     slowest = 0.0
     while run not in toys.get(f"/history/{run}").json:
         began = time.monotonic()
@@ -150,7 +150,9 @@ def test_told_to_stop_a_server_finishes_what_runs_and_keeps_what_waits(home):
         assert server.finished(waiting)["outputs"]["2"] == {"text": ["2"]}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_told_twice_it_ends_at_once_and_so_does_a_worker_that_is_stuck(home, number):
     with serving(home, environment=TOYS) as server:
         stuck = server.submit(deadly("ToyHold", seconds=600))
