@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,42 +16,59 @@ from tests.clients import environments
 from tests.server.serving import Server, picture
 
 DRIVERS = Path(__file__).parent / "drivers"
-STEPS = 8
-ALL = frozenset({"submit", "progress", "image", "history", "interrupt", "upload", "invalid"})
+STEPS = 12
 
 
 class Client(NamedTuple):
     """A library: which environment has it, and what it does not offer."""
 
     driver: str
-    environment: str = "python"
     lacks: tuple[str, ...] = ()
+    environment: str = "python"
+    every_step: bool = True
+    """Whether it tells the last step, too."""
 
 
 CLIENTS = (
-    Client("drive_api_simplified.py", lacks=("progress",)),
-    Client("drive_workflow_client.py", lacks=("progress", "interrupt", "upload")),
-    Client("drive_pycomfy.py", lacks=("submit", "progress", "history", "interrupt", "upload")),
-    Client("drive_xy.py", lacks=("progress",)),
-    Client("drive_toolkit.py", lacks=("upload",)),
+    Client("drive_api_simplified.py", ("progress",)),
+    Client("drive_workflow_client.py", ("progress", "interrupt", "upload")),
+    Client("drive_pycomfy.py", ("submit", "progress", "history", "interrupt", "upload")),
+    Client("drive_xy.py", ("progress",)),
+    Client("drive_toolkit.py", ("upload",)),
     Client("drive_headless.py"),
-    Client("drive_autograph.py", lacks=("interrupt",)),
+    Client("drive_autograph.py", ("interrupt",)),
+    Client("drive_generator.py", ("progress", "interrupt")),
+    Client("drive_script.py", ("history", "upload", "invalid")),
+    Client("drive_lint.py", ("submit", "progress", "image", "history", "interrupt", "upload")),
+    Client("drive_sdk.py", every_step=False),
+    Client("drive_catapult.py", ("progress",), "catapult"),
+    Client("drive_cli.py", (), "cli", every_step=False),
+    Client("drive_saintno.mjs", (), "node"),
+    Client("drive_stable_canvas.mjs", ("upload",), "node"),
+    Client("drive_comfy_ui_client.mjs", ("progress",), "node"),
 )
+BLIND = Client("drive_utils.py", ("submit", "history", "interrupt", "upload"))
+"""It dies of the first message that is no text: it needs a server that sends no previews."""
 
 
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.driver)
 def test_a_library_does_all_that_it_offers(server, client, tmp_path):
-    report = driven(server, client, tmp_path)
-
-    assert set(report) == ALL - set(client.lacks)
-    for step, found in report.items():
-        CHECKS[step](server, report, found)
+    prove(server, client, tmp_path)
 
 
 def test_a_library_that_knows_no_previews_does_all_that_it_offers(blind_server, tmp_path):
-    """It has no way to say so: it dies of the first message that is no text."""
-    client = Client("drive_utils.py", lacks=("submit", "history", "interrupt", "upload"))
-    test_a_library_does_all_that_it_offers(blind_server, client, tmp_path)
+    prove(blind_server, BLIND, tmp_path)
+
+
+def prove(server: Server, client: Client, folder: Path) -> None:
+    """Have a library do everything, and look at what came of it."""
+    report = driven(server, client, folder)
+    assert set(report) == set(CHECKS) - set(client.lacks)
+    for step, found in report.items():
+        CHECKS[step](server, report, found)
+    if "progress" in report:
+        (last, _total) = report["progress"][-1]
+        assert last == STEPS or not client.every_step
 
 
 def driven(server: Server, client: Client, folder: Path) -> dict[str, Any]:
@@ -67,7 +85,7 @@ def driven(server: Server, client: Client, folder: Path) -> dict[str, Any]:
         "image": str(image),
         "report": str(report),
     }
-    command = [str(program(client.environment)), str(DRIVERS / client.driver)]
+    command = command_of(client, folder)
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         command,
@@ -83,12 +101,17 @@ def driven(server: Server, client: Client, folder: Path) -> dict[str, Any]:
     return json.loads(report.read_text())
 
 
-def program(environment: str) -> Path:
-    """What runs the drivers of an environment."""
+def command_of(client: Client, folder: Path) -> list[str | Path]:
+    """What runs a driver in its environment."""
     try:
-        return environments.python(environment)
+        if client.environment != "node":
+            return [environments.python(client.environment), DRIVERS / client.driver]
+        (folder / "node_modules").symlink_to(environments.node() / "node_modules")
     except environments.UnavailableError as error:
         pytest.skip(str(error))
+    for file in ("job.mjs", client.driver):  # node looks for packages beside them
+        shutil.copy(DRIVERS / file, folder)
+    return ["node", folder / client.driver]
 
 
 def submitted(server: Server, _report: Any, run: str) -> None:
@@ -96,8 +119,9 @@ def submitted(server: Server, _report: Any, run: str) -> None:
 
 
 def progressed(_server: Server, _report: Any, steps: list[list[int]]) -> None:
-    assert steps[-1] == [STEPS, STEPS]
+    assert steps
     assert steps == sorted(steps)
+    assert {total for _step, total in steps} == {STEPS}
 
 
 def shown(server: Server, _report: Any, image: Mapping[str, str]) -> None:

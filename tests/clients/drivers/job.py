@@ -38,6 +38,11 @@ class Job:
         """`127.0.0.1:1234`."""
         return self.url.removeprefix("http://")
 
+    @property
+    def image_bytes(self) -> bytes:
+        """The picture to upload."""
+        return Path(self.image).read_bytes()
+
     def running(self) -> str:
         """Wait until the server computes something; its id."""
         end = time.monotonic() + 30
