@@ -13,7 +13,10 @@ from job import Job, digest, main, refusal
 
 
 def drive(job: Job) -> dict[str, object]:
-    """The proxy stands between the two; it tells a step every half second."""
+    """The proxy stands between the two; it tells a step every half second.
+
+    That the sampler began, it tells as step 0 of 1.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = Path(sys.executable).with_name("comfy-api-proxy")
@@ -49,7 +52,7 @@ def _driven(job: Job) -> dict[str, object]:
             invalid = ""
         return {
             "submit": done.id,
-            "progress": [(step.step, step.steps) for step in steps if step.current_node == "5"],
+            "progress": [(step.step, step.steps) for step in steps if (step.steps or 0) > 1],
             "image": digest(output.to_bytes()),
             "history": {"status": "success", "images": [output.name]},
             "interrupt": slow.id,

@@ -12,8 +12,8 @@ const done = await client.enqueue(job.picture, {
   disable_random_seed: true,
   progress: ({ value, max }) => steps.push([value, max]),
 });
-const [image] = done.images;
-const bytes = image.type === "url" ? await (await fetch(image.data)).blob() : image.data;
+const image = done.images.find(({ type }) => type === "url"); // the others are previews
+const bytes = await (await fetch(image.data)).blob();
 const entry = await until(async () => {
   const { History } = await client.getHistory(5);
   return History.find((item) => item.prompt[1] === done.prompt_id);
