@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, sync_playwright
 
 from tests.server.serving import PATIENCE, Server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-SCREENSHOTS = os.environ.get("NODEGRAPH_SCREENSHOTS", "")
+SCREENSHOTS = os.environ.get("TEST_SCREENSHOTS", "")
 """A folder that gets a picture of each thing looked at, if set."""
 _EXPECTED = re.compile(
     r"404 GET /api/(userdata\?dir=|userdata/(comfy\.templates|workflows%2F\.index)\.json"
@@ -126,6 +126,34 @@ class EditorPage:
     def show(self, kind: str) -> None:
         """Bring a node to the middle, at its own size."""
         self.node(kind, "(app.canvas.ds.scale = 1, app.canvas.centerOnNode(node))")
+
+    def command(self, name: str) -> None:
+        """Do what a menu entry or a key does."""
+        self.page.evaluate("name => app.extensionManager.command.execute(name)", name)
+
+    def paint(self, canvas: Locator) -> None:
+        """Draw a line through its middle, from 30 to 60 percent of its width."""
+        canvas.wait_for()
+        self.page.wait_for_timeout(1000)  # it listens to the mouse a moment after it is there
+        box = canvas.bounding_box()
+        assert box
+        left, width, middle = box["x"], box["width"], box["y"] + box["height"] / 2
+        mouse = self.page.mouse
+        mouse.move(left + width * 0.3, middle)
+        mouse.down()
+        mouse.move(left + width * 0.6, middle, steps=10)
+        mouse.up()
+
+    def uploads(self) -> list[str]:
+        """Where files are sent to, from now on."""
+        sent: list[str] = []
+
+        def note(request: Request) -> None:
+            if "/upload/" in request.url:
+                sent.append(request.url)
+
+        self.page.on("request", note)
+        return sent
 
     def look(self, name: str) -> None:
         """Keep a picture, if anybody wants it."""

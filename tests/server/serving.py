@@ -263,7 +263,9 @@ def serving(
     assert process.stdout
     with process.stdout:
         url = process.stdout.readline().split()
-        assert url, (home / "log.txt").read_text()
+        if not url:
+            process.wait(PATIENCE)
+            raise AssertionError((home / "log.txt").read_text())
         server = Server(process, url[-1], home)
         try:
             if ready:

@@ -1,7 +1,6 @@
 """ComfyUI's web editor, unmodified, on this server: what users do with it, in a real browser."""
 
 import io
-import re
 import shutil
 
 import pytest
@@ -23,6 +22,9 @@ TWO_PICTURES = {
 }
 
 
+RED, GREEN = (200, 40, 40), (40, 200, 40)
+
+
 @pytest.fixture(scope="module")
 def opened(server):
     from tests.server.editor_page import editing
@@ -37,6 +39,18 @@ def editor(opened):
     opened.surprises.clear()
     yield opened
     assert opened.surprises == []
+
+
+def drawn(path, colour):
+    Image.new("RGB", (96, 64), colour).save(path)
+
+
+def open_pictures(editor):
+    """A workflow that loads a picture, which is there."""
+    drawn(editor.server.home / "input/given.png", RED)
+    editor.load(TWO_PICTURES, "pictures")
+    editor.show("LoadImage")
+    editor.wait_for_node("LoadImage", "node.imgs?.[0]?.naturalWidth === 96")
 
 
 def test_shows_the_node_library(editor):
@@ -138,35 +152,28 @@ def test_what_runs_can_be_interrupted(editor):
     assert editor.page.evaluate("app.runningNodeId") is None
 
 
-def test_an_image_is_uploaded_and_masked(editor, tmp_path):
-    path = tmp_path / "given.png"
-    Image.new("RGB", (96, 64), (200, 40, 40)).save(path)
-    editor.server.home.joinpath("input/given.png").write_bytes(path.read_bytes())
-    Image.new("RGB", (96, 64), (40, 200, 40)).save(tmp_path / "green.png")
-    page = editor.page
-    editor.load(TWO_PICTURES, "pictures")
-    editor.show("LoadImage")
+def test_an_image_is_uploaded(editor, tmp_path):
+    open_pictures(editor)
+    drawn(tmp_path / "green.png", GREEN)
 
-    with page.expect_file_chooser() as chooser:
+    with editor.page.expect_file_chooser() as chooser:
         editor.node("LoadImage", "node.widgets.find(one => one.type === 'button').callback()")
     chooser.value.set_files(tmp_path / "green.png")
     editor.wait_for_node("LoadImage", "node.imgs?.[0]?.src.includes('green.png')")
     editor.look("uploaded")
 
-    sent = []
-    page.on("request", lambda request: sent.append(request.url) if "/upload/" in request.url else 0)
+    kept = editor.server.home / "input/green.png"
+    assert kept.read_bytes() == (tmp_path / "green.png").read_bytes()
+
+
+def test_the_mask_editor_paints_a_mask(editor):
+    open_pictures(editor)
+    sent = editor.uploads()
+
     editor.node("LoadImage", "app.canvas.selectNode(node)")
-    page.evaluate("app.extensionManager.command.execute('Comfy.MaskEditor.OpenMaskEditor')")
-    dialog = page.get_by_role("dialog").filter(has_text="Mask Editor")
-    canvas = dialog.locator("canvas").last
-    canvas.wait_for()
-    page.wait_for_timeout(1000)  # it listens to the mouse a moment after it is there
-    box = canvas.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * 0.3, middle)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, middle, steps=10)
-    page.mouse.up()
+    editor.command("Comfy.MaskEditor.OpenMaskEditor")
+    dialog = editor.page.get_by_role("dialog").filter(has_text="Mask Editor")
+    editor.paint(dialog.locator("canvas").last)
     editor.look("mask")
     dialog.locator("button", has_text="Save").click()
     dialog.wait_for(state="detached")
@@ -176,14 +183,12 @@ def test_an_image_is_uploaded_and_masked(editor, tmp_path):
     editor.wait_for_node("PreviewImage", "node.imgs?.[0]?.naturalWidth === 96")
     editor.look("masked")
 
-    assert len(sent) == 4
-    assert {url.rsplit("/", 1)[-1] for url in sent} == {"image"}
-    name = editor.node("LoadImage", "node.widgets[0].value")
-    kept = re.fullmatch(r"clipspace/(\S+\.png) \[input\]", name)
-    assert kept
-    masked = editor.server.get(f"/view?filename={kept[1]}&subfolder=clipspace&type=input")
+    assert [path.rsplit("/", 1)[-1] for path in sent] == 4 * ["image"]
+    name = editor.node("LoadImage", "node.widgets[0].value").removesuffix(" [input]")
+    masked = editor.server.get(f"/view?filename={name}&type=input")
     alpha = Image.open(io.BytesIO(masked.data)).getchannel("A")
     assert alpha.getextrema() == (0, 255)
+    assert alpha.getpixel((43, 32)) == 0
 
 
 def test_a_validation_error_is_shown_at_its_node(editor):
@@ -202,8 +207,10 @@ def test_a_validation_error_is_shown_at_its_node(editor):
     wrong = editor.node("KSampler", "String(node.id)")
     assert list(errors) == [wrong]
     assert errors[wrong]["errors"][0]["type"] == "required_input_missing"
-    assert editor.surprises == ["400 POST /api/prompt"]
+    request, *logged = editor.surprises
     editor.surprises.clear()
+    assert request == "400 POST /api/prompt"
+    assert all("PromptExecutionError" in text for text in logged)
     editor.page.get_by_test_id("error-overlay-dismiss").click()
 
 
