@@ -22,6 +22,8 @@ class Listener:
         self.bytes = 0
         self.closed: int | None = None
         """The code that the connection was closed with."""
+        self.over: set[str] = set()
+        """The runs whose end marker came."""
         self._news = threading.Condition()
 
     def hear(self, message: aiohttp.WSMessage) -> None:
@@ -30,6 +32,7 @@ class Listener:
             self.bytes += len(message.data)
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.messages.append(json.loads(message.data))
+                self._note_end(self.messages[-1])
             else:
                 self.binary.append(message.data)
             self._news.notify_all()
@@ -52,8 +55,12 @@ class Listener:
 
     def ended(self, run: str, seconds: float = PATIENCE) -> list[dict[str, Any]]:
         """All messages about a run, once its end marker is there."""
-        self.until(lambda: {"node": None, "prompt_id": run} in self.data("executing"), seconds)
+        self.until(lambda: run in self.over, seconds)
         return self.about(run)
+
+    def _note_end(self, message: dict[str, Any]) -> None:
+        if message["type"] == "executing" and message["data"]["node"] is None:
+            self.over.add(message["data"]["prompt_id"])
 
     def about(self, run: str) -> list[dict[str, Any]]:
         """The messages about a run."""
