@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-MOST_WAITING = 10_000
-"""Messages that a subscriber may be behind before it is dropped."""
+MOST_WAITING = 2000
+"""Messages that a subscriber may be behind; then it has to look up what it missed."""
+MOST_AT_ONCE = 100
 MOST_PASSING = 100
 """Messages behind which it gets no progress and no previews."""
 LOG_SUBSCRIPTION = "log_subscription"
@@ -65,20 +66,36 @@ class Subscriber:
     def __init__(self, topic: Topic) -> None:
         self.topic = topic
         self._waiting: asyncio.Queue[Message | None] = asyncio.Queue()
-        self.dropped = False
-        """Whether it was too slow and gets nothing more."""
+        self._missed = False
 
     async def next(self) -> Message | None:
         """The next message; None when there are no more."""
-        return None if self.dropped else await self._waiting.get()
+        return await self._waiting.get()
+
+    async def some(self) -> list[Message]:
+        """The next messages, as many as are there; none when there are no more."""
+        found = [await self.next()]
+        while not self._waiting.empty() and len(found) < MOST_AT_ONCE and found[-1] is not None:
+            found.append(self._waiting.get_nowait())
+        if found[-1] is None and len(found) > 1:
+            self._waiting.put_nowait(None)  # it ends the next ones
+        return [message for message in found if message is not None]
+
+    def missed(self) -> bool:
+        """Whether something was left out because it was too far behind; asked once each time."""
+        missed, self._missed = self._missed, False
+        return missed
 
     def offer(self, message: Message) -> None:
-        """Let it have a message, as far as it keeps up."""
+        """Let it have a message; whoever is too far behind gets what comes from now on."""
         behind = self._waiting.qsize()
+        if message.passing and behind >= MOST_PASSING:
+            return
         if behind >= MOST_WAITING:
-            self.dropped = True
-        elif not (message.passing and behind >= MOST_PASSING):
-            self._waiting.put_nowait(message)
+            self._missed = True
+            while not self._waiting.empty():
+                self._waiting.get_nowait()
+        self._waiting.put_nowait(message)
 
     def close(self) -> None:
         """End it after what it has."""

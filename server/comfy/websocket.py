@@ -4,13 +4,13 @@ import asyncio
 import json
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from nodegraph.plain import is_object
-from server.bus import LOG_SUBSCRIPTION, Message
+from server.bus import LOG_SUBSCRIPTION, Message, Subscriber
 from server.comfy.messages import Message as Translated
 from server.comfy.messages import Translator
 from server.services import Services, services
@@ -66,36 +66,39 @@ class Connection:
         self._translators: dict[str, Translator] = {}
         self._flags: Mapping[str, Any] = {}
         self._last = 0
+        """The last milestone that was told."""
+        self._first = 0
+        """The one after which it began to listen."""
         self._wants_logs = False
 
     async def serve(self, since: int | None) -> None:
-        """Talk until either side has enough."""
+        """Talk until either side has enough; who misses something gets it from the store."""
         subscriber = self._parts.bus.subscribe(client=self._client)
+        self._first = await self._parts.store.last_event() if since is None else since
         remaining = self._parts.dispatcher.remaining
         await self._send("status", {**status(remaining), "sid": self._client})
         await self._send("feature_flags", features())
-        listener = asyncio.create_task(self._listen())
+        listener = asyncio.create_task(self._listen(subscriber))
         try:
             if since is not None:
-                await self._replay(since)
-            while (message := await subscriber.next()) is not None and not self._socket.closed:
-                await asyncio.wait_for(self._tell(message), _SEND_TIMEOUT)
-            if subscriber.dropped:
-                await self._socket.close(code=1013, message=b"too slow")
+                await self._replay()
+            while messages := await subscriber.some():
+                if subscriber.missed():
+                    await self._replay()
+                await asyncio.wait_for(self._tell_all(messages), _SEND_TIMEOUT)
         except (ConnectionError, TimeoutError):
             await self._socket.close(code=1013, message=b"too slow")
         finally:
             self._parts.bus.unsubscribe(subscriber)
             listener.cancel()
             await self._socket.close()
-            subscriber.close()
 
-    async def _listen(self) -> None:
+    async def _listen(self, subscriber: Subscriber) -> None:
         """Hear which features the client has, and when it goes."""
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
                 self._hear(message.data)
-        self._parts.bus.publish(Message("gone", client=self._client))
+        subscriber.close()
 
     def _hear(self, text: str) -> None:
         try:
@@ -106,24 +109,26 @@ class Connection:
             flags = value.get("data")
             self._flags = flags if is_object(flags) else {}
 
-    async def _replay(self, since: int) -> None:
-        """Tell again what was missed."""
-        self._last = since
-        while True:
-            events = await self._parts.store.events(client=self._client, after=self._last)
-            if not events:
-                return
-            for event in events:
-                await self._tell(
-                    Message(
-                        event.name,
-                        run=event.run,
-                        client=self._client,
-                        id=event.id,
-                        sequence=event.sequence,
-                        data={**event.data, "time_ms": event.time_ms},
-                    )
+    async def _replay(self) -> None:
+        """Tell what was missed."""
+        store = self._parts.store
+        while events := await store.events(client=self._client, after=self._last or self._first):
+            told = [
+                Message(
+                    event.name,
+                    run=event.run,
+                    client=self._client,
+                    id=event.id,
+                    sequence=event.sequence,
+                    data={**event.data, "time_ms": event.time_ms},
                 )
+                for event in events
+            ]
+            await asyncio.wait_for(self._tell_all(told), _SEND_TIMEOUT)
+
+    async def _tell_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            await self._tell(message)
 
     async def _tell(self, message: Message) -> None:
         if message.name == "queue" and message.data is not None:

@@ -230,6 +230,11 @@ class Store:
             lambda db: [rows.milestone_of(row) for row in db.execute(sql, (*values, limit))]
         )
 
+    async def last_event(self) -> int:
+        """The number of the newest event; 0 if there is none."""
+        sql = "SELECT coalesce(max(id), 0) FROM events"
+        return await self._database.read(lambda db: db.execute(sql).fetchone()[0])
+
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Every event of a run, in order."""
         return await self.events(run_id, limit=-1)

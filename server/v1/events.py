@@ -98,7 +98,7 @@ class _Stream:
                 continue
             if message is None:
                 return False
-            if message.id is not None:
+            if message.id is not None or self._subscriber.missed():
                 return True
             if message.name in _PASSING:
                 await self._response.write(_written(message.name, message.data or {}))
