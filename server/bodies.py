@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 
@@ -10,7 +10,6 @@ from nodegraph.errors import InvalidWorkflowError
 from nodegraph.plain import is_clean, is_list, is_object
 from nodegraph.workflow.parse import parse_json
 
-Default = TypeVar("Default", int, None)
 _COUNT = re.compile("-?[0-9]{1,15}")
 
 
@@ -46,7 +45,7 @@ def ids_in(body: Mapping[str, Any], name: str) -> list[str]:
     return [item for item in value if isinstance(item, str) and is_clean(item)]
 
 
-def natural(request: web.Request, name: str, default: Default) -> int | Default:
+def natural(request: web.Request, name: str, default: int) -> int:
     """A query parameter that counts; the default if it is not there, or negative.
 
     Raises:

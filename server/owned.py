@@ -43,6 +43,10 @@ class OwnStore:
         await self.run(run_id)
         return await self._store.work(run_id)
 
+    async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
+        """What those of these runs compute that the owner has."""
+        return await self._store.works([run.id for run in await self.these(run_ids)])
+
     async def runs(
         self,
         which: Which = EVERY,
@@ -75,6 +79,10 @@ class OwnStore:
     async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
         """What the owner's runs showed, by run."""
         return await self._store.results([run.id for run in await self.these(run_ids)])
+
+    async def last_event(self) -> int:
+        """The number of the newest event, of whomever's; 0 if there is none."""
+        return await self._store.last_event()
 
     async def all_events(self, run_id: str) -> list[Milestone]:
         """Every event of a run, in order."""

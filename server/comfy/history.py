@@ -1,15 +1,19 @@
 """What ComfyUI's clients read of runs that are over: outputs, status, and the messages again."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
 from server.bodies import ids_in, natural, read_object
 from server.comfy.messages import Translator
+from server.errors import UnknownRunError
 from server.services import Services, services
 from server.store.runs import ENDED, Milestone, Run, Which, Work
 
+MOST = 1000
+"""How many runs are listed at once; `offset` leads to the others."""
 _STATUS = {"succeeded": "success", "failed": "error", "cancelled": "error"}
 """ComfyUI knows nothing else; a run that is not over is only asked for as a job."""
 _KEPT = (
@@ -21,10 +25,13 @@ _KEPT = (
 async def get_history(request: web.Request) -> web.Response:
     """The newest runs that are over, oldest of them first: `?max_items=&offset=`."""
     parts = services(request)
-    limit = natural(request, "max_items", None)
+    limit = min(natural(request, "max_items", MOST), MOST)
     offset = natural(request, "offset", 0)
     runs = await parts.store.runs(Which(states=ENDED, begun=True), limit=limit, offset=offset)
-    entries = {run.id: await entry(parts, run) for run in reversed(runs)}
+    entries: dict[str, Any] = {}
+    for run in reversed(runs):
+        with suppress(UnknownRunError):  # it may be deleted meanwhile
+            entries[run.id] = await entry(parts, run)
     return web.json_response(entries)
 
 

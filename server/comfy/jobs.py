@@ -1,6 +1,7 @@
 """`/jobs`: runs as the newer editors list them, whatever their state, newest first."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from nodegraph.errors import shown
 from nodegraph.plain import is_list, is_object
 from server.bodies import ids_in, natural, read_object
 from server.comfy import history
+from server.errors import UnknownRunError
 from server.services import Services, services
 from server.store.runs import Milestone, Run, State, Which
 
@@ -40,7 +42,10 @@ async def get_jobs(request: web.Request) -> web.Response:
         "total": total,
         "has_more": offset + len(runs) < total,
     }
-    jobs = [await _listed(parts, run, results[run.id]) for run in runs]
+    jobs: list[dict[str, Any]] = []
+    for run in runs:
+        with suppress(UnknownRunError):  # it may be deleted meanwhile
+            jobs.append(await _listed(parts, run, results.get(run.id, ())))
     return web.json_response({"jobs": jobs, "pagination": page})
 
 

@@ -1,21 +1,27 @@
 """The queue as ComfyUI's clients see and change it."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from aiohttp import web
 
 from server.bodies import ids_in, read_object
 from server.comfy.history import listed
 from server.services import services
+from server.store.runs import Run
 
 
 async def get_queue(request: web.Request) -> web.Response:
     """What runs and what waits, next first."""
     parts = services(request)
-    running = [listed(run, await parts.store.work(run.id)) for run in parts.dispatcher.running()]
-    pending = [
-        listed(run, await parts.store.work(run.id))
-        for run in await parts.store.these(parts.dispatcher.queue())
-    ]
-    return web.json_response({"queue_running": running, "queue_pending": pending})
+    running = parts.dispatcher.running()
+    pending = await parts.store.these(parts.dispatcher.queue())
+    works = await parts.store.works([run.id for run in (*running, *pending)])
+
+    def shown(runs: Sequence[Run]) -> list[list[Any]]:
+        return [listed(run, works[run.id]) for run in runs if run.id in works]
+
+    return web.json_response({"queue_running": shown(running), "queue_pending": shown(pending)})
 
 
 async def post_queue(request: web.Request) -> web.Response:

@@ -1,11 +1,13 @@
 """What the server writes down and asks for; every change is on the disk when it returns."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
 from nodegraph.naming import Named, Place
+from server.errors import UnknownRunError
 from server.store import changes, rows
 from server.store.database import Database
 from server.store.runs import (
@@ -167,6 +169,18 @@ class Store:
             UnknownRunError: there is none.
         """
         return await self._database.read(lambda db: rows.work_of(db, run_id))
+
+    async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
+        """What those of these runs compute that there are."""
+
+        def question(db: Connection) -> dict[str, Work]:
+            found: dict[str, Work] = {}
+            for run_id in run_ids:
+                with suppress(UnknownRunError):
+                    found[run_id] = rows.work_of(db, run_id)
+            return found
+
+        return await self._database.read(question)
 
     async def runs(
         self,
