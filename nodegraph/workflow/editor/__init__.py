@@ -9,7 +9,6 @@ from functools import cache
 from nodegraph.graph import Graph, Node
 from nodegraph.workflow.editor.document import EditorNode
 from nodegraph.workflow.editor.groups import ungrouped
-from nodegraph.workflow.editor.hosts import held_for
 from nodegraph.workflow.editor.prefixes import with_values
 from nodegraph.workflow.editor.reading import read_document
 from nodegraph.workflow.editor.scopes import Scope, unfolded
@@ -51,7 +50,7 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
 
 
 def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
-    inputs = sent_values(node, shape.inputs, held_for(scope, node)) if shape else {}
+    inputs = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
     for slot in node.inputs:
         if (
             slot.widget

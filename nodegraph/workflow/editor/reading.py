@@ -150,9 +150,11 @@ class _Reader:
     ) -> None:
         """Refuse links that are not there, or come from nodes that are not there."""
         starts = {*nodes, INPUT_SIDE} if place else {*nodes}
-        linked = [(node, slot) for node in nodes.values() for slot in node.inputs if slot.link]
-        for node, slot in linked:
-            wire = links.get(slot.link or "")
+        slots = [(node, slot) for node in nodes.values() for slot in node.inputs]
+        for node, slot in slots:
+            if slot.link is None:
+                continue
+            wire = links.get(slot.link)
             what = f"its input {shown(slot.name)}{place}"
             if wire is None:
                 message = f"{what} has the link {shown(slot.link)}, which is not there."

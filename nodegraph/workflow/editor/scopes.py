@@ -1,13 +1,14 @@
 """The canvases of a workflow as they are used: one scope for each use of a subgraph."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError
 from nodegraph.graph import NodeId
 from nodegraph.order import sources_first
-from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode
+from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode, Slot
+from nodegraph.workflow.editor.proxies import by_input, by_node
 
 VIRTUAL = frozenset(("Reroute", "PrimitiveNode", "Note", "MarkdownNote"))
 """Node types that exist in the editor alone."""
@@ -29,6 +30,28 @@ class Scope:
     def id_of(self, node: EditorNode) -> NodeId:
         """The id of one of its nodes in the graph."""
         return self.prefix + node.id
+
+    @cached_property
+    def linked(self) -> Mapping[str, Slot]:
+        """The host's inputs that have a link, by name."""
+        slots = self.host.inputs if self.host else ()
+        return {slot.name: slot for slot in slots if slot.link is not None}
+
+    @cached_property
+    def held_by_node(self) -> Mapping[NodeId, Mapping[str, object]]:
+        """The values that the host holds for nodes inside, by node and widget."""
+        return by_node(self.host) if self.host else {}
+
+    @cached_property
+    def held(self) -> Mapping[str, object]:
+        """The values that the host holds, by the subgraph's inputs."""
+        if self.host is None or self.outer is None:
+            return {}
+        return {**by_input(self.canvas, self.host), **self.outer.held_for(self.host)}
+
+    def held_for(self, node: EditorNode) -> Mapping[str, object]:
+        """The values that the host holds for the widgets of a node inside."""
+        return self.held_by_node.get(node.id, {})
 
     @cached_property
     def uses(self) -> dict[NodeId, "Scope"]:

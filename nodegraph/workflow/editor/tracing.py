@@ -15,7 +15,6 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
-from nodegraph.workflow.editor.hosts import held_for, held_for_input
 from nodegraph.workflow.editor.scopes import Scope, runs
 from nodegraph.workflow.editor.shapes import Shapes
 from nodegraph.workflow.editor.widgets import own_value, sent_values
@@ -42,6 +41,8 @@ class Tracer:
     def __init__(self, document: Document, shapes: Shapes) -> None:
         self._document = document
         self._shapes = shapes
+        self._found: dict[tuple[str, Wire], Link | Value | None] = {}
+        self._firsts: dict[tuple[str, int], Value | None] = {}
 
     def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
         """What feeds an input of a node; None if nothing does.
@@ -50,15 +51,19 @@ class Tracer:
             InvalidWorkflowError: the links lead back to themselves without any node that runs.
         """
         at: _At | Link | Value | None = self._enter(scope, slot)
-        seen: set[tuple[str, Wire]] = set()
+        path: dict[tuple[str, Wire], None] = {}
         while isinstance(at, _At):
             step = at.scope.prefix, at.wire
-            if step in seen:
+            if step in path:
                 message = f"its input {slot.name!r} is linked in a loop of reroutes or bypasses."
                 problem = EditorFormatError(message, node_id=scope.id_of(node))
                 raise InvalidWorkflowError([problem])
-            seen.add(step)
+            if step in self._found:
+                at = self._found[step]
+                break
+            path[step] = None
             at = self._back(at)
+        self._found |= dict.fromkeys(path, at)
         return at
 
     def _enter(self, scope: Scope, slot: Slot | None) -> _At | None:
@@ -101,12 +106,15 @@ class Tracer:
         host, outer, inputs = scope.host, scope.outer, scope.canvas.inputs
         if host is None or outer is None or not 0 <= wire.origin_slot < len(inputs):
             return None
-        own = inputs[wire.origin_slot]
-        slot = host.input(own.name)
-        if slot and slot.link is not None:
-            return self._enter(outer, slot)
-        found = held_for_input(scope, own.name)
-        return self._first_inside(scope, wire.origin_slot) if found is None else Value(found[0])
+        name = inputs[wire.origin_slot].name
+        if name in scope.linked:
+            return self._enter(outer, scope.linked[name])
+        if name in scope.held:
+            return Value(scope.held[name])
+        key = scope.prefix, wire.origin_slot
+        if key not in self._firsts:
+            self._firsts[key] = self._first_inside(scope, wire.origin_slot)
+        return self._firsts[key]
 
     def _first_inside(self, scope: Scope, place: int) -> Value | None:
         """What the first widget holds that a subgraph's input feeds, however deep it lies."""
@@ -120,14 +128,13 @@ class Tracer:
             if canvas is None:
                 return self._own(scope, node, slot)
             scope = scope.inside(node, canvas)
-            found = held_for_input(scope, slot.name)
-            if found is not None:
-                return Value(found[0])
+            if slot.name in scope.held:
+                return Value(scope.held[slot.name])
             place = next((k for k, own in enumerate(canvas.inputs) if own.name == slot.name), -1)
 
     def _own(self, scope: Scope, node: EditorNode, slot: Slot) -> Value | None:
         shape = self._shapes(node.type_name)
-        held = sent_values(node, shape.inputs, held_for(scope, node)) if shape else {}
+        held = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
         return Value(held[slot.widget]) if slot.widget in held else None
 
     def _bypassed(self, node: EditorNode, output: int) -> Slot | None:
