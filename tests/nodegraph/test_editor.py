@@ -305,3 +305,27 @@ def test_file_names_may_name_the_values_of_other_nodes():
     found = inputs_of(workflow)["9"]["filename_prefix"]
 
     assert found == "512_a_b_%Gone.value%_%Linked.value%_%date:yyyy%_%year%"
+
+
+def test_named_values_are_found_on_the_canvas_and_around_it():
+    inner = subgraph("inner", item(1, "GetNode", values=["pic"]), item(2, "Show", "images:IMAGE=1"))
+    inner["links"] = [[1, 1, 0, 2, 0, "IMAGE"]]
+    workflow = drawn(
+        LOAD,
+        item(5, "SetNode", "IMAGE:IMAGE=1", values=["pic"]),
+        item(6, "GetNode", values=["pic"]),
+        item(7, "GetNode", values=["nobody"]),
+        item(8, "Fast Groups Muter (rgthree)", outputs="*"),
+        item(2, "Show", "images:IMAGE=2"),
+        item(3, "Show", "images:IMAGE=3"),
+        item(4, "inner"),
+        links=[[1, 1, 0, 5, 0, "*"], [2, 6, 0, 2, 0, "*"], [3, 7, 0, 3, 0, "*"]],
+        definitions={"subgraphs": [inner]},
+    )
+
+    assert inputs_of(workflow) == {
+        "1": {"image": "b.png"},
+        "2": {"images": Link("1", 0)},
+        "3": {},
+        "4:2": {"images": Link("1", 0)},
+    }

@@ -9,9 +9,28 @@ from nodegraph.graph import NodeId
 from nodegraph.order import sources_first
 from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode, Slot
 from nodegraph.workflow.editor.proxies import by_input, by_node
+from nodegraph.workflow.editor.widgets import own_value
 
-VIRTUAL = frozenset(("Reroute", "PrimitiveNode", "Note", "MarkdownNote"))
-"""Node types that exist in the editor alone."""
+PRIMITIVE = "PrimitiveNode"
+REROUTES = frozenset(("Reroute", "Reroute (rgthree)"))
+SETTERS = frozenset(("SetNode", "easy setNode"))
+"""They give what they are linked to a name."""
+GETTERS = frozenset(("GetNode", "easy getNode"))
+"""They pass on what has the name."""
+_TOOLS = frozenset(
+    (
+        "Note",
+        "MarkdownNote",
+        "Label (rgthree)",
+        "Bookmark (rgthree)",
+        "Fast Groups Muter (rgthree)",
+        "Fast Groups Bypasser (rgthree)",
+        "Fast Muter (rgthree)",
+        "Fast Bypasser (rgthree)",
+    )
+)
+VIRTUAL = frozenset((PRIMITIVE, *REROUTES, *SETTERS, *GETTERS, *_TOOLS))
+"""Node types that exist in the editor alone: its own, and those of well-known packs."""
 MOST_NODES = 100_000
 """How many nodes a workflow may have once its subgraphs are unfolded."""
 
@@ -36,6 +55,12 @@ class Scope:
         """The host's inputs that have a link, by name."""
         slots = self.host.inputs if self.host else ()
         return {slot.name: slot for slot in slots if slot.link is not None}
+
+    @cached_property
+    def named(self) -> Mapping[object, EditorNode]:
+        """The nodes that give a name to what they are linked to, by that name."""
+        nodes = self.canvas.nodes.values()
+        return {str(own_value(node)): node for node in nodes if node.type_name in SETTERS}
 
     @cached_property
     def held_by_node(self) -> Mapping[NodeId, Mapping[str, object]]:

@@ -1,11 +1,10 @@
 """Where an input's value comes from, through reroutes, bypassed nodes and subgraphs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError
 from nodegraph.graph import Link
-from nodegraph.sockets import ANY
+from nodegraph.workflow.editor.bypass import Bypassed
 from nodegraph.workflow.editor.document import (
     BYPASS,
     INPUT_SIDE,
@@ -15,7 +14,7 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
-from nodegraph.workflow.editor.scopes import Scope, runs
+from nodegraph.workflow.editor.scopes import GETTERS, PRIMITIVE, Scope, runs
 from nodegraph.workflow.editor.shapes import Shapes
 from nodegraph.workflow.editor.widgets import own_value, sent_values
 
@@ -42,6 +41,7 @@ class Tracer:
         self._document = document
         self._shapes = shapes
         self._found: dict[tuple[str, Wire], Link | Value | None] = {}
+        self._bypassed: dict[tuple[str, str], Bypassed] = {}
         self._firsts: dict[tuple[str, int], Value | None] = {}
 
     def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
@@ -92,14 +92,25 @@ class Tracer:
         The editor writes that value into the widget at the end of the link, even if the
         primitive is muted; so it reaches no further than one link.
         """
-        if node.type_name == "PrimitiveNode":
+        if node.type_name == PRIMITIVE:
             target = scope.canvas.nodes.get(wire.target)
             return Value(own_value(node)) if target and runs(target) else None
         if node.mode == NEVER:
             return None
         if node.mode == BYPASS:
-            return self._enter(scope, self._bypassed(node, wire.origin_slot))
+            return self._enter(scope, self._handed_on(scope, node, wire.origin_slot))
+        if node.type_name in GETTERS:
+            return self._named(scope, str(own_value(node)))
         return self._enter(scope, node.inputs[0] if node.inputs else None)
+
+    def _named(self, scope: Scope | None, name: str) -> _At | None:
+        """What has a name, on the canvas or on those around it."""
+        while scope is not None:
+            node = scope.named.get(name)
+            if node is not None:
+                return self._enter(scope, node.inputs[0] if node.inputs else None)
+            scope = scope.outer
+        return None
 
     def _outwards(self, scope: Scope, wire: Wire) -> _At | Value | None:
         """From inside a subgraph to what its node is linked to, or to the value it holds."""
@@ -137,32 +148,10 @@ class Tracer:
         held = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
         return Value(held[slot.widget]) if slot.widget in held else None
 
-    def _bypassed(self, node: EditorNode, output: int) -> Slot | None:
-        """The input that a bypassed node hands on: one at the same place or the first that fits."""
-        inputs = self._all_inputs(node)
-        carried = node.outputs[output].type if 0 <= output < len(node.outputs) else ANY
-        same = inputs[output] if 0 <= output < len(inputs) else None
-        if same and _fits(same.type, carried):
-            return same
-        exact = next((slot for slot in inputs if slot.type == carried), None)
-        return exact or next((slot for slot in inputs if _fits(slot.type, carried)), None)
-
-    def _all_inputs(self, node: EditorNode) -> Sequence[Slot]:
-        """A node's inputs in the editor's order, also those that its file leaves out."""
-        shape = self._shapes(node.type_name)
-        if shape is None or node.type_name in self._document.subgraphs:
-            return node.inputs
-        given = {slot.name: slot for slot in node.inputs}
-        widgets = [Slot(item.name, item.type) for item in shape.inputs.widgets if item.sent]
-        order = [*shape.inputs.sockets, *widgets]
-        named = {slot.name for slot in order}
-        return [given.get(slot.name, slot) for slot in order] + [
-            slot for slot in node.inputs if slot.name not in named
-        ]
-
-
-def _fits(one: str, other: str) -> bool:
-    """Whether two sockets have a type in common."""
-    if ANY in (one, other):
-        return True
-    return not set(one.upper().split(",")).isdisjoint(other.upper().split(","))
+    def _handed_on(self, scope: Scope, node: EditorNode, output: int) -> Slot | None:
+        """The input that a bypassed node puts in the place of an output."""
+        key = scope.prefix, node.id
+        if key not in self._bypassed:
+            own = node.type_name in self._document.subgraphs
+            self._bypassed[key] = Bypassed(node, None if own else self._shapes(node.type_name))
+        return self._bypassed[key].input(output)
