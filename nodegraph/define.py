@@ -33,6 +33,7 @@ class Declared(TypedDict, total=False):
     input_is_list: bool
     cache: Caching
     preflight: str | None
+    migrate: str | None
     deprecated: bool
     experimental: bool
 

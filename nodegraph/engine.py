@@ -155,6 +155,7 @@ class Engine:
         editor = checked.original.editor
         return RunFacts(
             graph=checked.original,
+            catalog=self.registry.catalog,
             files=options.get("files", self.files),
             emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),

@@ -23,6 +23,8 @@ class Node:
     type_name: str
     inputs: Mapping[str, object]
     title: str | None = None
+    version: str | None = field(default=None, compare=False)
+    """Of its type, where a file says so; see `nodegraph.migrating`."""
 
     @property
     def sources(self) -> list[NodeId]:

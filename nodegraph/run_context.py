@@ -11,7 +11,9 @@ from nodegraph.errors import RunCancelledError
 from nodegraph.events import Emitter, Notice, Preview, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
+from nodegraph.migrating import pinned
 from nodegraph.naming import Owner
+from nodegraph.spec import NodeSpec
 from nodegraph.steps import Step
 from nodegraph.workflow.prompt import to_prompt
 
@@ -21,6 +23,7 @@ class RunFacts:
     """What all the nodes of one run share."""
 
     graph: Graph
+    catalog: Mapping[str, NodeSpec]
     files: Files
     emitter: Emitter
     extra_pnginfo: Mapping[str, object]
@@ -31,8 +34,8 @@ class RunFacts:
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
-        """The graph as it was submitted, in API format."""
-        return to_prompt(self.graph)
+        """The graph as it was submitted, in API format, with the versions of its node types."""
+        return to_prompt(pinned(self.graph, self.catalog))
 
 
 class RunContext:

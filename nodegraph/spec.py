@@ -64,6 +64,8 @@ class NodeSpec:
     cache: Caching = "content"
     preflight: str | None = None
     """`module:function`, importable without torch, called before anything is computed."""
+    migrate: str | None = None
+    """`module:function`, importable without torch: gives the inputs of an older version's node."""
     deprecated: bool = False
     experimental: bool = False
 

@@ -7,6 +7,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.graph import Graph, Node, NodeId
 from nodegraph.inputs import Inputs, Report
+from nodegraph.migrating import migrated
 from nodegraph.order import sources_first
 from nodegraph.preflight import preflight
 from nodegraph.problems import CycleError, NoOutputsError, UnknownTargetError
@@ -20,6 +21,7 @@ class Checked:
     """What validation found: a graph that can run, or why it cannot."""
 
     original: Graph
+    """As it was given, but with the present versions of its node types."""
     graph: Graph
     """Only what the targets need: literals converted, defaults filled in, unknown inputs gone."""
     targets: tuple[NodeId, ...]
@@ -62,6 +64,7 @@ def check(
     """
     report = Report()
     catalog = registry.catalog
+    graph = migrated(graph, registry, report)
     chosen = _targets(graph, catalog, targets, report)
     inputs = Inputs(graph, catalog, files)
     read = {node.id: inputs.read(node) for node in graph.nodes.values()}

@@ -17,6 +17,7 @@ from nodegraph.errors import (
 )
 from nodegraph.graph import Graph as PlainGraph
 from nodegraph.graph import Link, Node
+from nodegraph.migrating import pinned
 from nodegraph.spec import NodeSpec
 from nodegraph.workflow import to_prompt
 
@@ -96,12 +97,13 @@ class Graph(NodeMethods):
         return to_prompt(self.plain())
 
     def save(self, path: Path | str) -> None:
-        """Write it to a workflow file.
+        """Write it to a workflow file, with the versions of its node types.
 
         Raises:
             OSError: it can not be written.
         """
-        text = json.dumps(self.prompt(), indent=2, ensure_ascii=False)
+        graph = pinned(self.plain(), self._types.catalog)
+        text = json.dumps(to_prompt(graph), indent=2, ensure_ascii=False)
         Path(path).write_text(f"{text}\n", encoding="utf-8")
 
     def run(
@@ -141,10 +143,14 @@ class Graph(NodeMethods):
         self._nodes[node_id] = Node(node_id, spec.name, linked, title_ or None)
         return Outs(node_id, len(spec.outputs))
 
-    def _spec(self, type_name: str) -> NodeSpec:
+    @property
+    def _types(self) -> "Registry":
         if self._registry is None:
             self._registry = _registry()
-        catalog = self._registry.catalog
+        return self._registry
+
+    def _spec(self, type_name: str) -> NodeSpec:
+        catalog = self._types.catalog
         spec = catalog.get(type_name)
         if spec is None:
             raise UnknownNodeTypeError(type_name, catalog)

@@ -71,12 +71,14 @@ def _read_node(node_id: str, item: object) -> Node | NodeGraphError:
     if not is_object(inputs):
         return InvalidPromptError(f"inputs is an object, not {shown(inputs)}.", node_id=node_id)
     meta = item.get("_meta")
-    title = meta.get("title") if is_object(meta) else None
+    about = meta if is_object(meta) else {}
+    title, version = about.get("title"), about.get("version")
     return Node(
         node_id,
         type_name,
         {name: _read_input(given) for name, given in inputs.items()},
         title if isinstance(title, str) else None,
+        version if isinstance(version, str) else None,
     )
 
 
@@ -101,7 +103,9 @@ def _read_link(value: list[object]) -> object:
 def _to_json(node: Node) -> dict[str, Any]:
     inputs = {name: _write_input(value) for name, value in node.inputs.items()}
     written: dict[str, Any] = {"class_type": node.type_name, "inputs": inputs}
-    return written if node.title is None else written | {"_meta": {"title": node.title}}
+    about = {"title": node.title, "version": node.version}
+    meta = {name: text for name, text in about.items() if text is not None}
+    return written | {"_meta": meta} if meta else written
 
 
 def _write_input(value: object) -> object:

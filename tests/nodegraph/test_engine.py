@@ -15,6 +15,7 @@ from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeExecutionError, RunCancelledError
 from nodegraph.events import as_dict
 from nodegraph.graph import Graph, Link
+from nodegraph.migrating import pinned
 from nodegraph.results import Ui
 from nodegraph.workflow import to_prompt
 from tests.toys import chain_of, files_in, graph_of, registry_of
@@ -158,7 +159,8 @@ def test_a_node_gets_the_prompt_as_submitted_and_the_editors_part(engine):
 
     shown = engine.run(graph).ui["y"].values
 
-    assert shown == {"prompt": [to_prompt(graph)], "extra": [{"workflow": {"nodes": []}}]}
+    prompt = to_prompt(pinned(graph, engine.registry.catalog))
+    assert shown == {"prompt": [prompt], "extra": [{"workflow": {"nodes": []}}]}
 
 
 def test_what_check_found_can_be_run(engine):

@@ -1,0 +1,92 @@
+"""Graphs that name the versions of their node types: pinned when saved, migrated when read."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nodegraph.border import foreign
+from nodegraph.errors import NodeExecutionError, NodeGraphError, shown
+from nodegraph.graph import Graph, Node
+from nodegraph.inputs import Report
+from nodegraph.problems import CustomValidationError
+from nodegraph.registry import Registry
+from nodegraph.spec import NodeSpec
+
+Migrate = Callable[[Mapping[str, object], str], Mapping[str, object]]
+"""Given the inputs of a saved node and its version, the inputs that the type takes now."""
+_NAMED = re.compile(r"(.+)@(\d[\w.+-]*)")
+
+
+class OtherVersion(NodeGraphError):  # noqa: N818 - a remark
+    """A remark: a node was saved with another version of its type."""
+
+    code = "other_version"
+
+    def __init__(self, node: Node, spec: NodeSpec) -> None:
+        super().__init__(
+            f"was saved with version {shown(node.version)} of {spec.name};"
+            f" {spec.version} is here, and nothing says how to migrate it.",
+            hint="Look whether its inputs still mean the same.",
+            node_id=node.id,
+        )
+
+
+def pinned(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
+    """The graph with the version of every node's type, as files keep it."""
+    nodes = {
+        node.id: replace(node, version=catalog[node.type_name].version)
+        if node.type_name in catalog
+        else node
+        for node in graph.nodes.values()
+    }
+    return Graph(nodes, graph.editor)
+
+
+def migrated(graph: Graph, registry: Registry, report: Report) -> Graph:
+    """The graph as the node types that are here take it.
+
+    A node that names another version of its type is migrated by the type's own function, if it
+    has one; else that is a remark. `Name@1.0` as a type's name means that version of `Name`.
+    """
+    catalog = registry.catalog
+    changed: dict[str, Node] = {}
+    for node in graph.nodes.values():
+        if node.version is None and "@" not in node.type_name:
+            continue
+        found = _parted(node, catalog)
+        spec = catalog.get(found.type_name)
+        if spec and found.version not in (None, spec.version):
+            found = _migrated(found, spec, registry, report)
+        if found is not node:
+            changed[node.id] = found
+    return Graph({**graph.nodes, **changed}, graph.editor) if changed else graph
+
+
+def _parted(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:
+    """A node whose type's name has a version in it, with the two apart."""
+    match = _NAMED.fullmatch(node.type_name)
+    if match is None or node.type_name in catalog or match[1] not in catalog:
+        return node
+    return replace(node, type_name=match[1], version=match[2])
+
+
+def _migrated(node: Node, spec: NodeSpec, registry: Registry, report: Report) -> Node:
+    if spec.migrate is None:
+        report.warnings.append(OtherVersion(node, spec))
+        return replace(node, version=spec.version)
+    try:
+        inputs = foreign(node, _ask, registry, spec.migrate, node)
+    except NodeExecutionError as error:
+        message = f"its migration from version {node.version}: {error.message}"
+        report.problems.append(CustomValidationError(message, node_id=node.id))
+        return node
+    except NodeGraphError as error:
+        report.problems.append(error)
+        return node
+    return replace(node, inputs=inputs, version=spec.version)
+
+
+def _ask(registry: Registry, reference: str, node: Node) -> dict[str, Any]:
+    ask: Migrate = registry.resolve(reference)
+    return dict(ask(dict(node.inputs), node.version or ""))
