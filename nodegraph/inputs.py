@@ -18,6 +18,7 @@ from nodegraph.problems import (
 )
 from nodegraph.sockets import connects
 from nodegraph.spec import InputSpec, NodeSpec
+from nodegraph.workflow.editor.shapes import READ_BY_NOBODY
 
 
 @dataclass(slots=True)
@@ -149,7 +150,7 @@ class Inputs:
         return [
             UnknownInput(node.id, name, message, self._hints.nearest(name, known))
             for name in node.inputs
-            if name not in known
+            if name not in known and name not in READ_BY_NOBODY
         ]
 
 

@@ -231,6 +231,12 @@ def test_unknown_inputs_are_ignored_wherever_they_link_to(files):
     assert checked.graph.nodes["x"].inputs == {}
 
 
+def test_what_the_editor_sends_for_itself_is_ignored_without_a_word(files):
+    own = {"preview": "", "audioUI": "", "refresh": "refresh"}
+
+    assert check(graph_of(x=("Show", {"value": 1, **own})), REGISTRY, files).warnings == ()
+
+
 def test_defaults_of_optional_inputs_are_filled_in(files):
     checked = check(graph_of(x=("Add", {"a": 1})), REGISTRY, files, ["x"])
 

@@ -28,6 +28,10 @@ _PLAYERS = ("LoadAudio", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewA
 _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
 
 
+READ_BY_NOBODY = frozenset(("audioUI", "preview", "refresh"))
+"""Widgets of the editor alone that it sends along all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Widget:
     """One widget."""
