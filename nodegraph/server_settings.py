@@ -39,6 +39,8 @@ class ServerSettings:
     """Seconds that runs may take to finish once the server is told to stop."""
     history: Annotated[int, Ge(0)] = 10_000
     """How many runs that are over are kept."""
+    history_days: Annotated[float, Ge(0)] = 0.0
+    """How many days they are kept; 0 for ever."""
     log_format: LogFormat = "text"
     """How log records are written: a line for people, or a JSON object a line."""
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])

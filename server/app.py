@@ -9,6 +9,7 @@ from server import security
 from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
 from server.operations import add_operations
+from server.retention import retention
 from server.services import PARTS, Parts
 from server.tokens import Tokens
 from server.v1.problems import problems
@@ -33,6 +34,7 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     add_v1(app)
     add_editor(app)
     app.cleanup_ctx.append(_working)
+    app.cleanup_ctx.append(retention(parts.store, settings))
     return app
 
 

@@ -76,6 +76,12 @@ class Levels(click.ParamType[tuple[str, str]]):
     metavar="RUNS",
     help="How many runs that are over are kept; 10000 if not set.",
 )
+@click.option(
+    "--history-days",
+    type=click.FloatRange(0),
+    metavar="DAYS",
+    help="How many days they are kept; for ever if not set.",
+)
 @click.option("--log-format", type=click.Choice(get_args(LogFormat)), help="text if not set.")
 @click.option(
     "--log-level",

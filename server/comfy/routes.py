@@ -14,6 +14,8 @@ from server.comfy import (
     view,
     websocket,
 )
+from server.comfy.refusals import refusal
+from server.errors import ServerError
 from server.security import Handler
 
 _ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -56,7 +58,20 @@ _INTERNAL: tuple[tuple[str, str, Handler], ...] = (
 def add_comfy(app: web.Application) -> None:
     """Add them; what can be got can be asked for without its body, too."""
     twice = [(method, f"/api{path}", handler) for method, path, handler in _ROUTES]
-    for method, path, handler in (*_ROUTES, *twice, *_INTERNAL):
+    for method, path, bare in (*_ROUTES, *twice, *_INTERNAL):
+        handler = _told(bare)
         app.router.add_route(method, path, handler)
         if method == "GET" and path != "/ws":
             app.router.add_route("HEAD", path, handler)
+
+
+def _told(handler: Handler) -> Handler:
+    """The same, but what the server can not do is told in the dialect's shape."""
+
+    async def telling(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ServerError as error:
+            return web.json_response(refusal([error]), status=error.status)
+
+    return telling

@@ -13,6 +13,9 @@ from server.store import rows
 from server.store.rows import ENDED_MARKS
 from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
 
+_PAGES = 2000
+"""Pages that are given back to the file system at once."""
+
 
 def now_ms() -> int:
     """Milliseconds since 1970."""
@@ -154,13 +157,19 @@ def unname_file(db: Connection, file: File) -> None:
     db.execute("DELETE FROM files WHERE run = ? AND node = ? AND position = ?", file)
 
 
-def keep(db: Connection, count: int) -> int:
-    """Remove all ended runs but the newest; how many were removed."""
-    return db.execute(
+def keep(db: Connection, count: int, since_ms: int, most: int) -> int:
+    """Remove ended runs but the newest, and those that ended before `since_ms`; how many."""
+    removed = db.execute(
         f"DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE state IN {ENDED_MARKS}"
-        " ORDER BY seq DESC LIMIT -1 OFFSET ?)",
-        (*ENDED, count),
+        " AND (finished_ms < ? OR seq <= coalesce((SELECT seq FROM runs"
+        f" WHERE state IN {ENDED_MARKS} ORDER BY seq DESC LIMIT 1 OFFSET ?), -1))"
+        " ORDER BY seq LIMIT ?)",
+        (*ENDED, since_ms, *ENDED, count, most),
     ).rowcount
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(min(free, _PAGES)):
+        db.execute("PRAGMA incremental_vacuum(1)")  # of more than one, `execute` does but one
+    return removed
 
 
 def forget(db: Connection, wanted: list[str] | None, owner: str | None) -> list[str]:

@@ -99,6 +99,7 @@ def prepare(connection: Connection, path: Path) -> None:
         NewerStoreError: a later version wrote it.
     """
     try:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has a meaning before any table
         connection.execute("PRAGMA journal_mode = WAL")
         configure(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()

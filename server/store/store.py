@@ -7,7 +7,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from nodegraph.naming import Named, Place
-from server.errors import UnknownRunError
+from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
 from server.store.database import Database
 from server.store.runs import (
@@ -129,9 +129,15 @@ class Store:
         wanted = None if run_ids is None else list(run_ids)
         return await self._database.write(lambda db: changes.forget(db, wanted, owner))
 
-    async def keep(self, count: int) -> int:
-        """Remove all ended runs but the newest; how many were removed."""
-        return await self._database.write(lambda db: changes.keep(db, count))
+    async def keep(self, count: int, since_ms: int = 0, most: int = 500) -> int:
+        """Remove runs that are over, with all that is known of them; how many were removed.
+
+        Args:
+            count: the newest so many stay.
+            since_ms: those that ended before go in any case.
+            most: how many go at once; the oldest first.
+        """
+        return await self._database.write(lambda db: changes.keep(db, count, since_ms, most))
 
     async def run(self, run_id: str) -> Run:
         """One run.
@@ -171,12 +177,12 @@ class Store:
         return await self._database.read(lambda db: rows.work_of(db, run_id))
 
     async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
-        """What those of these runs compute that there are."""
+        """What these runs compute, as far as they are there and whole."""
 
         def question(db: Connection) -> dict[str, Work]:
             found: dict[str, Work] = {}
             for run_id in run_ids:
-                with suppress(UnknownRunError):
+                with suppress(UnknownRunError, DamagedRunError):
                     found[run_id] = rows.work_of(db, run_id)
             return found
 
