@@ -1,6 +1,7 @@
 """Files as replies: pictures, films and sound may be shown, all else is for downloading."""
 
 import mimetypes
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,4 +37,14 @@ def safe_headers(mime: str, name: str) -> dict[str, str]:
 
 def sent(path: Path) -> web.FileResponse:
     """A file that users or their workflows made, as it is; also in ranges."""
-    return web.FileResponse(path, headers=safe_headers(media_type(path), path.name))
+    return _Plain(path, headers=safe_headers(media_type(path), path.name))
+
+
+class _Plain(web.FileResponse):
+    """The file itself: never `x.png.gz`, which anybody may have put beside `x.png`."""
+
+    def _get_file_path_stat_encoding(
+        self,
+        accept_encoding: str,  # noqa: ARG002 - what is there to accept is not asked
+    ) -> tuple[Path | None, os.stat_result, str | None]:
+        return super()._get_file_path_stat_encoding("")

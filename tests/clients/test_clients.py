@@ -63,7 +63,7 @@ def test_a_library_that_knows_no_previews_does_all_that_it_offers(blind_server, 
 def prove(server: Server, client: Client, folder: Path) -> None:
     """Have a library do everything, and look at what came of it."""
     report = driven(server, client, folder)
-    assert set(report) == set(CHECKS) - set(client.lacks)
+    assert set(report) - {"mask"} == set(CHECKS) - {"mask", *client.lacks}
     for step, found in report.items():
         CHECKS[step](server, report, found)
     if "progress" in report:
@@ -154,6 +154,11 @@ def uploaded(server: Server, _report: Any, name: str) -> None:
         assert image.size == (8, 8)
 
 
+def masked(server: Server, _report: Any, name: str) -> None:
+    with Image.open(server.home / "input" / name) as image:
+        assert (image.mode, image.size) == ("RGBA", (8, 8))
+
+
 def refused(server: Server, _report: Any, said: str) -> None:
     assert said
     assert server.get("/queue").json == {"queue_running": [], "queue_pending": []}
@@ -166,5 +171,6 @@ CHECKS = {
     "history": remembered,
     "interrupt": interrupted,
     "upload": uploaded,
+    "mask": masked,
     "invalid": refused,
 }

@@ -1,5 +1,6 @@
 """Files that go in over HTTP, and those that come out."""
 
+import gzip
 import io
 import json
 import struct
@@ -149,6 +150,15 @@ def test_files_come_in_ranges(server):
     part = server.get("/view?filename=range.png&type=input", Range="bytes=2-9")
     assert (part.status, part.data) == (206, data[2:10])
     assert part.headers["Content-Range"] == f"bytes 2-9/{len(data)}"
+
+
+def test_a_packed_file_beside_it_is_not_taken_for_it(server):
+    stored(server, "packed.png", png())
+    stored(server, "packed.png.gz", gzip.compress(PAGE))
+    shown = server.get("/view?filename=packed.png&type=input", Accept_Encoding="gzip, br")
+    assert shown.data == png()
+    assert "Content-Encoding" not in shown.headers
+    assert shown.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_a_mark_in_the_name_says_the_folder(server):

@@ -14,9 +14,11 @@ async def drive(job: Job) -> dict[str, object]:
     heard: list[str] = []
 
     async def hear(progress: WSProgress) -> None:
-        heard.append(progress.status)
         if progress.status == "progress":
             steps.append((int(progress.progress), int(progress.max_progress)))
+
+    async def hear_end(progress: WSProgress) -> None:
+        heard.append(progress.status)
 
     await socket.connect()
     run = await socket.queue_prompt(job.picture)
@@ -26,7 +28,7 @@ async def drive(job: Job) -> dict[str, object]:
     slow = await socket.queue_prompt(job.slow)
     job.running()
     client.cancel_current()
-    await socket.wait_for_completion(slow, 60, hear)
+    await socket.wait_for_completion(slow, 60, hear_end)
     try:
         await socket.queue_prompt(job.invalid)
     except Exception as error:  # noqa: BLE001 - httpx's, which this file does not import
@@ -41,8 +43,14 @@ async def drive(job: Job) -> dict[str, object]:
         "history": seen(entry),
         "interrupt": slow if "interrupted" in heard else heard,
         "upload": client.upload_image(job.image)["name"],
+        "mask": _masked(client, job),
         "invalid": invalid,
     }
+
+
+def _masked(client: ComfyClient, job: Job) -> str:
+    original = client.upload_image(job.image)
+    return client.upload_mask(job.image, original, filename="headless_mask.png")["name"]
 
 
 main(drive)

@@ -17,6 +17,7 @@ const slow = await api.queuePrompt(null, job.slow);
 await until(async () => (await api.getQueue()).queue_running.length);
 await api.interrupt();
 const upload = await api.uploadImage(picture, "saintno.png", { override: true });
+const mask = await api.uploadMask(picture, upload.info);
 report({
   submit: run,
   progress: steps,
@@ -24,5 +25,6 @@ report({
   history: seen(entry),
   interrupt: slow.prompt_id,
   upload: upload.info.filename,
+  mask: mask.info.filename,
   invalid: await refusal(api.queuePrompt(null, job.invalid)),
 });
