@@ -10,7 +10,6 @@ from nodegraph.validate import check
 from server.comfy.history import plain_number
 from server.comfy.refusals import Refusals, refusal
 from server.comfy.submission import read_submission
-from server.errors import ServerError
 from server.services import Services, services
 from server.store.runs import NewRun
 
@@ -34,8 +33,6 @@ async def post_prompt(request: web.Request) -> web.Response:
         return web.json_response(error.reply, status=400)
     except InvalidWorkflowError as error:
         return web.json_response(refusal(error.problems), status=400)
-    except ServerError as error:
-        return web.json_response(refusal([error]), status=error.status)
     run = accepted.run
     reply = {"prompt_id": run.id, "number": plain_number(run.number), "node_errors": errors}
     return web.json_response(reply)
