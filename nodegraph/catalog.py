@@ -11,7 +11,7 @@ import hashlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,9 +69,37 @@ class PackSource:
             total.update(path.read_bytes().replace(b"\r\n", b"\n"))
         return total.hexdigest()
 
+    def revisions(self, modules: Collection[str]) -> dict[str, str]:
+        """A hash for each module of node types: of its own file, and of all that hold none."""
+        shared = hashlib.sha256()
+        own: dict[str, bytes] = {}
+        for label, path in self._files():
+            name = self._module_of(label)
+            if name in modules:
+                own[name] = path.read_bytes()
+            else:
+                shared.update(f"\n{label}\n".encode() + path.read_bytes())
+        ends = {
+            name: hashlib.sha256(shared.digest() + text).hexdigest() for name, text in own.items()
+        }
+        return {name: end[:_DIGITS] for name, end in ends.items()}
+
+    def _module_of(self, label: str) -> str:
+        """The module that a file of the pack is."""
+        parts = label.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
+        return f"{self.module}.{parts}" if parts and self._is_package else self.module
+
+    @property
+    def _is_package(self) -> bool:
+        return self.origin().name == "__init__.py"
+
     def _sources(self) -> Iterator[tuple[str, Path]]:
         here = Path(__file__).parent
         yield from ((name, here / name) for name in _READERS)
+        yield from self._files()
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """The pack's own source files."""
         origin = self.origin()
         if origin.name != "__init__.py":
             yield origin.name, origin

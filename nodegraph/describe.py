@@ -2,10 +2,12 @@
 
 import os
 import sys
+from dataclasses import replace
 
 from nodegraph.catalog import FORMAT, PackSource
 from nodegraph.errors import NodeConflictError, NodeGraphError
-from nodegraph.registry import import_pack, import_types
+from nodegraph.importing import import_pack, import_types
+from nodegraph.installed import BUILT_IN
 from nodegraph.snapshot import PackCatalog, as_text
 from nodegraph.spec import NodeSpec
 
@@ -18,12 +20,14 @@ def describe(source: PackSource) -> PackCatalog:
         NodeConflictError: two of its node types have one name.
     """
     pack = import_pack(source)
+    revisions = {} if source.name == BUILT_IN else source.revisions(pack.modules)
     specs: dict[str, NodeSpec] = {}
     for module in pack.modules:
         for found in import_types(module, source.name):
-            other = specs.setdefault(found.spec.name, found.spec)
-            if other is not found.spec:
-                raise NodeConflictError(found.spec.name, other.module, module)
+            spec = replace(found.spec, revision=revisions.get(module, ""))
+            other = specs.setdefault(spec.name, spec)
+            if other is not spec:
+                raise NodeConflictError(spec.name, other.module, module)
     return PackCatalog(
         format=FORMAT,
         digest=source.digest(),

@@ -84,7 +84,7 @@ class Fingerprints:
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(
-            head=_encode([self._salt, *self._whose(spec), spec.module, spec.name, spec.version]),
+            head=_encode([self._salt, *self._whose(spec), *_which(spec)]),
             inputs=tuple(
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
                 for item in spec.inputs
@@ -115,6 +115,11 @@ class Fingerprints:
         if folder:
             return self._files.model_content(folder, name)
         return self._files.identity(self._files.input(name))
+
+
+def _which(spec: NodeSpec) -> list[str]:
+    """What tells a node type's code from any other."""
+    return [spec.module, spec.name, spec.version, *([spec.revision] if spec.revision else [])]
 
 
 def is_volatile(key: str) -> bool:

@@ -1,70 +1,35 @@
-"""Which node types exist: packs are found, described and imported here and nowhere else."""
+"""Which node types exist."""
 
-import importlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from nodegraph.catalog import PackSource, read_catalog
-from nodegraph.entry_points import entry_points
-from nodegraph.errors import (
-    NodeConflictError,
-    NodeGraphError,
-    PackError,
-    UnknownNodeTypeError,
-    nearest,
-)
-from nodegraph.pack import Pack
-from nodegraph.pack_folder import packs_in
-from nodegraph.places import cache_folder
-from nodegraph.snapshot import PackCatalog
+from nodegraph.errors import NodeGraphError, PackError, UnknownNodeTypeError
+from nodegraph.importing import forget, import_named, import_types
+from nodegraph.installed import Contents, LoadedPack, Places, contents_of
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
     from nodegraph.define import NodeType
     from nodegraph.settings import Settings
 
-GROUP = "nodegraph.packs"
-BUILT_IN = "nodes"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedPack:
-    """A pack that the registry knows: its name, its version, its own model files."""
-
-    name: str
-    version: str
-    root: Path
-    models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
-
 
 class Registry:
-    """Node types by name; filled once at start-up and then only read.
+    """Node types by name; filled at start-up, and then only read, unless `refresh` is called.
 
     `catalog` is data and costs no import; `find` imports the module that a type lives in.
+
+    Args:
+        places: where packs are looked for; there are none if None.
     """
 
-    def __init__(
-        self,
-        catalogs: Iterable[tuple[LoadedPack, Sequence[NodeSpec]]] = (),
-        problems: Iterable[NodeGraphError] = (),
-    ) -> None:
-        self.packs: list[LoadedPack] = []
-        self.problems = list(problems)
-        """Why packs were left out."""
-        self._specs: dict[str, NodeSpec] = {}
-        self._owners: dict[str, str] = {}
-        self._packs: dict[str, LoadedPack] = {}
+    def __init__(self, places: Places | None = None) -> None:
+        self._places = places
+        self._contents = contents_of(places) if places else Contents()
         self._types: dict[str, NodeType[..., Any]] = {}
         self._lock = threading.Lock()
-        for pack, specs in catalogs:
-            try:
-                self._add_pack(pack, specs)
-            except NodeConflictError as error:
-                self.problems.append(error)
 
     @classmethod
     def load(
@@ -87,18 +52,7 @@ class Registry:
             PackError: a named pack is not there, or another distribution's `nodes` stands
                 before the built-in one.
         """
-        catalogs: list[tuple[LoadedPack, Sequence[NodeSpec]]] = []
-        sources, problems = pack_sources(folder, names)
-        for source in sources:
-            if source.name == BUILT_IN:
-                _check_built_in(source)
-            try:
-                catalog = read_catalog(source, cache or cache_folder())
-            except PackError as error:
-                problems.append(error)
-            else:
-                catalogs.append((_loaded(catalog, source), catalog.nodes))
-        return cls(catalogs, problems)
+        return cls(Places(None if names is None else tuple(names), cache, folder))
 
     @classmethod
     def configured(cls, settings: "Settings") -> "Registry":
@@ -115,17 +69,27 @@ class Registry:
         """
         registry = cls()
         for found in types:
-            registry._add(found.spec, found.spec.module)
+            registry._contents.add(found.spec, found.spec.module)
             registry._types[found.spec.name] = found
         for name, spec in also.catalog.items() if also else ():
             if name not in registry.catalog:
-                registry._add(spec, spec.module)
+                registry._contents.add(spec, spec.module)
         return registry
 
     @property
     def catalog(self) -> Mapping[str, NodeSpec]:
         """Every node type's spec by name, in the packs' order."""
-        return self._specs
+        return self._contents.specs
+
+    @property
+    def packs(self) -> list[LoadedPack]:
+        """The packs that the node types come from."""
+        return self._contents.packs
+
+    @property
+    def problems(self) -> list[NodeGraphError]:
+        """Why packs were left out."""
+        return self._contents.problems
 
     @property
     def model_places(self) -> Mapping[str, tuple[Path, ...]]:
@@ -143,17 +107,18 @@ class Registry:
             UnknownNodeTypeError: no pack has it; names the nearest one.
         """
         try:
-            return self._specs[type_name]
+            return self.catalog[type_name]
         except KeyError:
-            raise UnknownNodeTypeError(type_name, self._specs) from None
+            raise UnknownNodeTypeError(type_name, self.catalog) from None
 
     def pack_of(self, type_name: str) -> LoadedPack | None:
         """The pack that a node type comes from; None for one that comes from no pack."""
-        return self._packs.get(type_name)
+        return self._contents.origins.get(type_name)
 
     def types_of(self, pack_name: str) -> list[str]:
         """The node types of a pack."""
-        return [name for name, pack in self._packs.items() if pack.name == pack_name]
+        origins = self._contents.origins
+        return [name for name, pack in origins.items() if pack.name == pack_name]
 
     def find(self, type_name: str) -> "NodeType[..., Any]":
         """A node type with its function; imports the module that holds it on first need.
@@ -162,11 +127,11 @@ class Registry:
             UnknownNodeTypeError: no pack has it.
             PackError: its module can not be imported.
         """
-        spec = self.spec(type_name)
         with self._lock:
+            spec = self.spec(type_name)
             if type_name not in self._types:
-                found = import_types(spec.module, self._owners[type_name])
-                self._types |= {item.spec.name: item for item in found}
+                found = import_types(spec.module, self._contents.owners[type_name])
+                self._types |= {item.spec.name: self._declared(item) for item in found}
         try:
             return self._types[type_name]
         except KeyError:
@@ -181,111 +146,36 @@ class Registry:
         """
         module, _, name = reference.partition(":")
         try:
-            return getattr(_import(module, reference), name)
+            return getattr(import_named(module, reference), name)
         except AttributeError as error:
             message = f"there is no function {reference!r}."
             raise PackError(message, hint="It is written as 'module:function'.") from error
 
-    def _add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
-        """All node types of a pack, or none.
+    def refresh(self) -> list[str]:
+        """Read the packs again whose files have changed, or came, or went; their names.
 
-        Raises:
-            NodeConflictError: another pack has one of them.
+        Runs that are under way keep the node types that they began with.
         """
-        owner = f"the pack {pack.name!r}"
-        for spec in specs:
-            self._check_free(spec.name, owner)
-        self.packs.append(pack)
-        for spec in specs:
-            self._add(spec, owner)
-            self._packs[spec.name] = pack
+        if self._places is None:
+            return []
+        fresh = contents_of(self._places)
+        before = {pack.name: pack for pack in self.packs}
+        after = {pack.name: pack for pack in fresh.packs}
+        changed = [
+            name for name in sorted({*before, *after}) if before.get(name) != after.get(name)
+        ]
+        with self._lock:
+            for name in changed:
+                for pack in (before.get(name), after.get(name)):
+                    if pack:
+                        forget(pack.module.partition(".")[0])
+            same = {name for name, pack in fresh.origins.items() if pack.name not in changed}
+            self._types = {name: kind for name, kind in self._types.items() if name in same}
+            self._contents = fresh
+        return changed
 
-    def _check_free(self, name: str, owner: str) -> None:
-        if name in self._specs:
-            raise NodeConflictError(name, self._owners[name], owner)
-
-    def _add(self, spec: NodeSpec, owner: str) -> None:
-        self._check_free(spec.name, owner)
-        self._specs[spec.name] = spec
-        self._owners[spec.name] = owner
-
-
-def import_pack(source: PackSource) -> Pack:
-    """Import a pack's module for its `PACK`.
-
-    Raises:
-        PackError: it can not be imported, or has none.
-    """
-    try:
-        return Pack.of(vars(_import(source.module, f"the pack {source.name!r}")))
-    except (KeyError, TypeError) as error:
-        message = f"the module {source.module!r} has no PACK of the class nodegraph.define.Pack."
-        raise PackError(message) from error
-
-
-def import_types(module: str, owner: str) -> "list[NodeType[..., Any]]":
-    """Import a module for the node types that it defines, in their order.
-
-    Raises:
-        PackError: it can not be imported.
-        NodeConflictError: two of them have one name.
-    """
-    from nodegraph.define import NodeType
-
-    types: dict[str, NodeType[..., Any]] = {}
-    for found in vars(_import(module, owner)).values():
-        if not isinstance(found, NodeType):
-            continue
-        value = cast("NodeType[..., Any]", found)
-        if value.spec.module != module:
-            continue
-        if types.setdefault(value.spec.name, value) is not value:
-            raise NodeConflictError(value.spec.name, module, module)
-    return list(types.values())
-
-
-def _import(module: str, wanted_by: str) -> ModuleType:
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # A pack is foreign code: anything may happen.
-        message = f"{module!r}, of {wanted_by}, fails: {type(error).__name__}: {error}"
-        raise PackError(message, hint="Mend or uninstall the pack.") from error
-
-
-def pack_sources(
-    folder: Path | None = None, names: Iterable[str] | None = None
-) -> tuple[list[PackSource], list[NodeGraphError]]:
-    """The packs that are installed or in a folder, all or those named, and what is no pack there.
-
-    The built-in one comes first, the others in the order of their names.
-
-    Raises:
-        PackError: a named pack is not there.
-    """
-    placed, problems = packs_in(folder) if folder else ([], [])
-    found = {source.name: source for source in placed}
-    found |= {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
-    ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
-    for name in names or ():
-        if name not in found:
-            message = f"no pack {name!r} is installed or in the packs folder."
-            raise PackError(message, hint=nearest(name, found))
-    chosen = ordered if names is None else dict.fromkeys(names)
-    return [found[name] for name in chosen], problems
-
-
-def _check_built_in(source: PackSource) -> None:
-    """Other distributions install a module called `nodes` too; ours lies beside this one."""
-    expected = Path(__file__).resolve().parent.parent / "nodes"
-    actual = source.origin().resolve()
-    if actual.parent != expected:
-        message = f"Python finds another module called 'nodes', at {actual}, before nodegraph's."
-        hint = (
-            "Uninstall it (pip uninstall nodes), or install nodegraph in an environment of its own."
-        )
-        raise PackError(message, hint=hint)
-
-
-def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
-    root = source.origin().parent
-    return LoadedPack(catalog.name, catalog.version, root, catalog.paths(root))
+    def _declared(self, found: "NodeType[..., Any]") -> "NodeType[..., Any]":
+        """A node type with the spec that the catalog has of it."""
+        spec = self.catalog.get(found.spec.name)
+        revised = spec is not None and spec.revision and spec.module == found.spec.module
+        return replace(found, spec=spec) if revised else found

@@ -55,6 +55,8 @@ class NodeSpec:
     description: str
     module: str
     version: str = "1.0"
+    revision: str = ""
+    """Of its code: a pack's types are computed anew when that changes, whatever their version."""
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     hidden: tuple[str, ...] = ()

@@ -91,7 +91,8 @@ def is_name(text: str) -> bool:
 
 def main() -> None:
     """Write the built-in pack's."""
-    from nodegraph.registry import BUILT_IN, Registry
+    from nodegraph.installed import BUILT_IN
+    from nodegraph.registry import Registry
 
     SHIPPED.write_text(stubs(Registry.load([BUILT_IN]).catalog), encoding="utf-8")
 

@@ -106,7 +106,7 @@ def _source(name: str) -> "PackSource":
     import sys
 
     from nodegraph.catalog import PackSource
-    from nodegraph.registry import pack_sources
+    from nodegraph.installed import pack_sources
     from nodegraph.settings import Settings
 
     folder = Path(name)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.engine import Engine
-from nodegraph.registry import BUILT_IN, Registry
+from nodegraph.installed import BUILT_IN
+from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from server import logs
 from server.wire import Channel, Frame

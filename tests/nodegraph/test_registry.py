@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from nodegraph import registry as registry_module
 from nodegraph.define import node
 from nodegraph.errors import NodeConflictError, PackError, UnknownNodeTypeError
+from nodegraph.installed import pack_sources
 from nodegraph.registry import Registry
-from tests.nodegraph.packs import install
+from tests.nodegraph.packs import NODE, install
 
 
 @pytest.fixture
@@ -180,6 +180,48 @@ def test_holds_given_types_for_tests_and_small_programs():
 
 def test_the_built_in_pack_comes_first(site, tmp_path, monkeypatch):
     install(site, "aaa", nodes=["Aaa"])
-    names = [source.name for source in registry_module.pack_sources()[0]]
+    names = [source.name for source in pack_sources()[0]]
 
     assert names[:2] == ["nodes", "aaa"]
+
+
+def test_refresh_reads_what_changed_and_keeps_the_rest(site, tmp_path):
+    package = install(site, "demo", nodes=["First", "Second"])
+    install(site, "other", nodes=["Other"])
+    registry = Registry.load(["demo", "other"], tmp_path)
+    first, second, other = (registry.find(name) for name in ("First", "Second", "Other"))
+    assert registry.refresh() == []
+    assert registry.find("First") is first
+
+    text = (package / "module0.py").read_text()
+    (package / "module0.py").write_text(text.replace("return x", "return x + 1"))
+
+    assert registry.refresh() == ["demo"]
+    assert registry.find("First")(x=1) == 2
+    assert first(x=1) == 1
+    assert registry.find("First").spec.revision != first.spec.revision
+    assert registry.find("Second").spec.revision == second.spec.revision
+    assert registry.find("Other") is other
+
+
+def test_refresh_finds_what_is_new_and_what_broke(site, tmp_path):
+    package = install(site, "demo", nodes=["Demo"])
+    registry = Registry.load(["demo"], tmp_path)
+    (package / "module0.py").write_text("1 / 0")
+
+    assert registry.refresh() == ["demo"]
+    assert list(registry.catalog) == []
+    assert "ZeroDivisionError" in str(registry.problems[0])
+
+    (package / "module0.py").write_text(NODE.format(name="Anew"))
+    assert registry.refresh() == ["demo"]
+    assert list(registry.catalog) == ["Anew"]
+
+
+def test_a_change_of_what_they_share_changes_every_module_s_revision(site, tmp_path):
+    package = install(site, "demo", nodes=["First", "Second"], shared="A = 1")
+    before = Registry.load(["demo"], tmp_path).catalog
+    (package / "shared.py").write_text("A = 2")
+    after = Registry.load(["demo"], tmp_path).catalog
+
+    assert all(before[name].revision != after[name].revision for name in ("First", "Second"))
