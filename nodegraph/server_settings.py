@@ -41,6 +41,10 @@ class ServerSettings:
     """How many runs that are over are kept."""
     history_days: Annotated[float, Ge(0)] = 0.0
     """How many days they are kept; 0 for ever."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts, addresses and networks that may be told when a run is over; nobody else is."""
+    webhook_secret: str = field(default="", repr=False)
+    """Signs what they are told; by default one that is made, and kept in the data folder."""
     log_format: LogFormat = "text"
     """How log records are written: a line for people, or a JSON object a line."""
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])

@@ -20,7 +20,7 @@ ENVIRONMENT = "the environment"
 TABLES = ("server",)
 """Tables whose keys are settings; other tables are values."""
 _FOLDERS = "models_dir"
-_LISTS = ("packs", "server.allow_hosts", "server.devices")
+_LISTS = ("packs", "server.allow_hosts", "server.devices", "server.webhook_hosts")
 _PAIRS = "server.log_levels"
 _PATHS = (
     *("input_dir", "output_dir", "temp_dir", "cache_dir", "packs_dir"),

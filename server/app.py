@@ -42,8 +42,10 @@ async def _working(app: web.Application) -> AsyncIterator[None]:
     """The dispatcher works while the server is up."""
     parts = app[PARTS]
     await parts.dispatcher.start()
+    await parts.webhooks.start()
     yield
     parts.bus.close()
     await parts.dispatcher.stop()
+    await parts.webhooks.stop()
     await parts.pictures.close()
     parts.store.close()

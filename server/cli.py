@@ -82,6 +82,13 @@ class Levels(click.ParamType[tuple[str, str]]):
     metavar="DAYS",
     help="How many days they are kept; for ever if not set.",
 )
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    metavar="HOST",
+    multiple=True,
+    help="A host, address or network that may be told when a run is over; repeatable.",
+)
 @click.option("--log-format", type=click.Choice(get_args(LogFormat)), help="text if not set.")
 @click.option(
     "--log-level",

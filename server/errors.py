@@ -184,6 +184,19 @@ class RunParkedError(ServerError):
         )
 
 
+class WebhookRefusedError(ServerError):
+    """Nothing may be sent to a URL."""
+
+    code = "webhook_refused"
+    status = 422
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"the webhook {shown(url)} is refused: {reason}.",
+            hint="Who runs the server names hosts in webhook_hosts or with --webhook-host.",
+        )
+
+
 class DrainingError(ServerError):
     """The server is shutting down and takes nothing new."""
 

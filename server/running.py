@@ -31,6 +31,9 @@ from server.services import Parts
 from server.settings import tokens_of
 from server.store.store import Store
 from server.tokens import Tokens
+from server.webhooks import signing
+from server.webhooks.sender import Webhooks
+from server.webhooks.targets import Targets
 from server.workers.local import LocalWorker, Ties
 
 _log = logging.getLogger("server")
@@ -103,7 +106,17 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
         dispatcher=dispatcher,
         pictures=Pictures(),
         data_dir=settings.data_dir,
+        webhooks=_webhooks(settings, store),
     )
+
+
+def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
+    """Nobody needs to know the secret unless there is a host to tell anything."""
+    secret = settings.webhook_secret
+    if settings.webhook_hosts and not secret:
+        secret = signing.kept_in(settings.data_dir / "webhook-secret")
+    targets, signer = Targets(settings.webhook_hosts), signing.Signer(secret or signing.made())
+    return Webhooks(store.deliveries, targets, signer)
 
 
 def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:

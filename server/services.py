@@ -13,6 +13,8 @@ from server.dispatcher import Dispatcher
 from server.owned import OwnBus, OwnDispatcher, OwnStore
 from server.pictures.process import Pictures
 from server.store.store import Store
+from server.webhooks.sender import Webhooks
+from server.webhooks.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Parts:
     bus: Bus
     dispatcher: Dispatcher
     pictures: Pictures
+    webhooks: Webhooks
     data_dir: Path
 
     def of(self, owner: str) -> "Services":
@@ -39,6 +42,7 @@ class Parts:
             bus=OwnBus(self.bus, owner),
             dispatcher=OwnDispatcher(self.dispatcher, owner),
             pictures=self.pictures,
+            targets=self.webhooks.targets,
             folder=self.data_dir / "users" / owner if owner else self.data_dir / "editor",
         )
 
@@ -57,6 +61,8 @@ class Services:
     bus: OwnBus
     dispatcher: OwnDispatcher
     pictures: Pictures
+    targets: Targets
+    """Where webhooks may go."""
     folder: Path
     """Where the owner's workflows and settings are kept; may not exist yet."""
 

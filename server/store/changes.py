@@ -9,7 +9,7 @@ from typing import Any
 
 from nodegraph.naming import Named, Place
 from server.errors import KeyReusedError, RunExistsError, RunStateError
-from server.store import rows
+from server.store import deliveries, rows
 from server.store.rows import ENDED_MARKS
 from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
 
@@ -83,7 +83,10 @@ def end(db: Connection, run_id: str, ending: Ending) -> tuple[Run, Milestone] | 
     if not changed.rowcount:
         return None
     (milestone,) = add_events(db, run_id, [(ending.event, ending.data)])
-    return rows.get(db, run_id), milestone
+    run = rows.get(db, run_id)
+    if run.webhook:
+        deliveries.add(db, run)
+    return run, milestone
 
 
 def begin(db: Connection, run_id: str, worker: str) -> Run:

@@ -86,13 +86,24 @@ ALTER TABLE owned RENAME TO runs;
 CREATE INDEX runs_by_state ON runs (state, seq);
 CREATE INDEX runs_by_owner ON runs (owner, seq);
 """
-STEPS = (_FIRST, _OWNERS)
+_DELIVERIES = """
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY,
+    run TEXT NOT NULL,
+    url TEXT NOT NULL,
+    body TEXT NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    due_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX deliveries_by_time ON deliveries (due_ms);
+"""
+STEPS = (_FIRST, _OWNERS, _DELIVERIES)
 """What makes each version of the one before it; the first of nothing."""
 VERSION = len(STEPS)
 
 
 def prepare(connection: Connection, path: Path) -> None:
-    """Make the tables of a new database; check an old one.
+    """Make the tables of a new database; check an old one, and bring it up to date.
 
     Raises:
         DamagedStoreError: it is no database, or a damaged one.

@@ -10,6 +10,7 @@ from nodegraph.naming import Named, Place
 from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
 from server.store.database import Database
+from server.store.deliveries import Deliveries
 from server.store.runs import (
     EVERY,
     Accepted,
@@ -33,6 +34,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
+        self.deliveries = Deliveries(self._database)
 
     def open(self) -> None:
         """Check what is there.
@@ -78,7 +80,9 @@ class Store:
 
     async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
         """It is over, and its last event says so; None if it was over already."""
-        return await self._database.write(lambda db: changes.end(db, run_id, ending))
+        ended = await self._database.write(lambda db: changes.end(db, run_id, ending))
+        self._look_at(ended)
+        return ended
 
     async def retry(self, run_id: str) -> tuple[Run, Milestone]:
         """Put an unsuccessful run into the queue once more.
@@ -101,7 +105,9 @@ class Store:
             added = changes.add_events(db, run_id, events)
             return added, changes.end(db, run_id, ending) if ending else None
 
-        return await self._database.write(work)
+        written = await self._database.write(work)
+        self._look_at(written[1])
+        return written
 
     async def name_file(self, file: File, place: Place, first: int) -> Named:
         """The number that a run's file gets, and always gets: an earlier attempt may have it.
@@ -271,6 +277,10 @@ class Store:
                 for run_id in run_ids
             }
         )
+
+    def _look_at(self, ended: tuple[Run, Milestone] | None) -> None:
+        if ended and ended[0].webhook:
+            self.deliveries.changed.set()
 
     async def writable(self) -> None:
         """Make sure that changes reach the disk.

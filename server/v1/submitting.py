@@ -28,6 +28,8 @@ async def submit(request: web.Request) -> Accepted:
     sent = await workflow_of(request, RunRequest)
     work = await asyncio.to_thread(_checked, parts, sent)
     wanted = sent.wanted
+    if wanted.webhook:
+        parts.targets.check(wanted.webhook)
     new = NewRun(
         id=str(wanted.id or uuid.uuid4()),
         work=work,
