@@ -15,6 +15,7 @@ from server.v1.problems import TYPE
 
 DOCUMENT = "/openapi.json"
 _REFERENCE = "#/components/schemas/{model}"
+_NAMES = r"\{(\w+)\}"
 _PATH_PARAMETERS = {
     "run": "The run's id.",
     "number": "Which of the run's outputs, from 0.",
@@ -71,7 +72,7 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
             "description": _PATH_PARAMETERS[name],
             "schema": {"type": "string"},
         }
-        for name in re.findall(r"\{(\w+)\}", operation.path)
+        for name in re.findall(_NAMES, operation.path)
     ]
     query = _parameters(operation.query, "query") if operation.query else []
     return [*path, *query, *(_parameters(operation.headers, "header") if operation.headers else [])]
@@ -131,16 +132,12 @@ def _entry(operation: Operation, links: dict[str, Any]) -> dict[str, Any]:
 
 def _links(operations: Sequence[Operation]) -> dict[str, Any]:
     """What can be asked of a run that was just submitted."""
-    followers = (operation for operation in operations if "{run}" in operation.path)
+    parameters = {"run": "$response.header.Nodegraph-Run"}
     return {
-        operation.name: {"operationId": operation.name, "parameters": _first(operation)}
-        for operation in followers
+        operation.name: {"operationId": operation.name, "parameters": parameters}
+        for operation in operations
+        if re.findall(_NAMES, operation.path) == ["run"]
     }
-
-
-def _first(operation: Operation) -> dict[str, str]:
-    known = {"run": "$response.header.Nodegraph-Run", "number": "0"}
-    return {name: text for name, text in known.items() if f"{{{name}}}" in operation.path}
 
 
 def _reply(one: Reply, links: dict[str, Any]) -> dict[str, Any]:

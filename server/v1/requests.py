@@ -27,12 +27,12 @@ def _digits(value: object) -> object:
 
 def _items(value: object) -> object:
     """A list as a query has it."""
-    return [item for item in value.split(",") if item] if isinstance(value, str) else value
+    return value.split(",") if isinstance(value, str) else value
 
 
 Natural = Annotated[int, Field(strict=True, ge=0, le=LARGEST_NUMBER), BeforeValidator(_digits)]
 Limit = Annotated[int, Field(strict=True, ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)]
-States = Annotated[list[State], BeforeValidator(_items)]
+States = Annotated[list[State], Field(min_length=1), BeforeValidator(_items)]
 
 
 def _boolean(value: object) -> object:
@@ -82,7 +82,7 @@ class RunRequest(WorkflowRequest):
 class ListQuery(Strict):
     """Which runs."""
 
-    status: States = Field(default=[], description="Only of these, with commas between.")
+    status: States | None = Field(None, description="Only of these, with commas between.")
     client: str | None = Field(None, max_length=200, description="Only this client's.")
     limit: Limit = Field(50, description="How many at most.")
     cursor: Natural | None = Field(None, description="`next_cursor` of the page before.")

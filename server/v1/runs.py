@@ -30,7 +30,7 @@ async def list_runs(request: web.Request) -> web.Response:
     """The runs, newest first."""
     parts = services(request)
     query = query_of(request, ListQuery)
-    which = Which(states=query.status, client=query.client, before=query.cursor)
+    which = Which(states=query.status or (), client=query.client, before=query.cursor)
     runs = await parts.store.runs(which, limit=query.limit)
     following = str(runs[-1].seq) if len(runs) == query.limit else None
     return reply(RunPage(runs=shown(parts, *runs), next_cursor=following))

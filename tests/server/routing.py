@@ -11,6 +11,9 @@ from server.pictures.process import Pictures
 from server.services import Parts
 from server.store.store import Store
 from server.tokens import Tokens
+from server.webhooks.sender import Webhooks
+from server.webhooks.signing import Signer, made
+from server.webhooks.targets import Targets
 
 
 class Route(NamedTuple):
@@ -34,6 +37,7 @@ def routes(folder):
         bus=bus,
         dispatcher=Dispatcher(store, bus),
         pictures=Pictures(),
+        webhooks=Webhooks(store.deliveries, Targets([]), Signer(made())),
         data_dir=folder,
     )
     app = create_app(parts, settings.server, Tokens())

@@ -258,6 +258,8 @@ def test_a_request_that_means_nothing_is_refused_as_a_problem(server, body, stat
         ("GET", "/v1/runs?limit=0", {}, 422),
         ("GET", "/v1/runs?limit=1e2", {}, 422),
         ("GET", "/v1/runs?status=done", {}, 422),
+        ("GET", "/v1/runs?status=", {}, 422),
+        ("GET", "/v1/runs?status=failed,", {}, 422),
         ("GET", "/v1/runs?limit=1&limit=2", {}, 422),
         ("GET", "/v1/runs?cursor=99999999999999999999999", {}, 422),
         ("GET", "/v1/runs?colour=red", {}, 422),
