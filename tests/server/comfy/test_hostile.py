@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.server.comfy.listening import listening
+from tests.server.comfy.prompts import chain
 from tests.server.serving import toy
 
 SHOWN = {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}}
@@ -21,16 +22,6 @@ def _executes_after_all(server):
     yield
     assert server.finished(server.submit(toy(value=77)))["outputs"]["2"] == {"text": ["77"]}
     assert server.get("/readyz").status == 200
-
-
-def chain(length, start):
-    """So many nodes, each with the one before it as its input."""
-    nodes = {"0": {"class_type": "ToyNumber", "inputs": {"value": start}}}
-    for place in range(1, length - 1):
-        inputs = {"a": [str(place - 1), 0], "b": 1}
-        nodes[str(place)] = {"class_type": "ToyAdd", "inputs": inputs}
-    shown = {"class_type": "ToyShow", "inputs": {"a": [str(length - 2), 0]}}
-    return nodes | {str(length - 1): shown}
 
 
 @pytest.mark.parametrize("length", [983, 1000, 10_000])
