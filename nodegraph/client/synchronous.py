@@ -1,0 +1,152 @@
+"""The client for programs without asyncio: the same one, on an event loop in its own thread."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from nodegraph.client.asynchronous import LOCAL, AsyncClient
+from nodegraph.client.errors import ClientError
+from nodegraph.client.values import Output, Run, RunEvent
+from nodegraph.client.workflows import Workflow
+
+T = TypeVar("T")
+
+
+class Client:
+    """Talks to a server; to be used with `with`, or to be closed. Any thread may use it.
+
+    Args:
+        url: where the server is.
+        token: what it wants to know, if anything.
+        client: who this is: clients take turns.
+        timeout: seconds that an answer may take.
+        patience: seconds for which it is tried again when a connection breaks.
+    """
+
+    def __init__(
+        self,
+        url: str = LOCAL,
+        *,
+        token: str = "",
+        client: str = "",
+        timeout: float = 60.0,
+        patience: float = 60.0,
+    ) -> None:
+        self._inner = AsyncClient(
+            url, token=token, client=client, timeout=timeout, patience=patience
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="nodegraph-client", daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all connections; runs go on. Nothing if that was done."""
+        if self._loop.is_closed():
+            return
+        self._do(self._inner.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def submit(
+        self,
+        workflow: Workflow,
+        *,
+        targets: Sequence[str] | None = None,
+        priority: int = 0,
+        webhook: str = "",
+        key: str = "",
+    ) -> Run:
+        """Queue a workflow; see `AsyncClient.submit`."""
+        return self._do(
+            self._inner.submit(
+                workflow, targets=targets, priority=priority, webhook=webhook, key=key
+            )
+        )
+
+    def get(self, run: Run | str) -> Run:
+        """How a run is doing now."""
+        return self._do(self._inner.get(run))
+
+    def cancel(self, run: Run | str) -> Run:
+        """Stop a run after its present step, or take it out of the queue."""
+        return self._do(self._inner.cancel(run))
+
+    def retry(self, run: Run | str) -> Run:
+        """Queue a run again that failed or was cancelled; see `AsyncClient.retry`."""
+        return self._do(self._inner.retry(run))
+
+    def follow(self, run: Run | str, *, after: int = 0) -> Generator[RunEvent]:
+        """A run's events, as they happen; see `AsyncClient.follow`."""
+        events = self._inner.follow(run, after=after)
+        try:
+            while (event := self._do(_next(events))) is not None:
+                yield event
+        finally:
+            if not self._loop.is_closed():
+                self._do(_close(events))
+
+    def wait(self, run: Run | str, seconds: float | None = None) -> Run:
+        """Wait until a run is over; see `AsyncClient.wait`."""
+        return self._do(self._inner.wait(run, seconds))
+
+    def outputs(self, run: Run | str) -> list[Output]:
+        """The files that a run made so far."""
+        return self._do(self._inner.outputs(run))
+
+    def fetch(self, output: Output) -> bytes:
+        """What is in a file that a run made."""
+        return self._do(self._inner.fetch(output))
+
+    def upload(self, file: Path | str | bytes, name: str = "", folder: str = "") -> str:
+        """Put a file into the server's input folder; see `AsyncClient.upload`."""
+        return self._do(self._inner.upload(file, name, folder))
+
+    def generate(
+        self,
+        workflow: Workflow,
+        *,
+        targets: Sequence[str] | None = None,
+        priority: int = 0,
+        seconds: float | None = None,
+    ) -> list[bytes]:
+        """Run a workflow; the files that it made. See `AsyncClient.generate`."""
+        return self._do(
+            self._inner.generate(workflow, targets=targets, priority=priority, seconds=seconds)
+        )
+
+    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._loop.is_closed():
+            work.close()
+            message = "this client was closed."
+            raise ClientError(message)
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+async def _next(events: AsyncGenerator[RunEvent]) -> RunEvent | None:
+    return await anext(events, None)
+
+
+async def _close(events: AsyncGenerator[RunEvent]) -> None:
+    await events.aclose()
