@@ -18,8 +18,8 @@ from nodegraph.client.errors import (
     TooLateError,
     UnavailableError,
 )
-from nodegraph.client.streams import events_in
-from nodegraph.client.values import ENDS, Output, Run, RunEvent
+from nodegraph.client.streams import Place, events_in
+from nodegraph.client.values import Output, Run, RunEvent
 from nodegraph.client.workflows import Workflow, as_sent
 
 LOCAL = "http://127.0.0.1:8188"
@@ -128,24 +128,21 @@ class AsyncClient:
             RefusedError: the server said no; for example, there is no such run.
             UnreachableError: the server is gone for longer than the patience lasts.
         """
-        patience, last, over = self._connection.patience(), after, False
-        while not over:
+        patience, place = self._connection.patience(), Place(after)
+        while not place.over:
+            reason: BaseException = ConnectionError("the stream ended early")
             try:
-                answer = await self._connection.stream(f"{_path(run)}/events", last)
+                answer = await self._connection.stream(f"{_path(run)}/events", place.last)
                 if answer is None:
                     return
                 async with answer:
                     async for event in events_in(_heard(answer, patience)):
                         patience.renew()
-                        if event.id is not None:
-                            if event.id <= last:
-                                continue
-                            last, over = event.id, event.name in ENDS
-                        yield event
-                reason: BaseException = ConnectionError("the stream ended early")
+                        if place.takes(event):
+                            yield event
             except (*BROKEN, UnavailableError) as error:
-                reason, over = error, False
-            if not over:
+                reason = error
+            if not place.over:
                 await patience.wait(reason)
 
     async def wait(self, run: Run | str, seconds: float | None = None) -> Run:

@@ -4,8 +4,30 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
-from nodegraph.client.values import RunEvent
+from nodegraph.client.values import ENDS, RunEvent
 from nodegraph.plain import is_object
+
+
+class Place:
+    """How far one is in a run's events.
+
+    Args:
+        last: the id of the last event that is known.
+    """
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.over = False
+        """Whether the last event says that the run is over."""
+
+    def takes(self, event: RunEvent) -> bool:
+        """Whether an event is news, and if it has an id, the last one that is known from now on."""
+        if event.id is None:
+            return not self.over
+        if event.id <= self.last:
+            return False
+        self.last, self.over = event.id, event.name in ENDS
+        return True
 
 
 async def events_in(chunks: AsyncIterable[bytes]) -> AsyncIterator[RunEvent]:

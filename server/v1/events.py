@@ -70,6 +70,8 @@ class _Stream:
         self._store = parts.store
         self._run = run
         self._subscriber = subscriber
+        self._heard: int | None = None
+        """The last milestone that the bus told of; None if it may have told of none so far."""
 
     async def send_after(self, after: int) -> None:
         """Send what is kept, and again whenever something was added, until the run is over.
@@ -85,11 +87,16 @@ class _Stream:
                 after = event.id
             if len(events) == LARGEST_PAGE:
                 continue
-            if run is None or run.ended or not await self._news():
+            if self._heard is None:
+                self._heard = after
+            if run is None or run.ended or not await self._news(after):
                 return
 
-    async def _news(self) -> bool:
-        """Wait until something was added; False if there will be nothing more."""
+    async def _news(self, sent: int) -> bool:
+        """Wait until something was added; False if there will be nothing more.
+
+        What is older than the last milestone that was sent is no news any more.
+        """
         while True:
             try:
                 message = await asyncio.wait_for(self._subscriber.next(), _KEEP_ALIVE)
@@ -99,8 +106,9 @@ class _Stream:
             if message is None:
                 return False
             if message.id is not None or self._subscriber.missed():
+                self._heard = message.id
                 return True
-            if message.name in _PASSING:
+            if message.name in _PASSING and (self._heard is None or self._heard >= sent):
                 await self._response.write(_written(message.name, message.data or {}))
 
 
