@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.errors import NodeGraphError, PackError, UnknownNodeTypeError
 from nodegraph.importing import forget, import_named, import_types
-from nodegraph.installed import Contents, LoadedPack, Places, contents_of
+from nodegraph.installed import (
+    BUILT_IN,
+    Contents,
+    LoadedPack,
+    Places,
+    contents_of,
+    pack_sources,
+)
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
@@ -150,6 +157,13 @@ class Registry:
         except AttributeError as error:
             message = f"there is no function {reference!r}."
             raise PackError(message, hint="It is written as 'module:function'.") from error
+
+    def roots(self) -> list[Path]:
+        """The folders of the packs, also of those that were left out; not of the built-in one."""
+        if self._places is None:
+            return []
+        sources, _ = pack_sources(self._places.folder, self._places.names)
+        return [source.origin().parent for source in sources if source.name != BUILT_IN]
 
     def refresh(self) -> list[str]:
         """Read the packs again whose files have changed, or came, or went; their names.

@@ -31,6 +31,8 @@ class ServerSettings:
     """Holds the queue."""
     devices: tuple[str, ...] = ()
     """`cpu`, `cuda:0`, …, a worker process each; every CUDA device that is seen if empty."""
+    reload_packs: bool = False
+    """Whether packs are read again when their files change, as those who write them like it."""
     slots: Annotated[int, Ge(1)] = 1
     """How many runs a worker computes at once."""
     max_upload: Annotated[int, Gt(0)] = 100 * 2**20

@@ -9,6 +9,7 @@ from server import security
 from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
 from server.operations import add_operations
+from server.reloading import reloading
 from server.retention import retention
 from server.services import PARTS, Parts
 from server.tokens import Tokens
@@ -35,6 +36,8 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     add_editor(app)
     app.cleanup_ctx.append(_working)
     app.cleanup_ctx.append(retention(parts.store, settings))
+    if settings.reload_packs:
+        app.cleanup_ctx.append(reloading(parts))
     return app
 
 

@@ -57,6 +57,12 @@ class Levels(click.ParamType[tuple[str, str]]):
     multiple=True,
     help="cpu, cuda:0, …: a worker process on each; repeatable. All CUDA devices if not set.",
 )
+@click.option(
+    "--reload-packs",
+    is_flag=True,
+    default=None,
+    help="Read packs again when their files change, while you write them.",
+)
 @click.option("--slots", type=click.IntRange(1), help="Runs at once on a device; 1 if not set.")
 @click.option(
     "--preview",

@@ -61,6 +61,8 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
             naming.answer(body)
         case "free":
             runs.free()
+        case "reload":
+            runs.reload()
         case unknown:
             message = f"the server says {unknown!r}, which means nothing"
             raise ValueError(message)

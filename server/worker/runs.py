@@ -57,6 +57,10 @@ class Runs:
         else:
             self._looked_at.discard(run)
 
+    def reload(self) -> None:
+        """Read packs again whose files have changed; runs under way keep what they have."""
+        self._engine.registry.refresh()
+
     def free(self) -> None:
         """Forget all results, and with them the models that no run holds."""
         self._engine.cache.clear()

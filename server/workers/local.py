@@ -124,6 +124,11 @@ class LocalWorker:
         if run in self._runs and self._writer is not None:
             self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": looked_at})))
 
+    async def reload(self) -> None:
+        """Let it read packs again whose files have changed; a new process does so anyhow."""
+        if self.ready:
+            await self._send({"op": "reload"})
+
     async def free(self) -> None:
         """Let it forget its results, and the models that no run holds."""
         if self.ready:

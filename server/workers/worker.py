@@ -87,6 +87,10 @@ class Worker(Protocol):
         """From now on somebody looks at a run's previews, or nobody."""
         ...
 
+    async def reload(self) -> None:
+        """Let it read packs again whose files have changed."""
+        ...
+
     async def free(self) -> None:
         """Let it forget its results, and the models that no run holds."""
         ...

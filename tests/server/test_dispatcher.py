@@ -36,6 +36,9 @@ class Scripted:
     async def stop(self):
         pass
 
+    async def reload(self):
+        pass
+
     async def free(self):
         pass
 
