@@ -16,7 +16,8 @@ from tests.clients import environments
 from tests.server.serving import Server, picture
 
 DRIVERS = Path(__file__).parent / "drivers"
-STEPS = 12
+STEPS = 24
+"""Enough for those that begin to listen after they have submitted."""
 
 
 class Client(NamedTuple):

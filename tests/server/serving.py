@@ -255,7 +255,8 @@ def serving(
     named = [text for name, folder in folders.items() for text in (f"--{name}-dir", str(folder))]
     command = [sys.executable, "-m", "nodegraph", "serve", "--port", "0", *named, *flags]
     path = os.pathsep.join([str(home / "packs"), str(ROOT)])
-    variables = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **(environment or {})}
+    own = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "NODEGRAPH_TEMP_DIR": str(home / "temp")}
+    variables = {**os.environ, **own, **(environment or {})}
     with (home / "log.txt").open("a") as log:
         process = subprocess.Popen(
             command, cwd=home, env=variables, stdout=subprocess.PIPE, stderr=log, text=True

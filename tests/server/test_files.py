@@ -3,12 +3,15 @@
 import gzip
 import io
 import json
+import socket
 import struct
 import zlib
 from urllib.parse import urlencode
 
 import pytest
 from PIL import Image, PngImagePlugin
+
+from tests.server.serving import until
 
 PAGE = b"<html><script>alert(1)</script></html>"
 
@@ -258,3 +261,18 @@ def test_pictures_that_hurt_hurt_nobody(server):
         assert view(server, name).data == data
     stored(server, "fine.png", png())
     assert view(server, "fine.png", preview="webp;90").status == 200
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(server):
+    body, kind = form([("image", "broken.png", png())])
+    head = f"POST /upload/image HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+    address = server.url.removeprefix("http://").split(":")
+    before = (server.home / "log.txt").read_text()
+    for length in (f"Content-Length: {len(body)}", "Transfer-Encoding: chunked"):
+        with socket.create_connection((address[0], int(address[1]))) as connection:
+            connection.sendall(f"{head}{length}\r\n\r\n".encode())
+            connection.sendall(body[:60] if "Length" in length else b"3c\r\n" + body[:60])
+    stored(server, "after.png", png())
+    until(lambda: not list(server.home.rglob("*.part")))
+    assert not list((server.home / "input").glob("broken*"))
+    assert "Traceback" not in (server.home / "log.txt").read_text().removeprefix(before)
