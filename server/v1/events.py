@@ -99,7 +99,8 @@ class _Stream:
         """
         while True:
             try:
-                message = await asyncio.wait_for(self._subscriber.next(), _KEEP_ALIVE)
+                async with asyncio.timeout(_KEEP_ALIVE):
+                    message = await self._subscriber.next()
             except TimeoutError:
                 await self._response.write(b": \n\n")
                 continue

@@ -35,7 +35,8 @@ async def generate(request: web.Request) -> web.StreamResponse:
     subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(_end_of(parts, run, subscriber), wait)
+            async with asyncio.timeout(wait):
+                await _end_of(parts, run, subscriber)
     finally:
         parts.bus.unsubscribe(subscriber)
     return await _answer(parts, await parts.store.run(run.id))

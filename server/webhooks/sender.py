@@ -65,7 +65,8 @@ class Webhooks:
                     _log.error("%s", error)
                     pause = PAUSES[0]
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._deliveries.changed.wait(), pause)
+                    async with asyncio.timeout(pause):
+                        await self._deliveries.changed.wait()
 
     async def _begin(self, session: ClientSession) -> float:
         """Send what is due; how many seconds there is nothing more to do."""

@@ -101,3 +101,20 @@ def test_a_queue_of_the_first_version_is_brought_up_to_date(tmp_path):
 
     kept, (delivery,) = asyncio.run(scenario())
     assert (kept, delivery.run, delivery.failures) == ("old", "r", 0)
+
+
+def test_it_stops_whatever_happens_at_that_moment(tmp_path):
+    async def scenario():
+        store = Store(tmp_path / "queue.sqlite")
+        store.open()
+        webhooks = Webhooks(store.deliveries, Targets([]), Signer(SECRET))
+        for pause in (0, 0, 0, 0.001, 0.001):
+            await webhooks.start()
+            await asyncio.sleep(0.02)
+            store.deliveries.changed.set()
+            await asyncio.sleep(pause)
+            async with asyncio.timeout(10):
+                await webhooks.stop()
+        store.close()
+
+    asyncio.run(scenario())
