@@ -113,6 +113,19 @@ class RunExistsError(ServerError):
         super().__init__(f"there is a run {shown(run_id)} already.", hint="Ids are used once.")
 
 
+class NoJsonError(ServerError):
+    """There is something in a request that Python reads, and that is no JSON."""
+
+    code = "no_json"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is a number in the request that JSON does not have.",
+            hint="NaN and infinities have no place in a workflow.",
+        )
+
+
 class KeyReusedError(ServerError):
     """An idempotency key comes with another request than the first time."""
 

@@ -8,7 +8,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from nodegraph.naming import Named, Place
-from server.errors import KeyReusedError, RunExistsError, RunStateError
+from server.errors import KeyReusedError, NoJsonError, RunExistsError, RunStateError
 from server.store import deliveries, rows
 from server.store.rows import ENDED_MARKS
 from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
@@ -50,13 +50,20 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         ),
     )
     work = new.work
-    parts = [json.dumps(part) for part in (work.prompt, list(work.targets), work.extra)]
+    parts = [_written(part) for part in (work.prompt, list(work.targets), work.extra)]
     db.execute(
         "INSERT INTO graphs (run, prompt, targets, extra, checksum) VALUES (?, ?, ?, ?, ?)",
         (new.id, *parts, rows.checksum(parts)),
     )
     (queued,) = add_events(db, new.id, [("run_queued", {})])
     return Accepted(rows.get(db, new.id), queued)
+
+
+def _written(part: object) -> str:
+    try:
+        return json.dumps(part, allow_nan=False)
+    except ValueError as error:
+        raise NoJsonError from error
 
 
 def requeue(

@@ -226,6 +226,11 @@ def test_remarks_are_told_where_a_workflow_is_checked(server):
         (b"", 400, "bad_json"),
         (b"[" * 100_000, 400, "bad_json"),
         (b'{"workflow": {}, "workflow": {}}', 400, "bad_json"),
+        (
+            b'{"workflow": {"1": {"class_type": "ToyShow", "inputs": {"a": 1, "b": NaN}}}}',
+            400,
+            "no_json",
+        ),
         (b"[]", 422, "bad_request"),
         ({"workflow": {}, "webook": ""}, 422, "bad_request"),
         ({"workflow": toy(), "priority": "5"}, 422, "bad_request"),
