@@ -37,8 +37,9 @@ def add_editor(app: web.Application) -> None:
         *_userdata(UserData(files)),
     ]
     for method, path, handler in routes:
-        app.router.add_route(method, path, handler)
-        app.router.add_route(method, f"/api{path}", handler)
+        for verb in ("GET", "HEAD") if method == "GET" else (method,):
+            app.router.add_route(verb, path, handler)
+            app.router.add_route(verb, f"/api{path}", handler)
 
 
 Routes = list[tuple[str, str, Handler]]

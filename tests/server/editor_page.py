@@ -9,7 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from tests.server.serving import PATIENCE, Server
 
@@ -60,6 +68,13 @@ class EditorPage:
             }""",
             [*_EVENTS],
         )
+
+    def forget(self) -> None:
+        """Let the browser know nothing more of what was done, as another one would."""
+        self.page.goto("about:blank")
+        self.page.context.clear_cookies()
+        self.page.goto(f"{self.server.url}/healthz")
+        self.page.evaluate("(localStorage.clear(), sessionStorage.clear())")
 
     def load(self, prompt: Mapping[str, Any], name: str = "test") -> None:
         """Open a workflow as a file that was dropped on the page."""
@@ -174,15 +189,27 @@ class EditorPage:
 
 
 @contextmanager
-def editing(server: Server) -> Generator[EditorPage]:
-    """An editor of that server, open; it reaches nothing else."""
-    server.post("/settings", {"Comfy.TutorialCompleted": True})
+def browsing() -> Generator[Browser]:
+    """A browser."""
     with sync_playwright() as playwright:
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.route(lambda url: not url.startswith(server.url), lambda route: route.abort())
-        editor = EditorPage(page, server)
-        editor.open()
-        yield editor
+        yield browser
         browser.close()
+
+
+def opened(browser: Browser, server: Server, login: str = "") -> EditorPage:
+    """An editor of that server, open, by somebody new; it reaches nothing else.
+
+    Args:
+        browser: gets a page.
+        server: where it comes from.
+        login: what to visit first.
+    """
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    page.route(lambda url: not url.startswith(server.url), lambda route: route.abort())
+    if login:
+        page.goto(server.url + login)
+    editor = EditorPage(page, server)
+    editor.open()
+    return editor

@@ -7,13 +7,15 @@ import pytest
 from PIL import Image
 
 from server.editor.packages import installed
-from tests.server.serving import picture, toy
+from tests.server.serving import picture, serving, toy
 
 if not installed().static:
     pytest.skip("no editor: pip install -e '.[dev,ui]'", allow_module_level=True)
 if not (shutil.which("chromium") or shutil.which("chromium-browser")):
     pytest.skip("no chromium on the PATH: apt install chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright", reason="no playwright: pip install -e '.[dev,ui]'")
+pytest.importorskip("playwright", reason="no playwright: pip install -e '.[dev,ui]'")
+
+from tests.server.editor_page import browsing, opened
 
 TEMPLATE = "image_sdxl_simple"
 TWO_PICTURES = {
@@ -22,23 +24,28 @@ TWO_PICTURES = {
 }
 
 
+TOKEN = "a-token-of-16-or-more"
 RED, GREEN = (200, 40, 40), (40, 200, 40)
 
 
 @pytest.fixture(scope="module")
-def opened(server):
-    from tests.server.editor_page import editing
+def browser():
+    with browsing() as running:
+        yield running
 
-    with editing(server) as editor:
-        yield editor
+
+@pytest.fixture(scope="module")
+def page(browser, server):
+    server.post("/settings", {"Comfy.TutorialCompleted": True})
+    return opened(browser, server)
 
 
 @pytest.fixture
-def editor(opened):
+def editor(page):
     """The editor, of which every request is answered well, and which logs no error."""
-    opened.surprises.clear()
-    yield opened
-    assert opened.surprises == []
+    page.surprises.clear()
+    yield page
+    assert page.surprises == []
 
 
 def drawn(path, colour):
@@ -105,13 +112,16 @@ def test_a_saved_workflow_is_found_after_a_reload(editor):
     page.keyboard.press("Enter")
     page.get_by_test_id("workflow-tab").filter(has_text="my circle").wait_for()
 
+    editor.forget()
     editor.open()
+    assert page.evaluate("app.graph.nodes.length") != 7
     page.get_by_test_id("workflows-tab-button").click()
     page.get_by_test_id("tree-node-root/my circle.json").click()
     page.wait_for_function("app.graph.nodes.length === 7")
     editor.look("saved")
     page.get_by_test_id("workflows-tab-button").click()
 
+    assert "red circle" in editor.node("CLIPTextEncode", "node.widgets[0].value")
     assert (editor.server.home / "data/editor/files/workflows/my circle.json").is_file()
 
 
@@ -137,6 +147,22 @@ def test_the_jobs_panel_shows_queue_and_history(editor):
     row.wait_for()
     editor.look("history")
     toggle.click()
+
+
+def test_help_and_models_are_shown(editor):
+    page = editor.page
+    editor.load(picture(), "help")
+    editor.show("KSampler")
+    editor.node("KSampler", "app.canvas.selectNode(node)")
+    page.get_by_test_id("info-button").click()
+    page.get_by_role("heading", name="KSampler").wait_for()
+    editor.look("help")
+
+    page.get_by_test_id("model-library-tab-button").click()
+    page.get_by_text("checkpoints", exact=True).first.click()
+    page.get_by_text("demo-shapes", exact=True).first.wait_for()
+    editor.look("models")
+    page.get_by_test_id("model-library-tab-button").click()
 
 
 def test_what_runs_can_be_interrupted(editor):
@@ -231,3 +257,15 @@ def test_an_execution_error_is_shown_at_its_node(editor):
 
     error = editor.page.evaluate("app.lastExecutionError")
     assert (error["node_id"], error["node_type"]) == ("1", "ToyFail")
+
+
+@pytest.mark.slow
+def test_behind_a_token_one_visit_to_the_login_page_is_enough(browser, tmp_path):
+    with serving(tmp_path, ["--token", TOKEN], ready=False) as locked:
+        editor = opened(browser, locked, f"/login?token={TOKEN}")
+        names = editor.page.evaluate("Object.keys(LiteGraph.registered_node_types)")
+        connected = editor.page.evaluate("comfyAPI.api.api.socket.readyState")
+
+        assert "KSampler" in names
+        assert connected == 1
+        assert editor.surprises == []
