@@ -34,11 +34,17 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     add_comfy(app)
     add_v1(app)
     add_editor(app)
+    app.on_shutdown.append(_end_listening)
     app.cleanup_ctx.append(_working)
     app.cleanup_ctx.append(retention(parts.store, settings))
     if settings.reload_packs:
         app.cleanup_ctx.append(reloading(parts))
     return app
+
+
+async def _end_listening(app: web.Application) -> None:
+    """Whoever listens is told that there is no more, or stopping would wait for them."""
+    app[PARTS].bus.close()
 
 
 async def _working(app: web.Application) -> AsyncIterator[None]:
@@ -47,7 +53,6 @@ async def _working(app: web.Application) -> AsyncIterator[None]:
     await parts.dispatcher.start()
     await parts.webhooks.start()
     yield
-    parts.bus.close()
     await parts.dispatcher.stop()
     await parts.webhooks.stop()
     await parts.pictures.close()

@@ -1,6 +1,11 @@
 """The whole way: over HTTP into the queue, through a worker process, and back."""
 
-from tests.server.serving import picture, toy
+import asyncio
+import time
+
+import aiohttp
+
+from tests.server.serving import picture, serving, toy
 
 
 def test_a_picture_comes_back(server):
@@ -32,3 +37,23 @@ def test_an_error_in_a_node_is_told_with_the_node(server):
     assert entry["status"]["status_str"] == "error"
     assert (error["node_id"], error["node_type"]) == ("1", "ToyFail")
     assert "no 5" in error["exception_message"]
+
+
+def test_stops_at_once_though_somebody_listens(tmp_path):
+    async def listen(server):
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{server.socket_url}?clientId=me") as socket,
+        ):
+            await socket.receive()
+            started = time.monotonic()
+            stopping = asyncio.create_task(asyncio.to_thread(server.stop))
+            async for _ in socket:
+                pass
+            return await stopping, time.monotonic() - started
+
+    with serving(tmp_path, ready=False) as server:
+        code, seconds = asyncio.run(listen(server))
+
+    assert code == 0
+    assert seconds < 10
