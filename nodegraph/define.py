@@ -9,8 +9,8 @@ from nodegraph.context import Context
 from nodegraph.errors import NodeDefinitionError, nearest, shown
 from nodegraph.files import Files
 from nodegraph.pack import Pack
-from nodegraph.signature import read_input, read_outputs
-from nodegraph.spec import Caching, NodeSpec
+from nodegraph.signature import read_input, read_numbered, read_outputs
+from nodegraph.spec import Caching, InputSpec, NodeSpec
 
 __all__ = ["Needs", "NodeType", "Pack", "State", "node"]
 
@@ -101,10 +101,10 @@ def node(
             description=inspect.getdoc(function) or "",
             module=function.__module__,
             inputs=tuple(
-                read_input(name, shown_as, hints[key], parameters[key].default)
-                for key in parameters
+                item
+                for key, parameter in parameters.items()
                 if key != context
-                for shown_as in (keywords if parameters[key].kind is _KEYWORDS else (key,))
+                for item in _inputs(name, parameter, hints[key], keywords)
             ),
             outputs=read_outputs(name, hints.get("return")),
             **more,
@@ -112,3 +112,13 @@ def node(
         return NodeType(spec, function, context, needs, state)
 
     return declare
+
+
+def _inputs(
+    node_name: str, parameter: inspect.Parameter, hint: object, keywords: tuple[str, ...]
+) -> list[InputSpec]:
+    """The inputs that a parameter stands for."""
+    if parameter.kind is not _KEYWORDS:
+        return [read_input(node_name, parameter.name, hint, parameter.default)]
+    named = [read_input(node_name, name, hint, parameter.default) for name in keywords]
+    return named or read_numbered(node_name, hint)

@@ -35,6 +35,7 @@ def describe(source: PackSource) -> PackCatalog:
         version=pack.version,
         models={folder: tuple(places) for folder, places in pack.models.items()},
         nodes=tuple(specs.values()),
+        web=pack.web,
     )
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from nodegraph.catalog import PackSource, read_catalog
 from nodegraph.entry_points import entry_points
 from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
+from nodegraph.folders import inside
 from nodegraph.pack_folder import packs_in
 from nodegraph.places import cache_folder
 from nodegraph.snapshot import PackCatalog
@@ -25,6 +26,8 @@ class LoadedPack:
     version: str
     root: Path
     models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
+    web: Path | None = None
+    """The folder with its scripts for the editor."""
     module: str = ""
     digest: str = ""
     """Of its source files."""
@@ -144,6 +147,7 @@ def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         version=catalog.version,
         root=root,
         models=catalog.paths(root),
+        web=inside(root, catalog.web) if catalog.web else None,
         module=source.module,
         digest=catalog.digest,
     )

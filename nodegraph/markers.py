@@ -81,6 +81,20 @@ class Lazy:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """As many inputs as are linked: `**images: Annotated[Image, Numbered("image", 2, 8)]`.
+
+    They are called `image1`, `image2` and so on; the function gets those that are there, by
+    these names.
+    """
+
+    prefix: str
+    least: int
+    """How many are required."""
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class Name:
     """An output's name where the field's own, or the socket's, will not do."""
 

@@ -14,6 +14,8 @@ class Pack(NamedTuple):
     """The modules that hold its node types, imported when a run needs them."""
     models: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Model files and folders that it brings along, relative to its own, by model folder."""
+    web: str = ""
+    """A folder below its own, with scripts for the editor; they are served as they are."""
 
     @staticmethod
     def of(source: Mapping[str, Any]) -> "Pack":

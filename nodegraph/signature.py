@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Iterable
+from dataclasses import replace
 from inspect import Parameter
 from typing import (
     Annotated,
@@ -26,6 +27,7 @@ from nodegraph.markers import (
     Listed,
     ModelFile,
     Name,
+    Numbered,
     Optional,
     Pairs,
     Round,
@@ -93,6 +95,27 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         lazy=_first(marks, Lazy) is not None,
         widget=widget,
     )
+
+
+def read_numbered(node: str, annotation: Any) -> list[InputSpec]:
+    """What `**inputs` stands for if its annotation says `Numbered`; nothing if it does not.
+
+    Raises:
+        NodeDefinitionError: the annotation is no socket type, or the numbers have no meaning.
+    """
+    _, marks, _ = _unwrap(annotation)
+    numbered = _first(marks, Numbered)
+    if numbered is None:
+        return []
+    if not 0 <= numbered.least <= numbered.most or numbered.most < 1:
+        message = f"Node type {node!r}: {numbered} counts from its least to its most."
+        raise NodeDefinitionError(message, hint="For example Numbered('image', 1, 8).")
+    names = [f"{numbered.prefix}{number}" for number in range(1, numbered.most + 1)]
+    first = read_input(node, numbered.prefix, annotation, Parameter.empty)
+    return [
+        replace(first, name=name, required=number <= numbered.least)
+        for number, name in enumerate(names, 1)
+    ]
 
 
 def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:

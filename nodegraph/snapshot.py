@@ -21,6 +21,8 @@ class PackCatalog:
     models: Mapping[str, tuple[str, ...]]
     """Model files and folders inside the pack, by model folder."""
     nodes: tuple[NodeSpec, ...]
+    web: str = ""
+    """The folder with the pack's scripts for the editor, inside it."""
 
     def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
         """The pack's own model files and folders as paths."""

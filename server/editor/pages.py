@@ -1,10 +1,12 @@
 """The editor's page, and the files that belong to it."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aiohttp import web
 
+from nodegraph.installed import LoadedPack
 from server.editor.no_editor import PAGE, PAGE_POLICY
 from server.editor.packages import EditorFiles
 from server.editor.static import found, send
@@ -28,15 +30,20 @@ _POLICY = "; ".join(
 """Scripts come from here only; the editor compiles some, and shows pictures from anywhere."""
 
 
+_EXTENSIONS = "extensions"
+
+
 class Pages:
     """Serves them.
 
     Args:
         files: where they lie.
+        packs: gives the packs, some of which have scripts of their own.
     """
 
-    def __init__(self, files: EditorFiles) -> None:
+    def __init__(self, files: EditorFiles, packs: Callable[[], Iterable[LoadedPack]]) -> None:
         self._files = files
+        self._packs = packs
 
     def add(self, app: web.Application) -> None:
         """Add their routes: one for each file and folder that the editor consists of."""
@@ -44,15 +51,21 @@ class Pages:
         router.add_get("/", self._index if self._files.static else _explain)
         router.add_get("/templates/{name:.+}", self._template)
         router.add_get("/docs/{name:.+}", self._doc)
+        router.add_get(f"/{_EXTENSIONS}/{{pack}}/{{name:.+}}", self._extension)
         for path in sorted(self._files.static.iterdir()) if self._files.static else ():
             rest = f"{path.name}/{{rest:.+}}" if path.is_dir() else path.name
             router.add_get(f"/{rest}", self._static)
 
     def scripts(self) -> list[str]:
-        """The extensions that the editor brings along, as `/extensions` lists them."""
+        """The extensions of the editor and of the packs, as `/extensions` lists them."""
         static = self._files.static
-        paths = (static / "extensions").rglob("*.js") if static else ()
-        return sorted(f"/{path.relative_to(static).as_posix()}" for path in paths if static)
+        folders = {"": static / _EXTENSIONS} if static else {}
+        folders |= {f"{pack.name}/": pack.web for pack in self._packs() if pack.web}
+        return sorted(
+            f"/{_EXTENSIONS}/{owner}{path.relative_to(folder).as_posix()}"
+            for owner, folder in folders.items()
+            for path in folder.rglob("*.js")
+        )
 
     async def _index(self, _request: web.Request) -> web.StreamResponse:
         page = found([self._files.static], "index.html")
@@ -60,6 +73,14 @@ class Pages:
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
         return await _sent((self._files.static,), request.path.lstrip("/"))
+
+    async def _extension(self, request: web.Request) -> web.StreamResponse:
+        """A file of a pack's, or of one of the editor's own extensions."""
+        name, rest = request.match_info["pack"], request.match_info["name"]
+        folders = [pack.web for pack in self._packs() if pack.name == name]
+        if not folders and self._files.static:
+            folders = [self._files.static / _EXTENSIONS / name]
+        return await _sent(tuple(folders), rest)
 
     async def _template(self, request: web.Request) -> web.StreamResponse:
         return await _sent(self._files.templates, request.match_info["name"])

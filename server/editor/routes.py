@@ -19,7 +19,7 @@ from server.services import PARTS, services
 
 def add_editor(app: web.Application) -> None:
     """Add them."""
-    pages = Pages(installed())
+    pages = Pages(installed(), lambda: app[PARTS].registry.packs)
     one_for_each = cache(UserFiles)
 
     def files(request: web.Request) -> UserFiles:
@@ -66,14 +66,23 @@ def _userdata(data: UserData) -> Routes:
 
 
 def _fixed(pages: Pages) -> Routes:
-    """What is the same for everybody: one user, no packs with templates or subgraphs."""
+    """What is the same for everybody: one user, the packs' scripts, no templates of theirs."""
     return [
         ("GET", "/users", _always({"storage": "server", "migrated": True})),
-        ("GET", "/extensions", _always(pages.scripts())),
+        ("GET", "/extensions", _scripts(pages)),
         ("GET", "/i18n", _always({})),
         ("GET", "/workflow_templates", _always({})),
         ("GET", "/global_subgraphs", _always({})),
     ]
+
+
+def _scripts(pages: Pages) -> Handler:
+    """Looked up each time, for packs come and go."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.json_response(pages.scripts())
+
+    return handler
 
 
 def _always(value: object) -> Handler:
