@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from comfy_catapult.api_client import ComfyAPIClient
-from job import Job, digest, main, refusal, seen
+from job import Job, digest, main, seen
 
 
 async def drive(job: Job) -> dict[str, object]:
@@ -63,10 +63,7 @@ async def _uploaded(client: ComfyAPIClient, job: Job) -> str:
 
 
 async def _refused(client: ComfyAPIClient, job: Job) -> str:
-    try:
-        ticket = await client.PostPrompt(prompt_workflow=job.invalid)
-    except Exception as error:  # noqa: BLE001 - it raises nothing else
-        return refusal(error)
+    ticket = await client.PostPrompt(prompt_workflow=job.invalid)
     return str(ticket.node_errors or "")
 
 
