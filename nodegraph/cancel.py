@@ -1,6 +1,9 @@
 """How a run is told to stop."""
 
 import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from nodegraph.errors import RunCancelledError
 
@@ -28,3 +31,27 @@ class CancelToken:
         """
         if self._event.is_set():
             raise RunCancelledError
+
+
+_CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
+
+@contextmanager
+def cancellable(check: Callable[[], None]) -> Generator[None]:
+    """Let `check_cancelled` in this thread ask `check`, which raises to stop."""
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def check_cancelled() -> None:
+    """Stop here if nobody wants what this thread computes; for work deep inside of a node.
+
+    Raises:
+        RunCancelledError: nobody does.
+    """
+    check = _CHECK.get()
+    if check is not None:
+        check()

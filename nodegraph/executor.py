@@ -11,7 +11,7 @@ from nodegraph.cache import Cache
 from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.flight import Flight, Flights
 from nodegraph.call import Arguments, Result, arguments_of, batches_of, collect, invoke
-from nodegraph.cancel import CancelToken
+from nodegraph.cancel import CancelToken, cancellable
 from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
 from nodegraph.expand import Splices
@@ -185,10 +185,11 @@ class Executor:
         context = RunContext(self._facts, step, flight) if step.kind.context_name else None
         batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
         results: list[Result | Expansion] = []
-        for batch in batches:
-            if results and flight.abandoned:
-                raise RunCancelledError
-            results.append(self._call(step, batch, context))
+        with cancellable(flight.check):
+            for batch in batches:
+                if results:
+                    flight.check()
+                results.append(self._call(step, batch, context))
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
             self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._graph)

@@ -7,7 +7,6 @@ from typing import Any
 
 from nodegraph.cache.flight import Flight
 from nodegraph.choices import PreviewMethod
-from nodegraph.errors import RunCancelledError
 from nodegraph.events import Emitter, Notice, Preview, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
@@ -104,5 +103,4 @@ class RunContext:
         Raises:
             RunCancelledError: every run that wanted it was cancelled.
         """
-        if self._flight.abandoned:
-            raise RunCancelledError
+        self._flight.check()

@@ -4,7 +4,7 @@ import threading
 
 from nodegraph.cache.entry import Entry
 from nodegraph.cancel import CancelToken
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import NodeGraphError, RunCancelledError
 
 POLL_SECONDS = 0.05
 """How soon a waiting run notices that it was cancelled."""
@@ -26,6 +26,15 @@ class Flight:
     def abandoned(self) -> bool:
         """Whether nobody wants it any more; while one does, it goes on."""
         return not [token for token in tuple(self.passengers) if not token.cancelled]
+
+    def check(self) -> None:
+        """Stop here if nobody wants it any more.
+
+        Raises:
+            RunCancelledError: nobody does.
+        """
+        if self.abandoned:
+            raise RunCancelledError
 
 
 class Flights:

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from nodegraph.cancel import check_cancelled
 from nodegraph.model_uses import held_or_loaded
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
@@ -205,6 +206,7 @@ class Network:
 
     def _weight(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
         """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
+        check_cancelled()
         place = self.placement
         weight = stored(self.header, files, source, place.dtype)
         if isinstance(weight, PackedTensor) and matrix and place.keeps:

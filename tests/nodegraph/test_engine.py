@@ -1,13 +1,14 @@
 """Runs as a whole: their events, their cancellation, what their nodes are given."""
 
 import json
+import threading
 import time
 from contextlib import suppress
 
 import pytest
 
 from nodegraph.cache.content import ContentCache
-from nodegraph.cancel import CancelToken
+from nodegraph.cancel import CancelToken, check_cancelled
 from nodegraph.computing import attention
 from nodegraph.context import Context
 from nodegraph.define import node
@@ -43,6 +44,14 @@ def slow(steps: int, context: Context) -> int:
     return steps
 
 
+@node("Deep", category="test", output_node=True)
+def deep(rounds: int) -> Ui:
+    for _ in range(rounds):
+        check_cancelled()
+        time.sleep(0.005)
+    return Ui()
+
+
 @node("Attends", category="test", output_node=True)
 def attends() -> Ui:
     return Ui(values={"attention": [attention()]})
@@ -50,7 +59,7 @@ def attends() -> Ui:
 
 @pytest.fixture
 def engine(tmp_path):
-    return Engine(registry_of(talk, facts, slow), files_in(tmp_path))
+    return Engine(registry_of(talk, facts, slow, deep), files_in(tmp_path))
 
 
 def said(engine, graph, **more):
@@ -187,6 +196,18 @@ def test_a_cancelled_run_stops_at_the_next_step_of_its_node(engine):
 
     assert [event.name for event in events[-2:]] == ["progress", "run_cancelled"]
     assert events[-2].value == 2
+
+
+def test_a_cancelled_run_stops_deep_inside_of_a_node_that_has_no_context(engine):
+    token = CancelToken()
+    timer = threading.Timer(0.05, token.cancel)
+    timer.start()
+    with pytest.raises(RunCancelledError):
+        engine.run(graph_of(x=("Deep", {"rounds": 10_000})), cancel=token)
+    timer.join()
+
+    check_cancelled()  # nothing is left of it in this thread
+    assert engine.run(graph_of(x=("Deep", {"rounds": 2}))).executed == 1
 
 
 def test_a_cancelled_run_stops_between_nodes(engine):

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from nodegraph.errors import UnknownFileError
+from nodegraph.cancel import cancellable
+from nodegraph.errors import RunCancelledError, UnknownFileError
 from nodes.errors import MissingPartError, NotALoraError, PickleRefusedError, UnknownFamilyError
 from nodes.loaders import checkpoint_loader_simple
 from nodes.model_sampling import model_sampling_discrete
@@ -209,3 +210,20 @@ def test_a_lora_without_a_single_patch_is_refused_before_the_run(tmp_path):
 
     with pytest.raises(NotALoraError):
         lora_preflight({"lora_name": "foreign.safetensors"}, bench.files)
+
+
+def test_loading_stops_at_the_next_weight_and_can_begin_again(tmp_path):
+    path = write(tmp_path / "a.safetensors", small_sd15())
+    network = open_checkpoint(path, "a", Networks()).model.network
+    left = iter(range(5))
+
+    def check():
+        if next(left, None) is None:
+            raise RunCancelledError
+
+    with cancellable(check), pytest.raises(RunCancelledError):
+        network.module()
+
+    assert not network.unload()
+    assert next(left, None) is None
+    assert len(network.module().state_dict()) > 5

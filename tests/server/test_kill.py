@@ -126,7 +126,7 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path, rounds):
     clients, chance, longest = Clients(), random.Random(4), 0.0
     for number in range(rounds):
         with serving(tmp_path, environment=TOYS, ready=False) as server:
-            with clients.busy(server, 0.02):
+            with clients.busy(server, 0.1):
                 if number % 3:  # in every third round it may still be starting
                     server.ready()
                 time.sleep(chance.uniform(0, 1))
@@ -136,7 +136,7 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path, rounds):
         clients.check_store(states_of(tmp_path, tmp_path / "copy"))
         check_whole(tmp_path / "output")
     with serving(tmp_path, environment=TOYS) as server:
-        until(lambda: server.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 600)
+        until(lambda: server.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 1800)
     states = states_of(tmp_path, tmp_path / "copy")
     clients.check_store(states)
     clients.check_files(server.output, states)
@@ -165,7 +165,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path, rounds):
                 noticed.append(time.monotonic() - begin)
                 server.ready()
             check_whole(server.output)
-        until(lambda: server.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 600)
+        until(lambda: server.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 1800)
     states = states_of(tmp_path, tmp_path / "copy")
     clients.check_store(states)
     clients.check_files(server.output, states)
