@@ -113,7 +113,7 @@ def reply(
 ) -> web.Response:
     """A model as JSON."""
     return web.Response(
-        text=model.model_dump_json(),
+        text=json.dumps(model.model_dump()),  # escaped: what other dialects let in may be no UTF-8
         status=status,
         headers=headers,
         content_type="application/json",
@@ -134,9 +134,15 @@ def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Su
 
 def _parsed(data: bytes) -> object:
     try:
-        return parse_json(data)
+        value = parse_json(data)
     except InvalidWorkflowError as error:
         raise BadJsonError(error.problems[0].message) from error
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        reason = "there is half of a surrogate pair in a text."
+        raise BadJsonError(reason) from error
+    return value
 
 
 def _graph(wanted: WorkflowRequest, shapes: Shapes) -> Graph:
