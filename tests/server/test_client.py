@@ -26,7 +26,7 @@ from nodegraph.client import (
 from nodegraph.client.streams import events_in
 from nodegraph.workflow import read_prompt
 from tests.server.cutting import cutting
-from tests.server.serving import WORKFLOWS, picture, serving, toy
+from tests.server.serving import WORKFLOWS, install_toys, picture, serving, toy
 
 
 @pytest.fixture
@@ -62,9 +62,9 @@ def told(events):
     return [(e.id, e.sequence, e.name, dict(e.data)) for e in events if e.id is not None]
 
 
-def follow_with_cuts(server, cuts, length):
-    """Submit, follow and fetch a run over connections that are cut."""
-    with cutting(server.url, seed=cuts, cuts=cuts, span=(1, 1500)) as cutter:
+def follow_with_cuts(server, cuts, length, most):
+    """Submit and follow a run over connections that are cut after at most so many bytes."""
+    with cutting(server.url, seed=cuts, cuts=cuts, span=(1, most)) as cutter:
         with Client(cutter.url, client="cut") as client:
             run = client.submit(walk(length))
             events = list(client.follow(run))
@@ -79,7 +79,7 @@ def follow_with_cuts(server, cuts, length):
 
 
 def test_a_cut_stream_goes_on_where_it_broke_off(server):
-    cuts, milestones = follow_with_cuts(server, 20, 60)
+    cuts, milestones = follow_with_cuts(server, 20, 60, most=1500)
 
     assert cuts >= 15
     assert milestones > 120
@@ -87,7 +87,7 @@ def test_a_cut_stream_goes_on_where_it_broke_off(server):
 
 @pytest.mark.slow
 def test_a_stream_that_is_cut_a_hundred_times_is_complete_and_in_order(server):
-    cuts, milestones = follow_with_cuts(server, 110, 300)
+    cuts, milestones = follow_with_cuts(server, 110, 400, most=4000)
     print(f"{cuts} cuts, {milestones} milestones")
 
     assert cuts >= 100
@@ -205,19 +205,19 @@ def test_a_server_that_is_not_there_is_told_after_a_while():
 
 
 def test_the_token_is_sent_and_a_server_that_comes_back_is_awaited(tmp_path):
-    home = tmp_path
-    with serving(home, ("--token", "secret"), ready=False) as server:
+    install_toys(tmp_path)
+    with serving(tmp_path, ("--token", "secret"), ready=False) as server:
         port = server.url.rpartition(":")[2]
         with Client(server.url) as stranger, pytest.raises(UnauthorizedError):
-            stranger.submit(picture())
+            stranger.submit(toy())
         with Client(server.url, token="secret") as client:
-            run = client.submit(picture())
+            run = client.submit(toy())
     again = ("--token", "secret", "--port", port)
     found = []
     with Client(f"http://127.0.0.1:{port}", token="secret") as client:
         waiting = threading.Thread(target=lambda: found.append(client.wait(run)))
         waiting.start()
-        with serving(home, again, ready=False):
+        with serving(tmp_path, again, ready=False):
             waiting.join(60)
 
     assert found[0].status == "succeeded"
