@@ -35,6 +35,9 @@ def client(server):
         yield client
 
 
+TOKEN = "what-nobody-else-knows"
+
+
 def walk(length, seconds=0.004):
     """A chain of nodes that each take some steps."""
     prompt = {
@@ -206,15 +209,15 @@ def test_a_server_that_is_not_there_is_told_after_a_while():
 
 def test_the_token_is_sent_and_a_server_that_comes_back_is_awaited(tmp_path):
     install_toys(tmp_path)
-    with serving(tmp_path, ("--token", "secret"), ready=False) as server:
+    with serving(tmp_path, ("--token", TOKEN), ready=False) as server:
         port = server.url.rpartition(":")[2]
         with Client(server.url) as stranger, pytest.raises(UnauthorizedError):
             stranger.submit(toy())
-        with Client(server.url, token="secret") as client:
+        with Client(server.url, token=TOKEN) as client:
             run = client.submit(toy())
-    again = ("--token", "secret", "--port", port)
+    again = ("--token", TOKEN, "--port", port)
     found = []
-    with Client(f"http://127.0.0.1:{port}", token="secret") as client:
+    with Client(f"http://127.0.0.1:{port}", token=TOKEN) as client:
         waiting = threading.Thread(target=lambda: found.append(client.wait(run)))
         waiting.start()
         with serving(tmp_path, again, ready=False):

@@ -84,13 +84,20 @@ def test_labels_are_bounded():
 
 
 def test_metrics_are_behind_the_token_and_requests_are_logged_without_it(tmp_path):
-    flags = ("--token", "very-secret", "--log-format", "json", "--log-level", "server.access=debug")
+    flags = (
+        "--token",
+        "a-very-secret-token",
+        "--log-format",
+        "json",
+        "--log-level",
+        "server.access=debug",
+    )
     with serving(tmp_path, flags, ready=False) as server:
         assert server.get("/metrics").status == 401
-        assert server.get("/metrics", Authorization="Bearer very-secret").status == 200
-        server.get("/login?token=very-secret")
+        assert server.get("/metrics", Authorization="Bearer a-very-secret-token").status == 200
+        server.get("/login?token=a-very-secret-token")
         log = until(lambda: "/login" in (text := (tmp_path / "log.txt").read_text()) and text)
 
     requests = [json.loads(line)["message"] for line in log.splitlines() if "server.access" in line]
     assert any("GET /metrics: 401" in message for message in requests)
-    assert "very-secret" not in log
+    assert "a-very-secret-token" not in log
