@@ -35,8 +35,10 @@ class ServerSettings:
     """Whether packs are read again when their files change, as those who write them like it."""
     slots: Annotated[int, Ge(1)] = 1
     """How many runs a worker computes at once."""
+    max_request: Annotated[int, Gt(0)] = 32 * 2**20
+    """Bytes that a request may have that is no upload."""
     max_upload: Annotated[int, Gt(0)] = 100 * 2**20
-    """Bytes that a request may have."""
+    """Bytes that an upload may have."""
     drain: Annotated[float, Ge(0)] = 60.0
     """Seconds that runs may take to finish once the server is told to stop."""
     history: Annotated[int, Ge(0)] = 10_000

@@ -26,7 +26,7 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
         tokens: whom it lets in.
     """
     guard = security.guard(settings.host, settings.allow_hosts, tokens)
-    app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_upload)
+    app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_request)
     app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)
     app.router.add_get(security.LOGIN, security.login(tokens))

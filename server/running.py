@@ -59,7 +59,9 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
         parts = opened(common, settings, options)
         app = create_app(parts, settings, tokens)
-        runner = web.AppRunner(app, access_log=LOGGER, access_log_class=AccessLog)
+        runner = web.AppRunner(
+            app, access_log=LOGGER, access_log_class=AccessLog, auto_decompress=False
+        )
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
         try:

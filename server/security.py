@@ -52,6 +52,8 @@ def guard(host: str, allowed: Collection[str], tokens: Tokens) -> Middleware:
         reason = _refusal(request, names, anywhere)
         if reason:
             raise web.HTTPForbidden(text=f"403: {reason}\n")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise web.HTTPUnsupportedMediaType(text="415: send the body as it is, not packed.\n")
         owner = _owner(request, tokens) if tokens else NOBODY
         if owner is not None:
             set_owner(request, owner)

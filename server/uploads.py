@@ -11,6 +11,7 @@ from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from nodegraph.parts import explained, part_in, sweep
+from server.services import services
 
 _CHUNK = 2**18
 _MOST_PARTS = 20
@@ -46,7 +47,7 @@ async def received(request: web.Request, field: str, folder: Path) -> AsyncGener
     """
     if request.content_type != "multipart/form-data":
         raise web.HTTPBadRequest(text="400: send the file as multipart/form-data.\n")
-    if (request.content_length or 0) > request.client_max_size:
+    if (request.content_length or 0) > _most(request):
         raise _too_large(request)
     try:
         await asyncio.to_thread(_prepare, folder)
@@ -65,7 +66,7 @@ def _prepare(folder: Path) -> None:
 
 async def _read(request: web.Request, wanted: str, file: IO[bytes]) -> tuple[str, dict[str, str]]:
     name, fields = None, dict[str, str]()
-    left = request.client_max_size
+    left = _most(request)
     try:
         async for part in _parts(request):
             if part.name == wanted and part.filename and name is None:
@@ -114,8 +115,12 @@ async def _text(part: BodyPartReader) -> str:
     return data.decode()
 
 
+def _most(request: web.Request) -> int:
+    return services(request).settings.server.max_upload
+
+
 def _too_large(request: web.Request) -> web.HTTPRequestEntityTooLarge:
-    most = request.client_max_size
+    most = _most(request)
     return web.HTTPRequestEntityTooLarge(
         most, request.content_length or most + 1, text=f"413: at most {most} bytes are taken.\n"
     )

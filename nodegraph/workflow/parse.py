@@ -9,6 +9,8 @@ from nodegraph.plain import is_list, is_object
 
 DEEPEST = 100
 """How deep lists and objects may nest."""
+MOST_NODES = 100_000
+"""How many nodes a workflow may have, once its subgraphs are unfolded."""
 
 
 def parse_json(data: str | bytes) -> object:

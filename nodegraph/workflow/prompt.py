@@ -13,7 +13,7 @@ from nodegraph.errors import (
 )
 from nodegraph.graph import Graph, Link, Node
 from nodegraph.plain import is_list, is_object
-from nodegraph.workflow.parse import refuse
+from nodegraph.workflow.parse import MOST_NODES, refuse
 
 WRAPPED = "__value__"
 """`{"__value__": […]}` is a list that is no link."""
@@ -49,6 +49,8 @@ def to_prompt(graph: Graph) -> dict[str, Any]:
 
 
 def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None) -> Graph:
+    if len(value) > MOST_NODES:
+        refuse(f"it has {len(value):,} nodes; {MOST_NODES:,} are the most.")
     nodes: dict[str, Node] = {}
     problems: list[NodeGraphError] = []
     for node_id, item in value.items():

@@ -4,7 +4,7 @@ torch's weights-only loader knows tensors, numbers, texts and containers, and re
 else a pickle asks for (https://docs.pytorch.org/docs/stable/generated/torch.load.html).
 """
 
-import pickle
+import pickle  # noqa: TID251 - for the name of its error
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -15,7 +15,6 @@ from server.comfy.messages import Message as Translated
 from server.comfy.messages import Translator
 from server.services import Services, services
 
-MAX_UPLOAD = 100 * 2**20
 _HEARTBEAT = 30.0
 _SEND_TIMEOUT = 30.0
 """Seconds that a client may let a message wait before it is dropped."""
@@ -35,14 +34,14 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
     return socket
 
 
-async def get_features(_request: web.Request) -> web.Response:
+async def get_features(request: web.Request) -> web.Response:
     """The same as the first messages say."""
-    return web.json_response(features())
+    return web.json_response(features(services(request)))
 
 
-def features() -> dict[str, Any]:
+def features(parts: Services) -> dict[str, Any]:
     """What this server can do, as `/features` and the first messages say it."""
-    return {_METADATA: True, "max_upload_size": MAX_UPLOAD}
+    return {_METADATA: True, "max_upload_size": parts.settings.server.max_upload}
 
 
 def status(remaining: int) -> dict[str, Any]:
@@ -77,7 +76,7 @@ class Connection:
         self._first = await self._parts.store.last_event() if since is None else since
         remaining = self._parts.dispatcher.remaining
         await self._send("status", {**status(remaining), "sid": self._client})
-        await self._send("feature_flags", features())
+        await self._send("feature_flags", features(self._parts))
         listener = asyncio.create_task(self._listen(subscriber))
         try:
             if since is not None:

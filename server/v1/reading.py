@@ -127,9 +127,9 @@ def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Su
         refuse(f"this is no {kind}.")
     else:
         wanted = model.model_validate(_parsed(data))
+    graph = _graph(wanted, shapes)
     plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
-    digest = hashlib.sha256(plain.encode()).hexdigest()
-    return Submission(wanted, _graph(wanted, shapes), digest)
+    return Submission(wanted, graph, hashlib.sha256(plain.encode()).hexdigest())
 
 
 def _parsed(data: bytes) -> object:

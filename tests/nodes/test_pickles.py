@@ -1,7 +1,7 @@
 """Pickles: refused; with leave, only their tensors are read, and nothing in them is run."""
 
 import json
-import pickle
+import pickle  # noqa: TID251 - to attack with
 import subprocess
 import sys
 import zipfile

@@ -10,6 +10,7 @@ from nodegraph.order import sources_first
 from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode, Slot
 from nodegraph.workflow.editor.proxies import by_input, by_node
 from nodegraph.workflow.editor.widgets import own_value
+from nodegraph.workflow.parse import MOST_NODES
 
 PRIMITIVE = "PrimitiveNode"
 REROUTES = frozenset(("Reroute", "Reroute (rgthree)"))
@@ -31,8 +32,6 @@ _TOOLS = frozenset(
 )
 VIRTUAL = frozenset((PRIMITIVE, *REROUTES, *SETTERS, *GETTERS, *_TOOLS))
 """Node types that exist in the editor alone: its own, and those of well-known packs."""
-MOST_NODES = 100_000
-"""How many nodes a workflow may have once its subgraphs are unfolded."""
 
 
 @dataclass(frozen=True)
