@@ -22,6 +22,8 @@ Needs = Callable[[Mapping[str, object]], list[str]]
 """Given the inputs computed so far, the names of the lazy inputs that are needed next."""
 State = Callable[[Mapping[str, object], Files], str]
 """Given the literal inputs and the folders, a text that changes when the node's result would."""
+Memory = Callable[[Mapping[str, object]], int]
+"""Given the inputs of a call, how many bytes of the device's memory it will need, about."""
 
 
 class Declared(TypedDict, total=False):
@@ -48,13 +50,14 @@ class NodeType(Generic[P, R]):
     """The parameter that takes the `Context`, if the function has one."""
     needs: Needs | None = None
     state: State | None = None
+    memory: Memory | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""
         return self.function(*args, **kwargs)
 
 
-def node(
+def node(  # noqa: PLR0913 - each is named where it is given
     name: str,
     *,
     category: str,
@@ -62,6 +65,7 @@ def node(
     keywords: tuple[str, ...] = (),
     needs: Needs | None = None,
     state: State | None = None,
+    memory: Memory | None = None,
     **more: Unpack[Declared],
 ) -> Callable[[Callable[P, R]], NodeType[P, R]]:
     """Turn a typed function into a `NodeType`.
@@ -77,6 +81,7 @@ def node(
         keywords: the inputs that `**inputs` stands for, which Python has no names for.
         needs: for lazy inputs.
         state: outside state beyond the files that the inputs name.
+        memory: what a call needs, so that room is made before it and not when it has failed.
         **more: see `Declared`.
 
     Raises:
@@ -109,7 +114,7 @@ def node(
             outputs=read_outputs(name, hints.get("return")),
             **more,
         )
-        return NodeType(spec, function, context, needs, state)
+        return NodeType(spec, function, context, needs, state, memory)
 
     return declare
 

@@ -1,6 +1,16 @@
 """Which device computes; the only core module that may import torch."""
 
+import os
+
 import torch
+
+
+def free_bytes() -> int:
+    """How much of the default device's memory nobody uses; for the CPU, the machine's."""
+    device = default_device()
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def default_device() -> torch.device:

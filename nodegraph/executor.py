@@ -12,6 +12,7 @@ from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.flight import Flight, Flights
 from nodegraph.call import Arguments, Result, arguments_of, batches_of, collect, invoke
 from nodegraph.cancel import CancelToken, cancellable
+from nodegraph.define import Memory
 from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
 from nodegraph.expand import Splices
@@ -22,6 +23,7 @@ from nodegraph.results import Expansion, Ui
 from nodegraph.run_context import RunContext, RunFacts
 from nodegraph.steps import Step, Steps
 
+_ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
 _FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
 
 
@@ -219,6 +221,8 @@ class Executor:
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
         """Call the node; again without the results that are kept, if it lacks memory."""
+        if step.kind.memory:
+            self._make_room(step, batch, step.kind.memory)
         try:
             return self._attempt(step, batch, context)
         except OutOfMemoryError:
@@ -227,6 +231,15 @@ class Executor:
         gc.collect()  # what the error's traceback holds
         self._facts.emitter.send(Notice, *step.who, _FORGOTTEN)
         return self._attempt(step, batch, context)
+
+    def _make_room(self, step: Step, batch: Arguments, memory: Memory) -> None:
+        """Forget what is kept of earlier runs if the node says that it needs the memory."""
+        from nodegraph.devices import free_bytes  # torch, which such a node has loaded anyhow
+
+        wanted = foreign(step.node, memory, batch)
+        if wanted > free_bytes() and self._cache.clear():
+            gc.collect()
+            self._facts.emitter.send(Notice, *step.who, _ROOM)
 
     def _attempt(
         self, step: Step, batch: Arguments, context: RunContext | None

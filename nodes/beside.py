@@ -16,8 +16,9 @@ from nodes.inpaint_errors import (
     NothingBesideError,
     UnknownInputsError,
 )
+from nodes.latent_format import LatentFormat
 from nodes.resizing import resize
-from nodes.values import Beside, LatentFormat
+from nodes.values import Beside
 
 _MASK = 1
 

@@ -4,8 +4,9 @@ from typing import Protocol
 
 from torch import Tensor
 
+from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Parameterisation
-from nodes.values import Cond, CondBatch, LatentFormat
+from nodes.values import Cond, CondBatch
 
 
 class Denoiser(Protocol):

@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from nodes.latent_format import LatentFormat
 from nodes.resizing import resize
-from nodes.values import LatentFormat
 
 
 class Encoder(Protocol):

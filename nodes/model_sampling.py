@@ -12,9 +12,9 @@ from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step
 from nodes.continuous import CosmosFlow, Edm
 from nodes.exploding import broadcast
+from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Discrete, Flow
 from nodes.sampling_errors import BadSettingError
-from nodes.values import LatentFormat
 from nodes.weights.handle import ModelHandle
 
 _LCM_LEVELS = 50

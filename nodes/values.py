@@ -2,11 +2,18 @@
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Protocol, TypeAlias
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, TypeAlias
 
 from torch import Tensor, nn
 
 from nodegraph.sockets import Socket
+from nodes.latent_format import LatentFormat
+
+if TYPE_CHECKING:
+    from nodes.weights.handle import ClipHandle as ClipHandle
+    from nodes.weights.handle import ModelHandle as ModelHandle
+    from nodes.weights.handle import VaeHandle as VaeHandle
 
 Image: TypeAlias = Annotated[Tensor, Socket("IMAGE")]
 """Pictures: [batch, height, width, 3 or 4] float32 in [0, 1]."""
@@ -16,30 +23,6 @@ Mask: TypeAlias = Annotated[Tensor, Socket("MASK")]
 
 Sigmas: TypeAlias = Annotated[Tensor, Socket("SIGMAS")]
 """The noise levels that a sampler visits: [steps + 1] float32 on the CPU, mostly down to 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class LatentFormat:
-    """How a VAE's latents relate to what the model sees: `model = (raw - shift) * scale`."""
-
-    channels: int
-    downscale: int
-    scale: float | tuple[float, ...]
-    """One number, or one a channel."""
-    shift: float | tuple[float, ...] = 0.0
-
-    def to_model(self, raw: Tensor) -> Tensor:
-        """From the VAE's space to the model's; same shape."""
-        return (raw - _each(self.shift, raw)) * _each(self.scale, raw)
-
-    def to_raw(self, latent: Tensor) -> Tensor:
-        """From the model's space to the VAE's; same shape."""
-        return latent / _each(self.scale, latent) + _each(self.shift, latent)
-
-
-def _each(value: float | tuple[float, ...], x: Tensor) -> float | Tensor:
-    """A number a channel as it multiplies [batch, channels, …]."""
-    return x.new_tensor(value).view(-1, *[1] * (x.ndim - 2)) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,3 +272,10 @@ class Noise:
     def seed(self) -> int | tuple[int, ...]:
         """The batch's one seed, or one an image."""
         return self.seeds[0] if len(self.seeds) == 1 else self.seeds
+
+
+def __getattr__(name: str) -> object:
+    """Handles are values, too; they stand on what is here, so they are looked up when asked for."""
+    if name not in ("ClipHandle", "ModelHandle", "VaeHandle"):
+        raise AttributeError(name)
+    return resolve_name(f"nodes.weights.handle:{name}")

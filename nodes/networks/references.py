@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from nodes.errors import WrongReferenceError
+from nodes.latent_format import LatentFormat
 from nodes.networks.patching import PATCH, packed, padded, positions
-from nodes.values import REFERENCES, Cond, LatentFormat
+from nodes.values import REFERENCES, Cond
 
 METHOD = "reference_latents_method"
 """Which of a condition's extras says how."""

@@ -5,9 +5,9 @@ from functools import cached_property
 
 from nodes.continuous import Edm
 from nodes.families.family import DiscreteRules, EdmRules, ModelSpec, NoiseRules
+from nodes.latent_format import LatentFormat
 from nodes.networks.adapter import ADAPTERS, Adapter
 from nodes.parameterisation import Discrete, Flow, Parameterisation
-from nodes.values import LatentFormat
 from nodes.weights.network import Network
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodes.beside import beside
 from nodes.guiding import PLAIN, Guiding
+from nodes.latent_format import LatentFormat
 from nodes.networks.attention import attending
 from nodes.networks.build import skeleton
 from nodes.networks.inside import NetworkCall, during
@@ -23,7 +24,7 @@ from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded
 from nodes.text.model import TextModel, Texts
-from nodes.values import Alteration, Cond, CondBatch, ControlCall, LatentFormat
+from nodes.values import Alteration, Cond, CondBatch, ControlCall
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel

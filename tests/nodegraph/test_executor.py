@@ -523,3 +523,23 @@ def test_ui_with_outputs_gives_both(files):
 
     assert result.ui["x"].values == {"text": ["shown"]}
     assert result.ui["y"].values == {"text": ["2"]}
+
+
+def test_room_is_made_before_a_node_that_says_it_needs_it(files, monkeypatch):
+    monkeypatch.setattr("nodegraph.devices.free_bytes", lambda: 100)
+
+    @node("Wants", category="test", memory=lambda inputs: 30 * inputs["size"])
+    def wants(size: int) -> int:
+        return size
+
+    engine, events = Engine(registry_of(wants), files), []
+    engine.run(graph_of(x=("One", {})), targets=["x"])
+
+    engine.run(graph_of(x=("Wants", {"size": 2})), targets=["x"], emit=events.append)
+    assert engine.run(graph_of(x=("One", {})), targets=["x"]).cached == 1
+    engine.run(graph_of(x=("Wants", {"size": 4})), targets=["x"], emit=events.append)
+
+    assert [event.message for event in events if event.name == "notice"] == [
+        "what was kept of earlier runs is forgotten, for this node needs the memory."
+    ]
+    assert engine.run(graph_of(x=("One", {})), targets=["x"]).cached == 0

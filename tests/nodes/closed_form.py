@@ -5,9 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Parameterisation
 from nodes.samplers import Reply, Sampling
-from nodes.values import Cond, CondBatch, LatentFormat
+from nodes.values import Cond, CondBatch
 
 
 class ClosedForm:

@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from nodes.denoising import Denoising, Request, cut_steps, noise_for, sample
+from nodes.latent_format import LatentFormat
 from nodes.noise import initial_noise
 from nodes.parameterisation import Discrete
 from nodes.samplers import SAMPLERS
 from nodes.schedules import sigmas_for
-from nodes.values import Cond, Conditioning, Latent, LatentFormat
+from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.closed_form import ClosedForm
 
 MODEL = Discrete.scaled_linear()
