@@ -528,7 +528,10 @@ def test_ui_with_outputs_gives_both(files):
 def test_room_is_made_before_a_node_that_says_it_needs_it(files, monkeypatch):
     monkeypatch.setattr("nodegraph.devices.free_bytes", lambda: 100)
 
-    @node("Wants", category="test", memory=lambda inputs: 30 * inputs["size"])
+    def wanted(inputs):
+        return 30 * inputs["size"]
+
+    @node("Wants", category="test", memory=wanted)
     def wants(size: int) -> int:
         return size
 
