@@ -36,6 +36,8 @@ def begun(server: Server, run: str, kind: str) -> None:
         event["name"] == "node_started" and event["data"]["type_name"] == kind
         for event in events(server, run)
     ):
+        status = server.get(f"/v1/runs/{run}").json
+        assert status["status"] in ("queued", "running"), status
         time.sleep(0.005)
 
 
@@ -43,8 +45,9 @@ def stopped(server: Server, run: str) -> float:
     """Cancel a run; how long it took."""
     begin = time.perf_counter()
     server.post(f"/v1/runs/{run}/cancel")
-    while server.get(f"/v1/runs/{run}").json["status"] != "cancelled":
+    while (status := server.get(f"/v1/runs/{run}").json["status"]) in ("queued", "running"):
         time.sleep(0.002)
+    assert status == "cancelled", f"the run {status} before it was stopped"
     return time.perf_counter() - begin
 
 
