@@ -79,7 +79,7 @@ class Pages:
         name, rest = request.match_info["pack"], request.match_info["name"]
         folders = [pack.web for pack in self._packs() if pack.name == name]
         if not folders and self._files.static:
-            folders = [self._files.static / _EXTENSIONS / name]
+            return await _sent((self._files.static / _EXTENSIONS,), f"{name}/{rest}")
         return await _sent(tuple(folders), rest)
 
     async def _template(self, request: web.Request) -> web.StreamResponse:
