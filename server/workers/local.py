@@ -161,6 +161,7 @@ class LocalWorker:
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the server, which lets it finish
                 stdout=output.end,
                 stderr=output.end,
                 env=self._variables(),
