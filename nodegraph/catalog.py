@@ -42,6 +42,14 @@ class PackSource:
 
     name: str
     module: str
+    place: Path | None = None
+    """The module's file, where Python alone would not find it."""
+    host: str = ""
+    """`module:function`: what has to be called before the module can be imported."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that the host reads its settings from."""
+    salt: str = ""
+    """What else its specs depend on."""
 
     def origin(self) -> Path:
         """The file of the pack's module, found without importing it.
@@ -49,6 +57,8 @@ class PackSource:
         Raises:
             PackError: there is none.
         """
+        if self.place is not None:
+            return self.place
         try:
             found = importlib.util.find_spec(self.module)
         except (ImportError, ValueError) as error:
@@ -63,7 +73,7 @@ class PackSource:
 
     def digest(self) -> str:
         """One hash of everything that the pack's specs can depend on."""
-        total = hashlib.sha256(f"{FORMAT} {self.name} {self.module}".encode())
+        total = hashlib.sha256(f"{FORMAT} {self.name} {self.module}{self.salt}".encode())
         for label, path in self._sources():
             total.update(f"\n{label}\n".encode())
             total.update(path.read_bytes().replace(b"\r\n", b"\n"))
@@ -137,7 +147,12 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     import sys
 
     command = [sys.executable, "-m", "nodegraph.describe", pack.name, pack.module]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    if pack.host:
+        command += [pack.host, str(pack.origin()), pack.salt]
+    own = dict(pack.environment)
+    environment = (
+        os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    )
     try:
         child = subprocess.run(
             command, env=environment, capture_output=True, timeout=patience, check=False

@@ -3,6 +3,8 @@
 import os
 import sys
 from dataclasses import replace
+from pathlib import Path
+from pkgutil import resolve_name
 
 from nodegraph.catalog import FORMAT, PackSource
 from nodegraph.errors import NodeConflictError, NodeGraphError
@@ -44,13 +46,19 @@ def main() -> int:
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
-        catalog = describe(PackSource(*sys.argv[1:3]))
+        catalog = describe(_source(*sys.argv[1:]))
     except NodeGraphError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     with stdout:
         stdout.write(as_text(catalog))
     return 0
+
+
+def _source(name: str, module: str, host: str = "", place: str = "", salt: str = "") -> PackSource:
+    if host:
+        resolve_name(host)()
+    return PackSource(name, module, Path(place) if place else None, salt=salt)
 
 
 if __name__ == "__main__":

@@ -60,6 +60,9 @@ class Splice:
                 inputs[item.name] = self._input(local, item.name, node.inputs[item.name])
             elif item.has_default:
                 inputs[item.name] = item.default
+        if spec.open_inputs:
+            more = {n: self._input(local, n, v) for n, v in node.inputs.items() if n not in inputs}
+            inputs |= more
         return replace(node, id=self._id(local), inputs=inputs)
 
     def _input(self, local: NodeId, name: str, value: object) -> object:

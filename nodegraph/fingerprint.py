@@ -62,7 +62,7 @@ class Fingerprints:
         unique = spec.cache == "never"
         volatile = False
         parts = [shape.head]
-        for name, label, file_spec in shape.inputs:
+        for name, label, file_spec in (*shape.inputs, *_more(node, spec)):
             if name not in node.inputs:
                 continue
             value = node.inputs[name]
@@ -115,6 +115,14 @@ class Fingerprints:
         if folder:
             return self._files.model_content(folder, name)
         return self._files.identity(self._files.input(name))
+
+
+def _more(node: Node, spec: NodeSpec) -> list[tuple[str, str, None]]:
+    """The inputs that only the graph has names for, as in `_Shape.inputs`."""
+    if not spec.open_inputs:
+        return []
+    names = node.inputs.keys() - {item.name for item in spec.inputs}
+    return [(name, f"{encode_basestring_ascii(name)}:", None) for name in sorted(names)]
 
 
 def _which(spec: NodeSpec) -> list[str]:

@@ -63,5 +63,5 @@ def import_named(module: str, wanted_by: str) -> ModuleType:
 def forget(package: str) -> None:
     """Let the next import read a package's files again; who uses it now keeps what it has."""
     importlib.invalidate_caches()
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+    for name in [name for name in sys.modules if f"{name}.".startswith(f"{package}.")]:
         del sys.modules[name]

@@ -53,6 +53,7 @@ class _View:
         self.inputs = {item.name: item for item in spec.inputs}
         self.outputs = spec.outputs
         self.spec = spec
+        self.more = spec.open_inputs
 
 
 class Inputs:
@@ -86,7 +87,7 @@ class Inputs:
             elif item.has_default:
                 inputs[name] = item.default
         if known < len(given):
-            report.warnings.extend(self._unknown_inputs(node, view.inputs))
+            self._read_more(node, view, inputs, report)
         checked = node if _same(inputs, given) else replace(node, inputs=inputs)
         if not report.problems and not report.warnings:
             return Read(checked, None)
@@ -118,6 +119,16 @@ class Inputs:
                 report.warnings.append(remark)
         if problem:
             report.problems.append(problem)
+
+    def _read_more(self, node: Node, view: _View, into: dict[str, object], report: Report) -> None:
+        """The inputs that only the graph has names for; without any, they are warned of."""
+        if not view.more:
+            report.warnings.extend(self._unknown_inputs(node, view.inputs))
+            return
+        for name, value in node.inputs.items():
+            if name not in view.inputs:
+                spec = InputSpec(name=name, socket=view.more, required=False)
+                self._read_input(node.id, spec, value, into, report)
 
     def _link(self, node_id: NodeId, spec: InputSpec, link: Link) -> NodeGraphError | None:
         source = self._nodes.get(link.source)

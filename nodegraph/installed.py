@@ -1,9 +1,10 @@
 """The packs that are there: installed, or in a folder; with what their catalogs say of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from nodegraph.catalog import PackSource, read_catalog
 from nodegraph.entry_points import entry_points
@@ -14,8 +15,14 @@ from nodegraph.places import cache_folder
 from nodegraph.snapshot import PackCatalog
 from nodegraph.spec import NodeSpec
 
+if TYPE_CHECKING:
+    from nodegraph.settings import Settings
+
 GROUP = "nodegraph.packs"
+HOSTS = "nodegraph.pack_hosts"
 BUILT_IN = "nodes"
+Found: TypeAlias = tuple[list[PackSource], list[NodeGraphError]]
+"""Packs, and what is no pack where there should be one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Places(NamedTuple):
     """Where snapshots of packs are kept; the user's cache folder if None."""
     folder: Path | None = None
     """Holds further packs, a sub-folder each."""
+    hosted: "Callable[[], Found] | None" = None
+    """Finds packs that were written for another program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,14 @@ class Contents:
             self.add(spec, owner)
             self.origins[spec.name] = pack
 
+    def free(self, source: PackSource, specs: Sequence[NodeSpec]) -> list[NodeSpec]:
+        """Those whose names nobody has; of the others it is noted who has them."""
+        for spec in specs:
+            if spec.name in self.specs:
+                owner = f"the pack {source.name!r}"
+                self.problems.append(NodeConflictError(spec.name, self.owners[spec.name], owner))
+        return [spec for spec in specs if spec.name not in self.specs]
+
     def add(self, spec: NodeSpec, owner: str) -> None:
         """One node type.
 
@@ -93,33 +110,50 @@ def contents_of(places: Places) -> Contents:
         PackError: a named pack is not there, or another distribution's `nodes` stands before
             the built-in one.
     """
-    sources, problems = pack_sources(places.folder, places.names)
+    hosted, hosts_problems = places.hosted() if places.hosted else ([], [])
+    sources, problems = pack_sources(places.folder, places.names, hosted)
+    problems += hosts_problems
     contents = Contents(problems=problems)
     for source in sources:
         if source.name == BUILT_IN:
             _check_built_in(source)
         try:
             catalog = read_catalog(source, places.cache or cache_folder())
-            contents.add_pack(_loaded(catalog, source), catalog.nodes)
+            specs = contents.free(source, catalog.nodes) if source.host else catalog.nodes
+            contents.add_pack(_loaded(catalog, source), specs)
         except (PackError, NodeConflictError) as error:
             problems.append(error)
     return contents
 
 
+def hosted_packs(settings: "Settings") -> Found:
+    """The packs that were written for another program, by whoever can run them."""
+    found: Found = ([], [])
+    if settings.custom_nodes_dir.is_dir():
+        for place in entry_points(HOSTS).values():
+            find = cast("Callable[[Settings], Found]", resolve_name(place))
+            sources, problems = find(settings)
+            found[0].extend(sources)
+            found[1].extend(problems)
+    return found
+
+
 def pack_sources(
-    folder: Path | None = None, names: Iterable[str] | None = None
-) -> tuple[list[PackSource], list[NodeGraphError]]:
+    folder: Path | None = None,
+    names: Iterable[str] | None = None,
+    hosted: Iterable[PackSource] = (),
+) -> Found:
     """The packs that are installed or in a folder, all or those named, and what is no pack there.
 
-    The built-in one comes first, the others in the order of their names.
+    The built-in one comes first, the others in the order of their names, hosted ones last.
 
     Raises:
         PackError: a named pack is not there.
     """
     placed, problems = packs_in(folder) if folder else ([], [])
-    found = {source.name: source for source in placed}
+    found = {source.name: source for source in (*hosted, *placed)}
     found |= {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
-    ordered = sorted(found, key=lambda name: (name != BUILT_IN, name))
+    ordered = sorted(found, key=lambda name: (name != BUILT_IN, found[name].host, name))
     for name in names or ():
         if name not in found:
             message = f"no pack {name!r} is installed or in the packs folder."

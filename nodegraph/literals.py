@@ -57,7 +57,7 @@ class Literals:
     def read(self, node_id: NodeId, spec: InputSpec, value: object) -> Reading:
         """The literal as the input's type."""
         if spec.socket == COMBO:
-            return self._choice(node_id, spec, value)
+            return Reading(value) if spec.unchecked else self._choice(node_id, spec, value)
         exact = CONVERTERS.get(spec.socket)
         if exact is None:
             return _other(node_id, spec, value)
@@ -168,7 +168,7 @@ def _mismatch(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError
 
 
 def _out_of_bounds(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError | None:
-    if not isinstance(value, int | float):
+    if spec.unchecked or not isinstance(value, int | float):
         return None
     low, high = spec.minimum, spec.maximum
     if low is not None and value < low:

@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.errors import NodeGraphError, PackError, UnknownNodeTypeError
 from nodegraph.importing import forget, import_named, import_types
+<<<<<<< HEAD
 from nodegraph.installed import (
     BUILT_IN,
     Contents,
@@ -16,6 +18,9 @@ from nodegraph.installed import (
     contents_of,
     pack_sources,
 )
+=======
+from nodegraph.installed import Contents, LoadedPack, Places, contents_of, hosted_packs
+>>>>>>> 57c178e (comfy: packs that were written for ComfyUI run from custom_nodes)
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
@@ -64,7 +69,8 @@ class Registry:
     @classmethod
     def configured(cls, settings: "Settings") -> "Registry":
         """The packs that the settings name; raises what `load` raises."""
-        return cls.load(settings.packs, settings.cache_dir, settings.packs_dir)
+        hosted = partial(hosted_packs, settings)
+        return cls(Places(settings.packs, settings.cache_dir, settings.packs_dir, hosted))
 
     @classmethod
     def of(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
@@ -138,7 +144,9 @@ class Registry:
             spec = self.spec(type_name)
             if type_name not in self._types:
                 found = import_types(spec.module, self._contents.owners[type_name])
-                self._types |= {item.spec.name: self._declared(item) for item in found}
+                self._types |= {
+                    item.spec.name: self._declared(item) for item in found if self._is_its(item)
+                }
         try:
             return self._types[type_name]
         except KeyError:
@@ -182,11 +190,16 @@ class Registry:
             for name in changed:
                 for pack in (before.get(name), after.get(name)):
                     if pack:
-                        forget(pack.module.partition(".")[0])
+                        forget(pack.module)
             same = {name for name, pack in fresh.origins.items() if pack.name not in changed}
             self._types = {name: kind for name, kind in self._types.items() if name in same}
             self._contents = fresh
         return changed
+
+    def _is_its(self, found: "NodeType[..., Any]") -> bool:
+        """Whether that is the node type of this name; another pack may have had it before."""
+        spec = self.catalog.get(found.spec.name)
+        return spec is None or spec.module == found.spec.module
 
     def _declared(self, found: "NodeType[..., Any]") -> "NodeType[..., Any]":
         """A node type with the spec that the catalog has of it."""

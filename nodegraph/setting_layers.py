@@ -23,7 +23,7 @@ _FOLDERS = "models_dir"
 _LISTS = ("packs", "server.allow_hosts", "server.devices", "server.webhook_hosts")
 _PAIRS = "server.log_levels"
 _PATHS = (
-    *("input_dir", "output_dir", "temp_dir", "cache_dir", "packs_dir"),
+    *("input_dir", "output_dir", "temp_dir", "cache_dir", "packs_dir", "custom_nodes_dir"),
     *("extra_model_paths_file", "hub_cache_dir", "lock_file"),
     *("server.data_dir", "server.token_file"),
 )

@@ -60,6 +60,8 @@ class Settings:
     """The packs to load; all that are installed or in `packs_dir` if None."""
     packs_dir: Path = field(default_factory=lambda: _beside_or_data("packs"))
     """Holds packs that are not installed, a folder each."""
+    custom_nodes_dir: Path = field(default_factory=lambda: _beside_or_data("custom_nodes"))
+    """Holds packs that were written for ComfyUI."""
     hub_cache_dir: Path = field(default_factory=hub_folder)
     """What `hf://` references download; by default the folder that the hub's client uses."""
     hub_endpoint: str = field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or HUB)

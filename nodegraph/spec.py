@@ -32,6 +32,8 @@ class InputSpec:
     minimum: float | None = None
     maximum: float | None = None
     lazy: bool = False
+    unchecked: bool = False
+    """The node itself says which values and choices it takes; only the type is looked at."""
     widget: Mapping[str, object] = field(default_factory=dict[str, object])
     """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
 
@@ -59,6 +61,8 @@ class NodeSpec:
     """Of its code: a pack's types are computed anew when that changes, whatever their version."""
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
+    open_inputs: str = ""
+    """The socket of further inputs, under any name; none if it is empty."""
     hidden: tuple[str, ...] = ()
     """Which of `prompt`, `extra_pnginfo`, `unique_id` the editor must send along."""
     output_node: bool = False

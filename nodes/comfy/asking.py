@@ -1,0 +1,130 @@
+"""What a pack's class is asked before its node runs: lazy inputs, validity, changes outside."""
+
+import asyncio
+import inspect
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import Any
+
+from nodegraph.define import Needs
+from nodegraph.files import Files
+from nodegraph.spec import NodeSpec
+from nodes.comfy import here
+from nodes.comfy.entries import Entries, given_names
+from nodes.comfy.errors import InputsRefusedError, TooSlowError
+from nodes.comfy.handing import to_pack
+
+PATIENCE = 20.0
+"""How many seconds a check may take."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The outside state of a node: VALIDATE_INPUTS, which may refuse, and IS_CHANGED."""
+
+    kind: Any
+    name: str
+    entries: Entries
+    patience: float = PATIENCE
+
+    def __call__(self, literals: Mapping[str, object], files: Files) -> str:
+        """What its result depends on besides its inputs.
+
+        Raises:
+            InputsRefusedError: the class does not take these inputs.
+            TooSlowError: it does not come to an end.
+        """
+        with here.with_files(files):
+            self._validate(literals)
+            return self._changed(literals)
+
+    def _validate(self, literals: Mapping[str, object]) -> None:
+        check = getattr(self.kind, "VALIDATE_INPUTS", None)
+        if check is None:
+            return
+        answer = self._timely("VALIDATE_INPUTS", check, literals)
+        if answer is not True and answer is not None:
+            raise InputsRefusedError(self.name, str(answer) if answer else "it does not say why")
+
+    def _changed(self, literals: Mapping[str, object]) -> str:
+        ask = getattr(self.kind, "IS_CHANGED", None)
+        if ask is None:
+            return ""
+        try:
+            answer = self._timely("IS_CHANGED", ask, literals)
+        except TooSlowError:
+            raise
+        except Exception as error:  # noqa: BLE001 - foreign code; as in ComfyUI, it has changed then
+            _log.warning("IS_CHANGED of %s fails: %s: %s", self.name, type(error).__name__, error)
+            answer = float("nan")
+        equal = answer == answer
+        return repr(answer) if equal is True else uuid.uuid4().hex
+
+    def _timely(self, what: str, function: Any, literals: Mapping[str, object]) -> object:
+        names = {item.name: None for item in self.entries.inputs}
+        given = {**names, **dict.fromkeys(self.entries.hidden), **literals}
+        given |= {
+            name: means.get(str(given[name]), given[name])
+            for name, means in self.entries.meant.items()
+        }
+        taken = {name: given[name] for name in given_names(function, given)}
+        if "input_types" in inspect.signature(function).parameters and "input_types" not in given:
+            taken["input_types"] = {}
+        return timely(lambda: finished(function(**taken)), self.name, what, self.patience)
+
+
+def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
+    """Which lazy inputs a node asks for: `check_lazy_status`."""
+    if not hasattr(kind, "check_lazy_status"):
+        return None
+    lazy = [item.name for item in spec.inputs if item.lazy]
+
+    def needs(given: Mapping[str, object]) -> list[str]:
+        inputs = {name: to_pack(value) for name, value in given.items()}
+        absent = {name: None for name in lazy if name not in inputs}
+        asked = finished(kind().check_lazy_status(**inputs, **absent))
+        return [asked] if isinstance(asked, str) else list(asked or ())
+
+    return needs
+
+
+def state_of(state: State) -> State | None:
+    """The state if the class has any."""
+    asks = ("VALIDATE_INPUTS", "IS_CHANGED")
+    return state if any(getattr(state.kind, name, None) for name in asks) else None
+
+
+def finished(value: Any) -> Any:
+    """A value, or what a coroutine comes to."""
+    return asyncio.run(value) if inspect.iscoroutine(value) else value
+
+
+def timely(ask: Callable[[], object], name: str, what: str, patience: float) -> object:
+    """What a function returns, if that does not take too long; its thread is left behind then.
+
+    Raises:
+        TooSlowError: it takes too long.
+        Exception: whatever it raises.
+    """
+    answers: list[object] = []
+    failures: list[Exception] = []
+
+    def run() -> None:
+        try:
+            answers.append(ask())
+        except Exception as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
+    thread.start()
+    thread.join(patience)
+    if failures:
+        raise failures[0]
+    if not answers:
+        raise TooSlowError(name, what, patience)
+    return answers[0]

@@ -1,0 +1,167 @@
+"""Call a pack's class as ComfyUI would: hidden inputs in, converted values in and out."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nodegraph.context import Context
+from nodegraph.graph import Link, Node
+from nodegraph.plain import is_plain
+from nodegraph.results import Artifact, Expansion, Ui
+from nodegraph.spec import NodeSpec
+from nodes.comfy import here
+from nodes.comfy.asking import finished
+from nodes.comfy.entries import Entries
+from nodes.comfy.handing import from_pack, to_pack
+
+CONTEXT = "nodegraph's context"
+"""The parameter that takes the engine's context; no input of a pack is called that."""
+_ROOTS = ("output", "temp", "input")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The function of a pack's node type."""
+
+    kind: Any
+    spec: NodeSpec
+    entries: Entries
+
+    def __call__(self, **inputs: object) -> object:
+        """Run the node."""
+        context = cast("Context | None", inputs.pop(CONTEXT, None))
+        with here.running(context):
+            given = {name: self._given(name, value) for name, value in inputs.items()}
+            given |= self._hidden(context)
+            returned = finished(getattr(self.kind(), self.kind.FUNCTION)(**given))
+            return self._told(returned)
+
+    def _given(self, name: str, value: object) -> object:
+        means = self.entries.meant.get(name)
+        if means and isinstance(value, str):
+            return means.get(value, value)
+        if means and isinstance(value, list):
+            return [means.get(str(item), item) for item in cast("list[object]", value)]
+        return to_pack(value)
+
+    def _hidden(self, context: Context | None) -> dict[str, object]:
+        found = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}
+        return {name: [value] for name, value in found.items()} if self._listed else found
+
+    @property
+    def _listed(self) -> bool:
+        return self.spec.input_is_list
+
+    def _told(self, returned: Any) -> object:
+        """What the class returned, as the engine takes it."""
+        if hasattr(returned, "as_returned"):
+            returned = returned.as_returned()
+        shown, expanded = None, None
+        if isinstance(returned, dict):
+            told = cast("dict[str, Any]", returned)
+            shown, expanded = told.get("ui"), told.get("expand")
+            returned = told.get("result", ())
+        outputs = self._outputs(returned)
+        if expanded:
+            return expansion(cast("Mapping[str, Any]", expanded), outputs)
+        if shown is not None:
+            return ui_of(cast("Mapping[str, Any]", shown), outputs)
+        if len(outputs) == 1:
+            return outputs[0]
+        return outputs or None
+
+    def _outputs(self, returned: Any) -> tuple[object, ...]:
+        """One value an output: None where there are too few."""
+        specs = self.spec.outputs
+        if returned is None:
+            returned = ()
+        if not isinstance(returned, tuple | list):
+            returned = (returned,)
+        values = cast("Sequence[object]", returned)
+        padded = [*values, *[None] * len(specs)][: len(specs)]
+        return tuple(
+            self._output(value, spec.socket, listed=spec.is_list)
+            for value, spec in zip(padded, specs, strict=True)
+        )
+
+    def _output(self, value: object, socket: str, *, listed: bool) -> object:
+        if listed and isinstance(value, list | tuple):
+            items = cast("Sequence[object]", value)
+            return [from_pack(item, socket) for item in items]
+        return from_pack([] if listed and value is None else value, socket)
+
+
+def hidden_value(kind: str, context: Context | None) -> object:
+    """What a hidden input gets."""
+    if context is None:
+        return None
+    if kind in ("PROMPT", "DYNPROMPT"):
+        prompt = copy.deepcopy(dict(context.prompt))
+        if kind == "PROMPT":
+            return prompt
+        from nodes.comfy.host.execution_graph import DynamicPrompt  # Here: few ask for it.
+
+        return DynamicPrompt(prompt)
+    if kind == "EXTRA_PNGINFO":
+        return copy.deepcopy(dict(context.extra_pnginfo))
+    return context.node_id if kind == "UNIQUE_ID" else None
+
+
+def expansion(nodes: Mapping[str, Any], outputs: Sequence[object]) -> Expansion:
+    """A graph in API format that takes the node's place."""
+    return Expansion(
+        {
+            str(name): Node(
+                str(name),
+                str(node["class_type"]),
+                {str(key): _linked(value) for key, value in node.get("inputs", {}).items()},
+            )
+            for name, node in nodes.items()
+        },
+        tuple(_linked(value) for value in outputs),
+    )
+
+
+def _linked(value: Any) -> object:
+    """A link where it is one: [node, number]."""
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        if len(items) == 2 and isinstance(items[0], str) and type(items[1]) in (int, float):
+            return Link(items[0], int(items[1]))
+    return from_pack(value, "*") if not is_plain(value) else value
+
+
+def ui_of(shown: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
+    """What a node shows: its files as such, everything else as JSON."""
+    if hasattr(shown, "as_dict"):
+        shown = cast("Any", shown).as_dict()
+    artifacts: dict[str, list[Artifact]] = {}
+    values: dict[str, list[object]] = {}
+    for kind, found in shown.items():
+        items = cast("list[object]", list(found) if isinstance(found, list | tuple) else [found])
+        files = [_artifact(item) for item in items]
+        if items and all(files):
+            artifacts[str(kind)] = [item for item in files if item]
+        else:
+            values[str(kind)] = [item if is_plain(item) else _as_json(item) for item in items]
+    return Ui(artifacts, values, outputs)
+
+
+def _artifact(item: object) -> Artifact | None:
+    if not isinstance(item, dict):
+        return None
+    told = cast("dict[str, Any]", item)
+    if set(told) != {"filename", "subfolder", "type"} or told["type"] not in _ROOTS:
+        return None
+    return Artifact(str(told["filename"]), str(told["subfolder"]), told["type"])
+
+
+def _as_json(item: object) -> object:
+    """The nearest JSON to a value: containers as such, the rest as text."""
+    if isinstance(item, tuple | list):
+        return [_as_json(part) for part in cast("Sequence[object]", item)]
+    if isinstance(item, dict):
+        told = cast("dict[object, object]", item)
+        return {str(key): _as_json(part) for key, part in told.items()}
+    return item if is_plain(item) else str(item)

@@ -1,0 +1,107 @@
+"""CONDITIONING as packs know it: a list of [tokens, dict]."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeGuard, cast
+
+from torch import Tensor
+
+from nodes.values import Area, AreaShare, Beside, Cond, Conditioning
+
+ORIGIN = "nodegraph_condition"
+"""Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
+_PERCENT = "percentage"
+
+
+def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
+    """The list; its tensors are copies."""
+    return [[cond.tokens.clone(), _told(cond)] for cond in conditioning.conds]
+
+
+def conditioning_from(told: Sequence[Sequence[Any]]) -> Conditioning:
+    """The list as a value; what nobody here knows goes along as an extra."""
+    return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in told))
+
+
+def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
+    """Whether it is such a list."""
+    if not isinstance(value, list | tuple):
+        return False
+    items = cast("Sequence[Any]", value)
+    return bool(items) and all(
+        isinstance(item, list | tuple)
+        and len(cast("Sequence[Any]", item)) == 2
+        and isinstance(item[0], Tensor)
+        and isinstance(item[1], dict)
+        for item in items
+    )
+
+
+def _told(cond: Cond) -> dict[str, Any]:
+    """A condition's dict."""
+    told: dict[str, Any] = {
+        "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
+        "strength": cond.strength,
+        "mask": None if cond.mask is None else cond.mask.clone(),
+        "mask_strength": cond.mask_strength,
+        "set_area_to_bounds": cond.mask_bounds,
+        "start_percent": cond.start,
+        "end_percent": cond.end,
+    }
+    untold = {
+        "strength": 1.0,
+        "mask": None,
+        "mask_strength": 1.0,
+        "set_area_to_bounds": False,
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+    }
+    told = {key: value for key, value in told.items() if key not in untold or value != untold[key]}
+    if cond.share:
+        told["area"] = (_PERCENT, cond.share.height, cond.share.width, cond.share.y, cond.share.x)
+    elif cond.area:
+        told["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
+    if cond.beside is not None:
+        told["concat_latent_image"] = cond.beside.latent.clone()
+        told["concat_mask"] = cond.beside.mask
+    return {**{key: _copied(value) for key, value in cond.extras.items()}, **told, ORIGIN: cond}
+
+
+def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
+    """A condition out of its dict."""
+    origin = told.pop(ORIGIN, None)
+    base = origin if isinstance(origin, Cond) else Cond(tokens)
+    area, share = _area(told.pop("area", None))
+    latent, mask = told.pop("concat_latent_image", None), told.pop("concat_mask", None)
+    return replace(
+        base,
+        tokens=tokens,
+        pooled=told.pop("pooled_output", None),
+        area=area,
+        share=share,
+        strength=float(told.pop("strength", 1.0)),
+        mask=told.pop("mask", None),
+        mask_strength=float(told.pop("mask_strength", 1.0)),
+        mask_bounds=bool(told.pop("set_area_to_bounds", False)),
+        start=float(told.pop("start_percent", 0.0)),
+        end=float(told.pop("end_percent", 1.0)),
+        beside=None if latent is None else Beside(latent, mask),
+        extras=told,
+    )
+
+
+def _area(area: Any) -> tuple[Area | None, AreaShare | None]:
+    if area is None:
+        return None, None
+    if area[0] == _PERCENT:
+        return None, AreaShare(*(float(part) for part in area[1:]))
+    return Area(*(int(part) for part in area)), None
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, tuple | list):
+        items = cast("Sequence[object]", value)
+        return type(value)(_copied(item) for item in items)
+    return value

@@ -1,0 +1,111 @@
+"""What a pack for ComfyUI declares, as this project's node types."""
+
+import asyncio
+import inspect
+import tomllib
+from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from nodegraph.define import NodeType
+from nodegraph.pack import Pack
+from nodegraph.spec import NodeSpec, OutputSpec
+from nodes.comfy.asking import State, needs_of, state_of
+from nodes.comfy.calling import CONTEXT, Call
+from nodes.comfy.entries import Entries, read_entries, socket_of
+
+_NO_VERSION = "0"
+
+
+def declared(module: ModuleType) -> dict[str, object]:
+    """What the import system adds to a pack's module: its `PACK`, and a node type a name.
+
+    Raises:
+        Exception: whatever the pack's own declarations raise.
+    """
+    name = module.__name__.rpartition(".")[2]
+    classes = dict(_classes(module))
+    titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+    types = {
+        f"node type {key}": node_type(key, kind, module.__name__, titles.get(key))
+        for key, kind in classes.items()
+    }
+    return {"PACK": Pack(name, _version(module), (module.__name__,)), **types}
+
+
+def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[..., Any]:
+    """One class of the v1 contract as a node type."""
+    entries = read_entries(kind)
+    spec = NodeSpec(
+        name=name,
+        display_name=str(title or name),
+        category=str(getattr(kind, "CATEGORY", "")),
+        description=inspect.cleandoc(str(getattr(kind, "DESCRIPTION", "") or "")),
+        module=module,
+        inputs=entries.inputs,
+        outputs=outputs_of(kind),
+        open_inputs=entries.more,
+        hidden=tuple(sorted(_sent_along(entries))),
+        output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
+        input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
+        deprecated=bool(getattr(kind, "DEPRECATED", False)),
+        experimental=bool(getattr(kind, "EXPERIMENTAL", False)),
+    )
+    call = Call(kind, spec, entries)
+    asks = State(kind, name, entries)
+    return NodeType(spec, call, CONTEXT, needs_of(kind, spec), state_of(asks))
+
+
+def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:
+    """RETURN_TYPES with RETURN_NAMES and OUTPUT_IS_LIST, which may be shorter."""
+    types = getattr(kind, "RETURN_TYPES", None) or ()
+    types = (types,) if isinstance(types, str) else tuple(types)
+    names = tuple(getattr(kind, "RETURN_NAMES", None) or ())
+    listed = tuple(getattr(kind, "OUTPUT_IS_LIST", None) or ())
+    return tuple(
+        OutputSpec(
+            name=str(names[k]) if k < len(names) and names[k] else socket_of(found),
+            socket=socket_of(found),
+            is_list=bool(k < len(listed) and listed[k]),
+        )
+        for k, found in enumerate(types)
+    )
+
+
+def _sent_along(entries: Entries) -> set[str]:
+    kinds = {kind.lower() for kind in entries.hidden.values()}
+    return kinds & {"prompt", "extra_pnginfo", "unique_id"}
+
+
+def _classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """The pack's classes by the names of their node types."""
+    mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
+    if mappings is not None:
+        yield from ((str(name), kind) for name, kind in dict(mappings).items())
+    entry = getattr(module, "comfy_entrypoint", None)
+    if entry is not None:
+        for kind in asyncio.run(_listed(entry)):
+            yield kind.GET_SCHEMA().node_id, kind
+    if mappings is None and entry is None:
+        message = "it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"
+        raise ImportError(message)
+
+
+async def _listed(entry: Any) -> list[Any]:
+    """The node classes of an extension of the v3 contract."""
+    extension = entry()
+    if inspect.isawaitable(extension):
+        extension = await cast("Coroutine[Any, Any, Any]", extension)
+    await extension.on_load()
+    return list(await extension.get_node_list())
+
+
+def _version(module: ModuleType) -> str:
+    """What the pack's pyproject.toml says."""
+    place = Path(module.__file__ or "").parent / "pyproject.toml"
+    try:
+        found = tomllib.loads(place.read_text(encoding="utf-8"))["project"]["version"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return _NO_VERSION
+    return str(found)

@@ -1,0 +1,59 @@
+"""What a pack for ComfyUI may ask for and not get."""
+
+from nodegraph.errors import NodeGraphError
+
+
+class NoSuchHostModuleError(ModuleNotFoundError):
+    """A pack imports a part of ComfyUI that has no stand-in."""
+
+    def __init__(self, name: str) -> None:
+        message = (
+            f"No module named {name!r}: of ComfyUI's modules packs find here only those that most"
+            " of them use. One that reaches into ComfyUI's own models can not run."
+        )
+        super().__init__(message, name=name)
+
+
+class ChangesTorchError(ImportError):
+    """A pack replaces parts of torch when it is imported, which everybody's results hang on."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(f"it replaces {', '.join(names)}, which everybody else uses, too")
+
+
+class NotOfferedError(NodeGraphError):
+    """A pack uses a part of ComfyUI that has no counterpart."""
+
+    code = "not_offered_to_packs"
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(f"the pack uses {what}, which packs can not use here.", hint=hint)
+
+
+class PickleError(NodeGraphError):
+    """A pack wants to read a pickle, and converting such is not allowed."""
+
+    code = "pickle_refused"
+
+    def __init__(self, name: str) -> None:
+        hint = "Convert it to safetensors, or allow pickles (`--allow-pickle`)."
+        super().__init__(f"the pack reads the pickle {name!r}.", hint=hint)
+
+
+class InputsRefusedError(NodeGraphError):
+    """A pack's own check of a node's inputs found something."""
+
+    code = "custom_validation_failed"
+
+    def __init__(self, type_name: str, reason: str) -> None:
+        super().__init__(f"{type_name} does not take these inputs: {reason}")
+
+
+class TooSlowError(NodeGraphError):
+    """A pack's own check of a node's inputs does not come to an end."""
+
+    code = "pack_too_slow"
+
+    def __init__(self, type_name: str, what: str, seconds: float) -> None:
+        message = f"{what} of {type_name} took more than {seconds:g} s."
+        super().__init__(message, hint="This is the pack's own code; update or remove the pack.")

@@ -1,0 +1,51 @@
+"""Values at the border: ours become ComfyUI's on the way in, and what packs return, ours.
+
+Whatever a pack gets is its own: tensors are cloned, containers copied.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+from torch import Tensor
+
+from nodes.comfy.conditions import conditioning_from, conditioning_to, is_conditioning
+from nodes.comfy.latents import latent_from, latent_to
+from nodes.comfy.models import PackClip, PackModel, PackVae
+from nodes.values import Conditioning, Latent
+from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+
+_TO: dict[type, Callable[[Any], object]] = {
+    Latent: latent_to,
+    Conditioning: conditioning_to,
+    ModelHandle: PackModel,
+    ClipHandle: PackClip,
+    VaeHandle: PackVae,
+}
+
+
+def to_pack(value: object) -> object:
+    """A value as packs know it."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    convert = _TO.get(type(value))
+    if convert:
+        return convert(value)
+    if type(value) is dict:
+        held = cast("dict[object, object]", value)
+        return {key: to_pack(item) for key, item in held.items()}
+    if type(value) is list or type(value) is tuple:
+        items = cast("Sequence[object]", value)
+        return type(value)(to_pack(item) for item in items)
+    return value
+
+
+def from_pack(value: object, socket: str) -> object:
+    """A value that a pack returned, for a socket."""
+    if isinstance(value, PackModel | PackClip | PackVae):
+        return value.handle
+    if isinstance(value, dict) and socket in ("LATENT", "*"):
+        held = cast("dict[str, Any]", value)
+        return latent_from(held) if isinstance(held.get("samples"), Tensor) else held
+    if socket in ("CONDITIONING", "*") and is_conditioning(value):
+        return conditioning_from(cast("Any", value))
+    return value

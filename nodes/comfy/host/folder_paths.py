@@ -1,0 +1,223 @@
+"""`folder_paths`: the folders, and the files in them."""
+
+import mimetypes
+import os
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.folders import MODEL_FOLDERS, WEIGHTS
+from nodegraph.results import marked
+from nodes.comfy import here
+
+supported_pt_extensions = set(WEIGHTS)
+filename_list_cache: dict[str, Any] = {}
+extension_mimetypes_cache = {"webp": "image"}
+_added: dict[str, list[str]] = {}
+
+
+class FileList(list[Any]):
+    """The files of a model folder; what is put before them is remembered apart."""
+
+    folder: str
+    before: list[Any]
+
+    @classmethod
+    def of(cls, folder: str, names: list[str], before: list[Any] | None = None) -> "FileList":
+        """The names, after what comes `before`."""
+        found = cls([*(before or []), *names])
+        found.folder, found.before = folder, list(before or [])
+        return found
+
+    def __radd__(self, first: list[Any]) -> "FileList":
+        """What a list with more choices before the files is."""
+        names = self[len(self.before) :]
+        return FileList.of(self.folder, names, [*first, *self.before])
+
+
+class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
+    """`folder_names_and_paths`: each model folder's paths and suffixes; packs may add some."""
+
+    def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
+        """Paths and suffixes."""
+        if name not in MODEL_FOLDERS and name not in _added:
+            raise KeyError(name)
+        return get_folder_paths(name), set(WEIGHTS)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Add a folder's paths."""
+        for path in value[0]:
+            add_model_folder_path(name, path)
+
+    def __delitem__(self, name: str) -> None:
+        """Forget what packs added."""
+        _added.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter({**dict.fromkeys(MODEL_FOLDERS), **dict.fromkeys(_added)})
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(list(iter(self)))
+
+
+folder_names_and_paths = FolderTable()
+
+
+def __getattr__(name: str) -> str:
+    """The paths that packs read as attributes."""
+    found = {
+        "base_path": lambda: here.current().base,
+        "models_dir": lambda: here.files().folders.models[0],
+        "output_directory": lambda: here.files().folders.output,
+        "temp_directory": lambda: here.files().folders.temp,
+        "input_directory": lambda: here.files().folders.input,
+        "user_directory": lambda: here.current().scratch / "user",
+    }.get(name)
+    if found is None:
+        raise AttributeError(name)
+    return str(Path(found()).absolute())
+
+
+def get_output_directory() -> str:
+    """The output folder of whoever runs."""
+    return str(here.files().folders.output.absolute())
+
+
+def get_temp_directory() -> str:
+    """The temp folder of whoever runs."""
+    return str(here.files().folders.temp.absolute())
+
+
+def get_input_directory() -> str:
+    """The input folder of whoever runs."""
+    return str(here.files().folders.input.absolute())
+
+
+def get_user_directory() -> str:
+    """A folder for what packs keep."""
+    return str(here.current().scratch / "user")
+
+
+def get_directory_by_type(type_name: str) -> str | None:
+    """The output, temp or input folder."""
+    found = {
+        "output": get_output_directory,
+        "temp": get_temp_directory,
+        "input": get_input_directory,
+    }.get(type_name)
+    return found() if found else None
+
+
+def get_folder_paths(folder_name: str) -> list[str]:
+    """The directories of a model folder."""
+    places = [str(path.absolute()) for path in here.files().folders.of_model(folder_name)]
+    return [*places, *(path for path in _added.get(folder_name, ()) if path not in places)]
+
+
+def add_model_folder_path(
+    folder_name: str, full_folder_path: str, is_default: bool = False
+) -> None:
+    """One more directory for a model folder, for what packs look for themselves."""
+    paths = _added.setdefault(folder_name, [])
+    if full_folder_path not in paths:
+        paths.insert(0 if is_default else len(paths), full_folder_path)
+
+
+def get_filename_list(folder_name: str) -> FileList:
+    """The files of a model folder, by their paths below it."""
+    names = here.files().model_names(folder_name)
+    for place in _added.get(folder_name, ()):
+        names += [name for name in recursive_search(place)[0] if name not in names]
+    return FileList.of(folder_name, sorted(names))
+
+
+def get_full_path(folder_name: str, filename: str) -> str | None:
+    """The path of a model file; None if there is none."""
+    try:
+        return str(here.files().model_source(folder_name, filename).absolute())
+    except NodeGraphError:
+        paths = (Path(place) / filename for place in _added.get(folder_name, ()))
+        return next((str(path) for path in paths if path.is_file()), None)
+
+
+def get_full_path_or_raise(folder_name: str, filename: str) -> str:
+    """The path of a model file.
+
+    Raises:
+        NodeGraphError: there is none.
+    """
+    found = get_full_path(folder_name, filename)
+    return found or str(here.files().model_source(folder_name, filename).absolute())
+
+
+def recursive_search(
+    directory: str, excluded_dir_names: list[str] | None = None
+) -> tuple[list[str], dict[str, float]]:
+    """The files below a directory, and when its directories changed."""
+    names: list[str] = []
+    changed: dict[str, float] = {}
+    for path, below, files in os.walk(directory, followlinks=True):
+        below[:] = [name for name in below if name not in (excluded_dir_names or ())]
+        changed[path] = Path(path).stat().st_mtime
+        names += [str((Path(path) / name).relative_to(directory)) for name in files]
+    return names, changed
+
+
+def filter_files_extensions(files: list[str], extensions: list[str]) -> list[str]:
+    """Those of the files that end in one of the suffixes; all without any."""
+    wanted = tuple(extensions)
+    return sorted(name for name in files if not wanted or name.lower().endswith(wanted))
+
+
+def filter_files_content_types(files: list[str], content_types: list[str]) -> list[str]:
+    """Those of the files that are pictures (`image`), films (`video`) or sounds (`audio`)."""
+    kinds = {name: (mimetypes.guess_type(name)[0] or "").partition("/")[0] for name in files}
+    return [name for name in files if kinds[name] in content_types]
+
+
+def annotated_filepath(name: str) -> tuple[str, str | None]:
+    """A name without its mark, and the folder that `name [output]` says."""
+    plain, kind = marked(name)
+    return plain, get_directory_by_type(kind) if plain != name else None
+
+
+def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
+    """The path of an input file; `name [output]` lies in the output folder."""
+    plain, folder = annotated_filepath(name)
+    return str(Path(folder or default_dir or get_input_directory()) / plain)
+
+
+def exists_annotated_filepath(name: str) -> bool:
+    """Whether an input file is there."""
+    return Path(get_annotated_filepath(name)).exists()
+
+
+def get_save_image_path(
+    filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
+) -> tuple[str, str, int, str, str]:
+    """Where to save: folder, name, the next number, the folder below the output, the prefix.
+
+    Raises:
+        UnsafePathError: the prefix leads out of the folder.
+    """
+    from nodegraph.saving import expand
+
+    tokens = {"width": image_width, "height": image_height}
+    prefix = expand(filename_prefix, tokens)
+    here.files().check_prefix(prefix)
+    subfolder, _, name = prefix.replace("\\", "/").rpartition("/")
+    folder = Path(output_dir) / subfolder
+    folder.mkdir(parents=True, exist_ok=True)
+    numbers = [_number(path.name, name) for path in folder.iterdir()]
+    return str(folder), name, max(numbers, default=0) + 1, subfolder, prefix
+
+
+def _number(file: str, name: str) -> int:
+    """The number of `name_00001_.png`; 0 for anything else."""
+    if not file.lower().startswith(f"{name}_".lower()):
+        return 0
+    digits = file[len(name) + 1 :].partition("_")[0].partition(".")[0]
+    return int(digits) if digits.isdecimal() else 0

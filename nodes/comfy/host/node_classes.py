@@ -1,0 +1,231 @@
+"""`nodes` and `comfy_extras`: our own node types as the classes that packs subclass and call."""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from nodegraph.define import NodeType
+from nodegraph.object_info import input_info
+from nodegraph.registry import Registry
+from nodegraph.results import Ui
+from nodes.comfy import here
+from nodes.comfy.handing import from_pack, to_pack
+from nodes.comfy.host.methods import METHODS
+from nodes.resizing import ImageMethod, LatentMethod
+
+MAX_RESOLUTION = 16384
+_MADE: dict[str, type] = {}
+
+
+@cache
+def _registry() -> Registry:
+    return Registry.load(names=("nodes",), cache=here.current().settings.cache_dir)
+
+
+def class_of(name: str) -> type:
+    """The class of one of our node types.
+
+    Raises:
+        AttributeError: there is none of that name.
+    """
+    if name in ("SaveImage", "PreviewImage"):
+        return {"SaveImage": SaveImage, "PreviewImage": PreviewImage}[name]
+    if name not in _MADE:
+        if name.startswith("__") or name not in _registry().catalog:
+            raise AttributeError(name)
+        _MADE[name] = _made(name)
+    return _MADE[name]
+
+
+def _made(name: str) -> type:
+    spec = _registry().spec(name)
+    function, order = METHODS.get(name, ("execute", tuple(item.name for item in spec.inputs)))
+
+    def method(_self: object, *args: object, **kwargs: object) -> Any:
+        return call(name, {**dict(zip(order, args, strict=False)), **kwargs})
+
+    def input_types(_kind: type) -> dict[str, Any]:
+        groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
+        for item in spec.inputs:
+            group = groups["required" if item.required else "optional"]
+            group[item.name] = tuple(input_info(item, here.files()))
+        return groups
+
+    said: dict[str, Any] = {
+        "INPUT_TYPES": classmethod(input_types),
+        "RETURN_TYPES": tuple(item.socket for item in spec.outputs),
+        "RETURN_NAMES": tuple(item.name for item in spec.outputs),
+        "OUTPUT_NODE": spec.output_node,
+        "FUNCTION": function,
+        "CATEGORY": spec.category,
+        "DESCRIPTION": spec.description,
+        function: method,
+        "execute": method,
+        **_methods_of(name),
+    }
+    return type(name, (), said)
+
+
+def _methods_of(name: str) -> dict[str, object]:
+    """What packs read of a class besides."""
+    scales = {"ImageScale": ImageMethod, "ImageScaleBy": ImageMethod}
+    scales |= {"LatentUpscale": LatentMethod, "LatentUpscaleBy": LatentMethod}
+    if name not in scales:
+        return {}
+    methods = list(scales[name].__args__)
+    return {"upscale_methods": methods, "crop_methods": ["disabled", "center"]}
+
+
+def call(name: str, inputs: Mapping[str, object]) -> Any:
+    """Call one of our node types with values of packs', and give theirs back."""
+    kind: NodeType[..., Any] = _registry().find(name)
+    given: dict[str, object] = {}
+    for item in kind.spec.inputs:
+        if item.name in inputs and (inputs[item.name] is not None or not item.has_default):
+            given[item.name] = from_pack(inputs[item.name], item.socket)
+        elif item.has_default:
+            given[item.name] = item.default
+    if kind.context_name:
+        given[kind.context_name] = here.context()
+    returned = kind(**given)
+    if isinstance(returned, Ui):
+        return {"ui": returned.as_dict(), "result": tuple(map(to_pack, returned.outputs))}
+    outputs = returned if isinstance(returned, tuple) and len(kind.spec.outputs) > 1 else None
+    if outputs is None and hasattr(returned, "_fields"):
+        outputs = returned
+    return tuple(to_pack(value) for value in (outputs if outputs is not None else (returned,)))
+
+
+class SaveImage:
+    """Writes pictures; packs set `type`, `prefix_append` and `compress_level` on theirs."""
+
+    RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
+    FUNCTION: ClassVar = "save_images"
+    OUTPUT_NODE: ClassVar = True
+    CATEGORY: ClassVar = "image"
+
+    def __init__(self) -> None:
+        self.output_dir = str(here.files().folders.output)
+        self.type = "output"
+        self.prefix_append = ""
+        self.compress_level = 4
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Pictures, and how their files' names begin."""
+        return {
+            "required": {
+                "images": ("IMAGE",),
+                "filename_prefix": ("STRING", {"default": "ComfyUI"}),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def save_images(
+        self,
+        images: Any,
+        filename_prefix: str = "ComfyUI",
+        prompt: object = None,
+        extra_pnginfo: object = None,
+    ) -> dict[str, Any]:
+        """Write them; the workflow in the files is the run's own."""
+        del prompt, extra_pnginfo
+        if self.type == "temp":
+            return call("PreviewImage", {"images": images})
+        prefix = filename_prefix + self.prefix_append
+        return call("SaveImage", {"images": images, "filename_prefix": prefix})
+
+
+class PreviewImage(SaveImage):
+    """Shows pictures without keeping them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_dir = str(here.files().folders.temp)
+        self.type = "temp"
+        self.compress_level = 1
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Pictures."""
+        return {
+            "required": {"images": ("IMAGE",)},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+
+class _Classes(Mapping[str, type]):
+    """Every node type's class by name."""
+
+    def __getitem__(self, name: str) -> type:
+        try:
+            return class_of(name)
+        except AttributeError as error:
+            raise KeyError(name) from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_registry().catalog)
+
+    def __len__(self) -> int:
+        return len(_registry().catalog)
+
+
+NODE_CLASS_MAPPINGS = _Classes()
+NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
+EXTENSION_WEB_DIRS: dict[str, str] = {}
+
+
+def common_ksampler(
+    model: object,
+    seed: int,
+    steps: int,
+    cfg: float,
+    sampler_name: str,
+    scheduler: str,
+    positive: object,
+    negative: object,
+    latent: object,
+    denoise: float = 1.0,
+    disable_noise: bool = False,
+    start_step: int | None = None,
+    last_step: int | None = None,
+    force_full_denoise: bool = False,
+) -> Any:
+    """Denoise a latent, as KSampler and KSamplerAdvanced do."""
+    told: dict[str, object] = {
+        "model": model,
+        "steps": steps,
+        "cfg": cfg,
+        "sampler_name": sampler_name,
+        "scheduler": scheduler,
+        "positive": positive,
+        "negative": negative,
+        "latent_image": latent,
+    }
+    if not disable_noise and start_step is None and last_step is None:
+        return call("KSampler", {**told, "seed": seed, "denoise": denoise})
+    part: dict[str, object] = {
+        "add_noise": "disable" if disable_noise else "enable",
+        "noise_seed": seed,
+        "start_at_step": start_step or 0,
+        "end_at_step": 10000 if last_step is None else last_step,
+        "return_with_leftover_noise": "disable" if force_full_denoise else "enable",
+    }
+    return call("KSamplerAdvanced", {**told, **part})
+
+
+def before_node_execution() -> None:
+    """Stop here if the run was cancelled."""
+    running = here.context()
+    if running:
+        running.check_cancelled()
+
+
+def interrupt_processing(value: bool = True) -> None:
+    """A pack can not cancel a run."""
+    del value
+
+
+def __getattr__(name: str) -> Callable[..., Any]:
+    """Any of our node types' classes."""
+    return class_of(name)

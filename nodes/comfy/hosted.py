@@ -1,0 +1,100 @@
+"""Which modules of ComfyUI packs find, and what stands in for each."""
+
+import importlib
+from types import ModuleType
+
+from nodes.comfy.errors import NoSuchHostModuleError
+
+_ROOM = "nodes.comfy.host"
+_STANDINS = {
+    "comfy": "namespace",
+    "comfy.cli_args": "cli_args",
+    "comfy.comfy_types": "comfy_types",
+    "comfy.comfy_types.node_typing": "comfy_types",
+    "comfy.latent_formats": "latent_formats",
+    "comfy.model_management": "model_management",
+    "comfy.model_patcher": "model_patcher",
+    "comfy.options": "cli_args",
+    "comfy.sample": "sample",
+    "comfy.samplers": "samplers",
+    "comfy.sd": "sd",
+    "comfy.utils": "comfy_utils",
+    "comfy_execution": "namespace",
+    "comfy_execution.graph": "execution_graph",
+    "comfy_execution.graph_utils": "execution_graph",
+    "comfy_execution.utils": "execution_graph",
+    "comfy_extras": "namespace",
+    "execution": "execution",
+    "folder_paths": "folder_paths",
+    "latent_preview": "latent_preview",
+    "node_helpers": "node_helpers",
+    "nodes": "node_classes",
+    "server": "prompt_server",
+}
+_TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
+_EXTRAS = "comfy_extras.nodes_"
+_made: dict[str, ModuleType] = {}
+
+
+def is_host(name: str) -> bool:
+    """Whether a module's name is one of ComfyUI's."""
+    return name.partition(".")[0] in _TOPS
+
+
+def host_module(name: str) -> ModuleType:
+    """What stands in for a module of ComfyUI's.
+
+    Raises:
+        NoSuchHostModuleError: nothing does.
+    """
+    found = find_host(name)
+    if found is None:
+        raise NoSuchHostModuleError(name)
+    return found
+
+
+def find_host(name: str) -> ModuleType | None:
+    """What stands in for a module of ComfyUI's, put into its parent; None if nothing does."""
+    if name in _made:
+        return _made[name]
+    module = _make(name)
+    if module is None:
+        return None
+    _made[name] = module
+    parent, _, own = name.rpartition(".")
+    above = find_host(parent) if parent else None
+    if above is not None and own not in vars(above):
+        setattr(above, own, module)
+    return module
+
+
+def _make(name: str) -> ModuleType | None:
+    if name.startswith(_EXTRAS):
+        return _offering_nodes(name)
+    standin = _STANDINS.get(name)
+    if standin == "namespace":
+        return _namespace(name)
+    return importlib.import_module(f"{_ROOM}.{standin}") if standin else None
+
+
+def _namespace(name: str) -> ModuleType:
+    """A package whose modules are imported when something looks at them."""
+    module = ModuleType(name)
+
+    def attribute(own: str) -> ModuleType:
+        found = find_host(f"{name}.{own}")
+        if found is None:
+            raise AttributeError(own)
+        return found
+
+    vars(module).update(__path__=[], __getattr__=attribute)
+    return module
+
+
+def _offering_nodes(name: str) -> ModuleType:
+    """A module that has the class of whichever of our node types is asked for."""
+    from nodes.comfy.host.node_classes import class_of  # Here: it imports this module's users.
+
+    module = ModuleType(name)
+    vars(module)["__getattr__"] = class_of
+    return module

@@ -1,0 +1,260 @@
+"""MODEL, CLIP and VAE as packs know them: thin objects around our handles."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from nodes.comfy import here
+from nodes.comfy.errors import NotOfferedError
+from nodes.guiding import Guiding, Terms
+from nodes.parameterisation import Parameterisation
+from nodes.text.embeddings import Embeddings
+from nodes.values import Cond, Conditioning
+from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRule:
+    """A pack's function as a guidance rule: it combines what the model would take away."""
+
+    function: Callable[[dict[str, Any]], Tensor]
+    model: "PackModel"
+
+    def __call__(self, terms: Terms) -> Tensor:
+        """Hand the predictions over as ComfyUI does, and take x minus what comes back."""
+        told = terms_as_told(terms, self.model)
+        told["cond"], told["uncond"] = terms.x - terms.cond, terms.x - terms.uncond
+        return terms.x - self.function(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A rule, and then a pack's function that corrects what it gives."""
+
+    rule: Callable[[Terms], Tensor]
+    function: Callable[[dict[str, Any]], Tensor]
+    model: "PackModel"
+
+    def __call__(self, terms: Terms) -> Tensor:
+        """Correct the guided prediction."""
+        guided = self.rule(terms)
+        return self.function({**terms_as_told(terms, self.model), "denoised": guided})
+
+
+def terms_as_told(terms: Terms, model: "PackModel") -> dict[str, Any]:
+    """What functions of packs get told about a step."""
+    sigma = terms.sigma.reshape(-1).expand(terms.x.shape[0])
+    return {
+        "cond_scale": terms.cfg,
+        "timestep": sigma,
+        "sigma": sigma,
+        "input": terms.x,
+        "cond_denoised": terms.cond,
+        "uncond_denoised": terms.uncond,
+        "model": model.model,
+        "model_options": model.model_options,
+    }
+
+
+class ModelSampling:
+    """A model's noise schedule, as packs ask for it."""
+
+    def __init__(self, parameterisation: Parameterisation) -> None:
+        self.parameterisation = parameterisation
+        self.sigmas = parameterisation.sigmas.clone()
+        self.sigma_min = torch.tensor(parameterisation.sigma_min)
+        self.sigma_max = torch.tensor(parameterisation.sigma_max)
+
+    def timestep(self, sigma: Tensor) -> Tensor:
+        """What the network is told instead of sigma."""
+        return self.parameterisation.timestep(sigma)
+
+    def sigma(self, timestep: Tensor) -> Tensor:
+        """The level at a timestep."""
+        return self.parameterisation.sigma(torch.as_tensor(timestep, dtype=torch.float32))
+
+    def percent_to_sigma(self, percent: float) -> float:
+        """The level at a fraction of the schedule."""
+        return self.parameterisation.percent_to_sigma(percent)
+
+
+class InnerModel:
+    """What packs find under `model.model`."""
+
+    def __init__(self, handle: ModelHandle) -> None:
+        self._handle = handle
+        self.model_sampling = ModelSampling(handle.parameterisation)
+        self.latent_format = LatentFormat(handle)
+
+    def get_dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return cast("torch.dtype", getattr(torch, self._handle.precision))
+
+    def process_latent_in(self, latent: Tensor) -> Tensor:
+        """From the VAE's space to the model's."""
+        return self._handle.latent_format.to_model(latent)
+
+    def process_latent_out(self, latent: Tensor) -> Tensor:
+        """From the model's space to the VAE's."""
+        return self._handle.latent_format.to_raw(latent)
+
+
+class LatentFormat:
+    """A model's latents, as packs ask for them."""
+
+    def __init__(self, handle: ModelHandle) -> None:
+        own = handle.latent_format
+        self.latent_channels = own.channels
+        self.scale_factor = own.scale
+        self.process_in = own.to_model
+        self.process_out = own.to_raw
+
+
+class PackModel:
+    """A MODEL: what packs call a ModelPatcher."""
+
+    def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
+        self.handle = handle
+        self.model = InnerModel(handle)
+        self.model_options: dict[str, Any] = {"transformer_options": {}, **(options or {})}
+        self.load_device = self.offload_device = torch.device("cpu")
+
+    def clone(self) -> "PackModel":
+        """Another one, to be patched."""
+        return PackModel(self.handle, self.model_options)
+
+    def set_model_sampler_cfg_function(
+        self, sampler_cfg_function: Callable[..., Tensor], disable_cfg1_optimization: bool = False
+    ) -> None:
+        """Combine the predictions by a function of the pack's."""
+        rule = OwnRule(sampler_cfg_function, self)
+        self._guide(self.handle.guiding.ruled(rule, always=disable_cfg1_optimization))
+
+    def set_model_sampler_post_cfg_function(
+        self,
+        post_cfg_function: Callable[..., Tensor],
+        disable_cfg1_optimization: bool = False,
+    ) -> None:
+        """Correct what was combined by a function of the pack's."""
+        guiding = self.handle.guiding
+        rule = Corrected(guiding.rule, post_cfg_function, self)
+        always = guiding.always or disable_cfg1_optimization
+        self._guide(replace(guiding, rule=rule, always=always))
+
+    def get_model_object(self, name: str) -> object:
+        """A part of the model: `model_sampling`, `latent_format`.
+
+        Raises:
+            NotOfferedError: any other.
+        """
+        found = getattr(self.model, name, None)
+        if found is None:
+            what = f"the {name!r} of a model"
+            raise NotOfferedError(what)
+        return found
+
+    def model_size(self) -> int:
+        """Bytes."""
+        return self.handle.nbytes
+
+    def model_dtype(self) -> torch.dtype:
+        """What it computes in."""
+        return self.model.get_dtype()
+
+    def is_clone(self, other: object) -> bool:
+        """Whether the same weights are behind both."""
+        return isinstance(other, PackModel) and other.handle.model == self.handle.model
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else ModelPatcher has is there, and says when it is called that it is not."""
+        if name.startswith(("set_model_", "add_", "patch_")):
+            return partial(_refuse, name)
+        raise AttributeError(name)
+
+    def _guide(self, guiding: Guiding) -> None:
+        self.handle = replace(self.handle, guiding=guiding)
+
+
+class PackClip:
+    """A CLIP: text encoders."""
+
+    def __init__(self, handle: ClipHandle) -> None:
+        self.handle = handle
+
+    def clone(self) -> "PackClip":
+        """Another one."""
+        return PackClip(self.handle)
+
+    def clip_layer(self, layer: int) -> None:
+        """Read an earlier layer."""
+        self.handle = replace(self.handle, layer=layer)
+
+    def tokenize(self, text: str, **_more: object) -> dict[str, Any]:
+        """A text to be handed to the encoders; what is in it is nobody's business."""
+        return {"text": text}
+
+    def encode_from_tokens(
+        self, tokens: Mapping[str, Any], return_pooled: bool = False, return_dict: bool = False
+    ) -> Any:
+        """Encode what `tokenize` gave: the states, with the pooled vector if that is asked for."""
+        (cond,) = self._encoded(tokens).conds
+        if return_dict:
+            return {"cond": cond.tokens, "pooled_output": cond.pooled}
+        return (cond.tokens, cond.pooled) if return_pooled else cond.tokens
+
+    def encode_from_tokens_scheduled(
+        self, tokens: Mapping[str, Any], add_dict: Mapping[str, Any] | None = None, **_more: object
+    ) -> list[list[Any]]:
+        """Encode what `tokenize` gave, as CONDITIONING."""
+        (cond,) = self._encoded(tokens).conds
+        return [[cond.tokens, {"pooled_output": cond.pooled, **(add_dict or {})}]]
+
+    def encode(self, text: str) -> Tensor:
+        """A text's states."""
+        return self.encode_from_tokens(self.tokenize(text))
+
+    def _encoded(self, tokens: Mapping[str, Any]) -> Conditioning:
+        running = here.context()
+        embeddings = Embeddings(here.files(), running.notice if running else _unheard)
+        encoded = self.handle.encode(str(tokens["text"]), embeddings)
+        return Conditioning((Cond(encoded.tokens, encoded.pooled),))
+
+
+class PackVae:
+    """A VAE."""
+
+    def __init__(self, handle: VaeHandle) -> None:
+        self.handle = handle
+        self.latent_channels = handle.channels
+        self.downscale_ratio = handle.downscale
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """[batch, height, width, 3] in [0, 1] to latents."""
+        from nodes.encoding import cropped  # Here: it imports much.
+
+        pictures = cropped(pixels.movedim(-1, 1), self.handle)[:, :3]
+        return torch.cat([self.handle.encode(picture) for picture in torch.split(pictures, 1)])
+
+    def decode(self, samples: Tensor) -> Tensor:
+        """Latents to [batch, height, width, 3] in [0, 1]."""
+        pictures = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
+        return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+
+    def spacial_compression_decode(self) -> int:
+        """How many pixels a latent pixel stands for."""
+        return self.handle.downscale
+
+    spacial_compression_encode = spacial_compression_decode
+
+
+def _refuse(name: str, *_args: object, **_more: object) -> None:
+    what = f"{name}, which changes a network from within"
+    raise NotOfferedError(what)
+
+
+def _unheard(message: str) -> None:
+    del message

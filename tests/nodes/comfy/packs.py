@@ -1,0 +1,344 @@
+"""Packs to ComfyUI's host API, written for these tests."""
+
+import textwrap
+
+
+def write(folder, name, text, **files):
+    """A pack: the text of its `__init__.py`, and more files by their stems."""
+    root = folder / name
+    root.mkdir(parents=True)
+    (root / "__init__.py").write_text(textwrap.dedent(text))
+    for stem, more in files.items():
+        (root / f"{stem}.py").write_text(textwrap.dedent(more))
+    return root
+
+
+TOYS = """
+import importlib
+import folder_paths
+import comfy.samplers
+import comfy.utils
+import node_helpers
+from comfy_execution.graph_utils import GraphBuilder
+from nodes import MAX_RESOLUTION, EmptyLatentImage, ImageScale, PreviewImage, VAEDecode, VAEEncode
+from server import PromptServer
+from .more import AnyType, Anything
+
+any_type = AnyType("*")
+
+
+class Arithmetic:
+    DESCRIPTION = "Adds."
+    CATEGORY = "toys"
+    FUNCTION = "add"
+    RETURN_TYPES = ("INT", "STRING")
+    RETURN_NAMES = ("sum",)
+    EXPERIMENTAL = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {
+                "a": ("INT", {"default": 1, "min": 0, "max": MAX_RESOLUTION, "display": "slider"}),
+                "factor": ([1, 2, 4], {"default": 2}),
+            },
+            "optional": {"b": ("INT", {"default": 7})},
+            "hidden": {"me": "UNIQUE_ID", "graph": "PROMPT", "image": "EXTRA_PNGINFO"},
+        }
+
+    def add(self, a, factor, b=100, me=None, graph=None, image=None):
+        return a * factor + b, f"{me} of {len(graph)} {sorted(image)}"
+
+
+class Files:
+    CATEGORY = "toys"
+    FUNCTION = "names"
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        loras = folder_paths.get_filename_list("loras")
+        samplers = comfy.samplers.KSampler.SAMPLERS
+        return {"required": {"lora": (["None"] + loras,), "sampler": (samplers,)}}
+
+    def names(self, lora, sampler):
+        path = folder_paths.get_full_path("loras", lora)
+        return (f"{lora} {path is not None} {sampler}",)
+
+
+class Wild:
+    CATEGORY = "toys"
+    FUNCTION = "give"
+    RETURN_TYPES = (any_type,)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}, "optional": Anything(any_type)}
+
+    def give(self, **given):
+        return (", ".join(f"{key}={value}" for key, value in sorted(given.items())),)
+
+
+class Lists:
+    CATEGORY = "toys"
+    FUNCTION = "numbers"
+    RETURN_TYPES = ("INT",)
+    OUTPUT_IS_LIST = (True,)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"count": ("INT", {"default": 3})}}
+
+    def numbers(self, count):
+        return (list(range(count)),)
+
+
+class Total:
+    CATEGORY = "toys"
+    FUNCTION = "total"
+    RETURN_TYPES = ("INT",)
+    INPUT_IS_LIST = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        numbers = ("INT", {"forceInput": True})
+        return {"required": {"numbers": numbers}, "hidden": {"me": "UNIQUE_ID"}}
+
+    def total(self, numbers, me):
+        assert isinstance(me, list)
+        return (sum(numbers),)
+
+
+class Choose:
+    CATEGORY = "toys"
+    FUNCTION = "choose"
+    RETURN_TYPES = (any_type,)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"first": ("BOOLEAN", {"default": True})},
+            "optional": {"one": (any_type, {"lazy": True}), "two": (any_type, {"lazy": True})},
+        }
+
+    def check_lazy_status(self, first, one=None, two=None):
+        return ["one" if first else "two"]
+
+    def choose(self, first, one=None, two=None):
+        return (one if first else two,)
+
+
+class Boom:
+    CATEGORY = "toys"
+    FUNCTION = "boom"
+    RETURN_TYPES = ("INT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def boom(self):
+        raise RuntimeError("never to be computed")
+
+
+class Shows:
+    CATEGORY = "toys"
+    FUNCTION = "show"
+    RETURN_TYPES = ("STRING",)
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"text": ("STRING", {"default": "hello"})}}
+
+    async def show(self, text):
+        comfy.utils.ProgressBar(4).update(3)
+        PromptServer.instance.send_sync("toys.shown", {"text": text})
+        return {"ui": {"text": (text,)}, "result": (text.upper(),)}
+
+
+class Grows:
+    CATEGORY = "toys"
+    FUNCTION = "grow"
+    RETURN_TYPES = ("INT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"a": ("INT", {"default": 5})}}
+
+    def grow(self, a):
+        graph = GraphBuilder()
+        doubled = graph.node("ToyArithmetic", a=a, factor=2, b=0)
+        more = graph.node("ToyArithmetic", a=doubled.out(0), factor=1, b=1)
+        return {"result": (more.out(0),), "expand": graph.finalize()}
+
+
+class Picky:
+    CATEGORY = "toys"
+    FUNCTION = "count"
+    RETURN_TYPES = ("INT",)
+    calls = 0
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"kind": (["a", "b"],), "state": ("STRING", {"default": "x"})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, kind):
+        if kind == "slow":
+            import time
+            time.sleep(60)
+        return True if kind != "bad" else "kind must not be bad"
+
+    @classmethod
+    def IS_CHANGED(cls, kind, state):
+        return float("nan") if state == "always" else 1
+
+    def count(self, kind, state):
+        Picky.calls += 1
+        return (Picky.calls,)
+
+
+class Latents:
+    CATEGORY = "toys"
+    FUNCTION = "mark"
+    RETURN_TYPES = ("LATENT", "CONDITIONING")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"latent": ("LATENT",), "conditioning": ("CONDITIONING",)}}
+
+    def mark(self, latent, conditioning):
+        latent["samples"] += 1.0
+        latent["mark"] = "by a toy"
+        more = {"mark": "by a toy", "strength": 0.5}
+        return latent, node_helpers.conditioning_set_values(conditioning, more)
+
+
+class Reads:
+    CATEGORY = "toys"
+    FUNCTION = "read"
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"latent": ("LATENT",), "conditioning": ("CONDITIONING",)}}
+
+    def read(self, latent, conditioning):
+        told = conditioning[0][1]
+        largest = float(latent["samples"].max())
+        return (f"{latent['mark']} {told['mark']} {told['strength']} {largest}",)
+
+
+class Borrows:
+    CATEGORY = "toys"
+    FUNCTION = "borrow"
+    RETURN_TYPES = ("IMAGE", "LATENT")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"vae": ("VAE",), "method": (ImageScale.upscale_methods,)}}
+
+    def borrow(self, vae, method):
+        (latent,) = EmptyLatentImage().generate(64, 64)
+        (image,) = VAEDecode().decode(vae, latent)
+        (small,) = ImageScale().upscale(image, method, 32, 32, "disabled")
+        (encoded,) = importlib.import_module("nodes").VAEEncode().encode(vae, small)
+        return small, encoded
+
+
+class Previews(PreviewImage):
+    CATEGORY = "toys"
+
+
+class Guides:
+    CATEGORY = "toys"
+    FUNCTION = "patch"
+    RETURN_TYPES = ("MODEL",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",), "sharp": ("FLOAT", {"default": 1.0})}}
+
+    def patch(self, model, sharp):
+        def combine(args):
+            assert len(model.model.model_sampling.timestep(args["sigma"])) == 1
+            return sharp * (args["uncond"] + (args["cond"] - args["uncond"]) * args["cond_scale"])
+
+        patched = model.clone()
+        patched.set_model_sampler_cfg_function(combine)
+        return (patched,)
+
+
+@PromptServer.instance.routes.get("/toys/hello/{name}")
+async def hello(request):
+    from aiohttp import web
+
+    return web.json_response({"hello": request.match_info["name"]})
+
+
+WEB_DIRECTORY = "./web"
+NODE_CLASS_MAPPINGS = {
+    f"Toy{kind.__name__}": kind
+    for kind in (
+        Arithmetic, Files, Wild, Lists, Total, Choose, Boom, Shows, Grows, Picky, Latents,
+        Reads, Borrows, Previews, Guides,
+    )
+}
+NODE_DISPLAY_NAME_MAPPINGS = {"ToyArithmetic": "Arithmetic of a toy"}
+"""
+
+MORE = """
+class AnyType(str):
+    def __ne__(self, other):
+        return False
+
+
+class Anything(dict):
+    def __init__(self, kind):
+        self.kind = kind
+
+    def __contains__(self, key):
+        return True
+
+    def __getitem__(self, key):
+        return (self.kind,)
+"""
+
+
+def toys(folder):
+    """The pack that works."""
+    root = write(folder, "toy-pack 1.0", TOYS, more=MORE)
+    (root / "web").mkdir()
+    (root / "web" / "toys.js").write_text("// a toy's script\n")
+    return root
+
+
+CLASH = """
+class Mine:
+    CATEGORY = "toys"
+    FUNCTION = "run"
+    RETURN_TYPES = ("INT",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def run(self):
+        return (42,)
+
+NODE_CLASS_MAPPINGS = {"KSampler": Mine, "OnlyMine": Mine}
+"""
+
+BROKEN = {
+    "syntax": "def broken(:\n",
+    "exits": "import os\nos._exit(0)\n",
+    "patches": """
+        import torch
+        torch.nn.functional.silu = lambda x, inplace=False: x
+        NODE_CLASS_MAPPINGS = {}
+        """,
+    "missing": "import a_package_that_nobody_has\n",
+    "deep": "import comfy.ldm.modules.attention\n",
+}
+"""What is wrong with a pack, by its name."""

@@ -1,0 +1,293 @@
+"""Packs that were written for ComfyUI, run by this engine."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nodegraph.catalog import PackSource, describe_apart
+from nodegraph.engine import Engine
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, PackError
+from nodegraph.events import Progress
+from nodegraph.object_info import object_info
+from nodegraph.pack_server import OFFERED
+from nodegraph.registry import Registry
+from nodegraph.settings import Settings
+from nodegraph.workflow import read_prompt
+from nodes.comfy.asking import State
+from nodes.comfy.errors import InputsRefusedError, TooSlowError
+from nodes.comfy.folder import packs_in
+from tests.nodes.comfy import packs
+
+TEXT = {"class_type": "CLIPTextEncode", "inputs": {"text": "a", "clip": ["model", 1]}}
+MODEL = {
+    "class_type": "CheckpointLoaderSimple",
+    "inputs": {"ckpt_name": "demo-shapes.safetensors"},
+}
+EMPTY = {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("host")
+    packs.toys(root / "custom_nodes")
+    packs.write(root / "custom_nodes", "clash", packs.CLASH)
+    packs.write(root / "custom_nodes", "old.disabled", "syntax error")
+    for name, text in packs.BROKEN.items():
+        packs.write(root / "custom_nodes", name, text)
+    return Settings(
+        custom_nodes_dir=root / "custom_nodes",
+        packs_dir=root / "packs",
+        cache_dir=root / "cache",
+        output_dir=root / "output",
+        temp_dir=root / "temp",
+        input_dir=root / "input",
+        models_dir=(root / "models",),
+    )
+
+
+@pytest.fixture(scope="module")
+def registry(settings):
+    return Registry.configured(settings)
+
+
+@pytest.fixture(scope="module")
+def engine(settings, registry):
+    return Engine(registry, settings.files(registry.model_places))
+
+
+def run(engine, target, /, emit=None, **nodes):
+    """The outputs of one node of a graph, and what it shows."""
+    graph = read_prompt(nodes)
+    result = engine.run(graph, targets=[target], emit=emit, extra_pnginfo={"workflow": {}})
+    return result.outputs[target], result.ui.get(target)
+
+
+def node(name, **inputs) -> dict[str, Any]:
+    return {"class_type": f"Toy{name}", "inputs": inputs}
+
+
+def test_what_packs_declare_is_known_without_importing_them(registry, settings):
+    info: Any = object_info(registry.spec("ToyArithmetic"), settings.files())
+
+    assert info["input"]["required"]["a"] == [
+        "INT",
+        {"default": 1, "min": 0, "max": 16384, "display": "slider"},
+    ]
+    assert info["input"]["required"]["factor"] == [["1", "2", "4"], {"default": 2}]
+    assert info["input"]["optional"]["b"] == ["INT", {"default": 7}]
+    assert info["output"] == ["INT", "STRING"]
+    assert info["output_name"] == ["sum", "STRING"]
+    assert info["display_name"] == "Arithmetic of a toy"
+    assert info["description"] == "Adds."
+    assert info["python_module"] == "custom_nodes.toy-pack 1_0"
+    assert info["experimental"]
+    assert registry.spec("ToyWild").outputs[0].socket == "*"
+
+
+def test_broken_packs_are_reported_and_the_others_work(registry):
+    told = {
+        str(problem).partition("'")[2].partition("'")[0]: str(problem)
+        for problem in registry.problems
+    }
+
+    assert "SyntaxError" in told["syntax"]
+    assert "ended without a word" in told["exits"]
+    assert "torch.nn.functional.silu" in told["patches"]
+    assert "a_package_that_nobody_has" in told["missing"]
+    assert "comfy.ldm" in told["deep"]
+    assert "old" not in told
+    assert "ToyArithmetic" in registry.catalog
+
+
+def test_a_node_type_whose_name_is_taken_is_left_out_and_its_pack_is_not(registry, engine):
+    (conflict,) = [str(problem) for problem in registry.problems if "KSampler" in str(problem)]
+
+    assert "'clash'" in conflict
+    assert registry.spec("KSampler").module == "nodes.sampling"
+    assert run(engine, "1", **{"1": {"class_type": "OnlyMine", "inputs": {}}})[0] == (42,)
+    assert registry.find("KSampler").spec.module == "nodes.sampling"
+
+
+def test_a_pack_that_hangs_is_given_up(settings, tmp_path):
+    root = packs.write(tmp_path / "custom_nodes", "hangs", "import time\ntime.sleep(600)\n")
+    sources, problems = packs_in(replace(settings, custom_nodes_dir=root.parent))
+
+    assert not problems
+    with pytest.raises(PackError, match="took more than 2 s"):
+        describe_apart(sources[0], patience=2.0)
+    packs_in(settings)  # the other folder again
+
+
+def test_hidden_inputs_defaults_and_choices_arrive_as_the_class_wants_them(engine):
+    outputs, _ = run(engine, "1", **{"1": node("Arithmetic", a=3, factor="4")})
+
+    assert outputs == (112, "1 of 1 ['workflow']")
+    with pytest.raises(InvalidWorkflowError):
+        run(engine, "1", **{"1": node("Arithmetic", a=-3, factor=4)})
+    with pytest.raises(InvalidWorkflowError):
+        run(engine, "1", **{"1": node("Arithmetic", a=3, factor=3)})
+
+
+def test_lists_of_files_are_those_of_the_moment(engine, registry):
+    spec = registry.spec("ToyFiles").input("lora")
+    outputs, _ = run(
+        engine, "1", **{"1": node("Files", lora="demo-outline-lora.safetensors", sampler="euler")}
+    )
+
+    assert (spec.model_folder, spec.choices) == ("loras", ("None",))
+    assert outputs == ("demo-outline-lora.safetensors True euler",)
+    assert run(engine, "1", **{"1": node("Files", lora="None", sampler="heun")})[0] == (
+        "None False heun",
+    )
+
+
+def test_inputs_of_any_name_and_type_are_taken(engine):
+    graph = {"1": node("Lists", count=1), "2": node("Wild", x=1, y={"a": [1]}, z=["1", 0])}
+
+    assert run(engine, "2", **graph)[0] == (("x=1, y={'a': [1]}, z=0",),)
+    graph["2"]["inputs"]["x"] = 2
+    assert run(engine, "2", **graph)[0] == (("x=2, y={'a': [1]}, z=0",),)
+
+
+def test_lists_are_spread_and_gathered(engine):
+    graph = {
+        "1": node("Lists", count=4),
+        "2": node("Arithmetic", a=["1", 0], factor="2", b=0),
+        "3": node("Total", numbers=["2", 0]),
+    }
+
+    assert run(engine, "3", **graph)[0] == (12,)
+
+
+def test_lazy_inputs_are_computed_only_if_asked_for(engine):
+    graph = {"1": node("Boom"), "2": node("Lists", count=1), "3": node("Total", numbers=["2", 0])}
+    chosen = node("Choose", first=False, one=["1", 0], two=["3", 0])
+
+    assert run(engine, "4", **graph, **{"4": chosen})[0] == (0,)
+    chosen["inputs"]["first"] = True
+    with pytest.raises(NodeGraphError, match="never to be computed"):
+        run(engine, "4", **graph, **{"4": chosen})
+
+
+def test_a_node_shows_returns_and_tells(engine, monkeypatch):
+    told, events = [], []
+    monkeypatch.setattr(OFFERED, "tell", lambda *message: told.append(message))
+    outputs, ui = run(engine, "1", events.append, **{"1": node("Shows", text="hi")})
+
+    assert outputs == ("HI",)
+    assert ui.as_dict() == {"text": ["hi"]}
+    assert told == [("toys.shown", {"text": "hi"}, None)]
+    assert [(e.value, e.total) for e in events if isinstance(e, Progress)] == [(3, 4)]
+
+
+def test_a_node_grows_into_a_graph(engine):
+    assert run(engine, "1", **{"1": node("Grows", a=5)})[0] == (11,)
+
+
+def test_a_class_refuses_inputs_and_says_what_changed(engine):
+    def count(state="x", **inputs):
+        return run(engine, "1", **{"1": node("Picky", state=state, **inputs)})[0][0]
+
+    assert count(kind="not in the list", state="x") == count(kind="not in the list", state="x")
+    assert count(kind="a", state="always") != count(kind="a", state="always")
+    with pytest.raises(InputsRefusedError, match="kind must not be bad"):
+        count(kind="bad")
+
+
+def test_a_check_that_hangs_is_given_up(registry, settings):
+    state = registry.find("ToyPicky").state
+    assert isinstance(state, State)
+
+    with pytest.raises(TooSlowError):
+        replace(state, patience=0.2)({"kind": "slow"}, settings.files())
+
+
+def test_what_a_pack_puts_into_a_latent_or_a_condition_survives(engine):
+    graph = {
+        "model": MODEL,
+        "text": TEXT,
+        "empty": EMPTY,
+        "mark": node("Latents", latent=["empty", 0], conditioning=["text", 0]),
+        "repeat": {
+            "class_type": "RepeatLatentBatch",
+            "inputs": {"samples": ["mark", 0], "amount": 2},
+        },
+        "late": {
+            "class_type": "ConditioningSetTimestepRange",
+            "inputs": {"conditioning": ["mark", 1], "start": 0.1, "end": 1.0},
+        },
+        "read": node("Reads", latent=["repeat", 0], conditioning=["late", 0]),
+    }
+
+    assert run(engine, "read", **graph)[0] == ("by a toy by a toy 0.5 1.0",)
+    assert float(run(engine, "empty", **graph)[0][0].samples.max()) == 0.0
+
+
+def test_packs_call_our_node_types_under_their_names(engine):
+    (image, latent), _ = run(
+        engine, "1", model=MODEL, **{"1": node("Borrows", vae=["model", 2], method="bilinear")}
+    )
+
+    assert image.shape == (1, 32, 32, 3)
+    assert latent.samples.shape[-2:] == (4, 4)
+
+
+def test_a_class_derived_from_ours_previews_pictures(engine, settings):
+    empty = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 0},
+    }
+    _, ui = run(engine, "2", **{"1": empty, "2": node("Previews", images=["1", 0])})
+
+    (artifact,) = ui.artifacts["images"]
+    assert artifact.type == "temp"
+    assert (settings.temp_dir / artifact.filename).is_file()
+
+
+def test_a_guidance_function_guides(engine):
+    def sampled(sharp):
+        graph = {
+            "model": MODEL,
+            "text": TEXT,
+            "empty": EMPTY,
+            "guided": node("Guides", model=["model", 0], sharp=sharp),
+            "sample": {
+                "class_type": "KSampler",
+                "inputs": {
+                    "model": ["guided" if sharp else "model", 0],
+                    "positive": ["text", 0],
+                    "negative": ["text", 0],
+                    "latent_image": ["empty", 0],
+                    "seed": 1,
+                    "steps": 2,
+                    "cfg": 4.0,
+                    "sampler_name": "euler",
+                    "scheduler": "normal",
+                    "denoise": 1.0,
+                },
+            },
+        }
+        return run(engine, "sample", **graph)[0][0].samples
+
+    assert sampled(1.0).allclose(sampled(None), atol=1e-5)
+    assert not sampled(0.9).allclose(sampled(None), atol=1e-2)
+
+
+def test_our_own_modules_stay_what_they_are(engine):
+    run(engine, "1", **{"1": node("Lists", count=1)})
+    import nodes
+    import server
+
+    assert nodes.PACK.name == "nodes"
+    assert not hasattr(server, "PromptServer")
+
+
+def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings):
+    (source,) = [pack for pack in packs_in(settings)[0] if pack.name == "clash"]
+    (settings.custom_nodes_dir / "clash" / "styles.json").write_text(json.dumps({}))
+    (changed,) = [pack for pack in packs_in(settings)[0] if pack.name == "clash"]
+
+    assert isinstance(source, PackSource)
+    assert source.digest() != changed.digest()
