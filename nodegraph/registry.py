@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from nodegraph.errors import NodeGraphError, PackError, UnknownNodeTypeError
 from nodegraph.importing import forget, import_named, import_types
-<<<<<<< HEAD
 from nodegraph.installed import (
     BUILT_IN,
     Contents,
     LoadedPack,
     Places,
     contents_of,
+    hosted_packs,
     pack_sources,
 )
-=======
-from nodegraph.installed import Contents, LoadedPack, Places, contents_of, hosted_packs
->>>>>>> 57c178e (comfy: packs that were written for ComfyUI run from custom_nodes)
 from nodegraph.spec import NodeSpec
 
 if TYPE_CHECKING:
@@ -170,7 +167,8 @@ class Registry:
         """The folders of the packs, also of those that were left out; not of the built-in one."""
         if self._places is None:
             return []
-        sources, _ = pack_sources(self._places.folder, self._places.names)
+        hosted = self._places.hosted() if self._places.hosted else ([], [])
+        sources, _ = pack_sources(self._places.folder, self._places.names, hosted[0])
         return [source.origin().parent for source in sources if source.name != BUILT_IN]
 
     def refresh(self) -> list[str]:

@@ -31,7 +31,8 @@ def declared(module: ModuleType) -> dict[str, object]:
         f"node type {key}": node_type(key, kind, module.__name__, titles.get(key))
         for key, kind in classes.items()
     }
-    return {"PACK": Pack(name, _version(module), (module.__name__,)), **types}
+    pack = Pack(name, _version(module), (module.__name__,), web=_web(module))
+    return {"PACK": pack, **types}
 
 
 def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[..., Any]:
@@ -99,6 +100,14 @@ async def _listed(entry: Any) -> list[Any]:
         extension = await cast("Coroutine[Any, Any, Any]", extension)
     await extension.on_load()
     return list(await extension.get_node_list())
+
+
+def _web(module: ModuleType) -> str:
+    """WEB_DIRECTORY as a path below the pack's folder; nothing if it is none."""
+    root = Path(module.__file__ or "").parent.resolve()
+    web = (root / str(getattr(module, "WEB_DIRECTORY", "") or "")).resolve()
+    inside = web != root and web.is_dir() and web.is_relative_to(root)
+    return web.relative_to(root).as_posix() if inside else ""
 
 
 def _version(module: ModuleType) -> str:

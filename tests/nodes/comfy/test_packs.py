@@ -86,6 +86,12 @@ def test_what_packs_declare_is_known_without_importing_them(registry, settings):
     assert registry.spec("ToyWild").outputs[0].socket == "*"
 
 
+def test_a_packs_scripts_for_the_editor_are_found(registry):
+    (pack,) = [pack for pack in registry.packs if pack.name == "toy-pack 1_0"]
+
+    assert (pack.web / "toys.js").is_file()
+
+
 def test_broken_packs_are_reported_and_the_others_work(registry):
     told = {
         str(problem).partition("'")[2].partition("'")[0]: str(problem)
