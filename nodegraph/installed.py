@@ -40,6 +40,11 @@ class LoadedPack:
     """Of its source files."""
 
 
+def nothing() -> Found:
+    """No packs that were written for another program."""
+    return [], []
+
+
 class Places(NamedTuple):
     """Where packs are looked for."""
 
@@ -49,7 +54,7 @@ class Places(NamedTuple):
     """Where snapshots of packs are kept; the user's cache folder if None."""
     folder: Path | None = None
     """Holds further packs, a sub-folder each."""
-    hosted: "Callable[[], Found] | None" = None
+    hosted: "Callable[[], Found]" = nothing
     """Finds packs that were written for another program."""
 
 
@@ -110,7 +115,7 @@ def contents_of(places: Places) -> Contents:
         PackError: a named pack is not there, or another distribution's `nodes` stands before
             the built-in one.
     """
-    hosted, hosts_problems = places.hosted() if places.hosted else ([], [])
+    hosted, hosts_problems = places.hosted()
     sources, problems = pack_sources(places.folder, places.names, hosted)
     problems += hosts_problems
     contents = Contents(problems=problems)

@@ -167,8 +167,8 @@ class Registry:
         """The folders of the packs, also of those that were left out; not of the built-in one."""
         if self._places is None:
             return []
-        hosted = self._places.hosted() if self._places.hosted else ([], [])
-        sources, _ = pack_sources(self._places.folder, self._places.names, hosted[0])
+        hosted, _ = self._places.hosted()
+        sources, _ = pack_sources(self._places.folder, self._places.names, hosted)
         return [source.origin().parent for source in sources if source.name != BUILT_IN]
 
     def refresh(self) -> list[str]:
