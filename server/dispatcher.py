@@ -240,6 +240,10 @@ class Dispatcher:
             await self._lost(active, error)
         except NodeGraphError as error:
             await self.recorder.end(run, "failed", {"error": error.as_dict()})
+        except Exception as error:  # noqa: BLE001 - a run must not seem to run for ever
+            _log.exception("run %s failed in the server itself", run.id)
+            failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
+            await self.recorder.end(run, "failed", {"error": failure.as_dict()})
         finally:
             self._active.pop(run.id, None)
             self._audience.end(run.id)

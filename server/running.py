@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ from server.webhooks.targets import Targets
 from server.workers.local import LocalWorker, Ties
 
 _log = logging.getLogger("server")
+_TEMP = "temp"
 
 
 async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None:
@@ -51,11 +53,13 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         DataFolderInUseError: another server has the data folder.
         DamagedStoreError: the queue is damaged.
     """
+    flags = _with_own_temp(flags)
     common = Settings.read(flags)
     settings = common.server
     logs.begin(settings.log_format, settings.log_levels)
     tokens = tokens_of(settings)
     with holding(settings.data_dir):
+        shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
         parts = opened(common, settings, options)
         app = create_app(parts, settings, tokens)
@@ -72,6 +76,14 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await parts.dispatcher.drain(settings.drain)
         finally:
             await runner.cleanup()
+
+
+def _with_own_temp(flags: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With a folder for previews of the server's own, emptied when it starts, unless one is set."""
+    settings = Settings.read(flags)
+    if settings.temp_dir != settings.cache_dir / _TEMP:
+        return flags
+    return {**flags, "temp_dir": settings.server.data_dir / _TEMP}
 
 
 def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:

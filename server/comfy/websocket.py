@@ -84,7 +84,7 @@ class Connection:
             while messages := await subscriber.some():
                 if subscriber.missed():
                     await self._replay()
-                await asyncio.wait_for(self._tell_all(messages), _SEND_TIMEOUT)
+                await self._tell_all(messages)
         except (ConnectionError, TimeoutError):
             await self._socket.close(code=1013, message=b"too slow")
         finally:
@@ -123,11 +123,12 @@ class Connection:
                 )
                 for event in events
             ]
-            await asyncio.wait_for(self._tell_all(told), _SEND_TIMEOUT)
+            await self._tell_all(told)
 
     async def _tell_all(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            await self._tell(message)
+        async with asyncio.timeout(_SEND_TIMEOUT):
+            for message in messages:
+                await self._tell(message)
 
     async def _tell(self, message: Message) -> None:
         if message.name == "queue" and message.data is not None:

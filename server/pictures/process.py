@@ -65,7 +65,8 @@ class Pictures:
     async def _ask(self, body: Mapping[str, Any]) -> bytes:
         async with self._turn:
             try:
-                answer = await asyncio.wait_for(self._answer(body), _PATIENCE)
+                async with asyncio.timeout(_PATIENCE):
+                    answer = await self._answer(body)
             except TimeoutError as error:
                 await self.close()
                 raise UnreadablePictureError(_SLOW) from error

@@ -20,7 +20,8 @@ async def watch(process: Process, reader: asyncio.StreamReader) -> None:
 async def ended(process: Process) -> int:
     """Wait until the process is gone; a healthy one goes when its socket is closed. Its code."""
     try:
-        return await asyncio.wait_for(process.wait(), GRACE)
+        async with asyncio.timeout(GRACE):
+            return await process.wait()
     except TimeoutError:
         process.kill()
         return await process.wait()

@@ -59,6 +59,8 @@ class Scripted:
                 if order.run in self.cancelled:
                     yield [Report("done", {"state": "cancelled"})]
                     return
+            if "breaks" in order.work.prompt:
+                raise LookupError
             deaths = self.killers.get(order.run, 0)
             if deaths:
                 self.killers[order.run] = deaths - 1
@@ -89,8 +91,8 @@ class House:
         await self.dispatcher.stop()
         self.store.close()
 
-    async def submit(self, name, *, steps=1, **options):
-        work = Work(prompt={"steps": steps}, targets=[])
+    async def submit(self, name, *, steps=1, prompt=None, **options):
+        work = Work(prompt=prompt or {"steps": steps}, targets=[])
         return await self.dispatcher.submit(NewRun(id=name, work=work, **options))
 
     async def over(self, count=1):
@@ -259,3 +261,17 @@ def test_a_server_that_shuts_down_takes_nothing_and_lets_runs_finish(path):
     finished, (a, b) = asyncio.run(scenario())
     assert finished
     assert (a.state, b.state) == ("succeeded", "queued")
+
+
+def test_an_error_of_the_server_s_own_ends_the_run_and_the_next_one_runs(path):
+    async def scenario():
+        async with House(path, Scripted()) as house:
+            await house.submit("a", prompt={"breaks": True})
+            await house.submit("b")
+            await house.over(2)
+            return await house.store.run("a"), await house.store.run("b")
+
+    broken, sound = asyncio.run(scenario())
+    assert (broken.state, sound.state) == ("failed", "succeeded")
+    assert broken.error
+    assert "LookupError" in broken.error["message"]

@@ -5,7 +5,7 @@ import time
 
 import aiohttp
 
-from tests.server.serving import picture, serving, toy
+from tests.server.serving import install_toys, picture, serving, toy
 
 
 def test_a_picture_comes_back(server):
@@ -57,3 +57,14 @@ def test_stops_at_once_though_somebody_listens(tmp_path):
 
     assert code == 0
     assert seconds < 10
+
+
+def test_previews_of_earlier_servers_are_gone(tmp_path):
+    install_toys(tmp_path)
+    old = tmp_path / "data" / "temp" / "old.png"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    environment = {"NODEGRAPH_PACKS": "toys", "NODEGRAPH_TEMP_DIR": ""}
+
+    with serving(tmp_path, (), environment, ready=False):
+        assert not old.exists()
