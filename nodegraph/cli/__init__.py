@@ -99,6 +99,12 @@ def _new_pack() -> click.Command:
     return new_pack
 
 
+def _watch() -> click.Command:
+    from nodegraph.cli.watch_queue import watch
+
+    return watch
+
+
 _OWN: Mapping[str, Callable[[], click.Command]] = {
     "run": _run,
     "validate": _validate,
@@ -107,6 +113,7 @@ _OWN: Mapping[str, Callable[[], click.Command]] = {
     "lock": _lock,
     "export-python": _export_python,
     "stubs": _stubs,
+    "watch": _watch,
     "packs": _packs,
     "new-pack": _new_pack,
 }

@@ -2,10 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import aiohttp
@@ -19,7 +19,7 @@ from nodegraph.client.errors import (
     UnavailableError,
 )
 from nodegraph.client.streams import Place, events_in
-from nodegraph.client.values import Output, Run, RunEvent
+from nodegraph.client.values import Output, Run, RunEvent, Status
 from nodegraph.client.workflows import Workflow, as_sent
 
 LOCAL = "http://127.0.0.1:8188"
@@ -115,7 +115,24 @@ class AsyncClient:
         request = Request("POST", f"{_path(run)}/retry", again=False)
         return Run.of((await self._connection.ask(request)).told)
 
-    async def follow(self, run: Run | str, *, after: int = 0) -> AsyncGenerator[RunEvent]:
+    async def runs(self, *statuses: Status, limit: int = 50) -> list[Run]:
+        """The newest runs, newest first.
+
+        Args:
+            statuses: only of these; all of them if none is named.
+            limit: how many at most; a thousand is the most that a server gives.
+        """
+        query = f"&status={','.join(statuses)}" if statuses else ""
+        reply = await self._connection.ask(Request("GET", f"/v1/runs?limit={limit}{query}"))
+        return [Run.of(item) for item in reply.told["runs"]]
+
+    async def object_info(self) -> Mapping[str, Any]:
+        """Every node type as ComfyUI's clients see it: inputs, ranges, choices, outputs, help."""
+        return (await self._connection.ask(Request("GET", "/object_info"))).told
+
+    async def follow(
+        self, run: Run | str, *, after: int = 0, previews: bool = False
+    ) -> AsyncGenerator[RunEvent]:
         """A run's events, from the first to the last, as they happen; each one once.
 
         Where the connection breaks, it goes on with the event after the last one that came.
@@ -123,16 +140,18 @@ class AsyncClient:
         Args:
             run: which.
             after: only events after the one with this id.
+            previews: unfinished images too: `preview`, with `mime` and `image` in base64.
 
         Raises:
             RefusedError: the server said no; for example, there is no such run.
             UnreachableError: the server is gone for longer than the patience lasts.
         """
         patience, place = self._connection.patience(), Place(after)
+        query = {"previews": "true"} if previews else None
         while not place.over:
             reason: BaseException = ConnectionError("the stream ended early")
             try:
-                answer = await self._connection.stream(f"{_path(run)}/events", place.last)
+                answer = await self._connection.stream(f"{_path(run)}/events", place.last, query)
                 if answer is None:
                     return
                 async with answer:

@@ -147,7 +147,9 @@ class Connection:
                     raise UnreachableError(self.url, str(error)) from error
                 await patience.wait(error)
 
-    async def stream(self, path: str, after: int) -> aiohttp.ClientResponse | None:
+    async def stream(
+        self, path: str, after: int, query: Mapping[str, str] | None = None
+    ) -> aiohttp.ClientResponse | None:
         """The events of a run, for the caller to read and close; None if there are no more.
 
         Raises:
@@ -156,7 +158,7 @@ class Connection:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
         answer = await self.session.get(
-            self.url + path, headers=headers, timeout=timeout, allow_redirects=False
+            self.url + path, params=query, headers=headers, timeout=timeout, allow_redirects=False
         )
         if answer.status == _NO_CONTENT:
             answer.release()

@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from nodegraph.client.asynchronous import LOCAL, AsyncClient
 from nodegraph.client.errors import ClientError
-from nodegraph.client.values import Output, Run, RunEvent
+from nodegraph.client.values import Output, Run, RunEvent, Status
 from nodegraph.client.workflows import Workflow
 
 T = TypeVar("T")
@@ -92,9 +92,19 @@ class Client:
         """Queue a run again that failed or was cancelled; see `AsyncClient.retry`."""
         return self._do(self._inner.retry(run))
 
-    def follow(self, run: Run | str, *, after: int = 0) -> Generator[RunEvent]:
+    def runs(self, *statuses: Status, limit: int = 50) -> list[Run]:
+        """The newest runs, newest first; see `AsyncClient.runs`."""
+        return self._do(self._inner.runs(*statuses, limit=limit))
+
+    def object_info(self) -> Mapping[str, Any]:
+        """Every node type as ComfyUI's clients see it; see `AsyncClient.object_info`."""
+        return self._do(self._inner.object_info())
+
+    def follow(
+        self, run: Run | str, *, after: int = 0, previews: bool = False
+    ) -> Generator[RunEvent]:
         """A run's events, as they happen; see `AsyncClient.follow`."""
-        events = self._inner.follow(run, after=after)
+        events = self._inner.follow(run, after=after, previews=previews)
         try:
             while (event := self._do(_next(events))) is not None:
                 yield event

@@ -1,14 +1,15 @@
 """`/v1/runs/{run}/events`: what happened, as pages or as it happens (server-sent events)."""
 
 import asyncio
-from collections.abc import Mapping
+import base64
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 from pydantic_core import to_json
 
-from server.bus import Subscriber
+from server.bus import Message, Subscriber
 from server.services import Services, services
 from server.store.runs import Milestone, Run
 from server.v1.models import EventModel, EventPage
@@ -21,6 +22,7 @@ _KEEP_ALIVE = 15.0
 """Seconds of silence after which something is sent, so that nobody between us gives up."""
 _PASSING = ("progress", "position")
 """What is told while it happens, and not again after a break."""
+_PREVIEW = "preview"
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
@@ -28,22 +30,24 @@ async def list_events(request: web.Request) -> web.StreamResponse:
 
     With `Accept: text/event-stream` they come as they happen, and the stream ends with the
     run; after a break it goes on from `Last-Event-ID`, and 204 says that nothing is left.
-    Progress comes in between without ids, and does not come again. Without that header, events
-    come as pages.
+    Progress comes in between without ids, and does not come again; so do previews, where they
+    are asked for. Without that header, events come as pages.
     """
     parts = services(request)
     query = query_of(request, EventsQuery)
     last = headers_of(request, EventHeaders).last
     run = await run_of(request)
     if STREAM in request.headers.get("Accept", ""):
-        return await _stream(request, parts, run, query.after if last is None else last)
+        after = query.after if last is None else last
+        names = (*_PASSING, _PREVIEW) if query.previews else _PASSING
+        return await _stream(request, parts, run, after, names)
     found = await parts.store.events(run.id, after=query.after, limit=query.limit)
     last_id = found[-1].id if found else query.after
     return reply(EventPage(events=[EventModel.of(event) for event in found], last_id=last_id))
 
 
 async def _stream(
-    request: web.Request, parts: Services, run: Run, after: int
+    request: web.Request, parts: Services, run: Run, after: int, passing: Collection[str]
 ) -> web.StreamResponse:
     if run.ended and not await parts.store.events(run.id, after=after, limit=1):
         return web.Response(status=204)
@@ -54,7 +58,7 @@ async def _stream(
     subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(ConnectionError):
-            await _Stream(response, parts, run.id, subscriber).send_after(after)
+            await _Stream(response, parts, run.id, subscriber, passing).send_after(after)
     finally:
         parts.bus.unsubscribe(subscriber)
     return response
@@ -64,12 +68,18 @@ class _Stream:
     """One client that listens to one run."""
 
     def __init__(
-        self, response: web.StreamResponse, parts: Services, run: str, subscriber: Subscriber
+        self,
+        response: web.StreamResponse,
+        parts: Services,
+        run: str,
+        subscriber: Subscriber,
+        passing: Collection[str],
     ) -> None:
         self._response = response
         self._store = parts.store
         self._run = run
         self._subscriber = subscriber
+        self._passing = passing
         self._heard: int | None = None
         """The last milestone that the bus told of; None if it may have told of none so far."""
 
@@ -109,8 +119,16 @@ class _Stream:
             if message.id is not None or self._subscriber.missed():
                 self._heard = message.id
                 return True
-            if message.name in _PASSING and (self._heard is None or self._heard >= sent):
-                await self._response.write(_written(message.name, message.data or {}))
+            if message.name in self._passing and (self._heard is None or self._heard >= sent):
+                await self._response.write(_written(message.name, _told(message)))
+
+
+def _told(message: Message) -> Mapping[str, Any]:
+    """What a message says; the image of a preview goes along."""
+    data = message.data or {}
+    if message.name != _PREVIEW:
+        return data
+    return {**data, "image": base64.b64encode(message.payload).decode()}
 
 
 def _milestone(event: Milestone) -> bytes:

@@ -93,6 +93,9 @@ class EventsQuery(Strict):
 
     after: Natural = Field(0, description="Only those after the one with this id.")
     limit: Limit = Field(LARGEST_PAGE, description="How many at most, in a page.")
+    previews: bool = Field(
+        False, description="Whether a stream tells of unfinished images too, as base64."
+    )
 
 
 class SubmitHeaders(BaseModel):

@@ -1,6 +1,7 @@
 """Our Python client against a real server, over connections that break and ones that do not."""
 
 import asyncio
+import base64
 import io
 import json
 import threading
@@ -135,6 +136,31 @@ def test_a_run_is_looked_at_and_its_outputs_fetched(client, server):
     assert ended.finished_ms >= ended.started_ms >= ended.created_ms
     assert client.fetch(output) == (server.output / output.filename).read_bytes()
     assert client.get(run.id) == ended
+
+
+def test_unfinished_images_come_where_they_are_asked_for(client):
+    shown = {"1": {"class_type": "ToyWatched", "inputs": {"count": 20, "seconds": 0.02}}}
+
+    def previews(**wanted):
+        run = client.submit(shown)
+        return [event for event in client.follow(run, **wanted) if event.name == "preview"]
+
+    seen = previews(previews=True)
+
+    assert len(seen) > 10
+    assert base64.b64decode(seen[0].data["image"]) == b"picture"
+    assert (seen[0].data["mime"], seen[0].data["node_id"], seen[0].id) == ("image/jpeg", "1", None)
+    assert previews() == []
+
+
+def test_runs_and_node_types_are_listed(client):
+    first, second = client.submit(toy(1)), client.submit(toy(400, 0.05))
+    client.wait(first)
+
+    assert second.id in [run.id for run in client.runs("queued", "running")]
+    assert [run.id for run in client.runs(limit=2)] == [second.id, first.id]
+    client.cancel(second)
+    assert client.object_info()["ToySteps"]["input"]["required"]["a"] == ["INT", {"default": 0}]
 
 
 def test_the_same_key_is_the_same_run(client):

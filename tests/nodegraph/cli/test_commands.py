@@ -23,6 +23,7 @@ except SystemExit as end:
     [
         (["--help"], EVEN_PYDANTIC),
         (["run", "--help"], EVEN_PYDANTIC),
+        (["watch", "--help"], EVEN_PYDANTIC),
         (["--version"], HEAVY),
         (["nodes"], HEAVY),
         (["nodes", "Steps", "--json"], HEAVY),

@@ -1,0 +1,99 @@
+"""`nodegraph watch` on a real server: lines, a terminal, a server that goes and comes back."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack, contextmanager, suppress
+
+from tests.server.serving import ROOT, install_toys, serving, toy, until
+
+TOKEN = "what-nobody-else-knows"
+FAILING = {
+    "1": {"class_type": "ToyFail", "inputs": {"a": 3}},
+    "2": {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}},
+}
+
+
+class Heard:
+    """What a program wrote so far."""
+
+    def __init__(self, descriptor):
+        self.text = ""
+        self._descriptor = descriptor
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        with suppress(OSError):  # a terminal whose program has ended
+            while data := os.read(self._descriptor, 4096):
+                self.text += data.decode(errors="replace")
+
+    def wait(self, pattern):
+        """Wait until it wrote that."""
+        return until(lambda: re.search(pattern, self.text))
+
+
+@contextmanager
+def watching(url, *flags, terminal=False):
+    """`nodegraph watch` while the block runs; its process and what it writes."""
+    reading, writing = os.openpty() if terminal else os.pipe()
+    command = [sys.executable, "-m", "nodegraph", "watch", "--server", url, *flags]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", "TERM": "xterm"}
+    program = subprocess.Popen(command, stdout=writing, env=environment)
+    os.close(writing)
+    try:
+        yield program, Heard(reading)
+    finally:
+        if program.poll() is None:
+            program.kill()
+        program.wait()
+        os.close(reading)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_each_change_is_a_line(server):
+    with watching(server.url) as (program, heard):
+        fine, bad = server.submit(toy(60, 0.05)), server.submit(FAILING)
+        heard.wait(rf"{fine} runs\n")
+        heard.wait(rf"{bad} waits, 0 before it\n")
+        heard.wait(rf"{fine} succeeded after [3-9]\.\d s\n")
+        heard.wait(rf"{bad} failed: node 1: .*no 3")
+        program.send_signal(signal.SIGINT)
+
+        assert program.wait(30) == 130
+
+
+def test_a_terminal_shows_how_far_a_run_is(server):
+    with watching(server.url, terminal=True) as (_, heard):
+        run = server.submit(toy(40, 0.1), client_id="somebody")
+        heard.wait(rf"{run[:8]}.*somebody.*ToySteps \(1\).*[1-9]\d*/40")
+        heard.wait("1 running, 0 waiting")
+        server.post("/interrupt", {"prompt_id": run})
+        heard.wait(rf"{run[:8]}.*cancelled")
+
+
+def test_a_server_that_comes_back_is_awaited(tmp_path):
+    install_toys(tmp_path)
+    flags = ["--port", free_port(), "--token", TOKEN]
+    with ExitStack() as stack:
+        first = stack.enter_context(serving(tmp_path, flags))
+        with watching(first.url, "--token", "another-one-than-that") as (program, _):
+            assert program.wait(30) == 2
+        _, heard = stack.enter_context(watching(first.url, "--token", TOKEN))
+        run = first.of(TOKEN).submit(toy())
+        heard.wait(f"{run} succeeded")
+        first.kill()
+        heard.wait("no server answers at .* Trying again")
+
+        second = stack.enter_context(serving(tmp_path, flags)).of(TOKEN)
+        heard.wait("the server is back")
+        heard.wait(f"{second.submit(toy(value=5))} succeeded")
+        assert heard.text.count("Trying again") == 1
