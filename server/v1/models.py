@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from server.store.runs import Milestone, Run, State
+from server.v1.base import Model
 
 _ABOUT = ("event", "run_id", "sequence", "time_ms")
 """What an event says of itself, which is its own here."""
 
 
-class RunModel(BaseModel):
+class RunModel(Model):
     """A run."""
 
     id: str
@@ -41,14 +42,14 @@ class RunModel(BaseModel):
         )
 
 
-class RunPage(BaseModel):
+class RunPage(Model):
     """Some runs, newest first."""
 
     runs: list[RunModel]
     next_cursor: str | None = Field(description="Give it as `cursor` for the following ones.")
 
 
-class WorkflowModel(BaseModel):
+class WorkflowModel(Model):
     """What a run computes."""
 
     workflow: dict[str, Any] = Field(description="In API format.")
@@ -56,7 +57,7 @@ class WorkflowModel(BaseModel):
     editor: dict[str, Any] | None = Field(description="As the editor saved it, if it was sent.")
 
 
-class EventModel(BaseModel):
+class EventModel(Model):
     """Something that happened to a run."""
 
     id: int = Field(description="Grows over all runs; `Last-Event-ID` and `after` take it.")
@@ -79,14 +80,14 @@ class EventModel(BaseModel):
         )
 
 
-class EventPage(BaseModel):
+class EventPage(Model):
     """Some events of a run, in order."""
 
     events: list[EventModel]
     last_id: int = Field(description="Give it as `after` for the following ones.")
 
 
-class OutputModel(BaseModel):
+class OutputModel(Model):
     """A file that a run made."""
 
     node: str
@@ -96,7 +97,7 @@ class OutputModel(BaseModel):
     url: str = Field(description="Where to get it.")
 
 
-class Outputs(BaseModel):
+class Outputs(Model):
     """Everything that a run made so far."""
 
     outputs: list[OutputModel]
@@ -105,7 +106,7 @@ class Outputs(BaseModel):
     )
 
 
-class Finding(BaseModel):
+class Finding(Model):
     """A problem, or a remark."""
 
     code: str
@@ -116,7 +117,7 @@ class Finding(BaseModel):
     details: dict[str, Any]
 
 
-class Validation(BaseModel):
+class Validation(Model):
     """What is wrong with a workflow."""
 
     valid: bool
@@ -124,7 +125,7 @@ class Validation(BaseModel):
     warnings: list[Finding]
 
 
-class Problem(BaseModel):
+class Problem(Model):
     """RFC 9457: what went wrong."""
 
     type: str = Field(description="`urn:nodegraph:` and the code.")
@@ -136,7 +137,7 @@ class Problem(BaseModel):
     problems: list[Finding] = Field(description="All that is wrong with a workflow.")
 
 
-class NodeTypeSummary(BaseModel):
+class NodeTypeSummary(Model):
     """A node type, in short."""
 
     name: str
@@ -145,13 +146,13 @@ class NodeTypeSummary(BaseModel):
     output_node: bool
 
 
-class NodeTypes(BaseModel):
+class NodeTypes(Model):
     """Every node type there is."""
 
     node_types: list[NodeTypeSummary]
 
 
-class InputModel(BaseModel):
+class InputModel(Model):
     """An input of a node type."""
 
     name: str
@@ -163,7 +164,7 @@ class InputModel(BaseModel):
     maximum: float | None
 
 
-class NodeOutputModel(BaseModel):
+class NodeOutputModel(Model):
     """An output of a node type."""
 
     name: str
@@ -183,13 +184,13 @@ class NodeTypeModel(NodeTypeSummary):
     experimental: bool
 
 
-class ModelFolders(BaseModel):
+class ModelFolders(Model):
     """The folders that models lie in."""
 
     folders: list[str]
 
 
-class ModelNames(BaseModel):
+class ModelNames(Model):
     """The models of a folder."""
 
     folder: str

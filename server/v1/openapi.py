@@ -7,7 +7,6 @@ from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from server.v1.models import Problem
 from server.v1.operation import IMAGES, JSON, Operation, Reply
@@ -58,6 +57,8 @@ def schemas(operations: Iterable[Operation]) -> dict[str, Any]:
     modes = [(model, "validation") for model in takes]
     modes += [(model, "serialization") for model in {*gives, Problem}]
     named = sorted(modes, key=lambda item: item[0].__name__)
+    from pydantic.json_schema import models_json_schema  # only for this: the server starts sooner
+
     _, found = models_json_schema(named, ref_template=_REFERENCE)  # pyright: ignore[reportArgumentType]
     return found["$defs"]
 

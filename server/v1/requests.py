@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
 from server.store.runs import State
+from server.v1.base import Model
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 LARGEST_PAGE = 1000
@@ -46,7 +47,7 @@ def _boolean(value: object) -> object:
 No = Annotated[Literal[False], BeforeValidator(_boolean)]
 
 
-class Strict(BaseModel):
+class Strict(Model):
     """What clients send: a name that is not known is an error, not ignored."""
 
     model_config = ConfigDict(extra="forbid")
@@ -98,7 +99,7 @@ class EventsQuery(Strict):
     )
 
 
-class SubmitHeaders(BaseModel):
+class SubmitHeaders(Model):
     """What may be sent along with a workflow."""
 
     key: str | None = Field(
@@ -121,7 +122,7 @@ class GenerateHeaders(SubmitHeaders):
     )
 
 
-class EventHeaders(BaseModel):
+class EventHeaders(Model):
     """Where to go on."""
 
     last: Natural | None = Field(
