@@ -1,6 +1,7 @@
 """Workflows as Python code: it builds the same graph, and type checkers have nothing against it."""
 
 import json
+import lzma
 import runpy
 import shutil
 import subprocess
@@ -13,12 +14,16 @@ from nodegraph import Graph
 from nodegraph.building.export import as_python
 from nodegraph.building.stubs import SHIPPED, stubs
 from nodegraph.errors import InvalidWorkflowError
+from nodegraph.files import Files
+from nodegraph.folders import Folders
 from nodegraph.graph import Graph as PlainGraph
 from nodegraph.graph import Link, Node
 from nodegraph.registry import Registry
-from nodegraph.workflow import read_prompt, read_workflow
+from nodegraph.shapes import shapes_of
+from nodegraph.workflow import read_any, read_prompt, read_workflow
 
 ROOT = Path(__file__).parents[3]
+TEMPLATES = ROOT / "tests/data/editor.json.xz"
 ODD = {
     "it's": {"class_type": "PrimitiveString", "inputs": {"value": 'a "b" \\ \n ü'}},
     "for": {
@@ -48,6 +53,17 @@ def workflows():
     return found | {"odd": read_prompt(ODD), "nothing": PlainGraph({}), "no_title": read_prompt({})}
 
 
+def templates(catalog):
+    """The templates of the editor that have only node types which are offered here."""
+    data = json.loads(lzma.decompress(TEMPLATES.read_bytes()))["templates"]
+    shapes = shapes_of(catalog, Files(Folders.under(ROOT)))
+    return {
+        name: read_any(item["workflow"], shapes)
+        for name, item in data.items()
+        if all(node["class_type"] in catalog for node in item["prompt"].values())
+    }
+
+
 def rebuilt(code, folder, name):
     path = folder / f"{name}.py"
     path.write_text(code)
@@ -63,8 +79,16 @@ def test_the_code_builds_the_same_graph(name, catalog, tmp_path):
     assert rebuilt(as_python(graph, catalog, name), tmp_path, name) == graph
 
 
+def test_the_code_of_templates_builds_the_same_graphs(catalog, tmp_path):
+    found = templates(catalog)
+
+    assert len(found) >= 30
+    for number, graph in enumerate(found.values()):
+        assert rebuilt(as_python(graph, catalog), tmp_path, f"t{number}") == graph
+
+
 def test_a_type_checker_has_nothing_against_the_code_and_finds_mistakes(catalog, tmp_path):
-    for name, graph in workflows().items():
+    for name, graph in {**workflows(), **templates(catalog)}.items():
         (tmp_path / f"{name}.py").write_text(as_python(graph, catalog, name))
     code = (tmp_path / "txt2img.py").read_text()
     (tmp_path / "swapped.py").write_text(code.replace("vae=vae", "vae=model"))
