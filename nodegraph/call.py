@@ -9,7 +9,7 @@ from nodegraph.cache.entry import Entry
 from nodegraph.context import Context
 from nodegraph.fingerprint import Opaque
 from nodegraph.graph import Link, Node, NodeId
-from nodegraph.results import Artifact, Expansion, Ui
+from nodegraph.results import Artifact, Blocked, Expansion, Ui
 from nodegraph.spec import NodeSpec
 from nodegraph.steps import Step
 
@@ -76,6 +76,16 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     if isinstance(returned, Ui):
         return Result(_checked(kind.spec, returned.outputs), returned)
     return Result(_checked(kind.spec, _outputs(kind.spec, returned)))
+
+
+def blocked(arguments: Arguments, spec: NodeSpec) -> Result | None:
+    """What comes of a call that an input keeps from being made; None if none does."""
+    for value in arguments.values():
+        items = cast("list[object]", value) if spec.input_is_list else [value]
+        for item in items:
+            if isinstance(item, Blocked):
+                return Result(tuple(item for _ in spec.outputs))
+    return None
 
 
 def collect(results: Sequence[Result], spec: NodeSpec, *, mapped: bool) -> Result:

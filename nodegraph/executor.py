@@ -10,7 +10,7 @@ from nodegraph.border import foreign
 from nodegraph.cache import Cache
 from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.flight import Flight, Flights
-from nodegraph.call import Arguments, Result, arguments_of, batches_of, collect, invoke
+from nodegraph.call import Arguments, Result, arguments_of, batches_of, blocked, collect, invoke
 from nodegraph.cancel import CancelToken, cancellable
 from nodegraph.define import Memory
 from nodegraph.errors import NodeGraphError, RunCancelledError
@@ -159,6 +159,7 @@ class Executor:
         if needs is None:
             return set(step.lazy)
         batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
+        batches = [batch for batch in batches if not blocked(batch, step.kind.spec)]
         return {name for batch in batches for name in foreign(step.node, needs, batch)}
 
     def _share(self, step: Step) -> Entry | None:
@@ -191,7 +192,8 @@ class Executor:
             for batch in batches:
                 if results:
                     flight.check()
-                results.append(self._call(step, batch, context))
+                held = blocked(batch, step.kind.spec)
+                results.append(held or self._call(step, batch, context))
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
             self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._graph)

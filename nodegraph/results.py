@@ -59,6 +59,14 @@ class Ui:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """An output that is not there: nodes that read it are not called, and block theirs in turn."""
+
+    message: str | None = None
+    """Why, if anybody should know."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expansion:
     """Nodes that take the place of the node which returned them.
 

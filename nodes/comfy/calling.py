@@ -12,6 +12,7 @@ from nodegraph.results import Artifact, Expansion, Ui
 from nodegraph.spec import NodeSpec
 from nodes.comfy import here
 from nodes.comfy.asking import finished
+from nodes.comfy.blocking import ExecutionBlocker
 from nodes.comfy.entries import Entries
 from nodes.comfy.handing import from_pack, to_pack
 
@@ -74,6 +75,8 @@ class Call:
     def _outputs(self, returned: Any) -> tuple[object, ...]:
         """One value an output: None where there are too few."""
         specs = self.spec.outputs
+        if isinstance(returned, ExecutionBlocker):
+            returned = (returned,) * len(specs)
         if returned is None:
             returned = ()
         if not isinstance(returned, tuple | list):

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from nodegraph.results import Blocked
+from nodes.comfy.blocking import ExecutionBlocker
 from nodes.comfy.conditions import conditioning_from, conditioning_to, is_conditioning
 from nodes.comfy.latents import latent_from, latent_to
 from nodes.comfy.models import PackClip, PackModel, PackVae
@@ -43,6 +45,8 @@ def from_pack(value: object, socket: str) -> object:
     """A value that a pack returned, for a socket."""
     if isinstance(value, PackModel | PackClip | PackVae):
         return value.handle
+    if isinstance(value, ExecutionBlocker):
+        return Blocked(value.message)
     if isinstance(value, dict) and socket in ("LATENT", "*"):
         held = cast("dict[str, Any]", value)
         return latent_from(held) if isinstance(held.get("samples"), Tensor) else held

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from nodegraph.plain import is_list
 from nodes.comfy import here
+from nodes.comfy.blocking import ExecutionBlocker as ExecutionBlocker
 
 
 def is_link(value: object) -> bool:
@@ -82,13 +83,6 @@ class GraphBuilder:
     def remove_node(self, id: str) -> None:
         """Take a node away."""
         self.nodes.pop(self.prefix + id)
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionBlocker:
-    """An output that keeps every node from running that reads it."""
-
-    message: str | None = None
 
 
 class DynamicPrompt:

@@ -10,6 +10,7 @@ from nodegraph.registry import Registry
 from nodegraph.results import Ui
 from nodes.comfy import here
 from nodes.comfy.handing import from_pack, to_pack
+from nodes.comfy.host.folder_paths import FileList
 from nodes.comfy.host.methods import METHODS
 from nodes.resizing import ImageMethod, LatentMethod
 
@@ -48,7 +49,11 @@ def _made(name: str) -> type:
         groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for item in spec.inputs:
             group = groups["required" if item.required else "optional"]
-            group[item.name] = tuple(input_info(item, here.files()))
+            of, options = input_info(item, here.files())
+            if item.model_folder:
+                names = here.files().model_names(item.model_folder)
+                of = FileList.of(item.model_folder, names, list(item.choices or ()))
+            group[item.name] = (of, options)
         return groups
 
     said: dict[str, Any] = {

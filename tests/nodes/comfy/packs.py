@@ -342,3 +342,85 @@ BROKEN = {
     "deep": "import comfy.ldm.modules.attention\n",
 }
 """What is wrong with a pack, by its name."""
+
+SCHEMAS = """
+from typing_extensions import override
+from comfy_api.latest import ComfyExtension, io, ui
+
+
+class Scale(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="SchemaScale",
+            display_name="Scale",
+            category="toys/v3",
+            description="Multiplies.",
+            inputs=[
+                io.Image.Input("image"),
+                io.Float.Input("factor", default=2.0, min=0.0, max=4.0, step=0.5),
+                io.Combo.Input("mode", options=["times", "over"]),
+                io.Int.Input(
+                    "repeat", default=1, optional=True, display_mode=io.NumberDisplay.slider
+                ),
+                io.Custom("TOY").Input("toy", optional=True),
+            ],
+            outputs=[io.Image.Output(), io.String.Output(display_name="told")],
+            hidden=[io.Hidden.unique_id],
+        )
+
+    @classmethod
+    def validate_inputs(cls, factor):
+        return "factor must not be 3" if factor == 3.0 else True
+
+    @classmethod
+    async def execute(cls, image, factor, mode, repeat=1, toy=None):
+        scaled = image * factor if mode == "times" else image / factor
+        return io.NodeOutput(scaled, f"{cls.hidden.unique_id} {repeat}", ui=ui.PreviewText(mode))
+
+
+class Pick(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="SchemaPick",
+            inputs=[
+                io.Boolean.Input("first", default=True),
+                io.AnyType.Input("one", lazy=True),
+                io.MultiType.Input("two", types=[io.Int, io.Float], lazy=True),
+            ],
+            outputs=[io.AnyType.Output()],
+        )
+
+    @classmethod
+    def check_lazy_status(cls, first, one=None, two=None):
+        return ["one"] if first else ["two"]
+
+    @classmethod
+    def execute(cls, first, one=None, two=None):
+        return io.NodeOutput(one if first else two)
+
+
+class Stop(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="SchemaStop",
+            inputs=[io.Boolean.Input("stop", default=True)],
+            outputs=[io.Int.Output()],
+        )
+
+    @classmethod
+    def execute(cls, stop):
+        return io.NodeOutput(block_execution="that is enough") if stop else io.NodeOutput(5)
+
+
+class Extension(ComfyExtension):
+    @override
+    async def get_node_list(self):
+        return [Scale, Pick, Stop]
+
+
+async def comfy_entrypoint():
+    return Extension()
+"""

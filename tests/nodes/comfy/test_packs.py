@@ -33,6 +33,7 @@ def settings(tmp_path_factory):
     root = tmp_path_factory.mktemp("host")
     packs.toys(root / "custom_nodes")
     packs.write(root / "custom_nodes", "clash", packs.CLASH)
+    packs.write(root / "custom_nodes", "schemas", packs.SCHEMAS)
     packs.write(root / "custom_nodes", "old.disabled", "syntax error")
     for name, text in packs.BROKEN.items():
         packs.write(root / "custom_nodes", name, text)
@@ -297,3 +298,61 @@ def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings):
 
     assert isinstance(source, PackSource)
     assert source.digest() != changed.digest()
+
+
+def test_schemas_are_read(registry, settings):
+    info: Any = object_info(registry.spec("SchemaScale"), settings.files())
+
+    assert info["input"]["required"] == {
+        "image": ["IMAGE", {}],
+        "factor": ["FLOAT", {"default": 2.0, "min": 0.0, "max": 4.0, "step": 0.5}],
+        "mode": [["times", "over"], {}],
+    }
+    assert info["input"]["optional"]["repeat"] == ["INT", {"default": 1, "display": "slider"}]
+    assert info["input"]["optional"]["toy"] == ["TOY", {}]
+    assert info["output"] == ["IMAGE", "STRING"]
+    assert info["output_name"] == ["IMAGE", "told"]
+    assert (info["category"], info["description"]) == ("toys/v3", "Multiplies.")
+
+
+def test_a_node_of_a_schema_runs_checks_and_shows(engine):
+    image = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 0x404040},
+    }
+    scale: dict[str, Any] = {
+        "class_type": "SchemaScale",
+        "inputs": {"image": ["1", 0], "factor": 2.0, "mode": "times"},
+    }
+    (scaled, told), ui = run(engine, "2", **{"1": image, "2": scale})
+
+    assert float(scaled[0, 0, 0, 0]) == pytest.approx(128 / 255)
+    assert told == "2 1"
+    assert ui.as_dict() == {"text": ["times"]}
+    scale["inputs"]["factor"] = 3.0
+    with pytest.raises(InputsRefusedError, match="must not be 3"):
+        run(engine, "2", **{"1": image, "2": scale})
+
+
+def test_a_node_of_a_schema_leaves_lazy_inputs_alone(engine):
+    pick = {
+        "class_type": "SchemaPick",
+        "inputs": {"first": False, "one": ["1", 0], "two": ["2", 0]},
+    }
+    graph = {"1": node("Boom"), "2": node("Arithmetic", a=1, factor=1, b=1), "3": pick}
+
+    assert run(engine, "3", **graph)[0] == (2,)
+
+
+def test_what_reads_a_blocked_output_does_not_run(engine):
+    stop: dict[str, Any] = {"class_type": "SchemaStop", "inputs": {"stop": True}}
+    graph = {
+        "1": stop,
+        "2": node("Arithmetic", a=["1", 0], factor=1, b=1),
+        "3": node("Shows", text=["2", 1]),
+    }
+    _, ui = run(engine, "3", **graph)
+
+    assert ui is None
+    stop["inputs"]["stop"] = False
+    assert run(engine, "3", **graph)[1].as_dict() == {"text": ["2 of 3 ['workflow']"]}

@@ -1,0 +1,71 @@
+"""`comfy_api.latest.ui`: what nodes of the v3 contract show."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nodes.comfy.host.node_classes import call
+
+
+class SavedResult(dict[str, Any]):
+    """A file that was written."""
+
+    def __init__(self, filename: str, subfolder: str, type: Any) -> None:
+        folder = getattr(type, "value", type)
+        super().__init__(filename=filename, subfolder=subfolder, type=str(folder))
+
+
+class Shown:
+    """Something to be shown."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the v1 contract has it."""
+        return self._told
+
+
+class PreviewText(Shown):
+    """A text."""
+
+    def __init__(self, value: str, **_more: object) -> None:
+        super().__init__({"text": (value,)})
+
+
+class PreviewImage(Shown):
+    """Pictures that are not kept."""
+
+    def __init__(self, image: Any, animated: bool = False, **_more: object) -> None:
+        told = call("PreviewImage", {"images": image})["ui"]
+        super().__init__(told | ({"animated": (animated,)} if animated else {}))
+
+
+class PreviewMask(Shown):
+    """Masks that are not kept."""
+
+    def __init__(self, mask: Any, **_more: object) -> None:
+        super().__init__(call("MaskPreview", {"mask": mask})["ui"])
+
+
+class SavedImages(Shown):
+    """Pictures that were written."""
+
+    def __init__(self, results: Sequence[Any], is_animated: bool = False) -> None:
+        told: dict[str, Any] = {"images": list(results)}
+        super().__init__(told | ({"animated": (is_animated,)} if is_animated else {}))
+        self.results = list(results)
+
+
+class ImageSaveHelper:
+    """Writes pictures."""
+
+    @staticmethod
+    def save_images(images: Any, filename_prefix: str, *_where: object, **_more: object) -> Any:
+        """Into the output folder."""
+        shown = call("SaveImage", {"images": images, "filename_prefix": filename_prefix})["ui"]
+        return [SavedResult(**item) for item in shown["images"]]
+
+    @staticmethod
+    def get_save_images_ui(images: Any, filename_prefix: str, **_more: object) -> SavedImages:
+        """Into the output folder, and as what is to be shown."""
+        return SavedImages(ImageSaveHelper.save_images(images, filename_prefix))
