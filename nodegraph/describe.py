@@ -38,6 +38,7 @@ def describe(source: PackSource) -> PackCatalog:
         models={folder: tuple(places) for folder, places in pack.models.items()},
         nodes=tuple(specs.values()),
         web=pack.web,
+        routes=pack.routes,
     )
 
 

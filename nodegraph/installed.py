@@ -34,6 +34,7 @@ class LoadedPack:
     root: Path
     models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
     web: Path | None = None
+    routes: tuple[str, ...] = ()
     """The folder with its scripts for the editor."""
     module: str = ""
     digest: str = ""
@@ -187,6 +188,7 @@ def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         root=root,
         models=catalog.paths(root),
         web=inside(root, catalog.web) if catalog.web else None,
+        routes=catalog.routes,
         module=source.module,
         digest=catalog.digest,
     )

@@ -16,6 +16,8 @@ class Pack(NamedTuple):
     """Model files and folders that it brings along, relative to its own, by model folder."""
     web: str = ""
     """A folder below its own, with scripts for the editor; they are served as they are."""
+    routes: tuple[str, ...] = ()
+    """What it answers itself, as `GET /mine/{name}`; see `nodegraph.pack_server`."""
 
     @staticmethod
     def of(source: Mapping[str, Any]) -> "Pack":

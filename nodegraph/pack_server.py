@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
-Tell: TypeAlias = Callable[[str, object, str | None], None]
-"""(name of the message, its JSON, the client or None for all)."""
+Tell: TypeAlias = Callable[[str, object, str], None]
+"""(name of the message, its JSON, the run whose client hears it; everybody if it is empty)."""
 
 
 class PackRoute(NamedTuple):
@@ -18,8 +18,8 @@ class PackRoute(NamedTuple):
     """Given an aiohttp request, gives a response, or a coroutine that does."""
 
 
-def _unheard(name: str, data: object, client: str | None) -> None:
-    del name, data, client
+def _unheard(name: str, data: object, run: str) -> None:
+    del name, data, run
 
 
 @dataclass(slots=True)

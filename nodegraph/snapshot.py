@@ -22,6 +22,7 @@ class PackCatalog:
     """Model files and folders inside the pack, by model folder."""
     nodes: tuple[NodeSpec, ...]
     web: str = ""
+    routes: tuple[str, ...] = ()
     """The folder with the pack's scripts for the editor, inside it."""
 
     def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
@@ -50,7 +51,8 @@ def from_text(text: bytes) -> PackCatalog:
         data: dict[str, Any] = json.loads(text)
         models = {folder: tuple(places) for folder, places in data.pop("models").items()}
         nodes = tuple(_node(**node) for node in data.pop("nodes"))
-        return PackCatalog(models=models, nodes=nodes, **data)
+        routes = tuple(data.pop("routes", ()))
+        return PackCatalog(models=models, nodes=nodes, routes=routes, **data)
     except (TypeError, KeyError, AttributeError) as error:
         message = f"this is no catalog: {error}."
         raise ValueError(message) from error

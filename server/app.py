@@ -9,6 +9,7 @@ from server import security
 from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
 from server.operations import add_operations
+from server.pack_routes import add_packs
 from server.reloading import reloading
 from server.retention import retention
 from server.services import PARTS, Parts
@@ -34,6 +35,7 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     add_comfy(app)
     add_v1(app)
     add_editor(app)
+    add_packs(app)
     app.on_shutdown.append(_end_listening)
     app.cleanup_ctx.append(_working)
     app.cleanup_ctx.append(retention(parts.store, settings))

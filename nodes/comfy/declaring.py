@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from nodegraph.define import NodeType
 from nodegraph.pack import Pack
+from nodegraph.pack_server import OFFERED
 from nodegraph.spec import NodeSpec, OutputSpec
 from nodes.comfy.asking import State, needs_of, state_of
 from nodes.comfy.calling import CONTEXT, Call
@@ -31,7 +32,7 @@ def declared(module: ModuleType) -> dict[str, object]:
         f"node type {key}": node_type(key, kind, module.__name__, titles.get(key))
         for key, kind in classes.items()
     }
-    pack = Pack(name, _version(module), (module.__name__,), web=_web(module))
+    pack = Pack(name, _version(module), (module.__name__,), web=_web(module), routes=_routes())
     return {"PACK": pack, **types}
 
 
@@ -100,6 +101,11 @@ async def _listed(entry: Any) -> list[Any]:
         extension = await cast("Coroutine[Any, Any, Any]", extension)
     await extension.on_load()
     return list(await extension.get_node_list())
+
+
+def _routes() -> tuple[str, ...]:
+    """What the packs of this process answer; where one is described there are no others."""
+    return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in OFFERED.routes))
 
 
 def _web(module: ModuleType) -> str:

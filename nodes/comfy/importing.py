@@ -34,6 +34,7 @@ class PackEntry(PackLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run it, and read what it declares."""
+        self.get_code(module.__name__)  # a syntax error shows before anything slow happens
         from nodes.comfy.guarding import unchanged  # Here and below: they need torch.
 
         with unchanged():

@@ -152,6 +152,8 @@ class Connection:
             self._last = message.id
         if message.name == "preview":
             await self._send_preview(message)
+        elif message.name == "pack_message" and message.data:
+            await self._send(message.data["name"], message.data["data"])
         told = await self._translated(message)
         for place, (name, data) in enumerate(told, 1):
             await self._send(name, data, message.id if place == len(told) else None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from nodegraph.engine import Engine
 from nodegraph.installed import BUILT_IN
+from nodegraph.pack_server import OFFERED
 from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from server import logs
@@ -15,6 +16,7 @@ from server.wire import Channel, Frame
 from server.worker.device import described, machine
 from server.worker.log import ToServer
 from server.worker.naming import StoreNaming
+from server.worker.pack_site import PackMessages, open_site
 from server.worker.runs import Runs
 
 
@@ -36,11 +38,15 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     naming = StoreNaming(channel)
     engine = Engine(registry, settings.files(registry.model_places).named(naming))
     runs = Runs(engine, channel, naming.forget)
+    OFFERED.tell = PackMessages(channel).tell
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
     if any(pack.name == BUILT_IN for pack in registry.packs):
         threading.Thread(target=_describe, args=(channel,), daemon=True).start()
     while (frame := channel.receive()) is not None:
-        _obey(frame, runs, naming)
+        if frame.body["op"] == "open":
+            open_site(registry, Path(frame.body["path"]), channel)
+        else:
+            _obey(frame, runs, naming)
 
 
 def _describe(channel: Channel) -> None:

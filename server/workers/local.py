@@ -9,6 +9,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nodegraph.naming import Named
@@ -20,6 +21,7 @@ from server.wire import BrokenWireError, Frame, pack, read_frame
 from server.workers.endings import described, ended, signal_of, watch
 from server.workers.inbox import Inbox
 from server.workers.output import Output
+from server.workers.pack_socket import Site
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class LocalWorker:
         self._writer: asyncio.StreamWriter | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
+        self._site = Site(self._send)
 
     async def start(self) -> None:
         """Bring it up; returns before it is ready."""
@@ -128,6 +131,14 @@ class LocalWorker:
         """Let it read packs again whose files have changed; a new process does so anyhow."""
         if self.ready:
             await self._send({"op": "reload"})
+
+    async def site(self) -> Path:
+        """The socket on which its packs answer requests of their own.
+
+        Raises:
+            WorkerLostError: it is gone.
+        """
+        return await self._site.path()
 
     async def free(self) -> None:
         """Let it forget its results, and the models that no run holds."""
@@ -217,6 +228,8 @@ class LocalWorker:
                 await self._report(body["run"], Report(event["event"], event, frame.data))
             case "done":
                 await self._report(body["run"], Report("done", body))
+            case "opened":
+                self._site.opened()
             case "model" | "memory" | "log":
                 self._note(body)
             case "name" | "taken":
@@ -262,6 +275,7 @@ class LocalWorker:
             await self._writer.drain()
 
     def _lose(self, reason: str) -> None:
+        self._site.lose(WorkerLostError(reason, together=0))
         together = len(self._runs)
         for inbox in self._runs.values():
             inbox.lose(WorkerLostError(reason, together))

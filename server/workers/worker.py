@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from nodegraph.choices import PreviewMethod
 from server.store.runs import Work
 
-PASSING = ("progress", "preview")
+PASSING = ("progress", "preview", "pack_message")
 """Events that are not kept."""
 
 

@@ -92,8 +92,10 @@ class PromptServer:
         return asyncio.get_event_loop()
 
     def send_sync(self, event: str, data: object, sid: str | None = None) -> None:
-        """Tell a client something, or everybody."""
-        OFFERED.tell(event, data, sid)
+        """Tell the client of the run something; everybody, if no node runs."""
+        del sid
+        running = here.context()
+        OFFERED.tell(event, data, running.run_id if running else "")
 
     async def send(self, event: str, data: object, sid: str | None = None) -> None:
         """Tell a client something, or everybody."""

@@ -1,0 +1,89 @@
+"""Packs' own routes: a worker answers them, and this hands on what it says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
+from yarl import URL
+
+from server.errors import WorkerLostError
+from server.services import PARTS, parts_of
+
+_API = "/api"
+_TIMEOUT = ClientTimeout(total=300.0)
+_KEPT_BACK = ("authorization", "cookie", "host", "content-length", "expect")
+"""What packs are not told of a request: the server's tokens among it."""
+_LEFT_OUT = ("set-cookie", "content-length", "date", "server")
+"""What nobody is told of an answer."""
+_BETWEEN = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+
+
+@runtime_checkable
+class HasSite(Protocol):
+    """A worker whose packs can be asked."""
+
+    async def site(self) -> Path:
+        """The socket to ask them on."""
+        ...
+
+
+def add_packs(app: web.Application) -> None:
+    """Add their routes, after all others: what the server itself answers stays as it is."""
+    own = {(route.method, _place(route)) for route in app.router.routes()}
+    offered = (route for pack in app[PARTS].registry.packs for route in pack.routes)
+    for route in dict.fromkeys(offered):
+        method, _, path = route.partition(" ")
+        if (method, path) not in own and path.startswith("/"):
+            app.router.add_route(method, path, _ask)
+            app.router.add_route(method, f"{_API}{path}", _ask)
+
+
+def _place(route: web.AbstractRoute) -> str:
+    return route.resource.canonical if route.resource else ""
+
+
+async def _ask(request: web.Request) -> web.StreamResponse:
+    """Ask the first worker that is ready."""
+    workers = parts_of(request).dispatcher.workers
+    ready = [worker for worker in workers if worker.ready and isinstance(worker, HasSite)]
+    if not ready:
+        raise web.HTTPServiceUnavailable(text="503: no worker is ready.\n")
+    try:
+        return await _forwarded(request, await ready[0].site())
+    except WorkerLostError as error:
+        raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
+    except (TimeoutError, ClientError) as error:
+        raise web.HTTPBadGateway(text="502: the pack does not answer.\n") from error
+
+
+async def _forwarded(request: web.Request, socket: Path) -> web.StreamResponse:
+    url = URL(f"http://packs{request.raw_path.removeprefix(_API)}", encoded=True)
+    body = await request.read()
+    async with (
+        ClientSession(
+            connector=UnixConnector(str(socket)), auto_decompress=False, timeout=_TIMEOUT
+        ) as session,
+        session.request(
+            request.method,
+            url,
+            data=body or None,
+            headers=_without(request.headers, _KEPT_BACK),
+            allow_redirects=False,
+        ) as answer,
+    ):
+        headers = _without(answer.headers, _LEFT_OUT)
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        await response.prepare(request)
+        async for chunk in answer.content.iter_any():
+            await response.write(chunk)
+        await response.write_eof()
+        return response
+
+
+def _without(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower() not in names and name.lower() not in _BETWEEN
+    }
