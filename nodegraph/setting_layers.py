@@ -41,6 +41,9 @@ class Layer:
         return variable(key) if self.where == ENVIRONMENT else key
 
 
+FLAGS = "a flag"
+
+
 def variable(key: str) -> str:
     """The environment variable of a key."""
     return PREFIX + key.replace(".", "_").upper()
@@ -49,7 +52,7 @@ def variable(key: str) -> str:
 def from_flags(flags: Mapping[str, object]) -> Layer:
     """What the command line says; None values and empty ones say nothing."""
     values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
-    return Layer("a flag", values)
+    return Layer(FLAGS, values)
 
 
 def from_environment(environment: Mapping[str, str]) -> Layer:

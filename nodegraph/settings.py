@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention
@@ -15,7 +15,15 @@ from nodegraph.folders import FORMER_NAMES, Folders
 from nodegraph.identity import Identities
 from nodegraph.places import cache_folder, data_folder, hub_folder
 from nodegraph.server_settings import ServerSettings
-from nodegraph.setting_layers import TABLES, Layer, from_environment, from_file, from_flags, nested
+from nodegraph.setting_layers import (
+    FLAGS,
+    TABLES,
+    Layer,
+    from_environment,
+    from_file,
+    from_flags,
+    nested,
+)
 from nodegraph.sources import SourceOptions, open_sources
 
 if TYPE_CHECKING:
@@ -85,12 +93,15 @@ class Settings:
         cls,
         flags: Mapping[str, object] | None = None,
         environment: Mapping[str, str] | None = None,
+        *,
+        flags_checked: bool = False,
     ) -> "Settings":
         """Gather the settings from everywhere.
 
         Args:
             flags: what the command line says; None values and empty ones say nothing.
             environment: `os.environ` if None.
+            flags_checked: whether the flags are of the right types and in their ranges.
 
         Raises:
             SettingsError: an unknown key or a value without meaning, and where it stands.
@@ -103,7 +114,12 @@ class Settings:
             _check_keys(layer)
             merged |= layer.values
             origin |= dict.fromkeys(layer.values, layer.where)
-        settings = _validated(merged, origin) if merged else cls()
+        checked = {
+            key
+            for key, value in merged.items()
+            if _is_path(value) or (flags_checked and origin[key] == FLAGS)
+        }
+        settings = _plain(merged) if checked == merged.keys() else _validated(merged, origin)
         if "cache_dir" in merged and "temp_dir" not in merged:
             return replace(settings, temp_dir=settings.cache_dir / "temp")
         return settings
@@ -154,8 +170,21 @@ def _check_keys(layer: Layer) -> None:
             raise SettingsError(message, hint=hint)
 
 
+def _is_path(value: object) -> bool:
+    """Whether it is one, or several: then there is nothing about it to check."""
+    items = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    return all(isinstance(item, Path) for item in items)
+
+
+def _plain(values: Mapping[str, object]) -> Settings:
+    """Settings of values that need no check: pydantic takes a tenth of a second to import."""
+    tree: dict[str, Any] = nested(values)
+    table: dict[str, Any] = tree.pop("server", {})
+    return Settings(**tree, server=ServerSettings(**table))
+
+
 def _validated(values: Mapping[str, object], origin: Mapping[str, str]) -> Settings:
-    from pydantic import TypeAdapter, ValidationError  # Takes 0.1 s, and most set nothing.
+    from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(Settings).validate_python(nested(values))

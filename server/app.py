@@ -14,7 +14,7 @@ from server.reloading import reloading
 from server.retention import retention
 from server.services import PARTS, Parts
 from server.tokens import Tokens
-from server.v1.problems import problems
+from server.v1.border import problems
 from server.v1.routes import add_v1
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -53,8 +54,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
         DataFolderInUseError: another server has the data folder.
         DamagedStoreError: the queue is damaged.
     """
-    flags = _with_own_temp(flags)
-    common = Settings.read(flags)
+    common, flags = _read(flags)
     settings = common.server
     logs.begin(settings.log_format, settings.log_levels)
     tokens = tokens_of(settings)
@@ -78,12 +78,16 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             await runner.cleanup()
 
 
-def _with_own_temp(flags: Mapping[str, Any]) -> Mapping[str, Any]:
-    """With a folder for previews of the server's own, emptied when it starts, unless one is set."""
-    settings = Settings.read(flags)
+def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
+    """The settings, and the flags that make them; the command line has checked these.
+
+    Previews get a folder of the server's own, emptied when it starts, unless one is set.
+    """
+    settings = Settings.read(flags, flags_checked=True)
     if settings.temp_dir != settings.cache_dir / _TEMP:
-        return flags
-    return {**flags, "temp_dir": settings.server.data_dir / _TEMP}
+        return settings, flags
+    temp = settings.server.data_dir / _TEMP
+    return replace(settings, temp_dir=temp), {**flags, "temp_dir": temp}
 
 
 def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:

@@ -12,7 +12,6 @@ from server.v1.models import Problem
 from server.v1.operation import IMAGES, JSON, Operation, Reply
 from server.v1.problems import TYPE
 
-DOCUMENT = "/openapi.json"
 _REFERENCE = "#/components/schemas/{model}"
 _NAMES = r"\{(\w+)\}"
 _PATH_PARAMETERS = {

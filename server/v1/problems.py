@@ -1,6 +1,5 @@
 """Errors as `application/problem+json` (RFC 9457)."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 
@@ -9,38 +8,12 @@ from pydantic import ValidationError
 
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from server.errors import ServerError
-from server.security import Handler
 from server.v1.models import Finding, Problem
 
 TYPE = "application/problem+json"
-_ROOT, _DOCUMENT = "/v1", "/openapi.json"
 _BAD = "bad_request"
 _KEPT = ("Allow", "WWW-Authenticate", "Retry-After")
 """Headers of other refusals that mean something."""
-_log = logging.getLogger(__name__)
-
-
-@web.middleware
-async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Everything that goes wrong below `/v1` is told as a problem."""
-    if not is_ours(request.path):
-        return await handler(request)
-    try:
-        return await handler(request)
-    except web.HTTPException as refused:
-        if refused.status < HTTPStatus.BAD_REQUEST:
-            raise
-        return _refused(refused)
-    except (NodeGraphError, ValidationError) as error:
-        return told(error)
-    except Exception:  # noqa: BLE001 - a mistake of ours, whose details are no client's business
-        _log.exception("%s %s failed in a way that nobody foresaw", request.method, request.path)
-        return problem(500, "internal_error", "the server made a mistake.", "Its log says more.")
-
-
-def is_ours(path: str) -> bool:
-    """Whether a path belongs to this API."""
-    return path in (_ROOT, _DOCUMENT) or path.startswith(f"{_ROOT}/")
 
 
 def finding(error: NodeGraphError) -> Finding:
@@ -72,19 +45,21 @@ def problem(
     )
 
 
-def told(error: NodeGraphError | ValidationError) -> web.Response:
-    """The reply to a request that failed with it."""
+def told(error: Exception) -> web.Response | None:
+    """The reply to a request that failed with it; None if that is a mistake of ours."""
     if isinstance(error, ValidationError):
         detail = "the request is not as it should be."
         return problem(422, _BAD, detail, findings=_findings(error))
     if isinstance(error, InvalidWorkflowError):
         detail = "the workflow cannot run."
         return problem(422, "invalid_workflow", detail, findings=map(finding, error.problems))
+    if not isinstance(error, NodeGraphError):
+        return None
     status = error.status if isinstance(error, ServerError) else 422
     return problem(status, error.code, error.message, error.hint)
 
 
-def _refused(refused: web.HTTPException) -> web.Response:
+def refused_as(refused: web.HTTPException) -> web.Response:
     """What aiohttp or the guard refuses."""
     status = HTTPStatus(refused.status)
     headers = {name: refused.headers[name] for name in _KEPT if name in refused.headers}

@@ -1,158 +1,78 @@
-"""Every operation of `/v1`, the document that describes them, and its page."""
+"""Where `/v1` is found; what is there is imported when it is first asked for."""
+
+import asyncio
+from collections.abc import Mapping
+from functools import cache
 
 from aiohttp import web
 
-from server.sending import PICTURES, SHOWN, UNKNOWN
-from server.v1 import catalog, checking, events, generate, outputs, runs
-from server.v1.models import (
-    EventPage,
-    ModelFolders,
-    ModelNames,
-    NodeTypeModel,
-    NodeTypes,
-    Outputs,
-    RunModel,
-    RunPage,
-    Validation,
-    WorkflowModel,
-)
-from server.v1.openapi import DOCUMENT, document
-from server.v1.operation import Operation, Reply
-from server.v1.page import page
-from server.v1.requests import (
-    EventHeaders,
-    EventsQuery,
-    GenerateHeaders,
-    ListQuery,
-    RunRequest,
-    SubmitHeaders,
-    WorkflowRequest,
-)
+from server.security import Handler
 
-_RUN = Reply("The run.", RunModel)
-_WHICH = {"Location": "Where the run is found.", "Nodegraph-Run": "The run's id."}
-
-OPERATIONS = (
-    Operation(
-        method="POST",
-        path="/v1/runs",
-        handler=runs.create_run,
-        takes=RunRequest,
-        pictures=True,
-        headers=SubmitHeaders,
-        replies={
-            201: Reply("The run is queued.", RunModel, headers=_WHICH),
-            200: Reply("It was queued before: this is how it is doing.", RunModel, headers=_WHICH),
-        },
-    ),
-    Operation(
-        method="GET",
-        path="/v1/runs",
-        handler=runs.list_runs,
-        query=ListQuery,
-        replies={200: Reply("A page of them.", RunPage)},
-    ),
-    Operation(method="GET", path="/v1/runs/{run}", handler=runs.get_run, replies={200: _RUN}),
-    Operation(
-        method="DELETE",
-        path="/v1/runs/{run}",
-        handler=runs.delete_run,
-        replies={204: Reply("It is forgotten.")},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/runs/{run}/workflow",
-        handler=runs.get_run_workflow,
-        replies={200: Reply("The workflow.", WorkflowModel)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/runs/{run}/events",
-        handler=events.list_events,
-        query=EventsQuery,
-        headers=EventHeaders,
-        replies={
-            200: Reply("A page of them, or the stream.", EventPage, media=(events.STREAM,)),
-            204: Reply("The run is over, and the stream has nothing more."),
-        },
-    ),
-    Operation(
-        method="GET",
-        path="/v1/runs/{run}/outputs",
-        handler=outputs.list_outputs,
-        replies={200: Reply("Everything so far.", Outputs)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/runs/{run}/outputs/{number}",
-        handler=outputs.get_output,
-        replies={200: Reply("The file.", media=(*SHOWN, UNKNOWN))},
-    ),
-    Operation(
-        method="POST", path="/v1/runs/{run}/cancel", handler=runs.cancel_run, replies={200: _RUN}
-    ),
-    Operation(
-        method="POST", path="/v1/runs/{run}/retry", handler=runs.retry_run, replies={200: _RUN}
-    ),
-    Operation(
-        method="POST",
-        path="/v1/generate",
-        handler=generate.generate,
-        takes=RunRequest,
-        pictures=True,
-        headers=GenerateHeaders,
-        replies={
-            200: Reply("The picture; or the run, if it made none.", RunModel, PICTURES, _WHICH),
-            202: Reply("The run goes on.", RunModel, headers=_WHICH),
-        },
-    ),
-    Operation(
-        method="POST",
-        path="/v1/validate",
-        handler=checking.validate,
-        takes=WorkflowRequest,
-        pictures=True,
-        replies={200: Reply("What was found.", Validation)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/node-types",
-        handler=catalog.list_node_types,
-        replies={200: Reply("All of them.", NodeTypes)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/node-types/{name}",
-        handler=catalog.get_node_type,
-        replies={200: Reply("The node type.", NodeTypeModel)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/models",
-        handler=catalog.list_models,
-        replies={200: Reply("The folders.", ModelFolders)},
-    ),
-    Operation(
-        method="GET",
-        path="/v1/models/{folder}",
-        handler=catalog.list_folder,
-        replies={200: Reply("The models.", ModelNames)},
-    ),
+DOCUMENT = "/openapi.json"
+PAGE = "/v1/docs"
+PATHS = (
+    ("POST", "/v1/runs"),
+    ("GET", "/v1/runs"),
+    ("GET", "/v1/runs/{run}"),
+    ("DELETE", "/v1/runs/{run}"),
+    ("GET", "/v1/runs/{run}/workflow"),
+    ("GET", "/v1/runs/{run}/events"),
+    ("GET", "/v1/runs/{run}/outputs"),
+    ("GET", "/v1/runs/{run}/outputs/{number}"),
+    ("POST", "/v1/runs/{run}/cancel"),
+    ("POST", "/v1/runs/{run}/retry"),
+    ("POST", "/v1/generate"),
+    ("POST", "/v1/validate"),
+    ("GET", "/v1/node-types"),
+    ("GET", "/v1/node-types/{name}"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{folder}"),
 )
+"""The methods and paths of `server.v1.operations`, which takes a tenth of a second to import."""
 
 
 def add_v1(app: web.Application) -> None:
     """Add them."""
-    for operation in OPERATIONS:
-        app.router.add_route(operation.method, operation.path, operation.handler)
+    for method, path in PATHS:
+        app.router.add_route(method, path, _later(method, path))
     app.router.add_get(DOCUMENT, _document, allow_head=False)
-    app.router.add_get("/v1/docs", _page, allow_head=False)
+    app.router.add_get(PAGE, _page, allow_head=False)
+
+
+def _later(method: str, path: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        handlers = await asyncio.to_thread(_handlers)
+        return await handlers[method, path](request)
+
+    return handler
+
+
+@cache
+def _handlers() -> Mapping[tuple[str, str], Handler]:
+    from server.v1.operations import OPERATIONS
+
+    return {(each.method, each.path): each.handler for each in OPERATIONS}
 
 
 async def _document(_request: web.Request) -> web.Response:
-    return web.json_response(document(OPERATIONS))
+    return web.json_response(await asyncio.to_thread(_described))
+
+
+def _described() -> object:
+    from server.v1.openapi import document
+    from server.v1.operations import OPERATIONS
+
+    return document(OPERATIONS)
 
 
 async def _page(_request: web.Request) -> web.Response:
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'"}
-    return web.Response(text=page(OPERATIONS), content_type="text/html", headers=headers)
+    text = await asyncio.to_thread(_drawn)
+    return web.Response(text=text, content_type="text/html", headers=headers)
+
+
+def _drawn() -> str:
+    from server.v1.operations import OPERATIONS
+    from server.v1.page import page
+
+    return page(OPERATIONS)

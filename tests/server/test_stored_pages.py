@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_no_stored_file_runs_a_script_in_a_browser(server):
     for name, data in STORED.items():
         kept = stored(server, name, data)["name"]
         server.post(f"/userdata/{name}", data)
-        urls += [f"/view?type=input&filename={kept}", f"/userdata/{name}"]
+        urls += [f"/view?type=input&filename={quote(kept)}", f"/userdata/{name}"]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
@@ -55,7 +56,7 @@ def test_no_stored_file_runs_a_script_in_a_browser(server):
 def test_stored_files_are_sandboxed_and_never_pages(server, name):
     kept = stored(server, name, STORED[name])["name"]
     server.post(f"/userdata/{name}", STORED[name])
-    for url in (f"/view?type=input&filename={kept}", f"/userdata/{name}"):
+    for url in (f"/view?type=input&filename={quote(kept)}", f"/userdata/{name}"):
         headers = server.get(url).headers
         kind = headers["Content-Type"]
         assert "html" not in kind, url
