@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--object-info",
-    "place",
+    "places",
     metavar="PLACE",
+    multiple=True,
     help="Describes node types that are not here: a ComfyUI server's address, or a file with the"
-    " answer of its /object_info.",
+    " answer of its /object_info; repeatable, the first that has a type counts.",
 )
 @options.verbose
-def convert(workflow: str, target: str, place: str | None) -> None:
+def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     """Write a workflow in API format.
 
     WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
@@ -44,7 +45,9 @@ def convert(workflow: str, target: str, place: str | None) -> None:
     from nodegraph.workflow import read_workflow, to_prompt
 
     opened = options.open_all()
-    others: Mapping[str, Mapping[str, Any]] = read_object_info(place) if place else {}
+    others: dict[str, Mapping[str, Any]] = {}
+    for place in reversed(places):
+        others |= read_object_info(place)
     shapes = shapes_of(opened.registry.catalog, opened.files, others)
     graph = read_workflow(options.workflow_source(workflow), shapes)
     _check_types(graph, shapes, {**opened.registry.catalog, **others})

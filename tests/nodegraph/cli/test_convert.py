@@ -72,6 +72,21 @@ def test_types_that_nothing_describes_are_named_with_what_has_them(invoke, save,
     assert not (here / "api.json").exists()
 
 
+def test_of_several_descriptions_the_first_that_has_a_type_counts(invoke, save, here):
+    others = {
+        f"Other{name}": {**facts, "name": f"Other{name}"} for name, facts in described().items()
+    }
+    (here / "others.json").write_text(json.dumps(others))
+    (here / "info.json").write_text(json.dumps(described()))
+    wrong = {name: {**facts, "input": {}, "input_order": {}} for name, facts in described().items()}
+    (here / "wrong.json").write_text(json.dumps(wrong))
+    places = [("--object-info", f"{name}.json") for name in ("others", "info", "wrong")]
+
+    done = invoke("convert", save(LOAD), "-o", "-", *[text for pair in places for text in pair])
+
+    assert json.loads(done.stdout)["7"]["inputs"] == {"image": "b.png"}
+
+
 def test_another_servers_description_is_read_from_a_file(invoke, save, here):
     (here / "info.json").write_text(json.dumps(described()))
     done = invoke("convert", save(LOAD), "-o", "-", "--object-info", "info.json")
