@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodegraph.errors import PackError
+from nodegraph.refusals import refusal_of, remember
 from nodegraph.snapshot import PackCatalog, as_text, from_text
 
 FORMAT = 1
 SHIPPED = "catalog.json"
-PATIENCE = 180.0
+PATIENCE = 120.0
 """How many seconds a pack may take to import."""
 _KEPT = 4
 _DIGITS = 16
@@ -130,8 +131,17 @@ def read_catalog(pack: PackSource, cache: Path) -> PackCatalog:
         catalog = _read(path)
         if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
             return catalog
+    refused = kept.with_suffix(".refused")
+    error = refusal_of(refused)
+    if error:
+        raise error
     _log.info("Reading the pack %r anew.", pack.name)
-    catalog = describe_apart(pack)
+    try:
+        catalog = describe_apart(pack)
+    except PackError as error:
+        with suppress(OSError):
+            remember(refused, error)
+        raise
     with suppress(OSError):
         _keep(kept, catalog, pack.name)
     return catalog
@@ -143,7 +153,8 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     Raises:
         PackError: it cannot be imported, or takes more than `patience` seconds.
     """
-    import subprocess  # Here and below: nothing that most starts do without.
+    import signal  # Here and below: nothing that most starts do without.
+    import subprocess
     import sys
 
     command = [sys.executable, "-m", "nodegraph.describe", pack.name, pack.module]
@@ -153,17 +164,26 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     environment = (
         os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
     )
+    child = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with child:
+        try:
+            told, complained = child.communicate(timeout=patience)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(child.pid, signal.SIGKILL)  # with whatever it has started itself
+            message = f"the pack {pack.name!r} took more than {patience:g} s to import."
+            hint = "It is left out, and tried again when its files or the packages change."
+            raise PackError(message, hint=hint) from error
     try:
-        child = subprocess.run(
-            command, env=environment, capture_output=True, timeout=patience, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        message = f"the pack {pack.name!r} took more than {patience:g} s to import."
-        raise PackError(message, hint="It is left out.") from error
-    try:
-        return from_text(child.stdout)
+        return from_text(told)
     except ValueError:
-        raise _failed(pack, child.stderr) from None
+        raise _failed(pack, complained) from None
 
 
 def _failed(pack: PackSource, stderr: bytes) -> PackError:
@@ -171,7 +191,8 @@ def _failed(pack: PackSource, stderr: bytes) -> PackError:
     reason = lines[-1] if lines else "it ended without a word"
     _log.debug("The pack %r: %s", pack.name, "\n".join(lines))
     message = f"the pack {pack.name!r} cannot be loaded: {reason}"
-    return PackError(message, hint=f"Try: python -m nodegraph.describe {pack.name} {pack.module}")
+    hint = f"Try: python -m nodegraph.describe {pack.name} {pack.module}"
+    return PackError(message, hint="Mend, update or remove it." if pack.host else hint)
 
 
 def _read(path: Path) -> PackCatalog | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 GROUP = "nodegraph.packs"
 HOSTS = "nodegraph.pack_hosts"
+FEW, AT_ONCE = 2, 4
 BUILT_IN = "nodes"
 Found: TypeAlias = tuple[list[PackSource], list[NodeGraphError]]
 """Packs, and what is no pack where there should be one."""
@@ -123,13 +125,36 @@ def contents_of(places: Places) -> Contents:
     for source in sources:
         if source.name == BUILT_IN:
             _check_built_in(source)
+    read = partial(_read, cache=places.cache or cache_folder())
+    for source, catalog in zip(sources, _each(read, sources), strict=True):
+        if isinstance(catalog, PackError):
+            problems.append(catalog)
+            continue
         try:
-            catalog = read_catalog(source, places.cache or cache_folder())
             specs = contents.free(source, catalog.nodes) if source.host else catalog.nodes
             contents.add_pack(_loaded(catalog, source), specs)
-        except (PackError, NodeConflictError) as error:
+        except NodeConflictError as error:
             problems.append(error)
     return contents
+
+
+def _read(source: PackSource, cache: Path) -> PackCatalog | PackError:
+    try:
+        return read_catalog(source, cache)
+    except PackError as error:
+        return error
+
+
+def _each(
+    read: Callable[[PackSource], PackCatalog | PackError], sources: Sequence[PackSource]
+) -> Iterable[PackCatalog | PackError]:
+    """All of them; a few at a time, for some may have to be imported by a process of their own."""
+    if len(sources) <= FEW:
+        return map(read, sources)
+    from concurrent.futures import ThreadPoolExecutor  # Here: most starts do without.
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(read, sources))
 
 
 def hosted_packs(settings: "Settings") -> Found:

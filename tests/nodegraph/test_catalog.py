@@ -167,3 +167,22 @@ print(*[name for name in ("torch", "diffusers", "numpy", "aiohttp") if name in s
     )
 
     assert child.stdout.strip() == ""
+
+
+def test_a_pack_that_failed_is_tried_again_only_when_something_changed(site, children, tmp_path):
+    package = site / "lacking_pack"
+    package.mkdir()
+    (package / "__init__.py").write_text("import a_package_that_comes_later\n")
+    lacking, cache = PackSource("lacking", "lacking_pack"), tmp_path / "cache"
+
+    for _ in range(2):
+        with pytest.raises(PackError, match="a_package_that_comes_later"):
+            read_catalog(lacking, cache)
+    assert children == ["lacking"]
+    (site / "a_package_that_comes_later.py").write_text("")
+    with pytest.raises(PackError, match="has no PACK"):
+        read_catalog(lacking, cache)
+    (package / "__init__.py").write_text("x = 1\n")
+    with pytest.raises(PackError, match="has no PACK"):
+        read_catalog(lacking, cache)
+    assert children == ["lacking"] * 3

@@ -1,0 +1,42 @@
+"""Packs that could not be described are tried again once something changed, not at each start."""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from nodegraph.errors import PackError
+
+
+def refusal_of(path: Path) -> PackError | None:
+    """What was remembered in a file; None if nothing was, or packages have come or gone since."""
+    try:
+        told = json.loads(path.read_bytes())
+        if told["surroundings"] != _surroundings():
+            return None
+        return PackError(told["message"], hint=told["hint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(path: Path, error: PackError) -> None:
+    """Remember why a pack was refused.
+
+    Raises:
+        OSError: the file can not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = {"surroundings": _surroundings(), "message": error.message, "hint": error.hint}
+    path.write_text(json.dumps(told), encoding="utf-8")
+
+
+def _surroundings() -> str:
+    """What is installed: installing a package changes the folder that it goes to."""
+    total = hashlib.sha256(sys.version.encode())
+    for place in sys.path:
+        try:
+            total.update(f"{place} {os.stat(place or '.').st_mtime_ns}\n".encode())  # noqa: PTH116 - "" is one of them
+        except OSError:
+            continue
+    return total.hexdigest()
