@@ -44,7 +44,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(PIP) install -c constraints.txt -e ".[dev,ui]"
+	@$(PIP) install -c constraints.txt -e ".[app,dev,ui]"
 	@touch $@
 
 clean:

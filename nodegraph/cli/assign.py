@@ -32,7 +32,7 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
     """
     nodes = dict(graph.nodes)
     for text in assignments:
-        node, rest = _split(text, nodes)
+        node, rest = node_of(text, nodes, "--set")
         name, equals, value = rest.partition("=")
         if not equals:
             message = f"--set {text!r} has no value."
@@ -62,8 +62,12 @@ def has_seed(graph: Graph, catalog: Mapping[str, NodeSpec]) -> bool:
     return reseed(graph, -1, catalog) != graph
 
 
-def _split(text: str, nodes: Mapping[str, Node]) -> tuple[Node, str]:
-    """The node that an assignment names, and what comes after the dot."""
+def node_of(text: str, nodes: Mapping[str, Node], option: str) -> tuple[Node, str]:
+    """The node that `NODE.INPUT` names, by its id or title, and what comes after the dot.
+
+    Raises:
+        AssignmentError: there is none; names the nearest.
+    """
     found = [(node.id, node) for node in nodes.values() if text.startswith(f"{node.id}.")]
     found += [
         (node.title, node)
@@ -71,22 +75,22 @@ def _split(text: str, nodes: Mapping[str, Node]) -> tuple[Node, str]:
         if node.title and text.startswith(f"{node.title}.")
     ]
     if not found:
-        _unknown_node(text, nodes)
+        _unknown_node(text, nodes, option)
     length = max(len(name) for name, _ in found)
     longest = [(name, node) for name, node in found if len(name) == length]
     name, node = longest[0]
     if len(longest) > 1 and node.id != name:
         ids = ", ".join(repr(node.id) for _, node in longest)
-        message = f"--set: {len(longest)} nodes have the title {name!r}."
+        message = f"{option}: {len(longest)} nodes have the title {name!r}."
         raise AssignmentError(message, hint=f"Use an id: {ids}.")
     return node, text[length + 1 :]
 
 
-def _unknown_node(text: str, nodes: Mapping[str, Node]) -> NoReturn:
+def _unknown_node(text: str, nodes: Mapping[str, Node], option: str) -> NoReturn:
     target = text.partition("=")[0]
     name = target.rpartition(".")[0] or target
     known = [*nodes, *(node.title for node in nodes.values() if node.title)]
-    message = f"--set: the workflow has no node with the id or title {name!r}."
+    message = f"{option}: the workflow has no node with the id or title {name!r}."
     there = f"There are: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."
     raise AssignmentError(message, hint=nearest(name, known) or there)
 

@@ -24,6 +24,7 @@ except SystemExit as end:
         (["--help"], EVEN_PYDANTIC),
         (["run", "--help"], EVEN_PYDANTIC),
         (["watch", "--help"], EVEN_PYDANTIC),
+        (["app", "--help"], EVEN_PYDANTIC | {"gradio"}),
         (["--version"], HEAVY),
         (["nodes"], HEAVY),
         (["nodes", "Steps", "--json"], HEAVY),
