@@ -91,13 +91,13 @@ def showing(workflow, *flags, home):
     program = subprocess.Popen(
         command, cwd=home, env=environment, stdout=subprocess.PIPE, text=True
     )
-    try:
-        assert program.stdout
-        yield program, program.stdout.readline().strip()
-    finally:
-        program.terminate()
-        program.wait(60)
-        program.stdout.close()
+    assert program.stdout
+    with program.stdout as said:
+        try:
+            yield program, said.readline().strip()
+        finally:
+            program.terminate()
+            program.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,8 @@ def form(server, tmp_path_factory):
 
 def colour(image):
     """The one at the top right, where nothing is drawn."""
-    return image.convert("RGB").getpixel((image.width - 4, 4))
+    red, green, blue = image.convert("RGB").crop((image.width - 4, 4, image.width - 3, 5)).tobytes()
+    return red, green, blue
 
 
 def generate_at_once(browser, form, server):
