@@ -16,14 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodegraph.errors import PackError
+from nodegraph.errors import PackError, shown
 from nodegraph.refusals import refusal_of, remember
-from nodegraph.snapshot import PackCatalog, as_text, from_text
+from nodegraph.snapshot import PackCatalog, as_text, failure_in, from_text
 
 FORMAT = 1
 SHIPPED = "catalog.json"
-PATIENCE = 120.0
-"""How many seconds a pack may take to import."""
+PATIENCE = 60.0
+"""How many seconds a pack may take to import, unless the settings say otherwise."""
+OWN_PATIENCE = 600.0
+"""How many the built-in pack may take, without which nothing works."""
 _KEPT = 4
 _DIGITS = 16
 _READERS = (
@@ -119,11 +121,15 @@ class PackSource:
         yield from ((name.as_posix(), files[name]) for name in sorted(files))
 
 
-def read_catalog(pack: PackSource, cache: Path) -> PackCatalog:
+def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> PackCatalog:
     """The pack's snapshot: shipped, remembered, or made now.
 
+    A pack that could not be described is not tried again, by no process, until its files, the
+    installed packages or the patience change.
+
     Raises:
-        PackError: the pack cannot be found, or cannot be imported.
+        PackError: the pack cannot be found, cannot be imported, or takes more than `patience`
+            seconds for that.
     """
     digest = pack.digest()
     kept = cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
@@ -131,13 +137,13 @@ def read_catalog(pack: PackSource, cache: Path) -> PackCatalog:
         catalog = _read(path)
         if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
             return catalog
-    refused = kept.with_suffix(".refused")
+    refused = kept.with_suffix(f".{patience:g}s.refused")
     error = refusal_of(refused)
     if error:
         raise error
     _log.info("Reading the pack %r anew.", pack.name)
     try:
-        catalog = describe_apart(pack)
+        catalog = describe_apart(pack, patience)
     except PackError as error:
         with suppress(OSError):
             remember(refused, error)
@@ -178,21 +184,26 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
         except subprocess.TimeoutExpired as error:
             os.killpg(child.pid, signal.SIGKILL)  # with whatever it has started itself
             message = f"the pack {pack.name!r} took more than {patience:g} s to import."
-            hint = "It is left out, and tried again when its files or the packages change."
+            hint = (
+                "It is left out, and tried again when its files or the installed packages change; "
+                "`pack_patience` in the settings is how long it may take."
+            )
             raise PackError(message, hint=hint) from error
     try:
         return from_text(told)
     except ValueError:
-        raise _failed(pack, complained) from None
-
-
-def _failed(pack: PackSource, stderr: bytes) -> PackError:
-    lines = stderr.decode(errors="replace").strip().splitlines()
-    reason = lines[-1] if lines else "it ended without a word"
-    _log.debug("The pack %r: %s", pack.name, "\n".join(lines))
+        said = complained.decode(errors="replace").strip()
+        _log.debug("The pack %r: %s", pack.name, said)
+        reason = failure_in(told) or _ended(child.returncode, said)
     message = f"the pack {pack.name!r} cannot be loaded: {reason}"
-    hint = f"Try: python -m nodegraph.describe {pack.name} {pack.module}"
-    return PackError(message, hint="Mend, update or remove it." if pack.host else hint)
+    raise PackError(message, hint="Mend, update or remove it.")
+
+
+def _ended(code: int, said: str) -> str:
+    """Why a process says nothing: with which code or signal it ended, and its last line."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    last = f" (it said: {shown(said.splitlines()[-1])})" if said else ""
+    return f"its import ended without a word, with {how}{last}."
 
 
 def _read(path: Path) -> PackCatalog | None:
@@ -219,7 +230,7 @@ def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
 def main() -> None:
     """Write the snapshot that ships with the built-in pack."""
     pack = PackSource("nodes", "nodes")
-    catalog = describe_apart(pack)
+    catalog = describe_apart(pack, OWN_PATIENCE)
     path = pack.origin().parent / SHIPPED
     path.write_text(as_text(catalog), encoding="utf-8")
 

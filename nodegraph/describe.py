@@ -10,7 +10,7 @@ from nodegraph.catalog import FORMAT, PackSource
 from nodegraph.errors import NodeConflictError, NodeGraphError
 from nodegraph.importing import import_pack, import_types
 from nodegraph.installed import BUILT_IN
-from nodegraph.snapshot import PackCatalog, as_text
+from nodegraph.snapshot import PackCatalog, as_text, failure_as_text
 from nodegraph.spec import NodeSpec
 
 
@@ -42,18 +42,18 @@ def describe(source: PackSource) -> PackCatalog:
     )
 
 
-def main() -> int:
-    """Print the catalog; whatever the pack itself prints goes to stderr."""
+def main() -> None:
+    """Print the catalog, or why there is none; whatever the pack itself prints goes to stderr."""
     stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
         catalog = describe(_source(*sys.argv[1:]))
     except NodeGraphError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+        text = failure_as_text(error.message)
+    else:
+        text = as_text(catalog)
     with stdout:
-        stdout.write(as_text(catalog))
-    return 0
+        stdout.write(text)
 
 
 def _source(name: str, module: str, host: str = "", place: str = "", salt: str = "") -> PackSource:
@@ -63,4 +63,4 @@ def _source(name: str, module: str, host: str = "", place: str = "", salt: str =
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -199,7 +199,7 @@ class NodeConflictError(NodeGraphError):
 
     def __init__(self, type_name: str, first: str, second: str) -> None:
         message = f"both {first} and {second} declare a node type {type_name!r}."
-        hint = "Uninstall one of the packs, or leave it out of `packs` in nodegraph.toml."
+        hint = "The first one's is used; rename the other."
         super().__init__(message, hint=hint)
 
 

@@ -55,9 +55,21 @@ def import_named(module: str, wanted_by: str) -> ModuleType:
     """
     try:
         return importlib.import_module(module)
-    except Exception as error:  # A pack is foreign code: anything may happen.
-        message = f"{module!r}, of {wanted_by}, fails: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # A pack is foreign code: anything may happen.
+        where = _line_in(module.partition(".")[0], error)
+        message = f"{module!r}, of {wanted_by}, fails{where}: {type(error).__name__}: {error}"
         raise PackError(message, hint="Mend or uninstall the pack.") from error
+
+
+def _line_in(package: str, error: BaseException) -> str:
+    """The innermost line of a package that an error passed, in words; empty if there is none."""
+    found, trace = "", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_globals.get("__name__", "").partition(".")[0] == package:
+            found = f" at {frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return found
 
 
 def forget(package: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from nodegraph.catalog import PackSource, read_catalog
+from nodegraph.catalog import OWN_PATIENCE, PATIENCE, PackSource, read_catalog
 from nodegraph.entry_points import entry_points
 from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
 from nodegraph.folders import inside
@@ -59,6 +59,8 @@ class Places(NamedTuple):
     """Holds further packs, a sub-folder each."""
     hosted: "Callable[[], Found]" = nothing
     """Finds packs that were written for another program."""
+    patience: float = PATIENCE
+    """How many seconds a pack may take to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +77,16 @@ class Contents:
     """The pack that each type comes from."""
 
     def add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
-        """All node types of a pack, or none.
-
-        Raises:
-            NodeConflictError: another pack has one of them.
-        """
+        """A pack's node types but for those that another pack has; that is noted as a problem."""
         owner = f"the pack {pack.name!r}"
-        for spec in specs:
-            self._check_free(spec.name, owner)
         self.packs.append(pack)
         for spec in specs:
-            self.add(spec, owner)
-            self.origins[spec.name] = pack
-
-    def free(self, source: PackSource, specs: Sequence[NodeSpec]) -> list[NodeSpec]:
-        """Those whose names nobody has; of the others it is noted who has them."""
-        for spec in specs:
-            if spec.name in self.specs:
-                owner = f"the pack {source.name!r}"
-                self.problems.append(NodeConflictError(spec.name, self.owners[spec.name], owner))
-        return [spec for spec in specs if spec.name not in self.specs]
+            try:
+                self.add(spec, owner)
+            except NodeConflictError as error:
+                self.problems.append(error)
+            else:
+                self.origins[spec.name] = pack
 
     def add(self, spec: NodeSpec, owner: str) -> None:
         """One node type.
@@ -102,13 +94,10 @@ class Contents:
         Raises:
             NodeConflictError: there is one of its name.
         """
-        self._check_free(spec.name, owner)
+        if spec.name in self.specs:
+            raise NodeConflictError(spec.name, self.owners[spec.name], owner)
         self.specs[spec.name] = spec
         self.owners[spec.name] = owner
-
-    def _check_free(self, name: str, owner: str) -> None:
-        if name in self.specs:
-            raise NodeConflictError(name, self.owners[name], owner)
 
 
 def contents_of(places: Places) -> Contents:
@@ -125,22 +114,19 @@ def contents_of(places: Places) -> Contents:
     for source in sources:
         if source.name == BUILT_IN:
             _check_built_in(source)
-    read = partial(_read, cache=places.cache or cache_folder())
+    read = partial(_read, places=places)
     for source, catalog in zip(sources, _each(read, sources), strict=True):
         if isinstance(catalog, PackError):
             problems.append(catalog)
-            continue
-        try:
-            specs = contents.free(source, catalog.nodes) if source.host else catalog.nodes
-            contents.add_pack(_loaded(catalog, source), specs)
-        except NodeConflictError as error:
-            problems.append(error)
+        else:
+            contents.add_pack(_loaded(catalog, source), catalog.nodes)
     return contents
 
 
-def _read(source: PackSource, cache: Path) -> PackCatalog | PackError:
+def _read(source: PackSource, places: Places) -> PackCatalog | PackError:
+    patience = OWN_PATIENCE if source.name == BUILT_IN else places.patience
     try:
-        return read_catalog(source, cache)
+        return read_catalog(source, places.cache or cache_folder(), patience)
     except PackError as error:
         return error
 

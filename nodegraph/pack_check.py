@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from nodegraph.catalog import PackSource, describe_apart
+from nodegraph.catalog import PATIENCE, PackSource, describe_apart
 from nodegraph.errors import PackError
+from nodegraph.installed import BUILT_IN
 from nodegraph.spec import NodeSpec
 
 Level: TypeAlias = Literal["error", "warning"]
@@ -15,8 +16,6 @@ PUBLIC = ("nodegraph", "nodes.values")
 """The modules of this project that packs may import."""
 _OWN = ("nodegraph", "nodes", "server")
 _PICKLES = ("pickle", "cPickle", "dill", "joblib", "marshal", "shelve")
-SECONDS = 60.0
-"""How long a pack may take to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,15 @@ class Finding:
         return f"{self.where}: {self.level}: {self.message}"
 
 
-def check_pack(source: PackSource, others: Mapping[str, str]) -> list[Finding]:
+def check_pack(
+    source: PackSource, others: Mapping[str, str], patience: float = PATIENCE
+) -> list[Finding]:
     """Import a pack apart from this process, and look at its declarations and its code.
 
     Args:
         source: the pack.
         others: the node types of all other packs, and which pack has each.
+        patience: how many seconds it may take to import.
     """
     try:
         files = _files(source)
@@ -45,7 +47,7 @@ def check_pack(source: PackSource, others: Mapping[str, str]) -> list[Finding]:
         return [Finding("error", source.name, str(error))]
     findings = [found for path in files for found in _check_code(path, source.name)]
     try:
-        catalog = describe_apart(source, SECONDS)
+        catalog = describe_apart(source, patience)
     except PackError as error:
         return [*findings, Finding("error", source.name, str(error))]
     if not catalog.nodes:
@@ -81,7 +83,11 @@ def _check_code(path: Path, pack: str) -> Iterator[Finding]:
         line = getattr(error, "lineno", None) or 1
         yield Finding("error", f"{path}:{line}", f"this is no Python: {error}.")
         return
+    modules = _modules(tree, pack)
     for item in ast.walk(tree):
+        for changed in _changes(item, modules):
+            message = f"it changes {changed}, for everybody; other nodes may fail by that."
+            yield Finding("warning", f"{path}:{getattr(item, 'lineno', 1)}", message)
         for name in _imported(item):
             message = _against(name, pack)
             if message:
@@ -89,6 +95,35 @@ def _check_code(path: Path, pack: str) -> Iterator[Finding]:
         if isinstance(item, ast.Call) and _runs_pickles(item):
             message = "torch.load without weights_only=True runs whatever is in the file."
             yield Finding("error", f"{path}:{item.lineno}", message)
+
+
+def _modules(tree: ast.AST, pack: str) -> dict[str, str]:
+    """The names by which a file has modules of others, and which those are."""
+    found: dict[str, str] = {}
+    for item in ast.walk(tree):
+        if isinstance(item, ast.Import):
+            for alias in item.names:
+                name = alias.name if alias.asname else alias.name.partition(".")[0]
+                found[alias.asname or name] = name
+    return {short: name for short, name in found.items() if name.partition(".")[0] != pack}
+
+
+def _changes(item: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
+    """The parts of others' modules that a statement replaces: `torch.zeros = …`."""
+    targets: list[ast.expr] = []
+    if isinstance(item, ast.Assign):
+        targets = item.targets
+    elif isinstance(item, ast.AugAssign | ast.AnnAssign):
+        targets = [item.target]
+    for target in targets:
+        words = ast.unparse(target).split(".")
+        if isinstance(target, ast.Attribute) and words[0] in modules:
+            yield ".".join([modules[words[0]], *words[1:]])
+    if isinstance(item, ast.Call) and ast.unparse(item.func) == "setattr" and item.args:
+        whole = ast.unparse(item.args[0])
+        first, _, rest = whole.partition(".")
+        if first in modules:
+            yield f"{modules[first]}.{rest}".rstrip(".")
 
 
 def _imported(item: ast.AST) -> Iterable[str]:
@@ -105,7 +140,7 @@ def _against(name: str, pack: str) -> str:
     top = name.partition(".")[0]
     if top in _PICKLES:
         return f"{name} runs code that is in the data it reads; use safetensors or JSON."
-    if top == pack or top not in _OWN or name in PUBLIC:
+    if pack == BUILT_IN or top == pack or top not in _OWN or name in PUBLIC:
         return ""
     return f"{name} is not public and may change; there are {' and '.join(PUBLIC)}."
 

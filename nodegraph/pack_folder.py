@@ -1,5 +1,6 @@
 """Packs that lie in a folder instead of being installed: each sub-folder is one."""
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -24,7 +25,18 @@ def packs_in(folder: Path) -> tuple[list[PackSource], list[NodeGraphError]]:
     place = str(folder.absolute())
     if found and place not in sys.path:
         sys.path.append(place)
-    return found, problems
+    problems += [
+        _hidden(folder / pack.name, other) for pack in found if (other := _other(pack, folder))
+    ]
+    return [pack for pack in found if not _other(pack, folder)], problems
+
+
+def _other(pack: PackSource, folder: Path) -> str:
+    """What Python finds instead of a pack; empty if it finds the pack."""
+    known = importlib.util.find_spec(pack.module)
+    place = known.origin if known and known.origin else ""
+    expected = (folder / pack.name / "__init__.py").resolve()
+    return "" if not place or Path(place).resolve() == expected else place
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -39,6 +51,11 @@ def _not_importable(inner: Path) -> PackError:
     name = "".join(letter if letter.isalnum() else "_" for letter in inner.name)
     hint = f"Rename it, for example to {name!r}."
     return PackError(f"the pack folder {inner} has a name that Python can not import.", hint=hint)
+
+
+def _hidden(inner: Path, other: str) -> PackError:
+    message = f"the pack folder {inner} has the name of another module, {other}."
+    return PackError(message, hint="Rename it; Python finds the other first.")
 
 
 def _not_a_package(inner: Path) -> PackError:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,8 +50,8 @@ class Registry:
     ) -> "Registry":
         """The installed packs and those in a folder: all of them, or those named.
 
-        A pack that can not be described is left out and listed in `problems`; so is one with a
-        node type whose name a pack before it has.
+        A pack that can not be described is left out and listed in `problems`; so is a node type
+        whose name a pack before it has.
 
         Args:
             names: entry points of the group `nodegraph.packs`, and folders' names.
@@ -67,7 +68,8 @@ class Registry:
     def configured(cls, settings: "Settings") -> "Registry":
         """The packs that the settings name; raises what `load` raises."""
         hosted = partial(hosted_packs, settings)
-        return cls(Places(settings.packs, settings.cache_dir, settings.packs_dir, hosted))
+        packs, patience = settings.packs, settings.pack_patience
+        return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience))
 
     @classmethod
     def of(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
@@ -164,12 +166,22 @@ class Registry:
             raise PackError(message, hint="It is written as 'module:function'.") from error
 
     def roots(self) -> list[Path]:
-        """The folders of the packs, also of those that were left out; not of the built-in one."""
+        """The packs folder, and the folders of packs elsewhere but of the built-in one.
+
+        Raises:
+            PackError: a named pack is not there.
+        """
         if self._places is None:
             return []
         hosted, _ = self._places.hosted()
         sources, _ = pack_sources(self._places.folder, self._places.names, hosted)
-        return [source.origin().parent for source in sources if source.name != BUILT_IN]
+        found = [self._places.folder] if self._places.folder else []
+        for source in sources:
+            with suppress(PackError):  # What is not there can not change.
+                root = source.origin().parent
+                if source.name != BUILT_IN and root.parent not in found:
+                    found.append(root)
+        return found
 
     def refresh(self) -> list[str]:
         """Read the packs again whose files have changed, or came, or went; their names.
@@ -189,7 +201,11 @@ class Registry:
                 for pack in (before.get(name), after.get(name)):
                     if pack:
                         forget(pack.module)
-            same = {name for name, pack in fresh.origins.items() if pack.name not in changed}
+            same = {
+                name
+                for name, pack in fresh.origins.items()
+                if pack.name not in changed and pack == self._contents.origins.get(name)
+            }
             self._types = {name: kind for name, kind in self._types.items() if name in same}
             self._contents = fresh
         return changed

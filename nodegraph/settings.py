@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from annotated_types import Gt
+
+from nodegraph.catalog import PATIENCE
 from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention
 from nodegraph.errors import SettingsError, nearest
@@ -68,6 +71,8 @@ class Settings:
     """The packs to load; all that are installed or in `packs_dir` if None."""
     packs_dir: Path = field(default_factory=lambda: _beside_or_data("packs"))
     """Holds packs that are not installed, a folder each."""
+    pack_patience: Annotated[float, Gt(0)] = PATIENCE
+    """How many seconds a pack may take to import when it is read for the first time."""
     custom_nodes_dir: Path = field(default_factory=lambda: _beside_or_data("custom_nodes"))
     """Holds packs that were written for ComfyUI."""
     hub_cache_dir: Path = field(default_factory=hub_folder)

@@ -41,6 +41,19 @@ def as_text(catalog: PackCatalog) -> str:
     return head + ',\n "nodes": [\n' + ",\n".join(nodes) + "\n]\n}\n"
 
 
+def failure_as_text(reason: str) -> str:
+    """Why there is no catalog, as JSON."""
+    return json.dumps({"failure": reason})
+
+
+def failure_in(text: bytes) -> str:
+    """What `failure_as_text` wrote; empty if it is something else."""
+    try:
+        return str(json.loads(text)["failure"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
 def from_text(text: bytes) -> PackCatalog:
     """Read what `as_text` wrote.
 

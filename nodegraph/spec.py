@@ -75,6 +75,13 @@ class NodeSpec:
     deprecated: bool = False
     experimental: bool = False
 
+    @property
+    def defaults(self) -> dict[str, object]:
+        """What the required inputs of a node hold that somebody has just placed."""
+        return {
+            item.name: item.default for item in self.inputs if item.required and item.has_default
+        }
+
     def input(self, name: str) -> InputSpec | None:
         """The input of that name, or None."""
         return next((spec for spec in self.inputs if spec.name == name), None)

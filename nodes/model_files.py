@@ -50,9 +50,14 @@ def hub_of(files: Files) -> ModelSources:
     return cast("ModelSources", files.sources)
 
 
-def listed(files: Files) -> Iterator[ModelFile]:
-    """Every file and diffusers folder that is listed, and every reference that is here."""
-    for folder in MODEL_FOLDERS:
+def listed(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
+    """Every file and diffusers folder that is listed, and every reference that is here.
+
+    Args:
+        files: where they lie.
+        more: model folders that packs have beside those that everybody knows.
+    """
+    for folder in dict.fromkeys((*MODEL_FOLDERS, *sorted(more))):
         for name in files.model_names(folder):
             path = files.model_source(folder, name)
             if path.is_file() or is_folder(path):

@@ -47,7 +47,9 @@ def list_models(wants_json: bool, **folders: Any) -> None:
     """List every model file: its folder, its name, its size."""
     from nodes.model_files import listed
 
-    rows = list(listed(options.open_all(**folders).files))
+    opened = options.open_all(**folders)
+    inputs = (item for spec in opened.registry.catalog.values() for item in spec.inputs)
+    rows = list(listed(opened.files, {item.model_folder for item in inputs if item.model_folder}))
     if wants_json:
         data = [{"folder": row.folder, "name": row.name, "bytes": row.size} for row in rows]
         click.echo(as_json(data))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from nodegraph.errors import PackError
 from server.services import Parts
 
 _log = logging.getLogger(__name__)
@@ -16,7 +17,7 @@ PAUSE = 0.5
 """Seconds between two looks at the files."""
 
 Stamp = frozenset[tuple[str, int, int]]
-"""The source files: path, time of change, size."""
+"""The source files: path, time of change, size; and the folders."""
 
 
 def reloading(parts: Parts) -> Callable[[web.Application], AsyncIterator[None]]:
@@ -37,20 +38,33 @@ def reloading(parts: Parts) -> Callable[[web.Application], AsyncIterator[None]]:
 
 
 async def _watch(parts: Parts) -> None:
-    seen = await asyncio.to_thread(stamp, parts.registry.roots())
+    seen = await asyncio.to_thread(_look, parts)
     while True:
         await asyncio.sleep(PAUSE)
-        found = await asyncio.to_thread(stamp, parts.registry.roots())
+        found = await asyncio.to_thread(_look, parts)
         if found != seen:
             seen = found
-            await _reload(parts)
+            try:
+                await _reload(parts)
+            except PackError as error:
+                _log.warning("%s", error)
+
+
+def _look(parts: Parts) -> Stamp | None:
+    """What the packs' files look like; None while a pack that the settings name is not there."""
+    try:
+        return stamp(parts.registry.roots())
+    except PackError:
+        return None
 
 
 async def _reload(parts: Parts) -> None:
     registry = parts.registry
+    told = {str(problem) for problem in registry.problems}
     changed = await asyncio.to_thread(registry.refresh)
     for problem in registry.problems:
-        _log.warning("%s", problem)
+        if str(problem) not in told:
+            _log.warning("%s", problem)
     if changed:
         _log.info("read again: %s", ", ".join(changed))
         for worker in parts.dispatcher.workers:
@@ -61,6 +75,8 @@ def stamp(roots: Iterable[Path]) -> Stamp:
     """What the source files below these folders look like from outside."""
     found: set[tuple[str, int, int]] = set()
     for root in roots:
+        with suppress(OSError):  # there is no such folder
+            found |= {(str(path), 0, 0) for path in root.iterdir() if path.is_dir()}
         for path in root.rglob("*.py"):
             with suppress(OSError):  # it went at this moment
                 facts = path.stat()

@@ -80,10 +80,13 @@ class Graph(NodeMethods):
         return self._place(self._spec(type_name), inputs or {}, id_, title_)
 
     def place(self, type_name: str, inputs: Mapping[str, object], id_: str, title_: str) -> Result:
-        """What the methods of node types do: names that a type has no input for are errors."""
+        """What the methods of node types do.
+
+        What is not given has its default; names that a type has no input for are errors.
+        """
         spec = self._spec(type_name)
         _check_names(spec, inputs)
-        outputs = self._place(spec, inputs, id_, title_)
+        outputs = self._place(spec, {**spec.defaults, **inputs}, id_, title_)
         if len(outputs) == 1:
             return outputs[0]
         return outputs or Placed(outputs.node_id)

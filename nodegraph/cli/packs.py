@@ -49,18 +49,21 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     Whether it can be imported; docstrings and categories; names that other packs have, too;
     imports of what is not public, or runs pickles. Exits with 1 if there is an error.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from nodegraph.pack_check import check_pack
+    from nodegraph.registry import Registry
+    from nodegraph.settings import Settings
 
-    registry, source = _registry(), _source(name)
-    others = {
-        type_name: pack.name
-        for pack in registry.packs
-        if pack.name != source.name
-        for type_name in registry.types_of(pack.name)
+    settings, source = Settings.read(), _source(name)
+    names = [found.name for found in Registry.configured(settings).packs]
+    others = Registry.configured(
+        replace(settings, packs=tuple(found for found in names if found != source.name))
+    )
+    known = {
+        type_name: pack.name for pack in others.packs for type_name in others.types_of(pack.name)
     }
-    findings = check_pack(source, others)
+    findings = check_pack(source, known, settings.pack_patience)
     if wants_json:
         click.echo(as_json([asdict(found) for found in findings]))
     else:

@@ -39,7 +39,13 @@ class NodeRun:
 
     @property
     def value(self) -> Any:
-        """The one output of a node that has one."""
+        """The one output of a node that has one.
+
+        Raises:
+            InvalidWorkflowError: its inputs were refused.
+        """
+        if self.problems:
+            raise InvalidWorkflowError(self.problems)
         (value,) = self.values
         return value
 
@@ -48,6 +54,8 @@ def run_node(
     kind: NodeType[..., Any], inputs: Mapping[str, object], files: Files, registry: Registry
 ) -> NodeRun:
     """Run a node type with these inputs: JSON values as a workflow has them, the rest as links.
+
+    What is not given has its default, as a node has it that somebody has just placed.
 
     Args:
         kind: the node type.
@@ -58,6 +66,7 @@ def run_node(
     Raises:
         NodeGraphError: the node failed.
     """
+    inputs = {**kind.spec.defaults, **inputs}
     given = {name: _given(name, value) for name, value in inputs.items() if not is_plain(value)}
     types = Registry.of(kind, *given.values(), also=registry)
     nodes = {name: Node(name, item.spec.name, {}) for name, item in given.items()}

@@ -31,7 +31,7 @@ def children(monkeypatch):
     monkeypatch.setattr(
         catalog_module,
         "describe_apart",
-        lambda pack: calls.append(pack.name) or describe_apart(pack),
+        lambda pack, patience: calls.append(pack.name) or describe_apart(pack, patience),
     )
     return calls
 
@@ -106,6 +106,34 @@ def test_a_pack_that_takes_too_long_is_given_up(site):
 
     with pytest.raises(PackError, match=r"more than 0\.5 s"):
         describe_apart(DEMO, patience=0.5)
+
+
+def test_more_patience_is_worth_another_try(site, tmp_path, children):
+    install(site, "demo", init="import time; time.sleep(60)")
+
+    for patience in (0.5, 0.5, 0.6):
+        with pytest.raises(PackError, match=f"more than {patience} s"):
+            read_catalog(DEMO, tmp_path, patience)
+    assert len(children) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os; os._exit(3)", "with exit code 3."),
+        ("import os; os.kill(os.getpid(), 9)", "with signal 9."),
+        ("import os; print('bye', flush=True); os._exit(0)", "exit code 0 (it said: 'bye')"),
+        ("import sys; sys.exit('enough')", "demo_pack/__init__.py:1: SystemExit: enough"),
+        ("\nraise ValueError('two\\nlines')", "__init__.py:2: ValueError: two\nlines"),
+        ("input()", "EOFError"),
+    ],
+)
+def test_how_a_pack_breaks_is_told(site, code, message):
+    install(site, "demo", init=code)
+
+    with pytest.raises(PackError) as told:
+        describe_apart(DEMO)
+    assert message in str(told.value)
 
 
 def test_what_a_pack_prints_does_not_matter(site):

@@ -7,6 +7,7 @@ import pytest
 from nodegraph.define import node
 from nodegraph.errors import NodeConflictError, PackError, UnknownNodeTypeError
 from nodegraph.installed import pack_sources
+from nodegraph.pack_folder import packs_in
 from nodegraph.registry import Registry
 from tests.nodegraph.packs import NODE, install
 
@@ -66,12 +67,15 @@ def test_a_module_that_is_no_pack_is_reported(site, tmp_path):
 
 def test_two_packs_with_one_node_type_are_a_conflict(site, tmp_path):
     install(site, "first", nodes=["Same"])
-    install(site, "second", nodes=["Same"])
+    install(site, "second", nodes=["Own", "Same"])
 
     registry = Registry.load(["first", "second"], tmp_path)
 
-    assert [pack.name for pack in registry.packs] == ["first"]
+    assert registry.types_of("first") == ["Same"]
+    assert registry.types_of("second") == ["Own"]
     assert registry.spec("Same").module == "first_pack.module0"
+    assert registry.find("Own").spec.module == "second_pack.module0"
+    assert registry.find("Same").spec.module == "first_pack.module0"
     assert "the pack 'first' and the pack 'second' declare" in str(registry.problems[0])
 
 
@@ -202,6 +206,42 @@ def test_refresh_reads_what_changed_and_keeps_the_rest(site, tmp_path):
     assert registry.find("First").spec.revision != first.spec.revision
     assert registry.find("Second").spec.revision == second.spec.revision
     assert registry.find("Other") is other
+
+
+def test_a_pack_that_comes_and_goes_leaves_the_others_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    folder = tmp_path / "packs"
+    mine = install(tmp_path / "a", "mine", nodes=["Same", "Mine"])
+    other = install(tmp_path / "b", "another", nodes=["Same"])
+    folder.mkdir()
+    mine.rename(folder / "mine_pack")
+    registry = Registry.load(None, tmp_path / "cache", folder)
+    before = registry.find("Same")
+
+    other.rename(folder / "another_pack")
+    assert registry.refresh() == ["another_pack"]
+    assert registry.find("Same").spec.module == "another_pack.module0"
+    assert registry.find("Mine").spec.module == "mine_pack.module1"
+
+    (folder / "another_pack").rename(other)
+    assert registry.refresh() == ["another_pack"]
+    assert registry.find("Same").spec == before.spec
+
+
+def test_a_folder_with_the_name_of_another_module_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    for name in ("json", "nodes", "fine_pack"):
+        (tmp_path / "packs" / name).mkdir(parents=True)
+        (tmp_path / "packs" / name / "__init__.py").touch()
+
+    sources, problems = packs_in(tmp_path / "packs")
+
+    assert [source.name for source in sources] == ["fine_pack"]
+    assert [problem.message.partition("folder ")[2].split()[0] for problem in problems] == [
+        str(tmp_path / "packs" / "json"),
+        str(tmp_path / "packs" / "nodes"),
+    ]
+    assert "json/__init__.py" in str(problems[0])
 
 
 def test_refresh_finds_what_is_new_and_what_broke(site, tmp_path):

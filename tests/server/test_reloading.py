@@ -55,6 +55,22 @@ def test_an_edited_node_is_used_and_the_others_results_stay(developing):
     assert cached == {"1"}
 
 
+def test_a_folder_that_is_no_pack_is_told_and_a_pack_that_exits_hurts_nobody(developing):
+    server, pack = developing
+    value, _ = shown(server)
+    log = server.home / "log.txt"
+    (pack.parent / "empty").mkdir()
+    until(lambda: "empty has no __init__.py" in log.read_text())
+
+    (pack / "slow.py").write_text("import os; os._exit(3)")
+    until(lambda: "with exit code 3" in log.read_text())
+    assert server.get("/object_info/ToyShow").json
+
+    (pack / "slow.py").write_text(NODE.format(name="Slow", result="x + 1"))
+    until(lambda: server.get("/object_info/Slow").json)
+    assert shown(server)[0] == value
+
+
 def test_a_pack_that_breaks_is_told_and_comes_back(developing):
     server, pack = developing
     good = (pack / "slow.py").read_text()

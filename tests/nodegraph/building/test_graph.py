@@ -1,10 +1,11 @@
 """Graphs that Python code builds."""
 
 import json
+from typing import Annotated, Any
 
 import pytest
 
-from nodegraph import Graph
+from nodegraph import Graph, Optional, node
 from nodegraph.building.outputs import Out, Placed
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidPromptError, NodeGraphError, UnknownNodeTypeError
@@ -32,6 +33,18 @@ def test_methods_place_nodes_and_link_them(g):
         "2": {"class_type": "Add", "inputs": {"a": ["1", 0], "b": 3}},
         "see": {"class_type": "Show", "inputs": {"value": ["2", 0]}, "_meta": {"title": "See"}},
     }
+
+
+def test_what_is_not_given_has_its_default():
+    @node("Sized", category="test")
+    def sized(width: int = 64, note: Annotated[str, Optional()] = "") -> int:
+        """Hand the width on."""
+        return width
+
+    g: Any = Graph(Registry.of(sized))
+    g.Sized()
+
+    assert g.prompt()["1"]["inputs"] == {"width": 64}
 
 
 def test_a_graph_runs_for_its_output_nodes_or_for_those_asked_for(g, registry, tmp_path):

@@ -91,6 +91,21 @@ def test_a_pack_that_breaks_is_told_and_hurts_nobody(invoke, pack, code, message
     assert "left out: " in invoke("packs", "list").stdout
 
 
+def test_what_changes_other_modules_is_told(invoke, pack):
+    with (pack / "nodes.py").open("a") as file:
+        file.write("import torch.nn as nn\nnn.Linear.forward = None\nsetattr(nn, 'Conv2d', 1)\n")
+
+    done = invoke("packs", "check", "own_nodes")
+
+    assert done.exit_code == 0
+    assert "warning: it changes torch.nn.Linear.forward, for everybody" in done.stdout
+    assert "warning: it changes torch.nn, for everybody" in done.stdout
+
+
+def test_the_built_in_pack_may_import_all_of_the_project(invoke):
+    assert "is not public" not in invoke("packs", "check", "nodes").stdout
+
+
 def test_a_pack_is_not_made_twice_nor_with_a_bad_name(invoke, pack):
     assert "is there already" in invoke("new-pack", "own_nodes").stderr
     assert "is no name for a pack" in invoke("new-pack", "Own-Nodes").stderr
