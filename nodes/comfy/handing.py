@@ -25,6 +25,14 @@ _TO: dict[type, Callable[[Any], object]] = {
 }
 
 
+_FROM: dict[type, Callable[[Any], object]] = {
+    PackModel: PackModel.patched,
+    PackClip: lambda clip: clip.handle,
+    PackVae: lambda vae: vae.handle,
+    ExecutionBlocker: lambda blocker: Blocked(blocker.message),
+}
+
+
 def to_pack(value: object) -> object:
     """A value as packs know it."""
     if isinstance(value, Tensor):
@@ -43,10 +51,9 @@ def to_pack(value: object) -> object:
 
 def from_pack(value: object, socket: str) -> object:
     """A value that a pack returned, for a socket."""
-    if isinstance(value, PackModel | PackClip | PackVae):
-        return value.handle
-    if isinstance(value, ExecutionBlocker):
-        return Blocked(value.message)
+    ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
+    if ours:
+        return ours(value)
     if isinstance(value, dict) and socket in ("LATENT", "*"):
         held = cast("dict[str, Any]", value)
         return latent_from(held) if isinstance(held.get("samples"), Tensor) else held

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from nodes.comfy import here
 from nodes.comfy.errors import NotOfferedError
-from nodes.guiding import Guiding, Terms
+from nodes.guiding import Terms
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.values import Cond, Conditioning
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
+
+_COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
+_ALWAYS = "disable_cfg1_optimization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class PackModel:
     def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
         self.handle = handle
         self.model = InnerModel(handle)
-        self.model_options: dict[str, Any] = {"transformer_options": {}, **(options or {})}
+        self.model_options = _copied({"transformer_options": {}, **(options or {})})
         self.load_device = self.offload_device = torch.device("cpu")
 
     def clone(self) -> "PackModel":
@@ -131,8 +134,8 @@ class PackModel:
         self, sampler_cfg_function: Callable[..., Tensor], disable_cfg1_optimization: bool = False
     ) -> None:
         """Combine the predictions by a function of the pack's."""
-        rule = OwnRule(sampler_cfg_function, self)
-        self._guide(self.handle.guiding.ruled(rule, always=disable_cfg1_optimization))
+        self.model_options[_COMBINES] = sampler_cfg_function
+        self._ask_always(disable_cfg1_optimization)
 
     def set_model_sampler_post_cfg_function(
         self,
@@ -140,10 +143,9 @@ class PackModel:
         disable_cfg1_optimization: bool = False,
     ) -> None:
         """Correct what was combined by a function of the pack's."""
-        guiding = self.handle.guiding
-        rule = Corrected(guiding.rule, post_cfg_function, self)
-        always = guiding.always or disable_cfg1_optimization
-        self._guide(replace(guiding, rule=rule, always=always))
+        before = self.model_options.get(_CORRECT, [])
+        self.model_options[_CORRECT] = [*before, post_cfg_function]
+        self._ask_always(disable_cfg1_optimization)
 
     def get_model_object(self, name: str) -> object:
         """A part of the model: `model_sampling`, `latent_format`.
@@ -175,8 +177,30 @@ class PackModel:
             return partial(_refuse, name)
         raise AttributeError(name)
 
-    def _guide(self, guiding: Guiding) -> None:
-        self.handle = replace(self.handle, guiding=guiding)
+    def patched(self) -> ModelHandle:
+        """The handle with all that the options say.
+
+        Raises:
+            NotOfferedError: they say more than how predictions are combined and corrected.
+        """
+        inside = [
+            name for name, value in self.model_options["transformer_options"].items() if value
+        ]
+        if inside:
+            what = f"{inside[0]!r} of a model's transformer_options"
+            raise NotOfferedError(what)
+        guiding = self.handle.guiding
+        always = guiding.always or bool(self.model_options.get(_ALWAYS))
+        combine = self.model_options.get(_COMBINES)
+        if combine:
+            guiding = guiding.ruled(OwnRule(combine, self))
+        for correct in self.model_options.get(_CORRECT, ()):
+            guiding = replace(guiding, rule=Corrected(guiding.rule, correct, self))
+        return replace(self.handle, guiding=replace(guiding, always=always))
+
+    def _ask_always(self, always: bool) -> None:
+        if always:
+            self.model_options[_ALWAYS] = True
 
 
 class PackClip:
@@ -249,6 +273,18 @@ class PackVae:
         return self.handle.downscale
 
     spacial_compression_encode = spacial_compression_decode
+
+
+def _copied(options: dict[str, Any]) -> dict[str, Any]:
+    """The dicts and lists are copies, what is in them is not."""
+    return {
+        key: _copied(value)
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, list)
+        else value
+        for key, value in options.items()
+    }
 
 
 def _refuse(name: str, *_args: object, **_more: object) -> None:

@@ -267,6 +267,24 @@ class Guides:
 
         patched = model.clone()
         patched.set_model_sampler_cfg_function(combine)
+        patched = patched.clone()
+        patched.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * 1.0)
+        return (patched,)
+
+
+class Inside:
+    CATEGORY = "toys"
+    FUNCTION = "patch"
+    RETURN_TYPES = ("MODEL",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"model": ("MODEL",)}}
+
+    def patch(self, model):
+        assert hasattr(model, "set_model_attn1_patch")
+        patched = model.clone()
+        patched.set_model_attn1_patch(print)
         return (patched,)
 
 
@@ -282,7 +300,7 @@ NODE_CLASS_MAPPINGS = {
     f"Toy{kind.__name__}": kind
     for kind in (
         Arithmetic, Files, Wild, Lists, Total, Choose, Boom, Shows, Grows, Picky, Latents,
-        Reads, Borrows, Previews, Guides,
+        Reads, Borrows, Previews, Guides, Inside,
     )
 }
 NODE_DISPLAY_NAME_MAPPINGS = {"ToyArithmetic": "Arithmetic of a toy"}

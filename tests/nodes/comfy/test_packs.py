@@ -16,7 +16,7 @@ from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from nodegraph.workflow import read_prompt
 from nodes.comfy.asking import State
-from nodes.comfy.errors import InputsRefusedError, TooSlowError
+from nodes.comfy.errors import InputsRefusedError, NotOfferedError, TooSlowError
 from nodes.comfy.folder import packs_in
 from tests.nodes.comfy import packs
 
@@ -281,6 +281,11 @@ def test_a_guidance_function_guides(engine):
 
     assert sampled(1.0).allclose(sampled(None), atol=1e-5)
     assert not sampled(0.9).allclose(sampled(None), atol=1e-2)
+
+
+def test_what_would_change_a_network_from_within_is_refused(engine):
+    with pytest.raises(NotOfferedError, match="set_model_attn1_patch"):
+        run(engine, "1", model=MODEL, **{"1": node("Inside", model=["model", 0])})
 
 
 def test_our_own_modules_stay_what_they_are(engine):
