@@ -13,6 +13,8 @@ from nodegraph.naming import Claim, Place
 from nodegraph.parts import Chunk, explained, link, part_in, sweep, sync
 
 _LONGEST_STEM = 200
+_LONGEST_NUMBER = 12
+"""Digits."""
 _CLOCK = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _DATE_PARTS = {
     "yyyy": "%Y",
@@ -144,8 +146,13 @@ def _named(part: Path, root: Path, place: Place, claim: Claim | None) -> Path:
 
 
 def _highest(folder: Path, stem: str) -> int:
-    """The highest number that `stem` was saved under, whatever the suffix; 0 if none."""
-    pattern = re.compile(re.escape(stem) + r"_(\d+)(?:_|\.|$)", re.IGNORECASE)
+    """The highest number that `stem` was saved under, whatever the suffix; 0 if none.
+
+    What nobody could have counted to is somebody's own name, and no number.
+    """
+    pattern = re.compile(
+        re.escape(stem) + rf"_([0-9]{{1,{_LONGEST_NUMBER}}})(?:_|\.|$)", re.IGNORECASE
+    )
     with os.scandir(folder) as entries:
         matches = [pattern.match(entry.name) for entry in entries]
     return max((int(match[1]) for match in matches if match), default=0)

@@ -43,7 +43,7 @@ class ServerSettings:
     """Seconds that runs may take to finish once the server is told to stop."""
     history: Annotated[int, Ge(0)] = 10_000
     """How many runs that are over are kept."""
-    history_days: Annotated[float, Ge(0)] = 0.0
+    history_days: Annotated[float, Interval(ge=0, le=36_500)] = 0.0
     """How many days they are kept; 0 for ever."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts, addresses and networks that may be told when a run is over; nobody else is."""

@@ -84,7 +84,7 @@ class Levels(click.ParamType[tuple[str, str]]):
 )
 @click.option(
     "--history-days",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, 36_500),
     metavar="DAYS",
     help="How many days they are kept; for ever if not set.",
 )

@@ -2,15 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from nodegraph.choices import PreviewMethod
 from nodegraph.errors import NodeGraphError
-from nodegraph.naming import Named, Place
 from server.audience import Audience, method_of
 from server.bus import Bus, Message
 from server.errors import (
@@ -18,6 +14,7 @@ from server.errors import (
     RunParkedError,
     RunStateError,
     StorageError,
+    UnknownRunError,
     WorkerLostError,
 )
 from server.lineup import Lineup
@@ -26,7 +23,7 @@ from server.metrics import Metrics
 from server.positions import Positions
 from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, File, NewRun, Run, Which
+from server.store.runs import Accepted, NewRun, Run, Which
 from server.store.store import Store
 from server.workers.worker import Order, Worker
 
@@ -73,6 +70,8 @@ class Dispatcher:
         self._audience = Audience(bus)
         self._previews: PreviewMethod = previews
         self._active: dict[str, _Active] = {}
+        self._withdrawn: set[str] = set()
+        """Runs that were taken out of the queue, while that is written down."""
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -86,6 +85,11 @@ class Dispatcher:
             await worker.start()
         self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
         self.wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it brings runs to workers; if not, that is a mistake of ours."""
+        return not any(task.done() for task in self._tasks)
 
     def wake(self) -> None:
         """See what can be done."""
@@ -102,7 +106,8 @@ class Dispatcher:
             raise DrainingError
         accepted = await self.store.accept(new)
         run = accepted.run
-        if run.state == "queued" and run.id not in self._active:
+        elsewhere = run.id in self._active or run.id in self._withdrawn
+        if run.state == "queued" and not elsewhere:
             self._lineup.add(_waiting(run))
         if accepted.event:
             self.recorder.tell(run, [accepted.event])
@@ -136,11 +141,14 @@ class Dispatcher:
         waiting = self._lineup.remove(run_id)
         if waiting is None:
             return False
+        self._withdrawn.add(run_id)
         try:
             await self.recorder.end_once(run_id, "cancelled")
         except StorageError:
             self._lineup.add(waiting)
             raise
+        finally:
+            self._withdrawn.discard(run_id)
         self._changed(waiting.owner)
         return True
 
@@ -165,15 +173,6 @@ class Dispatcher:
         """How many runs of an owner are not over."""
         running = sum(active.run.owner == owner for active in self._active.values())
         return self._lineup.count(owner) + running
-
-    async def name(self, body: Mapping[str, Any]) -> Named | None:
-        """Answer what a worker asks about a file's number."""
-        file = File(body["run"], body["node"], body["position"])
-        if body["op"] == "taken":
-            await self.store.unname_file(file)
-            return None
-        folder, stem, suffix = body["place"]
-        return await self.store.name_file(file, Place(Path(folder), stem, suffix), body["first"])
 
     async def drain(self, seconds: float) -> bool:
         """Take nothing new and let what runs finish; whether all of it did in that time."""
@@ -204,6 +203,9 @@ class Dispatcher:
                 except StorageError as error:
                     _log.error("%s", error)
                     await asyncio.sleep(PAUSE)
+                except Exception:  # noqa: BLE001 - the others have to run, whatever is with this one
+                    _log.exception("run %s can not be begun", chosen.run)
+                    self._lineup.remove(chosen.run)
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]
@@ -220,7 +222,7 @@ class Dispatcher:
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
         try:
             run = await self.store.begin(chosen.run, worker.name)
-        except RunStateError:  # cancelled meanwhile
+        except (RunStateError, UnknownRunError):  # cancelled meanwhile, or even forgotten
             self._lineup.remove(chosen.run)
             return
         if self._lineup.serve(run.id) is None:  # about to be cancelled

@@ -31,6 +31,8 @@ async def _ready(request: web.Request) -> web.Response:
     reasons: list[str] = []
     if parts.dispatcher.draining:
         reasons.append("it is shutting down")
+    if not parts.dispatcher.alive:
+        reasons.append("nothing brings runs to workers any more; its log says why")
     if not any(worker.ready for worker in parts.dispatcher.workers):
         reasons.append("no worker is ready")
     try:

@@ -26,6 +26,7 @@ from server.bus import Bus
 from server.data_folder import holding
 from server.devices import chosen
 from server.dispatcher import Dispatcher
+from server.file_names import FileNames
 from server.metrics import Metrics
 from server.pictures.process import Pictures
 from server.security import LOGIN
@@ -111,7 +112,7 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
     bus = Bus()
     metrics = Metrics(registry.catalog)
     dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
-    ties = Ties(dispatcher.name, metrics, dispatcher.wake)
+    ties = Ties(FileNames(store).answer, metrics, dispatcher.wake)
     for device in devices:
         worker = LocalWorker(device, options, ties, slots=settings.slots)
         dispatcher.workers.append(worker)

@@ -102,7 +102,7 @@ class Connection:
     def _hear(self, text: str) -> None:
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if is_object(value) and value.get("type") == "feature_flags":
             flags = value.get("data")

@@ -54,10 +54,10 @@ async def _stream(
     response = web.StreamResponse(
         headers={"Content-Type": STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
-    await response.prepare(request)
     subscriber = parts.bus.subscribe(run=run.id)
     try:
         with suppress(ConnectionError):
+            await response.prepare(request)
             await _Stream(response, parts, run.id, subscriber, passing).send_after(after)
     finally:
         parts.bus.unsubscribe(subscriber)

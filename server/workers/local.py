@@ -15,7 +15,7 @@ from typing import Any
 from nodegraph.naming import Named
 from nodegraph.setting_layers import variable
 from server.devices import Device
-from server.errors import ServerError, WorkerLostError
+from server.errors import WorkerLostError
 from server.metrics import Metrics
 from server.wire import BrokenWireError, Frame, pack, read_frame
 from server.workers.endings import described, ended, signal_of, watch
@@ -156,7 +156,13 @@ class LocalWorker:
         pause = FIRST_PAUSE
         while True:
             self._worked = False
-            code = await self._live()
+            try:
+                code = await self._live()
+            except OSError as error:  # no descriptors, no memory for a process: later, perhaps
+                pause = min(2 * pause, LONGEST_PAUSE)
+                _log.error("worker %s can not be started: %s", self.name, error)
+                await asyncio.sleep(pause)
+                continue
             self.restarts += 1
             self._ties.metrics.worker_restarted(signal_of(code) or "exit")
             pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
@@ -166,17 +172,12 @@ class LocalWorker:
     async def _live(self) -> int:
         """One life of the process: the code with which it ended."""
         ours, theirs = socket.socketpair()
-        with theirs, Output(self.name) as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-X", "faulthandler", "-m", "server.worker"),
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the server, which lets it finish
-                stdout=output.end,
-                stderr=output.end,
-                env=self._variables(),
-            )
+        try:
+            with theirs, Output(self.name) as output:
+                process = await self._begun(theirs, output)
+        except OSError:
+            ours.close()
+            raise
         await output.follow()
         self.pid = process.pid
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LIMIT)
@@ -195,6 +196,17 @@ class LocalWorker:
             output.close()
             self._lose(described(code))
         return code
+
+    async def _begun(self, theirs: socket.socket, output: Output) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "faulthandler", "-m", "server.worker", str(theirs.fileno())),
+            pass_fds=[theirs.fileno()],
+            stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is for the server, which lets it finish
+            stdout=output.end,
+            stderr=output.end,
+            env=self._variables(),
+        )
 
     def _variables(self) -> dict[str, str]:
         """Its environment: ours, but what is the server's alone."""
@@ -256,8 +268,9 @@ class LocalWorker:
     async def _answer(self, body: Mapping[str, Any]) -> None:
         try:
             named = await self._ties.namer(body)
-        except ServerError as error:
-            answer: dict[str, Any] = {"error": error.message}
+        except Exception as error:  # noqa: BLE001 - the run waits for an answer, whatever it is
+            _log.exception("a file of run %s can not be named", body["run"])
+            answer: dict[str, Any] = {"error": f"its file can not be named: {error}"}
         else:
             if named is None:
                 return

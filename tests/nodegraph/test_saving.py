@@ -200,3 +200,10 @@ def test_a_name_in_another_output_folder_is_given_up(tmp_path):
 
     assert saved == second / earlier.name
     assert (earlier.read_bytes(), saved.read_bytes()) == (b"whole", b"again")
+
+
+def test_a_number_that_nobody_could_have_counted_to_is_a_name(tmp_path):
+    for name in ("x_99999999999999999999_.png", "x_9223372036854775807_.png", "x_00002_.png"):
+        (tmp_path / name).touch()
+
+    assert save_numbered(tmp_path, "x", ".png", b"").name == "x_00003_.png"

@@ -275,3 +275,47 @@ def test_an_error_of_the_server_s_own_ends_the_run_and_the_next_one_runs(path):
     assert (broken.state, sound.state) == ("failed", "succeeded")
     assert broken.error
     assert "LookupError" in broken.error["message"]
+
+
+def test_a_run_that_is_sent_again_while_it_is_cancelled_does_not_come_back(path):
+    async def scenario():
+        async with House(path, Scripted()) as house:
+            await house.submit("long", steps=100_000)
+            await house.busy()
+            for number in range(50):
+                name = f"r{number}"
+                again = [house.submit(name, digest="d") for _ in range(3)]
+                await house.submit(name, digest="d")
+                await asyncio.gather(*again, house.dispatcher.cancel(name))
+                await house.store.forget([name])
+            waiting = house.dispatcher.queue()
+            await house.dispatcher.cancel("long")
+            await house.submit("last")
+            await house.over(52)
+            return waiting, house.dispatcher.alive, await house.store.run("last")
+
+    waiting, alive, last = asyncio.run(scenario())
+    assert waiting == []
+    assert alive
+    assert last.state == "succeeded"
+
+
+def test_a_run_that_can_not_be_begun_holds_nobody_up(path):
+    async def scenario():
+        async with House(path, Scripted()) as house:
+            begin = house.store.begin
+
+            async def fails(run_id, worker):
+                if run_id == "odd":
+                    raise LookupError(run_id)
+                return await begin(run_id, worker)
+
+            house.store.begin = fails
+            await house.submit("odd")
+            await house.submit("b")
+            await house.over()
+            return await house.store.run("b"), house.dispatcher.alive
+
+    run, alive = asyncio.run(scenario())
+    assert run.state == "succeeded"
+    assert alive
