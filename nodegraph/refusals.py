@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from nodegraph.errors import PackError
@@ -32,11 +32,13 @@ def remember(path: Path, error: PackError) -> None:
 
 
 def _surroundings() -> str:
-    """What is installed: installing a package changes the folder that it goes to."""
+    """What is installed: installing a package changes the folder that it goes to.
+
+    It is the same for a command and for a worker, whose paths begin with other folders.
+    """
+    started_from = {Path.cwd(), Path(sys.executable).parent}
     total = hashlib.sha256(sys.version.encode())
-    for place in sys.path:
-        try:
-            total.update(f"{place} {os.stat(place or '.').st_mtime_ns}\n".encode())  # noqa: PTH116 - "" is one of them
-        except OSError:
-            continue
+    for place in sorted({Path(place).absolute() for place in sys.path} - started_from):
+        with suppress(OSError):
+            total.update(f"{place} {place.stat().st_mtime_ns}\n".encode())
     return total.hexdigest()

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -108,10 +109,15 @@ def test_a_pack_that_takes_too_long_is_given_up(site):
         describe_apart(DEMO, patience=0.5)
 
 
-def test_more_patience_is_worth_another_try(site, tmp_path, children):
+def test_more_patience_is_worth_another_try_and_nothing_less(site, tmp_path, children, monkeypatch):
     install(site, "demo", init="import time; time.sleep(60)")
 
-    for patience in (0.5, 0.5, 0.6):
+    for patience, path in (
+        (0.5, ""),
+        (0.5, str(Path.cwd())),
+        (0.6, str(Path(sys.executable).parent)),
+    ):
+        monkeypatch.syspath_prepend(path)  # as the command, a module and a script have it
         with pytest.raises(PackError, match=f"more than {patience} s"):
             read_catalog(DEMO, tmp_path, patience)
     assert len(children) == 2
