@@ -36,10 +36,11 @@ def test_a_packs_script_is_served_to_the_editor(host):
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
-def test_a_packs_route_is_answered_by_the_worker(host, prefix):
-    reply = host.get(f"{prefix}/toys/hello/a%20b?x=1")
+def test_a_packs_route_is_answered_by_the_worker_which_sees_no_tokens(host, prefix):
+    secrets = {"Authorization": "Bearer secret", "Cookie": "nodegraph_token=secret"}
+    reply = host.get(f"{prefix}/toys/hello/a%20b?x=1", **secrets)
 
-    assert (reply.status, reply.json) == (200, {"hello": "a b"})
+    assert (reply.status, reply.json) == (200, {"hello": "a b", "told": []})
     assert host.get("/toys/nothing").status == 404
 
 

@@ -292,7 +292,8 @@ class Inside:
 async def hello(request):
     from aiohttp import web
 
-    return web.json_response({"hello": request.match_info["name"]})
+    told = {"authorization", "cookie"} & {name.lower() for name in request.headers}
+    return web.json_response({"hello": request.match_info["name"], "told": sorted(told)})
 
 
 WEB_DIRECTORY = "./web"

@@ -9,7 +9,7 @@ import pytest
 from nodegraph.catalog import PackSource, describe_apart
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, PackError
-from nodegraph.events import Progress
+from nodegraph.events import Notice, Progress
 from nodegraph.object_info import object_info
 from nodegraph.pack_server import OFFERED
 from nodegraph.registry import Registry
@@ -229,8 +229,11 @@ def test_what_a_pack_puts_into_a_latent_or_a_condition_survives(engine):
         "read": node("Reads", latent=["repeat", 0], conditioning=["late", 0]),
     }
 
-    assert run(engine, "read", **graph)[0] == ("by a toy by a toy 0.5 1.0",)
-    assert float(run(engine, "empty", **graph)[0][0].samples.max()) == 0.0
+    events = []
+    outputs, _ = run(engine, "read", events.append, **graph)
+
+    assert outputs == ("by a toy by a toy 0.5 1.0",)
+    assert not [event for event in events if isinstance(event, Notice)]  # no input was written to
 
 
 def test_packs_call_our_node_types_under_their_names(engine):
@@ -362,3 +365,17 @@ def test_what_reads_a_blocked_output_does_not_run(engine):
     assert ui is None
     stop["inputs"]["stop"] = False
     assert run(engine, "3", **graph)[1].as_dict() == {"text": ["2 of 3 ['workflow']"]}
+
+
+def test_an_edited_pack_is_read_again(settings, tmp_path):
+    own = replace(settings, custom_nodes_dir=tmp_path / "custom_nodes")
+    root = packs.write(own.custom_nodes_dir, "edited", packs.CLASH)
+    registry = Registry.configured(own)
+    engine = Engine(registry, own.files())
+    graph = {"1": {"class_type": "OnlyMine", "inputs": {}}}
+    before, _ = run(engine, "1", **graph)
+    (root / "__init__.py").write_text((root / "__init__.py").read_text().replace("42", "43000"))
+
+    assert registry.refresh() == ["edited"]
+    assert (before, run(engine, "1", **graph)[0]) == ((42,), (43000,))
+    packs_in(settings)  # the other folder again
