@@ -99,7 +99,7 @@ class Lock:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise LockFileError(path, "is not there") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise LockFileError(path, f"can not be read: {error}") from error
         if not is_object(value) or value.get("format") != FORMAT:
             raise LockFileError(path, "is of no format that is known here")

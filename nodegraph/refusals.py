@@ -16,7 +16,7 @@ def refusal_of(path: Path) -> PackError | None:
         if told["surroundings"] != _surroundings():
             return None
         return PackError(told["message"], hint=told["hint"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

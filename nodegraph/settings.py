@@ -1,7 +1,7 @@
 """The settings: defaults < `nodegraph.toml` < `NODEGRAPH_*` environment < flags."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from pathlib import Path
@@ -109,10 +109,13 @@ class Settings:
             flags_checked: whether the flags are of the right types and in their ranges.
 
         Raises:
-            SettingsError: an unknown key or a value without meaning, and where it stands.
+            SettingsError: an unknown key or a value without meaning, and where it stands; also
+                where another overrules it, for other programs read the same file.
         """
         environment = os.environ if environment is None else environment
         layers = (from_file(environment), from_environment(environment), from_flags(flags or {}))
+        for layer, *later in (layers, layers[1:]):
+            _check_overruled(layer, later)
         merged: dict[str, object] = {}
         origin: dict[str, str] = {}
         for layer in layers:
@@ -173,6 +176,17 @@ def _check_keys(layer: Layer) -> None:
             message = f"unknown setting {layer.shown(key)!r} in {layer.where}."
             hint = nearest(key, known) or f"There are: {', '.join(known)}."
             raise SettingsError(message, hint=hint)
+
+
+def _check_overruled(layer: Layer, later: Sequence[Layer]) -> None:
+    """Refuse a value without meaning though it is not used: a worker has not all of the flags."""
+    overruled = {
+        key: value
+        for key, value in layer.values.items()
+        if not _is_path(value) and any(key in other.values for other in later)
+    }
+    if overruled:
+        _validated(overruled, dict.fromkeys(overruled, layer.where))
 
 
 def _is_path(value: object) -> bool:

@@ -66,7 +66,7 @@ def from_text(text: bytes) -> PackCatalog:
         nodes = tuple(_node(**node) for node in data.pop("nodes"))
         routes = tuple(data.pop("routes", ()))
         return PackCatalog(models=models, nodes=nodes, routes=routes, **data)
-    except (TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
         message = f"this is no catalog: {error}."
         raise ValueError(message) from error
 

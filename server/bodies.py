@@ -10,7 +10,7 @@ from nodegraph.errors import InvalidWorkflowError
 from nodegraph.plain import is_clean, is_list, is_object
 from nodegraph.workflow.parse import parse_json
 
-_COUNT = re.compile("-?[0-9]{1,15}")
+_NATURAL = re.compile("[0-9]{1,15}")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
@@ -54,6 +54,12 @@ def natural(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, "")
     if not text:
         return default
-    if not _COUNT.fullmatch(text):
+    found = number_in(text.removeprefix("-"))
+    if found is None:
         raise web.HTTPBadRequest(text=f"400: {name} is no number.\n")
-    return default if text.startswith("-") else int(text)
+    return default if text.startswith("-") else found
+
+
+def number_in(text: str) -> int | None:
+    """What up to 15 digits say; None for anything else."""
+    return int(text) if _NATURAL.fullmatch(text) else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nodegraph.errors import SettingsError
 from server.errors import DataFolderInUseError
 
 
@@ -16,17 +17,23 @@ def holding(folder: Path) -> Generator[None]:
 
     Raises:
         DataFolderInUseError: another server has it.
+        SettingsError: it cannot be made, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "server.pid"
     lock = FileLock(folder / "server.lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+        holder.write_text(f"{os.getpid()}\n")
     except Timeout as error:
         who = holder.read_text().strip() if holder.is_file() else "unknown"
         raise DataFolderInUseError(folder, who) from error
+    except OSError as error:
+        message = (
+            f"the data folder {folder} cannot be used: {(error.strerror or str(error)).lower()}."
+        )
+        raise SettingsError(message, hint="--data-dir chooses another one.") from error
     try:
-        holder.write_text(f"{os.getpid()}\n")
         yield
     finally:
         holder.unlink(missing_ok=True)

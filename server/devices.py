@@ -10,7 +10,7 @@ from pathlib import Path
 from nodegraph.errors import SettingsError
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
-_CUDA = re.compile(r"cuda:(\d+)", re.ASCII)
+_CUDA = re.compile(r"cuda:(\d{1,4})", re.ASCII)
 _DRIVER = Path("/dev")
 
 

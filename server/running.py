@@ -27,6 +27,7 @@ from server.data_folder import holding
 from server.devices import chosen
 from server.dispatcher import Dispatcher
 from server.file_names import FileNames
+from server.listening import listening
 from server.metrics import Metrics
 from server.pictures.process import Pictures
 from server.security import LOGIN
@@ -41,6 +42,8 @@ from server.workers.local import LocalWorker, Ties
 
 _log = logging.getLogger("server")
 _TEMP = "temp"
+_LAST_WORDS = 3.0
+"""Seconds that requests may take to end once no run is left; aiohttp waits twice as long."""
 
 
 async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None:
@@ -60,17 +63,22 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     logs.begin(settings.log_format, settings.log_levels)
     tokens = tokens_of(settings)
     with holding(settings.data_dir):
+        sockets = await listening(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
         parts = opened(common, settings, options)
         app = create_app(parts, settings, tokens)
         runner = web.AppRunner(
-            app, access_log=LOGGER, access_log_class=AccessLog, auto_decompress=False
+            app,
+            access_log=LOGGER,
+            access_log_class=AccessLog,
+            auto_decompress=False,
+            shutdown_timeout=_LAST_WORDS,
         )
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
         try:
-            await site.start()
+            for socket in sockets:
+                await web.SockSite(runner, socket).start()
             _announce(runner, settings.host, tokens)
             await _until(stops)
             _log.info("stopping; what runs may take %.0f s to finish", settings.drain)

@@ -67,7 +67,7 @@ def read_tokens(path: Path) -> Tokens:
         SettingsError: it holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8").strip()
+        text = path.read_text(encoding="utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         message = f"the token file {path} cannot be read: {error}."
         raise SettingsError(message) from error
@@ -105,7 +105,7 @@ def _from_lines(lines: Iterable[str]) -> dict[str, str]:
 def _from_json(text: str) -> dict[str, str]:
     try:
         value: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not is_object(value) or not all(isinstance(item, str) for item in value.values()):
         _refuse("it is no JSON object of texts")

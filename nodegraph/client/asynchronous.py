@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from nodegraph.client.connection import BROKEN, Connection, Patience, Request
+from nodegraph.client.connection import BROKEN, Connection, Patience, Request, check_visible
 from nodegraph.client.errors import (
     ClientError,
     RunCancelledError,
@@ -34,6 +34,9 @@ class AsyncClient:
         client: who this is: clients take turns.
         timeout: seconds that an answer may take.
         patience: seconds for which it is tried again when a connection breaks.
+
+    Raises:
+        ClientError: that is no URL, or no token.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class AsyncClient:
         targets: Sequence[str] | None = None,
         priority: int = 0,
         webhook: str = "",
-        key: str = "",
+        key: str | None = None,
     ) -> Run:
         """Queue a workflow; it is on the server's disk when this returns.
 
@@ -79,13 +82,18 @@ class AsyncClient:
             targets: the nodes whose results are wanted; every output node if None.
             priority: higher runs earlier.
             webhook: a URL that the server tells when the run is over.
-            key: the same request with the same key is the same run; one is made up if not given.
+            key: the same request with the same key is the same run; one is made up if
+                not given. Visible ASCII characters.
 
         Raises:
             WorkflowRefusedError: something is wrong with the workflow.
             RefusedError: the server takes no runs, or not this one.
             UnreachableError: there is no server.
+            ClientError: that is no key.
+            UnknownFileError: there is no such file.
         """
+        if key is not None:
+            check_visible("key", key)
         body = {
             "workflow": as_sent(workflow),
             "targets": None if targets is None else list(targets),
@@ -215,6 +223,11 @@ class AsyncClient:
 
         Returns:
             What a workflow calls it; other than `name` if that holds other bytes already.
+
+        Raises:
+            OSError: the file can not be read.
+            RefusedError: the server does not take it.
+            UnreachableError: there is no server.
         """
         data = file if isinstance(file, bytes) else await asyncio.to_thread(Path(file).read_bytes)
         called = name or ("upload" if isinstance(file, bytes) else Path(file).name)

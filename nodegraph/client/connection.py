@@ -3,14 +3,17 @@
 import asyncio
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from nodegraph.client.errors import ClientError, UnavailableError, UnreachableError, refusal
+from nodegraph.errors import shown
 from nodegraph.plain import is_object
 
 SILENCE = 45.0
@@ -19,6 +22,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
 """What is raised where a connection breaks, or never comes about."""
 _NO_CONTENT, _REFUSED = 204, 300
+_SCHEMES = ("http", "https")
+_VISIBLE = re.compile("[!-~]+")
 
 
 class Patience:
@@ -104,9 +109,15 @@ class Connection:
         token: what it wants to know, if anything.
         timeout: seconds that an answer may take.
         patience: seconds for which it is tried again.
+
+    Raises:
+        ClientError: that is no URL, or no token.
     """
 
     def __init__(self, url: str, token: str, timeout: float, patience: float) -> None:
+        _check_url(url)
+        if token:
+            check_visible("token", token)
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._timeout = aiohttp.ClientTimeout(total=timeout)
@@ -186,10 +197,32 @@ class Connection:
         return Reply(answer.status, data, value)
 
 
+def check_visible(what: str, text: str) -> None:
+    """Make sure that a header can carry a text.
+
+    Raises:
+        ClientError: it cannot.
+    """
+    if not _VISIBLE.fullmatch(text):
+        message = f"the {what} has to be visible ASCII characters without spaces."
+        raise ClientError(message)
+
+
+def _check_url(text: str) -> None:
+    try:
+        url = URL(text)
+        usable = url.scheme in _SCHEMES and url.raw_host and url.port
+    except ValueError:
+        usable = False
+    if not usable:
+        message = f"{shown(text)} is no http or https URL."
+        raise ClientError(message, hint="A server's URL looks like http://127.0.0.1:8188.")
+
+
 def _parsed(answer: aiohttp.ClientResponse, data: bytes) -> Any:
     if not answer.content_type.endswith("json"):
         return None
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

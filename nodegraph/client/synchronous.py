@@ -24,6 +24,9 @@ class Client:
         client: who this is: clients take turns.
         timeout: seconds that an answer may take.
         patience: seconds for which it is tried again when a connection breaks.
+
+    Raises:
+        ClientError: that is no URL, or no token.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Client:
         targets: Sequence[str] | None = None,
         priority: int = 0,
         webhook: str = "",
-        key: str = "",
+        key: str | None = None,
     ) -> Run:
         """Queue a workflow; see `AsyncClient.submit`."""
         return self._do(

@@ -50,7 +50,7 @@ async def post_history(request: web.Request) -> web.Response:
     parts = services(request)
     body = await read_object(request)
     wanted = ids_in(body, "delete")
-    if body.get("clear"):
+    if body.get("clear") is True:
         await parts.store.forget()
     if wanted:
         await parts.store.forget(wanted)

@@ -1,7 +1,6 @@
 """What there is in the model folders: names, dates, sizes, headers, pictures beside them."""
 
 import asyncio
-import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +8,12 @@ from typing import Any
 
 from aiohttp import web
 
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, MODEL_FOLDERS, model_files, relative
+from nodegraph.plain import is_object
+from nodegraph.workflow.parse import parse_json
+from server.bodies import number_in
 from server.errors import UnreadablePictureError
 from server.services import Services, services
 
@@ -58,10 +60,10 @@ async def get_preview(request: web.Request) -> web.Response:
     """The picture that lies beside a model file, small, as WebP."""
     parts, folder = services(request), _folder(request)
     places = parts.files.folders.of_model(folder)
-    number = request.match_info["index"]
-    if not number.isascii() or not number.isdecimal() or not int(number) < len(places):
+    number = number_in(request.match_info["index"])
+    if number is None or number >= len(places):
         raise web.HTTPNotFound
-    path = _below(places[int(number)], request.match_info["file"])
+    path = _below(places[number], request.match_info["file"])
     for suffix in _PICTURES:
         picture = path.with_suffix(suffix)
         if picture.is_file():
@@ -138,8 +140,8 @@ def _metadata(path: Path) -> dict[str, Any] | None:
         length = _LENGTH.unpack(start)[0] if len(start) == _LENGTH.size else 0
         header = file.read(length) if length <= _LARGEST_HEADER else b""
     try:
-        value = json.loads(header)
-    except ValueError:
+        value = parse_json(header)
+    except InvalidWorkflowError:
         return None
-    found = value.get("__metadata__") if isinstance(value, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return found if isinstance(found, dict) else None  # pyright: ignore[reportUnknownVariableType]
+    found = value.get("__metadata__") if is_object(value) else None
+    return found if is_object(found) else None

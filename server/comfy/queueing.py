@@ -29,7 +29,7 @@ async def post_queue(request: web.Request) -> web.Response:
     dispatcher = services(request).dispatcher
     body = await read_object(request)
     wanted = ids_in(body, "delete")
-    if body.get("clear"):
+    if body.get("clear") is True:
         await dispatcher.clear()
     for run_id in wanted:
         await dispatcher.withdraw(run_id)

@@ -5,6 +5,7 @@ from pathlib import Path
 from aiohttp import web
 
 from nodegraph.results import Artifact
+from server.bodies import number_in
 from server.comfy.places import folder_type, found
 from server.errors import UnreadablePictureError
 from server.sending import safe_headers, sent
@@ -42,6 +43,7 @@ async def _preview(request: web.Request, path: Path, channel: str) -> web.Respon
     """`webp;90`: the format and its quality, of which either may be left out."""
     form, _, quality = request.query["preview"].partition(";")
     form = form if form in _PREVIEWS and "a" not in request.query.get("channel", "") else "webp"
-    wanted = int(quality) if quality.isdecimal() and 1 <= int(quality) <= 100 else _QUALITY
+    number = number_in(quality)
+    wanted = number if number is not None and 1 <= number <= 100 else _QUALITY
     data = await services(request).pictures.preview(path, form, wanted, channel)
     return web.Response(body=data, headers=safe_headers(f"image/{form}", path.name))

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from nodegraph.plain import is_object
+from server.bodies import number_in
 from server.bus import LOG_SUBSCRIPTION, Message, Subscriber
 from server.comfy.messages import Message as Translated
 from server.comfy.messages import Translator
@@ -214,4 +215,4 @@ class Connection:
 
 def _since(request: web.Request) -> int | None:
     text = request.query.get("since", "")
-    return int(text) if text.isdecimal() else None
+    return number_in(text)

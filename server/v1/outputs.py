@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nodegraph.plain import is_object
 from nodegraph.results import Artifact
+from server.bodies import number_in
 from server.errors import UnknownOutputError
 from server.sending import sent
 from server.services import Services, services
@@ -55,13 +56,14 @@ async def list_outputs(request: web.Request) -> web.Response:
 async def get_output(request: web.Request) -> web.StreamResponse:
     """A file that a run made."""
     run = await run_of(request)
-    number = request.match_info["number"]
+    wanted = request.match_info["number"]
+    number = number_in(wanted)
     made = await made_by(services(request), run)
-    if not (number.isascii() and number.isdecimal() and int(number) < len(made)):
-        raise UnknownOutputError(run.id, number)
-    path = made[int(number)].path
+    if number is None or number >= len(made):
+        raise UnknownOutputError(run.id, wanted)
+    path = made[number].path
     if not path.is_file():
-        raise UnknownOutputError(run.id, number, gone=True)
+        raise UnknownOutputError(run.id, wanted, gone=True)
     return sent(path)
 
 

@@ -105,6 +105,15 @@ def test_a_mistake_is_named_with_where_it_stands(here, text, environment, messag
         read(environment)
 
 
+def test_a_mistake_is_one_though_something_else_overrules_it(here):
+    write(here / "nodegraph.toml", '[server]\nport = "high"')
+
+    with pytest.raises(SettingsError, match=r"'server\.port' in nodegraph\.toml"):
+        Settings.read({"server": {"port": 1}}, {}, flags_checked=True)
+    with pytest.raises(SettingsError, match=r"'server\.port' in nodegraph\.toml"):
+        read({"NODEGRAPH_SERVER_PORT": "2"})
+
+
 def test_reads_comfyui_s_extra_model_paths(here):
     text = """
         comfyui:

@@ -25,6 +25,7 @@ from nodegraph.client import (
     WorkflowRefusedError,
 )
 from nodegraph.client.streams import events_in
+from nodegraph.errors import UnknownFileError
 from nodegraph.workflow import read_prompt
 from tests.server.cutting import cutting
 from tests.server.serving import WORKFLOWS, install_toys, picture, serving, toy
@@ -209,6 +210,29 @@ def test_a_cancelled_run_can_be_retried(client):
 
     assert client.retry(run).status == "queued"
     client.cancel(run)
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:9195", "ftp://x", "http://", "http://x:99999", "localhost", ""]
+)
+def test_what_is_no_url_is_told(url):
+    with pytest.raises(ClientError, match="http or https URL"):
+        Client(url)
+
+
+def test_what_no_header_can_carry_is_told(client, server):
+    for key in ("", "ü\n", "a b"):
+        with pytest.raises(ClientError, match="the key"):
+            client.submit(toy(), key=key)
+    with pytest.raises(ClientError, match="the token"):
+        Client(server.url, token="ü\n")
+
+
+def test_a_file_that_is_not_there_is_told(client):
+    with pytest.raises(UnknownFileError, match="nothing"):
+        client.submit("nothing.json")
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        client.upload("nothing.png")
 
 
 def test_what_takes_too_long_to_generate_is_cancelled(client, server):

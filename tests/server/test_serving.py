@@ -1,11 +1,22 @@
 """The whole way: over HTTP into the queue, through a worker process, and back."""
 
 import asyncio
+import socket
 import time
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from tests.server.serving import install_toys, picture, serving, toy
+
+HALF_AN_UPLOAD = (
+    b"POST /upload/image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+)
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 
 
 def test_a_picture_comes_back(server):
@@ -57,6 +68,23 @@ def test_stops_at_once_though_somebody_listens(tmp_path):
 
     assert code == 0
     assert seconds < 10
+
+
+def test_clients_that_stop_half_way_do_not_hold_up_the_end(tmp_path):
+    with serving(tmp_path, ready=False) as server:
+        there = urlsplit(server.url)
+        with (
+            socket.create_connection((there.hostname, there.port)) as upload,
+            socket.create_connection((there.hostname, there.port)) as listener,
+        ):
+            upload.sendall(HALF_AN_UPLOAD)
+            listener.sendall(UPGRADE)
+            assert b"101 Switching" in listener.recv(1000)
+            started = time.monotonic()
+            code = server.stop()
+
+    assert code == 0
+    assert time.monotonic() - started < 20
 
 
 def test_previews_of_earlier_servers_are_gone(tmp_path):

@@ -1,5 +1,7 @@
 """What `nodegraph serve` is told: who may reach it, and what it computes on."""
 
+import asyncio
+import socket
 import subprocess
 import sys
 
@@ -7,7 +9,9 @@ import pytest
 
 from nodegraph.errors import SettingsError
 from nodegraph.server_settings import ServerSettings
+from server.data_folder import holding
 from server.devices import VARIABLE, chosen
+from server.listening import listening
 from server.settings import tokens_of
 from server.tokens import NOBODY
 
@@ -71,9 +75,52 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(cards, name):
     assert caught.value.hint == "There are: cpu, cuda:0, cuda:1, cuda:2."
 
 
-def test_a_mistake_ends_the_command_before_it_listens(tmp_path):
-    (tmp_path / "nodegraph.toml").write_text("[server]\nport = 'high'")
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("192.0.2.1", "no address of this machine|cannot assign"), ("no.invalid", "no such host")],
+)
+def test_an_address_of_some_other_machine_is_told(host, said):
+    with pytest.raises(SettingsError, match=said) as caught:
+        asyncio.run(listening(host, 0))
 
-    assert "server.port" in refused(cwd=tmp_path)
+    assert "--host" in caught.value.hint
+
+
+def test_every_address_of_a_host_is_listened_on():
+    found = asyncio.run(listening("localhost", 0))
+
+    for each in found:
+        socket.create_connection(each.getsockname()[:2]).close()
+        each.close()
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "/proc/x"])
+def test_a_data_folder_that_can_not_be_made_is_told(tmp_path, name):
+    (tmp_path / "file").touch()
+
+    with (
+        pytest.raises(SettingsError, match="the data folder") as caught,
+        holding(tmp_path / name),
+    ):
+        pass
+    assert "--data-dir" in caught.value.hint
+
+
+def test_a_port_that_is_taken_ends_the_command_in_two_lines(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        said = refused("--port", port, cwd=tmp_path)
+
+    first, hint = said.splitlines()
+    assert f"port {port}: address already in use" in first
+    assert "--port" in hint
+
+
+def test_a_mistake_ends_the_command_before_it_listens(tmp_path):
+    file = tmp_path / "nodegraph.toml"
+    file.write_text("[server]\nport = 'high'")
+
+    assert "server.port" in refused("--port", "0", cwd=tmp_path)
+    file.unlink()
     assert "cuda:77" in refused("--port", "0", "--device", "cuda:77", cwd=tmp_path)
     assert "needs a token" in refused("--port", "0", "--host", "0.0.0.0", cwd=tmp_path)

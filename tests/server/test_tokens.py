@@ -56,6 +56,7 @@ def test_several_tokens_have_names(file, text):
         f"{ANN}\N{SNOWMAN}",
         '{"ann": 5}',
         '{"ann": ',
+        '{"ann": ' + "[" * 200_000,
         f'{{"a/b": "{ANN}"}}',
         f'{{"ann": "{ANN} and more"}}',
     ],
@@ -67,6 +68,12 @@ def test_what_is_no_file_of_tokens_is_refused_and_not_repeated(file, text):
         read_tokens(file)
     assert ANN not in str(caught.value)
     assert BOB not in str(caught.value)
+
+
+def test_a_mark_of_the_encoding_belongs_to_no_token(file):
+    file.write_text(f"ann: {ANN}", encoding="utf-8-sig")
+
+    assert read_tokens(file).by_owner == {"ann": ANN}
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):

@@ -1,10 +1,13 @@
 """Whatever is sent is answered, never with a 500, and the next prompt is still executed."""
 
+import asyncio
 import json
 
+import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from tests.server.comfy.listening import listening
 from tests.server.comfy.prompts import chain
@@ -161,6 +164,30 @@ def test_an_id_comes_once_or_with_the_same_request(server):
     assert first.json == again.json
     assert other.json["error"]["type"] == "run_exists"
     assert server.finished("an-id-of-mine")["outputs"]["2"] == {"text": ["5"]}
+
+
+DIGITS = "9" * 5000
+
+
+def test_endless_numbers_are_answered(server):
+    with Image.new("RGB", (8, 8)) as image:
+        image.save(server.output / "numbered.png")
+    run = server.submit(toy())
+    server.finished(run)
+
+    preview = server.get(f"/view?filename=numbered.png&preview=webp;{DIGITS}")
+    assert preview.headers["Content-Type"] == "image/webp"
+    assert server.get(f"/v1/runs/{run}/outputs/{DIGITS}").status == 404
+    assert server.get(f"/experiment/models/preview/checkpoints/{DIGITS}/a").status == 404
+
+
+def test_an_endless_number_to_begin_after_is_none(server):
+    async def first():
+        url = f"{server.socket_url}?since={DIGITS}"
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+            return await socket.receive_json(timeout=30)
+
+    assert asyncio.run(first())["type"] == "status"
 
 
 @pytest.mark.parametrize(

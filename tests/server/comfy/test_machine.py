@@ -86,6 +86,14 @@ def test_a_model_s_metadata(server):
     assert server.get("/view_metadata/loras").status == 404
 
 
+def test_a_header_that_nests_without_end_has_no_metadata(server):
+    header = b"[" * 200_000
+    data = struct.pack("<Q", len(header)) + header
+    (server.home / "models" / "loras" / "deep.safetensors").write_bytes(data)
+
+    assert server.get("/view_metadata/loras?filename=deep.safetensors").status == 404
+
+
 def test_system_stats_have_what_strict_clients_want(server):
     stats = server.get("/system_stats").json
 

@@ -41,6 +41,20 @@ def job(server: Server, run: str) -> dict[str, Any]:
     return server.get(f"/api/jobs/{run}").json
 
 
+@pytest.mark.parametrize("clear", [False, "no", 1, {}])
+def test_only_true_clears(server, clear):
+    kept = server.submit(toy(value=41))
+    server.finished(kept)
+    with occupied(server):
+        waiting = server.submit(toy(value=42))
+        for path in ("/queue", "/history"):
+            server.post(path, {"clear": clear})
+
+        assert waiting in pending(server)
+        server.post("/queue", {"delete": [waiting]})
+    assert server.get(f"/history/{kept}").json
+
+
 def test_front_and_number_say_who_is_first(server):
     with occupied(server):
         first = server.submit(toy(value=1), number=1000)
