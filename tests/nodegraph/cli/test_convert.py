@@ -174,3 +174,10 @@ def server():
         yield f"http://127.0.0.1:{http.server_address[1]}"
         http.shutdown()
         thread.join()
+
+
+def test_nodes_for_paid_services_are_read_though_they_run_nowhere_here(invoke, save):
+    colour = item(4, "RecraftColorRGB", widgets_values=[255, 128, 0])
+    done = invoke("convert", save(STEPS, WRITE, colour), "-o", "-")
+
+    assert json.loads(done.stdout)["4"]["inputs"] == {"r": 255, "g": 128, "b": 0}
