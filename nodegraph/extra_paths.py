@@ -22,7 +22,7 @@ def read_extra_paths(path: Path) -> Mapping[str, tuple[Path, ...]]:
     """
     try:
         sections: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         message = f"{path} cannot be read: {error}"
         raise SettingsError(message) from error
     if not isinstance(sections, dict):

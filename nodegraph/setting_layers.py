@@ -77,7 +77,7 @@ def from_file(environment: Mapping[str, str]) -> Layer:
         return Layer(FILE, {})
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         message = f"{path} cannot be read: {error}."
         raise SettingsError(message) from error
     return Layer(str(path), {key: _placed(key, value, path.parent) for key, value in _flat(values)})

@@ -114,6 +114,13 @@ def test_a_mistake_is_one_though_something_else_overrules_it(here):
         read({"NODEGRAPH_SERVER_PORT": "2"})
 
 
+def test_a_file_that_nests_without_end_is_told(here):
+    write(here / "nodegraph.toml", "x = " + "[" * 20_000)
+
+    with pytest.raises(SettingsError, match=r"nodegraph\.toml cannot be read"):
+        read()
+
+
 def test_reads_comfyui_s_extra_model_paths(here):
     text = """
         comfyui:
@@ -139,7 +146,9 @@ def test_reads_comfyui_s_extra_model_paths(here):
     assert "custom_nodes" not in places
 
 
-@pytest.mark.parametrize("text", ["- a list", "a: [", "!!python/object:os.system {}"])
+@pytest.mark.parametrize(
+    "text", ["- a list", "a: [", "a: " + "[" * 9_000, "!!python/object:os.system {}"]
+)
 def test_refuses_a_file_that_is_no_extra_model_paths(here, text):
     write(here / "extra.yaml", text)
 
