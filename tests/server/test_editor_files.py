@@ -122,27 +122,27 @@ def test_damaged_settings_are_told_and_not_overwritten(tmp_path):
 
 def test_a_workflow_is_saved_listed_moved_and_deleted(server):
     body = {"nodes": []}
-    saved = server.post("/api/userdata/workflows%2Fsub%2Fa%20b.json?full_info=true", body)
+    saved = server.post("/api/userdata/drawings%2Fsub%2Fa%20b.json?full_info=true", body)
     about = saved.json
 
-    assert about["path"] == "workflows/sub/a b.json"
+    assert about["path"] == "drawings/sub/a b.json"
     assert about["size"] == len(json.dumps(body))
     assert about["modified"] > 1.7e12
-    listed = server.get("/userdata?dir=workflows&recurse=true&split=false&full_info=true").json
+    listed = server.get("/userdata?dir=drawings&recurse=true&split=false&full_info=true").json
     assert [entry["path"] for entry in listed] == ["sub/a b.json"]
-    assert server.get("/userdata?dir=workflows&recurse=true&split=true").json == [
+    assert server.get("/userdata?dir=drawings&recurse=true&split=true").json == [
         ["sub/a b.json", "sub", "a b.json"]
     ]
-    assert server.get("/userdata?dir=workflows").json == []
-    assert server.get("/v2/userdata?path=workflows").json == [
-        {"name": "sub", "path": "workflows/sub", "type": "directory"}
+    assert server.get("/userdata?dir=drawings").json == []
+    assert server.get("/v2/userdata?path=drawings").json == [
+        {"name": "sub", "path": "drawings/sub", "type": "directory"}
     ]
-    moved = server.post("/userdata/workflows%2Fsub%2Fa%20b.json/move/workflows%2Fc.json", b"")
-    assert moved.json == "workflows/c.json"
-    assert server.get("/userdata/workflows%2Fc.json").json == body
-    assert server.get("/userdata/workflows%2Fsub%2Fa%20b.json").status == 404
-    assert server.ask("DELETE", "/userdata/workflows%2Fc.json").status == 204
-    assert server.ask("DELETE", "/userdata/workflows%2Fc.json").status == 404
+    moved = server.post("/userdata/drawings%2Fsub%2Fa%20b.json/move/drawings%2Fc.json", b"")
+    assert moved.json == "drawings/c.json"
+    assert server.get("/userdata/drawings%2Fc.json").json == body
+    assert server.get("/userdata/drawings%2Fsub%2Fa%20b.json").status == 404
+    assert server.ask("DELETE", "/userdata/drawings%2Fc.json").status == 204
+    assert server.ask("DELETE", "/userdata/drawings%2Fc.json").status == 404
 
 
 def test_nothing_is_overwritten_unasked(server):
