@@ -206,6 +206,8 @@ class Dispatcher:
                 except Exception:  # noqa: BLE001 - the others have to run, whatever is with this one
                     _log.exception("run %s can not be begun", chosen.run)
                     self._lineup.remove(chosen.run)
+                    with suppress(NodeGraphError):  # the store's: the next start sees to it
+                        await self.recorder.end_once(chosen.run, "failed")
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]

@@ -55,7 +55,7 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     if target == "-":
         click.echo(text)
         return
-    _write(Path(target), text)
+    options.write_text(Path(target), f"{text}\n")
     click.echo(f"{target}: {len(graph.nodes)} nodes")
 
 
@@ -76,12 +76,3 @@ def _check_types(graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]) -> 
     if problems:
         providers_of(graph.editor).explain(problems)
         raise InvalidWorkflowError(problems)
-
-
-def _write(path: Path, text: str) -> None:
-    from nodegraph.errors import OutputFolderError
-
-    try:
-        path.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputFolderError(path.parent, error.strerror or str(error)) from error

@@ -26,7 +26,7 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
     if output is None:
         click.echo(code, nl=False)
     else:
-        output.write_text(code, encoding="utf-8")
+        options.write_text(output, code)
         click.echo(output)
 
 

@@ -25,5 +25,5 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)
     path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
-    path.write_text(Lock.of(graph, opened.registry, opened.files).text(), encoding="utf-8")
+    options.write_text(path, Lock.of(graph, opened.registry, opened.files).text())
     click.echo(path)

@@ -97,6 +97,20 @@ def workflow_source(workflow: str) -> Path | bytes:
     return path
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write what a command was asked for to a file.
+
+    Raises:
+        OutputFolderError: it can not be written there.
+    """
+    from nodegraph.errors import OutputFolderError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputFolderError(path.parent, error.strerror or str(error)) from error
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -313,9 +313,10 @@ def test_a_run_that_can_not_be_begun_holds_nobody_up(path):
             house.store.begin = fails
             await house.submit("odd")
             await house.submit("b")
-            await house.over()
-            return await house.store.run("b"), house.dispatcher.alive
+            await house.over(2)
+            runs = [await house.store.run(name) for name in ("odd", "b")]
+            return runs, house.dispatcher.alive
 
-    run, alive = asyncio.run(scenario())
-    assert run.state == "succeeded"
+    runs, alive = asyncio.run(scenario())
+    assert [run.state for run in runs] == ["failed", "succeeded"]
     assert alive

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 
 def test_a_locked_run_is_refused_once_something_differs(invoke, simple, here):
     assert invoke("run", simple, "--locked").exit_code == 2
@@ -33,6 +35,14 @@ def test_exported_code_builds_the_workflow(invoke, simple, here, toys):
     assert done.exit_code == 0
     assert json.loads(built.stdout) == json.loads(simple.read_text())
     assert invoke("export-python", simple).stdout == (here / "it.py").read_text()
+
+
+@pytest.mark.parametrize("command", ["lock", "export-python", "convert"])
+def test_a_place_that_can_not_be_written_is_told(invoke, simple, here, command):
+    done = invoke(command, simple, "-o", here / "nowhere" / "it")
+
+    assert done.exit_code == 2
+    assert f"Cannot write in {here / 'nowhere'}" in done.stderr
 
 
 def test_stubs_know_the_installed_packs(invoke, here):
