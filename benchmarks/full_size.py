@@ -9,7 +9,7 @@ from safetensors.torch import (
 )
 from torch import Tensor, nn
 
-from nodes.families.sd15 import export
+from training.original_layout import to_original_layout
 
 UNET: dict[str, Any] = {"cross_attention_dim": 768, "attention_head_dim": 8, "sample_size": 64}
 VAE: dict[str, Any] = {
@@ -50,7 +50,7 @@ def write_checkpoint(path: Path, dtype: torch.dtype = torch.bfloat16) -> int:
         }
 
     unet, vae, text = networks()
-    save_file(export(drawn(unet), drawn(vae), drawn(text)), path)
+    save_file(to_original_layout(drawn(unet), drawn(vae), drawn(text)), path)
     return path.stat().st_size
 
 

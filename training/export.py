@@ -8,8 +8,8 @@ from diffusers import AutoencoderKL
 from safetensors.torch import save_file
 from torch import nn
 
-from nodes.families.sd15 import export
 from training.networks import UNET_CONFIG, VAE_CONFIG, text_config
+from training.original_layout import to_original_layout
 from training.sampling import Model
 from training.tokenizer import build
 from training.train_lora import kohya
@@ -58,7 +58,7 @@ def write_checkpoint(model: Model, vae: AutoencoderKL, name: str) -> Path:
     text = {
         key: value for key, value in model.clip.state_dict().items() if "position_ids" not in key
     }
-    tensors = export(model.unet.state_dict(), vae.state_dict(), text)
+    tensors = to_original_layout(model.unet.state_dict(), vae.state_dict(), text)
     path = ASSETS / f"{name}.safetensors"
     save_file({key: value.half().contiguous() for key, value in tensors.items()}, path, metadata())
     path.chmod(0o644)

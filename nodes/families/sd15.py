@@ -1,12 +1,8 @@
 """Stable Diffusion 1.x: one CLIP text encoder, a U-Net with convolutional projections."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
 from nodes.families.encoder_keys import clip_table, own_clip_key
 from nodes.families.encoders import read_text
 from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Part
-from nodes.families.ldm import unet_table, vae_table
 from nodes.families.shapes import preview_rgb
 from nodes.families.unets import (
     is_linear,
@@ -18,9 +14,6 @@ from nodes.families.unets import (
 )
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header
-
-if TYPE_CHECKING:  # recognising a file needs no torch
-    from torch import Tensor
 
 TEXT_PREFIX = "cond_stage_model.transformer."
 _HEADS = 8
@@ -53,28 +46,6 @@ def read(header: Header) -> Architecture:
     model = ModelSpec("sd15", unet, latent, noise_rules(header))
     text = read_text(header, "sd15", {"clip_l": TEXT_PREFIX})
     return Architecture(model, text, read_vae(header, latent))
-
-
-def export(
-    unet: "Mapping[str, Tensor]", vae: "Mapping[str, Tensor]", text: "Mapping[str, Tensor]"
-) -> "dict[str, Tensor]":
-    """Three networks' state dicts as one file in the original layout.
-
-    Args:
-        unet: of a `diffusers.UNet2DConditionModel`.
-        vae: of a `diffusers.AutoencoderKL`.
-        text: of a `transformers.CLIPTextModel` (5 or newer).
-
-    Returns:
-        Contiguous tensors by their keys in the file; dtypes as given.
-    """
-    from nodes.weights.convert import export as convert
-
-    return {
-        **convert(unet_table(unet), unet),
-        **convert(vae_table(vae), vae),
-        **convert(clip_table(text, TEXT_PREFIX), text),
-    }
 
 
 _LAYOUT = layout({"text_encoder": Part("clip_l", TEXT_PREFIX, clip_table, own_clip_key)})

@@ -14,13 +14,14 @@ from nodes.families.encoders import clip_config
 from nodes.families.family import DiscreteRules, NetworkSpec
 from nodes.families.known import architecture_of
 from nodes.families.ldm import unet_table, vae_table
-from nodes.families.sd15 import TEXT_PREFIX, export
+from nodes.families.sd15 import TEXT_PREFIX
 from nodes.families.shapes import unet_config, vae_config
 from nodes.networks.build import skeleton
 from nodes.weights.header import Header, TensorInfo
 from nodes.weights.network import Network
 from tests.checkpoints import small_sd15, write
 from tests.nodes.handles import opened
+from training.original_layout import to_original_layout
 
 UNET = {
     "in_channels": 4,
@@ -69,7 +70,7 @@ def full_size(unet=None):
         NetworkSpec("vae", "", VAE, "", vae_table),
         NetworkSpec("clip", "", TEXT, "", clip_table),
     ]
-    return export(*(skeleton(spec).state_dict() for spec in specs))
+    return to_original_layout(*(skeleton(spec).state_dict() for spec in specs))
 
 
 def test_the_real_models_configuration_is_read_from_its_shapes():
@@ -107,7 +108,7 @@ def test_exporting_what_was_loaded_gives_the_file_back(tmp_path):
         attention = [key for key, source in table.items() if source.op == "conv1x1"]
         states[-1] |= {key: states[-1][key].flatten(1) for key in attention}
 
-    exported = export(*states)
+    exported = to_original_layout(*states)
 
     assert exported.keys() == tensors.keys()
     assert all(torch.equal(exported[key], tensors[key]) for key in tensors)
