@@ -1,6 +1,6 @@
 """The command line: `nodegraph run`, `validate`, `convert`, …, and what other packages add."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 
 import click
@@ -24,9 +24,7 @@ class Commands(Reporting, click.Group):
         cmd_name: str,
     ) -> click.Command | None:
         """The command of that name, imported now."""
-        if cmd_name in _OWN:
-            return _OWN[cmd_name]()
-        reference = _others().get(cmd_name)
+        reference = _OWN.get(cmd_name) or _others().get(cmd_name)
         return _load(reference) if reference else None
 
     def resolve_command(
@@ -45,78 +43,19 @@ class Commands(Reporting, click.Group):
             raise click.UsageError(message, ctx) from error
 
 
-def _run() -> click.Command:
-    from nodegraph.cli.run import run
-
-    return run
-
-
-def _validate() -> click.Command:
-    from nodegraph.cli.validate import validate
-
-    return validate
-
-
-def _nodes() -> click.Command:
-    from nodegraph.cli.nodes import nodes
-
-    return nodes
-
-
-def _convert() -> click.Command:
-    from nodegraph.cli.convert import convert
-
-    return convert
-
-
-def _lock() -> click.Command:
-    from nodegraph.cli.lock import lock
-
-    return lock
-
-
-def _export_python() -> click.Command:
-    from nodegraph.cli.export_python import export_python
-
-    return export_python
-
-
-def _stubs() -> click.Command:
-    from nodegraph.cli.export_python import stubs
-
-    return stubs
-
-
-def _packs() -> click.Command:
-    from nodegraph.cli.packs import packs
-
-    return packs
-
-
-def _new_pack() -> click.Command:
-    from nodegraph.cli.packs import new_pack
-
-    return new_pack
-
-
-def _watch() -> click.Command:
-    from nodegraph.cli.watch_queue import watch
-
-    return watch
-
-
-_OWN: Mapping[str, Callable[[], click.Command]] = {
-    "run": _run,
-    "validate": _validate,
-    "nodes": _nodes,
-    "convert": _convert,
-    "lock": _lock,
-    "export-python": _export_python,
-    "stubs": _stubs,
-    "watch": _watch,
-    "packs": _packs,
-    "new-pack": _new_pack,
+_OWN: Mapping[str, str] = {
+    "run": "nodegraph.cli.run:run",
+    "validate": "nodegraph.cli.validate:validate",
+    "nodes": "nodegraph.cli.nodes:nodes",
+    "convert": "nodegraph.cli.convert:convert",
+    "lock": "nodegraph.cli.lock:lock",
+    "export-python": "nodegraph.cli.export_python:export_python",
+    "stubs": "nodegraph.cli.export_python:stubs",
+    "watch": "nodegraph.cli.watch_queue:watch",
+    "packs": "nodegraph.cli.packs:packs",
+    "new-pack": "nodegraph.cli.packs:new_pack",
 }
+"""Where each command is, in the order in which `--help` lists them; a new one is one row."""
 
 
 @cache
