@@ -6,9 +6,8 @@ from http import HTTPStatus
 from aiohttp import web
 
 from server.security import Handler
-from server.v1.routes import DOCUMENT
+from server.v1.paths import DOCUMENT, ROOT
 
-_ROOT = "/v1"
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +28,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def is_ours(path: str) -> bool:
     """Whether a path belongs to this API."""
-    return path in (_ROOT, DOCUMENT) or path.startswith(f"{_ROOT}/")
+    return path in (ROOT, DOCUMENT) or path.startswith(f"{ROOT}/")
 
 
 def _refused(refused: web.HTTPException) -> web.Response:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from server.security import Handler
+from server.v1.paths import PATHS
 
 JSON = "application/json"
 IMAGES = ("image/png", "image/webp", "image/jpeg")
@@ -27,8 +28,6 @@ class Reply:
 class Operation:
     """One method of one path. Its summary and description are the handler's docstring."""
 
-    method: str
-    path: str
     handler: Handler
     replies: Mapping[int, Reply]
     """What comes if all went well; everything else comes as a problem."""
@@ -37,6 +36,16 @@ class Operation:
     """Whether a picture may be sent instead."""
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return PATHS[self.handler.__name__][0]
+
+    @property
+    def path(self) -> str:
+        """The path, with the names of its parameters in braces."""
+        return PATHS[self.handler.__name__][1]
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""Every operation of `/v1`."""
+"""Every operation of `/v1`: its handler, what it takes and what it replies.
+
+Where each is found is said in `server.v1.paths`, by the name of its handler.
+"""
 
 from server.sending import PICTURES, SHOWN, UNKNOWN
 from server.v1 import catalog, checking, events, generate, outputs, runs
@@ -30,8 +33,6 @@ _WHICH = {"Location": "Where the run is found.", "Nodegraph-Run": "The run's id.
 
 OPERATIONS = (
     Operation(
-        method="POST",
-        path="/v1/runs",
         handler=runs.create_run,
         takes=RunRequest,
         pictures=True,
@@ -42,28 +43,20 @@ OPERATIONS = (
         },
     ),
     Operation(
-        method="GET",
-        path="/v1/runs",
         handler=runs.list_runs,
         query=ListQuery,
         replies={200: Reply("A page of them.", RunPage)},
     ),
-    Operation(method="GET", path="/v1/runs/{run}", handler=runs.get_run, replies={200: _RUN}),
+    Operation(handler=runs.get_run, replies={200: _RUN}),
     Operation(
-        method="DELETE",
-        path="/v1/runs/{run}",
         handler=runs.delete_run,
         replies={204: Reply("It is forgotten.")},
     ),
     Operation(
-        method="GET",
-        path="/v1/runs/{run}/workflow",
         handler=runs.get_run_workflow,
         replies={200: Reply("The workflow.", WorkflowModel)},
     ),
     Operation(
-        method="GET",
-        path="/v1/runs/{run}/events",
         handler=events.list_events,
         query=EventsQuery,
         headers=EventHeaders,
@@ -73,26 +66,16 @@ OPERATIONS = (
         },
     ),
     Operation(
-        method="GET",
-        path="/v1/runs/{run}/outputs",
         handler=outputs.list_outputs,
         replies={200: Reply("Everything so far.", Outputs)},
     ),
     Operation(
-        method="GET",
-        path="/v1/runs/{run}/outputs/{number}",
         handler=outputs.get_output,
         replies={200: Reply("The file.", media=(*SHOWN, UNKNOWN))},
     ),
+    Operation(handler=runs.cancel_run, replies={200: _RUN}),
+    Operation(handler=runs.retry_run, replies={200: _RUN}),
     Operation(
-        method="POST", path="/v1/runs/{run}/cancel", handler=runs.cancel_run, replies={200: _RUN}
-    ),
-    Operation(
-        method="POST", path="/v1/runs/{run}/retry", handler=runs.retry_run, replies={200: _RUN}
-    ),
-    Operation(
-        method="POST",
-        path="/v1/generate",
         handler=generate.generate,
         takes=RunRequest,
         pictures=True,
@@ -103,34 +86,24 @@ OPERATIONS = (
         },
     ),
     Operation(
-        method="POST",
-        path="/v1/validate",
         handler=checking.validate,
         takes=WorkflowRequest,
         pictures=True,
         replies={200: Reply("What was found.", Validation)},
     ),
     Operation(
-        method="GET",
-        path="/v1/node-types",
         handler=catalog.list_node_types,
         replies={200: Reply("All of them.", NodeTypes)},
     ),
     Operation(
-        method="GET",
-        path="/v1/node-types/{name}",
         handler=catalog.get_node_type,
         replies={200: Reply("The node type.", NodeTypeModel)},
     ),
     Operation(
-        method="GET",
-        path="/v1/models",
         handler=catalog.list_models,
         replies={200: Reply("The folders.", ModelFolders)},
     ),
     Operation(
-        method="GET",
-        path="/v1/models/{folder}",
         handler=catalog.list_folder,
         replies={200: Reply("The models.", ModelNames)},
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.v1.openapi import parameters, schemas, summary, tag
 from server.v1.operation import IMAGES, Operation, Reply
-from server.v1.routes import DOCUMENT
+from server.v1.paths import DOCUMENT
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

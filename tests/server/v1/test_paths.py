@@ -1,8 +1,12 @@
-"""What is imported later is found where the server says."""
+"""Every path of `/v1` leads to an operation."""
 
 from server.v1.operations import OPERATIONS
-from server.v1.routes import PATHS
+from server.v1.paths import PATHS
 
 
-def test_every_operation_has_its_path_and_every_path_its_operation():
-    assert [(each.method, each.path) for each in OPERATIONS] == list(PATHS)
+def test_every_operation_has_a_path_and_every_path_an_operation():
+    assert [operation.handler.__name__ for operation in OPERATIONS] == list(PATHS)
+
+
+def test_no_two_operations_share_a_path():
+    assert len(set(PATHS.values())) == len(PATHS)
