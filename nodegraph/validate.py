@@ -1,6 +1,6 @@
 """Check a whole graph before anything runs: every problem at once, and what would work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from nodegraph.errors import NodeGraphError
@@ -8,7 +8,7 @@ from nodegraph.files import Files
 from nodegraph.graph import Graph, Node, NodeId
 from nodegraph.inputs import Inputs, Report
 from nodegraph.migrating import migrated
-from nodegraph.order import sources_first
+from nodegraph.order import Sources, sources_first
 from nodegraph.preflight import preflight
 from nodegraph.problems import CycleError, NoOutputsError, UnknownTargetError
 from nodegraph.providers import providers_of
@@ -124,16 +124,36 @@ def _order(
         return [source for source in nodes[node_id].sources if source in nodes]
 
     order, loops = sources_first(targets, sources)
-    report.problems.extend(_cycle(loop, graph) for loop in loops)
+    report.problems.extend(_cycles(loops, graph, sources))
     if len(order) < len(nodes):
         seen = {node_id for loop in loops for node_id in loop}
         _, elsewhere = sources_first(nodes, sources)
-        report.warnings.extend(_cycle(loop, graph) for loop in elsewhere if seen.isdisjoint(loop))
+        others = [loop for loop in elsewhere if seen.isdisjoint(loop)]
+        report.warnings.extend(_cycles(others, graph, sources))
     return order
 
 
-def _cycle(loop: list[NodeId], graph: Graph) -> CycleError:
-    """The loop in the direction of the data, from the node that comes first in the file."""
+def _cycles(loops: list[list[NodeId]], graph: Graph, sources: Sources) -> Iterator[CycleError]:
+    """Name each loop in the direction of the data, from the node that comes first in the file."""
+    if not loops:
+        return
     position = {node_id: index for index, node_id in enumerate(graph.nodes)}
-    start = loop.index(min(loop, key=position.__getitem__))
-    return CycleError([*loop[start:], *loop[:start]])
+    for loop in loops:
+        path = _shortest(loop, sources)
+        start = path.index(min(path, key=position.__getitem__))
+        yield CycleError([*path[start:], *path[:start]])
+
+
+def _shortest(loop: list[NodeId], sources: Sources) -> list[NodeId]:
+    """The shortest loop among a loop's nodes that has the link from its last node to its first.
+
+    A search may come around by a detour; no link of the shortest one can be spared. Loops have no
+    nodes in common, so that all of them together take time in proportion to the graph.
+    """
+    from networkx import DiGraph, bidirectional_shortest_path  # only where a graph loops
+
+    inside = set(loop)
+    links: DiGraph[NodeId] = DiGraph()
+    for node_id in loop:
+        links.add_edges_from((s, node_id) for s in sources(node_id) if s in inside)
+    return bidirectional_shortest_path(links, loop[0], loop[-1])

@@ -277,6 +277,19 @@ def test_a_loop_is_told_as_a_path_along_the_data(files):
     assert "a -> c -> b -> a" in problem.message
 
 
+def test_a_loop_is_named_without_the_detours_that_it_can_spare(files):
+    problem = only(
+        files,
+        a=("Add", {"a": Link("d", 0)}),
+        b=("Add", {"a": Link("a", 0)}),
+        c=("Add", {"a": Link("b", 0)}),
+        d=("Add", {"a": Link("c", 0), "b": Link("a", 0)}),
+        out=("Show", {"value": Link("d", 0)}),
+    )
+
+    assert problem.details["path"] == ["a", "d", "a"]
+
+
 def test_a_node_may_not_read_itself_and_other_loops_are_warnings(files):
     nodes = {
         "a": ("Pass", {"image": Link("a", 0)}),
