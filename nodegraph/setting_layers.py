@@ -6,9 +6,10 @@ A key of a table has a dot in it: `server.port`.
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, cast
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from nodegraph.errors import SettingsError
 from nodegraph.server_settings import EVERYWHERE
@@ -19,14 +20,9 @@ FILE_VARIABLE = "NODEGRAPH_CONFIG"
 ENVIRONMENT = "the environment"
 TABLES = ("server",)
 """Tables whose keys are settings; other tables are values."""
-_FOLDERS = "models_dir"
-_LISTS = ("packs", "server.allow_hosts", "server.devices", "server.webhook_hosts")
-_PAIRS = "server.log_levels"
-_PATHS = (
-    *("input_dir", "output_dir", "temp_dir", "cache_dir", "packs_dir", "custom_nodes_dir"),
-    *("extra_model_paths_file", "hub_cache_dir", "lock_file"),
-    *("server.data_dir", "server.token_file"),
-)
+_FOLDERS = tuple[Path, ...]
+_FOLDERS_BY_NAME = Mapping[str, tuple[Path, ...]]
+_NAMES = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +45,35 @@ def variable(key: str) -> str:
     return PREFIX + key.replace(".", "_").upper()
 
 
+def types_of(settings: type[Any], table: str = "") -> dict[str, object]:
+    """Return the type of each key of a dataclass of settings, without `| None` and `Annotated`."""
+    types: dict[str, object] = {}
+    for item in fields(settings):
+        if is_dataclass(item.type):
+            types |= types_of(cast("type[Any]", item.type), f"{item.name}.")
+        else:
+            types[table + item.name] = _bare(item.type)
+    return types
+
+
 def from_flags(flags: Mapping[str, object]) -> Layer:
     """What the command line says; None values and empty ones say nothing."""
     values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
     return Layer(FLAGS, values)
 
 
-def from_environment(environment: Mapping[str, str]) -> Layer:
-    """What the variables say that begin with `PREFIX`."""
+def from_environment(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
+    """What the variables say that begin with `PREFIX`; `types` as from `types_of`."""
     values = {
         _key(name): text
         for name, text in environment.items()
         if name.startswith(PREFIX) and name != FILE_VARIABLE and text
     }
-    return Layer(ENVIRONMENT, {key: _parsed(key, text) for key, text in values.items()})
+    return Layer(ENVIRONMENT, {key: _parsed(text, types.get(key)) for key, text in values.items()})
 
 
-def from_file(environment: Mapping[str, str]) -> Layer:
-    """What `nodegraph.toml` says, or the file that `FILE_VARIABLE` names.
+def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
+    """What `nodegraph.toml` says, or the file that `FILE_VARIABLE` names; `types` as above.
 
     Raises:
         SettingsError: it is no TOML, or the one that is named is not there.
@@ -80,7 +87,8 @@ def from_file(environment: Mapping[str, str]) -> Layer:
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         message = f"{path} cannot be read: {error}."
         raise SettingsError(message) from error
-    return Layer(str(path), {key: _placed(key, value, path.parent) for key, value in _flat(values)})
+    placed = {key: _placed(value, types.get(key), path.parent) for key, value in _flat(values)}
+    return Layer(str(path), placed)
 
 
 def nested(values: Mapping[str, object]) -> dict[str, object]:
@@ -114,25 +122,34 @@ def _key(name: str) -> str:
     return f"{table}.{inside}" if table in TABLES and inside else key
 
 
-def _parsed(key: str, text: str) -> object:
+def _bare(hint: object) -> object:
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        others = [part for part in get_args(hint) if part is not NoneType]
+        return _bare(others[0]) if len(others) == 1 else hint
+    return hint
+
+
+def _parsed(text: str, wanted: object) -> object:
     """An environment variable's text: lists are separated as PATH is, or by commas."""
-    if key == _FOLDERS:
+    if wanted == _FOLDERS:
         return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
-    if key in _LISTS:
+    if wanted == _NAMES:
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if key == _PAIRS:
+    if get_origin(wanted) is Mapping and wanted != _FOLDERS_BY_NAME:
         return dict(pair(part.strip()) for part in text.split(",") if part.strip())
-    return Path(text).expanduser() if key in _PATHS else text
+    return Path(text).expanduser() if wanted is Path else text
 
 
-def _placed(key: str, value: Any, folder: Path) -> object:
+def _placed(value: Any, wanted: object, folder: Path) -> object:
     """A value of the file, with its relative paths made relative to the file's folder."""
-    if key == _FOLDERS:
+    if wanted == _FOLDERS:
         return _paths(value, folder)
-    if key == "extra_model_paths" and isinstance(value, dict):
+    if wanted == _FOLDERS_BY_NAME and isinstance(value, dict):
         given = cast("dict[str, object]", value)
         return {name: _paths(places, folder) for name, places in given.items()}
-    if key in _PATHS and isinstance(value, str):
+    if wanted is Path and isinstance(value, str):
         return folder / Path(value).expanduser()
     return value
 

@@ -26,6 +26,7 @@ from nodegraph.setting_layers import (
     from_file,
     from_flags,
     nested,
+    types_of,
 )
 from nodegraph.sources import SourceOptions, open_sources
 
@@ -113,7 +114,9 @@ class Settings:
                 where another overrules it, for other programs read the same file.
         """
         environment = os.environ if environment is None else environment
-        layers = (from_file(environment), from_environment(environment), from_flags(flags or {}))
+        types = types_of(cls)
+        file, variables = from_file(environment, types), from_environment(environment, types)
+        layers = (file, variables, from_flags(flags or {}))
         for layer, *later in (layers, layers[1:]):
             _check_overruled(layer, later)
         merged: dict[str, object] = {}

@@ -1,11 +1,25 @@
 """Defaults < `nodegraph.toml` < the environment < flags, and clear words for mistakes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from pathlib import Path
+from typing import Annotated, Literal, get_args
 
 import pytest
 
 from nodegraph.errors import SettingsError
+from nodegraph.server_settings import ServerSettings
+from nodegraph.setting_layers import from_environment, from_file, types_of
 from nodegraph.settings import Settings
+
+PATHS = [
+    prefix + item.name
+    for prefix, settings in (("", Settings), ("server.", ServerSettings))
+    for item in fields(settings)
+    if Path in (item.type, *get_args(item.type))
+]
+"""Every setting that is a path, or a path or None, or paths."""
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +79,63 @@ def test_paths_in_the_file_are_relative_to_it(here):
     places = settings.files().folders.more_models
     assert places["loras"] == (here / "conf/more",)
     assert places["diffusion_models"] == (here / "conf/a", here / "conf/b")
+
+
+@pytest.mark.parametrize("key", PATHS)
+def test_every_path_is_expanded_and_relative_to_its_file(here, key):
+    table, _, name = key.rpartition(".")
+    file = here / "conf/nodegraph.toml"
+    write(file, (f"[{table}]\n" if table else "") + f'{name} = "x"')
+    variable = f"NODEGRAPH_{key.replace('.', '_').upper()}"
+    set_in_file = attrgetter(key)(read({"NODEGRAPH_CONFIG": str(file)}))
+    set_by_variable = attrgetter(key)(read({variable: "~/x"}))
+
+    assert set_in_file in (file.parent / "x", (file.parent / "x",))
+    assert set_by_variable in (Path.home() / "x", (Path.home() / "x",))
+
+
+@dataclass
+class NewTable:
+    door: Path | None = None
+    names: tuple[str, ...] | None = None
+
+
+@dataclass
+class NewSettings:
+    roof: Annotated[Path, "of tiles"] = Path()
+    walls: tuple[Path, ...] = ()
+    limit: int | Literal["auto"] = "auto"
+    levels: Mapping[str, Literal["high", "low"]] = field(default_factory=dict)
+    server: NewTable = field(default_factory=NewTable)
+
+
+def test_a_new_setting_is_read_by_its_type(here):
+    types = types_of(NewSettings)
+    variables = {
+        "NODEGRAPH_ROOF": "~/r",
+        "NODEGRAPH_WALLS": "~/a:b",
+        "NODEGRAPH_LIMIT": "auto",
+        "NODEGRAPH_LEVELS": "a=high, low",
+        "NODEGRAPH_SERVER_DOOR": "d",
+        "NODEGRAPH_SERVER_NAMES": "a, b",
+    }
+    write(here / "c/n.toml", 'roof = "~/r"\nwalls = ["a"]\n[server]\ndoor = "d"\nnames = ["a"]')
+    file = from_file({"NODEGRAPH_CONFIG": str(here / "c/n.toml")}, types)
+
+    assert from_environment(variables, types).values == {
+        "roof": Path.home() / "r",
+        "walls": (Path.home() / "a", Path("b")),
+        "limit": "auto",
+        "levels": {"a": "high", "all": "low"},
+        "server.door": Path("d"),
+        "server.names": ("a", "b"),
+    }
+    assert file.values == {
+        "roof": Path.home() / "r",
+        "walls": (here / "c/a",),
+        "server.door": here / "c/d",
+        "server.names": ["a"],
+    }
 
 
 def test_one_folder_need_not_be_a_list(here):
