@@ -42,7 +42,7 @@ def save_animated_png(
     """
     _check(images, ctx)
     data = encode_apng(images, texts(ctx), 1000 / fps, compress_level)
-    return _saved(images, filename_prefix, ".png", data, ctx)
+    return _save(images, filename_prefix, ".png", data, ctx)
 
 
 @node(
@@ -76,7 +76,7 @@ def save_animated_webp(
         quality=quality,
         method=_EFFORT[method],
     )
-    return _saved(images, filename_prefix, ".webp", data, ctx)
+    return _save(images, filename_prefix, ".webp", data, ctx)
 
 
 def _check(images: Image, ctx: Context) -> None:
@@ -85,7 +85,7 @@ def _check(images: Image, ctx: Context) -> None:
         raise EmptyBatchError(what="pictures")
 
 
-def _saved(images: Image, prefix: str, suffix: str, data: bytes, ctx: Context) -> Ui:
+def _save(images: Image, prefix: str, suffix: str, data: bytes, ctx: Context) -> Ui:
     tokens = {"width": images.shape[2], "height": images.shape[1]}
     saved = ctx.files.save("output", prefix, suffix, data, tokens)
     return Ui(artifacts={"images": [saved]}, values={"animated": [True]})

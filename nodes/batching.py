@@ -52,14 +52,14 @@ def batch_prompt(
     own = len(seeds)
     guided = Guider(
         model,
-        _joined(before.positive, positive, own),
-        _joined(before.negative, negative, own),
+        _append(before.positive, positive, own),
+        _append(before.negative, negative, own),
         (*cfgs, cfg),
     )
     return Batch(guided, replace(noise or Noise(()), seeds=(*seeds, seed)), own + 1)
 
 
-def _joined(before: Conditioning, more: Conditioning, own: int) -> Conditioning:
+def _append(before: Conditioning, more: Conditioning, own: int) -> Conditioning:
     """Conditions of the images so far, and those of one more; a guider's own are its first."""
     first = (cond if cond.sample is not None else replace(cond, sample=0) for cond in before.conds)
     return Conditioning((*first, *(replace(cond, sample=own) for cond in more.conds)))

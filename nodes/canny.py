@@ -43,8 +43,8 @@ def canny(
     drawn: list[Tensor] = []
     for picture in image:
         ctx.check_cancelled()
-        ridges = _ridges(_smoothed(_grey(picture)))
-        edges = _connected(ridges.numpy(force=True), low_threshold, high_threshold)
+        ridges = _thin_gradient(_smoothed(_grey(picture)))
+        edges = _link_edges(ridges.numpy(force=True), low_threshold, high_threshold)
         drawn.append(torch.tensor(edges).to(image)[..., None].expand(-1, -1, 3))
     return torch.stack(drawn)
 
@@ -68,7 +68,7 @@ def _smoothed(grey: Tensor) -> Tensor:
     return functional.conv2d(x, weights.view(1, 1, 5, 1))
 
 
-def _ridges(x: Tensor) -> Tensor:
+def _thin_gradient(x: Tensor) -> Tensor:
     """How strongly the grey values change where that is a maximum along the change; else 0.
 
     Args:
@@ -83,11 +83,13 @@ def _ridges(x: Tensor) -> Tensor:
     down = functional.conv2d(padded, torch.outer(slope, bell)[None, None])[0, 0]
     strength = torch.hypot(across, down)
     direction = (torch.atan2(down, across) / (math.pi / 4)).round().long() % 8
-    kept = _above(strength, direction) & _above(strength, (direction + 4) % 8)
+    kept = _exceeds_neighbour(strength, direction) & _exceeds_neighbour(
+        strength, (direction + 4) % 8
+    )
     return torch.where(kept, strength, 0.0)
 
 
-def _above(strength: Tensor, direction: Tensor) -> Tensor:
+def _exceeds_neighbour(strength: Tensor, direction: Tensor) -> Tensor:
     """Whether each pixel is stronger than its neighbour in a direction of its own."""
     height, width = strength.shape
     framed = functional.pad(strength, (1, 1, 1, 1))
@@ -97,7 +99,7 @@ def _above(strength: Tensor, direction: Tensor) -> Tensor:
     return (strength > neighbour) | (ties & (strength == neighbour) & (strength > 0))
 
 
-def _connected(ridges: np.ndarray, low: float, high: float) -> NDArray[np.float32]:
+def _link_edges(ridges: np.ndarray, low: float, high: float) -> NDArray[np.float32]:
     """1 on the groups of pixels above `low`, touching each other, of which one is above `high`."""
     label = cast("Callable[..., tuple[NDArray[np.int32], int]]", ndimage.label)
     groups, count = label(ridges > low, structure=np.ones((3, 3)))

@@ -70,13 +70,13 @@ def image_quantize(
     for picture in image:
         ctx.check_cancelled()
         colour = Picture.fromarray(to_bytes(picture[..., :3]))
-        flat = _quantized(colour, colors, dither).convert("RGB")
+        flat = _quantize(colour, colors, dither).convert("RGB")
         values = torch.tensor(np.asarray(flat)).to(image) / 255
         painted.append(torch.cat([values, picture[..., 3:]], dim=-1))
     return torch.stack(painted)
 
 
-def _quantized(picture: Picture.Image, colours: int, dither: Dither) -> Picture.Image:
+def _quantize(picture: Picture.Image, colours: int, dither: Dither) -> Picture.Image:
     plain = picture.quantize(colours, dither=Picture.Dither.NONE)
     if dither == "none":
         return plain

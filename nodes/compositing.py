@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.matching import cycled, with_channels
-from nodes.pasting import flat_mask, paste, stretched
+from nodes.matching import repeat_to_batch, with_channels
+from nodes.pasting import flat_mask, paste, stretch_to
 from nodes.resizing import resize_pictures
 from nodes.values import Image, Mask
 
@@ -37,7 +37,7 @@ def image_composite_masked(
     below = destination.movedim(-1, 1)
     above = with_channels(source, destination.shape[-1]).movedim(-1, 1)
     if resize_source:
-        above = stretched(above, below)
+        above = stretch_to(above, below)
     return paste(below, above, (y, x), flat_mask(mask)).movedim(1, -1).contiguous()
 
 
@@ -61,7 +61,7 @@ def image_blend(
     if second.shape[1:3] != first.shape[1:3]:
         second = resize_pictures(second, width, height, "bicubic", "center")
     count = max(len(first), len(second))
-    first, second = cycled(first, count), cycled(second, count).to(first)
+    first, second = repeat_to_batch(first, count), repeat_to_batch(second, count).to(first)
     blended = _MODES[blend_mode](first, second)
     return torch.lerp(first, blended, blend_factor).clamp(0, 1)
 

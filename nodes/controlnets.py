@@ -50,7 +50,7 @@ def control_net_loader(control_net_name: File, ctx: Context) -> ControlNetHandle
 
     It has to be made for the family of the model that it will steer.
     """
-    handle = _opened(control_net_name, ctx)
+    handle = _open_controlnet(control_net_name, ctx)
     if DIFFERENCE in handle.network.header:
         raise DifferenceControlNetError(handle.network.header.path)
     return handle
@@ -69,7 +69,7 @@ def diff_control_net_loader(
 
     Other ControlNets are opened as they are.
     """
-    handle = _opened(control_net_name, ctx)
+    handle = _open_controlnet(control_net_name, ctx)
     if DIFFERENCE not in handle.network.header:
         return handle
     return replace(handle, patches=(DifferencePatch(model.model.network, model.patches),))
@@ -111,7 +111,7 @@ def control_net_apply(
     if strength == 0:
         return conditioning
     control = NetControl(control_net, _hint(control_net, image), strength, both_sides=True)
-    return _with(conditioning, control)
+    return _add_control(conditioning, control)
 
 
 @node(
@@ -134,7 +134,9 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     read it as a latent, and need the model's VAE for that; the others do not.
     """
     hint = _hint(control_net, image, vae)
-    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
+    return _apply_control(
+        positive, negative, control_net, hint, (strength, start_percent, end_percent)
+    )
 
 
 @node(
@@ -155,7 +157,9 @@ def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
 ) -> Sides:
     """The same as Apply ControlNet, for ControlNets that read latents."""
     hint = _hint(control_net, image, vae)
-    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
+    return _apply_control(
+        positive, negative, control_net, hint, (strength, start_percent, end_percent)
+    )
 
 
 @node("ControlNetInpaintingAliMamaApply", category="conditioning/controlnet")
@@ -175,10 +179,12 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
     Those of AliMama for SD3 and FLUX are told the mask. Others see the picture only.
     """
     hint = _hint(control_net, image, vae, mask if control_net.spec.masked else None)
-    return _steered(positive, negative, control_net, hint, (strength, start_percent, end_percent))
+    return _apply_control(
+        positive, negative, control_net, hint, (strength, start_percent, end_percent)
+    )
 
 
-def _opened(name: str, ctx: Context) -> ControlNetHandle:
+def _open_controlnet(name: str, ctx: Context) -> ControlNetHandle:
     path = ctx.files.model("controlnet", name)
     header = read_header(path)
     spec = control_of(header)
@@ -210,7 +216,7 @@ def _hint(
     return Hint(picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]))
 
 
-def _steered(
+def _apply_control(
     positive: Conditioning,
     negative: Conditioning,
     control_net: ControlNetHandle,
@@ -221,29 +227,29 @@ def _steered(
     if how[0] == 0:
         return Sides(positive, negative)
     control = NetControl(control_net, hint, *how)
-    return Sides(_with(positive, control), _with(negative, control))
+    return Sides(_add_control(positive, control), _add_control(negative, control))
 
 
-def _with(conditioning: Conditioning, control: NetControl) -> Conditioning:
+def _add_control(conditioning: Conditioning, control: NetControl) -> Conditioning:
     conds = (replace(cond, controls=(*cond.controls, control)) for cond in conditioning.conds)
     return Conditioning(tuple(conds))
 
 
-def _same(picture: Tensor) -> Tensor:
+def _identity(picture: Tensor) -> Tensor:
     return picture
 
 
-def _edges(picture: Tensor) -> Tensor:
+def _quantize_edges(picture: Tensor) -> Tensor:
     """What SD3.5's ControlNet for edges was trained on: 255 levels where others have one."""
     return (picture * 255 * 0.5 + 0.5 + 1) / 2
 
 
-def _inverted(picture: Tensor) -> Tensor:
+def _invert(picture: Tensor) -> Tensor:
     return 1 - picture
 
 
 _CHANGES: Mapping[Change, Callable[[Tensor], Tensor]] = {
-    "none": _same,
-    "edges": _edges,
-    "inverted": _inverted,
+    "none": _identity,
+    "edges": _quantize_edges,
+    "inverted": _invert,
 }

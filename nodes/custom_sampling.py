@@ -48,7 +48,7 @@ def sampler_custom(
     from `output` where the levels don't end at 0.
     """
     guider, noise = Guider(model, positive, negative, cfg), Noise((noise_seed,), add_noise)
-    return _sampled(run(guider, sampler, sigmas, noise, latent_image, ctx))
+    return _latents(run(guider, sampler, sigmas, noise, latent_image, ctx))
 
 
 @node("SamplerCustomAdvanced", category="sampling/custom_sampling")
@@ -66,7 +66,7 @@ def sampler_custom_advanced(
     `denoised_output` is what the model took for the finished latent in the last step: it differs
     from `output` where the levels don't end at 0.
     """
-    return _sampled(run(guider, sampler, sigmas, noise, latent_image, ctx))
+    return _latents(run(guider, sampler, sigmas, noise, latent_image, ctx))
 
 
 @node("RandomNoise", category=_NOISE)
@@ -92,14 +92,14 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
     latent = fitting(latent_image, model)
     drawn = noise_for(latent, noise.seed, add=noise.adds)
     level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
-    noised = model.parameterisation.add_noise(level, drawn, _inside(latent.samples, model))
+    noised = model.parameterisation.add_noise(level, drawn, _to_model_space(latent.samples, model))
     return replace(latent, samples=model.latent_format.to_raw(noised).nan_to_num(0.0, 0.0, 0.0))
 
 
-def _inside(raw: Tensor, model: ModelHandle) -> Tensor:
+def _to_model_space(raw: Tensor, model: ModelHandle) -> Tensor:
     """A latent in the model's space; an empty one is empty there, too."""
     return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 
-def _sampled(denoised: Denoised) -> Sampled:
+def _latents(denoised: Denoised) -> Sampled:
     return Sampled(denoised.output, denoised.clean)

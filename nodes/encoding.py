@@ -5,12 +5,12 @@ from torch import Tensor
 
 from nodegraph.context import Context
 from nodes.errors import TooSmallPictureError
-from nodes.tiles import singly
-from nodes.vae_calls import encode_sparing
+from nodes.tiles import split_batch
+from nodes.vae_calls import encode_with_fallback
 from nodes.weights.handle import VaeHandle
 
 
-def cropped(picture: Tensor, vae: VaeHandle) -> Tensor:
+def crop_to_vae(picture: Tensor, vae: VaeHandle) -> Tensor:
     """Cut the middle out of [batch, channels, height, width], as large as latents allow.
 
     Raises:
@@ -24,15 +24,15 @@ def cropped(picture: Tensor, vae: VaeHandle) -> Tensor:
     return picture[..., top : top + height // step * step, left : left + width // step * step]
 
 
-def greyed(picture: Tensor, mask: Tensor) -> Tensor:
+def fill_masked(picture: Tensor, mask: Tensor) -> Tensor:
     """The picture, grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
     return (picture - 0.5) * (1 - mask) + 0.5
 
 
-def encoded(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
+def encode_pictures(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
     """The latents of [batch, 3, height, width] in [0, 1], one at a time; unscaled."""
     latents: list[Tensor] = []
-    for picture in singly(pictures):
+    for picture in split_batch(pictures):
         ctx.check_cancelled()
-        latents.append(encode_sparing(vae, picture, ctx))
+        latents.append(encode_with_fallback(vae, picture, ctx))
     return torch.cat(latents)

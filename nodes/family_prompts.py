@@ -48,7 +48,7 @@ def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
         "target_width": target_width,
         "target_height": target_height,
     }
-    return _encoded(clip, ctx, {"": text_g, "clip_g": text_g, "clip_l": text_l}, **said)
+    return _encode(clip, ctx, {"": text_g, "clip_g": text_g, "clip_l": text_l}, **said)
 
 
 @node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning", state=contents("text"))
@@ -65,7 +65,7 @@ def clip_text_encode_sdxl_refiner(
 
     `ascore` is an aesthetic score: 6 for what is wanted, 2.5 for the negative prompt.
     """
-    return _encoded(clip, ctx, {"": text}, aesthetic_score=ascore, width=width, height=height)
+    return _encode(clip, ctx, {"": text}, aesthetic_score=ascore, width=width, height=height)
 
 
 @node(
@@ -88,7 +88,7 @@ def clip_text_encode_sd3(
     """
     texts = {"clip_l": clip_l, "clip_g": clip_g, "t5xxl": t5xxl}
     absent = None if empty_padding == "none" else ""
-    return _encoded(clip, ctx, {name: text or absent for name, text in texts.items()})
+    return _encode(clip, ctx, {name: text or absent for name, text in texts.items()})
 
 
 @node(
@@ -109,7 +109,7 @@ def clip_text_encode_flux(
     FLUX.1 dev follows the prompt more closely the higher its guidance is.
     """
     texts = {"": clip_l, "clip_l": clip_l, "t5xxl": t5xxl}
-    return _encoded(clip, ctx, texts, guidance=guidance)
+    return _encode(clip, ctx, texts, guidance=guidance)
 
 
 @node(
@@ -149,6 +149,6 @@ def t5_tokenizer_options(
     return replace(clip, text=clip.text.padding_t5(min_length, min_padding))
 
 
-def _encoded(clip: ClipHandle, ctx: Context, texts: Texts, **extras: object) -> Conditioning:
+def _encode(clip: ClipHandle, ctx: Context, texts: Texts, **extras: object) -> Conditioning:
     encoded = clip.encode(texts, Embeddings(ctx.files, ctx.notice))
     return Conditioning((Cond(encoded.tokens, encoded.pooled, extras=extras),))

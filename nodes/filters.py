@@ -74,19 +74,19 @@ def morphology(
     return _MORPHS[operation](x, kernel_size).movedim(1, -1).contiguous()
 
 
-def _opened(x: Tensor, size: int) -> Tensor:
-    return _dilated(_eroded(x, size), size)
+def _open(x: Tensor, size: int) -> Tensor:
+    return _dilate(_erode(x, size), size)
 
 
-def _closed(x: Tensor, size: int) -> Tensor:
-    return _eroded(_dilated(x, size), size)
+def _close(x: Tensor, size: int) -> Tensor:
+    return _erode(_dilate(x, size), size)
 
 
-def _dilated(x: Tensor, size: int) -> Tensor:
+def _dilate(x: Tensor, size: int) -> Tensor:
     return _largest(x, size, before=size - size // 2 - 1)
 
 
-def _eroded(x: Tensor, size: int) -> Tensor:
+def _erode(x: Tensor, size: int) -> Tensor:
     return -_largest(-x, size, before=size // 2)
 
 
@@ -100,13 +100,13 @@ def _largest(x: Tensor, size: int, before: int) -> Tensor:
 
 _MORPHS: Mapping[Morph, Callable[[Tensor, int], Tensor]] = MappingProxyType(
     {
-        "erode": _eroded,
-        "dilate": _dilated,
-        "open": _opened,
-        "close": _closed,
-        "gradient": lambda x, size: _dilated(x, size) - _eroded(x, size),
-        "bottom_hat": lambda x, size: _closed(x, size) - x,
-        "top_hat": lambda x, size: x - _opened(x, size),
+        "erode": _erode,
+        "dilate": _dilate,
+        "open": _open,
+        "close": _close,
+        "gradient": lambda x, size: _dilate(x, size) - _erode(x, size),
+        "bottom_hat": lambda x, size: _close(x, size) - x,
+        "top_hat": lambda x, size: x - _open(x, size),
     }
 )
 

@@ -30,13 +30,13 @@ def flux_guidance(
 
     It was trained to be told, so it needs no negative prompt, and cfg stays 1.
     """
-    return _with(conditioning, "guidance", guidance)
+    return _set_extra(conditioning, "guidance", guidance)
 
 
 @node("FluxDisableGuidance", category="advanced/conditioning/flux")
 def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
     """Tell a model that knows guidance none at all."""
-    return _with(conditioning, "guidance", None)
+    return _set_extra(conditioning, "guidance", None)
 
 
 @node("ReferenceLatent", category="advanced/conditioning/edit_models")
@@ -69,7 +69,7 @@ def flux_kontext_multi_reference_latent_method(
     `offset` lays them out beside one another, which is the usual way; `index` numbers them;
     `uxo/uno` lays them along the diagonal, as models trained as UNO or USO want it.
     """
-    return _with(conditioning, METHOD, reference_latents_method)
+    return _set_extra(conditioning, METHOD, reference_latents_method)
 
 
 @node("FluxKontextImageScale", category="advanced/conditioning/flux")
@@ -83,7 +83,7 @@ def flux_kontext_image_scale(image: Image) -> Image:
     return resize_pictures(image, width, height, "lanczos", "center")
 
 
-def _with(conditioning: Conditioning, name: str, value: object) -> Conditioning:
+def _set_extra(conditioning: Conditioning, name: str, value: object) -> Conditioning:
     """Every condition with one more of its extras."""
     conds = (replace(cond, extras={**cond.extras, name: value}) for cond in conditioning.conds)
     return Conditioning(tuple(conds))

@@ -8,7 +8,7 @@ from torch import Tensor
 _BOTH = (-2, -1)
 
 
-def scaled_frequencies(x: Tensor, radius: int, low: float, high: float = 1.0) -> Tensor:
+def scale_frequencies(x: Tensor, radius: int, low: float, high: float = 1.0) -> Tensor:
     """Multiply low and high frequencies of [batch, channels, h, w] by a number each.
 
     Args:

@@ -11,7 +11,7 @@ from nodegraph.context import Context
 from nodegraph.memory import is_out_of_memory
 from nodes.denoising import OnStep, Request, noise_for, sample
 from nodes.image_errors import LatentChannelsError
-from nodes.previews import chosen, preview
+from nodes.previews import choose_preview, preview
 from nodes.samplers import SamplerOrName
 from nodes.sampling_errors import NotFiniteError
 from nodes.values import Conditioning, Latent, Noise
@@ -70,7 +70,7 @@ def run(
         guiding=model.guiding,
     )
 
-    show = cache(lambda: chosen(model, ctx))
+    show = cache(lambda: choose_preview(model, ctx))
 
     def on_step(done: int, total: int, x0: Tensor) -> None:
         last[:] = [x0]

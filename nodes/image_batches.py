@@ -11,7 +11,7 @@ from nodegraph.define import node
 from nodegraph.markers import Listed, Widget
 from nodegraph.sockets import Socket
 from nodes.editing_errors import EmptyBatchError, MixedSizesError
-from nodes.matching import repeated, with_channels
+from nodes.matching import repeat_batch, with_channels
 from nodes.resizing import resize_pictures
 from nodes.values import Image
 
@@ -61,7 +61,7 @@ def image_from_batch(
 @node("RepeatImageBatch", category="image/batch")
 def repeat_image_batch(image: Image, amount: BatchSize = 1) -> Image:
     """The whole batch `amount` times over."""
-    return repeated(image, amount)
+    return repeat_batch(image, amount)
 
 
 @node("RebatchImages", category="image/batch", display_name="Rebatch Images", input_is_list=True)
@@ -72,7 +72,7 @@ def rebatch_images(
 
     What follows runs once for each batch.
     """
-    every = torch.cat(_one_size(images))
+    every = torch.cat(_match_sizes(images))
     return list(torch.split(every, batch_size[0]))
 
 
@@ -82,7 +82,7 @@ def get_image_size(image: Image) -> ImageSize:
     return ImageSize(image.shape[2], image.shape[1], image.shape[0])
 
 
-def _one_size(batches: Iterable[Tensor]) -> list[Tensor]:
+def _match_sizes(batches: Iterable[Tensor]) -> list[Tensor]:
     filled = [batch for batch in batches if len(batch)]
     if not filled:
         raise EmptyBatchError(what="pictures")

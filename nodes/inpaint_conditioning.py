@@ -8,9 +8,9 @@ import torch
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Name
-from nodes.encoding import cropped, encoded, greyed
+from nodes.encoding import crop_to_vae, encode_pictures, fill_masked
 from nodes.regions import resize_mask
-from nodes.values import Beside, Conditioning, Image, Latent, Mask
+from nodes.values import ConcatLatent, Conditioning, Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
 
 
@@ -39,11 +39,11 @@ def inpaint_model_conditioning(
     it, the model may adapt the rest a little, too. Sides are cropped to multiples of 8.
     """
     picture = pixels.movedim(-1, 1)[:, :3]
-    resized = cropped(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae)
-    picture = cropped(picture, vae)
-    shown = Beside(encoded(greyed(picture, resized.round()), vae, ctx), resized)
-    latent = Latent(encoded(picture, vae, ctx), noise_mask=resized if noise_mask else None)
-    return Prepared(_showing(positive, shown), _showing(negative, shown), latent)
+    resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae)
+    picture = crop_to_vae(picture, vae)
+    concat = ConcatLatent(encode_pictures(fill_masked(picture, resized.round()), vae, ctx), resized)
+    latent = Latent(encode_pictures(picture, vae, ctx), noise_mask=resized if noise_mask else None)
+    return Prepared(_add_concat(positive, concat), _add_concat(negative, concat), latent)
 
 
 @node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
@@ -55,11 +55,11 @@ def instruct_pix_to_pix_conditioning(
     For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and of the
     picture's size; sides are cropped to multiples of 8.
     """
-    samples = encoded(cropped(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
-    shown = Beside(samples)
+    samples = encode_pictures(crop_to_vae(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
+    concat = ConcatLatent(samples)
     latent = Latent(torch.zeros_like(samples))
-    return Prepared(_showing(positive, shown), _showing(negative, shown), latent)
+    return Prepared(_add_concat(positive, concat), _add_concat(negative, concat), latent)
 
 
-def _showing(conditioning: Conditioning, shown: Beside) -> Conditioning:
-    return Conditioning(tuple(replace(cond, beside=shown) for cond in conditioning.conds))
+def _add_concat(conditioning: Conditioning, concat: ConcatLatent) -> Conditioning:
+    return Conditioning(tuple(replace(cond, concat=concat) for cond in conditioning.conds))

@@ -13,7 +13,7 @@ from nodegraph.define import node
 from nodegraph.markers import Listed, Widget
 from nodegraph.sockets import Socket
 from nodes.editing_errors import EmptyBatchError, LatentMismatchError
-from nodes.matching import cycled
+from nodes.matching import repeat_to_batch
 from nodes.resizing import resize
 from nodes.values import Latent
 
@@ -34,7 +34,7 @@ def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
         raise LatentMismatchError(first.shape, second.shape, "they differ in their channels")
     if first.shape[-2:] != second.shape[-2:]:
         second = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center")
-    index = (*_draws(samples1), *_draws(samples2))
+    index = (*_noise_indices(samples1), *_noise_indices(samples2))
     return replace(samples1, samples=torch.cat([first, second.to(first)]), batch_index=index)
 
 
@@ -60,14 +60,14 @@ def rebatch_latents(
     all of them. What follows runs once for each batch.
     """
     groups: list[list[_Single]] = []
-    for single in _singles(latents):
+    for single in _split(latents):
         fits = groups and len(groups[-1]) < batch_size[0] and single.fits(groups[-1][0])
         if not fits:
             groups.append([])
         groups[-1].append(single)
     if not groups:
         raise EmptyBatchError(what="latents")
-    return [_joined(group) for group in groups]
+    return [_join(group) for group in groups]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,19 +91,19 @@ class _Single:
         return functional.interpolate(self.mask, size=(height, width), mode="bilinear")
 
 
-def _singles(latents: Sequence[Latent]) -> Iterator[_Single]:
+def _split(latents: Sequence[Latent]) -> Iterator[_Single]:
     number = 0
     for latent in latents:
         count = len(latent.samples)
         draws = latent.batch_index or range(number, number + count)
-        mask = None if latent.noise_mask is None else cycled(latent.noise_mask, count)
+        mask = None if latent.noise_mask is None else repeat_to_batch(latent.noise_mask, count)
         for row in range(count):
             own = None if mask is None else mask[row : row + 1]
             yield _Single(latent.samples[row : row + 1], own, draws[row])
         number += count
 
 
-def _joined(group: Sequence[_Single]) -> Latent:
+def _join(group: Sequence[_Single]) -> Latent:
     masked = any(single.mask is not None for single in group)
     return Latent(
         torch.cat([single.sample for single in group]),
@@ -112,5 +112,5 @@ def _joined(group: Sequence[_Single]) -> Latent:
     )
 
 
-def _draws(latent: Latent) -> Sequence[int]:
+def _noise_indices(latent: Latent) -> Sequence[int]:
     return latent.batch_index or range(len(latent.samples))

@@ -10,7 +10,7 @@ from torch import Tensor
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.editing_errors import LatentMismatchError
-from nodes.matching import cycled
+from nodes.matching import repeat_to_batch
 from nodes.resizing import LatentMethod, resize
 from nodes.values import Latent
 
@@ -20,13 +20,13 @@ Share = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
 @node("LatentAdd", category="latent/advanced")
 def latent_add(samples1: Latent, samples2: Latent) -> Latent:
     """The sum, value by value; `samples2` is brought to the size and batch of `samples1`."""
-    return replace(samples1, samples=samples1.samples + _fitting(samples2, samples1))
+    return replace(samples1, samples=samples1.samples + _match_shape(samples2, samples1))
 
 
 @node("LatentSubtract", category="latent/advanced")
 def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
     """`samples1` - `samples2`, which is brought to the size and batch of `samples1`."""
-    return replace(samples1, samples=samples1.samples - _fitting(samples2, samples1))
+    return replace(samples1, samples=samples1.samples - _match_shape(samples2, samples1))
 
 
 @node("LatentMultiply", category="latent/advanced")
@@ -44,7 +44,7 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -
     The channel vectors of each latent pixel are scaled to length 1, mixed and scaled to 1
     again; the lengths are mixed by themselves.
     """
-    first, second = samples1.samples, _fitting(samples2, samples1)
+    first, second = samples1.samples, _match_shape(samples2, samples1)
     length = torch.lerp(_lengths(second), _lengths(first), ratio)
     mixed = _unit(first) * ratio + _unit(second) * (1 - ratio)
     return replace(samples1, samples=_unit(mixed) * length)
@@ -53,11 +53,11 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
 def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) -> Latent:
     """Mix two latents: 1 is all `samples1`, 0 all `samples2`, brought to the other's size."""
-    first, second = samples1.samples, _fitting(samples2, samples1, "bicubic")
+    first, second = samples1.samples, _match_shape(samples2, samples1, "bicubic")
     return replace(samples1, samples=first * blend_factor + second * (1 - blend_factor))
 
 
-def _fitting(other: Latent, to: Latent, method: LatentMethod = "bilinear") -> Tensor:
+def _match_shape(other: Latent, to: Latent, method: LatentMethod = "bilinear") -> Tensor:
     """The samples of `other` in the shape of `to`'s: cut to the aspect ratio, resized, repeated.
 
     Raises:
@@ -69,7 +69,7 @@ def _fitting(other: Latent, to: Latent, method: LatentMethod = "bilinear") -> Te
     height, width = ours.shape[-2:]
     if theirs.shape[-2:] != ours.shape[-2:]:
         theirs = resize(theirs, width, height, method, "center")
-    return cycled(theirs, len(ours)).to(ours)
+    return repeat_to_batch(theirs, len(ours)).to(ours)
 
 
 def _lengths(x: Tensor) -> Tensor:

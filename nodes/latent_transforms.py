@@ -10,8 +10,8 @@ from torch import Tensor
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.editing_errors import LatentMismatchError, NoTimeAxisError
-from nodes.matching import cycled
-from nodes.pasting import flat_mask, paste, stretched
+from nodes.matching import repeat_to_batch
+from nodes.pasting import flat_mask, paste, stretch_to
 from nodes.values import Latent, Mask
 
 Side = Annotated[int, Field(ge=64, le=16384), Step(8)]
@@ -68,13 +68,13 @@ def latent_composite(
     It fades in over `feather` pixels from each of its sides that is not the other's border.
     What sticks out is cut off.
     """
-    below, above = _fitting(samples_to, samples_from)
+    below, above = _match_batch(samples_to, samples_from)
     top, left, over = y // _SCALE, x // _SCALE, feather // _SCALE
     above = above[..., : max(0, below.shape[-2] - top), : max(0, below.shape[-1] - left)]
     if not above.numel():
         return samples_to
-    rows = _ramps(above.shape[-2], top, below.shape[-2], over)
-    columns = _ramps(above.shape[-1], left, below.shape[-1], over)
+    rows = _feather(above.shape[-2], top, below.shape[-2], over)
+    columns = _feather(above.shape[-1], left, below.shape[-1], over)
     mask = (rows[:, None] * columns)[None, None]
     return replace(samples_to, samples=paste(below, above, (top, left), mask if over else None))
 
@@ -93,9 +93,9 @@ def latent_composite_masked(
     The mask, stretched to `source`, says where it shows: 1 is all of it. `resize_source`
     first brings it to the size of `destination`. What sticks out is cut off.
     """
-    below, above = _fitting(destination, source)
+    below, above = _match_batch(destination, source)
     if resize_source:
-        above = stretched(above, below)
+        above = stretch_to(above, below)
     pasted = paste(below, above, (y // _SCALE, x // _SCALE), flat_mask(mask))
     return replace(destination, samples=pasted)
 
@@ -111,7 +111,7 @@ def latent_concat(
     """
     first = samples1.samples
     axis = _axis(dim[-1], first)
-    second = cycled(samples2.samples, len(first)).to(first)
+    second = repeat_to_batch(samples2.samples, len(first)).to(first)
     if _without(first, axis) != _without(second, axis):
         why = f"only {dim[-1]!r} may differ"
         raise LatentMismatchError(first.shape, samples2.samples.shape, why)
@@ -138,7 +138,7 @@ def latent_cut(
     return replace(samples, samples=cut.contiguous())
 
 
-def _fitting(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
+def _match_batch(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
     """The samples of both.
 
     Raises:
@@ -150,7 +150,7 @@ def _fitting(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
     return one, two
 
 
-def _ramps(length: int, start: int, whole: int, over: int) -> Tensor:
+def _feather(length: int, start: int, whole: int, over: int) -> Tensor:
     """1 inside, rising linearly from either end that is not the border: [length]."""
     steps = (torch.arange(1, length + 1) / max(over, 1)).clamp(max=1.0)
     first = steps if start > 0 else torch.ones(length)

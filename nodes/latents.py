@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.matching import cycled, repeated
+from nodes.matching import repeat_batch, repeat_to_batch
 from nodes.resizing import Crop, LatentMethod, resize
 from nodes.values import Latent, Mask
 
@@ -88,11 +88,11 @@ def repeat_latent_batch(samples: Latent, amount: Annotated[int, Field(ge=1, le=6
     count = samples.samples.shape[0]
     mask, index = samples.noise_mask, samples.batch_index
     if mask is not None and mask.shape[0] > 1:
-        mask = repeated(cycled(mask, count), amount)
+        mask = repeat_batch(repeat_to_batch(mask, count), amount)
     if index is not None:
         span = max(index) - min(index) + 1
         index = tuple(draw + turn * span for turn in range(amount) for draw in index)
-    samples = replace(samples, samples=repeated(samples.samples, amount))
+    samples = replace(samples, samples=repeat_batch(samples.samples, amount))
     return replace(samples, noise_mask=mask, batch_index=index)
 
 
@@ -112,7 +112,7 @@ def latent_from_batch(
     last = min(count, first + length)
     mask, index = samples.noise_mask, samples.batch_index
     if mask is not None and mask.shape[0] > 1:
-        mask = cycled(mask, count)[first:last]
+        mask = repeat_to_batch(mask, count)[first:last]
     index = tuple(range(first, last)) if index is None else index[first:last]
     chosen = samples.samples[first:last]
     return replace(samples, samples=chosen, noise_mask=mask, batch_index=index)

@@ -46,7 +46,7 @@ def checkpoint_loader_simple(
 
     A reference `hf://owner/name` may mean a diffusers folder, too.
     """
-    return _opened(ctx, "checkpoints", ckpt_name)
+    return _open_checkpoint(ctx, "checkpoints", ckpt_name)
 
 
 @node(
@@ -65,7 +65,7 @@ def checkpoint_loader(
 
     It is asked whether the model predicts v; all else shows in the weights.
     """
-    loaded = _opened(ctx, "checkpoints", ckpt_name)
+    loaded = _open_checkpoint(ctx, "checkpoints", ckpt_name)
     if not predicts_v(ctx.files.model("configs", config_name)):
         return loaded
     return loaded._replace(MODEL=replace(loaded.MODEL, sampling=Discrete.scaled_linear("v")))
@@ -81,7 +81,7 @@ def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Co
 
     The weights are safetensors, whole or in shards, in any variant (`fp16`).
     """
-    return _opened(ctx, "diffusers", model_path)
+    return _open_checkpoint(ctx, "diffusers", model_path)
 
 
 @node(
@@ -126,7 +126,7 @@ def vae_loader(
     return VaeHandle(open_vae(path, ctx.files.identity(path)))
 
 
-def _opened(ctx: Context, folder: str, name: str) -> Loaded:
+def _open_checkpoint(ctx: Context, folder: str, name: str) -> Loaded:
     path = ctx.files.model(folder, name)
     opened = open_checkpoint(path, ctx.files.identity(path))
     return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))

@@ -93,8 +93,8 @@ def grow_mask(
     """
     masks = as_batch(mask)
     if expand < 0:
-        return -_grown(-masks, -expand, tapered=tapered_corners)
-    return _grown(masks, expand, tapered=tapered_corners)
+        return -_grow(-masks, -expand, tapered=tapered_corners)
+    return _grow(masks, expand, tapered=tapered_corners)
 
 
 @node("FeatherMask", category="mask")
@@ -121,7 +121,7 @@ def threshold_mask(
     return (mask > value).to(mask.dtype)
 
 
-def _grown(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
+def _grow(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
     """The maximum within so many pixels of each: [batch, h, w]."""
     height, width = masks.shape[1:]
     x = masks[:, None]

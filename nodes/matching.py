@@ -9,14 +9,14 @@ def as_batch(mask: Tensor) -> Tensor:
     return mask.reshape(-1, *mask.shape[-2:])
 
 
-def repeated(x: Tensor, times: int) -> Tensor:
+def repeat_batch(x: Tensor, times: int) -> Tensor:
     """The whole batch `times` times over."""
     return x.repeat(times, *(1 for _ in x.shape[1:]))
 
 
-def cycled(x: Tensor, count: int) -> Tensor:
+def repeat_to_batch(x: Tensor, count: int) -> Tensor:
     """`count` samples: those there are over and over, or the first of them."""
-    return x if len(x) == count else repeated(x, -(-count // len(x)))[:count]
+    return x if len(x) == count else repeat_batch(x, -(-count // len(x)))[:count]
 
 
 def with_channels(pictures: Tensor, channels: int) -> Tensor:

@@ -28,13 +28,13 @@ def model_merge_simple(
     model1: ModelHandle, model2: ModelHandle, ctx: Context, ratio: Ratio = 1.0
 ) -> ModelHandle:
     """Mix two models: `ratio` of the first, the rest of the second."""
-    return _merged(model1, model2, lambda _: (ratio, 1.0 - ratio), ctx)
+    return _merge(model1, model2, lambda _: (ratio, 1.0 - ratio), ctx)
 
 
 @node("ModelMergeAdd", category=_CATEGORY)
 def model_merge_add(model1: ModelHandle, model2: ModelHandle, ctx: Context) -> ModelHandle:
     """Add a model's weights to another's: what `ModelMergeSubtract` made, as a rule."""
-    return _merged(model1, model2, lambda _: (1.0, 1.0), ctx)
+    return _merge(model1, model2, lambda _: (1.0, 1.0), ctx)
 
 
 @node("ModelMergeSubtract", category=_CATEGORY)
@@ -42,7 +42,7 @@ def model_merge_subtract(
     model1: ModelHandle, model2: ModelHandle, ctx: Context, multiplier: Multiplier = 1.0
 ) -> ModelHandle:
     """What distinguishes the first model from the second, times `multiplier`."""
-    return _merged(model1, model2, lambda _: (multiplier, -multiplier), ctx)
+    return _merge(model1, model2, lambda _: (multiplier, -multiplier), ctx)
 
 
 @node("CLIPMergeSimple", category=_CATEGORY)
@@ -50,13 +50,13 @@ def clip_merge_simple(
     clip1: ClipHandle, clip2: ClipHandle, ctx: Context, ratio: Ratio = 1.0
 ) -> ClipHandle:
     """Mix two models' text encoders: `ratio` of the first, the rest of the second."""
-    return _merged_text(clip1, clip2, (ratio, 1.0 - ratio), ctx)
+    return _merge_clip(clip1, clip2, (ratio, 1.0 - ratio), ctx)
 
 
 @node("CLIPMergeAdd", category=_CATEGORY)
 def clip_merge_add(clip1: ClipHandle, clip2: ClipHandle, ctx: Context) -> ClipHandle:
     """Add text encoders' weights to others': what `CLIPMergeSubtract` made, as a rule."""
-    return _merged_text(clip1, clip2, (1.0, 1.0), ctx)
+    return _merge_clip(clip1, clip2, (1.0, 1.0), ctx)
 
 
 @node("CLIPMergeSubtract", category=_CATEGORY)
@@ -64,7 +64,7 @@ def clip_merge_subtract(
     clip1: ClipHandle, clip2: ClipHandle, ctx: Context, multiplier: Multiplier = 1.0
 ) -> ClipHandle:
     """What distinguishes the first text encoders from the second, times `multiplier`."""
-    return _merged_text(clip1, clip2, (multiplier, -multiplier), ctx)
+    return _merge_clip(clip1, clip2, (multiplier, -multiplier), ctx)
 
 
 @node("ModelMergeBlocks", category=_CATEGORY)
@@ -81,7 +81,7 @@ def model_merge_blocks(
     What belongs to no side, such as the embedding of the time, goes by `input`.
     """
     ratios = {"input": input, "middle": middle, "out": out}
-    return _merged(model1, model2, by_name(ratios), ctx)
+    return _merge(model1, model2, by_name(ratios), ctx)
 
 
 def _numbered(name: str, number: int, end: str = ".") -> tuple[str, ...]:
@@ -118,7 +118,7 @@ def _by_block(name: str, blocks: tuple[str, ...]) -> NodeType[..., ModelHandle]:
 
         What belongs to no block that is named goes by the first ratio.
         """
-        return _merged(model1, model2, by_name({key: ratios.get(key, 1.0) for key in blocks}), ctx)
+        return _merge(model1, model2, by_name({key: ratios.get(key, 1.0) for key in blocks}), ctx)
 
     return merge
 
@@ -143,13 +143,13 @@ def by_name(ratios: Mapping[str, float]) -> Shares:
     return shares
 
 
-def _merged(model1: ModelHandle, model2: ModelHandle, shares: Shares, ctx: Context) -> ModelHandle:
+def _merge(model1: ModelHandle, model2: ModelHandle, shares: Shares, ctx: Context) -> ModelHandle:
     network, other = model1.model.network, model2.model.network
     patch = _patch(network, other, model2.patches, shares, ctx)
     return model1.patched(patch) if patch.shares else model1
 
 
-def _merged_text(
+def _merge_clip(
     clip1: ClipHandle, clip2: ClipHandle, share: tuple[float, float], ctx: Context
 ) -> ClipHandle:
     others = {encoder.name: encoder.network for encoder in clip2.text.encoders}

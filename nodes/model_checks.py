@@ -8,7 +8,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.references import read_reference
 from nodes.hub.digest import digest
-from nodes.model_files import HUB, ModelFile, files_of, hub_of
+from nodes.model_files import HUB, ModelFile, files_of, model_sources
 from nodes.weights.header import read_header
 
 
@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
         }
 
 
-def verdicts(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdict]:
+def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdict]:
     """Hash every file of a model anew, and compare.
 
     Args:
@@ -79,7 +79,7 @@ def _damage(path: Path) -> str:
 def _published(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str]:
     if model.folder != HUB or not ask:
         return {}
-    return hub_of(files).published(read_reference(model.name))
+    return model_sources(files).published(read_reference(model.name))
 
 
 def _hub_says(
@@ -92,7 +92,7 @@ def _hub_says(
     if model.path.is_dir():
         inside = path.relative_to(model.path).as_posix()
         place = f"{place}/{inside}" if place else inside
-    recorded = hub_of(files).recorded(read_reference(model.name))
+    recorded = model_sources(files).recorded(read_reference(model.name))
     said = {"lock file": recorded.get(place, ""), "hub": published.get(place, "")}
     etag = path.resolve().name
     if len(etag) == 40 and digest(path, etag) != etag:

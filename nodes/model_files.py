@@ -45,12 +45,12 @@ def files_of(path: Path) -> list[Path]:
     return [item for item in sorted(path.rglob("*")) if item.is_file()] if path.is_dir() else [path]
 
 
-def hub_of(files: Files) -> ModelSources:
+def model_sources(files: Files) -> ModelSources:
     """What fetches from the hub."""
     return cast("ModelSources", files.sources)
 
 
-def listed(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
+def all_models(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
     """Every file and diffusers folder that is listed, and every reference that is here.
 
     Args:
@@ -62,8 +62,8 @@ def listed(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
             path = files.model_source(folder, name)
             if path.is_file() or is_folder(path):
                 yield ModelFile(folder, name, path)
-    for reference in hub_of(files).references():
-        origin = hub_of(files).here(reference)
+    for reference in model_sources(files).references():
+        origin = model_sources(files).here(reference)
         if origin:
             yield _from_hub(reference, origin)
 
@@ -81,7 +81,7 @@ def find(name: str, files: Files) -> ModelFile:
         if wanted.hub is None:
             return find(wanted.plain, files)._replace(sha256=wanted.sha256)
         return find_reference(wanted.hub, files)._replace(sha256=wanted.sha256)
-    known = list(listed(files))
+    known = list(all_models(files))
     for model in known:
         if name in (model.name, f"{model.folder}/{model.name}"):
             return model
@@ -96,7 +96,7 @@ def find_reference(reference: HubReference, files: Files) -> ModelFile:
     Raises:
         NotHereError: it is not.
     """
-    origin = hub_of(files).here(reference)
+    origin = model_sources(files).here(reference)
     if origin is None:
         error = NotHereError(str(reference))
         error.hint = f"Run: nodegraph models pull {reference}"
@@ -104,7 +104,7 @@ def find_reference(reference: HubReference, files: Files) -> ModelFile:
     return _from_hub(reference, origin)
 
 
-def facts(model: ModelFile, files: Files) -> dict[str, Any]:
+def describe(model: ModelFile, files: Files) -> dict[str, Any]:
     """What the files and their metadata say."""
     weights = [path for path in files_of(model.path) if path.suffix in (".safetensors", ".sft")]
     headers = [read_header(path) for path in weights or [model.path]]

@@ -63,13 +63,13 @@ def cfg_zero_star(model: ModelHandle) -> Patched:
 
     The optimised scale of CFG-Zero*; no step is left out.
     """
-    return Patched(_prepared(model, fit_negative))
+    return Patched(_add_preparation(model, fit_negative))
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
 def tcfg(model: ModelHandle) -> Patched:
     """Keep of the negative prediction only the direction that it shares with the positive one."""
-    return Patched(_prepared(model, damp_tangent))
+    return Patched(_add_preparation(model, damp_tangent))
 
 
 @node("Epsilon Scaling", category="model_patches/unet")
@@ -80,7 +80,7 @@ def epsilon_scaling(
     ] = 1.005,
 ) -> ModelHandle:
     """Divide the predicted noise by a factor, against the drift that many steps build up."""
-    return _corrected(model, ScaledNoise(scaling_factor))
+    return _add_correction(model, ScaledNoise(scaling_factor))
 
 
 @node("FreSca", category="_for_testing", display_name="FreSca", experimental=True)
@@ -94,7 +94,7 @@ def fresca(
 
     `freq_cutoff` is how many waves across the latent are still coarse.
     """
-    return _prepared(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
+    return _add_preparation(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
 
 
 @node("GuidanceSchedule", category="advanced/guidance", display_name="Guidance Schedule")
@@ -117,11 +117,11 @@ def guidance_schedule(
     return replace(model, guiding=guiding)
 
 
-def _prepared(model: ModelHandle, preparation: Preparation) -> ModelHandle:
+def _add_preparation(model: ModelHandle, preparation: Preparation) -> ModelHandle:
     guiding = replace(model.guiding, before=(*model.guiding.before, preparation))
     return replace(model, guiding=guiding)
 
 
-def _corrected(model: ModelHandle, correction: Correction) -> ModelHandle:
+def _add_correction(model: ModelHandle, correction: Correction) -> ModelHandle:
     guiding = replace(model.guiding, after=(*model.guiding.after, correction))
     return replace(model, guiding=guiding)

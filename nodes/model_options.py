@@ -38,7 +38,7 @@ def easy_cache(
     exact. It holds from `start_percent` to `end_percent` of the denoising; `verbose` logs what is
     skipped.
     """
-    return _reusing(model, Reuse(reuse_threshold, start_percent, end_percent, verbose))
+    return _add_step_cache(model, Reuse(reuse_threshold, start_percent, end_percent, verbose))
 
 
 @node("LazyCache", category=_DEBUG, experimental=True)
@@ -54,7 +54,7 @@ def lazy_cache(
     Simpler, and it holds where their number changes on the way; mostly less exact.
     """
     reuse = Reuse(reuse_threshold, start_percent, end_percent, verbose, guided=True)
-    return _reusing(model, reuse)
+    return _add_step_cache(model, reuse)
 
 
 @node("ModelComputeDtype", category=_DEBUG)
@@ -78,5 +78,5 @@ def torch_compile_model(
     return model.altered(Compiled(backend))
 
 
-def _reusing(model: ModelHandle, reuse: Reuse) -> ModelHandle:
+def _add_step_cache(model: ModelHandle, reuse: Reuse) -> ModelHandle:
     return replace(model, guiding=replace(model.guiding, reuse=reuse))

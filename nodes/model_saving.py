@@ -40,7 +40,7 @@ def checkpoint_save(
     at once.
     """
     tensors = checkpoint_tensors(model, clip, vae)
-    return Ui(artifacts=_saved(ctx, filename_prefix, tensors, said(model, clip, vae)))
+    return Ui(artifacts=_save(ctx, filename_prefix, tensors, said(model, clip, vae)))
 
 
 @node("ModelSave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
@@ -48,7 +48,7 @@ def model_save(
     model: ModelHandle, filename_prefix: str = "diffusion_models/ComfyUI", *, ctx: Context
 ) -> Ui:
     """Write the part that denoises into a file of the output folder; see `CheckpointSave`."""
-    return Ui(artifacts=_saved(ctx, filename_prefix, checkpoint_tensors(model), said(model)))
+    return Ui(artifacts=_save(ctx, filename_prefix, checkpoint_tensors(model), said(model)))
 
 
 @node("CLIPSave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
@@ -59,7 +59,7 @@ def clip_save(clip: ClipHandle, filename_prefix: str = "clip/ComfyUI", *, ctx: C
     """
     written: list[Artifact] = []
     for name, tensors in encoder_tensors(clip):
-        found = _saved(ctx, f"{filename_prefix}_{name}", tensors, said(clip=clip))
+        found = _save(ctx, f"{filename_prefix}_{name}", tensors, said(clip=clip))
         written += found["models"]
     return Ui(artifacts={"models": written})
 
@@ -67,17 +67,17 @@ def clip_save(clip: ClipHandle, filename_prefix: str = "clip/ComfyUI", *, ctx: C
 @node("VAESave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
 def vae_save(vae: VaeHandle, filename_prefix: str = "vae/ComfyUI_vae", *, ctx: Context) -> Ui:
     """Write a VAE into a file of the output folder; see `CheckpointSave`."""
-    return Ui(artifacts=_saved(ctx, filename_prefix, vae_tensors(vae), said(vae=vae)))
+    return Ui(artifacts=_save(ctx, filename_prefix, vae_tensors(vae), said(vae=vae)))
 
 
-def _saved(
+def _save(
     ctx: Context, prefix: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
 ) -> dict[str, list[Artifact]]:
-    data = _told(ctx, chunks(tensors, {**metadata, **texts(ctx)}), len(tensors) + 1)
+    data = _with_progress(ctx, chunks(tensors, {**metadata, **texts(ctx)}), len(tensors) + 1)
     return {"models": [ctx.files.save("output", prefix, ".safetensors", data)]}
 
 
-def _told(ctx: Context, data: Iterator[memoryview], total: int) -> Iterator[memoryview]:
+def _with_progress(ctx: Context, data: Iterator[memoryview], total: int) -> Iterator[memoryview]:
     """The chunks, with progress."""
     for number, chunk in enumerate(data, 1):
         ctx.check_cancelled()

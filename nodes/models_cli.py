@@ -45,11 +45,13 @@ def models() -> None:
 @options.verbose
 def list_models(wants_json: bool, **folders: Any) -> None:
     """List every model file: its folder, its name, its size."""
-    from nodes.model_files import listed
+    from nodes.model_files import all_models
 
     opened = options.open_all(**folders)
     inputs = (item for spec in opened.registry.catalog.values() for item in spec.inputs)
-    rows = list(listed(opened.files, {item.model_folder for item in inputs if item.model_folder}))
+    rows = list(
+        all_models(opened.files, {item.model_folder for item in inputs if item.model_folder})
+    )
     if wants_json:
         data = [{"folder": row.folder, "name": row.name, "bytes": row.size} for row in rows]
         click.echo(as_json(data))
@@ -75,11 +77,11 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
     NAME as it is listed, or FOLDER/NAME, or a reference that was pulled, or a path.
     """
     from nodegraph.errors import WrongHashError
-    from nodes.model_files import facts, find
+    from nodes.model_files import describe, find
 
     files = options.open_all(**folders).files
     model = find(name, files)
-    found = facts(model, files)
+    found = describe(model, files)
     if model.sha256 and model.sha256 != found["sha256"]:
         raise WrongHashError(name.partition("#")[0], model.sha256, found["sha256"], "its name")
     if wants_json:
@@ -143,12 +145,12 @@ def _pull(name: str, files: "Files") -> "Origin":
     from nodegraph.errors import WrongHashError
     from nodegraph.references import SCHEME, read_name, read_reference
     from nodes.download_view import open_download_view
-    from nodes.model_files import hub_of
+    from nodes.model_files import model_sources
 
     wanted = read_name(name)
     reference = wanted.hub or read_reference(f"{SCHEME}{wanted.plain}")
     with open_download_view() as view:
-        origin = hub_of(files).pull(reference, view)
+        origin = model_sources(files).pull(reference, view)
     found = files.identity(origin.path) if wanted.sha256 else ""
     if found != wanted.sha256:
         raise WrongHashError(str(reference), wanted.sha256, found, "its name")
@@ -170,10 +172,10 @@ def verify_models(
     a REF (the hub is asked only for those named here, and not in offline mode), and what it
     was when it was first used. Exits with 0 if all are, 1 if not, 2 if one is not there.
     """
-    from nodes.model_files import find, listed
+    from nodes.model_files import all_models, find
 
     files = options.open_all(**folders).files
-    chosen = [find(name, files) for name in names] or list(listed(files))
+    chosen = [find(name, files) for name in names] or list(all_models(files))
     found = [verdict for model in chosen for verdict in _verdicts(model, files, ask=bool(names))]
     if wants_json:
         click.echo(as_json([verdict.as_dict() for verdict in found]))
@@ -186,13 +188,13 @@ def verify_models(
 def _verdicts(model: "ModelFile", files: "Files", *, ask: bool) -> "Iterable[Verdict]":
     """What comes out for a model; without the hub's word if the hub does not answer."""
     from nodes.hub.errors import HubOfflineError, HubUnreachableError
-    from nodes.model_checks import verdicts
+    from nodes.model_checks import verify_files
 
     try:
-        return list(verdicts(model, files, ask=ask))
+        return list(verify_files(model, files, ask=ask))
     except (HubOfflineError, HubUnreachableError) as error:
         warn(f"the hub is not asked: {error.message}")
-        return list(verdicts(model, files, ask=False))
+        return list(verify_files(model, files, ask=False))
 
 
 def _show_verdict(verdict: "Verdict") -> None:

@@ -85,14 +85,14 @@ def image_stitch(
     if image2 is None:
         return image1
     along = 2 if direction in ("left", "right") else 1
-    first, second = _alike(image1, image2)
+    first, second = _match_batches(image1, image2)
     if match_image_size:
-        second = _scaled_along(second, 3 - along, first.shape[3 - along])
+        second = _scale_side(second, 3 - along, first.shape[3 - along])
     length = max(first.shape[3 - along], second.shape[3 - along])
-    first, second = (_centred(x, 3 - along, length) for x in (first, second))
+    first, second = (_pad_side(x, 3 - along, length) for x in (first, second))
     shape = list(first.shape)
     shape[along] = spacing_width + spacing_width % 2
-    strip = _plain(first, shape, spacing_color)
+    strip = _filled_picture(first, shape, spacing_color)
     parts = [first, strip, second] if direction in ("right", "down") else [second, strip, first]
     return torch.cat(parts, dim=along)
 
@@ -111,7 +111,7 @@ def resize_and_pad_image(
     scale = min(target_width / width, target_height / height)
     wide, high = max(1, int(width * scale)), max(1, int(height * scale))
     scaled = resize_pictures(image, wide, high, interpolation)
-    whole = _plain(image, (batch, target_height, target_width, channels), padding_color)
+    whole = _filled_picture(image, (batch, target_height, target_width, channels), padding_color)
     top, left = (target_height - high) // 2, (target_width - wide) // 2
     whole[:, top : top + high, left : left + wide] = scaled
     return whole
@@ -125,7 +125,7 @@ def _distances(length: int, *, before: bool, after: bool) -> Tensor:
     return torch.minimum(first, length - place if after else far)
 
 
-def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+def _match_batches(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     """Both with as many pictures, and as many channels."""
     count = max(len(first), len(second))
     channels = max(first.shape[-1], second.shape[-1])
@@ -134,7 +134,7 @@ def _alike(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return one, two.to(one)
 
 
-def _scaled_along(pictures: Tensor, dim: int, length: int) -> Tensor:
+def _scale_side(pictures: Tensor, dim: int, length: int) -> Tensor:
     """Scaled until one side has this length."""
     height, width = pictures.shape[1:3]
     if pictures.shape[dim] == length:
@@ -145,16 +145,16 @@ def _scaled_along(pictures: Tensor, dim: int, length: int) -> Tensor:
     return resize_pictures(pictures, length, max(1, int(length * height / width)), method)
 
 
-def _centred(pictures: Tensor, dim: int, length: int) -> Tensor:
+def _pad_side(pictures: Tensor, dim: int, length: int) -> Tensor:
     """Black margins at both ends of one side."""
     shape = list(pictures.shape)
     shape[dim] = length
-    whole = _plain(pictures, shape, "black")
+    whole = _filled_picture(pictures, shape, "black")
     whole.narrow(dim, (length - pictures.shape[dim]) // 2, pictures.shape[dim]).copy_(pictures)
     return whole
 
 
-def _plain(like: Tensor, shape: Sequence[int], colour: str) -> Tensor:
+def _filled_picture(like: Tensor, shape: Sequence[int], colour: str) -> Tensor:
     """An opaque picture of one colour: [batch, h, w, channels]."""
     rgb = with_channels(like.new_tensor(_COLOURS[colour]), shape[-1])
     return rgb.expand(*shape).contiguous()

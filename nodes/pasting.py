@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.matching import cycled
+from nodes.matching import repeat_to_batch
 from nodes.resizing import resize
 
 
@@ -20,7 +20,7 @@ def paste(
         mask: [any, 1, h'', w''] in [0, 1], 1 where `above` shows; stretched to its size.
             None shows all of it.
     """
-    above = cycled(above, len(below)).to(below)
+    above = repeat_to_batch(above, len(below)).to(below)
     y, x = corner
     result = below.clone()
     target = result[..., y : y + above.shape[-2], x : x + above.shape[-1]]
@@ -28,13 +28,13 @@ def paste(
     shown = above[..., :height, :width]
     if mask is not None:
         share = functional.interpolate(mask, size=above.shape[-2:], mode="bilinear")
-        share = cycled(share, len(below))[..., :height, :width].to(below)
+        share = repeat_to_batch(share, len(below))[..., :height, :width].to(below)
         shown = share * shown + (1 - share) * target
     target.copy_(shown)
     return result
 
 
-def stretched(above: Tensor, below: Tensor) -> Tensor:
+def stretch_to(above: Tensor, below: Tensor) -> Tensor:
     """`above`, bilinearly brought to the height and width of `below`."""
     return resize(above, below.shape[-1], below.shape[-2], "bilinear")
 

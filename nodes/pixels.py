@@ -115,7 +115,7 @@ def read_frames(path: Path) -> list[Picture.Image]:
     try:
         with Picture.open(path, formats=_FORMATS) as opened:
             _check_size(path, opened)
-            frames = [_upright(frame) for frame in _frames(opened)]
+            frames = [_rotate_upright(frame) for frame in _frames(opened)]
     except UnidentifiedImageError as error:
         raise NotAnImageError(path, "its format is not known") from error
     except _BOMBS as error:
@@ -160,7 +160,7 @@ def _frames(opened: Picture.Image) -> Iterator[Picture.Image]:
         yield from ImageSequence.Iterator(opened)
 
 
-def _upright(frame: Picture.Image) -> Picture.Image:
+def _rotate_upright(frame: Picture.Image) -> Picture.Image:
     frame.load()
     return ImageOps.exif_transpose(frame)
 

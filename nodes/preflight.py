@@ -37,7 +37,7 @@ def _check(name: str, folder: str, read: Callable[[Path], object]) -> Check:
     return check
 
 
-def _both(first: Check, second: Check) -> Check:
+def _check_both(first: Check, second: Check) -> Check:
     def check(inputs: Mapping[str, object], files: Files) -> None:
         first(inputs, files)
         second(inputs, files)
@@ -45,7 +45,7 @@ def _both(first: Check, second: Check) -> Check:
     return check
 
 
-def _with(read: Callable[[Header], object]) -> Callable[[Path], object]:
+def _from_header(read: Callable[[Header], object]) -> Callable[[Path], object]:
     """What reads a file by its header."""
     return lambda path: read(read_header(path))
 
@@ -54,28 +54,32 @@ def _architecture(path: Path) -> object:
     return architecture_of(read_model(path))
 
 
-def _patches(path: Path) -> None:
+def _lora(path: Path) -> None:
     if not LoraFile(path, identity="").modules:
         raise NotALoraError(path)
 
 
 checkpoint = _check("ckpt_name", "checkpoints", _architecture)
-configured_checkpoint = _both(checkpoint, _check("config_name", "configs", predicts_v))
-unclip_checkpoint = _both(checkpoint, _check("ckpt_name", "checkpoints", _with(vision_spec)))
+configured_checkpoint = _check_both(checkpoint, _check("config_name", "configs", predicts_v))
+unclip_checkpoint = _check_both(
+    checkpoint, _check("ckpt_name", "checkpoints", _from_header(vision_spec))
+)
 diffusers_folder = _check("model_path", "diffusers", _architecture)
 diffusion_model = _check("unet_name", "diffusion_models", _architecture)
-lora = _check("lora_name", "loras", _patches)
-controlnet = _check("control_net_name", "controlnet", _with(control_of))
-vision_encoder = _check("clip_name", "clip_vision", _with(vision_spec))
+lora = _check("lora_name", "loras", _lora)
+controlnet = _check("control_net_name", "controlnet", _from_header(control_of))
+vision_encoder = _check("clip_name", "clip_vision", _from_header(vision_spec))
 safety_checker = _check(
-    "checker_name", "safety_checker", _with(lambda header: vision_spec(without_outer(header)))
+    "checker_name",
+    "safety_checker",
+    _from_header(lambda header: vision_spec(without_outer(header))),
 )
-upscale_model = _check("model_name", "upscale_models", _with(upscalers.spec_of))
-style_model = _check("style_model_name", "style_models", _with(style_spec))
-model_patch = _check("name", "model_patches", _with(projector_spec))
-ip_adapter = _check("ipadapter_name", "ipadapter", _with(ip_adapter_spec))
-photomaker = _check("photomaker_model_name", "photomaker", _with(photomaker_spec))
-gligen = _check("gligen_name", "gligen", _with(gligen_prefix))
+upscale_model = _check("model_name", "upscale_models", _from_header(upscalers.spec_of))
+style_model = _check("style_model_name", "style_models", _from_header(style_spec))
+model_patch = _check("name", "model_patches", _from_header(projector_spec))
+ip_adapter = _check("ipadapter_name", "ipadapter", _from_header(ip_adapter_spec))
+photomaker = _check("photomaker_model_name", "photomaker", _from_header(photomaker_spec))
+gligen = _check("gligen_name", "gligen", _from_header(gligen_prefix))
 
 
 def lone_vae(inputs: Mapping[str, object], files: Files) -> None:

@@ -43,7 +43,7 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
     return file.getvalue(), MIME
 
 
-def chosen(model: ModelHandle, ctx: Context) -> Show:
+def choose_preview(model: ModelHandle, ctx: Context) -> Show:
     """How previews are made; if the small decoder can not be used, says so and does without."""
     if ctx.preview_method == "taesd":
         name = name_for(model.model.spec.family, model.model.spec.latent)
@@ -60,7 +60,7 @@ def chosen(model: ModelHandle, ctx: Context) -> Show:
 def by_matrix(model: ModelHandle) -> Show:
     """One colour a latent pixel."""
     rgb = model.model.spec.latent.rgb
-    return lambda x0: colours(x0, rgb)[0]
+    return lambda x0: latent_rgb(x0, rgb)[0]
 
 
 def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
@@ -73,7 +73,7 @@ def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
     return show
 
 
-def colours(x0: Tensor, rgb: tuple[tuple[float, ...], ...]) -> Tensor:
+def latent_rgb(x0: Tensor, rgb: tuple[tuple[float, ...], ...]) -> Tensor:
     """Latents as colours: [batch, h, w, 3] in [0, 1].
 
     Args:

@@ -36,7 +36,7 @@ def regex_match(
     With `multiline`, ^ and $ are the ends of every line; with `dotall`, a dot may be a line end.
     """
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
-    return bool(_asked("search", string, regex_pattern, flags))
+    return bool(_run_worker("search", string, regex_pattern, flags))
 
 
 @node("RegexExtract", category="utils/string", display_name="Regex Extract")
@@ -60,7 +60,7 @@ def regex_extract(
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
     group = {"First Match": 0, "All Matches": None}.get(mode, group_index)
     first = mode.startswith("First")
-    return str(_asked("extract", string, regex_pattern, flags, group=group, first=first))
+    return str(_run_worker("extract", string, regex_pattern, flags, group=group, first=first))
 
 
 @node("RegexReplace", category="utils/string", display_name="Regex Replace")
@@ -79,7 +79,7 @@ def regex_replace(
     In `replace`, \1 stands for the first group of the pattern, \g<name> for a named one.
     """
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
-    asked = _asked("replace", string, regex_pattern, flags, template=replace, count=count)
+    asked = _run_worker("replace", string, regex_pattern, flags, template=replace, count=count)
     return str(asked)
 
 
@@ -88,7 +88,7 @@ def _flags(*, ignorecase: bool, multiline: bool, dotall: bool) -> int:
     return sum(flag.value for wanted, flag in chosen if wanted)
 
 
-def _asked(task: str, text: str, pattern: str, flags: int, **more: object) -> object:
+def _run_worker(task: str, text: str, pattern: str, flags: int, **more: object) -> object:
     """What a process of its own finds; it is stopped when it takes too long.
 
     Raises:

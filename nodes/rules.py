@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nodes.frequencies import scaled_frequencies
+from nodes.frequencies import scale_frequencies
 from nodes.guiding import Terms, deviation
 
 
@@ -142,7 +142,7 @@ class ScaledGuidance:
 
     def __call__(self, terms: Terms) -> Terms:
         """With the positive prediction moved."""
-        scaled = scaled_frequencies(terms.cond - terms.uncond, self.cutoff, self.low, self.high)
+        scaled = scale_frequencies(terms.cond - terms.uncond, self.cutoff, self.low, self.high)
         return replace(terms, cond=terms.uncond + scaled)
 
 

@@ -50,18 +50,18 @@ def safety_checker(
     for picture in image:
         ctx.check_cancelled()
         flags += checker.flags(picture[None])
-    hidden = _black(image) if hide == "black" else _blurred(image)
+    hidden = _blacken(image) if hide == "black" else _blur(image)
     mask = torch.tensor(flags).view(-1, 1, 1, 1)
     return CheckedPictures(torch.where(mask, hidden, image), flags, sum(flags))
 
 
-def _black(image: Tensor) -> Tensor:
+def _blacken(image: Tensor) -> Tensor:
     hidden = torch.zeros_like(image)
     hidden[..., 3:] = image[..., 3:]
     return hidden
 
 
-def _blurred(image: Tensor) -> Tensor:
+def _blur(image: Tensor) -> Tensor:
     """So that nothing can be made out any more."""
     pixels = image.movedim(-1, 1)
     few = functional.adaptive_avg_pool2d(pixels, (_LEFT, _LEFT))

@@ -81,7 +81,7 @@ def extend_intermediate_sigmas(
     more closely at the beginning of each step, `sine` at its end.
     """
     highest = math.inf if start_at_sigma < 0 else start_at_sigma
-    ways = _ways(steps, spacing)
+    ways = _substeps(steps, spacing)
     given, levels = [float(sigma) for sigma in sigmas], list[float]()
     for sigma, sigma_next in pairwise(given):
         between = ways if end_at_sigma <= sigma <= highest else [0.0]
@@ -106,7 +106,7 @@ def sampling_percent_to_sigma(
     return SigmaValue(ends.get(sampling_percent, percent))
 
 
-def _ways(steps: int, spacing: str) -> list[float]:
+def _substeps(steps: int, spacing: str) -> list[float]:
     """How far along a step its parts begin, from 0."""
     even = [i / steps for i in range(steps)]
     if spacing == "cosine":

@@ -24,7 +24,7 @@ _CASES: Mapping[Case, Callable[[str], str]] = MappingProxyType(
 )
 
 
-def checked_length(length: int) -> None:
+def check_length(length: int) -> None:
     """Refuse to make a text of so many characters.
 
     Raises:
@@ -39,7 +39,7 @@ def string_concatenate(
     string_a: Text, string_b: Text, delimiter: Annotated[str, Widget(multiline=False)] = ""
 ) -> str:
     """`string_a`, the delimiter and `string_b` as one text."""
-    checked_length(len(string_a) + len(delimiter) + len(string_b))
+    check_length(len(string_a) + len(delimiter) + len(string_b))
     return f"{string_a}{delimiter}{string_b}"
 
 
@@ -75,7 +75,7 @@ def string_trim(string: Text, mode: Literal["Both", "Left", "Right"]) -> str:
 @node("StringReplace", category="utils/string", display_name="Replace")
 def string_replace(string: Text, find: Text, replace: Text) -> str:
     """Put one text wherever another stands; an empty `find` stands between all characters."""
-    checked_length(len(string) + string.count(find) * (len(replace) - len(find)))
+    check_length(len(string) + string.count(find) * (len(replace) - len(find)))
     return string.replace(find, replace)
 
 

@@ -49,11 +49,11 @@ def style_model_apply(
     times = strength if strength_type == "multiply" else 1.0
     bias = math.log(strength) if strength > 0 else -math.inf
     bias = bias if strength_type == "attn_bias" else 0.0
-    conds = (_followed(cond, tokens * times, bias, style_model) for cond in conditioning.conds)
+    conds = (_append_tokens(cond, tokens * times, bias, style_model) for cond in conditioning.conds)
     return Conditioning(tuple(conds))
 
 
-def _followed(cond: Cond, tokens: Tensor, bias: float, style: StyleHandle) -> Cond:
+def _append_tokens(cond: Cond, tokens: Tensor, bias: float, style: StyleHandle) -> Cond:
     """A condition with tokens behind its own.
 
     Raises:

@@ -36,7 +36,7 @@ def clip_loader(
     `stable_diffusion` goes by the file; `sd3` takes CLIP-L, CLIP-G or T5 alone. There are no
     models of the other types here yet.
     """
-    return _opened(ctx, type, device, clip_name)
+    return _open_text_encoders(ctx, type, device, clip_name)
 
 
 @node("DualCLIPLoader", category="advanced/loaders", preflight="nodes.preflight:two_text_encoders")
@@ -53,7 +53,7 @@ def dual_clip_loader(
     `sdxl` is CLIP-L and CLIP-G, `flux` is CLIP-L and T5, `sd3` any two of the three. There are no
     models of the other types here yet.
     """
-    return _opened(ctx, type, device, clip_name1, clip_name2)
+    return _open_text_encoders(ctx, type, device, clip_name1, clip_name2)
 
 
 @node(
@@ -63,10 +63,10 @@ def triple_clip_loader(
     clip_name1: File, clip_name2: File, clip_name3: File, ctx: Context
 ) -> ClipHandle:
     """Open SD3's three text encoders, in any order: CLIP-L, CLIP-G and T5."""
-    return _opened(ctx, "sd3", None, clip_name1, clip_name2, clip_name3)
+    return _open_text_encoders(ctx, "sd3", None, clip_name1, clip_name2, clip_name3)
 
 
-def _opened(ctx: Context, kind: str, device: str | None, *names: str) -> ClipHandle:
+def _open_text_encoders(ctx: Context, kind: str, device: str | None, *names: str) -> ClipHandle:
     paths = [ctx.files.model("text_encoders", name) for name in names]
     files = [(path, ctx.files.identity(path)) for path in paths]
     return ClipHandle(open_text_files(files, kind, on_cpu=device == "cpu"))

@@ -19,7 +19,7 @@ class Tiling:
     """The result's size over the input's."""
 
 
-def tiled(
+def compute_tiled(
     compute: Callable[[Tensor], Tensor],
     picture: Tensor,
     tilings: Sequence[Tiling],
@@ -35,11 +35,11 @@ def tiled(
         tilings: at least one.
         each: called before every tile: how many are done, how many there are.
     """
-    plans = [(tiling, list(_places(picture, tiling))) for tiling in tilings]
+    plans = [(tiling, list(_tile_corners(picture, tiling))) for tiling in tilings]
     total = len(picture) * sum(len(places) for _, places in plans)
     done = 0
     rows: list[Tensor] = []
-    for image in singly(picture):
+    for image in split_batch(picture):
         means: list[Tensor] = []
         for tiling, places in plans:
             blend = _Blend(image, tiling)
@@ -81,7 +81,7 @@ class _Blend:
         return self._sum / self._weights
 
 
-def _places(image: Tensor, tiling: Tiling) -> Iterator[tuple[int, int]]:
+def _tile_corners(image: Tensor, tiling: Tiling) -> Iterator[tuple[int, int]]:
     """Where tiles begin; the last ones may reach over the border, where they are cut."""
     height, width = image.shape[2:]
     for y in _starts(height, tiling.height, tiling.overlap):
@@ -93,7 +93,7 @@ def _starts(length: int, tile: int, overlap: int) -> range:
     return range(0, length - overlap, tile - overlap) if length > tile else range(1)
 
 
-def singly(batch: Tensor) -> list[Tensor]:
+def split_batch(batch: Tensor) -> list[Tensor]:
     """Every sample of a batch as a batch of one."""
     return [batch[n : n + 1] for n in range(len(batch))]
 

@@ -10,7 +10,7 @@ from nodegraph.define import node
 from nodegraph.markers import ModelFile
 from nodegraph.memory import is_out_of_memory
 from nodes.families.upscalers import spec_of
-from nodes.tiles import Tiling, tiled
+from nodes.tiles import Tiling, compute_tiled
 from nodes.values import Image
 from nodes.weights.checkpoint import networks
 from nodes.weights.header import read_header
@@ -48,11 +48,11 @@ def image_upscale_with_model(upscale_model: UpscaleModel, image: Image, ctx: Con
     They are made in overlapping tiles of 512 pixels, and smaller ones if memory does not suffice.
     """
     pictures = image[..., :3].movedim(-1, 1)
-    made = enlarged(upscale_model.enlarge, pictures, upscale_model.scale, ctx)
+    made = upscale_tiled(upscale_model.enlarge, pictures, upscale_model.scale, ctx)
     return made.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
-def enlarged(
+def upscale_tiled(
     compute: Callable[[Tensor], Tensor], pictures: Tensor, scale: int, ctx: Context
 ) -> Tensor:
     """Enlarge tile by tile; where memory does not suffice, start again with tiles half as large.
@@ -72,7 +72,7 @@ def enlarged(
     while True:
         tiling = Tiling(size, size, OVERLAP, float(scale))
         try:
-            return tiled(compute, pictures, [tiling], before)
+            return compute_tiled(compute, pictures, [tiling], before)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or size <= SMALLEST:
                 raise

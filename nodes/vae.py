@@ -13,11 +13,11 @@ from torch.nn import functional
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.encoding import cropped, encoded, greyed
+from nodes.encoding import crop_to_vae, encode_pictures, fill_masked
 from nodes.errors import WrongLatentError
 from nodes.regions import resize_mask
-from nodes.tiles import singly, tiled, tilings
-from nodes.vae_calls import decode, decode_sparing, encode
+from nodes.tiles import compute_tiled, split_batch, tilings
+from nodes.vae_calls import decode, decode_with_fallback, encode
 from nodes.values import Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
 
@@ -31,12 +31,12 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
     """Turn latents into pictures, one at a time; in tiles if memory does not suffice."""
-    latents = _checked(samples, vae)
+    latents = _check_channels(samples, vae)
     pictures: list[Tensor] = []
-    for latent in singly(latents):
+    for latent in split_batch(latents):
         ctx.check_cancelled()
-        pictures.append(decode_sparing(vae, latent, ctx))
-    return _shown(torch.cat(pictures))
+        pictures.append(decode_with_fallback(vae, latent, ctx))
+    return _to_image(torch.cat(pictures))
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
@@ -59,13 +59,13 @@ def vae_decode_tiled(
     size = tile_size // vae.downscale
     plan = tilings(size, shared // vae.downscale, float(vae.downscale))
     call = partial(decode, vae, ctx=ctx)
-    return _shown(tiled(call, _checked(samples, vae), plan, _watch(ctx)))
+    return _to_image(compute_tiled(call, _check_channels(samples, vae), plan, _watch(ctx)))
 
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
     """Turn pictures into latents; the sides are cropped to multiples of 8."""
-    return Latent(encoded(cropped(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
+    return Latent(encode_pictures(crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -88,8 +88,8 @@ def vae_encode_tiled(
     size = tile_size // (2 * step) * 2 * step
     shared = overlap if overlap < size // 2 else size // 4
     plan = tilings(size, shared // step * step, 1 / step)
-    pictures = cropped(pixels.movedim(-1, 1), vae)[:, :3]
-    return Latent(tiled(partial(encode, vae, ctx=ctx), pictures, plan, _watch(ctx)))
+    pictures = crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3]
+    return Latent(compute_tiled(partial(encode, vae, ctx=ctx), pictures, plan, _watch(ctx)))
 
 
 @node("VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
@@ -105,24 +105,24 @@ def vae_encode_for_inpaint(
     The mask grows by some pixels, so that what is made blends into what is kept.
     """
     picture = pixels.movedim(-1, 1)
-    resized = cropped(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae).round()
-    samples = encoded(greyed(cropped(picture, vae)[:, :3], resized), vae, ctx)
-    return Latent(samples, noise_mask=_grown(resized, grow_mask_by))
+    resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae).round()
+    samples = encode_pictures(fill_masked(crop_to_vae(picture, vae)[:, :3], resized), vae, ctx)
+    return Latent(samples, noise_mask=_grow(resized, grow_mask_by))
 
 
-def _checked(samples: Latent, vae: VaeHandle) -> Tensor:
+def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
     channels = samples.samples.shape[1]
     if channels != vae.channels:
         raise WrongLatentError(channels, vae.channels)
     return samples.samples
 
 
-def _shown(pictures: Tensor) -> Tensor:
+def _to_image(pictures: Tensor) -> Tensor:
     """[batch, 3, height, width] as an IMAGE."""
     return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
-def _grown(mask: Tensor, pixels: int) -> Tensor:
+def _grow(mask: Tensor, pixels: int) -> Tensor:
     """Widen the ones of a mask, [batch, 1, height, width]: each becomes a square of that side."""
     if pixels == 0:
         return mask

@@ -8,7 +8,7 @@ from torch import Tensor
 from nodegraph.context import Context
 from nodegraph.memory import is_out_of_memory
 from nodes.sampling_errors import NotFiniteError
-from nodes.tiles import tiled, tilings
+from nodes.tiles import compute_tiled, tilings
 from nodes.weights.checkpoint import networks
 from nodes.weights.handle import VaeHandle
 
@@ -22,25 +22,25 @@ def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
     Raises:
         NotFiniteError: the latent has numbers that are none, or the picture would.
     """
-    return _finite(VaeHandle.decode, vae, latent, "the latent", ctx)
+    return _retry_in_float32(VaeHandle.decode, vae, latent, "the latent", ctx)
 
 
 def encode(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
     """The latent of one picture; see `VaeHandle.encode`. Raises as `decode`."""
-    return _finite(VaeHandle.encode, vae, picture, "the picture", ctx)
+    return _retry_in_float32(VaeHandle.encode, vae, picture, "the picture", ctx)
 
 
-def decode_sparing(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
+def decode_with_fallback(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
     """As `decode`, but in tiles where memory does not suffice, which moves its pixels a little."""
-    return _sparing(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
+    return _retry_in_tiles(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
 
 
-def encode_sparing(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
+def encode_with_fallback(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
     """The same for `encode`."""
-    return _sparing(partial(encode, vae, ctx=ctx), vae, picture, 1 / vae.downscale, ctx)
+    return _retry_in_tiles(partial(encode, vae, ctx=ctx), vae, picture, 1 / vae.downscale, ctx)
 
 
-def _finite(
+def _retry_in_float32(
     call: Callable[[VaeHandle, Tensor], Tensor],
     vae: VaeHandle,
     given: Tensor,
@@ -56,10 +56,10 @@ def _finite(
     if wide is vae:
         raise NotFiniteError("what the VAE makes of " + what)
     ctx.notice(f"numbers of the VAE were too large for {vae.precision}: computed in float32.")
-    return _finite(call, wide, given, what, ctx)
+    return _retry_in_float32(call, wide, given, what, ctx)
 
 
-def _sparing(
+def _retry_in_tiles(
     call: Callable[[Tensor], Tensor], vae: VaeHandle, given: Tensor, scale: float, ctx: Context
 ) -> Tensor:
     """Try the whole; then without the models that are not needed now; then ever smaller tiles."""
@@ -69,7 +69,9 @@ def _sparing(
         *(
             (
                 f"in tiles of {size} by {size} pixels",
-                partial(tiled, call, given, tilings(size // unit, size // unit // 8, scale)),
+                partial(
+                    compute_tiled, call, given, tilings(size // unit, size // unit // 8, scale)
+                ),
             )
             for size in _TILES
         ),

@@ -30,7 +30,7 @@ def perturbed_attention_guidance(
     On top of the sampler's own guidance, and without a negative prompt. It takes another call of
     the model a step; for U-Nets.
     """
-    return _led(model, Weakened(Perturbed(), scale))
+    return _add_guidance(model, Weakened(Perturbed(), scale))
 
 
 @node("SkipLayerGuidanceSD3", category=_GUIDANCE, experimental=True)
@@ -49,7 +49,7 @@ def skip_layer_guidance_sd3(
     numbers = _numbers(layers)
     if not numbers:
         return model
-    return _led(model, Weakened(Skipped(numbers), scale, start_percent, end_percent))
+    return _add_guidance(model, Weakened(Skipped(numbers), scale, start_percent, end_percent))
 
 
 @node("SkipLayerGuidanceDiT", category=_GUIDANCE, experimental=True)
@@ -68,11 +68,11 @@ def skip_layer_guidance_dit(
     Single layers are those for text and picture together, which FLUX has. `rescaling_scale` brings
     the contrast back to what the positive prompt alone has.
     """
-    skipped = _skipped(double_layers, single_layers)
+    skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
         return model
     weakened = Weakened(skipped, scale, start_percent, end_percent, rescaling_scale)
-    return _led(model, weakened)
+    return _add_guidance(model, weakened)
 
 
 @node("SkipLayerGuidanceDiTSimple", category=_GUIDANCE, experimental=True)
@@ -84,7 +84,7 @@ def skip_layer_guidance_dit_simple(
     end_percent: Fraction = 1.0,
 ) -> ModelHandle:
     """Leave some layers out where the model follows the negative prompt, at no further cost."""
-    skipped = _skipped(double_layers, single_layers)
+    skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
         return model
     model.check(skipped)
@@ -93,13 +93,13 @@ def skip_layer_guidance_dit_simple(
     return replace(model, guiding=guiding)
 
 
-def _led(model: ModelHandle, weakened: Weakened) -> ModelHandle:
+def _add_guidance(model: ModelHandle, weakened: Weakened) -> ModelHandle:
     model.check(weakened.alteration)
     guiding = replace(model.guiding, weakened=(*model.guiding.weakened, weakened))
     return replace(model, guiding=guiding)
 
 
-def _skipped(double: str, single: str) -> Skipped | None:
+def _skip_layers(double: str, single: str) -> Skipped | None:
     numbers = _numbers(double), _numbers(single)
     return Skipped(*numbers) if any(numbers) else None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.alterations.unets import join_by, unet_of
-from nodes.frequencies import scaled_frequencies
+from nodes.frequencies import scale_frequencies
 
 _LOW = 1
 """The radius of the frequencies that count as low."""
@@ -36,7 +36,7 @@ class FreeU:
             if hidden.shape[1] not in scales:
                 return hidden, beside
             backbone, skip = scales[hidden.shape[1]]
-            return self._raised(hidden, backbone), scaled_frequencies(beside, _LOW, skip)
+            return self._raised(hidden, backbone), scale_frequencies(beside, _LOW, skip)
 
         join_by(unet, join)
 

@@ -258,9 +258,9 @@ class PackVae:
 
     def encode(self, pixels: Tensor) -> Tensor:
         """[batch, height, width, 3] in [0, 1] to latents."""
-        from nodes.encoding import cropped  # Here: it imports much.
+        from nodes.encoding import crop_to_vae  # Here: it imports much.
 
-        pictures = cropped(pixels.movedim(-1, 1), self.handle)[:, :3]
+        pictures = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
         return torch.cat([self.handle.encode(picture) for picture in torch.split(pictures, 1)])
 
     def decode(self, samples: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from nodes.alterations.shrunk import Shrunk
 from nodes.alterations.skipped import Skipped
 from nodes.alterations.tiled import Tiled
 from nodes.alterations.unets import input_blocks, unet_of
-from nodes.frequencies import scaled_frequencies
-from nodes.guidance import Guidance, Span
+from nodes.frequencies import scale_frequencies
+from nodes.guidance import Guidance, SigmaRange
 from nodes.guiding import PLAIN, Hampered, Weakened
 from nodes.network_patches import (
     free_u,
@@ -158,7 +158,7 @@ def test_one_half_of_the_backbone_is_raised_and_coarse_skips_are_scaled(kinds):
 
     assert torch.equal(raised[:, :32], hidden[:, :32] * 2)
     assert torch.equal(raised[:, 32:], hidden[:, 32:])
-    assert torch.equal(scaled, scaled_frequencies(beside, 1, 0.5))
+    assert torch.equal(scaled, scale_frequencies(beside, 1, 0.5))
     assert join(beside, hidden) == (beside, hidden)
 
 
@@ -178,8 +178,8 @@ def test_low_frequencies_are_the_mean_and_the_slowest_waves():
     still, fast = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)
     fast[..., 1::2] = -1
 
-    torch.testing.assert_close(scaled_frequencies(still + fast, 1, 0.5), 0.5 * still + fast)
-    torch.testing.assert_close(scaled_frequencies(still + fast, 1, 1.0, 3.0), still + 3 * fast)
+    torch.testing.assert_close(scale_frequencies(still + fast, 1, 0.5), 0.5 * still + fast)
+    torch.testing.assert_close(scale_frequencies(still + fast, 1, 1.0, 3.0), still + 3 * fast)
 
 
 def call(height: int, width: int, sigma: float = 1.0) -> NetworkCall:
@@ -365,8 +365,8 @@ def guided(kind, model, x, sigma):
         *sides,
         3.0,
         model.guiding,
-        weakened=[Span.of(e.start, e.end, facts) for e in model.guiding.weakened],
-        hampered=[Span.of(e.start, e.end, facts) for e in model.guiding.hampered],
+        weakened=[SigmaRange.of(e.start, e.end, facts) for e in model.guiding.weakened],
+        hampered=[SigmaRange.of(e.start, e.end, facts) for e in model.guiding.hampered],
     )
     asked = Call(x, sigma, 0)
     calls = guidance.model_calls(asked)
@@ -441,8 +441,8 @@ def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
             *sides,
             3.0,
             guiding,
-            weakened=[Span.of(e.start, e.end, facts) for e in guiding.weakened],
-            hampered=[Span.of(e.start, e.end, facts) for e in guiding.hampered],
+            weakened=[SigmaRange.of(e.start, e.end, facts) for e in guiding.weakened],
+            hampered=[SigmaRange.of(e.start, e.end, facts) for e in guiding.hampered],
         )
         sigma = torch.tensor(facts.percent_to_sigma(fraction))
         calls = guidance.model_calls(Call(torch.zeros(1, 16, 8, 8), sigma, 0))

@@ -16,7 +16,7 @@ from nodes.model_sampling import model_sampling_discrete
 from nodes.parameterisation import Discrete
 from nodes.preflight import checkpoint as preflight
 from nodes.preflight import lora as lora_preflight
-from nodes.previews import by_matrix, colours, preview
+from nodes.previews import by_matrix, latent_rgb, preview
 from nodes.text.embeddings import Embeddings
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Networks, open_checkpoint
@@ -181,8 +181,8 @@ def test_a_previews_colours_are_a_matrix_product():
     x0 = torch.tensor([1.0, 0.5]).reshape(1, 2, 1, 1)
     rgb = ((0.5, 0.0, -9.0), (0.0, 1.0, 0.0), (0.0, -0.5, 0.0))
 
-    assert colours(x0, rgb).tolist() == [[[[0.75, 0.5, 0.0]]]]
-    assert colours(x0, ()).tolist() == [[[[0.875, 0.875, 0.875]]]]
+    assert latent_rgb(x0, rgb).tolist() == [[[[0.75, 0.5, 0.0]]]]
+    assert latent_rgb(x0, ()).tolist() == [[[[0.875, 0.875, 0.875]]]]
 
 
 def test_preflight_finds_what_is_wrong_with_a_file(tmp_path):

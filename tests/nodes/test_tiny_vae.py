@@ -18,7 +18,7 @@ from nodes.families.family import LatentRules
 from nodes.families.known import FAMILIES
 from nodes.families.tiny_vae import KNOWN, name_for
 from nodes.loaders import vae_loader
-from nodes.previews import chosen, preview
+from nodes.previews import choose_preview, preview
 from nodes.vae import vae_decode, vae_encode
 from nodes.values import Latent
 from nodes.weights.handle import ModelHandle
@@ -185,7 +185,7 @@ def test_every_family_has_a_matrix_and_a_small_decoder(bench, family):
     with torch.no_grad():
         (expected,) = tiny(rules.channels).decode(x0[:1], return_dict=False)
 
-    shown = chosen(model, bench)(x0[:1])
+    shown = choose_preview(model, bench)(x0[:1])
 
     torch.testing.assert_close(
         shown, ((expected[0] + 1) / 2).clamp(0, 1).movedim(0, -1), atol=1e-4, rtol=1e-4
@@ -198,7 +198,7 @@ def test_a_decoders_preview_is_a_jpeg_of_the_pictures_size(bench):
     put_pair(bench, "taesd")
     bench.preview_method = "taesd"
 
-    data, mime = preview(model, grid((2, 4, 8, 12), 0.21), chosen(model, bench))
+    data, mime = preview(model, grid((2, 4, 8, 12), 0.21), choose_preview(model, bench))
 
     assert mime == "image/jpeg"
     with Pictures.open(BytesIO(data)) as shown:
@@ -211,9 +211,9 @@ def test_without_the_decoder_previews_are_rough_and_say_why(bench):
     rough = Bench(bench.root, preview_method="latent2rgb")
     bench.preview_method = "taesd"
 
-    shown = chosen(model, bench)(x0)
+    shown = choose_preview(model, bench)(x0)
 
-    assert torch.equal(shown, chosen(model, rough)(x0))
+    assert torch.equal(shown, choose_preview(model, rough)(x0))
     assert "taesd_decoder" in bench.notices[0]
     assert rough.notices == []
 

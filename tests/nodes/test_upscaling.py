@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from nodegraph.cli import cli
 from nodes.errors import MissingWeightsError, NotAnUpscalerError, PickleRefusedError
-from nodes.upscaling import enlarged, image_upscale_with_model, upscale_model_loader
+from nodes.upscaling import image_upscale_with_model, upscale_model_loader, upscale_tiled
 from tests.checkpoints import write
 from tests.drawing_upscalers import compact, esrgan, named, numbered
 from tests.nodes.bench import Bench
@@ -177,7 +177,7 @@ def test_what_does_not_fit_into_memory_is_made_in_smaller_tiles(bench):
         return doubled(tile)
 
     given = grid((1, 3, 300, 200), 0.01)
-    made = enlarged(greedy, given, 2, bench)
+    made = upscale_tiled(greedy, given, 2, bench)
 
     torch.testing.assert_close(made, doubled(given))
     assert sizes[:3] == [300, 256, 128]
@@ -192,7 +192,7 @@ def test_a_lack_of_memory_that_smaller_tiles_do_not_mend_is_an_error(bench):
         raise RuntimeError(LACKS_MEMORY)
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        enlarged(never, grid((1, 3, 300, 200), 0.01), 2, bench)
+        upscale_tiled(never, grid((1, 3, 300, 200), 0.01), 2, bench)
 
     assert len(bench.notices) == 2
 
@@ -202,7 +202,7 @@ def test_other_failures_are_not_tried_again(bench):
         raise RuntimeError(tile.shape)
 
     with pytest.raises(RuntimeError, match="300"):
-        enlarged(broken, grid((1, 3, 300, 200), 0.01), 2, bench)
+        upscale_tiled(broken, grid((1, 3, 300, 200), 0.01), 2, bench)
 
     assert bench.notices == []
 

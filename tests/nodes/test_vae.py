@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nodes.errors import TooSmallPictureError, WrongLatentError
-from nodes.tiles import Tiling, tiled
+from nodes.tiles import Tiling, compute_tiled
 from nodes.vae import (
     vae_decode,
     vae_decode_tiled,
@@ -93,7 +93,9 @@ def test_tiles_of_a_pointwise_function_leave_no_seams():
     given = grid((2, 3, 20, 26), 0.1)
     tilings = [Tiling(8, 8, 2, 2.0), Tiling(16, 4, 2, 2.0)]
 
-    result = tiled(lambda x: x.repeat_interleave(2, -1).repeat_interleave(2, -2), given, tilings)
+    result = compute_tiled(
+        lambda x: x.repeat_interleave(2, -1).repeat_interleave(2, -2), given, tilings
+    )
 
     expected = given.repeat_interleave(2, -1).repeat_interleave(2, -2)
     torch.testing.assert_close(result, expected)
