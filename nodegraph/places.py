@@ -1,18 +1,22 @@
 """Where a user's caches and data lie when no setting says otherwise."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from platformdirs import user_cache_path, user_data_path
 
-def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
+_NAME = "nodegraph"
+
+
+def cache_folder() -> Path:
     """For what can be made again: snapshots of packs, hashes, temporary images."""
-    return _folder(environment, "XDG_CACHE_HOME", ".cache")
+    return _of_user(lambda: user_cache_path(_NAME, appauthor=False), "cache")
 
 
-def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+def data_folder() -> Path:
     """For what is the user's own: models, inputs, results."""
-    return _folder(environment, "XDG_DATA_HOME", ".local/share")
+    return _of_user(lambda: user_data_path(_NAME, appauthor=False), "data")
 
 
 def hub_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -21,18 +25,13 @@ def hub_folder(environment: Mapping[str, str] = os.environ) -> Path:
         if environment.get(variable):
             return Path(environment[variable]).expanduser()
     home = environment.get("HF_HOME")
-    cache = Path(environment.get("XDG_CACHE_HOME") or _home() / ".cache")
+    cache = Path(environment.get("XDG_CACHE_HOME") or _of_user(Path.home, "home") / ".cache")
     return (Path(home).expanduser() if home else cache / "huggingface") / "hub"
 
 
-def _folder(environment: Mapping[str, str], variable: str, below_home: str) -> Path:
-    given = environment.get(variable) or environment.get("LOCALAPPDATA", "")
-    return (Path(given) if given else _home() / below_home) / "nodegraph"
-
-
-def _home() -> Path:
-    """The user's folder; for a user without one, as containers have, one in the temp folder."""
+def _of_user(find: Callable[[], Path], name: str) -> Path:
+    """A folder of the user; for a user without one, as containers have, one in the temp folder."""
     try:
-        return Path.home()
+        return find()
     except RuntimeError:
-        return Path(os.environ.get("TMPDIR", "/tmp")) / f"nodegraph-{os.getuid()}"
+        return Path(os.environ.get("TMPDIR", "/tmp")) / f"{_NAME}-{os.getuid()}" / name

@@ -5,7 +5,6 @@ import pytest
 from nodegraph.errors import UnknownFileError, UnsafePathError
 from nodegraph.files import Files
 from nodegraph.folders import Folders
-from nodegraph.places import cache_folder
 from nodegraph.results import Artifact
 
 HOSTILE = [
@@ -203,12 +202,3 @@ def test_lists_no_broken_link_among_the_models(files, tmp_path):
     (folder / "loop.safetensors").symlink_to(folder / "loop.safetensors")
 
     assert files.model_names("checkpoints") == []
-
-
-def test_a_user_without_a_home_gets_folders_all_the_same(monkeypatch):
-    def homeless():
-        raise RuntimeError
-
-    monkeypatch.setattr("pathlib.Path.home", homeless)
-
-    assert cache_folder({}).is_absolute()
