@@ -9,6 +9,7 @@ from pydantic import Field
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.networks.build import network_class
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.merging import ScalePatch
 from nodes.weights.network import Network
@@ -90,7 +91,7 @@ def _of_unet(attention: str, q: float, k: float, v: float, out: float) -> Mappin
 
 
 def _scaled(model: ModelHandle, factors: Mapping[str, float], ctx: Context) -> ModelHandle:
-    if model.model.network.spec.kind != "unet":
+    if not network_class(model.model.network.spec.kind).cross_attends:
         ctx.notice("This model is no U-Net: its attentions stay as they are.")
         return model
     for patch in _patches(model.model.network, factors):

@@ -6,6 +6,7 @@ from typing import Annotated
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import ModelFile
+from nodes.networks.build import network_class
 from nodes.picture_errors import ModelPatchMismatchError
 from nodes.values import SeenPictures
 from nodes.weights.handle import ModelHandle
@@ -36,7 +37,8 @@ def uso_style_reference(
     """
     config, found = model.model.network.spec.config, model_patch.network.spec.config["width"]
     heads = config.get("num_attention_heads")
-    wide = heads * config["attention_head_dim"] if model.model.network.spec.kind == "flux" else 0
+    reads = network_class(model.model.network.spec.kind).reads_projected
+    wide = heads * config["attention_head_dim"] if reads else 0
     if wide != found:
         raise ModelPatchMismatchError(model_patch.network.header.path)
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))

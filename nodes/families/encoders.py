@@ -195,7 +195,7 @@ def _rules(header: Header, config: Mapping[str, Any], reading: Reading) -> TextR
 
 def _token_rules(header: Header, config: Mapping[str, Any]) -> TextRules:
     if "d_model" in config:
-        return TextRules(length=None, start=None, end=_T5_END, pad=_T5_PAD)
+        return TextRules(length=None, start=None, end=_T5_END, pad=_T5_PAD, tokenizer="unigram")
     return TextRules(
         length=config["max_position_embeddings"],
         start=config["bos_token_id"],

@@ -12,60 +12,18 @@ from nodes.weights.tables import Source
 
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
-NetworkKind: TypeAlias = Literal[
-    "unet",
-    "mmdit",
-    "flux",
-    "vae",
-    "tiny_vae",
-    "pixels",
-    "clip",
-    "t5",
-    "controlnet",
-    "vision",
-    "redux",
-    "projector",
-    "ip_adapter",
-    "photomaker",
-    "rrdb",
-    "compact",
-    "t2i_adapter",
-    "sd3_controlnet",
-    "flux_controlnet",
-]
 Prediction: TypeAlias = Literal["eps", "v"]
 TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
 """Which text encoders a family has, what it reads of each, and what it makes of them."""
 EncoderName: TypeAlias = Literal["clip_l", "clip_h", "clip_g", "t5xxl"]
-
-TITLES: Mapping[NetworkKind, str] = {
-    "unet": "U-Net",
-    "mmdit": "transformer",
-    "flux": "transformer",
-    "vae": "VAE",
-    "tiny_vae": "VAE",
-    "pixels": "VAE",
-    "clip": "text encoder",
-    "t5": "T5 text encoder",
-    "controlnet": "ControlNet",
-    "vision": "vision encoder",
-    "redux": "style model",
-    "projector": "USO projector",
-    "ip_adapter": "IP-Adapter",
-    "photomaker": "PhotoMaker",
-    "rrdb": "upscale model",
-    "compact": "upscale model",
-    "t2i_adapter": "T2I-Adapter",
-    "sd3_controlnet": "ControlNet",
-    "flux_controlnet": "ControlNet",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """One network of a checkpoint: which class, its configuration, where its weights are."""
 
-    kind: NetworkKind
+    kind: str
+    """The name of its class; see `nodes.networks.builder.NetworkClass`."""
     name: str
     """Its part in the whole: `model`, `vae`, or which text encoder it is: `clip_l`, …"""
     config: Config
@@ -79,11 +37,6 @@ class NetworkSpec:
 
     ComfyUI keeps text encoders as they are stored, so that a LoRA's sum is rounded there.
     """
-
-    @property
-    def title(self) -> str:
-        """What people call it."""
-        return TITLES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +59,8 @@ class TextRules:
     """The layer that counts unless the workflow says otherwise; -1 is the last."""
     projected: bool = True
     """Whether the pooled state goes through the projection, if the file has one."""
+    tokenizer: Literal["bpe", "unigram"] = "bpe"
+    """CLIP's byte pairs (arXiv:1508.07909), or T5's SentencePiece (arXiv:1804.10959)."""
     vocabulary: str = ""
     """The tokenizer's `vocab.json`; empty means the one that all encoders of the kind have."""
     merges: str = ""

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nodes.families.control import ControlSpec
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.families.flux import flux_table
 from nodes.families.shapes import count, shape_of
 from nodes.weights.header import Header
 from nodes.weights.tables import Source, identity_table
 
-_NAME: NetworkKind = "flux_controlnet"
+_NAME = "flux_controlnet"
 _PART = "ControlNet"
 _PATCH = 4
 """How many pixels of a latent make one patch."""

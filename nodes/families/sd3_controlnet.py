@@ -11,12 +11,12 @@ from typing import Any
 
 from nodes.families.blocks import Stack, block_table, fused
 from nodes.families.control import Change, ControlSpec
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.families.shapes import count, shape_of
 from nodes.weights.header import Header, numbers
 from nodes.weights.tables import Source, identity_table
 
-_NAME: NetworkKind = "sd3_controlnet"
+_NAME = "sd3_controlnet"
 _PART = "ControlNet"
 _HEAD = 64
 _CHANNELS = 16

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 
 from nodes.errors import MissingWeightsError
 from nodes.families.control import ControlSpec
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.families.shapes import shape_of
 from nodes.weights.header import Header
 from nodes.weights.tables import Source, identity_table
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
 
-_NAME: NetworkKind = "t2i_adapter"
+_NAME = "t2i_adapter"
 _PART = "T2I-Adapter"
 _BLOCKS = 2
 _INPUTS: Mapping[int, tuple[int, int]] = {192: (3, 8), 64: (1, 8), 768: (3, 16), 256: (1, 16)}

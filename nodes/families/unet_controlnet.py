@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 from nodes.families.control import KINDS, ControlSpec
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.families.ldm import unet_table
 from nodes.families.shapes import count, encoder_config, first_in
 from nodes.weights.header import Header
 from nodes.weights.tables import Source, identity_table
 
-_NAME: NetworkKind = "controlnet"
+_NAME = "controlnet"
 _PREFIXES = ("control_model.", "")
 _LORA = "lora_controlnet"
 """A key of files that hold changes to the model that they steer."""

@@ -1,11 +1,9 @@
-"""Build the network that a spec describes, without weights."""
-
-from collections.abc import Mapping
+"""Every class of network, and how a network is built without weights."""
 
 import torch
 from torch import nn
 
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.networks import (
     clip,
     compact,
@@ -26,33 +24,29 @@ from nodes.networks import (
     vae,
     vision,
 )
-from nodes.networks.builder import Builder
+from nodes.networks.builder import NetworkClass
 
-_BUILDERS: Mapping[NetworkKind, Builder] = {
-    "unet": unet.builder,
-    "mmdit": mmdit.builder,
-    "flux": flux.builder,
-    "vae": vae.builder,
-    "tiny_vae": tiny_vae.builder,
-    "pixels": pixels.builder,
-    "clip": clip.builder,
-    "t5": t5.builder,
-    "controlnet": controlnet.builder,
-    "vision": vision.builder,
-    "redux": style.redux_builder,
-    "projector": style.projector_builder,
-    "ip_adapter": ip_adapter.builder,
-    "photomaker": photomaker.builder,
-    "rrdb": rrdb.builder,
-    "compact": compact.builder,
-    "t2i_adapter": t2i_adapter.builder,
-    "sd3_controlnet": sd3_controlnet.builder,
-    "flux_controlnet": flux_controlnet.builder,
-}
+_CLASSES = (
+    *(unet.NETWORK, mmdit.NETWORK, flux.NETWORK),
+    *(vae.NETWORK, tiny_vae.NETWORK, pixels.NETWORK, clip.NETWORK, t5.NETWORK, vision.NETWORK),
+    *(controlnet.NETWORK, t2i_adapter.NETWORK, sd3_controlnet.NETWORK, flux_controlnet.NETWORK),
+    *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
+    *(rrdb.NETWORK, compact.NETWORK),
+)
+_BY_KIND = {network.kind: network for network in _CLASSES}
+
+
+def network_class(kind: str) -> NetworkClass:
+    """Return all that is particular to a class of network.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return _BY_KIND[kind]
 
 
 def skeleton(spec: NetworkSpec) -> nn.Module:
     """The network on the meta device: every shape, no memory."""
-    build = _BUILDERS[spec.kind]()  # imports first: what they make must not be on that device
+    build = network_class(spec.kind).builder()  # imports first: they must not be on that device
     with torch.device("meta"):
         return build(dict(spec.config)).eval().requires_grad_(False)

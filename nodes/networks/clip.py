@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass, TextClass
 
 
 class _Embeddings(Protocol):
@@ -26,7 +26,7 @@ class _Clip(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClipText:
-    """Drives a CLIP text encoder; see `nodes.networks.text.TextNetwork`."""
+    """Drives a CLIP text encoder; see `nodes.networks.builder.TextNetwork`."""
 
     module: nn.Module
     pools: bool = True
@@ -78,3 +78,6 @@ def builder() -> Build:
         return model
 
     return build
+
+
+NETWORK = NetworkClass("clip", "text encoder", builder, text=TextClass(ClipText, "hidden_size"))

@@ -6,10 +6,11 @@ the shuffle: arXiv:1609.05158).
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 
 class Compact(nn.Module):
@@ -44,3 +45,6 @@ def builder() -> Build:
         return Compact(**config)
 
     return build
+
+
+NETWORK = NetworkClass("compact", "upscale model", builder, half_dtype=torch.float32)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nodes.families.family import Config
 from nodes.hints import Hint
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import text
 from nodes.networks.micro_conditioning import Added, added
 from nodes.values import ControlCall, Residuals
@@ -46,7 +46,7 @@ class ControlNet(Protocol):
 
 
 class UNetControl:
-    """Asks a ControlNet; see `nodes.networks.control.ControlAdapter`."""
+    """Asks a ControlNet; see `nodes.networks.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Whether the widths and depths are the same."""
@@ -94,3 +94,8 @@ def builder() -> Build:
         return cast("nn.Module", make(**config))
 
     return build
+
+
+NETWORK = NetworkClass(
+    "controlnet", "ControlNet", builder, control=UNetControl(), keeps_narrow=True
+)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import PATCH, packed, padded, positions, unpacked
 from nodes.networks.references import named, patches
@@ -65,7 +65,7 @@ class Text(NamedTuple):
 
 
 class FluxAdapter:
-    """Asks a FLUX transformer; see `nodes.networks.adapter.Adapter`."""
+    """Asks a FLUX transformer; see `nodes.networks.builder.Adapter`."""
 
     repeats_text = False
     packs = PATCH**2
@@ -168,3 +168,15 @@ def builder() -> Build:
         return model
 
     return build
+
+
+NETWORK = NetworkClass(
+    "flux",
+    "transformer",
+    builder,
+    adapter=FluxAdapter(),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_narrow=True,
+    widened="x_embedder.weight",
+    reads_projected=True,
+)

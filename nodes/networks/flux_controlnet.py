@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nodes.families.family import Config
 from nodes.hints import Hint
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import PATCH, packed, padded, positions, spread
 from nodes.values import ControlCall, Residuals
@@ -58,7 +58,7 @@ class Steered(Protocol):
 
 
 class FluxControl:
-    """Asks a ControlNet for FLUX; see `nodes.networks.control.ControlAdapter`."""
+    """Asks a ControlNet for FLUX; see `nodes.networks.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Whether it is as wide as the transformer, and reads the same text."""
@@ -121,3 +121,13 @@ def builder() -> Build:
         return model
 
     return build
+
+
+NETWORK = NetworkClass(
+    "flux_controlnet",
+    "ControlNet",
+    builder,
+    control=FluxControl(),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_narrow=True,
+)

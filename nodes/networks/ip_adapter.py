@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 
 class IPAdapter(nn.Module):
@@ -64,3 +64,6 @@ def builder() -> Build:
         return cast("nn.Module", IPAdapter(projection, config["text"], config["widths"]))
 
     return build
+
+
+NETWORK = NetworkClass("ip_adapter", "IP-Adapter", builder)

@@ -5,7 +5,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from nodes.errors import TooLargeLatentError
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import padded
 from nodes.values import Cond, CondBatch
@@ -40,7 +40,7 @@ class MMDiT(Protocol):
 
 
 class MMDiTAdapter:
-    """Asks an SD3 transformer; see `nodes.networks.adapter.Adapter`."""
+    """Asks an SD3 transformer; see `nodes.networks.builder.Adapter`."""
 
     repeats_text = False
     packs = 1
@@ -80,3 +80,6 @@ def builder() -> Build:
         return cast("nn.Module", SD3Transformer2DModel(**config))
 
     return build
+
+
+NETWORK = NetworkClass("mmdit", "transformer", builder, adapter=MMDiTAdapter(), keeps_narrow=True)

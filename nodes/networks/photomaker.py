@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.networks import vision
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 
 class PhotoMaker(nn.Module):
@@ -67,3 +67,6 @@ def builder() -> Build:
         return cast("nn.Module", PhotoMaker(eyes, seen, config["first"], config["second"]))
 
     return build
+
+
+NETWORK = NetworkClass("photomaker", "PhotoMaker", builder)

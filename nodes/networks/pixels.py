@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,3 +36,6 @@ def builder() -> Build:
         return Pixels(**config)
 
     return build
+
+
+NETWORK = NetworkClass("pixels", "VAE", builder, saved=False)

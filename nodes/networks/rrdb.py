@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 _SLOPE = 0.2
 _RESIDUAL = 0.2
@@ -118,3 +118,6 @@ def builder() -> Build:
         return Rrdb(**config)
 
     return build
+
+
+NETWORK = NetworkClass("rrdb", "upscale model", builder, half_dtype=torch.float32)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nodes.families.family import Config
 from nodes.hints import Hint
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import padded, spread
 from nodes.values import ControlCall, Residuals
@@ -50,7 +50,7 @@ class Steered(Protocol):
 
 
 class SD3Control:
-    """Asks a ControlNet for SD3; see `nodes.networks.control.ControlAdapter`."""
+    """Asks a ControlNet for SD3; see `nodes.networks.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Whether it is as wide as the transformer, and reads the same text."""
@@ -101,3 +101,8 @@ def builder() -> Build:
         return cast("nn.Module", SD3ControlNetModel(**config))
 
     return build
+
+
+NETWORK = NetworkClass(
+    "sd3_controlnet", "ControlNet", builder, control=SD3Control(), keeps_narrow=True
+)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 BIAS = "style_bias"
 """The name of [1, tokens] in `Cond.extras`: what is added to the attention that each token gets."""
@@ -85,3 +85,7 @@ def _redux(config: dict[str, Any]) -> nn.Module:
 
 def _projector(config: dict[str, Any]) -> nn.Module:
     return cast("nn.Module", Projector(**config))
+
+
+REDUX = NetworkClass("redux", "style model", redux_builder)
+PROJECTOR = NetworkClass("projector", "USO projector", projector_builder)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nodes.families.family import Config
 from nodes.hints import Hint
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.values import ControlCall, Residuals
 
 
@@ -20,7 +20,7 @@ class Adapter(Protocol):
 
 
 class PictureAdapter:
-    """Asks a T2I-Adapter; see `nodes.networks.control.ControlAdapter`."""
+    """Asks a T2I-Adapter; see `nodes.networks.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Whether its features are as wide as the U-Net's levels.
@@ -61,3 +61,6 @@ def builder() -> Build:
         return cast("nn.Module", T2IAdapter(**config))
 
     return build
+
+
+NETWORK = NetworkClass("t2i_adapter", "T2I-Adapter", builder, control=PictureAdapter())

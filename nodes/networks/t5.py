@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass, TextClass
 
 
 class _Stack(Protocol):
@@ -17,7 +18,7 @@ class _Stack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class T5Text:
-    """Drives a T5 encoder; see `nodes.networks.text.TextNetwork`."""
+    """Drives a T5 encoder; see `nodes.networks.builder.TextNetwork`."""
 
     module: nn.Module
     pools: bool = False
@@ -62,3 +63,13 @@ def builder() -> Build:
         return cast("nn.Module", T5Stack(settings))
 
     return build
+
+
+NETWORK = NetworkClass(
+    "t5",
+    "T5 text encoder",
+    builder,
+    text=TextClass(T5Text, "d_model"),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_narrow=True,
+)

@@ -5,9 +5,10 @@ They work on latents as the model sees them; here they take and give a VAE's own
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.pixels import Exactly
 
 ENCODER_BLOCKS = (1, 3, 3, 3)
@@ -60,3 +61,6 @@ def builder() -> Build:
         return TinyVae(encoder, decoder, config["scale"], config["shift"])
 
     return build
+
+
+NETWORK = NetworkClass("tiny_vae", "VAE", builder, half_dtype=torch.float32, saved=False)

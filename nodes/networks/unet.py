@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nodes.errors import WrongConditioningError
 from nodes.grounding import BOXES, MASKS, TEXTS, with_boxes
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import text
 from nodes.networks.micro_conditioning import Added, added, sizes
 from nodes.networks.picture_attention import let_see, pictures_of
@@ -43,7 +43,7 @@ class UNetConfig(Protocol):
 
 
 class UNetAdapter:
-    """Asks a U-Net; see `nodes.networks.adapter.Adapter`."""
+    """Asks a U-Net; see `nodes.networks.builder.Adapter`."""
 
     repeats_text = True
     packs = 1
@@ -106,3 +106,8 @@ def builder() -> Build:
         return network
 
     return build
+
+
+NETWORK = NetworkClass(
+    "unet", "U-Net", builder, adapter=UNetAdapter(), keeps_narrow=True, cross_attends=True
+)

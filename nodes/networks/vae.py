@@ -2,9 +2,10 @@
 
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 
 
 class Posterior(Protocol):
@@ -33,3 +34,6 @@ def builder() -> Build:
         return cast("nn.Module", AutoencoderKL(**config))
 
     return build
+
+
+NETWORK = NetworkClass("vae", "VAE", builder, half_dtype=torch.float32)

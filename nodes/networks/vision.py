@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.networks.builder import Build
+from nodes.networks.builder import Build, NetworkClass
 from nodes.values import SeenPictures
 
 KEPT = (-2, -11, -20)
@@ -97,3 +97,6 @@ def builder() -> Build:
         return model
 
     return build
+
+
+NETWORK = NetworkClass("vision", "vision encoder", builder)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nodes.families.family import TextRules
-from nodes.networks.text import TextNetwork
+from nodes.networks.builder import TextNetwork
 from nodes.text.sections import Section, empty_section
 
 Sections: TypeAlias = Sequence[Section]

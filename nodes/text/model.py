@@ -9,7 +9,8 @@ from typing import TypeAlias
 from nodes.errors import MissingPartError
 from nodes.families.encoders import READINGS
 from nodes.families.family import TextRules, TextStyle
-from nodes.networks.text import TEXT_NETWORKS
+from nodes.networks.build import network_class
+from nodes.networks.builder import TextClass
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded, Sections, encode
 from nodes.text.sections import PromptReader, Token, Tokenizer, empty_section
@@ -38,17 +39,22 @@ class TextEncoder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """What turns text into its tokens."""
-        if self.network.spec.kind == "t5":
+        if self.rules.tokenizer == "unigram":
             return T5Tokenizer.t5()
         if self.rules.vocabulary and self.rules.merges:
             return ClipTokenizer.from_texts(self.rules.vocabulary, self.rules.merges)
         return ClipTokenizer.clip()
 
     @property
+    def _class(self) -> TextClass:
+        text = network_class(self.network.spec.kind).text
+        assert text, "TextSpecs name networks that read text"
+        return text
+
+    @property
     def width(self) -> int:
         """How many numbers a token becomes."""
-        config = self.network.spec.config
-        return config["d_model" if self.network.spec.kind == "t5" else "hidden_size"]
+        return self.network.spec.config[self._class.width]
 
     def sections(self, text: str | None, embeddings: Embeddings) -> Sections:
         """The sections of a prompt; none if it is left out, but T5 always reads its end token."""
@@ -60,7 +66,7 @@ class TextEncoder:
         self, prompts: Sequence[Sections], patches: Patches, layer: int | None
     ) -> list[Encoded]:
         """Encode prompts, weights and all; `layer` None is the family's own choice."""
-        network = TEXT_NETWORKS[self.network.spec.kind](self.network.module(patches))
+        network = self._class.drive(self.network.module(patches))
         layer = self.rules.layer if layer is None else layer
         return encode(network, prompts, self.rules, layer)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from nodes.control_errors import ControlMismatchError, NoControlTypeError
 from nodes.families.control import ControlSpec
 from nodes.hints import Hint, per_sample
-from nodes.networks.control import CONTROLS, ControlAdapter
+from nodes.networks.build import network_class
+from nodes.networks.builder import ControlAdapter
 from nodes.values import CONTROL_TEXT, ControlCall, Residuals
 from nodes.weights.control_lora import ControlLoraPatch
 from nodes.weights.network import Network, Patches
@@ -36,7 +37,9 @@ class ControlNetHandle:
     @property
     def adapter(self) -> ControlAdapter:
         """How its network is asked."""
-        return CONTROLS[self.spec.network.kind]
+        adapter = network_class(self.spec.network.kind).control
+        assert adapter, "ControlSpecs name networks that steer"
+        return adapter
 
 
 @dataclass(frozen=True, slots=True)

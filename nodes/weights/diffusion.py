@@ -6,7 +6,8 @@ from functools import cached_property
 from nodes.continuous import Edm
 from nodes.families.family import DiscreteRules, EdmRules, ModelSpec, NoiseRules
 from nodes.latent_format import LatentFormat
-from nodes.networks.adapter import ADAPTERS, Adapter
+from nodes.networks.build import network_class
+from nodes.networks.builder import Adapter
 from nodes.parameterisation import Discrete, Flow, Parameterisation
 from nodes.weights.network import Network
 
@@ -21,7 +22,9 @@ class DiffusionModel:
     @property
     def adapter(self) -> Adapter:
         """How its network is asked."""
-        return ADAPTERS[self.network.spec.kind]
+        adapter = network_class(self.network.spec.kind).adapter
+        assert adapter, "families name networks that denoise"
+        return adapter
 
     @cached_property
     def parameterisation(self) -> Parameterisation:

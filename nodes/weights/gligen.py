@@ -15,7 +15,7 @@ from torch import Tensor
 from nodes.control_errors import GligenMismatchError
 from nodes.families.gligen import gligen_prefix
 from nodes.families.ldm import unet_table
-from nodes.networks.build import skeleton
+from nodes.networks.build import network_class, skeleton
 from nodes.weights.growth import grounded
 from nodes.weights.header import Header, read_header
 from nodes.weights.network import Network
@@ -55,7 +55,7 @@ class GligenHandle:
 
     def _table(self, network: Network) -> KeyTable:
         spec, path = network.spec, self.header.path
-        if spec.kind != "unet":
+        if not network_class(spec.kind).cross_attends:
             raise GligenMismatchError(path)
         state = skeleton(replace(spec, config=grounded(spec.config))).state_dict()
         table = unet_table(state, self.prefix)

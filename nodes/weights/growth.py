@@ -10,23 +10,21 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.families.family import Config, NetworkKind, NetworkSpec
+from nodes.families.family import Config, NetworkSpec
 from nodes.families.gligen import GROUNDED
-
-GROWING: Mapping[NetworkKind, str] = {"flux": "x_embedder.weight"}
-"""The weight, [width, channels], of each kind of network that can grow so."""
+from nodes.networks.build import network_class
 
 
 def grows(spec: NetworkSpec, keys: tuple[str, ...]) -> bool:
     """Whether these weights are the one that may have more columns after a patch."""
-    return keys == (GROWING.get(spec.kind),)
+    return keys == (network_class(spec.kind).widened,)
 
 
 def grown(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> NetworkSpec:
     """The network with as many channels as its first layer has, and GLIGEN's, if among these."""
     if GROUNDED in weights:
         return replace(spec, config=grounded(spec.config))
-    first = weights.get(GROWING.get(spec.kind, ""))
+    first = weights.get(network_class(spec.kind).widened)
     if first is None or first.shape[1] == spec.config["in_channels"]:
         return spec
     return replace(spec, config={**spec.config, "in_channels": first.shape[1]})

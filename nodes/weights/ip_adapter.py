@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nodes.families.ip_adapter import ip_adapter_spec
+from nodes.networks.build import network_class
 from nodes.networks.picture_attention import KEYS, MASK, VALUES
 from nodes.picture_errors import AdapterMismatchError, NoVectorError, SeenWidthError
 from nodes.values import Cond, CondBatch, SeenPictures
@@ -57,7 +58,7 @@ class IPAdapterHandle:
             AdapterMismatchError: it was made for another family.
         """
         config, network = self.network.spec.config, model.network
-        sources = network.sources.items() if network.spec.kind == "unet" else ()
+        sources = network.sources.items() if network_class(network.spec.kind).cross_attends else ()
         crossing = [source.key for key, source in sources if key.endswith(_CROSS)]
         widths = [network.header.shape(key)[0] for key in crossing]
         text = network.spec.config.get("cross_attention_dim")

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
 from nodes.weights.lora_file import LoraFile
 
 _SD3, _FLUX = "Stable Diffusion 3.x", "FLUX.1"
-_NAMES: tuple[tuple[str, NetworkKind | None, str], ...] = (
+_NAMES: tuple[tuple[str, str | None, str], ...] = (
     (r"transformer_blocks.\d+.img_m(lp|od)", None, "Qwen-Image"),
     (r"double_blocks\.\d+\.img_attn_q", None, "HunyuanVideo"),
     (r"(^|[._])blocks.\d+.(cross|self)_attn", None, "Wan"),
@@ -36,7 +36,7 @@ class Likeness:
 
     title: str | None
     """The family; None if it is none that is known."""
-    kind: NetworkKind | None
+    kind: str | None
     """The kind of network; None if it is none of those here."""
     width: int | None = None
     """How wide the text is that a U-Net reads."""

@@ -16,7 +16,7 @@ from nodegraph.cancel import check_cancelled
 from nodegraph.model_uses import held_or_loaded
 from nodes.errors import MissingWeightsError
 from nodes.families.family import NetworkSpec
-from nodes.networks.build import skeleton
+from nodes.networks.build import network_class, skeleton
 from nodes.values import Alteration
 from nodes.weights.growth import grown
 from nodes.weights.header import Header
@@ -277,7 +277,7 @@ class Network:
                 shape = list(self.header.shape(source.key))
                 wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
         if wrong:
-            raise MissingWeightsError(self.header.path, self.spec.title, wrong)
+            raise MissingWeightsError(self.header.path, network_class(self.spec.kind).title, wrong)
 
 
 def _fits(header: Header, source: Source, weight: Tensor) -> bool:

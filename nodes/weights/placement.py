@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from nodegraph.devices import default_device
-from nodes.families.family import NetworkKind, NetworkSpec
+from nodes.families.family import NetworkSpec
+from nodes.networks.build import network_class
 from nodes.weights.header import TensorInfo
 
 _NARROW: Mapping[str, torch.dtype] = {
@@ -14,15 +15,6 @@ _NARROW: Mapping[str, torch.dtype] = {
     "F8_E5M2": torch.float8_e5m2,
 }
 """Dtypes that nothing is computed in, by their names in a file's header."""
-_CONTROLS = ("controlnet", "sd3_controlnet", "flux_controlnet")
-_KEEPING = frozenset[NetworkKind]({"unet", "mmdit", "flux", "t5", *_CONTROLS})
-"""The kinds of network that keep narrow weights as they are."""
-
-_FULL = frozenset[NetworkKind]({"vae", "tiny_vae", "rrdb", "compact"})
-"""The kinds that make pictures, where half precision shows."""
-
-_LARGE = frozenset[NetworkKind]({"flux", "t5", "flux_controlnet"})
-"""The kinds whose numbers grow too large for float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +46,9 @@ def default_placement(
 ) -> Placement:
     """The best device unless it must be the CPU, and there the precision that the network bears.
 
-    On CUDA that is float16, but for those whose numbers grow too large for it: bfloat16 for FLUX
-    and T5, float32 for what makes pictures. Elsewhere it is float32.
+    On CUDA that is the network's own half precision, elsewhere float32.
     """
+    network = network_class(spec.kind)
     device = torch.device("cpu") if on_cpu else default_device()
-    dtype = torch.float32
-    if device.type == "cuda" and spec.kind not in _FULL:
-        dtype = torch.bfloat16 if spec.kind in _LARGE else torch.float16
-    return Placement(device, dtype, narrow, spec.kind in _KEEPING)
+    dtype = network.half_dtype if device.type == "cuda" else torch.float32
+    return Placement(device, dtype, narrow, network.keeps_narrow)

@@ -13,6 +13,7 @@ from nodes.families.family import Part
 from nodes.families.known import layout_of
 from nodes.families.ldm import vae_table
 from nodes.layout_errors import UnsavableVaeError, WrongPartError
+from nodes.networks.build import network_class
 from nodes.parameterisation import Discrete
 from nodes.weights.export import Table, exported
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
@@ -121,6 +122,6 @@ def _saying(model: ModelHandle) -> dict[str, Tensor]:
 
 def _with_weights(vae: VaeHandle) -> Network:
     network = vae.vae.network
-    if network.spec.kind != "vae":
+    if not network_class(network.spec.kind).saved:
         raise UnsavableVaeError
     return network
