@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 from nodegraph.cache import Cache
 from nodegraph.cache.content import ContentCache
 from nodegraph.cache.flight import Flights
+from nodegraph.cache.limit import limit_bytes
 from nodegraph.cancel import CancelToken
 from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention, computing
@@ -27,6 +28,7 @@ from nodegraph.graph import Graph, NodeId
 from nodegraph.registry import Registry
 from nodegraph.results import Ui
 from nodegraph.run_context import RunFacts
+from nodegraph.settings import Settings
 from nodegraph.shapes import shapes_of
 from nodegraph.steps import Steps
 from nodegraph.validate import Checked, check
@@ -71,9 +73,7 @@ class Engine:
         registry: the node types there are.
         files: the folders that nodes read and write.
         cache: results between runs; a `ContentCache` of 4 GiB if None.
-        salt: what results depend on beside the graph (compute type, device kind, exactness);
-            part of every key.
-        attention: which kernels compute attention; part of every key, too.
+        attention: which kernels compute attention; part of every key.
     """
 
     def __init__(
@@ -82,15 +82,29 @@ class Engine:
         files: Files,
         cache: Cache | None = None,
         *,
-        salt: str = "",
         attention: Attention = DEFAULT,
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
-        self._salt = salt if attention == DEFAULT else f"{salt} attention={attention}"
         self._attention: Attention = attention
         self._flights = Flights()
+
+    @classmethod
+    def configured(
+        cls, settings: Settings, registry: Registry, files: Files | None = None
+    ) -> "Engine":
+        """Return the engine that the settings describe: that of every program that runs graphs.
+
+        Args:
+            settings: all of them.
+            registry: the node types there are.
+            files: the folders that nodes read and write; those of the settings if None.
+        """
+        if files is None:
+            files = settings.files(registry.model_places)
+        cache = ContentCache(limit_bytes(settings.result_cache))
+        return cls(registry, files, cache, attention=settings.attention)
 
     def read(self, source: Path | str | bytes) -> Graph:
         """A graph out of a workflow file in any format.
@@ -164,7 +178,7 @@ class Engine:
         )
 
     def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
-        steps = Steps(self.registry, facts.files, self._salt, facts.emitter.run_id)
+        steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)
         steps.add(checked.graph.nodes)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)
         with computing(self._attention):

@@ -8,6 +8,7 @@ from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 from nodegraph.border import foreign
+from nodegraph.computing import Attention
 from nodegraph.define import NodeType, State
 from nodegraph.files import Files
 from nodegraph.graph import Link, Node, NodeId
@@ -41,13 +42,13 @@ class Fingerprints:
 
     Args:
         files: for the identities of the files that inputs name.
-        salt: what else results depend on: compute type, device kind, exactness.
+        attention: which kernels compute attention; results of other kernels differ.
         nonce: sets the nodes apart that are never cached: the run's id.
     """
 
-    def __init__(self, files: Files, salt: str, nonce: str) -> None:
+    def __init__(self, files: Files, attention: Attention, nonce: str) -> None:
         self._files = files
-        self._salt = salt
+        self._attention = attention
         self._nonce = nonce
         self._shapes: dict[str, _Shape] = {}
 
@@ -84,7 +85,7 @@ class Fingerprints:
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(
-            head=_encode([self._salt, *self._whose(spec), *_which(spec)]),
+            head=_encode([self._attention, *self._whose(spec), *_which(spec)]),
             inputs=tuple(
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
                 for item in spec.inputs

@@ -1,16 +1,15 @@
 """Memory that is not there: told by what libraries raise, none of which need be known here."""
 
 import re
-from typing import Final
 
 from nodegraph.errors import NodeGraphError
+from nodegraph.sizes import PREFIXES, format_size
 
 _SAYS = re.compile(
     r"out of memory|(can't|cannot) allocate memory|Storage size calculation overflowed",
     re.IGNORECASE,
 )
 _WANTED = re.compile(r"(?:tried|unable) to allocate ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE)
-_PREFIXES: Final = ("", "K", "M", "G", "T", "P", "E")
 
 
 class OutOfMemoryError(NodeGraphError):
@@ -20,7 +19,7 @@ class OutOfMemoryError(NodeGraphError):
 
     def __init__(self, node_id: str, type_name: str, cause: BaseException) -> None:
         wanted = wanted_bytes(cause)
-        asked = "" if wanted is None else f": it asked for {_size(wanted)} at once"
+        asked = "" if wanted is None else f": it asked for {format_size(wanted)} at once"
         details = {"class_type": type_name, "exception_type": type(cause).__qualname__}
         super().__init__(
             f"{type_name} ran out of memory{asked}.",
@@ -44,11 +43,4 @@ def wanted_bytes(error: BaseException) -> int | None:
     if match is None:
         return None
     prefix = (match[2] or "")[:1].upper()
-    return int(float(match[1].rstrip(".")) * 1024 ** _PREFIXES.index(prefix))
-
-
-def _size(count: int) -> str:
-    power = min(max(count.bit_length() - 1, 0) // 10, len(_PREFIXES) - 1)
-    if not power:
-        return f"{count} bytes"
-    return f"{count / 1024**power:.1f} {_PREFIXES[power]}iB"
+    return int(float(match[1].rstrip(".")) * 1024 ** PREFIXES.index(prefix))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from annotated_types import Gt
 
+from nodegraph.cache.limit import AUTO, Limit
 from nodegraph.catalog import PATIENCE
 from nodegraph.choices import PreviewMethod
 from nodegraph.computing import DEFAULT, Attention
@@ -89,6 +90,8 @@ class Settings:
     """How unfinished images are shown to those who look; `taesd` needs a file in `vae_approx`."""
     attention: Attention = DEFAULT
     """Which kernels compute attention; some need a package of their own."""
+    result_cache: Limit = AUTO
+    """How many bytes of results are kept between runs; `auto` goes by the machine's memory."""
     allow_pickle: bool = False
     """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
     server: ServerSettings = field(default_factory=ServerSettings)
@@ -218,5 +221,6 @@ def _explained(error: "ValidationError", origin: Mapping[str, str]) -> SettingsE
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = next((said for name, said in origin.items() if f"{key}.".startswith(f"{name}.")), "")
-    reason = first["msg"][0].lower() + first["msg"][1:]
+    told = first["msg"].removeprefix("Value error, ")
+    reason = told[0].lower() + told[1:]
     return SettingsError(f"the setting {key!r} in {where or 'a default'}: {reason}.")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from nodegraph.border import foreign
+from nodegraph.computing import Attention
 from nodegraph.define import NodeType
 from nodegraph.files import Files
 from nodegraph.fingerprint import Fingerprints, is_volatile
@@ -49,9 +50,9 @@ class Step(NamedTuple):
 class Steps:
     """The steps of one run, by node id; expansions add to them."""
 
-    def __init__(self, registry: Registry, files: Files, salt: str, nonce: str) -> None:
+    def __init__(self, registry: Registry, files: Files, attention: Attention, nonce: str) -> None:
         self._registry = registry
-        self._fingerprints = Fingerprints(files, salt, nonce)
+        self._fingerprints = Fingerprints(files, attention, nonce)
         self._kinds: dict[str, NodeType[..., Any]] = {}
         self._lazy: dict[str, frozenset[str]] = {}
         self._keys: dict[NodeId, str] = {}

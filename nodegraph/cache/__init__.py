@@ -1,8 +1,23 @@
 """Where results wait between runs; a policy is any class with these methods."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from nodegraph.cache.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The state of a cache, and its counts since it was made."""
+
+    entries: int = 0
+    nbytes: int = 0
+    """Bytes of what it holds."""
+    limit: int = 0
+    """Bytes that it may hold."""
+    hits: int = 0
+    misses: int = 0
+    evictions: int = 0
 
 
 class Cache(Protocol):
@@ -24,6 +39,11 @@ class Cache(Protocol):
         """Forget everything that no run refers to; whether there was anything."""
         ...
 
+    @property
+    def stats(self) -> Stats:
+        """The state of the cache, and its counts so far."""
+        ...
+
 
 class NoCache:
     """Remember nothing."""
@@ -41,3 +61,8 @@ class NoCache:
     def clear(self) -> bool:
         """Nothing is there."""
         return False
+
+    @property
+    def stats(self) -> Stats:
+        """Nothing is held, and nothing is counted."""
+        return Stats()

@@ -2,27 +2,15 @@
 
 import heapq
 import threading
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
+from nodegraph.cache import Stats
 from nodegraph.cache.entry import Entry
 
 OVERHEAD = 1024
 """Bytes that an entry is taken to cost beside its values."""
 LARGEST_SHARE = 0.8
 """The share of the limit that one entry may fill; a larger one is not kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a cache holds and how it did."""
-
-    entries: int
-    nbytes: int
-    limit: int
-    hits: int
-    misses: int
-    evictions: int
 
 
 class ContentCache:
@@ -92,7 +80,7 @@ class ContentCache:
 
     @property
     def stats(self) -> Stats:
-        """What it holds and how it did so far."""
+        """The state of the cache, and its counts so far."""
         with self._lock:
             return Stats(
                 len(self._kept),

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import click
 
@@ -25,6 +25,30 @@ verbose = click.option(
     expose_value=False,
     callback=set_verbose,
     help="Show the traceback of an error.",
+)
+
+
+class CacheLimit(click.ParamType[int | Literal["auto"]]):
+    """A number of bytes, a size such as `4GiB`, or `auto`."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["auto"]:
+        """Return the bytes, or `auto`."""
+        from nodegraph.cache.limit import read_limit
+
+        try:
+            return read_limit(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
+result_cache = click.option(
+    "--result-cache",
+    type=CacheLimit(),
+    help="Memory for results that later runs may use, such as 4GiB; 0 for none, or auto.",
 )
 
 

@@ -59,6 +59,7 @@ class Running(Reporting):
     type=click.Choice(get_args(Attention)),
     help="Which kernels compute attention; xformers and sage need their packages.",
 )
+@options.result_cache
 @click.option("--locked", is_flag=True, help="Refuse if anything differs from WORKFLOW.lock.json.")
 @options.folders
 @options.wants_json
@@ -98,9 +99,10 @@ def run(
     if checked.problems:
         ctx.exit(WRONG)
     opened.files.check_writable()
-    shown: RunOptions = {"previews": wants_json and bool(folders["preview_method"])}
-    if folders["preview_method"]:
-        shown["preview_method"] = folders["preview_method"]
+    shown: RunOptions = {
+        "previews": wants_json and bool(folders["preview_method"]),
+        "preview_method": opened.settings.preview_method,
+    }
     ctx.exit(_run(checked, opened, titles, wants_json, shown))
 
 
@@ -116,7 +118,7 @@ def _run(
     from nodegraph.cli.watch import open_view
     from nodegraph.engine import Engine
 
-    engine = Engine(opened.registry, opened.files, attention=opened.settings.attention)
+    engine = Engine.configured(opened.settings, opened.registry, opened.files)
     with open_view(wants_json, titles, opened.files) as view:
         error, code = run_checked(checked, engine, view, shown)
     if error:

@@ -36,7 +36,8 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     settings = Settings.read(_flags(options["flags"]))
     registry = Registry.configured(settings)
     naming = StoreNaming(channel)
-    engine = Engine(registry, settings.files(registry.model_places).named(naming))
+    files = settings.files(registry.model_places).named(naming)
+    engine = Engine.configured(settings, registry, files)
     runs = Runs(engine, channel, naming.forget)
     OFFERED.tell = PackMessages(channel).tell
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})

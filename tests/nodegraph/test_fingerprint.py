@@ -14,10 +14,10 @@ def files(tmp_path):
     return files_in(tmp_path)
 
 
-def keys(files, graph, registry=None, salt="", run="run"):
+def keys(files, graph, registry=None, attention="sdpa", run="run"):
     """The key of every node, after validation as the engine does it."""
     registry = registry or registry_of()
-    steps = Steps(registry, files, salt, run)
+    steps = Steps(registry, files, attention, run)
     steps.add(check(graph, registry, files, graph.nodes).graph.nodes)
     return {node_id: step.key for node_id, step in steps.by_id.items()}
 
@@ -69,13 +69,13 @@ def test_no_string_passes_for_a_link_or_for_two_inputs(files):
     assert len(found) == len(texts) + 1
 
 
-def test_the_version_and_the_salt_enter(files):
+def test_the_version_and_the_kernels_of_attention_enter(files):
     newer = node("Add2", category="test", version="2.0")(add.function)
     older = node("Add2", category="test")(add.function)
     graph = graph_of(x=("Add2", {"a": 1}))
 
     found = [keys(files, graph, registry_of(kind)) for kind in (newer, older)]
-    found.append(keys(files, graph, registry_of(older), salt="bf16"))
+    found.append(keys(files, graph, registry_of(older), attention="math"))
 
     assert len({each["x"] for each in found}) == 3
 

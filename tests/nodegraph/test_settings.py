@@ -161,6 +161,14 @@ def test_the_environment_separates_folders_as_path_does():
         ("extra_model_paths = 1", {}, r"'extra_model_paths' in nodegraph.toml"),
         ("output_dir", {}, r"nodegraph.toml cannot be read"),
         ("", {"NODEGRAPH_CONFIG": "gone.toml"}, r"gone.toml cannot be read"),
+        (
+            "result_cache = '4G'",
+            {},
+            r"'result_cache' in nodegraph.toml: '4G' is no size.*4GiB, or auto",
+        ),
+        ("result_cache = -1", {}, r"'result_cache' in nodegraph.toml: '-1' is no size"),
+        ("result_cache = true", {}, r"'result_cache' in nodegraph.toml: 'True' is no size"),
+        ("", {"NODEGRAPH_RESULT_CACHE": "1e9"}, r"'result_cache' in the environment: '1e9' is no"),
         ("[server]\nprot = 1", {}, r"'server.prot' in nodegraph.toml. Did you mean 'server.port'"),
         ("", {"NODEGRAPH_SERVER_PROT": "1"}, r"'NODEGRAPH_SERVER_PROT' in the env.*server.port"),
         ("[server]\nport = 70000", {}, r"'server.port' in nodegraph.toml: input should be less"),
@@ -262,3 +270,17 @@ def test_the_environment_names_rooms_and_levels():
 
 def test_the_token_is_not_shown():
     assert "secret" not in repr(read({"NODEGRAPH_SERVER_TOKEN": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [
+        *((0, 0), (5000, 5000), ("5000", 5000), ("12 B", 12), ("1.5 GiB", 3 << 29)),
+        *(("4GiB", 4 << 30), ("2tib", 2 << 40), ("500 MB", 500_000_000), ("auto", "auto")),
+    ],
+)
+def test_a_size_is_bytes_or_has_a_unit(here, given, limit):
+    assert read(result_cache=given).result_cache == limit
+    assert read({"NODEGRAPH_RESULT_CACHE": str(given)}).result_cache == limit
+    write(here / "nodegraph.toml", f"result_cache = {given!r}")
+    assert read().result_cache == limit
