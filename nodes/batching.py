@@ -5,9 +5,8 @@ from typing import Annotated, NamedTuple
 
 from nodegraph.define import node
 from nodegraph.markers import Name
-from nodes.custom_sampling import Seed
 from nodes.guided import Guider
-from nodes.guiders import Cfg
+from nodes.inputs import Cfg, Seed
 from nodes.sampling_errors import MixedModelsError, UnmatchedBatchError
 from nodes.values import Conditioning, Noise
 from nodes.weights.handle import ModelHandle

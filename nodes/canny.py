@@ -15,12 +15,13 @@ from torch.nn import functional
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.blur import gaussian_blur
 from nodes.editing_errors import ThresholdOrderError
+from nodes.matching import luma
 from nodes.values import Image
 
 Threshold = Annotated[float, Field(ge=0.01, le=0.99), Step(0.01)]
 
-_LUMA = (0.299, 0.587, 0.114)
 _NEIGHBOURS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 """(row, column) of the neighbour in each direction, 45 degrees on from the last; first right."""
 _TIES = (0, 2)
@@ -43,29 +44,11 @@ def canny(
     drawn: list[Tensor] = []
     for picture in image:
         ctx.check_cancelled()
-        ridges = _thin_gradient(_smoothed(_grey(picture)))
+        blurred = gaussian_blur(luma(picture[None])[None], 2, 1.0, mode="replicate")
+        ridges = _thin_gradient(blurred)
         edges = _link_edges(ridges.numpy(force=True), low_threshold, high_threshold)
         drawn.append(torch.tensor(edges).to(image)[..., None].expand(-1, -1, 3))
     return torch.stack(drawn)
-
-
-def _grey(picture: Tensor) -> Tensor:
-    """[height, width, channels] as [1, 1, height, width]: brightness by ITU-R BT.601."""
-    weights = picture.new_tensor(_LUMA)
-    grey = picture[..., :3] @ weights if picture.shape[-1] >= len(_LUMA) else picture[..., 0]
-    return grey[None, None]
-
-
-def _smoothed(grey: Tensor) -> Tensor:
-    """A Gaussian of standard deviation 1 over 5 by 5 pixels; the border is mirrored."""
-    weights = (torch.arange(-2.0, 3.0, device=grey.device).square() / -2).exp()
-    weights = (weights / weights.sum()).to(grey.dtype)
-    margins = [min(2, side - 1) for side in grey.shape[2:]]
-    x = functional.pad(grey, (margins[1], margins[1], margins[0], margins[0]), mode="reflect")
-    rest = [2 - margin for margin in margins]
-    x = functional.pad(x, (rest[1], rest[1], rest[0], rest[0]), mode="replicate")
-    x = functional.conv2d(x, weights.view(1, 1, 1, 5))
-    return functional.conv2d(x, weights.view(1, 1, 5, 1))
 
 
 def _thin_gradient(x: Tensor) -> Tensor:

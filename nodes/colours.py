@@ -12,12 +12,12 @@ from torch import Tensor
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Name, Step
+from nodes.matching import LUMA
 from nodes.pixels import to_bytes
 from nodes.values import Image
 
 Dither = Literal["none", "floyd-steinberg", "bayer-2", "bayer-4", "bayer-8", "bayer-16"]
 
-_LUMA = (0.299, 0.587, 0.114)
 _BLUE, _RED = 0.564, 0.713
 
 
@@ -36,7 +36,7 @@ def image_rgb_to_yuv(image: Image) -> Planes:
     ITU-R BT.601 over the full range, with the three digits of OpenCV's YCrCb conversion.
     """
     red, green, blue = (image[..., k : k + 1] for k in range(3))
-    bright = _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
+    bright = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
     planes = (bright, (blue - bright) * _BLUE + 0.5, (red - bright) * _RED + 0.5)
     return Planes(*(plane.expand(*plane.shape[:-1], 3).contiguous() for plane in planes))
 
@@ -49,7 +49,7 @@ def image_yuv_to_rgb(Y: Image, U: Image, V: Image) -> Image:  # noqa: N803 - the
     """
     bright, u, v = (plane[..., :3].mean(dim=-1) for plane in (Y, U, V))
     red, blue = bright + (v - 0.5) / _RED, bright + (u - 0.5) / _BLUE
-    green = (bright - _LUMA[0] * red - _LUMA[2] * blue) / _LUMA[1]
+    green = (bright - LUMA[0] * red - LUMA[2] * blue) / LUMA[1]
     return torch.stack([red, green, blue], dim=-1)
 
 

@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from nodegraph.define import node
-from nodegraph.markers import Step
+from nodes.inputs import Offset, Ratio
 from nodes.matching import repeat_to_batch, with_channels
 from nodes.pasting import flat_mask, paste, stretch_to
 from nodes.resizing import resize_pictures
 from nodes.values import Image, Mask
 
-Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
 BlendMode = Literal["normal", "multiply", "screen", "overlay", "soft_light", "difference"]
 
 
@@ -45,7 +43,7 @@ def image_composite_masked(
 def image_blend(
     image1: Image,
     image2: Image,
-    blend_factor: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5,
+    blend_factor: Ratio = 0.5,
     *,
     blend_mode: BlendMode,
 ) -> Image:

@@ -1,23 +1,16 @@
 """Nodes that combine conditions, and say where and when they hold."""
 
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Step
+from nodes.inputs import Fraction, LatentAreaSide, LatentOffset, Ratio, Strength
 from nodes.values import Area, AreaShare, Cond, Conditioning, Mask
-
-AreaSide = Annotated[int, Field(ge=64, le=16384), Step(8)]
-Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
-Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
-Part = Annotated[float, Field(ge=0, le=1.0), Step(0.01)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 
 
 class Pair(NamedTuple):
@@ -75,7 +68,7 @@ def conditioning_concat(
 def conditioning_average(
     conditioning_to: Conditioning,
     conditioning_from: Conditioning,
-    conditioning_to_strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
+    conditioning_to_strength: Ratio = 1.0,
     *,
     ctx: Context,
 ) -> Conditioning:
@@ -91,10 +84,10 @@ def conditioning_average(
 @node("ConditioningSetArea", category="conditioning", display_name="Conditioning (Set Area)")
 def conditioning_set_area(
     conditioning: Conditioning,
-    width: AreaSide = 64,
-    height: AreaSide = 64,
-    x: Offset = 0,
-    y: Offset = 0,
+    width: LatentAreaSide = 64,
+    height: LatentAreaSide = 64,
+    x: LatentOffset = 0,
+    y: LatentOffset = 0,
     strength: Strength = 1.0,
 ) -> Conditioning:
     """Let it hold for a rectangle of the picture only; sizes and offsets in pixels.
@@ -118,10 +111,10 @@ def conditioning_set_area(
 )
 def conditioning_set_area_percentage(
     conditioning: Conditioning,
-    width: Part = 1.0,
-    height: Part = 1.0,
-    x: Part = 0,
-    y: Part = 0,
+    width: Ratio = 1.0,
+    height: Ratio = 1.0,
+    x: Ratio = 0,
+    y: Ratio = 0,
     strength: Strength = 1.0,
 ) -> Conditioning:
     """The same in parts of the picture's width and height: 0.5 is half of it."""

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from pydantic import Field
 from torch import Tensor
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Choices, ModelFile, Step
+from nodegraph.markers import Choices, ModelFile
 from nodes.control_errors import (
     DifferenceControlNetError,
     HintChannelsError,
@@ -20,6 +19,7 @@ from nodes.control_errors import (
 from nodes.families.control import KINDS, Change
 from nodes.families.controls import DIFFERENCE, control_of
 from nodes.hints import Hint
+from nodes.inputs import Fraction, Strength
 from nodes.values import Conditioning, Image, Mask
 from nodes.weights.checkpoint import networks
 from nodes.weights.control import ControlNetHandle, NetControl
@@ -27,8 +27,6 @@ from nodes.weights.difference import DifferencePatch
 from nodes.weights.handle import ModelHandle, VaeHandle
 from nodes.weights.header import read_header
 
-Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
-Percent = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 File = Annotated[str, ModelFile("controlnet")]
 
 
@@ -123,8 +121,8 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     control_net: ControlNetHandle,
     image: Image,
     strength: Strength = 1.0,
-    start_percent: Percent = 0.0,
-    end_percent: Percent = 1.0,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
     vae: VaeHandle | None = None,
 ) -> Sides:
     """Let a picture (edges, depth, a pose) steer the model; several can be chained, and add up.
@@ -152,8 +150,8 @@ def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
     vae: VaeHandle,
     image: Image,
     strength: Strength = 1.0,
-    start_percent: Percent = 0.0,
-    end_percent: Percent = 1.0,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
 ) -> Sides:
     """The same as Apply ControlNet, for ControlNets that read latents."""
     hint = _hint(control_net, image, vae)
@@ -171,8 +169,8 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
     image: Image,
     mask: Mask,
     strength: Strength = 1.0,
-    start_percent: Percent = 0.0,
-    end_percent: Percent = 1.0,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
 ) -> Sides:
     """Let a ControlNet for inpainting fill the masked part of a picture, to suit the rest.
 

@@ -1,22 +1,18 @@
 """Nodes that denoise with a sampler, noise levels, noise and guidance of one's own choice."""
 
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field
 from torch import Tensor
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Widget
 from nodes.denoising import noise_for
 from nodes.guided import Denoised, Guider, fitting, run
-from nodes.guiders import Cfg
+from nodes.inputs import Cfg, Seed
 from nodes.samplers import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise, Sigmas
 from nodes.weights.handle import ModelHandle
-
-Seed = Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)]
 
 _NOISE = "sampling/custom_sampling/noise"
 

@@ -7,13 +7,13 @@ from pydantic import Field
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Step, Widget
+from nodegraph.markers import Step
+from nodes.inputs import Prompt
 from nodes.text.embeddings import Embeddings, contents
 from nodes.text.model import Texts
 from nodes.values import CONTROL_TEXT, Cond, Conditioning
 from nodes.weights.handle import ClipHandle
 
-Text = Annotated[str, Widget(multiline=True, dynamicPrompts=True)]
 Side = Annotated[int, Field(ge=0, le=16384)]
 
 
@@ -31,8 +31,8 @@ def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
     target_width: Side = 1024,
     target_height: Side = 1024,
     *,
-    text_g: Text,
-    text_l: Text,
+    text_g: Prompt,
+    text_l: Prompt,
     ctx: Context,
 ) -> Conditioning:
     """Encode a prompt for SDXL, with a text for each text encoder and the sizes that it is told.
@@ -57,7 +57,7 @@ def clip_text_encode_sdxl_refiner(
     width: Side = 1024,
     height: Side = 1024,
     *,
-    text: Text,
+    text: Prompt,
     clip: ClipHandle,
     ctx: Context,
 ) -> Conditioning:
@@ -75,9 +75,9 @@ def clip_text_encode_sdxl_refiner(
 )
 def clip_text_encode_sd3(
     clip: ClipHandle,
-    clip_l: Text,
-    clip_g: Text,
-    t5xxl: Text,
+    clip_l: Prompt,
+    clip_g: Prompt,
+    t5xxl: Prompt,
     empty_padding: Literal["none", "empty_prompt"],
     ctx: Context,
 ) -> Conditioning:
@@ -99,8 +99,8 @@ def clip_text_encode_sd3(
 def clip_text_encode_flux(
     *,
     clip: ClipHandle,
-    clip_l: Text,
-    t5xxl: Text,
+    clip_l: Prompt,
+    t5xxl: Prompt,
     guidance: Annotated[float, Field(ge=0.0, le=100.0), Step(0.1)] = 3.5,
     ctx: Context,
 ) -> Conditioning:
@@ -119,7 +119,7 @@ def clip_text_encode_flux(
     experimental=True,
 )
 def clip_text_encode_controlnet(
-    clip: ClipHandle, conditioning: Conditioning, text: Text, ctx: Context
+    clip: ClipHandle, conditioning: Conditioning, text: Prompt, ctx: Context
 ) -> Conditioning:
     """Give the ControlNets of a conditioning a prompt of their own; the model keeps its own."""
     tokens = clip.encode(text, Embeddings(ctx.files, ctx.notice)).tokens

@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from nodegraph.define import node
-from nodegraph.markers import Step, Widget
+from nodegraph.markers import Step
+from nodes.blur import gaussian_blur
+from nodes.inputs import Ratio, Seed
 from nodes.values import Image
 
 Radius = Annotated[int, Field(ge=1, le=31), Step(1)]
@@ -30,7 +32,7 @@ def image_blur(
     `sigma` counts in blur radii: the weight at the window's edge is exp(-1 / (2 sigma²)) of
     the centre's. Beyond its border the picture is mirrored.
     """
-    return _blurred(image, blur_radius, sigma)
+    return _blur(image, blur_radius, sigma)
 
 
 @node("ImageSharpen", category="image/postprocessing")
@@ -41,15 +43,15 @@ def image_sharpen(
     alpha: Annotated[float, Field(ge=0.0, le=5.0), Step(0.01)] = 1.0,
 ) -> Image:
     """Add `10 * alpha` times what ImageBlur would take away (an unsharp mask)."""
-    lost = image - _blurred(image, sharpen_radius, sigma)
+    lost = image - _blur(image, sharpen_radius, sigma)
     return (image + _SHARPEST * alpha * lost).clamp(0, 1)
 
 
 @node("ImageAddNoise", category="image")
 def image_add_noise(
     image: Image,
-    seed: Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)] = 0,
-    strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5,
+    seed: Seed = 0,
+    strength: Ratio = 0.5,
 ) -> Image:
     """Add Gaussian noise of the standard deviation `strength`; drawn on the CPU from the seed."""
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
@@ -111,23 +113,7 @@ _MORPHS: Mapping[Morph, Callable[[Tensor, int], Tensor]] = MappingProxyType(
 )
 
 
-def _blurred(image: Tensor, radius: int, sigma: float) -> Tensor:
-    """A separable Gaussian over [batch, h, w, channels]."""
-    weights = torch.linspace(-1, 1, 2 * radius + 1, device=image.device)
-    weights = (weights.square() / (-2 * sigma**2)).exp()
-    weights = (weights / weights.sum()).to(image.dtype)
-    channels = image.shape[-1]
-    x = _mirrored(image.movedim(-1, 1), radius)
-    x = functional.conv2d(x, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-    x = functional.conv2d(x, weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
+def _blur(image: Tensor, radius: int, sigma: float) -> Tensor:
+    """[batch, h, w, channels] after a Gaussian blur; `sigma` counts in radii."""
+    x = gaussian_blur(image.movedim(-1, 1), radius, sigma * radius, mode="mirror")
     return x.movedim(1, -1)
-
-
-def _mirrored(x: Tensor, margin: int) -> Tensor:
-    """[batch, channels, h, w] with a mirrored margin, also where `x` is smaller than it."""
-    for dim in (2, 3):
-        size = x.shape[dim]
-        period = max(1, 2 * size - 2)
-        place = torch.arange(-margin, size + margin, device=x.device) % period
-        x = x.index_select(dim, torch.minimum(place, period - place) % size)
-    return x

@@ -7,15 +7,15 @@ from pydantic import Field
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import ModelFile, Step, Widget
+from nodegraph.markers import ModelFile, Step
 from nodes.control_errors import NoBoxTextError
+from nodes.inputs import LatentOffset, Prompt
 from nodes.text.embeddings import Embeddings, contents
 from nodes.values import Area, Box, Conditioning
 from nodes.weights.gligen import GligenHandle, open_gligen
 from nodes.weights.handle import ClipHandle
 
 Side = Annotated[int, Field(ge=8, le=16384), Step(8)]
-Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
 
 
 @node("GLIGENLoader", category="loaders", preflight="nodes.preflight:gligen")
@@ -30,12 +30,12 @@ def gligen_text_box_apply(  # noqa: PLR0917 - the node has as many
     conditioning_to: Conditioning,
     clip: ClipHandle,
     gligen_textbox_model: GligenHandle,
-    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],
+    text: Prompt,
     ctx: Context,
     width: Side = 64,
     height: Side = 64,
-    x: Offset = 0,
-    y: Offset = 0,
+    x: LatentOffset = 0,
+    y: LatentOffset = 0,
 ) -> Conditioning:
     """Let what a text says appear in a rectangle; sizes and offsets in pixels.
 

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nodegraph.define import node
-from nodegraph.markers import Round, Step
+from nodegraph.markers import Step
 from nodes.guided import Guider
+from nodes.inputs import Cfg
 from nodes.rules import PerpendicularNegative, TwoConditions
 from nodes.values import Conditioning
 from nodes.weights.handle import ModelHandle
 
-Cfg = Annotated[float, Field(ge=0.0, le=100.0), Step(0.1), Round(0.01)]
 NegativeScale = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
 
 _GUIDERS = "sampling/custom_sampling/guiders"
@@ -48,7 +48,7 @@ def dual_cfg_guider(
     `regular` adds both steps up; `nested` takes the step to what the two prompts give together.
     """
     rule = TwoConditions(cfg_cond2_negative, style)
-    guiding = model.guiding.ruled(rule, cond2, always=True)
+    guiding = model.guiding.with_rule(rule, cond2, always=True)
     return Guider(replace(model, guiding=guiding), cond1, negative, cfg_conds)
 
 
@@ -85,5 +85,5 @@ def perp_neg(
 
 def perpendicular(model: ModelHandle, empty: Conditioning, scale: float) -> ModelHandle:
     """The model with Perp-Neg for its rule."""
-    guiding = model.guiding.ruled(PerpendicularNegative(scale), empty, always=True)
+    guiding = model.guiding.with_rule(PerpendicularNegative(scale), empty, always=True)
     return replace(model, guiding=guiding)

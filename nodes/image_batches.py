@@ -8,15 +8,13 @@ from pydantic import Field
 from torch import Tensor
 
 from nodegraph.define import node
-from nodegraph.markers import Listed, Widget
+from nodegraph.markers import Listed
 from nodegraph.sockets import Socket
 from nodes.editing_errors import EmptyBatchError, MixedSizesError
+from nodes.inputs import BatchSize, BatchSizes
 from nodes.matching import repeat_batch, with_channels
 from nodes.resizing import resize_pictures
 from nodes.values import Image
-
-BatchSize = Annotated[int, Field(ge=1, le=4096)]
-BatchSizes = Annotated[list[int], Socket("INT"), Field(ge=1, le=4096), Widget(default=1)]
 
 
 class ImageSize(NamedTuple):

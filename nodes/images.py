@@ -8,11 +8,9 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Choices, Step, Widget
+from nodes.inputs import BatchSize, Side, SideOrAuto
 from nodes.resizing import Crop, ImageMethod, resize_pictures
 from nodes.values import Image
-
-Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
-SideOrAuto = Annotated[int, Field(ge=0, le=16384), Step(1)]
 
 _METHODS = ("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic")
 """What ImageScaleToMaxDimension offers; ComfyUI lists one of them twice."""
@@ -22,7 +20,7 @@ _METHODS = ("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic
 def empty_image(
     width: Side = 512,
     height: Side = 512,
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1,
+    batch_size: BatchSize = 1,
     color: Annotated[int, Field(ge=0, le=0xFFFFFF), Step(1), Widget(display="color")] = 0,
 ) -> Image:
     """Pictures of one colour, written 0xRRGGBB: [batch_size, height, width, 3]."""

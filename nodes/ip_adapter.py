@@ -8,12 +8,11 @@ from pydantic import Field
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import ModelFile, Step
+from nodes.inputs import Fraction
 from nodes.values import Image, Mask
 from nodes.weights.handle import ModelHandle
 from nodes.weights.ip_adapter import ImagePrompt, IPAdapterHandle, open_ip_adapter
 from nodes.weights.vision import VisionHandle
-
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 
 
 @node(

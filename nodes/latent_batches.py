@@ -5,19 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from nodegraph.define import node
-from nodegraph.markers import Listed, Widget
+from nodegraph.markers import Listed
 from nodegraph.sockets import Socket
 from nodes.editing_errors import EmptyBatchError, LatentMismatchError
+from nodes.inputs import BatchSizes
 from nodes.matching import repeat_to_batch
 from nodes.resizing import resize
 from nodes.values import Latent
-
-BatchSizes = Annotated[list[int], Socket("INT"), Field(ge=1, le=4096), Widget(default=1)]
 
 _SCALE = 8  # mask pixels a latent pixel, each way
 

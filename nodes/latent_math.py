@@ -10,11 +10,10 @@ from torch import Tensor
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.editing_errors import LatentMismatchError
+from nodes.inputs import Ratio
 from nodes.matching import repeat_to_batch
 from nodes.resizing import LatentMethod, resize
 from nodes.values import Latent
-
-Share = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
 
 
 @node("LatentAdd", category="latent/advanced")
@@ -38,7 +37,7 @@ def latent_multiply(
 
 
 @node("LatentInterpolate", category="latent/advanced")
-def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -> Latent:
+def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Ratio = 1.0) -> Latent:
     """Go from `samples2` (0) to `samples1` (1), directions and lengths apart.
 
     The channel vectors of each latent pixel are scaled to length 1, mixed and scaled to 1
@@ -51,7 +50,7 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Share = 1.0) -
 
 
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
-def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Share = 0.5) -> Latent:
+def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Ratio = 0.5) -> Latent:
     """Mix two latents: 1 is all `samples1`, 0 all `samples2`, brought to the other's size."""
     first, second = samples1.samples, _match_shape(samples2, samples1, "bicubic")
     return replace(samples1, samples=first * blend_factor + second * (1 - blend_factor))

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from nodegraph.define import node
 from nodegraph.markers import Step
-from nodes.guiding import Terms
+from nodes.blur import gaussian_blur
+from nodes.guiding import GuidanceInputs
 from nodes.values import Latent
 from nodes.weights.handle import ModelHandle
 
@@ -33,11 +32,11 @@ class LatentOperation:
 
 @dataclass(frozen=True, slots=True)
 class GuidanceOperation:
-    """Applies an operation to the difference of the predictions; see `Guiding.before`."""
+    """Applies an operation to the difference of the predictions; see `GuidanceSettings.before`."""
 
     operation: LatentOperation
 
-    def __call__(self, terms: Terms) -> Terms:
+    def __call__(self, terms: GuidanceInputs) -> GuidanceInputs:
         """With the positive prediction moved."""
         difference = self.operation.apply(terms.cond - terms.uncond)
         return replace(terms, cond=terms.uncond + difference)
@@ -55,7 +54,7 @@ class Sharpen:
         """Sharper, with every vector scaled by the length that it had."""
         length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
         direction = latent / length
-        blurred = _blurred(direction, self.radius, self.sigma)
+        blurred = gaussian_blur(direction, self.radius, self.sigma, mode="shrink")
         return (direction + _SHARPEST * self.strength * (direction - blurred)) * length
 
 
@@ -109,20 +108,3 @@ def latent_apply_operation_cfg(model: ModelHandle, operation: LatentOperation) -
     """Apply an operation to the guidance of every step, wherever there is one (not at 1)."""
     before = (*model.guiding.before, GuidanceOperation(operation))
     return replace(model, guiding=replace(model.guiding, before=before))
-
-
-def _blurred(x: Tensor, radius: int, sigma: float) -> Tensor:
-    """A Gaussian blur, mirrored at the edges; as far as there are pixels."""
-    batch, channels, height, width = x.shape
-    down, across = min(radius, height - 1), min(radius, width - 1)
-    weights = _bell(down, sigma)[:, None] * _bell(across, sigma)[None, :]
-    padded = functional.pad(x, (across, across, down, down), mode="reflect")
-    single = padded.reshape(batch * channels, 1, *padded.shape[-2:])
-    return functional.conv2d(single, weights[None, None].to(x)).reshape(x.shape)
-
-
-def _bell(reach: int, sigma: float) -> Tensor:
-    """[2 * reach + 1]: a Gaussian's values, which add up to 1."""
-    at = torch.arange(-reach, reach + 1).float()
-    values = (-(at**2) / (2 * sigma**2)).exp()
-    return values / values.sum()

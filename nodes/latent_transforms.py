@@ -10,14 +10,10 @@ from torch import Tensor
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.editing_errors import LatentMismatchError, NoTimeAxisError
+from nodes.inputs import Flip, LatentAreaSide, LatentOffset, Rotation
 from nodes.matching import repeat_to_batch
 from nodes.pasting import flat_mask, paste, stretch_to
 from nodes.values import Latent, Mask
-
-Side = Annotated[int, Field(ge=64, le=16384), Step(8)]
-Offset = Annotated[int, Field(ge=0, le=16384), Step(8)]
-Flip = Literal["x-axis: vertically", "y-axis: horizontally"]
-Rotation = Literal["none", "90 degrees", "180 degrees", "270 degrees"]
 
 _SCALE = 8  # pixels a latent pixel, each way
 _SMALLEST = 8  # latent pixels that a corner leaves at least
@@ -28,7 +24,11 @@ _WITH_TIME = 5  # dimensions: [batch, channels, time, h, w]
 
 @node("LatentCrop", category="latent/transform", display_name="Crop Latent")
 def latent_crop(
-    samples: Latent, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0
+    samples: Latent,
+    width: LatentAreaSide = 512,
+    height: LatentAreaSide = 512,
+    x: LatentOffset = 0,
+    y: LatentOffset = 0,
 ) -> Latent:
     """Cut a rectangle out, less where the latent ends sooner; all in pixels, in steps of 8.
 
@@ -59,9 +59,9 @@ def latent_rotate(samples: Latent, rotation: Rotation) -> Latent:
 def latent_composite(
     samples_to: Latent,
     samples_from: Latent,
-    x: Offset = 0,
-    y: Offset = 0,
-    feather: Offset = 0,
+    x: LatentOffset = 0,
+    y: LatentOffset = 0,
+    feather: LatentOffset = 0,
 ) -> Latent:
     """Lay `samples_from` onto `samples_to`, its corner at (x, y), in pixels, in steps of 8.
 
@@ -83,8 +83,8 @@ def latent_composite(
 def latent_composite_masked(
     destination: Latent,
     source: Latent,
-    x: Offset = 0,
-    y: Offset = 0,
+    x: LatentOffset = 0,
+    y: LatentOffset = 0,
     resize_source: bool = False,
     mask: Mask | None = None,
 ) -> Latent:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.inputs import BatchSize, LatentSide
 from nodes.matching import repeat_batch, repeat_to_batch
 from nodes.resizing import Crop, LatentMethod, resize
 from nodes.values import Latent, Mask
 
-Pixels = Annotated[int, Field(ge=16, le=16384), Step(8)]
 WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
 SizeOrAuto = Annotated[int, Field(ge=0, le=16384), Step(8)]
 
@@ -21,9 +21,9 @@ _SMALLEST = 64  # pixels; what LatentUpscale never goes below
 
 @node("EmptyLatentImage", category="latent", display_name="Empty Latent Image")
 def empty_latent_image(
-    width: Pixels = 512,
-    height: Pixels = 512,
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1,
+    width: LatentSide = 512,
+    height: LatentSide = 512,
+    batch_size: BatchSize = 1,
 ) -> Latent:
     """A blank canvas for text-to-image: zeros, [batch_size, 4, height/8, width/8].
 
@@ -36,7 +36,7 @@ def empty_latent_image(
 def empty_sd3_latent_image(
     width: WidePixels = 1024,
     height: WidePixels = 1024,
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 1,
+    batch_size: BatchSize = 1,
 ) -> Latent:
     """A blank canvas for models of 16 latent channels: zeros, [batch_size, 16, height/8, width/8].
 

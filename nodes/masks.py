@@ -12,11 +12,10 @@ from torch.nn import functional
 from nodegraph.define import node
 from nodegraph.markers import Step
 from nodes.editing_errors import OutsideError
+from nodes.inputs import Offset, Ratio, Side
 from nodes.matching import as_batch
 from nodes.values import Mask
 
-Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
-Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
 Operation = Literal["multiply", "add", "subtract", "and", "or", "xor"]
 
 
@@ -38,7 +37,7 @@ _OPERATIONS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = MappingProxyType
 
 @node("SolidMask", category="mask")
 def solid_mask(
-    value: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
+    value: Ratio = 1.0,
     width: Side = 512,
     height: Side = 512,
 ) -> Mask:
@@ -114,9 +113,7 @@ def feather_mask(
 
 
 @node("ThresholdMask", category="mask")
-def threshold_mask(
-    mask: Mask, value: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.5
-) -> Mask:
+def threshold_mask(mask: Mask, value: Ratio = 0.5) -> Mask:
     """1 where the mask is above `value`, 0 elsewhere."""
     return (mask > value).to(mask.dtype)
 

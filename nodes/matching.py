@@ -3,6 +3,9 @@
 import torch
 from torch import Tensor
 
+LUMA = (0.299, 0.587, 0.114)
+"""The weights of red, green and blue in brightness, by ITU-R BT.601."""
+
 
 def as_batch(mask: Tensor) -> Tensor:
     """[..., height, width] as [batch, height, width]."""
@@ -25,3 +28,10 @@ def with_channels(pictures: Tensor, channels: int) -> Tensor:
     if missing <= 0:
         return pictures[..., :channels]
     return torch.cat([pictures, pictures.new_ones(*pictures.shape[:-1], missing)], dim=-1)
+
+
+def luma(pictures: Tensor) -> Tensor:
+    """The brightness of [..., c] pictures: [...]; the first channel where there are no three."""
+    if pictures.shape[-1] < len(LUMA):
+        return pictures[..., 0]
+    return pictures[..., : len(LUMA)] @ pictures.new_tensor(LUMA)

@@ -9,13 +9,13 @@ from pydantic import Field
 from nodegraph.context import Context
 from nodegraph.define import NodeType, node
 from nodegraph.markers import Step, Widget
+from nodes.inputs import Ratio
 from nodes.layout_errors import MergeMismatchError
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.merging import MergePatch, Share, common
 from nodes.weights.network import Network, Patches
 
 _CATEGORY = "advanced/model_merging"
-Ratio = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
 Multiplier = Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)]
 Block = Annotated[Ratio, Widget(default=1.0)]
 Shares: TypeAlias = Callable[[str], tuple[float, float]]

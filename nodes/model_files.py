@@ -1,24 +1,21 @@
 """Model files as `nodegraph models` sees them: which there are, and what one holds."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from nodegraph.errors import NodeGraphError, NotHereError, UnknownFileError
+from nodegraph.errors import NotHereError, UnknownFileError
 from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS
-from nodegraph.references import INDEX, HubReference, needs_reading, read_name
+from nodegraph.references import HubReference, needs_reading, read_name
 from nodegraph.sources import Origin
-from nodes.families.known import FAMILIES
-from nodes.families.layouts import read_model
+from nodes.families.summary import family_title, first_metadata, parameters_by_dtype
 from nodes.sources import ModelSources
 from nodes.weights.folder import is_folder
-from nodes.weights.header import Header, read_header
+from nodes.weights.header import read_header
 
 HUB = "hub"
 """Stands where others have a model folder."""
-_FAMILY = ("family", "modelspec.architecture", "ss_base_model_version")
 _LICENCE = ("modelspec.license", "license")
 _SOURCE = ("modelspec.source", "source", "modelspec.author")
 
@@ -108,42 +105,21 @@ def describe(model: ModelFile, files: Files) -> dict[str, Any]:
     """What the files and their metadata say."""
     weights = [path for path in files_of(model.path) if path.suffix in (".safetensors", ".sft")]
     headers = [read_header(path) for path in weights or [model.path]]
-    dtypes: dict[str, int] = {}
-    for tensor in (tensor for header in headers for tensor in header.tensors.values()):
-        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.numel
+    dtypes = parameters_by_dtype(headers)
     origin = model.origin
     return {
         "file": str(model.path),
         "folder": model.folder or None,
-        "family": _family(model.path, headers),
+        "family": family_title(model.path, headers),
         "size": model.size,
         "tensors": sum(len(header.tensors) for header in headers),
         "parameters": sum(dtypes.values()),
         "dtype": ", ".join(sorted(dtypes, key=lambda dtype: -dtypes[dtype])),
-        "licence": (origin.licence if origin else "") or _first(headers, _LICENCE),
-        "source": str(origin.reference) if origin else _first(headers, _SOURCE),
+        "licence": (origin.licence if origin else "") or first_metadata(headers, _LICENCE),
+        "source": str(origin.reference) if origin else first_metadata(headers, _SOURCE),
         "sha256": files.identity(model.path),
     }
 
 
 def _from_hub(reference: HubReference, origin: Origin) -> ModelFile:
     return ModelFile(HUB, str(reference), origin.path, origin=origin)
-
-
-def _family(path: Path, headers: Iterable[Header]) -> str:
-    """The family whose files look like this one, or what the file says of itself."""
-    try:
-        header = read_model(path)
-    except NodeGraphError:
-        if not path.is_dir():
-            raise
-        index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        return str(index.get("_class_name", ""))
-    seen = (family.title for family in FAMILIES if family.recognises(header))
-    return next(seen, _first(headers, _FAMILY))
-
-
-def _first(headers: Iterable[Header], keys: Iterable[str]) -> str:
-    wanted = list(keys)
-    found = (header.metadata[key] for header in headers for key in wanted if key in header.metadata)
-    return next(found, "")

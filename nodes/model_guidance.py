@@ -8,6 +8,7 @@ from pydantic import Field
 from nodegraph.define import node
 from nodegraph.markers import Step, Widget
 from nodes.guiding import Correction, Preparation
+from nodes.inputs import Ratio, Strength
 from nodes.rules import (
     Course,
     Projected,
@@ -19,9 +20,6 @@ from nodes.rules import (
 )
 from nodes.weights.handle import ModelHandle
 
-Share = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
-
 
 class Patched(NamedTuple):
     """A model with one more change."""
@@ -32,13 +30,13 @@ class Patched(NamedTuple):
 @node("RescaleCFG", category="advanced/model")
 def rescale_cfg(
     model: ModelHandle,
-    multiplier: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.7,
+    multiplier: Ratio = 0.7,
 ) -> ModelHandle:
     """Keep the contrast that the positive prompt alone has, which high guidance overdoes.
 
     0 changes nothing, 1 is the most. For models that add noise to the latent (not FLUX or SD3).
     """
-    return replace(model, guiding=model.guiding.ruled(Rescaled(multiplier)))
+    return replace(model, guiding=model.guiding.with_rule(Rescaled(multiplier)))
 
 
 @node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")
@@ -53,7 +51,7 @@ def apg(
     `eta` is how much of that part remains, `norm_threshold` how far the guidance may go at most
     (0 for no limit), `momentum` how much of the past guidance is added (below 0: taken away).
     """
-    guiding = model.guiding.ruled(Projected(eta, norm_threshold, momentum))
+    guiding = model.guiding.with_rule(Projected(eta, norm_threshold, momentum))
     return replace(model, guiding=guiding)
 
 
@@ -86,8 +84,8 @@ def epsilon_scaling(
 @node("FreSca", category="_for_testing", display_name="FreSca", experimental=True)
 def fresca(
     model: ModelHandle,
-    scale_low: Annotated[float, Field(ge=0, le=10), Step(0.01)] = 1.0,
-    scale_high: Annotated[float, Field(ge=0, le=10), Step(0.01)] = 1.25,
+    scale_low: Strength = 1.0,
+    scale_high: Strength = 1.25,
     freq_cutoff: Annotated[int, Field(ge=1, le=10000), Step(1)] = 20,
 ) -> ModelHandle:
     """Guide coarse shapes (`scale_low`) and fine detail (`scale_high`) by different amounts.
@@ -101,10 +99,10 @@ def fresca(
 def guidance_schedule(
     model: ModelHandle,
     shape: Literal["constant", "linear", "cosine"] = "cosine",
-    first: Share = 1.0,
-    last: Share = 0.0,
-    start: Fraction = 0.0,
-    end: Fraction = 1.0,
+    first: Strength = 1.0,
+    last: Strength = 0.0,
+    start: Ratio = 0.0,
+    end: Ratio = 1.0,
 ) -> ModelHandle:
     """Let the guidance change from step to step: a share of the sampler's `cfg`.
 

@@ -9,11 +9,11 @@ from pydantic import Field
 from nodegraph.define import node
 from nodegraph.markers import Choices, Step
 from nodes.alterations.compiled import Compiled
-from nodes.guiding import Reuse
+from nodes.guiding import StepCache
+from nodes.inputs import Ratio
 from nodes.weights.handle import ModelHandle
 
 Threshold = Annotated[float, Field(ge=0.0, le=3.0), Step(0.01)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
 
 _DEBUG = "advanced/debug/model"
 _DTYPES = {
@@ -28,8 +28,8 @@ _DTYPES = {
 def easy_cache(
     model: ModelHandle,
     reuse_threshold: Threshold = 0.2,
-    start_percent: Fraction = 0.15,
-    end_percent: Fraction = 0.95,
+    start_percent: Ratio = 0.15,
+    end_percent: Ratio = 0.95,
     verbose: bool = False,
 ) -> ModelHandle:
     """Skip the model in steps where its answer would be much like the one before.
@@ -38,22 +38,22 @@ def easy_cache(
     exact. It holds from `start_percent` to `end_percent` of the denoising; `verbose` logs what is
     skipped.
     """
-    return _add_step_cache(model, Reuse(reuse_threshold, start_percent, end_percent, verbose))
+    return _add_step_cache(model, StepCache(reuse_threshold, start_percent, end_percent, verbose))
 
 
 @node("LazyCache", category=_DEBUG, experimental=True)
 def lazy_cache(
     model: ModelHandle,
     reuse_threshold: Threshold = 0.2,
-    start_percent: Fraction = 0.15,
-    end_percent: Fraction = 0.95,
+    start_percent: Ratio = 0.15,
+    end_percent: Ratio = 0.95,
     verbose: bool = False,
 ) -> ModelHandle:
     """The same as EasyCache for what all prompts and their guidance make together.
 
     Simpler, and it holds where their number changes on the way; mostly less exact.
     """
-    reuse = Reuse(reuse_threshold, start_percent, end_percent, verbose, guided=True)
+    reuse = StepCache(reuse_threshold, start_percent, end_percent, verbose, guided=True)
     return _add_step_cache(model, reuse)
 
 
@@ -78,5 +78,5 @@ def torch_compile_model(
     return model.altered(Compiled(backend))
 
 
-def _add_step_cache(model: ModelHandle, reuse: Reuse) -> ModelHandle:
-    return replace(model, guiding=replace(model.guiding, reuse=reuse))
+def _add_step_cache(model: ModelHandle, reuse: StepCache) -> ModelHandle:
+    return replace(model, guiding=replace(model.guiding, step_cache=reuse))

@@ -12,6 +12,7 @@ from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step
 from nodes.continuous import CosmosFlow, Edm
 from nodes.exploding import broadcast
+from nodes.inputs import LatentSide
 from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Discrete, Flow
 from nodes.sampling_errors import BadSettingError
@@ -32,7 +33,6 @@ _SMALL, _LARGE = 256, 4096
 
 Shift = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
 Level = Annotated[float, Field(ge=0.0, le=1000.0), Step(0.001), Round(False)]
-Side = Annotated[int, Field(ge=16, le=16384), Step(8)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,8 +114,8 @@ def model_sampling_flux(
     model: ModelHandle,
     max_shift: Shift = 1.15,
     base_shift: Shift = 0.5,
-    width: Side = 1024,
-    height: Side = 1024,
+    width: LatentSide = 1024,
+    height: LatentSide = 1024,
 ) -> ModelHandle:
     """Shift FLUX's levels by the size of the picture.
 

@@ -10,10 +10,9 @@ from nodes.alterations.freeu import FreeU
 from nodes.alterations.merged import Merged
 from nodes.alterations.shrunk import Shrunk
 from nodes.alterations.tiled import Tiled
+from nodes.inputs import Fraction, Ratio, Strength
 from nodes.weights.handle import ModelHandle
 
-Scale = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 Method = Literal["bicubic", "nearest-exact", "bilinear", "area", "bislerp"]
 
 _UNET = "model_patches/unet"
@@ -21,7 +20,11 @@ _UNET = "model_patches/unet"
 
 @node("FreeU", category=_UNET)
 def free_u(
-    model: ModelHandle, b1: Scale = 1.1, b2: Scale = 1.2, s1: Scale = 0.9, s2: Scale = 0.2
+    model: ModelHandle,
+    b1: Strength = 1.1,
+    b2: Strength = 1.2,
+    s1: Strength = 0.9,
+    s2: Strength = 0.2,
 ) -> ModelHandle:
     """Let a U-Net's depth count for more: better shapes, at no cost. No training needed.
 
@@ -33,7 +36,11 @@ def free_u(
 
 @node("FreeU_V2", category=_UNET)
 def free_u_v2(
-    model: ModelHandle, b1: Scale = 1.3, b2: Scale = 1.4, s1: Scale = 0.9, s2: Scale = 0.2
+    model: ModelHandle,
+    b1: Strength = 1.3,
+    b2: Strength = 1.4,
+    s1: Strength = 0.9,
+    s2: Strength = 0.2,
 ) -> ModelHandle:
     """The same as FreeU, with the most effect where there is something in the picture."""
     return model.altered(FreeU((b1, b2), (s1, s2), by_structure=True))
@@ -58,9 +65,7 @@ def hyper_tile(
 
 
 @node("TomePatchModel", category=_UNET)
-def tome_patch_model(
-    model: ModelHandle, ratio: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.3
-) -> ModelHandle:
+def tome_patch_model(model: ModelHandle, ratio: Ratio = 0.3) -> ModelHandle:
     """Merge tokens that are alike before a U-Net attends to them: faster, at some loss of detail.
 
     `ratio` is the share that is merged, at most three quarters.

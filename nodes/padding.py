@@ -10,11 +10,11 @@ from torch import Tensor
 
 from nodegraph.define import node
 from nodegraph.markers import Step
+from nodes.inputs import Side
 from nodes.matching import with_channels
 from nodes.resizing import ImageMethod, resize_pictures
 from nodes.values import Image, Mask
 
-Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
 Margin = Annotated[int, Field(ge=0, le=16384), Step(8)]
 Interpolation = Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"]
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import ModelFile, Widget
+from nodegraph.markers import ModelFile
+from nodes.inputs import Prompt
 from nodes.picture_errors import TriggerPlaceError
 from nodes.text.embeddings import Embeddings, contents
 from nodes.values import Cond, Conditioning, Image
@@ -41,7 +42,7 @@ def photo_maker_encode(
     photomaker: PhotoMakerHandle,
     image: Image,
     clip: ClipHandle,
-    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)] = "photograph of photomaker",
+    text: Prompt = "photograph of photomaker",
     *,
     ctx: Context,
 ) -> Conditioning:

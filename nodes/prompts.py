@@ -7,7 +7,8 @@ from pydantic import Field
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Step, Widget
+from nodegraph.markers import Step
+from nodes.inputs import Prompt
 from nodes.text.embeddings import Embeddings, contents
 from nodes.values import Cond, Conditioning
 from nodes.weights.handle import ClipHandle
@@ -20,7 +21,7 @@ from nodes.weights.handle import ClipHandle
     state=contents("text"),
 )
 def clip_text_encode(
-    text: Annotated[str, Widget(multiline=True, dynamicPrompts=True)],
+    text: Prompt,
     clip: ClipHandle,
     ctx: Context,
 ) -> Conditioning:

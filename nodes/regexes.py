@@ -10,11 +10,11 @@ from typing import Annotated, Literal, cast
 from pydantic import Field
 
 from nodegraph.define import node
-from nodegraph.markers import Name, Optional, Widget
+from nodegraph.markers import Name, Optional
 from nodes.editing_errors import BadPatternError, SlowPatternError, TooLongTextError
+from nodes.inputs import Text
 from nodes.strings import LONGEST
 
-Text = Annotated[str, Widget(multiline=True)]
 Wanted = Literal["First Match", "All Matches", "First Group", "All Groups"]
 
 SECONDS = 5.0

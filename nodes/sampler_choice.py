@@ -7,6 +7,7 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step
+from nodes.inputs import Fraction
 from nodes.samplers import SAMPLERS, SamplerOrName
 from nodes.samplers.adams import lms
 from nodes.samplers.dpm_solver import Accuracy, dpm_adaptive
@@ -21,7 +22,6 @@ from nodes.weights.handle import ModelHandle
 
 Amount = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
 Device = Literal["gpu", "cpu"]
-Percent = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 
 _SAMPLERS = "sampling/custom_sampling/samplers"
 _SAFEST = 2.5
@@ -169,8 +169,8 @@ def sampler_sa_solver(
     *,
     model: ModelHandle,
     eta: Annotated[float, Field(ge=0.0, le=10.0), Step(0.01), Round(False)] = 1.0,
-    sde_start_percent: Percent = 0.2,
-    sde_end_percent: Percent = 0.8,
+    sde_start_percent: Fraction = 0.2,
+    sde_end_percent: Fraction = 0.8,
     s_noise: Amount = 1.0,
     predictor_order: Annotated[int, Field(ge=1, le=6)] = 3,
     corrector_order: Annotated[int, Field(ge=0, le=6)] = 4,

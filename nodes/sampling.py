@@ -6,18 +6,16 @@ from pydantic import Field
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Choices, Round, Step, Widget
+from nodegraph.markers import Choices
 from nodes.denoising import cut_steps
 from nodes.guided import Guider, run
+from nodes.inputs import Cfg, Ratio, Seed, Steps
 from nodes.samplers import SAMPLERS
 from nodes.schedules import SCHEDULES, sigmas_for
 from nodes.values import Conditioning, Latent, Noise
 from nodes.weights.handle import ModelHandle
 
-Seed = Annotated[int, Field(ge=0, le=2**64 - 1), Widget(control_after_generate=True)]
-Steps = Annotated[int, Field(ge=1, le=10000)]
 Boundary = Annotated[int, Field(ge=0, le=10000)]
-Cfg = Annotated[float, Field(ge=0.0, le=100.0), Step(0.1), Round(0.01)]
 SamplerName = Annotated[str, Choices(tuple(SAMPLERS))]
 Scheduler = Annotated[str, Choices(tuple(SCHEDULES))]
 
@@ -34,7 +32,7 @@ def ksampler(
     positive: Conditioning,
     negative: Conditioning,
     latent_image: Latent,
-    denoise: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0,
+    denoise: Ratio = 1.0,
     ctx: Context,
 ) -> Latent:
     """Add the seed's noise to a latent and remove it again, step by step, as the prompts say.

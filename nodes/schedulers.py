@@ -6,6 +6,7 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step
+from nodes.inputs import Ratio, Steps
 from nodes.sampling_errors import BadSettingError
 from nodes.schedules import (
     SCHEDULES,
@@ -23,8 +24,6 @@ from nodes.tabled_schedules import ALIGN_YOUR_STEPS, OPTIMAL_STEPS, tabled_sigma
 from nodes.values import Latent, Sigmas
 from nodes.weights.handle import ModelHandle
 
-Steps = Annotated[int, Field(ge=1, le=10000)]
-Denoise = Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)]
 Level = Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)]
 Exponent = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
 BetaParameter = Annotated[float, Field(ge=0.0, le=50.0), Step(0.01), Round(False)]
@@ -38,7 +37,7 @@ def basic_scheduler(
     model: ModelHandle,
     scheduler: Annotated[str, Choices(tuple(SCHEDULES))],
     steps: Steps = 20,
-    denoise: Denoise = 1.0,
+    denoise: Ratio = 1.0,
 ) -> Sigmas:
     """The noise levels of a named schedule, as KSampler takes them.
 
@@ -123,7 +122,7 @@ def beta_sampling_scheduler(
 def sd_turbo_scheduler(
     model: ModelHandle,
     steps: Annotated[int, Field(ge=1, le=10)] = 1,
-    denoise: Annotated[float, Field(ge=0, le=1.0), Step(0.01)] = 1.0,
+    denoise: Ratio = 1.0,
 ) -> Sigmas:
     """The levels that SD-Turbo was distilled at; `denoise` leaves out the first of them."""
     return turbo_sigmas(model.parameterisation, steps, denoise)
@@ -133,7 +132,7 @@ def sd_turbo_scheduler(
 def align_your_steps_scheduler(
     model_type: Literal["SD1", "SDXL", "SVD"],
     steps: Steps = 10,
-    denoise: Denoise = 1.0,
+    denoise: Ratio = 1.0,
 ) -> Sigmas:
     """Levels that were optimised for a family, at ten steps; others lie between these."""
     return tabled_sigmas(ALIGN_YOUR_STEPS[model_type], steps, denoise)
@@ -143,7 +142,7 @@ def align_your_steps_scheduler(
 def optimal_steps_scheduler(
     model_type: Literal["FLUX"],
     steps: Annotated[int, Field(ge=3, le=1000)] = 20,
-    denoise: Denoise = 1.0,
+    denoise: Ratio = 1.0,
 ) -> Sigmas:
     """Levels that were searched for FLUX.1-dev, at ten steps; others lie between these."""
     return tabled_sigmas(OPTIMAL_STEPS[model_type], steps, denoise)

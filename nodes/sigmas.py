@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nodegraph.define import node
 from nodegraph.markers import Round, Step
+from nodes.inputs import Ratio
 from nodes.values import Sigmas
 from nodes.weights.handle import ModelHandle
 
@@ -37,9 +38,7 @@ def split_sigmas(sigmas: Sigmas, step: Annotated[int, Field(ge=0, le=10000)] = 0
 
 
 @node("SplitSigmasDenoise", category=_SIGMAS)
-def split_sigmas_denoise(
-    sigmas: Sigmas, denoise: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 1.0
-) -> Split:
+def split_sigmas_denoise(sigmas: Sigmas, denoise: Ratio = 1.0) -> Split:
     """Cut a schedule in two so that this share of the steps is in the second part."""
     steps = max(len(sigmas) - 1, 0)
     first = steps - round(steps * denoise)

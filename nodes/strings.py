@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from nodegraph.define import node
 from nodegraph.markers import Name, Widget
 from nodes.editing_errors import TooLongTextError
+from nodes.inputs import Text
 
-Text = Annotated[str, Widget(multiline=True)]
 Case = Literal["UPPERCASE", "lowercase", "Capitalize", "Title Case"]
 
 LONGEST = 10_000_000

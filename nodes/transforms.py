@@ -1,18 +1,10 @@
 """Nodes that crop, mirror and turn pictures."""
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 
 from nodegraph.define import node
-from nodegraph.markers import Step
+from nodes.inputs import Flip, Offset, Rotation, Side
 from nodes.values import Image
-
-Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
-Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
-Flip = Literal["x-axis: vertically", "y-axis: horizontally"]
-Rotation = Literal["none", "90 degrees", "180 degrees", "270 degrees"]
 
 _QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
 

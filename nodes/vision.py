@@ -8,6 +8,7 @@ from pydantic import Field
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import ModelFile, Step
+from nodes.inputs import Ratio
 from nodes.networks.vision_input import Crop
 from nodes.picture_errors import NoVectorError
 from nodes.values import Conditioning, Image, PicturePrompt, SeenPictures
@@ -69,7 +70,7 @@ def unclip_conditioning(
     conditioning: Conditioning,
     clip_vision_output: SeenPictures,
     strength: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
-    noise_augmentation: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01)] = 0.0,
+    noise_augmentation: Ratio = 0.0,
 ) -> Conditioning:
     """Show the model a picture besides the prompt; several can be chained, and add up.
 

@@ -1,4 +1,4 @@
-"""Nodes that guide away from what a hampered network would make."""
+"""Nodes that guide away from what a perturbed network would make."""
 
 import re
 from dataclasses import replace
@@ -10,11 +10,11 @@ from nodegraph.define import node
 from nodegraph.markers import Round, Step, Widget
 from nodes.alterations.perturbed import Perturbed
 from nodes.alterations.skipped import Skipped
-from nodes.guiding import Hampered, Weakened
+from nodes.guiding import PerturbedGuidance, UncondModifier
+from nodes.inputs import Fraction, Strength
 from nodes.weights.handle import ModelHandle
 
 Layers = Annotated[str, Widget(multiline=False)]
-Fraction = Annotated[float, Field(ge=0.0, le=1.0), Step(0.001)]
 Scale = Annotated[float, Field(ge=0.0, le=10.0), Step(0.1)]
 
 _GUIDANCE = "advanced/guidance"
@@ -30,7 +30,7 @@ def perturbed_attention_guidance(
     On top of the sampler's own guidance, and without a negative prompt. It takes another call of
     the model a step; for U-Nets.
     """
-    return _add_guidance(model, Weakened(Perturbed(), scale))
+    return _add_guidance(model, PerturbedGuidance(Perturbed(), scale))
 
 
 @node("SkipLayerGuidanceSD3", category=_GUIDANCE, experimental=True)
@@ -49,7 +49,9 @@ def skip_layer_guidance_sd3(
     numbers = _numbers(layers)
     if not numbers:
         return model
-    return _add_guidance(model, Weakened(Skipped(numbers), scale, start_percent, end_percent))
+    return _add_guidance(
+        model, PerturbedGuidance(Skipped(numbers), scale, start_percent, end_percent)
+    )
 
 
 @node("SkipLayerGuidanceDiT", category=_GUIDANCE, experimental=True)
@@ -61,7 +63,7 @@ def skip_layer_guidance_dit(
     scale: Scale = 3.0,
     start_percent: Fraction = 0.01,
     end_percent: Fraction = 0.15,
-    rescaling_scale: Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)] = 0.0,
+    rescaling_scale: Strength = 0.0,
 ) -> ModelHandle:
     """The same as SkipLayerGuidanceSD3 for every transformer.
 
@@ -71,7 +73,7 @@ def skip_layer_guidance_dit(
     skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
         return model
-    weakened = Weakened(skipped, scale, start_percent, end_percent, rescaling_scale)
+    weakened = PerturbedGuidance(skipped, scale, start_percent, end_percent, rescaling_scale)
     return _add_guidance(model, weakened)
 
 
@@ -88,14 +90,14 @@ def skip_layer_guidance_dit_simple(
     if skipped is None:
         return model
     model.check(skipped)
-    hampered = Hampered(skipped, start_percent, end_percent)
-    guiding = replace(model.guiding, hampered=(*model.guiding.hampered, hampered))
+    modifier = UncondModifier(skipped, start_percent, end_percent)
+    guiding = replace(model.guiding, uncond_modifiers=(*model.guiding.uncond_modifiers, modifier))
     return replace(model, guiding=guiding)
 
 
-def _add_guidance(model: ModelHandle, weakened: Weakened) -> ModelHandle:
+def _add_guidance(model: ModelHandle, weakened: PerturbedGuidance) -> ModelHandle:
     model.check(weakened.alteration)
-    guiding = replace(model.guiding, weakened=(*model.guiding.weakened, weakened))
+    guiding = replace(model.guiding, perturbed=(*model.guiding.perturbed, weakened))
     return replace(model, guiding=guiding)
 
 
