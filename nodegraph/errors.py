@@ -108,7 +108,7 @@ class UnknownFileError(NodeGraphError):
 
     def __init__(self, name: str, where: str, known: Iterable[str]) -> None:
         names = list(known)
-        there = f"There: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
+        there = f"There are: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
         hint = nearest(name, names) or there or "There are no files yet."
         super().__init__(f"no file {shown(name)} in {where}.", hint=hint)
 
@@ -266,10 +266,14 @@ class NodeExecutionError(NodeGraphError):
         )
 
 
-class RunCancelledError(NodeGraphError):
-    """Somebody cancelled the run."""
+class CancellationError(NodeGraphError):
+    """A run was cancelled, in this process or on a server."""
 
     code = "run_cancelled"
+
+
+class RunCancelledError(CancellationError):
+    """Somebody cancelled the run that this thread computes."""
 
     def __init__(self) -> None:
         super().__init__("the run was cancelled.")

@@ -1,4 +1,4 @@
-"""Check the inputs of one node against its spec: links, literals, what lacks, what is new."""
+"""Check the inputs of one node against its spec: links, literals, missing and unknown inputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, shown
 from nodegraph.files import Files
 from nodegraph.graph import Graph, Link, Node, NodeId
-from nodegraph.literals import Hints, Literals
+from nodegraph.literals import Literals, SuggestionBudget
 from nodegraph.problems import (
     LinkOutputOutOfRangeError,
     LinkToMissingNodeError,
@@ -29,25 +29,25 @@ class Report:
     warnings: list[NodeGraphError] = field(default_factory=list[NodeGraphError])
 
     def add(self, other: "Report", *, problems: bool) -> None:
-        """Take over what another report says, its problems as such or as warnings."""
+        """Add another report, with its problems as problems or as warnings."""
         (self.problems if problems else self.warnings).extend(other.problems)
         self.warnings.extend(other.warnings)
 
 
-class Read(NamedTuple):
-    """A node with its inputs as they will be passed, and what was found on the way, if any."""
+class ReadNode(NamedTuple):
+    """A node with its inputs as they will be passed, and the findings, if there are any."""
 
     node: Node
     report: Report | None
 
     @property
-    def refused(self) -> bool:
-        """Whether something is wrong with it."""
+    def is_refused(self) -> bool:
+        """True if it has problems."""
         return self.report is not None and bool(self.report.problems)
 
 
-class _View:
-    """A spec, laid out for looking things up."""
+class _SpecIndex:
+    """A spec, indexed by the names of its inputs."""
 
     def __init__(self, spec: NodeSpec) -> None:
         self.inputs = {item.name: item for item in spec.inputs}
@@ -62,23 +62,23 @@ class Inputs:
     def __init__(self, graph: Graph, catalog: Mapping[str, NodeSpec], files: Files) -> None:
         self._nodes = graph.nodes
         self._catalog = catalog
-        self._hints = Hints()
-        self._literals = Literals(files, self._hints)
-        self._views: dict[str, _View] = {}
+        self._suggestions = SuggestionBudget()
+        self._literals = Literals(files, self._suggestions)
+        self._indexes: dict[str, _SpecIndex] = {}
         self._clean = Report()
 
-    def read(self, node: Node) -> Read:
-        """A node with its literals converted, its defaults filled in, unknown inputs dropped."""
-        view = self._view(node.type_name)
+    def read(self, node: Node) -> ReadNode:
+        """Convert a node's literals, fill in its defaults, and drop its unknown inputs."""
+        index = self._index(node.type_name)
         report = self._clean
-        if view is None:
+        if index is None:
             self._clean = Report()
             report.problems.append(self._unknown_type(node))
-            return Read(node, report)
+            return ReadNode(node, report)
         given = node.inputs
         inputs: dict[str, object] = {}
         known = 0
-        for name, item in view.inputs.items():
+        for name, item in index.inputs.items():
             if name in given:
                 known += 1
                 self._read_input(node.id, item, given[name], inputs, report)
@@ -87,18 +87,18 @@ class Inputs:
             elif item.has_default:
                 inputs[name] = item.default
         if known < len(given):
-            self._read_more(node, view, inputs, report)
+            self._read_more(node, index, inputs, report)
         checked = node if _same(inputs, given) else replace(node, inputs=inputs)
         if not report.problems and not report.warnings:
-            return Read(checked, None)
+            return ReadNode(checked, None)
         self._clean = Report()
-        return Read(checked, report)
+        return ReadNode(checked, report)
 
-    def _view(self, type_name: str) -> _View | None:
-        view = self._views.get(type_name)
-        if view is None and type_name in self._catalog:
-            view = self._views[type_name] = _View(self._catalog[type_name])
-        return view
+    def _index(self, type_name: str) -> _SpecIndex | None:
+        index = self._indexes.get(type_name)
+        if index is None and type_name in self._catalog:
+            index = self._indexes[type_name] = _SpecIndex(self._catalog[type_name])
+        return index
 
     def _read_input(
         self,
@@ -120,26 +120,28 @@ class Inputs:
         if problem:
             report.problems.append(problem)
 
-    def _read_more(self, node: Node, view: _View, into: dict[str, object], report: Report) -> None:
-        """The inputs that only the graph has names for; without any, they are warned of."""
-        if not view.more:
-            report.warnings.extend(self._unknown_inputs(node, view.inputs))
+    def _read_more(
+        self, node: Node, index: _SpecIndex, into: dict[str, object], report: Report
+    ) -> None:
+        """Read the inputs that the spec does not name: open inputs, or else unknown ones."""
+        if not index.more:
+            report.warnings.extend(self._unknown_inputs(node, index.inputs))
             return
         for name, value in node.inputs.items():
-            if name not in view.inputs:
-                spec = InputSpec(name=name, socket=view.more, required=False)
+            if name not in index.inputs:
+                spec = InputSpec(name=name, socket=index.more, required=False)
                 self._read_input(node.id, spec, value, into, report)
 
     def _link(self, node_id: NodeId, spec: InputSpec, link: Link) -> NodeGraphError | None:
         source = self._nodes.get(link.source)
         if source is None:
-            message = f"is linked to node {shown(link.source)}, which is not there."
-            hint = self._hints.nearest(link.source, self._nodes)
+            message = f"is linked to node {shown(link.source)}, which does not exist."
+            hint = self._suggestions.nearest(link.source, self._nodes)
             return LinkToMissingNodeError(node_id, spec.name, link, message, hint)
-        view = self._view(source.type_name)
-        if view is None:
+        index = self._index(source.type_name)
+        if index is None:
             return None
-        outputs = view.outputs
+        outputs = index.outputs
         if not 0 <= link.output < len(outputs):
             message = (
                 f"is linked to output {link.output} of node {shown(link.source)}"
@@ -149,24 +151,24 @@ class Inputs:
         carried = outputs[link.output].socket
         if carried == spec.socket or connects(carried, spec.socket):
             return None
-        return _mismatch(node_id, spec, link, view.spec)
+        return _mismatch(node_id, spec, link, index.spec)
 
     def _unknown_type(self, node: Node) -> NodeGraphError:
         error = UnknownNodeTypeError(node.type_name, (), node_id=node.id)
-        error.hint = self._hints.nearest(node.type_name, self._catalog) or error.hint
+        error.hint = self._suggestions.nearest(node.type_name, self._catalog) or error.hint
         return error
 
     def _unknown_inputs(self, node: Node, known: Mapping[str, InputSpec]) -> list[NodeGraphError]:
-        message = f"is none of {node.type_name}'s, and ignored."
+        message = f"is not an input of {node.type_name}, and is ignored."
         return [
-            UnknownInput(node.id, name, message, self._hints.nearest(name, known))
+            UnknownInput(node.id, name, message, self._suggestions.nearest(name, known))
             for name in node.inputs
             if name not in known and name not in READ_BY_NOBODY
         ]
 
 
 def _same(inputs: Mapping[str, object], given: Mapping[str, object]) -> bool:
-    """Whether nothing was converted, added or dropped."""
+    """Say if no input was converted, added or dropped."""
     return inputs.keys() == given.keys() and all(map(is_, inputs.values(), given.values()))
 
 

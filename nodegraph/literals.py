@@ -22,69 +22,69 @@ from nodegraph.sockets import ANY
 from nodegraph.spec import InputSpec
 
 COMBO = "COMBO"
-MOST_HINTS = 100
+MOST_SUGGESTIONS = 100
 FIRST_FEW = 5
 
 
-class Reading(NamedTuple):
-    """A literal as the node will get it, or what is wrong with it; and a remark."""
+class ReadLiteral(NamedTuple):
+    """A literal as the node will get it, or the problem with it; perhaps with a remark."""
 
     value: object
     problem: NodeGraphError | None = None
     remark: NodeGraphError | None = None
 
 
-class Hints:
-    """`nearest`, but not a million times: comparing names is slow and graphs may be hostile."""
+class SuggestionBudget:
+    """Makes a limited number of suggestions: comparing names is slow, and graphs may be hostile."""
 
     def __init__(self) -> None:
-        self._left = MOST_HINTS
+        self._left = MOST_SUGGESTIONS
 
     def nearest(self, given: str, known: Iterable[str]) -> str:
-        """A hint that names the closest of `known`, or nothing."""
+        """Return a hint that names the closest of `known`; empty once the budget is spent."""
         self._left -= 1
         return nearest(given, known) if self._left >= 0 else ""
 
 
 class Literals:
-    """Reads literals; knows the files that choices come from, each folder listed once."""
+    """Reads literals, and remembers the files of each folder that choices come from."""
 
-    def __init__(self, files: Files, hints: Hints) -> None:
+    def __init__(self, files: Files, suggestions: SuggestionBudget) -> None:
         self._files = files
-        self._hints = hints
+        self._suggestions = suggestions
         self._names: dict[object, list[str]] = {}
 
-    def read(self, node_id: NodeId, spec: InputSpec, value: object) -> Reading:
-        """The literal as the input's type."""
+    def read(self, node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
+        """Convert a literal to the input's type."""
         if spec.socket == COMBO:
-            return Reading(value) if spec.unchecked else self._choice(node_id, spec, value)
+            return ReadLiteral(value) if spec.unchecked else self._choice(node_id, spec, value)
         exact = CONVERTERS.get(spec.socket)
         if exact is None:
             return _other(node_id, spec, value)
         converted = exact[1](value)
         if converted is REFUSED:
-            return Reading(None, _mismatch(node_id, spec, value))
+            return ReadLiteral(None, _mismatch(node_id, spec, value))
         if type(value) is exact[0] or (spec.socket == "FLOAT" and isinstance(value, int)):
-            return Reading(converted, _out_of_bounds(node_id, spec, converted))
+            return ReadLiteral(converted, _out_of_bounds(node_id, spec, converted))
         remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {converted!r}.")
-        return Reading(converted, _out_of_bounds(node_id, spec, converted), remark)
+        return ReadLiteral(converted, _out_of_bounds(node_id, spec, converted), remark)
 
-    def _choice(self, node_id: NodeId, spec: InputSpec, value: object) -> Reading:
-        known = self._known(spec)
+    def _choice(self, node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
+        known = self._choices(spec)
         if isinstance(value, str) and (value in known or self._is_input(spec, value)):
-            return Reading(value)
+            return ReadLiteral(value)
         if isinstance(value, str) and spec.model_folder and needs_reading(value):
             return self._reference(node_id, spec, value)
         if is_list(value) or is_object(value):
-            return Reading(None, _mismatch(node_id, spec, value))
+            return ReadLiteral(None, _mismatch(node_id, spec, value))
         twin = _twin(value, spec)
         if twin in known:
             remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {twin!r}.")
-            return Reading(twin, remark=remark)
-        return Reading(None, self._not_listed(node_id, spec, value, known))
+            return ReadLiteral(twin, remark=remark)
+        return ReadLiteral(None, self._not_listed(node_id, spec, value, known))
 
-    def _reference(self, node_id: NodeId, spec: InputSpec, value: str) -> Reading:
-        """A model on a hub, or one whose hash is given; says so if it is not here yet."""
+    def _reference(self, node_id: NodeId, spec: InputSpec, value: str) -> ReadLiteral:
+        """Read a model on a hub or one with a hash; a remark says if it is not downloaded yet."""
         try:
             name = read_name(value)
             if name.hub is None:
@@ -94,12 +94,12 @@ class Literals:
             here = self._files.model_origin(spec.model_folder or "", value)
         except NodeGraphError as error:
             error.node_id, error.input_name = node_id, spec.name
-            return Reading(None, error)
-        return Reading(
+            return ReadLiteral(None, error)
+        return ReadLiteral(
             value, remark=None if here else NotHereYet(node_id, spec.name, str(name.hub))
         )
 
-    def _known(self, spec: InputSpec) -> Sequence[str]:
+    def _choices(self, spec: InputSpec) -> Sequence[str]:
         listed = (spec.file_folder, spec.suffixes) if spec.input_file else None
         key = (spec.model_folder, *spec.pairs) if spec.model_folder else listed
         if key is None:
@@ -116,7 +116,7 @@ class Literals:
         return [*(spec.choices or ()), *self._names[key]]
 
     def _is_input(self, spec: InputSpec, name: str) -> bool:
-        """Whether it is there though not listed: in a folder below, or `name [output]`."""
+        """Say if an input file exists that is not listed: in a subfolder, or `name [output]`."""
         if not spec.input_file:
             return False
         try:
@@ -129,31 +129,31 @@ class Literals:
     ) -> NodeGraphError:
         place = f"models/{spec.model_folder}" if spec.model_folder else "the list"
         place = f"the {spec.file_folder} folder" if spec.input_file else place
-        close = self._hints.nearest(value, known) if isinstance(value, str) else ""
+        close = self._suggestions.nearest(value, known) if isinstance(value, str) else ""
         few = ", ".join(repr(name) for name in known[:FIRST_FEW])
         more = ", …" if len(known) > FIRST_FEW else ""
-        there = f"There: {few}{more}." if known else f"There is nothing in {place}."
+        there = f"There are: {few}{more}." if known else f"There is nothing in {place}."
         message = f"is {shown(value)}, which is not in {place}."
         return ValueNotInListError(node_id, spec.name, value, message, f"{close} {there}".strip())
 
 
 def _twin(value: object, spec: InputSpec) -> str:
-    """What a value may have meant: a number its digits, a path of Windows the same with `/`."""
+    """Guess the choice that a value means: a number's digits, a Windows path with `/`."""
     if isinstance(value, str):
         from_files = spec.model_folder or spec.input_file
         return value.replace("\\", "/") if from_files else value
     return "" if isinstance(value, bool) or value is None else str(value)
 
 
-def _other(node_id: NodeId, spec: InputSpec, value: object) -> Reading:
-    """A literal for a socket without a type of its own: `*`, a union, or an editor's widget."""
+def _other(node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
+    """Read a literal for a socket without a converter: `*`, a union, or an editor's widget."""
     kinds = spec.socket.split(",")
     takes_any = ANY in kinds or spec.has_default or any(kind in CONVERTERS for kind in kinds)
     if takes_any and is_plain(value):
-        return Reading(value)
+        return ReadLiteral(value)
     if is_list(value):
-        return Reading(None, BadLinkedInputError(node_id, spec.name, value))
-    return Reading(None, _mismatch(node_id, spec, value))
+        return ReadLiteral(None, BadLinkedInputError(node_id, spec.name, value))
+    return ReadLiteral(None, _mismatch(node_id, spec, value))
 
 
 def _mismatch(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError:

@@ -1,4 +1,4 @@
-"""What validation finds wrong in a graph, one class a cause, and what it merely remarks on."""
+"""The problems and remarks of validation, one class for each cause."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from nodegraph.graph import Link, NodeId
 
 
 def received(value: object) -> object:
-    """A value as an error's details carry it: JSON, and short."""
+    """Return a value as an error's details carry it: short JSON."""
     if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**64):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -18,7 +18,7 @@ def received(value: object) -> object:
 
 
 class NoOutputsError(NodeGraphError):
-    """Nothing in the graph is there to be seen, so there is nothing to run."""
+    """The graph has no output node, so there is nothing to run."""
 
     code = "prompt_no_outputs"
 
@@ -56,7 +56,7 @@ class CycleError(NodeGraphError):
 
 
 class InputError(NodeGraphError):
-    """Something about one input; the base of the classes below."""
+    """A problem of one input; the base of the classes below."""
 
     def __init__(
         self, node_id: NodeId, input_name: str, message: str, hint: str = "", **details: object
@@ -71,7 +71,7 @@ class InputError(NodeGraphError):
 
 
 class RequiredInputMissingError(InputError):
-    """An input that has to be given is not."""
+    """A required input is not given."""
 
     code = "required_input_missing"
 
@@ -108,7 +108,7 @@ class LinkError(InputError):
 
 
 class LinkToMissingNodeError(LinkError):
-    """A link comes from a node that is not there."""
+    """A link comes from a node that does not exist."""
 
     code = "link_to_missing_node"
 
@@ -158,7 +158,7 @@ class ValueTooBigError(InputValueError):
 
 
 class ValueNotInListError(InputValueError):
-    """A choice that is not among those there are."""
+    """A value that is not one of the choices."""
 
     code = "value_not_in_list"
 
@@ -190,6 +190,6 @@ class NotHereYet(InputError):  # noqa: N818 - a remark
         super().__init__(
             node_id,
             input_name,
-            f"is {shown(reference)}, which is not here yet: it is downloaded when this runs.",
+            f"is {shown(reference)}, which is not downloaded yet; running the workflow does that.",
             f"To do it now: nodegraph models pull {reference}",
         )

@@ -1,4 +1,4 @@
-"""Check a whole graph before anything runs: every problem at once, and what would work."""
+"""Check a whole graph before anything runs: find every problem at once, with hints."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ from nodegraph.spec import NodeSpec
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What validation found: a graph that can run, or why it cannot."""
+    """The result of validation: a graph that can run, or the problems that keep it from running."""
 
     original: Graph
-    """As it was given, but with the present versions of its node types."""
+    """The graph as it was given, but with the present versions of its node types."""
     graph: Graph
-    """Only what the targets need: literals converted, defaults filled in, unknown inputs gone."""
+    """The nodes that the targets need: literals converted, with defaults, no unknown inputs."""
     targets: tuple[NodeId, ...]
     problems: tuple[NodeGraphError, ...]
     warnings: tuple[NodeGraphError, ...]
-    """What was converted or ignored, and the problems of nodes that no target needs."""
+    """Conversions, ignored inputs, and the problems of nodes that no target needs."""
 
     @property
     def runnable(self) -> tuple[NodeId, ...]:
-        """The targets that no problem touches: they could run without the others."""
+        """The targets that no problem affects: they could run without the others."""
         touched = self._readers_of({problem.node_id for problem in self.problems})
         return tuple(target for target in self.targets if target not in touched)
 
     def dependents(self, node_id: NodeId) -> tuple[NodeId, ...]:
-        """The targets that need a node."""
+        """Return the targets that need a node."""
         touched = self._readers_of({node_id})
         return tuple(target for target in self.targets if target in touched)
 
@@ -57,10 +57,10 @@ class Checked:
 def check(
     graph: Graph, registry: Registry, files: Files, targets: Iterable[NodeId] | None = None
 ) -> Checked:
-    """Check what `targets` need; if None, the targets are all the output nodes.
+    """Check all that `targets` need; if None, the targets are all the output nodes.
 
-    Problems of nodes that no target needs are warnings, except a node type that nobody
-    knows when the targets are not given: it might be an output node.
+    Problems of nodes that no target needs are warnings; except an unknown node type if
+    `targets` is None, for it might be an output node.
     """
     report = Report()
     catalog = registry.catalog
@@ -76,7 +76,7 @@ def check(
         if found.report:
             wanted = node_id in needed or (targets is None and spec is None)
             report.add(found.report, problems=wanted)
-        if spec and spec.preflight and node_id in needed and not found.refused:
+        if spec and spec.preflight and node_id in needed and not found.is_refused:
             report.problems.extend(preflight(found.node, spec, registry, files))
     if graph.editor and (report.problems or report.warnings):
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
@@ -95,7 +95,7 @@ def _targets(
     asked: Iterable[NodeId] | None,
     report: Report,
 ) -> list[NodeId]:
-    """The nodes to run for: those asked for, or every output node."""
+    """Return the nodes to run: those asked for, or every output node."""
     if asked is None:
         outputs = (node.id for node in graph.nodes.values() if _is_output(node, catalog))
         chosen = list(outputs)
@@ -118,7 +118,10 @@ def _is_output(node: Node, catalog: Mapping[str, NodeSpec]) -> bool:
 def _order(
     graph: Graph, nodes: Mapping[NodeId, Node], targets: Sequence[NodeId], report: Report
 ) -> list[NodeId]:
-    """What the targets need, sources first; loops become problems, or warnings elsewhere."""
+    """Sort all that the targets need, sources first.
+
+    Loops on the way are problems, loops elsewhere warnings.
+    """
 
     def sources(node_id: NodeId) -> list[NodeId]:
         return [source for source in nodes[node_id].sources if source in nodes]

@@ -13,7 +13,7 @@ from nodegraph.problems import CycleError, LinkOutputOutOfRangeError, LinkToMiss
 from nodegraph.spec import InputSpec, NodeSpec
 
 Names = Mapping[tuple[str, int], str]
-"""The variable of each output that is used."""
+"""The variable for each output that is used, by node id and output number."""
 
 _TAKEN = frozenset({"g", "Graph", "build", *keyword.kwlist, *keyword.softkwlist})
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
@@ -27,7 +27,7 @@ _INDENT = "    "
 
 
 def as_python(graph: Graph, catalog: Mapping[str, NodeSpec], title: str = "A workflow") -> str:
-    """A program whose function `build` builds the graph, and which runs it.
+    """Write a program whose function `build` builds the graph, and which runs it.
 
     Args:
         graph: what to write.
@@ -49,7 +49,7 @@ def as_python(graph: Graph, catalog: Mapping[str, NodeSpec], title: str = "A wor
 
 
 def _ordered(graph: Graph, catalog: Mapping[str, NodeSpec]) -> list[Node]:
-    """The nodes, each after its sources.
+    """Return the nodes, each after its sources.
 
     Raises:
         InvalidWorkflowError: there is no such order, or something is not there.
@@ -76,10 +76,12 @@ def _broken_links(
         source = graph.nodes.get(link.source)
         spec = catalog.get(source.type_name) if source else None
         if source is None:
-            message = f"is linked to node {link.source!r}, which is not there."
+            message = f"is linked to node {link.source!r}, which does not exist."
             found.append(LinkToMissingNodeError(node.id, name, link, message))
         elif spec and not 0 <= link.output < len(spec.outputs):
-            message = f"is linked to output {link.output} of node {link.source!r}, which has none."
+            message = (
+                f"is linked to output {link.output} of node {link.source!r}, which does not exist."
+            )
             found.append(LinkOutputOutOfRangeError(node.id, name, link, message))
     return found
 
@@ -89,7 +91,7 @@ def _links(node: Node) -> dict[str, Link]:
 
 
 def _names(nodes: Sequence[Node], catalog: Mapping[str, NodeSpec]) -> Names:
-    """A variable for each output that something is linked to."""
+    """Choose a variable for each output that something is linked to."""
     used = {(link.source, link.output) for node in nodes for link in _links(node).values()}
     taken = set(_TAKEN)
     names: dict[tuple[str, int], str] = {}
@@ -98,11 +100,11 @@ def _names(nodes: Sequence[Node], catalog: Mapping[str, NodeSpec]) -> Names:
         for index, output in enumerate(outputs):
             if (node.id, index) in used:
                 wished = output.name if len(outputs) > 1 else node.title or output.name
-                names[node.id, index] = _free(_snake(wished), taken)
+                names[node.id, index] = _free_name(_snake_case(wished), taken)
     return names
 
 
-def _free(wished: str, taken: set[str]) -> str:
+def _free_name(wished: str, taken: set[str]) -> str:
     name, number = wished, 2
     while name in taken:
         name, number = f"{wished}_{number}", number + 1
@@ -110,14 +112,14 @@ def _free(wished: str, taken: set[str]) -> str:
     return name
 
 
-def _snake(text: str) -> str:
+def _snake_case(text: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
     name = re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")[:40].rstrip("_")
     return name if is_name(name) else f"out_{name}".rstrip("_")
 
 
 def _statement(node: Node, spec: NodeSpec, names: Names) -> str:
-    """One node's line, or lines where it is long."""
+    """Write the statement of one node: one line, or several where it is long."""
     plain = _is_typed(node, spec)
     given = {name: _value(value, names) for name, value in node.inputs.items()}
     more = {"id_": _literal(node.id)} | ({"title_": _literal(node.title)} if node.title else {})
@@ -136,7 +138,7 @@ def _statement(node: Node, spec: NodeSpec, names: Names) -> str:
 
 
 def _assigned(node: Node, spec: NodeSpec, names: Names, *, plain: bool) -> str:
-    """What stands before the call; nothing if no output is used."""
+    """Return the text before the call, `a, b = `; empty if no output is used."""
     found = [names.get((node.id, index), "_") for index in range(len(spec.outputs))]
     if all(name == "_" for name in found):
         return ""
@@ -146,7 +148,7 @@ def _assigned(node: Node, spec: NodeSpec, names: Names, *, plain: bool) -> str:
 
 
 def _is_typed(node: Node, spec: NodeSpec) -> bool:
-    """Whether the type's own method takes these inputs, by the types that it states."""
+    """Say if the type's own method takes these inputs, by the types that it states."""
     if not is_name(node.type_name) or node.type_name in ("node", "place"):
         return False
     fits = all(_fits(spec.input(name), value) for name, value in node.inputs.items())

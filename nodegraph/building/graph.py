@@ -38,7 +38,7 @@ class Submits(Protocol[T_co]):
 
 
 class Graph(NodeMethods):
-    """A graph of nodes; every node type is a method that places one and gives its outputs.
+    """A graph of nodes; every node type is a method that places one and returns its outputs.
 
         g = Graph()
         model, clip, vae = g.CheckpointLoaderSimple(ckpt_name="demo-shapes.safetensors")
@@ -80,9 +80,9 @@ class Graph(NodeMethods):
         return self._place(self._spec(type_name), inputs or {}, id_, title_)
 
     def place(self, type_name: str, inputs: Mapping[str, object], id_: str, title_: str) -> Result:
-        """What the methods of node types do.
+        """Place a node for a node type's method, such as `g.KSampler(…)`.
 
-        What is not given has its default; names that a type has no input for are errors.
+        An input that is not given has its default; a name that is no input of the type is an error.
         """
         spec = self._spec(type_name)
         _check_names(spec, inputs)
@@ -92,15 +92,15 @@ class Graph(NodeMethods):
         return outputs or Placed(outputs.node_id)
 
     def plain(self) -> PlainGraph:
-        """The graph as the engine reads it."""
+        """Return the graph as the engine reads it."""
         return PlainGraph(dict(self._nodes))
 
     def prompt(self) -> dict[str, Any]:
-        """The graph in API format."""
+        """Return the graph in API format."""
         return to_prompt(self.plain())
 
     def save(self, path: Path | str) -> None:
-        """Write it to a workflow file, with the versions of its node types.
+        """Write the graph to a workflow file, with the versions of its node types.
 
         Raises:
             OSError: it can not be written.
@@ -117,7 +117,7 @@ class Graph(NodeMethods):
         engine: "Engine | None" = None,
         **options: "Unpack[RunOptions]",
     ) -> "RunResult":
-        """Run it here.
+        """Run the graph in this process.
 
         Args:
             targets: whose results are wanted; those of every output node if None.
@@ -134,7 +134,7 @@ class Graph(NodeMethods):
         return chosen.run(self.plain(), targets=wanted, emit=emit, **options)
 
     def submit(self, client: Submits[T_co]) -> T_co:
-        """Send it to a server; what the client's `submit` gives."""
+        """Send the graph to a server, and return what the client's `submit` returns."""
         return client.submit(self.prompt())
 
     def _place(self, spec: NodeSpec, inputs: Mapping[str, object], id_: str, title_: str) -> Outs:
@@ -142,7 +142,7 @@ class Graph(NodeMethods):
         if node_id in self._nodes:
             message = f"the graph has a node {node_id!r} already."
             raise InvalidPromptError(message, hint="Leave id_ out to get the next number.")
-        linked = {name: self._linked(node_id, name, value) for name, value in inputs.items()}
+        linked = {name: self._input_value(node_id, name, value) for name, value in inputs.items()}
         self._nodes[node_id] = Node(node_id, spec.name, linked, title_ or None)
         return Outs(node_id, len(spec.outputs))
 
@@ -165,7 +165,7 @@ class Graph(NodeMethods):
             number += 1
         return str(number)
 
-    def _linked(self, node_id: str, name: str, value: object) -> object:
+    def _input_value(self, node_id: str, name: str, value: object) -> object:
         if isinstance(value, Outs | Placed):
             count = len(value) if isinstance(value, Outs) else 0
             message = f"takes one output, and is given a node that has {count}."
@@ -198,9 +198,8 @@ def _registry() -> "Registry":
 
 @cache
 def _engine() -> "Engine":
-    """One for all graphs, so that they share what they compute."""
+    """Return the engine that all graphs share, so that they share what they compute."""
     from nodegraph.engine import Engine
     from nodegraph.settings import Settings
 
-    settings, registry = Settings.read(), _registry()
-    return Engine(registry, settings.files(registry.model_places), attention=settings.attention)
+    return Engine.configured(Settings.read(), _registry())

@@ -7,10 +7,10 @@ from nodegraph.building.outputs import Result
 
 
 class Adds(Protocol):
-    """Places one node of a type: its inputs by name, and perhaps its id and title."""
+    """The method of a node type: takes inputs by name, and if wanted the node's id and title."""
 
     def __call__(self, *, id_: str = "", title_: str = "", **inputs: object) -> Result:
-        """Place it."""
+        """Place a node and return its outputs."""
         ...
 
 
@@ -22,7 +22,7 @@ class NodeMethods:
         raise NotImplementedError
 
     def __getattr__(self, name: str) -> Adds:
-        """The method of a node type, whose name Python can write."""
+        """Return the method of the node type `name`."""
         if name.startswith("_"):
             raise AttributeError(name)
 

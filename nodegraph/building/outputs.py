@@ -1,4 +1,4 @@
-"""What placing a node in a graph gives: its outputs, for the inputs of other nodes."""
+"""The outputs of a node that was placed in a graph, for the inputs of other nodes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,18 +28,18 @@ class Outs(tuple[Out[Any], ...]):
     node_id: str
 
     def __new__(cls, node_id: str, count: int) -> "Outs":
-        """The outputs of a node: `count` of them."""
+        """Make the `count` outputs of a node."""
         made = super().__new__(cls, (Out(node_id, index) for index in range(count)))
         made.node_id = node_id
         return made
 
 
 Result: TypeAlias = Out[Any] | Outs | Placed
-"""What a node's method gives: the output, the outputs if there are several, or neither."""
+"""The result of a node's method: its output, its outputs, or a node without outputs."""
 
 
 def node_ids(results: Iterable[Result | tuple[Out[object], ...]]) -> list[str]:
-    """The nodes that results belong to, each once."""
+    """Return the ids of the nodes that results belong to, each once."""
     found: list[str] = []
     for result in results:
         if isinstance(result, Out | Placed | Outs):

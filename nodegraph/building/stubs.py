@@ -9,7 +9,7 @@ from nodegraph.sockets import ANY
 from nodegraph.spec import InputSpec, NodeSpec, OutputSpec
 
 SHIPPED = Path(__file__).with_name("methods.pyi")
-"""The built-in pack's."""
+"""The stub file of the built-in pack."""
 _HEAD = '''"""What node methods take and give; made by `nodegraph stubs`, not to be edited."""
 
 from typing import Any, Literal
@@ -22,7 +22,7 @@ _LONGEST = 88
 
 
 def stubs(catalog: Mapping[str, NodeSpec]) -> str:
-    """The stub file of a catalog's node types; those Python can not name are left out."""
+    """Return the stub file of a catalog's node types, but for those that Python can not name."""
     specs = [spec for name, spec in sorted(catalog.items()) if is_name(name)]
     sockets = sorted({_class(name) for spec in specs for name in _sockets(spec)})
     classes = "".join(f"class {name}: ...\n" for name in sockets)
@@ -85,12 +85,12 @@ def _first_sentence(text: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether Python code can use it as a name."""
+    """Say if a text is a name in Python: an identifier, and no keyword."""
     return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def main() -> None:
-    """Write the built-in pack's."""
+    """Write the stub file of the built-in pack."""
     from nodegraph.installed import BUILT_IN
     from nodegraph.registry import Registry
 

@@ -1,7 +1,7 @@
 """The Python client of a nodegraph server: `Client`, and `AsyncClient` for asyncio.
 
-Both survive broken connections and servers that are started again: what is asked is asked again,
-and a run's events go on where they broke off.
+Both survive broken connections and restarts of the server: a request is repeated, and the events
+of a run go on where they broke off.
 """
 
 from nodegraph.client.asynchronous import AsyncClient

@@ -18,7 +18,7 @@ from nodegraph.client.errors import (
     TooLateError,
     UnavailableError,
 )
-from nodegraph.client.streams import Place, events_in
+from nodegraph.client.streams import StreamPosition, events_in
 from nodegraph.client.values import Output, Run, RunEvent, Status
 from nodegraph.client.workflows import Workflow, as_sent
 
@@ -26,17 +26,17 @@ LOCAL = "http://127.0.0.1:8188"
 
 
 class AsyncClient:
-    """Talks to a server; to be used with `async with`, or to be closed.
+    """A client of a server; use it with `async with`, or close it.
 
     Args:
         url: where the server is.
-        token: what it wants to know, if anything.
-        client: who this is: clients take turns.
-        timeout: seconds that an answer may take.
-        patience: seconds for which it is tried again when a connection breaks.
+        token: the server's token, if it has one.
+        client: the name of this client; the queue lets clients take turns.
+        timeout: the most seconds that an answer may take.
+        patience: seconds for which requests are repeated when a connection breaks.
 
     Raises:
-        ClientError: that is no URL, or no token.
+        ClientError: the URL or the token is malformed.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
-        """Let go of all connections; runs go on."""
+        """Close all connections; runs go on."""
         await self._connection.close()
 
     async def submit(
@@ -82,14 +82,14 @@ class AsyncClient:
             targets: the nodes whose results are wanted; every output node if None.
             priority: higher runs earlier.
             webhook: a URL that the server tells when the run is over.
-            key: the same request with the same key is the same run; one is made up if
-                not given. Visible ASCII characters.
+            key: the idempotency key: the same request with the same key is the same run.
+                Visible ASCII characters; a new UUID if None.
 
         Raises:
             WorkflowRefusedError: something is wrong with the workflow.
-            RefusedError: the server takes no runs, or not this one.
-            UnreachableError: there is no server.
-            ClientError: that is no key.
+            RefusedError: the server refused the run.
+            UnreachableError: no server answers.
+            ClientError: the key is malformed.
             UnknownFileError: there is no such file.
         """
         if key is not None:
@@ -103,16 +103,16 @@ class AsyncClient:
         }
         headers = {"Idempotency-Key": key or str(uuid.uuid4())}
         reply = await self._connection.ask(Request("POST", "/v1/runs", body, headers))
-        return Run.of(reply.told)
+        return Run.from_json(reply.json_object)
 
     async def get(self, run: Run | str) -> Run:
-        """How a run is doing now."""
-        return Run.of((await self._connection.ask(Request("GET", _path(run)))).told)
+        """Return the present state of a run."""
+        return Run.from_json((await self._connection.ask(Request("GET", _path(run)))).json_object)
 
     async def cancel(self, run: Run | str) -> Run:
         """Stop a run after its present step, or take it out of the queue."""
         reply = await self._connection.ask(Request("POST", f"{_path(run)}/cancel"))
-        return Run.of(reply.told)
+        return Run.from_json(reply.json_object)
 
     async def retry(self, run: Run | str) -> Run:
         """Queue a run again that failed or was cancelled.
@@ -121,63 +121,63 @@ class AsyncClient:
             ConflictError: it was neither.
         """
         request = Request("POST", f"{_path(run)}/retry", again=False)
-        return Run.of((await self._connection.ask(request)).told)
+        return Run.from_json((await self._connection.ask(request)).json_object)
 
     async def runs(self, *statuses: Status, limit: int = 50) -> list[Run]:
-        """The newest runs, newest first.
+        """Return the newest runs, newest first.
 
         Args:
-            statuses: only of these; all of them if none is named.
-            limit: how many at most; a thousand is the most that a server gives.
+            statuses: only runs with one of these; all runs if none is named.
+            limit: the most runs; a server returns 1000 at most.
         """
         query = f"&status={','.join(statuses)}" if statuses else ""
         reply = await self._connection.ask(Request("GET", f"/v1/runs?limit={limit}{query}"))
-        return [Run.of(item) for item in reply.told["runs"]]
+        return [Run.from_json(item) for item in reply.json_object["runs"]]
 
     async def object_info(self) -> Mapping[str, Any]:
-        """Every node type as ComfyUI's clients see it: inputs, ranges, choices, outputs, help."""
-        return (await self._connection.ask(Request("GET", "/object_info"))).told
+        """Return every node type as `/object_info` describes it: inputs, choices, outputs, help."""
+        return (await self._connection.ask(Request("GET", "/object_info"))).json_object
 
     async def follow(
         self, run: Run | str, *, after: int = 0, previews: bool = False
     ) -> AsyncGenerator[RunEvent]:
-        """A run's events, from the first to the last, as they happen; each one once.
+        """Yield a run's events as they happen, from the first to the last, each of them once.
 
-        Where the connection breaks, it goes on with the event after the last one that came.
+        If the connection breaks, it goes on with the event after the last one that arrived.
 
         Args:
-            run: which.
+            run: the run or its id.
             after: only events after the one with this id.
-            previews: unfinished images too: `preview`, with `mime` and `image` in base64.
+            previews: also unfinished images: `preview`, with `mime` and `image` in base64.
 
         Raises:
-            RefusedError: the server said no; for example, there is no such run.
-            UnreachableError: the server is gone for longer than the patience lasts.
+            RefusedError: the server refused; for example, there is no such run.
+            UnreachableError: the server was away for longer than `patience`.
         """
-        patience, place = self._connection.patience(), Place(after)
+        patience, position = self._connection.patience(), StreamPosition(after)
         query = {"previews": "true"} if previews else None
-        while not place.over:
+        while not position.over:
             reason: BaseException = ConnectionError("the stream ended early")
             try:
-                answer = await self._connection.stream(f"{_path(run)}/events", place.last, query)
+                answer = await self._connection.stream(f"{_path(run)}/events", position.last, query)
                 if answer is None:
                     return
                 async with answer:
-                    async for event in events_in(_heard(answer, patience)):
+                    async for event in events_in(_chunks(answer, patience)):
                         patience.renew()
-                        if place.takes(event):
+                        if position.advance(event):
                             yield event
             except (*BROKEN, UnavailableError) as error:
                 reason = error
-            if not place.over:
+            if not position.over:
                 await patience.wait(reason)
 
     async def wait(self, run: Run | str, seconds: float | None = None) -> Run:
-        """Wait until a run is over; how it ended.
+        """Wait until a run is over, and return its final state.
 
         Args:
-            run: which.
-            seconds: after so many give up; never if None.
+            run: the run or its id.
+            seconds: the most seconds to wait; forever if None.
 
         Raises:
             TooLateError: it was not over in time; it goes on.
@@ -198,12 +198,12 @@ class AsyncClient:
         return ended
 
     async def outputs(self, run: Run | str) -> list[Output]:
-        """The files that a run made so far."""
+        """Return the files that a run made so far."""
         reply = await self._connection.ask(Request("GET", f"{_path(run)}/outputs"))
-        return [Output.of(item) for item in reply.told["outputs"]]
+        return [Output.from_json(item) for item in reply.json_object["outputs"]]
 
     async def fetch(self, output: Output) -> bytes:
-        """What is in a file that a run made.
+        """Return the content of a file that a run made.
 
         Raises:
             NotFoundError: it is gone.
@@ -217,17 +217,17 @@ class AsyncClient:
         """Put a file into the server's input folder.
 
         Args:
-            file: which, or what is in it.
-            name: how it is called there; as here if not given.
-            folder: a folder inside of the input folder.
+            file: its path, or its content.
+            name: its name on the server; that of the path if empty.
+            folder: a folder inside the input folder.
 
         Returns:
-            What a workflow calls it; other than `name` if that holds other bytes already.
+            The name for workflows; differs from `name` if another file has that already.
 
         Raises:
             OSError: the file can not be read.
-            RefusedError: the server does not take it.
-            UnreachableError: there is no server.
+            RefusedError: the server refused the file.
+            UnreachableError: no server answers.
         """
         data = file if isinstance(file, bytes) else await asyncio.to_thread(Path(file).read_bytes)
         called = name or ("upload" if isinstance(file, bytes) else Path(file).name)
@@ -238,7 +238,7 @@ class AsyncClient:
             return made
 
         reply = await self._connection.ask(Request("POST", "/upload/image", form=form))
-        kept = reply.told
+        kept = reply.json_object
         return "/".join(part for part in (kept["subfolder"], kept["name"]) if part)
 
     async def generate(
@@ -249,10 +249,10 @@ class AsyncClient:
         priority: int = 0,
         seconds: float | None = None,
     ) -> list[bytes]:
-        """Run a workflow; the files that it made, in their order.
+        """Run a workflow and return the files that it made, in their order.
 
-        What nodes only show (`temp`) is left out if there is anything else. See `submit` and
-        `wait` for the arguments and for what is raised; a run that takes too long is cancelled.
+        Files that are only shown (`temp`) are left out if there are others. See `submit` and
+        `wait` for arguments and errors; a run that takes longer than `seconds` is cancelled.
         """
         run = await self.submit(workflow, targets=targets, priority=priority)
         try:
@@ -265,8 +265,8 @@ class AsyncClient:
         return [await self.fetch(output) for output in kept]
 
 
-async def _heard(answer: aiohttp.ClientResponse, patience: Patience) -> AsyncGenerator[bytes]:
-    """What comes; whatever it is, it says that the server is there."""
+async def _chunks(answer: aiohttp.ClientResponse, patience: Patience) -> AsyncGenerator[bytes]:
+    """Yield the chunks of a stream; each of them shows that the server is alive."""
     async for chunk in answer.content.iter_any():
         patience.extend()
         yield chunk

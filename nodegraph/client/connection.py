@@ -1,4 +1,4 @@
-"""Requests that are made again until they are answered, for as long as there is patience."""
+"""HTTP requests that are repeated until they are answered, or until patience runs out."""
 
 import asyncio
 import json
@@ -17,21 +17,21 @@ from nodegraph.errors import shown
 from nodegraph.plain import is_object
 
 SILENCE = 45.0
-"""Seconds without a byte after which a stream counts as broken; servers say something every 15."""
+"""Seconds without a byte after which a stream counts as broken; servers send one every 15."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 BROKEN = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, TimeoutError)
-"""What is raised where a connection breaks, or never comes about."""
+"""The errors of a connection that breaks, or can not be made."""
 _NO_CONTENT, _REFUSED = 204, 300
 _SCHEMES = ("http", "https")
 _VISIBLE = re.compile("[!-~]+")
 
 
 class Patience:
-    """Pauses between tries, longer each time; ends when nothing worked for long enough.
+    """The pauses between tries, each longer than the last, until the time is used up.
 
     Args:
-        url: of the server.
-        seconds: for how long.
+        url: the server's address, for the error.
+        seconds: the time after the last success for which tries go on.
     """
 
     def __init__(self, url: str, seconds: float) -> None:
@@ -40,78 +40,78 @@ class Patience:
         self.renew()
 
     def renew(self) -> None:
-        """Something worked."""
+        """Start over after a success: full time, shortest pause."""
         self.extend()
         self._pause = FIRST_PAUSE
 
     def extend(self) -> None:
-        """The server is there, if nothing else."""
+        """Start the time over, for the server gave a sign of life."""
         self._end = time.monotonic() + self._seconds
 
     async def wait(self, reason: BaseException) -> None:
-        """Wait a little before the next try.
+        """Wait before the next try.
 
         Raises:
-            UnreachableError: it was tried for long enough.
-            UnavailableError: the same, and the server does answer.
+            UnreachableError: the time is used up.
+            UnavailableError: the time is used up, but the server answers.
         """
         pause = self._pause * random.uniform(0.5, 1.0)
         if time.monotonic() + pause >= self._end:
             if isinstance(reason, UnavailableError):
                 raise reason
-            said = str(reason) or type(reason).__name__
-            raise UnreachableError(self._url, said) from reason
+            text = str(reason) or type(reason).__name__
+            raise UnreachableError(self._url, text) from reason
         await asyncio.sleep(pause)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, whole."""
+    """A whole answer."""
 
     status: int
     data: bytes
     value: Any = None
-    """The JSON in it, if it is that."""
+    """Its body as JSON; None if it is something else."""
 
     @property
-    def told(self) -> dict[str, Any]:
-        """The JSON object in it.
+    def json_object(self) -> dict[str, Any]:
+        """The JSON object of its body.
 
         Raises:
-            ClientError: there is none, so whatever answers is no nodegraph server.
+            ClientError: there is none, so it is no nodegraph server that answered.
         """
         if not is_object(self.value):
-            message = "what answers there is no nodegraph server."
+            message = "the answer does not come from a nodegraph server."
             raise ClientError(message, hint="Is the URL right?")
         return self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked."""
+    """One HTTP request."""
 
     method: str
     path: str
     json: Any = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     form: Callable[[], aiohttp.FormData] | None = None
-    """Makes the body, once for each try."""
+    """Makes the body, anew for each try."""
     again: bool = True
-    """Whether it can be asked twice."""
+    """True if it may be sent twice."""
 
 
 class Connection:
-    """The way to a server.
+    """The connection to a server.
 
     Args:
-        url: where it is.
-        token: what it wants to know, if anything.
-        timeout: seconds that an answer may take.
-        patience: seconds for which it is tried again.
+        url: the server's address.
+        token: the server's token, if it has one.
+        timeout: the most seconds that an answer may take.
+        patience: seconds for which requests are repeated.
 
     Raises:
-        ClientError: that is no URL, or no token.
+        ClientError: the URL or the token is malformed.
     """
 
     def __init__(self, url: str, token: str, timeout: float, patience: float) -> None:
@@ -126,26 +126,26 @@ class Connection:
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """Made at the first use, for it needs the event loop."""
+        """The HTTP session, opened at the first use, for it needs the event loop."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(headers=self._headers)
         return self._session
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
     def patience(self) -> Patience:
-        """A new lot of it."""
+        """Return fresh patience, for one request or one stream."""
         return Patience(self.url, self._patience)
 
     async def ask(self, request: Request) -> Reply:
-        """One request, made again where the connection breaks or the server is not up.
+        """Send a request, and repeat it while the connection breaks or the server is not up.
 
         Raises:
-            RefusedError: the server said no.
-            UnreachableError: there is no server.
+            RefusedError: the server refused.
+            UnreachableError: no server answers.
         """
         patience = self.patience()
         while True:
@@ -161,10 +161,10 @@ class Connection:
     async def stream(
         self, path: str, after: int, query: Mapping[str, str] | None = None
     ) -> aiohttp.ClientResponse | None:
-        """The events of a run, for the caller to read and close; None if there are no more.
+        """Open the stream of a run's events, for the caller to close; None if there are no more.
 
         Raises:
-            RefusedError: the server said no.
+            RefusedError: the server refused.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
@@ -176,7 +176,7 @@ class Connection:
             return None
         if answer.status >= _REFUSED:
             async with answer:
-                raise refusal(answer.status, _parsed(answer, await answer.read()))
+                raise refusal(answer.status, _parse_json(answer, await answer.read()))
         return answer
 
     async def _ask(self, request: Request) -> Reply:
@@ -188,23 +188,23 @@ class Connection:
             data=form,
             headers=request.headers,
             timeout=self._timeout,
-            allow_redirects=False,  # nobody else is told the token
+            allow_redirects=False,  # the token must not go to another host
         ) as answer:
             data = await answer.read()
-            value = _parsed(answer, data)
+            value = _parse_json(answer, data)
         if answer.status >= _REFUSED:
             raise refusal(answer.status, value)
         return Reply(answer.status, data, value)
 
 
 def check_visible(what: str, text: str) -> None:
-    """Make sure that a header can carry a text.
+    """Check that a header can carry a text.
 
     Raises:
-        ClientError: it cannot.
+        ClientError: it can not.
     """
     if not _VISIBLE.fullmatch(text):
-        message = f"the {what} has to be visible ASCII characters without spaces."
+        message = f"the {what} must be visible ASCII characters without spaces."
         raise ClientError(message)
 
 
@@ -215,11 +215,11 @@ def _check_url(text: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        message = f"{shown(text)} is no http or https URL."
+        message = f"{shown(text)} is not an http or https URL."
         raise ClientError(message, hint="A server's URL looks like http://127.0.0.1:8188.")
 
 
-def _parsed(answer: aiohttp.ClientResponse, data: bytes) -> Any:
+def _parse_json(answer: aiohttp.ClientResponse, data: bytes) -> Any:
     if not answer.content_type.endswith("json"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and a server."""
+"""The errors of the client."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,13 +9,13 @@ from nodegraph.plain import is_list, is_object
 
 
 class ClientError(NodeGraphError):
-    """Base class."""
+    """Base class of the client's errors."""
 
     code = "client_error"
 
 
 class UnreachableError(ClientError):
-    """There is no server, or none for as long as the client has patience."""
+    """No server answers, for longer than the client's patience."""
 
     code = "unreachable"
 
@@ -26,19 +26,20 @@ class UnreachableError(ClientError):
 
 
 class TooLateError(ClientError):
-    """A run was not over in time; it goes on."""
+    """A run was not over in time; it is still under way."""
 
     code = "too_late"
 
     def __init__(self, run_id: str, seconds: float) -> None:
         super().__init__(
-            f"run {run_id!r} was not over after {seconds:g} s.", hint="It goes on: wait, or cancel."
+            f"run {run_id!r} was not over after {seconds:g} s.",
+            hint="It is still under way: wait longer, or cancel it.",
         )
         self.run_id = run_id
 
 
 class RefusedError(ClientError):
-    """The server said no; `status`, `server_code` and `problems` say why."""
+    """The server refused a request; `status`, `server_code` and `problems` say why."""
 
     code = "refused"
     statuses: ClassVar[tuple[int, ...]] = ()
@@ -48,9 +49,9 @@ class RefusedError(ClientError):
         super().__init__(detail, hint=str(problem.get("hint") or ""))
         self.status = status
         self.server_code = str(problem.get("code") or "")
-        """Which error it is, as the server names it."""
+        """The server's code of the error."""
         self.problems = _findings(problem.get("problems"))
-        """All that is wrong."""
+        """Everything that is wrong with the request."""
 
     def __str__(self) -> str:
         parts = [super().__str__(), *(_line(finding) for finding in self.problems)]
@@ -64,7 +65,7 @@ class WorkflowRefusedError(RefusedError):
 
 
 class UnauthorizedError(RefusedError):
-    """The token is wrong, or there is none."""
+    """The token is wrong or missing."""
 
     code = "unauthorized"
     statuses = (401, 403)
@@ -78,14 +79,14 @@ class NotFoundError(RefusedError):
 
 
 class ConflictError(RefusedError):
-    """It cannot be done in the state that the run is in, or the id is taken."""
+    """The run's state does not allow it, or the id is taken."""
 
     code = "conflict"
     statuses = (409,)
 
 
 class UnavailableError(RefusedError):
-    """The server is shutting down, or its disk does not work; later it may be possible."""
+    """The server is shutting down, or can not write to its disk; a later try may work."""
 
     code = "unavailable"
     statuses = (502, 503, 504, 507)
@@ -119,20 +120,24 @@ class RunCancelledError(ClientError):
 
 
 def refusal(status: int, problem: object) -> RefusedError:
-    """The error that a reply is."""
-    said: Mapping[str, Any] = problem if is_object(problem) else {}
-    if said.get("code") == "invalid_workflow":
-        return WorkflowRefusedError(status, said)
+    """Make the error that fits a reply's status and problem."""
+    found: Mapping[str, Any] = problem if is_object(problem) else {}
+    if found.get("code") == "invalid_workflow":
+        return WorkflowRefusedError(status, found)
     kinds: Sequence[type[RefusedError]] = (
         *(UnauthorizedError, NotFoundError),
         *(ConflictError, UnavailableError),
     )
     kind = next((kind for kind in kinds if status in kind.statuses), RefusedError)
-    return kind(status, said)
+    return kind(status, found)
 
 
 def _findings(value: object) -> tuple[Finding, ...]:
-    return tuple(Finding.of(item) for item in value if is_object(item)) if is_list(value) else ()
+    return (
+        tuple(Finding.from_json(item) for item in value if is_object(item))
+        if is_list(value)
+        else ()
+    )
 
 
 def _line(finding: Finding) -> str:

@@ -1,4 +1,4 @@
-"""Server-sent events, read as they come (WHATWG HTML, section 9.2)."""
+"""Server-sent events, read as they arrive (WHATWG HTML, section 9.2)."""
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator
@@ -8,20 +8,20 @@ from nodegraph.client.values import ENDS, RunEvent
 from nodegraph.plain import is_object
 
 
-class Place:
-    """How far one is in a run's events.
+class StreamPosition:
+    """The position in a run's events.
 
     Args:
-        last: the id of the last event that is known.
+        last: the id of the last event that was seen.
     """
 
     def __init__(self, last: int) -> None:
         self.last = last
         self.over = False
-        """Whether the last event says that the run is over."""
+        """True once the event that ends the run was seen."""
 
-    def takes(self, event: RunEvent) -> bool:
-        """Whether an event is news, and if it has an id, the last one that is known from now on."""
+    def advance(self, event: RunEvent) -> bool:
+        """Move on to an event; return False if it was seen before."""
         if event.id is None:
             return not self.over
         if event.id <= self.last:
@@ -31,7 +31,7 @@ class Place:
 
 
 async def events_in(chunks: AsyncIterable[bytes]) -> AsyncIterator[RunEvent]:
-    """The events of a stream that comes in pieces; one that is cut off in its middle is none."""
+    """Yield the events of a stream that arrives in chunks, without one that is cut off."""
     name, data = "", list[str]()
     async for line in _lines(chunks):
         key, _, value = line.decode().rstrip("\r").partition(":")
@@ -47,17 +47,17 @@ async def events_in(chunks: AsyncIterable[bytes]) -> AsyncIterator[RunEvent]:
 
 
 async def _lines(chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    begun = list[bytes]()
+    parts = list[bytes]()
     async for chunk in chunks:
         first, *others = chunk.split(b"\n")
-        begun.append(first)
+        parts.append(first)
         for following in others:
-            yield b"".join(begun)
-            begun = [following]
+            yield b"".join(parts)
+            parts = [following]
 
 
-def _event(name: str, told: Any) -> RunEvent:
-    """Milestones say what they are; what is only passing is its own data."""
-    if is_object(told) and "id" in told and "sequence" in told:
-        return RunEvent.of(told)
-    return RunEvent(name=name, data=told if is_object(told) else {})
+def _event(name: str, data: Any) -> RunEvent:
+    """Read an event: one with an id carries name and data inside, others are the bare data."""
+    if is_object(data) and "id" in data and "sequence" in data:
+        return RunEvent.from_json(data)
+    return RunEvent(name=name, data=data if is_object(data) else {})

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio: the same one, on an event loop in its own thread."""
+"""The client for programs without asyncio: `AsyncClient` on an event loop in its own thread."""
 
 import asyncio
 import threading
@@ -16,17 +16,17 @@ T = TypeVar("T")
 
 
 class Client:
-    """Talks to a server; to be used with `with`, or to be closed. Any thread may use it.
+    """A client of a server; use it with `with`, or close it. Any thread may use it.
 
     Args:
         url: where the server is.
-        token: what it wants to know, if anything.
-        client: who this is: clients take turns.
-        timeout: seconds that an answer may take.
-        patience: seconds for which it is tried again when a connection breaks.
+        token: the server's token, if it has one.
+        client: the name of this client; the queue lets clients take turns.
+        timeout: the most seconds that an answer may take.
+        patience: seconds for which requests are repeated when a connection breaks.
 
     Raises:
-        ClientError: that is no URL, or no token.
+        ClientError: the URL or the token is malformed.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let go of all connections; runs go on. Nothing if that was done."""
+        """Close all connections; runs go on. Does nothing the second time."""
         if self._loop.is_closed():
             return
-        self._do(self._inner.close())
+        self._await(self._inner.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -77,59 +77,59 @@ class Client:
         key: str | None = None,
     ) -> Run:
         """Queue a workflow; see `AsyncClient.submit`."""
-        return self._do(
+        return self._await(
             self._inner.submit(
                 workflow, targets=targets, priority=priority, webhook=webhook, key=key
             )
         )
 
     def get(self, run: Run | str) -> Run:
-        """How a run is doing now."""
-        return self._do(self._inner.get(run))
+        """Return the present state of a run."""
+        return self._await(self._inner.get(run))
 
     def cancel(self, run: Run | str) -> Run:
         """Stop a run after its present step, or take it out of the queue."""
-        return self._do(self._inner.cancel(run))
+        return self._await(self._inner.cancel(run))
 
     def retry(self, run: Run | str) -> Run:
         """Queue a run again that failed or was cancelled; see `AsyncClient.retry`."""
-        return self._do(self._inner.retry(run))
+        return self._await(self._inner.retry(run))
 
     def runs(self, *statuses: Status, limit: int = 50) -> list[Run]:
-        """The newest runs, newest first; see `AsyncClient.runs`."""
-        return self._do(self._inner.runs(*statuses, limit=limit))
+        """Return the newest runs, newest first; see `AsyncClient.runs`."""
+        return self._await(self._inner.runs(*statuses, limit=limit))
 
     def object_info(self) -> Mapping[str, Any]:
-        """Every node type as ComfyUI's clients see it; see `AsyncClient.object_info`."""
-        return self._do(self._inner.object_info())
+        """Return every node type as `/object_info` describes it; see `AsyncClient.object_info`."""
+        return self._await(self._inner.object_info())
 
     def follow(
         self, run: Run | str, *, after: int = 0, previews: bool = False
     ) -> Generator[RunEvent]:
-        """A run's events, as they happen; see `AsyncClient.follow`."""
+        """Yield a run's events as they happen; see `AsyncClient.follow`."""
         events = self._inner.follow(run, after=after, previews=previews)
         try:
-            while (event := self._do(_next(events))) is not None:
+            while (event := self._await(_next(events))) is not None:
                 yield event
         finally:
             if not self._loop.is_closed():
-                self._do(_close(events))
+                self._await(_close(events))
 
     def wait(self, run: Run | str, seconds: float | None = None) -> Run:
         """Wait until a run is over; see `AsyncClient.wait`."""
-        return self._do(self._inner.wait(run, seconds))
+        return self._await(self._inner.wait(run, seconds))
 
     def outputs(self, run: Run | str) -> list[Output]:
-        """The files that a run made so far."""
-        return self._do(self._inner.outputs(run))
+        """Return the files that a run made so far."""
+        return self._await(self._inner.outputs(run))
 
     def fetch(self, output: Output) -> bytes:
-        """What is in a file that a run made."""
-        return self._do(self._inner.fetch(output))
+        """Return the content of a file that a run made."""
+        return self._await(self._inner.fetch(output))
 
     def upload(self, file: Path | str | bytes, name: str = "", folder: str = "") -> str:
         """Put a file into the server's input folder; see `AsyncClient.upload`."""
-        return self._do(self._inner.upload(file, name, folder))
+        return self._await(self._inner.upload(file, name, folder))
 
     def generate(
         self,
@@ -139,15 +139,15 @@ class Client:
         priority: int = 0,
         seconds: float | None = None,
     ) -> list[bytes]:
-        """Run a workflow; the files that it made. See `AsyncClient.generate`."""
-        return self._do(
+        """Run a workflow and return the files that it made; see `AsyncClient.generate`."""
+        return self._await(
             self._inner.generate(workflow, targets=targets, priority=priority, seconds=seconds)
         )
 
-    def _do(self, work: Coroutine[Any, Any, T]) -> T:
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop.is_closed():
             work.close()
-            message = "this client was closed."
+            message = "this client is closed."
             raise ClientError(message)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:

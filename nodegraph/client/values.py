@@ -1,4 +1,4 @@
-"""What a server says of runs, as values."""
+"""Runs, events, outputs and findings, as a server sends them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -7,49 +7,49 @@ from typing import Any, Literal, Self, TypeAlias
 Status: TypeAlias = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 ENDED: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
 ENDS = ("run_finished", "run_failed", "run_cancelled")
-"""The events of which one is a run's last."""
+"""The names of the events that end a run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """Base class: made of a JSON object, whatever else a later server puts into it."""
+class ServerValue:
+    """Base class: read from a JSON object, whose unknown keys are ignored."""
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Self:
-        """The value that a server sent."""
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read the value that a server sent."""
         return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run(Told):
-    """How a run is doing."""
+class Run(ServerValue):
+    """The state of a run."""
 
     id: str
     status: Status
     client: str = ""
     priority: int = 0
     position: int | None = None
-    """How many runs are before it; None if it does not wait."""
+    """The number of runs before it; None if it does not wait."""
     attempts: int = 0
-    """How often it was begun."""
+    """The number of times it was started."""
     created_ms: int = 0
     """Milliseconds since 1970."""
     started_ms: int | None = None
     finished_ms: int | None = None
     error: Mapping[str, Any] | None = None
-    """What went wrong: `code`, `message`, `hint`, `node_id`, …"""
+    """The error it failed with: `code`, `message`, `hint`, `node_id`, …"""
 
     @property
     def ended(self) -> bool:
-        """Whether it is over."""
+        """True once the run is over."""
         return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvent(Told):
+class RunEvent(ServerValue):
     """Something that happened to a run.
 
-    `progress` and `position` have no `id`: they are told while they are news, and not again.
+    `progress` and `position` have no `id`: they are sent once, and not stored.
     """
 
     name: str
@@ -64,7 +64,7 @@ class RunEvent(Told):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output(Told):
+class Output(ServerValue):
     """A file that a run made."""
 
     node: str
@@ -72,13 +72,13 @@ class Output(Told):
     """`images`, `latents`, …"""
     filename: str
     url: str
-    """Where it is on the server."""
+    """Its address on the server."""
     type: str = "output"
-    """`output`, or `temp` for what is only shown."""
+    """`output`, or `temp` for a file that is only shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding(Told):
+class Finding(ServerValue):
     """Something that is wrong with a workflow or a request."""
 
     code: str

@@ -1,4 +1,4 @@
-"""What can be submitted: graphs, parsed JSON, files."""
+"""The workflows that can be submitted: graphs, parsed JSON, files."""
 
 import base64
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ class HasPrompt(Protocol):
     """A graph that was built in Python: `nodegraph.Graph`."""
 
     def prompt(self) -> Mapping[str, Any]:
-        """It in API format."""
+        """Return the graph in API format."""
         ...
 
 
 Workflow: TypeAlias = Mapping[str, Any] | Graph | HasPrompt | Path | str
-"""Parsed JSON in API format or the editor's; a graph; or a file, JSON or a picture."""
+"""Parsed JSON in API format or the editor's; a graph; or a file, JSON or an image."""
 
 
 def as_sent(workflow: Workflow) -> Mapping[str, Any] | str:
-    """A workflow as requests carry it: JSON, or a picture as base64.
+    """Return a workflow as requests carry it: JSON, or an image as base64.
 
     Raises:
         UnknownFileError: there is no such file.
@@ -48,5 +48,5 @@ def _read(path: Path) -> Mapping[str, Any] | str:
     try:
         value = parse_json(data)
     except InvalidWorkflowError:
-        return base64.b64encode(data).decode()  # The server says what is wrong if it is no picture.
+        return base64.b64encode(data).decode()  # The server checks if it is an image.
     return value if is_object(value) else base64.b64encode(data).decode()

@@ -1,1 +1,1 @@
-"""What tests of packs work with: a node run by the real engine, and pytest's fixtures for it."""
+"""Tools for the tests of packs: run a node by the real engine, and pytest fixtures for it."""

@@ -24,22 +24,22 @@ TESTED = "tested"
 
 @dataclass(frozen=True, slots=True)
 class NodeRun:
-    """What a node gave, or why it was not even run."""
+    """The outputs of a node that was run, or the problems that kept it from running."""
 
     values: tuple[Any, ...] = ()
     """Its outputs; one that is a list is a tuple."""
     ui: Ui | None = None
-    """What it shows, if it is an output node."""
+    """The artifacts and values that it shows, if it is an output node."""
     files: Sequence[Path] = ()
-    """The files among that."""
+    """The files that it shows."""
     events: Sequence[Event] = ()
-    """Progress, previews and notices, as everybody else hears them."""
+    """The events of the run: progress, previews, notices."""
     problems: Sequence[NodeGraphError] = field(default_factory=list[NodeGraphError])
-    """Everything that is wrong with its inputs."""
+    """Everything that is wrong with its inputs; empty if it was run."""
 
     @property
     def value(self) -> Any:
-        """The one output of a node that has one.
+        """The output of a node that has exactly one.
 
         Raises:
             InvalidWorkflowError: its inputs were refused.
@@ -55,7 +55,7 @@ def run_node(
 ) -> NodeRun:
     """Run a node type with these inputs: JSON values as a workflow has them, the rest as links.
 
-    What is not given has its default, as a node has it that somebody has just placed.
+    An input that is not given has its default.
 
     Args:
         kind: the node type.
@@ -67,7 +67,9 @@ def run_node(
         NodeGraphError: the node failed.
     """
     inputs = {**kind.spec.defaults, **inputs}
-    given = {name: _given(name, value) for name, value in inputs.items() if not is_plain(value)}
+    given = {
+        name: _constant_type(name, value) for name, value in inputs.items() if not is_plain(value)
+    }
     types = Registry.of(kind, *given.values(), also=registry)
     nodes = {name: Node(name, item.spec.name, {}) for name, item in given.items()}
     linked = {name: Link(name, 0) if name in given else value for name, value in inputs.items()}
@@ -88,8 +90,8 @@ def run_node(
     )
 
 
-def _given(name: str, value: object) -> NodeType[..., Any]:
-    """A node type that hands on a value which no JSON has."""
+def _constant_type(name: str, value: object) -> NodeType[..., Any]:
+    """Make a node type whose one output is a value that JSON can not carry."""
     spec = NodeSpec(
         name=f"given {name}",
         display_name=name,

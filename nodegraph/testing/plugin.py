@@ -1,4 +1,4 @@
-"""pytest's fixtures for packs; they are there wherever nodegraph is installed."""
+"""Fixtures of pytest for packs, found by pytest wherever nodegraph is installed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -15,15 +15,15 @@ __all__ = ["Shapes", "read_any", "read_prompt", "read_workflow", "to_prompt"]
 
 
 def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> Graph:
-    """A graph out of a workflow file: JSON, or a PNG, WebP, JPEG or FLAC that carries one.
+    """Read a graph from a workflow file: JSON, or a PNG, WebP, JPEG or FLAC that carries one.
 
     A file that carries both the API format (`prompt`) and the editor's (`workflow`) is read
     by the first and keeps the second.
 
     Args:
-        source: a path, or what is in the file.
-        shapes: what node types look like in the editor (`nodegraph.shapes`), for the
-            editor's format; without it, that is refused.
+        source: a path, or the content of a file.
+        shapes: looks up how the editor draws a node type (`nodegraph.shapes`), for the
+            editor's format; if None, that format is refused.
 
     Raises:
         InvalidWorkflowError: it cannot be read, or is no workflow.
@@ -43,24 +43,24 @@ def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> G
 def read_any(
     value: object, shapes: Shapes | None, editor: Mapping[str, object] | None = None
 ) -> Graph:
-    """A graph out of parsed JSON in any format: the API's, bare or submitted, or the editor's.
+    """Read a graph from parsed JSON in any format: the API's, bare or submitted, or the editor's.
 
     Args:
         value: the parsed JSON.
-        shapes: what node types look like in the editor; None refuses the editor's format.
+        shapes: looks up how the editor draws a node type; None refuses the editor's format.
         editor: the editor's description of the same graph, for the API format.
 
     Raises:
         InvalidWorkflowError: it is no workflow; names everything that is wrong.
     """
-    drawn = _drawn(value)
-    if drawn is None or shapes is None:
+    canvas = _editor_workflow(value)
+    if canvas is None or shapes is None:
         return read_prompt(value, editor)
-    return read_editor(drawn, shapes)
+    return read_editor(canvas, shapes)
 
 
-def _drawn(value: object) -> Mapping[str, object] | None:
-    """The workflow in the editor format that a value is, or has in the place of a prompt."""
+def _editor_workflow(value: object) -> Mapping[str, object] | None:
+    """Return the workflow in editor format that `value` is or has under `prompt`, or None."""
     if not is_object(value):
         return None
     inner = value.get("prompt")

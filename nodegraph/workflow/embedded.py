@@ -9,7 +9,7 @@ RIFF = b"RIFF"
 JPEG = b"\xff\xd8\xff"
 FLAC = b"fLaC"
 CARRIERS = (PNG, RIFF, JPEG, FLAC)
-"""What the files begin with that can carry texts."""
+"""The first bytes of the file formats that can carry texts."""
 MOST_TEXT = 64 << 20
 """Bytes that one compressed text may unpack to."""
 
@@ -19,9 +19,9 @@ _VORBIS_COMMENT = 4
 
 
 def texts_of(data: bytes) -> dict[str, str]:
-    """The texts of such a file by keyword: `prompt`, `workflow`, `parameters`, ….
+    """Return a file's texts by keyword: `prompt`, `workflow`, `parameters`, ….
 
-    What is broken is left out: the rest may be fine all the same.
+    Broken texts are left out, for the others may be fine.
     """
     readers = {PNG: _png_texts, RIFF: _webp_texts, JPEG: _jpeg_texts, FLAC: _flac_texts}
     read = next((read for start, read in readers.items() if data.startswith(start)), None)
@@ -41,20 +41,20 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _text(body: bytes) -> tuple[str, str] | None:
-    """tEXt, and `comf`, which ComfyUI's animated pictures have: keyword, 0, Latin-1."""
+    """Read tEXt, or `comf` of ComfyUI's animated images: keyword, 0, Latin-1."""
     keyword, zero, text = body.partition(b"\0")
     return (keyword.decode("latin-1"), text.decode("latin-1")) if zero else None
 
 
 def _ztext(body: bytes) -> tuple[str, str] | None:
-    """Keyword, 0, method, zlib-packed Latin-1."""
+    """Read zTXt: keyword, 0, method, zlib-packed Latin-1."""
     keyword, zero, rest = body.partition(b"\0")
     text = _unpack(rest[1:]) if zero else None
     return None if text is None else (keyword.decode("latin-1"), text.decode("latin-1"))
 
 
 def _itext(body: bytes) -> tuple[str, str] | None:
-    """Keyword, 0, packed?, method, language, 0, translated keyword, 0, UTF-8."""
+    """Read iTXt: keyword, 0, packed?, method, language, 0, translated keyword, 0, UTF-8."""
     keyword, _, rest = body.partition(b"\0")
     parts = rest[2:].split(b"\0", 2)
     if len(parts) < 3:
@@ -82,7 +82,7 @@ def _webp_texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _jpeg_texts(data: bytes) -> Iterator[tuple[str, str]]:
-    """Segments of marker, length (itself included) and body, up to the picture itself."""
+    """Read segments of marker, length (itself included) and body, up to the image data."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != _START_OF_SCAN:
         (length,) = struct.unpack_from(">H", data, at + 2)
@@ -93,7 +93,7 @@ def _jpeg_texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _flac_texts(data: bytes) -> Iterator[tuple[str, str]]:
-    """Blocks of type, length and body; the last one's type has its highest bit set."""
+    """Read blocks of type, length and body; the last block's type has its highest bit set."""
     at, last = len(FLAC), False
     while at + 4 <= len(data) and not last:
         kind, last = data[at] & 0x7F, bool(data[at] & 0x80)
@@ -104,7 +104,7 @@ def _flac_texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _comments(body: bytes) -> Iterator[tuple[str, str]]:
-    """Vorbis comments: vendor, count, then `KEY=text` each; lengths before all of them."""
+    """Read Vorbis comments: vendor, count, then each `KEY=text`, every text after its length."""
     try:
         (at,) = struct.unpack_from("<I", body)
         (count,) = struct.unpack_from("<I", body, at + 4)
@@ -121,7 +121,7 @@ def _comments(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:
-    """ComfyUI writes `keyword:text` into string tags of the first directory."""
+    """Read ComfyUI's `keyword:text` from the string tags of the first directory."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     try:
         if order is None:
@@ -138,7 +138,7 @@ def _exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _tag(exif: bytes, order: str, at: int) -> bytes:
-    """The bytes of one string tag; nothing for tags of other types."""
+    """Return the bytes of one string tag; empty for tags of other types."""
     _, kind, count = struct.unpack_from(f"{order}HHI", exif, at)
     if kind != _ASCII:
         return b""

@@ -1,4 +1,4 @@
-"""JSON text to Python values, with every way it can be broken as one kind of error."""
+"""Parse JSON texts; every way in which one can be broken is the same kind of error."""
 
 import json
 from collections.abc import Iterable
@@ -8,9 +8,9 @@ from nodegraph.errors import InvalidPromptError, InvalidWorkflowError
 from nodegraph.plain import is_list, is_object
 
 DEEPEST = 100
-"""How deep lists and objects may nest."""
+"""The deepest nesting of lists and objects."""
 MOST_NODES = 100_000
-"""How many nodes a workflow may have, once its subgraphs are unfolded."""
+"""The most nodes of a workflow, once its subgraphs are unfolded."""
 
 
 def parse_json(data: str | bytes) -> object:
@@ -30,7 +30,7 @@ def parse_json(data: str | bytes) -> object:
 
 
 def check_depth(value: object) -> None:
-    """Refuse what nests deeper than any workflow does, before something recurses into it.
+    """Refuse JSON that nests deeper than any workflow, before a function recurses into it.
 
     Raises:
         InvalidWorkflowError: it nests too deep.
@@ -44,7 +44,7 @@ def check_depth(value: object) -> None:
 
 
 def refuse(message: str, hint: str = "") -> NoReturn:
-    """Say that a text is no workflow at all.
+    """Raise the error that a text is no workflow.
 
     Raises:
         InvalidWorkflowError: always.
@@ -63,6 +63,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        message = f"the key {twice[:80]!r} is there twice"
+        message = f"the key {twice[:80]!r} occurs twice"
         raise ValueError(message)
     return found

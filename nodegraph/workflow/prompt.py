@@ -16,12 +16,12 @@ from nodegraph.plain import is_list, is_object
 from nodegraph.workflow.parse import MOST_NODES, refuse
 
 WRAPPED = "__value__"
-"""`{"__value__": […]}` is a list that is no link."""
+"""The key of a wrapped list: `{"__value__": […]}` is a list that is no link."""
 LINK_LENGTH = 2
 
 
 def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Graph:
-    """A graph out of parsed JSON: the API format, bare or as it is submitted over HTTP.
+    """Read a graph from parsed JSON: the API format, bare or as it is submitted over HTTP.
 
     Args:
         value: the parsed JSON.
@@ -34,7 +34,7 @@ def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Gr
         hint = 'A workflow is an object of nodes: {"1": {"class_type": …, "inputs": {…}}}.'
         refuse(f"this is JSON, but no workflow: {shown(value)}.", hint)
     if is_list(value.get("nodes")):
-        message = "this is a workflow in the editor format; here the API format is wanted."
+        message = "this is a workflow in the editor format; the API format is needed here."
         hint = "Convert it: nodegraph convert WORKFLOW -o FILE"
         raise InvalidWorkflowError([EditorFormatError(message, hint)])
     prompt = value.get("prompt")
@@ -44,13 +44,13 @@ def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Gr
 
 
 def to_prompt(graph: Graph) -> dict[str, Any]:
-    """The graph in API format."""
+    """Return the graph in API format."""
     return {node.id: _to_json(node) for node in graph.nodes.values()}
 
 
 def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None) -> Graph:
     if len(value) > MOST_NODES:
-        refuse(f"it has {len(value):,} nodes; {MOST_NODES:,} are the most.")
+        refuse(f"it has {len(value):,} nodes; the most allowed is {MOST_NODES:,}.")
     nodes: dict[str, Node] = {}
     problems: list[NodeGraphError] = []
     for node_id, item in value.items():
@@ -93,7 +93,7 @@ def _read_input(value: object) -> object:
 
 
 def _read_link(value: list[object]) -> object:
-    """`["4", 0]` and `[4, 0]` are links, every other list is just a list."""
+    """Read `["4", 0]` or `[4, 0]` as a link, and any other list as itself."""
     if len(value) != LINK_LENGTH:
         return value
     source, output = value

@@ -26,7 +26,7 @@ def problems(workflow):
 @pytest.mark.parametrize(
     ("workflow", "expected"),
     [
-        (drawn(SHOW, links=[]), "Node '2': its input 'images' has the link '1', which is not"),
+        (drawn(SHOW, links=[]), "Node '2': its input 'images' has the link '1', which does not"),
         (drawn(SHOW, links=[[1, 8, 0, 2, 0, "*"]]), "Node '2': its input 'images' is linked to"),
         (drawn(SHOW, links=[[1, -10, 0, 2, 0, "*"]]), "linked to the node '-10'"),
         (drawn(LOAD, LOAD), "two nodes with the id '1'"),

@@ -154,7 +154,7 @@ def test_says_which_file_was_meant(files):
 def test_says_which_files_there_are_when_none_is_near(files):
     (files.folders.input / "cat.png").touch()
 
-    with pytest.raises(UnknownFileError, match=r"There: cat.png\."):
+    with pytest.raises(UnknownFileError, match=r"There are: cat.png\."):
         files.input("12345678")
 
 

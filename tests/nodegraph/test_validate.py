@@ -180,7 +180,7 @@ def test_a_literal_where_only_a_link_will_do_is_an_error(files):
 def test_a_choice_names_the_nearest_and_some_others(files):
     (problem,) = blank(files, method="bilinaer").problems
 
-    assert problem.hint == "Did you mean 'bilinear'? There: 'nearest', 'bilinear', 'area'."
+    assert problem.hint == "Did you mean 'bilinear'? There are: 'nearest', 'bilinear', 'area'."
 
 
 def test_a_missing_model_names_the_folder_and_the_models_there_are(files):

@@ -1,6 +1,6 @@
 """The editor's own format: canvases of nodes and links, with subgraphs, reroutes, bypasses, ….
 
-`read_editor` gives the graph that the editor itself would send to be run.
+`read_editor` returns the graph that the editor itself would submit.
 """
 
 from collections.abc import Mapping
@@ -8,42 +8,42 @@ from functools import cache
 
 from nodegraph.graph import Graph, Node
 from nodegraph.workflow.editor.document import EditorNode
-from nodegraph.workflow.editor.groups import ungrouped
+from nodegraph.workflow.editor.groups import expand_groups
 from nodegraph.workflow.editor.prefixes import with_values
 from nodegraph.workflow.editor.reading import read_document
-from nodegraph.workflow.editor.scopes import Scope, unfolded
+from nodegraph.workflow.editor.scopes import Scope, unfold
 from nodegraph.workflow.editor.shapes import Shape, Shapes
 from nodegraph.workflow.editor.tracing import Tracer, Value
 from nodegraph.workflow.editor.widgets import sent_values
 
 __all__ = ["Shapes", "read_editor"]
 
-_SEARCHED = "Node name for S&R"
-"""The property under which a node keeps the name that file names call it by."""
+_SEARCH_NAME = "Node name for S&R"
+"""The property with the name by which a file name's prefix refers to the node."""
 
 
 def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
-    """A graph out of parsed JSON in the editor format, versions 0.4 and 1.0.
+    """Read a graph from parsed JSON in the editor format, versions 0.4 and 1.0.
 
-    A node whose type `shapes` does not know keeps its links and loses the values of its
-    widgets, whose names nobody knows.
+    A node of a type that `shapes` does not know keeps its links, but loses the values of its
+    widgets, for their names are unknown.
 
     Args:
         value: the parsed JSON.
-        shapes: what the node types look like in the editor.
+        shapes: looks up how the editor draws a node type.
 
     Raises:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
     """
     known = cache(shapes)
-    document = ungrouped(read_document(value), value, known)
+    document = expand_groups(read_document(value), value, known)
     tracer = Tracer(document, known)
     nodes: list[Node] = []
     named: dict[str, Node] = {}
-    for scope, drawn in unfolded(document):
-        node = _node(scope, drawn, known(drawn.type_name), tracer)
+    for scope, editor_node in unfold(document):
+        node = _node(scope, editor_node, known(editor_node.type_name), tracer)
         nodes.append(node)
-        for name in (drawn.properties.get(_SEARCHED), drawn.title):
+        for name in (editor_node.properties.get(_SEARCH_NAME), editor_node.title):
             if isinstance(name, str):
                 named.setdefault(name, node)
     return Graph({node.id: with_values(node, named) for node in nodes}, value)

@@ -1,4 +1,4 @@
-"""Which input a bypassed node hands on."""
+"""The input that a bypassed node passes on in place of an output."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from nodegraph.workflow.editor.shapes import Shape
 
 
 class Bypassed:
-    """The inputs of a bypassed node, laid out for looking them up.
+    """The inputs of a bypassed node, indexed by type.
 
     Args:
         node: the node.
@@ -26,7 +26,7 @@ class Bypassed:
                 self._parts.setdefault(part, place)
 
     def input(self, output: int) -> Slot | None:
-        """The input at the output's place if its type fits, else the first that fits."""
+        """Return the input at the output's index if its type fits, else the first that fits."""
         inputs = self._inputs
         carried = self._outputs[output].type if 0 <= output < len(self._outputs) else ANY
         if 0 <= output < len(inputs) and _fits(inputs[output].type, carried):
@@ -40,7 +40,7 @@ class Bypassed:
 
 
 def _all_inputs(node: EditorNode, shape: Shape) -> Sequence[Slot]:
-    """A node's inputs in the editor's order, also those that its file leaves out."""
+    """Return a node's inputs in the editor's order, including those its file leaves out."""
     given = {slot.name: slot for slot in node.inputs}
     widgets = [Slot(item.name, item.type) for item in shape.inputs.widgets if item.sent]
     order = [*shape.inputs.sockets, *widgets]
@@ -51,7 +51,7 @@ def _all_inputs(node: EditorNode, shape: Shape) -> Sequence[Slot]:
 
 
 def _fits(one: str, other: str) -> bool:
-    """Whether two sockets have a type in common."""
+    """Say if two sockets have a type in common."""
     return ANY in (one, other) or not _parts(one).isdisjoint(_parts(other))
 
 

@@ -46,12 +46,12 @@ class EditorNode:
     inputs: Sequence[Slot]
     outputs: Sequence[Slot]
     values: Sequence[object] | Mapping[str, object]
-    """What its widgets hold, in their order or by their names."""
+    """The values of its widgets, in their order or by their names."""
     title: str | None = None
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def input(self, name: str) -> Slot | None:
-        """The input of that name, or None."""
+        """Return the input of that name, or None."""
         return next((slot for slot in self.inputs if slot.name == name), None)
 
 
@@ -70,7 +70,7 @@ class Canvas:
     """The links inside that feed a subgraph's own outputs, by the output's place."""
 
     def end(self, wire: Wire) -> tuple[EditorNode, Slot] | None:
-        """The input that a link goes to; None if there is no such node or slot."""
+        """Return the node and input that a link goes to; None if either does not exist."""
         node = self.nodes.get(wire.target)
         if node is None or not 0 <= wire.target_slot < len(node.inputs):
             return None

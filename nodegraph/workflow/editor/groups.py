@@ -1,7 +1,7 @@
 """Group nodes, the editor's older way of folding nodes into one, as the subgraphs they amount to.
 
-A group is a list of nodes and the links between them, by their places in it. What is not linked
-inside, the node that stands for it has: inputs and outputs in order, and the widgets.
+A group is a list of nodes and the links between them, by their index in that list. The node that
+stands for the group has all that is not linked inside: inputs and outputs in order, and widgets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,13 +23,13 @@ from nodegraph.workflow.editor.shapes import Shapes, Widget
 _PREFIXES = ("workflow>", "workflow/")
 
 
-def ungrouped(document: Document, value: Mapping[str, object], shapes: Shapes) -> Document:
-    """The same document with every group as a subgraph.
+def expand_groups(document: Document, value: Mapping[str, object], shapes: Shapes) -> Document:
+    """Return the document with every group turned into a subgraph.
 
     Args:
-        document: what was read.
+        document: the document.
         value: the JSON it was read from, whose `extra.groupNodes` are the groups.
-        shapes: what the node types look like.
+        shapes: looks up how the editor draws a node type.
 
     Raises:
         InvalidWorkflowError: a group has another shape.
@@ -52,16 +52,16 @@ def ungrouped(document: Document, value: Mapping[str, object], shapes: Shapes) -
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group as a subgraph, and what its nodes have outside."""
+    """A group as a subgraph, and the sockets and widgets of the node that stands for it."""
 
     canvas: Canvas
     sockets: Sequence[str]
     """The subgraph's inputs for the inputs of such a node, in order."""
     widgets: Sequence[tuple[str, str]]
-    """Its widgets in order: what they are called outside, and the subgraph's input."""
+    """Its widgets in order: the name on the outside, and the subgraph's input."""
 
     def host(self, node: EditorNode) -> EditorNode:
-        """A node that stands for the group, as one that stands for the subgraph."""
+        """Turn a node that stands for the group into one that stands for the subgraph."""
         sockets = iter(self.sockets)
         called = dict(self.widgets)
         slots = [
@@ -86,23 +86,23 @@ def _with_hosts(canvas: Canvas, groups: Mapping[str, Group]) -> Canvas:
 
 
 def _group(name: str, item: Mapping[str, object], shapes: Shapes) -> Group:
-    canvas = read_canvas(_numbered(item), name)
+    canvas = read_canvas(_with_ids(item), name)
     builder = _Builder(canvas, item.get("config"))
     for node in canvas.nodes.values():
         shape = shapes(node.type_name)
         builder.add(node, shape.inputs.widgets if shape else ())
     builder.add_outputs(item.get("external"))
-    return builder.built()
+    return builder.build()
 
 
-def _numbered(item: Mapping[str, object]) -> dict[str, object]:
-    """The group's nodes and links with ids, as every other canvas has them."""
+def _with_ids(item: Mapping[str, object]) -> dict[str, object]:
+    """Give the group's nodes and links ids, as every other canvas has them."""
     nodes, links = item.get("nodes"), item.get("links")
     wires = [[k, *link[:4]] if is_list(link) else link for k, link in enumerate(_list(links))]
     ends = {(wire[3], wire[4]): wire[0] for wire in wires if is_list(wire) and len(wire) > 4}
     return {
         "nodes": [
-            {**node, "id": place, "inputs": _linked(node.get("inputs"), place, ends)}
+            {**node, "id": place, "inputs": _with_links(node.get("inputs"), place, ends)}
             if is_object(node)
             else node
             for place, node in enumerate(_list(nodes))
@@ -111,7 +111,7 @@ def _numbered(item: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _linked(
+def _with_links(
     slots: object, place: int, ends: Mapping[tuple[object, object], object]
 ) -> list[object]:
     return [
@@ -135,7 +135,7 @@ class _Builder:
         self._widgets: list[tuple[str, str]] = []
 
     def add(self, node: EditorNode, widgets: Iterable[Widget]) -> None:
-        """A node, with what of it is to be had outside."""
+        """Add a node, and its inputs and widgets to those of the group."""
         slots = list(node.inputs)
         for place, slot in enumerate(slots):
             if slot.link is None and slot.widget is None and self._visible(node, "input", slot):
@@ -163,7 +163,7 @@ class _Builder:
         self._widgets.append((label, name))
 
     def _own_input(self, node: EditorNode, slot: Slot, place: int) -> tuple[Slot, str]:
-        """An input of the subgraph that feeds a node's, with the link between them."""
+        """Add an input to the subgraph and link it to an input of a node inside."""
         key = f"{node.id} {slot.name}"
         wire = Wire(INPUT_SIDE, len(self._inputs), node.id, place)
         self._links[key] = wire
@@ -172,7 +172,7 @@ class _Builder:
         return replace(slot, link=key), key
 
     def add_outputs(self, external: object) -> None:
-        """The outputs that nothing inside reads, and those that are marked as external."""
+        """Add the outputs that nothing inside reads, and those marked as external."""
         inside = {(wire.origin, wire.origin_slot) for wire in self._canvas.links.values()}
         marked = {(str(item[0]), item[1]) for item in _list(external) if is_list(item) and item[1:]}
         for node in self._nodes.values():
@@ -183,8 +183,8 @@ class _Builder:
                     number = len(self._to_outputs)
                     self._to_outputs[number] = Wire(node.id, place, OUTPUT_SIDE, number)
 
-    def built(self) -> Group:
-        """The group."""
+    def build(self) -> Group:
+        """Return the finished group."""
         canvas = Canvas(
             self._nodes,
             self._links,
@@ -196,7 +196,7 @@ class _Builder:
         return Group(canvas, self._sockets, self._widgets)
 
     def _visible(self, node: EditorNode, side: str, slot: Slot) -> bool:
-        """Whether the group's settings leave an input or output in sight."""
+        """Say if the group's settings show an input or output."""
         found = self._config
         for key in (node.id, side, slot.name, "visible"):
             found = found.get(key) if is_object(found) else None

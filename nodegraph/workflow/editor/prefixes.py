@@ -12,11 +12,11 @@ _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 def with_values(node: Node, named: Mapping[str, Node]) -> Node:
-    """The node with the values of others in its file name's prefix.
+    """Return the node with other nodes' values filled into its file name's prefix.
 
     Args:
         node: the node.
-        named: nodes by what prefixes call them.
+        named: the nodes by the names that prefixes use.
     """
     prefix = node.inputs.get(_INPUT)
     if not isinstance(prefix, str) or prefix.count("%") < 2:

@@ -1,8 +1,8 @@
 """The values that a subgraph's node holds for the nodes inside.
 
-Such a node draws some of the widgets inside as its own. Which these are, the subgraph's inputs
-say, as far as they lead to widgets; or `proxyWidgets` of the node's properties, a list of
-`[node inside, widget]`, where the node `-1` stands for the subgraph's own input.
+Such a node draws some of the widgets inside as its own: those that the subgraph's inputs lead to,
+or those listed in its property `proxyWidgets`, a list of `[node inside, widget]`, where the node
+`-1` stands for the subgraph's own input.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,11 @@ from nodegraph.workflow.editor.document import Canvas, EditorNode
 _PROXIES = "proxyWidgets"
 _OWN = "-1"
 _PICTURE = "$$"
-"""What the names of drawn things begin with that hold no value."""
+"""The prefix of widget names that are pictures only and hold no value."""
 
 
 def by_node(host: EditorNode) -> Mapping[NodeId, Mapping[str, object]]:
-    """What a host's `proxyWidgets` say it holds, by the node inside and its widget."""
+    """Return the values that a host holds by `proxyWidgets`, by inner node and widget."""
     given = host.properties.get(_PROXIES)
     pairs = [item for item in given if is_list(item) and len(item) > 1] if is_list(given) else []
     owners = [(str(item[0]), str(item[1])) for item in pairs]
@@ -31,7 +31,7 @@ def by_node(host: EditorNode) -> Mapping[NodeId, Mapping[str, object]]:
 
 
 def by_input(canvas: Canvas, host: EditorNode) -> Mapping[str, object]:
-    """The values of a host by the subgraph's inputs."""
+    """Return the values of a host by the subgraph's inputs."""
     if isinstance(host.values, Mapping):
         return host.values
     if _PROXIES not in host.properties:
@@ -39,14 +39,14 @@ def by_input(canvas: Canvas, host: EditorNode) -> Mapping[str, object]:
     proxied = by_node(host)
     found: dict[str, object] = {}
     for place, slot in enumerate(canvas.inputs):
-        for node_id, widget in ((_OWN, slot.name), *_fed(canvas, place)):
+        for node_id, widget in ((_OWN, slot.name), *_fed_widgets(canvas, place)):
             if widget in proxied.get(node_id, {}):
                 found.setdefault(slot.name, proxied[node_id][widget])
     return found
 
 
-def _fed(canvas: Canvas, place: int) -> Iterable[tuple[NodeId, str]]:
-    """The widgets inside that a subgraph's input feeds: the node and the widget."""
+def _fed_widgets(canvas: Canvas, place: int) -> Iterable[tuple[NodeId, str]]:
+    """Return the inner widgets that a subgraph's input feeds: the node and the widget."""
     for wire in canvas.from_inputs.get(place, ()):
         end = canvas.end(wire)
         if end is not None and end[1].widget is not None:
@@ -54,5 +54,7 @@ def _fed(canvas: Canvas, place: int) -> Iterable[tuple[NodeId, str]]:
 
 
 def _drawn_inputs(canvas: Canvas) -> Sequence[str]:
-    """The inputs of a subgraph that are drawn as widgets, in order."""
-    return [slot.name for place, slot in enumerate(canvas.inputs) if any(_fed(canvas, place))]
+    """Return the inputs of a subgraph that are drawn as widgets, in order."""
+    return [
+        slot.name for place, slot in enumerate(canvas.inputs) if any(_fed_widgets(canvas, place))
+    ]

@@ -1,4 +1,4 @@
-"""The editor's JSON to a `Document`; everything that is wrong with its shape at once."""
+"""Read the editor's JSON into a `Document`, and collect everything that is wrong with it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -20,7 +20,7 @@ _LINK_KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
 def read_document(value: Mapping[str, object]) -> Document:
-    """The workflow and its subgraphs.
+    """Read the workflow and its subgraphs.
 
     Raises:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
@@ -38,7 +38,7 @@ def read_document(value: Mapping[str, object]) -> Document:
 
 
 def read_canvas(value: Mapping[str, object], name: str) -> Canvas:
-    """Nodes and links that stand alone.
+    """Read a canvas by itself.
 
     Raises:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
@@ -57,7 +57,7 @@ class _Reader:
         self.problems: list[NodeGraphError] = []
 
     def subgraphs(self, value: Mapping[str, object]) -> Iterable[tuple[str, Canvas]]:
-        """Every subgraph that the file defines, by its id."""
+        """Read every subgraph that the file defines, by its id."""
         pending = [value]
         while pending:
             definitions = pending.pop().get("definitions")
@@ -71,7 +71,7 @@ class _Reader:
                     self._refuse(f"a subgraph's id is a text, not {shown(key)}.")
 
     def canvas(self, value: Mapping[str, object], name: str) -> Canvas:
-        """The nodes and links of the workflow itself, or of a subgraph called `name`."""
+        """Read the nodes and links of the workflow itself, or of a subgraph called `name`."""
         place = f" of the subgraph {shown(name)}" if name else ""
         nodes: dict[str, EditorNode] = {}
         for item in self._objects(value.get("nodes"), f"nodes{place}", place):
@@ -118,7 +118,9 @@ class _Reader:
         for item in self._objects([] if given is None else given, what, "", node_id):
             name, widget = item.get("name"), item.get("widget")
             if not isinstance(name, str):
-                self._refuse(f"the name of one of its {what} is {shown(name)}, no text.", node_id)
+                self._refuse(
+                    f"the name of one of its {what} is {shown(name)}, not a text.", node_id
+                )
                 name = ""
             kind = item.get("type")
             slots.append(
@@ -148,7 +150,7 @@ class _Reader:
     def _check_ends(
         self, nodes: Mapping[str, EditorNode], links: Mapping[str, Wire], place: str
     ) -> None:
-        """Refuse links that are not there, or come from nodes that are not there."""
+        """Note the links of inputs that do not exist, or come from nodes that do not exist."""
         starts = {*nodes, INPUT_SIDE} if place else {*nodes}
         slots = [(node, slot) for node in nodes.values() for slot in node.inputs]
         for node, slot in slots:
@@ -157,15 +159,17 @@ class _Reader:
             wire = links.get(slot.link)
             what = f"its input {shown(slot.name)}{place}"
             if wire is None:
-                message = f"{what} has the link {shown(slot.link)}, which is not there."
+                message = f"{what} has the link {shown(slot.link)}, which does not exist."
                 self._refuse(message, node.id)
             elif wire.origin not in starts:
-                message = f"{what} is linked to the node {shown(wire.origin)}, which is not there."
+                message = (
+                    f"{what} is linked to the node {shown(wire.origin)}, which does not exist."
+                )
                 self._refuse(message, node.id)
         for wire in links.values():
             if wire.target == OUTPUT_SIDE and wire.origin not in starts:
                 message = f"an output{place} is linked to the node {shown(wire.origin)},"
-                self._refuse(f"{message} which is not there.")
+                self._refuse(f"{message} which does not exist.")
 
     def _objects(
         self, given: object, what: str, place: str, node_id: str | None = None
@@ -186,7 +190,7 @@ class _Reader:
 
 
 def _link(item: object) -> tuple[str, Wire] | None:
-    """A link, written as a list (0.4) or as an object (1.0, and in subgraphs); None if neither."""
+    """Read a link, a list (0.4) or an object (1.0, and in subgraphs); None if it is neither."""
     if is_object(item):
         fields = [item.get(key) for key in _LINK_KEYS]
     elif is_list(item) and len(item) >= len(_LINK_KEYS):
@@ -201,7 +205,7 @@ def _link(item: object) -> tuple[str, Wire] | None:
 
 
 def _id(value: object) -> str | None:
-    """Ids are numbers or texts; `3` and `"3"` are the same one."""
+    """Return an id as text, for `3` and `"3"` are the same; None if it is no id."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     return str(value)

@@ -15,9 +15,9 @@ from nodegraph.workflow.parse import MOST_NODES
 PRIMITIVE = "PrimitiveNode"
 REROUTES = frozenset(("Reroute", "Reroute (rgthree)"))
 SETTERS = frozenset(("SetNode", "easy setNode"))
-"""They give what they are linked to a name."""
+"""Node types that give a name to the value they are linked to."""
 GETTERS = frozenset(("GetNode", "easy getNode"))
-"""They pass on what has the name."""
+"""Node types that pass on the value of that name."""
 _TOOLS = frozenset(
     (
         "Note",
@@ -40,24 +40,24 @@ class Scope:
 
     canvas: Canvas
     prefix: str = ""
-    """What the ids of its nodes begin with in the graph: `17:4:`."""
+    """The prefix of its nodes' ids in the graph: `17:4:`."""
     host: EditorNode | None = None
     """The node that stands for this use; None for the workflow itself."""
     outer: "Scope | None" = None
 
     def id_of(self, node: EditorNode) -> NodeId:
-        """The id of one of its nodes in the graph."""
+        """Return the id that one of its nodes has in the graph."""
         return self.prefix + node.id
 
     @cached_property
-    def linked(self) -> Mapping[str, Slot]:
+    def linked_inputs(self) -> Mapping[str, Slot]:
         """The host's inputs that have a link, by name."""
         slots = self.host.inputs if self.host else ()
         return {slot.name: slot for slot in slots if slot.link is not None}
 
     @cached_property
-    def named(self) -> Mapping[object, EditorNode]:
-        """The nodes that give a name to what they are linked to, by that name."""
+    def setters(self) -> Mapping[object, EditorNode]:
+        """The nodes that name the value they are linked to, by that name."""
         nodes = self.canvas.nodes.values()
         return {str(own_value(node)): node for node in nodes if node.type_name in SETTERS}
 
@@ -67,7 +67,7 @@ class Scope:
         return by_node(self.host) if self.host else {}
 
     @cached_property
-    def held(self) -> Mapping[str, object]:
+    def held_values(self) -> Mapping[str, object]:
         """The values that the host holds, by the subgraph's inputs."""
         if self.host is None or self.outer is None:
             return {}
@@ -83,7 +83,7 @@ class Scope:
         return {}
 
     def inside(self, host: EditorNode, canvas: Canvas) -> "Scope":
-        """The scope of the subgraph that a node of this one stands for."""
+        """Return the scope of the subgraph that a node of this scope stands for."""
         found = self.uses.get(host.id)
         if found is None:
             found = self.uses[host.id] = Scope(canvas, f"{self.id_of(host)}:", host, self)
@@ -91,12 +91,12 @@ class Scope:
 
 
 def runs(node: EditorNode) -> bool:
-    """Whether a node takes part: it is neither muted, bypassed nor virtual."""
+    """Say if a node runs: it is neither muted, bypassed nor virtual."""
     return node.mode not in (NEVER, BYPASS) and node.type_name not in VIRTUAL
 
 
-def unfolded(document: Document) -> Iterator[tuple[Scope, EditorNode]]:
-    """Every node that runs, with the scope it runs in.
+def unfold(document: Document) -> Iterator[tuple[Scope, EditorNode]]:
+    """Yield every node that runs, with its scope.
 
     Raises:
         InvalidWorkflowError: a subgraph contains itself, or there are too many nodes.
@@ -128,11 +128,11 @@ def check_loops(document: Document) -> None:
     """
     subgraphs = document.subgraphs
 
-    def used(key: str) -> list[str]:
+    def subgraphs_in(key: str) -> list[str]:
         types = dict.fromkeys(node.type_name for node in subgraphs[key].nodes.values())
         return [name for name in types if name in subgraphs]
 
-    _, loops = sources_first(subgraphs, used)
+    _, loops = sources_first(subgraphs, subgraphs_in)
     if loops:
         raise InvalidWorkflowError(
             [

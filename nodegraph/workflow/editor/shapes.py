@@ -1,4 +1,4 @@
-"""What the editor makes of a node type: its sockets and its widgets, in their order.
+"""A node type as the editor draws it: its sockets and its widgets, in their order.
 
 Read from the entry that ComfyUI's `/object_info` has for the type. The widgets of a node are
 saved as a bare list of values, so their order, and those that exist in the editor alone, decide
@@ -29,7 +29,7 @@ _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
 
 
 READ_BY_NOBODY = frozenset(("audioUI", "preview", "refresh"))
-"""Widgets of the editor alone that it sends along all the same."""
+"""Widgets that exist in the editor alone, but are submitted all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,13 @@ class Widget:
     type: str
     default: object = None
     sent: bool = True
-    """Whether it is an input of the node; the others exist in the editor alone."""
+    """True if it is an input of the node; other widgets exist in the editor alone."""
     saved: bool = True
-    """Whether a saved value is its value; the others have always the default."""
+    """True if a saved value is its value; other widgets always have the default."""
     prompt: bool = False
-    """Whether its text has comments and `{one|other}`."""
+    """True if its text may have comments and `{one|other}`."""
     branches: Mapping[str, "Inputs"] = field(default_factory=dict[str, "Inputs"])
-    """What comes after it, by its value."""
+    """The inputs that follow it, by its value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Inputs:
     sockets: Sequence[Slot]
     widgets: Sequence[Widget]
     rows: Sequence[str] = ()
-    """What rows of inputs that grow are called."""
+    """The names of the rows of inputs that grow."""
 
     def grows(self, name: str) -> bool:
-        """Whether an input is one of a row."""
+        """Say if an input is one of a row that grows."""
         return any(name.startswith(f"{row}.") for row in self.rows)
 
 
@@ -72,11 +72,11 @@ class Shape:
 
 
 Shapes: TypeAlias = Callable[[str], Shape | None]
-"""Looks a node type up; None if nothing is known of it."""
+"""A function that looks a node type up; None if nothing is known of it."""
 
 
 def shape_of(name: str, entry: Mapping[str, object]) -> Shape:
-    """The shape of the type `name`, from its `/object_info` entry."""
+    """Return the shape of the type `name`, from its `/object_info` entry."""
     inputs = entry.get("input")
     order = entry.get("input_order")
     given = _Given(inputs if is_object(inputs) else {}, order if is_object(order) else {})
@@ -96,7 +96,7 @@ class _Given:
     order: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def group(self, name: str) -> Iterator[tuple[str, object, dict[str, object]]]:
-        """Name, kind and options of the inputs of a group, in order."""
+        """Yield name, kind and options of each input of a group, in order."""
         items, order = self.groups.get(name), self.order.get(name)
         if not is_object(items):
             return
@@ -162,7 +162,7 @@ def _widgets(
 
 
 def _choice(name: str, options: Mapping[str, object]) -> Widget:
-    """A choice and what each of its values brings along."""
+    """Return the widget of a choice, with the inputs that each of its values adds."""
     given = options.get("options")
     branches: dict[str, Inputs] = {}
     for option in given if is_list(given) else ():
@@ -174,7 +174,7 @@ def _choice(name: str, options: Mapping[str, object]) -> Widget:
 
 
 def _extras(type_name: str) -> Iterable[Widget]:
-    """The widgets that the editor itself adds to nodes of this type."""
+    """Return the widgets that the editor itself adds to nodes of this type."""
     if type_name in _PLAYERS:
         return [Widget("audioUI", "AUDIO_UI", "", saved=False)]
     if type_name in _VIEWERS:

@@ -8,14 +8,14 @@ _BRACES = re.compile(r"\\[{}]|[{}|]")
 
 
 def plain_prompt(text: str) -> str:
-    r"""A text with its comments gone, and of every `{one|other}` the first.
+    r"""Remove the comments of a text, and replace every `{one|other}` by its first choice.
 
-    The editor draws one at random each time; here a workflow gives the same picture each time.
+    The editor chooses at random; here a workflow gives the same image each time.
     `\{` and `\}` are braces.
     """
     if "/" in text:
         text = _without_comments(text)
-    return _first_ways(text) if "{" in text or "}" in text else text
+    return _first_choices(text) if "{" in text or "}" in text else text
 
 
 def _without_comments(text: str) -> str:
@@ -39,14 +39,14 @@ def _without_comments(text: str) -> str:
 
 @dataclass(slots=True)
 class _Level:
-    """What has been read since a `{`; one that is never closed reaches to the end."""
+    """The text since a `{`; a brace that is never closed reaches to the end."""
 
     parts: list[str] = field(default_factory=list[str])
     first: str | None = None
-    """The first way, once a `|` has ended it."""
+    """The first choice, once a `|` has ended it."""
 
 
-def _first_ways(text: str) -> str:
+def _first_choices(text: str) -> str:
     levels = [_Level()]
     at = 0
     for found in _BRACES.finditer(text):

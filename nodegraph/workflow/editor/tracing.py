@@ -1,4 +1,4 @@
-"""Where an input's value comes from, through reroutes, bypassed nodes and subgraphs."""
+"""Trace an input's value to its source, through reroutes, bypassed nodes and subgraphs."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from nodegraph.workflow.editor.widgets import own_value, sent_values
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An input that is given a value by a widget elsewhere."""
+    """A literal that a widget elsewhere gives to an input."""
 
     value: object
 
@@ -45,7 +45,7 @@ class Tracer:
         self._firsts: dict[tuple[str, int], Value | None] = {}
 
     def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
-        """What feeds an input of a node; None if nothing does.
+        """Return the link or value that feeds an input of a node; None if nothing does.
 
         Raises:
             InvalidWorkflowError: the links lead back to themselves without any node that runs.
@@ -67,13 +67,13 @@ class Tracer:
         return at
 
     def _enter(self, scope: Scope, slot: Slot | None) -> _At | None:
-        """The link of an input."""
+        """Return the link of an input."""
         if slot is None or slot.link is None:
             return None
         return _At(scope, scope.canvas.links[slot.link])
 
     def _back(self, at: _At) -> _At | Link | Value | None:
-        """One step from the origin of a link towards its source."""
+        """Go one step from the origin of a link towards its source."""
         scope, wire = at.scope, at.wire
         if wire.origin == INPUT_SIDE:
             return self._outwards(scope, wire)
@@ -87,7 +87,7 @@ class Tracer:
         return link and _At(scope.inside(node, inner), link)
 
     def _past(self, scope: Scope, node: EditorNode, wire: Wire) -> _At | Value | None:
-        """A reroute or bypassed node passes on what it gets, a primitive has a value.
+        """Go past a node that does not run: a reroute passes its input on, a primitive has a value.
 
         The editor writes that value into the widget at the end of the link, even if the
         primitive is muted; so it reaches no further than one link.
@@ -98,37 +98,37 @@ class Tracer:
         if node.mode == NEVER:
             return None
         if node.mode == BYPASS:
-            return self._enter(scope, self._handed_on(scope, node, wire.origin_slot))
+            return self._enter(scope, self._bypass_input(scope, node, wire.origin_slot))
         if node.type_name in GETTERS:
-            return self._named(scope, str(own_value(node)))
+            return self._follow_setter(scope, str(own_value(node)))
         return self._enter(scope, node.inputs[0] if node.inputs else None)
 
-    def _named(self, scope: Scope | None, name: str) -> _At | None:
-        """What has a name, on the canvas or on those around it."""
+    def _follow_setter(self, scope: Scope | None, name: str) -> _At | None:
+        """Return the link that a set node names, on this canvas or on those around it."""
         while scope is not None:
-            node = scope.named.get(name)
+            node = scope.setters.get(name)
             if node is not None:
                 return self._enter(scope, node.inputs[0] if node.inputs else None)
             scope = scope.outer
         return None
 
     def _outwards(self, scope: Scope, wire: Wire) -> _At | Value | None:
-        """From inside a subgraph to what its node is linked to, or to the value it holds."""
+        """Go from inside a subgraph to the link of its node, or to the value that node holds."""
         host, outer, inputs = scope.host, scope.outer, scope.canvas.inputs
         if host is None or outer is None or not 0 <= wire.origin_slot < len(inputs):
             return None
         name = inputs[wire.origin_slot].name
-        if name in scope.linked:
-            return self._enter(outer, scope.linked[name])
-        if name in scope.held:
-            return Value(scope.held[name])
+        if name in scope.linked_inputs:
+            return self._enter(outer, scope.linked_inputs[name])
+        if name in scope.held_values:
+            return Value(scope.held_values[name])
         key = scope.prefix, wire.origin_slot
         if key not in self._firsts:
             self._firsts[key] = self._first_inside(scope, wire.origin_slot)
         return self._firsts[key]
 
     def _first_inside(self, scope: Scope, place: int) -> Value | None:
-        """What the first widget holds that a subgraph's input feeds, however deep it lies."""
+        """Return the value of the first widget that a subgraph's input feeds, at any depth."""
         while True:
             ends = (scope.canvas.end(wire) for wire in scope.canvas.from_inputs.get(place, ()))
             end = next((end for end in ends if end and end[1].widget is not None), None)
@@ -139,8 +139,8 @@ class Tracer:
             if canvas is None:
                 return self._own(scope, node, slot)
             scope = scope.inside(node, canvas)
-            if slot.name in scope.held:
-                return Value(scope.held[slot.name])
+            if slot.name in scope.held_values:
+                return Value(scope.held_values[slot.name])
             place = next((k for k, own in enumerate(canvas.inputs) if own.name == slot.name), -1)
 
     def _own(self, scope: Scope, node: EditorNode, slot: Slot) -> Value | None:
@@ -148,8 +148,8 @@ class Tracer:
         held = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
         return Value(held[slot.widget]) if slot.widget in held else None
 
-    def _handed_on(self, scope: Scope, node: EditorNode, output: int) -> Slot | None:
-        """The input that a bypassed node puts in the place of an output."""
+    def _bypass_input(self, scope: Scope, node: EditorNode, output: int) -> Slot | None:
+        """Return the input that a bypassed node passes on in place of an output."""
         key = scope.prefix, node.id
         if key not in self._bypassed:
             own = node.type_name in self._document.subgraphs

@@ -8,12 +8,12 @@ from nodegraph.workflow.editor.texts import plain_prompt
 
 
 def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) -> dict[str, object]:
-    """What the node's widgets send along, by input.
+    """Return the values that the node's widgets submit, by input.
 
     Args:
         node: the node.
-        inputs: what its type has.
-        held: values that go before the node's own, by widget.
+        inputs: the inputs of its type.
+        held: values that replace the node's own, by widget.
     """
     found: dict[str, object] = {}
     for widget, value in _pairs(inputs.widgets, node.values, held):
@@ -23,7 +23,7 @@ def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) ->
 
 
 def own_value(node: EditorNode) -> object:
-    """What a node that is nothing but one widget holds."""
+    """Return the value of a node that consists of one widget."""
     values = node.values if not isinstance(node.values, Mapping) else [*node.values.values()]
     return values[0] if values else None
 
@@ -33,7 +33,7 @@ def _pairs(
     values: Sequence[object] | Mapping[str, object],
     held: Mapping[str, object],
 ) -> Iterator[tuple[Widget, object]]:
-    """Each widget that there is, given those values, with its own."""
+    """Yield each widget with its value; a value may bring further widgets along."""
     by_name = values if isinstance(values, Mapping) else None
     in_order = iter(()) if isinstance(values, Mapping) else iter(values)
     pending = [*reversed(widgets)]

@@ -142,7 +142,7 @@ def test_broken_files_say_where(invoke, save):
     done = invoke("run", save(WRITE, links=[]))
 
     assert done.exit_code == 2
-    assert "node '2': Its input 'text' has the link '1', which is not there." in done.stderr
+    assert "node '2': Its input 'text' has the link '1', which does not exist." in done.stderr
 
 
 LOAD = item(7, "Load", values=["b.png", "image"])
