@@ -43,8 +43,18 @@ class Origin(NamedTuple):
     """As its repository declares it; empty if it does not, or if nobody asked the hub."""
 
 
+class ModelSummary(NamedTuple):
+    """A model file in short, as its headers have it."""
+
+    family: str
+    """As people call it, or as the file calls itself; empty if nobody says."""
+    dtypes: tuple[str, ...]
+    """What its tensors are stored in, the one of most numbers first."""
+    parameters: int
+
+
 class Sources(Protocol):
-    """Gets model files."""
+    """Gets model files, and reads what they say of themselves."""
 
     def here(self, reference: HubReference) -> Origin | None:
         """What the reference means, if it is here; asks nobody."""
@@ -70,6 +80,14 @@ class Sources(Protocol):
 
         Returns:
             The file, or None if it would have to be converted first.
+        """
+        ...
+
+    def summarize(self, path: Path) -> ModelSummary:
+        """Read the headers of a weights file, of a set of shards or of a diffusers folder.
+
+        Raises:
+            NodeGraphError: it is damaged, or of a format that is not read.
         """
         ...
 

@@ -5,7 +5,7 @@ Entry point `models` of the group `nodegraph.sources`; needs no torch until it c
 
 from pathlib import Path
 
-from nodegraph.sources import SourceOptions, Watch
+from nodegraph.sources import ModelSummary, SourceOptions, Watch
 from nodes.hub.hub import Hub
 from nodes.weights.header import is_pickle
 
@@ -36,6 +36,12 @@ class ModelSources(Hub):
 
             convert(path, target)
         return target
+
+    def summarize(self, path: Path) -> ModelSummary:
+        """The family, the dtypes and the number of parameters of a weights file or folder."""
+        from nodes.families.summary import summarize  # the families, which few commands need
+
+        return summarize(path)
 
 
 def open_sources(options: SourceOptions) -> ModelSources:
