@@ -9,7 +9,8 @@ from nodegraph.choices import LogFormat, LogLevel, PreviewMethod
 from nodegraph.cli import options
 from nodegraph.cli.report import Reporting
 
-_FOLDERS = ("models_dir", "input_dir", "output_dir")
+_COMMON = ("models_dir", "input_dir", "output_dir", "preview_method", "result_cache")
+"""Flags that are no keys of the `[server]` table."""
 
 
 class Levels(click.ParamType[tuple[str, str]]):
@@ -70,6 +71,7 @@ class Levels(click.ParamType[tuple[str, str]]):
     type=click.Choice(get_args(PreviewMethod)),
     help="How unfinished images are shown to those who look.",
 )
+@options.result_cache
 @click.option(
     "--drain",
     type=click.FloatRange(0),
@@ -117,7 +119,7 @@ def serve(**flags: Any) -> None:
 
     from server.running import run_server
 
-    common = {name: flags.pop(name) for name in (*_FOLDERS, "preview_method")}
+    common = {name: flags.pop(name) for name in _COMMON}
     flags["log_levels"] = dict(flags["log_levels"])
     stops = (signal.SIGINT, signal.SIGTERM)
     asyncio.run(run_server({**common, "server": flags}, stops))

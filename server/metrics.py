@@ -6,10 +6,11 @@ No metric is labelled by run, prompt, client or model file: what there can be ev
 from collections.abc import Callable, Container, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from nodegraph.cache import Stats
 from server.store.runs import ENDED, Run
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -18,6 +19,16 @@ OTHER = "other"
 _NODES = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _RUNS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _WAITS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
+
+_CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]] = {
+    "hits": (CounterMetricFamily, "hits", "Nodes whose result was kept."),
+    "misses": (CounterMetricFamily, "misses", "Nodes whose result was not there."),
+    "evictions": (CounterMetricFamily, "evictions", "Results dropped to make room."),
+    "entries": (GaugeMetricFamily, "entries", "Results that are kept."),
+    "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept."),
+    "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have together."),
+}
+"""By name: the kind, the field of `Stats`, and the help text."""
 
 
 class Metrics:
@@ -48,6 +59,8 @@ class Metrics:
             ["worker"],
             registry=self._registry,
         )
+        self._caches: dict[str, Stats] = {}
+        self._registry.register(_ResultCaches(self._caches))
 
     def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
         """Ask this for how many runs wait at each priority."""
@@ -77,13 +90,18 @@ class Metrics:
             self._misses.inc()
             self._loads.observe(seconds)
 
-    def worker_restarted(self, reason: str) -> None:
-        """A worker died of a signal or left (`exit`)."""
+    def worker_restarted(self, worker: str, reason: str) -> None:
+        """A worker died of a signal or left (`exit`), and its results with it."""
         self._restarts.labels(reason).inc()
+        self._caches.pop(worker, None)
 
     def gpu_memory(self, worker: str, used: int) -> None:
         """So many bytes of a worker's card are in use."""
         self._memory.labels(worker).set(used)
+
+    def result_cache(self, worker: str, stats: Stats) -> None:
+        """A worker's result cache is in this state."""
+        self._caches[worker] = stats
 
     def page(self) -> bytes:
         """All of it, in Prometheus' text format."""
@@ -114,3 +132,19 @@ class _Depths(Collector):
         for kind, count in waiting.items():
             family.add_metric([kind], count)
         yield family
+
+
+class _ResultCaches(Collector):
+    """The result caches of the workers, each as its process counts: from 0 when it starts anew."""
+
+    def __init__(self, caches: Mapping[str, Stats]) -> None:
+        self._caches = caches
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics, one worker a label."""
+        caches = dict(self._caches)
+        for name, (family, field, says) in _CACHE_METRICS.items():
+            metric = family(f"nodegraph_result_cache_{name}", says, labels=["worker"])
+            for worker, stats in caches.items():
+                metric.add_metric([worker], getattr(stats, field))
+            yield metric

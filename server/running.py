@@ -15,6 +15,7 @@ from urllib.parse import quote
 import click
 from aiohttp import web
 
+from nodegraph.cache.limit import limit_bytes
 from nodegraph.registry import Registry
 from nodegraph.server_settings import ServerSettings
 from nodegraph.setting_layers import TABLES
@@ -23,8 +24,8 @@ from server import logs
 from server.access import LOGGER, AccessLog
 from server.app import create_app
 from server.bus import Bus
-from server.data_folder import holding
-from server.devices import chosen
+from server.data_folder import lock_data_folder
+from server.devices import choose_devices
 from server.dispatcher import Dispatcher
 from server.file_names import FileNames
 from server.listening import listening
@@ -62,7 +63,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     settings = common.server
     logs.begin(settings.log_format, settings.log_levels)
     tokens = tokens_of(settings)
-    with holding(settings.data_dir):
+    with lock_data_folder(settings.data_dir):
         sockets = await listening(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
@@ -111,7 +112,9 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
         SettingsError: there is no such device.
         DamagedStoreError: the queue is damaged.
     """
-    devices = chosen(settings.devices)
+    devices = choose_devices(settings.devices)
+    result_cache = limit_bytes(common.result_cache, len(devices))
+    options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
     registry = Registry.configured(common)
     for problem in registry.problems:
         _log.warning("%s", problem)
@@ -155,8 +158,8 @@ def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: str | Path | tuple[Path, ...]) -> str | list[str]:
-    if isinstance(value, str):
+def _plain(value: str | int | Path | tuple[Path, ...]) -> str | int | list[str]:
+    if isinstance(value, str | int):
         return value
     if isinstance(value, Path):
         return str(value.absolute())

@@ -13,6 +13,7 @@ from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from server import logs
 from server.wire import Channel, Frame
+from server.worker.cache_reports import CacheReports
 from server.worker.device import described, machine
 from server.worker.log import ToServer
 from server.worker.naming import StoreNaming
@@ -38,8 +39,10 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     naming = StoreNaming(channel)
     files = settings.files(registry.model_places).named(naming)
     engine = Engine.configured(settings, registry, files)
-    runs = Runs(engine, channel, naming.forget)
+    reports = CacheReports(engine.cache, channel)
+    runs = Runs(engine, channel, naming.forget, reports)
     OFFERED.tell = PackMessages(channel).tell
+    reports.send()
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
     if any(pack.name == BUILT_IN for pack in registry.packs):
         threading.Thread(target=_describe, args=(channel,), daemon=True).start()

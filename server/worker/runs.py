@@ -9,12 +9,13 @@ from typing import Any
 from nodegraph.cancel import CancelToken
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
-from nodegraph.events import Event, NodeStarted, Preview, as_dict
+from nodegraph.events import Event, NodeCached, NodeFinished, NodeStarted, Preview, as_dict
 from nodegraph.model_uses import hearing
 from nodegraph.plain import is_object
 from nodegraph.workflow import read_prompt
 from server import logs
 from server.wire import Channel
+from server.worker.cache_reports import CacheReports
 from server.worker.device import memory_in_use
 from server.worker.failures import described
 
@@ -28,12 +29,20 @@ class Runs:
         engine: runs them.
         channel: hears of them.
         ended: is told which are over.
+        reports: tell the server what they leave in the cache.
     """
 
-    def __init__(self, engine: Engine, channel: Channel, ended: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        channel: Channel,
+        ended: Callable[[str], None],
+        reports: CacheReports,
+    ) -> None:
         self._engine = engine
         self._channel = channel
         self._ended = ended
+        self._reports = reports
         self._tokens: dict[str, CancelToken] = {}
         self._looked_at: set[str] = set()
 
@@ -64,6 +73,7 @@ class Runs:
     def free(self) -> None:
         """Forget all results, and with them the models that no run holds."""
         self._engine.cache.clear()
+        self._reports.send()
 
     def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:
         run = order["run"]
@@ -78,6 +88,7 @@ class Runs:
         del self._tokens[run]
         self._looked_at.discard(run)
         self._ended(run)
+        self._reports.send()
         self._channel.send({"op": "done", "run": run, **outcome})
         memory = memory_in_use()
         if memory is not None:
@@ -116,4 +127,6 @@ class Runs:
             logs.note(node=event.node_id)
         if isinstance(event, Preview):
             image, event = event.image, replace(event, image=b"")
+        if isinstance(event, NodeFinished | NodeCached):
+            self._reports.send_when_due()
         self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nodegraph.cache import Stats
 from nodegraph.naming import Named
 from nodegraph.setting_layers import variable
 from server.devices import Device
@@ -164,7 +165,7 @@ class LocalWorker:
                 await asyncio.sleep(pause)
                 continue
             self.restarts += 1
-            self._ties.metrics.worker_restarted(signal_of(code) or "exit")
+            self._ties.metrics.worker_restarted(self.name, signal_of(code) or "exit")
             pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
             _log.warning("worker %s died (%s), starts in %.1f s", self.name, described(code), pause)
             await asyncio.sleep(pause)
@@ -242,7 +243,7 @@ class LocalWorker:
                 await self._report(body["run"], Report("done", body))
             case "opened":
                 self._site.opened()
-            case "model" | "memory" | "log":
+            case "model" | "memory" | "cache" | "log":
                 self._note(body)
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
@@ -257,6 +258,8 @@ class LocalWorker:
             self._ties.metrics.model_used(body["seconds"])
         elif body["op"] == "memory":
             self._ties.metrics.gpu_memory(self.name, body["used"])
+        elif body["op"] == "cache":
+            self._ties.metrics.result_cache(self.name, Stats(**body["stats"]))
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
             logging.getLogger(record.name).handle(record)
