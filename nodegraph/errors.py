@@ -108,7 +108,9 @@ class UnknownFileError(NodeGraphError):
 
     def __init__(self, name: str, where: str, known: Iterable[str]) -> None:
         names = list(known)
-        there = f"There are: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
+        there = (
+            f"There are: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
+        )
         hint = nearest(name, names) or there or "There are no files yet."
         super().__init__(f"no file {shown(name)} in {where}.", hint=hint)
 

@@ -164,7 +164,7 @@ class ValueNotInListError(InputValueError):
 
 
 class CustomValidationError(NodeGraphError):
-    """A node type's own check failed in a way that its author did not foresee."""
+    """A node type's own check refuses its inputs, or fails itself; the code is ComfyUI's."""
 
     code = "custom_validation_failed"
 

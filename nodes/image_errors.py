@@ -56,7 +56,7 @@ class NotALatentError(NodeGraphError):
 class LatentChannelsError(NodeGraphError):
     """A latent was made for a model of another family."""
 
-    code = "latent_mismatch"
+    code = "latent_channels"
 
     def __init__(self, found: int, wanted: int) -> None:
         super().__init__(

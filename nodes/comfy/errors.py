@@ -1,6 +1,7 @@
 """What a pack for ComfyUI may ask for and not get."""
 
 from nodegraph.errors import NodeGraphError
+from nodegraph.problems import CustomValidationError
 
 
 class NoSuchHostModuleError(ModuleNotFoundError):
@@ -30,20 +31,8 @@ class NotOfferedError(NodeGraphError):
         super().__init__(f"the pack uses {what}, which packs can not use here.", hint=hint)
 
 
-class PickleError(NodeGraphError):
-    """A pack wants to read a pickle, and converting such is not allowed."""
-
-    code = "pickle_refused"
-
-    def __init__(self, name: str) -> None:
-        hint = "Convert it to safetensors, or allow pickles (`--allow-pickle`)."
-        super().__init__(f"the pack reads the pickle {name!r}.", hint=hint)
-
-
-class InputsRefusedError(NodeGraphError):
+class InputsRefusedError(CustomValidationError):
     """A pack's own check of a node's inputs found something."""
-
-    code = "custom_validation_failed"
 
     def __init__(self, type_name: str, reason: str) -> None:
         super().__init__(f"{type_name} does not take these inputs: {reason}")

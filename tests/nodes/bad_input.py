@@ -192,7 +192,7 @@ BAD: Mapping[str, Bad] = {
         where="vae",
     ),
     "latent of another family": Bad(
-        "latent_mismatch",
+        "latent_channels",
         ("16 channels", "the model takes 4", "the VAE that belongs to the model"),
         {"latent": ("LoadLatent", {"latent": "sd3.latent"})},
         {"sample.latent_image": ["latent", 0]},

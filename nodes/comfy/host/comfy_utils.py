@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nodegraph.files import PICKLES
 from nodes.comfy import here
-from nodes.comfy.errors import PickleError
+from nodes.errors import PickleRefusedError
 from nodes.resizing import bislerp as bislerp
 from nodes.resizing import lanczos as lanczos
 from nodes.resizing import resize
@@ -52,14 +52,14 @@ def load_torch_file(
     """The tensors of a file; never by running a pickle.
 
     Raises:
-        PickleError: it is a pickle, and converting such is not allowed.
+        PickleRefusedError: it is a pickle, and converting such is not allowed.
     """
     del safe_load
     path = Path(ckpt)
     if path.suffix.lower() in PICKLES:
         converted = here.files().sources.loadable(path, here.context())
         if converted is None:
-            raise PickleError(path.name)
+            raise PickleRefusedError(path)
         path = converted
     tensors = load_file(path, device=str(device or "cpu"))
     return (tensors, _metadata(path)) if return_metadata else tensors
