@@ -8,11 +8,10 @@ from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get
 from nodegraph.context import Context
 from nodegraph.errors import NodeDefinitionError, nearest, shown
 from nodegraph.files import Files
-from nodegraph.pack import Pack
 from nodegraph.signature import read_input, read_numbered, read_outputs
 from nodegraph.spec import Caching, InputSpec, NodeSpec
 
-__all__ = ["Needs", "NodeType", "Pack", "State", "node"]
+__all__ = ["Needs", "NodeType", "State", "node"]
 
 _KEYWORDS = inspect.Parameter.VAR_KEYWORD
 P = ParamSpec("P")

@@ -20,9 +20,9 @@ def import_pack(source: PackSource) -> Pack:
         PackError: it can not be imported, or has none.
     """
     try:
-        return Pack.of(vars(import_named(source.module, f"the pack {source.name!r}")))
+        return Pack.from_namespace(vars(import_named(source.module, f"the pack {source.name!r}")))
     except (KeyError, TypeError) as error:
-        message = f"the module {source.module!r} has no PACK of the class nodegraph.define.Pack."
+        message = f"the module {source.module!r} has no PACK of the class nodegraph.Pack."
         raise PackError(message) from error
 
 

@@ -1,4 +1,4 @@
-"""A pack, as its module declares it: importing this costs nothing."""
+"""The declaration of a pack; this module imports nothing heavy."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -13,17 +13,17 @@ class Pack(NamedTuple):
     modules: tuple[str, ...]
     """The modules that hold its node types, imported when a run needs them."""
     models: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    """Model files and folders that it brings along, relative to its own, by model folder."""
+    """Its own model files and folders, relative to its folder, by model folder."""
     web: str = ""
-    """A folder below its own, with scripts for the editor; they are served as they are."""
+    """A folder below its own with scripts for the editor, served unchanged."""
     routes: tuple[str, ...] = ()
-    """What it answers itself, as `GET /mine/{name}`; see `nodegraph.pack_server`."""
+    """The routes that it handles itself, as `GET /mine/{name}`; see `nodegraph.pack_server`."""
 
     @staticmethod
-    def of(source: Mapping[str, Any]) -> "Pack":
+    def from_namespace(source: Mapping[str, Any]) -> "Pack":
         """Read a pack module's `PACK`."""
         pack = source["PACK"]
         if not isinstance(pack, Pack):
-            message = f"PACK must be a nodegraph.define.Pack, not {type(pack).__name__}."
+            message = f"PACK must be a nodegraph.Pack, not {type(pack).__name__}."
             raise TypeError(message)
         return pack
