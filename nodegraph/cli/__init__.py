@@ -46,6 +46,7 @@ class Commands(Reporting, click.Group):
 _OWN: Mapping[str, str] = {
     "run": "nodegraph.cli.run:run",
     "validate": "nodegraph.cli.validate:validate",
+    "explain": "nodegraph.cli.explain:explain",
     "nodes": "nodegraph.cli.nodes:nodes",
     "convert": "nodegraph.cli.convert:convert",
     "lock": "nodegraph.cli.lock:lock",

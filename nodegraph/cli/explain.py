@@ -1,0 +1,86 @@
+"""`nodegraph explain`: what a workflow would do, as text, as JSON, or as a drawing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nodegraph.cli import options
+from nodegraph.cli.report import WRONG, Reporting, as_json, report, warn
+
+if TYPE_CHECKING:
+    from nodegraph.cli.explanation.facts import Explanation
+
+_FORMATS = (".svg", ".mmd", ".md")
+
+
+def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in _FORMATS:
+        message = f"{path} has to end in one of {', '.join(_FORMATS)}, for that is what is written."
+        raise click.BadParameter(message)
+    return path
+
+
+@click.command(cls=Reporting)
+@options.workflow
+@click.option(
+    "--draw",
+    "drawing",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_check_format,
+    help="Write a drawing, too: SVG (.svg), or Mermaid (.mmd, or .md with a fence around it).",
+)
+@options.folders
+@options.wants_json
+@options.verbose
+@click.pass_context
+def explain(
+    ctx: click.Context, workflow: str, drawing: Path | None, wants_json: bool, **folders: Any
+) -> None:
+    """Explain what a workflow would do, without running it.
+
+    WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
+    - for stdin. Prints the nodes in the order in which they run and where their inputs come
+    from, which of them take an equal node's result, the critical path, and the files that
+    inputs name: of a model its bytes, its family, the dtypes it is stored in, and the kind of
+    device that it would be computed on.
+
+    The critical path is the chain of nodes that costs most, each node counted as 1, and as 1
+    more for every step that its inputs ask for (steps, from start_at_step to end_at_step). That
+    is no time: a step of a large model takes longer than one of a small one, and guidance,
+    batches and samplers of higher order call the model several times a step.
+
+    Exits with 2 if the workflow is not valid; what can be explained of it is.
+    """
+    from nodegraph.cli.explanation.explain import explain as find_out
+    from nodegraph.cli.explanation.text import as_plain, as_text
+    from nodegraph.validate import check
+
+    opened = options.open_all(**folders)
+    graph = options.read_graph(workflow, opened)
+    checked = check(graph, opened.registry, opened.files)
+    found = find_out(checked, opened.registry.catalog, opened.files)
+    if drawing:
+        options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found))
+    if wants_json:
+        click.echo(as_json(as_plain(found)))
+    else:
+        titles = options.titles(graph)
+        for warning in found.warnings:
+            warn(str(warning))
+        click.echo(as_text(workflow, found), nl=False)
+        for problem in found.problems:
+            report(problem, titles)
+    if found.problems:
+        ctx.exit(WRONG)
+
+
+def _draw(suffix: str, workflow: str, found: "Explanation") -> str:
+    from nodegraph.cli.explanation.mermaid import as_mermaid
+    from nodegraph.cli.explanation.svg import as_svg
+
+    draw: Callable[[str, Explanation], str] = as_svg if suffix == ".svg" else as_mermaid
+    text = draw(Path(workflow).name, found)
+    return f"```mermaid\n{text}```\n" if suffix == ".md" else text

@@ -1,0 +1,1 @@
+"""What `nodegraph explain` says of a workflow: the facts, as text, as JSON, and as a drawing."""

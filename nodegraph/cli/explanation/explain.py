@@ -1,0 +1,187 @@
+"""Find out what a checked workflow would do, without importing or running a node."""
+
+import json
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from nodegraph.cli.explanation.facts import Explanation, NodeFacts, Source, Status
+from nodegraph.cli.explanation.files import named_files
+from nodegraph.cli.explanation.paths import critical_path, layers
+from nodegraph.driver import expected_device
+from nodegraph.files import Files
+from nodegraph.graph import Link, Node, NodeId
+from nodegraph.order import sources_first
+from nodegraph.spec import NodeSpec
+from nodegraph.validate import CheckedGraph
+
+Catalog = Mapping[str, NodeSpec]
+
+
+def explain(checked: CheckedGraph, catalog: Catalog, files: Files) -> Explanation:
+    """Explain a workflow, whether it is valid or not.
+
+    Args:
+        checked: what validation found.
+        catalog: the node types there are.
+        files: the folders that its inputs name files in.
+    """
+    broken = {problem.node_id for problem in checked.problems}
+    valid = {i: node for i, node in checked.graph.nodes.items() if i not in broken}
+    nodes = {**checked.original.nodes, **valid}
+    order = _order(nodes, checked.targets, catalog)
+    needed = [nodes[node_id] for node_id in order if order[node_id] != "not_needed"]
+    sure = [nodes[i] for i, status in order.items() if status == "runs"]
+    repeats = _repeats(sure, catalog, broken)
+    links = {i: [source for source in nodes[i].sources if source in nodes] for i in order}
+    depth = layers(links)
+    device = expected_device()
+    found = {
+        node_id: NodeFacts(
+            id=node_id,
+            type_name=nodes[node_id].type_name,
+            title=nodes[node_id].title or _display_name(nodes[node_id], catalog),
+            status="repeats" if node_id in repeats else status,
+            repeats=repeats.get(node_id),
+            sources=_sources(nodes[node_id], nodes, catalog),
+            steps=_steps(nodes[node_id].inputs),
+            steps_linked=isinstance(nodes[node_id].inputs.get("steps"), Link),
+            layer=depth[node_id],
+            critical=False,
+            broken=node_id in broken,
+        )
+        for node_id, status in order.items()
+    }
+    path = critical_path({node.id: found[node.id].cost for node in needed}, links)
+    return Explanation(
+        nodes=_mark(found, path),
+        targets=checked.targets,
+        critical_path=path,
+        files=named_files(needed, catalog, files, device),
+        device=device,
+        problems=checked.problems,
+        warnings=checked.warnings,
+    )
+
+
+def _mark(nodes: dict[NodeId, NodeFacts], path: Sequence[NodeId]) -> dict[NodeId, NodeFacts]:
+    return nodes | {node_id: replace(nodes[node_id], critical=True) for node_id in path}
+
+
+def _order(
+    nodes: Mapping[NodeId, Node], targets: Sequence[NodeId], catalog: Catalog
+) -> dict[NodeId, Status]:
+    """Every node once, in the order in which the nodes that are needed run."""
+
+    def reads(node_id: NodeId) -> list[NodeId]:
+        return [source for source in nodes[node_id].sources if source in nodes]
+
+    def needs(node_id: NodeId) -> list[NodeId]:
+        lazy = _lazy(nodes[node_id], catalog)
+        if not lazy:
+            return reads(node_id)
+        links = (value for name, value in nodes[node_id].inputs.items() if name not in lazy)
+        found = (link.source for link in links if isinstance(link, Link))
+        return [source for source in dict.fromkeys(found) if source in nodes]
+
+    sure = set(sources_first(targets, needs)[0])
+    order: dict[NodeId, Status] = {
+        node_id: "runs" if node_id in sure else "on_demand"
+        for node_id in sources_first(targets, reads)[0]
+    }
+    for node_id in sources_first(nodes, reads)[0]:
+        order.setdefault(node_id, "not_needed")
+    return order
+
+
+def _lazy(node: Node, catalog: Catalog) -> set[str]:
+    spec = catalog.get(node.type_name)
+    return {item.name for item in spec.inputs if item.lazy} if spec else set()
+
+
+class _Shared(NamedTuple):
+    """A node that others may be equal to."""
+
+    node_id: NodeId
+    volatile: bool
+    """Whether its result is good for nobody else."""
+
+
+def _repeats(
+    nodes: Sequence[Node], catalog: Catalog, broken: Container[NodeId]
+) -> dict[NodeId, NodeId]:
+    """The nodes that take the result of an equal one before them, and which that is.
+
+    Args:
+        nodes: those that run in any case, in order.
+        catalog: the node types there are.
+        broken: those that nobody can tell of what they would compute.
+    """
+    shared: dict[NodeId, _Shared] = {}
+    first: dict[str, NodeId] = {}
+    repeats: dict[NodeId, NodeId] = {}
+    for node in nodes:
+        spec = catalog.get(node.type_name)
+        links = [value for value in node.inputs.values() if isinstance(value, Link)]
+        unique = spec is None or spec.cache == "never" or _names_linked_file(node, spec)
+        unique = unique or node.id in broken
+        if unique or any(shared.get(link.source, _UNKNOWN).volatile for link in links):
+            shared[node.id] = _UNKNOWN
+            continue
+        same = first.setdefault(_content(node, shared), node.id)
+        shared[node.id] = _Shared(same, volatile=False)
+        if same != node.id:
+            repeats[node.id] = same
+    return repeats
+
+
+_UNKNOWN = _Shared("", volatile=True)
+
+
+def _names_linked_file(node: Node, spec: NodeSpec) -> bool:
+    """Whether another node says which file it reads, so that its content is not known yet."""
+    return any(
+        (item.model_folder or item.input_file) and isinstance(node.inputs.get(item.name), Link)
+        for item in spec.inputs
+    )
+
+
+def _content(node: Node, shared: Mapping[NodeId, _Shared]) -> str:
+    """What is the same for equal nodes: type, values, and which results are read."""
+    inputs = {
+        name: ["link", shared[value.source].node_id, value.output]
+        if isinstance(value, Link)
+        else ["value", value]
+        for name, value in node.inputs.items()
+    }
+    return json.dumps([node.type_name, inputs], sort_keys=True, default=repr)
+
+
+def _sources(node: Node, nodes: Mapping[NodeId, Node], catalog: Catalog) -> tuple[Source, ...]:
+    found: list[Source] = []
+    for name, link in node.inputs.items():
+        if not isinstance(link, Link):
+            continue
+        source = nodes.get(link.source)
+        spec = catalog.get(source.type_name) if source else None
+        if spec and 0 <= link.output < len(spec.outputs):
+            output = spec.outputs[link.output]
+            found.append(Source(name, link.source, output.name, output.socket))
+        else:
+            found.append(Source(name, link.source, f"output {link.output}", ""))
+    return tuple(found)
+
+
+def _display_name(node: Node, catalog: Catalog) -> str:
+    spec = catalog.get(node.type_name)
+    return spec.display_name if spec else node.type_name
+
+
+def _steps(inputs: Mapping[str, object]) -> int | None:
+    """The steps that inputs ask for: `steps`, from `start_at_step` to `end_at_step`."""
+    steps = inputs.get("steps")
+    if not isinstance(steps, int):
+        return None
+    start, end = (inputs.get(name) for name in ("start_at_step", "end_at_step"))
+    last = min(steps, end) if isinstance(end, int) else steps
+    return max(0, last - start if isinstance(start, int) else last)

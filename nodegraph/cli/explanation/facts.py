@@ -1,0 +1,96 @@
+"""What is known of a workflow before it runs, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.graph import NodeId
+from nodegraph.sources import ModelSummary
+
+Status: TypeAlias = Literal["runs", "repeats", "on_demand", "not_needed"]
+"""Whether a node runs; takes the result of an equal node; runs only if a lazy input asks for it;
+or is needed by no output."""
+
+
+class Source(NamedTuple):
+    """Where an input comes from."""
+
+    input: str
+    node: NodeId
+    output: str
+    """The output's name, or its number if the type of the node is unknown."""
+    socket: str
+    """The type of the value; empty if it is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """One node."""
+
+    id: NodeId
+    type_name: str
+    title: str
+    status: Status
+    repeats: NodeId | None
+    """The node whose result this one takes."""
+    sources: tuple[Source, ...]
+    steps: int | None
+    """The steps that its inputs ask for; None if they ask for none, or if that is a link."""
+    steps_linked: bool
+    layer: int
+    """Every source is in a smaller one, but for those that close a loop."""
+    critical: bool
+    """Whether it is on the critical path."""
+    broken: bool
+    """Whether there is a problem with it."""
+
+    @property
+    def cost(self) -> int:
+        """Its share of the critical path: 1 and its steps; nothing if it repeats another."""
+        return 0 if self.status == "repeats" else 1 + (self.steps or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """One file that inputs name."""
+
+    folder: str
+    """The model folder; `input` or `output` for other files."""
+    name: str
+    nodes: tuple[NodeId, ...]
+    path: Path | None = None
+    """None if it is not here."""
+    size: int = 0
+    """Bytes: of all files of a folder, of all shards of a set."""
+    is_model: bool = False
+    model: ModelSummary | None = None
+    device: str = ""
+    """Where it would compute; empty for what is no model."""
+    note: str = ""
+    """Why something about it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A workflow, explained."""
+
+    nodes: Mapping[NodeId, NodeFacts]
+    """In the order of execution; those that are not needed come last."""
+    targets: tuple[NodeId, ...]
+    critical_path: tuple[NodeId, ...]
+    """Empty if nothing can run, as in a graph that loops."""
+    files: tuple[FileFacts, ...]
+    device: str
+    problems: tuple[NodeGraphError, ...]
+    warnings: tuple[NodeGraphError, ...]
+
+    @property
+    def length(self) -> int:
+        """The cost of all nodes on the critical path."""
+        return sum(self.nodes[node_id].cost for node_id in self.critical_path)
+
+    def with_status(self, status: Status) -> list[NodeFacts]:
+        """The nodes of one status, in the order of execution."""
+        return [node for node in self.nodes.values() if node.status == status]

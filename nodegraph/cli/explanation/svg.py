@@ -1,0 +1,247 @@
+"""An explanation as a drawing: SVG without scripts, fonts or anything else from outside."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, pairwise
+from unicodedata import east_asian_width
+from xml.sax.saxutils import escape
+
+from nodegraph.cli.explanation.facts import Explanation, NodeFacts, Source
+from nodegraph.cli.explanation.layout import (
+    BOX_HEIGHT,
+    BOX_WIDTH,
+    Layout,
+    Point,
+    Wire,
+    lay_out,
+)
+from nodegraph.cli.explanation.text import clean, counted, model_text, path_text
+from nodegraph.graph import NodeId
+from nodegraph.sizes import format_size
+
+_MARGIN = 32.0
+_HEAD = 112.0
+_NARROWEST = 1020.0
+"""So that the heading has room."""
+_LABEL = 16
+_COLOURS = (
+    "#7c5cc4", "#c98a00", "#d1495b", "#e0762f", "#c2489b", "#2f7fd1", "#3c9d5d", "#5b6b7b",
+    "#008c95", "#8a6d3b",
+)  # fmt: skip
+"""One a type of value, in the order in which they first appear."""
+_PLAIN = "#8b98a5"
+_STYLE = """
+text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; fill: #1c2733; }
+.box { fill: #fff; stroke: #7f8fa0; stroke-width: 1.2; }
+.title { font-size: 13px; font-weight: 600; }
+.type, .fact { font-size: 11px; fill: #53616f; }
+.head { font-size: 19px; font-weight: 650; }
+.about { font-size: 12.5px; fill: #53616f; }
+.link { fill: none; stroke-width: 1.6; opacity: 0.8; }
+.link.critical { stroke-width: 4.5; opacity: 1; }
+.link.loop { stroke: #c8102e; stroke-dasharray: 5 4; }
+.runs .bar { fill: #2f7fd1; }
+.repeats .box { fill: #eef8f0; stroke: #3c9d5d; stroke-dasharray: 6 4; }
+.repeats .bar { fill: #3c9d5d; }
+.on_demand .box { stroke-dasharray: 2 4; }
+.on_demand .bar { fill: #8fb8e3; }
+.not_needed .box { fill: #f1f3f5; stroke: #c3ccd4; }
+.not_needed text { fill: #8b98a5; }
+.not_needed .bar { fill: #c3ccd4; }
+.critical .box { stroke: #e8590c; stroke-width: 3; stroke-dasharray: none; }
+.broken .box { fill: #fdecee; stroke: #c8102e; stroke-width: 2.4; }
+.broken .bar { fill: #c8102e; }
+.dark { fill: #e8590c; font-weight: 600; }
+""".strip()  # noqa: E501 - one rule a line
+_LEGEND = (
+    ("runs critical", "on the critical path"),
+    ("runs", "runs"),
+    ("repeats", "takes an equal node's result"),
+    ("on_demand", "runs on demand"),
+    ("not_needed", "not needed"),
+    ("runs broken", "has a problem"),
+)
+
+
+def as_svg(name: str, found: Explanation) -> str:
+    """The drawing.
+
+    Args:
+        name: of the workflow.
+        found: what was found out.
+    """
+    nodes = found.nodes
+    wires = {i: _wires(node, found) for i, node in nodes.items()}
+    layout = lay_out({i: node.layer for i, node in nodes.items()}, wires)
+    colours = _colours(found)
+    inner = max(layout.width, _NARROWEST, sum(map(_socket_width, colours)))
+    width = inner + 2 * _MARGIN
+    height = layout.height + _HEAD + 2 * _MARGIN
+    shift = (width - layout.width) / 2
+    size = f'width="{width:.0f}" height="{height:.0f}"'
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width:.0f} {height:.0f}">',
+        f"<title>{_text(name, 200)}</title>",
+        f"<style>\n{_STYLE}\n</style>",
+        f'<clipPath id="inside"><rect width="{BOX_WIDTH - 8}" height="{BOX_HEIGHT}"/></clipPath>',
+        f'<rect {size} fill="#fbfcfd"/>',
+        *_heading(name, found, colours),
+        f'<g transform="translate({shift:.1f} {_HEAD + _MARGIN:.1f})">',
+        *_links(found, layout, colours),
+        *_boxes(found, layout),
+        "</g>",
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _wires(node: NodeFacts, found: Explanation) -> list[Wire]:
+    """What a node reads from smaller layers."""
+    sources = (source for source in node.sources if source.node in found.nodes)
+    wires = dict.fromkeys(Wire(source.node, source.socket) for source in sources)
+    return [wire for wire in wires if found.nodes[wire.source].layer < node.layer]
+
+
+def _colours(found: Explanation) -> dict[str, str]:
+    """A colour for each type of value."""
+    sources = (source for node in found.nodes.values() for source in node.sources)
+    sockets = list(dict.fromkeys(source.socket for source in sources if source.socket))
+    return dict(zip(sockets, _COLOURS, strict=False))
+
+
+def _heading(name: str, found: Explanation, colours: dict[str, str]) -> Iterator[str]:
+    yield f'<text class="head" x="{_MARGIN}" y="40">{_text(name, 80)}</text>'
+    runs = counted(len(found.with_status("runs")), "node")
+    facts = [f"{runs} would run on: {found.device}"]
+    repeated = len(found.with_status("repeats"))
+    facts += [f"{repeated} computed once with an equal one"] if repeated else []
+    facts += ["nothing is cached before a run"]
+    facts += [f"critical path: {path_text(found)}"] if found.critical_path else []
+    facts += [counted(len(found.problems), "problem")] if found.problems else []
+    yield f'<text class="about" x="{_MARGIN}" y="62">{_text(" · ".join(facts), 150)}</text>'
+    x = _MARGIN
+    for kind, label in _legend(found):
+        yield f'<g class="{kind}" transform="translate({x:.0f} 76)">'
+        yield '<rect class="box" width="26" height="15" rx="4"/>'
+        yield '<rect class="bar" x="4" y="3.5" width="3" height="8" rx="1.5"/></g>'
+        yield f'<text class="about" x="{x + 33:.0f}" y="88">{label}</text>'
+        x += 54 + 6.6 * len(label)
+    x = _MARGIN
+    for socket, colour in colours.items():
+        line = f'x1="{x:.0f}" x2="{x + 18:.0f}" y1="108" y2="108"'
+        yield f'<line {line} stroke="{colour}" stroke-width="3"/>'
+        yield f'<text class="about" x="{x + 24:.0f}" y="112">{_text(socket, _LABEL)}</text>'
+        x += _socket_width(socket)
+
+
+def _socket_width(socket: str) -> float:
+    """The room that the legend of a type of value takes."""
+    return 44 + 9.2 * min(len(socket), _LABEL)
+
+
+def _legend(found: Explanation) -> Iterator[tuple[str, str]]:
+    """What the drawing has of what there may be."""
+    seen: set[str] = {node.status for node in found.nodes.values()}
+    seen |= {"runs critical"} if found.critical_path else set()
+    seen |= {"runs broken"} if any(node.broken for node in found.nodes.values()) else set()
+    yield from ((kind, label) for kind, label in _LEGEND if kind in seen)
+
+
+def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Iterator[str]:
+    """All links, those on the critical path last, so that nothing covers them."""
+    path = set(pairwise(found.critical_path))
+    drawn: dict[tuple[NodeId, NodeId, str], list[Source]] = {}
+    for node in found.nodes.values():
+        for source in node.sources:
+            if source.node in found.nodes:
+                drawn.setdefault((source.node, node.id, source.socket), []).append(source)
+    marked: set[tuple[NodeId, NodeId]] = set()
+    for key in sorted(drawn, key=lambda key: key[:2] in path):
+        source, reader, socket = key
+        on_path = key[:2] in path and key[:2] not in marked
+        marked.update([key[:2]] if on_path else [])
+        loops = found.nodes[source].layer >= found.nodes[reader].layer
+        kind = " loop" if loops else " critical" if on_path else ""
+        stroke = "#e8590c" if on_path else colours.get(socket, _PLAIN)
+        inputs = ", ".join(item.input for item in drawn[key])
+        label = f"{found.nodes[source].title} {drawn[key][0].output} → "
+        label += f"{found.nodes[reader].title} {inputs}"
+        way = (
+            _around(layout, source, reader)
+            if loops
+            else _curve(layout.way(Wire(source, socket), reader))
+        )
+        paint = "" if loops else f' stroke="{stroke}"'
+        yield f'<path class="link{kind}" d="{way}"{paint}><title>{_text(label, 200)}</title></path>'
+
+
+def _curve(points: Sequence[Point]) -> str:
+    """A curve through points that leaves and enters all of them horizontally."""
+    parts = [f"M{points[0].x:.1f} {points[0].y:.1f}"]
+    for a, b in pairwise(points):
+        if a.y == b.y:
+            parts.append(f"H{b.x:.1f}")
+            continue
+        half = (b.x - a.x) / 2
+        parts.append(f"C{a.x + half:.1f} {a.y:.1f} {b.x - half:.1f} {b.y:.1f} {b.x:.1f} {b.y:.1f}")
+    return "".join(parts)
+
+
+def _around(layout: Layout, source: NodeId, reader: NodeId) -> str:
+    """A curve that goes back, below the boxes."""
+    a, b = layout.boxes[source], layout.boxes[reader]
+    start, end = Point(a.x + BOX_WIDTH, a.y + BOX_HEIGHT / 2), Point(b.x, b.y + BOX_HEIGHT / 2)
+    low = max(a.y, b.y) + 1.5 * BOX_HEIGHT
+    return (
+        f"M{start.x:.1f} {start.y:.1f}C{start.x + 60:.1f} {low:.1f}"
+        f" {end.x - 60:.1f} {low:.1f} {end.x:.1f} {end.y:.1f}"
+    )
+
+
+def _boxes(found: Explanation, layout: Layout) -> Iterator[str]:
+    files = _files(found)
+    for node in found.nodes.values():
+        x, y = layout.boxes[node.id]
+        kinds = [node.status, *(["critical"] if node.critical else [])]
+        kinds += ["broken"] if node.broken else []
+        yield f'<g class="{" ".join(kinds)}" transform="translate({x:.1f} {y:.1f})">'
+        yield f"<title>{_text(f'{node.title} ({node.type_name}), node {node.id}', 300)}</title>"
+        yield f'<rect class="box" width="{BOX_WIDTH:.0f}" height="{BOX_HEIGHT:.0f}" rx="8"/>'
+        yield f'<rect class="bar" x="7" y="9" width="4" height="{BOX_HEIGHT - 18:.0f}" rx="2"/>'
+        yield '<g clip-path="url(#inside)">'
+        yield f'<text class="title" x="20" y="23">{_text(node.title, 26)}</text>'
+        about = f"{node.type_name} · {node.id}" if node.title != node.type_name else node.id
+        yield f'<text class="type" x="20" y="40">{_text(about, 35)}</text>'
+        fact = _fact(node, files)
+        if fact:
+            kind = "fact dark" if node.critical and node.steps else "fact"
+            yield f'<text class="{kind}" x="20" y="56">{_text(fact, 35)}</text>'
+        yield "</g></g>"
+
+
+def _fact(node: NodeFacts, files: dict[NodeId, str]) -> str:
+    """What is most worth knowing of a node beside its name."""
+    if node.repeats is not None:
+        return f"equal to node {node.repeats}"
+    if node.steps is not None:
+        return counted(node.steps, "step")
+    return files.get(node.id, "")
+
+
+def _files(found: Explanation) -> dict[NodeId, str]:
+    """The first file of each node that names any."""
+    facts: dict[NodeId, str] = {}
+    for file in found.files:
+        known = [model_text(file), format_size(file.size)] if file.path else ["not here"]
+        for node_id in file.nodes:
+            facts.setdefault(node_id, ", ".join(part for part in known if part))
+    return facts
+
+
+def _text(text: str, most: int) -> str:
+    """The text for XML, cut off where there is no room for more."""
+    widths = list(accumulate(2 if east_asian_width(c) in "WF" else 1 for c in text))
+    short = text
+    if widths and widths[-1] > most:
+        short = f"{text[: bisect_right(widths, most - 1)].rstrip()}…"
+    return escape(clean(short))
