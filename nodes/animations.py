@@ -38,7 +38,8 @@ def save_animated_png(
 ) -> Ui:
     """Write a batch of pictures as one animated PNG that carries its workflow.
 
-    The prefix is as for `SaveImage`; compression takes time, and changes no pixel.
+    `filename_prefix` works as in `SaveImage`. A higher `compress_level` takes longer and makes
+    smaller files; it changes no pixel.
     """
     _check(images, ctx)
     data = encode_apng(images, texts(ctx), 1000 / fps, compress_level)
@@ -64,8 +65,8 @@ def save_animated_webp(
 ) -> Ui:
     """Write a batch of pictures as one animated WebP that carries its workflow.
 
-    With `lossless` no pixel changes, and `quality` is how hard it is compressed; without, how
-    much is kept. `method` is how long it may take.
+    With `lossless` no pixel changes, and a higher `quality` compresses harder; without it, a higher
+    `quality` keeps more detail. A higher `method` takes longer and makes smaller files.
     """
     _check(images, ctx)
     data = encode_webp(

@@ -15,7 +15,7 @@ _NOTHING = Conditioning(())
 
 
 class Batch(NamedTuple):
-    """The batch so far."""
+    """The outputs of `BatchPrompt`: guider and noise for all images so far."""
 
     GUIDER: Guider
     NOISE: Noise
@@ -59,6 +59,6 @@ def batch_prompt(
 
 
 def _append(before: Conditioning, more: Conditioning, own: int) -> Conditioning:
-    """Conditions of the images so far, and those of one more; a guider's own are its first."""
+    """Append one image's conditions to those of the images so far; a guider's own come first."""
     first = (cond if cond.sample is not None else replace(cond, sample=0) for cond in before.conds)
     return Conditioning((*first, *(replace(cond, sample=own) for cond in more.conds)))

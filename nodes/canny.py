@@ -32,12 +32,12 @@ _TIES = (0, 2)
 def canny(
     image: Image, low_threshold: Threshold = 0.4, high_threshold: Threshold = 0.8, *, ctx: Context
 ) -> Image:
-    """Draw the edges of pictures in white on black.
+    """Draw the edges of images in white on black.
 
-    A pixel is on an edge if its grey value changes most among its neighbours along the
-    change, by more than `high_threshold`; or by more than `low_threshold` if it touches such
-    an edge. The change is Sobel's gradient (a step from black to white has about 2.6), after
-    a Gaussian blur over 5 by 5 pixels of standard deviation 1.
+    Brightness is blurred with a Gaussian (5 by 5 pixels, standard deviation 1), then Sobel's
+    gradient is taken; a step from black to white has about 2.6. A pixel is on an edge if its
+    gradient is the largest along its direction and above `high_threshold`, or above
+    `low_threshold` and connected to such an edge.
     """
     if low_threshold > high_threshold:
         raise ThresholdOrderError(low_threshold, high_threshold)
@@ -52,13 +52,13 @@ def canny(
 
 
 def _thin_gradient(x: Tensor) -> Tensor:
-    """How strongly the grey values change where that is a maximum along the change; else 0.
+    """The gradient's strength where it is a maximum along its direction, 0 elsewhere.
 
     Args:
         x: [1, 1, height, width].
 
     Returns:
-        [height, width], Sobel's gradient, not normalised.
+        [height, width]; the length of Sobel's gradient, not normalised.
     """
     padded = functional.pad(x, (1, 1, 1, 1), mode="replicate")
     slope, bell = x.new_tensor([-1.0, 0.0, 1.0]), x.new_tensor([1.0, 2.0, 1.0])
@@ -73,7 +73,7 @@ def _thin_gradient(x: Tensor) -> Tensor:
 
 
 def _exceeds_neighbour(strength: Tensor, direction: Tensor) -> Tensor:
-    """Whether each pixel is stronger than its neighbour in a direction of its own."""
+    """Mark the pixels that are stronger than their neighbour in the given direction."""
     height, width = strength.shape
     framed = functional.pad(strength, (1, 1, 1, 1))
     views = [framed[1 + y : 1 + y + height, 1 + x : 1 + x + width] for y, x in _NEIGHBOURS]
@@ -83,7 +83,7 @@ def _exceeds_neighbour(strength: Tensor, direction: Tensor) -> Tensor:
 
 
 def _link_edges(ridges: np.ndarray, low: float, high: float) -> NDArray[np.float32]:
-    """1 on the groups of pixels above `low`, touching each other, of which one is above `high`."""
+    """Return 1 on the connected groups of pixels above `low` that reach above `high`, else 0."""
     label = cast("Callable[..., tuple[NDArray[np.int32], int]]", ndimage.label)
     groups, count = label(ridges > low, structure=np.ones((3, 3)))
     strong = np.zeros(count + 1, dtype=np.bool_)

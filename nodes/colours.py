@@ -1,4 +1,4 @@
-"""Nodes that change how colours are written: YUV, palettes."""
+"""Nodes that convert colours: YUV and palettes."""
 
 import math
 from typing import Annotated, Literal, NamedTuple
@@ -22,7 +22,7 @@ _BLUE, _RED = 0.564, 0.713
 
 
 class Planes(NamedTuple):
-    """Brightness and two differences of colour, each as grey pictures."""
+    """Brightness (Y) and two colour differences (U, V), each as a grey image."""
 
     Y: Annotated[Image, Name("Y")]
     U: Annotated[Image, Name("U")]
@@ -31,9 +31,9 @@ class Planes(NamedTuple):
 
 @node("ImageRGBToYUV", category="image/batch")
 def image_rgb_to_yuv(image: Image) -> Planes:
-    """Split pictures into brightness (Y) and colour: U is blue, V red, both 0.5 where grey.
+    """Split images into brightness (Y) and colour: U is blue, V is red, both are 0.5 on grey.
 
-    ITU-R BT.601 over the full range, with the three digits of OpenCV's YCrCb conversion.
+    Uses ITU-R BT.601 over the full range, with OpenCV's coefficients rounded to three digits.
     """
     red, green, blue = (image[..., k : k + 1] for k in range(3))
     bright = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
@@ -43,9 +43,9 @@ def image_rgb_to_yuv(image: Image) -> Planes:
 
 @node("ImageYUVToRGB", category="image/batch")
 def image_yuv_to_rgb(Y: Image, U: Image, V: Image) -> Image:  # noqa: N803 - the inputs' names
-    """Join brightness and colour again, the inverse of ImageRGBToYUV.
+    """Join brightness and colour planes to an RGB image: the inverse of ImageRGBToYUV.
 
-    Where a plane has colours, their mean counts.
+    Of a plane that is not grey, the mean of its channels is used.
     """
     bright, u, v = (plane[..., :3].mean(dim=-1) for plane in (Y, U, V))
     red, blue = bright + (v - 0.5) / _RED, bright + (u - 0.5) / _BLUE
@@ -61,10 +61,10 @@ def image_quantize(
     dither: Dither,
     ctx: Context,
 ) -> Image:
-    """Paint each picture with few colours of its own, chosen by median cut.
+    """Reduce each image to a palette of few colours, chosen by median cut.
 
-    `floyd-steinberg` spreads what a pixel gets wrong over its neighbours; `bayer-n` adds an
-    ordered n by n pattern (Bayer 1973), so large that it bridges two colours of the palette.
+    `floyd-steinberg` spreads each pixel's error over its neighbours. `bayer-n` adds an ordered
+    n by n pattern (Bayer 1973), strong enough to bridge two colours of the palette.
     """
     painted: list[Tensor] = []
     for picture in image:

@@ -1,4 +1,4 @@
-"""Nodes that lay pictures over each other, and mix them."""
+"""Nodes that paste images onto each other, and blend them."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -26,11 +26,11 @@ def image_composite_masked(
     resize_source: bool = False,
     mask: Mask | None = None,
 ) -> Image:
-    """Lay `source` onto `destination`, its corner at (x, y); what sticks out is cut off.
+    """Paste `source` onto `destination` with its corner at (x, y); what sticks out is cut off.
 
-    The mask, stretched to `source`, says where it shows: 1 is all of it. `resize_source`
-    first brings it to the size of `destination`. A batch that is shorter than
-    `destination`'s is repeated.
+    The mask is stretched to `source` and says how opaque it is: 1 is opaque. `resize_source`
+    first scales `source` to the size of `destination`. A batch shorter than `destination`'s is
+    repeated.
     """
     below = destination.movedim(-1, 1)
     above = with_channels(source, destination.shape[-1]).movedim(-1, 1)
@@ -47,11 +47,11 @@ def image_blend(
     *,
     blend_mode: BlendMode,
 ) -> Image:
-    """Mix two pictures: at 0 it is `image1`, at 1 the two blended.
+    """Blend two images: a factor of 0 gives `image1`, 1 the full blend.
 
-    `image2` is brought to the other's size, cut to its aspect ratio. The modes are those of
-    W3C's Compositing and Blending (section 9), `image1` the backdrop; but `difference` is
-    `image1 - image2`, of which nothing stays below 0.
+    `image2` is cropped to the aspect ratio of `image1` and scaled to its size. The modes are those
+    of W3C's Compositing and Blending (section 9) with `image1` as the backdrop, except that
+    `difference` is `image1 - image2`, clipped at 0.
     """
     height, width = image1.shape[1:3]
     channels = max(image1.shape[-1], image2.shape[-1])

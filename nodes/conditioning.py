@@ -1,4 +1,4 @@
-"""Nodes that combine conditions, and say where and when they hold."""
+"""Nodes that combine conditionings, and limit them to areas, masks and steps."""
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -14,7 +14,7 @@ from nodes.values import Area, AreaShare, Cond, Conditioning, Mask
 
 
 class Pair(NamedTuple):
-    """Both sides of the guidance."""
+    """A positive and a negative conditioning."""
 
     positive: Conditioning
     negative: Conditioning
@@ -24,7 +24,10 @@ class Pair(NamedTuple):
 def conditioning_combine(
     conditioning_1: Conditioning, conditioning_2: Conditioning
 ) -> Conditioning:
-    """Let both hold: the model is asked for each, and the answers are averaged by strength."""
+    """Combine two conditionings: the model predicts for each, and the predictions are averaged.
+
+    Each prediction counts by its conditioning's strength.
+    """
     return Conditioning(conditioning_1.conds + conditioning_2.conds)
 
 
@@ -40,7 +43,7 @@ def pair_conditioning_combine(
     positive_B: Conditioning,  # noqa: N803
     negative_B: Conditioning,  # noqa: N803
 ) -> Pair:
-    """Combine two positive conditions, and two negative ones; see `Conditioning (Combine)`."""
+    """Combine two pairs of positive and negative conditionings; see `Conditioning (Combine)`."""
     return Pair(
         Conditioning(positive_A.conds + positive_B.conds),
         Conditioning(negative_A.conds + negative_B.conds),
@@ -51,9 +54,9 @@ def pair_conditioning_combine(
 def conditioning_concat(
     conditioning_to: Conditioning, conditioning_from: Conditioning, ctx: Context
 ) -> Conditioning:
-    """Append the tokens of `conditioning_from` to every condition of `conditioning_to`.
+    """Append the tokens of `conditioning_from` to every prompt of `conditioning_to`.
 
-    The model reads both texts in one call: [1, length + length, dim].
+    The model then reads both texts in one call: [1, length + length, dim].
     """
     tail = _only(conditioning_from, ctx).tokens
     return Conditioning(
@@ -72,9 +75,9 @@ def conditioning_average(
     *,
     ctx: Context,
 ) -> Conditioning:
-    """Mix two encoded texts: 1 is all `conditioning_to`, 0 all `conditioning_from`.
+    """Interpolate two encoded prompts: 1 is all `conditioning_to`, 0 all `conditioning_from`.
 
-    `conditioning_from` is cut, or padded with zeros, to the other's length.
+    `conditioning_from` is cut or padded with zeros to the length of `conditioning_to`.
     """
     other = _only(conditioning_from, ctx)
     mixed = (_mix(cond, other, conditioning_to_strength) for cond in conditioning_to.conds)
@@ -90,9 +93,9 @@ def conditioning_set_area(
     y: LatentOffset = 0,
     strength: Strength = 1.0,
 ) -> Conditioning:
-    """Let it hold for a rectangle of the picture only; sizes and offsets in pixels.
+    """Limit a conditioning to a rectangle of the image; sizes and offsets are in pixels.
 
-    They are rounded down to multiples of 8. Where conditions overlap they are averaged by
+    They are rounded down to multiples of 8. Where conditionings overlap, they are averaged by
     strength.
     """
     area = Area(height // 8, width // 8, y // 8, x // 8)
@@ -117,7 +120,7 @@ def conditioning_set_area_percentage(
     y: Ratio = 0,
     strength: Strength = 1.0,
 ) -> Conditioning:
-    """The same in parts of the picture's width and height: 0.5 is half of it."""
+    """Limit a conditioning to a rectangle given in fractions of the image: 0.5 is half of it."""
     share = AreaShare(height, width, y, x)
     return Conditioning(
         tuple(
@@ -131,7 +134,7 @@ def conditioning_set_area_percentage(
 def conditioning_set_area_strength(
     conditioning: Conditioning, strength: Strength = 1.0
 ) -> Conditioning:
-    """Say how much it counts where it overlaps with others, area or not; 0 is not at all."""
+    """Set how much a conditioning counts where it overlaps with others; 0 is not at all."""
     return Conditioning(tuple(replace(cond, strength=strength) for cond in conditioning.conds))
 
 
@@ -143,9 +146,9 @@ def conditioning_set_mask(
     strength: Strength = 1.0,
     set_cond_area: Literal["default", "mask bounds"],
 ) -> Conditioning:
-    """Let it hold where the mask is not 0, weighted by the mask; the mask may have any size.
+    """Limit a conditioning to a mask, which also weighs it; the mask may have any size.
 
-    `mask bounds` shows the model only the mask's bounding box, `default` the whole picture.
+    With `mask bounds` the model sees only the mask's bounding box, with `default` the whole image.
     """
     mask = mask if mask.ndim > 2 else mask.unsqueeze(0)
     bounds = set_cond_area == "mask bounds"
@@ -161,14 +164,14 @@ def conditioning_set_mask(
 def conditioning_set_timestep_range(
     conditioning: Conditioning, start: Fraction = 0.0, end: Fraction = 1.0
 ) -> Conditioning:
-    """Let it hold for a part of the denoising only: 0 is pure noise, 1 the finished image."""
+    """Limit a conditioning to a part of the denoising: 0 is pure noise, 1 the finished image."""
     held = (replace(cond, start=start, end=end) for cond in conditioning.conds)
     return Conditioning(tuple(held))
 
 
 @node("ConditioningZeroOut", category="advanced/conditioning")
 def conditioning_zero_out(conditioning: Conditioning) -> Conditioning:
-    """The same shapes with all zeros: a condition that says nothing."""
+    """Replace an encoded prompt by zeros of the same shape: a conditioning without content."""
     return Conditioning(
         tuple(
             replace(cond, tokens=torch.zeros_like(cond.tokens), pooled=_zeros(cond.pooled))

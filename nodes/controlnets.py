@@ -1,4 +1,4 @@
-"""Nodes that let a picture steer the model: ControlNets."""
+"""Nodes that steer the model by an image: ControlNets."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -31,7 +31,7 @@ File = Annotated[str, ModelFile("controlnet")]
 
 
 class Sides(NamedTuple):
-    """Both conditions."""
+    """A positive and a negative conditioning with a ControlNet."""
 
     positive: Conditioning
     negative: Conditioning
@@ -46,7 +46,7 @@ class Sides(NamedTuple):
 def control_net_loader(control_net_name: File, ctx: Context) -> ControlNetHandle:
     """Open a ControlNet, in the original layout or in diffusers'.
 
-    It has to be made for the family of the model that it will steer.
+    It must have been made for the same family as the model that it is applied to.
     """
     handle = _open_controlnet(control_net_name, ctx)
     if DIFFERENCE in handle.network.header:
@@ -63,9 +63,9 @@ def control_net_loader(control_net_name: File, ctx: Context) -> ControlNetHandle
 def diff_control_net_loader(
     model: ModelHandle, control_net_name: File, ctx: Context
 ) -> ControlNetHandle:
-    """Open a ControlNet whose file holds only the difference to a model's own weights.
+    """Open a ControlNet whose file holds only the difference to a model's weights.
 
-    Other ControlNets are opened as they are.
+    Files with complete weights are opened as they are.
     """
     handle = _open_controlnet(control_net_name, ctx)
     if DIFFERENCE not in handle.network.header:
@@ -78,9 +78,9 @@ def set_union_control_net_type(
     control_net: ControlNetHandle,
     type: Annotated[str, Choices(("auto", *KINDS))],
 ) -> ControlNetHandle:
-    """Say which kind of hint a ControlNet gets that knows several.
+    """Choose the kind of control image for a union ControlNet, which knows several.
 
-    `auto` leaves it open, which is right for a ControlNet of one kind only.
+    `auto` sets none, which is right for a ControlNet of one kind only.
     """
     if type == "auto":
         return replace(control_net, kind=None)
@@ -102,9 +102,9 @@ def control_net_apply(
     image: Image,
     strength: Strength = 1.0,
 ) -> Conditioning:
-    """Let a picture steer the model while it follows this prompt.
+    """Steer the model by an image while it follows this prompt.
 
-    The negative prompt is steered along, unless it has a ControlNet of its own.
+    The negative prompt uses the ControlNet too, unless it has one of its own.
     """
     if strength == 0:
         return conditioning
@@ -125,11 +125,11 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     end_percent: Fraction = 1.0,
     vae: VaeHandle | None = None,
 ) -> Sides:
-    """Let a picture (edges, depth, a pose) steer the model; several can be chained, and add up.
+    """Steer the model by a control image (edges, depth, a pose); several can be chained and add up.
 
-    It steers from `start_percent` to `end_percent` of the denoising: 0 is pure noise, 1 the
-    image. The picture is cropped and scaled to the latent's size. ControlNets for SD3 and FLUX
-    read it as a latent, and need the model's VAE for that; the others do not.
+    It applies from `start_percent` to `end_percent` of the denoising: 0 is pure noise, 1 the
+    finished image. The control image is cropped and scaled to the latent's size. ControlNets for
+    SD3 and FLUX read it as a latent and need the model's VAE for that; the others do not.
     """
     hint = _hint(control_net, image, vae)
     return _apply_control(
@@ -153,7 +153,7 @@ def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
 ) -> Sides:
-    """The same as Apply ControlNet, for ControlNets that read latents."""
+    """Steer the model by a control image that is read as a latent; see Apply ControlNet."""
     hint = _hint(control_net, image, vae)
     return _apply_control(
         positive, negative, control_net, hint, (strength, start_percent, end_percent)
@@ -172,9 +172,9 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
 ) -> Sides:
-    """Let a ControlNet for inpainting fill the masked part of a picture, to suit the rest.
+    """Fill the masked part of an image with an inpainting ControlNet, so that it fits the rest.
 
-    Those of AliMama for SD3 and FLUX are told the mask. Others see the picture only.
+    AliMama's ControlNets for SD3 and FLUX read the mask too. Others read the image only.
     """
     hint = _hint(control_net, image, vae, mask if control_net.spec.masked else None)
     return _apply_control(
@@ -196,10 +196,10 @@ def _hint(
     vae: VaeHandle | None = None,
     mask: Mask | None = None,
 ) -> Hint:
-    """What a ControlNet is shown.
+    """Return the control image in the form that a ControlNet reads.
 
     Raises:
-        NodeGraphError: what it reads is not there.
+        NodeGraphError: the VAE or the mask that it needs is missing, or the VAE does not fit.
     """
     spec, path = control_net.spec, control_net.network.header.path
     picture = _CHANGES[spec.change](image[..., :3].movedim(-1, 1))
@@ -221,7 +221,7 @@ def _apply_control(
     hint: Hint,
     how: tuple[float, float, float],
 ) -> Sides:
-    """Both conditions, steered with one strength from one moment to another."""
+    """Return both conditionings with a ControlNet; `how` is its strength, start and end."""
     if how[0] == 0:
         return Sides(positive, negative)
     control = NetControl(control_net, hint, *how)
@@ -238,7 +238,7 @@ def _identity(picture: Tensor) -> Tensor:
 
 
 def _quantize_edges(picture: Tensor) -> Tensor:
-    """What SD3.5's ControlNet for edges was trained on: 255 levels where others have one."""
+    """Scale an image to [0, 255], which SD3.5's ControlNet for edges was trained on."""
     return (picture * 255 * 0.5 + 0.5 + 1) / 2
 
 

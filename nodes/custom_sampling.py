@@ -1,4 +1,4 @@
-"""Nodes that denoise with a sampler, noise levels, noise and guidance of one's own choice."""
+"""Nodes that denoise with a chosen sampler, noise schedule, noise and guidance."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -18,7 +18,7 @@ _NOISE = "sampling/custom_sampling/noise"
 
 
 class Sampled(NamedTuple):
-    """The latent at the last level, and what the model took for the clean one in the last step."""
+    """The latent at the last noise level, and the model's last prediction of the clean latent."""
 
     output: Latent
     denoised_output: Latent
@@ -38,10 +38,10 @@ def sampler_custom(
     latent_image: Latent,
     ctx: Context,
 ) -> Sampled:
-    """Denoise a latent with a sampler and noise levels of one's own choice.
+    """Denoise a latent with a chosen sampler and noise levels.
 
-    `denoised_output` is what the model took for the finished latent in the last step: it differs
-    from `output` where the levels don't end at 0.
+    `denoised_output` is the model's last prediction of the clean latent; it differs from `output`
+    where the levels don't end at 0.
     """
     guider, noise = Guider(model, positive, negative, cfg), Noise((noise_seed,), add_noise)
     return _latents(run(guider, sampler, sigmas, noise, latent_image, ctx))
@@ -57,23 +57,23 @@ def sampler_custom_advanced(
     latent_image: Latent,
     ctx: Context,
 ) -> Sampled:
-    """Denoise a latent with noise, guidance, a sampler and noise levels of one's own choice.
+    """Denoise a latent with chosen noise, guidance, sampler and noise levels.
 
-    `denoised_output` is what the model took for the finished latent in the last step: it differs
-    from `output` where the levels don't end at 0.
+    `denoised_output` is the model's last prediction of the clean latent; it differs from `output`
+    where the levels don't end at 0.
     """
     return _latents(run(guider, sampler, sigmas, noise, latent_image, ctx))
 
 
 @node("RandomNoise", category=_NOISE)
 def random_noise(noise_seed: Seed = 0) -> Noise:
-    """The noise of a seed."""
+    """Make the noise of a seed, for SamplerCustomAdvanced."""
     return Noise((noise_seed,))
 
 
 @node("DisableNoise", category=_NOISE)
 def disable_noise() -> Noise:
-    """No noise at the start, for latents that have some already."""
+    """Add no noise at the start: for latents that have some already."""
     return Noise((0,), adds=False)
 
 
@@ -81,7 +81,7 @@ def disable_noise() -> Noise:
 def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: Latent) -> Latent:
     """Add as much noise to a latent as sampling these levels would remove.
 
-    That is the difference of the first and the last level; one level alone counts in full.
+    That is the first level minus the last one; a single level counts in full.
     """
     if len(sigmas) == 0:
         return latent_image
@@ -93,7 +93,7 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
 
 
 def _to_model_space(raw: Tensor, model: ModelHandle) -> Tensor:
-    """A latent in the model's space; an empty one is empty there, too."""
+    """Scale a latent to the model's space; an all-zero latent stays zero."""
     return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 

@@ -1,4 +1,4 @@
-"""Masks that say how much changes, not only where (Levin & Fried 2023, arXiv:2306.00950)."""
+"""Differential diffusion: masks that set how much changes (Levin & Fried, arXiv:2306.00950)."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -13,13 +13,13 @@ from nodes.weights.handle import ModelHandle
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """Lets a pixel change from the moment on when less noise is left than its mask says."""
+    """The mask rule: a pixel changes once the share of denoising left is below its mask value."""
 
     strength: float = 1.0
     """1 is that, 0 the mask as it is."""
 
     def __call__(self, mask: Tensor, left: float) -> Tensor:
-        """The mask where `left`, from 1 to 0, of the denoising is left."""
+        """Return the mask for a step; `left` is the share of denoising left, from 1 to 0."""
         open_now = (mask >= left).to(mask)
         return self.strength * open_now + (1 - self.strength) * mask
 
@@ -34,9 +34,9 @@ def differential_diffusion(
     model: ModelHandle,
     strength: Annotated[float, Field(ge=0.0, le=1.0), Step(0.01), Optional()] = 1.0,
 ) -> ModelHandle:
-    """Let grey in a latent's mask mean how much may change: the darker, the less.
+    """Use grey values in a latent's mask as amounts of change: the darker, the less.
 
     White changes from the first step on, mid-grey from half of the denoising on, black never.
-    With a `strength` below 1, so much of the mask itself is blended in.
+    With a `strength` below 1, the mask's own values are blended in.
     """
     return replace(model, guiding=replace(model.guiding, masking=Differential(strength)))

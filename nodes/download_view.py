@@ -1,4 +1,4 @@
-"""How a download looks on the terminal: a bar on one, a line now and then elsewhere."""
+"""Shows downloads: a progress bar on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -20,17 +20,17 @@ class DownloadView:
         self._spoke = time.monotonic()
 
     def progress(self, value: int, total: int) -> None:
-        """Say how far it is, now and then."""
+        """Print the progress, at most now and then."""
         if time.monotonic() - self._spoke > _QUIET_S:
             self.notice(f"{value} of {total} MB")
 
     def notice(self, message: str) -> None:
-        """Say it."""
+        """Print a message."""
         self._spoke = time.monotonic()
         click.echo(message, err=True)
 
     def check_cancelled(self) -> None:
-        """Ctrl-C ends this program by itself."""
+        """Do nothing: Ctrl-C ends this program by itself."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,11 +41,11 @@ class DownloadView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop drawing."""
+        """Do nothing: there is no bar to remove."""
 
 
 class DownloadBar(DownloadView):
-    """The same on a terminal."""
+    """A `DownloadView` that draws a progress bar on a terminal."""
 
     def __init__(self, bar: "Progress") -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class DownloadBar(DownloadView):
         self._bar.update(self._task, description="MB", completed=value, total=total)
 
     def notice(self, message: str) -> None:
-        """Say it above the bar."""
+        """Print a message above the bar."""
         self._bar.console.print(message, markup=False, highlight=False)
 
     def __enter__(self) -> Self:
@@ -70,12 +70,12 @@ class DownloadBar(DownloadView):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
 
 def open_download_view() -> DownloadView:
-    """What suits where stderr goes."""
+    """Return a bar if stderr is a terminal, else a view that prints lines."""
     if not sys.stderr.isatty():
         return DownloadView()
     from rich.console import Console

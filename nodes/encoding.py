@@ -1,4 +1,4 @@
-"""Pictures on their way into a VAE: cropped to what it can divide, greyed out, encoded."""
+"""Encoding of images: cropping to multiples of the latent pixel, grey masks, VAE calls."""
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ from nodes.weights.handle import VaeHandle
 
 
 def crop_to_vae(picture: Tensor, vae: VaeHandle) -> Tensor:
-    """Cut the middle out of [batch, channels, height, width], as large as latents allow.
+    """Crop the centre of [batch, channels, height, width] to a multiple of the VAE's downscale.
 
     Raises:
-        TooSmallPictureError: it is smaller than one pixel of a latent.
+        TooSmallPictureError: it is smaller than one latent pixel.
     """
     height, width = picture.shape[-2:]
     step = vae.downscale
@@ -25,12 +25,12 @@ def crop_to_vae(picture: Tensor, vae: VaeHandle) -> Tensor:
 
 
 def fill_masked(picture: Tensor, mask: Tensor) -> Tensor:
-    """The picture, grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
+    """Make an image grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
     return (picture - 0.5) * (1 - mask) + 0.5
 
 
 def encode_pictures(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
-    """The latents of [batch, 3, height, width] in [0, 1], one at a time; unscaled."""
+    """Encode [batch, 3, height, width] in [0, 1] to latents, one at a time; unscaled."""
     latents: list[Tensor] = []
     for picture in split_batch(pictures):
         ctx.check_cancelled()

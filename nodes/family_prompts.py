@@ -1,4 +1,4 @@
-"""Turn texts into conditioning for families whose text encoders may each read another one."""
+"""Nodes that encode prompts for families with several text encoders, each with its own text."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -35,10 +35,10 @@ def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
     text_l: Prompt,
     ctx: Context,
 ) -> Conditioning:
-    """Encode a prompt for SDXL, with a text for each text encoder and the sizes that it is told.
+    """Encode a prompt for SDXL, with a text for each text encoder and SDXL's size conditioning.
 
-    `width` and `height` are those of the picture before it was cropped, `crop_w` and `crop_h` how
-    much was cut off on the left and at the top, the target is the size that it was trained at.
+    `width` and `height` are the size before cropping, `crop_w` and `crop_h` the pixels cropped at
+    the left and the top, `target_width` and `target_height` the size after cropping.
     """
     said = {
         "width": width,
@@ -61,9 +61,9 @@ def clip_text_encode_sdxl_refiner(
     clip: ClipHandle,
     ctx: Context,
 ) -> Conditioning:
-    """Encode a prompt for SDXL's refiner, which is told how well liked the picture should be.
+    """Encode a prompt for SDXL's refiner, with an aesthetic score.
 
-    `ascore` is an aesthetic score: 6 for what is wanted, 2.5 for the negative prompt.
+    The usual `ascore` is 6 for the positive prompt and 2.5 for the negative one.
     """
     return _encode(clip, ctx, {"": text}, aesthetic_score=ascore, width=width, height=height)
 
@@ -83,7 +83,7 @@ def clip_text_encode_sd3(
 ) -> Conditioning:
     """Encode a prompt for SD3, with a text for each text encoder.
 
-    With `none` an encoder whose text is empty is left out, with `empty_prompt` it reads the
+    With `none` an encoder with an empty text is left out, with `empty_prompt` it encodes the
     empty text.
     """
     texts = {"clip_l": clip_l, "clip_g": clip_g, "t5xxl": t5xxl}
@@ -104,9 +104,11 @@ def clip_text_encode_flux(
     guidance: Annotated[float, Field(ge=0.0, le=100.0), Step(0.1)] = 3.5,
     ctx: Context,
 ) -> Conditioning:
-    """Encode a prompt for FLUX.1: CLIP-L's text as a whole, T5's in detail; and the guidance.
+    """Encode a prompt for FLUX.1: a text for CLIP-L, a text for T5, and the guidance.
 
-    FLUX.1 dev follows the prompt more closely the higher its guidance is.
+    CLIP-L's text counts as a whole, T5's word by word.
+
+    The higher the guidance, the more closely FLUX.1 dev follows the prompt.
     """
     texts = {"": clip_l, "clip_l": clip_l, "t5xxl": t5xxl}
     return _encode(clip, ctx, texts, guidance=guidance)
@@ -121,7 +123,7 @@ def clip_text_encode_flux(
 def clip_text_encode_controlnet(
     clip: ClipHandle, conditioning: Conditioning, text: Prompt, ctx: Context
 ) -> Conditioning:
-    """Give the ControlNets of a conditioning a prompt of their own; the model keeps its own."""
+    """Give the ControlNets of a conditioning their own prompt; the model keeps its own."""
     tokens = clip.encode(text, Embeddings(ctx.files, ctx.notice)).tokens
     return Conditioning(
         tuple(
@@ -139,10 +141,10 @@ def t5_tokenizer_options(
     *,
     ctx: Context,
 ) -> ClipHandle:
-    """Say how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` tokens.
+    """Set how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` tokens.
 
-    Families have lengths of their own, 256 for FLUX.1 and 77 for SD3, which this replaces: 0 and 0
-    mean no padding at all. Padding is seen by the model.
+    This replaces the family's own length (256 for FLUX.1, 77 for SD3); 0 and 0 mean no padding.
+    The model reads the padding like other tokens.
     """
     if all(encoder.rules.length for encoder in clip.text.encoders):
         ctx.notice("This CLIP has no T5, so there is nothing to pad.")

@@ -1,4 +1,4 @@
-"""Nodes that filter pictures: blur, sharpen, add noise, morphology."""
+"""Nodes that filter images: blur, sharpen, noise, morphology."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -18,7 +18,7 @@ from nodes.values import Image
 Radius = Annotated[int, Field(ge=1, le=31), Step(1)]
 Morph = Literal["erode", "dilate", "open", "close", "gradient", "bottom_hat", "top_hat"]
 
-_SHARPEST = 10.0  # what an alpha of 1 means
+_SHARPEST = 10.0  # the unsharp mask's factor at an alpha of 1
 
 
 @node("ImageBlur", category="image/postprocessing")
@@ -27,10 +27,10 @@ def image_blur(
     blur_radius: Radius = 1,
     sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.1)] = 1.0,
 ) -> Image:
-    """Blur with a Gaussian over (2 * blur_radius + 1)² pixels.
+    """Blur images with a Gaussian over (2 * blur_radius + 1)² pixels.
 
-    `sigma` counts in blur radii: the weight at the window's edge is exp(-1 / (2 sigma²)) of
-    the centre's. Beyond its border the picture is mirrored.
+    `sigma` is in units of the radius: the weight at the window's edge is exp(-1 / (2 sigma²)) of
+    the centre's. Borders are mirrored.
     """
     return _blur(image, blur_radius, sigma)
 
@@ -42,7 +42,7 @@ def image_sharpen(
     sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.01)] = 1.0,
     alpha: Annotated[float, Field(ge=0.0, le=5.0), Step(0.01)] = 1.0,
 ) -> Image:
-    """Add `10 * alpha` times what ImageBlur would take away (an unsharp mask)."""
+    """Sharpen images with an unsharp mask: add `10 * alpha` times the difference to their blur."""
     lost = image - _blur(image, sharpen_radius, sigma)
     return (image + _SHARPEST * alpha * lost).clamp(0, 1)
 
@@ -53,7 +53,7 @@ def image_add_noise(
     seed: Seed = 0,
     strength: Ratio = 0.5,
 ) -> Image:
-    """Add Gaussian noise of the standard deviation `strength`; drawn on the CPU from the seed."""
+    """Add Gaussian noise with the standard deviation `strength`, drawn on the CPU from the seed."""
     noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))
     return (image + strength * noise.to(image)).clamp(0, 1)
 
@@ -64,13 +64,14 @@ def morphology(
     operation: Morph,
     kernel_size: Annotated[int, Field(ge=3, le=999), Step(1)] = 3,
 ) -> Image:
-    """Flat morphology over a square (Serra 1982), each channel by itself.
+    """Apply flat morphology over a square (Serra 1982), each channel by itself.
 
     `erode` takes the smallest value within the square, `dilate` the largest. `open` erodes,
     then dilates; `close` the other way round. `gradient` is dilated minus eroded, `top_hat`
-    what opening takes away, `bottom_hat` what closing adds. Beyond its border the picture has
-    no say. A square of even size reaches one pixel further up and left where it erodes, and
-    one further down and right where it dilates, so that opening and closing move nothing.
+    the image minus its opening, `bottom_hat` the closing minus the image. Pixels beyond the
+    border are ignored. A square of even size reaches one pixel further up and left where it
+    erodes, and one further down and right where it dilates, so that opening and closing do not
+    shift the image.
     """
     x = image.movedim(-1, 1)
     return _MORPHS[operation](x, kernel_size).movedim(1, -1).contiguous()
@@ -93,7 +94,7 @@ def _erode(x: Tensor, size: int) -> Tensor:
 
 
 def _largest(x: Tensor, size: int, before: int) -> Tensor:
-    """The maximum over a square that begins so many pixels up and left of each."""
+    """The maximum over a square that begins `before` pixels up and left of each pixel."""
     after = size - before - 1
     x = functional.pad(x, (before, after, before, after), value=-torch.inf)
     x = functional.max_pool2d(x, (1, size), stride=1)

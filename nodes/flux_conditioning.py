@@ -1,4 +1,4 @@
-"""What FLUX.1 is told besides the prompt, and what FLUX.1 Kontext looks at."""
+"""Nodes for FLUX.1's guidance and FLUX.1 Kontext's reference images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,24 +26,24 @@ def flux_guidance(
     conditioning: Conditioning,
     guidance: Annotated[float, Field(ge=0.0, le=100.0), Step(0.1)] = 3.5,
 ) -> Conditioning:
-    """Say how closely FLUX.1 dev should follow the prompt; 3.5 where nobody says.
+    """Set FLUX.1 dev's guidance: how closely it follows the prompt; 3.5 without this node.
 
-    It was trained to be told, so it needs no negative prompt, and cfg stays 1.
+    The guidance is an input of the network, so no negative prompt is needed and cfg stays 1.
     """
     return _set_extra(conditioning, "guidance", guidance)
 
 
 @node("FluxDisableGuidance", category="advanced/conditioning/flux")
 def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
-    """Tell a model that knows guidance none at all."""
+    """Give the model no guidance value at all."""
     return _set_extra(conditioning, "guidance", None)
 
 
 @node("ReferenceLatent", category="advanced/conditioning/edit_models")
 def reference_latent(conditioning: Conditioning, latent: Latent | None = None) -> Conditioning:
-    """Let an edit model such as FLUX.1 Kontext look at a picture while it makes another one.
+    """Add a reference image for an edit model such as FLUX.1 Kontext.
 
-    Chain several to show several pictures. Other models do not look at it.
+    Chain several to give several images. Other models ignore it.
     """
     if latent is None:
         return conditioning
@@ -64,19 +64,19 @@ def flux_kontext_multi_reference_latent_method(
     conditioning: Conditioning,
     reference_latents_method: Annotated[str, Choices(get_args(Method))],
 ) -> Conditioning:
-    """Say how FLUX.1 Kontext tells several reference pictures apart.
+    """Choose how FLUX.1 Kontext places several reference images.
 
-    `offset` lays them out beside one another, which is the usual way; `index` numbers them;
-    `uxo/uno` lays them along the diagonal, as models trained as UNO or USO want it.
+    `offset`, the usual way, places them beside one another; `index` numbers them; `uxo/uno`
+    places them along the diagonal, for models trained as UNO or USO.
     """
     return _set_extra(conditioning, METHOD, reference_latents_method)
 
 
 @node("FluxKontextImageScale", category="advanced/conditioning/flux")
 def flux_kontext_image_scale(image: Image) -> Image:
-    """Scale a picture to the size nearest to its shape that FLUX.1 Kontext was trained with.
+    """Scale an image to the training size of FLUX.1 Kontext that is nearest to its aspect ratio.
 
-    These have about a million pixels; what sticks out at two sides is cut off.
+    These sizes have about a million pixels. The image is cropped at two sides to fit.
     """
     shape = image.shape[2] / image.shape[1]
     width, height = min(_TRAINED, key=lambda size: abs(shape - size[0] / size[1]))
@@ -84,7 +84,7 @@ def flux_kontext_image_scale(image: Image) -> Image:
 
 
 def _set_extra(conditioning: Conditioning, name: str, value: object) -> Conditioning:
-    """Every condition with one more of its extras."""
+    """Set one of the extras of every condition."""
     conds = (replace(cond, extras={**cond.extras, name: value}) for cond in conditioning.conds)
     return Conditioning(tuple(conds))
 

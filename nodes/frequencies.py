@@ -1,4 +1,4 @@
-"""Slow and fast changes across a picture, by its Fourier transform."""
+"""Filters on an image's Fourier transform."""
 
 from typing import cast
 
@@ -13,9 +13,9 @@ def scale_frequencies(x: Tensor, radius: int, low: float, high: float = 1.0) -> 
 
     Args:
         x: of any dtype.
-        radius: how many waves, to either side of none, are low; in both directions at once.
-        low: what they are multiplied by.
-        high: what all others are multiplied by.
+        radius: frequencies below this number of waves, in each direction, are low.
+        low: the factor of low frequencies.
+        high: the factor of all others.
     """
     height, width = x.shape[-2:]
     y, x0 = height // 2, width // 2

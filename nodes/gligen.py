@@ -1,4 +1,4 @@
-"""Nodes that say what to draw in which box."""
+"""Nodes that prompt boxes of an image: GLIGEN."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -20,7 +20,7 @@ Side = Annotated[int, Field(ge=8, le=16384), Step(8)]
 
 @node("GLIGENLoader", category="loaders", preflight="nodes.preflight:gligen")
 def gligen_loader(gligen_name: Annotated[str, ModelFile("gligen")], ctx: Context) -> GligenHandle:
-    """Open a GLIGEN model, which teaches a Stable Diffusion 1 model to fill boxes."""
+    """Open a GLIGEN model, which lets a Stable Diffusion 1 model fill boxes by their own texts."""
     path = ctx.files.model("gligen", gligen_name)
     return open_gligen(path, ctx.files.identity(path))
 
@@ -37,9 +37,9 @@ def gligen_text_box_apply(  # noqa: PLR0917 - the node has as many
     x: LatentOffset = 0,
     y: LatentOffset = 0,
 ) -> Conditioning:
-    """Let what a text says appear in a rectangle; sizes and offsets in pixels.
+    """Draw what a text describes in a rectangle; sizes and offsets are in pixels.
 
-    Several can be chained, with one GLIGEN model; the prompt should mention what they say, too.
+    Several can be chained with one GLIGEN model. The prompt should mention their texts, too.
     """
     encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
     if encoded.pooled is None:

@@ -1,4 +1,4 @@
-"""Nodes that put a model, its conditions and their strength together for SamplerCustomAdvanced."""
+"""Nodes that combine a model, its conditionings and the guidance for SamplerCustomAdvanced."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ _GUIDERS = "sampling/custom_sampling/guiders"
 
 @node("BasicGuider", category=_GUIDERS)
 def basic_guider(model: ModelHandle, conditioning: Conditioning) -> Guider:
-    """Follow one prompt as it is, without guidance: for models that need none, such as FLUX."""
+    """Follow one prompt without guidance: for models that need none, such as FLUX."""
     return Guider(model, conditioning, Conditioning(()), 1.0)
 
 
@@ -28,7 +28,7 @@ def basic_guider(model: ModelHandle, conditioning: Conditioning) -> Guider:
 def cfg_guider(
     model: ModelHandle, positive: Conditioning, negative: Conditioning, cfg: Cfg = 8.0
 ) -> Guider:
-    """Go beyond the negative prompt, `cfg` times as far as the positive one is."""
+    """Guide with classifier-free guidance (`cfg`) from a negative to a positive prompt."""
     return Guider(model, positive, negative, cfg)
 
 
@@ -43,9 +43,10 @@ def dual_cfg_guider(
     cfg_cond2_negative: Cfg = 8.0,
     style: Literal["regular", "nested"],
 ) -> Guider:
-    """Guide by two prompts: from the negative to `cond2`, and from there on to `cond1`.
+    """Guide by two prompts: from the negative one to `cond2`, and from `cond2` to `cond1`.
 
-    `regular` adds both steps up; `nested` takes the step to what the two prompts give together.
+    `regular` adds both differences; `nested` guides from the negative prompt to the guided result
+    of the two.
     """
     rule = TwoConditions(cfg_cond2_negative, style)
     guiding = model.guiding.with_rule(rule, cond2, always=True)
@@ -62,7 +63,7 @@ def perp_neg_guider(
     cfg: Cfg = 8.0,
     neg_scale: NegativeScale = 1.0,
 ) -> Guider:
-    """Take from the negative prompt only what does not speak against the positive one.
+    """Guide with Perp-Neg: use only the part of the negative prompt perpendicular to the positive.
 
     `empty_conditioning` is an encoded empty prompt; `neg_scale` is the negative prompt's weight.
     """
@@ -79,11 +80,11 @@ def perp_neg_guider(
 def perp_neg(
     model: ModelHandle, empty_conditioning: Conditioning, neg_scale: NegativeScale = 1.0
 ) -> ModelHandle:
-    """The same as PerpNegGuider for all samplers that use this model."""
+    """Guide with Perp-Neg in every sampler that uses this model; see PerpNegGuider."""
     return perpendicular(model, empty_conditioning, neg_scale)
 
 
 def perpendicular(model: ModelHandle, empty: Conditioning, scale: float) -> ModelHandle:
-    """The model with Perp-Neg for its rule."""
+    """Return the model with Perp-Neg as its guidance rule."""
     guiding = model.guiding.with_rule(PerpendicularNegative(scale), empty, always=True)
     return replace(model, guiding=guiding)

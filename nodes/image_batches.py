@@ -1,4 +1,4 @@
-"""Nodes that join pictures to batches, and take batches apart."""
+"""Nodes that join images to batches, and split batches."""
 
 from collections.abc import Iterable
 from typing import Annotated, NamedTuple
@@ -18,7 +18,7 @@ from nodes.values import Image
 
 
 class ImageSize(NamedTuple):
-    """How large pictures are, and how many."""
+    """The width, height and number of images."""
 
     width: int
     height: int
@@ -27,10 +27,10 @@ class ImageSize(NamedTuple):
 
 @node("ImageBatch", category="image", display_name="Batch Images")
 def image_batch(image1: Image, image2: Image) -> Image:
-    """Two batches as one, `image1` first.
+    """Join two batches, `image1` first.
 
-    `image2` is brought to the size of `image1`, cut to its aspect ratio. If one of them has
-    transparency, the other becomes opaque.
+    `image2` is cropped to the aspect ratio of `image1` and scaled to its size. If only one of
+    them has an alpha channel, the other gets an opaque one.
     """
     channels = max(image1.shape[-1], image2.shape[-1])
     first, second = with_channels(image1, channels), with_channels(image2, channels)
@@ -46,9 +46,9 @@ def image_from_batch(
     batch_index: Annotated[int, Field(ge=0, le=4095)] = 0,
     length: BatchSize = 1,
 ) -> Image:
-    """`length` pictures of a batch from number `batch_index` on, fewer where it ends.
+    """Take `length` images of a batch from number `batch_index` on, fewer where it ends.
 
-    A number beyond the batch means its last picture.
+    A number beyond the batch means its last image.
     """
     if len(image) == 0:
         raise EmptyBatchError(what="pictures")
@@ -58,7 +58,7 @@ def image_from_batch(
 
 @node("RepeatImageBatch", category="image/batch")
 def repeat_image_batch(image: Image, amount: BatchSize = 1) -> Image:
-    """The whole batch `amount` times over."""
+    """Repeat the whole batch `amount` times."""
     return repeat_batch(image, amount)
 
 
@@ -66,9 +66,9 @@ def repeat_image_batch(image: Image, amount: BatchSize = 1) -> Image:
 def rebatch_images(
     images: Annotated[list[Tensor], Socket("IMAGE")], batch_size: BatchSizes
 ) -> Annotated[list[Tensor], Socket("IMAGE"), Listed()]:
-    """Pictures in batches of this size, whatever batches they came in; the last may be smaller.
+    """Regroup images into batches of `batch_size`; the last one may be smaller.
 
-    What follows runs once for each batch.
+    The nodes that follow run once for each batch.
     """
     every = torch.cat(_match_sizes(images))
     return list(torch.split(every, batch_size[0]))
@@ -76,7 +76,7 @@ def rebatch_images(
 
 @node("GetImageSize", category="image", display_name="Get Image Size", hidden=("unique_id",))
 def get_image_size(image: Image) -> ImageSize:
-    """The width and height of pictures, and how many there are."""
+    """Return the width and height of images, and their number."""
     return ImageSize(image.shape[2], image.shape[1], image.shape[0])
 
 

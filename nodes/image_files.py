@@ -1,4 +1,4 @@
-"""Nodes that read and write pictures."""
+"""Nodes that read and write image files."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -25,7 +25,7 @@ OutputFile = Annotated[str, InputFile("image_upload", _SUFFIXES, "output")]
 
 
 class ImageAndMask(NamedTuple):
-    """What `LoadImage` gives."""
+    """The outputs of `LoadImage`."""
 
     image: Image
     mask: Mask
@@ -40,11 +40,11 @@ class ImageAndMask(NamedTuple):
     preflight="nodes.image_preflight:check_prefix",
 )
 def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context) -> Ui:
-    """Write each picture to the output folder as a PNG that carries its workflow.
+    """Write each image to the output folder as a PNG that carries its workflow.
 
-    The prefix may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
+    `filename_prefix` may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
     `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
-    `%date:yyyy-MM-dd%`. Running the file again, as a workflow, makes the same pixels.
+    `%date:yyyy-MM-dd%`. Running the file as a workflow makes the same pixels again.
     """
     return _save(images, "output", filename_prefix, ctx, compress_level=4)
 
@@ -53,13 +53,13 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
     "PreviewImage", category="image", display_name="Preview Image", output_node=True, hidden=_HIDDEN
 )
 def preview_image(images: Image, ctx: Context) -> Ui:
-    """Show pictures without keeping them: they go to the temp folder, lightly compressed."""
+    """Show images without keeping them: they go to the temp folder, lightly compressed."""
     return _save(images, "temp", "ComfyUI_temp", ctx, compress_level=1)
 
 
 @node("MaskPreview", category="mask", output_node=True, hidden=_HIDDEN)
 def mask_preview(mask: Mask, ctx: Context) -> Ui:
-    """Show masks without keeping them: grey pictures in the temp folder, 1 is white."""
+    """Show masks without keeping them: grey images in the temp folder, 1 is white."""
     grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
     return _save(grey, "temp", "ComfyUI_temp", ctx, compress_level=1)
 
@@ -71,10 +71,10 @@ def mask_preview(mask: Mask, ctx: Context) -> Ui:
     preflight="nodes.image_preflight:check_image",
 )
 def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
-    """Read a picture of the input folder, turned as the camera held it.
+    """Read an image of the input folder, turned upright by its EXIF orientation.
 
-    `IMAGE` has no transparency; `MASK` is 1 where the picture is transparent, or 64 by 64
-    zeros if it nowhere can be. An animation gives a batch of its frames.
+    `IMAGE` has no alpha channel; `MASK` is 1 where the image is transparent. Without an alpha
+    channel the mask is 64 by 64 zeros. An animation gives a batch of its frames.
     """
     frames = read_frames(ctx.files.input(image))
     pictures = torch.stack([colours(frame) for frame in frames])
@@ -91,7 +91,7 @@ def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
     preflight="nodes.image_preflight:check_image",
 )
 def load_image_output(image: OutputFile, ctx: Context) -> ImageAndMask:
-    """Read a picture of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
+    """Read an image of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
     return load_image(image, ctx)
 
 
@@ -104,9 +104,9 @@ def load_image_output(image: OutputFile, ctx: Context) -> ImageAndMask:
 def load_image_mask(
     image: ImageFile, channel: Literal["alpha", "red", "green", "blue"], ctx: Context
 ) -> Mask:
-    """Read one channel of a picture as a mask, [1, height, width].
+    """Read one channel of an image file as a mask, [1, height, width].
 
-    `alpha` is inverted: 1 where the picture is transparent.
+    `alpha` is inverted: 1 where the image is transparent.
     """
     frame = read_frames(ctx.files.input(image))[0]
     return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]

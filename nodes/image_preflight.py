@@ -19,11 +19,11 @@ _BRANDS = (b"WEBP", b"avif", b"avis", b"mif1")
 
 
 def check_image(inputs: Mapping[str, object], files: Files) -> None:
-    """See that the file named by `image` exists and begins as a picture does.
+    """Check that the file named by `image` exists and begins as an image file does.
 
     Raises:
         UnknownFileError: no such file.
-        NotAnImageError: it begins as no picture does.
+        NotAnImageError: it does not begin as any known image format.
     """
     name = inputs.get("image")
     if not isinstance(name, str):
@@ -38,7 +38,7 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
 
 
 def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
-    """See that `filename_prefix` stays in the output folder and makes a file name.
+    """Check that `filename_prefix` stays in the output folder and makes a file name.
 
     Raises:
         UnsafePathError: it does not.
@@ -49,7 +49,7 @@ def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
 
 
 def check_latent(inputs: Mapping[str, object], files: Files) -> None:
-    """See that the file named by `latent` exists and is a safetensors file.
+    """Check that the file named by `latent` exists and is a safetensors file.
 
     Raises:
         UnknownFileError: no such file.

@@ -1,4 +1,4 @@
-"""Nodes that make and resize pictures."""
+"""Nodes that make and resize images."""
 
 import math
 from typing import Annotated, cast
@@ -23,7 +23,7 @@ def empty_image(
     batch_size: BatchSize = 1,
     color: Annotated[int, Field(ge=0, le=0xFFFFFF), Step(1), Widget(display="color")] = 0,
 ) -> Image:
-    """Pictures of one colour, written 0xRRGGBB: [batch_size, height, width, 3]."""
+    """Make images of one colour, 0xRRGGBB: [batch_size, height, width, 3]."""
     rgb = torch.tensor([color >> 16 & 255, color >> 8 & 255, color & 255]) / 255
     return rgb.expand(batch_size, height, width, 3).contiguous()
 
@@ -37,10 +37,10 @@ def image_scale(
     height: SideOrAuto = 512,
     crop: Crop,
 ) -> Image:
-    """Resize pictures to `width` by `height`.
+    """Resize images to `width` by `height`.
 
-    A width or height of 0 follows from the other and the aspect ratio; both 0 changes
-    nothing. `crop: center` first cuts to the new aspect ratio.
+    A width or height of 0 is computed from the other and the aspect ratio; if both are 0, nothing
+    changes. `crop: center` first crops to the new aspect ratio.
     """
     if width == 0 and height == 0:
         return image
@@ -56,7 +56,7 @@ def image_scale_by(
     upscale_method: ImageMethod,
     scale_by: Annotated[float, Field(ge=0.01, le=8.0), Step(0.01)] = 1.0,
 ) -> Image:
-    """Resize pictures by a factor; each side is rounded to whole pixels, at least one."""
+    """Resize images by a factor; each side is rounded to whole pixels, at least one."""
     height, width = (max(1, round(side * scale_by)) for side in image.shape[1:3])
     return resize_pictures(image, width, height, upscale_method)
 
@@ -67,7 +67,7 @@ def image_scale_to_total_pixels(
     upscale_method: ImageMethod,
     megapixels: Annotated[float, Field(ge=0.01, le=16.0), Step(0.01)] = 1.0,
 ) -> Image:
-    """Resize pictures to so many pixels in all, 1024 * 1024 each megapixel; the shape stays."""
+    """Resize images to `megapixels` (1024 * 1024 pixels each) at the same aspect ratio."""
     height, width = image.shape[1:3]
     scale = math.sqrt(int(megapixels * 1024 * 1024) / (width * height))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
@@ -80,7 +80,7 @@ def image_scale_to_max_dimension(
     upscale_method: Annotated[str, Choices(_METHODS)],
     largest_size: Annotated[int, Field(ge=0, le=16384), Step(1)] = 512,
 ) -> Image:
-    """Resize pictures until the longer side has this many pixels; 0 changes nothing."""
+    """Resize images so that the longer side has `largest_size` pixels; 0 changes nothing."""
     if largest_size == 0:
         return image
     height, width = image.shape[1:3]
@@ -91,5 +91,5 @@ def image_scale_to_max_dimension(
 
 @node("ImageInvert", category="image", display_name="Invert Image")
 def image_invert(image: Image) -> Image:
-    """The negative: 1 - value, in every channel."""
+    """Invert images: 1 - value in every channel."""
     return 1.0 - image

@@ -1,4 +1,4 @@
-"""Nodes for models that read a picture beside the latent: inpainting, instructions, edges."""
+"""Nodes for models that read an image beside the latent: inpainting, InstructPix2Pix, Canny."""
 
 from dataclasses import replace
 from typing import Annotated, NamedTuple
@@ -15,7 +15,7 @@ from nodes.weights.handle import VaeHandle
 
 
 class Prepared(NamedTuple):
-    """Both conditions, and what to sample from."""
+    """A positive and a negative conditioning, and the latent to start from."""
 
     positive: Conditioning
     negative: Conditioning
@@ -33,10 +33,10 @@ def inpaint_model_conditioning(
     noise_mask: bool = True,
     ctx: Context,
 ) -> Prepared:
-    """Show a model that was made for inpainting the picture without its masked part, and the mask.
+    """Give an inpainting model the image without its masked part, and the mask.
 
-    The latent is the whole picture's. With `noise_mask` nothing outside the mask changes; without
-    it, the model may adapt the rest a little, too. Sides are cropped to multiples of 8.
+    The latent is that of the whole image. With `noise_mask` nothing outside the mask changes;
+    without it, the model may change the rest slightly. Sides are cropped to multiples of 8.
     """
     picture = pixels.movedim(-1, 1)[:, :3]
     resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae)
@@ -50,10 +50,10 @@ def inpaint_model_conditioning(
 def instruct_pix_to_pix_conditioning(
     positive: Conditioning, negative: Conditioning, vae: VaeHandle, pixels: Image, ctx: Context
 ) -> Prepared:
-    """Show the picture to a model that changes it as told, or that follows its edges or depth.
+    """Give the image to a model that edits it by instructions, or follows its edges or depth.
 
-    For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and of the
-    picture's size; sides are cropped to multiples of 8.
+    For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and has the
+    image's size; sides are cropped to multiples of 8.
     """
     samples = encode_pictures(crop_to_vae(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
     concat = ConcatLatent(samples)

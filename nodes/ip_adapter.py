@@ -1,4 +1,4 @@
-"""Nodes that let pictures prompt a U-Net: IP-Adapters."""
+"""Nodes that prompt a U-Net with images: IP-Adapters."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -26,7 +26,7 @@ def ip_adapter_loader(
 ) -> IPAdapterHandle:
     """Open an IP-Adapter for Stable Diffusion 1.5 or SDXL: a plain, plus or full-face one.
 
-    Those called FaceID need a face recogniser, and are not read.
+    FaceID adapters, which need a face recogniser, are not supported.
     """
     path = ctx.files.model("ipadapter", ipadapter_name)
     return open_ip_adapter(path, ctx.files.identity(path))
@@ -43,11 +43,11 @@ def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
     end_percent: Fraction = 1.0,
     mask: Mask | None = None,
 ) -> ModelHandle:
-    """Let the model see pictures while it follows the prompt; several can be chained, and add up.
+    """Prompt the model with images besides the text; several can be chained and add up.
 
-    All pictures of a batch are seen together. They are seen from `start_percent` to `end_percent`
-    of the denoising (0 is pure noise, 1 the image), and where the mask is not 0. Most adapters
-    want ViT-H as the vision encoder; the first one for SDXL wants bigG.
+    All images of a batch are used together. They apply from `start_percent` to `end_percent` of
+    the denoising (0 is pure noise, 1 the finished image), and where the mask is not 0. Most
+    adapters need ViT-H as the vision encoder; the first one for SDXL needs bigG.
     """
     ipadapter.check(model.model)
     seen, blank = clip_vision.see(image), clip_vision.see_nothing()

@@ -1,4 +1,4 @@
-"""Nodes that join latents to batches, and take batches apart."""
+"""Nodes that join latents to batches, and split batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ from nodes.matching import repeat_to_batch
 from nodes.resizing import resize
 from nodes.values import Latent
 
-_SCALE = 8  # mask pixels a latent pixel, each way
+_SCALE = 8  # mask pixels per latent pixel, along each side
 
 
 @node("LatentBatch", category="latent/batch")
 def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
-    """Two batches as one, `samples1` first, whose mask holds for all.
+    """Join two batches, `samples1` first; its mask applies to all.
 
-    `samples2` is brought to the size of `samples1`, cut to its aspect ratio. Each keeps its
-    place in the seed's noise.
+    `samples2` is cropped to the aspect ratio of `samples1` and scaled to its size. Each latent
+    keeps its place in the seed's noise.
     """
     first, second = samples1.samples, samples2.samples
     if first.shape[1] != second.shape[1]:
@@ -40,7 +40,7 @@ def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
 def latent_batch_seed_behavior(
     samples: Latent, seed_behavior: Literal["random", "fixed"] = "fixed"
 ) -> Latent:
-    """Say which noise the latents of a batch take: each its own, or `fixed`: all the first's."""
+    """Choose the noise of a batch: each latent its own, or with `fixed` all that of the first."""
     if seed_behavior == "random":
         return replace(samples, batch_index=None)
     first = samples.batch_index[0] if samples.batch_index else 0
@@ -51,11 +51,11 @@ def latent_batch_seed_behavior(
 def rebatch_latents(
     latents: Annotated[list[Latent], Socket("LATENT")], batch_size: BatchSizes
 ) -> Annotated[list[Latent], Socket("LATENT"), Listed()]:
-    """Latents in batches of this size, whatever batches they came in.
+    """Regroup latents into batches of `batch_size`.
 
-    A batch is smaller where the latents end, or the next one has another size. Each latent
-    keeps its mask, and its place in the seed's noise: the one it had, or else its number among
-    all of them. What follows runs once for each batch.
+    A batch is smaller where the latents end, or where the next one has another size. Each latent
+    keeps its mask and its place in the seed's noise: the one it had, or else its number among
+    all of them. The nodes that follow run once for each batch.
     """
     groups: list[list[_Single]] = []
     for single in _split(latents):
@@ -82,7 +82,7 @@ class _Single:
         return self.sample.shape == other.sample.shape
 
     def stretched_mask(self) -> Tensor:
-        """[1, 1, h * 8, w * 8]; 1 everywhere if it has none."""
+        """The mask as [1, 1, h * 8, w * 8]; 1 everywhere if there is none."""
         height, width = (side * _SCALE for side in self.sample.shape[-2:])
         if self.mask is None:
             return torch.ones(1, 1, height, width)

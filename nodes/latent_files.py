@@ -16,7 +16,7 @@ from nodes.values import Latent
 
 _TENSOR = "latent_tensor"
 _VERSION = "latent_format_version_0"
-_OLD_SCALE = 0.18215  # files without the version key hold what the model sees, not the VAE's
+_OLD_SCALE = 0.18215  # files without the version key are in the model's space, not the VAE's
 
 
 @node(
@@ -29,8 +29,8 @@ _OLD_SCALE = 0.18215  # files without the version key hold what the model sees, 
 def save_latent(samples: Latent, filename_prefix: str = "latents/ComfyUI", *, ctx: Context) -> Ui:
     """Write latents to the output folder, for `LoadLatent` to read: a `.latent` file.
 
-    A safetensors file with the samples, [batch, channels, height/8, width/8], and the
-    workflow in its metadata. Masks are not kept.
+    It is a safetensors file with the samples, [batch, channels, height/8, width/8], and the
+    workflow in its metadata. Masks are not saved.
     """
     tensors = {
         _TENSOR: samples.samples.detach().cpu().contiguous(),

@@ -18,13 +18,13 @@ from nodes.values import Latent
 
 @node("LatentAdd", category="latent/advanced")
 def latent_add(samples1: Latent, samples2: Latent) -> Latent:
-    """The sum, value by value; `samples2` is brought to the size and batch of `samples1`."""
+    """Add two latents; `samples2` is scaled and repeated to the size and batch of `samples1`."""
     return replace(samples1, samples=samples1.samples + _match_shape(samples2, samples1))
 
 
 @node("LatentSubtract", category="latent/advanced")
 def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
-    """`samples1` - `samples2`, which is brought to the size and batch of `samples1`."""
+    """Subtract latents: `samples1` - `samples2`, the latter scaled and repeated to fit."""
     return replace(samples1, samples=samples1.samples - _match_shape(samples2, samples1))
 
 
@@ -32,16 +32,16 @@ def latent_subtract(samples1: Latent, samples2: Latent) -> Latent:
 def latent_multiply(
     samples: Latent, multiplier: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0
 ) -> Latent:
-    """Every value times a number."""
+    """Multiply a latent by a number."""
     return replace(samples, samples=samples.samples * multiplier)
 
 
 @node("LatentInterpolate", category="latent/advanced")
 def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Ratio = 1.0) -> Latent:
-    """Go from `samples2` (0) to `samples1` (1), directions and lengths apart.
+    """Interpolate from `samples2` (0) to `samples1` (1), directions and lengths separately.
 
     The channel vectors of each latent pixel are scaled to length 1, mixed and scaled to 1
-    again; the lengths are mixed by themselves.
+    again; the lengths are mixed separately.
     """
     first, second = samples1.samples, _match_shape(samples2, samples1)
     length = torch.lerp(_lengths(second), _lengths(first), ratio)
@@ -51,16 +51,16 @@ def latent_interpolate(samples1: Latent, samples2: Latent, ratio: Ratio = 1.0) -
 
 @node("LatentBlend", category="_for_testing", display_name="Latent Blend")
 def latent_blend(samples1: Latent, samples2: Latent, blend_factor: Ratio = 0.5) -> Latent:
-    """Mix two latents: 1 is all `samples1`, 0 all `samples2`, brought to the other's size."""
+    """Blend two latents: 1 is all `samples1`, 0 all `samples2`, scaled to the first one's size."""
     first, second = samples1.samples, _match_shape(samples2, samples1, "bicubic")
     return replace(samples1, samples=first * blend_factor + second * (1 - blend_factor))
 
 
 def _match_shape(other: Latent, to: Latent, method: LatentMethod = "bilinear") -> Tensor:
-    """The samples of `other` in the shape of `to`'s: cut to the aspect ratio, resized, repeated.
+    """Bring `other` to the shape of `to`: cropped to its aspect ratio, resized, repeated.
 
     Raises:
-        LatentMismatchError: they have not as many channels.
+        LatentMismatchError: they differ in their number of channels.
     """
     theirs, ours = other.samples, to.samples
     if theirs.shape[1] != ours.shape[1]:

@@ -16,14 +16,14 @@ from nodes.weights.handle import ModelHandle
 
 _OPERATIONS = "latent/advanced/operations"
 _SHARPEST = 10.0
-"""How many times what a blur takes away is added at a strength of 1."""
+"""The unsharp mask's factor at a strength of 1."""
 _BRIGHT = 3.0
-"""How many deviations above the mean the length of a latent's vectors is bright."""
+"""The number of deviations above the mean at which a vector's length counts as bright."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatentOperation:
-    """Something to do with latents: [batch, channels, h, w] to the same."""
+    """A function of latents: [batch, channels, h, w] to the same shape."""
 
     __socket__: ClassVar = "LATENT_OPERATION"
 
@@ -32,26 +32,26 @@ class LatentOperation:
 
 @dataclass(frozen=True, slots=True)
 class GuidanceOperation:
-    """Applies an operation to the difference of the predictions; see `GuidanceSettings.before`."""
+    """Applies an operation to the guidance's difference; see `GuidanceSettings.before`."""
 
     operation: LatentOperation
 
     def __call__(self, terms: GuidanceInputs) -> GuidanceInputs:
-        """With the positive prediction moved."""
+        """Return the inputs with a changed positive prediction."""
         difference = self.operation.apply(terms.cond - terms.uncond)
         return replace(terms, cond=terms.uncond + difference)
 
 
 @dataclass(frozen=True, slots=True)
 class Sharpen:
-    """Unsharp masking of directions: the channels of each pixel as a vector of length 1."""
+    """Unsharp mask on directions: each pixel's channels as a vector of length 1."""
 
     radius: int
     sigma: float
     strength: float
 
     def __call__(self, latent: Tensor) -> Tensor:
-        """Sharper, with every vector scaled by the length that it had."""
+        """Return the sharpened latent; every vector keeps its length."""
         length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
         direction = latent / length
         blurred = gaussian_blur(direction, self.radius, self.sigma, mode="shrink")
@@ -60,12 +60,12 @@ class Sharpen:
 
 @dataclass(frozen=True, slots=True)
 class Tonemap:
-    """Reinhard et al. 2002 (doi:10.1145/566654.566575), eq. 3, on the lengths of vectors."""
+    """Tone mapping of vector lengths (Reinhard et al. 2002, doi:10.1145/566654.566575, eq. 3)."""
 
     multiplier: float
 
     def __call__(self, latent: Tensor) -> Tensor:
-        """With long vectors shortened the most."""
+        """Return the latent with its long vectors shortened."""
         length = latent.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-10)
         over = (1, 2, 3)
         bright = length.mean(over, keepdim=True) + _BRIGHT * length.std(over, keepdim=True)
@@ -79,9 +79,9 @@ def latent_operation_sharpen(
     sigma: Annotated[float, Field(ge=0.1, le=10.0), Step(0.1)] = 1.0,
     alpha: Annotated[float, Field(ge=0.0, le=5.0), Step(0.01)] = 0.1,
 ) -> LatentOperation:
-    """Sharpen a latent by `alpha`: what a blur of `sigma` latent pixels takes away is added.
+    """Sharpen a latent with an unsharp mask of strength `alpha`.
 
-    `sharpen_radius` is how far the blur reaches.
+    The mask is a blur of `sigma` latent pixels that reaches `sharpen_radius` latent pixels.
     """
     return LatentOperation(Sharpen(sharpen_radius, sigma, alpha))
 
@@ -90,9 +90,9 @@ def latent_operation_sharpen(
 def latent_operation_tonemap_reinhard(
     multiplier: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 1.0,
 ) -> LatentOperation:
-    """Shorten the longest vectors of a latent, against colours that high guidance overdoes.
+    """Shorten the longest vectors of a latent, against oversaturated colours at high guidance.
 
-    The lower the `multiplier`, the more.
+    The lower the `multiplier`, the stronger the effect.
     """
     return LatentOperation(Tonemap(multiplier))
 
@@ -105,6 +105,6 @@ def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Laten
 
 @node("LatentApplyOperationCFG", category=_OPERATIONS, experimental=True)
 def latent_apply_operation_cfg(model: ModelHandle, operation: LatentOperation) -> ModelHandle:
-    """Apply an operation to the guidance of every step, wherever there is one (not at 1)."""
+    """Apply an operation to the guidance of every step; without effect at a cfg of 1."""
     before = (*model.guiding.before, GuidanceOperation(operation))
     return replace(model, guiding=replace(model.guiding, before=before))

@@ -1,4 +1,4 @@
-"""Nodes that crop, turn, cut, join and overlay latents."""
+"""Nodes that crop, rotate, cut, join and paste latents."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -15,8 +15,8 @@ from nodes.matching import repeat_to_batch
 from nodes.pasting import flat_mask, paste, stretch_to
 from nodes.values import Latent, Mask
 
-_SCALE = 8  # pixels a latent pixel, each way
-_SMALLEST = 8  # latent pixels that a corner leaves at least
+_SCALE = 8  # pixels per latent pixel, along each side
+_SMALLEST = 8  # latent pixels that remain beyond the corner, at least
 _QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
 _DIMENSIONS = {"x": -1, "y": -2, "t": -3}
 _WITH_TIME = 5  # dimensions: [batch, channels, time, h, w]
@@ -30,9 +30,9 @@ def latent_crop(
     x: LatentOffset = 0,
     y: LatentOffset = 0,
 ) -> Latent:
-    """Cut a rectangle out, less where the latent ends sooner; all in pixels, in steps of 8.
+    """Crop latents to a rectangle, smaller where the latent ends; in pixels, in steps of 8.
 
-    The corner stays 64 pixels within the right and lower border.
+    The corner stays at least 64 pixels from the right and lower border.
     """
     high, wide = samples.samples.shape[-2:]
     top = max(0, min(y // _SCALE, high - _SMALLEST))
@@ -50,7 +50,7 @@ def latent_flip(samples: Latent, flip_method: Flip) -> Latent:
 
 @node("LatentRotate", category="latent/transform", display_name="Rotate Latent")
 def latent_rotate(samples: Latent, rotation: Rotation) -> Latent:
-    """Turn latents clockwise."""
+    """Rotate latents clockwise."""
     turned = torch.rot90(samples.samples, _QUARTERS.index(rotation), dims=(-1, -2))
     return replace(samples, samples=turned.contiguous())
 
@@ -63,9 +63,9 @@ def latent_composite(
     y: LatentOffset = 0,
     feather: LatentOffset = 0,
 ) -> Latent:
-    """Lay `samples_from` onto `samples_to`, its corner at (x, y), in pixels, in steps of 8.
+    """Paste `samples_from` onto `samples_to` with its corner at (x, y), in pixels, in steps of 8.
 
-    It fades in over `feather` pixels from each of its sides that is not the other's border.
+    It fades in over `feather` pixels from each of its sides that is not at the other's border.
     What sticks out is cut off.
     """
     below, above = _match_batch(samples_to, samples_from)
@@ -88,10 +88,10 @@ def latent_composite_masked(
     resize_source: bool = False,
     mask: Mask | None = None,
 ) -> Latent:
-    """Lay `source` onto `destination`, its corner at (x, y), in pixels, in steps of 8.
+    """Paste `source` onto `destination` with its corner at (x, y), in pixels, in steps of 8.
 
-    The mask, stretched to `source`, says where it shows: 1 is all of it. `resize_source`
-    first brings it to the size of `destination`. What sticks out is cut off.
+    The mask is stretched to `source` and says how opaque it is: 1 is opaque. `resize_source`
+    first scales `source` to the size of `destination`. What sticks out is cut off.
     """
     below, above = _match_batch(destination, source)
     if resize_source:
@@ -104,9 +104,9 @@ def latent_composite_masked(
 def latent_concat(
     samples1: Latent, samples2: Latent, dim: Literal["x", "-x", "y", "-y", "t", "-t"]
 ) -> Latent:
-    """Put `samples2` beside `samples1`: right (`x`), left (`-x`), below (`y`) or above (`-y`).
+    """Join `samples2` to `samples1`: right (`x`), left (`-x`), below (`y`) or above (`-y`).
 
-    `t` and `-t` are after and before, for latents of videos. The batch of `samples2` is
+    `t` and `-t` are after and before, for video latents. The batch of `samples2` is
     repeated to that of `samples1`.
     """
     first = samples1.samples
@@ -128,8 +128,8 @@ def latent_cut(
 ) -> Latent:
     """Cut `amount` columns (`x`), rows (`y`) or frames (`t`) out of latents, from `index` on.
 
-    Both count latent pixels; a negative index counts from the end. What lies beyond is left
-    out, but for the last one.
+    Both count latent pixels; a negative index counts from the end. What lies beyond the end is
+    left out, but at least one remains.
     """
     axis = _axis(dim, samples.samples)
     length = samples.samples.shape[axis]
@@ -139,10 +139,10 @@ def latent_cut(
 
 
 def _match_batch(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
-    """The samples of both.
+    """Return the samples of both, `above` in the batch of `below`.
 
     Raises:
-        LatentMismatchError: they have not as many channels.
+        LatentMismatchError: they differ in their number of channels.
     """
     one, two = below.samples, above.samples
     if one.shape[1] != two.shape[1]:
@@ -151,7 +151,7 @@ def _match_batch(below: Latent, above: Latent) -> tuple[Tensor, Tensor]:
 
 
 def _feather(length: int, start: int, whole: int, over: int) -> Tensor:
-    """1 inside, rising linearly from either end that is not the border: [length]."""
+    """Return weights [length]: 1 inside, rising linearly from each end that is not a border."""
     steps = (torch.arange(1, length + 1) / max(over, 1)).clamp(max=1.0)
     first = steps if start > 0 else torch.ones(length)
     return first * steps.flip(0) if start + length < whole else first

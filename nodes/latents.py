@@ -16,7 +16,7 @@ from nodes.values import Latent, Mask
 WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
 SizeOrAuto = Annotated[int, Field(ge=0, le=16384), Step(8)]
 
-_SMALLEST = 64  # pixels; what LatentUpscale never goes below
+_SMALLEST = 64  # pixels; the smallest side that LatentUpscale makes
 
 
 @node("EmptyLatentImage", category="latent", display_name="Empty Latent Image")
@@ -25,9 +25,9 @@ def empty_latent_image(
     height: LatentSide = 512,
     batch_size: BatchSize = 1,
 ) -> Latent:
-    """A blank canvas for text-to-image: zeros, [batch_size, 4, height/8, width/8].
+    """Make an empty latent for text-to-image: zeros, [batch_size, 4, height/8, width/8].
 
-    A size that is no multiple of 8 is rounded down to one.
+    Sizes are rounded down to multiples of 8.
     """
     return Latent(torch.zeros(batch_size, 4, height // 8, width // 8))
 
@@ -38,9 +38,9 @@ def empty_sd3_latent_image(
     height: WidePixels = 1024,
     batch_size: BatchSize = 1,
 ) -> Latent:
-    """A blank canvas for models of 16 latent channels: zeros, [batch_size, 16, height/8, width/8].
+    """Make an empty latent of 16 channels (SD3, FLUX): [batch_size, 16, height/8, width/8].
 
-    A size that is no multiple of 8 is rounded down to one.
+    Sizes are rounded down to multiples of 8.
     """
     return Latent(torch.zeros(batch_size, 16, height // 8, width // 8))
 
@@ -54,10 +54,10 @@ def latent_upscale(
     height: SizeOrAuto = 512,
     crop: Crop,
 ) -> Latent:
-    """Resize latents to a size given in pixels (of the picture they decode to).
+    """Resize latents to a size given in pixels of the decoded image.
 
-    A width or height of 0 follows from the other and the aspect ratio; both 0 changes
-    nothing. Neither goes below 64. `crop: center` first cuts to the new aspect ratio.
+    A width or height of 0 is computed from the other and the aspect ratio; if both are 0, nothing
+    changes. Neither goes below 64. `crop: center` first crops to the new aspect ratio.
     """
     if width == 0 and height == 0:
         return samples
@@ -81,9 +81,9 @@ def latent_upscale_by(
 
 @node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")
 def repeat_latent_batch(samples: Latent, amount: Annotated[int, Field(ge=1, le=64)] = 1) -> Latent:
-    """The whole batch `amount` times over, [batch * amount, channels, h, w].
+    """Repeat the whole batch `amount` times: [batch * amount, channels, h, w].
 
-    Each repetition takes further draws of the seed's noise, so that the images differ.
+    Each repetition gets other noise from the seed, so that the images differ.
     """
     count = samples.samples.shape[0]
     mask, index = samples.noise_mask, samples.batch_index
@@ -102,10 +102,10 @@ def latent_from_batch(
     batch_index: Annotated[int, Field(ge=0, le=63)] = 0,
     length: Annotated[int, Field(ge=1, le=64)] = 1,
 ) -> Latent:
-    """`length` latents of a batch from number `batch_index` on, fewer where it ends.
+    """Take `length` latents of a batch from number `batch_index` on, fewer where it ends.
 
-    They keep their place in the seed's noise: sampling one gives the same image as sampling
-    the whole batch does.
+    They keep their place in the seed's noise: sampling one alone gives the same image as sampling
+    the whole batch.
     """
     count = samples.samples.shape[0]
     first = min(count - 1, batch_index)
@@ -120,5 +120,5 @@ def latent_from_batch(
 
 @node("SetLatentNoiseMask", category="latent/inpaint", display_name="Set Latent Noise Mask")
 def set_latent_noise_mask(samples: Latent, mask: Mask) -> Latent:
-    """Sample only where the mask is 1 and keep the rest; the mask may have any size."""
+    """Set the mask of a latent: only where it is 1 is sampled, the rest is kept. Any size fits."""
     return replace(samples, noise_mask=mask.reshape(-1, 1, *mask.shape[-2:]))

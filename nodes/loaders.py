@@ -1,4 +1,4 @@
-"""Open model files: nodes that return handles; the weights are read when they are first used."""
+"""Nodes that open model files; the weights are read when they are first used."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,7 +44,7 @@ def checkpoint_loader_simple(
 ) -> Loaded:
     """Open a checkpoint: the model, the text encoder and the VAE that one file holds.
 
-    A reference `hf://owner/name` may mean a diffusers folder, too.
+    A reference `hf://owner/name` may also name a diffusers folder.
     """
     return _open_checkpoint(ctx, "checkpoints", ckpt_name)
 
@@ -61,9 +61,9 @@ def checkpoint_loader(
     ckpt_name: Annotated[str, ModelFile("checkpoints")],
     ctx: Context,
 ) -> Loaded:
-    """Open a checkpoint with a configuration file of the original code.
+    """Open a checkpoint with a configuration file in the original format.
 
-    It is asked whether the model predicts v; all else shows in the weights.
+    The file only decides whether the model predicts v; the rest is read from the weights.
     """
     loaded = _open_checkpoint(ctx, "checkpoints", ckpt_name)
     if not predicts_v(ctx.files.model("configs", config_name)):
@@ -77,9 +77,9 @@ def checkpoint_loader(
     preflight="nodes.preflight:diffusers_folder",
 )
 def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Context) -> Loaded:
-    """Open a folder as diffusers writes it: the model, the text encoders and the VAE.
+    """Open a diffusers folder: the model, the text encoders and the VAE.
 
-    The weights are safetensors, whole or in shards, in any variant (`fp16`).
+    The weights are safetensors, in one file or in shards, of any variant (`fp16`).
     """
     return _open_checkpoint(ctx, "diffusers", model_path)
 
@@ -95,10 +95,10 @@ def unet_loader(
     weight_dtype: WeightDtype,
     ctx: Context,
 ) -> ModelHandle:
-    """Open a file for the part that denoises: it may hold nothing else.
+    """Open a diffusion model's file, which may hold nothing else.
 
     The fp8 choices round the weights to 8 bits, which takes a quarter of the memory of float32;
-    each layer is cast when it is used. `fast` is the same here.
+    each layer is cast when it is used. `fp8_e4m3fn_fast` is the same as `fp8_e4m3fn` here.
     """
     path = ctx.files.model("diffusion_models", unet_name)
     return ModelHandle(open_model(path, ctx.files.identity(path), _NARROW.get(weight_dtype)))
@@ -113,10 +113,10 @@ def vae_loader(
     ],
     ctx: Context,
 ) -> VaeHandle:
-    """Open a VAE: a file with nothing else in it, or a checkpoint's.
+    """Open a VAE, from its own file or from a checkpoint.
 
-    `pixel_space` is for models whose latents are pictures. `taesd` (SD 1 and 2), `taesdxl`,
-    `taesd3` and `taef1` (FLUX.1) are small and quick; `vae_approx` holds two files of each.
+    `pixel_space` is for models whose latents are images. `taesd` (SD 1 and 2), `taesdxl`,
+    `taesd3` and `taef1` (FLUX.1) are small and fast; each needs its two files in `vae_approx`.
     """
     if vae_name == PIXEL_SPACE:
         return VaeHandle(pixel_vae())

@@ -1,4 +1,4 @@
-"""LoRAs: small files that change a model."""
+"""Nodes that apply LoRAs to models."""
 
 from typing import Annotated, NamedTuple
 
@@ -20,7 +20,7 @@ _SHOWN = 3
 
 
 class Patched(NamedTuple):
-    """A model and a text encoder with a LoRA on top."""
+    """A model and a text encoder with a LoRA."""
 
     MODEL: ModelHandle
     CLIP: ClipHandle
@@ -40,9 +40,9 @@ def lora_loader(
     strength_model: Strength = 1.0,
     strength_clip: Strength = 1.0,
 ) -> Patched:
-    """Change a model and its text encoder by a LoRA; several can be chained.
+    """Apply a LoRA to a model and its text encoder; several can be chained.
 
-    At strength 0 nothing changes. The weights of the checkpoint are never written to.
+    At strength 0 nothing changes. The checkpoint's own weights are never modified.
     """
     if strength_model == 0 and strength_clip == 0:
         return Patched(model, clip)
@@ -65,7 +65,7 @@ def lora_loader_model_only(
     ctx: Context,
     strength_model: Strength = 1.0,
 ) -> ModelHandle:
-    """Change a model by a LoRA, and leave the text encoder as it is."""
+    """Apply a LoRA to a model only; the text encoder is not changed."""
     if strength_model == 0:
         return model
     file = _lora_file(lora_name, ctx)
@@ -81,10 +81,10 @@ def _lora_file(name: str, ctx: Context) -> LoraFile:
 
 
 def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) -> None:
-    """Tell which modules fit nowhere.
+    """Report the LoRA's modules that match no layer.
 
     Raises:
-        LoraMismatchError: none fits, or what fits does so by chance.
+        LoraMismatchError: none matches, or only by chance.
     """
     unused = [*(name for name in file.modules if name not in used), *file.strangers]
     like = likeness(file)

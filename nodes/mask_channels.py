@@ -1,4 +1,4 @@
-"""Nodes between pictures and masks."""
+"""Nodes that convert between images and masks."""
 
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ _CHANNELS = ("red", "green", "blue", "alpha")
 
 
 class ImageAndMask(NamedTuple):
-    """A picture without its transparency, and where it is transparent."""
+    """An image without its alpha channel, and the mask of its transparency."""
 
     image: Image
     mask: Mask
@@ -24,9 +24,9 @@ class ImageAndMask(NamedTuple):
 
 @node("ImageToMask", category="mask", display_name="Convert Image to Mask")
 def image_to_mask(image: Image, channel: Literal["red", "green", "blue", "alpha"]) -> Mask:
-    """One channel of pictures as masks: [batch, height, width].
+    """Take one channel of images as masks: [batch, height, width].
 
-    `alpha` is 1 where the picture is opaque; a picture without it is refused.
+    `alpha` is 1 where the image is opaque; an image without it is an error.
     """
     place = _CHANNELS.index(channel)
     if place >= image.shape[-1]:
@@ -36,7 +36,7 @@ def image_to_mask(image: Image, channel: Literal["red", "green", "blue", "alpha"
 
 @node("MaskToImage", category="mask", display_name="Convert Mask to Image")
 def mask_to_image(mask: Mask) -> Image:
-    """Masks as grey pictures: 1 is white."""
+    """Turn masks into grey images: 1 is white."""
     return as_batch(mask)[..., None].expand(-1, -1, -1, 3).contiguous()
 
 
@@ -45,7 +45,7 @@ def image_color_to_mask(
     image: Image,
     color: Annotated[int, Field(ge=0, le=0xFFFFFF), Step(1), Widget(display="color")] = 0,
 ) -> Mask:
-    """1 where a pixel has exactly this colour, 0xRRGGBB, once rounded to 8 bits; else 0."""
+    """Make a mask: 1 where a pixel, rounded to 8 bits, has exactly the colour 0xRRGGBB."""
     rgb = torch.tensor([color >> 16 & 255, color >> 8 & 255, color & 255])
     pixels = (image[..., :3].clamp(0, 1) * 255).round().int()
     return (pixels == rgb.to(pixels)).all(dim=-1).float()
@@ -53,9 +53,9 @@ def image_color_to_mask(
 
 @node("SplitImageWithAlpha", category="mask/compositing", display_name="Split Image with Alpha")
 def split_image_with_alpha(image: Image) -> ImageAndMask:
-    """Colours and transparency apart: the mask is 1 where the picture is transparent.
+    """Split images into colours and transparency: the mask is 1 where they are transparent.
 
-    A picture without an alpha channel is nowhere so.
+    Without an alpha channel the mask is 0 everywhere.
     """
     alpha = with_channels(image, 4)[..., 3]
     return ImageAndMask(image[..., :3].contiguous(), 1.0 - alpha)
@@ -63,10 +63,9 @@ def split_image_with_alpha(image: Image) -> ImageAndMask:
 
 @node("JoinImageWithAlpha", category="mask/compositing", display_name="Join Image with Alpha")
 def join_image_with_alpha(image: Image, alpha: Mask) -> Image:
-    """Make pictures transparent where the mask is 1: [batch, height, width, 4].
+    """Make images transparent where the mask is 1: [batch, height, width, 4].
 
-    The mask is stretched to the picture. There are as many results as there are both
-    pictures and masks.
+    The mask is stretched to the image. The result is as long as the shorter of the two batches.
     """
     height, width = image.shape[1:3]
     masks = resize(as_batch(alpha)[:, None], width, height, "bilinear")[:, 0]

@@ -41,13 +41,13 @@ def solid_mask(
     width: Side = 512,
     height: Side = 512,
 ) -> Mask:
-    """A mask of one value everywhere: [1, height, width]."""
+    """Make a mask of one value: [1, height, width]."""
     return torch.full((1, height, width), float(value))
 
 
 @node("InvertMask", category="mask")
 def invert_mask(mask: Mask) -> Mask:
-    """1 - mask: what was kept is made anew, and the other way round."""
+    """Invert a mask: 1 - mask."""
     return 1.0 - mask
 
 
@@ -55,7 +55,7 @@ def invert_mask(mask: Mask) -> Mask:
 def mask_composite(
     *, destination: Mask, source: Mask, x: Offset = 0, y: Offset = 0, operation: Operation
 ) -> Mask:
-    """Lay `source` onto `destination`, its corner at (x, y); what sticks out is cut off.
+    """Combine `source` with `destination`, its corner at (x, y); what sticks out is cut off.
 
     `add` and `subtract` stay within 0 and 1; `and`, `or` and `xor` round to 0 or 1 first.
     """
@@ -71,7 +71,7 @@ def mask_composite(
 def crop_mask(
     mask: Mask, x: Offset = 0, y: Offset = 0, width: Side = 512, height: Side = 512
 ) -> Mask:
-    """Cut a rectangle out, less where the mask ends sooner."""
+    """Crop masks to a rectangle, smaller where the mask ends."""
     masks = as_batch(mask)
     high, wide = masks.shape[1:]
     if x >= wide or y >= high:
@@ -85,10 +85,10 @@ def grow_mask(
     expand: Annotated[int, Field(ge=-16384, le=16384), Step(1)] = 0,
     tapered_corners: bool = True,
 ) -> Mask:
-    """Widen what a mask covers by some pixels, or narrow it where `expand` is negative.
+    """Grow a mask by `expand` pixels, or shrink it if `expand` is negative.
 
-    Each pixel becomes the largest (or smallest) value round it: within a square, or within
-    a diamond if the corners are tapered. Nothing comes in over the mask's border.
+    Each pixel becomes the largest (or smallest) value around it: within a square, or within a
+    diamond if the corners are tapered. Pixels beyond the border are ignored.
     """
     masks = as_batch(mask)
     if expand < 0:
@@ -100,7 +100,7 @@ def grow_mask(
 def feather_mask(
     mask: Mask, left: Offset = 0, top: Offset = 0, right: Offset = 0, bottom: Offset = 0
 ) -> Mask:
-    """Fade a mask in from its sides, linearly over so many pixels.
+    """Fade a mask out towards its sides, linearly over the given number of pixels.
 
     As in ComfyUI, the ramps at the right and at the bottom are one pixel off: their first,
     faintest value falls on the first column, or row, instead of beyond the last.
@@ -114,12 +114,12 @@ def feather_mask(
 
 @node("ThresholdMask", category="mask")
 def threshold_mask(mask: Mask, value: Ratio = 0.5) -> Mask:
-    """1 where the mask is above `value`, 0 elsewhere."""
+    """Threshold a mask: 1 where it is above `value`, 0 elsewhere."""
     return (mask > value).to(mask.dtype)
 
 
 def _grow(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
-    """The maximum within so many pixels of each: [batch, h, w]."""
+    """Return the maximum within `pixels` of each pixel: [batch, h, w]."""
     height, width = masks.shape[1:]
     x = masks[:, None]
     if not tapered:
@@ -130,12 +130,12 @@ def _grow(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
 
 
 def _widest(x: Tensor, rows: int, columns: int) -> Tensor:
-    """The maximum over a rectangle round each pixel; twice `rows` + 1 high, the like wide."""
+    """The maximum over a rectangle around each pixel: 2 * `rows` + 1 by 2 * `columns` + 1."""
     x = functional.max_pool2d(x, (2 * rows + 1, 1), stride=1, padding=(rows, 0))
     return functional.max_pool2d(x, (1, 2 * columns + 1), stride=1, padding=(0, columns))
 
 
 def _ramp(length: int, over: int) -> Tensor:
-    """From 1 / over up to 1, over the first of `length` pixels."""
+    """Return weights [length] that rise from 1 / over to 1 over the first `over` pixels."""
     steps = min(over, length)
     return (torch.arange(1, length + 1) / max(steps, 1)).clamp(max=1.0)

@@ -1,4 +1,4 @@
-"""Bring pictures, masks and latents to a common batch and number of channels."""
+"""Functions that bring images, masks and latents to a common batch and number of channels."""
 
 import torch
 from torch import Tensor
@@ -8,22 +8,22 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def as_batch(mask: Tensor) -> Tensor:
-    """[..., height, width] as [batch, height, width]."""
+    """Return a mask [..., height, width] as [batch, height, width]."""
     return mask.reshape(-1, *mask.shape[-2:])
 
 
 def repeat_batch(x: Tensor, times: int) -> Tensor:
-    """The whole batch `times` times over."""
+    """Repeat the whole batch `times` times."""
     return x.repeat(times, *(1 for _ in x.shape[1:]))
 
 
 def repeat_to_batch(x: Tensor, count: int) -> Tensor:
-    """`count` samples: those there are over and over, or the first of them."""
+    """Repeat a batch until it has `count` samples, or take its first `count`."""
     return x if len(x) == count else repeat_batch(x, -(-count // len(x)))[:count]
 
 
 def with_channels(pictures: Tensor, channels: int) -> Tensor:
-    """[..., c] with another number of channels: cut off, or opaque alpha added."""
+    """Return [..., channels] pictures: extra channels cut off, or opaque alpha added."""
     missing = channels - pictures.shape[-1]
     if missing <= 0:
         return pictures[..., :channels]

@@ -1,4 +1,4 @@
-"""Nodes that mix models: weighted sums of their weights, in the layout's own blocks."""
+"""Nodes that merge models: weighted sums of their weights, as a whole or block by block."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -27,13 +27,13 @@ _ALL = (1.0, 0.0)
 def model_merge_simple(
     model1: ModelHandle, model2: ModelHandle, ctx: Context, ratio: Ratio = 1.0
 ) -> ModelHandle:
-    """Mix two models: `ratio` of the first, the rest of the second."""
+    """Merge two models: `ratio` of the first, the rest of the second."""
     return _merge(model1, model2, lambda _: (ratio, 1.0 - ratio), ctx)
 
 
 @node("ModelMergeAdd", category=_CATEGORY)
 def model_merge_add(model1: ModelHandle, model2: ModelHandle, ctx: Context) -> ModelHandle:
-    """Add a model's weights to another's: what `ModelMergeSubtract` made, as a rule."""
+    """Add a model's weights to another's, usually the result of `ModelMergeSubtract`."""
     return _merge(model1, model2, lambda _: (1.0, 1.0), ctx)
 
 
@@ -41,7 +41,7 @@ def model_merge_add(model1: ModelHandle, model2: ModelHandle, ctx: Context) -> M
 def model_merge_subtract(
     model1: ModelHandle, model2: ModelHandle, ctx: Context, multiplier: Multiplier = 1.0
 ) -> ModelHandle:
-    """What distinguishes the first model from the second, times `multiplier`."""
+    """Subtract the second model's weights from the first's, and multiply by `multiplier`."""
     return _merge(model1, model2, lambda _: (multiplier, -multiplier), ctx)
 
 
@@ -49,13 +49,13 @@ def model_merge_subtract(
 def clip_merge_simple(
     clip1: ClipHandle, clip2: ClipHandle, ctx: Context, ratio: Ratio = 1.0
 ) -> ClipHandle:
-    """Mix two models' text encoders: `ratio` of the first, the rest of the second."""
+    """Merge the text encoders of two models: `ratio` of the first, the rest of the second."""
     return _merge_clip(clip1, clip2, (ratio, 1.0 - ratio), ctx)
 
 
 @node("CLIPMergeAdd", category=_CATEGORY)
 def clip_merge_add(clip1: ClipHandle, clip2: ClipHandle, ctx: Context) -> ClipHandle:
-    """Add text encoders' weights to others': what `CLIPMergeSubtract` made, as a rule."""
+    """Add text encoders' weights to others', usually the result of `CLIPMergeSubtract`."""
     return _merge_clip(clip1, clip2, (1.0, 1.0), ctx)
 
 
@@ -63,7 +63,7 @@ def clip_merge_add(clip1: ClipHandle, clip2: ClipHandle, ctx: Context) -> ClipHa
 def clip_merge_subtract(
     clip1: ClipHandle, clip2: ClipHandle, ctx: Context, multiplier: Multiplier = 1.0
 ) -> ClipHandle:
-    """What distinguishes the first text encoders from the second, times `multiplier`."""
+    """Subtract the second text encoders' weights from the first's, times `multiplier`."""
     return _merge_clip(clip1, clip2, (multiplier, -multiplier), ctx)
 
 
@@ -76,9 +76,9 @@ def model_merge_blocks(
     middle: Ratio = 1.0,
     out: Ratio = 1.0,
 ) -> ModelHandle:
-    """Mix two models by the sides of their U-Nets: 1 is all of the first, 0 of the second.
+    """Merge two models by the parts of their U-Nets: 1 is all of the first, 0 of the second.
 
-    What belongs to no side, such as the embedding of the time, goes by `input`.
+    Layers that belong to no part, such as the time embedding, use `input`.
     """
     ratios = {"input": input, "middle": middle, "out": out}
     return _merge(model1, model2, by_name(ratios), ctx)
@@ -108,7 +108,7 @@ _FLUX = (
 
 
 def _by_block(name: str, blocks: tuple[str, ...]) -> NodeType[..., ModelHandle]:
-    """A node that mixes models block by block, with a ratio for each."""
+    """Make a node that merges models block by block, with a ratio for each."""
 
     @node(name, category=f"{_CATEGORY}/model_specific", keywords=blocks)
     def merge(
@@ -132,7 +132,7 @@ flux1 = _by_block("ModelMergeFlux1", _FLUX)
 
 
 def by_name(ratios: Mapping[str, float]) -> Shares:
-    """The ratio of the longest start of a name that is listed, or else the first one."""
+    """Return the ratio of the longest prefix in `ratios` that a name has, or else the first one."""
     otherwise = next(iter(ratios.values()))
 
     def shares(name: str) -> tuple[float, float]:
@@ -167,7 +167,7 @@ def _merge_clip(
 def _patch(
     network: Network, other: Network, patches: Patches, shares: Shares, ctx: Context
 ) -> MergePatch:
-    """Raises `MergeMismatchError`: the networks have nothing in common."""
+    """Return the patch; raises `MergeMismatchError` if the networks have nothing in common."""
     both = common(network, other)
     if not both:
         raise MergeMismatchError(network.header.path, other.header.path)

@@ -1,4 +1,4 @@
-"""Whether model files are what their names, the lock file, the hub and our notes say they are."""
+"""Checks of model files against their names, the lock file, the hub and remembered hashes."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from nodes.weights.header import read_header
 
 
 class Verdict(NamedTuple):
-    """What came out for one file."""
+    """The result of checking one file."""
 
     name: str
     path: Path
@@ -26,11 +26,11 @@ class Verdict(NamedTuple):
 
     @property
     def wrong(self) -> bool:
-        """Whether it is damaged, or somebody says that it is another."""
+        """True if the file is damaged, or a record gives another hash."""
         return bool(self.damage) or any(expected != self.sha256 for expected in self.said.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """The verdict as JSON."""
+        """Return the verdict as JSON."""
         return {
             "name": self.name,
             "file": str(self.path),
@@ -42,15 +42,15 @@ class Verdict(NamedTuple):
 
 
 def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdict]:
-    """Hash every file of a model anew, and compare.
+    """Hash every file of a model anew, and compare with what is recorded.
 
     Args:
         model: the model.
-        files: where hashes are remembered, and what knows the hub.
-        ask: whether the hub is asked what it says of the model now.
+        files: the remembered hashes and the access to the hub.
+        ask: ask the hub for the hashes that it has now.
 
     Raises:
-        HubError: it was to be asked, and does not answer.
+        HubError: the hub was asked and does not answer.
     """
     published = _published(model, files, ask=ask)
     for path in files_of(model.path):
@@ -66,7 +66,7 @@ def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdi
 
 
 def _damage(path: Path) -> str:
-    """What a safetensors file's own header shows to be wrong with it."""
+    """Return the damage that a safetensors file's own header shows; empty if there is none."""
     if path.suffix not in (".safetensors", ".sft"):
         return ""
     try:
@@ -85,7 +85,7 @@ def _published(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str
 def _hub_says(
     model: ModelFile, path: Path, files: Files, published: Mapping[str, str]
 ) -> dict[str, str]:
-    """What the lock file, the hub and the cache's own name for the content say."""
+    """Return the hashes that the lock file, the hub and the cache's file name give."""
     if model.origin is None:
         return {}
     place = model.origin.reference.path

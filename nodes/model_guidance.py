@@ -22,7 +22,7 @@ from nodes.weights.handle import ModelHandle
 
 
 class Patched(NamedTuple):
-    """A model with one more change."""
+    """A model with changed guidance."""
 
     patched_model: ModelHandle
 
@@ -32,9 +32,9 @@ def rescale_cfg(
     model: ModelHandle,
     multiplier: Ratio = 0.7,
 ) -> ModelHandle:
-    """Keep the contrast that the positive prompt alone has, which high guidance overdoes.
+    """Rescale the guided prediction to the positive one's contrast, against over-exposure.
 
-    0 changes nothing, 1 is the most. For models that add noise to the latent (not FLUX or SD3).
+    0 changes nothing, 1 is the most. Not for flow models such as FLUX or SD3.
     """
     return replace(model, guiding=model.guiding.with_rule(Rescaled(multiplier)))
 
@@ -46,10 +46,10 @@ def apg(
     norm_threshold: Annotated[float, Field(ge=0.0, le=50.0), Step(0.1)] = 5.0,
     momentum: Annotated[float, Field(ge=-5.0, le=1.0), Step(0.01)] = 0.0,
 ) -> ModelHandle:
-    """Leave out the part of the guidance that only saturates colours, so that it can be higher.
+    """Reduce the part of the guidance that saturates colours (APG), so that cfg can be higher.
 
-    `eta` is how much of that part remains, `norm_threshold` how far the guidance may go at most
-    (0 for no limit), `momentum` how much of the past guidance is added (below 0: taken away).
+    `eta` is how much of that part remains, `norm_threshold` the largest length of the guidance
+    (0 for no limit), `momentum` how much of the past guidance is added (below 0: subtracted).
     """
     guiding = model.guiding.with_rule(Projected(eta, norm_threshold, momentum))
     return replace(model, guiding=guiding)
@@ -57,16 +57,16 @@ def apg(
 
 @node("CFGZeroStar", category="advanced/guidance")
 def cfg_zero_star(model: ModelHandle) -> Patched:
-    """Scale the negative prediction to fit the positive one best, for flow models.
+    """Scale the negative prediction to fit the positive one best (CFG-Zero*), for flow models.
 
-    The optimised scale of CFG-Zero*; no step is left out.
+    Only the optimised scale of CFG-Zero* is used; no step is left out.
     """
     return Patched(_add_preparation(model, fit_negative))
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
 def tcfg(model: ModelHandle) -> Patched:
-    """Keep of the negative prediction only the direction that it shares with the positive one."""
+    """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
     return Patched(_add_preparation(model, damp_tangent))
 
 
@@ -77,7 +77,7 @@ def epsilon_scaling(
         float, Field(ge=0.5, le=1.5), Step(0.001), Widget(display="number")
     ] = 1.005,
 ) -> ModelHandle:
-    """Divide the predicted noise by a factor, against the drift that many steps build up."""
+    """Divide the predicted noise by a factor, against the error that builds up over many steps."""
     return _add_correction(model, ScaledNoise(scaling_factor))
 
 
@@ -88,9 +88,9 @@ def fresca(
     scale_high: Strength = 1.25,
     freq_cutoff: Annotated[int, Field(ge=1, le=10000), Step(1)] = 20,
 ) -> ModelHandle:
-    """Guide coarse shapes (`scale_low`) and fine detail (`scale_high`) by different amounts.
+    """Scale the guidance of coarse shapes (`scale_low`) and fine detail (`scale_high`).
 
-    `freq_cutoff` is how many waves across the latent are still coarse.
+    Up to `freq_cutoff` waves across the latent count as coarse.
     """
     return _add_preparation(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
 
@@ -104,9 +104,9 @@ def guidance_schedule(
     start: Ratio = 0.0,
     end: Ratio = 1.0,
 ) -> ModelHandle:
-    """Let the guidance change from step to step: a share of the sampler's `cfg`.
+    """Change the guidance from step to step, as a share of the sampler's `cfg`.
 
-    1 is all of it, 0 none: there the negative prompt isn't asked for, which takes half the time.
+    1 is all of it, 0 none: there the negative prompt is not computed, which halves the time.
     The share goes from `first` to `last` along a line or half a cosine, or stays at `first`.
     Outside `start` to `end` (fractions of the steps) it is 0: "constant" with 0.2 and 0.8 is
     guidance in an interval.

@@ -1,4 +1,4 @@
-"""Nodes that change how a model computes, or how often."""
+"""Nodes for step caching, precision and compilation of a model."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
@@ -32,11 +32,11 @@ def easy_cache(
     end_percent: Ratio = 0.95,
     verbose: bool = False,
 ) -> ModelHandle:
-    """Skip the model in steps where its answer would be much like the one before.
+    """Skip the model in steps where its prediction would hardly change.
 
     The higher `reuse_threshold` (the relative error that may add up), the faster and the less
-    exact. It holds from `start_percent` to `end_percent` of the denoising; `verbose` logs what is
-    skipped.
+    exact. It applies from `start_percent` to `end_percent` of the denoising; `verbose` logs the
+    skipped steps.
     """
     return _add_step_cache(model, StepCache(reuse_threshold, start_percent, end_percent, verbose))
 
@@ -49,9 +49,10 @@ def lazy_cache(
     end_percent: Ratio = 0.95,
     verbose: bool = False,
 ) -> ModelHandle:
-    """The same as EasyCache for what all prompts and their guidance make together.
+    """Skip whole steps, guidance included, where the result would hardly change; see EasyCache.
 
-    Simpler, and it holds where their number changes on the way; mostly less exact.
+    Simpler than EasyCache, and works where the number of prompts changes on the way; mostly less
+    exact.
     """
     reuse = StepCache(reuse_threshold, start_percent, end_percent, verbose, guided=True)
     return _add_step_cache(model, reuse)
@@ -62,7 +63,7 @@ def model_compute_dtype(
     model: ModelHandle,
     dtype: Annotated[str, Choices(tuple(_DTYPES))],
 ) -> ModelHandle:
-    """Choose the precision that a model computes in; `default` is what suits it and the device."""
+    """Choose the precision that a model computes in; `default` suits the model and the device."""
     return replace(model, compute=_DTYPES[dtype])
 
 
@@ -70,9 +71,9 @@ def model_compute_dtype(
 def torch_compile_model(
     model: ModelHandle, backend: Literal["inductor", "cudagraphs"]
 ) -> ModelHandle:
-    """Compile the network when it is first used: that takes minutes, then every step is faster.
+    """Compile the network at its first use: that takes minutes, then every step is faster.
 
-    Another size of picture compiles it anew. `inductor` needs a C++ compiler, `cudagraphs` an
+    Another image size compiles it anew. `inductor` needs a C++ compiler, `cudagraphs` an
     NVIDIA GPU.
     """
     return model.altered(Compiled(backend))

@@ -1,4 +1,4 @@
-"""Say how a model was trained to remove noise, where its file does not."""
+"""Nodes that set how a model was trained to remove noise, where its file does not say."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -37,10 +37,10 @@ Level = Annotated[float, Field(ge=0.0, le=1000.0), Step(0.001), Round(False)]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class X0(Discrete):
-    """The network predicts the clean latent itself."""
+    """The network predicts the clean latent (x0) itself."""
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """The output as it is."""
+        """Return the output unchanged."""
         del x, sigma
         return output
 
@@ -50,7 +50,7 @@ class ImageToImage(X0):
     """The network turns one latent into another, without noise."""
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """As it is."""
+        """Return the input unchanged."""
         del sigma
         return x
 
@@ -66,15 +66,15 @@ class Consistency(Discrete):
     """How many training timesteps lie between two levels."""
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The training timestep of the nearest level."""
+        """Return the training timestep of the nearest level."""
         return Discrete.timestep(self, sigma) * self.stride + (self.stride - 1)
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The inverse."""
+        """Return the level of a timestep: the inverse of `timestep`."""
         return Discrete.sigma(self, (timestep.float() - (self.stride - 1)) / self.stride)
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """From the noise, with the scalings that make timestep 0 exact."""
+        """Compute x0 from the predicted noise, with scalings that make timestep 0 exact."""
         t = broadcast(self.timestep(sigma), x) * _LCM_TIMESTEP_SCALE
         norm = t**2 + _LCM_SIGMA_DATA**2
         x0 = x - output * broadcast(sigma, x)
@@ -87,25 +87,25 @@ def model_sampling_discrete(
     sampling: Annotated[str, Choices(("eps", "v_prediction", "lcm", "x0", "img_to_img"))],
     zsnr: bool = False,
 ) -> ModelHandle:
-    """Say what a model predicts, where its file does not.
+    """Set what a model predicts, where its file does not say.
 
-    Noise (eps), v, the clean latent (x0, lcm for consistency models) or another picture's latent
-    (img_to_img).
+    This is noise (eps), v, the clean latent (x0; lcm for consistency models) or another image's
+    latent (img_to_img).
 
-    `zsnr` starts at (all but) pure noise, for models trained with zero terminal SNR.
+    `zsnr` starts at nearly pure noise, for models trained with zero terminal SNR.
     """
     return replace(model, sampling=_parameterisation(sampling, zsnr))
 
 
 @node("ModelSamplingSD3", category="advanced/model")
 def model_sampling_sd3(model: ModelHandle, shift: Shift = 3.0) -> ModelHandle:
-    """Shift a flow model's levels towards the noise: larger pictures need more, 1 is none."""
+    """Shift a flow model's noise levels up; larger images need more, 1 is no shift."""
     return replace(model, sampling=_flow(_above_0("shift", shift), 1000.0))
 
 
 @node("ModelSamplingAuraFlow", category="advanced/model")
 def model_sampling_aura_flow(model: ModelHandle, shift: Shift = 1.73) -> ModelHandle:
-    """The same as ModelSamplingSD3, for models that are told the level itself, from 0 to 1."""
+    """Shift a flow model's noise levels, for timesteps from 0 to 1; see ModelSamplingSD3."""
     return replace(model, sampling=_flow(_above_0("shift", shift), 1.0))
 
 
@@ -117,10 +117,10 @@ def model_sampling_flux(
     width: LatentSide = 1024,
     height: LatentSide = 1024,
 ) -> ModelHandle:
-    """Shift FLUX's levels by the size of the picture.
+    """Shift FLUX's noise levels by the size of the image.
 
-    `base_shift` is for 256x256 pixels, `max_shift` for 1024x1024; others lie on the line through
-    these, by their number of pixels.
+    `base_shift` is for 256x256 pixels, `max_shift` for 1024x1024; for other sizes the shift is
+    interpolated by the number of pixels.
     """
     tokens = (width / 16) * (height / 16)
     way = (tokens - _SMALL) / (_LARGE - _SMALL)
@@ -135,11 +135,11 @@ def model_sampling_continuous_edm(
     sigma_max: Level = 120.0,
     sigma_min: Level = 0.002,
 ) -> ModelHandle:
-    """For models that were trained on any level of noise between two.
+    """Set the noise levels of a model trained on a continuous range of them (EDM).
 
-    They are told a quarter of its logarithm, and predict v, the noise (eps) or what lies between
-    the latent and the image (edm; Playground v2.5 has latents of its own as well). cosmos_rflow
-    is a flow over the same levels.
+    The network reads a quarter of the level's logarithm, and predicts v, the noise (eps) or EDM's
+    mix of both (edm; edm_playground_v2.5 has its own latent format). cosmos_rflow is a flow over
+    the same levels.
     """
     _check_levels(sigma_min, sigma_max)
     if sampling == "cosmos_rflow":
@@ -158,7 +158,7 @@ def model_sampling_continuous_v(
     sigma_max: Level = 500.0,
     sigma_min: Level = 0.03,
 ) -> ModelHandle:
-    """For models that predict v at any level between two, and are told its angle from 0 to 1."""
+    """Set the noise levels of a model that predicts v and reads them as angles from 0 to 1."""
     _check_levels(sigma_min, sigma_max)
     levels = Edm.between(sigma_min, sigma_max, sampling, clock="angle")
     return replace(model, sampling=levels)

@@ -1,4 +1,4 @@
-"""Nodes that write models: the patched weights, in the layout of the original files."""
+"""Nodes that save models: the patched weights, in the layout of the original files."""
 
 from collections.abc import Iterator, Mapping
 
@@ -35,9 +35,8 @@ def checkpoint_save(
 ) -> Ui:
     """Write a model, its text encoders and its VAE into one file of the output folder.
 
-    LoRAs and merges are in the weights then. What they leave alone keeps its precision and
-    every bit. The workflow is in the file's metadata. Files below `checkpoints/` can be loaded
-    at once.
+    LoRAs and merges are applied to the saved weights; all other weights are saved bit for bit.
+    The workflow is in the file's metadata. Files below `checkpoints/` can be loaded at once.
     """
     tensors = checkpoint_tensors(model, clip, vae)
     return Ui(artifacts=_save(ctx, filename_prefix, tensors, said(model, clip, vae)))
@@ -47,7 +46,7 @@ def checkpoint_save(
 def model_save(
     model: ModelHandle, filename_prefix: str = "diffusion_models/ComfyUI", *, ctx: Context
 ) -> Ui:
-    """Write the part that denoises into a file of the output folder; see `CheckpointSave`."""
+    """Write the diffusion model into a file of the output folder; see `CheckpointSave`."""
     return Ui(artifacts=_save(ctx, filename_prefix, checkpoint_tensors(model), said(model)))
 
 
@@ -78,7 +77,7 @@ def _save(
 
 
 def _with_progress(ctx: Context, data: Iterator[memoryview], total: int) -> Iterator[memoryview]:
-    """The chunks, with progress."""
+    """Yield the chunks and report the progress."""
     for number, chunk in enumerate(data, 1):
         ctx.check_cancelled()
         yield chunk

@@ -1,4 +1,4 @@
-"""`nodegraph models`: list model files, show what one holds, fetch and check them."""
+"""`nodegraph models`: list, show, fetch and check model files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,8 +34,8 @@ class ReportingGroup(Reporting, click.Group):
 def models() -> None:
     """List, show, fetch and check model files.
 
-    References look like hf://owner/name@revision/file.safetensors; without the file the right
-    one is found, without the revision it is main.
+    References look like hf://owner/name@revision/file.safetensors. Without a file the right one is
+    chosen; without a revision it is main.
     """
 
 
@@ -72,9 +72,9 @@ def list_models(wants_json: bool, **folders: Any) -> None:
 @options.wants_json
 @options.verbose
 def show_model(name: str, wants_json: bool, **folders: Any) -> None:
-    """Show what the model file NAME holds, whose it is, and where it comes from.
+    """Show the contents, the licence and the origin of the model file NAME.
 
-    NAME as it is listed, or FOLDER/NAME, or a reference that was pulled, or a path.
+    NAME is as listed, or FOLDER/NAME, a reference that was pulled, or a path.
     """
     from nodegraph.errors import WrongHashError
     from nodes.model_files import describe, find
@@ -102,8 +102,8 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
 def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> None:
     """Write the model SRC as one file DEST in the layout of the original checkpoints.
 
-    SRC is named as for `show`: a diffusers folder, a set of shards, a file. What is in it is
-    taken along: the model, its text encoders and its VAE. Weights keep their precision.
+    SRC is named as for `show`: a diffusers folder, a set of shards or a file. All of its parts are
+    converted: the model, its text encoders and its VAE. Weights keep their precision.
     """
     from nodes.model_conversion import convert
     from nodes.model_files import find
@@ -123,11 +123,10 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
 @options.verbose
 @click.pass_context
 def pull_model(ctx: click.Context, reference: str) -> None:
-    """Download what REF names and print where it lies.
+    """Download what REF names and print its path.
 
     A branch or tag is looked up anew, and means that commit until it is pulled again. A
-    download that was broken off goes on where it stopped. Exits with 1 if the hub does not
-    give it.
+    download that was interrupted is resumed. Exits with 1 if the hub does not provide it.
     """
     from nodegraph.errors import WrongHashError
     from nodes.hub.errors import HubError
@@ -166,11 +165,12 @@ def _pull(name: str, files: "Files") -> "Origin":
 def verify_models(
     ctx: click.Context, names: tuple[str, ...], wants_json: bool, **folders: Any
 ) -> None:
-    """Read model files anew and check them: every one there is, or those named.
+    """Read model files anew and check them: all of them, or those named.
 
-    A file must be what #sha256=… behind its NAME says, what the lock file and the hub say of
-    a REF (the hub is asked only for those named here, and not in offline mode), and what it
-    was when it was first used. Exits with 0 if all are, 1 if not, 2 if one is not there.
+    A file's hash must be the one after #sha256= in its NAME, the one that the lock file and the
+    hub give for a REF (the hub is asked only for those named here, and not in offline mode), and
+    the one it had when it was first used. Exits with 0 if all match, 1 if not, 2 if a file is
+    missing.
     """
     from nodes.model_files import all_models, find
 
@@ -186,7 +186,7 @@ def verify_models(
 
 
 def _verdicts(model: "ModelFile", files: "Files", *, ask: bool) -> "Iterable[Verdict]":
-    """What comes out for a model; without the hub's word if the hub does not answer."""
+    """Verify a model's files; without the hub's hashes if the hub does not answer."""
     from nodes.hub.errors import HubOfflineError, HubUnreachableError
     from nodes.model_checks import verify_files
 

@@ -1,4 +1,4 @@
-"""Nodes that change what goes on inside of a U-Net."""
+"""Nodes that change the inside of a U-Net: FreeU, HyperTile, token merging, deep shrink."""
 
 from typing import Annotated, Literal
 
@@ -26,10 +26,10 @@ def free_u(
     s1: Strength = 0.9,
     s2: Strength = 0.2,
 ) -> ModelHandle:
-    """Let a U-Net's depth count for more: better shapes, at no cost. No training needed.
+    """Strengthen a U-Net's deep features (FreeU): better shapes at no cost in time.
 
-    `b1` and `b2` scale what comes from its two deepest levels, `s1` and `s2` the coarse part of
-    what is handed across to them.
+    `b1` and `b2` scale the output of its two deepest levels, `s1` and `s2` the low frequencies of
+    the skip connections to them.
     """
     return model.altered(FreeU((b1, b2), (s1, s2)))
 
@@ -42,7 +42,7 @@ def free_u_v2(
     s1: Strength = 0.9,
     s2: Strength = 0.2,
 ) -> ModelHandle:
-    """The same as FreeU, with the most effect where there is something in the picture."""
+    """Strengthen a U-Net's deep features where the image has content; see FreeU."""
     return model.altered(FreeU((b1, b2), (s1, s2), by_structure=True))
 
 
@@ -54,21 +54,21 @@ def hyper_tile(
     max_depth: Annotated[int, Field(ge=0, le=10)] = 0,
     scale_depth: bool = False,
 ) -> ModelHandle:
-    """Let a U-Net attend within tiles only, which makes large pictures faster.
+    """Limit a U-Net's attention to tiles, which makes large images faster (HyperTile).
 
-    Tiles are `tile_size` pixels or somewhat more; `swap_size` is how many sizes are drawn from, so
-    that their edges don't show. It holds down to `max_depth` halvings of the picture, where
-    `scale_depth` keeps tiles as large as they are at first. What is drawn depends on the noise
-    level alone: the same seed gives the same picture.
+    Tiles are `tile_size` pixels or somewhat more. At each step one of up to `swap_size` tile sizes
+    is drawn, so that the edges don't show; the draw depends on the noise level alone, and the same
+    seed gives the same image. Tiles are used in the levels down to `max_depth` halvings of the
+    image, and with `scale_depth` they keep their size in pixels there.
     """
     return model.altered(Tiled(tile_size, swap_size, max_depth, scale_depth))
 
 
 @node("TomePatchModel", category=_UNET)
 def tome_patch_model(model: ModelHandle, ratio: Ratio = 0.3) -> ModelHandle:
-    """Merge tokens that are alike before a U-Net attends to them: faster, at some loss of detail.
+    """Merge similar tokens before a U-Net's attention (ToMe): faster, with some loss of detail.
 
-    `ratio` is the share that is merged, at most three quarters.
+    `ratio` is the share of tokens that are merged, at most three quarters.
     """
     return model.altered(Merged(ratio))
 
@@ -89,11 +89,10 @@ def patch_model_add_downscale(
     downscale_method: Method,
     upscale_method: Method,
 ) -> ModelHandle:
-    """Let a U-Net see the picture smaller at first, so that large ones hang together.
+    """Shrink a U-Net's features in the first steps (deep shrink), for coherent large images.
 
-    It is scaled after the block `block_number` of the way down, from `start_percent` to
-    `end_percent` of the denoising. `downscale_after_skip` leaves what this block hands across as
-    large as it is.
+    They are scaled after the input block `block_number`, from `start_percent` to `end_percent` of
+    the denoising. `downscale_after_skip` leaves this block's skip connection at full size.
     """
     return model.altered(
         Shrunk(

@@ -1,4 +1,4 @@
-"""Nodes that put margins round pictures, or one picture beside another."""
+"""Nodes that pad images, or join two of them side by side."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -31,7 +31,7 @@ _COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 
 
 class Padded(NamedTuple):
-    """A picture with a margin, and the mask that covers the margin."""
+    """An image with a margin, and the mask of the margin."""
 
     image: Image
     mask: Mask
@@ -46,11 +46,11 @@ def image_pad_for_outpaint(
     bottom: Margin = 0,
     feathering: Annotated[int, Field(ge=0, le=16384), Step(1)] = 40,
 ) -> Padded:
-    """Put a grey margin round pictures, and make the mask that has it painted.
+    """Pad images with a grey margin, and make the mask for outpainting it.
 
-    The mask, [1, height, width], is 1 on the margin and falls to 0 over `feathering` pixels
-    of the picture, with the square of the distance, along the sides that have a margin. There
-    is no feathering where the picture is not more than twice as large.
+    The mask, [1, height, width], is 1 on the margin and falls quadratically to 0 over
+    `feathering` pixels of the image, along the sides that have a margin. Images that are not
+    more than twice as large as `feathering` are not feathered.
     """
     batch, height, width, channels = image.shape
     whole = (height + top + bottom, width + left + right)
@@ -76,11 +76,11 @@ def image_stitch(
     spacing_color: Literal["white", "black", "red", "green", "blue"] = "white",
     image2: Image | None = None,
 ) -> Image:
-    """Put `image2` beside `image1`, on the side that `direction` names.
+    """Join `image2` to `image1` on the side that `direction` names.
 
-    `match_image_size` scales `image2` until the touching sides are equally long; otherwise
-    the smaller picture gets black margins. Between the two lies a strip of `spacing_width`
-    pixels, rounded up to an even number. The shorter batch repeats its last picture.
+    `match_image_size` scales `image2` so that the touching sides are equally long; otherwise the
+    smaller image gets black margins. Between the two is a strip of `spacing_width` pixels,
+    rounded up to an even number. The shorter batch repeats its last image.
     """
     if image2 is None:
         return image1
@@ -106,7 +106,7 @@ def resize_and_pad_image(
     padding_color: Literal["white", "black"],
     interpolation: Interpolation,
 ) -> Image:
-    """Scale pictures to fit into a size, and fill what stays empty at two of the sides."""
+    """Scale images to fit into a size, and pad the two sides that stay empty."""
     batch, height, width, channels = image.shape
     scale = min(target_width / width, target_height / height)
     wide, high = max(1, int(width * scale)), max(1, int(height * scale))
@@ -118,7 +118,7 @@ def resize_and_pad_image(
 
 
 def _distances(length: int, *, before: bool, after: bool) -> Tensor:
-    """How far each pixel of a row is from the nearest end that has a margin."""
+    """Return each pixel's distance to the nearest end of its row that has a margin."""
     place = torch.arange(length)
     far = torch.full_like(place, length)
     first = place if before else far
@@ -126,7 +126,7 @@ def _distances(length: int, *, before: bool, after: bool) -> Tensor:
 
 
 def _match_batches(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with as many pictures, and as many channels."""
+    """Bring both to the same number of images and of channels."""
     count = max(len(first), len(second))
     channels = max(first.shape[-1], second.shape[-1])
     longer = (torch.cat([x, x[-1:].expand(count - len(x), -1, -1, -1)]) for x in (first, second))
@@ -135,7 +135,7 @@ def _match_batches(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _scale_side(pictures: Tensor, dim: int, length: int) -> Tensor:
-    """Scaled until one side has this length."""
+    """Scale images until the side `dim` has this length."""
     height, width = pictures.shape[1:3]
     if pictures.shape[dim] == length:
         return pictures
@@ -146,7 +146,7 @@ def _scale_side(pictures: Tensor, dim: int, length: int) -> Tensor:
 
 
 def _pad_side(pictures: Tensor, dim: int, length: int) -> Tensor:
-    """Black margins at both ends of one side."""
+    """Pad both ends of the side `dim` with black to this length."""
     shape = list(pictures.shape)
     shape[dim] = length
     whole = _filled_picture(pictures, shape, "black")
@@ -155,6 +155,6 @@ def _pad_side(pictures: Tensor, dim: int, length: int) -> Tensor:
 
 
 def _filled_picture(like: Tensor, shape: Sequence[int], colour: str) -> Tensor:
-    """An opaque picture of one colour: [batch, h, w, channels]."""
+    """Return an opaque image of one colour: [batch, h, w, channels]."""
     rgb = with_channels(like.new_tensor(_COLOURS[colour]), shape[-1])
     return rgb.expand(*shape).contiguous()

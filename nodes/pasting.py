@@ -1,4 +1,4 @@
-"""Lay one picture, or latent, onto another."""
+"""Pasting of images and latents onto each other."""
 
 import torch
 from torch import Tensor
@@ -11,12 +11,12 @@ from nodes.resizing import resize
 def paste(
     below: Tensor, above: Tensor, corner: tuple[int, int], mask: Tensor | None = None
 ) -> Tensor:
-    """`below` with `above` on it; what sticks out is cut off.
+    """Paste `above` onto `below`; what sticks out is cut off.
 
     Args:
         below: [batch, channels, h, w].
         above: [any, channels, h', w']; repeated to, or cut to, that batch.
-        corner: (y, x) of its upper left corner, not negative.
+        corner: (y, x) of the upper left corner of `above`, not negative.
         mask: [any, 1, h'', w''] in [0, 1], 1 where `above` shows; stretched to its size.
             None shows all of it.
     """
@@ -35,10 +35,10 @@ def paste(
 
 
 def stretch_to(above: Tensor, below: Tensor) -> Tensor:
-    """`above`, bilinearly brought to the height and width of `below`."""
+    """Resize `above` bilinearly to the height and width of `below`."""
     return resize(above, below.shape[-1], below.shape[-2], "bilinear")
 
 
 def flat_mask(mask: Tensor | None) -> Tensor | None:
-    """[..., h, w] as [batch, 1, h, w]."""
+    """Return a mask [..., h, w] as [batch, 1, h, w]."""
     return None if mask is None else torch.reshape(mask, (-1, 1, *mask.shape[-2:]))

@@ -1,4 +1,4 @@
-"""Nodes that put a person into the prompt: PhotoMaker."""
+"""Nodes for PhotoMaker: prompts with a person from images."""
 
 import re
 from typing import Annotated
@@ -46,10 +46,10 @@ def photo_maker_encode(
     *,
     ctx: Context,
 ) -> Conditioning:
-    """Encode a prompt in which a person appears: the one in the pictures.
+    """Encode a prompt with the person that the images show.
 
     The word before `photomaker` becomes that person, as in "a man photomaker on the beach"; with
-    several pictures it is said once for each. Without `photomaker` it is a plain prompt.
+    several images it is repeated for each. Without `photomaker` it is an ordinary prompt.
     """
     embeddings = Embeddings(ctx.files, ctx.notice)
     found = _BEFORE.match(text)
@@ -67,10 +67,10 @@ def photo_maker_encode(
 
 
 def _last(clip: ClipHandle, text: str, embeddings: Embeddings) -> int:
-    """Where the last token of a text stands.
+    """Return the position of a text's last token.
 
     Raises:
-        TriggerPlaceError: it isn't in the first section.
+        TriggerPlaceError: it isn't in the first chunk.
     """
     encoder = clip.text.encoders[0]
     first, *more = encoder.sections(text, embeddings.of(encoder.name))

@@ -1,4 +1,4 @@
-"""Pictures between files and tensors: decode any file safely, encode as ComfyUI does."""
+"""Image codecs: decode any file safely, encode as ComfyUI does."""
 
 import io
 import struct
@@ -19,21 +19,21 @@ MOST_PIXELS = 89_000_000
 _MODEL_TAG = 0x0110
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 _BOMBS = (Picture.DecompressionBombError, Picture.DecompressionBombWarning)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # what Pillow's codecs raise
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # raised by Pillow's codecs
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
-    """One picture as 8 bits: 255 times the value, cut off, not rounded, as ComfyUI does.
+    """Convert one image to 8 bits: 255 times the value, truncated, not rounded, as in ComfyUI.
 
     Args:
-        image: [height, width, channels] in [0, 1]; what lies beyond is clipped, NaN is 0.
+        image: [height, width, channels] in [0, 1]; other values are clipped, NaN is 0.
     """
     scaled = (image.detach().float().nan_to_num(0.0) * 255).clamp(0, 255)
     return scaled.to(torch.uint8).cpu().numpy()
 
 
 def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:
-    """A PNG file of [height, width, 1, 3 or 4 channels] with text chunks."""
+    """Encode [height, width, 1, 3 or 4 channels] as a PNG file with text chunks."""
     buffer = io.BytesIO()
     info = _text_chunks(texts)
     _picture(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
@@ -43,7 +43,7 @@ def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4)
 def encode_apng(
     images: Tensor, texts: Mapping[str, str], milliseconds: float, compress_level: int
 ) -> bytes:
-    """An animated PNG of [frames, height, width, channels] with text chunks; it repeats."""
+    """Encode [frames, height, width, channels] as an endless animated PNG with text chunks."""
     first, *rest = map(_picture, images)
     buffer = io.BytesIO()
     first.save(
@@ -67,9 +67,9 @@ def encode_webp(
     quality: int,
     method: int,
 ) -> bytes:
-    """An animated WebP of [frames, height, width, channels]; texts are where ComfyUI has them.
+    """Encode [frames, height, width, channels] as an animated WebP with EXIF texts.
 
-    Those are EXIF tags, downwards from `Model`, each with `keyword:text`.
+    As in ComfyUI, the texts are EXIF tags, downwards from `Model`, each with `keyword:text`.
     """
     first, *rest = map(_picture, images)
     exif = Picture.Exif()
@@ -103,14 +103,14 @@ def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
 
 
 def read_frames(path: Path) -> list[Picture.Image]:
-    """The frames of a picture file, turned upright; more than one if it is animated.
+    """Read the frames of an image file, turned upright; more than one if it is animated.
 
     Frames of another size than the first are left out.
 
     Raises:
-        NotAnImageError: the file is no picture.
+        NotAnImageError: the file is no image.
         ImageTooLargeError: it has more than `MOST_PIXELS`.
-        DamagedImageError: it breaks off.
+        DamagedImageError: it is truncated or damaged.
     """
     try:
         with Picture.open(path, formats=_FORMATS) as opened:
@@ -126,20 +126,20 @@ def read_frames(path: Path) -> list[Picture.Image]:
 
 
 def colours(frame: Picture.Image) -> Tensor:
-    """A frame without its transparency: [height, width, 3] in [0, 1]."""
+    """Return a frame without its alpha channel: [height, width, 3] in [0, 1]."""
     return _as_tensor(_rgba(frame).convert("RGB"))
 
 
 def channel(frame: Picture.Image, letter: str) -> Tensor:
-    """One channel, `R`, `G`, `B` or `A`, of a frame: [height, width] in [0, 1].
+    """Return one channel, `R`, `G`, `B` or `A`, of a frame: [height, width] in [0, 1].
 
-    A frame without transparency is opaque: its `A` is 1 everywhere.
+    A frame without an alpha channel is opaque: its `A` is 1 everywhere.
     """
     return _as_tensor(_rgba(frame).getchannel(letter))
 
 
 def has_alpha(frame: Picture.Image) -> bool:
-    """Whether a frame has a channel, or a palette, that tells how opaque its pixels are."""
+    """True if a frame has an alpha channel, or a palette with transparency."""
     return "A" in frame.getbands() or (frame.mode == "P" and "transparency" in frame.info)
 
 
@@ -153,7 +153,7 @@ def _rgba(frame: Picture.Image) -> Picture.Image:
 
 
 def _frames(opened: Picture.Image) -> Iterator[Picture.Image]:
-    """Every frame, but of a camera's multi-picture file (MPO) only the picture itself."""
+    """Yield every frame; of a camera's multi-picture file (MPO) only the first."""
     if opened.format == "MPO":
         yield opened
     else:
@@ -174,7 +174,7 @@ def _check_size(path: Path, opened: Picture.Image) -> None:
 
 
 def _eight_bits(frame: Picture.Image) -> Picture.Image:
-    """Scale a 16-bit or 32-bit grey picture down, as ComfyUI does: 65535 is white."""
+    """Scale a 16-bit or 32-bit grey image to 8 bits, as ComfyUI does: 65535 is white."""
     if not frame.mode.startswith("I"):
         return frame
     values = np.asarray(frame).astype(np.int64) // 255

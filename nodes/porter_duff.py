@@ -1,4 +1,4 @@
-"""Compositing with transparency on both sides (Porter & Duff 1984, "Compositing Digital Images").
+"""Alpha compositing of two images (Porter & Duff 1984, "Compositing Digital Images").
 
 The separable modes are those that Android's `PorterDuff.Mode` documents.
 """
@@ -18,14 +18,14 @@ from nodes.matching import as_batch, with_channels
 from nodes.resizing import resize, resize_pictures
 from nodes.values import Image, Mask
 
-_INVISIBLE = 1e-5  # what is more transparent than this has no colour
+_INVISIBLE = 1e-5  # below this alpha a pixel has no colour
 Layers: TypeAlias = tuple[Tensor, Tensor]
 """Colour [batch, h, w, 3], multiplied by its alpha, and alpha [batch, h, w, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """Two layers: source over destination."""
+    """Two layers with alpha: source and destination."""
 
     s: Tensor
     sa: Tensor
@@ -33,17 +33,17 @@ class _Pair:
     da: Tensor
 
     def weighted(self, source: Tensor | float, destination: Tensor | float) -> Layers:
-        """So much of the source and so much of the destination: Porter & Duff's F_A and F_B."""
+        """Weigh source and destination by fractions, Porter & Duff's F_A and F_B, and add them."""
         colour = source * self.s + destination * self.d
         return colour, source * self.sa + destination * self.da
 
     @property
     def union(self) -> Tensor:
-        """The alpha of either lying over the other."""
+        """Return the alpha of one layer over the other."""
         return self.sa + self.da - self.sa * self.da
 
     def beside(self, shared: Tensor) -> Layers:
-        """Each where it lies alone, and `shared` where both do."""
+        """Return each layer where it is alone, and `shared` where both are."""
         return (1 - self.da) * self.s + (1 - self.sa) * self.d + shared, self.union
 
 
@@ -89,11 +89,11 @@ def porter_duff_image_composite(
     destination_alpha: Mask,
     mode: Annotated[str, Choices(tuple(_MODES))] = "DST",
 ) -> ImageAndMask:
-    """Lay `source` over `destination`, both with transparency, by one of Porter & Duff's rules.
+    """Composite `source` over `destination`, both with transparency, by a Porter-Duff mode.
 
-    The masks are 1 where a picture is transparent, and so is the result's. Everything is
-    brought to the size of `destination`, cut to its aspect ratio. There are as many results
-    as all four inputs have entries.
+    The masks, and the result's mask, are 1 where an image is transparent. Everything is cropped
+    to the aspect ratio of `destination` and scaled to its size. The result is as long as the
+    shortest of the four batches.
     """
     masks = as_batch(source_alpha), as_batch(destination_alpha)
     count = min(len(batch) for batch in (source, destination, *masks))

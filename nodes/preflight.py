@@ -1,4 +1,4 @@
-"""What a model file's header tells before anything is computed; needs no torch."""
+"""Checks of model files by their headers, made before anything is computed; needs no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ Check: TypeAlias = Callable[[Mapping[str, object], Files], None]
 
 
 def _check(name: str, folder: str, read: Callable[[Path], object]) -> Check:
-    """That `read` reads the file of a model folder which the input `name` names."""
+    """Make a check that `read` accepts the file of a model folder that the input `name` names."""
 
     def check(inputs: Mapping[str, object], files: Files) -> None:
         given = inputs.get(name)
@@ -46,7 +46,7 @@ def _check_both(first: Check, second: Check) -> Check:
 
 
 def _from_header(read: Callable[[Header], object]) -> Callable[[Path], object]:
-    """What reads a file by its header."""
+    """Make a function of a header into one of a file."""
     return lambda path: read(read_header(path))
 
 
@@ -83,10 +83,10 @@ gligen = _check("gligen_name", "gligen", _from_header(gligen_prefix))
 
 
 def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the VAE is whole, and one that is known.
+    """Check that the VAE's file is complete and of a known kind.
 
     Raises:
-        NodeGraphError: it is not.
+        NodeGraphError: it is not, or does not.
     """
     name = inputs.get("vae_name")
     if isinstance(name, str) and name in tiny_vae.KNOWN:
@@ -97,21 +97,21 @@ def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
 
 
 def text_encoder(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that a text encoder's file is whole, and what the loader's type wants.
+    """Check that a text encoder's file is complete and fits the loader's type.
 
     Raises:
-        NodeGraphError: it is not.
+        NodeGraphError: it is not, or does not.
     """
     _text_encoders(inputs, files, ("clip_name",))
 
 
 def two_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for two files; raises what `text_encoder` raises."""
+    """Check two text encoders' files; raises what `text_encoder` raises."""
     _text_encoders(inputs, files, ("clip_name1", "clip_name2"))
 
 
 def three_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
-    """The same for three, which are SD3's; raises what `text_encoder` raises."""
+    """Check SD3's three text encoders' files; raises what `text_encoder` raises."""
     _text_encoders({**inputs, "type": "sd3"}, files, ("clip_name1", "clip_name2", "clip_name3"))
 
 

@@ -1,6 +1,6 @@
-"""A rough picture of an unfinished latent, quick enough to be made at every step.
+"""Previews: rough images of unfinished latents, fast enough for every step.
 
-By a small matrix that makes each latent pixel one colour, or by TAESD's decoder.
+A small matrix gives each latent pixel a colour, or TAESD's decoder makes an image.
 """
 
 import io
@@ -26,12 +26,12 @@ Show: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
-    """The first of a batch as JPEG bytes, and their MIME type: `ctx.preview(*preview(…))`.
+    """Return the first of a batch as JPEG bytes, and the MIME type: `ctx.preview(*preview(…))`.
 
     Args:
-        model: whose latents they are.
+        model: the model that the latents belong to.
         x0: [batch, channels, h, w] in the model's space, as `denoise` gives it.
-        show: see `chosen`.
+        show: makes the image; see `choose_preview`.
     """
     shades = show(x0[:1].cpu().float())
     picture = Pictures.fromarray((shades * 255).round().to(torch.uint8).numpy())
@@ -44,7 +44,7 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
 
 
 def choose_preview(model: ModelHandle, ctx: Context) -> Show:
-    """How previews are made; if the small decoder can not be used, says so and does without."""
+    """Return the preview method of the settings; warns if the small decoder can not be used."""
     if ctx.preview_method == "taesd":
         name = name_for(model.model.spec.family, model.model.spec.latent)
         if name is None:
@@ -58,13 +58,13 @@ def choose_preview(model: ModelHandle, ctx: Context) -> Show:
 
 
 def by_matrix(model: ModelHandle) -> Show:
-    """One colour a latent pixel."""
+    """Return a preview that gives each latent pixel one colour."""
     rgb = model.model.spec.latent.rgb
     return lambda x0: latent_rgb(x0, rgb)[0]
 
 
 def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
-    """A small autoencoder's picture."""
+    """Return a preview that decodes with a small autoencoder."""
 
     def show(x0: Tensor) -> Tensor:
         raw = model.latent_format.to_raw(x0)
@@ -74,12 +74,12 @@ def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
 
 
 def latent_rgb(x0: Tensor, rgb: tuple[tuple[float, ...], ...]) -> Tensor:
-    """Latents as colours: [batch, h, w, 3] in [0, 1].
+    """Convert latents to colours: [batch, h, w, 3] in [0, 1].
 
     Args:
         x0: [batch, channels, h, w] in the model's space.
-        rgb: a row of red, green and blue in [-1, 1] for each channel, and one to add.
-            Grey by the channels' mean if it does not fit.
+        rgb: a row of red, green and blue in [-1, 1] for each channel, and a row to add.
+            The mean of the channels is shown in grey if it does not fit.
     """
     matrix = torch.tensor(rgb)
     if matrix.shape != (x0.shape[1] + 1, 3):

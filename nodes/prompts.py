@@ -1,4 +1,4 @@
-"""Turn text into conditioning."""
+"""Nodes that encode prompts."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -27,8 +27,8 @@ def clip_text_encode(
 ) -> Conditioning:
     """Encode a prompt, so that it can guide the model towards what it describes.
 
-    `(word:1.3)` weighs a part of it, `(word)` means 1.1, `embedding:name` puts in a textual
-    inversion. Long prompts are encoded in sections.
+    `(word:1.3)` weighs a part of the prompt, `(word)` is a weight of 1.1, `embedding:name` inserts
+    a textual inversion. Long prompts are encoded in chunks.
     """
     encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
     return Conditioning((Cond(encoded.tokens, encoded.pooled),))
@@ -39,5 +39,5 @@ def clip_set_last_layer(
     clip: ClipHandle,
     stop_at_clip_layer: Annotated[int, Field(ge=-24, le=-1), Step(1)] = -1,
 ) -> ClipHandle:
-    """Read an earlier layer of the text encoder: -1 is the last; -2 is "clip skip 2"."""
+    """Use an earlier layer of the text encoder: -1 is the last, -2 is "clip skip 2"."""
     return replace(clip, layer=stop_at_clip_layer)

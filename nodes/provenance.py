@@ -1,4 +1,4 @@
-"""What an image says about how it was made, beside the workflow itself."""
+"""Metadata of saved images and latents: the workflow, and how the file was made."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ _SEEDS = ("seed", "noise_seed")
 
 
 def texts(ctx: Context) -> dict[str, str]:
-    """The text chunks of a picture, or the metadata of a latent: JSON by name.
+    """Return the text chunks of an image, or the metadata of a latent: JSON by name.
 
-    `prompt`, `workflow` and what else the editor sent are ComfyUI's; `nodegraph` says what
-    made it: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models": {"checkpoints/a.safetensors":
-    sha256}, "seeds": {"3.seed": 42}}`; a model of the hub is there under its commit, and
-    `licences` says what its repository declares.
+    `prompt`, `workflow` and other entries of the editor are as in ComfyUI. `nodegraph` says what
+    made the file: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models":
+    {"checkpoints/a.safetensors": sha256}, "seeds": {"3.seed": 42}}`. A model of the hub is listed
+    with its commit, and `licences` gives the licence of its repository.
     """
     found: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
     found["nodegraph"] = provenance(ctx.prompt, ctx.files)
@@ -39,7 +39,7 @@ def texts(ctx: Context) -> dict[str, str]:
 
 
 def provenance(prompt: Mapping[str, object], files: Files) -> dict[str, object]:
-    """Versions, the sha256 of every model file that the prompt names, and its seeds."""
+    """Return versions, the sha256 of every model file that the prompt names, and its seeds."""
     models: dict[str, str] = {}
     licences: dict[str, str] = {}
     seeds: dict[str, object] = {}
@@ -81,7 +81,7 @@ def _licence(files: Files, value: str) -> dict[str, str]:
 
 
 def _origin(files: Files, value: str) -> Origin | None:
-    """Where on a hub it comes from, if it does and is here: nothing is fetched for a text."""
+    """Return a downloaded model's origin on a hub; nothing is fetched for it."""
     if not value.startswith(SCHEME):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Models in fewer bits."""
+"""A node that quantizes models."""
 
 from nodegraph.define import node
 from nodes.weights.handle import ModelHandle
@@ -7,10 +7,10 @@ from nodes.weights.quantised import Scheme, quantised_patch
 
 @node("QuantizeModel", category="advanced/model")
 def quantize_model(model: ModelHandle, scheme: Scheme = "int8_weight_only") -> ModelHandle:
-    """Keep the matrices of a model's blocks in 8 or 4 bits, with torchao (the extra `quant`).
+    """Quantize the matrices of a model's blocks to 8 or 4 bits, with torchao (extra `quant`).
 
-    `weight_only` unpacks them when they are used, `dynamic` multiplies in 8 bits. LoRAs that come
-    before are quantised with the model; what later ones change is in full precision again.
-    Four bits need a GPU and torchao's kernels for it.
+    `weight_only` unpacks them when they are used, `dynamic` multiplies in 8 bits. LoRAs applied
+    before are quantized with the model; matrices that later ones change are in full precision
+    again. Four bits need a GPU that torchao's kernels support.
     """
     return model.patched(quantised_patch(scheme, model.model.network))

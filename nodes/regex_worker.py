@@ -1,4 +1,4 @@
-"""One search with a regular expression, as a program: a process can be stopped, a search cannot.
+"""A program that does one regular-expression search: a process can be stopped, a search not.
 
 Reads a request as JSON from standard input and writes the answer to standard output; imports
 the standard library only, so that it starts at once.
@@ -14,7 +14,7 @@ MEMORY = 2**30
 
 
 def answer(request: dict[str, Any]) -> dict[str, object]:
-    """What is found: `{"found": …}`, `{"error": why}` or `{"too_long": characters}`."""
+    """Return the result: `{"found": …}`, `{"error": why}` or `{"too_long": characters}`."""
     try:
         pattern = re.compile(request["pattern"], request["flags"])
         found = _TASKS[request["task"]](pattern, request)
@@ -32,9 +32,9 @@ def _search(pattern: re.Pattern[str], request: dict[str, Any]) -> bool:
 
 
 def _extract(pattern: re.Pattern[str], request: dict[str, Any]) -> str:
-    """Group `group` of every match, or of the first, a line each.
+    """Return group `group` of every match, or of the first, one per line.
 
-    Without a `group` the first one there is, empty where it took no part in a match.
+    Without a `group` it is the first one; empty where it took no part in a match.
     """
     group = request["group"]
     whole = group is None

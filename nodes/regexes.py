@@ -31,9 +31,9 @@ def regex_match(
     multiline: bool = False,
     dotall: bool = False,
 ) -> Annotated[bool, Name("matches")]:
-    """Whether the pattern (Python's `re`) fits anywhere in the text.
+    """Test if a pattern (Python's `re`) matches anywhere in a text.
 
-    With `multiline`, ^ and $ are the ends of every line; with `dotall`, a dot may be a line end.
+    With `multiline`, ^ and $ match at every line; with `dotall`, a dot also matches a line end.
     """
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
     return bool(_run_worker("search", string, regex_pattern, flags))
@@ -50,12 +50,12 @@ def regex_extract(
     dotall: bool = False,
     group_index: Annotated[int, Field(ge=0, le=100)] = 1,
 ) -> str:
-    """Take what a pattern (Python's `re`) fits out of a text; nothing if it fits nowhere.
+    """Extract what a pattern (Python's `re`) matches in a text; empty if it matches nowhere.
 
-    `First Match` is all that it fits first; `All Matches` is each of them on a line of its
-    own, or of a pattern with groups the first group of each. `First Group` and `All Groups`
-    take group `group_index`, in parentheses in the pattern, 0 being the whole; matches in
-    which it took no part are left out.
+    `First Match` gives the whole first match; `All Matches` gives each match on its own line, or
+    the first group of each if the pattern has groups. `First Group` and `All Groups` give group
+    `group_index`, in parentheses in the pattern, where 0 is the whole match; matches in which
+    the group took no part are left out.
     """
     flags = _flags(ignorecase=case_insensitive, multiline=multiline, dotall=dotall)
     group = {"First Match": 0, "All Matches": None}.get(mode, group_index)
@@ -74,7 +74,7 @@ def regex_replace(
     dotall: Annotated[bool, Optional()] = False,
     count: Annotated[int, Field(ge=0, le=100), Optional()] = 0,
 ) -> str:
-    r"""Put `replace` wherever the pattern (Python's `re`) fits; `count` times, 0 being always.
+    r"""Replace the first `count` matches of a pattern (Python's `re`); 0 replaces all.
 
     In `replace`, \1 stands for the first group of the pattern, \g<name> for a named one.
     """
@@ -89,10 +89,10 @@ def _flags(*, ignorecase: bool, multiline: bool, dotall: bool) -> int:
 
 
 def _run_worker(task: str, text: str, pattern: str, flags: int, **more: object) -> object:
-    """What a process of its own finds; it is stopped when it takes too long.
+    """Run a search in its own process, which is stopped when it takes too long.
 
     Raises:
-        BadPatternError: the pattern, or the replacement, makes no sense.
+        BadPatternError: the pattern or the replacement is not valid.
         SlowPatternError: it takes longer than `SECONDS`.
         TooLongTextError: the result is longer than `LONGEST`.
     """

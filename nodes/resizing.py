@@ -1,4 +1,4 @@
-"""Resize pictures and latents: the methods that the scale nodes offer, as pure functions."""
+"""Resizing of images and latents, by the methods that the scale nodes offer."""
 
 from typing import Literal, TypeAlias
 
@@ -18,15 +18,15 @@ _PARALLEL = 1e-5  # directions whose cosine is closer to ±1 than this have no a
 def resize(
     x: Tensor, width: int, height: int, method: ImageMethod | LatentMethod, crop: Crop = "disabled"
 ) -> Tensor:
-    """Bring `x` to `height` by `width`.
+    """Resize `x` to `height` by `width`.
 
     Args:
         x: [batch, channels, h, w] float32.
         width: of the result.
         height: of the result.
         method: `lanczos` rounds to 8 bits and so is for pictures in [0, 1] only; `bislerp` turns
-            the channel vectors instead of mixing them, which keeps the norm of latents.
-        crop: `center` cuts `x` to the aspect ratio of the result first, evenly at both sides.
+            the channel vectors instead of averaging them, which keeps the norm of latents.
+        crop: `center` first crops `x` to the aspect ratio of the result, evenly at both sides.
     """
     if crop == "center":
         x = centre_crop(x, width, height)
@@ -40,12 +40,12 @@ def resize(
 def resize_pictures(
     images: Tensor, width: int, height: int, method: ImageMethod, crop: Crop = "disabled"
 ) -> Tensor:
-    """`resize` for [batch, height, width, channels]."""
+    """Resize [batch, height, width, channels]; see `resize`."""
     return resize(images.movedim(-1, 1), width, height, method, crop).movedim(1, -1)
 
 
 def centre_crop(x: Tensor, width: int, height: int) -> Tensor:
-    """Cut [..., h, w] to the aspect ratio of `width` : `height`, evenly at both sides."""
+    """Crop [..., h, w] to the aspect ratio of `width` : `height`, evenly at both sides."""
     own_height, own_width = x.shape[-2:]
     own, wanted = own_width / own_height, width / height
     if own > wanted:
@@ -56,16 +56,16 @@ def centre_crop(x: Tensor, width: int, height: int) -> Tensor:
 
 
 def lanczos(x: Tensor, width: int, height: int) -> Tensor:
-    """Pillow's Lanczos filter on 8-bit copies of [batch, 1, 3 or 4, h, w] in [0, 1]."""
+    """Resize [batch, 1, 3 or 4, h, w] in [0, 1] with Pillow's Lanczos filter, in 8 bits."""
     rows = (x.movedim(1, -1).clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
     scaled = [_lanczos_one(row, width, height) for row in rows]
     return torch.as_tensor(np.stack(scaled), device=x.device).movedim(-1, 1).to(x.dtype) / 255
 
 
 def bislerp(x: Tensor, width: int, height: int) -> Tensor:
-    """Interpolate the direction and the length of the channel vectors apart, width first.
+    """Interpolate direction and length of the channel vectors separately, width first.
 
-    In float64, for the angle between nearly parallel vectors is lost in float32.
+    It computes in float64: the angle of nearly parallel vectors is lost in float32.
 
     Args:
         x: [batch, channels, h, w].
@@ -77,11 +77,11 @@ def bislerp(x: Tensor, width: int, height: int) -> Tensor:
 
 
 def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Go from `a` to `b` along the great circle (Shoemake 1985), lengths linearly.
+    """Interpolate from `a` to `b` along the great circle (Shoemake 1985), lengths linearly.
 
     Args:
         a: [..., channels]; its direction is the result's where both point the same way.
-        b: the same shape. Opposite vectors are mixed linearly, having no one circle.
+        b: the same shape. Opposite vectors, which have no single arc, are interpolated linearly.
         t: [..., 1] in [0, 1].
     """
     length_a = a.square().sum(-1, keepdim=True).sqrt()

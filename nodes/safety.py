@@ -1,4 +1,4 @@
-"""A node that hides pictures which show what one would rather not show."""
+"""A node that hides images with sexual content."""
 
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
@@ -15,11 +15,11 @@ from nodes.weights.safety import open_checker
 
 Hiding: TypeAlias = Literal["black", "blurred"]
 _LEFT = 8
-"""So many pixels each way are left of a blurred picture."""
+"""The pixels along each side that are left of a blurred image."""
 
 
 class CheckedPictures(NamedTuple):
-    """What comes out."""
+    """The outputs of `SafetyChecker`."""
 
     image: Image
     flagged: Annotated[list[bool], Socket("BOOLEAN"), Listed(), Name("flagged")]
@@ -38,11 +38,11 @@ def safety_checker(
     hide: Hiding,
     ctx: Context,
 ) -> CheckedPictures:
-    """Hide pictures that show sexual content, as Stable Diffusion's own safety checker finds it.
+    """Hide images with sexual content, as found by Stable Diffusion's safety checker.
 
-    Checkers lie in `models/safety_checker`, in diffusers' layout. `flagged` says for each picture
-    whether it was hidden, `hidden` how many were. Nothing is checked without this node, and a
-    checker errs both ways.
+    Checkers are in `models/safety_checker`, in diffusers' layout. `flagged` is true for each hidden
+    image, `hidden` is their number. Nothing is checked without this node, and a checker makes
+    mistakes both ways.
     """
     path = ctx.files.model("safety_checker", checker_name)
     checker = open_checker(path, ctx.files.identity(path))
@@ -62,7 +62,7 @@ def _blacken(image: Tensor) -> Tensor:
 
 
 def _blur(image: Tensor) -> Tensor:
-    """So that nothing can be made out any more."""
+    """Blur images until nothing can be recognised."""
     pixels = image.movedim(-1, 1)
     few = functional.adaptive_avg_pool2d(pixels, (_LEFT, _LEFT))
     return functional.interpolate(few, size=pixels.shape[-2:], mode="bilinear").movedim(1, -1)

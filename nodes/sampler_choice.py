@@ -30,15 +30,15 @@ _SAFEST = 2.5
 
 @node("KSamplerSelect", category=_SAMPLERS)
 def ksampler_select(sampler_name: Annotated[str, Choices(tuple(SAMPLERS))]) -> SamplerOrName:
-    """A sampler with its usual options."""
+    """Choose a sampler with its usual options."""
     return sampler_name
 
 
 @node("SamplerEulerAncestral", category=_SAMPLERS)
 def sampler_euler_ancestral(eta: Amount = 1.0, s_noise: Amount = 1.0) -> SamplerOrName:
-    """Euler's method that adds noise at every step.
+    """Euler's method that adds noise at every step (ancestral).
 
-    `eta` is how much (0: none), `s_noise` what that noise is multiplied by.
+    `eta` is the amount of noise (0: none), `s_noise` a factor for that noise.
     """
     return partial(euler_ancestral, eta=eta, s_noise=s_noise)
 
@@ -86,7 +86,7 @@ def sampler_dpmpp_2m_sde(
 ) -> SamplerOrName:
     """DPM-Solver++(2M) for the SDE; options as for ancestral Euler.
 
-    Noise is drawn on the CPU whatever `noise_device` says, so that images don't depend on it.
+    Noise is always drawn on the CPU, whatever `noise_device` is: images don't depend on it.
     """
     del noise_device
     return partial(dpmpp_2m_sde, eta=eta, s_noise=s_noise, solver_type=solver_type)
@@ -107,7 +107,7 @@ def sampler_dpmpp_sde(
 ) -> SamplerOrName:
     """Single-step DPM-Solver++ for the SDE; options as for SamplerDPMPP_2M_SDE.
 
-    `r` is where in a step the model is asked a second time.
+    `r` is the fraction of a step at which the model is called a second time.
     """
     del noise_device
     if r == 0:
@@ -131,8 +131,9 @@ def sampler_dpm_adaptive(
 ) -> SamplerOrName:
     """DPM-Solver that chooses its own steps between the first and the last level.
 
-    `rtol` and `atol` say how exact it is, `h_init` how long the first step is; `pcoeff`, `icoeff`
-    and `dcoeff` steer the length, and a step stands if it is `accept_safety` safe.
+    `rtol` and `atol` are the error tolerances, `h_init` is the first step's length. `pcoeff`,
+    `icoeff` and `dcoeff` are the coefficients of the step size's PID controller; a step is
+    accepted if the controller's factor is at least `accept_safety`.
     """
     if h_init == 0:
         raise BadSettingError(name="h_init", what="is 0", hint="Use a number above 0, best 0.05.")
@@ -154,8 +155,7 @@ def sampler_er_sde(
 ) -> SamplerOrName:
     """ER-SDE solver of up to three stages; `ODE` adds no noise.
 
-    `eta` is how much noise the reverse-time SDE adds (0: none), `s_noise` what all noise is
-    multiplied by.
+    `eta` is how much noise the reverse-time SDE adds (0: none), `s_noise` a factor for all noise.
     """
     if solver_type == "ER-SDE":
         return partial(er_sde, max_stage=max_stage, s_noise=s_noise)
@@ -179,7 +179,7 @@ def sampler_sa_solver(
 ) -> SamplerOrName:
     """SA-Solver, with noise `eta` between two fractions of the schedule.
 
-    `use_pece` asks the model again once a step is corrected, `simple_order_2` takes the simpler
+    `use_pece` calls the model again after a step is corrected; `simple_order_2` uses the simpler
     formula of second order.
     """
     scheme = Scheme(predictor_order, corrector_order, use_pece, simple_order_2)
@@ -194,7 +194,7 @@ def sampler_lcm_upscale(
     scale_steps: Annotated[int, Field(ge=-1, le=1000), Step(1)] = -1,
     upscale_method: Literal["bislerp", "nearest-exact", "bilinear", "area", "bicubic"],
 ) -> SamplerOrName:
-    """The LCM sampler that enlarges the latent on the way, evenly over the first steps.
+    """The LCM sampler with upscaling of the latent, evenly over the first steps.
 
     After `scale_steps` steps (-1: all but the last) it is `scale_ratio` times as large.
     """

@@ -1,4 +1,4 @@
-"""Nodes that denoise latents."""
+"""KSampler and KSamplerAdvanced."""
 
 from typing import Annotated, Literal
 
@@ -35,11 +35,11 @@ def ksampler(
     denoise: Ratio = 1.0,
     ctx: Context,
 ) -> Latent:
-    """Add the seed's noise to a latent and remove it again, step by step, as the prompts say.
+    """Add the seed's noise to a latent and remove it step by step, guided by the prompts.
 
-    `cfg` is how far to go beyond the negative prompt; at 1 the negative is not used, which
-    takes half the time. `denoise` below 1 keeps that much of the latent: 0.6 changes
-    it, 0 returns it. Where the latent has a noise mask, only what it covers changes.
+    `cfg` is the strength of classifier-free guidance; at 1 the negative prompt is not used, which
+    takes half the time. `denoise` below 1 keeps a part of the latent: 0.6 changes it, 0 returns
+    it unchanged. If the latent has a noise mask, only the masked part changes.
     """
     sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
     guider = Guider(model, positive, negative, cfg)
@@ -64,10 +64,10 @@ def ksampler_advanced(
     return_with_leftover_noise: Literal["disable", "enable"],
     ctx: Context,
 ) -> Latent:
-    """Take some of the steps of a schedule, so that several samplers can share one.
+    """Denoise a latent over a part of a schedule, so that several samplers can share one.
 
-    The first adds the noise and returns what is left of it; the next one starts at the step
-    where it ended, and adds none.
+    The first sampler adds the noise and returns the latent with leftover noise; the next one starts
+    at the step where the first ended, and adds none.
     """
     sigmas = cut_steps(
         sigmas_for(model.parameterisation, scheduler, sampler_name, steps, 1.0),

@@ -39,7 +39,7 @@ def basic_scheduler(
     steps: Steps = 20,
     denoise: Ratio = 1.0,
 ) -> Sigmas:
-    """The noise levels of a named schedule, as KSampler takes them.
+    """Make the noise levels of a named schedule, as KSampler uses them.
 
     `denoise` below 1 gives the tail of a longer schedule: `steps` steps that begin where this
     share of the noise is left.
@@ -54,7 +54,7 @@ def karras_scheduler(
     sigma_min: Level = 0.0291675,
     rho: Exponent = 7.0,
 ) -> Sigmas:
-    """Evenly spaced in the root of sigma: the higher `rho`, the more levels are low ones."""
+    """Noise levels evenly spaced in sigma^(1/`rho`): the higher `rho`, the more low levels."""
     _check_above_0("rho", rho)
     return karras_sigmas(steps, sigma_min, sigma_max, rho)
 
@@ -63,7 +63,7 @@ def karras_scheduler(
 def exponential_scheduler(
     steps: Steps = 20, sigma_max: Level = 14.614642, sigma_min: Level = 0.0291675
 ) -> Sigmas:
-    """Evenly spaced in the logarithm of sigma."""
+    """Noise levels evenly spaced in the logarithm of sigma."""
     _check_above_0("sigma_max", sigma_max)
     _check_above_0("sigma_min", sigma_min)
     return exponential_sigmas(steps, sigma_min, sigma_max)
@@ -76,7 +76,7 @@ def polyexponential_scheduler(
     sigma_min: Level = 0.0291675,
     rho: Exponent = 1.0,
 ) -> Sigmas:
-    """A polynomial of degree `rho` in the logarithm of sigma; 1 is the exponential schedule."""
+    """Noise levels along a polynomial of degree `rho` in log sigma; 1 is exponential."""
     _check_above_0("sigma_max", sigma_max)
     _check_above_0("sigma_min", sigma_min)
     return polyexponential_sigmas(steps, sigma_min, sigma_max, rho)
@@ -90,7 +90,7 @@ def laplace_scheduler(
     mu: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.1), Round(False)] = 0.0,
     beta: Annotated[float, Field(ge=0.0, le=10.0), Step(0.1), Round(False)] = 0.5,
 ) -> Sigmas:
-    """Most levels near e^`mu`, spread by `beta`: `steps` of them, the last one `sigma_min`."""
+    """Noise levels concentrated around e^`mu` with the spread `beta`, down to `sigma_min`."""
     return laplace_sigmas(steps, sigma_min, sigma_max, mu, beta)
 
 
@@ -101,7 +101,7 @@ def vp_scheduler(
     beta_min: Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)] = 0.1,
     eps_s: Annotated[float, Field(ge=0.0, le=1.0), Step(0.0001), Round(False)] = 0.001,
 ) -> Sigmas:
-    """The levels of a variance-preserving process at even times, down to the time `eps_s`."""
+    """Noise levels of a variance-preserving process at even times, down to the time `eps_s`."""
     return vp_sigmas(steps, beta_d, beta_min, eps_s)
 
 
@@ -112,7 +112,10 @@ def beta_sampling_scheduler(
     alpha: BetaParameter = 0.6,
     beta: BetaParameter = 0.6,
 ) -> Sigmas:
-    """The model's levels at the quantiles of a beta distribution: below 1, most at both ends."""
+    """Take a model's noise levels at the quantiles of a beta distribution.
+
+    With `alpha` and `beta` below 1, most levels are near both ends.
+    """
     _check_above_0("alpha", alpha)
     _check_above_0("beta", beta)
     return beta_sigmas(model.parameterisation, steps, alpha, beta)
@@ -124,7 +127,7 @@ def sd_turbo_scheduler(
     steps: Annotated[int, Field(ge=1, le=10)] = 1,
     denoise: Ratio = 1.0,
 ) -> Sigmas:
-    """The levels that SD-Turbo was distilled at; `denoise` leaves out the first of them."""
+    """The noise levels that SD-Turbo was distilled at; `denoise` below 1 leaves out the first."""
     return turbo_sigmas(model.parameterisation, steps, denoise)
 
 
@@ -134,7 +137,7 @@ def align_your_steps_scheduler(
     steps: Steps = 10,
     denoise: Ratio = 1.0,
 ) -> Sigmas:
-    """Levels that were optimised for a family, at ten steps; others lie between these."""
+    """Noise levels optimised for a model family at ten steps; other counts are interpolated."""
     return tabled_sigmas(ALIGN_YOUR_STEPS[model_type], steps, denoise)
 
 
@@ -144,7 +147,7 @@ def optimal_steps_scheduler(
     steps: Annotated[int, Field(ge=3, le=1000)] = 20,
     denoise: Ratio = 1.0,
 ) -> Sigmas:
-    """Levels that were searched for FLUX.1-dev, at ten steps; others lie between these."""
+    """Noise levels found by search for FLUX.1-dev at ten steps; other counts are interpolated."""
     return tabled_sigmas(OPTIMAL_STEPS[model_type], steps, denoise)
 
 
@@ -157,10 +160,10 @@ def ltxv_scheduler(
     terminal: Annotated[float, Field(ge=0.0, le=0.99), Step(0.01)] = 0.1,
     latent: Latent | None = None,
 ) -> Sigmas:
-    """A flow's levels, shifted towards the noise the more, the larger the latent is.
+    """Noise levels of a flow model, shifted up the more, the larger the latent is.
 
-    `base_shift` is for 1024 latent pixels, `max_shift` for 4096, which stand for a latent that
-    isn't linked. `stretch` draws the levels apart until the last one above 0 is `terminal`.
+    `base_shift` is for 1024 latent pixels, `max_shift` for 4096, the size assumed without a
+    latent. `stretch` spreads the levels until the last one above 0 is `terminal`.
     """
     pixels = latent.samples[0, 0].numel() if latent else _MANY_PIXELS
     way = (pixels - _FEW_PIXELS) / (_MANY_PIXELS - _FEW_PIXELS)

@@ -16,8 +16,8 @@ from nodegraph.results import Ui
 def preview_any(source: object) -> Ui:
     """Show any value as text.
 
-    A text is shown as it is, numbers and lists as JSON; of pictures and the like it is the shape
-    and the range.
+    Texts are shown unchanged, numbers and lists as JSON, images and other tensors by their shape
+    and range.
     """
     return Ui(values={"text": [_text(source)]})
 
@@ -38,7 +38,7 @@ def _text(value: object) -> str:
 
 
 def _brief(value: object) -> str:
-    """A value in a line."""
+    """Describe a value in one line."""
     if isinstance(value, Tensor):
         kind = f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)}"
         if not value.numel() or value.is_complex():

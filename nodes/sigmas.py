@@ -1,4 +1,4 @@
-"""Nodes that cut and change noise levels."""
+"""Nodes that split and change noise levels (sigmas)."""
 
 import math
 from itertools import pairwise
@@ -19,7 +19,7 @@ _LOWEST = 1e-4
 
 
 class Split(NamedTuple):
-    """Two parts of a schedule; the level between them is in both."""
+    """Two parts of a schedule; both contain the level where it is split."""
 
     high_sigmas: Sigmas
     low_sigmas: Sigmas
@@ -33,13 +33,13 @@ class SigmaValue(NamedTuple):
 
 @node("SplitSigmas", category=_SIGMAS)
 def split_sigmas(sigmas: Sigmas, step: Annotated[int, Field(ge=0, le=10000)] = 0) -> Split:
-    """Cut a schedule in two after a number of steps, for two samplers."""
+    """Split a schedule after `step` steps, for two samplers."""
     return Split(sigmas[: step + 1], sigmas[step:])
 
 
 @node("SplitSigmasDenoise", category=_SIGMAS)
 def split_sigmas_denoise(sigmas: Sigmas, denoise: Ratio = 1.0) -> Split:
-    """Cut a schedule in two so that this share of the steps is in the second part."""
+    """Split a schedule so that the second part has the share `denoise` of the steps."""
     steps = max(len(sigmas) - 1, 0)
     first = steps - round(steps * denoise)
     return Split(sigmas[: first + 1], sigmas[first:])
@@ -47,7 +47,7 @@ def split_sigmas_denoise(sigmas: Sigmas, denoise: Ratio = 1.0) -> Split:
 
 @node("FlipSigmas", category=_SIGMAS)
 def flip_sigmas(sigmas: Sigmas) -> Sigmas:
-    """The levels the other way round, from the image back to the noise; 0 becomes 0.0001."""
+    """Reverse noise levels, from the image back to the noise; 0 becomes 0.0001."""
     flipped = sigmas.flip(0)
     if len(flipped) and flipped[0] == 0:
         flipped[0] = _LOWEST
@@ -59,7 +59,7 @@ def set_first_sigma(
     sigmas: Sigmas,
     sigma: Annotated[float, Field(ge=0.0, le=20000.0), Step(0.001), Round(False)] = 136.0,
 ) -> Sigmas:
-    """The same levels with another first one."""
+    """Replace the first noise level."""
     changed = sigmas.clone()
     changed[:1] = sigma
     return changed
@@ -74,10 +74,10 @@ def extend_intermediate_sigmas(
     end_at_sigma: Annotated[float, Field(ge=0.0, le=20000.0), Step(0.01), Round(False)] = 12.0,
     spacing: Literal["linear", "cosine", "sine"],
 ) -> Sigmas:
-    """Take `steps` steps instead of one wherever a step begins between two levels.
+    """Divide each step that begins between two noise levels into `steps` steps.
 
-    These are `start_at_sigma` (-1 is any) and `end_at_sigma`. `cosine` spaces the new levels
-    more closely at the beginning of each step, `sine` at its end.
+    These levels are `start_at_sigma` (-1 is any) and `end_at_sigma`. `cosine` spaces the new
+    levels more closely at the beginning of each step, `sine` at its end.
     """
     highest = math.inf if start_at_sigma < 0 else start_at_sigma
     ways = _substeps(steps, spacing)
@@ -94,10 +94,10 @@ def sampling_percent_to_sigma(
     sampling_percent: Annotated[float, Field(ge=0.0, le=1.0), Step(0.0001)] = 0.0,
     return_actual_sigma: bool = False,
 ) -> SigmaValue:
-    """The level at a fraction of the model's schedule: 0 is pure noise, 1 the finished image.
+    """Return the noise level at a fraction of the model's schedule: 0 is pure noise, 1 the image.
 
-    At both ends, it is beyond what the model knows, as ranges of conditions count it;
-    `return_actual_sigma` gives the model's highest and lowest level there.
+    At both ends the level is beyond the model's range, as for ranges of conditionings;
+    `return_actual_sigma` gives the model's highest and lowest level instead.
     """
     facts = model.parameterisation
     ends = {0.0: facts.sigma_max, 1.0: facts.sigma_min} if return_actual_sigma else {}
@@ -106,7 +106,7 @@ def sampling_percent_to_sigma(
 
 
 def _substeps(steps: int, spacing: str) -> list[float]:
-    """How far along a step its parts begin, from 0."""
+    """Return where in a step each of its parts begins, in [0, 1)."""
     even = [i / steps for i in range(steps)]
     if spacing == "cosine":
         return [1 - math.cos(way * math.pi / 2) for way in even]

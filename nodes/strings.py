@@ -1,4 +1,4 @@
-"""Nodes that cut, join and compare texts."""
+"""Nodes that split, join and compare texts."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -25,7 +25,7 @@ _CASES: Mapping[Case, Callable[[str], str]] = MappingProxyType(
 
 
 def check_length(length: int) -> None:
-    """Refuse to make a text of so many characters.
+    """Raise an error if a text would be too long.
 
     Raises:
         TooLongTextError: it is longer than `LONGEST`.
@@ -38,35 +38,35 @@ def check_length(length: int) -> None:
 def string_concatenate(
     string_a: Text, string_b: Text, delimiter: Annotated[str, Widget(multiline=False)] = ""
 ) -> str:
-    """`string_a`, the delimiter and `string_b` as one text."""
+    """Join `string_a`, the delimiter and `string_b`."""
     check_length(len(string_a) + len(delimiter) + len(string_b))
     return f"{string_a}{delimiter}{string_b}"
 
 
 @node("StringSubstring", category="utils/string", display_name="Substring")
 def string_substring(string: Text, start: int, end: int) -> str:
-    """The characters from `start`, counted from 0, up to but not including `end`.
+    """Take the characters from `start`, counted from 0, up to but not including `end`.
 
-    Negative numbers count from the text's end; what lies beyond it is left out.
+    Negative numbers count from the text's end; positions beyond the text are ignored.
     """
     return string[start:end]
 
 
 @node("StringLength", category="utils/string", display_name="Length")
 def string_length(string: Text) -> Annotated[int, Name("length")]:
-    """How many characters a text has."""
+    """Count the characters of a text."""
     return len(string)
 
 
 @node("CaseConverter", category="utils/string", display_name="Case Converter")
 def case_converter(string: Text, mode: Case) -> str:
-    """Change a text's letters: all upper, all lower, the first upper, or each word's first."""
+    """Change the case of a text: upper, lower, capitalized, or title case."""
     return _CASES[mode](string)
 
 
 @node("StringTrim", category="utils/string", display_name="Trim")
 def string_trim(string: Text, mode: Literal["Both", "Left", "Right"]) -> str:
-    """Take spaces and line ends away from a text's ends."""
+    """Remove spaces and line ends from the ends of a text."""
     if mode == "Both":
         return string.strip()
     return string.lstrip() if mode == "Left" else string.rstrip()
@@ -74,7 +74,7 @@ def string_trim(string: Text, mode: Literal["Both", "Left", "Right"]) -> str:
 
 @node("StringReplace", category="utils/string", display_name="Replace")
 def string_replace(string: Text, find: Text, replace: Text) -> str:
-    """Put one text wherever another stands; an empty `find` stands between all characters."""
+    """Replace all occurrences of a text; an empty `find` matches between all characters."""
     check_length(len(string) + string.count(find) * (len(replace) - len(find)))
     return string.replace(find, replace)
 
@@ -83,7 +83,7 @@ def string_replace(string: Text, find: Text, replace: Text) -> str:
 def string_contains(
     string: Text, substring: Text, case_sensitive: bool = True
 ) -> Annotated[bool, Name("contains")]:
-    """Whether one text is a part of another."""
+    """Test if a text contains another."""
     if case_sensitive:
         return substring in string
     return substring.lower() in string.lower()
@@ -96,7 +96,7 @@ def string_compare(
     mode: Literal["Starts With", "Ends With", "Equal"],
     case_sensitive: bool = True,
 ) -> bool:
-    """Whether `string_a` begins with, ends with or is `string_b`."""
+    """Test if `string_a` starts with, ends with or equals `string_b`."""
     a, b = (string_a, string_b) if case_sensitive else (string_a.lower(), string_b.lower())
     if mode == "Equal":
         return a == b

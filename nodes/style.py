@@ -1,4 +1,4 @@
-"""Nodes that let a picture speak beside the prompt: FLUX.1 Redux."""
+"""Nodes that add an image to the prompt: FLUX.1 Redux."""
 
 import math
 from dataclasses import replace
@@ -26,7 +26,7 @@ from nodes.weights.style import StyleHandle, open_style
 def style_model_loader(
     style_model_name: Annotated[str, ModelFile("style_models")], ctx: Context
 ) -> StyleHandle:
-    """Open a style model: FLUX.1 Redux, which turns pictures into words."""
+    """Open a style model: FLUX.1 Redux, which turns images into prompt tokens."""
     path = ctx.files.model("style_models", style_model_name)
     return open_style(path, ctx.files.identity(path))
 
@@ -40,10 +40,10 @@ def style_model_apply(
     *,
     strength_type: Literal["multiply", "attn_bias"],
 ) -> Conditioning:
-    """Put a picture behind the prompt, as words that the model reads; several can be chained.
+    """Append an image to the prompt as tokens; several can be chained.
 
-    `multiply` scales these words. `attn_bias` leaves them as they are, and lets
-    everything attend to each as if it were there `strength` times.
+    `multiply` scales these tokens by `strength`. `attn_bias` leaves them unchanged and makes
+    attention count each of them `strength` times.
     """
     tokens = style_model.tokens(clip_vision_output)
     times = strength if strength_type == "multiply" else 1.0
@@ -54,10 +54,10 @@ def style_model_apply(
 
 
 def _append_tokens(cond: Cond, tokens: Tensor, bias: float, style: StyleHandle) -> Cond:
-    """A condition with tokens behind its own.
+    """Append tokens to a condition's own.
 
     Raises:
-        StyleMismatchError: they are of another width.
+        StyleMismatchError: they have another width.
     """
     own, found = cond.tokens.shape[2], tokens.shape[2]
     if own != found:

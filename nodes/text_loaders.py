@@ -1,4 +1,4 @@
-"""Open text encoders that are in files of their own, in any order."""
+"""Nodes that open text encoders from their own files."""
 
 from typing import Annotated, Literal
 
@@ -33,8 +33,8 @@ def clip_loader(
 ) -> ClipHandle:
     """Open a text encoder for Stable Diffusion 1 (CLIP-L), 2 (CLIP-H), SDXL's refiner or SD3.
 
-    `stable_diffusion` goes by the file; `sd3` takes CLIP-L, CLIP-G or T5 alone. There are no
-    models of the other types here yet.
+    `stable_diffusion` recognises the family from the file; `sd3` takes CLIP-L, CLIP-G or T5
+    alone. Models of the other types are not supported yet.
     """
     return _open_text_encoders(ctx, type, device, clip_name)
 
@@ -50,8 +50,8 @@ def dual_clip_loader(
 ) -> ClipHandle:
     """Open two text encoders, in any order.
 
-    `sdxl` is CLIP-L and CLIP-G, `flux` is CLIP-L and T5, `sd3` any two of the three. There are no
-    models of the other types here yet.
+    `sdxl` is CLIP-L and CLIP-G, `flux` is CLIP-L and T5, `sd3` any two of the three. Models
+    of the other types are not supported yet.
     """
     return _open_text_encoders(ctx, type, device, clip_name1, clip_name2)
 

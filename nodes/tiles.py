@@ -1,4 +1,4 @@
-"""Compute a picture tile by tile, and blend the tiles where they overlap."""
+"""Tiled computation of images, with blending where tiles overlap."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """How large tiles are, and how they map onto the result."""
+    """The size and overlap of tiles, and their scale in the result."""
 
     height: int
     width: int
@@ -25,15 +25,15 @@ def compute_tiled(
     tilings: Sequence[Tiling],
     each: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Tensor:
-    """Compute each tile, fade it out towards its edges, add it up and divide by the fading.
+    """Compute an image tile by tile, blending the tiles with weights that fade towards their edges.
 
-    With several tilings the result is their mean: their seams lie in different places.
+    With several tilings the result is their mean, so that seams of one are hidden by the others.
 
     Args:
         compute: from [1, channels, h, w] to [1, channels', h * scale, w * scale].
         picture: [batch, channels, h, w].
         tilings: at least one.
-        each: called before every tile: how many are done, how many there are.
+        each: called before every tile with the number of tiles done and of all tiles.
     """
     plans = [(tiling, list(_tile_corners(picture, tiling))) for tiling in tilings]
     total = len(picture) * sum(len(places) for _, places in plans)
@@ -54,7 +54,7 @@ def compute_tiled(
 
 
 class _Blend:
-    """The sum of weighted tiles, and of their weights."""
+    """A running weighted mean of tiles."""
 
     def __init__(self, image: Tensor, tiling: Tiling) -> None:
         height, width = (round(side * tiling.scale) for side in image.shape[2:])
@@ -64,7 +64,7 @@ class _Blend:
         self._weights = image.new_zeros(height, width)
 
     def add(self, tile: Tensor, y: int, x: int) -> None:
-        """Add one tile, whose input began at (y, x)."""
+        """Add one tile whose input began at (y, x)."""
         if self._sum is None:
             self._sum = tile.new_zeros(1, tile.shape[1], *self._shape)
         scale = self._tiling.scale
@@ -76,13 +76,13 @@ class _Blend:
         self._weights[rows, columns] += weights
 
     def result(self) -> Tensor:
-        """The blended picture."""
+        """Return the blended image."""
         assert self._sum is not None, "a tiling has at least one tile"
         return self._sum / self._weights
 
 
 def _tile_corners(image: Tensor, tiling: Tiling) -> Iterator[tuple[int, int]]:
-    """Where tiles begin; the last ones may reach over the border, where they are cut."""
+    """Yield the corners of all tiles; the last tiles may reach beyond the border."""
     height, width = image.shape[2:]
     for y in _starts(height, tiling.height, tiling.overlap):
         for x in _starts(width, tiling.width, tiling.overlap):
@@ -94,12 +94,12 @@ def _starts(length: int, tile: int, overlap: int) -> range:
 
 
 def split_batch(batch: Tensor) -> list[Tensor]:
-    """Every sample of a batch as a batch of one."""
+    """Split a batch into batches of one."""
     return [batch[n : n + 1] for n in range(len(batch))]
 
 
 def fade(length: int, feather: int) -> Tensor:
-    """Weights along a tile's side: from 1 / feather at either end up to 1; [length] float32."""
+    """Return weights along a tile's side, from 1 / feather at both ends to 1: [length] float32."""
     if not 0 < feather < length:
         return torch.ones(length)
     rise = torch.arange(1, length + 1) / feather
@@ -107,6 +107,6 @@ def fade(length: int, feather: int) -> Tensor:
 
 
 def tilings(size: int, overlap: int, scale: float) -> list[Tiling]:
-    """Square tiles, wide ones and tall ones; the order is that in which they are added up."""
+    """Return square, wide and tall tilings, in the order in which they are added up."""
     sides = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
     return [Tiling(height, width, overlap, scale) for height, width in sides]

@@ -1,4 +1,4 @@
-"""Nodes that crop, mirror and turn pictures."""
+"""Nodes that crop, mirror and rotate images."""
 
 import torch
 
@@ -13,9 +13,9 @@ _QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
 def image_crop(
     image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0
 ) -> Image:
-    """Cut a rectangle out of pictures, less where they end sooner.
+    """Crop images to a rectangle, smaller where the image ends.
 
-    A corner beyond the picture means its last column or row.
+    A corner beyond the image means its last column or row.
     """
     top, left = min(y, image.shape[1] - 1), min(x, image.shape[2] - 1)
     return image[:, top : top + height, left : left + width].contiguous()
@@ -23,11 +23,11 @@ def image_crop(
 
 @node("ImageFlip", category="image/transform")
 def image_flip(image: Image, flip_method: Flip) -> Image:
-    """Mirror pictures: upside down (`x-axis`), or left to right (`y-axis`)."""
+    """Mirror images: upside down (`x-axis`), or left to right (`y-axis`)."""
     return image.flip(1 if flip_method.startswith("x") else 2)
 
 
 @node("ImageRotate", category="image/transform")
 def image_rotate(image: Image, rotation: Rotation) -> Image:
-    """Turn pictures clockwise."""
+    """Rotate images clockwise."""
     return torch.rot90(image, _QUARTERS.index(rotation), dims=(2, 1)).contiguous()

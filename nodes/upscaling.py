@@ -1,4 +1,4 @@
-"""Nodes that enlarge pictures with a network made for it."""
+"""Nodes that upscale images with a network."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -30,9 +30,9 @@ OVERLAP = 32
 def upscale_model_loader(
     model_name: Annotated[str, ModelFile("upscale_models")], ctx: Context
 ) -> UpscaleModel:
-    """Open an upscale model: ESRGAN or Real-ESRGAN, or one of the compact ones of the latter.
+    """Open an upscale model: ESRGAN, Real-ESRGAN, or one of Real-ESRGAN's compact models.
 
-    A `.pth` file is a pickle: it is read only with `--allow-pickle`, and nothing in it is run.
+    A `.pth` file is a pickle: it is read only with `--allow-pickle`, and no code in it is run.
     """
     path = ctx.files.model("upscale_models", model_name)
     header = read_header(path)
@@ -43,9 +43,9 @@ def upscale_model_loader(
     "ImageUpscaleWithModel", category="image/upscaling", display_name="Upscale Image (using Model)"
 )
 def image_upscale_with_model(upscale_model: UpscaleModel, image: Image, ctx: Context) -> Image:
-    """Enlarge pictures by the model's own factor; transparency is left out.
+    """Upscale images by the model's own factor; an alpha channel is dropped.
 
-    They are made in overlapping tiles of 512 pixels, and smaller ones if memory does not suffice.
+    They are computed in overlapping tiles of 512 pixels, or smaller ones if memory is short.
     """
     pictures = image[..., :3].movedim(-1, 1)
     made = upscale_tiled(upscale_model.enlarge, pictures, upscale_model.scale, ctx)
@@ -55,13 +55,13 @@ def image_upscale_with_model(upscale_model: UpscaleModel, image: Image, ctx: Con
 def upscale_tiled(
     compute: Callable[[Tensor], Tensor], pictures: Tensor, scale: int, ctx: Context
 ) -> Tensor:
-    """Enlarge tile by tile; where memory does not suffice, start again with tiles half as large.
+    """Upscale tile by tile; if memory is short, start again with tiles half as large.
 
     Args:
         compute: from [1, 3, h, w] to [1, 3, h * scale, w * scale].
         pictures: [batch, 3, height, width].
-        scale: by how much.
-        ctx: told of every tile, and of a new start.
+        scale: the model's factor.
+        ctx: gets the progress, and a notice of each new start.
     """
 
     def before(done: int, total: int) -> None:

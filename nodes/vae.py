@@ -1,4 +1,4 @@
-"""Between pictures and latents."""
+"""Nodes that encode images to latents and decode latents."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
-    """Turn latents into pictures, one at a time; in tiles if memory does not suffice."""
+    """Decode latents to images, one at a time; in tiles if memory is short."""
     latents = _check_channels(samples, vae)
     pictures: list[Tensor] = []
     for latent in split_batch(latents):
@@ -50,7 +50,7 @@ def vae_decode_tiled(
     temporal_size: Frames = 64,
     temporal_overlap: FrameOverlap = 8,
 ) -> Image:
-    """Turn latents into pictures tile by tile, which takes less memory.
+    """Decode latents to images tile by tile, which takes less memory.
 
     The temporal settings are for video models.
     """
@@ -64,7 +64,7 @@ def vae_decode_tiled(
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
-    """Turn pictures into latents; the sides are cropped to multiples of 8."""
+    """Encode images to latents; the sides are cropped to multiples of 8."""
     return Latent(encode_pictures(crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
 
 
@@ -79,7 +79,7 @@ def vae_encode_tiled(
     temporal_size: Frames = 64,
     temporal_overlap: FrameOverlap = 8,
 ) -> Latent:
-    """Turn pictures into latents tile by tile, which takes less memory.
+    """Encode images to latents tile by tile, which takes less memory.
 
     The temporal settings are for video models.
     """
@@ -100,9 +100,9 @@ def vae_encode_for_inpaint(
     ctx: Context,
     grow_mask_by: Annotated[int, Field(ge=0, le=64), Step(1)] = 6,
 ) -> Latent:
-    """Turn pictures into latents, the masked part grey, to be made anew from scratch.
+    """Encode images to latents with the masked part grey, for inpainting from scratch.
 
-    The mask grows by some pixels, so that what is made blends into what is kept.
+    The mask grows by `grow_mask_by` pixels, so that the new part blends into the rest.
     """
     picture = pixels.movedim(-1, 1)
     resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae).round()
@@ -118,12 +118,12 @@ def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
 
 
 def _to_image(pictures: Tensor) -> Tensor:
-    """[batch, 3, height, width] as an IMAGE."""
+    """Return [batch, 3, height, width] as an IMAGE."""
     return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
 def _grow(mask: Tensor, pixels: int) -> Tensor:
-    """Widen the ones of a mask, [batch, 1, height, width]: each becomes a square of that side."""
+    """Grow a mask, [batch, 1, height, width]: each 1 becomes a square of `pixels` pixels."""
     if pixels == 0:
         return mask
     grown = functional.max_pool2d(mask, pixels, stride=1, padding=math.ceil((pixels - 1) / 2))
@@ -131,7 +131,7 @@ def _grow(mask: Tensor, pixels: int) -> Tensor:
 
 
 def _watch(ctx: Context) -> Callable[[int, int], None]:
-    """Before every tile: stop if the run was cancelled, and say how far it is."""
+    """Return a callback for every tile: it stops a cancelled run and reports the progress."""
 
     def before(done: int, total: int) -> None:
         ctx.check_cancelled()

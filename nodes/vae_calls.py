@@ -1,4 +1,4 @@
-"""Calls of a VAE that come back: in float32 for large numbers, in tiles where memory is short."""
+"""VAE calls with fallbacks: float32 where numbers overflow, tiles where memory is short."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,26 +17,26 @@ _TILES = (512, 256, 128)
 
 
 def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
-    """The picture of one latent; see `VaeHandle.decode`.
+    """Decode one latent; see `VaeHandle.decode`.
 
     Raises:
-        NotFiniteError: the latent has numbers that are none, or the picture would.
+        NotFiniteError: the latent or the decoded image has values that are not finite.
     """
     return _retry_in_float32(VaeHandle.decode, vae, latent, "the latent", ctx)
 
 
 def encode(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
-    """The latent of one picture; see `VaeHandle.encode`. Raises as `decode`."""
+    """Encode one image; see `VaeHandle.encode`. Raises as `decode`."""
     return _retry_in_float32(VaeHandle.encode, vae, picture, "the picture", ctx)
 
 
 def decode_with_fallback(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
-    """As `decode`, but in tiles where memory does not suffice, which moves its pixels a little."""
+    """Decode one latent; in tiles if memory is short, which changes its pixels slightly."""
     return _retry_in_tiles(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
 
 
 def encode_with_fallback(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
-    """The same for `encode`."""
+    """Encode one image; in tiles if memory is short."""
     return _retry_in_tiles(partial(encode, vae, ctx=ctx), vae, picture, 1 / vae.downscale, ctx)
 
 
@@ -62,8 +62,8 @@ def _retry_in_float32(
 def _retry_in_tiles(
     call: Callable[[Tensor], Tensor], vae: VaeHandle, given: Tensor, scale: float, ctx: Context
 ) -> Tensor:
-    """Try the whole; then without the models that are not needed now; then ever smaller tiles."""
-    unit = 1 if scale < 1 else vae.downscale  # pixels that one of `given` stands for
+    """Try the whole, then without the other models in memory, then in ever smaller tiles."""
+    unit = 1 if scale < 1 else vae.downscale  # image pixels per pixel of `given`
     tries: list[tuple[str, Callable[[], Tensor]]] = [
         ("without the other models", lambda: call(given)),
         *(
@@ -89,7 +89,7 @@ def _retry_in_tiles(
 
 
 def _attempt(compute: Callable[[], Tensor]) -> Tensor | None:
-    """The result; None if there was not enough memory."""
+    """Return the result, or None if there was not enough memory."""
     try:
         return compute()
     except (MemoryError, RuntimeError) as error:

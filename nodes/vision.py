@@ -1,4 +1,4 @@
-"""Nodes that look at pictures, so that a model can be told of them."""
+"""Nodes that encode images with a vision encoder, and condition models on them."""
 
 from dataclasses import replace
 from typing import Annotated, NamedTuple
@@ -28,8 +28,7 @@ def clip_vision_loader(
 ) -> VisionHandle:
     """Open a vision encoder: CLIP's (ViT-L, H or bigG) or SigLIP's.
 
-    Which one is needed depends on who reads what it sees: SigLIP for FLUX Redux and USO, ViT-H or
-    bigG for IP-Adapters, bigG for SDXL.
+    FLUX Redux and USO need SigLIP, IP-Adapters ViT-H or bigG, SDXL bigG.
     """
     path = ctx.files.model("clip_vision", clip_name)
     return open_vision(path, ctx.files.identity(path))
@@ -37,9 +36,9 @@ def clip_vision_loader(
 
 @node("CLIPVisionEncode", category="conditioning", display_name="CLIP Vision Encode")
 def clip_vision_encode(clip_vision: VisionHandle, image: Image, crop: Crop) -> SeenPictures:
-    """Look at pictures: what the encoder sees, for nodes that tell a model of it.
+    """Encode images with a vision encoder, for nodes that condition a model on them.
 
-    `center` cuts out the square in the middle, `none` squeezes the picture into a square.
+    `center` crops the square in the middle, `none` squeezes the image into a square.
     """
     return clip_vision.see(image, crop)
 
@@ -57,7 +56,7 @@ class Opened(NamedTuple):
 def unclip_checkpoint_loader(
     ckpt_name: Annotated[str, ModelFile("checkpoints")], ctx: Context
 ) -> Opened:
-    """Open an unCLIP checkpoint, which holds the vision encoder that its model reads, too."""
+    """Open an unCLIP checkpoint: the model, text encoder, VAE and the vision encoder."""
     path = ctx.files.model("checkpoints", ckpt_name)
     identity = ctx.files.identity(path)
     opened, eyes = open_checkpoint(path, identity), open_vision(path, identity)
@@ -72,11 +71,11 @@ def unclip_conditioning(
     strength: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
     noise_augmentation: Ratio = 0.0,
 ) -> Conditioning:
-    """Show the model a picture besides the prompt; several can be chained, and add up.
+    """Condition the model on an image besides the prompt; several can be chained and add up.
 
-    For unCLIP checkpoints, and for SDXL with what bigG sees, where pictures stand in for the part
-    of the prompt that is one vector. `noise_augmentation` blurs what is seen, so that less of the
-    picture is copied.
+    For unCLIP checkpoints, and for SDXL with bigG, where images replace the pooled part of the
+    prompt. `noise_augmentation` adds noise to the image's embedding, so that less of the image is
+    copied.
     """
     if strength == 0:
         return conditioning

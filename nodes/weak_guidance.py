@@ -25,10 +25,10 @@ def perturbed_attention_guidance(
     model: ModelHandle,
     scale: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(0.01)] = 3.0,
 ) -> ModelHandle:
-    """Guide away from what the model makes when it can't see how a picture hangs together.
+    """Guide away from the prediction with perturbed self-attention, for better structure (PAG).
 
-    On top of the sampler's own guidance, and without a negative prompt. It takes another call of
-    the model a step; for U-Nets.
+    It is added to the sampler's own guidance, needs no negative prompt, and takes another model
+    call per step. For U-Nets.
     """
     return _add_guidance(model, PerturbedGuidance(Perturbed(), scale))
 
@@ -41,9 +41,9 @@ def skip_layer_guidance_sd3(
     start_percent: Fraction = 0.01,
     end_percent: Fraction = 0.15,
 ) -> ModelHandle:
-    """Guide away from what the model makes without some of its layers: better hands, and bodies.
+    """Guide away from the prediction without some layers, for better hands and bodies (SLG).
 
-    For SD3.5 medium above all. `layers` are numbers from 0; the guidance is added from
+    Mainly for SD3.5 medium. `layers` are numbers from 0; the guidance is added from
     `start_percent` to `end_percent` of the denoising.
     """
     numbers = _numbers(layers)
@@ -65,10 +65,10 @@ def skip_layer_guidance_dit(
     end_percent: Fraction = 0.15,
     rescaling_scale: Strength = 0.0,
 ) -> ModelHandle:
-    """The same as SkipLayerGuidanceSD3 for every transformer.
+    """Guide away from the prediction without some layers, for any transformer (SLG).
 
-    Single layers are those for text and picture together, which FLUX has. `rescaling_scale` brings
-    the contrast back to what the positive prompt alone has.
+    Single layers are FLUX's layers for text and image together. `rescaling_scale` brings the
+    contrast back to that of the positive prediction.
     """
     skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
@@ -85,7 +85,7 @@ def skip_layer_guidance_dit_simple(
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
 ) -> ModelHandle:
-    """Leave some layers out where the model follows the negative prompt, at no further cost."""
+    """Skip some layers in the negative prediction: skip-layer guidance at no further cost."""
     skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
         return model
