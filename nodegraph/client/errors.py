@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from nodegraph.client.values import Finding, Run
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import CancellationError, NodeGraphError
 from nodegraph.plain import is_list, is_object
 
 
@@ -109,10 +109,8 @@ class RunFailedError(ClientError):
         self.run = run
 
 
-class RunCancelledError(ClientError):
+class RunCancelledError(CancellationError, ClientError):
     """Somebody cancelled the run."""
-
-    code = "run_cancelled"
 
     def __init__(self, run: Run) -> None:
         super().__init__(f"run {run.id!r} was cancelled.")
