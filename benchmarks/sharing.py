@@ -25,6 +25,7 @@ from nodegraph.folders import Folders
 from nodes.text.embeddings import Embeddings
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import open_checkpoint, open_model
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.lora_file import LoraFile
 from nodes.weights.patches import lora_patch
@@ -72,7 +73,7 @@ def share_t5(folder: Path) -> None:
 def denoised(model: ModelHandle) -> Tensor:
     """One prediction."""
     x = torch.linspace(-1, 1, 4 * 16 * 16).reshape(1, 4, 16, 16)
-    return model.denoise(x, torch.tensor([2.0]), CondBatch(torch.ones(1, 77, 768)))
+    return denoise(model, x, torch.tensor([2.0]), CondBatch(torch.ones(1, 77, 768)))
 
 
 def switch_loras(switches: int) -> None:

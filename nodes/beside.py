@@ -18,18 +18,23 @@ from nodes.inpaint_errors import (
 )
 from nodes.latent_format import LatentFormat
 from nodes.resizing import resize
-from nodes.values import Beside
+from nodes.values import ConcatLatent
 
 _MASK = 1
 
 
-def beside(
-    shown: Beside | None, extra: int, size: tuple[int, int], latents: LatentFormat, *, raw: bool
+def concat_input(
+    given: ConcatLatent | None,
+    extra: int,
+    size: tuple[int, int],
+    latents: LatentFormat,
+    *,
+    raw: bool,
 ) -> Tensor | None:
-    """What a network reads beside a latent: [batch or 1, extra, height, width].
+    """Return what a network reads with a latent: [batch or 1, extra, height, width].
 
     Args:
-        shown: what the workflow gives.
+        given: by the workflow.
         extra: how many channels the network reads beyond the latent's; 0 for most.
         size: height and width of the latent.
         latents: the model's.
@@ -46,21 +51,21 @@ def beside(
     cell = latents.downscale**2
     if extra not in (latents.channels, latents.channels + _MASK, latents.channels + cell):
         raise UnknownInputsError(extra)
-    if shown is None:
+    if given is None:
         raise NothingBesideError(extra)
-    if shown.latent.shape[1] != latents.channels:
-        raise BesideChannelsError(shown.latent.shape[1], latents.channels)
-    picture = resize(shown.latent, size[1], size[0], "bilinear", "center")
+    if given.latent.shape[1] != latents.channels:
+        raise BesideChannelsError(given.latent.shape[1], latents.channels)
+    picture = resize(given.latent, size[1], size[0], "bilinear", "center")
     if extra == latents.channels:
         return picture if raw else latents.to_model(picture)
-    if shown.mask is None:
+    if given.mask is None:
         raise NoMaskBesideError
     picture = latents.to_model(picture)
     if extra == latents.channels + _MASK:
-        mask = resize(shown.mask, size[1], size[0], "bilinear", "center").round()
+        mask = resize(given.mask, size[1], size[0], "bilinear", "center").round()
         return torch.cat(_alike(mask, picture), dim=1)
     height, width = (side * latents.downscale for side in size)
-    mask = resize(shown.mask, width, height, "bilinear", "center")
+    mask = resize(given.mask, width, height, "bilinear", "center")
     cells = functional.pixel_unshuffle(mask, latents.downscale)
     return torch.cat(_alike(picture, cells), dim=1)
 

@@ -1,6 +1,8 @@
-"""What sampling needs to know of a model: one call, and the facts of its noise schedule."""
+"""The protocol between sampling and models: conditions to prepare, and model calls to answer."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, TypeAlias
 
 from torch import Tensor
 
@@ -8,9 +10,47 @@ from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Parameterisation
 from nodes.values import Cond, CondBatch
 
+Branch: TypeAlias = Literal["positive", "negative"]
+"""The branch of guidance that a condition belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCond(Cond):
+    """A condition as a network reads it in one run."""
+
+    extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """The network's inputs beside the text, [1, …] each."""
+    concat_input: Tensor | None = None
+    """[batch or 1, channels, h, w]: read with the latent, channel upon channel, at its size."""
+
+    @classmethod
+    def of(cls, cond: Cond, concat_input: Tensor | None = None) -> "PreparedCond":
+        """Return a condition with those of its `extras` that are tensors."""
+        values: dict[str, Any] = {each.name: getattr(cond, each.name) for each in fields(Cond)}
+        values["extras"] = {
+            name: value for name, value in cond.extras.items() if isinstance(value, Tensor)
+        }
+        return cls(**values, concat_input=concat_input)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCall:
+    """One forward pass of a model: noisy latents with their conditions, row by row."""
+
+    x: Tensor
+    """[rows, channels, h, w] float32, in the model's space."""
+    sigma: Tensor
+    """[rows]; every row may have its own."""
+    cond: CondBatch
+    """One row each."""
+
 
 class Denoiser(Protocol):
-    """A model ready to denoise, whatever its family and prediction type."""
+    """A model ready to denoise, whatever its family and prediction type.
+
+    `predict` is the only way from the denoising loop to a model. An implementation that serves
+    several runs may merge their calls there.
+    """
 
     @property
     def parameterisation(self) -> Parameterisation:
@@ -30,22 +70,17 @@ class Denoiser(Protocol):
         """
         ...
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """A condition with all that the model reads as tensors, [1, …] each.
+    def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
+        """Return a condition with all that the model reads as tensors, [1, …] each.
 
         Args:
             cond: as nodes made it.
-            height: of the latent.
-            width: of the latent.
+            size: height and width of the latent.
+            branch: the branch of guidance that it belongs to.
+            seed: of the run, for what a model draws when it reads the condition.
         """
         ...
 
-    def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
-        """Predict the clean latent x0.
-
-        Args:
-            x: [batch, channels, h, w] float32, in the model's space.
-            sigma: [batch]; every sample may have its own.
-            cond: one row a sample.
-        """
+    def predict(self, calls: Sequence[ModelCall]) -> Sequence[Tensor]:
+        """Return each call's x0, the clean latent that the model predicts, in the call's shape."""
         ...

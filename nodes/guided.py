@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from nodes.samplers import SamplerOrName
 from nodes.sampling_errors import NotFiniteError
 from nodes.values import Conditioning, Latent, Noise
 from nodes.weights.checkpoint import networks
+from nodes.weights.forward import ModelDenoiser
 from nodes.weights.handle import ModelHandle
 
 
@@ -60,7 +61,7 @@ def run(
     model, last = guider.model, list[Tensor]()
     latent = fitting(latent, model)
     request = Request(
-        denoiser=model,
+        denoiser=ModelDenoiser(model, ctx.check_cancelled),
         sampler=sampler,
         sigmas=sigmas,
         positive=guider.positive,
@@ -79,20 +80,24 @@ def run(
             ctx.preview(*preview(model, x0, show()))
 
     start = noise_for(latent, noise.seed, add=noise.adds)
-    output = replace(latent, samples=_sampled(request, latent, start, on_step, ctx))
+    output = replace(latent, samples=_sample(model, request, latent, start, on_step, ctx))
     clean = replace(output, samples=model.latent_format.to_raw(last[0])) if last else output
     return Denoised(output, clean)
 
 
-def _sampled(
-    request: Request, latent: Latent, noise: Tensor, on_step: OnStep, ctx: Context
+def _sample(
+    model: ModelHandle,
+    request: Request,
+    latent: Latent,
+    noise: Tensor,
+    on_step: OnStep,
+    ctx: Context,
 ) -> Tensor:
     """As `sample`; again in float32 where numbers were too large, or with more memory freed."""
-    model = cast("ModelHandle", request.denoiser)
 
     def attempt(model: ModelHandle) -> Tensor:
-        now = replace(request, denoiser=model)
-        return sample(now, latent, noise, on_step, ctx.check_cancelled)
+        denoiser = ModelDenoiser(model, ctx.check_cancelled)
+        return sample(replace(request, denoiser=denoiser), latent, noise, on_step)
 
     try:
         return attempt(model)

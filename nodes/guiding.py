@@ -1,6 +1,6 @@
-"""What a model says about its guidance: how predictions are combined, before, after and how much.
+"""The settings of guidance that a model carries: the rule, and what comes before and after it.
 
-Guidance nodes patch a `Guiding` onto the model, so that every way of sampling honours it.
+Guidance nodes patch `GuidanceSettings` onto the model, so that every way of sampling honours it.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -16,8 +16,8 @@ Cfg: TypeAlias = float | Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Terms:
-    """What a guidance rule combines; [batch, channels, h, w] each."""
+class GuidanceInputs:
+    """The predictions that a guidance rule combines; [batch, channels, h, w] each."""
 
     x: Tensor
     sigma: Tensor
@@ -27,15 +27,15 @@ class Terms:
     cfg: Cfg
     """A number, or [batch, 1, 1, 1]."""
     others: tuple[Tensor, ...] = ()
-    """The predictions for `Guiding.extras`."""
+    """The predictions for `GuidanceSettings.extras`."""
     memory: MutableMapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     """What a rule keeps from one call of a run to the next, by a name of its own."""
 
 
-Rule: TypeAlias = Callable[[Terms], Tensor]
-"""How the predictions become one x0."""
-Preparation: TypeAlias = Callable[[Terms], Terms]
-"""What is done to the predictions before they are combined."""
+Rule: TypeAlias = Callable[[GuidanceInputs], Tensor]
+"""Combines the predictions into one x0."""
+Preparation: TypeAlias = Callable[[GuidanceInputs], GuidanceInputs]
+"""Changes the predictions before they are combined."""
 Correction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(x, guided x0) to a better x0; [batch, channels, h, w] each."""
 Share: TypeAlias = Callable[[int, int], float]
@@ -47,8 +47,11 @@ Masking: TypeAlias = Callable[[Tensor, float], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Weakened:
-    """What a network that is hampered makes of the positive prompt: guidance leads away from it."""
+class PerturbedGuidance:
+    """Guidance away from what a perturbed network makes of the positive prompt.
+
+    Ahn et al. 2024, arXiv:2403.17377: perturbed-attention guidance; skip-layer guidance likewise.
+    """
 
     alteration: Alteration
     scale: float
@@ -58,9 +61,9 @@ class Weakened:
     rescale: float = 0.0
     """How far to scale what all guidance gave to the deviation of the positive prediction."""
 
-    def lead(self, guided: Tensor, cond: Tensor, weak: Tensor) -> Tensor:
-        """From the weak prediction towards the positive one, on top of the guidance."""
-        led = guided + (cond - weak) * self.scale
+    def lead(self, guided: Tensor, cond: Tensor, perturbed: Tensor) -> Tensor:
+        """Go from the perturbed prediction towards the positive one, on top of the guidance."""
+        led = guided + (cond - perturbed) * self.scale
         if not self.rescale:
             return led
         factor = deviation(cond) / deviation(led)
@@ -68,8 +71,8 @@ class Weakened:
 
 
 @dataclass(frozen=True, slots=True)
-class Hampered:
-    """What changes the network for negative conditions, in a part of the schedule."""
+class UncondModifier:
+    """A change of the network for the negative conditions, in a part of the schedule."""
 
     alteration: Alteration
     start: float = 0.0
@@ -77,8 +80,8 @@ class Hampered:
 
 
 @dataclass(frozen=True, slots=True)
-class Reuse:
-    """When a step goes without the model; see `nodes.reuse`."""
+class StepCache:
+    """The settings of a cache that answers some steps without the model; see `nodes.reuse`."""
 
     threshold: float
     """The relative error that may add up before the model is asked again."""
@@ -96,31 +99,33 @@ def deviation(x: Tensor) -> Tensor:
     return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
-def classifier_free(terms: Terms) -> Tensor:
+def classifier_free(terms: GuidanceInputs) -> Tensor:
     """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
     return terms.uncond + (terms.cond - terms.uncond) * terms.cfg
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Guiding:
-    """Everything that guidance nodes say; the last rule counts, the rest adds up."""
+class GuidanceSettings:
+    """The settings that guidance nodes make; the last rule counts, the rest adds up."""
 
     rule: Rule = classifier_free
     extras: tuple[Conditioning, ...] = ()
-    """What the model is asked besides the positive and the negative, for the rule's sake."""
+    """Conditions that the rule needs predictions for, besides the positive and the negative."""
     always: bool = False
     """Whether the rule needs every prediction even where the guidance is 1."""
     before: tuple[Preparation, ...] = ()
     after: tuple[Correction, ...] = ()
     share: Share | None = None
     masking: Masking | None = None
-    """What becomes of a latent's mask; the last counts."""
-    weakened: tuple[Weakened, ...] = ()
-    hampered: tuple[Hampered, ...] = ()
-    reuse: Reuse | None = None
+    """Changes a latent's mask from step to step; the last counts."""
+    perturbed: tuple[PerturbedGuidance, ...] = ()
+    uncond_modifiers: tuple[UncondModifier, ...] = ()
+    step_cache: StepCache | None = None
 
-    def ruled(self, rule: Rule, *extras: Conditioning, always: bool = False) -> "Guiding":
-        """With another rule."""
+    def with_rule(
+        self, rule: Rule, *extras: Conditioning, always: bool = False
+    ) -> "GuidanceSettings":
+        """Return the settings with another rule."""
         return replace(self, rule=rule, extras=extras, always=always)
 
     def cfg_at(self, cfg: Cfg, step: int, steps: int) -> Cfg:
@@ -130,7 +135,7 @@ class Guiding:
         share = self.share(step, steps)
         return cfg if share == 1.0 else 1.0 + (cfg - 1.0) * share
 
-    def combine(self, terms: Terms) -> Tensor:
+    def combine(self, terms: GuidanceInputs) -> Tensor:
         """The predictions as one x0, not yet corrected."""
         for prepare in self.before:
             terms = prepare(terms)
@@ -143,5 +148,5 @@ class Guiding:
         return x0
 
 
-PLAIN = Guiding()
+PLAIN = GuidanceSettings()
 """Classifier-free guidance and nothing else."""

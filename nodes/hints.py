@@ -68,9 +68,9 @@ class Hint:
         return latents.to_model(torch.cat(each))
 
 
-def per_sample(hint: Tensor, batch: int, pieces: int) -> Tensor:
-    """One hint a sample, as often as need be: [1 or batch * pieces, …]."""
+def per_sample(hint: Tensor, batch: int, chunks: int) -> Tensor:
+    """One hint a sample, as often as need be: [1 or batch * chunks, …]."""
     if len(hint) == 1:
         return hint
     each = hint.repeat(math.ceil(batch / len(hint)), *[1] * (hint.ndim - 1))[:batch]
-    return each.repeat(pieces, *[1] * (hint.ndim - 1))
+    return each.repeat(chunks, *[1] * (hint.ndim - 1))

@@ -14,7 +14,7 @@ from nodes.values import ConcatLatent, Conditioning, Image, Latent, Mask
 from nodes.weights.handle import VaeHandle
 
 
-class Prepared(NamedTuple):
+class InpaintInputs(NamedTuple):
     """A positive and a negative conditioning, and the latent to start from."""
 
     positive: Conditioning
@@ -32,7 +32,7 @@ def inpaint_model_conditioning(
     *,
     noise_mask: bool = True,
     ctx: Context,
-) -> Prepared:
+) -> InpaintInputs:
     """Give an inpainting model the image without its masked part, and the mask.
 
     The latent is that of the whole image. With `noise_mask` nothing outside the mask changes;
@@ -43,13 +43,13 @@ def inpaint_model_conditioning(
     picture = crop_to_vae(picture, vae)
     concat = ConcatLatent(encode_pictures(fill_masked(picture, resized.round()), vae, ctx), resized)
     latent = Latent(encode_pictures(picture, vae, ctx), noise_mask=resized if noise_mask else None)
-    return Prepared(_add_concat(positive, concat), _add_concat(negative, concat), latent)
+    return InpaintInputs(_add_concat(positive, concat), _add_concat(negative, concat), latent)
 
 
 @node("InstructPixToPixConditioning", category="conditioning/instructpix2pix")
 def instruct_pix_to_pix_conditioning(
     positive: Conditioning, negative: Conditioning, vae: VaeHandle, pixels: Image, ctx: Context
-) -> Prepared:
+) -> InpaintInputs:
     """Give the image to a model that edits it by instructions, or follows its edges or depth.
 
     For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and has the
@@ -58,7 +58,7 @@ def instruct_pix_to_pix_conditioning(
     samples = encode_pictures(crop_to_vae(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
     concat = ConcatLatent(samples)
     latent = Latent(torch.zeros_like(samples))
-    return Prepared(_add_concat(positive, concat), _add_concat(negative, concat), latent)
+    return InpaintInputs(_add_concat(positive, concat), _add_concat(negative, concat), latent)
 
 
 def _add_concat(conditioning: Conditioning, concat: ConcatLatent) -> Conditioning:

@@ -21,7 +21,7 @@ from nodes.rules import (
 from nodes.weights.handle import ModelHandle
 
 
-class Patched(NamedTuple):
+class PatchedModel(NamedTuple):
     """A model with changed guidance."""
 
     patched_model: ModelHandle
@@ -56,18 +56,18 @@ def apg(
 
 
 @node("CFGZeroStar", category="advanced/guidance")
-def cfg_zero_star(model: ModelHandle) -> Patched:
+def cfg_zero_star(model: ModelHandle) -> PatchedModel:
     """Scale the negative prediction to fit the positive one best (CFG-Zero*), for flow models.
 
     Only the optimised scale of CFG-Zero* is used; no step is left out.
     """
-    return Patched(_add_preparation(model, fit_negative))
+    return PatchedModel(_add_preparation(model, fit_negative))
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
-def tcfg(model: ModelHandle) -> Patched:
+def tcfg(model: ModelHandle) -> PatchedModel:
     """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
-    return Patched(_add_preparation(model, damp_tangent))
+    return PatchedModel(_add_preparation(model, damp_tangent))
 
 
 @node("Epsilon Scaling", category="model_patches/unet")

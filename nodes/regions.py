@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.denoiser import PreparedCond
 from nodes.parameterisation import Parameterisation
-from nodes.values import Area, Cond
+from nodes.values import Area
 
 FEATHER = 8
 """At most this many latent pixels, and a quarter of its side, an area takes to fade in."""
@@ -18,21 +19,33 @@ SMALLEST_SIDE = 8
 """The least height and width of an area drawn round a mask, in latent pixels."""
 
 
+@dataclass(frozen=True, slots=True)
+class SigmaRange:
+    """A part of a schedule, by its highest and its lowest level."""
+
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, start: float, end: float, parameterization: Parameterisation) -> "SigmaRange":
+        """Return the levels between two fractions of a model's schedule."""
+        return cls(*(parameterization.percent_to_sigma(each) for each in (start, end)))
+
+    def __contains__(self, sigma: float) -> bool:
+        """Whether a level lies in it."""
+        return self.last <= sigma <= self.first
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class ResolvedCond:
     """A condition with its place in a latent of known size, and the levels it holds for."""
 
-    cond: Cond
+    cond: PreparedCond
     area: Area
     """Inside the latent; the whole of it where the condition names none."""
     weight: Tensor | None
     """[batch or 1, 1, area height, area width]: its share in the average; None is 1 everywhere."""
-    first_sigma: float
-    last_sigma: float
-
-    def holds_at(self, sigma: float) -> bool:
-        """Whether it takes part at this noise level."""
-        return self.last_sigma <= sigma <= self.first_sigma
+    sigmas: SigmaRange
 
     @property
     def rows(self) -> slice:
@@ -51,26 +64,26 @@ class Placed:
         return x[self.rows, :, a.y : a.y + a.height, a.x : a.x + a.width]
 
 
-def place(
-    positive: Iterable[Cond],
-    negative: Iterable[Cond],
+def resolve(
+    positive: Iterable[PreparedCond],
+    negative: Iterable[PreparedCond],
     size: tuple[int, int],
     parameterisation: Parameterisation,
-) -> tuple[list[Placed], list[Placed]]:
+) -> tuple[list[ResolvedCond], list[ResolvedCond]]:
     """Give every condition its place in a latent of this height and width.
 
-    A condition with an area is compared with one of the other side over the same area: where
-    that side has none, the one with the smallest area round it stands in. Controls that are
+    A condition with an area is compared with one of the other branch over the same area: where
+    that branch has none, the one with the smallest area round it stands in. Controls that are
     for both sides go over to the negative one.
     """
-    sides = ([_bounded(c, size) for c in positive], [_bounded(c, size) for c in negative])
-    for here, there in (sides, sides[::-1]):
+    branches = ([_bound(c, size) for c in positive], [_bound(c, size) for c in negative])
+    for here, there in (branches, branches[::-1]):
         there.extend([twin for cond in here for twin in _twin(cond, there)])
-    sides = (sides[0], _steered(*sides))
-    placed_positive, placed_negative = (
-        [_placed(cond, size, parameterisation) for cond in side] for side in sides
+    branches = (branches[0], _add_controls(*branches))
+    resolved_positive, resolved_negative = (
+        [_resolve(cond, size, parameterisation) for cond in branch] for branch in branches
     )
-    return placed_positive, placed_negative
+    return resolved_positive, resolved_negative
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
@@ -79,7 +92,7 @@ def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
     return functional.interpolate(mask, size=size, mode="bilinear")
 
 
-def _bounded(cond: Cond, size: tuple[int, int]) -> Cond:
+def _bound(cond: PreparedCond, size: tuple[int, int]) -> PreparedCond:
     """Bring mask and area to the latent's size."""
     if cond.share is not None:
         cond = replace(cond, area=cond.share.of(*size), share=None)
@@ -108,19 +121,21 @@ def _bounding_box(mask: Tensor) -> Area:
     return Area(max(height, SMALLEST_SIDE), max(width, SMALLEST_SIDE), int(top), int(left))
 
 
-def _twin(cond: Cond, others: Sequence[Cond]) -> list[Cond]:
-    """What the other side says over this condition's area, unless it has a condition there."""
+def _twin(cond: PreparedCond, others: Sequence[PreparedCond]) -> list[PreparedCond]:
+    """Return the other branch's texts over this condition's area, unless it has some there."""
     area = cond.area
     there = [other for other in others if other.sample in (None, cond.sample)]
     around = [o for o in there if area and (o.area is None or _contains(o.area, area))]
     if not around or any(other.area == area for other in around):
         return []
     smallest = min(around, key=lambda o: o.area.height * o.area.width if o.area else torch.inf)
-    said = {"tokens": smallest.tokens, "pooled": smallest.pooled, "extras": smallest.extras}
-    return [replace(cond, **said)]
+    texts = {"tokens": smallest.tokens, "pooled": smallest.pooled, "extras": smallest.extras}
+    return [replace(cond, **texts)]
 
 
-def _steered(positive: Sequence[Cond], negative: Sequence[Cond]) -> list[Cond]:
+def _add_controls(
+    positive: Sequence[PreparedCond], negative: Sequence[PreparedCond]
+) -> list[PreparedCond]:
     """The negative conditions with the controls of positive ones, all over the whole picture.
 
     Where there are fewer of them they hold more than once; where one has its own, none changes.
@@ -134,7 +149,7 @@ def _steered(positive: Sequence[Cond], negative: Sequence[Cond]) -> list[Cond]:
     return [*(c for c in negative if c.area), *steered, *whole[len(shared) :]]
 
 
-def _shares(cond: Cond) -> bool:
+def _shares(cond: PreparedCond) -> bool:
     return cond.area is None and bool(cond.controls) and cond.controls[-1].both_sides
 
 
@@ -147,13 +162,15 @@ def _contains(outer: Area, inner: Area) -> bool:
     )
 
 
-def _placed(cond: Cond, size: tuple[int, int], parameterisation: Parameterisation) -> Placed:
-    first, last = (parameterisation.percent_to_sigma(f) for f in (cond.start, cond.end))
+def _resolve(
+    cond: PreparedCond, size: tuple[int, int], parameterisation: Parameterisation
+) -> ResolvedCond:
+    sigmas = SigmaRange.of(cond.start, cond.end, parameterisation)
     area = cond.area or Area(*size, 0, 0)
-    return Placed(cond, area, _weight(cond, area, size), first, last)
+    return ResolvedCond(cond, area, _weight(cond, area, size), sigmas)
 
 
-def _weight(cond: Cond, area: Area, size: tuple[int, int]) -> Tensor | None:
+def _weight(cond: PreparedCond, area: Area, size: tuple[int, int]) -> Tensor | None:
     if cond.mask is not None:
         mask = cond.mask[:, :, area.y : area.y + area.height, area.x : area.x + area.width]
         return mask * (cond.mask_strength * cond.strength)

@@ -1,4 +1,4 @@
-"""Steps that go without the model, because its answer would be much like the one before.
+"""The step cache: steps that go without the model, as its answer would be much like the last.
 
 EasyCache (Zhou et al. 2025, arXiv:2507.02860): how much an answer changes with its input is nearly
 the same from step to step, so that the change of the input alone tells how far off the last
@@ -7,117 +7,116 @@ answer is by now.
 
 import logging
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from nodes.denoiser import Denoiser
 from nodes.exploding import broadcast
-from nodes.guidance import Guidance, ModelCall, Span
-from nodes.guiding import Reuse
+from nodes.guidance import GuidancePlanner, PlannedCall
+from nodes.guiding import StepCache
 from nodes.parameterisation import Parameterisation
+from nodes.regions import SigmaRange
 from nodes.samplers import Call, Reply
 
 _LOG = logging.getLogger(__name__)
 
-Asked: TypeAlias = Sequence[tuple[Tensor, Tensor]]
+_Inputs = Sequence[tuple[Tensor, Tensor]]
 """(x, sigma) of each answer: [rows, channels, h, w], and a scalar or [rows]."""
 
 
-class Reusing:
-    """What one run remembers of its answers.
+class CachedSteps:
+    """The answers that one run remembers.
 
-    An answer is remembered as what a network says, (x - x0) / sigma, and as what that adds to the
-    network's input.
+    An answer is remembered as the network's prediction, (x - x0) / sigma, and as what that adds
+    to the network's input.
     """
 
-    def __init__(self, reuse: Reuse, facts: Parameterisation) -> None:
-        self._reuse = reuse
-        self._span = Span.of(reuse.start, reuse.end, facts)
-        self._facts = facts
-        self._calls: Sequence[ModelCall] = ()
-        self._asked: Asked = ()
-        self._recalled: list[Tensor] | None = None
+    def __init__(self, settings: StepCache, parameterization: Parameterisation) -> None:
+        self._settings = settings
+        self._parameterization = parameterization
+        self._range = SigmaRange.of(settings.start, settings.end, parameterization)
         self._last: list[Tensor] = []
         self._inputs: list[Tensor] = []
-        self._said: list[Tensor] = []
+        self._predictions: list[Tensor] = []
         self._rate: float | None = None
         self._error = 0.0
 
-    def plan(self, call: Call, calls: Sequence[ModelCall]) -> bool:
-        """Whether a sampler's call needs no model; to be told of each, once.
+    def predict(self, planner: GuidancePlanner, call: Call, denoiser: Denoiser) -> Reply:
+        """Answer a call of a sampler from memory if that will do, else by asking the model.
 
         Args:
+            planner: plans the model calls, and combines their predictions.
             call: of the sampler.
-            calls: of the model, that would answer it.
-        """
-        self._calls = calls
-        if self._reuse.guided:
-            self._asked = [(call.x, call.sigma)] * (2 if call.wants_uncond else 1)
-        else:
-            self._asked = [(each.x, each.sigma) for each in calls]
-        self._recalled = self._recall() if self._asked else None
-        return self._recalled is not None
+            denoiser: the model.
 
-    def reply(self, guidance: Guidance, call: Call, outputs: Sequence[Tensor]) -> Reply:
-        """The answer to the call that was planned last.
-
-        Args:
-            guidance: makes one of the model's answers.
-            call: of the sampler.
-            outputs: of the model, if it was needed.
+        Raises:
+            NotFiniteError: the model's prediction holds infinities or NaN.
         """
-        recalled = self._recalled
-        if recalled is not None and self._reuse.guided:
+        calls = planner.model_calls(call)
+        asked = self._asked(call, calls)
+        recalled = self._recall(asked) if asked else None
+        if recalled is not None and self._settings.guided:
             return Reply(recalled[0], recalled[1] if call.wants_uncond else None)
-        reply = guidance.reply(call, self._calls, outputs if recalled is None else recalled)
-        if recalled is None and self._asked:
-            guided = [reply.x0, *([] if reply.uncond is None else [reply.uncond])]
-            self._keep(guided if self._reuse.guided else outputs)
+        outputs = planner.ask(call, calls, denoiser) if recalled is None else recalled
+        reply = planner.reply(call, calls, outputs)
+        if recalled is None and asked:
+            self._keep(asked, _guided(reply) if self._settings.guided else outputs)
         return reply
 
-    def _recall(self) -> list[Tensor] | None:
-        """Answers that will do, if there are such."""
-        inputs = self._as_seen()
+    def _asked(self, call: Call, calls: Sequence[PlannedCall]) -> _Inputs:
+        """Return the inputs of the answers to remember: the sampler's, or the model's."""
+        if self._settings.guided:
+            return [(call.x, call.sigma)] * (2 if call.wants_uncond else 1)
+        return [(each.x, each.sigma) for each in calls]
+
+    def _recall(self, asked: _Inputs) -> list[Tensor] | None:
+        """Return x0 predictions from memory; None if they would not do."""
+        inputs = self._scale(asked)
         before, self._last = self._last, inputs
-        sigma = float(self._asked[0][1].flatten()[0])
+        sigma = float(asked[0][1].flatten()[0])
         alike = _alike(before, inputs) and _alike(self._inputs, inputs)
-        if self._rate is None or not alike or not self._span.holds_at(sigma):
+        if self._rate is None or not alike or sigma not in self._range:
             return None
-        self._error += self._rate * _apart(inputs, before) / _length(self._said)
-        if not self._error < self._reuse.threshold:
+        self._error += self._rate * _distance(inputs, before) / _norm(self._predictions)
+        if not self._error < self._settings.threshold:
             return None
-        if self._reuse.verbose:
+        if self._settings.verbose:
             _LOG.info("sigma %.4g: the model is not asked", sigma)
         return [
-            x - broadcast(sigma, x) * (now + (said - then))
-            for (x, sigma), now, said, then in zip(
-                self._asked, inputs, self._said, self._inputs, strict=True
+            x - broadcast(sigma, x) * (now + (prediction - then))
+            for (x, sigma), now, prediction, then in zip(
+                asked, inputs, self._predictions, self._inputs, strict=True
             )
         ]
 
-    def _keep(self, answers: Sequence[Tensor]) -> None:
+    def _keep(self, asked: _Inputs, answers: Sequence[Tensor]) -> None:
         """Remember x0 predictions, and how much they change with their inputs."""
-        inputs = self._as_seen()
-        pairs = zip(self._asked, answers, strict=True)
-        said = [(x - x0) / broadcast(sigma, x) for (x, sigma), x0 in pairs]
+        inputs = self._scale(asked)
+        pairs = zip(asked, answers, strict=True)
+        predictions = [(x - x0) / broadcast(sigma, x) for (x, sigma), x0 in pairs]
         if _alike(self._inputs, inputs):
-            moved = _apart(inputs, self._inputs)
-            self._rate = _apart(said, self._said) / moved if moved else None
-        self._inputs, self._said, self._error = inputs, said, 0.0
+            moved = _distance(inputs, self._inputs)
+            self._rate = _distance(predictions, self._predictions) / moved if moved else None
+        self._inputs, self._predictions, self._error = inputs, predictions, 0.0
 
-    def _as_seen(self) -> list[Tensor]:
-        return [self._facts.scale_input(x, sigma) for x, sigma in self._asked]
+    def _scale(self, asked: _Inputs) -> list[Tensor]:
+        """Return the latents as the network sees them."""
+        return [self._parameterization.scale_input(x, sigma) for x, sigma in asked]
+
+
+def _guided(reply: Reply) -> list[Tensor]:
+    return [reply.x0, *([] if reply.uncond is None else [reply.uncond])]
 
 
 def _alike(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
     return [x.shape for x in one] == [x.shape for x in other]
 
 
-def _apart(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
-    return _length([a - b for a, b in zip(one, other, strict=True)])
+def _distance(one: Sequence[Tensor], other: Sequence[Tensor]) -> float:
+    return _norm([a - b for a, b in zip(one, other, strict=True)])
 
 
-def _length(parts: Sequence[Tensor]) -> float:
+def _norm(parts: Sequence[Tensor]) -> float:
     whole = torch.cat([part.flatten().float() for part in parts])
     return float(whole.square().sum().sqrt())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from nodes.frequencies import scale_frequencies
-from nodes.guiding import Terms, deviation
+from nodes.guiding import GuidanceInputs, deviation
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Rescaled:
     multiplier: float = 0.7
     """0 is plain classifier-free guidance, 1 fully rescaled."""
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """Combine in v, go back to x0."""
         sigma = terms.sigma.reshape(-1, *[1] * (terms.x.ndim - 1))
         root = (sigma**2 + 1.0).sqrt()
@@ -47,7 +47,7 @@ class PerpendicularNegative:
 
     strength: float = 1.0
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """Both prompts seen from the empty one."""
         (empty,) = terms.others
         positive, negative = terms.cond - empty, terms.uncond - empty
@@ -67,7 +67,7 @@ class TwoConditions:
     """From the negative to the second condition; the sampler's own leads on to the first."""
     style: Literal["regular", "nested"]
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """The third prediction is that of the second condition."""
         (second,) = terms.others
         if self.style == "nested":
@@ -91,7 +91,7 @@ class Projected:
     momentum: float = 0.0
     """How much of the past guidance is added; the paper takes it away, below 0."""
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """Project the guidance onto the positive prediction."""
         update = terms.cond - terms.uncond
         if self.momentum and "momentum" in terms.memory:
@@ -103,7 +103,7 @@ class Projected:
         return terms.cond + (terms.cfg - 1) * (update - parallel + self.eta * parallel)
 
 
-def fit_negative(terms: Terms) -> Terms:
+def fit_negative(terms: GuidanceInputs) -> GuidanceInputs:
     """Scale the negative's velocity to come as close to the positive's as it can.
 
     The optimised scale of CFG-Zero* (Fan et al. 2025, arXiv:2503.18886, eq. 10); steps stay as
@@ -113,7 +113,7 @@ def fit_negative(terms: Terms) -> Terms:
     return replace(terms, uncond=terms.x - _ratio(positive, negative) * negative)
 
 
-def damp_tangent(terms: Terms) -> Terms:
+def damp_tangent(terms: GuidanceInputs) -> GuidanceInputs:
     """Keep of the negative's direction only what it shares with the positive's.
 
     TCFG (Kwon et al. 2025, arXiv:2503.18137): the first right singular vector of the two, here
@@ -140,7 +140,7 @@ class ScaledGuidance:
     cutoff: int
     """How many waves across the latent, either way, are low."""
 
-    def __call__(self, terms: Terms) -> Terms:
+    def __call__(self, terms: GuidanceInputs) -> GuidanceInputs:
         """With the positive prediction moved."""
         scaled = scale_frequencies(terms.cond - terms.uncond, self.cutoff, self.low, self.high)
         return replace(terms, cond=terms.uncond + scaled)
@@ -162,7 +162,7 @@ class ScaledNoise:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How much of the guidance holds, step by step; see `Guiding.share`."""
+    """How much of the guidance holds, step by step; see `GuidanceSettings.share`."""
 
     shape: Literal["constant", "linear", "cosine"] = "constant"
     first: float = 1.0

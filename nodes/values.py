@@ -52,8 +52,8 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beside:
-    """A picture that some models read beside the latent, and where it is to be made anew."""
+class ConcatLatent:
+    """A picture that some models read together with the latent, channel upon channel."""
 
     latent: Tensor
     """[batch or 1, channels, h, w] in the VAE's space, at any size."""
@@ -110,14 +110,8 @@ class Cond:
     """What it shows a model that reads pictures; they add up."""
     boxes: tuple["Box", ...] = ()
     """What is to be drawn where."""
-    beside: Beside | None = None
-    """What a model that reads more than the latent is shown; others leave it alone."""
-    laid: Tensor | None = None
-    """[batch or 1, channels, h, w]: what such a model makes of it, as large as the latent."""
-    negative: bool = False
-    """Whether sampling has it on the side to get away from."""
-    seed: int = 0
-    """Of the run, for whatever a model draws when it reads this; sampling sets it."""
+    concat: ConcatLatent | None = None
+    """Read by models that take more channels than the latent's; others leave it alone."""
     alterations: tuple["Alteration", ...] = ()
     """What is changed inside of the network that is asked for it."""
 
@@ -173,14 +167,14 @@ class CondBatch:
     """Whatever else the family reads, [batch, …] each."""
     controls: tuple["Control", ...] = ()
     """The same for every row."""
-    pieces: int = 1
-    """How many conditions these are: each has batch / pieces rows, one below the other."""
+    chunks: int = 1
+    """The number of conditions: each has batch / chunks rows, one below the other."""
     alterations: tuple["Alteration", ...] = ()
     """The same for every row."""
     residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])
     """What the controls make of it."""
-    laid: Tensor | None = None
-    """[batch, channels, h, w]: what the network reads beside the latent."""
+    concat_input: Tensor | None = None
+    """[batch, channels, h, w]: what the network reads with the latent, channel upon channel."""
     patch: Hashable = None
     """What lets the network read boxes, if these conditions have some."""
 

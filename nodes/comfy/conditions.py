@@ -6,7 +6,7 @@ from typing import Any, TypeGuard, cast
 
 from torch import Tensor
 
-from nodes.values import Area, AreaShare, Beside, Cond, Conditioning
+from nodes.values import Area, AreaShare, ConcatLatent, Cond, Conditioning
 
 ORIGIN = "nodegraph_condition"
 """Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
@@ -15,7 +15,7 @@ _PERCENT = "percentage"
 
 def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
     """The list; its tensors are copies."""
-    return [[cond.tokens.clone(), _told(cond)] for cond in conditioning.conds]
+    return [[cond.tokens.clone(), _cond_dict(cond)] for cond in conditioning.conds]
 
 
 def conditioning_from(told: Sequence[Sequence[Any]]) -> Conditioning:
@@ -37,7 +37,7 @@ def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
     )
 
 
-def _told(cond: Cond) -> dict[str, Any]:
+def _cond_dict(cond: Cond) -> dict[str, Any]:
     """A condition's dict."""
     told: dict[str, Any] = {
         "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
@@ -61,10 +61,10 @@ def _told(cond: Cond) -> dict[str, Any]:
         told["area"] = (_PERCENT, cond.share.height, cond.share.width, cond.share.y, cond.share.x)
     elif cond.area:
         told["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
-    if cond.beside is not None:
-        told["concat_latent_image"] = cond.beside.latent.clone()
-        told["concat_mask"] = cond.beside.mask
-    return {**{key: _copied(value) for key, value in cond.extras.items()}, **told, ORIGIN: cond}
+    if cond.concat is not None:
+        told["concat_latent_image"] = cond.concat.latent.clone()
+        told["concat_mask"] = cond.concat.mask
+    return {**{key: _copy(value) for key, value in cond.extras.items()}, **told, ORIGIN: cond}
 
 
 def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
@@ -85,7 +85,7 @@ def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
         mask_bounds=bool(told.pop("set_area_to_bounds", False)),
         start=float(told.pop("start_percent", 0.0)),
         end=float(told.pop("end_percent", 1.0)),
-        beside=None if latent is None else Beside(latent, mask),
+        concat=None if latent is None else ConcatLatent(latent, mask),
         extras=told,
     )
 
@@ -98,10 +98,10 @@ def _area(area: Any) -> tuple[Area | None, AreaShare | None]:
     return Area(*(int(part) for part in area)), None
 
 
-def _copied(value: object) -> object:
+def _copy(value: object) -> object:
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, tuple | list):
         items = cast("Sequence[object]", value)
-        return type(value)(_copied(item) for item in items)
+        return type(value)(_copy(item) for item in items)
     return value

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nodes.comfy import here
 from nodes.comfy.errors import NotOfferedError
-from nodes.guiding import Terms
+from nodes.guiding import GuidanceInputs
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.values import Cond, Conditioning
@@ -27,7 +27,7 @@ class OwnRule:
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """Hand the predictions over as ComfyUI does, and take x minus what comes back."""
         told = terms_as_told(terms, self.model)
         told["cond"], told["uncond"] = terms.x - terms.cond, terms.x - terms.uncond
@@ -38,17 +38,17 @@ class OwnRule:
 class Corrected:
     """A rule, and then a pack's function that corrects what it gives."""
 
-    rule: Callable[[Terms], Tensor]
+    rule: Callable[[GuidanceInputs], Tensor]
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
 
-    def __call__(self, terms: Terms) -> Tensor:
+    def __call__(self, terms: GuidanceInputs) -> Tensor:
         """Correct the guided prediction."""
         guided = self.rule(terms)
         return self.function({**terms_as_told(terms, self.model), "denoised": guided})
 
 
-def terms_as_told(terms: Terms, model: "PackModel") -> dict[str, Any]:
+def terms_as_told(terms: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
     """What functions of packs get told about a step."""
     sigma = terms.sigma.reshape(-1).expand(terms.x.shape[0])
     return {
@@ -123,7 +123,7 @@ class PackModel:
     def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
         self.handle = handle
         self.model = InnerModel(handle)
-        self.model_options = _copied({"transformer_options": {}, **(options or {})})
+        self.model_options = _copy_options({"transformer_options": {}, **(options or {})})
         self.load_device = self.offload_device = torch.device("cpu")
 
     def clone(self) -> "PackModel":
@@ -177,7 +177,7 @@ class PackModel:
             return partial(_refuse, name)
         raise AttributeError(name)
 
-    def patched(self) -> ModelHandle:
+    def to_handle(self) -> ModelHandle:
         """The handle with all that the options say.
 
         Raises:
@@ -193,7 +193,7 @@ class PackModel:
         always = guiding.always or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)
         if combine:
-            guiding = guiding.ruled(OwnRule(combine, self))
+            guiding = guiding.with_rule(OwnRule(combine, self))
         for correct in self.model_options.get(_CORRECT, ()):
             guiding = replace(guiding, rule=Corrected(guiding.rule, correct, self))
         return replace(self.handle, guiding=replace(guiding, always=always))
@@ -225,7 +225,7 @@ class PackClip:
         self, tokens: Mapping[str, Any], return_pooled: bool = False, return_dict: bool = False
     ) -> Any:
         """Encode what `tokenize` gave: the states, with the pooled vector if that is asked for."""
-        (cond,) = self._encoded(tokens).conds
+        (cond,) = self._encode_tokens(tokens).conds
         if return_dict:
             return {"cond": cond.tokens, "pooled_output": cond.pooled}
         return (cond.tokens, cond.pooled) if return_pooled else cond.tokens
@@ -234,16 +234,16 @@ class PackClip:
         self, tokens: Mapping[str, Any], add_dict: Mapping[str, Any] | None = None, **_more: object
     ) -> list[list[Any]]:
         """Encode what `tokenize` gave, as CONDITIONING."""
-        (cond,) = self._encoded(tokens).conds
+        (cond,) = self._encode_tokens(tokens).conds
         return [[cond.tokens, {"pooled_output": cond.pooled, **(add_dict or {})}]]
 
     def encode(self, text: str) -> Tensor:
         """A text's states."""
         return self.encode_from_tokens(self.tokenize(text))
 
-    def _encoded(self, tokens: Mapping[str, Any]) -> Conditioning:
+    def _encode_tokens(self, tokens: Mapping[str, Any]) -> Conditioning:
         running = here.context()
-        embeddings = Embeddings(here.files(), running.notice if running else _unheard)
+        embeddings = Embeddings(here.files(), running.notice if running else _ignore)
         encoded = self.handle.encode(str(tokens["text"]), embeddings)
         return Conditioning((Cond(encoded.tokens, encoded.pooled),))
 
@@ -275,10 +275,10 @@ class PackVae:
     spacial_compression_encode = spacial_compression_decode
 
 
-def _copied(options: dict[str, Any]) -> dict[str, Any]:
+def _copy_options(options: dict[str, Any]) -> dict[str, Any]:
     """The dicts and lists are copies, what is in them is not."""
     return {
-        key: _copied(value)
+        key: _copy_options(value)
         if isinstance(value, dict)
         else list(value)
         if isinstance(value, list)
@@ -292,5 +292,5 @@ def _refuse(name: str, *_args: object, **_more: object) -> None:
     raise NotOfferedError(what)
 
 
-def _unheard(message: str) -> None:
+def _ignore(message: str) -> None:
     del message

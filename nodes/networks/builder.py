@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from nodes.denoiser import Branch
 from nodes.families.family import Config
 from nodes.hints import Hint
 from nodes.values import Cond, CondBatch, ControlCall, Residuals
@@ -35,15 +36,15 @@ class Adapter(Protocol):
         """Whether pictures beside the latent, without a mask, stay in the VAE's space."""
         ...
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
         """A condition with all that the network reads as tensors in `extras`, [1, …] each.
 
         What nodes put there otherwise (a guidance, a size) is turned into such tensors.
 
         Args:
             cond: as nodes made it.
-            height: of the whole latent.
-            width: of the whole latent.
+            size: height and width of the whole latent.
+            branch: the branch of guidance that it belongs to.
         """
         ...
 

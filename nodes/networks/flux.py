@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nodes.denoiser import Branch
 from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
 from nodes.networks.patching import PATCH, packed, padded, positions, unpacked
@@ -71,12 +72,12 @@ class FluxAdapter:
     packs = PATCH**2
     reads_raw = False
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
         """With the guidance as a tensor, none at all where a node put None; and references.
 
         A bias of the attention to a style's tokens is as long as the whole text.
         """
-        del height, width
+        del size, branch
         extras = named(cond.extras)
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:

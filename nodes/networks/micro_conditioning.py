@@ -9,6 +9,7 @@ from typing import Protocol, TypedDict, cast
 import torch
 from torch import Tensor, nn
 
+from nodes.denoiser import Branch
 from nodes.errors import WrongConditioningError
 from nodes.values import Cond, CondBatch
 
@@ -35,21 +36,22 @@ class Added(TypedDict):
     """[batch, 5 or 6]."""
 
 
-def sizes(cond: Cond, height: int, width: int) -> Tensor:
+def sizes(cond: Cond, size: tuple[int, int], branch: Branch) -> Tensor:
     """Height, width, top, left, target height, target width, score: [1, 7] float32.
 
     Args:
         cond: may say them in its extras, by ComfyUI's names.
-        height: of the whole latent, which is what a condition that says nothing means.
-        width: of the whole latent.
+        size: height and width of the whole latent, for a condition that says no size.
+        branch: the negative one has a low aesthetic score.
     """
+    height, width = size
     said = {"height": height * _PIXELS, "width": width * _PIXELS, **cond.extras}
     rest = {
         "crop_h": 0,
         "crop_w": 0,
         "target_height": said["height"],
         "target_width": said["width"],
-        "aesthetic_score": DISLIKED if cond.negative else LIKED,
+        "aesthetic_score": DISLIKED if branch == "negative" else LIKED,
     }
     numbers = [said["height"], said["width"], *({**rest, **said}[name] for name in rest)]
     return torch.tensor([[float(cast("float", number)) for number in numbers]])

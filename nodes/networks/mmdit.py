@@ -4,6 +4,7 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.denoiser import Branch
 from nodes.errors import TooLargeLatentError
 from nodes.networks.builder import Build, NetworkClass
 from nodes.networks.conditions import pooled_or_zeros, text
@@ -46,9 +47,9 @@ class MMDiTAdapter:
     packs = 1
     reads_raw = False
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """As it is."""
-        del height, width
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
+        """Return the condition unchanged: SD3 reads the texts alone."""
+        del size, branch
         return cond
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:

@@ -22,8 +22,13 @@ _APART = 10
 """How far the seed is from that of the latent's noise, which is another draw."""
 
 
-def with_pictures(cond: Cond, rules: PictureRules | None) -> Cond:
-    """A condition with its pictures where the model reads them; zeros where there are none.
+def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
+    """Return a condition with its pictures where the model reads them; zeros if it has none.
+
+    Args:
+        cond: as nodes made it.
+        rules: of the model; None if it reads no pictures.
+        seed: of the run, for the noise on the pictures.
 
     Raises:
         NoPictureModelError: it has pictures, and the model reads none.
@@ -36,15 +41,15 @@ def with_pictures(cond: Cond, rules: PictureRules | None) -> Cond:
     if not cond.pictures:
         none = {} if rules.pooled else {VECTOR: torch.zeros(1, 2 * rules.width)}
         return replace(cond, extras={**cond.extras, **none})
-    vector = _vector(cond, rules)
+    vector = _vector(cond, rules, seed)
     if rules.pooled:
         return replace(cond, pooled=vector[:, : rules.width])
     return replace(cond, extras={**cond.extras, VECTOR: vector})
 
 
-def _vector(cond: Cond, rules: PictureRules) -> Tensor:
+def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
     """The pictures times their strengths, added up: [1, 2 * width]."""
-    draw = torch.Generator().manual_seed((cond.seed - _APART) % 2**63)
+    draw = torch.Generator().manual_seed((seed - _APART) % 2**63)
     found: list[Tensor] = []
     for shown in cond.pictures:
         if shown.embeds.shape[1] != rules.width:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.denoiser import Branch
 from nodes.errors import WrongConditioningError
 from nodes.grounding import BOXES, MASKS, TEXTS, with_boxes
 from nodes.networks.builder import Build, NetworkClass
@@ -49,10 +50,10 @@ class UNetAdapter:
     packs = 1
     reads_raw = True
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
         """With the sizes that SDXL's are told; the others leave them alone."""
-        cond = with_boxes(cond, height, width)
-        return replace(cond, extras={**cond.extras, "sizes": sizes(cond, height, width)})
+        cond = with_boxes(cond, *size)
+        return replace(cond, extras={**cond.extras, "sizes": sizes(cond, size, branch)})
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
         """One forward pass.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from nodes.samplers.adams import deis, ipndm, ipndm_v, lms
-from nodes.samplers.calls import Call, Process, Reply, Sampler, SamplerOrName, Sampling
+from nodes.samplers.calls import Call, Process, Reply, Sampler, SamplerOrName, Sampling, drive
 from nodes.samplers.dpm_solver import dpm_adaptive, dpm_fast
 from nodes.samplers.dpmpp import (
     dpmpp_2m,
@@ -82,4 +82,4 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 )
 """Every sampler by the name that workflows use, in ComfyUI's order."""
 
-__all__ = ["SAMPLERS", "Call", "Process", "Reply", "Sampler", "SamplerOrName", "Sampling"]
+__all__ = ["SAMPLERS", "Call", "Process", "Reply", "Sampler", "SamplerOrName", "Sampling", "drive"]

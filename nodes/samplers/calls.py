@@ -1,11 +1,11 @@
-"""The conversation between a sampler and whoever drives it.
+"""The protocol between a sampler and its driver.
 
 A sampler is a generator. It yields a `Call` wherever it needs the model, is sent a `Reply`, and
 returns the final latent. It never sees the model, so that its driver may merge the calls of
 several samplers, count steps, show previews and stop between any two calls.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeAlias
 
@@ -18,7 +18,7 @@ from nodes.parameterisation import Parameterisation
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a sampler asks: the clean latent, as seen from x at noise level sigma."""
+    """A model call: a sampler asks for the clean latent (x0) at x and noise level sigma."""
 
     x: Tensor
     """[batch, channels, h, w] float32, in the model's space."""
@@ -32,7 +32,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a sampler is told."""
+    """The answer to a `Call`: the predictions."""
 
     x0: Tensor
     """The guided prediction of the clean latent; the shape of x."""
@@ -53,19 +53,19 @@ class Process:
 
 
 class Sampler(Protocol):
-    """A way from noise to a latent.
+    """A sampling method, from noise to a latent.
 
     Its own options (`eta`, `s_noise`, …) are keyword arguments with the usual defaults;
     `functools.partial` sets them.
     """
 
     def __call__(self, x: Tensor, sigmas: Tensor, process: Process, /) -> Sampling:
-        """Begin to sample.
+        """Start sampling.
 
         Args:
             x: [batch, channels, h, w], the latent with the noise of `sigmas[0]`; never modified.
             sigmas: [steps + 1], descending, on the CPU.
-            process: what else there is to know.
+            process: the parameterisation, noise source and other facts.
         """
         ...
 
@@ -74,7 +74,18 @@ SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
 """A name of `SAMPLERS`, or a sampler with options of its own."""
 
 
+def drive(sampling: Sampling, answer: Callable[[Call], Reply]) -> Tensor:
+    """Answer each call of a sampler, and return its latent."""
+    reply: Reply | None = None
+    while True:
+        try:
+            call = next(sampling) if reply is None else sampling.send(reply)
+        except StopIteration as stop:
+            return stop.value
+        reply = answer(call)
+
+
 def uncond_of(reply: Reply) -> Tensor:
-    """The unconditional prediction that the call asked for."""
+    """Return the unconditional prediction that the call asked for."""
     assert reply.uncond is not None, "the driver must answer wants_uncond"
     return reply.uncond

@@ -69,7 +69,7 @@ class NetControl:
             return {}
         handle, place = self.handle, self.handle.network.placement
         hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
-        hint = per_sample(hint, len(call.x) // call.cond.pieces, call.cond.pieces)
+        hint = per_sample(hint, len(call.x) // call.cond.chunks, call.cond.chunks)
         x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
         own = (ControlLoraPatch(call.module),) if handle.spec.network.completed else ()
         module = handle.network.module((*handle.patches, *own))

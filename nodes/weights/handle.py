@@ -4,49 +4,31 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from nodes.beside import beside
-from nodes.guiding import PLAIN, Guiding
+from nodes.guiding import PLAIN, GuidanceSettings
 from nodes.latent_format import LatentFormat
-from nodes.networks.attention import attending
 from nodes.networks.build import skeleton
-from nodes.networks.inside import NetworkCall, during
-from nodes.networks.references import with_references
-from nodes.networks.unclip import with_pictures
 from nodes.networks.vae import Vae
 from nodes.parameterisation import Parameterisation
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded
 from nodes.text.model import TextModel, Texts
-from nodes.values import Alteration, Cond, CondBatch, ControlCall
+from nodes.values import Alteration
 from nodes.weights.autoencoder import Autoencoder
-from nodes.weights.control import summed
 from nodes.weights.diffusion import DiffusionModel
 from nodes.weights.network import Alterations, Patch, Patches
 from nodes.weights.shown import Shown
 
 
-class Inputs(Protocol):
-    """The size that is asked for here."""
-
-    in_channels: int
-
-
-class HasInputs(Protocol):
-    """A denoising network."""
-
-    config: Inputs
-
-
 @dataclass(frozen=True, slots=True)
 class ModelHandle:
-    """A denoising network; satisfies `nodes.denoiser.Denoiser`."""
+    """A denoising network; `nodes.weights.forward` puts it to work."""
 
     __socket__: ClassVar = "MODEL"
 
@@ -54,8 +36,8 @@ class ModelHandle:
     patches: Patches = ()
     sampling: Parameterisation | None = None
     """Stands in for the model's own."""
-    guiding: Guiding = PLAIN
-    """How its predictions are combined; no part of `denoise`."""
+    guiding: GuidanceSettings = PLAIN
+    """How its predictions are combined; no part of the forward pass."""
     latents: LatentFormat | None = None
     """Stands in for the model's own, too."""
     shown: tuple[Shown, ...] = ()
@@ -77,7 +59,7 @@ class ModelHandle:
 
     @property
     def repeats_text(self) -> bool:
-        """See `Denoiser`."""
+        """See `nodes.denoiser.Denoiser`."""
         return self.model.adapter.repeats_text
 
     @property
@@ -86,9 +68,14 @@ class ModelHandle:
         return self.model.network.nbytes(self.patches)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type that its network computes in."""
+        return self.compute or self.model.network.placement.dtype
+
+    @property
     def precision(self) -> str:
         """What it computes in, such as `float16`."""
-        return _name(self.compute or self.model.network.placement.dtype)
+        return _name(self.dtype)
 
     def in_float32(self) -> "ModelHandle":
         """The same model computing in float32; itself if it does."""
@@ -114,64 +101,6 @@ class ModelHandle:
         """
         self.check(alteration)
         return replace(self, alterations=(*self.alterations, alteration))
-
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        """A condition as the network takes it; see `Denoiser`.
-
-        Raises:
-            WrongReferenceError: a latent that it should look at is of another family.
-        """
-        for control in cond.controls:
-            control.check(self.model.network.spec.config)
-        for number, shown in enumerate(self.shown):
-            cond = shown.conditions(cond, number, height, width)
-        cond = with_pictures(cond, self.model.spec.pictures)
-        cond = with_references(cond, self.latent_format)
-        cond = replace(cond, laid=self._laid(cond, (height, width)))
-        return self.model.adapter.conditions(cond, height, width)
-
-    def _laid(self, cond: Cond, size: tuple[int, int]) -> Tensor | None:
-        """What the network, which a patch may have widened, reads beside a latent."""
-        network, adapter = self.model.network, self.model.adapter
-        dtype = self.compute or network.placement.dtype
-        module = cast("HasInputs", network.module(self.patches, self.alterations, dtype))
-        extra = module.config.in_channels // adapter.packs - self.latent_format.channels
-        return beside(cond.beside, extra, size, self.latent_format, raw=adapter.reads_raw)
-
-    @torch.no_grad()
-    def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
-        """Predict the clean latent x0: [batch, channels, h, w] float32; see `Denoiser`."""
-        with attending():
-            return self._denoise(x, sigma, cond)
-
-    def _denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
-        network = self.model.network
-        place = network.placement
-        parameterisation = self.parameterisation
-        dtype = self.compute or place.dtype
-        scaled = parameterisation.scale_input(x, sigma).to(place.device, dtype)
-        timestep = parameterisation.timestep(sigma).to(place.device)
-        if cond.laid is not None:
-            scaled = torch.cat([scaled, cond.laid.to(scaled)], dim=1)
-        own = () if cond.patch is None else (cast("Patch", cond.patch),)
-        alterations = (*self.alterations, *cond.alterations)
-        module = network.module((*self.patches, *own), alterations, dtype)
-        if cond.controls:
-            sigma_at, latents = parameterisation.percent_to_sigma, self.latent_format
-            call = ControlCall(scaled, sigma, timestep, cond, sigma_at, module, latents)
-            cond = replace(cond, residuals=summed(call))
-        for number, shown in enumerate(self.shown):
-            cond = shown.at(cond, number, sigma, parameterisation.percent_to_sigma)
-        inside = NetworkCall(
-            x.shape[-2],
-            x.shape[-1],
-            sigma,
-            parameterisation.percent_to_sigma,
-            steered=bool(cond.residuals),
-        )
-        with during(inside):
-            output = self.model.adapter.predict(module, scaled, timestep, cond)
-        return parameterisation.to_x0(x, sigma, output.to(x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +134,9 @@ class ClipHandle:
             texts: one for all text encoders, or one each by their names.
             embeddings: where textual inversions are.
         """
-        (encoded,) = self.encode_many([texts], embeddings)
+        each = {"": texts} if isinstance(texts, str) else texts
+        (encoded,) = self.text.encode([each], embeddings, self.by_encoder, self.layer)
         return encoded
-
-    def encode_many(self, prompts: Sequence[str | Texts], embeddings: Embeddings) -> list[Encoded]:
-        """Encode several prompts in one go; as `encode` for each, up to rounding."""
-        each = [{"": texts} if isinstance(texts, str) else texts for texts in prompts]
-        return self.text.encode(each, embeddings, self.by_encoder, self.layer)
 
     @property
     def by_encoder(self) -> Mapping[str, Patches]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.denoiser import Branch
 from nodes.families.ip_adapter import ip_adapter_spec
 from nodes.networks.build import network_class
 from nodes.networks.picture_attention import KEYS, MASK, VALUES
@@ -113,13 +114,13 @@ class ImagePrompt:
     mask: Tensor | None = None
     """[batch or 1, height, width] at any size: where in the picture it is seen."""
 
-    def conditions(self, cond: Cond, number: int, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
         """With keys and values of its side, and the part of the mask in its area."""
-        side = self.negative if cond.negative else self.positive
+        side = self.negative if branch == "negative" else self.positive
         extras = {f"{KEYS}{number}": side.keys, f"{VALUES}{number}": side.values}
         if self.mask is not None:
             mask = functional.interpolate(
-                self.mask[:, None], size=(height, width), mode="bilinear", antialias=True
+                self.mask[:, None], size=size, mode="bilinear", antialias=True
             )
             if area := cond.area:
                 mask = mask[..., area.y : area.y + area.height, area.x : area.x + area.width]

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
+from nodes.denoiser import Branch
 from nodes.values import Cond, CondBatch
 
 SigmaAt: TypeAlias = Callable[[float], float]
@@ -14,14 +15,14 @@ SigmaAt: TypeAlias = Callable[[float], float]
 class Shown(Protocol):
     """Puts tensors into every condition, where the network's adapter finds them."""
 
-    def conditions(self, cond: Cond, number: int, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
         """A condition with its tensors in `extras`, [1, …] each.
 
         Args:
             cond: as nodes made it.
             number: which of the things shown it is.
-            height: of the whole latent.
-            width: of the whole latent.
+            size: height and width of the whole latent.
+            branch: the branch of guidance that it belongs to.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodes.denoiser import Branch
 from nodes.families.style import projector_spec, style_spec
 from nodes.networks.style import LAYERS, TOKENS
 from nodes.values import Cond, CondBatch, SeenPictures
@@ -78,9 +79,9 @@ class StyleTokens:
     tokens: Tensor
     """[1, length, width]."""
 
-    def conditions(self, cond: Cond, number: int, height: int, width: int) -> Cond:
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
         """With the tokens; those of several follow one another."""
-        del number, height, width
+        del number, size, branch
         before = cond.extras.get(TOKENS)
         parts = [part for part in (before, self.tokens) if isinstance(part, Tensor)]
         return replace(cond, extras={**cond.extras, TOKENS: torch.cat(parts, dim=1)})

@@ -1,13 +1,15 @@
 """A model of closed form: what the reference numbers of samplers and guidance were made with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from nodes.denoiser import Branch, ModelCall, PreparedCond
 from nodes.latent_format import LatentFormat
 from nodes.parameterisation import Parameterisation
-from nodes.samplers import Reply, Sampling
+from nodes.samplers import Call, Reply, Sampling
+from nodes.samplers import drive as run_sampler
 from nodes.values import Cond, CondBatch
 
 
@@ -21,9 +23,12 @@ class ClosedForm:
         self.parameterisation = parameterisation
         self.calls: list[tuple[list[int], float]] = []
 
-    def conditions(self, cond: Cond, height: int, width: int) -> Cond:
-        del height, width
-        return cond
+    def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
+        del size, branch, seed
+        return PreparedCond.of(cond)
+
+    def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
+        return [self.denoise(call.x, call.sigma, call.cond) for call in calls]
 
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         self.calls.append((list(x.shape), float(sigma[0])))
@@ -43,10 +48,9 @@ def _pattern(x: Tensor) -> Tensor:
 
 def drive(sampling: Sampling, denoise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Answer every call with x0, and with half of it as the unconditional prediction."""
-    try:
-        call = next(sampling)
-        while True:
-            x0 = denoise(call.x, call.sigma)
-            call = sampling.send(Reply(x0, x0 / 2 if call.wants_uncond else None))
-    except StopIteration as stop:
-        return stop.value
+
+    def answer(call: Call) -> Reply:
+        x0 = denoise(call.x, call.sigma)
+        return Reply(x0, x0 / 2 if call.wants_uncond else None)
+
+    return run_sampler(sampling, answer)

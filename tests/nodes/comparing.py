@@ -4,6 +4,7 @@ import torch
 
 from nodes.text.embeddings import Embeddings
 from nodes.values import Cond, CondBatch
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 
 NO_WORDS = Embeddings(None, print)
@@ -19,8 +20,8 @@ def denoised(model):
     pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1
     tokens = torch.linspace(-2, 2, 77 * width).reshape(1, 77, width)
     cond = Cond(tokens, torch.linspace(-1, 1, pooled)[None])
-    extras = model.conditions(cond, 8, 8).extras
-    return model.denoise(x, torch.tensor([0.7]), CondBatch(cond.tokens, cond.pooled, extras))
+    extras = prepare(model, cond, (8, 8)).extras
+    return denoise(model, x, torch.tensor([0.7]), CondBatch(cond.tokens, cond.pooled, extras))
 
 
 def decoded(vae):

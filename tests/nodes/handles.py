@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.weights.checkpoint import Checkpoint, open_checkpoint, open_model, open_vae
+from nodes.weights.forward import ModelDenoiser
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 from nodes.weights.text_files import open_text_files
 from tests.checkpoints import tiny
@@ -16,6 +17,11 @@ class Parts:
     model: ModelHandle
     clip: ClipHandle
     vae: VaeHandle
+
+
+def in_run(model: ModelHandle) -> ModelDenoiser:
+    """The model in a run that nobody cancels."""
+    return ModelDenoiser(model, lambda: None)
 
 
 def tiny_parts(name: str) -> Parts:

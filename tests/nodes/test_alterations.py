@@ -13,9 +13,10 @@ from nodes.alterations.shrunk import Shrunk
 from nodes.alterations.skipped import Skipped
 from nodes.alterations.tiled import Tiled
 from nodes.alterations.unets import input_blocks, unet_of
+from nodes.denoiser import PreparedCond
 from nodes.frequencies import scale_frequencies
-from nodes.guidance import Guidance, SigmaRange
-from nodes.guiding import PLAIN, Hampered, Weakened
+from nodes.guidance import GuidancePlanner, with_ranges
+from nodes.guiding import PLAIN, PerturbedGuidance, UncondModifier
 from nodes.network_patches import (
     free_u,
     free_u_v2,
@@ -24,7 +25,7 @@ from nodes.network_patches import (
     tome_patch_model,
 )
 from nodes.networks.inside import NetworkCall, during
-from nodes.regions import place
+from nodes.regions import resolve
 from nodes.samplers import Call
 from nodes.sampling import ksampler
 from nodes.sampling_errors import BadSettingError, WrongNetworkError
@@ -35,6 +36,7 @@ from nodes.weak_guidance import (
     skip_layer_guidance_dit_simple,
     skip_layer_guidance_sd3,
 )
+from nodes.weights.forward import denoise
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid
 from tests.nodes.reference import distance
@@ -346,7 +348,7 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
     cond, uncond = (CondBatch(kind.text(step).conds[0].tokens) for step in (0.3, 0.7))
     weak_model = kind.model.altered(Perturbed())
     good, bad, weak = (
-        model.denoise(x, sigma, c)
+        denoise(model, x, sigma, c)
         for model, c in ((kind.model, cond), (kind.model, uncond), (weak_model, cond))
     )
 
@@ -359,18 +361,18 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
 
 def guided(kind, model, x, sigma):
     facts = model.parameterisation
-    texts = [kind.text(step).conds for step in (0.3, 0.7)]
-    sides = place(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
-    guidance = Guidance(
+    texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
+    sides = resolve(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
+    guidance = GuidancePlanner(
         *sides,
         3.0,
         model.guiding,
-        weakened=[SigmaRange.of(e.start, e.end, facts) for e in model.guiding.weakened],
-        hampered=[SigmaRange.of(e.start, e.end, facts) for e in model.guiding.hampered],
+        perturbed=with_ranges(model.guiding.perturbed, facts),
+        uncond_modifiers=with_ranges(model.guiding.uncond_modifiers, facts),
     )
     asked = Call(x, sigma, 0)
     calls = guidance.model_calls(asked)
-    outputs = [model.denoise(c.x, c.sigma, c.cond) for c in calls]
+    outputs = [denoise(model, c.x, c.sigma, c.cond) for c in calls]
     return guidance.reply(asked, calls, outputs).x0
 
 
@@ -378,7 +380,7 @@ def test_rescaling_brings_all_guidance_to_the_deviation_of_the_positive():
     generator = torch.Generator().manual_seed(1)
     led, cond, weak = torch.randn(3, 2, 4, 8, 8, generator=generator)
 
-    found = Weakened(Perturbed(), 3.0, rescale=1.0).lead(led * 3, cond, weak)
+    found = PerturbedGuidance(Perturbed(), 3.0, rescale=1.0).lead(led * 3, cond, weak)
 
     torch.testing.assert_close(found.std(dim=(1, 2, 3)), cond.std(dim=(1, 2, 3)))
 
@@ -429,24 +431,24 @@ def test_single_layers_of_flux_are_skipped_by_their_own_numbers(kinds, sample):
 def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
     """It costs a call where it holds, and the simple kind costs none at all."""
     kind = kinds["sd3"]
-    texts = [kind.text(step).conds for step in (0.3, 0.7)]
+    texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
     facts = kind.model.parameterisation
-    sides = place(texts[0], texts[1], (8, 8), facts)
+    sides = resolve(texts[0], texts[1], (8, 8), facts)
     sd3 = skip_layer_guidance_sd3(kind.model, "0", start_percent=0.2, end_percent=0.6)
     simple = skip_layer_guidance_dit_simple(kind.model, "0", "", 0.2, 0.6)
 
     def rows(model, fraction):
         guiding = model.guiding
-        guidance = Guidance(
+        guidance = GuidancePlanner(
             *sides,
             3.0,
             guiding,
-            weakened=[SigmaRange.of(e.start, e.end, facts) for e in guiding.weakened],
-            hampered=[SigmaRange.of(e.start, e.end, facts) for e in guiding.hampered],
+            perturbed=with_ranges(guiding.perturbed, facts),
+            uncond_modifiers=with_ranges(guiding.uncond_modifiers, facts),
         )
         sigma = torch.tensor(facts.percent_to_sigma(fraction))
         calls = guidance.model_calls(Call(torch.zeros(1, 16, 8, 8), sigma, 0))
-        return [(len(c.x), len(c.cond.alterations), [at for at, _ in c.pieces]) for c in calls]
+        return [(len(c.x), len(c.cond.alterations), [at for at, _ in c.chunks]) for c in calls]
 
     assert rows(sd3, 0.1) == rows(sd3, 0.7) == rows(simple, 0.7) == [(2, 0, [0, 1])]
     assert rows(sd3, 0.4) == [(2, 0, [0, 1]), (1, 1, [2])]
@@ -459,8 +461,8 @@ def test_layers_without_numbers_leave_the_model_as_it_is(kinds):
     assert skip_layer_guidance_sd3(model, "") is model
     assert skip_layer_guidance_dit_simple(model, "none", " ") is model
     assert model.guiding == PLAIN
-    named = skip_layer_guidance_dit_simple(model, "1, 3", "2").guiding.hampered
-    assert named == (Hampered(Skipped((1, 3), (2,)), 0.0, 1.0),)
+    named = skip_layer_guidance_dit_simple(model, "1, 3", "2").guiding.uncond_modifiers
+    assert named == (UncondModifier(Skipped((1, 3), (2,)), 0.0, 1.0),)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from nodegraph.computing import attention, computing
 from nodes.errors import AttentionUnavailableError
 from nodes.networks.attention import AttendWith
 from nodes.values import CondBatch
+from nodes.weights.forward import denoise, prepare
 from tests.nodes.pictures import grid
 from tests.nodes.samplable import samplable
 
@@ -21,10 +22,9 @@ def kinds(tmp_path_factory):
 def predicted(kind):
     (cond,) = kind.text(0.3).conds
     channels = kind.model.latent_format.channels
-    whole = kind.model.conditions(cond, 8, 8)
-    extras = {k: v for k, v in whole.extras.items() if isinstance(v, Tensor)}
-    batch = CondBatch(whole.tokens, whole.pooled, extras)
-    return kind.model.denoise(grid((1, channels, 8, 8), 0.7), torch.tensor([0.5]), batch)
+    whole = prepare(kind.model, cond, (8, 8))
+    batch = CondBatch(whole.tokens, whole.pooled, whole.extras)
+    return denoise(kind.model, grid((1, channels, 8, 8), 0.7), torch.tensor([0.5]), batch)
 
 
 @pytest.mark.parametrize("name", ["sd15", "sd3", "flux"])

@@ -20,6 +20,7 @@ from nodes.previews import by_matrix, latent_rgb, preview
 from nodes.text.embeddings import Embeddings
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Networks, open_checkpoint
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 from nodes.weights.network import Network
 from tests.checkpoints import small_sd15, write
@@ -44,7 +45,7 @@ def small(root):
 def denoised(model, rows=2):
     x = torch.linspace(-1, 1, 4 * 8 * 8).reshape(1, 4, 8, 8).expand(rows, -1, -1, -1)
     sigma = torch.tensor([2.0, 0.5])[:rows]
-    return model.denoise(x, sigma, CondBatch(torch.ones(rows, 77, 64)))
+    return denoise(model, x, sigma, CondBatch(torch.ones(rows, 77, 64)))
 
 
 def test_loading_reads_no_weights(root, monkeypatch):

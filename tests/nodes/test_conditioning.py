@@ -15,8 +15,9 @@ from nodes.conditioning import (
     conditioning_zero_out,
     pair_conditioning_combine,
 )
+from nodes.denoiser import PreparedCond
 from nodes.parameterisation import Discrete
-from nodes.regions import place
+from nodes.regions import resolve
 from nodes.values import Area, Cond, Conditioning
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import untouched
@@ -29,6 +30,10 @@ def cond(value, length=77, pooled: float | None = None, **more):
 
 def of(*conds):
     return Conditioning(tuple(conds))
+
+
+def prepared(conditioning):
+    return [PreparedCond.of(cond) for cond in conditioning.conds]
 
 
 def test_combined_conditions_stand_side_by_side_in_order():
@@ -103,9 +108,9 @@ def test_an_area_may_be_a_part_of_the_picture(size, area):
 
     shared = conditioning_set_area_percentage(of(cond(1)), **parts, strength=2.0)
 
-    (placed,), _ = place(shared.conds, (), size, Discrete.scaled_linear())
-    assert placed.area == area
-    assert placed.cond.strength == 2.0
+    (resolved,), _ = resolve(prepared(shared), (), size, Discrete.scaled_linear())
+    assert resolved.area == area
+    assert resolved.cond.strength == 2.0
 
 
 def test_the_last_area_that_is_set_holds():
@@ -114,7 +119,8 @@ def test_the_last_area_that_is_set_holds():
     third = conditioning_set_area(second, 128, 128, 0, 0, 1.0)
 
     areas = [
-        place(c.conds, (), (32, 32), Discrete.scaled_linear())[0][0].area for c in (second, third)
+        resolve(prepared(c), (), (32, 32), Discrete.scaled_linear())[0][0].area
+        for c in (second, third)
     ]
 
     assert areas == [Area(16, 16, 0, 0), Area(16, 16, 0, 0)]

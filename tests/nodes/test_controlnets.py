@@ -30,7 +30,8 @@ from nodes.errors import WrongConditioningError
 from nodes.preflight import controlnet as preflight
 from nodes.resizing import resize
 from nodes.sampling_errors import BadSettingError
-from nodes.values import Beside, Cond, CondBatch, Conditioning
+from nodes.values import ConcatLatent, Cond, CondBatch, Conditioning
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import (
     SMALL_SD15,
@@ -130,18 +131,18 @@ def steered(handle, family, **how):
     return control_net_apply_advanced(positive, positive, handle, picture, **how).positive.conds[0]
 
 
-def denoise(model, *conds, x=X, sigma=SIGMA):
+def predict(model, *conds, x=X, sigma=SIGMA):
     """What the model makes of conditions, row below row."""
-    ready = [model.conditions(cond, *x.shape[-2:]) for cond in conds]
+    ready = [prepare(model, cond, (x.shape[-2], x.shape[-1])) for cond in conds]
     batch = CondBatch(
         torch.cat([cond.tokens for cond in ready]).repeat(len(x) // len(ready), 1, 1),
         torch.cat([cond.pooled for cond in ready if cond.pooled is not None]),
         {"sizes": torch.cat([cond.extras["sizes"] for cond in ready])},
         controls=ready[0].controls,
-        pieces=len(ready),
-        laid=ready[0].laid,
+        chunks=len(ready),
+        concat_input=ready[0].concat_input,
     )
-    return model.denoise(x, sigma.expand(len(x)), batch)
+    return denoise(model, x, sigma.expand(len(x)), batch)
 
 
 def by_diffusers(model, family, controlnet, scale, *, features=None, **union):
@@ -178,9 +179,9 @@ def test_both_layouts_do_what_diffusers_does(shared, bench, family):
     with torch.no_grad():
         expected = by_diffusers(model, family, oracle, 0.7)
         plain = by_diffusers(model, family, None, 0)
-    found = denoise(model, steered(original, family, strength=0.7))
+    found = predict(model, steered(original, family, strength=0.7))
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
-    assert torch.equal(found, denoise(model, steered(converted, family, strength=0.7)))
+    assert torch.equal(found, predict(model, steered(converted, family, strength=0.7)))
     assert (found - plain).abs().max() > 0.01 * expected.std()
 
 
@@ -190,8 +191,8 @@ def test_files_with_bare_keys_and_full_precision_do_the_same(shared, bench):
 
     one, other = load(bench, tensors), load(bench, bare, "d.safetensors")
 
-    found = denoise(model, steered(one, "sd15"))
-    assert torch.allclose(found, denoise(model, steered(other, "sd15")), atol=1e-5)
+    found = predict(model, steered(one, "sd15"))
+    assert torch.allclose(found, predict(model, steered(other, "sd15")), atol=1e-5)
 
 
 def test_it_steers_in_its_part_of_the_schedule_only(shared, bench):
@@ -205,7 +206,7 @@ def test_it_steers_in_its_part_of_the_schedule_only(shared, bench):
         for sigma, effect in ((half * 2, early), (half / 2, late)):
             level = torch.tensor([sigma])
             same = torch.equal(
-                denoise(model, cond, sigma=level), denoise(model, plain, sigma=level)
+                predict(model, cond, sigma=level), predict(model, plain, sigma=level)
             )
             assert same is not effect
 
@@ -220,7 +221,7 @@ def test_several_add_up_and_none_is_none(shared, bench):
     never = control_net_apply_advanced(positive, positive, handle, PICTURE, 0.0).positive
 
     assert torch.allclose(
-        denoise(model, twice), denoise(model, steered(handle, "sd15", strength=0.7)), atol=1e-4
+        predict(model, twice), predict(model, steered(handle, "sd15", strength=0.7)), atol=1e-4
     )
     assert never == positive
 
@@ -231,9 +232,9 @@ def test_the_picture_is_cropped_and_scaled_to_the_latent(shared, bench):
     wide = torch.cat([torch.zeros(1, 48, 10, 3), PICTURE, torch.zeros(1, 48, 10, 3)], dim=2)
     large = wide.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
 
-    found = denoise(model, steered(handle, "sd15", picture=large))
+    found = predict(model, steered(handle, "sd15", picture=large))
 
-    assert torch.equal(found, denoise(model, steered(handle, "sd15")))
+    assert torch.equal(found, predict(model, steered(handle, "sd15")))
 
 
 def test_every_sample_has_its_picture(shared, bench):
@@ -244,21 +245,21 @@ def test_every_sample_has_its_picture(shared, bench):
     batch = control_net_apply_advanced(
         Conditioning((both, other)), Conditioning(()), handle, pictures
     ).positive.conds
-    ready = [model.conditions(cond, 6, 5) for cond in batch]
+    ready = [prepare(model, cond, (6, 5)) for cond in batch]
 
     rows = CondBatch(
         torch.cat([ready[0].tokens] * 2 + [ready[1].tokens] * 2),
         controls=ready[0].controls,
-        pieces=2,
+        chunks=2,
     )
-    found = model.denoise(X.repeat(4, 1, 1, 1), SIGMA.expand(4), rows)
+    found = denoise(model, X.repeat(4, 1, 1, 1), SIGMA.expand(4), rows)
 
     for row, (cond, picture) in enumerate(
         [(both, PICTURE), (both, 1 - PICTURE), (other, PICTURE), (other, 1 - PICTURE)]
     ):
         side = Conditioning((cond,))
         (alone,) = control_net_apply_advanced(side, side, handle, picture).positive.conds
-        assert torch.allclose(found[row : row + 1], denoise(model, alone), atol=1e-4)
+        assert torch.allclose(found[row : row + 1], predict(model, alone), atol=1e-4)
 
 
 def test_the_old_node_is_for_one_side_and_both(bench):
@@ -286,8 +287,8 @@ def test_a_difference_is_added_to_the_model(shared, bench):
 
     handle = diff_control_net_loader(model, "d.safetensors", bench)
 
-    expected = denoise(model, steered(load(bench, whole), "sd15"))
-    assert torch.allclose(denoise(model, steered(handle, "sd15")), expected, atol=1e-3)
+    expected = predict(model, steered(load(bench, whole), "sd15"))
+    assert torch.allclose(predict(model, steered(handle, "sd15")), expected, atol=1e-3)
     with pytest.raises(DifferenceControlNetError, match="DiffControlNetLoader"):
         control_net_loader("d.safetensors", bench)
 
@@ -307,13 +308,13 @@ def test_a_control_lora_is_completed_by_the_model(shared, bench):
         whole[name] = base[name] + change.reshape(base[name].shape)
     model = model_of(shared, "sdxl")
 
-    found = denoise(model, steered(load(bench, draw.tensors), "sdxl", strength=0.7))
+    found = predict(model, steered(load(bench, draw.tensors), "sdxl", strength=0.7))
 
     ordinary = {key: value.float() for key, value in whole.items()}
     full = load(bench, ordinary, "d.safetensors")
-    expected = denoise(model, steered(full, "sdxl", strength=0.7))
+    expected = predict(model, steered(full, "sdxl", strength=0.7))
     assert (found - expected).abs().max() <= 1e-4 * expected.std()
-    assert (found - denoise(model, condition("sdxl"))).abs().max() > 0.01 * expected.std()
+    assert (found - predict(model, condition("sdxl"))).abs().max() > 0.01 * expected.std()
 
 
 def test_a_control_lora_takes_norms_that_it_lacks_from_the_model(shared, bench):
@@ -322,11 +323,11 @@ def test_a_control_lora_takes_norms_that_it_lacks_from_the_model(shared, bench):
     lacking = {k: v for k, v in draw.tensors.items() if "out_layers.0" not in k}
     model = model_of(shared, "sdxl")
 
-    found = denoise(model, steered(load(bench, lacking), "sdxl"))
+    found = predict(model, steered(load(bench, lacking), "sdxl"))
 
     assert found.isfinite().all()
     whole = load(bench, draw.tensors, "d.safetensors")
-    assert not torch.equal(found, denoise(model, steered(whole, "sdxl")))
+    assert not torch.equal(found, predict(model, steered(whole, "sdxl")))
 
 
 def test_a_control_lora_of_another_family_is_an_error(shared, bench):
@@ -336,10 +337,10 @@ def test_a_control_lora_of_another_family_is_an_error(shared, bench):
     handle = load(bench, draw.tensors)
 
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
-        denoise(model_of(shared, "sd15"), steered(handle, "sd15"))
-    beside = Beside(torch.zeros(1, 4, 6, 5), torch.ones(1, 1, 48, 40))
+        predict(model_of(shared, "sd15"), steered(handle, "sd15"))
+    concat = ConcatLatent(torch.zeros(1, 4, 6, 5), torch.ones(1, 1, 48, 40))
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
-        denoise(narrow, replace(steered(handle, "sdxl"), beside=beside))
+        predict(narrow, replace(steered(handle, "sdxl"), concat=concat))
 
 
 UNION: dict[str, Any] = {"num_control_type": 6, "num_trans_channel": 64, "num_trans_head": 8,
@@ -365,9 +366,9 @@ def test_a_union_is_told_which_hint_it_gets(shared, bench):
     kind[0, 1] = 1
     with torch.no_grad():
         expected = by_diffusers(model, "sdxl", oracle, 0.7, control_type=kind, control_type_idx=[1])
-    found = denoise(model, steered(depth, "sdxl", strength=0.7))
+    found = predict(model, steered(depth, "sdxl", strength=0.7))
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
-    assert not torch.equal(found, denoise(model, steered(normal, "sdxl", strength=0.7)))
+    assert not torch.equal(found, predict(model, steered(normal, "sdxl", strength=0.7)))
 
 
 def test_a_hint_that_a_union_does_not_know_is_an_error(shared, bench):
@@ -376,7 +377,7 @@ def test_a_hint_that_a_union_does_not_know_is_an_error(shared, bench):
     single = load(bench, small_controlnet(SMALL_SD15), "d.safetensors")
 
     with pytest.raises(NoControlTypeError, match="SetUnionControlNetType"):
-        denoise(model, steered(handle, "sdxl"))
+        predict(model, steered(handle, "sdxl"))
     with pytest.raises(UnknownControlTypeError, match="knows no hint 'tile'"):
         set_union_control_net_type(handle, "tile")
     with pytest.raises(UnknownControlTypeError, match="It knows one kind only"):
@@ -389,7 +390,7 @@ def test_a_controlnet_of_another_family_is_an_error(shared, bench, made_for, use
     handle = load(bench, small_controlnet(FAMILIES[made_for][1]))
 
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
-        denoise(model_of(shared, used_with), steered(handle, used_with))
+        predict(model_of(shared, used_with), steered(handle, used_with))
 
 
 def test_a_file_that_is_no_controlnet_is_an_error(bench):
@@ -463,10 +464,10 @@ def test_an_adapter_of_either_layout_does_what_diffusers_does(shared, bench, kin
         features = [each * 0.6 for each in made]
         expected = by_diffusers(model, family, None, 0, features=features)
         plain = by_diffusers(model, family, None, 0)
-    found = denoise(model, steered(original, family, strength=0.6))
+    found = predict(model, steered(original, family, strength=0.6))
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
     assert (found - plain).abs().max() > 0.01 * expected.std()
-    assert torch.equal(found, denoise(model, steered(converted, family, strength=0.6)))
+    assert torch.equal(found, predict(model, steered(converted, family, strength=0.6)))
 
 
 def test_a_light_adapter_of_either_layout_makes_what_diffusers_makes(bench):
@@ -494,7 +495,7 @@ def test_a_controlnet_and_an_adapter_work_together(shared, bench):
     both = control_net_apply_advanced(one, one, other, PICTURE).positive.conds[0]
 
     alone = [steered(each, "sd15") for each in (net, other)]
-    results = [denoise(model, cond) for cond in (both, *alone)]
+    results = [predict(model, cond) for cond in (both, *alone)]
     assert not any(torch.equal(results[0], each) for each in results[1:])
 
 
@@ -502,7 +503,7 @@ def test_an_adapter_of_another_family_is_an_error(shared, bench):
     handle = load(bench, adapter_tensors("full"))
 
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
-        denoise(model_of(shared, "sdxl"), steered(handle, "sdxl"))
+        predict(model_of(shared, "sdxl"), steered(handle, "sdxl"))
 
 
 def test_a_text_of_another_width_is_an_error(shared, bench):
@@ -510,7 +511,7 @@ def test_a_text_of_another_width_is_an_error(shared, bench):
     cond = replace(steered(handle, "sdxl"), tokens=torch.zeros(1, 7, 64))
 
     with pytest.raises(WrongConditioningError, match="64 wide, this model's is 128 wide"):
-        denoise(model, cond)
+        predict(model, cond)
 
 
 def test_where_the_picture_is_shrunk_nothing_can_be_added(shared, bench):
@@ -519,7 +520,7 @@ def test_where_the_picture_is_shrunk_nothing_can_be_added(shared, bench):
     smaller = model.altered(Shrunk(1, 2.0, 0.0, 0.5, True, "bicubic", "bicubic"))
 
     with pytest.raises(BadSettingError, match="overlap with those of a ControlNet"):
-        denoise(smaller, steered(handle, "sd15"))
+        predict(smaller, steered(handle, "sd15"))
 
     late = steered(handle, "sd15", start_percent=0.6)
-    assert denoise(smaller, late, sigma=torch.tensor([half * 1.5])).isfinite().all()
+    assert predict(smaller, late, sigma=torch.tensor([half * 1.5])).isfinite().all()

@@ -1,19 +1,28 @@
 """From a KSampler's inputs to its latent: what is reported, when it stops, what it keeps."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 import torch
 from torch import Tensor
 
-from nodes.denoising import Denoising, Request, cut_steps, noise_for, sample
+from nodes.denoiser import ModelCall
+from nodes.denoising import Request, cut_steps, noise_for, sample
 from nodes.latent_format import LatentFormat
 from nodes.noise import initial_noise
-from nodes.parameterisation import Discrete
+from nodes.parameterisation import Discrete, Parameterisation
 from nodes.samplers import SAMPLERS
+from nodes.sampling_errors import NotFiniteError
 from nodes.schedules import sigmas_for
-from nodes.values import Cond, Conditioning, Latent
+from nodes.values import Area, Cond, CondBatch, Conditioning, Latent
+from nodes.weights.forward import ModelDenoiser
 from tests.nodes.closed_form import ClosedForm
+from tests.nodes.samplable import samplable
 
 MODEL = Discrete.scaled_linear()
 
@@ -51,20 +60,50 @@ def test_each_step_is_told_once_and_in_order(name: str) -> None:
         assert steps == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_cancelling_stops_before_the_next_model_call(name: str) -> None:
-    asked = request(name)
-    left = iter([None, None])
+class Stopping(ClosedForm):
+    """A model that is stopped before its third call."""
 
-    def check() -> None:
-        if next(left, StopError) is StopError:
+    def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
+        if len(self.calls) == 2:
             raise StopError
+        return super().predict(calls)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_stops_a_model_stops_every_sampler(name: str) -> None:
+    model, told = Stopping(MODEL), list[int]()
 
     with pytest.raises(StopError):
-        sample(asked, LATENT, noise_for(LATENT, 1), check_cancelled=check)
+        sample(
+            replace(request(name), denoiser=model),
+            LATENT,
+            noise_for(LATENT, 1),
+            lambda done, *_: told.append(done),
+        )
 
-    assert isinstance(asked.denoiser, ClosedForm)
-    assert len(asked.denoiser.calls) == 2
+    assert len(model.calls) == 2
+    assert 1 <= len(told) <= 2
+
+
+def test_a_model_is_stopped_between_two_calls_of_one_step(tmp_path: Path) -> None:
+    """A prompt for an area takes a call of its own."""
+    kind, made = samplable(tmp_path), list[int]()
+    whole = kind.text(0.3).conds[0]
+    area = replace(kind.text(0.7).conds[0], area=Area(4, 4, 0, 0))
+    denoiser = ModelDenoiser(kind.model, check_cancelled=partial(stop_at, 2, made))
+    positive = Conditioning((whole, area))
+    asked = replace(request(), denoiser=denoiser, positive=positive, negative=positive, cfg=1.0)
+
+    with pytest.raises(StopError):
+        sample(asked, kind.blank(), noise_for(kind.blank(), 1))
+
+    assert made == [1, 2]
+
+
+def stop_at(last: int, checks: list[int]) -> None:
+    checks.append(len(checks) + 1)
+    if len(checks) == last:
+        raise StopError
 
 
 def test_no_steps_leave_the_latent_as_it_is() -> None:
@@ -103,29 +142,70 @@ def test_latents_go_through_the_model_space_and_back() -> None:
         assert torch.allclose(found, plain / 0.5 + 0.25, atol=1e-6)
 
 
-def test_runs_advanced_together_equal_runs_alone() -> None:
-    """Two samplers, steps and seeds; their model calls merge into one."""
+class Merged:
+    """A model for two runs in two threads, which answers one call of each in one go."""
+
+    def __init__(self, model: ClosedForm) -> None:
+        self._model = model
+        self._calls: dict[int, ModelCall] = {}
+        self._outputs: dict[int, Tensor] = {}
+        self._all_have_asked = Barrier(2, self._answer, timeout=60)
+
+    def of(self, run: int) -> "MergedRun":
+        """The model as one of the runs knows it."""
+        return MergedRun(self._model.parameterisation, self, run)
+
+    def predict(self, run: int, call: ModelCall) -> Tensor:
+        self._calls[run] = call
+        self._all_have_asked.wait()
+        return self._outputs.pop(run)
+
+    def _answer(self) -> None:
+        calls = [self._calls.pop(run) for run in sorted(self._calls)]
+        x, sigma = (torch.cat([getattr(c, part) for c in calls]) for part in ("x", "sigma"))
+        cond = replace(calls[0].cond, tokens=torch.cat([c.cond.tokens for c in calls]))
+        output = self._model.denoise(x, sigma, cond)
+        self._outputs = dict(enumerate(torch.split(output, [len(c.x) for c in calls])))
+
+
+class MergedRun(ClosedForm):
+    """One run's way to a model that several share."""
+
+    def __init__(self, parameterisation: Parameterisation, shared: Merged, run: int) -> None:
+        super().__init__(parameterisation)
+        self._shared, self._run = shared, run
+
+    def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
+        return [self._shared.predict(self._run, call) for call in calls]
+
+
+def test_a_denoiser_may_merge_the_calls_of_two_runs() -> None:
+    """Two samplers and seeds; the runs know nothing of one another."""
     model, latent = ClosedForm(MODEL), Latent(torch.zeros(1, 4, 8, 8))
-    requests = [request("euler", 3, seed=1), request("dpmpp_2m", 5, seed=2)]
+    requests = [request("euler", 4, seed=1), request("dpmpp_2m", 4, seed=2)]
     alone = [sample(r, latent, noise_for(latent, r.seed)) for r in requests]
-    runs = [Denoising(r, latent, noise_for(latent, r.seed)) for r in requests]
+    shared = Merged(model)
 
-    while pending := [run for run in runs if run.result is None]:
-        calls = [run.model_calls() for run in pending]
-        (batch,) = {tuple(c.x.shape[1:]) for (c,) in calls}
-        x = torch.cat([c.x for (c,) in calls])
-        sigma = torch.cat([c.sigma for (c,) in calls])
-        tokens = torch.cat([c.cond.tokens for (c,) in calls])
-        output = model.denoise(x, sigma, replace(calls[0][0].cond, tokens=tokens))
-        parts = output.unflatten(0, (len(pending), -1)).unbind()
-        assert tuple(output.shape[1:]) == batch
-        for run, asked, part in zip(pending, calls, parts, strict=True):
-            run.advance(asked, [part])
+    def run(number: int) -> Tensor:
+        asked = replace(requests[number], denoiser=shared.of(number))
+        return sample(asked, latent, noise_for(latent, asked.seed))
 
-    assert len(model.calls) == 5
-    for run, expected in zip(runs, alone, strict=True):
-        assert run.result is not None
-        assert torch.allclose(run.result, expected, atol=1e-5)
+    with ThreadPoolExecutor(2) as threads:
+        together = list(threads.map(run, (0, 1)))
+
+    assert [shape[0] for shape, _ in model.calls] == [4] * 4
+    for found, expected in zip(together, alone, strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_a_prediction_that_is_no_number_names_its_step() -> None:
+    class Breaking(ClosedForm):
+        def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
+            x0 = super().denoise(x, sigma, cond)
+            return x0 / 0 if len(self.calls) == 3 else x0
+
+    with pytest.raises(NotFiniteError, match=r"prediction in step 3 of 4"):
+        sample(replace(request(), denoiser=Breaking(MODEL)), LATENT, noise_for(LATENT, 1))
 
 
 def test_sampler_options_are_passed_as_a_partial() -> None:

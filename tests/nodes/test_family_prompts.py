@@ -18,6 +18,7 @@ from nodes.flux_conditioning import flux_disable_guidance, flux_guidance
 from nodes.prompts import clip_text_encode
 from nodes.text_errors import UnreadTextError
 from nodes.values import Cond, CondBatch, Conditioning, ControlCall
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.text_files import open_text_files
 from tests.checkpoints import (
@@ -111,8 +112,7 @@ def test_sdxl_is_told_the_sizes(sdxl, bench):
         )
     )
 
-    told = ModelHandle(sdxl.model).conditions(cond, 8, 8).extras["sizes"]
-    assert isinstance(told, Tensor)
+    told = prepare(ModelHandle(sdxl.model), cond, (8, 8)).extras["sizes"]
     assert told[0, :6].tolist() == [768, 1024, 32, 16, 640, 512]
 
 
@@ -122,8 +122,7 @@ def test_the_refiner_is_told_a_score(folder, bench):
 
     cond = only(clip_text_encode_sdxl_refiner(7.5, 1024, 768, text="a cat", clip=clip, ctx=bench))
 
-    told = ModelHandle(refiner.model).conditions(cond, 8, 8).extras["sizes"]
-    assert isinstance(told, Tensor)
+    told = prepare(ModelHandle(refiner.model), cond, (8, 8)).extras["sizes"]
     assert told[0, [0, 1, 6]].tolist() == [768, 1024, 7.5]
     assert torch.equal(cond.tokens, only(clip_text_encode("a cat", clip, bench)).tokens)
 
@@ -180,9 +179,8 @@ def test_flux_is_told_the_guidance(folder):
     given = Conditioning((Cond(tokens, torch.ones(1, 64)),))
 
     def asked(conditioning):
-        cond = model.conditions(only(conditioning), 4, 4)
-        tensors = {name: v for name, v in cond.extras.items() if isinstance(v, Tensor)}
-        return model.denoise(x, torch.ones(1), CondBatch(cond.tokens, cond.pooled, tensors))
+        cond = prepare(model, only(conditioning), (4, 4))
+        return denoise(model, x, torch.ones(1), CondBatch(cond.tokens, cond.pooled, cond.extras))
 
     usual, none = asked(given), asked(flux_disable_guidance(given))
     assert torch.equal(asked(flux_guidance(given, 3.5)), usual)
@@ -213,14 +211,13 @@ def test_controls_may_read_a_text_of_their_own(sdxl, bench):
 
     cond = only(clip_text_encode_controlnet(clip, steered, "a dog", bench))
 
-    placed = model.conditions(cond, 4, 4)
-    tensors = {name: v for name, v in placed.extras.items() if isinstance(v, Tensor)}
-    batch = CondBatch(placed.tokens, placed.pooled, tensors, placed.controls)
+    placed = prepare(model, cond, (4, 4))
+    batch = CondBatch(placed.tokens, placed.pooled, placed.extras, placed.controls)
     x = torch.zeros(1, 4, 4, 4)
-    found = model.denoise(x, torch.ones(1), batch)
+    found = denoise(model, x, torch.ones(1), batch)
     (heard,) = control.heard
     assert torch.equal(heard, only(clip_text_encode("a dog", clip, bench)).tokens)
-    assert torch.equal(found, model.denoise(x, torch.ones(1), replace(batch, controls=())))
+    assert torch.equal(found, denoise(model, x, torch.ones(1), replace(batch, controls=())))
 
 
 @pytest.mark.parametrize(

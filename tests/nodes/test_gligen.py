@@ -11,18 +11,19 @@ from nodes.control_errors import GligenMismatchError, NotGligenError
 from nodes.denoising import Request, noise_for, sample
 from nodes.errors import WrongConditioningError
 from nodes.gligen import gligen_loader, gligen_text_box_apply
-from nodes.guidance import Guidance
+from nodes.guidance import GuidancePlanner
 from nodes.preflight import gligen as preflight
-from nodes.regions import place
+from nodes.regions import resolve
 from nodes.samplers import Call
 from nodes.text.embeddings import Embeddings
 from nodes.values import Cond, Conditioning, Latent
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ClipHandle, ModelHandle
 from tests.checkpoints import small_sd3, small_sd15, small_sd21, write
 from tests.drawing import Draw
 from tests.drawing_controls import gligen
 from tests.nodes.bench import Bench
-from tests.nodes.handles import opened
+from tests.nodes.handles import in_run, opened
 
 PLACES = {
     "input_blocks.1.1": 32, "middle_block.1": 64, "output_blocks.2.1": 32, "output_blocks.3.1": 32,
@@ -80,13 +81,13 @@ def boxed(bench, clip, handle, *boxes):
     return said
 
 
-def denoise(model, conditioning, x=X, sigma=SIGMA):
-    """Through guidance, as sampling does it."""
-    ready = [model.conditions(cond, *x.shape[-2:]) for cond in conditioning.conds]
-    placed, _ = place(ready, [], (x.shape[-2], x.shape[-1]), model.parameterisation)
-    guidance, call = Guidance(placed, placed, 1.0), Call(x, sigma, 0)
+def predict(model, conditioning, x=X, sigma=SIGMA):
+    """Predict through guidance, as sampling does it."""
+    ready = [prepare(model, cond, (x.shape[-2], x.shape[-1])) for cond in conditioning.conds]
+    resolved, _ = resolve(ready, [], (x.shape[-2], x.shape[-1]), model.parameterisation)
+    guidance, call = GuidancePlanner(resolved, resolved, 1.0), Call(x, sigma, 0)
     calls = guidance.model_calls(call)
-    outputs = [model.denoise(each.x, each.sigma, each.cond) for each in calls]
+    outputs = [denoise(model, each.x, each.sigma, each.cond) for each in calls]
     return guidance.reply(call, calls, outputs).x0
 
 
@@ -128,10 +129,10 @@ def test_boxes_do_what_diffusers_does(model, clip, bench, number, prefix):
     handle = load(bench, {prefix + key: value for key, value in found.items()})
     boxes = BOXES[:number]
 
-    made = denoise(model, boxed(bench, clip, handle, *boxes))
+    made = predict(model, boxed(bench, clip, handle, *boxes))
 
     expected = by_diffusers(model, clip, found, boxes)
-    plain = denoise(model, prompt())
+    plain = predict(model, prompt())
     assert (made - expected).abs().max() <= 1e-5 * expected.std()
     assert (made - plain).abs().max() > 1e-3 * expected.std()
 
@@ -140,7 +141,7 @@ def test_another_place_or_text_makes_another_picture(model, clip, bench):
     handle = load(bench, tensors())
 
     def made(*box):
-        return denoise(model, boxed(bench, clip, handle, box))
+        return predict(model, boxed(bench, clip, handle, box))
 
     one = made("a cat", 32, 16, 8, 24)
     assert not torch.equal(one, made("a cat", 32, 16, 16, 24))
@@ -154,15 +155,15 @@ def test_conditions_without_boxes_are_asked_apart(model, clip, bench):
 
     def run(positive, cfg):
         request = Request(
-            denoiser=model, sampler="euler", sigmas=torch.tensor([5.0, 1.0, 0.0]), seed=1,
+            denoiser=in_run(model), sampler="euler", sigmas=torch.tensor([5.0, 1.0, 0.0]), seed=1,
             positive=positive, negative=prompt(), cfg=cfg,
         )  # fmt: skip
         return sample(request, latent, noise_for(latent, 1))
 
     assert not torch.equal(run(said, 3.0), run(prompt(), 3.0))
     both = Conditioning(said.conds + prompt().conds)
-    halves = (denoise(model, said) + denoise(model, prompt())) / 2
-    assert torch.allclose(denoise(model, both), halves, atol=1e-4)
+    halves = (predict(model, said) + predict(model, prompt())) / 2
+    assert torch.allclose(predict(model, both), halves, atol=1e-4)
 
 
 def test_more_boxes_than_the_networks_were_trained_with(model, clip, bench):
@@ -170,7 +171,7 @@ def test_more_boxes_than_the_networks_were_trained_with(model, clip, bench):
     (cond,) = boxed(bench, clip, handle, BOXES[0]).conds
     many = Conditioning((replace(cond, boxes=cond.boxes * 33),))
 
-    assert denoise(model, many).isfinite().all()
+    assert predict(model, many).isfinite().all()
 
 
 def test_a_gligen_model_of_another_family_is_an_error(model, clip, bench):
@@ -182,10 +183,10 @@ def test_a_gligen_model_of_another_family_is_an_error(model, clip, bench):
 
     for handle in (wide, less):
         with pytest.raises(GligenMismatchError, match="does not fit the model"):
-            denoise(model, boxed(bench, clip, handle, BOXES[0]))
+            predict(model, boxed(bench, clip, handle, BOXES[0]))
     said = boxed(bench, clip, load(bench, tensors(), "i.safetensors"), BOXES[0])
     with pytest.raises(GligenMismatchError, match="does not fit the model"):
-        denoise(other, said, torch.zeros(1, 16, 6, 8), torch.tensor([0.5]))
+        predict(other, said, torch.zeros(1, 16, 6, 8), torch.tensor([0.5]))
 
 
 def test_a_box_read_by_another_text_encoder_is_an_error(model, clip, bench):
@@ -194,7 +195,7 @@ def test_a_box_read_by_another_text_encoder_is_an_error(model, clip, bench):
     wrong = replace(cond, boxes=(replace(box, text=torch.zeros(1, 65)),))
 
     with pytest.raises(WrongConditioningError, match="text of a box is 65 wide"):
-        denoise(model, Conditioning((wrong,)))
+        predict(model, Conditioning((wrong,)))
 
 
 def test_a_file_that_is_no_gligen_model_is_an_error(bench):

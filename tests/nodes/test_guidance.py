@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from nodes.denoiser import PreparedCond
 from nodes.denoising import Request, noise_for, sample
-from nodes.guidance import Guidance
-from nodes.guiding import Terms, classifier_free
+from nodes.guidance import GuidancePlanner
+from nodes.guiding import GuidanceInputs, classifier_free
 from nodes.parameterisation import Discrete
-from nodes.regions import place, resize_mask
+from nodes.regions import resize_mask, resolve
 from nodes.rules import Rescaled
 from nodes.samplers import Call
 from nodes.schedules import sigmas_for
@@ -71,7 +72,7 @@ CASES: dict[str, tuple[list[Cond], list[Cond]]] = {
 def test_conditions_equal_the_reference_in_result_and_model_calls(key: str) -> None:
     """Six Euler steps; the reference lists the shape and sigma of each model call."""
     name, case, cfg = key.split("/")
-    positive, negative = (Conditioning(tuple(side)) for side in CASES[case])
+    positive, negative = (Conditioning(tuple(conds)) for conds in CASES[case])
     model, latent = ClosedForm(MODELS[name]), Latent(torch.zeros(2, 4, 16, 16))
     sigmas = sigmas_for(MODELS[name], "normal", "euler", 6, 1.0)
     request = Request(
@@ -95,28 +96,33 @@ def test_conditions_equal_the_reference_in_result_and_model_calls(key: str) -> N
 @pytest.mark.parametrize("scale", [-2.0, 0.0, 1.0, 1.5, 7.5])
 def test_classifier_free_guidance_equals_the_reference(scale: float) -> None:
     given = tensors("cfg")
-    terms = Terms(given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], scale)
+    terms = GuidanceInputs(
+        given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], scale
+    )
 
     assert distance(classifier_free(terms), given[f"cfg/result_{scale}"]) <= TOLERANCE
 
 
 def test_rescaled_guidance_equals_the_reference() -> None:
     given = tensors("cfg")
-    terms = Terms(given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], 7.5)
+    terms = GuidanceInputs(
+        given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], 7.5
+    )
 
     assert distance(Rescaled(0.7)(terms), given["cfg/RescaleCFG_0.7_scale7.5_sigma2"]) <= TOLERANCE
 
 
 def test_rescaling_by_nothing_is_classifier_free_guidance() -> None:
     x, positive, negative = torch.randn(3, 2, 4, 4, 4, generator=torch.Generator().manual_seed(3))
-    terms = Terms(x, torch.tensor([2.0, 5.0]), positive, negative, 3.0)
+    terms = GuidanceInputs(x, torch.tensor([2.0, 5.0]), positive, negative, 3.0)
 
     assert distance(Rescaled(0.0)(terms), classifier_free(terms)) < 1e-5
 
 
-def guidance(positive: list[Cond], negative: list[Cond], cfg: float = 4.0) -> Guidance:
-    sides = place(positive, negative, (16, 16), Discrete.scaled_linear())
-    return Guidance(*sides, cfg)
+def guidance(positive: list[Cond], negative: list[Cond], cfg: float = 4.0) -> GuidancePlanner:
+    branches = [[PreparedCond.of(c) for c in conds] for conds in (positive, negative)]
+    resolved = resolve(branches[0], branches[1], (16, 16), Discrete.scaled_linear())
+    return GuidancePlanner(*resolved, cfg)
 
 
 def call(*sigma: float, wants_uncond: bool = False) -> Call:
@@ -178,9 +184,11 @@ def test_masks_are_resized_to_the_latent() -> None:
 
 
 def test_an_area_outside_the_latent_keeps_one_pixel_at_its_edge() -> None:
-    (placed,), _ = place([replace(A, area=Area(8, 8, 99, 99))], [], (16, 16), MODELS["sd15_eps"])
+    outside = PreparedCond.of(replace(A, area=Area(8, 8, 99, 99)))
 
-    assert placed.area == Area(1, 1, 15, 15)
+    (resolved,), _ = resolve([outside], [], (16, 16), MODELS["sd15_eps"])
+
+    assert resolved.area == Area(1, 1, 15, 15)
 
 
 def test_blending_leaves_the_model_outputs_as_they_are() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nodes.denoising import Request, noise_for, sample
-from nodes.guidance import Guidance
+from nodes.guidance import GuidancePlanner
 from nodes.inpaint_conditioning import (
     inpaint_model_conditioning,
     instruct_pix_to_pix_conditioning,
@@ -21,12 +21,13 @@ from nodes.inpaint_errors import (
 )
 from nodes.lora import lora_loader_model_only
 from nodes.networks.patching import packed, positions, unpacked
-from nodes.regions import place
+from nodes.regions import resolve
 from nodes.samplers import Call
 from nodes.sampling import ksampler
 from nodes.vae import vae_encode, vae_encode_for_inpaint
-from nodes.values import Area, Beside, Cond, CondBatch, Conditioning, Latent
+from nodes.values import Area, ConcatLatent, Cond, CondBatch, Conditioning, Latent
 from nodes.weights.checkpoint import open_model, open_vae
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle, VaeHandle
 from tests.checkpoints import (
     lora,
@@ -38,7 +39,7 @@ from tests.checkpoints import (
     write,
 )
 from tests.nodes.bench import Bench
-from tests.nodes.handles import opened
+from tests.nodes.handles import in_run, opened
 from tests.nodes.pictures import untouched
 
 PICTURE = torch.rand(1, 35, 48, 3, generator=torch.Generator().manual_seed(1))
@@ -87,11 +88,10 @@ def x_of(channels, batch=1):
     return torch.linspace(-2, 2, batch * channels * 24).reshape(batch, channels, 4, 6)
 
 
-def denoise(model, cond, x):
-    ready = model.conditions(cond, *x.shape[-2:])
-    extras = {k: v for k, v in ready.extras.items() if isinstance(v, torch.Tensor)}
-    batch = CondBatch(ready.tokens, ready.pooled, extras, laid=ready.laid)
-    return model.denoise(x, SIGMA, batch)
+def predict(model, cond, x):
+    ready = prepare(model, cond, (x.shape[-2], x.shape[-1]))
+    batch = CondBatch(ready.tokens, ready.pooled, ready.extras, concat_input=ready.concat_input)
+    return denoise(model, x, SIGMA, batch)
 
 
 @torch.no_grad()
@@ -135,12 +135,12 @@ def test_a_unet_reads_mask_and_masked_picture(folder, bench, family):
     small = torch.nn.functional.interpolate(CUT[None], size=(4, 6), mode="bilinear").round()
     masked = model.latent_format.to_model(latent_of(vae, grey()))
     expected = by_unet(model, x, torch.cat([small, masked], dim=1), cond)
-    found = denoise(model, cond, x)
+    found = predict(model, cond, x)
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
     elsewhere = inpaint_model_conditioning(
         side(wide), side(wide), vae, PICTURE, 1 - MASK, ctx=bench
     )
-    assert not torch.allclose(found, denoise(model, elsewhere.negative.conds[0], x), atol=1e-3)
+    assert not torch.allclose(found, predict(model, elsewhere.negative.conds[0], x), atol=1e-3)
 
 
 def test_the_latent_is_the_whole_pictures(folder, bench):
@@ -180,7 +180,7 @@ def test_a_model_that_follows_instructions_reads_the_picture_unscaled(folder, be
 
     cond, x = made.positive.conds[0], x_of(4)
     expected = by_unet(model, x, latent_of(vae, CROPPED), cond)
-    found = denoise(model, cond, x)
+    found = predict(model, cond, x)
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
     assert torch.equal(made.latent.samples, torch.zeros(1, 4, 4, 6))
 
@@ -194,7 +194,7 @@ def test_flux_fill_reads_masked_picture_and_mask(folder, bench):
     masked = model.latent_format.to_model(latent_of(vae, grey()))
     cells = CUT.view(1, 4, 8, 6, 8).permute(0, 2, 4, 1, 3).reshape(1, 64, 4, 6)
     expected = by_flux(model, x, [masked, cells], cond)
-    found = denoise(model, cond, x)
+    found = predict(model, cond, x)
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
 
 
@@ -206,7 +206,7 @@ def test_flux_canny_reads_the_picture(folder, bench):
     cond, x = made.positive.conds[0], x_of(16)
     picture = model.latent_format.to_model(latent_of(vae, CROPPED))
     expected = by_flux(model, x, [picture], cond)
-    assert (denoise(model, cond, x) - expected).abs().max() <= 1e-5 * expected.std()
+    assert (predict(model, cond, x) - expected).abs().max() <= 1e-5 * expected.std()
 
 
 def test_a_lora_can_make_flux_read_a_picture(folder, bench):
@@ -220,46 +220,46 @@ def test_a_lora_can_make_flux_read_a_picture(folder, bench):
     cond, x = made.positive.conds[0], x_of(16)
     picture = grown.latent_format.to_model(latent_of(vae, CROPPED))
     expected = by_flux(grown, x, [picture], cond)
-    assert (denoise(grown, cond, x) - expected).abs().max() <= 1e-5 * expected.std()
-    assert not torch.allclose(expected, denoise(model, cond, x), atol=1e-3)
+    assert (predict(grown, cond, x) - expected).abs().max() <= 1e-5 * expected.std()
+    assert not torch.allclose(expected, predict(model, cond, x), atol=1e-3)
 
 
 def test_latents_with_odd_sides_are_padded(folder):
     model, _ = flux(folder, 384)
-    shown = Beside(torch.ones(1, 16, 3, 5), torch.ones(1, 1, 24, 40))
+    shown = ConcatLatent(torch.ones(1, 16, 3, 5), torch.ones(1, 1, 24, 40))
 
-    cond = replace(side().conds[0], beside=shown)
+    cond = replace(side().conds[0], concat=shown)
 
-    assert denoise(model, cond, x_of(16)[..., :3, :5]).shape == (1, 16, 3, 5)
+    assert predict(model, cond, x_of(16)[..., :3, :5]).shape == (1, 16, 3, 5)
 
 
 def test_what_is_shown_is_scaled_to_the_latent(folder, bench):
     model, vae = u_net(folder)
     large = inpaint_model_conditioning(side(), side(), vae, PICTURE, MASK, ctx=bench)
 
-    ready = model.conditions(large.positive.conds[0], 2, 3)
+    ready = prepare(model, large.positive.conds[0], (2, 3))
 
-    assert ready.laid is not None
-    assert ready.laid.shape == (1, 5, 2, 3)
+    assert ready.concat_input is not None
+    assert ready.concat_input.shape == (1, 5, 2, 3)
 
 
 def test_a_condition_for_an_area_sees_its_part(folder):
     model, _ = u_net(folder)
     mask = torch.zeros(2, 1, 4, 6)
     mask[1] = 1
-    shown = Beside(torch.rand(2, 4, 4, 6), mask)
-    cond = replace(side().conds[0], area=Area(2, 3, 1, 2), beside=shown)
+    shown = ConcatLatent(torch.rand(2, 4, 4, 6), mask)
+    cond = replace(side().conds[0], area=Area(2, 3, 1, 2), concat=shown)
     facts = model.parameterisation
-    ready = [model.conditions(cond, 4, 6), model.conditions(replace(cond, area=None), 4, 6)]
-    placed, _ = place(ready, [], (4, 6), facts)
+    ready = [prepare(model, cond, (4, 6)), prepare(model, replace(cond, area=None), (4, 6))]
+    resolved, _ = resolve(ready, [], (4, 6), facts)
 
-    small, whole = Guidance(placed, placed, 1.0).model_calls(Call(x_of(4, 2), SIGMA, 0))
+    small, whole = GuidancePlanner(resolved, resolved, 1.0).model_calls(Call(x_of(4, 2), SIGMA, 0))
 
-    assert small.cond.laid is not None
-    assert whole.cond.laid is not None
-    assert whole.cond.laid.shape == (2, 5, 4, 6)
-    assert torch.equal(small.cond.laid, whole.cond.laid[..., 1:3, 2:5])
-    assert torch.equal(whole.cond.laid[:, :1], mask)
+    assert small.cond.concat_input is not None
+    assert whole.cond.concat_input is not None
+    assert whole.cond.concat_input.shape == (2, 5, 4, 6)
+    assert torch.equal(small.cond.concat_input, whole.cond.concat_input[..., 1:3, 2:5])
+    assert torch.equal(whole.cond.concat_input[:, :1], mask)
 
 
 def test_both_sides_and_all_samples_run_through_the_sampler(folder, bench):
@@ -271,7 +271,7 @@ def test_both_sides_and_all_samples_run_through_the_sampler(folder, bench):
     def run(made, latent):
         levels = torch.tensor([5.0, 1.0, 0.0])
         request = Request(
-            denoiser=model, sampler="euler", sigmas=levels, seed=3, positive=made.positive,
+            denoiser=in_run(model), sampler="euler", sigmas=levels, seed=3, positive=made.positive,
             negative=made.negative, cfg=4.0,
         )  # fmt: skip
         return sample(request, latent, noise_for(latent, 3))
@@ -293,9 +293,9 @@ def test_a_model_that_reads_no_picture_leaves_it_alone(folder, bench):
     model, vae = u_net(folder, channels=4)
     made = inpaint_model_conditioning(side(), side(), vae, PICTURE, MASK, ctx=bench)
 
-    found = denoise(model, made.positive.conds[0], x_of(4))
+    found = predict(model, made.positive.conds[0], x_of(4))
 
-    assert torch.equal(found, denoise(model, side().conds[0], x_of(4)))
+    assert torch.equal(found, predict(model, side().conds[0], x_of(4)))
 
 
 def test_what_is_missing_is_an_error(folder, bench):
@@ -305,20 +305,20 @@ def test_what_is_missing_is_an_error(folder, bench):
     other = inpaint_model_conditioning(side(), side(), flux_vae, PICTURE, MASK, ctx=bench)
 
     with pytest.raises(NothingBesideError, match=r"reads a picture beside the latent \(5 chan"):
-        denoise(model, side().conds[0], x_of(4))
+        predict(model, side().conds[0], x_of(4))
     with pytest.raises(NothingBesideError, match="InpaintModelConditioning"):
-        denoise(flux_model, side().conds[0], x_of(16))
+        predict(flux_model, side().conds[0], x_of(16))
     with pytest.raises(NoMaskBesideError, match="gives it no mask"):
-        denoise(model, picture.positive.conds[0], x_of(4))
+        predict(model, picture.positive.conds[0], x_of(4))
     with pytest.raises(BesideChannelsError, match="has 16 channels, this model's latents have 4"):
-        denoise(model, other.positive.conds[0], x_of(4))
+        predict(model, other.positive.conds[0], x_of(4))
 
 
 def test_unknown_inputs_are_an_error(folder):
     model, _ = u_net(folder, channels=11)
 
     with pytest.raises(UnknownInputsError, match="reads 7 channels beside"):
-        denoise(model, side().conds[0], x_of(4))
+        predict(model, side().conds[0], x_of(4))
 
 
 def test_encoding_goes_through_the_same_latents(folder, bench):
@@ -326,7 +326,7 @@ def test_encoding_goes_through_the_same_latents(folder, bench):
 
     made = instruct_pix_to_pix_conditioning(side(), side(), vae, PICTURE, bench)
 
-    shown = made.positive.conds[0].beside
+    shown = made.positive.conds[0].concat
     assert shown is not None
     encoded: Latent = vae_encode(PICTURE, vae, bench)
     assert torch.equal(shown.latent, encoded.samples)

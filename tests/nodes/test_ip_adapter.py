@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+from nodes.denoiser import Branch
 from nodes.denoising import Request, noise_for, sample
 from nodes.ip_adapter import ip_adapter_apply, ip_adapter_loader
 from nodes.networks.picture_attention import KEYS, VALUES
@@ -21,12 +22,13 @@ from nodes.preflight import ip_adapter as preflight
 from nodes.values import Area, Cond, CondBatch, Conditioning, Latent, SeenPictures
 from nodes.vision import clip_vision_loader
 from nodes.weights.checkpoint import open_model
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import small_flux, small_sd15, small_sdxl, write
 from tests.drawing import Draw
 from tests.drawing_vision import ip_adapter, siglip, vision
 from tests.nodes.bench import Bench
-from tests.nodes.handles import opened
+from tests.nodes.handles import in_run, opened
 from tests.nodes.pictures import grid, picture
 
 TEXT = 64
@@ -76,17 +78,19 @@ def text(width=TEXT, **said):
     return Cond(grid((1, 77, width), 0.3), torch.zeros(1, TEXT), **said)
 
 
+BRANCHES: tuple[Branch, Branch] = ("positive", "negative")
+
+
 def ask(model, *conds, sigma=2.0, size=(8, 8)):
-    made = [model.conditions(cond, *size) for cond in conds]
-    extras = {
-        name: torch.cat([value for c in made if isinstance(value := c.extras[name], torch.Tensor)])
-        for name in made[0].extras
-    }
+    made = [
+        prepare(model, cond, size, branch) for cond, branch in zip(conds, BRANCHES, strict=False)
+    ]
+    extras = {name: torch.cat([cond.extras[name] for cond in made]) for name in made[0].extras}
     tokens = torch.cat([cond.tokens for cond in made])
     pooled = torch.cat([cond.pooled for cond in made if cond.pooled is not None])
     x = grid((1, 4, *size), 0.3).repeat(len(conds), 1, 1, 1)
     batch = CondBatch(tokens, pooled, extras)
-    return model.denoise(x, torch.full((len(conds),), sigma), batch)
+    return denoise(model, x, torch.full((len(conds),), sigma), batch)
 
 
 def oracle(model, tensors):
@@ -141,7 +145,7 @@ def test_the_model_sees_what_diffusers_model_sees(root, models, eyes, kind):
     seen = eyes.see(pictures)
     nothing = eyes.see_nothing()
     blank = torch.zeros(1, 1, 64) if kind == "plain" else nothing.states[-2][:, None]
-    found = ask(shown, text(), text(negative=True))
+    found = ask(shown, text(), text())
     expected = [asked(unet, model, [each]) for each in (images_of(kind, seen), blank)]
     torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-5)
     assert (found[:1] - ask(model, text())).abs().max() > 1e-3
@@ -190,12 +194,10 @@ def test_a_mask_is_cut_with_the_conditions_area(root, models, eyes):
     )
 
     left, right = (
-        shown.conditions(text(area=Area(8, 8, 0, x)), 8, 16).extras["picture_mask.0"]
+        prepare(shown, text(area=Area(8, 8, 0, x)), (8, 16)).extras["picture_mask.0"]
         for x in (0, 8)
     )
 
-    assert isinstance(left, torch.Tensor)
-    assert isinstance(right, torch.Tensor)
     assert left.shape == right.shape == (1, 1, 8, 8)
     assert (left.max(), right.min()) == (0.0, 1.0)
 
@@ -221,16 +223,16 @@ def test_several_adapters_add_up_and_each_holds_for_its_part(root, models, eyes)
 def test_rows_of_one_call_may_stand_at_different_levels(root, models, eyes):
     model = models["sd15"]
     shown = ip_adapter_apply(model, adapter(root, "plain"), eyes, picture(1, 16, 16), 1.0, 0.0, 0.5)
-    cond = shown.conditions(text(), 8, 8)
+    cond = prepare(shown, text(), (8, 8))
     extras = {
         key: value.repeat(2, 1, 1)
         for key, value in cond.extras.items()
-        if key.startswith((KEYS, VALUES)) and isinstance(value, torch.Tensor)
+        if key.startswith((KEYS, VALUES))
     }
     sigma = torch.tensor([5.0, 0.2])
     x = grid((1, 4, 8, 8), 0.3).repeat(2, 1, 1, 1)
 
-    found = shown.denoise(x, sigma, CondBatch(cond.tokens.repeat(2, 1, 1), extras=extras))
+    found = denoise(shown, x, sigma, CondBatch(cond.tokens.repeat(2, 1, 1), extras=extras))
 
     for row, level in enumerate((5.0, 0.2)):
         alone = ask(shown, text(), sigma=level)
@@ -249,7 +251,7 @@ def test_sampling_shows_the_pictures_to_both_sides(root, models, eyes):
 
     def sampled(model, cfg):
         request = Request(
-            denoiser=model,
+            denoiser=in_run(model),
             sampler="euler",
             sigmas=torch.tensor([4.0, 1.0, 0.0]),
             positive=Conditioning((text(),)),

@@ -16,6 +16,7 @@ from nodes.flux_conditioning import (
 from nodes.networks.references import named, patches
 from nodes.sampling import ksampler
 from nodes.values import REFERENCES, Cond, CondBatch, Conditioning, Latent
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import small_flux, write
 from tests.nodes.bench import Bench
@@ -39,9 +40,8 @@ def noise(*shape, seed=0):
 
 def told(model, conditioning, x):
     (cond,) = conditioning.conds
-    cond = model.conditions(cond, *x.shape[-2:])
-    tensors = {name: v for name, v in cond.extras.items() if isinstance(v, Tensor)}
-    return CondBatch(cond.tokens, cond.pooled, tensors)
+    cond = prepare(model, cond, (x.shape[-2], x.shape[-1]))
+    return CondBatch(cond.tokens, cond.pooled, cond.extras)
 
 
 def cut(latent):
@@ -56,7 +56,7 @@ def test_the_network_sees_the_references_patches_beside_its_own(model, prompt):
     x, shown = noise(1, 16, 4, 6), noise(1, 16, 6, 2, seed=2)
     cond = told(model, reference_latent(prompt, Latent(shown)), x)
 
-    found = model.denoise(x, torch.ones(1), cond)
+    found = denoise(model, x, torch.ones(1), cond)
 
     own, places = cut(x)
     other, more = cut((shown - 0.1159) * 0.3611)
@@ -75,7 +75,7 @@ def test_the_network_sees_the_references_patches_beside_its_own(model, prompt):
     )
     whole = torch.nn.functional.fold(velocity[:, :6].transpose(1, 2), (4, 6), 2, stride=2)
     torch.testing.assert_close(found, x - whole)
-    assert not torch.equal(found, model.denoise(x, torch.ones(1), told(model, prompt, x)))
+    assert not torch.equal(found, denoise(model, x, torch.ones(1), told(model, prompt, x)))
 
 
 def test_what_steers_the_picture_leaves_its_references_alone(model, prompt):
@@ -85,7 +85,7 @@ def test_what_steers_the_picture_leaves_its_references_alone(model, prompt):
     something = {part: (torch.ones(1, 6, 64),) for part in ("double", "single")}
 
     plain, same, other = (
-        model.denoise(x, torch.ones(1), replace(cond, residuals=residuals))
+        denoise(model, x, torch.ones(1), replace(cond, residuals=residuals))
         for residuals in ({}, nothing, something)
     )
 
@@ -146,7 +146,7 @@ def test_a_reference_of_another_family_is_refused(model, prompt):
     shown = reference_latent(prompt, Latent(torch.zeros(1, 4, 4, 4)))
 
     with pytest.raises(WrongReferenceError, match="has 4 channels, this model's latents have 16"):
-        model.conditions(shown.conds[0], 4, 4)
+        prepare(model, shown.conds[0], (4, 4))
 
 
 def test_without_a_latent_nothing_is_added(prompt):

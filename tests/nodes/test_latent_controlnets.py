@@ -29,6 +29,7 @@ from nodes.controlnets import (
 from nodes.networks.patching import packed, positions, unpacked
 from nodes.values import Cond, CondBatch, Conditioning
 from nodes.weights.checkpoint import open_model, open_vae
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle, VaeHandle
 from tests.checkpoints import small_ae16, small_flux, small_sd3, small_sd15, write
 from tests.drawing import Draw
@@ -100,11 +101,10 @@ def side(family):
     return Conditioning((condition(family),))
 
 
-def denoise(model, cond, x=X):
-    ready = model.conditions(cond, *x.shape[-2:])
-    extras = {k: v for k, v in ready.extras.items() if isinstance(v, torch.Tensor)}
-    batch = CondBatch(ready.tokens, ready.pooled, extras, ready.controls)
-    return model.denoise(x, SIGMA, batch)
+def predict(model, cond, x=X):
+    ready = prepare(model, cond, (x.shape[-2], x.shape[-1]))
+    batch = CondBatch(ready.tokens, ready.pooled, ready.extras, ready.controls)
+    return denoise(model, x, SIGMA, batch)
 
 
 def latent_of(models, model, picture=PICTURE):
@@ -180,7 +180,7 @@ def test_sd3_in_diffusers_layout(models, bench, apply):
     )  # fmt: skip
 
     expected = by_sd3(models, oracle, latent_of(models, model), 0.6)
-    agree(denoise(model, steered.positive.conds[0]), expected, by_sd3(models))
+    agree(predict(model, steered.positive.conds[0]), expected, by_sd3(models))
     assert steered.negative.conds[0].controls == steered.positive.conds[0].controls
 
 
@@ -216,7 +216,7 @@ def test_sd35_in_stabilitys_layout(models, bench, number, change):
     sides = control_net_apply_sd3(side("sd3"), side("sd3"), handle, vae, PICTURE)
 
     expected = by_sd3(models, oracle, latent_of(models, model, change(PICTURE)))
-    agree(denoise(model, sides.positive.conds[0]), expected, by_sd3(models))
+    agree(predict(model, sides.positive.conds[0]), expected, by_sd3(models))
 
 
 def test_sd3_inpainting_is_told_what_to_keep(models, bench):
@@ -229,7 +229,7 @@ def test_sd3_inpainting_is_told_what_to_keep(models, bench):
     black = PICTURE * (1 - MASK[..., None])
     kept = torch.nn.functional.interpolate(1 - MASK[None], size=(4, 6), mode="bilinear")
     hint = torch.cat([latent_of(models, model, black), kept], dim=1)
-    agree(denoise(model, sides.positive.conds[0]), by_sd3(models, oracle, hint), by_sd3(models))
+    agree(predict(model, sides.positive.conds[0]), by_sd3(models, oracle, hint), by_sd3(models))
     with pytest.raises(HintNeedsMaskError, match="ControlNetInpaintingAliMamaApply"):
         control_net_apply_sd3(side("sd3"), side("sd3"), handle, vae, PICTURE)
 
@@ -242,7 +242,7 @@ def test_flux_in_diffusers_layout(models, bench):
     sides = control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, 0.6, vae=vae)
 
     expected = by_flux(models, oracle, packed(latent_of(models, model)), 0.6)
-    agree(denoise(model, sides.positive.conds[0]), expected, by_flux(models))
+    agree(predict(model, sides.positive.conds[0]), expected, by_flux(models))
 
 
 def test_flux_union_is_told_which_hint_it_gets(models, bench):
@@ -255,12 +255,12 @@ def test_flux_union_is_told_which_hint_it_gets(models, bench):
 
     hint, mode = packed(latent_of(models, model)), torch.tensor([[2]])
     expected = by_flux(models, oracle, hint, mode=mode)
-    agree(denoise(model, sides.positive.conds[0]), expected, by_flux(models))
+    agree(predict(model, sides.positive.conds[0]), expected, by_flux(models))
     with pytest.raises(UnknownControlTypeError, match="knows no hint 'normal'"):
         set_union_control_net_type(handle, "normal")
     sides = control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, vae=vae)
     with pytest.raises(NoControlTypeError, match="is told none"):
-        denoise(model, sides.positive.conds[0])
+        predict(model, sides.positive.conds[0])
 
 
 def test_flux_inpainting_is_told_what_to_keep(models, bench):
@@ -275,7 +275,7 @@ def test_flux_inpainting_is_told_what_to_keep(models, bench):
     black = PICTURE * (1 - MASK[..., None])
     kept = torch.nn.functional.interpolate(1 - MASK[None], size=(4, 6), mode="bilinear")
     hint = packed(torch.cat([latent_of(models, model, black), kept], dim=1))
-    agree(denoise(model, sides.positive.conds[0]), by_flux(models, oracle, hint), by_flux(models))
+    agree(predict(model, sides.positive.conds[0]), by_flux(models, oracle, hint), by_flux(models))
 
 
 def xlabs_in_diffusers_names(tensors):
@@ -324,7 +324,7 @@ def test_flux_in_xlabs_layout_reads_pixels(models, bench):
     cond = control_net_apply(side("flux"), handle, PICTURE, 0.6).conds[0]
 
     expected = by_flux(models, oracle, PICTURE.movedim(-1, 1) * 2 - 1, 0.6)
-    agree(denoise(model, cond), expected, by_flux(models))
+    agree(predict(model, cond), expected, by_flux(models))
 
 
 def test_controlnets_of_unlike_depths_add_up(models, bench):
@@ -337,7 +337,7 @@ def test_controlnets_of_unlike_depths_add_up(models, bench):
     for handle in (one, other):
         sides = control_net_apply_advanced(sides, sides, handle, PICTURE, vae=vae).positive
 
-    found, plain = denoise(model, sides.conds[0]), by_flux(models)
+    found, plain = predict(model, sides.conds[0]), by_flux(models)
     assert (found - plain).abs().max() > 1e-3 * plain.std()
 
 
@@ -348,7 +348,7 @@ def test_latents_with_odd_sides_are_padded(models, bench):
     sides = control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, vae=vae)
 
     odd = X[..., :3, :5]
-    assert denoise(model, sides.positive.conds[0], odd).shape == odd.shape
+    assert predict(model, sides.positive.conds[0], odd).shape == odd.shape
 
 
 def test_a_hint_without_a_fitting_vae_is_an_error(models, bench):
@@ -368,4 +368,4 @@ def test_a_controlnet_of_another_family_is_an_error(models, bench):
     )
 
     with pytest.raises(ControlMismatchError, match="does not fit the model"):
-        denoise(model_of(models, "sd3"), sides.positive.conds[0])
+        predict(model_of(models, "sd3"), sides.positive.conds[0])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nodes.guiding import Terms
+from nodes.guiding import GuidanceInputs
 from nodes.latent_operations import (
     GuidanceOperation,
     latent_apply_operation,
@@ -60,7 +60,7 @@ def test_long_vectors_are_shortened_the_most_and_keep_their_direction():
 def test_the_guidance_is_what_the_operation_works_on(tmp_path):
     x, cond, uncond = torch.randn(3, 1, 4, 6, 6, generator=torch.Generator().manual_seed(1))
     operation = latent_operation_tonemap_reinhard(0.5)
-    terms = Terms(x, torch.tensor(1.0), cond, uncond, 3.0)
+    terms = GuidanceInputs(x, torch.tensor(1.0), cond, uncond, 3.0)
 
     prepared = GuidanceOperation(operation)(terms)
 

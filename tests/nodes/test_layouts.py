@@ -109,12 +109,12 @@ def test_the_identity_of_a_shard_is_that_of_all(tmp_path):
     paths = [tmp_path / name for name in names]
     for path in paths:
         path.write_bytes(b"1")
-    before = Identities().of(paths[0])
+    before = Identities().sha256(paths[0])
 
     paths[1].write_bytes(b"2")
 
-    assert Identities().of(paths[0]) not in (before, Identities().fresh(paths[0]))
-    assert Identities().of(paths[0]) == Identities().of(paths[1])
+    assert Identities().sha256(paths[0]) not in (before, Identities().rehash(paths[0]))
+    assert Identities().sha256(paths[0]) == Identities().sha256(paths[1])
 
 
 def test_a_missing_shard_is_named(tmp_path):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Checkpoint
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ModelHandle
 from nodes.weights.lora_families import likeness
 from nodes.weights.lora_file import LoraFile
@@ -343,7 +344,7 @@ def test_a_control_lora_lets_the_model_read_a_second_latent(base, folder):
     model = ModelHandle(checkpoint.model)
     cond = CondBatch(torch.ones(1, 4, 64), torch.ones(1, 64), {"guidance": torch.ones(1)})
     x = torch.linspace(-1, 1, 32 * 8 * 8).reshape(1, 32, 8, 8)
-    before = model.denoise(x[:, :16], torch.tensor([0.5]), cond)
+    before = denoise(model, x[:, :16], torch.tensor([0.5]), cond)
 
     network = checkpoint.model.network
     own = network.module((lora_patch(LoraFile(path, "depth"), 0.5, network),))
@@ -354,7 +355,7 @@ def test_a_control_lora_lets_the_model_read_a_second_latent(base, folder):
     torch.testing.assert_close(weight[:, 64:], 0.5 * (up @ down)[:, 64:])
     output = checkpoint.model.adapter.predict(own, x, torch.tensor([0.5]), cond)
     assert output.shape == (1, 16, 8, 8)
-    assert torch.equal(model.denoise(x[:, :16], torch.tensor([0.5]), cond), before)
+    assert torch.equal(denoise(model, x[:, :16], torch.tensor([0.5]), cond), before)
 
 
 @pytest.mark.parametrize(

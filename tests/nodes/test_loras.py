@@ -8,6 +8,7 @@ import torch
 from nodes.errors import LoraMismatchError
 from nodes.lora import lora_loader, lora_loader_model_only
 from nodes.values import CondBatch
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.lora_file import LoraFile
 from nodes.weights.network import CLONES_KEPT
@@ -220,7 +221,7 @@ def tokens():
 
 def denoised(model):
     x = torch.linspace(-1, 1, 4 * 8 * 8).reshape(1, 4, 8, 8)
-    return model.denoise(x, torch.tensor([2.0]), tokens())
+    return denoise(model, x, torch.tensor([2.0]), tokens())
 
 
 def whole_lora():

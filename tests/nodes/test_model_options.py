@@ -5,11 +5,12 @@ import torch
 
 from nodes.alterations import compiled
 from nodes.alterations.compiled import Compiled
-from nodes.guiding import Reuse
+from nodes.guiding import StepCache
 from nodes.model_options import easy_cache, lazy_cache, model_compute_dtype, torch_compile_model
 from nodes.sampling import ksampler
 from nodes.sampling_errors import CannotCompileError
 from nodes.values import CondBatch
+from nodes.weights.forward import denoise
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid
 from tests.nodes.samplable import samplable
@@ -30,7 +31,7 @@ def sd15(tmp_path_factory):
 
 def predicted(kind, model):
     cond = CondBatch(kind.text(0.3).conds[0].tokens)
-    return model.denoise(grid((1, 4, 8, 8), 0.7), torch.tensor([1.0]), cond)
+    return denoise(model, grid((1, 4, 8, 8), 0.7), torch.tensor([1.0]), cond)
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("fp16", torch.float16)])
@@ -94,6 +95,6 @@ def test_steps_go_without_the_model(sd15, tmp_path, node, guided):
     ]
 
     hook.remove()
-    assert changed.guiding.reuse == Reuse(3.0, 0.0, 1.0, guided=guided)
+    assert changed.guiding.step_cache == StepCache(3.0, 0.0, 1.0, guided=guided)
     assert 8 + 2 <= len(calls) < 16
     assert made[1].isfinite().all()

@@ -9,6 +9,7 @@ from nodes.errors import MissingExtraError, UnavailableSchemeError
 from nodes.lora import lora_loader_model_only
 from nodes.quantisation import quantize_model
 from nodes.values import CondBatch
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ModelHandle
 from nodes.weights.packed import precise
 from tests.checkpoints import lora, small_flux, write
@@ -31,7 +32,7 @@ def model(tmp_path):
 def denoised(model):
     cond = CondBatch(torch.ones(1, 4, 64), torch.ones(1, 64), {"guidance": torch.ones(1)})
     x = torch.linspace(-1, 1, 16 * 8 * 8).reshape(1, 16, 8, 8)
-    return model.denoise(x, torch.tensor([0.5]), cond)
+    return denoise(model, x, torch.tensor([0.5]), cond)
 
 
 def off(found, expected):

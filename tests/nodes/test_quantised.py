@@ -13,6 +13,7 @@ from nodes.families.encoders import READINGS, read_encoder
 from nodes.loaders import WeightDtype, unet_loader
 from nodes.lora import lora_loader_model_only
 from nodes.values import CondBatch
+from nodes.weights.forward import denoise
 from nodes.weights.gguf_header import BLOCKS
 from nodes.weights.handle import ModelHandle
 from nodes.weights.header import read_header
@@ -45,7 +46,7 @@ def loaded(
 def denoised(model: ModelHandle) -> Tensor:
     cond = CondBatch(torch.ones(1, 4, 64), torch.ones(1, 64), {"guidance": torch.ones(1)})
     x = torch.linspace(-1, 1, 16 * 8 * 8).reshape(1, 16, 8, 8)
-    return model.denoise(x, torch.tensor([0.5]), cond)
+    return denoise(model, x, torch.tensor([0.5]), cond)
 
 
 def assert_close(found: Tensor, expected: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nodes.denoising import Request, noise_for, sample
-from nodes.guiding import PLAIN, Reuse
+from nodes.guiding import PLAIN, StepCache
 from nodes.parameterisation import Discrete, Flow
 from nodes.schedules import schedule
 from nodes.values import Cond, CondBatch, Conditioning, Latent
@@ -31,7 +31,7 @@ class Adding(ClosedForm):
 
 def run(model, reuse=None, sampler="euler", positive=A, cfg=3.0):
     sigmas = schedule(model.parameterisation, "simple", STEPS)
-    guiding = replace(PLAIN, reuse=reuse)
+    guiding = replace(PLAIN, step_cache=reuse)
     request = Request(model, sampler, sigmas, positive, B, cfg, 7, guiding)
     return sample(request, LATENT, noise_for(LATENT, 7)), len(model.calls)
 
@@ -44,7 +44,7 @@ FACTS = [Flow.shifted(3.0), Discrete.scaled_linear()]
 def test_a_threshold_of_nothing_always_asks_the_model(facts, guided):
     plain, calls = run(ClosedForm(facts))
 
-    found, asked = run(ClosedForm(facts), Reuse(0.0, 0.0, 1.0, guided=guided))
+    found, asked = run(ClosedForm(facts), StepCache(0.0, 0.0, 1.0, guided=guided))
 
     assert torch.equal(found, plain)
     assert asked == calls == STEPS
@@ -56,7 +56,7 @@ def test_what_a_network_adds_to_its_input_is_repeated(facts, guided):
     """At a guidance of 1, where the guided answer is the network's own."""
     plain, _ = run(Adding(facts), cfg=1.0)
 
-    found, asked = run(Adding(facts), Reuse(1000.0, 0.0, 1.0, guided=guided), cfg=1.0)
+    found, asked = run(Adding(facts), StepCache(1000.0, 0.0, 1.0, guided=guided), cfg=1.0)
 
     assert asked == 2
     assert distance(found, plain) <= 1e-4
@@ -66,7 +66,7 @@ def test_the_more_error_is_borne_the_less_the_model_is_asked():
     facts = Flow.shifted(3.0)
     plain, _ = run(ClosedForm(facts))
 
-    made = [run(ClosedForm(facts), Reuse(t, 0.0, 1.0)) for t in (0.0, 0.1, 0.3, 1000.0)]
+    made = [run(ClosedForm(facts), StepCache(t, 0.0, 1.0)) for t in (0.0, 0.1, 0.3, 1000.0)]
 
     asked, off = [calls for _, calls in made], [distance(x, plain) for x, _ in made]
     assert asked == sorted(asked, reverse=True)
@@ -79,7 +79,7 @@ def test_it_holds_in_its_part_of_the_schedule_only():
     """Which is counted before the shift, so that simple's steps are even there."""
     model = ClosedForm(Flow.shifted(3.0))
 
-    run(model, Reuse(1000.0, 0.5, 0.75))
+    run(model, StepCache(1000.0, 0.5, 0.75))
 
     levels = schedule(model.parameterisation, "simple", STEPS)
     first, last = (model.parameterisation.percent_to_sigma(f) for f in (0.5, 0.75))
@@ -92,8 +92,8 @@ def test_what_changes_on_the_way_is_asked_anew_unless_it_is_guided_as_one():
     both = Conditioning((*A.conds, replace(A.conds[0], start=0.5)))
     model, lazy = ClosedForm(Flow.shifted(1.0)), ClosedForm(Flow.shifted(1.0))
 
-    _, asked = run(model, Reuse(1000.0, 0.0, 1.0), positive=both)
-    _, guided = run(lazy, Reuse(1000.0, 0.0, 1.0, guided=True), positive=both)
+    _, asked = run(model, StepCache(1000.0, 0.0, 1.0), positive=both)
+    _, guided = run(lazy, StepCache(1000.0, 0.0, 1.0, guided=True), positive=both)
 
     assert [shape[0] for shape, _ in model.calls] == [2, 2, 3]
     assert asked == 3
@@ -106,7 +106,7 @@ def test_samplers_of_all_kinds_go_on_with_answers_from_before(sampler, guided):
     model = ClosedForm(Discrete.scaled_linear())
     _, calls = run(ClosedForm(Discrete.scaled_linear()), sampler=sampler, cfg=1.5)
 
-    found, asked = run(model, Reuse(1.0, 0.0, 1.0, guided=guided), sampler=sampler, cfg=1.5)
+    found, asked = run(model, StepCache(1.0, 0.0, 1.0, guided=guided), sampler=sampler, cfg=1.5)
 
     assert found.isfinite().all()
     assert 2 <= asked < calls
@@ -114,9 +114,9 @@ def test_samplers_of_all_kinds_go_on_with_answers_from_before(sampler, guided):
 
 def test_what_is_skipped_is_logged_when_asked_for(caplog):
     caplog.set_level(logging.INFO)
-    _, silent = run(ClosedForm(Flow.shifted(3.0)), Reuse(0.3, 0.0, 1.0))
+    _, silent = run(ClosedForm(Flow.shifted(3.0)), StepCache(0.3, 0.0, 1.0))
     assert not caplog.records
 
-    run(ClosedForm(Flow.shifted(3.0)), Reuse(0.3, 0.0, 1.0, verbose=True))
+    run(ClosedForm(Flow.shifted(3.0)), StepCache(0.3, 0.0, 1.0, verbose=True))
 
     assert len(caplog.records) == STEPS - silent

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nodes.guiding import PLAIN, Terms, classifier_free
+from nodes.guiding import PLAIN, GuidanceInputs, classifier_free
 from nodes.rules import (
     Course,
     PerpendicularNegative,
@@ -33,9 +33,9 @@ def drawn(number: int) -> list[Tensor]:
     return list(torch.randn(number, 2, 4, 6, 6, generator=generator))
 
 
-def terms(*others: Tensor, cfg: float = 3.0) -> Terms:
+def terms(*others: Tensor, cfg: float = 3.0) -> GuidanceInputs:
     x, cond, uncond = drawn(3)
-    return Terms(x, torch.tensor([2.0, 0.5]), cond, uncond, cfg, others)
+    return GuidanceInputs(x, torch.tensor([2.0, 0.5]), cond, uncond, cfg, others)
 
 
 def std(x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def test_two_conditions_add_up_or_nest() -> None:
 def test_only_what_is_across_the_positive_prompt_pushes() -> None:
     empty = shaped(torch.zeros(4), torch.zeros(4))
     positive, negative = shaped(2 * ALONG, 2 * ALONG), shaped(ALONG + ACROSS, ALONG)
-    given = Terms(empty, torch.tensor(1.0), positive, negative, 3.0, (empty,))
+    given = GuidanceInputs(empty, torch.tensor(1.0), positive, negative, 3.0, (empty,))
 
     found = PerpendicularNegative(0.5)(given)
 
@@ -79,7 +79,7 @@ def test_projected_guidance_drops_what_is_parallel_and_too_long() -> None:
     zero = torch.zeros(4)
     positive = shaped(2 * ALONG)
     negative = positive - shaped(3 * ALONG + 4 * ACROSS)  # the guidance is 3 along and 4 across
-    given = Terms(shaped(zero), torch.tensor(1.0), positive, negative, 2.0)
+    given = GuidanceInputs(shaped(zero), torch.tensor(1.0), positive, negative, 2.0)
 
     without = Projected(0.0, 0.0)(given)
     shorter = Projected(0.0, 2.5)(given)

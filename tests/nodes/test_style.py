@@ -20,6 +20,7 @@ from nodes.preflight import style_model as style_preflight
 from nodes.style import style_model_apply, style_model_loader
 from nodes.values import Cond, CondBatch, Conditioning, SeenPictures
 from nodes.weights.checkpoint import open_model
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import small_flux, small_sd15, write
 from tests.drawing import Draw
@@ -75,8 +76,8 @@ def applied(conditioning, style, pictures, strength, kind):
 
 def ask(model, conditioning):
     x, sigma = grid((1, 16, 8, 8), 0.3), torch.tensor([0.7])
-    cond = model.conditions(conditioning.conds[0], 8, 8)
-    return model.denoise(x, sigma, CondBatch(cond.tokens, cond.pooled, cond.extras))
+    cond = prepare(model, conditioning.conds[0], (8, 8))
+    return denoise(model, x, sigma, CondBatch(cond.tokens, cond.pooled, cond.extras))
 
 
 def test_redux_makes_the_tokens_that_diffusers_makes(style):
@@ -132,7 +133,7 @@ def test_tokens_that_follow_later_have_no_bias(style, flux):
     (cond,) = applied(text(), style, seen(), 3.0, BIAS).conds
     longer = replace(cond, tokens=torch.cat([cond.tokens, cond.tokens[:, :2]], dim=1))
 
-    bias = flux.conditions(longer, 8, 8).extras["style_bias"]
+    bias = prepare(flux, longer, (8, 8)).extras["style_bias"]
 
     assert bias.shape == (1, 6 + PATCHES + 2)
     assert bias[0, -2:].tolist() == [0.0, 0.0]
@@ -161,7 +162,7 @@ def test_usos_tokens_stand_before_the_text_in_the_models_language(flux, patch):
 
     shown = uso_style_reference(flux, patch, pictures)
 
-    cond = shown.conditions(text().conds[0], 8, 8)
+    cond = prepare(shown, text().conds[0], (8, 8))
     torch.testing.assert_close(cond.extras["style_tokens"], expected)
     module = flux.model.network.module()
     spoken = torch.linalg.lstsq(

@@ -20,6 +20,7 @@ from nodes.text_errors import (
 from nodes.text_loaders import clip_loader, dual_clip_loader, triple_clip_loader
 from nodes.values import CondBatch
 from nodes.weights.checkpoint import Networks, open_checkpoint
+from nodes.weights.forward import denoise
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.packed import PackedTensor
 from nodes.weights.text_files import open_text_files
@@ -213,6 +214,6 @@ def test_transformers_refuse_conditions_of_another_family(tmp_path, build):
     x, sigma = torch.zeros(1, 16, 4, 4), torch.ones(1)
 
     with pytest.raises(WrongConditioningError, match=f"text is 768 wide, this model's is {text}"):
-        model.denoise(x, sigma, CondBatch(torch.ones(1, 77, 768)))
+        denoise(model, x, sigma, CondBatch(torch.ones(1, 77, 768)))
     with pytest.raises(WrongConditioningError, match=f"is 7 wide, this model's is {pooled}"):
-        model.denoise(x, sigma, CondBatch(torch.ones(1, 77, text), torch.ones(1, 7)))
+        denoise(model, x, sigma, CondBatch(torch.ones(1, 77, text), torch.ones(1, 7)))

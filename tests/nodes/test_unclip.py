@@ -1,6 +1,5 @@
 """Pictures shown to models that read a vision encoder's vectors: unCLIP's, and SDXL."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -22,6 +21,7 @@ from nodes.picture_errors import (
 from nodes.sampling import ksampler
 from nodes.values import Cond, CondBatch, Conditioning, Latent, PicturePrompt, SeenPictures
 from nodes.vision import unclip_checkpoint_loader, unclip_conditioning
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ModelHandle
 from tests.checkpoints import small_sd15, small_sdxl, small_unclip, write
 from tests.nodes.bench import Bench
@@ -57,9 +57,9 @@ def test_noise_is_added_as_in_diffusers():
     normalizer.mean.data, normalizer.std.data = grid((1, 64), 0.2), grid((1, 64), 0.4) + 2
     mean, deviation = (tuple(v[0].tolist()) for v in (normalizer.mean, normalizer.std))
     rules = PictureRules(64, mean=mean, deviation=deviation)
-    cond = Cond(torch.zeros(1, 1, 1), pictures=(PicturePrompt(embeds, 0.5, 0.25),), seed=17)
+    cond = Cond(torch.zeros(1, 1, 1), pictures=(PicturePrompt(embeds, 0.5, 0.25),))
 
-    found = with_pictures(cond, rules).extras[VECTOR]
+    found = with_pictures(cond, rules, 17).extras[VECTOR]
 
     level = torch.tensor([round(999 * 0.25)], dtype=torch.int32)
     noise = torch.randn(1, 64, generator=torch.Generator().manual_seed(7))
@@ -77,8 +77,8 @@ def test_several_pictures_add_up_and_are_blurred_once_more():
     cond = Cond(torch.zeros(1, 1, 1), pictures=shown)
     own, pooled = PictureRules(64, merging=0.3), PictureRules(64, pooled=True)
 
-    vector = with_pictures(cond, own).extras[VECTOR]
-    instead = with_pictures(cond, pooled).pooled
+    vector = with_pictures(cond, own, 0).extras[VECTOR]
+    instead = with_pictures(cond, pooled, 0).pooled
 
     assert isinstance(vector, torch.Tensor)
     assert instead is not None
@@ -96,8 +96,8 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
     x, sigma = grid((1, 4, 8, 8), 0.3), torch.tensor([2.0])
 
     def ask(conditioning):
-        cond = model.conditions(conditioning.conds[0], 8, 8)
-        return model.denoise(x, sigma, CondBatch(cond.tokens, extras=cond.extras))
+        cond = prepare(model, conditioning.conds[0], (8, 8))
+        return denoise(model, x, sigma, CondBatch(cond.tokens, extras=cond.extras))
 
     shown, plain = ask(unclip_conditioning(text(), seen)), ask(text())
 
@@ -106,6 +106,7 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
     vector = with_pictures(
         Cond(text().conds[0].tokens, pictures=(PicturePrompt(seen.embeds),)),
         model.model.spec.pictures,
+        0,
     ).extras[VECTOR]
     for found, labels in ((shown, vector), (plain, torch.zeros(1, 128))):
         (output,) = module(
@@ -133,10 +134,12 @@ def test_sdxl_reads_pictures_in_place_of_the_pooled_text(sdxl):
     seen = SeenPictures(embeds, torch.zeros(1, 1, 1), {})
     conditioning = unclip_conditioning(text(128, pooled), seen, 0.75)
 
-    cond = sdxl.conditions(conditioning.conds[0], 8, 8)
+    cond = prepare(sdxl, conditioning.conds[0], (8, 8))
 
+    assert cond.pooled is not None
     assert (cond.pooled - 0.75 * embeds).abs().max() < 0.03
-    assert torch.equal(sdxl.conditions(text(128, pooled).conds[0], 8, 8).pooled, pooled)
+    plain = prepare(sdxl, text(128, pooled).conds[0], (8, 8))
+    assert plain.pooled is pooled
 
 
 def test_sampling_draws_the_noise_of_pictures_from_its_seed(unclip, root):
@@ -159,9 +162,9 @@ def test_sampling_draws_the_noise_of_pictures_from_its_seed(unclip, root):
         ).samples
 
     assert torch.equal(sampled(5, shown), sampled(5, shown))
-    cond = replace(shown.conds[0], seed=5)
-    other = replace(shown.conds[0], seed=6)
-    vectors = [unclip.MODEL.conditions(c, 8, 8).extras[VECTOR] for c in (cond, other)]
+    vectors = [
+        prepare(unclip.MODEL, shown.conds[0], (8, 8), seed=seed).extras[VECTOR] for seed in (5, 6)
+    ]
     assert (vectors[0] - vectors[1]).abs().max() > 0.1
     assert not torch.equal(sampled(5, shown), sampled(5, text()))
 
@@ -176,14 +179,14 @@ def test_a_model_that_reads_no_pictures_says_so(tmp_path):
     seen = SeenPictures(grid((1, 64), 0.7), torch.zeros(1, 1, 1), {})
 
     with pytest.raises(NoPictureModelError):
-        model.conditions(unclip_conditioning(text(), seen).conds[0], 8, 8)
+        prepare(model, unclip_conditioning(text(), seen).conds[0], (8, 8))
 
 
 def test_what_another_vision_encoder_sees_is_refused(sdxl):
     seen = SeenPictures(grid((1, 32), 0.7), torch.zeros(1, 1, 1), {})
 
     with pytest.raises(SeenWidthError, match=r"32 numbers .* 64 are read"):
-        sdxl.conditions(unclip_conditioning(text(128), seen).conds[0], 8, 8)
+        prepare(sdxl, unclip_conditioning(text(128), seen).conds[0], (8, 8))
 
 
 def test_an_encoder_without_a_head_says_nothing_that_could_be_shown():

@@ -1,6 +1,5 @@
 """Stable Diffusion 2 and XL: told apart, read from their shapes, asked as they were trained."""
 
-from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -16,6 +15,7 @@ from nodes.networks.build import skeleton
 from nodes.text.embeddings import Embeddings
 from nodes.values import Cond, CondBatch
 from nodes.weights.convert import export, from_file
+from nodes.weights.forward import denoise, prepare
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.header import numbers, read_header
 from nodes.weights.tensors import opened as tensors_of
@@ -190,15 +190,13 @@ def test_playground_has_levels_and_latents_of_its_own(tmp_path):
 
 
 def sizes(cond):
-    found = cond.extras["sizes"]
-    assert isinstance(found, torch.Tensor)
-    return found
+    return cond.extras["sizes"]
 
 
 def prepared(model, **extras):
     """A condition and its row, for a latent of 16x24 pixels."""
     cond = Cond(torch.ones(1, 77, 128), torch.ones(1, 64), extras=extras)
-    return model.conditions(cond, 2, 3)
+    return prepare(model, cond, (2, 3))
 
 
 def test_the_base_model_is_told_the_size(tmp_path):
@@ -219,8 +217,8 @@ def test_the_refiner_is_told_how_well_liked_the_picture_is(tmp_path):
     model = ModelHandle(opened(write(tmp_path / "a.safetensors", small_refiner())).model)
     cond = Cond(torch.ones(1, 77, 64), torch.ones(1, 64))
 
-    positive = sizes(model.conditions(cond, 2, 3))
-    negative = sizes(model.conditions(replace(cond, negative=True), 2, 3))
+    positive = sizes(prepare(model, cond, (2, 3)))
+    negative = sizes(prepare(model, cond, (2, 3), "negative"))
 
     assert (positive[0, -1], negative[0, -1]) == (6.0, 2.5)
     assert not torch.equal(denoised(model, positive, 64), denoised(model, negative, 64))
@@ -232,7 +230,7 @@ def test_the_refiner_is_told_how_well_liked_the_picture_is(tmp_path):
 def denoised(model, sizes, wide=128):
     x = torch.linspace(-1, 1, 24).reshape(1, 4, 2, 3)
     cond = CondBatch(torch.ones(1, 77, wide), torch.ones(1, 64), {"sizes": sizes})
-    return model.denoise(x, torch.tensor([2.0]), cond)
+    return denoise(model, x, torch.tensor([2.0]), cond)
 
 
 def test_conditions_of_another_family_are_refused(tmp_path):
@@ -241,11 +239,11 @@ def test_conditions_of_another_family_are_refused(tmp_path):
     sizes = {"sizes": torch.zeros(1, 7)}
 
     with pytest.raises(WrongConditioningError, match="text is 64 wide, this model's is 128 wide"):
-        model.denoise(x, sigma, CondBatch(torch.ones(1, 77, 64), torch.ones(1, 64), sizes))
+        denoise(model, x, sigma, CondBatch(torch.ones(1, 77, 64), torch.ones(1, 64), sizes))
     with pytest.raises(WrongConditioningError, match="pooled text is lacking"):
-        model.denoise(x, sigma, CondBatch(torch.ones(1, 77, 128), None, sizes))
+        denoise(model, x, sigma, CondBatch(torch.ones(1, 77, 128), None, sizes))
     with pytest.raises(WrongConditioningError, match="pooled text is 65 wide"):
-        model.denoise(x, sigma, CondBatch(torch.ones(1, 77, 128), torch.ones(1, 65), sizes))
+        denoise(model, x, sigma, CondBatch(torch.ones(1, 77, 128), torch.ones(1, 65), sizes))
 
 
 def test_a_lora_of_another_family_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from torch import Tensor
 from nodes.text.embeddings import Embeddings
 from nodes.vae import vae_decode, vae_decode_tiled, vae_encode, vae_encode_tiled
 from nodes.values import Cond, CondBatch, Latent
+from nodes.weights.forward import denoise, prepare
 from tests.nodes.bench import Bench
 from tests.nodes.handles import Parts, tiny_parts
 from tests.nodes.pictures import grid
@@ -107,11 +108,11 @@ def test_a_latent_is_denoised(parts, number, reference):
     name = key.removeprefix("model/sigma")
     level = facts.sigma_max if name == "14.6146" else float(name)
     encoded = parts.clip.encode(PROMPTS[0], nothing_found())
-    cond = model.conditions(Cond(encoded.tokens, encoded.pooled), 8, 12)
+    cond = prepare(model, Cond(encoded.tokens, encoded.pooled), (8, 12))
     noise = grid(reference[key].shape, 0.731) * 1.5
     x = noise if facts.is_flow else noise * max(level, 0.3)
 
-    x0 = model.denoise(x, torch.full((2,), level), twice(cond))
+    x0 = denoise(model, x, torch.full((2,), level), twice(cond))
 
     assert close(x0, reference[key])
 

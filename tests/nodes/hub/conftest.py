@@ -63,7 +63,7 @@ def open_hub(hub, tmp_path):
             "lock_file": tmp_path / "nodegraph.lock",
             "converted_dir": tmp_path / "converted",
             "allow_pickle": False,
-            "identity": Identities().of,
+            "identity": Identities().sha256,
         }
         return open_sources(SourceOptions(**(options | more)))
 

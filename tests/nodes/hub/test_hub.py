@@ -75,9 +75,9 @@ def test_a_pinned_reference_stays_when_its_branch_moves_until_it_is_pulled(hub, 
     second = repo.commit({"ink.safetensors": b"new"})
 
     assert open_hub().fetch(ONE, watch).path.read_bytes() == b"old"
-    assert open_hub().pinned(ONE).revision == first
+    assert open_hub().pin(ONE).revision == first
     assert open_hub().pull(ONE, watch).path.read_bytes() == b"new"
-    assert open_hub().pinned(ONE).revision == second
+    assert open_hub().pin(ONE).revision == second
 
 
 def test_a_commit_means_what_it_did_though_the_branch_moved(hub, open_hub, watch):
@@ -91,10 +91,10 @@ def test_a_commit_means_what_it_did_though_the_branch_moved(hub, open_hub, watch
 
 def test_asking_for_the_pin_downloads_nothing(hub, open_hub):
     commit = hub.repo("us/ink").commit({"ink.safetensors": b"ink"})
-    pinned = open_hub().pinned(WHOLE)
+    pinned = open_hub().pin(WHOLE)
 
     assert str(pinned) == f"hf://us/ink@{commit}/ink.safetensors"
-    assert open_hub().here(WHOLE) is None
+    assert open_hub().find_local(WHOLE) is None
     assert hub.gets() == []
 
 
@@ -102,7 +102,7 @@ def test_a_cancelled_download_goes_on_where_it_stopped(hub, open_hub, watch):
     hub.repo("us/ink").commit({"ink.safetensors": BIG})
     with pytest.raises(RunCancelledError):
         open_hub().fetch(ONE, Watch(cancel_at=2))
-    assert open_hub().here(ONE) is None
+    assert open_hub().find_local(ONE) is None
     origin = open_hub().fetch(ONE, watch)
 
     assert origin.path.read_bytes() == BIG
@@ -134,7 +134,7 @@ def test_content_that_is_not_what_the_hub_announced_is_not_kept(hub, open_hub, w
 
 def test_a_hub_that_changes_a_pinned_file_is_caught(hub, open_hub, watch, tmp_path):
     hub.repo("us/ink").commit({"ink.safetensors": b"right"})
-    open_hub().pinned(ONE)
+    open_hub().pin(ONE)
     lock = tmp_path / "nodegraph.lock"
     lock.write_text(lock.read_text().replace(sha256(b"right"), sha256(b"other")))
 
@@ -261,12 +261,12 @@ def test_a_damaged_lock_file_is_one_clear_error(open_hub, tmp_path, text):
     (tmp_path / "nodegraph.lock").write_text(text)
 
     with pytest.raises(SettingsError, match=r"nodegraph\.lock is damaged"):
-        open_hub().here(WHOLE)
+        open_hub().find_local(WHOLE)
 
 
 def test_the_lock_file_says_what_each_reference_means(hub, open_hub, tmp_path):
     commit = hub.repo("us/ink").commit({"ink.safetensors": b"ink"})
-    open_hub().pinned(WHOLE)
+    open_hub().pin(WHOLE)
 
     assert json.loads((tmp_path / "nodegraph.lock").read_text()) == {
         "hf://us/ink@main": {
@@ -318,7 +318,7 @@ def test_a_folder_of_a_repository_means_the_file_in_it(hub, open_hub, watch):
     assert path("hf://us/pipe") == "one.safetensors"
     assert (
         path("hf://us/pipe/model_index.json")
-        == open_hub().pinned(read_reference("hf://us/pipe")).revision
+        == open_hub().pin(read_reference("hf://us/pipe")).revision
     )
 
 
@@ -341,9 +341,11 @@ def test_a_name_with_a_hash_is_checked(hub, files, watch, tmp_path):
     right, wrong = sha256(b"ink"), sha256(b"other")
 
     for name in ("ink.safetensors", str(ONE)):
-        assert files.watched(watch).model("loras", f"{name}#sha256={right}").read_bytes() == b"ink"
+        assert (
+            files.with_watch(watch).model("loras", f"{name}#sha256={right}").read_bytes() == b"ink"
+        )
         with pytest.raises(WrongHashError) as caught:
-            files.watched(watch).model("loras", f"{name}#sha256={wrong}")
+            files.with_watch(watch).model("loras", f"{name}#sha256={wrong}")
         assert caught.value.details == {"expected": wrong, "found": right}
 
 
