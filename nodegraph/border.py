@@ -11,7 +11,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def foreign(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def call_node_code(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call code of a node type on behalf of `node`.
 
     Raises:

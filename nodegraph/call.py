@@ -74,11 +74,11 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     if isinstance(returned, Expansion):
         return returned
     if isinstance(returned, Ui):
-        return Result(_checked(kind.spec, returned.outputs), returned)
-    return Result(_checked(kind.spec, _outputs(kind.spec, returned)))
+        return Result(_check_outputs(kind.spec, returned.outputs), returned)
+    return Result(_check_outputs(kind.spec, _outputs(kind.spec, returned)))
 
 
-def blocked(arguments: Arguments, spec: NodeSpec) -> Result | None:
+def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:
     """What comes of a call that an input keeps from being made; None if none does."""
     for value in arguments.values():
         items = cast("list[object]", value) if spec.input_is_list else [value]
@@ -94,14 +94,14 @@ def collect(results: Sequence[Result], spec: NodeSpec, *, mapped: bool) -> Resul
         outputs = results[0].outputs
         if [output for output in spec.outputs if output.is_list]:
             pairs = zip(outputs, spec.outputs, strict=True)
-            outputs = tuple(_listed(v) if out.is_list else v for v, out in pairs)
+            outputs = tuple(_as_items(v) if out.is_list else v for v, out in pairs)
         return Result(outputs, results[0].ui)
     outputs = tuple(
         Items(item for result in results for item in _each(result.outputs[k], output.is_list))
         for k, output in enumerate(spec.outputs)
     )
     shown = [result.ui for result in results if result.ui]
-    return Result(outputs, _merged(shown) if shown else None)
+    return Result(outputs, _merge_uis(shown) if shown else None)
 
 
 def _item(value: object, k: int) -> object:
@@ -121,7 +121,7 @@ def _is_record_of_one(value: tuple[object, ...]) -> bool:
     return len(value) == 1 and hasattr(value, "_fields")
 
 
-def _checked(spec: NodeSpec, outputs: tuple[object, ...]) -> tuple[object, ...]:
+def _check_outputs(spec: NodeSpec, outputs: tuple[object, ...]) -> tuple[object, ...]:
     if len(outputs) != len(spec.outputs):
         message = f"it returned {len(outputs)} values, but declares {len(spec.outputs)} outputs."
         raise TypeError(message)
@@ -133,17 +133,17 @@ def _checked(spec: NodeSpec, outputs: tuple[object, ...]) -> tuple[object, ...]:
     return outputs
 
 
-def _listed(value: object) -> Items:
+def _as_items(value: object) -> Items:
     if isinstance(value, Items):
         return value
     return Items(cast("Sequence[object]", value) if isinstance(value, list | tuple) else (value,))
 
 
 def _each(value: object, is_list: bool) -> Sequence[object]:
-    return _listed(value) if is_list or isinstance(value, Items) else (value,)
+    return _as_items(value) if is_list or isinstance(value, Items) else (value,)
 
 
-def _merged(shown: Sequence[Ui]) -> Ui:
+def _merge_uis(shown: Sequence[Ui]) -> Ui:
     """What several calls show, one after the other."""
     artifacts: dict[str, list[Artifact]] = {}
     values: dict[str, list[object]] = {}

@@ -194,12 +194,12 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     except ValueError:
         said = complained.decode(errors="replace").strip()
         _log.debug("The pack %r: %s", pack.name, said)
-        reason = failure_in(told) or _ended(child.returncode, said)
+        reason = failure_in(told) or _exit_reason(child.returncode, said)
     message = f"the pack {pack.name!r} cannot be loaded: {reason}"
     raise PackError(message, hint="Mend, update or remove it.")
 
 
-def _ended(code: int, said: str) -> str:
+def _exit_reason(code: int, said: str) -> str:
     """Why a process says nothing: with which code or signal it ended, and its last line."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     last = f" (it said: {shown(said.splitlines()[-1])})" if said else ""

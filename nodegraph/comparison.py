@@ -67,7 +67,7 @@ def differences(spec: NodeSpec, theirs: Entry, files: Files) -> Iterator[str]:
 def _inputs(spec: NodeSpec, group: str, ours: Entry, theirs: Entry) -> Iterator[str]:
     own, other = _group(ours, group), _group(theirs, group)
     if list(own) != list(other):
-        yield f"{group} inputs {_listed(own)}, not {_listed(other)}"
+        yield f"{group} inputs {_join_names(own)}, not {_join_names(other)}"
     for name in own.keys() & other.keys():
         (kind, options), (their_kind, their_options) = _input(own[name]), _input(other[name])
         if isinstance(kind, list) and isinstance(their_kind, list):
@@ -92,9 +92,9 @@ def _choices(name: str, ours: list[str], theirs: list[str]) -> Iterator[str]:
     lacking = [choice for choice in theirs if choice not in ours]
     further = [choice for choice in ours if choice not in theirs]
     if lacking:
-        yield f"input {name!r} lacks {_listed(lacking)}"
+        yield f"input {name!r} lacks {_join_names(lacking)}"
     if further:
-        yield f"input {name!r} has besides {_listed(further)}"
+        yield f"input {name!r} has besides {_join_names(further)}"
     if [c for c in ours if c in theirs] != [c for c in theirs if c in ours]:
         yield f"input {name!r} has its choices in another order"
 
@@ -121,7 +121,7 @@ def _input(value: object) -> tuple[object, Mapping[str, object]]:
     return (options.pop("options", []) if kind == "COMBO" else kind), options
 
 
-def _listed(names: Iterable[str]) -> str:
+def _join_names(names: Iterable[str]) -> str:
     every = [str(name) for name in names]
     more = f" and {len(every) - _MOST} more" if len(every) > _MOST else ""
     return (", ".join(every[:_MOST]) or "none") + more

@@ -31,7 +31,7 @@ from nodegraph.run_context import RunFacts
 from nodegraph.settings import Settings
 from nodegraph.shapes import shapes_of
 from nodegraph.steps import Steps
-from nodegraph.validate import Checked, check
+from nodegraph.validate import CheckedGraph, check
 from nodegraph.workflow import read_workflow
 
 
@@ -119,13 +119,13 @@ class Engine:
 
     def check(
         self, graph: Graph, targets: Iterable[NodeId] | None = None, files: Files | None = None
-    ) -> Checked:
+    ) -> CheckedGraph:
         """Find everything that is wrong with a graph, without running or importing anything."""
         return check(graph, self.registry, files or self.files, targets)
 
     def run(
         self,
-        graph: Graph | Checked,
+        graph: Graph | CheckedGraph,
         *,
         targets: Iterable[NodeId] | None = None,
         emit: Emit | None = None,
@@ -149,7 +149,7 @@ class Engine:
         """
         checked = (
             graph
-            if isinstance(graph, Checked)
+            if isinstance(graph, CheckedGraph)
             else self.check(graph, targets, options.get("files"))
         )
         if checked.problems:
@@ -165,7 +165,7 @@ class Engine:
             facts.emitter.send(RunFailed, error.as_dict())
             raise
 
-    def _facts(self, checked: Checked, emit: Emit | None, options: RunOptions) -> RunFacts:
+    def _facts(self, checked: CheckedGraph, emit: Emit | None, options: RunOptions) -> RunFacts:
         editor = checked.original.editor
         return RunFacts(
             graph=checked.original,
@@ -177,7 +177,7 @@ class Engine:
             looked_at=options.get("looked_at", _always),
         )
 
-    def _execute(self, checked: Checked, facts: RunFacts, cancel: CancelToken) -> RunResult:
+    def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
         steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)
         steps.add(checked.graph.nodes)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)

@@ -6,11 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from nodegraph.border import foreign
+from nodegraph.border import call_node_code
 from nodegraph.cache import Cache
 from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.flight import Flight, Flights
-from nodegraph.call import Arguments, Result, arguments_of, batches_of, blocked, collect, invoke
+from nodegraph.call import (
+    Arguments,
+    Result,
+    arguments_of,
+    batches_of,
+    blocked_result,
+    collect,
+    invoke,
+)
 from nodegraph.cancel import CancelToken, cancellable
 from nodegraph.define import Memory
 from nodegraph.errors import NodeGraphError, RunCancelledError
@@ -67,7 +75,7 @@ class Executor:
     def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
         self._plan.require(targets)
         upcoming = self._plan.upcoming()
-        self._facts.emitter.send(RunPlanned, tuple(upcoming), self._spared(upcoming))
+        self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
         for node_id in self._plan:
             self._cancel.check()
             entry = self._obtain(self._steps[node_id])
@@ -78,7 +86,7 @@ class Executor:
                 self._live.pop(done, None)
         return {target: self._live[target] for target in targets}
 
-    def _spared(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
+    def _skipped_nodes(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
         """What is at hand, and what only that would need."""
         found, planned = dict.fromkeys(self._live), set(upcoming)
         pending = list(found)
@@ -101,7 +109,7 @@ class Executor:
         if self._splices and step.node.id in self._splices:
             return self._join(step)
         if step.lazy:
-            entry = self._find(step)
+            entry = self._find(step, again=True)
             if entry is not None:
                 return entry
             lacking = self._lacking(step)
@@ -110,19 +118,19 @@ class Executor:
                 return None
         return self._share(step)
 
-    def _find(self, step: Step) -> Entry | None:
+    def _find(self, step: Step, *, again: bool = False) -> Entry | None:
         entry = self._live.get(step.node.id)
         if entry is not None or step.volatile:
             return entry
-        entry = self._cache.get(step.key)
+        entry = self._cache.get(step.key, counted=not again)
         if entry is None:
             return None
         if (entry.ui or entry.inner) and not self._still_there(entry):
             self._cache.drop(step.key)
             return None
-        return self._found(step, entry)
+        return self._note_cached(step, entry)
 
-    def _found(self, step: Step, entry: Entry) -> Entry:
+    def _note_cached(self, step: Step, entry: Entry) -> Entry:
         """Note a result that this run did not compute."""
         if entry.inner:
             self._show_inner(step, entry.inner)
@@ -150,17 +158,17 @@ class Executor:
 
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
         """The sources of the lazy inputs that the node asks for now and that are not there."""
-        asked = self._asked(step)
+        asked = self._requested_inputs(step)
         names = [name for name in step.node.inputs if name in step.lazy and name in asked]
         return tuple(source for source in step.sources(names) if source not in self._live)
 
-    def _asked(self, step: Step) -> set[str]:
+    def _requested_inputs(self, step: Step) -> set[str]:
         needs = step.kind.needs
         if needs is None:
             return set(step.lazy)
         batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
-        batches = [batch for batch in batches if not blocked(batch, step.kind.spec)]
-        return {name for batch in batches for name in foreign(step.node, needs, batch)}
+        batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
+        return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
 
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
@@ -170,9 +178,9 @@ class Executor:
         if flight.error is not None:
             raise flight.error.at(step.node.id)
         if flight.entry is not None:
-            return self._found(step, flight.entry)
+            return self._note_cached(step, flight.entry)
         try:
-            flight.entry = self._find(step) or self._compute(step, flight)
+            flight.entry = self._find(step, again=True) or self._compute(step, flight)
         except NodeGraphError as error:
             flight.error = None if isinstance(error, RunCancelledError) else error
             raise
@@ -192,11 +200,13 @@ class Executor:
             for batch in batches:
                 if results:
                     flight.check()
-                held = blocked(batch, step.kind.spec)
+                held = blocked_result(batch, step.kind.spec)
                 results.append(held or self._call(step, batch, context))
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
-            self._splices[step.node.id] = splices = Splices.of(step, results, mapped, self._graph)
+            self._splices[step.node.id] = splices = Splices.from_results(
+                step, results, mapped, self._graph
+            )
             self._plan.put_off(step.node.id, splices.reads)
             return None
         plain = cast("list[Result]", results)
@@ -238,7 +248,7 @@ class Executor:
         """Forget what is kept of earlier runs if the node says that it needs the memory."""
         from nodegraph.devices import free_bytes  # torch, which such a node has loaded anyhow
 
-        wanted = foreign(step.node, memory, batch)
+        wanted = call_node_code(step.node, memory, batch)
         if wanted > free_bytes() and self._cache.clear():
             gc.collect()
             self._facts.emitter.send(Notice, *step.who, _ROOM)
@@ -247,7 +257,7 @@ class Executor:
         self, step: Step, batch: Arguments, context: RunContext | None
     ) -> Result | Expansion:
         try:
-            return foreign(step.node, invoke, step, batch, context)
+            return call_node_code(step.node, invoke, step, batch, context)
         except NodeGraphError:
             broken = self._facts.emitter.broken
             if broken is not None:

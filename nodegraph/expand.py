@@ -101,7 +101,7 @@ class Splices:
     mapped: bool
 
     @classmethod
-    def of(
+    def from_results(
         cls, step: Step, results: Sequence[Result | Expansion], mapped: bool, steps: Steps
     ) -> "Splices":
         """Splice in every expansion among `results`."""

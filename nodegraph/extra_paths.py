@@ -38,14 +38,14 @@ def read_extra_paths(path: Path) -> Mapping[str, tuple[Path, ...]]:
 def _add_section(
     found: dict[str, tuple[Path, ...]], section: Mapping[str, object], beside: Path
 ) -> None:
-    base = beside / _expanded(section.get("base_path") or "")
+    base = beside / _expand(section.get("base_path") or "")
     for key, value in section.items():
         if key in ("base_path", "is_default", "custom_nodes") or not isinstance(value, str):
             continue
         folder = FORMER_NAMES.get(key, key)
-        places = tuple(base / _expanded(line) for line in value.split("\n") if line.strip())
+        places = tuple(base / _expand(line) for line in value.split("\n") if line.strip())
         found[folder] = (*found.get(folder, ()), *places)
 
 
-def _expanded(text: object) -> Path:
+def _expand(text: object) -> Path:
     return Path(os.path.expandvars(str(text).strip())).expanduser()

@@ -7,27 +7,27 @@ from typing import Literal, cast
 from nodegraph.errors import NoSourcesError, NotHereError, UnknownFileError, WrongHashError
 from nodegraph.folders import Folders, find_model, inside, model_files, relative
 from nodegraph.identity import Identities
-from nodegraph.naming import Naming, Owner
+from nodegraph.naming import Naming, SaveSlot
 from nodegraph.parts import Chunk
 from nodegraph.references import HubReference, ModelName, in_folder, read_name
-from nodegraph.results import Artifact, FolderType, marked
+from nodegraph.results import Artifact, FolderType, split_mark
 from nodegraph.saving import check_prefix, check_writable, expand, save_numbered
 from nodegraph.sources import Origin, Sources, Watch
 
 PARTS = ("encoder", "decoder")
-"""What the files of a pair are called after its name."""
+"""The suffixes of a pair's two files: `NAME_encoder` and `NAME_decoder`."""
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
-"""What may be converted before it is read."""
+"""The suffixes of files that are converted before they are read."""
 
 
 class Files:
-    """Where a run reads and writes.
+    """The files that a run reads and writes.
 
     Args:
         folders: the folders.
         identities: remembers what files hash to.
-        sources: opens what gets model files that are not simply there.
-        watch: told of downloads and conversions; without one there are none.
+        sources: opens the sources of models on a hub, or of models that need converting.
+        watch: is told of downloads and conversions; without one there are none.
         naming: remembers which numbers a run's files have.
         owner: the node that saves.
     """
@@ -39,7 +39,7 @@ class Files:
         sources: Callable[[], Sources] | None = None,
         watch: Watch | None = None,
         naming: Naming | None = None,
-        owner: Owner | None = None,
+        owner: SaveSlot | None = None,
     ) -> None:
         self.folders = folders
         self._identities = identities or Identities()
@@ -48,54 +48,54 @@ class Files:
         self._naming = naming
         self._owner = owner
 
-    def named(self, naming: Naming) -> "Files":
-        """The same files, but `naming` remembers the numbers of what nodes save in the output."""
+    def with_naming(self, naming: Naming) -> "Files":
+        """Return the same files, but let `naming` remember the numbers of saved outputs."""
         return Files(self.folders, self._identities, self._open_sources, self._watch, naming)
 
-    def of(self, owner: str) -> "Files":
-        """The same models, but that owner's own input, output and temp folder."""
-        folders = self.folders.of(owner)
+    def for_owner(self, owner: str) -> "Files":
+        """Return the same models, but with that owner's own input, output and temp folder."""
+        folders = self.folders.for_owner(owner)
         return Files(folders, self._identities, self._open_sources, self._watch, self._naming)
 
-    def watched(self, watch: Watch, owner: Owner | None = None) -> "Files":
-        """The same files, but what is not here is downloaded, or converted, when asked for.
+    def with_watch(self, watch: Watch, owner: SaveSlot | None = None) -> "Files":
+        """Return the same files, but download or convert missing models when they are asked for.
 
         Args:
-            watch: told of it.
+            watch: is told of downloads and conversions.
             owner: the node that saves.
         """
         return Files(self.folders, self._identities, self._open_sources, watch, self._naming, owner)
 
     @property
     def sources(self) -> Sources:
-        """What gets model files that are not simply there.
+        """The sources of model files that are on a hub or need converting.
 
         Raises:
-            NoSourcesError: there is nothing that does.
+            NoSourcesError: none are installed.
         """
         if self._open_sources is None:
             raise NoSourcesError
         return self._open_sources()
 
     def model_names(self, folder: str) -> list[str]:
-        """Every file of a model folder, as workflows name it (`sub/name.safetensors`)."""
+        """Return every file of a model folder, as workflows name it (`sub/name.safetensors`)."""
         places = self.folders.of_model(folder)
         names = (name for place in places for name in model_files(place, folder))
         return sorted(set(names))
 
     def model(self, folder: str, name: str) -> Path:
-        """The path of a model file, or of a folder of them, as loaders read it.
+        """Return the path of a model file, or of a folder of them, as loaders read it.
 
         The name is a path below the folder or a reference; see `nodegraph.references`. A hash
-        in it is checked. Links out of the models folders are followed: whoever placed them may.
+        in it is checked. Symbolic links out of the models folders are followed.
 
         Raises:
             UnknownFileError: no such file.
             UnsafePathError: the name leads elsewhere.
             BadReferenceError: it is a malformed reference.
-            WrongHashError: the file is another one.
-            NotHereError: it must be downloaded or converted first, and nobody watches.
-            NodeGraphError: that failed.
+            WrongHashError: the file has another hash.
+            NotHereError: it must be downloaded or converted first, and there is no watch.
+            NodeGraphError: the download or the conversion failed.
         """
         path = self.model_source(folder, name)
         if not path.name.lower().endswith(PICKLES) or self._open_sources is None:
@@ -106,9 +106,13 @@ class Files:
         return loadable
 
     def model_source(self, folder: str, name: str) -> Path:
-        """As `model`, but the file itself where loaders read what it was converted to."""
+        """Return the path of a model file as `model` does, but before any conversion."""
         wanted = read_name(name)
-        path = self._fetched(folder, wanted) if wanted.hub else self._placed(folder, wanted.plain)
+        path = (
+            self._hub_model(folder, wanted)
+            if wanted.hub
+            else self._local_model(folder, wanted.plain)
+        )
         if wanted.sha256:
             found = self.identity(path)
             if found != wanted.sha256:
@@ -116,31 +120,31 @@ class Files:
         return path
 
     def model_pairs(self, folder: str, names: Iterable[str]) -> list[str]:
-        """Those of the names whose two files are there; see `nodegraph.markers.Pairs`."""
+        """Return those of the names whose two files exist; see `nodegraph.markers.Pairs`."""
         wanted = list(names)
         there = self.model_names(folder) if wanted else []
         stems = {PurePosixPath(name).stem for name in there}
         return [name for name in wanted if {f"{name}_{part}" for part in PARTS} <= stems]
 
     def model_pair(self, folder: str, name: str) -> tuple[Path, Path]:
-        """The encoder's and the decoder's file of a pair, as loaders read them.
+        """Return the encoder's and the decoder's file of a pair, as loaders read them.
 
         Raises:
-            UnknownFileError: one of them is not there.
-            NodeGraphError: it must be converted first, and that failed.
+            UnknownFileError: one of them does not exist.
+            NodeGraphError: the conversion of one failed.
         """
         encoder, decoder = (self.model(folder, file) for file in self._pair(folder, name))
         return encoder, decoder
 
     def pair_content(self, folder: str, name: str) -> str:
-        """What tells the two files of a pair from any others."""
+        """Return a text that identifies the content of a pair's two files."""
         return "+".join(self.model_content(folder, file) for file in self._pair(folder, name))
 
     def _pair(self, folder: str, name: str) -> Iterator[str]:
         return (self.model_called(folder, f"{name}_{part}") for part in PARTS)
 
     def model_called(self, folder: str, stem: str) -> str:
-        """A model file by its name without a suffix; of several, a safetensors file.
+        """Find a model file by its name without a suffix; of several, a safetensors file.
 
         Raises:
             UnknownFileError: there is none.
@@ -152,21 +156,21 @@ class Files:
         return min(found, key=lambda name: name.endswith(PICKLES))
 
     def model_content(self, folder: str, name: str) -> str:
-        """What tells a model file's content from any other: its hash, or its place on a hub.
+        """Return a text that identifies a model file's content: its hash, or its commit on a hub.
 
-        For a reference that was never used before this asks the hub, and downloads nothing.
+        For a reference that was never used before, it asks the hub, but downloads nothing.
         """
         wanted = read_name(name)
         if wanted.hub is None:
             return self.identity(self.model_source(folder, name))
-        return str(self.sources.pinned(in_folder(folder, wanted.hub)))
+        return str(self.sources.pin(in_folder(folder, wanted.hub)))
 
     def model_origin(self, folder: str, name: str) -> Origin | None:
-        """Where on a hub a model file comes from, if it does and is here."""
+        """Return where on a hub a local model file comes from; None if it comes from elsewhere."""
         wanted = read_name(name)
-        return self.sources.here(in_folder(folder, wanted.hub)) if wanted.hub else None
+        return self.sources.find_local(in_folder(folder, wanted.hub)) if wanted.hub else None
 
-    def _placed(self, folder: str, name: str) -> Path:
+    def _local_model(self, folder: str, name: str) -> Path:
         wanted = relative(name)
         for place in self.folders.of_model(folder):
             path = find_model(place, folder, wanted)
@@ -174,11 +178,11 @@ class Files:
                 return path
         raise UnknownFileError(name, f"models/{folder}", self.model_names(folder))
 
-    def _fetched(self, folder: str, wanted: ModelName) -> Path:
+    def _hub_model(self, folder: str, wanted: ModelName) -> Path:
         reference = in_folder(folder, cast("HubReference", wanted.hub))
         if self._watch:
             return self.sources.fetch(reference, self._watch).path
-        origin = self.sources.here(reference)
+        origin = self.sources.find_local(reference)
         if origin is None:
             raise NotHereError(str(reference))
         return origin.path
@@ -186,10 +190,10 @@ class Files:
     def input_names(
         self, suffixes: tuple[str, ...] = (), kind: Literal["input", "output"] = "input"
     ) -> list[str]:
-        """Every file of the input folder that ends in one of `suffixes`, as `input` takes it.
+        """Return the files of the input or output folder that end in one of `suffixes`.
 
-        Those of the output folder are named `name [output]`. As in ComfyUI, not those of folders
-        below it, which can be named all the same.
+        They are named as `input` takes them: those of the output folder `name [output]`. As in
+        ComfyUI, files of subfolders are left out, though `input` takes them.
         """
         folder, mark = self.root(kind), "" if kind == "input" else f" [{kind}]"
         if not folder.is_dir():
@@ -200,29 +204,31 @@ class Files:
         return [name + mark for name in fitting]
 
     def input(self, name: str) -> Path:
-        """The path of an input file; `name [output]` looks in the output folder.
+        """Return the path of an input file; `name [output]` looks in the output folder.
 
         Raises:
             UnknownFileError: no such file.
             UnsafePathError: the name leads elsewhere.
         """
-        plain, kind = marked(name)
+        plain, kind = split_mark(name)
         path = inside(self.root(kind), plain)
         if not path.is_file():
-            raise UnknownFileError(plain, f"the {kind} folder", self._names(path.parent, kind))
+            raise UnknownFileError(
+                plain, f"the {kind} folder", self._nearby_names(path.parent, kind)
+            )
         return path
 
     def identity(self, path: Path) -> str:
-        """The file's sha256, remembered by path, size, mtime and inode."""
-        return self._identities.of(path)
+        """Return the file's sha256, remembered by path, size, mtime and inode."""
+        return self._identities.sha256(path)
 
     def recorded_identity(self, path: Path) -> str:
-        """The sha256 that is remembered for a file; empty if none is, or the file changed."""
-        return self._identities.recorded(path)
+        """Return the remembered sha256 of a file; empty if there is none, or the file changed."""
+        return self._identities.known_sha256(path)
 
     def fresh_identity(self, path: Path) -> str:
-        """The file's sha256, read now whatever is remembered."""
-        return self._identities.fresh(path)
+        """Hash the file anew, whatever is remembered, and return its sha256."""
+        return self._identities.rehash(path)
 
     def save(
         self,
@@ -235,16 +241,16 @@ class Files:
         """Write a new numbered file atomically: `prefix_00001_` + suffix.
 
         Args:
-            root: which folder the prefix is relative to.
-            prefix: how the name begins; may name a folder below (`day/cat`), and have
-                `%date:yyyy-MM-dd%`, `%year%`, … and `%name%`s of `tokens` in it.
-            suffix: how it ends: `.png`.
+            root: the folder that the prefix is relative to.
+            prefix: the start of the name; may name a folder below (`day/cat`), and contain
+                `%date:yyyy-MM-dd%`, `%year%`, … and `%name%`s of `tokens`.
+            suffix: the end of the name: `.png`.
             data: the whole file, or its chunks one after the other.
-            tokens: more to fill in: `width`, `height`.
+            tokens: further values to fill in: `width`, `height`.
 
         Raises:
             UnsafePathError: the prefix leads out of the folder.
-            DiskFullError: there is no room.
+            DiskFullError: the disk is full.
             OutputFolderError: the folder can not be written.
         """
         base = self.root(root)
@@ -256,7 +262,7 @@ class Files:
         return Artifact(path.name, "" if subfolder == "." else subfolder, root)
 
     def path(self, artifact: Artifact) -> Path:
-        """Where an artifact lies; whether it still does is for the caller to see.
+        """Return the path of an artifact, whether or not the file still exists.
 
         Raises:
             UnsafePathError: it lies outside its folder.
@@ -265,7 +271,7 @@ class Files:
         return inside(self.root(artifact.type), "/".join(part for part in parts if part))
 
     def root(self, kind: FolderType) -> Path:
-        """The input, output or temp folder."""
+        """Return the input, output or temp folder."""
         return {
             "input": self.folders.input,
             "output": self.folders.output,
@@ -273,24 +279,24 @@ class Files:
         }[kind]
 
     def check_writable(self) -> None:
-        """Make sure that results can be written before anything is computed.
+        """Check that results can be written, before anything is computed.
 
         Raises:
-            DiskFullError: there is no room.
+            DiskFullError: the disk is full.
             OutputFolderError: the output folder can not be written.
         """
         check_writable(self.folders.output)
 
     def check_prefix(self, prefix: str) -> None:
-        """Make sure that results could be saved under a prefix.
+        """Check that results can be saved under a prefix.
 
         Raises:
             UnsafePathError: it leads out of the output folder, or makes no file name.
         """
         check_prefix(self.folders.output, prefix)
 
-    def _names(self, folder: Path, kind: str) -> list[str]:
-        """What could have been meant: the files beside the one that is not there."""
+    def _nearby_names(self, folder: Path, kind: str) -> list[str]:
+        """Return the files beside one that does not exist, for suggestions."""
         if not folder.is_dir():
             return self.input_names() if kind == "input" else []
         root = self.root(cast("FolderType", kind))

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
-from nodegraph.border import foreign
+from nodegraph.border import call_node_code
 from nodegraph.computing import Attention
 from nodegraph.define import NodeType, State
 from nodegraph.files import Files
@@ -102,12 +102,12 @@ class Fingerprints:
         """The content of the file that an input names."""
         if not isinstance(value, str) or value in (spec.choices or ()):
             return ""
-        return "#" + foreign(node, self._hash, spec, value)
+        return "#" + call_node_code(node, self._hash, spec, value)
 
     def _state(self, node: Node, ask: State) -> str:
         """The outside state that a node names itself."""
         literals = {k: v for k, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
-        return f"~{encode_basestring_ascii(str(foreign(node, ask, literals, self._files)))}"
+        return f"~{encode_basestring_ascii(str(call_node_code(node, ask, literals, self._files)))}"
 
     def _hash(self, spec: InputSpec, name: str) -> str:
         folder = spec.model_folder

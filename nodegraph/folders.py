@@ -1,4 +1,4 @@
-"""The folders that workflows name files in, and what makes a name safe."""
+"""The folders that workflows name files in, and the checks that keep names inside them."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,7 +43,7 @@ _SUFFIXES: Mapping[str, tuple[str, ...]] = {"configs": (".yaml",), "classifiers"
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where files are looked for and written."""
+    """The folders that files are read from and written to."""
 
     models: tuple[Path, ...]
     """Roots that hold `checkpoints/`, `loras/`, …; the first that has a file wins."""
@@ -53,15 +53,15 @@ class Folders:
     more_models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
     """Directories and single files beyond the roots, by model folder."""
     owner: str = ""
-    """Whose input, output and temp folder these are, where several people have their own."""
+    """The user of the input, output and temp folder, where users have their own."""
 
     @classmethod
     def under(cls, root: Path) -> "Folders":
-        """All four folders side by side: `root/models`, `root/input` and so on."""
+        """Return four folders side by side: `root/models`, `root/input` and so on."""
         return cls((root / "models",), root / "input", root / "output", root / "temp")
 
-    def of(self, owner: str) -> "Folders":
-        """The same models, but the folders of that name below the others; these if it is empty."""
+    def for_owner(self, owner: str) -> "Folders":
+        """Return the same models, but that user's subfolders of the others; itself if empty."""
         if not owner:
             return self
         return replace(
@@ -73,7 +73,7 @@ class Folders:
         )
 
     def of_model(self, folder: str) -> list[Path]:
-        """Every directory and single file that a model folder reads, in order of search."""
+        """Return every directory and single file that a model folder reads, in order of search."""
         name = FORMER_NAMES.get(folder, folder)
         below = MODEL_FOLDERS.get(name, (name,))
         roots = [root / directory for root in self.models for directory in below]
@@ -82,7 +82,7 @@ class Folders:
 
 
 def relative(name: str) -> PurePosixPath:
-    """A name out of a workflow as a path that stays below whatever it is joined to.
+    """Return a name from a workflow as a path that stays below any folder it is joined to.
 
     A backslash separates too, so that workflows written on Windows find their files.
 
@@ -110,10 +110,10 @@ def _check_characters(name: str) -> None:
 
 
 def inside(root: Path, name: str) -> Path:
-    """`root/name`, where symbolic links in `name` do not lead out of `root` either.
+    """Return `root/name`, checked not to lead out of `root`, not even by symbolic links.
 
     Raises:
-        UnsafePathError: they do, or the name itself is refused by `relative`.
+        UnsafePathError: it leads out, or `relative` refuses the name.
     """
     path = root / relative(name)
     try:
@@ -126,7 +126,7 @@ def inside(root: Path, name: str) -> Path:
 
 
 def model_files(place: Path, folder: str) -> Iterator[str]:
-    """The names of the model files in a directory, however deep; or of a single file."""
+    """Yield the names of the model files in a directory, at any depth, or of a single file."""
     if folder == "diffusers":
         yield from _diffusers(place)
         return
@@ -138,7 +138,7 @@ def model_files(place: Path, folder: str) -> Iterator[str]:
 
 
 def find_model(place: Path, folder: str, wanted: PurePosixPath) -> Path | None:
-    """The path of what `model_files` lists under the name `wanted`, if it does."""
+    """Return the path of the file that `model_files` lists as `wanted`; None if there is none."""
     if folder == "diffusers":
         return place / wanted if (place / wanted / "model_index.json").is_file() else None
     path = place if place.is_file() and place.name == str(wanted) else place / wanted
@@ -150,13 +150,13 @@ def _fits(name: str, folder: str) -> bool:
 
 
 def _diffusers(place: Path) -> Iterator[str]:
-    """Diffusers folders: each directory that holds a `model_index.json`."""
+    """Yield the diffusers folders: each directory that holds a `model_index.json`."""
     indexes = (name for name in _walk(place) if name.endswith("/model_index.json"))
     yield from (name.removesuffix("/model_index.json") for name in indexes)
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Every file below `root` as a `/`-separated name; links to directories are followed."""
+    """Yield every file below `root` as a `/`-separated name; links to directories are followed."""
     seen: set[str] = set()
     for directory, below, files in os.walk(root, followlinks=True):
         real = os.path.realpath(directory)

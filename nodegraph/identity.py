@@ -37,7 +37,7 @@ class Identities:
         self._lock = threading.Lock()
         self._hashing: dict[str, threading.Lock] = {}
 
-    def of(self, path: Path) -> str:
+    def sha256(self, path: Path) -> str:
         """The file's sha256.
 
         That of a directory, or of one of several shards, is made of all the files' names and
@@ -58,16 +58,16 @@ class Identities:
         with turn:
             return self._of_file(key)
 
-    def recorded(self, path: Path) -> str:
+    def known_sha256(self, path: Path) -> str:
         """What the file hashed to when it was last read whole; empty if it has changed since."""
         key = str(path.resolve())
         remembered = self._known.get(key) or self._read(key)
         current = remembered and remembered[0] == _stamp(Path(key).stat())
         return remembered[1] if remembered and current else ""
 
-    def fresh(self, path: Path) -> str:
+    def rehash(self, path: Path) -> str:
         """The file's sha256, read now whatever is remembered."""
-        return self._hashed(str(path.resolve()))
+        return self._hash(str(path.resolve()))
 
     def _of_file(self, key: str) -> str:
         stamp = _stamp(Path(key).stat())
@@ -75,9 +75,9 @@ class Identities:
         if remembered and remembered[0] == stamp:
             self._known[key] = remembered
             return remembered[1]
-        return self._hashed(key)
+        return self._hash(key)
 
-    def _hashed(self, key: str) -> str:
+    def _hash(self, key: str) -> str:
         with Path(key).open("rb") as file:
             before = _stamp(os.fstat(file.fileno()))
             digest = hashlib.file_digest(file, "sha256").hexdigest()

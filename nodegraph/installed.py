@@ -119,7 +119,7 @@ def contents_of(places: Places) -> Contents:
         if isinstance(catalog, PackError):
             problems.append(catalog)
         else:
-            contents.add_pack(_loaded(catalog, source), catalog.nodes)
+            contents.add_pack(_loaded_pack(catalog, source), catalog.nodes)
     return contents
 
 
@@ -191,7 +191,7 @@ def _check_built_in(source: PackSource) -> None:
         raise PackError(message, hint=hint)
 
 
-def _loaded(catalog: PackCatalog, source: PackSource) -> LoadedPack:
+def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
     root = source.origin().parent
     return LoadedPack(
         name=catalog.name,

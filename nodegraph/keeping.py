@@ -1,4 +1,4 @@
-"""Store a file under a name that somebody chose, so that it is there whole or not at all."""
+"""Save a file under a given name, whole or not at all."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from nodegraph.errors import UnsafePathError
 from nodegraph.folders import inside
-from nodegraph.parts import explained, link, part_in, sweep, sync
+from nodegraph.parts import link, part_in, sweep, sync, write_error
 
 _CHUNK = 2**20
 
@@ -17,20 +17,20 @@ _CHUNK = 2**20
 def keep(root: Path, name: str, data: BinaryIO, *, overwrite: bool = False) -> Path:
     """Write `data` to `root/name`, or to `name (1)`, … if another file has that name.
 
-    A file that holds the same bytes already is left as it is.
+    If one of these files has the same bytes already, nothing is written.
 
     Args:
         root: the folder.
         name: `picture.png`, or `folder/picture.png`; the folder is made if need be.
         data: the whole file; read from its beginning.
-        overwrite: replace what has that name.
+        overwrite: replace an existing file of that name.
 
     Returns:
-        Where it is.
+        The path of the file.
 
     Raises:
         UnsafePathError: the name leads out of `root`, is hidden, or is a folder's.
-        DiskFullError: there is no room.
+        DiskFullError: the disk is full.
         OutputFolderError: the folder can not be written.
     """
     path = _path(root, name)
@@ -42,10 +42,10 @@ def keep(root: Path, name: str, data: BinaryIO, *, overwrite: bool = False) -> P
             if overwrite:
                 part.replace(path)
             else:
-                path = _linked(part, path)
+                path = _link_free_name(part, path)
         sync(folder)
     except OSError as error:
-        raise explained(folder, error) from error
+        raise write_error(folder, error) from error
     return path
 
 
@@ -59,8 +59,8 @@ def _path(root: Path, name: str) -> Path:
     return path
 
 
-def _linked(part: Path, path: Path) -> Path:
-    """Give the part the first name that is free, unless a file on the way is the same."""
+def _link_free_name(part: Path, path: Path) -> Path:
+    """Give the part the first free name, or return the first file with the same content."""
     contents = _contents(part)
     candidates = _candidates(path)
     while True:

@@ -57,7 +57,7 @@ class Lock:
     """Python and what this program stands on: versions."""
 
     @classmethod
-    def of(cls, graph: Graph, registry: Registry, files: Files) -> "Lock":
+    def from_graph(cls, graph: Graph, registry: Registry, files: Files) -> "Lock":
         """What a graph needs, as it is here now.
 
         Raises:
@@ -162,7 +162,7 @@ def _content(files: Files, item: InputSpec, value: str) -> str:
 def _packages() -> dict[str, str]:
     """The versions of Python and of what this program requires, and of itself."""
     found = {"python": python_version()}
-    for name in ("nodegraph", *_required("nodegraph")):
+    for name in ("nodegraph", *_requirements("nodegraph")):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -170,7 +170,7 @@ def _packages() -> dict[str, str]:
     return found
 
 
-def _required(name: str) -> list[str]:
+def _requirements(name: str) -> list[str]:
     """What a distribution requires, without its extras."""
     lines = [line for line in metadata.requires(name) or () if "extra ==" not in line]
     return [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]

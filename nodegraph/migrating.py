@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from nodegraph.border import foreign
+from nodegraph.border import call_node_code
 from nodegraph.errors import NodeExecutionError, NodeGraphError, shown
 from nodegraph.graph import Graph, Node
 from nodegraph.inputs import Report
@@ -32,7 +32,7 @@ class OtherVersion(NodeGraphError):  # noqa: N818 - a remark
         )
 
 
-def pinned(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
+def pin_versions(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
     """The graph with the version of every node's type, as files keep it."""
     nodes = {
         node.id: replace(node, version=catalog[node.type_name].version)
@@ -43,7 +43,7 @@ def pinned(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
     return Graph(nodes, graph.editor)
 
 
-def migrated(graph: Graph, registry: Registry, report: Report) -> Graph:
+def migrate(graph: Graph, registry: Registry, report: Report) -> Graph:
     """The graph as the node types that are here take it.
 
     A node that names another version of its type is migrated by the type's own function, if it
@@ -54,16 +54,16 @@ def migrated(graph: Graph, registry: Registry, report: Report) -> Graph:
     for node in graph.nodes.values():
         if node.version is None and "@" not in node.type_name:
             continue
-        found = _parted(node, catalog)
+        found = _split_version(node, catalog)
         spec = catalog.get(found.type_name)
         if spec and found.version not in (None, spec.version):
-            found = _migrated(found, spec, registry, report)
+            found = _migrate_node(found, spec, registry, report)
         if found is not node:
             changed[node.id] = found
     return Graph({**graph.nodes, **changed}, graph.editor) if changed else graph
 
 
-def _parted(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:
+def _split_version(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:
     """A node whose type's name has a version in it, with the two apart."""
     match = _NAMED.fullmatch(node.type_name)
     if match is None or node.type_name in catalog or match[1] not in catalog:
@@ -71,12 +71,12 @@ def _parted(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:
     return replace(node, type_name=match[1], version=match[2])
 
 
-def _migrated(node: Node, spec: NodeSpec, registry: Registry, report: Report) -> Node:
+def _migrate_node(node: Node, spec: NodeSpec, registry: Registry, report: Report) -> Node:
     if spec.migrate is None:
         report.warnings.append(OtherVersion(node, spec))
         return replace(node, version=spec.version)
     try:
-        inputs = foreign(node, _ask, registry, spec.migrate, node)
+        inputs = call_node_code(node, _ask, registry, spec.migrate, node)
     except NodeExecutionError as error:
         message = f"its migration from version {node.version}: {error.message}"
         report.problems.append(CustomValidationError(message, node_id=node.id))

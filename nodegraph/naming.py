@@ -1,56 +1,56 @@
-"""Who says under which number a file is saved: the folder itself, or somebody who remembers."""
+"""The numbers of saved files: the next free one, or the one from an earlier attempt at the run."""
 
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 
-class Owner(NamedTuple):
-    """Whose file it is."""
+class SaveSlot(NamedTuple):
+    """The node of a run that saves files."""
 
     run_id: str
     node_id: str
 
 
-class Place(NamedTuple):
-    """Where a numbered file goes, but for its number."""
+class FileSeries(NamedTuple):
+    """A series of numbered files: `folder/stem_00001_suffix` and so on."""
 
     folder: Path
     stem: str
     suffix: str
 
     def name(self, number: int) -> str:
-        """The file's name."""
+        """Return the name of the file with that number."""
         return f"{self.stem}_{number:05}_{self.suffix}"
 
-    def named(self, number: int, *, again: bool = False) -> "Named":
-        """The file of that number."""
-        return Named(self.folder / self.name(number), number, again)
+    def file(self, number: int, *, again: bool = False) -> "NumberedFile":
+        """Return the file with that number."""
+        return NumberedFile(self.folder / self.name(number), number, again)
 
 
-class Named(NamedTuple):
-    """A file's name."""
+class NumberedFile(NamedTuple):
+    """A numbered file."""
 
     path: Path
     number: int
     again: bool
-    """Whether an earlier attempt at the same run got it too, and may have written the file."""
+    """True if an earlier attempt at the same run had this number, and may have written the file."""
 
 
 class Claim(Protocol):
-    """One file's number."""
+    """A claim to the number of one file."""
 
-    def claim(self, place: Place, first: int) -> Named:
-        """The name: with the number `first`, or above it; or the one that it had before."""
+    def claim(self, place: FileSeries, first: int) -> NumberedFile:
+        """Claim a number from `first` on, or the one that the file had before."""
         ...
 
     def release(self) -> None:
-        """The number can not be had: somebody else has a file there."""
+        """Give the number back, because another file has it."""
         ...
 
 
 class Naming(Protocol):
-    """Remembers numbers, so that a run that is tried again gives its files the same names."""
+    """Remembers numbers, so that another attempt at a run gives its files the same names."""
 
-    def next_file(self, owner: Owner) -> Claim:
-        """The next file that a node saves."""
+    def next_file(self, owner: SaveSlot) -> Claim:
+        """Return the claim for the next file that a node saves."""
         ...

@@ -49,12 +49,12 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
         options["max"] = spec.maximum
     if spec.lazy:
         options["lazy"] = True
-    choices = offered(spec, files)
+    choices = choices_of(spec, files)
     kind = spec.socket if choices is None else list(choices)
     return [kind, {**options, **spec.widget}]
 
 
-def offered(spec: InputSpec, files: Files) -> Sequence[str] | None:
+def choices_of(spec: InputSpec, files: Files) -> Sequence[str] | None:
     """What an input may be chosen from: a fixed list, a folder's files, both; None if neither."""
     if spec.model_folder is not None:
         pairs = files.model_pairs(spec.pairs_folder, spec.pairs)

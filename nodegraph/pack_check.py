@@ -1,4 +1,4 @@
-"""What is wrong with a pack, found without running any of its nodes."""
+"""Check a pack for mistakes without running any of its nodes."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,12 +34,12 @@ class Finding:
 def check_pack(
     source: PackSource, others: Mapping[str, str], patience: float = PATIENCE
 ) -> list[Finding]:
-    """Import a pack apart from this process, and look at its declarations and its code.
+    """Import a pack in a child process, and check its declarations and its code.
 
     Args:
         source: the pack.
-        others: the node types of all other packs, and which pack has each.
-        patience: how many seconds it may take to import.
+        others: the node types of all other packs, each with its pack's name.
+        patience: the most seconds that its import may take.
     """
     try:
         files = _files(source)
@@ -81,15 +81,15 @@ def _check_code(path: Path, pack: str) -> Iterator[Finding]:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 1
-        yield Finding("error", f"{path}:{line}", f"this is no Python: {error}.")
+        yield Finding("error", f"{path}:{line}", f"this is not valid Python: {error}.")
         return
     modules = _modules(tree, pack)
     for item in ast.walk(tree):
-        for changed in _changes(item, modules):
-            message = f"it changes {changed}, for everybody; other nodes may fail by that."
+        for changed in _replaced_attributes(item, modules):
+            message = f"it replaces {changed} for the whole process, so other nodes may fail."
             yield Finding("warning", f"{path}:{getattr(item, 'lineno', 1)}", message)
-        for name in _imported(item):
-            message = _against(name, pack)
+        for name in _imports(item):
+            message = _objection(name, pack)
             if message:
                 yield Finding("error", f"{path}:{getattr(item, 'lineno', 1)}", message)
         if isinstance(item, ast.Call) and _runs_pickles(item):
@@ -98,7 +98,7 @@ def _check_code(path: Path, pack: str) -> Iterator[Finding]:
 
 
 def _modules(tree: ast.AST, pack: str) -> dict[str, str]:
-    """The names by which a file has modules of others, and which those are."""
+    """Return the modules of other packages that a file imports, by their names in it."""
     found: dict[str, str] = {}
     for item in ast.walk(tree):
         if isinstance(item, ast.Import):
@@ -108,8 +108,8 @@ def _modules(tree: ast.AST, pack: str) -> dict[str, str]:
     return {short: name for short, name in found.items() if name.partition(".")[0] != pack}
 
 
-def _changes(item: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
-    """The parts of others' modules that a statement replaces: `torch.zeros = …`."""
+def _replaced_attributes(item: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
+    """Yield the attributes of other packages that a statement replaces: `torch.zeros = …`."""
     targets: list[ast.expr] = []
     if isinstance(item, ast.Assign):
         targets = item.targets
@@ -126,8 +126,8 @@ def _changes(item: ast.AST, modules: Mapping[str, str]) -> Iterator[str]:
             yield f"{modules[first]}.{rest}".rstrip(".")
 
 
-def _imported(item: ast.AST) -> Iterable[str]:
-    """The modules that a statement imports."""
+def _imports(item: ast.AST) -> Iterable[str]:
+    """Return the modules that a statement imports."""
     if isinstance(item, ast.Import):
         return [alias.name for alias in item.names]
     if isinstance(item, ast.ImportFrom) and item.module and not item.level:
@@ -135,8 +135,8 @@ def _imported(item: ast.AST) -> Iterable[str]:
     return []
 
 
-def _against(name: str, pack: str) -> str:
-    """Why a module is not to be imported; empty if it may be."""
+def _objection(name: str, pack: str) -> str:
+    """Return the reason not to import a module; empty if packs may import it."""
     top = name.partition(".")[0]
     if top in _PICKLES:
         return f"{name} runs code that is in the data it reads; use safetensors or JSON."

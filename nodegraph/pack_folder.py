@@ -9,9 +9,9 @@ from nodegraph.errors import NodeGraphError, PackError
 
 
 def packs_in(folder: Path) -> tuple[list[PackSource], list[NodeGraphError]]:
-    """The packs in a folder, by their names, and what is wrong with the rest of it.
+    """Return the packs in a folder, by their names, and the problems of its other entries.
 
-    From then on their modules can be imported; those that are installed come before them.
+    The folder is added to the end of `sys.path`, so installed packs come before them.
     """
     found: list[PackSource] = []
     problems: list[NodeGraphError] = []
@@ -26,13 +26,15 @@ def packs_in(folder: Path) -> tuple[list[PackSource], list[NodeGraphError]]:
     if found and place not in sys.path:
         sys.path.append(place)
     problems += [
-        _hidden(folder / pack.name, other) for pack in found if (other := _other(pack, folder))
+        _name_taken(folder / pack.name, other)
+        for pack in found
+        if (other := _shadowing_module(pack, folder))
     ]
-    return [pack for pack in found if not _other(pack, folder)], problems
+    return [pack for pack in found if not _shadowing_module(pack, folder)], problems
 
 
-def _other(pack: PackSource, folder: Path) -> str:
-    """What Python finds instead of a pack; empty if it finds the pack."""
+def _shadowing_module(pack: PackSource, folder: Path) -> str:
+    """Return the module that Python finds in place of a pack; empty if it finds the pack."""
     known = importlib.util.find_spec(pack.module)
     place = known.origin if known and known.origin else ""
     expected = (folder / pack.name / "__init__.py").resolve()
@@ -40,7 +42,7 @@ def _other(pack: PackSource, folder: Path) -> str:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The sub-folders that are there for packs, in the order of their names."""
+    """Return the sub-folders that may be packs, in the order of their names."""
     if not folder.is_dir():
         return []
     inner = (path for path in folder.iterdir() if path.is_dir())
@@ -53,7 +55,7 @@ def _not_importable(inner: Path) -> PackError:
     return PackError(f"the pack folder {inner} has a name that Python can not import.", hint=hint)
 
 
-def _hidden(inner: Path, other: str) -> PackError:
+def _name_taken(inner: Path, other: str) -> PackError:
     message = f"the pack folder {inner} has the name of another module, {other}."
     return PackError(message, hint="Rename it; Python finds the other first.")
 

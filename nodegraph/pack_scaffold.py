@@ -1,4 +1,4 @@
-"""A new pack's files: a node, its test, and what makes it installable."""
+"""Create a new pack's files: a node, its test, and the project file to install it."""
 
 from pathlib import Path
 
@@ -90,18 +90,18 @@ class ScaffoldError(NodeGraphError):
 
 
 def make_pack(name: str, folder: Path) -> Path:
-    """Write a new pack's files to a sub-folder of `folder`; the path of that.
+    """Write a new pack's files to a sub-folder of `folder`, and return the path of that.
 
     Raises:
-        ScaffoldError: the name is none for a Python module, or the folder is there.
+        ScaffoldError: the name is not one for a Python module, or the folder exists.
     """
     if not name.isidentifier() or name != name.lower():
         hint = "Use small letters, digits and underscores: my_nodes."
-        message = f"{name!r} is no name for a pack."
+        message = f"{name!r} is not a valid name for a pack."
         raise ScaffoldError(message, hint=hint)
     root = folder / name
     if root.exists():
-        message = f"{root} is there already."
+        message = f"{root} exists already."
         raise ScaffoldError(message, hint="Choose another name or --folder.")
     words = name.replace("_", " ")
     known = {

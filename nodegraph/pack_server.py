@@ -1,4 +1,4 @@
-"""What packs offer to a server's clients, and tell them: handed in by packs, used by a worker."""
+"""The routes and messages of packs for a server's clients: set by packs, used by a worker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,23 +13,23 @@ class PackRoute(NamedTuple):
 
     method: str
     path: str
-    """As aiohttp writes it: `/mine/{name}`."""
+    """The path as aiohttp writes it: `/mine/{name}`."""
     handler: Callable[..., Any]
-    """Given an aiohttp request, gives a response, or a coroutine that does."""
+    """A function from an aiohttp request to a response, or to a coroutine that gives one."""
 
 
-def _unheard(name: str, data: object, run: str) -> None:
+def _discard(name: str, data: object, run: str) -> None:
     del name, data, run
 
 
 @dataclass(slots=True)
 class PackServer:
-    """Of one process."""
+    """The routes of the packs of one process, and the function that reaches their clients."""
 
     routes: list[PackRoute] = field(default_factory=list[PackRoute])
-    tell: Tell = _unheard
-    """Reaches the clients; nobody where there is no server."""
+    tell: Tell = _discard
+    """Sends a message to clients; without a server, to nobody."""
 
 
 OFFERED = PackServer()
-"""Of this process."""
+"""The one of this process."""

@@ -1,4 +1,4 @@
-"""Hidden files that get their names once they are whole, and what killed writers left of them."""
+"""Atomic writes: hidden part files, named once they are whole, swept up if the writer died."""
 
 import errno
 import os
@@ -19,9 +19,10 @@ _NAME = re.compile(r"\.[0-9a-f]{16}\.part")
 
 @contextmanager
 def part_in(folder: Path, data: bytes | Iterable[Chunk]) -> Generator[Path]:
-    """A hidden file with `data` in it, safe on the disk; it is gone after the block.
+    """Write `data` to a hidden file that is deleted after the block.
 
-    It is locked from before its first byte on, which tells it from one whose writer was killed.
+    The file is synced to disk. It is locked before its first byte is written; one without a
+    lock is a killed writer's.
 
     Raises:
         OSError: it can not be written.
@@ -40,9 +41,9 @@ def part_in(folder: Path, data: bytes | Iterable[Chunk]) -> Generator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove the parts whose writers were killed: the system took their locks away.
+    """Remove the parts of writers that were killed: their locks are gone.
 
-    Where there are no locks (Windows, some network drives) all of them stay.
+    Where there are no locks (Windows, some network drives), all parts stay.
     """
     for name in os.listdir(folder):  # noqa: PTH208 - a Path for each of many files is slow
         if _NAME.fullmatch(name):
@@ -50,7 +51,7 @@ def sweep(folder: Path) -> None:
 
 
 def link(part: Path, path: Path) -> None:
-    """Name the part `path` too.
+    """Give the part a second name, `path`.
 
     Raises:
         FileExistsError: something has that name.
@@ -65,13 +66,13 @@ def link(part: Path, path: Path) -> None:
         path.open("xb").close()
         try:
             part.replace(path)
-        except BaseException:  # whatever it is, it goes on; the claim must not stay
+        except BaseException:  # re-raised; the claimed name must not stay
             path.unlink()
             raise
 
 
 def sync(folder: Path) -> None:
-    """Make a new name in the folder outlast a power cut, where the system can."""
+    """Sync the folder to disk, so that new names in it survive a power cut."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -81,22 +82,22 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-def explained(folder: Path, error: OSError) -> NodeGraphError:
-    """What a system's error says about writing in a folder."""
+def write_error(folder: Path, error: OSError) -> NodeGraphError:
+    """Turn an `OSError` from writing in a folder into our own error."""
     reason = error.strerror or str(error)
     kind = DiskFullError if error.errno in _FULL else OutputFolderError
     return kind(folder, reason)
 
 
 def _remove_if_left(part: Path) -> None:
-    """Remove a part that nobody locks; an empty one may be about to be locked."""
+    """Remove a part without a lock, but not an empty one, which may be about to be locked."""
     with suppress(OSError), part.open("r+b") as file:
         if os.fstat(file.fileno()).st_size and _lock(file):
             part.unlink()
 
 
 def _lock(file: BinaryIO) -> bool:
-    """Lock a file until it is closed or the process ends; whether that worked."""
+    """Lock a file until it is closed or the process ends; return False if that fails."""
     if sys.platform == "win32":
         return False
     import fcntl  # Here: Windows has none.

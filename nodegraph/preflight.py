@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from nodegraph.border import foreign
+from nodegraph.border import call_node_code
 from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError
 from nodegraph.files import Files
 from nodegraph.graph import Link, Node
@@ -18,7 +18,7 @@ def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> l
     literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link)}
     try:
         ask = registry.resolve(spec.preflight)
-        found: list[NodeGraphError] = foreign(node, _listed, ask, literals, files)
+        found: list[NodeGraphError] = call_node_code(node, _problems, ask, literals, files)
     except NotHereError:  # what is downloaded while it runs is looked at then
         found = []
     except NodeExecutionError as error:
@@ -28,7 +28,7 @@ def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> l
     return [problem if problem.node_id else problem.at(node.id) for problem in found]
 
 
-def _listed(
+def _problems(
     ask: Callable[..., Iterable[NodeGraphError] | None],
     literals: Mapping[str, object],
     files: Files,

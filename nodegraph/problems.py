@@ -8,7 +8,7 @@ from nodegraph.errors import LONGEST_SHOWN, NodeGraphError, nearest, shown
 from nodegraph.graph import Link, NodeId
 
 
-def received(value: object) -> object:
+def as_detail(value: object) -> object:
     """Return a value as an error's details carry it: short JSON."""
     if value is None or isinstance(value, bool) or (isinstance(value, int) and abs(value) < 2**64):
         return value
@@ -87,7 +87,7 @@ class BadLinkedInputError(InputError):
             input_name,
             f"is no link: {shown(value)}.",
             'A link is ["node id", output number]; a list of values {"__value__": […]}.',
-            received_value=received(value),
+            received_value=as_detail(value),
         )
 
 
@@ -136,7 +136,7 @@ class InputValueError(InputError):
         message: str,
         hint: str = "",
     ) -> None:
-        super().__init__(node_id, input_name, message, hint, received_value=received(value))
+        super().__init__(node_id, input_name, message, hint, received_value=as_detail(value))
 
 
 class InvalidInputTypeError(InputValueError):

@@ -1,7 +1,7 @@
-"""How workflows name model files that need more than a path: on a hub, or by their hash.
+"""Model names in workflows that are more than a path: references to a hub, and hashes.
 
-`hf://owner/name[@revision][/path]` names a file of a repository, or lets the right one be
-found; `#sha256=<64 hex digits>` behind any name says what its content must be.
+`hf://owner/name[@revision][/path]` names a file of a repository, or without a path the file that
+fits; `#sha256=<64 hex digits>` after any name fixes its content.
 """
 
 import re
@@ -14,9 +14,9 @@ SCHEME = "hf://"
 MARK = "#sha256="
 MAIN = "main"
 FILES = (".safetensors", ".sft", ".gguf")
-"""What a reference may name a file of; any other path is a folder's."""
+"""The suffixes of files that a reference may name; any other path is a folder's."""
 INDEX = "model_index.json"
-"""Named as the path, it means the folder around it."""
+"""A path that ends in this file means the folder around it."""
 
 _PART = r"[A-Za-z0-9](?:[\w.-]{0,94}\w)?"
 _REVISION = r"refs/(?:pr|convert)/[\w.-]{1,96}|[\w.%-]{1,200}"
@@ -38,25 +38,25 @@ class HubReference:
     revision: str = MAIN
     """A branch, a tag or a commit."""
     path: str = ""
-    """A file, a folder, or nothing: then the right file is found."""
+    """A file, a folder, or empty: then the file that fits is chosen."""
 
     @property
     def repository(self) -> str:
-        """As the hub calls it: `owner/name`."""
+        """The repository's name on the hub: `owner/name`."""
         return f"{self.owner}/{self.name}"
 
     @property
     def is_fixed(self) -> bool:
-        """Whether the revision is a commit, which always means the same."""
+        """True if the revision is a commit, which never changes its meaning."""
         return _COMMIT.fullmatch(self.revision) is not None
 
     @property
     def names_file(self) -> bool:
-        """Whether the path is a file's."""
+        """True if the path names a file, not a folder."""
         return self.path.lower().endswith(FILES)
 
     def at(self, commit: str, path: str) -> "HubReference":
-        """The same repository at a commit, and what was found there."""
+        """Return a path in the same repository at a commit."""
         return replace(self, revision=commit, path=path)
 
     def __str__(self) -> str:
@@ -65,22 +65,22 @@ class HubReference:
 
 
 class ModelName(NamedTuple):
-    """A model file's name, read."""
+    """The parts of a model file's name."""
 
     plain: str
     """The name below its folder; empty if it is on a hub."""
     hub: HubReference | None = None
     sha256: str = ""
-    """What its content must be; empty if nobody says."""
+    """The hash that its content must have; empty for any."""
 
 
 def needs_reading(name: str) -> bool:
-    """Whether a name is more than a path below a model folder."""
+    """Say if a name is more than a path below a model folder."""
     return name.startswith(SCHEME) or MARK in name
 
 
 def read_name(name: str) -> ModelName:
-    """What a model file's name says.
+    """Parse a model file's name.
 
     Raises:
         BadReferenceError: it is malformed.
@@ -97,14 +97,16 @@ def read_name(name: str) -> ModelName:
 
 
 def read_reference(text: str) -> HubReference:
-    """What an `hf://` reference says.
+    """Parse an `hf://` reference.
 
     Raises:
         BadReferenceError: it is malformed.
     """
     found = _REFERENCE.fullmatch(text)
     if found is None:
-        raise BadReferenceError(text, "it has no owner and name, or a character in them too many")
+        raise BadReferenceError(
+            text, "it needs an owner and a name, of letters, digits, '.', '_' and '-'"
+        )
     parts = found.groupdict(default="")
     names = (parts["owner"], parts["name"], parts["revision"])
     if any(".." in name for name in names):
@@ -117,17 +119,17 @@ def read_reference(text: str) -> HubReference:
 
 
 def is_commit(text: str) -> bool:
-    """Whether it is a whole commit id."""
+    """Say if a text is a whole commit id."""
     return _COMMIT.fullmatch(text) is not None
 
 
 def is_sha256(text: str) -> bool:
-    """Whether it is a sha256 in lower-case hex."""
+    """Say if a text is a sha256 in lower-case hex."""
     return _SHA256.fullmatch(text) is not None
 
 
 def in_folder(folder: str, reference: HubReference) -> HubReference:
-    """A whole repository, where a diffusers folder is wanted, means its `model_index.json`."""
+    """Point a reference to a diffusers folder at its `model_index.json`; leave others alone."""
     if folder != "diffusers" or reference.names_file or reference.path.endswith(INDEX):
         return reference
     return reference.at(reference.revision, f"{reference.path}/{INDEX}".lstrip("/"))

@@ -72,7 +72,7 @@ class Registry:
         return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience))
 
     @classmethod
-    def of(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
+    def from_types(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
         """A registry of just these node types, as tests and small programs want.
 
         Args:
@@ -144,7 +144,9 @@ class Registry:
             if type_name not in self._types:
                 found = import_types(spec.module, self._contents.owners[type_name])
                 self._types |= {
-                    item.spec.name: self._declared(item) for item in found if self._is_its(item)
+                    item.spec.name: self._with_catalog_spec(item)
+                    for item in found
+                    if self._is_its(item)
                 }
         try:
             return self._types[type_name]
@@ -215,7 +217,7 @@ class Registry:
         spec = self.catalog.get(found.spec.name)
         return spec is None or spec.module == found.spec.module
 
-    def _declared(self, found: "NodeType[..., Any]") -> "NodeType[..., Any]":
+    def _with_catalog_spec(self, found: "NodeType[..., Any]") -> "NodeType[..., Any]":
         """A node type with the spec that the catalog has of it."""
         spec = self.catalog.get(found.spec.name)
         revised = spec is not None and spec.revision and spec.module == found.spec.module

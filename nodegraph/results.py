@@ -11,7 +11,7 @@ FolderType = Literal["output", "temp", "input"]
 _MARKED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
 
 
-def marked(name: str, kind: FolderType = "input") -> tuple[str, FolderType]:
+def split_mark(name: str, kind: FolderType = "input") -> tuple[str, FolderType]:
     """A file's name without its mark, and the folder that the mark in `name [output]` says.
 
     Args:

@@ -10,8 +10,8 @@ from nodegraph.choices import PreviewMethod
 from nodegraph.events import Emitter, Notice, Preview, Progress
 from nodegraph.files import Files
 from nodegraph.graph import Graph
-from nodegraph.migrating import pinned
-from nodegraph.naming import Owner
+from nodegraph.migrating import pin_versions
+from nodegraph.naming import SaveSlot
 from nodegraph.spec import NodeSpec
 from nodegraph.steps import Step
 from nodegraph.workflow.prompt import to_prompt
@@ -34,7 +34,7 @@ class RunFacts:
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
         """The graph as it was submitted, in API format, with the versions of its node types."""
-        return to_prompt(pinned(self.graph, self.catalog))
+        return to_prompt(pin_versions(self.graph, self.catalog))
 
 
 class RunContext:
@@ -60,7 +60,7 @@ class RunContext:
     def files(self) -> Files:
         """The models, input, output and temp folders; downloads are reported here."""
         if self._files is None:
-            self._files = self._facts.files.watched(self, Owner(self.run_id, self.node_id))
+            self._files = self._facts.files.with_watch(self, SaveSlot(self.run_id, self.node_id))
         return self._files
 
     @property

@@ -1,4 +1,4 @@
-"""Write a new numbered file so that it is there whole or not at all."""
+"""Save a new numbered file, whole or not at all."""
 
 import os
 import re
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nodegraph.errors import UnsafePathError
 from nodegraph.folders import inside, relative
-from nodegraph.naming import Claim, Place
-from nodegraph.parts import Chunk, explained, link, part_in, sweep, sync
+from nodegraph.naming import Claim, FileSeries
+from nodegraph.parts import Chunk, link, part_in, sweep, sync, write_error
 
 _LONGEST_STEM = 200
 _LONGEST_NUMBER = 12
@@ -39,16 +39,16 @@ def save_numbered(
     data: bytes | Iterable[Chunk],
     claim: Claim | None = None,
 ) -> Path:
-    """Write `data` to `root/prefix_00001_suffix`, one above the highest number there is.
+    """Write `data` to `root/prefix_00001_suffix`, with one above the highest number in use.
 
-    Large data can come in chunks. Nothing is ever overwritten, by two processes at once
-    neither; on any failure, nothing is left behind; what a killed process left is removed by
-    the next that saves there. Only with `claim`, what an earlier attempt at the same run
-    wrote is replaced.
+    Large data can come in chunks. No file is ever overwritten, not even by two processes that
+    save at once. A failure leaves nothing behind, and the parts of a killed process are removed
+    by the next save there. Only with `claim` is a file replaced: the one that an earlier attempt
+    at the same run wrote.
 
     Raises:
         UnsafePathError: the prefix leads out of `root`.
-        DiskFullError: there is no room.
+        DiskFullError: the disk is full.
         OutputFolderError: the folder can not be written.
     """
     folder, stem = _split(root, prefix)
@@ -56,15 +56,15 @@ def save_numbered(
         folder.mkdir(parents=True, exist_ok=True)
         sweep(folder)
         with part_in(folder, data) as part:
-            path = _named(part, root, Place(folder, stem, suffix), claim)
+            path = _link_numbered(part, root, FileSeries(folder, stem, suffix), claim)
         sync(path.parent)
     except OSError as error:
-        raise explained(folder, error) from error
+        raise write_error(folder, error) from error
     return path
 
 
 def expand(prefix: str, tokens: Mapping[str, object]) -> str:
-    """Fill in `%year%`, `%date:yyyy-MM-dd%` and the like, and the `%name%`s of `tokens`."""
+    """Fill in `%year%`, `%date:yyyy-MM-dd%` and so on, and the `%name%`s of `tokens`."""
     now = time.localtime()
     known = {name: time.strftime(form, now) for name, form in _CLOCK.items()}
     known |= {name: str(value) for name, value in tokens.items()}
@@ -79,7 +79,7 @@ def expand(prefix: str, tokens: Mapping[str, object]) -> str:
 
 
 def check_prefix(root: Path, prefix: str) -> None:
-    """Make sure that files could be saved under a prefix.
+    """Check that files can be saved under a prefix.
 
     Raises:
         UnsafePathError: it leads out of `root`, or is too long for a file's name.
@@ -91,18 +91,18 @@ def check_prefix(root: Path, prefix: str) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make sure that files can be made in `folder`, which is made if need be.
+    """Check that files can be written in `folder`, which is created if it does not exist.
 
     Raises:
-        DiskFullError: there is no room.
-        OutputFolderError: they can not.
+        DiskFullError: the disk is full.
+        OutputFolderError: they can not be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part_in(folder, b"nodegraph"):
             pass
     except OSError as error:
-        raise explained(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _date(form: str, now: time.struct_time) -> str:
@@ -119,7 +119,7 @@ def _date_part(part: str, now: time.struct_time) -> str:
 
 
 def _split(root: Path, prefix: str) -> tuple[Path, str]:
-    """The folder that a prefix names, and what its files begin with (possibly nothing)."""
+    """Split a prefix into its folder and the start of its files' names, which may be empty."""
     name = prefix.replace("\\", "/")
     folder, _, stem = name.rpartition("/")
     if stem:
@@ -127,11 +127,11 @@ def _split(root: Path, prefix: str) -> tuple[Path, str]:
     return (inside(root, folder) if folder else root), stem
 
 
-def _named(part: Path, root: Path, place: Place, claim: Claim | None) -> Path:
-    """Give the part its name: the first free one above the highest, or the one it had before."""
+def _link_numbered(part: Path, root: Path, place: FileSeries, claim: Claim | None) -> Path:
+    """Give the part its name, with the next free number or the one it had before."""
     number = _highest(place.folder, place.stem)
     while True:
-        named = claim.claim(place, number + 1) if claim else place.named(number + 1)
+        named = claim.claim(place, number + 1) if claim else place.file(number + 1)
         if not named.again:
             number = named.number
             with suppress(FileExistsError):
@@ -146,9 +146,9 @@ def _named(part: Path, root: Path, place: Place, claim: Claim | None) -> Path:
 
 
 def _highest(folder: Path, stem: str) -> int:
-    """The highest number that `stem` was saved under, whatever the suffix; 0 if none.
+    """Return the highest number of a file named `stem`, with any suffix; 0 if there is none.
 
-    What nobody could have counted to is somebody's own name, and no number.
+    A number of more than 12 digits is taken for a part of a name.
     """
     pattern = re.compile(
         re.escape(stem) + rf"_([0-9]{{1,{_LONGEST_NUMBER}}})(?:_|\.|$)", re.IGNORECASE

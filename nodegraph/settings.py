@@ -133,7 +133,7 @@ class Settings:
             for key, value in merged.items()
             if _is_path(value) or (flags_checked and origin[key] == FLAGS)
         }
-        settings = _plain(merged) if checked == merged.keys() else _validated(merged, origin)
+        settings = _plain(merged) if checked == merged.keys() else _validate(merged, origin)
         if "cache_dir" in merged and "temp_dir" not in merged:
             return replace(settings, temp_dir=settings.cache_dir / "temp")
         return settings
@@ -144,8 +144,8 @@ class Settings:
         if self.extra_model_paths_file:
             from nodegraph.extra_paths import read_extra_paths
 
-            more = _joined(more, read_extra_paths(self.extra_model_paths_file))
-        more = _joined(more, model_places or {})
+            more = _join(more, read_extra_paths(self.extra_model_paths_file))
+        more = _join(more, model_places or {})
         folders = Folders(self.models_dir, self.input_dir, self.output_dir, self.temp_dir, more)
         identities = Identities(self.cache_dir / "identities.sqlite")
         options = SourceOptions(
@@ -156,12 +156,12 @@ class Settings:
             lock_file=self.lock_file,
             converted_dir=self.cache_dir / "converted",
             allow_pickle=self.allow_pickle,
-            identity=identities.of,
+            identity=identities.sha256,
         )
         return Files(folders, identities, cache(partial(open_sources, options)))
 
 
-def _joined(
+def _join(
     first: Mapping[str, tuple[Path, ...]], then: Mapping[str, tuple[Path, ...]]
 ) -> dict[str, tuple[Path, ...]]:
     joined: dict[str, tuple[Path, ...]] = {}
@@ -192,7 +192,7 @@ def _check_overruled(layer: Layer, later: Sequence[Layer]) -> None:
         if not _is_path(value) and any(key in other.values for other in later)
     }
     if overruled:
-        _validated(overruled, dict.fromkeys(overruled, layer.where))
+        _validate(overruled, dict.fromkeys(overruled, layer.where))
 
 
 def _is_path(value: object) -> bool:
@@ -208,16 +208,16 @@ def _plain(values: Mapping[str, object]) -> Settings:
     return Settings(**tree, server=ServerSettings(**table))
 
 
-def _validated(values: Mapping[str, object], origin: Mapping[str, str]) -> Settings:
+def _validate(values: Mapping[str, object], origin: Mapping[str, str]) -> Settings:
     from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(Settings).validate_python(nested(values))
     except ValidationError as error:
-        raise _explained(error, origin) from error
+        raise _settings_error(error, origin) from error
 
 
-def _explained(error: "ValidationError", origin: Mapping[str, str]) -> SettingsError:
+def _settings_error(error: "ValidationError", origin: Mapping[str, str]) -> SettingsError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = next((said for name, said in origin.items() if f"{key}.".startswith(f"{name}.")), "")

@@ -14,18 +14,19 @@ _VARIANT = re.compile(r"(.+?)\.(?:fp16|bf16|fp32|non_ema)(-\d{5}-of-\d{5}|\.inde
 
 
 def is_shard(name: str) -> bool:
-    """Whether a file's name says that it is one of several."""
+    """Say if a file is one of several shards, by its name."""
     return _SHARD.fullmatch(name) is not None
 
 
 def shards_of(path: Path) -> list[Path]:
-    """All the files that belong to one of them, or to their index, in order.
+    """Return all the shards that belong to one of them, or to their index, in order.
 
-    Those that its name promises, whether they are there or not; the file alone if it is neither.
+    The shards that the name counts are listed even if they do not exist; a file that is neither
+    shard nor index is listed alone.
     """
     if path.name.endswith(INDEX):
         stem = path.name.removesuffix(INDEX)
-        found = sorted(path.parent.glob(f"{_escaped(stem)}-*-of-*.safetensors"))
+        found = sorted(path.parent.glob(f"{_escape_glob(stem)}-*-of-*.safetensors"))
         first = next((file for file in found if is_shard(file.name)), None)
         return shards_of(first) if first else [path]
     match = _SHARD.fullmatch(path.name)
@@ -37,9 +38,9 @@ def shards_of(path: Path) -> list[Path]:
 
 
 def one_set(names: Iterable[str]) -> list[str]:
-    """Of the weights of one network in all variants: one file, or all the shards of one.
+    """Choose one variant of a network's weights: one file, or all the shards of one.
 
-    The main variant if it is there, else the one of the shortest name.
+    It is the main variant if that exists, else the one with the shortest name.
     """
     weights = sorted(name for name in names if name.endswith(".safetensors"))
     plain = [name for name in weights if not _VARIANT.search(name)] or weights
@@ -50,5 +51,5 @@ def one_set(names: Iterable[str]) -> list[str]:
     return [name for name in plain if Path(name).name in wanted]
 
 
-def _escaped(stem: str) -> str:
+def _escape_glob(stem: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", stem)

@@ -18,29 +18,29 @@ NAME = "models"
 
 
 class Watch(Protocol):
-    """Whom to tell how a download goes; every `Context` is one."""
+    """Receives the progress of a download; every `Context` is one."""
 
     def progress(self, value: int, total: int) -> None:
-        """`value` of `total` megabytes are here."""
+        """Report that `value` of `total` megabytes are downloaded."""
         ...
 
     def notice(self, message: str) -> None:
-        """Something to know that is not an error."""
+        """Report something that is not an error."""
         ...
 
     def check_cancelled(self) -> None:
-        """Raise `RunCancelledError` if nobody wants it any more."""
+        """Raise `RunCancelledError` if the run was cancelled."""
         ...
 
 
 class Origin(NamedTuple):
-    """A file or folder of a hub that is here."""
+    """A local copy of a file or folder on a hub."""
 
     path: Path
     reference: HubReference
     """Its commit and its path in the repository."""
     licence: str
-    """As its repository declares it; empty if it does not, or if nobody asked the hub."""
+    """The licence that its repository declares; empty if there is none, or it is not known."""
 
 
 class ModelSummary(NamedTuple):
@@ -56,27 +56,27 @@ class ModelSummary(NamedTuple):
 class Sources(Protocol):
     """Gets model files, and reads what they say of themselves."""
 
-    def here(self, reference: HubReference) -> Origin | None:
-        """What the reference means, if it is here; asks nobody."""
+    def find_local(self, reference: HubReference) -> Origin | None:
+        """Return the local copy of a reference's file, without the network; None if missing."""
         ...
 
-    def pinned(self, reference: HubReference) -> HubReference:
-        """The commit and path that the reference means, now and from now on.
+    def pin(self, reference: HubReference) -> HubReference:
+        """Pin a reference to a commit and path, now and for later runs.
 
         Asks the hub if the reference was never used before.
         """
         ...
 
     def fetch(self, reference: HubReference, watch: Watch) -> Origin:
-        """What the reference means, downloaded if need be."""
+        """Return the file of a reference, and download it if it is missing."""
         ...
 
     def loadable(self, path: Path, watch: Watch | None) -> Path | None:
-        """The file that loaders read for `path`: itself, or what it was converted to.
+        """Return the file that loaders read for `path`: itself, or its converted copy.
 
         Args:
             path: any weights file.
-            watch: told of a conversion; without one nothing is converted.
+            watch: is told of a conversion; without one nothing is converted.
 
         Returns:
             The file, or None if it would have to be converted first.
@@ -94,7 +94,7 @@ class Sources(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """What the settings say about it."""
+    """The settings of the sources."""
 
     hub_cache_dir: Path
     hub_endpoint: str
@@ -108,10 +108,10 @@ class SourceOptions:
 
 
 def open_sources(options: SourceOptions) -> Sources:
-    """What is installed.
+    """Open the sources that are installed.
 
     Raises:
-        NoSourcesError: nothing is.
+        NoSourcesError: none are.
     """
     from pkgutil import resolve_name
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from nodegraph.border import foreign
+from nodegraph.border import call_node_code
 from nodegraph.computing import Attention
 from nodegraph.define import NodeType
 from nodegraph.files import Files
@@ -66,7 +66,7 @@ class Steps:
             shown_as: the node of the submitted graph that stands for them; else each itself.
         """
         read = {node_id: tuple(node.sources) for node_id, node in nodes.items()}
-        for node_id in _ordered(read):
+        for node_id in _order_nodes(read):
             node = nodes[node_id]
             kind = self._kinds.get(node.type_name) or self._find(node)
             key = self._fingerprints.key(node, kind, self._keys)
@@ -86,7 +86,7 @@ class Steps:
         return self._kinds.get(node.type_name) or self._find(node)
 
     def _find(self, node: Node) -> NodeType[..., Any]:
-        found = foreign(node, self._registry.find, node.type_name)
+        found = call_node_code(node, self._registry.find, node.type_name)
         self._kinds[node.type_name] = found
         lazy = frozenset(spec.name for spec in found.spec.inputs if spec.lazy)
         if lazy:
@@ -94,7 +94,7 @@ class Steps:
         return found
 
 
-def _ordered(read: Mapping[NodeId, tuple[NodeId, ...]]) -> Iterable[NodeId]:
+def _order_nodes(read: Mapping[NodeId, tuple[NodeId, ...]]) -> Iterable[NodeId]:
     """Nodes after all that they read; most graphs are written down that way already."""
     seen: set[NodeId] = set()
     for node_id, sources in read.items():

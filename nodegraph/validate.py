@@ -7,7 +7,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files import Files
 from nodegraph.graph import Graph, Node, NodeId
 from nodegraph.inputs import Inputs, Report
-from nodegraph.migrating import migrated
+from nodegraph.migrating import migrate
 from nodegraph.order import Sources, sources_first
 from nodegraph.preflight import preflight
 from nodegraph.problems import CycleError, NoOutputsError, UnknownTargetError
@@ -17,7 +17,7 @@ from nodegraph.spec import NodeSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedGraph:
     """The result of validation: a graph that can run, or the problems that keep it from running."""
 
     original: Graph
@@ -56,7 +56,7 @@ class Checked:
 
 def check(
     graph: Graph, registry: Registry, files: Files, targets: Iterable[NodeId] | None = None
-) -> Checked:
+) -> CheckedGraph:
     """Check all that `targets` need; if None, the targets are all the output nodes.
 
     Problems of nodes that no target needs are warnings; except an unknown node type if
@@ -64,7 +64,7 @@ def check(
     """
     report = Report()
     catalog = registry.catalog
-    graph = migrated(graph, registry, report)
+    graph = migrate(graph, registry, report)
     chosen = _targets(graph, catalog, targets, report)
     inputs = Inputs(graph, catalog, files)
     read = {node.id: inputs.read(node) for node in graph.nodes.values()}
@@ -80,7 +80,7 @@ def check(
             report.problems.extend(preflight(found.node, spec, registry, files))
     if graph.editor and (report.problems or report.warnings):
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
-    return Checked(
+    return CheckedGraph(
         graph,
         Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),
         tuple(chosen),

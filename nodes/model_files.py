@@ -1,4 +1,4 @@
-"""Model files as `nodegraph models` sees them: which there are, and what one holds."""
+"""Model files for `nodegraph models`: listing, finding and describing them."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,26 +33,26 @@ class ModelFile(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Its bytes, or those of everything in it."""
+        """The size in bytes, of a folder with everything in it."""
         return sum(file.stat().st_size for file in files_of(self.path))
 
 
 def files_of(path: Path) -> list[Path]:
-    """The file itself, or every file of a folder."""
+    """Return the file itself, or every file of a folder."""
     return [item for item in sorted(path.rglob("*")) if item.is_file()] if path.is_dir() else [path]
 
 
 def model_sources(files: Files) -> ModelSources:
-    """What fetches from the hub."""
+    """Return the sources that fetch models from the hub."""
     return cast("ModelSources", files.sources)
 
 
 def all_models(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
-    """Every file and diffusers folder that is listed, and every reference that is here.
+    """Yield every model file and diffusers folder, and every reference that is downloaded.
 
     Args:
-        files: where they lie.
-        more: model folders that packs have beside those that everybody knows.
+        files: the folders.
+        more: model folders of packs, besides the standard ones.
     """
     for folder in dict.fromkeys((*MODEL_FOLDERS, *sorted(more))):
         for name in files.model_names(folder):
@@ -60,17 +60,17 @@ def all_models(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
             if path.is_file() or is_folder(path):
                 yield ModelFile(folder, name, path)
     for reference in model_sources(files).references():
-        origin = model_sources(files).here(reference)
+        origin = model_sources(files).find_local(reference)
         if origin:
             yield _from_hub(reference, origin)
 
 
 def find(name: str, files: Files) -> ModelFile:
-    """The model file that a name means: as listed, as `folder/name`, a reference, or a path.
+    """Return the model file of a name: as listed, as `folder/name`, a reference, or a path.
 
     Raises:
-        UnknownFileError: there is none; names the nearest.
-        NotHereError: it is a reference to something that is not here.
+        UnknownFileError: there is none; the message names the nearest.
+        NotHereError: it is a reference that is not downloaded.
         BadReferenceError: it is a malformed reference.
     """
     if needs_reading(name):
@@ -88,12 +88,12 @@ def find(name: str, files: Files) -> ModelFile:
 
 
 def find_reference(reference: HubReference, files: Files) -> ModelFile:
-    """What a reference means, if it is here.
+    """Return the model file of a reference that is downloaded.
 
     Raises:
-        NotHereError: it is not.
+        NotHereError: it is not downloaded.
     """
-    origin = model_sources(files).here(reference)
+    origin = model_sources(files).find_local(reference)
     if origin is None:
         error = NotHereError(str(reference))
         error.hint = f"Run: nodegraph models pull {reference}"
@@ -102,7 +102,7 @@ def find_reference(reference: HubReference, files: Files) -> ModelFile:
 
 
 def describe(model: ModelFile, files: Files) -> dict[str, Any]:
-    """What the files and their metadata say."""
+    """Return what the files and their metadata say, as JSON."""
     weights = [path for path in files_of(model.path) if path.suffix in (".safetensors", ".sft")]
     headers = [read_header(path) for path in weights or [model.path]]
     dtypes = parameters_by_dtype(headers)

@@ -1,4 +1,4 @@
-"""What routes work with: the server's parts, as far as they are the one's who asks."""
+"""The services that routes use: the server's parts, limited to the owner of a request."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from server.webhooks.targets import Targets
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One server's parts, with everything of everybody: for those who run it."""
+    """The parts of one server, with the runs of all owners."""
 
     settings: Settings
     registry: Registry
@@ -31,13 +31,13 @@ class Parts:
     webhooks: Webhooks
     data_dir: Path
 
-    def of(self, owner: str) -> "Services":
-        """What an owner sees of them."""
+    def for_owner(self, owner: str) -> "Services":
+        """Return the services for the requests of one owner."""
         return Services(
             owner=owner,
             settings=self.settings,
             registry=self.registry,
-            files=self.files.of(owner),
+            files=self.files.for_owner(owner),
             store=OwnStore(self.store, owner),
             bus=OwnBus(self.bus, owner),
             dispatcher=OwnDispatcher(self.dispatcher, owner),
@@ -49,7 +49,7 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What one owner's requests work with."""
+    """The server's parts as one owner's requests see them."""
 
     owner: str
     """The name of the token that the request came with; empty if it has none."""
@@ -62,9 +62,9 @@ class Services:
     dispatcher: OwnDispatcher
     pictures: Pictures
     targets: Targets
-    """Where webhooks may go."""
+    """The hosts that webhooks may be sent to."""
     folder: Path
-    """Where the owner's workflows and settings are kept; may not exist yet."""
+    """The folder of the owner's workflows and settings; it may not exist yet."""
 
 
 PARTS = web.AppKey("parts", Parts)
@@ -72,20 +72,20 @@ _OWNER = web.RequestKey("owner", str)
 
 
 def services(request: web.Request) -> Services:
-    """The parts of the server that got a request, for whoever sent it."""
-    return parts_of(request).of(owner_of(request))
+    """Return the services for the owner of a request."""
+    return parts_of(request).for_owner(owner_of(request))
 
 
 def parts_of(request: web.Request) -> Parts:
-    """All of the server: only for what shows or touches nothing of anybody's."""
+    """Return all parts of the server; only for routes that concern no owner's data."""
     return request.app[PARTS]
 
 
 def owner_of(request: web.Request) -> str:
-    """Whose request it is; every request that comes past the guard has an owner."""
+    """Return the owner of a request; the guard has set it."""
     return request[_OWNER]
 
 
 def set_owner(request: web.Request, owner: str) -> None:
-    """Remember whose request it is; only the guard knows."""
+    """Set the owner of a request; only the guard does so."""
     request[_OWNER] = owner

@@ -1,4 +1,4 @@
-"""Files that clients send: written to the disk as they come, never held in memory whole."""
+"""Uploads: files from clients, written to disk as they arrive, never held in memory whole."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -10,7 +10,7 @@ from typing import IO
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from nodegraph.parts import explained, part_in, sweep
+from nodegraph.parts import part_in, sweep, write_error
 from server.services import services
 
 _CHUNK = 2**18
@@ -23,27 +23,27 @@ class Upload:
     """A form with a file in it."""
 
     name: str
-    """What the client calls the file; not to be trusted."""
+    """The client's name for the file; not to be trusted."""
     path: Path
-    """Where it lies meanwhile."""
+    """The temporary file."""
     fields: Mapping[str, str]
     """The form's other fields."""
 
 
 @asynccontextmanager
-async def received(request: web.Request, field: str, folder: Path) -> AsyncGenerator[Upload]:
-    """A form's file, in a hidden place; it is gone after the block.
+async def receive_upload(request: web.Request, field: str, folder: Path) -> AsyncGenerator[Upload]:
+    """Receive the file of a form as a temporary file, which is deleted after the block.
 
     Args:
         request: carries a `multipart/form-data` form.
-        field: the file's field.
-        folder: where it may lie meanwhile; made if need be.
+        field: the name of the file's field.
+        folder: the folder for the temporary file; created if need be.
 
     Raises:
-        HTTPBadRequest: it is no such form, or has no such file.
-        HTTPRequestEntityTooLarge: it is larger than the server takes.
-        DiskFullError: there is no room.
-        OutputFolderError: the folder can not be written.
+        HTTPBadRequest: the body is not such a form, or has no such file.
+        HTTPRequestEntityTooLarge: the file is larger than the server accepts.
+        DiskFullError: the disk is full.
+        OutputFolderError: the folder cannot be written.
     """
     if request.content_type != "multipart/form-data":
         raise web.HTTPBadRequest(text="400: send the file as multipart/form-data.\n")
@@ -56,7 +56,7 @@ async def received(request: web.Request, field: str, folder: Path) -> AsyncGener
                 name, fields = await _read(request, field, file)
             yield Upload(name, path, fields)
     except OSError as error:
-        raise explained(folder, error) from error
+        raise write_error(folder, error) from error
 
 
 def _prepare(folder: Path) -> None:
@@ -79,7 +79,7 @@ async def _read(request: web.Request, wanted: str, file: IO[bytes]) -> tuple[str
             if left < 0:
                 raise _too_large(request)
     except (ValueError, HttpProcessingError) as error:
-        raise web.HTTPBadRequest(text="400: that form is malformed.\n") from error
+        raise web.HTTPBadRequest(text="400: the form is malformed.\n") from error
     if name is None:
         raise web.HTTPBadRequest(text=f"400: there is no file; send it in the field {wanted!r}.\n")
     return name, fields
@@ -97,7 +97,7 @@ async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
 
 
 async def _spool(part: BodyPartReader, file: IO[bytes], most: int) -> int:
-    """Write a part's bytes to the file, and stop when they are too many; how many they are."""
+    """Write a part to the file and return its size; stop when it is larger than `most`."""
     size = 0
     while size <= most and (chunk := await part.read_chunk(_CHUNK)):
         size += len(chunk)
@@ -122,5 +122,5 @@ def _most(request: web.Request) -> int:
 def _too_large(request: web.Request) -> web.HTTPRequestEntityTooLarge:
     most = _most(request)
     return web.HTTPRequestEntityTooLarge(
-        most, request.content_length or most + 1, text=f"413: at most {most} bytes are taken.\n"
+        most, request.content_length or most + 1, text=f"413: at most {most} bytes are accepted.\n"
     )

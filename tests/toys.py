@@ -168,7 +168,7 @@ SIMPLE = [value for value in list(globals().values()) if isinstance(value, NodeT
 
 def registry_of(*types: NodeType[..., Any]) -> Registry:
     """The toy types and some more."""
-    return Registry.of(*SIMPLE, *types)
+    return Registry.from_types(*SIMPLE, *types)
 
 
 def graph_of(**nodes: tuple[str, Mapping[str, object]]) -> Graph:

@@ -37,7 +37,7 @@ def as_python(graph: Graph, catalog: Mapping[str, NodeSpec], title: str = "A wor
     Raises:
         InvalidWorkflowError: types or linked nodes are not there, or the links loop.
     """
-    nodes = _ordered(graph, catalog)
+    nodes = _order_nodes(graph, catalog)
     names = _names(nodes, catalog)
     body = "".join(_statement(node, catalog[node.type_name], names) for node in nodes)
     safe = title.replace("\\", "/").replace('"', "'").replace("\n", " ")
@@ -48,7 +48,7 @@ def as_python(graph: Graph, catalog: Mapping[str, NodeSpec], title: str = "A wor
     )
 
 
-def _ordered(graph: Graph, catalog: Mapping[str, NodeSpec]) -> list[Node]:
+def _order_nodes(graph: Graph, catalog: Mapping[str, NodeSpec]) -> list[Node]:
     """Return the nodes, each after its sources.
 
     Raises:
@@ -129,7 +129,7 @@ def _statement(node: Node, spec: NodeSpec, names: Names) -> str:
         items = ", ".join(f"{_literal(name)}: {text}" for name, text in given.items())
         first = [_literal(node.type_name), f"{{{items}}}"]
         call, parts = "g.node", [*first, *(f"{k}={v}" for k, v in more.items())]
-    head = f"{_INDENT}{_assigned(node, spec, names, plain=plain)}{call}("
+    head = f"{_INDENT}{_assignment(node, spec, names, plain=plain)}{call}("
     line = f"{head}{', '.join(parts)})\n"
     if len(line) <= _WIDTH:
         return line
@@ -137,7 +137,7 @@ def _statement(node: Node, spec: NodeSpec, names: Names) -> str:
     return f"{head}\n{lines}{_INDENT})\n"
 
 
-def _assigned(node: Node, spec: NodeSpec, names: Names, *, plain: bool) -> str:
+def _assignment(node: Node, spec: NodeSpec, names: Names, *, plain: bool) -> str:
     """Return the text before the call, `a, b = `; empty if no output is used."""
     found = [names.get((node.id, index), "_") for index in range(len(spec.outputs))]
     if all(name == "_" for name in found):

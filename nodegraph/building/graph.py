@@ -17,7 +17,7 @@ from nodegraph.errors import (
 )
 from nodegraph.graph import Graph as PlainGraph
 from nodegraph.graph import Link, Node
-from nodegraph.migrating import pinned
+from nodegraph.migrating import pin_versions
 from nodegraph.spec import NodeSpec
 from nodegraph.workflow import to_prompt
 
@@ -105,7 +105,7 @@ class Graph(NodeMethods):
         Raises:
             OSError: it can not be written.
         """
-        graph = pinned(self.plain(), self._types.catalog)
+        graph = pin_versions(self.plain(), self._types.catalog)
         text = json.dumps(to_prompt(graph), indent=2, ensure_ascii=False)
         Path(path).write_text(f"{text}\n", encoding="utf-8")
 

@@ -23,8 +23,13 @@ class Stats:
 class Cache(Protocol):
     """Results by content key; several threads may use it at once."""
 
-    def get(self, key: str) -> Entry | None:
-        """The result stored under `key`, unless somebody wrote to it since."""
+    def get(self, key: str, *, counted: bool = True) -> Entry | None:
+        """Return the result stored under `key`, unless somebody wrote to it since.
+
+        Args:
+            key: of a node.
+            counted: whether this is the first time that a run looks for it.
+        """
         ...
 
     def put(self, key: str, entry: Entry) -> None:
@@ -48,7 +53,7 @@ class Cache(Protocol):
 class NoCache:
     """Remember nothing."""
 
-    def get(self, key: str) -> Entry | None:  # noqa: ARG002 - the protocol's signature
+    def get(self, key: str, *, counted: bool = True) -> Entry | None:  # noqa: ARG002 - the protocol's signature
         """Miss."""
         return None
 

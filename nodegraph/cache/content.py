@@ -32,19 +32,18 @@ class ContentCache:
         self._age = 0.0
         self._hits = self._misses = self._evictions = 0
 
-    def get(self, key: str) -> Entry | None:
-        """The result stored under `key`, unless somebody wrote to it since."""
+    def get(self, key: str, *, counted: bool = True) -> Entry | None:
+        """Return the result stored under `key`, unless somebody wrote to it since."""
         with self._lock:
             kept = self._kept.get(key)
             entry = kept or (self._alive.get(key) if self._alive else None)
             if entry is not None and not entry.intact:
                 self._forget(key)
                 entry = None
-            if entry is None:
-                self._misses += 1
-                return None
-            self._hits += 1
-            if kept:
+            if counted:
+                self._hits += entry is not None
+                self._misses += entry is None
+            if entry is not None and kept:
                 self._rank(key, entry)
             return entry
 

@@ -23,9 +23,9 @@ class Flight:
         self.passengers = [leader]
 
     @property
-    def abandoned(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether nobody wants it any more; while one does, it goes on."""
-        return not [token for token in tuple(self.passengers) if not token.cancelled]
+        return not [token for token in tuple(self.passengers) if not token.is_cancelled]
 
     def check(self) -> None:
         """Stop here if nobody wants it any more.
@@ -33,7 +33,7 @@ class Flight:
         Raises:
             RunCancelledError: nobody does.
         """
-        if self.abandoned:
+        if self.is_abandoned:
             raise RunCancelledError
 
 

@@ -37,7 +37,7 @@ def read_object_info(place: str) -> Mapping[str, Mapping[str, Any]]:
         UnknownFileError: there is no such file.
         ObjectInfoError: it can not be read, or holds something else.
     """
-    text = _fetched(place) if place.startswith(_SCHEMES) else _read(Path(place))
+    text = _fetch(place) if place.startswith(_SCHEMES) else _read(Path(place))
     try:
         found: object = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -72,7 +72,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _fetched(place: str) -> bytes:
+def _fetch(place: str) -> bytes:
     from http.client import HTTPException
     from urllib.request import urlopen
 

@@ -25,5 +25,5 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)
     path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
-    options.write_text(path, Lock.of(graph, opened.registry, opened.files).text())
+    options.write_text(path, Lock.from_graph(graph, opened.registry, opened.files).text())
     click.echo(path)

@@ -43,7 +43,7 @@ def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
     if wants_json:
         click.echo(as_json(_as_data(spec)))
         return
-    for line in _described(spec):
+    for line in _spec_lines(spec):
         click.echo(line)
 
 
@@ -56,11 +56,11 @@ def _compare(opened: options.Opened, place: str, wants_json: bool) -> None:
     if wants_json:
         click.echo(as_json(_as_data(found)))
         return
-    for line in _compared(found, len(theirs)):
+    for line in _comparison_lines(found, len(theirs)):
         click.echo(line)
 
 
-def _compared(found: "Comparison", total: int) -> Iterable[str]:
+def _comparison_lines(found: "Comparison", total: int) -> Iterable[str]:
     """A comparison on a page."""
     alike = [name for name in found.offered if name not in found.different]
     yield from _section("Offered", alike)
@@ -101,7 +101,7 @@ def _as_data(spec: "NodeSpec | Comparison") -> dict[str, object]:
     return asdict(spec)
 
 
-def _described(spec: "NodeSpec") -> Iterable[str]:
+def _spec_lines(spec: "NodeSpec") -> Iterable[str]:
     """A node type on a page."""
     yield click.style(spec.name, bold=True) + f"  ({spec.category})"
     if spec.deprecated or spec.experimental:

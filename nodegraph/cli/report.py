@@ -70,7 +70,7 @@ def parts_of(error: "NodeGraphError") -> "Sequence[NodeGraphError]":
 def panel(where: str, what: str, hint: str, code: str) -> None:
     """Where, what, what would work: a frame on a terminal, plain lines elsewhere."""
     if sys.stderr.isatty():
-        _framed(where, what, hint, code)
+        _print_panel(where, what, hint, code)
         return
     click.echo(f"error: {where + ': ' if where else ''}{what} [{code}]", err=True)
     if hint:
@@ -99,7 +99,7 @@ def as_json(data: object, indent: int | None = 2) -> str:
     return json.dumps(data, indent=indent, default=str)
 
 
-def _framed(where: str, what: str, hint: str, code: str) -> None:
+def _print_panel(where: str, what: str, hint: str, code: str) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.text import Text

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nodegraph.engine import RunOptions
     from nodegraph.errors import NodeGraphError
     from nodegraph.graph import Graph
-    from nodegraph.validate import Checked
+    from nodegraph.validate import CheckedGraph
 
 _LARGEST_SEED = 2**64 - 1
 
@@ -84,7 +84,7 @@ def run(
     from nodegraph.validate import check
 
     opened = options.open_all(**folders)
-    graph = _prepared(options.read_graph(workflow, opened), assignments, seed, opened)
+    graph = _apply_options(options.read_graph(workflow, opened), assignments, seed, opened)
     titles = options.titles(graph)
     checked = check(graph, opened.registry, opened.files)
     if locked and not checked.problems:
@@ -107,7 +107,7 @@ def run(
 
 
 def _run(
-    checked: "Checked",
+    checked: "CheckedGraph",
     opened: "Opened",
     titles: dict[str, str],
     wants_json: bool,
@@ -135,7 +135,7 @@ def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
     from nodegraph.locking import Lock, lock_path
 
     locked = Lock.read(lock_path(Path(workflow)))
-    drift = locked.drift(Lock.of(graph, opened.registry, opened.files))
+    drift = locked.drift(Lock.from_graph(graph, opened.registry, opened.files))
     if drift:
         raise InvalidWorkflowError(drift)
 
@@ -147,7 +147,7 @@ def _print_invalid(
     click.echo(as_json({"event": "invalid"} | as_data(problems, warnings), indent=None))
 
 
-def _prepared(
+def _apply_options(
     graph: "Graph", assignments: tuple[str, ...], seed: int | None, opened: "Opened"
 ) -> "Graph":
     from nodegraph.cli.assign import assign, has_seed, reseed

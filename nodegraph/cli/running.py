@@ -15,7 +15,7 @@ from nodegraph.cli.report import FAILED, WRONG
 from nodegraph.cli.watch import View
 from nodegraph.engine import Engine, RunOptions
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
-from nodegraph.validate import Checked
+from nodegraph.validate import CheckedGraph
 
 GRACE = 5.0
 """How many seconds a run may take to stop: a library that is being imported hears nothing."""
@@ -50,7 +50,7 @@ class Stop:
         """Do what was asked for: the first signal cancels, the next ends the process."""
         if not self._signals:
             return
-        if not self.token.cancelled:
+        if not self.token.is_cancelled:
             self._deadline = time.monotonic() + GRACE
             self.token.cancel()
             self._view.note("Stopping after this step. Ctrl-C again stops at once.")
@@ -74,7 +74,7 @@ class Stop:
 
 
 def run_checked(
-    checked: Checked, engine: Engine, view: View, options: RunOptions
+    checked: CheckedGraph, engine: Engine, view: View, options: RunOptions
 ) -> tuple[NodeGraphError | None, int]:
     """Run what was checked in a thread of its own, so that signals are taken at any time.
 

@@ -70,7 +70,7 @@ def run_node(
     given = {
         name: _constant_type(name, value) for name, value in inputs.items() if not is_plain(value)
     }
-    types = Registry.of(kind, *given.values(), also=registry)
+    types = Registry.from_types(kind, *given.values(), also=registry)
     nodes = {name: Node(name, item.spec.name, {}) for name, item in given.items()}
     linked = {name: Link(name, 0) if name in given else value for name, value in inputs.items()}
     nodes[TESTED] = Node(TESTED, kind.spec.name, linked)

@@ -1,4 +1,4 @@
-"""What references mean: pinned once, then always the same, without asking anybody."""
+"""The meaning of references: pinned once, then always the same, without network access."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,65 +17,65 @@ if TYPE_CHECKING:
 
 
 class Hub:
-    """References to one hub; the network is used for what is not here, and only for that."""
+    """Resolves references to one hub; the network is used only for what is not downloaded."""
 
     def __init__(self, options: SourceOptions) -> None:
         self._options = options
         self._cache = options.hub_cache_dir
         self._lock = Lock(options.lock_file)
 
-    def here(self, reference: HubReference) -> Origin | None:
-        """What the reference means, if all of it is here."""
+    def find_local(self, reference: HubReference) -> Origin | None:
+        """Return the origin of a reference if all of its files are downloaded."""
         pin = self._known(reference)
         if pin is None or self._lacking(reference, pin):
             return None
         return self._origin(reference, pin)
 
-    def pinned(self, reference: HubReference) -> HubReference:
-        """The commit and path that it means, from now on.
+    def pin(self, reference: HubReference) -> HubReference:
+        """Pin a reference and return it with its commit and path.
 
         Raises:
-            HubError: the hub must be asked, and does not know or may not be.
+            HubError: the hub is needed, and does not know it or may not be asked.
         """
         pin = self._known(reference) or self._resolve(reference)
         self._lock.put(reference, pin)
         return reference.at(pin.commit, pin.path)
 
     def fetch(self, reference: HubReference, watch: Watch) -> Origin:
-        """What it means, downloaded as far as it is not here.
+        """Download what is missing of a reference, and return its origin.
 
         Raises:
             HubError: the hub does not give it.
-            WrongHashError: the hub gives something else.
-            RunCancelledError: `watch` wants no more of it.
+            WrongHashError: a file has another hash.
+            RunCancelledError: `watch` cancelled it.
         """
-        origin = self.here(reference)
-        return origin or self._complete(reference, self._described(reference), watch)
+        origin = self.find_local(reference)
+        return origin or self._complete(reference, self._describe(reference), watch)
 
     def pull(self, reference: HubReference, watch: Watch) -> Origin:
-        """As `fetch`, but a branch or tag is looked up anew, and pinned to what it is now."""
+        """Look a branch or tag up anew, pin its present commit, and fetch it."""
         return self._complete(reference, self._resolve(reference), watch)
 
     def references(self) -> list[HubReference]:
-        """Every reference that was used so far."""
+        """Return every reference that was used so far."""
         return self._lock.references()
 
-    def recorded(self, reference: HubReference) -> Mapping[str, str]:
-        """The files of a pinned reference, and the sha256 that each had according to the hub."""
+    def recorded_hashes(self, reference: HubReference) -> Mapping[str, str]:
+        """Return the files of a pinned reference with the sha256 that the hub gave for each."""
         pin = self._known(reference)
         return pin.files if pin else {}
 
-    def published(self, reference: HubReference) -> Mapping[str, str]:
-        """The same, asked of the hub now, at the pinned commit.
+    def published_hashes(self, reference: HubReference) -> Mapping[str, str]:
+        """Ask the hub now for the sha256 of each file at the pinned commit.
 
         Raises:
             HubError: it does not answer.
         """
-        pinned = self.pinned(reference)
+        pinned = self.pin(reference)
         return self._client(reference).repository(pinned).files
 
     def _known(self, reference: HubReference) -> Pin | None:
-        """What it means according to the lock file, or to what is in the cache already."""
+        """Return the pin of the lock file, or one derived from the cache."""
         pin = self._lock.get(reference)
         if pin is not None or not reference.names_file:
             return pin
@@ -85,19 +85,19 @@ class Hub:
         found = Pin(commit, reference.path, {reference.path: ""})
         return found if reference.is_fixed or not self._lacking(reference, found) else None
 
-    def _described(self, reference: HubReference) -> Pin:
-        """What it means; if pinned already then at that commit."""
+    def _describe(self, reference: HubReference) -> Pin:
+        """Return a reference's pin; if it is pinned already, at that commit."""
         return self._lock.get(reference) or self._resolve(reference)
 
     def _resolve(self, reference: HubReference) -> Pin:
-        """Ask the hub."""
+        """Ask the hub for a reference's pin."""
         found = self._client(reference).repository(reference)
         path, names = choose(reference, list(found.files))
         files = {name: found.files[name] for name in names}
         return Pin(found.commit, path, files, found.licence)
 
     def _complete(self, reference: HubReference, pin: Pin, watch: Watch) -> Origin:
-        """Download what is lacking and pin the reference."""
+        """Download what is missing and pin the reference."""
         lacking = self._lacking(reference, pin)
         self._lock.put(reference, pin)
         if lacking:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from nodegraph.errors import UnsafePathError
 from nodegraph.files import Files
-from nodegraph.results import Artifact, FolderType, marked
+from nodegraph.results import Artifact, FolderType, split_mark
 
 _TYPES: dict[str, FolderType] = {"input": "input", "output": "output", "temp": "temp"}
 
@@ -23,7 +23,7 @@ def folder_type(text: str) -> FolderType:
     return kind
 
 
-def found(files: Files, named: Artifact) -> Path:
+def find_file(files: Files, named: Artifact) -> Path:
     """Where a file lies; a mark in its name (`x.png [output]`) says more than its `type`.
 
     Raises:
@@ -31,18 +31,18 @@ def found(files: Files, named: Artifact) -> Path:
         HTTPForbidden: its subfolder does.
         HTTPNotFound: there is none of that name.
     """
-    name, kind = marked(named.filename, named.type)
+    name, kind = split_mark(named.filename, named.type)
     if not name:
         raise web.HTTPNotFound(text="404: which file? (filename)\n")
     if named.subfolder:
-        _resolved(files, Artifact("", named.subfolder, kind), web.HTTPForbidden)
-    path = _resolved(files, Artifact(name, named.subfolder, kind), web.HTTPBadRequest)
+        _resolve(files, Artifact("", named.subfolder, kind), web.HTTPForbidden)
+    path = _resolve(files, Artifact(name, named.subfolder, kind), web.HTTPBadRequest)
     if not path.is_file():
         raise web.HTTPNotFound(text=f"404: there is no such file in the {kind} folder.\n")
     return path
 
 
-def _resolved(files: Files, named: Artifact, refusal: type[web.HTTPError]) -> Path:
+def _resolve(files: Files, named: Artifact, refusal: type[web.HTTPError]) -> Path:
     try:
         return files.path(named)
     except UnsafePathError as error:

@@ -8,7 +8,7 @@ from nodegraph.files import Files
 from nodegraph.object_info import input_info
 from nodegraph.registry import Registry
 from nodegraph.spec import InputSpec
-from nodegraph.validate import Checked
+from nodegraph.validate import CheckedGraph
 
 FAILED = "prompt_outputs_failed_validation"
 _WHOLE: Mapping[str, str] = {
@@ -51,7 +51,7 @@ class Refusals:
         self._registry = registry
         self._files = files
 
-    def whole(self, checked: Checked) -> dict[str, Any]:
+    def whole(self, checked: CheckedGraph) -> dict[str, Any]:
         """The reply to a prompt of which nothing can run."""
         for problem in checked.problems:
             if problem.code in _WHOLE:
@@ -64,7 +64,7 @@ class Refusals:
         }
         return {"error": error, "node_errors": self.by_node(checked)}
 
-    def by_node(self, checked: Checked) -> dict[str, Any]:
+    def by_node(self, checked: CheckedGraph) -> dict[str, Any]:
         """The problems of each node."""
         found: dict[str, Any] = {}
         for problem in checked.problems:

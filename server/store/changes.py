@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from nodegraph.naming import Named, Place
+from nodegraph.naming import FileSeries, NumberedFile
 from server.errors import KeyReusedError, NoJsonError, RunExistsError, RunStateError
 from server.store import deliveries, rows
 from server.store.rows import ENDED_MARKS
@@ -50,7 +50,7 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         ),
     )
     work = new.work
-    parts = [_written(part) for part in (work.prompt, list(work.targets), work.extra)]
+    parts = [_to_json(part) for part in (work.prompt, list(work.targets), work.extra)]
     db.execute(
         "INSERT INTO graphs (run, prompt, targets, extra, checksum) VALUES (?, ?, ?, ?, ?)",
         (new.id, *parts, rows.checksum(parts)),
@@ -59,7 +59,7 @@ def accept(db: Connection, new: NewRun) -> Accepted:
     return Accepted(rows.get(db, new.id), queued)
 
 
-def _written(part: object) -> str:
+def _to_json(part: object) -> str:
     try:
         return json.dumps(part, allow_nan=False)
     except ValueError as error:
@@ -142,16 +142,16 @@ def add_events(
     return kept
 
 
-def name_file(db: Connection, file: File, place: Place, first: int) -> Named:
+def name_file(db: Connection, file: File, place: FileSeries, first: int) -> NumberedFile:
     """The name that a file has, or one with the first free number."""
     row = db.execute(
         "SELECT path, number FROM files WHERE run = ? AND node = ? AND position = ?", file
     ).fetchone()
     if row is not None:
-        return Named(Path(row["path"]), row["number"], again=True)
+        return NumberedFile(Path(row["path"]), row["number"], again=True)
     number = first
     while True:
-        named = place.named(number)
+        named = place.file(number)
         added = db.execute(
             "INSERT OR IGNORE INTO files (run, node, position, path, number)"
             " VALUES (?, ?, ?, ?, ?)",
@@ -167,7 +167,7 @@ def unname_file(db: Connection, file: File) -> None:
     db.execute("DELETE FROM files WHERE run = ? AND node = ? AND position = ?", file)
 
 
-def keep(db: Connection, count: int, since_ms: int, most: int) -> int:
+def prune(db: Connection, count: int, since_ms: int, most: int) -> int:
     """Remove ended runs but the newest, and those that ended before `since_ms`; how many."""
     removed = db.execute(
         f"DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE state IN {ENDED_MARKS}"

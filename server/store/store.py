@@ -6,20 +6,20 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from nodegraph.naming import Named, Place
+from nodegraph.naming import FileSeries, NumberedFile
 from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
 from server.store.database import Database
 from server.store.deliveries import Deliveries
 from server.store.runs import (
-    EVERY,
+    ALL_RUNS,
     Accepted,
     Ending,
     File,
     Milestone,
     NewRun,
     Run,
-    Which,
+    RunFilter,
     Work,
 )
 from server.store.schema import VERSION
@@ -81,7 +81,7 @@ class Store:
     async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
         """It is over, and its last event says so; None if it was over already."""
         ended = await self._database.write(lambda db: changes.end(db, run_id, ending))
-        self._look_at(ended)
+        self._notify_deliveries(ended)
         return ended
 
     async def retry(self, run_id: str) -> tuple[Run, Milestone]:
@@ -106,10 +106,10 @@ class Store:
             return added, changes.end(db, run_id, ending) if ending else None
 
         written = await self._database.write(work)
-        self._look_at(written[1])
+        self._notify_deliveries(written[1])
         return written
 
-    async def name_file(self, file: File, place: Place, first: int) -> Named:
+    async def name_file(self, file: File, place: FileSeries, first: int) -> NumberedFile:
         """The number that a run's file gets, and always gets: an earlier attempt may have it.
 
         Args:
@@ -135,7 +135,7 @@ class Store:
         wanted = None if run_ids is None else list(run_ids)
         return await self._database.write(lambda db: changes.forget(db, wanted, owner))
 
-    async def keep(self, count: int, since_ms: int = 0, most: int = 500) -> int:
+    async def prune(self, count: int, since_ms: int = 0, most: int = 500) -> int:
         """Remove runs that are over, with all that is known of them; how many were removed.
 
         Args:
@@ -143,7 +143,7 @@ class Store:
             since_ms: those that ended before go in any case.
             most: how many go at once; the oldest first.
         """
-        return await self._database.write(lambda db: changes.keep(db, count, since_ms, most))
+        return await self._database.write(lambda db: changes.prune(db, count, since_ms, most))
 
     async def run(self, run_id: str) -> Run:
         """One run.
@@ -162,7 +162,7 @@ class Store:
 
         return await self._database.read(question)
 
-    async def these(self, run_ids: Sequence[str]) -> list[Run]:
+    async def find_many(self, run_ids: Sequence[str]) -> list[Run]:
         """Those of these runs that there are, in the same order."""
 
         def question(db: Connection) -> list[Run]:
@@ -196,7 +196,7 @@ class Store:
 
     async def runs(
         self,
-        which: Which = EVERY,
+        which: RunFilter = ALL_RUNS,
         *,
         limit: int | None = None,
         offset: int = 0,
@@ -218,7 +218,7 @@ class Store:
             lambda db: [rows.run_of(row) for row in db.execute(sql, (*values, last, offset))]
         )
 
-    async def count(self, which: Which = EVERY) -> int:
+    async def count(self, which: RunFilter = ALL_RUNS) -> int:
         """How many runs there are."""
         where, values = rows.where(which)
         sql = f"SELECT count(*) FROM runs {where}"
@@ -278,7 +278,7 @@ class Store:
             }
         )
 
-    def _look_at(self, ended: tuple[Run, Milestone] | None) -> None:
+    def _notify_deliveries(self, ended: tuple[Run, Milestone] | None) -> None:
         if ended and ended[0].webhook:
             self.deliveries.changed.set()
 

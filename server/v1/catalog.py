@@ -7,7 +7,7 @@ from aiohttp import web
 from nodegraph.errors import nearest, shown
 from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS
-from nodegraph.object_info import offered
+from nodegraph.object_info import choices_of
 from nodegraph.spec import InputSpec, NodeSpec
 from server.errors import UnknownNameError
 from server.services import services
@@ -88,7 +88,7 @@ def _node_type(spec: NodeSpec, files: Files) -> NodeTypeModel:
 
 
 def _input(item: InputSpec, files: Files) -> InputModel:
-    choices = offered(item, files)
+    choices = choices_of(item, files)
     return InputModel(
         name=item.name,
         type=item.socket,

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from nodegraph.errors import NodeGraphError
-from nodegraph.naming import Named, Owner, Place
+from nodegraph.naming import FileSeries, NumberedFile, SaveSlot
 from server.wire import Channel
 
 
@@ -24,18 +24,18 @@ class StoreNaming:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._lock = threading.Lock()
-        self._files: Counter[Owner] = Counter()
+        self._files: Counter[SaveSlot] = Counter()
         self._asked: dict[int, SimpleQueue[Mapping[str, Any]]] = {}
         self._questions = count()
 
-    def next_file(self, owner: Owner) -> "StoreClaim":
-        """The next file that a node saves."""
+    def next_file(self, owner: SaveSlot) -> "StoreClaim":
+        """Return the claim of the next file that a node saves."""
         with self._lock:
             position = self._files[owner]
             self._files[owner] += 1
         return StoreClaim(self, owner, position)
 
-    def ask(self, body: Mapping[str, Any]) -> Named:
+    def ask(self, body: Mapping[str, Any]) -> NumberedFile:
         """Ask, and wait for the answer.
 
         Raises:
@@ -49,7 +49,7 @@ class StoreNaming:
         answer = reply.get()
         if "error" in answer:
             raise NodeGraphError(answer["error"])
-        return Named(Path(answer["path"]), answer["number"], answer["again"])
+        return NumberedFile(Path(answer["path"]), answer["number"], answer["again"])
 
     def tell(self, body: Mapping[str, Any]) -> None:
         """Say something that has no answer."""
@@ -64,8 +64,8 @@ class StoreNaming:
     def forget(self, run_id: str) -> None:
         """The run is over."""
         with self._lock:
-            for owner in [owner for owner in self._files if owner.run_id == run_id]:
-                del self._files[owner]
+            for slot in [slot for slot in self._files if slot.run_id == run_id]:
+                del self._files[slot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ class StoreClaim:
     """One file's number."""
 
     naming: StoreNaming
-    owner: Owner
+    slot: SaveSlot
     position: int
 
-    def claim(self, place: Place, first: int) -> Named:
+    def claim(self, place: FileSeries, first: int) -> NumberedFile:
         """The name: with the number `first`, or above it; or the one that it had before."""
         parts = {"place": [str(place.folder), place.stem, place.suffix], "first": first}
         return self.naming.ask({"op": "name", **self._file, **parts})
@@ -87,4 +87,4 @@ class StoreClaim:
 
     @property
     def _file(self) -> dict[str, Any]:
-        return {"run": self.owner.run_id, "node": self.owner.node_id, "position": self.position}
+        return {"run": self.slot.run_id, "node": self.slot.node_id, "position": self.position}

@@ -14,10 +14,10 @@ from nodegraph.settings import Settings
 from server import logs
 from server.wire import Channel, Frame
 from server.worker.cache_reports import CacheReports
-from server.worker.device import described, machine
+from server.worker.device import describe_device, machine
 from server.worker.log import ToServer
 from server.worker.naming import StoreNaming
-from server.worker.pack_site import PackMessages, open_site
+from server.worker.pack_site import PackMessages, serve_pack_routes
 from server.worker.runs import Runs
 
 
@@ -37,7 +37,7 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     settings = Settings.read(_flags(options["flags"]))
     registry = Registry.configured(settings)
     naming = StoreNaming(channel)
-    files = settings.files(registry.model_places).named(naming)
+    files = settings.files(registry.model_places).with_naming(naming)
     engine = Engine.configured(settings, registry, files)
     reports = CacheReports(engine.cache, channel)
     runs = Runs(engine, channel, naming.forget, reports)
@@ -48,14 +48,14 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
         threading.Thread(target=_describe, args=(channel,), daemon=True).start()
     while (frame := channel.receive()) is not None:
         if frame.body["op"] == "open":
-            open_site(registry, Path(frame.body["path"]), channel)
+            serve_pack_routes(registry, Path(frame.body["path"]), channel)
         else:
             _obey(frame, runs, naming)
 
 
 def _describe(channel: Channel) -> None:
     """Import torch, which most runs need, while the first may already be under way."""
-    channel.send({"op": "device", "device": described()})
+    channel.send({"op": "device", "device": describe_device()})
 
 
 def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
@@ -66,7 +66,7 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
         case "cancel":
             runs.cancel(body["run"])
         case "look":
-            runs.look(body["run"], body["looked_at"])
+            runs.set_looked_at(body["run"], body["looked_at"])
         case "named":
             naming.answer(body)
         case "free":

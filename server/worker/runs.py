@@ -17,7 +17,7 @@ from server import logs
 from server.wire import Channel
 from server.worker.cache_reports import CacheReports
 from server.worker.device import memory_in_use
-from server.worker.failures import described
+from server.worker.failures import describe_failure
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Runs:
     def start(self, order: Mapping[str, Any]) -> None:
         """Begin a run."""
         token = self._tokens[order["run"]] = CancelToken()
-        self.look(order["run"], order["looked_at"])
+        self.set_looked_at(order["run"], order["looked_at"])
         name = f"run-{order['run']}"
         threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
 
@@ -59,7 +59,7 @@ class Runs:
         if token:
             token.cancel()
 
-    def look(self, run: str, looked_at: bool) -> None:
+    def set_looked_at(self, run: str, looked_at: bool) -> None:
         """Make previews of a run from now on, or make none."""
         if looked_at and run in self._tokens:
             self._looked_at.add(run)
@@ -107,7 +107,7 @@ class Runs:
                 emit=self._emit,
                 cancel=token,
                 run_id=run,
-                files=self._engine.files.of(order["owner"]),
+                files=self._engine.files.for_owner(order["owner"]),
                 extra_pnginfo=editor if is_object(editor) else {},
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],
@@ -118,7 +118,7 @@ class Runs:
         except InvalidWorkflowError as error:
             return {"state": "failed", "error": error.problems[0].as_dict()}
         except NodeGraphError as error:
-            return {"state": "failed", "error": described(error, graph)}
+            return {"state": "failed", "error": describe_failure(error, graph)}
         return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
 
     def _emit(self, event: Event) -> None:

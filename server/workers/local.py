@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.cache import Stats
-from nodegraph.naming import Named
+from nodegraph.naming import NumberedFile
 from nodegraph.setting_layers import variable
 from server.devices import Device
 from server.errors import WorkerLostError
 from server.metrics import Metrics
 from server.wire import BrokenWireError, Frame, pack, read_frame
-from server.workers.endings import described, ended, signal_of, watch
+from server.workers.endings import describe_exit, signal_of, wait_for_exit, watch
 from server.workers.inbox import Inbox
 from server.workers.output import Output
-from server.workers.pack_socket import Site
+from server.workers.pack_socket import PackSocket
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ LONGEST_START = 300.0
 _OURS = variable("server.")
 _LIMIT = 2**20
 
-Namer = Callable[[Mapping[str, Any]], Awaitable[Named | None]]
+Namer = Callable[[Mapping[str, Any]], Awaitable[NumberedFile | None]]
 """Answers what a worker asks about a file's number; see `server.worker.naming`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
+class ServerHooks:
     """What a worker has of its server."""
 
     namer: Namer
@@ -57,7 +57,7 @@ class LocalWorker:
         device: what it computes on, and is called after.
         options: what its program is told first: `flags`, as the command line has them, and
             `log_levels`.
-        ties: what it has of the server.
+        hooks: what it has of the server.
         slots: how many runs it has at once.
         longest_start: seconds that it may take to be ready.
     """
@@ -66,7 +66,7 @@ class LocalWorker:
         self,
         device: Device,
         options: Mapping[str, Any],
-        ties: Ties,
+        hooks: ServerHooks,
         *,
         slots: int = 1,
         longest_start: float = LONGEST_START,
@@ -80,17 +80,17 @@ class LocalWorker:
         self._environment = device.environment
         self._worked = False
         self._options = options
-        self._ties = ties
+        self._hooks = hooks
         self._longest_start = longest_start
         self._runs: dict[str, Inbox] = {}
         self._writer: asyncio.StreamWriter | None = None
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
-        self._site = Site(self._send)
+        self._pack_socket = PackSocket(self._send)
 
     async def start(self) -> None:
         """Bring it up; returns before it is ready."""
-        self._keeper = asyncio.create_task(self._keep())
+        self._supervisor = asyncio.create_task(self._supervise())
 
     async def run(self, order: Order) -> AsyncGenerator[Sequence[Report]]:
         """Compute a run: what it reports, as many at a time as there are."""
@@ -123,7 +123,7 @@ class LocalWorker:
         if run in self._runs:
             await self._send({"op": "cancel", "run": run})
 
-    def look(self, run: str, looked_at: bool) -> None:
+    def set_looked_at(self, run: str, looked_at: bool) -> None:
         """From now on somebody looks at a run's previews, or nobody."""
         if run in self._runs and self._writer is not None:
             self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": looked_at})))
@@ -133,13 +133,13 @@ class LocalWorker:
         if self.ready:
             await self._send({"op": "reload"})
 
-    async def site(self) -> Path:
+    async def pack_socket(self) -> Path:
         """The socket on which its packs answer requests of their own.
 
         Raises:
             WorkerLostError: it is gone.
         """
-        return await self._site.path()
+        return await self._pack_socket.path()
 
     async def free(self) -> None:
         """Let it forget its results, and the models that no run holds."""
@@ -148,12 +148,12 @@ class LocalWorker:
 
     async def stop(self) -> None:
         """End it: closing the socket is enough for a healthy one."""
-        if self._keeper is not None:
-            self._keeper.cancel()
+        if self._supervisor is not None:
+            self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
-                await self._keeper
+                await self._supervisor
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         pause = FIRST_PAUSE
         while True:
             self._worked = False
@@ -165,9 +165,11 @@ class LocalWorker:
                 await asyncio.sleep(pause)
                 continue
             self.restarts += 1
-            self._ties.metrics.worker_restarted(self.name, signal_of(code) or "exit")
+            self._hooks.metrics.worker_restarted(self.name, signal_of(code) or "exit")
             pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
-            _log.warning("worker %s died (%s), starts in %.1f s", self.name, described(code), pause)
+            _log.warning(
+                "worker %s died (%s), starts in %.1f s", self.name, describe_exit(code), pause
+            )
             await asyncio.sleep(pause)
 
     async def _live(self) -> int:
@@ -175,7 +177,7 @@ class LocalWorker:
         ours, theirs = socket.socketpair()
         try:
             with theirs, Output(self.name) as output:
-                process = await self._begun(theirs, output)
+                process = await self._spawn(theirs, output)
         except OSError:
             ours.close()
             raise
@@ -193,12 +195,12 @@ class LocalWorker:
             watching.cancel()
             self._writer.close()
             self._writer = None
-            code = await ended(process)
+            code = await wait_for_exit(process)
             output.close()
-            self._lose(described(code))
+            self._lose(describe_exit(code))
         return code
 
-    async def _begun(self, theirs: socket.socket, output: Output) -> Process:
+    async def _spawn(self, theirs: socket.socket, output: Output) -> Process:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-X", "faulthandler", "-m", "server.worker", str(theirs.fileno())),
             pass_fds=[theirs.fileno()],
@@ -224,16 +226,16 @@ class LocalWorker:
         """Take what it says until it is gone, or says what means nothing."""
         try:
             while (frame := await read_frame(reader)) is not None:
-                await self._take(frame)
+                await self._handle(frame)
         except (BrokenWireError, LookupError, TypeError) as error:
             _log.error("worker %s says what means nothing: %r", self.name, error)
 
-    async def _take(self, frame: Frame) -> None:
+    async def _handle(self, frame: Frame) -> None:
         body = frame.body
         match body["op"]:
             case "ready":
                 self.ready, self.device = True, body["device"]
-                self._ties.changed()
+                self._hooks.changed()
             case "device":
                 self.device = body["device"]
             case "event":
@@ -242,7 +244,7 @@ class LocalWorker:
             case "done":
                 await self._report(body["run"], Report("done", body))
             case "opened":
-                self._site.opened()
+                self._pack_socket.mark_open()
             case "model" | "memory" | "cache" | "log":
                 self._note(body)
             case "name" | "taken":
@@ -255,11 +257,11 @@ class LocalWorker:
     def _note(self, body: Mapping[str, Any]) -> None:
         """Something about itself."""
         if body["op"] == "model":
-            self._ties.metrics.model_used(body["seconds"])
+            self._hooks.metrics.model_used(body["seconds"])
         elif body["op"] == "memory":
-            self._ties.metrics.gpu_memory(self.name, body["used"])
+            self._hooks.metrics.gpu_memory(self.name, body["used"])
         elif body["op"] == "cache":
-            self._ties.metrics.result_cache(self.name, Stats(**body["stats"]))
+            self._hooks.metrics.result_cache(self.name, Stats(**body["stats"]))
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
             logging.getLogger(record.name).handle(record)
@@ -270,7 +272,7 @@ class LocalWorker:
 
     async def _answer(self, body: Mapping[str, Any]) -> None:
         try:
-            named = await self._ties.namer(body)
+            named = await self._hooks.namer(body)
         except Exception as error:  # noqa: BLE001 - the run waits for an answer, whatever it is
             _log.exception("a file of run %s can not be named", body["run"])
             answer: dict[str, Any] = {"error": f"its file can not be named: {error}"}
@@ -291,10 +293,10 @@ class LocalWorker:
             await self._writer.drain()
 
     def _lose(self, reason: str) -> None:
-        self._site.lose(WorkerLostError(reason, together=0))
+        self._pack_socket.lose(WorkerLostError(reason, together=0))
         together = len(self._runs)
         for inbox in self._runs.values():
             inbox.lose(WorkerLostError(reason, together))
         if self.ready:
             self.ready, self.device = False, {}
-            self._ties.changed()
+            self._hooks.changed()

@@ -49,7 +49,7 @@ def test_numbered_inputs_stand_for_as_many_as_are_linked(tmp_path):
     def join(between: str, **texts: Annotated[str, Numbered("text", 1, 3)]) -> str:
         return between.join(texts[name] for name in sorted(texts))
 
-    engine = Engine(Registry.of(join), files_in(tmp_path))
+    engine = Engine(Registry.from_types(join), files_in(tmp_path))
     graph = graph_of(a=("Join", {"between": "-", "text1": "x", "text3": "z"}))
 
     assert [(item.name, item.required) for item in join.spec.inputs] == [

@@ -16,7 +16,7 @@ from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeExecutionError, RunCancelledError
 from nodegraph.events import as_dict
 from nodegraph.graph import Graph, Link
-from nodegraph.migrating import pinned
+from nodegraph.migrating import pin_versions
 from nodegraph.results import Ui
 from nodegraph.workflow import to_prompt
 from tests.toys import chain_of, files_in, graph_of, registry_of
@@ -168,7 +168,7 @@ def test_a_node_gets_the_prompt_as_submitted_and_the_editors_part(engine):
 
     shown = engine.run(graph).ui["y"].values
 
-    prompt = to_prompt(pinned(graph, engine.registry.catalog))
+    prompt = to_prompt(pin_versions(graph, engine.registry.catalog))
     assert shown == {"prompt": [prompt], "extra": [{"workflow": {"nodes": []}}]}
 
 
@@ -255,10 +255,10 @@ def test_an_owner_s_files_are_in_folders_of_that_name_and_all_else_is_shared(tmp
     graph = graph_of(x=("Add", {"a": 1}), y=("Save", {"value": Link("x", 0)}))
 
     plain, ann, again, bob = (
-        engine.run(graph, files=files.of(owner)) for owner in ("", "ann", "ann", "bob")
+        engine.run(graph, files=files.for_owner(owner)) for owner in ("", "ann", "ann", "bob")
     )
 
     (saved,) = (item for items in bob.ui["y"].artifacts.values() for item in items)
-    assert files.of("bob").path(saved) == files.folders.output / "bob" / saved.filename
-    assert files.of("bob").path(saved).is_file()
+    assert files.for_owner("bob").path(saved) == files.folders.output / "bob" / saved.filename
+    assert files.for_owner("bob").path(saved).is_file()
     assert [run.executed for run in (plain, ann, again, bob)] == [2, 1, 0, 1]

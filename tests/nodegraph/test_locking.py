@@ -10,7 +10,7 @@ from nodegraph.registry import Registry
 from nodegraph.workflow import read_prompt
 from tests.toys import files_in, load, open_file, show
 
-REGISTRY = Registry.of(load, open_file, show)
+REGISTRY = Registry.from_types(load, open_file, show)
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def graph():
 
 
 def test_names_everything_and_reads_back(files, graph, tmp_path):
-    lock = Lock.of(graph, REGISTRY, files)
+    lock = Lock.from_graph(graph, REGISTRY, files)
     path = tmp_path / "x.lock.json"
     path.write_text(lock.text())
 
     assert Lock.read(path) == lock
-    assert lock.drift(Lock.of(graph, REGISTRY, files)) == []
+    assert lock.drift(Lock.from_graph(graph, REGISTRY, files)) == []
     assert set(lock.nodes) == {"Load", "Open", "Show"}
     assert set(lock.models) == {"checkpoints/a.safetensors"}
     assert set(lock.inputs) == {"b.txt"}
@@ -49,7 +49,7 @@ def test_names_everything_and_reads_back(files, graph, tmp_path):
 
 
 def test_every_difference_is_told(files, graph, tmp_path):
-    lock = Lock.of(graph, REGISTRY, files)
+    lock = Lock.from_graph(graph, REGISTRY, files)
     data = json.loads(lock.text())
     data["nodes"]["Show"] = "version 0.9"
     data["packages"]["torch"] = "1.0"
@@ -57,7 +57,7 @@ def test_every_difference_is_told(files, graph, tmp_path):
     path.write_text(json.dumps(data))
     (files.folders.models[0] / "checkpoints" / "a.safetensors").write_bytes(b"other weights")
 
-    drift = Lock.read(path).drift(Lock.of(graph, REGISTRY, files))
+    drift = Lock.read(path).drift(Lock.from_graph(graph, REGISTRY, files))
 
     assert [problem.details["what"] for problem in drift] == [
         "node type Show",
@@ -68,11 +68,11 @@ def test_every_difference_is_told(files, graph, tmp_path):
 
 
 def test_a_model_that_was_not_locked_is_a_difference(files, graph):
-    lock = Lock.of(graph, REGISTRY, files)
+    lock = Lock.from_graph(graph, REGISTRY, files)
     (files.folders.models[0] / "checkpoints" / "c.safetensors").write_bytes(b"c")
     more = read_prompt({"1": {"class_type": "Load", "inputs": {"name": "c.safetensors"}}})
 
-    (problem,) = lock.drift(Lock.of(more, REGISTRY, files))
+    (problem,) = lock.drift(Lock.from_graph(more, REGISTRY, files))
 
     assert "was not there when the workflow was locked" in problem.message
 
@@ -86,7 +86,7 @@ def test_what_is_not_there_can_not_be_locked(files):
     )
 
     with pytest.raises(InvalidWorkflowError) as caught:
-        Lock.of(graph, REGISTRY, files)
+        Lock.from_graph(graph, REGISTRY, files)
 
     assert [problem.node_id for problem in caught.value.problems] == ["1", "2"]
 

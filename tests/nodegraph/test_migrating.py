@@ -9,7 +9,7 @@ from nodegraph.define import node
 from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.markers import Optional
-from nodegraph.migrating import pinned
+from nodegraph.migrating import pin_versions
 from nodegraph.registry import Registry
 from nodegraph.results import Ui
 from nodegraph.workflow import read_prompt, to_prompt
@@ -37,7 +37,7 @@ def shares(share: float, a: Annotated[int, Optional()] = 0) -> Ui:
 
 @pytest.fixture
 def engine(tmp_path):
-    return Engine(Registry.of(one, add, shares), files_in(tmp_path))
+    return Engine(Registry.from_types(one, add, shares), files_in(tmp_path))
 
 
 def graph(version=None, type_name="Shares", **inputs):
@@ -91,7 +91,7 @@ def test_a_migration_that_fails_is_a_problem_of_that_node(engine):
 
 
 def test_saved_graphs_name_the_versions(engine):
-    saved = to_prompt(pinned(graph(share=1.0), engine.registry.catalog))
+    saved = to_prompt(pin_versions(graph(share=1.0), engine.registry.catalog))
 
     assert saved["1"]["_meta"] == {"version": "2.0"}
     assert json.loads(json.dumps(saved)) == to_prompt(read_prompt(saved))
@@ -102,6 +102,6 @@ def test_a_type_whose_own_name_has_a_version_in_it_is_that_type(tmp_path):
         return None
 
     odd = node("Odd@2", category="test", output_node=True)(nothing)
-    engine = Engine(Registry.of(odd), files_in(tmp_path))
+    engine = Engine(Registry.from_types(odd), files_in(tmp_path))
 
     assert engine.check(graph(type_name="Odd@2")).problems == ()

@@ -174,12 +174,12 @@ def test_refuses_another_distribution_s_nodes(site, tmp_path):
 
 
 def test_holds_given_types_for_tests_and_small_programs():
-    registry = Registry.of(toy)
+    registry = Registry.from_types(toy)
 
     assert registry.find("Toy") is toy
     assert registry.catalog == {"Toy": toy.spec}
     with pytest.raises(NodeConflictError):
-        Registry.of(toy, toy)
+        Registry.from_types(toy, toy)
 
 
 def test_the_built_in_pack_comes_first(site, tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from nodegraph import saving
 from nodegraph.errors import DiskFullError, OutputFolderError
-from nodegraph.naming import Named
+from nodegraph.naming import NumberedFile
 from nodegraph.saving import check_writable, expand, save_numbered
 
 WRITER = """
@@ -176,7 +176,7 @@ class Remembered:
         self.earlier = earlier
 
     def claim(self, place, first):
-        return Named(self.earlier, 1, again=True) if self.earlier else place.named(first)
+        return NumberedFile(self.earlier, 1, again=True) if self.earlier else place.file(first)
 
     def release(self):
         self.earlier = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodegraph.naming import Place
+from nodegraph.naming import FileSeries
 from server.errors import (
     DamagedStoreError,
     KeyReusedError,
@@ -18,7 +18,7 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
-from server.store.runs import Ending, File, NewRun, Which, Work
+from server.store.runs import Ending, File, NewRun, RunFilter, Work
 from server.store.schema import STEPS
 from server.store.store import Store
 
@@ -185,7 +185,7 @@ def test_events_of_a_run_that_was_forgotten_are_dropped(store):
 
 
 def test_a_file_keeps_its_name_and_no_two_runs_share_one(store):
-    place, tomorrow = (Place(Path("/out"), stem, ".png") for stem in ("cat", "cat_tomorrow"))
+    place, tomorrow = (FileSeries(Path("/out"), stem, ".png") for stem in ("cat", "cat_tomorrow"))
 
     async def scenario():
         await accepted(store, "a", "b")
@@ -197,15 +197,15 @@ def test_a_file_keeps_its_name_and_no_two_runs_share_one(store):
         ]
 
     assert done(scenario()) == [
-        place.named(5),
-        place.named(6),
-        place.named(7),
-        place.named(5, again=True),
+        place.file(5),
+        place.file(6),
+        place.file(7),
+        place.file(5, again=True),
     ]
 
 
 def test_a_number_that_somebody_else_has_is_given_up(store):
-    place = Place(Path("/out"), "cat", ".png")
+    place = FileSeries(Path("/out"), "cat", ".png")
 
     async def scenario():
         await accepted(store, "a")
@@ -213,7 +213,7 @@ def test_a_number_that_somebody_else_has_is_given_up(store):
         await store.unname_file(File("a", "9", 0))
         return await store.name_file(File("a", "9", 0), place, 6)
 
-    assert done(scenario()) == place.named(6)
+    assert done(scenario()) == place.file(6)
 
 
 def test_only_what_is_over_is_forgotten_with_all_that_belongs_to_it(store, path):
@@ -236,7 +236,7 @@ def test_history_is_kept_to_its_newest(store):
         await accepted(store, *names, "waiting")
         for name in names:
             await store.end(name, Ending("succeeded", "run_finished", {}))
-        removed = await store.keep(3)
+        removed = await store.prune(3)
         return removed, [run.id for run in await store.runs()]
 
     assert done(scenario()) == (7, ["waiting", "r9", "r8", "r7"])
@@ -246,8 +246,8 @@ def test_runs_are_paged_newest_first(store):
     async def scenario():
         await accepted(store, *(f"r{n}" for n in range(7)))
         page = await store.runs(limit=3)
-        following = await store.runs(Which(before=page[-1].seq), limit=3)
-        oldest = await store.runs(Which(states=["queued"]), limit=1, oldest_first=True)
+        following = await store.runs(RunFilter(before=page[-1].seq), limit=3)
+        oldest = await store.runs(RunFilter(states=["queued"]), limit=1, oldest_first=True)
         return [[run.id for run in part] for part in (page, following, oldest)]
 
     assert done(scenario()) == [["r6", "r5", "r4"], ["r3", "r2", "r1"], ["r0"]]
@@ -367,9 +367,9 @@ def test_keys_and_runs_are_an_owner_s(store):
             request = new(f"{owner}s", owner=owner, idempotency_key="k", digest=owner)
             await store.accept(request)
             await store.end(f"{owner}s", Ending("succeeded", "run_finished", {}))
-        runs = [run.id for run in await store.runs(Which(owner="ann"))]
+        runs = [run.id for run in await store.runs(RunFilter(owner="ann"))]
         events = {event.run for event in await store.events(owner="ann")}
-        count = await store.count(Which(owner="ann"))
+        count = await store.count(RunFilter(owner="ann"))
         refused = await store.forget(["bobs"], owner="ann")
         return runs, events, count, refused, await store.forget(owner="ann"), await store.count()
 

@@ -5,7 +5,7 @@ layer is ordered by the mean position of what it is linked to, and then moved as
 as the order and the distances allow (least squares by pooling adjacent violators).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
@@ -60,17 +60,37 @@ class Layout:
     lanes: Mapping[Lane, float]
     """The heights at which links pass through layers."""
 
+    def trunk(self, wire: Wire, before: int | None = None) -> list[Point]:
+        """The points that all links of a wire share, from the right of a box through its lanes.
+
+        Args:
+            wire: the wire.
+            before: only the lanes of smaller layers than this one.
+        """
+        points = [self._exit(wire.source)]
+        layer = round(self.boxes[wire.source].x / COLUMN) + 1
+        while layer != before and Lane(wire, layer) in self.lanes:
+            y = self.lanes[Lane(wire, layer)]
+            points += [Point(layer * COLUMN, y), Point(layer * COLUMN + BOX_WIDTH, y)]
+            layer += 1
+        return points
+
+    def branch(self, wire: Wire, reader: NodeId) -> list[Point]:
+        """The points of one link alone, from the last lane, or the source, to a box."""
+        end = self.boxes[reader]
+        layer = round(end.x / COLUMN) - 1
+        y = self.lanes.get(Lane(wire, layer))
+        start = self._exit(wire.source) if y is None else Point(layer * COLUMN + BOX_WIDTH, y)
+        return [start, Point(end.x, end.y + BOX_HEIGHT / 2)]
+
     def way(self, wire: Wire, reader: NodeId) -> list[Point]:
-        """The points that a link passes, from the right of one box to the left of another."""
-        start, end = self.boxes[wire.source], self.boxes[reader]
-        first, last = (round(point.x / COLUMN) for point in (start, end))
-        points = [Point(start.x + BOX_WIDTH, start.y + BOX_HEIGHT / 2)]
-        for layer in range(first + 1, last):
-            y = self.lanes.get(Lane(wire, layer))
-            if y is not None:
-                x = layer * COLUMN
-                points += [Point(x, y), Point(x + BOX_WIDTH, y)]
-        return [*points, Point(end.x, end.y + BOX_HEIGHT / 2)]
+        """All points that a link passes."""
+        trunk = self.trunk(wire, round(self.boxes[reader].x / COLUMN))
+        return [*trunk, self.branch(wire, reader)[1]]
+
+    def _exit(self, node_id: NodeId) -> Point:
+        x, y = self.boxes[node_id]
+        return Point(x + BOX_WIDTH, y + BOX_HEIGHT / 2)
 
 
 @dataclass(slots=True)
@@ -78,14 +98,13 @@ class _Layers:
     """The slots of every layer, and which slots of neighbouring layers are linked."""
 
     slots: list[list[Slot]]
-    before: dict[Slot, list[Slot]] = field(default_factory=dict["Slot", "list[Slot]"])
-    after: dict[Slot, list[Slot]] = field(default_factory=dict["Slot", "list[Slot]"])
+    before: dict[Slot, dict[Slot, None]] = field(default_factory=dict["Slot", "dict[Slot, None]"])
+    after: dict[Slot, dict[Slot, None]] = field(default_factory=dict["Slot", "dict[Slot, None]"])
 
     def link(self, left: Slot, right: Slot) -> None:
         """Note that two slots are linked."""
-        if right not in self.after.setdefault(left, []):
-            self.after[left].append(right)
-            self.before.setdefault(right, []).append(left)
+        self.after.setdefault(left, {})[right] = None
+        self.before.setdefault(right, {})[left] = None
 
 
 def lay_out(depth: Mapping[NodeId, int], wires: Mapping[NodeId, Sequence[Wire]]) -> Layout:
@@ -160,7 +179,7 @@ def _number(layer: Sequence[Slot], position: dict[Slot, float]) -> None:
     position.update({slot: (k + 0.5) / len(layer) for k, slot in enumerate(layer)})
 
 
-def _mean(slot: Slot, near: Mapping[Slot, Sequence[Slot]], values: Mapping[Slot, float]) -> float:
+def _mean(slot: Slot, near: Mapping[Slot, Iterable[Slot]], values: Mapping[Slot, float]) -> float:
     """The mean value of what a slot is linked to; its own if that is nothing."""
     found = [values[other] for other in near.get(slot, ())]
     return sum(found) / len(found) if found else values[slot]

@@ -30,6 +30,7 @@ _COLOURS = (
 )  # fmt: skip
 """One a type of value, in the order in which they first appear."""
 _PLAIN = "#8b98a5"
+_CRITICAL = "#e8590c"
 _STYLE = """
 text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; fill: #1c2733; }
 .box { fill: #fff; stroke: #7f8fa0; stroke-width: 1.2; }
@@ -149,30 +150,45 @@ def _legend(found: Explanation) -> Iterator[tuple[str, str]]:
 
 def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Iterator[str]:
     """All links, those on the critical path last, so that nothing covers them."""
-    path = set(pairwise(found.critical_path))
-    drawn: dict[tuple[NodeId, NodeId, str], list[Source]] = {}
+    drawn: dict[tuple[Wire, NodeId], list[Source]] = {}
     for node in found.nodes.values():
         for source in node.sources:
             if source.node in found.nodes:
-                drawn.setdefault((source.node, node.id, source.socket), []).append(source)
-    marked: set[tuple[NodeId, NodeId]] = set()
-    for key in sorted(drawn, key=lambda key: key[:2] in path):
-        source, reader, socket = key
-        on_path = key[:2] in path and key[:2] not in marked
-        marked.update([key[:2]] if on_path else [])
-        loops = found.nodes[source].layer >= found.nodes[reader].layer
-        kind = " loop" if loops else " critical" if on_path else ""
-        stroke = "#e8590c" if on_path else colours.get(socket, _PLAIN)
-        inputs = ", ".join(item.input for item in drawn[key])
-        label = f"{found.nodes[source].title} {drawn[key][0].output} → "
-        label += f"{found.nodes[reader].title} {inputs}"
-        way = (
-            _around(layout, source, reader)
-            if loops
-            else _curve(layout.way(Wire(source, socket), reader))
-        )
-        paint = "" if loops else f' stroke="{stroke}"'
-        yield f'<path class="link{kind}" d="{way}"{paint}><title>{_text(label, 200)}</title></path>'
+                drawn.setdefault((Wire(source.node, source.socket), node.id), []).append(source)
+    for wire in dict.fromkeys(wire for wire, _ in drawn):
+        trunk = layout.trunk(wire)
+        if len(trunk) > 1:
+            yield _path("link", _curve(trunk), _stroke(wire, colours), "")
+    steps = set(pairwise(found.critical_path))
+    critical: dict[tuple[NodeId, NodeId], str] = {}
+    for (wire, reader), sources in drawn.items():
+        label = _label(found, reader, sources)
+        if found.nodes[wire.source].layer >= found.nodes[reader].layer:
+            yield _path("link loop", _around(layout, wire.source, reader), "", label)
+            continue
+        branch = _curve(layout.branch(wire, reader))
+        yield _path("link", branch, _stroke(wire, colours), label)
+        if (wire.source, reader) in steps:
+            way = _path("link critical", _curve(layout.way(wire, reader)), _CRITICAL, label)
+            critical.setdefault((wire.source, reader), way)
+    yield from critical.values()
+
+
+def _path(kind: str, way: str, stroke: str, label: str) -> str:
+    paint = f' stroke="{stroke}"' if stroke else ""
+    title = f"<title>{_text(label, 200)}</title>" if label else ""
+    return f'<path class="{kind}" d="{way}"{paint}>{title}</path>'
+
+
+def _stroke(wire: Wire, colours: dict[str, str]) -> str:
+    return colours.get(wire.socket, _PLAIN)
+
+
+def _label(found: Explanation, reader: NodeId, sources: Sequence[Source]) -> str:
+    """What a link carries from where to where."""
+    start = f"{found.nodes[sources[0].node].title} {sources[0].output}"
+    inputs = ", ".join(source.input for source in sources)
+    return f"{start} → {found.nodes[reader].title} {inputs}"
 
 
 def _curve(points: Sequence[Point]) -> str:

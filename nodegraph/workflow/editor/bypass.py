@@ -7,7 +7,7 @@ from nodegraph.workflow.editor.document import EditorNode, Slot
 from nodegraph.workflow.editor.shapes import Shape
 
 
-class Bypassed:
+class BypassedNode:
     """The inputs of a bypassed node, indexed by type.
 
     Args:

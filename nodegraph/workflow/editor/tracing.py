@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError
 from nodegraph.graph import Link
-from nodegraph.workflow.editor.bypass import Bypassed
+from nodegraph.workflow.editor.bypass import BypassedNode
 from nodegraph.workflow.editor.document import (
     BYPASS,
     INPUT_SIDE,
@@ -41,7 +41,7 @@ class Tracer:
         self._document = document
         self._shapes = shapes
         self._found: dict[tuple[str, Wire], Link | Value | None] = {}
-        self._bypassed: dict[tuple[str, str], Bypassed] = {}
+        self._bypassed: dict[tuple[str, str], BypassedNode] = {}
         self._firsts: dict[tuple[str, int], Value | None] = {}
 
     def source(self, scope: Scope, node: EditorNode, slot: Slot) -> Link | Value | None:
@@ -153,5 +153,5 @@ class Tracer:
         key = scope.prefix, node.id
         if key not in self._bypassed:
             own = node.type_name in self._document.subgraphs
-            self._bypassed[key] = Bypassed(node, None if own else self._shapes(node.type_name))
+            self._bypassed[key] = BypassedNode(node, None if own else self._shapes(node.type_name))
         return self._bypassed[key].input(output)

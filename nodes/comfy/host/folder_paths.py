@@ -8,7 +8,7 @@ from typing import Any
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.folders import MODEL_FOLDERS, WEIGHTS
-from nodegraph.results import marked
+from nodegraph.results import split_mark
 from nodes.comfy import here
 
 supported_pt_extensions = set(WEIGHTS)
@@ -18,20 +18,20 @@ _added: dict[str, list[str]] = {}
 
 
 class FileList(list[Any]):
-    """The files of a model folder; what is put before them is remembered apart."""
+    """The files of a model folder; choices that a pack puts before them are kept separately."""
 
     folder: str
     before: list[Any]
 
     @classmethod
     def of(cls, folder: str, names: list[str], before: list[Any] | None = None) -> "FileList":
-        """The names, after what comes `before`."""
+        """Make a list of file names, after the choices in `before`."""
         found = cls([*(before or []), *names])
         found.folder, found.before = folder, list(before or [])
         return found
 
     def __radd__(self, first: list[Any]) -> "FileList":
-        """What a list with more choices before the files is."""
+        """Return a file list with more choices before the files."""
         names = self[len(self.before) :]
         return FileList.of(self.folder, names, [*first, *self.before])
 
@@ -40,7 +40,7 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
     """`folder_names_and_paths`: each model folder's paths and suffixes; packs may add some."""
 
     def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
-        """Paths and suffixes."""
+        """Return the paths and suffixes of a folder."""
         if name not in MODEL_FOLDERS and name not in _added:
             raise KeyError(name)
         return get_folder_paths(name), set(WEIGHTS)
@@ -51,15 +51,15 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
             add_model_folder_path(name, path)
 
     def __delitem__(self, name: str) -> None:
-        """Forget what packs added."""
+        """Forget a folder's paths that packs added."""
         _added.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
-        """The names."""
+        """Yield the folders' names."""
         return iter({**dict.fromkeys(MODEL_FOLDERS), **dict.fromkeys(_added)})
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of folders."""
         return len(list(iter(self)))
 
 
@@ -67,7 +67,7 @@ folder_names_and_paths = FolderTable()
 
 
 def __getattr__(name: str) -> str:
-    """The paths that packs read as attributes."""
+    """Return the paths that packs read as module attributes."""
     found = {
         "base_path": lambda: here.current().base,
         "models_dir": lambda: here.files().folders.models[0],
@@ -82,27 +82,27 @@ def __getattr__(name: str) -> str:
 
 
 def get_output_directory() -> str:
-    """The output folder of whoever runs."""
+    """Return the output folder of the run's user."""
     return str(here.files().folders.output.absolute())
 
 
 def get_temp_directory() -> str:
-    """The temp folder of whoever runs."""
+    """Return the temp folder of the run's user."""
     return str(here.files().folders.temp.absolute())
 
 
 def get_input_directory() -> str:
-    """The input folder of whoever runs."""
+    """Return the input folder of the run's user."""
     return str(here.files().folders.input.absolute())
 
 
 def get_user_directory() -> str:
-    """A folder for what packs keep."""
+    """Return a folder for packs' own data."""
     return str(here.current().scratch / "user")
 
 
 def get_directory_by_type(type_name: str) -> str | None:
-    """The output, temp or input folder."""
+    """Return the output, temp or input folder."""
     found = {
         "output": get_output_directory,
         "temp": get_temp_directory,
@@ -112,7 +112,7 @@ def get_directory_by_type(type_name: str) -> str | None:
 
 
 def get_folder_paths(folder_name: str) -> list[str]:
-    """The directories of a model folder."""
+    """Return the directories of a model folder."""
     places = [str(path.absolute()) for path in here.files().folders.of_model(folder_name)]
     return [*places, *(path for path in _added.get(folder_name, ()) if path not in places)]
 
@@ -120,14 +120,14 @@ def get_folder_paths(folder_name: str) -> list[str]:
 def add_model_folder_path(
     folder_name: str, full_folder_path: str, is_default: bool = False
 ) -> None:
-    """One more directory for a model folder, for what packs look for themselves."""
+    """Add a directory to a model folder, for packs' own look-ups."""
     paths = _added.setdefault(folder_name, [])
     if full_folder_path not in paths:
         paths.insert(0 if is_default else len(paths), full_folder_path)
 
 
 def get_filename_list(folder_name: str) -> FileList:
-    """The files of a model folder, by their paths below it."""
+    """Return the files of a model folder, by their paths below it."""
     names = here.files().model_names(folder_name)
     for place in _added.get(folder_name, ()):
         names += [name for name in recursive_search(place)[0] if name not in names]
@@ -135,7 +135,7 @@ def get_filename_list(folder_name: str) -> FileList:
 
 
 def get_full_path(folder_name: str, filename: str) -> str | None:
-    """The path of a model file; None if there is none."""
+    """Return the path of a model file; None if there is none."""
     try:
         return str(here.files().model_source(folder_name, filename).absolute())
     except NodeGraphError:
@@ -144,7 +144,7 @@ def get_full_path(folder_name: str, filename: str) -> str | None:
 
 
 def get_full_path_or_raise(folder_name: str, filename: str) -> str:
-    """The path of a model file.
+    """Return the path of a model file.
 
     Raises:
         NodeGraphError: there is none.
@@ -156,7 +156,7 @@ def get_full_path_or_raise(folder_name: str, filename: str) -> str:
 def recursive_search(
     directory: str, excluded_dir_names: list[str] | None = None
 ) -> tuple[list[str], dict[str, float]]:
-    """The files below a directory, and when its directories changed."""
+    """Return the files below a directory, and the modification times of its directories."""
     names: list[str] = []
     changed: dict[str, float] = {}
     for path, below, files in os.walk(directory, followlinks=True):
@@ -167,38 +167,38 @@ def recursive_search(
 
 
 def filter_files_extensions(files: list[str], extensions: list[str]) -> list[str]:
-    """Those of the files that end in one of the suffixes; all without any."""
+    """Return the files that have one of the suffixes; without suffixes all."""
     wanted = tuple(extensions)
     return sorted(name for name in files if not wanted or name.lower().endswith(wanted))
 
 
 def filter_files_content_types(files: list[str], content_types: list[str]) -> list[str]:
-    """Those of the files that are pictures (`image`), films (`video`) or sounds (`audio`)."""
+    """Return the files that are of a kind: `image`, `video` or `audio`."""
     kinds = {name: (mimetypes.guess_type(name)[0] or "").partition("/")[0] for name in files}
     return [name for name in files if kinds[name] in content_types]
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
-    """A name without its mark, and the folder that `name [output]` says."""
-    plain, kind = marked(name)
+    """Split `name [output]` into the name and the folder."""
+    plain, kind = split_mark(name)
     return plain, get_directory_by_type(kind) if plain != name else None
 
 
 def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
-    """The path of an input file; `name [output]` lies in the output folder."""
+    """Return the path of an input file; `name [output]` lies in the output folder."""
     plain, folder = annotated_filepath(name)
     return str(Path(folder or default_dir or get_input_directory()) / plain)
 
 
 def exists_annotated_filepath(name: str) -> bool:
-    """Whether an input file is there."""
+    """Return True if an input file exists."""
     return Path(get_annotated_filepath(name)).exists()
 
 
 def get_save_image_path(
     filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
 ) -> tuple[str, str, int, str, str]:
-    """Where to save: folder, name, the next number, the folder below the output, the prefix.
+    """Return where to save: folder, name, next number, folder below the output, prefix.
 
     Raises:
         UnsafePathError: the prefix leads out of the folder.
@@ -216,7 +216,7 @@ def get_save_image_path(
 
 
 def _number(file: str, name: str) -> int:
-    """The number of `name_00001_.png`; 0 for anything else."""
+    """Return the number of `name_00001_.png`; 0 for anything else."""
     if not file.lower().startswith(f"{name}_".lower()):
         return 0
     digits = file[len(name) + 1 :].partition("_")[0].partition(".")[0]

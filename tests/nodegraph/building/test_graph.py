@@ -16,7 +16,7 @@ from tests.toys import add, files_in, one, show
 
 @pytest.fixture
 def registry():
-    return Registry.of(one, add, show)
+    return Registry.from_types(one, add, show)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_what_is_not_given_has_its_default():
         """Hand the width on."""
         return width
 
-    g: Any = Graph(Registry.of(sized))
+    g: Any = Graph(Registry.from_types(sized))
     g.Sized()
 
     assert g.prompt()["1"]["inputs"] == {"width": 64}

@@ -76,7 +76,7 @@ def test_a_name_that_is_taken_is_an_error(invoke, pack):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        ("def", "this is no Python"),
+        ("def", "this is not valid Python"),
         ("import os; os._exit(3)", "cannot be loaded"),
         ("1 / 0", "ZeroDivisionError"),
     ],
@@ -98,8 +98,8 @@ def test_what_changes_other_modules_is_told(invoke, pack):
     done = invoke("packs", "check", "own_nodes")
 
     assert done.exit_code == 0
-    assert "warning: it changes torch.nn.Linear.forward, for everybody" in done.stdout
-    assert "warning: it changes torch.nn, for everybody" in done.stdout
+    assert "warning: it replaces torch.nn.Linear.forward for the whole process" in done.stdout
+    assert "warning: it replaces torch.nn for the whole process" in done.stdout
 
 
 def test_the_built_in_pack_may_import_all_of_the_project(invoke):
@@ -107,6 +107,6 @@ def test_the_built_in_pack_may_import_all_of_the_project(invoke):
 
 
 def test_a_pack_is_not_made_twice_nor_with_a_bad_name(invoke, pack):
-    assert "is there already" in invoke("new-pack", "own_nodes").stderr
-    assert "is no name for a pack" in invoke("new-pack", "Own-Nodes").stderr
+    assert "exists already" in invoke("new-pack", "own_nodes").stderr
+    assert "is not a valid name for a pack" in invoke("new-pack", "Own-Nodes").stderr
     assert "No pack 'gone' is installed" in invoke("packs", "check", "gone").stderr
