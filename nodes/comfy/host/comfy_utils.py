@@ -11,18 +11,19 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nodegraph.files import PICKLES
+from nodegraph.errors import NotHereError
 from nodes.comfy import here
 from nodes.errors import PickleRefusedError
 from nodes.resizing import bislerp as bislerp
 from nodes.resizing import lanczos as lanczos
 from nodes.resizing import resize
+from nodes.weights.header import is_pickle
 
 PROGRESS_BAR_ENABLED = True
 
 
 class ProgressBar:
-    """Says how far the node that runs is."""
+    """The progress of the running node."""
 
     def __init__(self, total: int, node_id: str | None = None) -> None:
         del node_id
@@ -32,7 +33,7 @@ class ProgressBar:
     def update_absolute(
         self, value: int, total: int | None = None, preview: object | None = None
     ) -> None:
-        """So much is done."""
+        """Set the amount that is done."""
         del preview
         self.total = self.total if total is None else total
         self.current = min(value, self.total)
@@ -42,27 +43,35 @@ class ProgressBar:
             running.progress(int(self.current), int(self.total))
 
     def update(self, value: int) -> None:
-        """So much more is done."""
+        """Add to the amount that is done."""
         self.update_absolute(self.current + value)
 
 
 def load_torch_file(
     ckpt: str, safe_load: bool = True, device: Any = None, return_metadata: bool = False
 ) -> Any:
-    """The tensors of a file; never by running a pickle.
+    """Load the tensors of a file; a pickle is never executed.
 
     Raises:
         PickleRefusedError: it is a pickle, and converting such is not allowed.
+        NotHereError: it is a pickle that is not converted yet, and no node runs that would do it.
     """
     del safe_load
-    path = Path(ckpt)
-    if path.suffix.lower() in PICKLES:
-        converted = here.files().sources.loadable(path, here.context())
-        if converted is None:
-            raise PickleRefusedError(path)
-        path = converted
+    path = _without_pickle(Path(ckpt))
     tensors = load_file(path, device=str(device or "cpu"))
     return (tensors, _metadata(path)) if return_metadata else tensors
+
+
+def _without_pickle(path: Path) -> Path:
+    """Return the safetensors file made of a pickle; any other file as it is."""
+    if not is_pickle(path):
+        return path
+    converted = here.files().sources.loadable(path, here.context())
+    if converted is None:
+        raise NotHereError(path.name, "converted")
+    if converted == path:
+        raise PickleRefusedError(path)
+    return converted
 
 
 def save_torch_file(
@@ -85,14 +94,14 @@ def common_upscale(
 
 
 def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tensor:
-    """The same rows again and again until there are so many; or the first of them."""
+    """Repeat rows along `dim` until there are `batch_size`, or take the first ones."""
     have = tensor.shape[dim]
     index = torch.arange(batch_size, device=tensor.device) % have
     return tensor if have == batch_size else tensor.index_select(dim, index)
 
 
 def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:
-    """Rows spread over so many."""
+    """Resample the rows of a batch to `batch_size` rows."""
     if batch_size <= 1:
         return tensor[:batch_size]
     index = torch.linspace(0, tensor.shape[0] - 1, batch_size).round().long()
@@ -110,7 +119,7 @@ def tiled_scale(
     output_device: str = "cpu",
     pbar: ProgressBar | None = None,
 ) -> Tensor:
-    """A function tile by tile, the seams blended."""
+    """Apply a function tile by tile, and blend the seams."""
     batch, _, height, width = samples.shape
     size = (round(height * upscale_amount), round(width * upscale_amount))
     total = torch.zeros(batch, out_channels, *size, device=output_device)
@@ -129,7 +138,7 @@ def tiled_scale(
 
 
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
-    """How many tiles `tiled_scale` takes."""
+    """Return the number of tiles of `tiled_scale`."""
     rows, columns = (
         sum(1 for _ in _starts(side, tile, overlap))
         for side, tile in ((height, tile_y), (width, tile_x))
@@ -140,7 +149,7 @@ def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, ove
 def state_dict_prefix_replace(
     state_dict: dict[str, Any], replace_prefix: dict[str, str], filter_keys: bool = False
 ) -> dict[str, Any]:
-    """Tensors under other prefixes."""
+    """Rename the prefixes of tensors' keys."""
     found = {} if filter_keys else state_dict
     for old, new in replace_prefix.items():
         for key in [key for key in state_dict if key.startswith(old)]:
@@ -149,19 +158,19 @@ def state_dict_prefix_replace(
 
 
 def calculate_parameters(sd: dict[str, Tensor], prefix: str = "") -> int:
-    """How many numbers there are."""
+    """Return the number of parameters."""
     return sum(value.nelement() for key, value in sd.items() if key.startswith(prefix))
 
 
 def string_to_seed(data: str) -> int:
-    """A number out of a text: CRC-32."""
+    """Return the CRC-32 of a text."""
     import zlib
 
     return zlib.crc32(data.encode())
 
 
 def set_attr(obj: object, attr: str, value: object) -> object:
-    """Set `a.b.c`; what was there before."""
+    """Set `a.b.c`, and return the previous value."""
     *path, last = attr.split(".")
     for name in path:
         obj = getattr(obj, name)
@@ -171,14 +180,14 @@ def set_attr(obj: object, attr: str, value: object) -> object:
 
 
 def get_attr(obj: object, attr: str) -> object:
-    """Get `a.b.c`."""
+    """Return `a.b.c`."""
     for name in attr.split("."):
         obj = getattr(obj, name)
     return obj
 
 
 def pil2tensor(image: Picture.Image) -> Tensor:
-    """A picture as [1, height, width, channels]."""
+    """Convert a Pillow image to [1, height, width, channels]."""
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)[None]
 
 
@@ -188,7 +197,7 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _starts(side: int, tile: int, overlap: int) -> Iterator[int]:
-    """Where tiles begin; the last ends where the side does."""
+    """Yield where tiles begin; the last one ends at the end of the side."""
     at = 0
     while at + tile < side:
         yield at
@@ -197,7 +206,7 @@ def _starts(side: int, tile: int, overlap: int) -> Iterator[int]:
 
 
 def _feather(size: torch.Size, overlap: int) -> Tensor:
-    """Weights that fall off towards the edges: [1, 1, h, w]."""
+    """Return weights that fall towards the edges: [1, 1, h, w]."""
     height, width = (_ramp(side, overlap) for side in size)
     return (height[:, None] * width[None, :])[None, None]
 

@@ -8,16 +8,19 @@ import pytest
 
 from nodegraph.catalog import PackSource, describe_apart
 from nodegraph.engine import Engine
-from nodegraph.errors import InvalidWorkflowError, NodeGraphError, PackError
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, NotHereError, PackError
 from nodegraph.events import Notice, Progress
 from nodegraph.object_info import object_info
 from nodegraph.pack_server import OFFERED
 from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from nodegraph.workflow import read_prompt
+from nodes.comfy import here
 from nodes.comfy.asking import State
 from nodes.comfy.errors import InputsRefusedError, NotOfferedError, TooSlowError
 from nodes.comfy.folder import packs_in
+from nodes.comfy.host.comfy_utils import load_torch_file
+from nodes.errors import PickleRefusedError
 from tests.nodes.comfy import packs
 
 TEXT = {"class_type": "CLIPTextEncode", "inputs": {"text": "a", "clip": ["model", 1]}}
@@ -115,6 +118,22 @@ def test_a_node_type_whose_name_is_taken_is_left_out_and_its_pack_is_not(registr
     assert registry.spec("KSampler").module == "nodes.sampling"
     assert run(engine, "1", **{"1": {"class_type": "OnlyMine", "inputs": {}}})[0] == (42,)
     assert registry.find("KSampler").spec.module == "nodes.sampling"
+
+
+def test_a_pack_reads_no_pickle_unless_that_is_allowed(settings, tmp_path):
+    path = tmp_path / "old.ckpt"
+    path.write_bytes(b"\x80\x02}.")
+
+    with (
+        here.with_files(settings.files()),
+        pytest.raises(PickleRefusedError, match=r"'old\.ckpt' is a pickle.*--allow-pickle"),
+    ):
+        load_torch_file(str(path))
+    with (
+        here.with_files(replace(settings, allow_pickle=True).files()),
+        pytest.raises(NotHereError, match="not converted yet"),
+    ):
+        load_torch_file(str(path))
 
 
 def test_a_pack_that_hangs_is_given_up(settings, tmp_path):
