@@ -150,11 +150,7 @@ def _legend(found: Explanation) -> Iterator[tuple[str, str]]:
 
 def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Iterator[str]:
     """All links, those on the critical path last, so that nothing covers them."""
-    drawn: dict[tuple[Wire, NodeId], list[Source]] = {}
-    for node in found.nodes.values():
-        for source in node.sources:
-            if source.node in found.nodes:
-                drawn.setdefault((Wire(source.node, source.socket), node.id), []).append(source)
+    drawn = _inputs_by_wire(found)
     for wire in dict.fromkeys(wire for wire, _ in drawn):
         trunk = layout.trunk(wire)
         if len(trunk) > 1:
@@ -172,6 +168,16 @@ def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Itera
             way = _path("link critical", _curve(layout.way(wire, reader)), _CRITICAL, label)
             critical.setdefault((wire.source, reader), way)
     yield from critical.values()
+
+
+def _inputs_by_wire(found: Explanation) -> dict[tuple[Wire, NodeId], list[Source]]:
+    """The inputs that each wire leads to, by its reader."""
+    drawn: dict[tuple[Wire, NodeId], list[Source]] = {}
+    for node in found.nodes.values():
+        for source in node.sources:
+            if source.node in found.nodes:
+                drawn.setdefault((Wire(source.node, source.socket), node.id), []).append(source)
+    return drawn
 
 
 def _path(kind: str, way: str, stroke: str, label: str) -> str:
