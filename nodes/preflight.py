@@ -112,12 +112,13 @@ def two_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
 
 def three_text_encoders(inputs: Mapping[str, object], files: Files) -> None:
     """Check SD3's three text encoders' files; raises what `text_encoder` raises."""
-    _text_encoders({**inputs, "type": "sd3"}, files, ("clip_name1", "clip_name2", "clip_name3"))
+    names = ("clip_name1", "clip_name2", "clip_name3")
+    _text_encoders({**inputs, "type": None}, files, names)
 
 
 def _text_encoders(inputs: Mapping[str, object], files: Files, names: Sequence[str]) -> None:
     given = [name for name in map(inputs.get, names) if isinstance(name, str)]
     kind = inputs.get("type")
-    if isinstance(kind, str) and len(given) == len(names):
+    if (kind is None or isinstance(kind, str)) and len(given) == len(names):
         headers = [read_model(files.model("text_encoders", name)) for name in given]
         read_text_files(headers, kind)

@@ -46,7 +46,7 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
 def choose_preview(model: ModelHandle, ctx: Context) -> Show:
     """Return the preview method of the settings; warns if the small decoder can not be used."""
     if ctx.preview_method == "taesd":
-        name = name_for(model.model.spec.family, model.model.spec.latent)
+        name = name_for(model.model.spec.latent)
         if name is None:
             ctx.notice("no small decoder is for this model: its previews are rough.")
             return by_matrix(model)

@@ -1,21 +1,37 @@
 """Nodes that open text encoders from their own files."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.markers import Choices, ModelFile, Widget
+from nodes.families.known import loader_types
 from nodes.weights.handle import ClipHandle
 from nodes.weights.text_files import open_text_files
 
 File = Annotated[str, ModelFile("text_encoders")]
 Device = Annotated[Literal["default", "cpu"] | None, Widget(advanced=True)]
-_SINGLE = (
-    *("stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart"),
-    *("cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
-    "hunyuan_image",
+_OURS = ""
+
+
+def _fill(types: tuple[str, ...], ours: Sequence[str]) -> tuple[str, ...]:
+    """Put the types of our families in their places; those that have none come last."""
+    left = list(ours)
+    filled = [each or left.pop(0) for each in types]
+    return (*filled, *left)
+
+
+_SINGLE = _fill(
+    (
+        *(_OURS, "stable_cascade", _OURS, "stable_audio", "mochi", "ltxv", "pixart", "cosmos"),
+        *("lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
+        "hunyuan_image",
+    ),
+    loader_types(1),
 )
-_DUAL = ("sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image")
+_DUAL = _fill((_OURS, _OURS, _OURS, "hunyuan_video", "hidream", "hunyuan_image"), loader_types(2))
+"""In ComfyUI's order."""
 
 
 @node(
@@ -63,10 +79,12 @@ def triple_clip_loader(
     clip_name1: File, clip_name2: File, clip_name3: File, ctx: Context
 ) -> ClipHandle:
     """Open SD3's three text encoders, in any order: CLIP-L, CLIP-G and T5."""
-    return _open_text_encoders(ctx, "sd3", None, clip_name1, clip_name2, clip_name3)
+    return _open_text_encoders(ctx, None, None, clip_name1, clip_name2, clip_name3)
 
 
-def _open_text_encoders(ctx: Context, kind: str, device: str | None, *names: str) -> ClipHandle:
+def _open_text_encoders(
+    ctx: Context, kind: str | None, device: str | None, *names: str
+) -> ClipHandle:
     paths = [ctx.files.model("text_encoders", name) for name in names]
     files = [(path, ctx.files.identity(path)) for path in paths]
     return ClipHandle(open_text_files(files, kind, on_cpu=device == "cpu"))

@@ -9,6 +9,8 @@ from nodes.weights.tables import Source
 
 Layers: TypeAlias = Mapping[str, Source]
 """By a layer's path in the network, its path in the file; or by whole keys."""
+JOINT_LORA = r"(?<!single_)transformer_blocks.\d+.attn.add_[qkv]_proj"
+"""Modules of LoRAs in diffusers' names, which FLUX.1 and SD3 share; FLUX.1's are wider than any."""
 
 
 @dataclass(frozen=True, slots=True)

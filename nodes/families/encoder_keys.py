@@ -4,10 +4,14 @@ OpenCLIP keeps query, key and value in one matrix, and the projection the other 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from nodes.weights.tables import Source
 
+Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
+"""From a network's own keys and a prefix to the sources of its weights."""
+_T5 = "t5"
 _OPEN_ENDS = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",
@@ -99,3 +103,15 @@ def _open_clip(key: str, prefix: str, ends: Mapping[str, str]) -> Source:
         return Source(f"{block}{_OPEN_PARTS[part]}.{kind}")
     slot = ("q_proj", "k_proj", "v_proj").index(part.removeprefix("self_attn."))
     return Source(f"{block}attn.in_proj_{kind}", slot=slot, slots=3)
+
+
+def lone_table(kind: str) -> Table:
+    """Return the table of a text encoder's file, in transformers' layout, by its kind."""
+    return t5_table if kind == _T5 else clip_table
+
+
+def lora_paths(kind: str, path: str) -> tuple[str, ...]:
+    """Return the paths of a text encoder's layer in LoRAs: before transformers 5, and since."""
+    if kind == _T5:
+        return (f"encoder.{path}",)
+    return (path,) if path == "text_projection" else (f"text_model.{path}", path)

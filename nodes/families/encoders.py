@@ -2,7 +2,7 @@
 
 A family file calls `read_text` with its style and where each encoder's keys start:
 
-    text = read_text(header, "sdxl", {
+    text = read_text(header, _STYLE, {
         "clip_l": "conditioner.embedders.0.transformer.",
         "clip_g": "conditioner.embedders.1.model.",
     })
@@ -12,7 +12,7 @@ The layout (transformers' or OpenCLIP's) is seen from the keys. What comes back 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from nodes.families.encoder_keys import clip_table, open_clip_table, t5_table
@@ -20,6 +20,7 @@ from nodes.families.family import (
     EncoderName,
     EncoderSpec,
     NetworkSpec,
+    Reading,
     TextRules,
     TextSpec,
     TextStyle,
@@ -44,33 +45,10 @@ _WIDTHS: Mapping[int, EncoderName] = {768: "clip_l", 1024: "clip_h", 1280: "clip
 _H_LAYERS = 24
 _T5_WORDS, _T5_WIDTH = "shared.weight", 4096
 _T5_END, _T5_PAD = 1, 0
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a family reads of a text encoder; see `TextRules`."""
-
-    layer: int = -1
-    final_norm: bool = True
-    projected: bool = True
-    least: int = 0
-
-
-_PENULTIMATE = Reading(layer=-2, final_norm=False)
-
-READINGS: Mapping[TextStyle, Mapping[EncoderName, Reading]] = {
-    "sd15": {"clip_l": Reading()},
-    "sd2": {"clip_h": Reading(layer=-2)},
-    "sdxl": {"clip_l": _PENULTIMATE, "clip_g": _PENULTIMATE},
-    "sdxl_refiner": {"clip_g": _PENULTIMATE},
-    "sd3": {
-        "clip_l": Reading(layer=-2, final_norm=False, projected=False),
-        "clip_g": _PENULTIMATE,
-        "t5xxl": Reading(least=77),
-    },
-    "flux": {"clip_l": Reading(projected=False), "t5xxl": Reading(least=256)},
-}
-"""The encoders of each style."""
+_NAMED = frozenset({"num_attention_heads", "hidden_act"})
+_SAID = _NAMED | {"bos_token_id", "eos_token_id", "pad_token_id"}
+"""The entries of the configuration that the metadata may say."""
+PENULTIMATE = Reading(layer=-2, final_norm=False)
 
 
 def read_text(
@@ -88,7 +66,7 @@ def read_text(
         BadMetadataError: an override in the metadata has no meaning.
     """
     found: list[EncoderSpec] = []
-    for name, reading in READINGS[style].items():
+    for name, reading in style.readings.items():
         options = prefixes.get(name, ())
         for prefix in (options,) if isinstance(options, str) else options:
             if has_encoder(header, prefix):
@@ -160,8 +138,8 @@ def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> di
         "eos_token_id": words - 1,
         "pad_token_id": words - 1 if original else 0,
         **projected,
-        **overrides(header, "clip"),
-        **overrides(header, name),
+        **overrides(header, "clip", _SAID),
+        **overrides(header, name, _NAMED),
     }
 
 

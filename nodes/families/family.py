@@ -4,7 +4,7 @@ Nothing here needs torch, so that a workflow can be checked without loading it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from nodes.weights.header import Header
@@ -13,8 +13,6 @@ from nodes.weights.tables import Source
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
 Prediction: TypeAlias = Literal["eps", "v"]
-TextStyle: TypeAlias = Literal["sd15", "sd2", "sdxl", "sdxl_refiner", "sd3", "flux"]
-"""Which text encoders a family has, what it reads of each, and what it makes of them."""
 EncoderName: TypeAlias = Literal["clip_l", "clip_h", "clip_g", "t5xxl"]
 
 
@@ -68,6 +66,33 @@ class TextRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a family reads of a text encoder; see `TextRules`."""
+
+    layer: int = -1
+    final_norm: bool = True
+    projected: bool = True
+    least: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextStyle:
+    """Which text encoders a family has, what it reads of each, and what it makes of them."""
+
+    name: str
+    readings: Mapping[EncoderName, Reading] = field(compare=False)
+    """By encoder, in the family's order."""
+    combine: str
+    """A function of `nodes.text.styles`, or `module:function`: one conditioning of all."""
+    loader_type: str
+    """The `type` of nodes that load text encoders from files of their own."""
+    files: tuple[int, ...]
+    """With how many files such nodes can be given."""
+    any_suffices: bool = False
+    """Whether it can do without any of them that the file lacks, if it has another one."""
+
+
+@dataclass(frozen=True, slots=True)
 class LatentRules:
     """How a family's latents relate to its VAE's; see `nodes.values.LatentFormat`."""
 
@@ -77,6 +102,8 @@ class LatentRules:
     shift: float | tuple[float, ...] = 0.0
     rgb: tuple[tuple[float, ...], ...] = ()
     """For previews: what each channel adds to red, green and blue, and a row to add to that."""
+    tiny_vae: str = ""
+    """The TAESD autoencoder for these latents, by its name in `nodes.families.tiny_vae`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +231,24 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class LoraMark:
+    """A mark by which a LoRA for a family is known."""
+
+    names: str
+    """A pattern for names of modules."""
+    network: str
+    """The kind of the network that has them."""
+    inputs: range | None = None
+    """How many numbers such a module reads; None: the names alone tell."""
+    entry: str = ""
+    """The entry of the network's configuration that has the same number, if any."""
+    title: str = ""
+    """What people call the models it is for; empty: the family's title."""
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
-    """A model family."""
+    """All that is particular to one model family, as its file says it."""
 
     name: str
     title: str
@@ -219,3 +262,8 @@ class Family:
     """
     layouts: tuple[Layout, ...]
     """The one whose text encoders a folder has counts, else the first."""
+    styles: tuple[TextStyle, ...]
+    """Most families have one."""
+    loras: tuple[LoraMark, ...] = ()
+    networks: tuple[str, ...] = ()
+    """`module:attribute` of classes of network that `nodes.networks.build` does not list."""

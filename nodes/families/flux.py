@@ -7,7 +7,7 @@ diffusers' `convert_flux_transformer_checkpoint_to_diffusers` (Apache-2.0).
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nodes.families.blocks import Stack, block_table, fused
+from nodes.families.blocks import JOINT_LORA, Stack, block_table, fused
 from nodes.families.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
 from nodes.families.encoders import read_text
 from nodes.families.family import (
@@ -17,9 +17,12 @@ from nodes.families.family import (
     FlowRules,
     LatentRules,
     Layout,
+    LoraMark,
     ModelSpec,
     NetworkSpec,
     Part,
+    Reading,
+    TextStyle,
 )
 from nodes.families.ldm import own_key
 from nodes.families.shapes import count, first_in, overrides, shape_of
@@ -28,6 +31,8 @@ from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
 
+_NAME = "flux"
+"""Of the family, and of its kind of network."""
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
 _PART = "transformer"
@@ -52,7 +57,9 @@ _RGB = (
     (0.0, 0.0, 0.0),
 )
 """A linear fit; the numbers are those that InvokeAI (Apache-2.0) shows previews with."""
-_LATENT = LatentRules(channels=16, downscale=8, scale=0.3611, shift=0.1159, rgb=_RGB)
+_LATENT = LatentRules(
+    channels=16, downscale=8, scale=0.3611, shift=0.1159, rgb=_RGB, tiny_vae="taef1"
+)
 _DISTILLED = FlowRules(multiplier=1.0, mu=1.15)
 _SCHNELL = FlowRules(multiplier=1.0)
 _ENDS = {
@@ -102,6 +109,13 @@ _TEXT: Mapping[EncoderName, str] = {
     "clip_l": "text_encoders.clip_l.transformer.",
     "t5xxl": "text_encoders.t5xxl.transformer.",
 }
+_STYLE = TextStyle(
+    _NAME,
+    {"clip_l": Reading(projected=False), "t5xxl": Reading(least=256)},
+    combine="t5_with_pooled_clip",
+    loader_type=_NAME,
+    files=(2,),
+)
 
 
 def flux_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
@@ -131,7 +145,7 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
         "pooled_projection_dim": shape_of(header, f"{prefix}vector_in.in_layer.weight", _PART)[1],
         "guidance_embeds": f"{prefix}guidance_in.in_layer.weight" in header,
         "axes_dims_rope": [head - 2 * side, side, side],
-        **overrides(header, "flux"),
+        **overrides(header, _NAME, {"axes_dims_rope"}),
     }
 
 
@@ -144,19 +158,23 @@ def read(header: Header) -> Architecture:
     """The architecture, from the shapes; a model that takes guidance is the dev one."""
     prefix = first_in(header, PREFIXES, _MARK) or ""
     config = flux_config(header, prefix)
-    network = NetworkSpec("flux", "model", config, prefix, flux_table)
+    network = NetworkSpec(_NAME, "model", config, prefix, flux_table)
     noise = _DISTILLED if config["guidance_embeds"] else _SCHNELL
-    model = ModelSpec("flux", network, _LATENT, noise)
-    return Architecture(model, read_text(header, "flux", _TEXT), read_vae(header, _LATENT))
+    model = ModelSpec(_NAME, network, _LATENT, noise)
+    return Architecture(model, read_text(header, _STYLE, _TEXT), read_vae(header, _LATENT))
 
 
 _LAYOUT = Layout(
     "single_transformer_blocks.0.proj_mlp.weight",
     {
-        "transformer": Part("flux", PREFIXES[0], flux_table, own_key),
+        "transformer": Part(_NAME, PREFIXES[0], flux_table, own_key),
         "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),
         "text_encoder_2": Part("t5xxl", _TEXT["t5xxl"], t5_table, own_t5_key),
         "vae": VAE,
     },
 )
-FLUX = Family("flux", "FLUX.1", recognises, read, (_LAYOUT,))
+_LORAS = (
+    LoraMark(r"double_blocks.\d+.(img|txt)_|single_(transformer_)?blocks.\d+", _NAME),
+    LoraMark(JOINT_LORA, _NAME, range(3072, 2**31)),
+)
+FLUX = Family(_NAME, "FLUX.1", recognises, read, (_LAYOUT,), (_STYLE,), _LORAS)

@@ -1,9 +1,12 @@
 """Every family, and which of them a file belongs to."""
 
 from collections.abc import Collection
+from functools import cache
+from pkgutil import resolve_name
 
+from nodegraph.entry_points import entry_points
 from nodes.errors import UnknownFamilyError
-from nodes.families.family import Architecture, Family, Layout
+from nodes.families.family import Architecture, Family, Layout, TextStyle
 from nodes.families.flux import FLUX
 from nodes.families.sd2 import SD2
 from nodes.families.sd3 import SD3
@@ -11,7 +14,26 @@ from nodes.families.sd15 import SD15
 from nodes.families.sdxl import SDXL
 from nodes.weights.header import Header
 
-FAMILIES: tuple[Family, ...] = (SD15, SD2, SDXL, SD3, FLUX)
+GROUP = "nodegraph.model_families"
+"""Entry points of distributions that add families: each names a `Family`."""
+_OWN = (SD15, SD2, SDXL, SD3, FLUX)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return every family: our own, then those that installed distributions add."""
+    added: list[Family] = [resolve_name(place) for place in entry_points(GROUP).values()]
+    return (*_OWN, *added)
+
+
+def text_styles(files: int) -> tuple[TextStyle, ...]:
+    """Return the mixtures of text encoders that can come as so many files."""
+    return tuple(s for family in families() for s in family.styles if files in s.files)
+
+
+def loader_types(files: int) -> tuple[str, ...]:
+    """Return the `type`s of nodes that load so many files of text encoders."""
+    return tuple(dict.fromkeys(style.loader_type for style in text_styles(files)))
 
 
 def layout_of(family: str, encoders: Collection[str]) -> Layout:
@@ -24,7 +46,7 @@ def layout_of(family: str, encoders: Collection[str]) -> Layout:
     Raises:
         KeyError: there is no such family.
     """
-    layouts = {known.name: known.layouts for known in FAMILIES}[family]
+    layouts = {known.name: known.layouts for known in families()}[family]
     wanted = set(encoders)
     return next(
         (one for one in layouts if {p.name for p in one.text.values()} == wanted), layouts[0]
@@ -39,13 +61,13 @@ def architecture_of(header: Header) -> Architecture:
         MissingWeightsError: its weights are incomplete.
         BadMetadataError: its metadata has no meaning.
     """
-    for family in FAMILIES:
+    for family in families():
         if family.recognises(header):
             return family.read(header)
-    known = [family.title for family in FAMILIES]
+    known = [family.title for family in families()]
     raise UnknownFamilyError(header.path, header.summary, known)
 
 
 def title_of(name: str) -> str:
     """What people call a family."""
-    return next((family.title for family in FAMILIES if family.name == name), name)
+    return next((family.title for family in families() if family.name == name), name)

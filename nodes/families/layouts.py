@@ -14,7 +14,7 @@ from typing import Any
 from nodes.errors import UnknownFamilyError
 from nodes.families.encoder_keys import clip_table, own_clip_key
 from nodes.families.family import Family, Layout, Part
-from nodes.families.known import FAMILIES
+from nodes.families.known import families
 from nodes.families.vae import PART as VAE
 from nodes.weights.folder import is_folder, part_header, read_json, read_weights
 from nodes.weights.header import Header, TensorInfo
@@ -46,7 +46,7 @@ def read_model(path: Path) -> Header:
 
 def _lone_part(header: Header) -> Part | None:
     """Which network's own names a file has; None if it has the original ones."""
-    for layout in (layout for family in FAMILIES for layout in family.layouts):
+    for layout in (layout for family in families() for layout in family.layouts):
         if layout.mark in header:
             return next(iter(layout.parts.values()))
     if _VAE_MARK in header:
@@ -81,7 +81,7 @@ def _read_folder(path: Path) -> Header:
 def _denoiser(path: Path) -> tuple[Family, Header]:
     """The family of a folder, and the part of it that denoises."""
     seen = ""
-    for family in FAMILIES:
+    for family in families():
         layout = family.layouts[0]
         name, part = next(iter(layout.parts.items()))
         own = part_header(path, name)
@@ -90,7 +90,7 @@ def _denoiser(path: Path) -> tuple[Family, Header]:
             header = _part(own, name, part)
             if family.recognises(header):
                 return family, header
-    known = [family.title for family in FAMILIES]
+    known = [family.title for family in families()]
     raise UnknownFamilyError(path, seen or "no unet, no transformer", known)
 
 
@@ -112,7 +112,7 @@ def _restated(header: Header, part: Part, prefix: str = "") -> Header:
     try:
         table = part.table(own, part.prefix)
     except (KeyError, ValueError) as error:  # a layer that no table lists, or no blocks at all
-        titles = [family.title for family in FAMILIES]
+        titles = [family.title for family in families()]
         raise UnknownFamilyError(header.path, header.summary, titles) from error
     tensors = {prefix + key: info for key, info in own.items()}
     for key, source in table.items():

@@ -2,11 +2,20 @@
 
 from nodes.families.encoder_keys import clip_table, own_clip_key
 from nodes.families.encoders import read_text
-from nodes.families.family import Architecture, Family, LatentRules, ModelSpec, Part
+from nodes.families.family import (
+    Architecture,
+    Family,
+    LatentRules,
+    ModelSpec,
+    Part,
+    Reading,
+    TextStyle,
+)
 from nodes.families.shapes import preview_rgb
 from nodes.families.unets import (
     is_linear,
     layout,
+    lora_mark,
     noise_rules,
     takes_vector,
     unet_prefix,
@@ -15,6 +24,7 @@ from nodes.families.unets import (
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 
+_NAME = "sd15"
 TEXT_PREFIX = "cond_stage_model.transformer."
 _HEADS = 8
 SCALE = 0.18215
@@ -42,11 +52,16 @@ def read(header: Header) -> Architecture:
     """The architecture, from the shapes and the metadata's overrides."""
     unet = unet_spec(header, unet_prefix(header) or "", _HEADS)
     rgb = preview_rgb(header) or LATENT_RGB
-    latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb)
-    model = ModelSpec("sd15", unet, latent, noise_rules(header))
-    text = read_text(header, "sd15", {"clip_l": TEXT_PREFIX})
+    latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb, tiny_vae="taesd")
+    model = ModelSpec(_NAME, unet, latent, noise_rules(header))
+    text = read_text(header, _STYLE, {"clip_l": TEXT_PREFIX})
     return Architecture(model, text, read_vae(header, latent))
 
 
+_STYLE = TextStyle(
+    _NAME, {"clip_l": Reading()}, combine="single", loader_type="stable_diffusion", files=(1,)
+)
 _LAYOUT = layout({"text_encoder": Part("clip_l", TEXT_PREFIX, clip_table, own_clip_key)})
-SD15 = Family("sd15", "Stable Diffusion 1.x", recognises, read, (_LAYOUT,))
+SD15 = Family(
+    _NAME, "Stable Diffusion 1.x", recognises, read, (_LAYOUT,), (_STYLE,), (lora_mark(768),)
+)

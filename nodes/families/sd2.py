@@ -16,12 +16,15 @@ from nodes.families.family import (
     Part,
     PictureRules,
     Prediction,
+    Reading,
+    TextStyle,
 )
 from nodes.families.sd15 import LATENT_RGB, SCALE
 from nodes.families.shapes import preview_rgb
 from nodes.families.unets import (
     is_linear,
     layout,
+    lora_mark,
     noise_rules,
     takes_vector,
     unet_prefix,
@@ -30,6 +33,7 @@ from nodes.families.unets import (
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header, numbers
 
+_NAME = "sd2"
 _TELLING = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SPREAD = 0.09
 _MEAN, _DEVIATION = "noise_augmentor.data_mean", "noise_augmentor.data_std"
@@ -52,13 +56,13 @@ def read(header: Header) -> Architecture:
     prefix = unet_prefix(header) or ""
     unet = unet_spec(header, prefix)
     rgb = preview_rgb(header) or LATENT_RGB
-    latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb)
+    latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb, tiny_vae="taesd")
     noise = noise_rules(header, _prediction(header, prefix))
     vector = unet.config.get("projection_class_embeddings_input_dim")
     pictures = _pictures(header, vector) if vector else None
-    model = ModelSpec("sd2", unet, latent, noise, pictures)
+    model = ModelSpec(_NAME, unet, latent, noise, pictures)
     return Architecture(
-        model, read_text(header, "sd2", {"clip_h": _TEXT}), read_vae(header, latent)
+        model, read_text(header, _STYLE, {"clip_h": _TEXT}), read_vae(header, latent)
     )
 
 
@@ -78,5 +82,14 @@ def _prediction(header: Header, prefix: str) -> Prediction:
     return "v" if pstdev(numbers(header, prefix + _TELLING)) > _SPREAD else "eps"
 
 
+_STYLE = TextStyle(
+    _NAME,
+    {"clip_h": Reading(layer=-2)},
+    combine="single",
+    loader_type="stable_diffusion",
+    files=(1,),
+)
 _LAYOUT = layout({"text_encoder": Part("clip_h", _TEXT[0], open_clip_table, own_clip_key)})
-SD2 = Family("sd2", "Stable Diffusion 2.x", recognises, read, (_LAYOUT,))
+SD2 = Family(
+    _NAME, "Stable Diffusion 2.x", recognises, read, (_LAYOUT,), (_STYLE,), (lora_mark(1024),)
+)

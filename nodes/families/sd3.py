@@ -9,9 +9,9 @@ from dataclasses import replace
 from math import isqrt
 from typing import Any
 
-from nodes.families.blocks import Stack, block_table, fused
+from nodes.families.blocks import JOINT_LORA, Stack, block_table, fused
 from nodes.families.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
-from nodes.families.encoders import read_text
+from nodes.families.encoders import PENULTIMATE, read_text
 from nodes.families.family import (
     Architecture,
     EncoderName,
@@ -19,9 +19,12 @@ from nodes.families.family import (
     FlowRules,
     LatentRules,
     Layout,
+    LoraMark,
     ModelSpec,
     NetworkSpec,
     Part,
+    Reading,
+    TextStyle,
 )
 from nodes.families.ldm import own_key
 from nodes.families.shapes import count, first_in, shape_of
@@ -30,6 +33,7 @@ from nodes.families.vae import read_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
 
+_NAME, _KIND = "sd3", "mmdit"
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "joint_blocks.0.context_block.attn.qkv.weight"
 _PART = "transformer"
@@ -54,7 +58,9 @@ _RGB = (
     (0.0, 0.0, 0.0),
 )
 """A linear fit; the numbers are those of Stability AI's own sd3.5 (MIT)."""
-_LATENT = LatentRules(channels=16, downscale=8, scale=1.5305, shift=0.0609, rgb=_RGB)
+_LATENT = LatentRules(
+    channels=16, downscale=8, scale=1.5305, shift=0.0609, rgb=_RGB, tiny_vae="taesd3"
+)
 _ENDS = {
     "pos_embed.pos_embed": Source("pos_embed"),
     "pos_embed.proj": Source("x_embedder.proj"),
@@ -145,19 +151,35 @@ def recognises(header: Header) -> bool:
 def read(header: Header) -> Architecture:
     """The architecture, from the shapes."""
     prefix = first_in(header, PREFIXES, _MARK) or ""
-    network = NetworkSpec("mmdit", "model", mmdit_config(header, prefix), prefix, mmdit_table)
-    model = ModelSpec("sd3", network, _LATENT, FlowRules(shift=3.0))
-    return Architecture(model, read_text(header, "sd3", _TEXT), read_vae(header, _LATENT))
+    network = NetworkSpec(_KIND, "model", mmdit_config(header, prefix), prefix, mmdit_table)
+    model = ModelSpec(_NAME, network, _LATENT, FlowRules(shift=3.0))
+    return Architecture(model, read_text(header, _STYLE, _TEXT), read_vae(header, _LATENT))
 
 
+_STYLE = TextStyle(
+    _NAME,
+    {
+        "clip_l": Reading(layer=-2, final_norm=False, projected=False),
+        "clip_g": PENULTIMATE,
+        "t5xxl": Reading(least=77),
+    },
+    combine="clips_then_t5",
+    loader_type=_NAME,
+    files=(1, 2, 3),
+    any_suffices=True,
+)
 _LAYOUT = Layout(
     "pos_embed.pos_embed",
     {
-        "transformer": Part("mmdit", PREFIXES[0], mmdit_table, own_key),
+        "transformer": Part(_KIND, PREFIXES[0], mmdit_table, own_key),
         "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),
         "text_encoder_2": Part("clip_g", _TEXT["clip_g"], clip_table, own_clip_key),
         "text_encoder_3": Part("t5xxl", _TEXT["t5xxl"], t5_table, own_t5_key),
         "vae": VAE,
     },
 )
-SD3 = Family("sd3", "Stable Diffusion 3.x", recognises, read, (_LAYOUT,))
+_LORAS = (
+    LoraMark(r"joint_blocks.\d+", _KIND),
+    LoraMark(JOINT_LORA, _KIND, range(3072)),
+)
+SD3 = Family(_NAME, "Stable Diffusion 3.x", recognises, read, (_LAYOUT,), (_STYLE,), _LORAS)

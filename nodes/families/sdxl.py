@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from nodes.errors import BadMetadataError
 from nodes.families.encoder_keys import clip_table, open_clip_table, own_clip_key
-from nodes.families.encoders import read_text
+from nodes.families.encoders import PENULTIMATE, read_text
 from nodes.families.family import (
     Architecture,
     Config,
@@ -22,12 +22,21 @@ from nodes.families.family import (
     Part,
     PictureRules,
     TextSpec,
+    TextStyle,
 )
 from nodes.families.shapes import preview_rgb
-from nodes.families.unets import layout, noise_rules, takes_vector, unet_prefix, unet_spec
+from nodes.families.unets import (
+    layout,
+    lora_mark,
+    noise_rules,
+    takes_vector,
+    unet_prefix,
+    unet_spec,
+)
 from nodes.families.vae import read_vae
 from nodes.weights.header import Header, numbers
 
+_NAME = "sdxl"
 SCALE = 0.13025
 _MEAN, _STD = "edm_mean", "edm_std"
 _PLAYGROUND_SCALE = 0.5
@@ -56,7 +65,7 @@ def read(header: Header) -> Architecture:
     """The architecture, from the shapes, the metadata's overrides and keys that say something."""
     unet = unet_spec(header, unet_prefix(header) or "")
     latent = _latent(header, unet.config["out_channels"])
-    model = ModelSpec("sdxl", unet, latent, _noise(header), _pictures(unet.config))
+    model = ModelSpec(_NAME, unet, latent, _noise(header), _pictures(unet.config))
     return Architecture(model, _text(header), read_vae(header, latent))
 
 
@@ -64,7 +73,7 @@ def _latent(header: Header, channels: int) -> LatentRules:
     """Playground 2.5 brings its latents to a mean and a spread of its own."""
     rgb = preview_rgb(header)
     if not _is_edm(header):
-        return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB)
+        return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB, tiny_vae="taesdxl")
     scale = tuple(_PLAYGROUND_SCALE / deviation for deviation in _statistic(header, _STD))
     return LatentRules(channels, 8, scale, _statistic(header, _MEAN), rgb)
 
@@ -103,11 +112,33 @@ def _statistic(header: Header, key: str) -> tuple[float, ...]:
 
 def _text(header: Header) -> TextSpec | None:
     """The refiner's one text encoder stands where the base model's first one does."""
-    return read_text(header, "sdxl", _BASE_TEXT) or read_text(header, "sdxl_refiner", _REFINER_TEXT)
+    return read_text(header, _STYLE, _BASE_TEXT) or read_text(header, _REFINER_STYLE, _REFINER_TEXT)
 
 
+_STYLE = TextStyle(
+    _NAME,
+    {"clip_l": PENULTIMATE, "clip_g": PENULTIMATE},
+    combine="side_by_side",
+    loader_type=_NAME,
+    files=(2,),
+)
+_REFINER_STYLE = TextStyle(
+    "sdxl_refiner",
+    {"clip_g": PENULTIMATE},
+    combine="single",
+    loader_type="stable_diffusion",
+    files=(1,),
+)
 _FIRST = Part("clip_l", _BASE_TEXT["clip_l"], clip_table, own_clip_key)
 _SECOND = Part("clip_g", _BASE_TEXT["clip_g"], open_clip_table, own_clip_key)
 _BASE = layout({"text_encoder": _FIRST, "text_encoder_2": _SECOND})
 _REFINER = layout({"text_encoder_2": replace(_SECOND, prefix=_REFINER_TEXT["clip_g"])})
-SDXL = Family("sdxl", "Stable Diffusion XL", recognises, read, (_BASE, _REFINER))
+SDXL = Family(
+    _NAME,
+    "Stable Diffusion XL",
+    recognises,
+    read,
+    layouts=(_BASE, _REFINER),
+    styles=(_STYLE, _REFINER_STYLE),
+    loras=(lora_mark(2048), lora_mark(1280, "Stable Diffusion XL (refiner)")),
+)

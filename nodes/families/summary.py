@@ -8,7 +8,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.references import INDEX
 from nodegraph.shards import shards_of
 from nodegraph.sources import ModelSummary
-from nodes.families.known import FAMILIES
+from nodes.families.known import families
 from nodes.families.layouts import read_model
 from nodes.weights.header import Header, read_header
 
@@ -49,7 +49,7 @@ def family_title(path: Path, headers: Iterable[Header]) -> str:
             raise
         index: Mapping[str, object] = json.loads((path / INDEX).read_text(encoding="utf-8"))
         return str(index.get("_class_name", ""))
-    seen = (family.title for family in FAMILIES if family.recognises(header))
+    seen = (family.title for family in families() if family.recognises(header))
     return next(seen, first_metadata(headers, _FAMILY))
 
 

@@ -1,9 +1,10 @@
 """Text encoders in files of their own: which they are, and which family they serve together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from nodes.families.encoders import READINGS, encoder_name, read_encoder
+from nodes.families.encoders import encoder_name, read_encoder
 from nodes.families.family import EncoderName, EncoderSpec, TextStyle
+from nodes.families.known import loader_types, text_styles
 from nodes.text_errors import (
     NotATextEncoderError,
     RepeatedTextEncoderError,
@@ -12,22 +13,15 @@ from nodes.text_errors import (
 )
 from nodes.weights.header import Header
 
-TYPES: Mapping[int, Mapping[str, tuple[TextStyle, ...]]] = {
-    1: {"stable_diffusion": ("sd15", "sd2", "sdxl_refiner"), "sd3": ("sd3",)},
-    2: {"sdxl": ("sdxl",), "sd3": ("sd3",), "flux": ("flux",)},
-    3: {"sd3": ("sd3",)},
-}
-"""By the number of files: what a type may mean; the encoders tell which."""
-
 
 def read_text_files(
-    headers: Sequence[Header], kind: str
+    headers: Sequence[Header], kind: str | None = None
 ) -> tuple[TextStyle, tuple[EncoderSpec, ...]]:
     """What the files are together: the style, and the encoder of each file.
 
     Args:
         headers: one file each, in any order.
-        kind: as the loaders call it: `stable_diffusion`, `sdxl`, `sd3`, `flux`.
+        kind: the `type` of the loader; None: the only one there is for so many files.
 
     Raises:
         UnknownTextTypeError: no family here has such text encoders.
@@ -37,22 +31,22 @@ def read_text_files(
         MissingWeightsError: one of them is there in part.
         BadMetadataError: an override in the metadata has no meaning.
     """
-    known = TYPES[len(headers)]
-    if kind not in known:
-        raise UnknownTextTypeError(kind, tuple(known))
+    known = loader_types(len(headers))
+    kind = known[0] if kind is None else kind
+    styles = [style for style in text_styles(len(headers)) if style.loader_type == kind]
+    if not styles:
+        raise UnknownTextTypeError(kind, known)
     names: list[EncoderName] = [_name(header) for header in headers]
-    styles: tuple[TextStyle, ...] = known[kind]
-    fitting: list[TextStyle] = [style for style in styles if names[0] in READINGS[style]]
+    fitting = [style for style in styles if names[0] in style.readings]
     style = (*fitting, *styles)[0]
-    wanted = [name for style in styles for name in READINGS[style]]
+    wanted = [name for style in styles for name in style.readings]
     for number, (header, name) in enumerate(zip(headers, names, strict=True)):
         if name not in wanted:
             raise WrongTextEncoderError(header.path, name, kind, wanted)
         if name in names[:number]:
             raise RepeatedTextEncoderError(header.path, name, wanted)
-    readings = READINGS[style]
     return style, tuple(
-        read_encoder(header, "", name, readings[name])
+        read_encoder(header, "", name, style.readings[name])
         for header, name in zip(headers, names, strict=True)
     )
 

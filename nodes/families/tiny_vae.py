@@ -22,17 +22,15 @@ KNOWN: Mapping[str, tuple[int, float, float]] = {
     "taef1": (16, 0.3611, 0.1159),
 }
 """The channels of the latents that each is for, and their scale and shift."""
-_OF_FAMILY = {"sd15": "taesd", "sd2": "taesd", "sdxl": "taesdxl", "sd3": "taesd3", "flux": "taef1"}
 _DOWNSCALE = 8
 _PART = "VAE"
 _MARKS = ("decoder.layers.0.weight", "encoder.layers.0.weight")
 
 
-def name_for(family: str, latent: LatentRules) -> str | None:
-    """Which of them decodes a family's latents; None if none does."""
-    name = _OF_FAMILY.get(family)
-    fits = name is not None and KNOWN[name] == (latent.channels, latent.scale, latent.shift)
-    return name if fits else None
+def name_for(latent: LatentRules) -> str | None:
+    """Return the name of the one that decodes such latents; None if none does."""
+    fits = KNOWN.get(latent.tiny_vae) == (latent.channels, latent.scale, latent.shift)
+    return latent.tiny_vae if fits else None
 
 
 def is_tiny(header: Header) -> bool:

@@ -12,7 +12,8 @@ from typing import Any
 from nodes.families.control import KINDS, ControlSpec
 from nodes.families.family import NetworkSpec
 from nodes.families.ldm import unet_table
-from nodes.families.shapes import count, encoder_config, first_in
+from nodes.families.shapes import count, first_in
+from nodes.families.unets import encoder_config
 from nodes.weights.header import Header
 from nodes.weights.tables import Source, identity_table
 

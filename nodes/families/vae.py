@@ -1,11 +1,12 @@
 """Autoencoders, in a checkpoint or in a file of their own."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from nodes.errors import NotAVaeError
 from nodes.families.family import LatentRules, NetworkSpec, Part, VaeSpec
 from nodes.families.ldm import VAE_PREFIX, own_vae_key, vae_table
-from nodes.families.shapes import first_in, vae_config
+from nodes.families.shapes import count, first_in, overrides, shape_of
 from nodes.families.tiny_vae import is_tiny, named, read_tiny_vae
 from nodes.weights.header import Header
 from nodes.weights.tables import Source
@@ -60,3 +61,23 @@ def _no_weights(_keys: Iterable[str], _prefix: str) -> dict[str, Source]:
 
 def _network(header: Header, prefix: str) -> NetworkSpec:
     return NetworkSpec("vae", "vae", vae_config(header, prefix), prefix, vae_table)
+
+
+def vae_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of an `AutoencoderKL`."""
+    levels = count(header, prefix + "encoder.down.{}.block.0.conv1.weight")
+    widths = [
+        header.shape(f"{prefix}encoder.down.{level}.block.0.conv1.weight")[0]
+        for level in range(levels)
+    ]
+    return {
+        "block_out_channels": widths,
+        "layers_per_block": count(header, prefix + "encoder.down.0.block.{}.conv1.weight"),
+        "latent_channels": shape_of(header, f"{prefix}decoder.conv_in.weight", "VAE")[1],
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "use_quant_conv": f"{prefix}quant_conv.weight" in header,
+        "use_post_quant_conv": f"{prefix}post_quant_conv.weight" in header,
+        "mid_block_add_attention": f"{prefix}encoder.mid.attn_1.norm.weight" in header,
+        **overrides(header, "vae", {"norm_num_groups"}),
+    }

@@ -13,6 +13,8 @@ from nodes.weights.header import Header
 UNCLIP = "embedder.model.visual."
 """Where the keys of an unCLIP checkpoint's vision encoder start."""
 _PART = "vision encoder"
+_SAID = frozenset({"num_attention_heads", "hidden_act"})
+"""The entries of the configuration that the metadata may say."""
 _HF = {
     "patches": "vision_model.embeddings.patch_embedding.weight",
     "positions": "vision_model.embeddings.position_embedding.weight",
@@ -74,7 +76,7 @@ def _clip(header: Header, prefix: str, parts: Mapping[str, str]) -> dict[str, An
         "hidden_act": "quick_gelu" if width <= _OPENAI_WIDEST else "gelu",
         **sizes,
         **projected,
-        **overrides(header, "vision"),
+        **overrides(header, "vision", _SAID),
     }
 
 
@@ -88,7 +90,7 @@ def _siglip(header: Header) -> dict[str, Any]:
         "hidden_act": "gelu_pytorch_tanh",
         "vision_use_head": _HEAD in header,
         **sizes,
-        **overrides(header, "vision"),
+        **overrides(header, "vision", _SAID),
     }
 
 

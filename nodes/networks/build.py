@@ -1,9 +1,13 @@
 """Every class of network, and how a network is built without weights."""
 
+from functools import cache
+from pkgutil import resolve_name
+
 import torch
 from torch import nn
 
 from nodes.families.family import NetworkSpec
+from nodes.families.known import families
 from nodes.networks import (
     clip,
     compact,
@@ -33,7 +37,14 @@ _CLASSES = (
     *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
     *(rrdb.NETWORK, compact.NETWORK),
 )
-_BY_KIND = {network.kind: network for network in _CLASSES}
+
+
+@cache
+def _classes() -> dict[str, NetworkClass]:
+    """Every class by its kind: our own, and those of families that distributions add."""
+    places = (place for family in families() for place in family.networks)
+    added: list[NetworkClass] = [resolve_name(place) for place in places]
+    return {network.kind: network for network in (*_CLASSES, *added)}
 
 
 def network_class(kind: str) -> NetworkClass:
@@ -42,7 +53,7 @@ def network_class(kind: str) -> NetworkClass:
     Raises:
         KeyError: there is none of that name.
     """
-    return _BY_KIND[kind]
+    return _classes()[kind]
 
 
 def skeleton(spec: NetworkSpec) -> nn.Module:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nodes.errors import MissingPartError
-from nodes.families.encoders import READINGS
 from nodes.families.family import TextRules, TextStyle
 from nodes.networks.build import network_class
 from nodes.networks.builder import TextClass
 from nodes.text.embeddings import Embeddings
 from nodes.text.encoder import Encoded, Sections, encode
 from nodes.text.sections import PromptReader, Token, Tokenizer, empty_section
-from nodes.text.styles import OPTIONAL, STYLES
+from nodes.text.styles import combination
 from nodes.text.t5_tokenizer import T5Tokenizer
 from nodes.text.tokenizer import ClipTokenizer
 from nodes.text_errors import UnreadTextError
@@ -79,7 +78,8 @@ class TextModel:
     """The file that it comes from."""
     found: tuple[TextEncoder, ...]
     """None if the file has none, which is an error as soon as somebody wants one."""
-    style: TextStyle = "sd15"
+    style: TextStyle | None = None
+    """None if there is none."""
 
     @property
     def encoders(self) -> tuple[TextEncoder, ...]:
@@ -88,11 +88,11 @@ class TextModel:
         Raises:
             MissingPartError: the file has none, or not all.
         """
-        if not self.found:
+        if not self.found or self.style is None:
             raise MissingPartError(self.origin, "text encoder")
         names = {encoder.name for encoder in self.found}
-        for name in READINGS[self.style]:
-            if name not in names and name not in OPTIONAL.get(self.style, ()):
+        for name in self.style.readings:
+            if name not in names and not self.style.any_suffices:
                 raise MissingPartError(self.origin, f"text encoder {name}")
         return self.found
 
@@ -126,8 +126,11 @@ class TextModel:
             MissingPartError: an encoder is not there.
         """
         found: list[dict[str, Encoded]] = [{} for _ in texts]
-        prompts = [self._sections(each, embeddings) for each in texts]
-        for encoder in self.encoders:
+        encoders = self.encoders
+        assert self.style is not None, "what has encoders has a style"
+        prompts = [self._sections(each, self.style, embeddings) for each in texts]
+        combine = combination(self.style.combine)
+        for encoder in encoders:
             mine = [(n, each[encoder.name]) for n, each in enumerate(prompts) if each[encoder.name]]
             if not mine:
                 continue
@@ -135,13 +138,15 @@ class TextModel:
             encoded = encoder.encode(given, patches.get(encoder.name, ()), layer)
             for (n, _), one in zip(mine, encoded, strict=True):
                 found[n][encoder.name] = one
-        return [STYLES[self.style](parts) for parts in found]
+        return [combine(parts) for parts in found]
 
-    def _sections(self, texts: Texts, embeddings: Embeddings) -> dict[str, Sections]:
+    def _sections(
+        self, texts: Texts, style: TextStyle, embeddings: Embeddings
+    ) -> dict[str, Sections]:
         """One prompt's sections by encoder; where texts differ, CLIPs get as many each."""
-        unread = texts.keys() - READINGS[self.style].keys() - {""}
+        unread = texts.keys() - style.readings.keys() - {""}
         if unread:
-            raise UnreadTextError(sorted(unread), tuple(READINGS[self.style]))
+            raise UnreadTextError(sorted(unread), tuple(style.readings))
         found = {
             encoder.name: encoder.sections(
                 texts.get(encoder.name, texts.get("", "")), embeddings.of(encoder.name)

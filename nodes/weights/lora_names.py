@@ -9,6 +9,7 @@ original code's names; diffusers and PEFT write paths with dots below `unet.`, `
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from nodes.families.encoder_keys import lora_paths
 from nodes.families.family import NetworkSpec
 from nodes.weights.network import Network
 from nodes.weights.tables import Source
@@ -92,7 +93,7 @@ def _prefixed(path: str) -> Iterator[str]:
 
 
 def _text_names(spec: NetworkSpec, path: str) -> Iterator[str]:
-    for whole in _text_paths(spec, path):
+    for whole in lora_paths(spec.kind, path):
         flat = whole.replace(".", "_")
         for number in _NUMBERS[spec.name]:
             yield from (f"lora_te{number}_{flat}", f"lycoris_te{number}_{flat}")
@@ -100,10 +101,3 @@ def _text_names(spec: NetworkSpec, path: str) -> Iterator[str]:
             yield from (f"{folder}.{whole}", f"{folder}.base_model.model.{whole}")
         yield f"text_encoders.{spec.name}.transformer.{whole}"
         yield from (f"{spec.name}.transformer.{whole}", f"{spec.name}.{whole}")
-
-
-def _text_paths(spec: NetworkSpec, path: str) -> tuple[str, ...]:
-    """What transformers calls a layer: before its version 5, and since."""
-    if spec.kind == "t5":
-        return (f"encoder.{path}",)
-    return (path,) if path == "text_projection" else (f"text_model.{path}", path)

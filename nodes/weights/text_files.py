@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from nodes.families.encoders import READINGS
 from nodes.families.layouts import read_model
 from nodes.families.text_files import read_text_files
 from nodes.text.model import TextEncoder, TextModel
@@ -12,7 +11,7 @@ from nodes.weights.checkpoint import Networks, networks
 
 def open_text_files(
     files: Sequence[tuple[Path, str]],
-    kind: str,
+    kind: str | None,
     pool: Networks | None = None,
     *,
     on_cpu: bool = False,
@@ -37,5 +36,5 @@ def open_text_files(
         )
         for header, (_, identity), spec in zip(headers, files, specs, strict=True)
     }
-    ordered = tuple(found[name] for name in READINGS[style] if name in found)
+    ordered = tuple(found[name] for name in style.readings if name in found)
     return TextModel(headers[0].path, ordered, style)

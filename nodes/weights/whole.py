@@ -8,14 +8,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from nodes.families.encoder_keys import clip_table, t5_table
+from nodes.families.encoder_keys import lone_table
 from nodes.families.family import Part
 from nodes.families.known import layout_of
 from nodes.families.ldm import vae_table
 from nodes.layout_errors import UnsavableVaeError, WrongPartError
 from nodes.networks.build import network_class
 from nodes.parameterisation import Discrete
-from nodes.weights.export import Table, exported
+from nodes.weights.export import exported
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
 from nodes.weights.network import Network, Patches
 from nodes.weights.tensors import TensorFiles
@@ -61,7 +61,7 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
         MissingPartError: there is none.
     """
     for encoder in clip.text.encoders:
-        table: Table = t5_table if encoder.network.spec.kind == "t5" else clip_table
+        table = lone_table(encoder.network.spec.kind)
         patches = clip.by_encoder.get(encoder.name, ())
         yield encoder.name, exported(encoder.network, patches, table, "")
 

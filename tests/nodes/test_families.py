@@ -15,7 +15,8 @@ from nodes.families.family import DiscreteRules, NetworkSpec
 from nodes.families.known import architecture_of
 from nodes.families.ldm import unet_table, vae_table
 from nodes.families.sd15 import TEXT_PREFIX
-from nodes.families.shapes import unet_config, vae_config
+from nodes.families.unets import unet_config
+from nodes.families.vae import vae_config
 from nodes.networks.build import skeleton
 from nodes.weights.header import Header, TensorInfo
 from nodes.weights.network import Network

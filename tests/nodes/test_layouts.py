@@ -9,10 +9,10 @@ from safetensors.torch import load_file
 
 from nodegraph.identity import Identities
 from nodes.errors import BadMetadataError, UnknownFamilyError
-from nodes.families.encoders import READINGS, clip_config, read_encoder
+from nodes.families.encoders import clip_config, read_encoder
 from nodes.families.family import DiscreteRules, EdmRules
 from nodes.families.layouts import read_model
-from nodes.families.sd15 import TEXT_PREFIX
+from nodes.families.sd15 import SD15, TEXT_PREFIX
 from nodes.layout_errors import BadConfigError, MissingShardError, NoFolderWeightsError
 from nodes.loaders import (
     checkpoint_loader,
@@ -247,7 +247,7 @@ def test_a_text_encoder_alone_is_counted_once(folder, tmp_path):
     new = {key.removeprefix("text_model."): t for key, t in tensors.items()}
     del new["embeddings.position_ids"]
     path = write(tmp_path / "a.safetensors", new)
-    spec = read_encoder(read_model(path), "", "clip_l", READINGS["sd15"]["clip_l"])
+    spec = read_encoder(read_model(path), "", "clip_l", SD15.styles[0].readings["clip_l"])
 
     network = Network(read_model(path), "a", spec.network)
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from nodes.errors import TruncatedFileError, UnreadableGgufError
-from nodes.families.encoders import READINGS, read_encoder
+from nodes.families.encoders import read_encoder
+from nodes.families.flux import FLUX
 from nodes.loaders import WeightDtype, unet_loader
 from nodes.lora import lora_loader_model_only
 from nodes.values import CondBatch
@@ -200,7 +201,9 @@ def test_a_t5_encoder_has_llamas_names(bench):
     names = {key: llama_name(key) for key in draw.tensors}
     meant = write_gguf(bench.root / "t5.gguf", draw.tensors, "Q8_0", names)
 
-    spec = read_encoder(read_header(bench.root / "t5.gguf"), "", "t5xxl", READINGS["flux"]["t5xxl"])
+    spec = read_encoder(
+        read_header(bench.root / "t5.gguf"), "", "t5xxl", FLUX.styles[0].readings["t5xxl"]
+    )
     module = Network(read_header(bench.root / "t5.gguf"), "a", spec.network).module()
 
     tokens = torch.tensor([[3, 9, 1]])

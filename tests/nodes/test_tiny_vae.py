@@ -15,7 +15,7 @@ from nodegraph.errors import UnknownFileError
 from nodegraph.object_info import input_info
 from nodes.errors import MissingWeightsError, NotAVaeError
 from nodes.families.family import LatentRules
-from nodes.families.known import FAMILIES
+from nodes.families.known import families
 from nodes.families.tiny_vae import KNOWN, name_for
 from nodes.loaders import vae_loader
 from nodes.previews import choose_preview, preview
@@ -174,9 +174,9 @@ def test_every_family_has_a_matrix_and_a_small_decoder(bench, family):
     path = write(bench.root / "model.safetensors", SMALL[family]())
     model = ModelHandle(opened(path).model)
     rules = model.model.spec.latent
-    name = name_for(model.model.spec.family, rules)
+    name = name_for(rules)
 
-    assert len(SMALL) == len(FAMILIES)
+    assert len(SMALL) == len(families())
     assert len(rules.rgb) == rules.channels + 1
     assert name is not None
     put_pair(bench, name)
@@ -219,8 +219,8 @@ def test_without_the_decoder_previews_are_rough_and_say_why(bench):
 
 
 def test_latents_of_another_scale_have_no_small_decoder():
-    assert name_for("sdxl", LatentRules(4, 8, (0.5, 0.5, 0.5, 0.5), 0.0)) is None
-    assert name_for("pixart", LatentRules(4, 8, 0.18215)) is None
+    assert name_for(LatentRules(4, 8, (0.5, 0.5, 0.5, 0.5), 0.0, tiny_vae="taesdxl")) is None
+    assert name_for(LatentRules(4, 8, 0.18215)) is None
 
 
 def test_an_incomplete_decoder_is_named(bench):
