@@ -1,5 +1,5 @@
-"""Lets packs that were written for ComfyUI run here: what they import, declare, take and return.
+"""The host of packs written for ComfyUI: their imports, declarations, inputs and outputs.
 
-Nothing else in this project imports this room; it is found by an entry point of the group
-`nodegraph.pack_hosts` once the folder of such packs is there.
+Nothing else in this project imports this package; it is found by an entry point of the group
+`nodegraph.pack_hosts` once the folder of such packs exists.
 """

@@ -1,4 +1,4 @@
-"""What a pack's class is asked before its node runs: lazy inputs, validity, changes outside."""
+"""Callbacks of a pack's class before its node runs: lazy inputs, validation, change detection."""
 
 import asyncio
 import inspect
@@ -19,13 +19,13 @@ from nodes.comfy.errors import InputsRefusedError, TooSlowError
 from nodes.comfy.handing import to_pack
 
 PATIENCE = 20.0
-"""How many seconds a check may take."""
+"""The seconds that a check may take."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The outside state of a node: VALIDATE_INPUTS, which may refuse, and IS_CHANGED."""
+    """The checks of a node before it runs: VALIDATE_INPUTS, which may refuse, and IS_CHANGED."""
 
     kind: Any
     name: str
@@ -33,30 +33,30 @@ class State:
     patience: float = PATIENCE
 
     def __call__(self, literals: Mapping[str, object], files: Files) -> str:
-        """What its result depends on besides its inputs.
+        """Return what the node's result depends on besides its inputs.
 
         Raises:
-            InputsRefusedError: the class does not take these inputs.
-            TooSlowError: it does not come to an end.
+            InputsRefusedError: the class refuses these inputs.
+            TooSlowError: a check takes too long.
         """
         with here.with_files(files):
             self._validate(literals)
-            return self._changed(literals)
+            return self._change_token(literals)
 
     def _validate(self, literals: Mapping[str, object]) -> None:
         check = getattr(self.kind, "VALIDATE_INPUTS", None)
         if check is None:
             return
-        answer = self._timely("VALIDATE_INPUTS", check, literals)
+        answer = self._call("VALIDATE_INPUTS", check, literals)
         if answer is not True and answer is not None:
             raise InputsRefusedError(self.name, str(answer) if answer else "it does not say why")
 
-    def _changed(self, literals: Mapping[str, object]) -> str:
+    def _change_token(self, literals: Mapping[str, object]) -> str:
         ask = getattr(self.kind, "IS_CHANGED", None)
         if ask is None:
             return ""
         try:
-            answer = self._timely("IS_CHANGED", ask, literals)
+            answer = self._call("IS_CHANGED", ask, literals)
         except TooSlowError:
             raise
         except Exception as error:  # noqa: BLE001 - foreign code; as in ComfyUI, it has changed then
@@ -65,7 +65,7 @@ class State:
         equal = answer == answer
         return repr(answer) if equal is True else uuid.uuid4().hex
 
-    def _timely(self, what: str, function: Any, literals: Mapping[str, object]) -> object:
+    def _call(self, what: str, function: Any, literals: Mapping[str, object]) -> object:
         names = {item.name: None for item in self.entries.inputs}
         given = {**names, **dict.fromkeys(self.entries.hidden), **literals}
         given |= {
@@ -75,11 +75,13 @@ class State:
         taken = {name: given[name] for name in given_names(function, given)}
         if "input_types" in inspect.signature(function).parameters and "input_types" not in given:
             taken["input_types"] = {}
-        return timely(lambda: finished(function(**taken)), self.name, what, self.patience)
+        return call_with_timeout(
+            lambda: await_result(function(**taken)), self.name, what, self.patience
+        )
 
 
 def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
-    """Which lazy inputs a node asks for: `check_lazy_status`."""
+    """Make the function that returns the lazy inputs a node needs, from `check_lazy_status`."""
     if not hasattr(kind, "check_lazy_status"):
         return None
     lazy = [item.name for item in spec.inputs if item.lazy]
@@ -87,29 +89,29 @@ def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
     def needs(given: Mapping[str, object]) -> list[str]:
         inputs = {name: to_pack(value) for name, value in given.items()}
         absent = {name: None for name in lazy if name not in inputs}
-        asked = finished(kind().check_lazy_status(**inputs, **absent))
+        asked = await_result(kind().check_lazy_status(**inputs, **absent))
         return [asked] if isinstance(asked, str) else list(asked or ())
 
     return needs
 
 
 def state_of(state: State) -> State | None:
-    """The state if the class has any."""
+    """Return the checks if the class has any."""
     asks = ("VALIDATE_INPUTS", "IS_CHANGED")
     return state if any(getattr(state.kind, name, None) for name in asks) else None
 
 
-def finished(value: Any) -> Any:
-    """A value, or what a coroutine comes to."""
+def await_result(value: Any) -> Any:
+    """Return a value, or the result of a coroutine."""
     return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
-def timely(ask: Callable[[], object], name: str, what: str, patience: float) -> object:
-    """What a function returns, if that does not take too long; its thread is left behind then.
+def call_with_timeout(ask: Callable[[], object], name: str, what: str, patience: float) -> object:
+    """Return a function's result; after `patience` seconds its thread is abandoned.
 
     Raises:
         TooSlowError: it takes too long.
-        Exception: whatever it raises.
+        Exception: whatever the function raises.
     """
     answers: list[object] = []
     failures: list[Exception] = []

@@ -1,10 +1,10 @@
-"""What packs return for an output that is not there."""
+"""The value that packs return to block an output."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionBlocker:
-    """Keeps every node from running that reads it."""
+    """Stops every node that reads it from running."""
 
     message: str | None = None

@@ -1,4 +1,4 @@
-"""Call a pack's class as ComfyUI would: hidden inputs in, converted values in and out."""
+"""Calls of a pack's class as in ComfyUI: hidden inputs in, converted values in and out."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from nodegraph.plain import is_plain
 from nodegraph.results import Artifact, Expansion, Ui
 from nodegraph.spec import NodeSpec
 from nodes.comfy import here
-from nodes.comfy.asking import finished
+from nodes.comfy.asking import await_result
 from nodes.comfy.blocking import ExecutionBlocker
 from nodes.comfy.entries import Entries
 from nodes.comfy.handing import from_pack, to_pack
@@ -33,12 +33,12 @@ class Call:
         """Run the node."""
         context = cast("Context | None", inputs.pop(CONTEXT, None))
         with here.running(context):
-            given = {name: self._given(name, value) for name, value in inputs.items()}
-            given |= self._hidden(context)
-            returned = finished(getattr(self.kind(), self.kind.FUNCTION)(**given))
-            return self._told(returned)
+            given = {name: self._to_argument(name, value) for name, value in inputs.items()}
+            given |= self._hidden_values(context)
+            returned = await_result(getattr(self.kind(), self.kind.FUNCTION)(**given))
+            return self._to_result(returned)
 
-    def _given(self, name: str, value: object) -> object:
+    def _to_argument(self, name: str, value: object) -> object:
         means = self.entries.meant.get(name)
         if means and isinstance(value, str):
             return means.get(value, value)
@@ -46,16 +46,16 @@ class Call:
             return [means.get(str(item), item) for item in cast("list[object]", value)]
         return to_pack(value)
 
-    def _hidden(self, context: Context | None) -> dict[str, object]:
+    def _hidden_values(self, context: Context | None) -> dict[str, object]:
         found = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}
-        return {name: [value] for name, value in found.items()} if self._listed else found
+        return {name: [value] for name, value in found.items()} if self._takes_lists else found
 
     @property
-    def _listed(self) -> bool:
+    def _takes_lists(self) -> bool:
         return self.spec.input_is_list
 
-    def _told(self, returned: Any) -> object:
-        """What the class returned, as the engine takes it."""
+    def _to_result(self, returned: Any) -> object:
+        """Convert the class's result to one that the engine accepts."""
         if hasattr(returned, "as_returned"):
             returned = returned.as_returned()
         shown, expanded = None, None
@@ -73,7 +73,7 @@ class Call:
         return outputs or None
 
     def _outputs(self, returned: Any) -> tuple[object, ...]:
-        """One value an output: None where there are too few."""
+        """Return one value for each output; None where there are too few."""
         specs = self.spec.outputs
         if isinstance(returned, ExecutionBlocker):
             returned = (returned,) * len(specs)
@@ -96,7 +96,7 @@ class Call:
 
 
 def hidden_value(kind: str, context: Context | None) -> object:
-    """What a hidden input gets."""
+    """Return the value of a hidden input."""
     if context is None:
         return None
     if kind in ("PROMPT", "DYNPROMPT"):
@@ -112,22 +112,22 @@ def hidden_value(kind: str, context: Context | None) -> object:
 
 
 def expansion(nodes: Mapping[str, Any], outputs: Sequence[object]) -> Expansion:
-    """A graph in API format that takes the node's place."""
+    """Make an expansion from a graph in API format that replaces the node."""
     return Expansion(
         {
             str(name): Node(
                 str(name),
                 str(node["class_type"]),
-                {str(key): _linked(value) for key, value in node.get("inputs", {}).items()},
+                {str(key): _as_link(value) for key, value in node.get("inputs", {}).items()},
             )
             for name, node in nodes.items()
         },
-        tuple(_linked(value) for value in outputs),
+        tuple(_as_link(value) for value in outputs),
     )
 
 
-def _linked(value: Any) -> object:
-    """A link where it is one: [node, number]."""
+def _as_link(value: Any) -> object:
+    """Return a link for [node, number], any other value converted."""
     if isinstance(value, list):
         items = cast("list[Any]", value)
         if len(items) == 2 and isinstance(items[0], str) and type(items[1]) in (int, float):
@@ -136,7 +136,7 @@ def _linked(value: Any) -> object:
 
 
 def ui_of(shown: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
-    """What a node shows: its files as such, everything else as JSON."""
+    """Return a node's UI output: files as artifacts, everything else as JSON."""
     if hasattr(shown, "as_dict"):
         shown = cast("Any", shown).as_dict()
     artifacts: dict[str, list[Artifact]] = {}
@@ -161,7 +161,7 @@ def _artifact(item: object) -> Artifact | None:
 
 
 def _as_json(item: object) -> object:
-    """The nearest JSON to a value: containers as such, the rest as text."""
+    """Convert a value to JSON: containers item by item, the rest as text."""
     if isinstance(item, tuple | list):
         return [_as_json(part) for part in cast("Sequence[object]", item)]
     if isinstance(item, dict):

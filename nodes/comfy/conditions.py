@@ -1,4 +1,4 @@
-"""CONDITIONING as packs know it: a list of [tokens, dict]."""
+"""Conversion of CONDITIONING from and to ComfyUI's form: a list of [tokens, dict]."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,17 +14,17 @@ _PERCENT = "percentage"
 
 
 def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
-    """The list; its tensors are copies."""
+    """Convert a conditioning to ComfyUI's list; its tensors are copies."""
     return [[cond.tokens.clone(), _cond_dict(cond)] for cond in conditioning.conds]
 
 
 def conditioning_from(told: Sequence[Sequence[Any]]) -> Conditioning:
-    """The list as a value; what nobody here knows goes along as an extra."""
+    """Convert ComfyUI's list to a conditioning; unknown keys become extras."""
     return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in told))
 
 
 def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
-    """Whether it is such a list."""
+    """Return True for a list of [tokens, dict]."""
     if not isinstance(value, list | tuple):
         return False
     items = cast("Sequence[Any]", value)
@@ -38,7 +38,7 @@ def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
 
 
 def _cond_dict(cond: Cond) -> dict[str, Any]:
-    """A condition's dict."""
+    """Return a condition's dict."""
     told: dict[str, Any] = {
         "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
         "strength": cond.strength,
@@ -68,7 +68,7 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
 
 
 def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
-    """A condition out of its dict."""
+    """Make a condition from its dict."""
     origin = told.pop(ORIGIN, None)
     base = origin if isinstance(origin, Cond) else Cond(tokens)
     area, share = _area(told.pop("area", None))

@@ -1,4 +1,4 @@
-"""What a pack for ComfyUI declares, as this project's node types."""
+"""Conversion of a ComfyUI pack's declarations to node types."""
 
 import asyncio
 import inspect
@@ -19,8 +19,8 @@ from nodes.comfy.entries import Entries, read_entries, socket_of
 _NO_VERSION = "0"
 
 
-def declared(module: ModuleType) -> dict[str, object]:
-    """What the import system adds to a pack's module: its `PACK`, and a node type a name.
+def declarations_of(module: ModuleType) -> dict[str, object]:
+    """Return the names that the import hook adds to a pack's module: `PACK`, and its node types.
 
     Raises:
         Exception: whatever the pack's own declarations raise.
@@ -37,7 +37,7 @@ def declared(module: ModuleType) -> dict[str, object]:
 
 
 def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[..., Any]:
-    """One class of the v1 contract as a node type."""
+    """Convert a class of ComfyUI's v1 API to a node type."""
     entries = read_entries(kind)
     spec = NodeSpec(
         name=name,
@@ -48,7 +48,7 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
         inputs=entries.inputs,
         outputs=outputs_of(kind),
         open_inputs=entries.more,
-        hidden=tuple(sorted(_sent_along(entries))),
+        hidden=tuple(sorted(_client_inputs(entries))),
         output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
         input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
         deprecated=bool(getattr(kind, "DEPRECATED", False)),
@@ -60,7 +60,7 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
 
 
 def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:
-    """RETURN_TYPES with RETURN_NAMES and OUTPUT_IS_LIST, which may be shorter."""
+    """Return the outputs of RETURN_TYPES; RETURN_NAMES and OUTPUT_IS_LIST may be shorter."""
     types = getattr(kind, "RETURN_TYPES", None) or ()
     types = (types,) if isinstance(types, str) else tuple(types)
     names = tuple(getattr(kind, "RETURN_NAMES", None) or ())
@@ -75,27 +75,27 @@ def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:
     )
 
 
-def _sent_along(entries: Entries) -> set[str]:
+def _client_inputs(entries: Entries) -> set[str]:
     kinds = {kind.lower() for kind in entries.hidden.values()}
     return kinds & {"prompt", "extra_pnginfo", "unique_id"}
 
 
 def _classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """The pack's classes by the names of their node types."""
+    """Yield the pack's node types: name and class."""
     mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
     if mappings is not None:
         yield from ((str(name), kind) for name, kind in dict(mappings).items())
     entry = getattr(module, "comfy_entrypoint", None)
     if entry is not None:
-        for kind in asyncio.run(_listed(entry)):
+        for kind in asyncio.run(_extension_nodes(entry)):
             yield kind.GET_SCHEMA().node_id, kind
     if mappings is None and entry is None:
         message = "it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"
         raise ImportError(message)
 
 
-async def _listed(entry: Any) -> list[Any]:
-    """The node classes of an extension of the v3 contract."""
+async def _extension_nodes(entry: Any) -> list[Any]:
+    """Return the node classes of an extension of the v3 API."""
     extension = entry()
     if inspect.isawaitable(extension):
         extension = await cast("Coroutine[Any, Any, Any]", extension)
@@ -104,12 +104,12 @@ async def _listed(entry: Any) -> list[Any]:
 
 
 def _routes() -> tuple[str, ...]:
-    """What the packs of this process answer; where one is described there are no others."""
+    """Return the routes of this process's packs; a process that describes a pack has no other."""
     return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in OFFERED.routes))
 
 
 def _web(module: ModuleType) -> str:
-    """WEB_DIRECTORY as a path below the pack's folder; nothing if it is none."""
+    """Return WEB_DIRECTORY as a path below the pack's folder; empty if it is not one."""
     root = Path(module.__file__ or "").parent.resolve()
     web = (root / str(getattr(module, "WEB_DIRECTORY", "") or "")).resolve()
     inside = web != root and web.is_dir() and web.is_relative_to(root)
@@ -117,7 +117,7 @@ def _web(module: ModuleType) -> str:
 
 
 def _version(module: ModuleType) -> str:
-    """What the pack's pyproject.toml says."""
+    """Return the version in the pack's pyproject.toml."""
     place = Path(module.__file__ or "").parent / "pyproject.toml"
     try:
         found = tomllib.loads(place.read_text(encoding="utf-8"))["project"]["version"]

@@ -1,4 +1,4 @@
-"""What a class says in INPUT_TYPES, as input specs."""
+"""Conversion of INPUT_TYPES to input specs."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ _NOBODYS_TYPE = "a type that nobody has"
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """The inputs of a node type, as it declares them."""
+    """The declared inputs of a node type."""
 
     inputs: tuple[InputSpec, ...]
     hidden: Mapping[str, str]
@@ -34,7 +34,7 @@ class Entries:
 
 
 def read_entries(kind: Any) -> Entries:
-    """Ask a class for its inputs.
+    """Read the inputs of a class.
 
     Raises:
         Exception: whatever the class raises.
@@ -49,14 +49,16 @@ def read_entries(kind: Any) -> Entries:
             of, options = _entry(entry)
             inputs.append(_input(str(name), of, options, required=required, exempt=exempt))
             choices = _choices(of, options)
-            if choices and not _are(choices, str) and not _are(choices, dict):
+            if choices and not _all_are(choices, str) and not _all_are(choices, dict):
                 meant[str(name)] = {str(choice): choice for choice in choices}
-    hidden = {str(name): _hidden(of) for name, of in dict(declared.get("hidden") or {}).items()}
-    return Entries(tuple(inputs), hidden, _more(declared.get("optional")), meant)
+    hidden = {
+        str(name): _hidden_kind(of) for name, of in dict(declared.get("hidden") or {}).items()
+    }
+    return Entries(tuple(inputs), hidden, _open_inputs(declared.get("optional")), meant)
 
 
 def socket_of(of: object) -> str:
-    """The socket of a type: a string, or the choices themselves."""
+    """Return the socket of a type, which is a string or a list of choices."""
     if isinstance(of, str):
         lies = not (of != _NOBODYS_TYPE)  # noqa: SIM202 - classes that fit everything override this one
         return ANY if lies else str.__str__(of)
@@ -64,7 +66,7 @@ def socket_of(of: object) -> str:
 
 
 def _entry(entry: Any) -> tuple[Any, dict[str, Any]]:
-    """An entry's type and options."""
+    """Return an entry's type and options."""
     if isinstance(entry, str) or not isinstance(entry, tuple | list):
         return entry, {}
     parts = cast("tuple[Any, ...] | list[Any]", entry)
@@ -82,13 +84,13 @@ def _input(
     choices = _choices(of, options)
     files = choices if isinstance(choices, FileList) else None
     uploaded = choices is not None and any(options.get(upload) for upload in _UPLOADS)
-    rich = choices is not None and bool(choices) and _are(choices, dict)
+    rich = choices is not None and bool(choices) and _all_are(choices, dict)
     default = options.get("default")
     has_default = default is not None and is_plain(default)
     widget = {key: v for key, v in options.items() if key not in _OWN and is_plain(v)}
     if has_default and not required:  # as in ComfyUI, the function's own default stands in
         widget["default"] = default
-    if rich and is_plain(choices):  # the pack's own script in the editor knows what to do
+    if rich and is_plain(choices):  # for the pack's own script in the editor
         widget["options"] = choices
     return InputSpec(
         name=name,
@@ -96,19 +98,23 @@ def _input(
         required=required,
         has_default=has_default and required,
         default=default if has_default and required else None,
-        choices=None if choices is None or rich else _fixed(choices, files, uploaded=uploaded),
+        choices=None
+        if choices is None or rich
+        else _fixed_choices(choices, files, uploaded=uploaded),
         model_folder=files.folder if files is not None and not rich else None,
         input_file=uploaded,
-        minimum=_bound(options.get("min")),
-        maximum=_bound(options.get("max")),
+        minimum=_limit(options.get("min")),
+        maximum=_limit(options.get("max")),
         lazy=bool(options.get("lazy")),
         unchecked=rich or exempt is None or name in exempt,
         widget={str(key): value for key, value in widget.items()},
     )
 
 
-def _fixed(choices: list[object], files: FileList | None, *, uploaded: bool) -> tuple[str, ...]:
-    """The choices that are no files."""
+def _fixed_choices(
+    choices: list[object], files: FileList | None, *, uploaded: bool
+) -> tuple[str, ...]:
+    """Return the choices that are not files."""
     if uploaded:
         return ()
     return tuple(str(choice) for choice in (choices if files is None else files.before))
@@ -124,29 +130,29 @@ def _choices(of: Any, options: Mapping[str, Any]) -> list[object] | None:
     return list(cast("Iterable[object]", listed))
 
 
-def _bound(value: Any) -> float | None:
+def _limit(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
 
 
-def _are(choices: Iterable[object], kind: type) -> bool:
+def _all_are(choices: Iterable[object], kind: type) -> bool:
     return all(isinstance(choice, kind) for choice in choices)
 
 
-def _hidden(of: Any) -> str:
+def _hidden_kind(of: Any) -> str:
     return str(_entry(of)[0])
 
 
-def _more(optional: Any) -> str:
-    """The socket of undeclared inputs: some classes' dicts say that they have any name."""
+def _open_inputs(optional: Any) -> str:
+    """Return the socket of undeclared inputs, for dicts that claim to have every name."""
     if type(optional) is dict or not isinstance(optional, dict) or _NOBODYS_NAME not in optional:
         return ""
     return socket_of(_entry(optional[_NOBODYS_NAME])[0])
 
 
 def _exempt(kind: Any) -> tuple[str, ...] | None:
-    """The inputs that a class checks itself; None means all."""
+    """Return the inputs that a class validates itself; None means all."""
     check = getattr(kind, "VALIDATE_INPUTS", None)
     if check is None:
         return ()
@@ -157,7 +163,7 @@ def _exempt(kind: Any) -> tuple[str, ...] | None:
 
 
 def given_names(function: Any, names: Iterable[str]) -> Iterator[str]:
-    """Those of the names that a function takes."""
+    """Return those of the names that a function takes."""
     parameters = signature(function).parameters
     anything = any(item.kind is Parameter.VAR_KEYWORD for item in parameters.values())
     return (name for name in names if anything or name in parameters)

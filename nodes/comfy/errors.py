@@ -1,4 +1,4 @@
-"""What a pack for ComfyUI may ask for and not get."""
+"""Errors of packs written for ComfyUI."""
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.problems import CustomValidationError
@@ -16,10 +16,10 @@ class NoSuchHostModuleError(ModuleNotFoundError):
 
 
 class ChangesTorchError(ImportError):
-    """A pack replaces parts of torch when it is imported, which everybody's results hang on."""
+    """A pack replaces parts of torch at its import, which would change other nodes' results."""
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__(f"it replaces {', '.join(names)}, which everybody else uses, too")
+        super().__init__(f"it replaces {', '.join(names)}, which all other nodes use, too")
 
 
 class NotOfferedError(NodeGraphError):
@@ -28,18 +28,18 @@ class NotOfferedError(NodeGraphError):
     code = "not_offered_to_packs"
 
     def __init__(self, what: str, hint: str = "") -> None:
-        super().__init__(f"the pack uses {what}, which packs can not use here.", hint=hint)
+        super().__init__(f"the pack uses {what}, which is not available to packs here.", hint=hint)
 
 
 class InputsRefusedError(CustomValidationError):
-    """A pack's own check of a node's inputs found something."""
+    """A pack's own validation refused a node's inputs."""
 
     def __init__(self, type_name: str, reason: str) -> None:
-        super().__init__(f"{type_name} does not take these inputs: {reason}")
+        super().__init__(f"{type_name} refuses these inputs: {reason}")
 
 
 class TooSlowError(NodeGraphError):
-    """A pack's own check of a node's inputs does not come to an end."""
+    """A pack's own check of a node takes too long."""
 
     code = "pack_too_slow"
 

@@ -1,4 +1,4 @@
-"""The folder that packs for ComfyUI lie in: a sub-folder or a file each."""
+"""Discovery of packs for ComfyUI in their folder: each is a sub-folder or a file."""
 
 import hashlib
 import os
@@ -17,7 +17,7 @@ _SKIPPED = ("__pycache__", ".git", "node_modules", ".venv", "venv")
 
 
 def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]]:
-    """The packs in the folder of packs for ComfyUI, which can be imported from then on."""
+    """Find the packs in the folder and make them importable."""
     folder = settings.custom_nodes_dir.absolute()
     found: dict[str, Path] = {}
     problems: list[NodeGraphError] = []
@@ -40,13 +40,13 @@ def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]
 
 
 def prepare(settings: Settings | None = None) -> None:
-    """Let the packs be imported, by the names `custom_nodes.…`."""
+    """Make the packs importable by the names `custom_nodes.…`."""
     here.settle(settings or Settings.read())
     install(here.current().custom_nodes)
 
 
 def _items(folder: Path) -> list[Path]:
-    """What there is to load, in the order of the names; as in ComfyUI, not what is disabled."""
+    """Return the items to load, by name; without disabled ones, as in ComfyUI."""
     items = (path for path in folder.iterdir() if path.is_dir() or path.suffix == ".py")
     wanted = (path for path in items if path.name[0] not in "._")
     return sorted(path for path in wanted if not path.name.endswith(".disabled"))
@@ -58,7 +58,7 @@ def _no_pack(item: Path) -> PackError:
 
 
 def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """The settings that a pack may look at, for the process that describes it."""
+    """Return the settings that a pack may read, for the process that describes it."""
 
     def text(name: str) -> str:
         value: Path | tuple[Path, ...] = getattr(settings, name)
@@ -69,7 +69,7 @@ def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 
 def _readers() -> str:
-    """One hash of the code that reads what packs declare."""
+    """Return a hash of the code that reads packs' declarations."""
     total = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         total.update(path.read_bytes())
@@ -77,7 +77,7 @@ def _readers() -> str:
 
 
 def _data(place: Path) -> str:
-    """One hash of what else lies in a pack's folder: many build their lists from files there."""
+    """Return a hash of a pack's data files, from which many packs build lists of choices."""
     if place.name != "__init__.py":
         return ""
     total = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Makes sure that a pack leaves torch as it is: what it replaces is put back, and told."""
+"""A guard of torch against packs: what they replace is restored and reported."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ _WATCHED: dict[str, Any] = {
 
 
 @contextmanager
-def unchanged() -> Generator[None]:
-    """Within this block nothing of torch's may be replaced.
+def guard_torch() -> Generator[None]:
+    """Restore torch after this block if something in it was replaced.
 
     Raises:
-        ChangesTorchError: something was; it is as before.
+        ChangesTorchError: something was replaced; it is restored.
     """
     before = {name: dict(vars(holder)) for name, holder in _WATCHED.items()}
     try:

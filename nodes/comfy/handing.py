@@ -1,6 +1,6 @@
-"""Values at the border: ours become ComfyUI's on the way in, and what packs return, ours.
+"""Conversion of values for packs: to ComfyUI's on the way in, back on the way out.
 
-Whatever a pack gets is its own: tensors are cloned, containers copied.
+Packs get copies: tensors are cloned, containers copied.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _TO: dict[type, Callable[[Any], object]] = {
 
 
 _FROM: dict[type, Callable[[Any], object]] = {
-    PackModel: PackModel.patched,
+    PackModel: PackModel.to_handle,
     PackClip: lambda clip: clip.handle,
     PackVae: lambda vae: vae.handle,
     ExecutionBlocker: lambda blocker: Blocked(blocker.message),
@@ -34,7 +34,7 @@ _FROM: dict[type, Callable[[Any], object]] = {
 
 
 def to_pack(value: object) -> object:
-    """A value as packs know it."""
+    """Convert a value to ComfyUI's form."""
     if isinstance(value, Tensor):
         return value.clone()
     convert = _TO.get(type(value))
@@ -50,7 +50,7 @@ def to_pack(value: object) -> object:
 
 
 def from_pack(value: object, socket: str) -> object:
-    """A value that a pack returned, for a socket."""
+    """Convert a value that a pack returned, for a socket."""
     ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
     if ours:
         return ours(value)

@@ -1,4 +1,4 @@
-"""Where packs for ComfyUI find themselves: the folders, and the node that runs at the moment."""
+"""The environment of packs in this process: the folders, and the node that runs now."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,25 +15,25 @@ from nodegraph.settings import Settings
 
 @dataclass(frozen=True)
 class Here:
-    """What all packs of a process share."""
+    """The settings and folders that all packs of a process share."""
 
     settings: Settings
     custom_nodes: Path
 
     @cached_property
     def files(self) -> Files:
-        """Everybody's folders, with the models that come with this project."""
+        """Return the shared folders, with the models that come with this project."""
         own = Registry.load(names=("nodes",), cache=self.settings.cache_dir)
         return self.settings.files(own.model_places)
 
     @property
     def base(self) -> Path:
-        """What packs take for ComfyUI's own folder."""
+        """Return the path that packs see as ComfyUI's own folder."""
         return self.custom_nodes.parent
 
     @property
     def scratch(self) -> Path:
-        """Where packs may put what they believe to put beside ComfyUI's code."""
+        """Return a folder for files that packs would write beside ComfyUI's code."""
         return self.settings.cache_dir.absolute() / "comfyui"
 
 
@@ -43,31 +43,31 @@ _context: ContextVar[Context | None] = ContextVar("context", default=None)
 
 
 def settle(settings: Settings) -> None:
-    """Say where this process's folders are."""
+    """Set this process's environment from the settings."""
     _settled["here"] = Here(settings, settings.custom_nodes_dir.absolute())
 
 
 def current() -> Here:
-    """Where this process's folders are."""
+    """Return this process's environment."""
     if "here" not in _settled:
         settle(Settings.read())
     return _settled["here"]
 
 
 def context() -> Context | None:
-    """What the node that runs in this thread was given; None if none does."""
+    """Return the context of the node that runs in this thread, or None."""
     return _context.get()
 
 
 def files() -> Files:
-    """The folders of whoever asked for the run; outside of one, everybody's."""
+    """Return the folders of the run's user; outside of a run, the shared ones."""
     running = context()
     return running.files if running else _files.get() or current().files
 
 
 @contextmanager
 def with_files(files: Files) -> Generator[None]:
-    """Within this block, outside of a node, those are the folders."""
+    """Use these folders within this block, outside of a node."""
     token = _files.set(files)
     try:
         yield
@@ -77,7 +77,7 @@ def with_files(files: Files) -> Generator[None]:
 
 @contextmanager
 def running(context: Context | None) -> Generator[None]:
-    """Within this block that node runs."""
+    """Set the node that runs within this block."""
     token = _context.set(context)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which modules of ComfyUI packs find, and what stands in for each."""
+"""The stand-ins for ComfyUI's modules."""
 
 import importlib
 from types import ModuleType
@@ -46,15 +46,15 @@ _made: dict[str, ModuleType] = {}
 
 
 def is_host(name: str) -> bool:
-    """Whether a module's name is one of ComfyUI's."""
+    """Return True if a module's name is one of ComfyUI's."""
     return name.partition(".")[0] in _TOPS
 
 
 def host_module(name: str) -> ModuleType:
-    """What stands in for a module of ComfyUI's.
+    """Return the stand-in for a module of ComfyUI's.
 
     Raises:
-        NoSuchHostModuleError: nothing does.
+        NoSuchHostModuleError: there is none.
     """
     found = find_host(name)
     if found is None:
@@ -63,7 +63,7 @@ def host_module(name: str) -> ModuleType:
 
 
 def find_host(name: str) -> ModuleType | None:
-    """What stands in for a module of ComfyUI's, put into its parent; None if nothing does."""
+    """Return a module's stand-in, set as an attribute of its parent; None if there is none."""
     if name in _made:
         return _made[name]
     module = _make(name)
@@ -87,7 +87,7 @@ def _make(name: str) -> ModuleType | None:
 
 
 def _namespace(name: str) -> ModuleType:
-    """A package whose modules are imported when something looks at them."""
+    """Make a package that imports its modules at first access."""
     module = ModuleType(name)
 
     def attribute(own: str) -> ModuleType:
@@ -101,7 +101,7 @@ def _namespace(name: str) -> ModuleType:
 
 
 def _offering_nodes(name: str) -> ModuleType:
-    """A module that has the class of whichever of our node types is asked for."""
+    """Make a module whose attributes are the classes of our node types."""
     from nodes.comfy.host.node_classes import class_of  # Here: it imports this module's users.
 
     module = ModuleType(name)

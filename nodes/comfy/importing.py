@@ -1,7 +1,7 @@
-"""How packs for ComfyUI are imported, and how they import: the host's modules are theirs alone.
+"""The import hook for packs: they import stand-ins for ComfyUI's modules, nobody else does.
 
 A pack's module is run with an `__import__` of its own, which finds stand-ins for ComfyUI's modules
-under their names (`nodes`, `server`, `comfy`, …). Everybody else finds what they always did.
+under their names (`nodes`, `server`, `comfy`, …). Other modules' imports are not affected.
 """
 
 import builtins
@@ -21,31 +21,31 @@ PACKAGE = "custom_nodes"
 
 
 class PackLoader(SourceFileLoader):
-    """Runs a module of a pack with the pack's own way of importing."""
+    """Runs a module of a pack with the pack's own `__import__`."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run it."""
+        """Run the module."""
         vars(module)["__builtins__"] = BUILTINS
         super().exec_module(module)
 
 
 class PackEntry(PackLoader):
-    """Runs a pack's first module, and then adds what makes it a pack of this project's."""
+    """Runs a pack's main module, and adds its `PACK` and node types."""
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run it, and read what it declares."""
+        """Run the module, and read its declarations."""
         self.get_code(module.__name__)  # a syntax error shows before anything slow happens
-        from nodes.comfy.guarding import unchanged  # Here and below: they need torch.
+        from nodes.comfy.guarding import guard_torch  # Here and below: they need torch.
 
-        with unchanged():
+        with guard_torch():
             super().exec_module(module)
-        from nodes.comfy.declaring import declared
+        from nodes.comfy.declaring import declarations_of
 
-        vars(module).update(declared(module))
+        vars(module).update(declarations_of(module))
 
 
 class Finder:
-    """Finds packs below a folder as modules of `PACKAGE`, and whatever else they import there."""
+    """Finds packs below a folder as modules of `PACKAGE`, and what they import there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,7 +53,7 @@ class Finder:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """As the import system asks."""
+        """Return the spec of a module in a pack, or None."""
         parent, _, own = name.rpartition(".")
         if name == PACKAGE:
             spec = ModuleSpec(name, None, is_package=True)
@@ -85,7 +85,7 @@ class Finder:
 
 
 def install(folder: Path) -> None:
-    """Have the packs below a folder found from now on, and those below no other."""
+    """Find packs below this folder from now on, and no longer those below another one."""
     others = [item for item in sys.meta_path if not isinstance(item, Finder)]
     at = others.index(PathFinder) if PathFinder in others else len(others)
     finder: Any = Finder(folder)
@@ -103,7 +103,7 @@ def pack_import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> ModuleType:
-    """`__import__` as the modules of packs know it."""
+    """Import as `__import__` does, for the modules of packs."""
     if level == 0 and is_host(name):
         module = host_module(name)
         if not fromlist:
@@ -133,7 +133,7 @@ def _spec_from_file(name: str, location: Any = None, **more: Any) -> ModuleSpec 
 
 
 def _as_seen(module: ModuleType, **instead: object) -> ModuleType:
-    """A module as packs see it: some of it is another."""
+    """Return a module as packs see it, with parts replaced."""
     seen = ModuleType(module.__name__, module.__doc__)
     vars(seen).update(vars(module) | instead)
     return seen

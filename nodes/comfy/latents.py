@@ -1,4 +1,4 @@
-"""LATENT as packs know it: a dict of samples and whatever else somebody puts in."""
+"""Conversion of LATENT from and to ComfyUI's form: a dict of samples and other entries."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ _KNOWN = ("samples", "noise_mask", "batch_index")
 
 
 def latent_to(latent: Latent) -> dict[str, Any]:
-    """The dict; its tensors are copies."""
+    """Convert a latent to ComfyUI's dict; its tensors are copies."""
     told: dict[str, Any] = {"samples": latent.samples.clone()}
     if latent.noise_mask is not None:
         told["noise_mask"] = latent.noise_mask.clone()
@@ -21,7 +21,7 @@ def latent_to(latent: Latent) -> dict[str, Any]:
 
 
 def latent_from(told: dict[str, Any]) -> Latent:
-    """The dict as a value; a mask gets the four dimensions that ours have."""
+    """Convert ComfyUI's dict to a latent; a mask gets four dimensions."""
     mask, index = told.get("noise_mask"), told.get("batch_index")
     if isinstance(mask, Tensor) and mask.ndim < 4:
         mask = mask.reshape(-1, 1, *mask.shape[-2:])

@@ -1,4 +1,4 @@
-"""MODEL, CLIP and VAE as packs know them: thin objects around our handles."""
+"""MODEL, CLIP and VAE in ComfyUI's form: thin objects around the handles."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ _ALWAYS = "disable_cfg1_optimization"
 
 @dataclass(frozen=True, slots=True)
 class OwnRule:
-    """A pack's function as a guidance rule: it combines what the model would take away."""
+    """A pack's function as a guidance rule; it combines x minus each prediction."""
 
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
 
     def __call__(self, terms: GuidanceInputs) -> Tensor:
-        """Hand the predictions over as ComfyUI does, and take x minus what comes back."""
+        """Call the function with x minus each prediction; x minus its result is x0."""
         told = terms_as_told(terms, self.model)
         told["cond"], told["uncond"] = terms.x - terms.cond, terms.x - terms.uncond
         return terms.x - self.function(told)
@@ -36,7 +36,7 @@ class OwnRule:
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """A rule, and then a pack's function that corrects what it gives."""
+    """A guidance rule followed by a pack's function that corrects its result."""
 
     rule: Callable[[GuidanceInputs], Tensor]
     function: Callable[[dict[str, Any]], Tensor]
@@ -49,7 +49,7 @@ class Corrected:
 
 
 def terms_as_told(terms: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
-    """What functions of packs get told about a step."""
+    """Return the arguments of packs' guidance functions at a step."""
     sigma = terms.sigma.reshape(-1).expand(terms.x.shape[0])
     return {
         "cond_scale": terms.cfg,
@@ -64,7 +64,7 @@ def terms_as_told(terms: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
 
 
 class ModelSampling:
-    """A model's noise schedule, as packs ask for it."""
+    """A model's noise schedule with ComfyUI's attributes."""
 
     def __init__(self, parameterisation: Parameterisation) -> None:
         self.parameterisation = parameterisation
@@ -73,20 +73,20 @@ class ModelSampling:
         self.sigma_max = torch.tensor(parameterisation.sigma_max)
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """What the network is told instead of sigma."""
+        """Return the timestep of a noise level."""
         return self.parameterisation.timestep(sigma)
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The level at a timestep."""
+        """Return the noise level at a timestep."""
         return self.parameterisation.sigma(torch.as_tensor(timestep, dtype=torch.float32))
 
     def percent_to_sigma(self, percent: float) -> float:
-        """The level at a fraction of the schedule."""
+        """Return the noise level at a fraction of the schedule."""
         return self.parameterisation.percent_to_sigma(percent)
 
 
 class InnerModel:
-    """What packs find under `model.model`."""
+    """The object under `model.model`."""
 
     def __init__(self, handle: ModelHandle) -> None:
         self._handle = handle
@@ -94,20 +94,20 @@ class InnerModel:
         self.latent_format = LatentFormat(handle)
 
     def get_dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """Return the dtype that it computes in."""
         return cast("torch.dtype", getattr(torch, self._handle.precision))
 
     def process_latent_in(self, latent: Tensor) -> Tensor:
-        """From the VAE's space to the model's."""
+        """Scale a latent from the VAE's space to the model's."""
         return self._handle.latent_format.to_model(latent)
 
     def process_latent_out(self, latent: Tensor) -> Tensor:
-        """From the model's space to the VAE's."""
+        """Scale a latent from the model's space to the VAE's."""
         return self._handle.latent_format.to_raw(latent)
 
 
 class LatentFormat:
-    """A model's latents, as packs ask for them."""
+    """A model's latent format with ComfyUI's attributes."""
 
     def __init__(self, handle: ModelHandle) -> None:
         own = handle.latent_format
@@ -118,7 +118,7 @@ class LatentFormat:
 
 
 class PackModel:
-    """A MODEL: what packs call a ModelPatcher."""
+    """A MODEL, with the methods of ComfyUI's ModelPatcher."""
 
     def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
         self.handle = handle
@@ -127,13 +127,13 @@ class PackModel:
         self.load_device = self.offload_device = torch.device("cpu")
 
     def clone(self) -> "PackModel":
-        """Another one, to be patched."""
+        """Return a copy to be patched."""
         return PackModel(self.handle, self.model_options)
 
     def set_model_sampler_cfg_function(
         self, sampler_cfg_function: Callable[..., Tensor], disable_cfg1_optimization: bool = False
     ) -> None:
-        """Combine the predictions by a function of the pack's."""
+        """Combine the predictions with a function of the pack."""
         self.model_options[_COMBINES] = sampler_cfg_function
         self._ask_always(disable_cfg1_optimization)
 
@@ -142,13 +142,13 @@ class PackModel:
         post_cfg_function: Callable[..., Tensor],
         disable_cfg1_optimization: bool = False,
     ) -> None:
-        """Correct what was combined by a function of the pack's."""
+        """Correct the combined prediction with a function of the pack."""
         before = self.model_options.get(_CORRECT, [])
         self.model_options[_CORRECT] = [*before, post_cfg_function]
         self._ask_always(disable_cfg1_optimization)
 
     def get_model_object(self, name: str) -> object:
-        """A part of the model: `model_sampling`, `latent_format`.
+        """Return a part of the model: `model_sampling`, `latent_format`.
 
         Raises:
             NotOfferedError: any other.
@@ -160,28 +160,28 @@ class PackModel:
         return found
 
     def model_size(self) -> int:
-        """Bytes."""
+        """Return the size in bytes."""
         return self.handle.nbytes
 
     def model_dtype(self) -> torch.dtype:
-        """What it computes in."""
+        """Return the dtype that it computes in."""
         return self.model.get_dtype()
 
     def is_clone(self, other: object) -> bool:
-        """Whether the same weights are behind both."""
+        """Return True if both have the same weights."""
         return isinstance(other, PackModel) and other.handle.model == self.handle.model
 
     def __getattr__(self, name: str) -> Any:
-        """Whatever else ModelPatcher has is there, and says when it is called that it is not."""
+        """Return a method that refuses, for the methods of ModelPatcher that are not supported."""
         if name.startswith(("set_model_", "add_", "patch_")):
             return partial(_refuse, name)
         raise AttributeError(name)
 
     def to_handle(self) -> ModelHandle:
-        """The handle with all that the options say.
+        """Return the handle with the changes that the options describe.
 
         Raises:
-            NotOfferedError: they say more than how predictions are combined and corrected.
+            NotOfferedError: they change more than how predictions are combined and corrected.
         """
         inside = [
             name for name, value in self.model_options["transformer_options"].items() if value
@@ -189,14 +189,14 @@ class PackModel:
         if inside:
             what = f"{inside[0]!r} of a model's transformer_options"
             raise NotOfferedError(what)
-        guiding = self.handle.guiding
-        always = guiding.always or bool(self.model_options.get(_ALWAYS))
+        guidance = self.handle.guidance
+        always = guidance.always or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)
         if combine:
-            guiding = guiding.with_rule(OwnRule(combine, self))
+            guidance = guidance.with_rule(OwnRule(combine, self))
         for correct in self.model_options.get(_CORRECT, ()):
-            guiding = replace(guiding, rule=Corrected(guiding.rule, correct, self))
-        return replace(self.handle, guiding=replace(guiding, always=always))
+            guidance = replace(guidance, rule=Corrected(guidance.rule, correct, self))
+        return replace(self.handle, guidance=replace(guidance, always=always))
 
     def _ask_always(self, always: bool) -> None:
         if always:
@@ -210,21 +210,21 @@ class PackClip:
         self.handle = handle
 
     def clone(self) -> "PackClip":
-        """Another one."""
+        """Return a copy."""
         return PackClip(self.handle)
 
     def clip_layer(self, layer: int) -> None:
-        """Read an earlier layer."""
+        """Use an earlier layer."""
         self.handle = replace(self.handle, layer=layer)
 
     def tokenize(self, text: str, **_more: object) -> dict[str, Any]:
-        """A text to be handed to the encoders; what is in it is nobody's business."""
+        """Return a text's tokens as an opaque dict for the encode methods."""
         return {"text": text}
 
     def encode_from_tokens(
         self, tokens: Mapping[str, Any], return_pooled: bool = False, return_dict: bool = False
     ) -> Any:
-        """Encode what `tokenize` gave: the states, with the pooled vector if that is asked for."""
+        """Encode the result of `tokenize`: hidden states, and the pooled vector if asked for."""
         (cond,) = self._encode_tokens(tokens).conds
         if return_dict:
             return {"cond": cond.tokens, "pooled_output": cond.pooled}
@@ -233,12 +233,12 @@ class PackClip:
     def encode_from_tokens_scheduled(
         self, tokens: Mapping[str, Any], add_dict: Mapping[str, Any] | None = None, **_more: object
     ) -> list[list[Any]]:
-        """Encode what `tokenize` gave, as CONDITIONING."""
+        """Encode the result of `tokenize` as CONDITIONING."""
         (cond,) = self._encode_tokens(tokens).conds
         return [[cond.tokens, {"pooled_output": cond.pooled, **(add_dict or {})}]]
 
     def encode(self, text: str) -> Tensor:
-        """A text's states."""
+        """Return a text's hidden states."""
         return self.encode_from_tokens(self.tokenize(text))
 
     def _encode_tokens(self, tokens: Mapping[str, Any]) -> Conditioning:
@@ -257,26 +257,26 @@ class PackVae:
         self.downscale_ratio = handle.downscale
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """[batch, height, width, 3] in [0, 1] to latents."""
+        """Encode [batch, height, width, 3] in [0, 1] to latents."""
         from nodes.encoding import crop_to_vae  # Here: it imports much.
 
         pictures = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
         return torch.cat([self.handle.encode(picture) for picture in torch.split(pictures, 1)])
 
     def decode(self, samples: Tensor) -> Tensor:
-        """Latents to [batch, height, width, 3] in [0, 1]."""
+        """Decode latents to [batch, height, width, 3] in [0, 1]."""
         pictures = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
         return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
     def spacial_compression_decode(self) -> int:
-        """How many pixels a latent pixel stands for."""
+        """Return the number of pixels per latent pixel, along each side."""
         return self.handle.downscale
 
     spacial_compression_encode = spacial_compression_decode
 
 
 def _copy_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The dicts and lists are copies, what is in them is not."""
+    """Copy the dicts and lists, but not their other contents."""
     return {
         key: _copy_options(value)
         if isinstance(value, dict)

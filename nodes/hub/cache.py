@@ -1,4 +1,4 @@
-"""Where the hub's client keeps things: known without importing it, for what asks no network.
+"""Paths of the cache of the hub's client, known without importing it.
 
 The layout is documented (https://huggingface.co/docs/huggingface_hub/guides/manage-cache):
 `models--owner--name/` with `refs/<revision>`, `blobs/<etag>` and `snapshots/<commit>/<path>`.
@@ -10,22 +10,22 @@ from nodegraph.references import HubReference, is_commit
 
 
 def blob_of(cache: Path, reference: HubReference, etag: str) -> Path:
-    """Where a content lies."""
+    """Return the path of a blob in the cache."""
     return _repository(cache, reference) / "blobs" / etag
 
 
 def guard_of(cache: Path, reference: HubReference, etag: str) -> Path:
-    """The lock file of whoever downloads a content."""
+    """Return the lock file that guards the download of a blob."""
     return cache / ".locks" / _repository(cache, reference).name / f"{etag}.lock"
 
 
 def place_of(cache: Path, reference: HubReference) -> Path:
-    """Where a file or folder of a commit lies."""
+    """Return the path of a file or folder of a commit."""
     return _repository(cache, reference) / "snapshots" / reference.revision / reference.path
 
 
 def known_commit(cache: Path, reference: HubReference) -> str | None:
-    """The commit that a revision was when somebody last asked, whoever it was."""
+    """Return the commit that a revision pointed to when it was last looked up, by any program."""
     if reference.is_fixed:
         return reference.revision
     try:

@@ -1,4 +1,4 @@
-"""Talking to the hub through its own client, `huggingface_hub`; nothing else here imports it."""
+"""Requests to the hub through its own client, `huggingface_hub`; no other module imports it."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -56,7 +56,7 @@ _PLAIN: Mapping[type[Exception], Callable[[HubReference], HubError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What the hub says of a repository at a revision."""
+    """A repository at a revision, as described by the hub."""
 
     commit: str
     files: Mapping[str, str]
@@ -66,7 +66,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """One file, as the hub offers it."""
+    """A file, as described by the hub."""
 
     url: str
     headers: Mapping[str, str]
@@ -76,11 +76,11 @@ class Remote:
 
 
 class Client:
-    """Asks one hub.
+    """A client of one hub.
 
     Args:
         endpoint: its address; HTTPS, or this machine.
-        token: lets the user in; the client's own (`HF_TOKEN`, a login) if empty.
+        token: the user's access token; the client's own (`HF_TOKEN`, a login) if empty.
 
     Raises:
         HubEndpointError: the address is refused.
@@ -90,17 +90,17 @@ class Client:
         self.endpoint = endpoint.rstrip("/")
         self.token = token or None
         self._local = (urlsplit(self.endpoint).hostname or "") in _LOOPBACK
-        if not self._allowed(self.endpoint):
+        if not self._is_allowed(self.endpoint):
             raise HubEndpointError(endpoint)
 
     def repository(self, reference: HubReference) -> Repository:
-        """The commit, the files and the licence of the repository.
+        """Return the commit, the files and the licence of the repository.
 
         Raises:
-            HubError: the hub does not have it, or does not say.
+            HubError: the hub does not have it, or does not answer.
         """
         api = HfApi(endpoint=self.endpoint, token=self.token)
-        with self._named(reference):
+        with self._translate_errors(reference):
             info = api.model_info(
                 reference.repository,
                 revision=reference.revision,
@@ -118,10 +118,10 @@ class Client:
         return Repository(commit, files, licence if isinstance(licence, str) else "")
 
     def remote(self, reference: HubReference) -> Remote:
-        """Where a file lies; the reference's revision is a commit.
+        """Return the address of a file; the reference's revision is a commit.
 
         Raises:
-            HubError: the hub does not have it, or does not say.
+            HubError: the hub does not have it, or does not answer.
         """
         url = hf_hub_url(
             reference.repository,
@@ -129,7 +129,7 @@ class Client:
             revision=reference.revision,
             endpoint=self.endpoint,
         )
-        with self._named(reference):
+        with self._translate_errors(reference):
             found = get_hf_file_metadata(
                 url, token=self.token, timeout=_TIMEOUT, endpoint=self.endpoint
             )
@@ -138,7 +138,7 @@ class Client:
             raise HubAnswerError(reference, self.endpoint, f"the ETag is {etag!r}")
         if found.commit_hash not in (None, reference.revision):
             raise HubAnswerError(reference, self.endpoint, f"the commit is {found.commit_hash!r}")
-        if not self._allowed(found.location):
+        if not self._is_allowed(found.location):
             raise HubAnswerError(reference, self.endpoint, f"the file lies at {found.location!r}")
         headers: dict[str, str] = build_hf_headers(token=self.token)
         if urlsplit(found.location).netloc != urlsplit(self.endpoint).netloc:
@@ -146,15 +146,15 @@ class Client:
         return Remote(found.location, headers, etag, found.size)
 
     @contextmanager
-    def _named(self, reference: HubReference) -> Generator[None]:
-        """Turn the client's exceptions into ours."""
+    def _translate_errors(self, reference: HubReference) -> Generator[None]:
+        """Turn the client's exceptions into `HubError`s."""
         try:
             yield
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, HFValidationError) as error:
             self.refuse(reference, error)
 
     def refuse(self, reference: HubReference, error: Exception) -> NoReturn:
-        """Say what the client's exception means.
+        """Raise the `HubError` for an exception of the client.
 
         Raises:
             HubError: always.
@@ -173,8 +173,8 @@ class Client:
         reason = f"HTTP {status}" if status else str(error) or type(error).__name__
         return HubUnreachableError(reference, self.endpoint, reason)
 
-    def _allowed(self, url: str) -> bool:
-        """Whether it is an address to fetch from: HTTPS, or this machine if the hub is there."""
+    def _is_allowed(self, url: str) -> bool:
+        """Return True for an address to fetch from: HTTPS, or this machine if the hub is here."""
         parts = urlsplit(url)
         if parts.scheme == "https" and parts.hostname:
             return True

@@ -1,4 +1,4 @@
-"""What the hub calls a content: its sha256, or for small files the sha1 that git gives them."""
+"""The hub's hashes of files: sha256, or git's sha1 for small files."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ MEGABYTE = 1_000_000
 
 
 def digest(path: Path, like: str) -> str:
-    """The file's sha256; or its sha1 as git counts it, if that is what it is compared with."""
+    """Return the file's sha256, or git's sha1 if `like` is one."""
     with path.open("rb") as file:
         if is_sha256(like):
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Which files of a repository a reference means."""
+"""The choice of a repository's files for a reference."""
 
 from collections.abc import Iterable, Sequence
 
@@ -12,10 +12,10 @@ _UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
 
 
 def choose(reference: HubReference, names: Sequence[str]) -> tuple[str, list[str]]:
-    """The path that a reference means, and the files that are needed for it.
+    """Return the path that a reference means, and the files that are needed for it.
 
-    A file is itself. A repository or a folder means its one `.safetensors` file; or, if it has
-    several or none and a `model_index.json`, the diffusers folder around that.
+    A file's path means that file. A repository or a folder means its only `.safetensors` file; or,
+    if it has several or none, the diffusers folder around its `model_index.json`.
 
     Args:
         reference: the reference.
@@ -48,13 +48,13 @@ def _names_index(path: str) -> bool:
 
 
 def _below(names: Iterable[str], folder: str) -> list[str]:
-    """The files below a folder, by their paths in it."""
+    """Return the files below a folder, by their paths in it."""
     prefix = f"{folder}/" if folder else ""
     return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
 
 def _diffusers(names: Sequence[str]) -> list[str]:
-    """The files of a diffusers folder that loading it needs: one set of weights a part."""
+    """Return the files needed to load a diffusers folder: one set of weights for each part."""
     parts = sorted({n.partition("/")[0] for n in names if n.count("/") == 1} - {*_UNUSED})
     chosen = [INDEX]
     for part in parts:

@@ -1,4 +1,4 @@
-"""Download a file of the hub into the cache that its client uses; broken off, it goes on."""
+"""Downloads of the hub's files into its client's cache; interrupted ones are resumed."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -25,21 +25,21 @@ _GLANCE = 0.2
 def download(
     client: Client, cache: Path, reference: HubReference, sha256: str, watch: Watch
 ) -> str:
-    """Bring a file here; its content is what the hub says it is, or nothing is kept.
+    """Download a file; it is kept only if its hash is the one that the hub gives.
 
     Args:
         client: the hub.
         cache: the client's cache folder.
         reference: the file, at a commit.
-        sha256: what the content must be; empty if only the hub knows.
-        watch: told how far it is; may stop it, and what is here then is kept.
+        sha256: the expected hash; empty if only the hub knows it.
+        watch: gets the progress; may cancel, and the part downloaded so far is kept.
 
     Returns:
         The file's sha256, if the hub knows it.
 
     Raises:
-        WrongHashError: it is another file.
-        HubError: the hub does not give it.
+        WrongHashError: the file has another hash.
+        HubError: the hub does not provide it.
     """
     remote = client.remote(reference)
     if sha256 and is_sha256(remote.etag) and remote.etag != sha256:
@@ -48,7 +48,7 @@ def download(
     place = place_of(cache, reference)
     for folder in (blob.parent, place.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with _alone(guard_of(cache, reference, remote.etag), watch):
+    with _file_lock(guard_of(cache, reference, remote.etag), watch):
         if not blob.is_file():
             _transfer(client, reference, remote, blob, watch)
         _link(place, blob)
@@ -69,7 +69,7 @@ def _transfer(
                 resume_size=file.tell(),
                 headers=dict(remote.headers),
                 expected_size=remote.size,
-                tqdm_class=cast("Any", _reporting(watch)),
+                tqdm_class=cast("Any", _progress_bars(watch)),
             )
         except (httpx2.HTTPError, OSError) as error:
             client.refuse(reference, error)
@@ -81,8 +81,8 @@ def _transfer(
     partial.replace(blob)
 
 
-def _reporting(watch: Watch) -> Callable[..., "_Bar"]:
-    """What the client makes its progress bars of."""
+def _progress_bars(watch: Watch) -> Callable[..., "_Bar"]:
+    """Return a class of progress bars that report to `watch`."""
 
     def make(*, total: int | None = None, initial: int = 0, **_: object) -> _Bar:
         return _Bar(watch, total or 0, initial)
@@ -91,7 +91,7 @@ def _reporting(watch: Watch) -> Callable[..., "_Bar"]:
 
 
 class _Bar:
-    """A progress bar that only tells how far it is."""
+    """A progress bar that only reports to a `Watch`."""
 
     def __init__(self, watch: Watch, total: int, initial: int) -> None:
         self._watch = watch
@@ -99,10 +99,10 @@ class _Bar:
         self._done = initial
 
     def update(self, count: int) -> None:
-        """So many bytes more.
+        """Add a number of bytes.
 
         Raises:
-            RunCancelledError: nobody wants them.
+            RunCancelledError: the run was cancelled.
         """
         self._watch.check_cancelled()
         self._done += count
@@ -118,7 +118,7 @@ class _Bar:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 def _megabytes(count: int) -> int:
@@ -126,7 +126,7 @@ def _megabytes(count: int) -> int:
 
 
 def _link(place: Path, blob: Path) -> None:
-    """Give the content its name in the commit's folder; a copy where links do not work."""
+    """Link the blob into the commit's folder, or copy it where links do not work."""
     if place.exists():
         return
     place.unlink(missing_ok=True)
@@ -138,8 +138,8 @@ def _link(place: Path, blob: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path, watch: Watch) -> Generator[None]:
-    """Hold the file's lock, which the hub's client takes too; the wait can be cancelled."""
+def _file_lock(path: Path, watch: Watch) -> Generator[None]:
+    """Hold the file's lock, as the hub's client does; waiting for it can be cancelled."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     while not lock.is_locked:

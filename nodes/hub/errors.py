@@ -1,4 +1,4 @@
-"""What can go wrong between a reference and the hub: what, and what to do about it."""
+"""Errors of references and of the hub."""
 
 from collections.abc import Sequence
 
@@ -9,45 +9,45 @@ _SHOWN = 5
 
 
 class HubError(NodeGraphError):
-    """The hub could not give what a reference names; the base of the classes below."""
+    """The hub could not provide what a reference names; the base of the classes below."""
 
     code = "hub_error"
 
 
 class HubOfflineError(HubError):
-    """Something is not here, and the network is not to be used."""
+    """A file is not downloaded, and offline mode forbids the network."""
 
     code = "hub_offline"
 
     def __init__(self, reference: HubReference) -> None:
         super().__init__(
-            f"{reference} is not here, and offline mode is on.",
+            f"{reference} is not downloaded, and offline mode is on.",
             hint=f"Go online once and run: nodegraph models pull {reference}."
             " Offline mode is HF_HUB_OFFLINE or the setting hub_offline.",
         )
 
 
 class HubUnreachableError(HubError):
-    """The hub does not answer, or answers with an error of its own."""
+    """The hub does not answer, or answers with an internal error."""
 
     code = "hub_unreachable"
 
     def __init__(self, reference: HubReference, endpoint: str, reason: str) -> None:
         super().__init__(
-            f"{reference} cannot be had from {endpoint}: {reason}.",
-            hint="Try again: what is here already is kept, and the download goes on from there.",
+            f"{reference} cannot be downloaded from {endpoint}: {reason}.",
+            hint="Try again: the part already downloaded is kept, and the download resumes there.",
         )
 
 
 class HubAccessError(HubError):
-    """The repository is gated or private, and the hub does not let this user in."""
+    """The repository is gated or private, and this user has no access."""
 
     code = "hub_access"
 
     def __init__(self, reference: HubReference, endpoint: str) -> None:
         super().__init__(
-            f"the hub does not let you have {reference.repository}: it is gated, and you have"
-            " not been let in, or your token is not good.",
+            f"the hub refuses access to {reference.repository}: it is gated or private, and you"
+            " have no access, or your token is not valid.",
             hint=f"Accept its conditions at {endpoint}/{reference.repository}, then set HF_TOKEN"
             " (or the setting hub_token) to a token that may read it.",
         )
@@ -95,7 +95,7 @@ class HubFileError(HubError):
 
 
 class HubChoiceError(HubError):
-    """A repository or folder is named, and which of its files is meant is not clear."""
+    """A reference names a repository or folder from which no single file can be chosen."""
 
     code = "hub_ambiguous"
 
@@ -110,14 +110,14 @@ class HubChoiceError(HubError):
 
 
 class HubAnswerError(HubError):
-    """The hub's answer is none that an honest hub gives."""
+    """The hub's answer is malformed or unsafe."""
 
     code = "hub_bad_answer"
 
     def __init__(self, reference: HubReference, endpoint: str, what: str) -> None:
         super().__init__(
-            f"{endpoint} answers nonsense for {reference}: {what}.",
-            hint="Check hub_endpoint (HF_ENDPOINT), and what stands between you and the hub.",
+            f"{endpoint} gives an unusable answer for {reference}: {what}.",
+            hint="Check hub_endpoint (HF_ENDPOINT), and any proxy between you and the hub.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The lock file: which commit and which files each reference means."""
+"""The lock file: the commit and the files of each reference."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from nodegraph.references import HubReference, is_commit, is_sha256, read_refere
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What a reference means."""
+    """The commit, path and files that a reference means."""
 
     commit: str
     path: str
@@ -27,22 +27,22 @@ class Pin:
 
     @property
     def is_file(self) -> bool:
-        """Whether it is one file, not a folder."""
+        """True if it is one file, not a folder."""
         return self.path in self.files
 
 
 class Lock:
-    """Reads and writes the lock file; safe from many threads and processes.
+    """The lock file, which many threads and processes may read and write.
 
     Args:
-        path: the file; made when the first reference is used.
+        path: the file; created when the first reference is used.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def get(self, reference: HubReference) -> Pin | None:
-        """What the reference means, if it was used before.
+        """Return a reference's pin, if it has one.
 
         Raises:
             SettingsError: the file is damaged.
@@ -51,16 +51,16 @@ class Lock:
         return _pin(found, self.path) if found is not None else None
 
     def references(self) -> list[HubReference]:
-        """Every reference in it.
+        """Return every reference in the file.
 
         Raises:
             SettingsError: the file is damaged.
-            BadReferenceError: so is a reference in it.
+            BadReferenceError: a reference in it is malformed.
         """
         return [read_reference(text) for text in sorted(self._read())]
 
     def put(self, reference: HubReference, pin: Pin) -> None:
-        """Remember what it means.
+        """Store a reference's pin.
 
         Raises:
             SettingsError: the file is damaged.
@@ -78,31 +78,31 @@ class Lock:
         except FileNotFoundError:
             return {}
         except (ValueError, RecursionError) as error:
-            raise _damaged(self.path) from error
+            raise _damage_error(self.path) from error
         if not isinstance(entries, dict):
-            raise _damaged(self.path)
+            raise _damage_error(self.path)
         return cast("dict[str, object]", entries)
 
 
 def _pin(entry: object, path: Path) -> Pin:
-    """An entry, checked: it names paths, and anybody may have written it."""
+    """Check an entry and return its pin; its paths could be from anybody."""
     if not isinstance(entry, dict):
-        raise _damaged(path)
+        raise _damage_error(path)
     given = cast("dict[str, Any]", entry)
     commit, place, licence = (str(given.get(key, "")) for key in ("commit", "path", "licence"))
     files: object = given.get("files", {})
     if not is_commit(commit) or not isinstance(files, dict):
-        raise _damaged(path)
+        raise _damage_error(path)
     named = {str(name): str(sha) for name, sha in cast("dict[object, object]", files).items()}
     if not all(is_plain(name) for name in (*named, place or "x")):
-        raise _damaged(path)
+        raise _damage_error(path)
     if not all(is_sha256(sha) for sha in named.values() if sha):
-        raise _damaged(path)
+        raise _damage_error(path)
     return Pin(commit, place, named, licence)
 
 
 def is_plain(name: str) -> bool:
-    """Whether it is a path that stays below the repository, with nothing odd in it."""
+    """Return True for a plain relative path that stays below the repository."""
     parts = name.split("/")
     odd = any(character in name for character in "\\:\0") or not name.isprintable()
     plain = all(part not in ("", ".", "..") for part in parts)
@@ -110,7 +110,7 @@ def is_plain(name: str) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    """Put the file in place so that nobody sees half of it."""
+    """Write the file atomically."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         unfinished = Path(folder) / path.name
         with unfinished.open("w", encoding="utf-8") as file:
@@ -120,7 +120,7 @@ def _write(path: Path, text: str) -> None:
         unfinished.replace(path)
 
 
-def _damaged(path: Path) -> SettingsError:
+def _damage_error(path: Path) -> SettingsError:
     return SettingsError(
         f"the lock file {path} is damaged.", hint="Mend it, or remove it: it is made anew."
     )

@@ -1,4 +1,4 @@
-"""Linear multistep methods: follow the slope's polynomial through the last few points.
+"""Linear multistep methods: integrate a polynomial through the last few slopes.
 
 `lms` integrates that polynomial exactly (Adams-Bashforth with uneven steps, as in k-diffusion);
 iPNDM and DEIS are Zhang & Chen 2022 (arXiv:2204.13902) in the form of diff-sampler
@@ -57,7 +57,7 @@ def _multistep(
 
 
 def _lagrange_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[float]:
-    """Integrals of the Lagrange polynomials over the step, by quadrature that is exact for them."""
+    """Integrate the Lagrange polynomials over the step, by quadrature that is exact for them."""
     points = [sigmas[i - j] for j in range(order)]
     middle, half = (sigmas[i + 1] + sigmas[i]) / 2, (sigmas[i + 1] - sigmas[i]) / 2
     nodes, weights = np.polynomial.legendre.leggauss((order + 1) // 2)
@@ -67,7 +67,7 @@ def _lagrange_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[f
 
 
 def _lagrange(points: Sequence[float], j: int, at: Tensor) -> Tensor:
-    """The polynomial that is 1 at point j and 0 at the others."""
+    """Evaluate the Lagrange polynomial that is 1 at point j and 0 at the others."""
     value = torch.ones_like(at)
     for k, point in enumerate(points):
         if k != j:
@@ -89,7 +89,7 @@ def _even_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[float
 
 
 def _uneven_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[float]:
-    """Diff-sampler's weights: its third and fourth order group one factor differently."""
+    """Diff-sampler's weights for uneven steps; its orders 3 and 4 group one factor differently."""
     h = [sigmas[i + 1 - j] - sigmas[i - j] for j in range(order)]
     if order == 1:
         return h
@@ -108,7 +108,7 @@ def _uneven_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[flo
 
 
 def _deis_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[float]:
-    """Sums over 10000 points, the accuracy that diff-sampler has."""
+    """Integrate numerically over 10000 points, as diff-sampler does."""
     if order == 1:
         return [sigmas[i + 1] - sigmas[i]]
     points = [_vp_time(sigmas[i - j]) for j in range(order)]

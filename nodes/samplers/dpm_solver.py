@@ -1,4 +1,4 @@
-"""DPM-Solver with its own choice of steps: a fixed number of calls, or as many as accuracy needs.
+"""DPM-Solver with its own choice of steps: for a number of calls, or for an accuracy.
 
 Lu et al. 2022 (arXiv:2206.00927), in the coordinates of k-diffusion: t = -log(sigma).
 """
@@ -15,55 +15,55 @@ from nodes.samplers.steps import ancestral, slope
 
 
 @dataclass(frozen=True, slots=True)
-class _At:
-    """A point on the path, with the noise that the model sees there."""
+class _Point:
+    """A point on the path, with the noise that the model predicts there."""
 
     x: Tensor
     t: Tensor
     noise: Tensor
 
 
-_Evaluation = Generator[Call, Reply, _At]
+_Evaluation = Generator[Call, Reply, _Point]
 
 
-def _look(x: Tensor, t: Tensor, i: int) -> _Evaluation:
+def _evaluate(x: Tensor, t: Tensor, i: int) -> _Evaluation:
     sigma = t.neg().exp()
     reply = yield Call(x, sigma, i)
-    return _At(x, t, slope(x, sigma, reply.x0))
+    return _Point(x, t, slope(x, sigma, reply.x0))
 
 
-def _first(at: _At, h: Tensor) -> Tensor:
+def _first_order(at: _Point, h: Tensor) -> Tensor:
     """DPM-Solver-1 (eq. 3.7)."""
     return at.x - (at.t + h).neg().exp() * h.expm1() * at.noise
 
 
-def _second(at: _At, t_next: Tensor, i: int, r: float = 1 / 2) -> Sampling:
+def _second_order(at: _Point, t_next: Tensor, i: int, r: float = 1 / 2) -> Sampling:
     """DPM-Solver-2 (alg. 4)."""
     h = t_next - at.t
-    middle = yield from _look(_first(at, r * h), at.t + r * h, i)
+    middle = yield from _evaluate(_first_order(at, r * h), at.t + r * h, i)
     push = t_next.neg().exp() / (2 * r) * h.expm1()
-    return _first(at, h) - push * (middle.noise - at.noise)
+    return _first_order(at, h) - push * (middle.noise - at.noise)
 
 
-def _third(at: _At, t_next: Tensor, i: int) -> Sampling:
+def _third_order(at: _Point, t_next: Tensor, i: int) -> Sampling:
     """DPM-Solver-3 (alg. 5), at 1/3 and 2/3 of the step."""
     return (yield from _third_and_second(at, t_next, i))[0]
 
 
 def _third_and_second(
-    at: _At, t_next: Tensor, i: int, r1: float = 1 / 3, r2: float = 2 / 3
+    at: _Point, t_next: Tensor, i: int, r1: float = 1 / 3, r2: float = 2 / 3
 ) -> Generator[Call, Reply, tuple[Tensor, Tensor]]:
-    """DPM-Solver-3, and the DPM-Solver-2 that shares its first inner call."""
+    """DPM-Solver-3, and DPM-Solver-2 with the same first inner call."""
     h = t_next - at.t
     end = t_next.neg().exp()
-    one = yield from _look(_first(at, r1 * h), at.t + r1 * h, i)
+    one = yield from _evaluate(_first_order(at, r1 * h), at.t + r1 * h, i)
     difference = one.noise - at.noise
-    lower = _first(at, h) - end / (2 * r1) * h.expm1() * difference
+    lower = _first_order(at, h) - end / (2 * r1) * h.expm1() * difference
     s2 = at.t + r2 * h
     bend = s2.neg().exp() * (r2 / r1) * ((r2 * h).expm1() / (r2 * h) - 1)
-    two = yield from _look(_first(at, r2 * h) - bend * difference, s2, i)
+    two = yield from _evaluate(_first_order(at, r2 * h) - bend * difference, s2, i)
     bend = end / r2 * (h.expm1() / h - 1)
-    return _first(at, h) - bend * (two.noise - at.noise), lower
+    return _first_order(at, h) - bend * (two.noise - at.noise), lower
 
 
 def dpm_fast(
@@ -79,11 +79,11 @@ def dpm_fast(
     done = 0
     for order, t, t_next in zip(orders, times[:-1], times[1:], strict=True):
         target, up = _below(t, t_next, eta) if t_next < end else (t_next, None)
-        at = yield from _look(x, t, done)
+        at = yield from _evaluate(x, t, done)
         if order == 1:
-            x = _first(at, target - t)
+            x = _first_order(at, target - t)
         else:
-            x = yield from (_second if order == 2 else _third)(at, target, done)
+            x = yield from (_second_order if order == 2 else _third_order)(at, target, done)
         if up is not None and eta > 0:
             x = x + up * s_noise * process.noise.white(x)
         done += order
@@ -91,7 +91,7 @@ def dpm_fast(
 
 
 def _orders(calls: int) -> list[int]:
-    """Third-order steps, and what is left at the end."""
+    """Return the order of each step: third-order ones, and the rest at the end."""
     steps = calls // 3 + 1
     if calls % 3 == 0:
         return [3] * (steps - 2) + [2, 1]
@@ -104,14 +104,14 @@ def _lowest(sigmas: Tensor) -> Tensor:
 
 
 def _below(t: Tensor, t_next: Tensor, eta: float) -> tuple[Tensor, Tensor | None]:
-    """Where to step to, and how much noise to add there."""
+    """Return the time to step to, and the amount of noise to add there."""
     down, up = ancestral(t.neg().exp(), t_next.neg().exp(), eta)
     return down.log().neg(), up
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How carefully `dpm_adaptive` steps."""
+    """The tolerances and step-size control of `dpm_adaptive`."""
 
     order: int = 3
     rtol: float = 0.05
@@ -135,13 +135,13 @@ class _StepSize:
 
     @classmethod
     def of(cls, wanted: Accuracy, *, noisy: bool) -> "_StepSize":
-        """With noise on the way, errors shrink as those of a method of order 1.5."""
+        """Make a controller; with noise, errors shrink as those of a method of order 1.5."""
         coefficients = (wanted.pcoeff, wanted.icoeff, wanted.dcoeff)
         order = 1.5 if noisy else wanted.order
         return cls(wanted.h_init, order, coefficients, wanted.accept_safety)
 
     def accepts(self, error: float) -> bool:
-        """Whether the step that made this error stands; sets the next one's size."""
+        """Return True if the step with this error is accepted; also set the next step's size."""
         inverse = 1 / (error + 1e-8)
         past = self.past or (inverse, inverse)
         p, i, d = self.coefficients
@@ -165,7 +165,7 @@ def dpm_adaptive(
 ) -> Sampling:
     """DPM-Solver-12 or -23 with steps sized by their estimated error (appendix C).
 
-    The number of calls isn't known beforehand; progress is counted in the steps of `sigmas`.
+    The number of calls isn't known beforehand; progress counts the steps of `sigmas`.
     """
     if len(sigmas) < 2:
         return x
@@ -177,7 +177,7 @@ def dpm_adaptive(
         i = int((len(sigmas) - 1) * (1 - (end - t) / whole))
         t_next = torch.minimum(end, t + size.h)
         target, up = _below(t, t_next, eta) if eta > 0 else (t_next, None)
-        at = yield from _look(x, t, i)
+        at = yield from _evaluate(x, t, i)
         higher, lower = yield from _pair(at, target, i, wanted.order)
         delta = (wanted.rtol * torch.maximum(lower.abs(), before.abs())).clamp(min=wanted.atol)
         error = ((lower - higher) / delta).square().mean().sqrt()
@@ -189,9 +189,9 @@ def dpm_adaptive(
 
 
 def _pair(
-    at: _At, t_next: Tensor, i: int, order: int
+    at: _Point, t_next: Tensor, i: int, order: int
 ) -> Generator[Call, Reply, tuple[Tensor, Tensor]]:
-    """A step of the order asked for and one of the order below it."""
+    """Return a step of the wanted order, and one of the order below it."""
     if order == 2:
-        return (yield from _second(at, t_next, i)), _first(at, t_next - at.t)
+        return (yield from _second_order(at, t_next, i)), _first_order(at, t_next - at.t)
     return (yield from _third_and_second(at, t_next, i))

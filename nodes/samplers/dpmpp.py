@@ -81,7 +81,7 @@ def dpmpp_2s_ancestral_cfg_pp(
 
 
 def _middle(parameterisation: Parameterisation, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-    """Half-way in log(alpha / sigma); just below a sigma that has none."""
+    """Return the middle in log(alpha / sigma); just below a sigma where this is not finite."""
     start = parameterisation.half_log_snr(sigma)
     if start.isneginf():
         return sigma.new_tensor(0.9999)

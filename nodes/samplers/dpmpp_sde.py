@@ -36,11 +36,11 @@ class _Step:
 
     @property
     def reach(self) -> Tensor:
-        """The step times (1 + eta): the noise that is added must be removed as well."""
+        """The step's length times (1 + eta), because the added noise must be removed as well."""
         return self.h * (1 + self.eta)
 
     def first_order(self, x: Tensor, x0: Tensor) -> Tensor:
-        """As if x0 stayed the same."""
+        """Advance as if x0 were constant."""
         left = self.sigma_next / self.sigma * (-self.h * self.eta).exp()
         return left * x - self.alpha_next * (-self.reach).expm1() * x0
 
@@ -53,7 +53,7 @@ class _Step:
         return (-self.reach).expm1() / self.reach + 1
 
     def noise(self, path: Brownian, s_noise: float) -> Tensor:
-        """What this step adds."""
+        """Return the noise that this step adds."""
         scale = self.sigma_next * (-2 * self.h * self.eta).expm1().neg().sqrt() * s_noise
         return path(self.sigma, self.sigma_next) * scale
 
@@ -119,7 +119,7 @@ def dpmpp_3m_sde(
 
 
 def _curvature(step: _Step, x0: Tensor, past: list[tuple[Tensor, Tensor]]) -> Tensor:
-    """The terms of x0's first and, with two past predictions, second derivative."""
+    """Return the terms of x0's first and, with two past predictions, second derivative."""
     last, h_last = past[0]
     r = h_last / step.h
     d1 = (x0 - last) / r
@@ -169,7 +169,7 @@ class _Ancestral:
     s_noise: float
 
     def step(self, x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """From one level to the next, as if x0 stayed the same."""
+        """Advance from one level to the next, as if x0 were constant."""
         before, after = (self.parameterisation.alpha(s) for s in (sigma, sigma_next))
         half_log_snr = self.parameterisation.half_log_snr
         rate, rate_next = (half_log_snr(s).neg().exp() for s in (sigma, sigma_next))

@@ -1,4 +1,4 @@
-"""ER-SDE: solvers of an extended reverse-time SDE, which scales its noise at will."""
+"""ER-SDE: solvers of an extended reverse-time SDE with a free noise scale."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -22,7 +22,7 @@ def er_sde_5(rate: Tensor) -> Tensor:
 
 
 def reverse_time(eta: float) -> NoiseScale:
-    """From the ODE (0) to the reverse-time SDE (1) and beyond (section 4.1)."""
+    """The noise scale from the ODE (0) to the reverse-time SDE (1) and beyond (section 4.1)."""
     return lambda rate: rate ** (1.0 + eta)
 
 
@@ -68,7 +68,7 @@ def er_sde(
 
 
 def _derivatives(x0: Tensor, before: list[Tensor], rates: list[Tensor]) -> list[Tensor]:
-    """X0 with its first and second derivative by the rate, as far as the past allows."""
+    """Return x0 and its first and second derivative by the rate, as far as the past allows."""
     found = [x0]
     if before:
         found.append((x0 - before[0]) / (rates[0] - rates[1]))
@@ -78,7 +78,7 @@ def _derivatives(x0: Tensor, before: list[Tensor], rates: list[Tensor]) -> list[
 
 
 def _weights(rate: Tensor, rate_next: Tensor, scale: NoiseScale) -> tuple[Tensor, Tensor]:
-    """What the first and second derivative add, by Riemann sums (alg. 3)."""
+    """Return the weights of the first and second derivative, by Riemann sums (alg. 3)."""
     change = rate_next - rate
     width = -change / _POINTS
     points = rate_next + torch.arange(_POINTS) * width

@@ -30,7 +30,7 @@ def euler_ancestral(
 def ddpm(x: Tensor, sigmas: Tensor, process: Process) -> Sampling:
     """Sample the posterior of DDPM at every step (Ho et al. 2020, arXiv:2006.11239, alg. 2).
 
-    Along a flow too it steps as if the latent did not fade, as in ComfyUI: samples spread too far.
+    As in ComfyUI it ignores alpha for flow models, whose samples then spread too far.
     """
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i)

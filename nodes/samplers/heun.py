@@ -1,4 +1,4 @@
-"""Methods that correct an Euler step with slopes further on: Heun, its extension, DPM-2."""
+"""Methods that correct an Euler step with later slopes: Heun, Heun++ and DPM-2."""
 
 from torch import Tensor
 

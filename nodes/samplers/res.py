@@ -22,8 +22,8 @@ def res_multistep(
 ) -> Sampling:
     """RES with two predictions, optionally ancestral or with CFG++.
 
-    Along a flow too the noise comes back as if the latent did not fade, as in ComfyUI: ancestral
-    samples spread too far.
+    As in ComfyUI the added noise ignores alpha for flow models, whose ancestral samples then spread
+    too far.
     """
     before: tuple[Tensor, Tensor, Tensor] | None = None  # last prediction, its sigma, its target
     for i, sigma, sigma_next in steps_of(sigmas):

@@ -27,14 +27,14 @@ _Point = tuple[Tensor, float]
 def interval_tau(
     parameterisation: Parameterisation, start: float = 0.2, end: float = 0.8, eta: float = 1.0
 ) -> Tau:
-    """Eta between two fractions of the schedule, no noise elsewhere (section 6)."""
+    """Make a tau that is eta between two fractions of the schedule and 0 elsewhere (section 6)."""
     high, low = (parameterisation.percent_to_sigma(f) for f in (start, end))
     return lambda sigma: eta if low <= sigma <= high else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A step whose start and noise are settled; predictor and corrector differ in the points."""
+    """One step with its start and noise; predictor and corrector differ only in the points."""
 
     x: Tensor
     """The latent at the start, faded, plus the noise of this step."""
@@ -54,7 +54,7 @@ class _Step:
         return x
 
     def _simple_weights(self, at: list[float]) -> list[float]:
-        """Of two points, one of them the step's start, as the authors' code has it.
+        """The weights of two points, one of them the step's start, as in the authors' code.
 
         The slope's exact weight differs by O(h^3).
         """
@@ -65,7 +65,7 @@ class _Step:
         return [rest, weight] if first == 0 else [weight, rest]
 
     def _weights(self, at: list[float]) -> list[float]:
-        """Integrals of the exponentially weighted Lagrange polynomials."""
+        """Integrate the exponentially weighted Lagrange polynomials."""
         h, rate = self.end - self.start, 1 + self.tau**2
         nodes, weights = np.polynomial.legendre.leggauss(24)
         left = (1 + nodes) * h / 2
@@ -77,7 +77,7 @@ class _Step:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How many predictions the polynomials go through."""
+    """The orders of predictor and corrector: the predictions that their polynomials use."""
 
     predictor_order: int = 3
     corrector_order: int = 4

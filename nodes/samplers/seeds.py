@@ -35,17 +35,17 @@ class _Stage:
         return cls(sigma, parameterisation.alpha(sigma), h, sigma / ends[0], eta)
 
     def first_order(self, x: Tensor, x0: Tensor) -> Tensor:
-        """As if x0 stayed the same."""
+        """Advance as if x0 were constant."""
         left = self.shrink * (-self.h * self.eta).exp()
         return left * x - self.alpha * (-self.h * (1 + self.eta)).expm1() * x0
 
     def bend(self, change: Tensor) -> Tensor:
-        """The term of a change of x0 per step length."""
+        """Return the term of x0's change per step length."""
         reach = self.h * (1 + self.eta)
         return self.alpha * ((-reach).expm1() / reach + 1) * change
 
     def carry(self, noise: Tensor | float, fresh: Tensor, before: Tensor | float) -> Tensor:
-        """Noise as of the stage at `before`, faded since, and fresh noise; not yet times sigma."""
+        """Decay the noise of stage `before` and add fresh noise, not yet scaled by sigma."""
         h = (self.h - before) * self.eta
         return (-h).exp() * noise + (-2 * h).expm1().neg().sqrt() * fresh
 

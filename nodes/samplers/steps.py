@@ -1,4 +1,4 @@
-"""Pieces that many samplers share: slopes, and steps that go down too far and add noise back."""
+"""Shared parts of samplers: slopes, Euler steps and ancestral steps."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,22 +10,22 @@ from nodes.parameterisation import Parameterisation
 
 
 def steps_of(sigmas: Tensor) -> list[tuple[int, Tensor, Tensor]]:
-    """(index, sigma, next sigma) of every step."""
+    """Return (index, sigma, next sigma) of every step."""
     return [(i, *ends) for i, ends in enumerate(pairwise(sigmas.unbind()))]
 
 
 def slope(x: Tensor, sigma: Tensor, x0: Tensor) -> Tensor:
-    """dx/dsigma of the probability-flow ODE (Karras et al. 2022, arXiv:2206.00364, eq. 3)."""
+    """Return the probability-flow ODE's dx/dsigma (Karras et al., arXiv:2206.00364, eq. 3)."""
     return (x - x0) / sigma
 
 
 def toward(x0: Tensor, x: Tensor, ratio: Tensor) -> Tensor:
-    """An Euler step whose sigma shrinks by `ratio`: the share of x that is left."""
+    """Take an Euler step that scales sigma by `ratio`."""
     return ratio * x + (1 - ratio) * x0
 
 
 def ancestral(sigma: Tensor, sigma_next: Tensor, eta: float) -> tuple[Tensor, Tensor]:
-    """How far down to step, and how much noise to add to come back up to `sigma_next`.
+    """Return the level to step down to, and the noise to add to come back up to `sigma_next`.
 
     eta 1 makes it the posterior of DDPM (Ho et al. 2020, arXiv:2006.11239, eq. 6), 0 an ODE step.
     """
@@ -38,7 +38,7 @@ def ancestral(sigma: Tensor, sigma_next: Tensor, eta: float) -> tuple[Tensor, Te
 
 @dataclass(frozen=True, slots=True)
 class AncestralStep:
-    """Step down to `down`, multiply by `keep`, add noise times `up`."""
+    """An ancestral step: down to `down`, multiply by `keep`, add noise times `up`."""
 
     down: Tensor
     keep: Tensor
@@ -48,9 +48,9 @@ class AncestralStep:
     def between(
         cls, parameterisation: Parameterisation, sigma: Tensor, sigma_next: Tensor, eta: float
     ) -> "AncestralStep":
-        """The step from one level to the next.
+        """Make the step from one level to the next.
 
-        Along a flow the latent fades too: going up again multiplies it by alpha's ratio.
+        In flow models the latent is scaled by alpha too: going up multiplies it by alpha's ratio.
         """
         if not parameterisation.is_flow:
             down, up = ancestral(sigma, sigma_next, eta)
@@ -61,7 +61,7 @@ class AncestralStep:
 
 
 def finite_snr(sigmas: Tensor, parameterisation: Parameterisation) -> Tensor:
-    """Lower a first sigma that leaves no latent at all, where log(alpha / sigma) is infinite."""
+    """Lower a first sigma of pure noise, where log(alpha / sigma) is infinite."""
     if len(sigmas) < 2 or not parameterisation.half_log_snr(sigmas[0]).isneginf():
         return sigmas
     return torch.cat([sigmas.new_tensor([parameterisation.percent_to_sigma(1e-4)]), sigmas[1:]])

@@ -45,7 +45,7 @@ def uni_pc(
 
 
 class _Update:
-    """One step from x to the next level, before and after the prediction there is known."""
+    """One step from x to the next level: the predictor, then the corrector."""
 
     def __init__(
         self, x: Tensor, ratio: Tensor, end: float, past: list[_Point], variant: str
@@ -61,13 +61,13 @@ class _Update:
         self._differences = [(m - self._m0) / r for (m, _), r in pairs]
 
     def predict(self) -> Tensor:
-        """UniP: from past predictions alone."""
+        """UniP: advance from past predictions alone."""
         order = len(self._differences)
         rhos = [0.5] if order == 1 else self._solve(order)
         return self._apply(self._differences, rhos)
 
     def correct(self, x0: Tensor) -> Tensor:
-        """UniC: with the prediction at the step's end."""
+        """UniC: advance with the prediction at the step's end."""
         differences = [*self._differences, x0 - self._m0]
         rhos = [0.5] if len(differences) == 1 else self._solve(len(differences))
         return self._apply(differences, rhos)
@@ -79,7 +79,7 @@ class _Update:
         return x
 
     def _solve(self, order: int) -> list[float]:
-        """The rhos that make the polynomial's moments right (eq. 11)."""
+        """Solve for the rhos that match the polynomial's moments (eq. 11)."""
         if order == 0:
             return []
         matrix = np.vander(self._ratios[:order], increasing=True).T
@@ -87,7 +87,7 @@ class _Update:
 
 
 def _targets(hh: float, order: int, scale: float) -> list[float]:
-    """The moments: phi functions times factorials, over B(h)."""
+    """Return the moments: phi functions times factorials, over B(h)."""
     phi, factorial, targets = math.expm1(hh) / hh - 1, 1, list[float]()
     for k in range(1, order + 1):
         targets.append(phi * factorial / scale)

@@ -1,1 +1,1 @@
-"""What packs find under the names of ComfyUI's modules; see `nodes.comfy.hosted`."""
+"""Stand-ins for ComfyUI's modules; see `nodes.comfy.hosted`."""

@@ -14,7 +14,7 @@ from nodes.comfy.host.api_schema import Schema as Schema
 
 
 class NumberDisplay(StrEnum):
-    """How a number is shown."""
+    """The widget of a number."""
 
     number = "number"
     slider = "slider"
@@ -22,7 +22,7 @@ class NumberDisplay(StrEnum):
 
 
 class ControlAfterGenerate(StrEnum):
-    """What becomes of a number after a run."""
+    """The change of a number after each run."""
 
     fixed = "fixed"
     increment = "increment"
@@ -39,7 +39,7 @@ class FolderType(StrEnum):
 
 
 class UploadType(StrEnum):
-    """What may be uploaded."""
+    """The kind of file that may be uploaded."""
 
     image = "image_upload"
     audio = "audio_upload"
@@ -48,7 +48,7 @@ class UploadType(StrEnum):
 
 
 class ComfyType:
-    """A socket type; `Input` and `Output` declare one of it."""
+    """A socket type; its `Input` and `Output` declare an input or output of it."""
 
     io_type: ClassVar[str] = "*"
     Type: ClassVar[Any] = Any
@@ -84,7 +84,7 @@ def _tie(cls: Any, name: str) -> None:
 
 
 def comfytype(io_type: str, **_more: Any) -> Callable[[Any], Any]:
-    """Makes a class a socket type."""
+    """Make a class a socket type."""
 
     def declare(cls: Any) -> Any:
         cls.io_type = io_type
@@ -98,7 +98,7 @@ def comfytype(io_type: str, **_more: Any) -> Callable[[Any], Any]:
 
 
 def Custom(io_type: str) -> type[ComfyType]:
-    """A socket type of a pack's own."""
+    """Make a socket type for a pack."""
     return type(io_type, (ComfyType,), {"io_type": io_type})
 
 
@@ -132,7 +132,7 @@ class MultiCombo(ComfyType):
     io_type = "COMBO"
 
     class Input(ComboInput):
-        """With room for several."""
+        """An input for several choices."""
 
         def __init__(self, id: str, options: Any = None, **more: Any) -> None:
             super().__init__(id, options, **more, multi_select=True)
@@ -144,7 +144,7 @@ class MultiType:
     """One of several types."""
 
     class Input(api_schema.Input):
-        """Several types at one input; the first may bring its widget."""
+        """An input of several types; the first one may add its widget."""
 
         def __init__(self, id: Any, types: Any = (), **more: Any) -> None:
             first = id if isinstance(id, api_schema.Input) else None
@@ -157,10 +157,10 @@ class MultiType:
 
 
 class MatchType:
-    """The same type at several places, whichever that is."""
+    """A type that is the same at several inputs and outputs."""
 
     class Template:
-        """Names the places."""
+        """The name of the shared type."""
 
         def __init__(self, template_id: str, allowed_types: Any = None) -> None:
             self.template_id = template_id
@@ -181,7 +181,7 @@ class MatchType:
             super().__init__(**more)
 
 
-def _refused(name: str) -> Any:
+def _refusing_type(name: str) -> Any:
     def refuse(*_args: Any, **_more: Any) -> Any:
         what = f"io.{name}"
         raise NotOfferedError(what)
@@ -189,7 +189,9 @@ def _refused(name: str) -> Any:
     return SimpleNamespace(Input=refuse, Output=refuse, TemplatePrefix=refuse, TemplateNames=refuse)
 
 
-Autogrow, DynamicCombo, DynamicSlot = map(_refused, ("Autogrow", "DynamicCombo", "DynamicSlot"))
+Autogrow, DynamicCombo, DynamicSlot = map(
+    _refusing_type, ("Autogrow", "DynamicCombo", "DynamicSlot")
+)
 _TYPES = {
     "Int": "INT",
     "Float": "FLOAT",

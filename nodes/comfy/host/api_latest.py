@@ -17,42 +17,42 @@ class ComfyExtension:
     """A pack of the v3 contract."""
 
     async def on_load(self) -> None:
-        """What is to be done before anything else."""
+        """Prepare the pack before anything else."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        """The node classes.
+        """Return the node classes.
 
         Raises:
-            NotImplementedError: the pack does not say.
+            NotImplementedError: the pack does not define it.
         """
         raise NotImplementedError
 
 
 class Execution:
-    """What a node may tell of its run."""
+    """The progress of a running node, asynchronously."""
 
     async def set_progress(self, value: float, max_value: float, *_more: Any, **_rest: Any) -> None:
-        """How far it is."""
+        """Report the progress."""
         ProgressBar(int(max_value)).update_absolute(int(value))
 
 
 class ExecutionSync:
-    """The same without waiting."""
+    """The progress of a running node, synchronously."""
 
     def set_progress(self, value: float, max_value: float, *_more: Any, **_rest: Any) -> None:
-        """How far it is."""
+        """Report the progress."""
         ProgressBar(int(max_value)).update_absolute(int(value))
 
 
 class ComfyAPI:
-    """What packs of the v3 contract ask for."""
+    """The asynchronous API for packs of the v3 contract."""
 
     def __init__(self) -> None:
         self.execution = Execution()
 
 
 class ComfyAPISync:
-    """The same without waiting."""
+    """The synchronous API for packs of the v3 contract."""
 
     def __init__(self) -> None:
         self.execution = ExecutionSync()

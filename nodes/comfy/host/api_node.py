@@ -9,7 +9,7 @@ from nodes.comfy.host.api_schema import Hidden, Schema
 
 
 class NodeOutput:
-    """What a node returns."""
+    """The result of a node."""
 
     def __init__(
         self,
@@ -25,14 +25,14 @@ class NodeOutput:
 
     @property
     def result(self) -> tuple[Any, ...] | None:
-        """The outputs."""
+        """Return the outputs."""
         return self.args or None
 
     def __getitem__(self, index: int) -> Any:
         return self.args[index]
 
     def as_returned(self) -> Any:
-        """As a class of the v1 contract returns it."""
+        """Return it as a class of the v1 contract does."""
         blocked = self.block_execution is not None
         outputs = ExecutionBlocker(self.block_execution) if blocked else self.args
         told: dict[str, Any] = {"result": outputs}
@@ -52,7 +52,7 @@ class FromSchema:
 
 
 class UnderOldName:
-    """A method of the v1 contract, where the class has what replaces it."""
+    """A method of the v1 contract that calls its v3 replacement where the class has one."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -83,23 +83,23 @@ class ComfyNode:
         """Declare the node type.
 
         Raises:
-            NotImplementedError: the class does not.
+            NotImplementedError: the class does not define it.
         """
         raise NotImplementedError
 
     @classmethod
     def GET_SCHEMA(cls) -> Schema:
-        """The declaration."""
+        """Return the declaration."""
         return cls.define_schema()
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """The declaration's inputs."""
+        """Return the declaration's inputs."""
         return cls.GET_SCHEMA().input_types()
 
     @classmethod
     def EXECUTE_NORMALIZED(cls, **given: Any) -> Any:
-        """Run `execute`, with the hidden inputs where it looks for them."""
+        """Run `execute`, with the hidden inputs set on the class."""
         schema = cls.GET_SCHEMA()
         told: dict[str, Any] = {item.name: None for item in Hidden}
         for item in schema.hidden or ():

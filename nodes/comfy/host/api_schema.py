@@ -9,7 +9,7 @@ from nodes.comfy.host.folder_paths import FileList
 
 
 class Hidden(StrEnum):
-    """What a node may be told besides its inputs."""
+    """The hidden inputs that a node may declare."""
 
     unique_id = "UNIQUE_ID"
     prompt = "PROMPT"
@@ -24,7 +24,7 @@ class Input:
 
     Args:
         id: its name.
-        display_name: as the editor shows it.
+        display_name: the name in the editor.
         optional: whether it may be left out.
         **options: what INPUT_TYPES calls its options; None says nothing.
     """
@@ -46,7 +46,7 @@ class Input:
 
     @property
     def entry(self) -> tuple[Any, dict[str, Any]]:
-        """As INPUT_TYPES has it."""
+        """Return it as an entry of INPUT_TYPES."""
         return self.type_name, self.options
 
 
@@ -94,7 +94,7 @@ class Schema:
     price_badge: Any = None
 
     def input_types(self) -> dict[str, dict[str, Any]]:
-        """As the v1 contract says it."""
+        """Return the inputs as INPUT_TYPES of the v1 contract."""
         found = [item for item in self.inputs if item is not None]
         optional: dict[str, Any] = {item.id: item.entry for item in found if item.optional}
         return {
@@ -105,7 +105,7 @@ class Schema:
 
 
 class AnyName(dict[str, Any]):
-    """Declares inputs of any name."""
+    """A dict of INPUT_TYPES that has every name."""
 
     def __contains__(self, key: object) -> bool:
         return True
@@ -115,14 +115,14 @@ class AnyName(dict[str, Any]):
 
 
 def combo(options: Any) -> list[Any]:
-    """What there is to choose from: a list, or an enumeration's values."""
+    """Return the choices of a list or an enumeration."""
     if isinstance(options, FileList):
         return options
     return [_plain(option) for option in options]
 
 
 def _plain(value: Any) -> Any:
-    """An enumeration's member as its value."""
+    """Return the value of an enumeration's member, or any other value unchanged."""
     return getattr(value, "value", value) if hasattr(type(value), "__members__") else value
 
 

@@ -1,4 +1,4 @@
-"""`comfy_api.latest.ui`: what nodes of the v3 contract show."""
+"""`comfy_api.latest.ui`: the UI output of nodes of the v3 contract."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from nodes.comfy.host.node_classes import call
 
 
 class SavedResult(dict[str, Any]):
-    """A file that was written."""
+    """A saved file."""
 
     def __init__(self, filename: str, subfolder: str, type: Any) -> None:
         folder = getattr(type, "value", type)
@@ -15,25 +15,25 @@ class SavedResult(dict[str, Any]):
 
 
 class Shown:
-    """Something to be shown."""
+    """A UI output."""
 
     def __init__(self, told: dict[str, Any]) -> None:
         self._told = told
 
     def as_dict(self) -> dict[str, Any]:
-        """As the v1 contract has it."""
+        """Return it as in the v1 contract."""
         return self._told
 
 
 class PreviewText(Shown):
-    """A text."""
+    """A text to show."""
 
     def __init__(self, value: str, **_more: object) -> None:
         super().__init__({"text": (value,)})
 
 
 class PreviewImage(Shown):
-    """Pictures that are not kept."""
+    """Images to show without keeping them."""
 
     def __init__(self, image: Any, animated: bool = False, **_more: object) -> None:
         told = call("PreviewImage", {"images": image})["ui"]
@@ -41,14 +41,14 @@ class PreviewImage(Shown):
 
 
 class PreviewMask(Shown):
-    """Masks that are not kept."""
+    """Masks to show without keeping them."""
 
     def __init__(self, mask: Any, **_more: object) -> None:
         super().__init__(call("MaskPreview", {"mask": mask})["ui"])
 
 
 class SavedImages(Shown):
-    """Pictures that were written."""
+    """Saved images."""
 
     def __init__(self, results: Sequence[Any], is_animated: bool = False) -> None:
         told: dict[str, Any] = {"images": list(results)}
@@ -57,15 +57,15 @@ class SavedImages(Shown):
 
 
 class ImageSaveHelper:
-    """Writes pictures."""
+    """Saves images."""
 
     @staticmethod
     def save_images(images: Any, filename_prefix: str, *_where: object, **_more: object) -> Any:
-        """Into the output folder."""
+        """Save images to the output folder."""
         shown = call("SaveImage", {"images": images, "filename_prefix": filename_prefix})["ui"]
         return [SavedResult(**item) for item in shown["images"]]
 
     @staticmethod
     def get_save_images_ui(images: Any, filename_prefix: str, **_more: object) -> SavedImages:
-        """Into the output folder, and as what is to be shown."""
+        """Save images to the output folder, and return their UI output."""
         return SavedImages(ImageSaveHelper.save_images(images, filename_prefix))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 
 class LatentPreviewMethod(Enum):
-    """How previews are made."""
+    """The methods of making previews."""
 
     NoPreviews = "none"
     Auto = "auto"
@@ -34,5 +34,5 @@ args = SimpleNamespace(
 
 
 def enable_args_parsing(enable: bool = True) -> None:
-    """There is nothing to parse."""
+    """Do nothing: there is nothing to parse."""
     del enable

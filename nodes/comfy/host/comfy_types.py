@@ -42,7 +42,7 @@ class IO(StrEnum):
 
 
 class ComfyNodeABC:
-    """A base that says nothing."""
+    """A base class without content."""
 
 
 InputTypeDict: TypeAlias = dict[str, Any]

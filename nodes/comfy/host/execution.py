@@ -1,3 +1,3 @@
-"""`execution`: packs import it; what it does is the engine's own."""
+"""`execution`: an empty module, for packs that import it."""
 
 from nodes.comfy.host.execution_graph import ExecutionBlocker as ExecutionBlocker

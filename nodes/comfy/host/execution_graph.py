@@ -1,4 +1,4 @@
-"""`comfy_execution`: graphs that nodes expand to."""
+"""`comfy_execution`: builders of the graphs that nodes expand to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from nodes.comfy.blocking import ExecutionBlocker as ExecutionBlocker
 
 
 def is_link(value: object) -> bool:
-    """Whether an input is a link: [node, number]."""
+    """Return True if an input is a link: [node, number]."""
     if not is_list(value) or len(value) != 2:
         return False
     return isinstance(value[0], str) and type(value[1]) in (int, float)
@@ -27,26 +27,26 @@ class Node:
         self.override_display_id: str | None = None
 
     def out(self, index: int) -> list[Any]:
-        """A link to an output."""
+        """Return a link to an output."""
         return [self.id, index]
 
     def set_input(self, key: str, value: object) -> None:
-        """Set an input; None takes it away."""
+        """Set an input; None removes it."""
         if value is None:
             self.inputs.pop(key, None)
         else:
             self.inputs[key] = value
 
     def get_input(self, key: str) -> object:
-        """An input."""
+        """Return an input."""
         return self.inputs.get(key)
 
     def set_override_display_id(self, override_display_id: str) -> None:
-        """Which node stands for it in the editor; always the one that expands."""
+        """Do nothing: in the editor the expanding node always stands for it."""
         self.override_display_id = override_display_id
 
     def serialize(self) -> dict[str, Any]:
-        """As the API format has it."""
+        """Return the node in API format."""
         return {"class_type": self.class_type, "inputs": self.inputs}
 
 
@@ -59,70 +59,70 @@ class GraphBuilder:
         self._ids = count(1)
 
     def node(self, class_type: str, id: str | None = None, **kwargs: Any) -> Node:
-        """A new node, or the one that has that id."""
+        """Return a new node, or the one with this id."""
         key = self.prefix + (str(next(self._ids)) if id is None else id)
         if key not in self.nodes:
             self.nodes[key] = Node(key, class_type, kwargs)
         return self.nodes[key]
 
     def lookup_node(self, id: str) -> Node | None:
-        """The node of that id."""
+        """Return the node with this id."""
         return self.nodes.get(self.prefix + id)
 
     def finalize(self) -> dict[str, Any]:
-        """The graph in API format."""
+        """Return the graph in API format."""
         return {key: node.serialize() for key, node in self.nodes.items()}
 
     def replace_node_output(self, node_id: str, index: int, new_value: object) -> None:
-        """Give every input that reads an output another value."""
+        """Replace the value of every input that reads an output."""
         for node in self.nodes.values():
             for key, value in list(node.inputs.items()):
                 if is_link(value) and value == [self.prefix + node_id, index]:
                     node.set_input(key, new_value)
 
     def remove_node(self, id: str) -> None:
-        """Take a node away."""
+        """Remove a node."""
         self.nodes.pop(self.prefix + id)
 
 
 class DynamicPrompt:
-    """The graph, as nodes that expand see it."""
+    """The graph, as seen by nodes that expand."""
 
     def __init__(self, original_prompt: Mapping[str, Any]) -> None:
         self.original_prompt = original_prompt
 
     def get_node(self, node_id: str) -> Mapping[str, Any]:
-        """A node in API format."""
+        """Return a node in API format."""
         return cast("Mapping[str, Any]", self.original_prompt[node_id])
 
     def has_node(self, node_id: str) -> bool:
-        """Whether there is one."""
+        """Return True if the node exists."""
         return node_id in self.original_prompt
 
     def all_node_ids(self) -> set[str]:
-        """The ids."""
+        """Return the ids of all nodes."""
         return set(self.original_prompt)
 
     def get_original_prompt(self) -> Mapping[str, Any]:
-        """The whole graph."""
+        """Return the whole graph."""
         return self.original_prompt
 
     def get_parent_node_id(self, node_id: str) -> str | None:
-        """Nothing of an expansion is in it."""
+        """Return None: the graph contains no expanded nodes."""
         del node_id
 
     def get_display_node_id(self, node_id: str) -> str:
-        """The node itself."""
+        """Return the node's own id."""
         return node_id
 
     def get_real_node_id(self, node_id: str) -> str:
-        """The node itself."""
+        """Return the node's own id."""
         return node_id
 
 
 @dataclass(frozen=True, slots=True)
 class ExecutionContext:
-    """Which node runs."""
+    """The running node."""
 
     prompt_id: str
     node_id: str
@@ -130,6 +130,6 @@ class ExecutionContext:
 
 
 def get_executing_context() -> ExecutionContext | None:
-    """Which node runs in this thread."""
+    """Return the node that runs in this thread."""
     running = here.context()
     return ExecutionContext(running.run_id, running.node_id) if running else None

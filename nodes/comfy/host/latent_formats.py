@@ -1,3 +1,3 @@
-"""`comfy.latent_formats`: how latents relate to what models see."""
+"""`comfy.latent_formats`: the latent format of models."""
 
 from nodes.comfy.models import LatentFormat as LatentFormat

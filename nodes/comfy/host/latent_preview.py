@@ -1,4 +1,4 @@
-"""`latent_preview`: sampling itself makes previews; what packs call only tells the progress."""
+"""`latent_preview`: callbacks that only report the progress; sampling itself makes previews."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ MAX_PREVIEW_RESOLUTION = 512
 def prepare_callback(
     model: object, steps: int, x0_output_dict: dict[str, Any] | None = None
 ) -> Callable[..., None]:
-    """What is to be called after every step."""
+    """Return a callback for every step that reports the progress."""
     del model
     bar = ProgressBar(steps)
 
@@ -25,4 +25,4 @@ def prepare_callback(
 
 
 def get_previewer(*_args: object, **_more: object) -> None:
-    """There is none."""
+    """Return None: packs get no previewer."""

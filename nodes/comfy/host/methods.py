@@ -1,4 +1,4 @@
-"""How the methods of ComfyUI's own node classes are called, where packs call them."""
+"""The method names of ComfyUI's node classes, for packs that call them."""
 
 from collections.abc import Mapping
 

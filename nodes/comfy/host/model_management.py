@@ -1,4 +1,4 @@
-"""`comfy.model_management`: devices and memory, which the engine looks after itself."""
+"""`comfy.model_management`: devices and memory, which the engine manages itself."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ from nodes.comfy import here
 
 
 class VRAMState(Enum):
-    """How much memory a card has."""
+    """The memory mode of the GPU."""
 
     DISABLED = 0
     NO_VRAM = 1
@@ -24,7 +24,7 @@ class VRAMState(Enum):
 
 
 class CPUState(Enum):
-    """What computes."""
+    """The kind of device that computes."""
 
     GPU = 0
     CPU = 1
@@ -43,7 +43,7 @@ current_loaded_models: list[Any] = []
 
 
 def get_torch_device() -> torch.device:
-    """What models compute on."""
+    """Return the device that models compute on."""
     return default_device()
 
 
@@ -83,32 +83,32 @@ interrupt_current_processing = _nothing
 
 
 def get_torch_device_name(device: torch.device) -> str:
-    """A device's name."""
+    """Return a device's name."""
     return str(device)
 
 
 def is_device_cpu(device: torch.device) -> bool:
-    """Whether a device is the processor."""
+    """Return True if a device is the CPU."""
     return torch.device(device).type == "cpu"
 
 
 def is_device_mps(device: torch.device) -> bool:
-    """Whether a device is Apple's."""
+    """Return True if a device is Apple's GPU (MPS)."""
     return torch.device(device).type == "mps"
 
 
 def cpu_mode() -> bool:
-    """Whether the processor computes."""
+    """Return True if the CPU computes."""
     return default_device().type == "cpu"
 
 
 def get_autocast_device(device: torch.device) -> str:
-    """A device's kind."""
+    """Return a device's type."""
     return torch.device(device).type
 
 
 def soft_empty_cache(force: bool = False) -> None:
-    """Give back what nothing uses."""
+    """Free the memory that the allocator holds unused."""
     del force
     gc.collect()
     if torch.cuda.is_available():
@@ -116,7 +116,7 @@ def soft_empty_cache(force: bool = False) -> None:
 
 
 def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
-    """Bytes that are free on a device."""
+    """Return the free bytes of a device."""
     device = torch.device(dev) if dev is not None else default_device()
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
@@ -126,7 +126,7 @@ def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
-    """Bytes that a device has."""
+    """Return the total bytes of a device."""
     device = torch.device(dev) if dev is not None else default_device()
     if device.type == "cuda":
         total = torch.cuda.mem_get_info(device)[1]
@@ -136,22 +136,22 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 
 
 def module_size(module: nn.Module) -> int:
-    """Bytes of a network's weights."""
+    """Return the bytes of a network's weights."""
     return sum(value.nbytes for value in module.state_dict().values())
 
 
 def cast_to_device(
     tensor: Tensor, device: torch.device, dtype: torch.dtype, copy: bool = False
 ) -> Tensor:
-    """A tensor elsewhere, in another type."""
+    """Return a tensor on another device, in another dtype."""
     return tensor.to(device=device, dtype=dtype, copy=copy)
 
 
 def throw_exception_if_processing_interrupted() -> None:
-    """Stop here if the run was cancelled.
+    """Stop if the run was cancelled.
 
     Raises:
-        RunCancelledError: it was.
+        RunCancelledError: the run was cancelled.
     """
     running = here.context()
     if running:
@@ -159,7 +159,7 @@ def throw_exception_if_processing_interrupted() -> None:
 
 
 def processing_interrupted() -> bool:
-    """Whether the run was cancelled; a node that asks stops instead."""
+    """Return False; if the run was cancelled, the node stops here instead."""
     throw_exception_if_processing_interrupted()
     return False
 

@@ -1,4 +1,4 @@
-"""`comfy.model_patcher`: the classes that MODEL values have."""
+"""`comfy.model_patcher`: the classes of MODEL values."""
 
 from nodes.comfy.models import PackModel
 

@@ -1,4 +1,4 @@
-"""`nodes` and `comfy_extras`: our own node types as the classes that packs subclass and call."""
+"""`nodes` and `comfy_extras`: the built-in node types as classes for packs."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -24,21 +24,21 @@ def _registry() -> Registry:
 
 
 def class_of(name: str) -> type:
-    """The class of one of our node types.
+    """Return the class of a built-in node type.
 
     Raises:
-        AttributeError: there is none of that name.
+        AttributeError: there is no such node type.
     """
     if name in ("SaveImage", "PreviewImage"):
         return {"SaveImage": SaveImage, "PreviewImage": PreviewImage}[name]
     if name not in _MADE:
         if name.startswith("__") or name not in _registry().catalog:
             raise AttributeError(name)
-        _MADE[name] = _made(name)
+        _MADE[name] = _make_class(name)
     return _MADE[name]
 
 
-def _made(name: str) -> type:
+def _make_class(name: str) -> type:
     spec = _registry().spec(name)
     function, order = METHODS.get(name, ("execute", tuple(item.name for item in spec.inputs)))
 
@@ -72,7 +72,7 @@ def _made(name: str) -> type:
 
 
 def _methods_of(name: str) -> dict[str, object]:
-    """What packs read of a class besides."""
+    """Return the further attributes of a class."""
     scales = {"ImageScale": ImageMethod, "ImageScaleBy": ImageMethod}
     scales |= {"LatentUpscale": LatentMethod, "LatentUpscaleBy": LatentMethod}
     if name not in scales:
@@ -82,7 +82,7 @@ def _methods_of(name: str) -> dict[str, object]:
 
 
 def call(name: str, inputs: Mapping[str, object]) -> Any:
-    """Call one of our node types with values of packs', and give theirs back."""
+    """Call a built-in node type with ComfyUI's values, and return ComfyUI's values."""
     kind: NodeType[..., Any] = _registry().find(name)
     given: dict[str, object] = {}
     for item in kind.spec.inputs:
@@ -102,7 +102,7 @@ def call(name: str, inputs: Mapping[str, object]) -> Any:
 
 
 class SaveImage:
-    """Writes pictures; packs set `type`, `prefix_append` and `compress_level` on theirs."""
+    """Saves images; packs set `type`, `prefix_append` and `compress_level` on subclasses."""
 
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ()
     FUNCTION: ClassVar = "save_images"
@@ -117,7 +117,7 @@ class SaveImage:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """Pictures, and how their files' names begin."""
+        """Return the inputs: images and a file name prefix."""
         return {
             "required": {
                 "images": ("IMAGE",),
@@ -133,7 +133,7 @@ class SaveImage:
         prompt: object = None,
         extra_pnginfo: object = None,
     ) -> dict[str, Any]:
-        """Write them; the workflow in the files is the run's own."""
+        """Save images; the workflow in the files is the run's own."""
         del prompt, extra_pnginfo
         if self.type == "temp":
             return call("PreviewImage", {"images": images})
@@ -142,7 +142,7 @@ class SaveImage:
 
 
 class PreviewImage(SaveImage):
-    """Shows pictures without keeping them."""
+    """Shows images without keeping them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +152,7 @@ class PreviewImage(SaveImage):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        """Pictures."""
+        """Return the inputs: images."""
         return {
             "required": {"images": ("IMAGE",)},
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
@@ -160,7 +160,7 @@ class PreviewImage(SaveImage):
 
 
 class _Classes(Mapping[str, type]):
-    """Every node type's class by name."""
+    """A mapping of node types' names to their classes."""
 
     def __getitem__(self, name: str) -> type:
         try:
@@ -227,10 +227,10 @@ def before_node_execution() -> None:
 
 
 def interrupt_processing(value: bool = True) -> None:
-    """A pack can not cancel a run."""
+    """Do nothing: a pack can not cancel a run."""
     del value
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    """Any of our node types' classes."""
+    """Return the class of a built-in node type."""
     return class_of(name)

@@ -1,4 +1,4 @@
-"""`node_helpers`: small things that nodes do with conditions and pictures."""
+"""`node_helpers`: small functions for conditionings and images."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ T = TypeVar("T")
 def conditioning_set_values(
     conditioning: list[list[Any]], values: Mapping[str, Any] | None = None, append: bool = False
 ) -> list[list[Any]]:
-    """A conditioning with more in every dict; to lists that are there it may be added."""
+    """Set values in every dict of a conditioning; with `append` existing lists are extended."""
     told: list[list[Any]] = []
     for tokens, before in conditioning:
         more = dict(values or {})
@@ -25,7 +25,7 @@ def conditioning_set_values(
 
 
 def pillow(open_file: Callable[[T], Picture.Image], arg: T) -> Picture.Image:
-    """Open a picture; a damaged one as far as it goes."""
+    """Open an image; of a truncated one, the part that can be read."""
     try:
         return open_file(arg)
     except (OSError, UnidentifiedImageError, ValueError):
@@ -38,18 +38,18 @@ def pillow(open_file: Callable[[T], Picture.Image], arg: T) -> Picture.Image:
 
 
 def hasher() -> Callable[..., Any]:
-    """How files are told apart."""
+    """Return the hash function for files."""
     return hashlib.sha256
 
 
 def image_alpha_fix(destination: Tensor, source: Tensor) -> tuple[Tensor, Tensor]:
-    """Two pictures with as many channels as the poorer one has."""
+    """Reduce two images to the smaller number of channels of the two."""
     channels = min(destination.shape[-1], source.shape[-1])
     return destination[..., :channels], source[..., :channels]
 
 
 def string_to_torch_dtype(string: str) -> Any:
-    """A type by its short name: `fp16`."""
+    """Return the dtype of a short name such as `fp16`."""
     import torch  # Here: nothing else in this file needs it.
 
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}.get(string)

@@ -1,4 +1,4 @@
-"""`server`: what packs offer to clients and tell them; a worker hands both to the real server."""
+"""`server`: packs' routes and messages; a worker passes both to the real server."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,10 +11,10 @@ Handler = Callable[..., Any]
 
 
 class Routes:
-    """Takes routes as aiohttp's table of routes does."""
+    """A table of routes like aiohttp's."""
 
     def route(self, method: str, path: str, **_more: object) -> Callable[[Handler], Handler]:
-        """A route of any method."""
+        """Add a route of any method."""
 
         def add(handler: Handler) -> Handler:
             OFFERED.routes.append(PackRoute(method.upper(), path, handler))
@@ -23,56 +23,56 @@ class Routes:
         return add
 
     def get(self, path: str, **more: object) -> Callable[[Handler], Handler]:
-        """For GET."""
+        """Add a GET route."""
         return self.route("GET", path, **more)
 
     def post(self, path: str, **more: object) -> Callable[[Handler], Handler]:
-        """For POST."""
+        """Add a POST route."""
         return self.route("POST", path, **more)
 
     def put(self, path: str, **more: object) -> Callable[[Handler], Handler]:
-        """For PUT."""
+        """Add a PUT route."""
         return self.route("PUT", path, **more)
 
     def patch(self, path: str, **more: object) -> Callable[[Handler], Handler]:
-        """For PATCH."""
+        """Add a PATCH route."""
         return self.route("PATCH", path, **more)
 
     def delete(self, path: str, **more: object) -> Callable[[Handler], Handler]:
-        """For DELETE."""
+        """Add a DELETE route."""
         return self.route("DELETE", path, **more)
 
     def static(self, *_where: object, **_more: object) -> None:
-        """Folders of files are served by WEB_DIRECTORY alone."""
+        """Do nothing: only WEB_DIRECTORY serves folders of files."""
 
 
 class Application:
-    """What packs find under `PromptServer.instance.app`."""
+    """The object under `PromptServer.instance.app`."""
 
     def __init__(self, routes: Routes) -> None:
         self.router = routes
 
     def add_routes(self, routes: Any) -> None:
-        """Take over a table of aiohttp's own making."""
+        """Add the routes of an aiohttp table."""
         for item in routes:
             if hasattr(item, "handler"):
                 self.router.route(item.method, item.path)(item.handler)
 
 
 class PromptQueue:
-    """The queue, of which a worker sees nothing."""
+    """The queue, which is always empty in a worker."""
 
     def get_tasks_remaining(self) -> int:
-        """How many runs wait."""
+        """Return the number of waiting runs."""
         return 0
 
     def get_current_queue(self) -> tuple[list[object], list[object]]:
-        """What runs, and what waits."""
+        """Return the running and the waiting runs."""
         return [], []
 
 
 class PromptServer:
-    """The server, as packs address it."""
+    """The server object of packs."""
 
     instance: ClassVar["PromptServer"]
 
@@ -88,21 +88,21 @@ class PromptServer:
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that runs in this thread."""
+        """Return the event loop of this thread."""
         return asyncio.get_event_loop()
 
     def send_sync(self, event: str, data: object, sid: str | None = None) -> None:
-        """Tell the client of the run something; everybody, if no node runs."""
+        """Send a message to the run's client, or to all if no node runs."""
         del sid
         running = here.context()
         OFFERED.tell(event, data, running.run_id if running else "")
 
     async def send(self, event: str, data: object, sid: str | None = None) -> None:
-        """Tell a client something, or everybody."""
+        """Send a message to a client, or to all."""
         self.send_sync(event, data, sid)
 
     async def send_json(self, event: str, data: object, sid: str | None = None) -> None:
-        """Tell a client something, or everybody."""
+        """Send a message to a client, or to all."""
         self.send_sync(event, data, sid)
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
@@ -113,7 +113,7 @@ class PromptServer:
             running.notice(text)
 
     def add_on_prompt_handler(self, handler: Handler) -> None:
-        """Prompts are not shown to packs before they run; the handler is never called."""
+        """Do nothing: prompts are not passed to packs, and the handler is never called."""
         self.on_prompt_handlers.append(handler)
 
 

@@ -11,12 +11,12 @@ from nodes.values import Latent
 def prepare_noise(
     latent_image: Tensor, seed: int, noise_inds: Sequence[int] | None = None
 ) -> Tensor:
-    """A seed's noise for a batch of latents."""
+    """Return a seed's noise for a batch of latents."""
     index = None if noise_inds is None else tuple(noise_inds)
     return noise_for(Latent(latent_image, batch_index=index), seed)
 
 
 def fix_empty_latent_channels(model: object, latent_image: Tensor) -> Tensor:
-    """Sampling itself sees to the channels."""
+    """Return the latent unchanged: sampling itself fixes the channels."""
     del model
     return latent_image

@@ -1,4 +1,4 @@
-"""`comfy.sd`: the classes that CLIP and VAE values have, and LoRAs for both."""
+"""`comfy.sd`: the classes of CLIP and VAE values, and LoRA loading."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ VAE = PackVae
 
 
 def load_lora_for_models(*_args: object, **_more: object) -> Any:
-    """A LoRA is read from its file only.
+    """Refuse: LoRAs are only loaded from files.
 
     Raises:
         NotOfferedError: always.
