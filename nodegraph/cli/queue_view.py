@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nodegraph.cli.cache_view import describe
 from nodegraph.client import Run
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class QueueView:
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
+        self._cache = ""
         self._trouble = ""
 
     def show(self, queue: "Queue", doing: "Mapping[str, Doing]") -> None:  # noqa: ARG002 - lines tell of changes only
@@ -38,12 +40,20 @@ class QueueView:
             if self._told.get(run.id) != run.status:
                 self._told[run.id] = run.status
                 self._say(f"{run.id} {state_of(run)}")
+                if run.ended:
+                    self._tell_cache(describe(queue.cache))
 
     def away(self, reason: str) -> None:
         """The server does not answer."""
         if not self._trouble:
             self._say(f"{reason} Trying again.")
         self._trouble = reason
+
+    def _tell_cache(self, state: str) -> None:
+        """Say what the run that is over left in the result cache."""
+        if state != self._cache:
+            self._cache = state
+            self._say(state)
 
     def _say(self, text: str) -> None:
         click.echo(f"{time.strftime('%H:%M:%S')} {text}")
@@ -71,7 +81,8 @@ class LiveQueueView(QueueView):
         counts = f"{len(queue.running)} running, {len(queue.waiting)} waiting"
         tables = (_running(queue.running, doing), _waiting(queue.waiting), _over(queue.over))
         shown = [table for table in tables if table.row_count]
-        self._drawn = Group(Text(f"{self._url}: {counts}", style="bold"), *shown)
+        head = Text(f"{self._url}: {counts}", style="bold")
+        self._drawn = Group(head, Text(describe(queue.cache), style="dim"), *shown)
         self._live.update(self._drawn, refresh=True)
 
     def away(self, reason: str) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from nodegraph.cache import Stats
+from nodegraph.cli.cache_view import read_stats
 from nodegraph.cli.queue_view import QueueView
 from nodegraph.client import AsyncClient, Run, RunEvent, UnavailableError, UnreachableError
 from nodegraph.client.errors import NotFoundError
@@ -41,6 +43,8 @@ class Queue:
     """The next one first."""
     over: list[Run] = field(default_factory=list[Run])
     """The last one first."""
+    cache: Stats = field(default_factory=Stats)
+    """The result caches of all workers together."""
 
 
 async def follow_queue(client: AsyncClient, view: QueueView, last: int) -> None:
@@ -73,7 +77,8 @@ async def _look(client: AsyncClient, last: int) -> Queue:
     running = await client.runs("running", limit=MOST)
     waiting = await client.runs("queued", limit=MOST)
     over = await client.runs("succeeded", "failed", "cancelled", limit=last) if last else []
-    return Queue(running, sorted(waiting, key=lambda run: run.position or 0), over)
+    cache = read_stats(await client.metrics())
+    return Queue(running, sorted(waiting, key=lambda run: run.position or 0), over, cache)
 
 
 class _Followers:

@@ -138,6 +138,11 @@ class AsyncClient:
         """Return every node type as `/object_info` describes it: inputs, choices, outputs, help."""
         return (await self._connection.ask(Request("GET", "/object_info"))).json_object
 
+    async def metrics(self) -> str:
+        """Return the server's counts and times, as Prometheus reads them."""
+        reply = await self._connection.ask(Request("GET", "/metrics"))
+        return reply.data.decode(errors="replace")
+
     async def follow(
         self, run: Run | str, *, after: int = 0, previews: bool = False
     ) -> AsyncGenerator[RunEvent]:

@@ -103,6 +103,10 @@ class Client:
         """Return every node type as `/object_info` describes it; see `AsyncClient.object_info`."""
         return self._await(self._inner.object_info())
 
+    def metrics(self) -> str:
+        """Return the server's counts and times; see `AsyncClient.metrics`."""
+        return self._await(self._inner.metrics())
+
     def follow(
         self, run: Run | str, *, after: int = 0, previews: bool = False
     ) -> Generator[RunEvent]:

@@ -1,4 +1,4 @@
-"""Takes orders one after the other; each run has a thread."""
+"""The main loop of a worker: takes the server's orders; each run has a thread."""
 
 import os
 import threading
@@ -8,6 +8,7 @@ from typing import Any
 
 from nodegraph.engine import Engine
 from nodegraph.installed import BUILT_IN
+from nodegraph.naming import Naming
 from nodegraph.pack_server import OFFERED
 from nodegraph.registry import Registry
 from nodegraph.settings import Settings
@@ -22,9 +23,9 @@ from server.worker.runs import Runs
 
 
 def serve(channel: Channel) -> None:
-    """Do what the server says until it is gone; then end the process at once.
+    """Obey the server until it is gone, then end the process at once.
 
-    Files are written whole or not at all, so there is nothing to finish.
+    Files are written whole or not at all, so nothing has to be finished.
     """
     first = channel.receive()
     if first is not None:
@@ -34,11 +35,9 @@ def serve(channel: Channel) -> None:
 
 def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     logs.receive(ToServer(channel), options["log_levels"])
-    settings = Settings.read(_flags(options["flags"]))
-    registry = Registry.configured(settings)
     naming = StoreNaming(channel)
-    files = settings.files(registry.model_places).with_naming(naming)
-    engine = Engine.configured(settings, registry, files)
+    engine = open_engine(_flags(options["flags"]), naming)
+    registry = engine.registry
     reports = CacheReports(engine.cache, channel)
     runs = Runs(engine, channel, naming.forget, reports)
     OFFERED.tell = PackMessages(channel).tell
@@ -53,8 +52,24 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
             _obey(frame, runs, naming)
 
 
+def open_engine(flags: Mapping[str, object], naming: Naming) -> Engine:
+    """Return the engine that a worker runs graphs with.
+
+    Args:
+        flags: what the server is told, which overrules the file and the environment.
+        naming: remembers the numbers of saved files.
+
+    Raises:
+        SettingsError: a setting has no meaning.
+    """
+    settings = Settings.read(flags)
+    registry = Registry.configured(settings)
+    files = settings.files(registry.model_places).with_naming(naming)
+    return Engine.configured(settings, registry, files)
+
+
 def _describe(channel: Channel) -> None:
-    """Import torch, which most runs need, while the first may already be under way."""
+    """Import torch and send the device to the server, while the first run may already start."""
     channel.send({"op": "device", "device": describe_device()})
 
 
@@ -74,12 +89,12 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
         case "reload":
             runs.reload()
         case unknown:
-            message = f"the server says {unknown!r}, which means nothing"
+            message = f"unknown message {unknown!r} from the server"
             raise ValueError(message)
 
 
 def _flags(values: Mapping[str, Any]) -> dict[str, object]:
-    """Settings as JSON carries them, as the command line gives them."""
+    """Return settings in the form of command-line flags, from their form in JSON."""
     return {
         name: tuple(map(Path, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         for name, value in values.items()

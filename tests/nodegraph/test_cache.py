@@ -188,3 +188,14 @@ def test_a_deep_value_needs_no_recursion():
         value = [value]
 
     assert survey(value).nbytes == 7
+
+
+def test_a_second_look_of_the_same_run_is_not_counted():
+    cache = ContentCache()
+    cache.put("x", entry())
+
+    for key in ("x", "gone"):
+        cache.get(key)
+        cache.get(key, counted=False)
+
+    assert (cache.stats.hits, cache.stats.misses) == (1, 1)

@@ -29,9 +29,11 @@ import sys
 import time
 from typing import Annotated
 
+from nodegraph.computing import attention
 from nodegraph.context import Context
 from nodegraph.define import node
 from nodegraph.results import Ui
+from nodegraph.sockets import Socket
 
 
 @node("ToyNumber", category="toys")
@@ -120,6 +122,18 @@ def file(context: Context, a: int, prefix: str = "toy", megabytes: float = 0.0) 
     data = f"{a}\\n".encode() + bytes(int(megabytes * 2**20))
     saved = context.files.save("output", prefix, ".txt", data)
     return Ui(artifacts={"text_files": [saved]})
+
+
+@node("ToyBlock", category="toys")
+def block(kilobytes: int, fill: int = 0) -> Annotated[bytes, Socket("BLOCK")]:
+    """Make so many bytes, which the result cache has to keep."""
+    return bytes([fill]) * (1024 * kilobytes)
+
+
+@node("ToyWeigh", category="toys", output_node=True, cache="never")
+def weigh(data: Annotated[bytes, Socket("BLOCK")]) -> Ui:
+    """Show how many bytes that are, and which kernels would compute attention."""
+    return Ui(values={"bytes": [len(data)], "attention": [attention()]})
 
 
 @node("ToyShow", category="toys", output_node=True)
@@ -320,6 +334,15 @@ def toy(steps: int = 1, seconds: float = 0.01, value: int = 0) -> dict[str, Any]
     return {
         "1": {"class_type": "ToySteps", "inputs": inputs},
         "2": {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}},
+    }
+
+
+def block(kilobytes: int, fill: int = 0) -> dict[str, Any]:
+    """A prompt that leaves so many bytes in the result cache."""
+    inputs = {"kilobytes": kilobytes, "fill": fill}
+    return {
+        "1": {"class_type": "ToyBlock", "inputs": inputs},
+        "2": {"class_type": "ToyWeigh", "inputs": {"data": ["1", 0]}},
     }
 
 

@@ -4,8 +4,9 @@ import json
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from nodegraph.cache.limit import limit_bytes
 from server.metrics import OTHER, Metrics
-from tests.server.serving import install_toys, picture, serving, toy, until
+from tests.server.serving import block, install_toys, picture, serving, toy, until
 
 
 def read(text):
@@ -67,6 +68,74 @@ def test_what_waits_and_what_dies_is_counted(tmp_path):
 
     assert found[("nodegraph_worker_restarts_total", "exit")] == 3
     assert found[("nodegraph_jobs_total", "failed")] == 1
+
+
+def result_cache(server):
+    """The result cache of the one worker, by metric."""
+    start = "nodegraph_result_cache_"
+    found = {key: value for key, value in page(server).items() if key[0].startswith(start)}
+    assert {worker for _, worker in found} == {"cpu"}
+    return {name.removeprefix(start): int(value) for (name, _), value in found.items()}
+
+
+def test_the_result_cache_has_the_size_that_is_set_and_is_counted(tmp_path):
+    install_toys(tmp_path)
+    flags = ("--device", "cpu", "--result-cache", "1MiB")
+    with serving(tmp_path, flags, {"NODEGRAPH_RESULT_CACHE": "7GiB"}) as server:
+        fresh = result_cache(server)
+        server.finished(server.submit(block(700)))
+        kept = result_cache(server)
+        server.finished(server.submit(block(700)))
+        hit = result_cache(server)
+        server.finished(server.submit(block(600)))
+        evicted = result_cache(server)
+        server.finished(server.submit(block(900)))
+        too_large = result_cache(server)
+        server.post("/free", {"unload_models": True, "free_memory": True})
+        freed = until(lambda: (state := result_cache(server))["entries"] == 0 and state)
+
+    assert fresh == dict.fromkeys(fresh, 0) | {"limit_bytes": 1 << 20}
+    assert 700 << 10 <= kept["bytes"] < 710 << 10
+    assert hit["hits_total"] == kept["hits_total"] + 1
+    assert (hit["bytes"], hit["evictions_total"]) == (kept["bytes"], 0)
+    assert 600 << 10 <= evicted["bytes"] < 610 << 10
+    assert evicted["evictions_total"] >= 1
+    assert too_large["misses_total"] > evicted["misses_total"] > hit["misses_total"] > 0
+    assert too_large["bytes"] == evicted["bytes"]
+    assert (freed["bytes"], freed["hits_total"]) == (0, too_large["hits_total"])
+
+
+def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
+    install_toys(tmp_path)
+    slow = {
+        "1": {"class_type": "ToyNumber", "inputs": {"value": 1}},
+        "2": {"class_type": "ToySteps", "inputs": {"a": ["1", 0], "count": 30, "seconds": 0.05}},
+        "3": {"class_type": "ToySteps", "inputs": {"a": ["2", 0], "count": 1000, "seconds": 0.05}},
+        "4": {"class_type": "ToyShow", "inputs": {"a": ["3", 0]}},
+    }
+    with serving(tmp_path, ("--device", "cpu")) as server:
+        run = server.submit(slow)
+        told = until(lambda: (state := result_cache(server))["misses_total"] and state)
+        known = server.get(f"/v1/runs/{run}").json["status"]
+        server.post("/interrupt", {"prompt_id": run})
+
+    assert known == "running"
+    assert told["limit_bytes"] > 0
+
+
+def test_workers_share_the_memory_and_a_new_process_counts_anew(tmp_path):
+    install_toys(tmp_path)
+    environment = {"NODEGRAPH_RESULT_CACHE": "auto"}
+    with serving(tmp_path, ("--device", "cpu", "--device", "cpu"), environment) as server:
+        found = until(lambda: len(limits := labelled(page(server), "limit_bytes")) == 2 and limits)
+
+    assert found == dict.fromkeys(("cpu", "cpu#2"), limit_bytes("auto", 2))
+
+
+def labelled(found, metric):
+    """A metric of the result caches, by worker."""
+    name = f"nodegraph_result_cache_{metric}"
+    return {key[1]: int(value) for key, value in found.items() if key[0] == name}
 
 
 def test_labels_are_bounded():

@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 
-from tests.server.serving import ROOT, install_toys, serving, toy, until
+from tests.server.serving import ROOT, block, install_toys, serving, toy, until
 
 TOKEN = "what-nobody-else-knows"
 FAILING = {
@@ -78,6 +78,22 @@ def test_a_terminal_shows_how_far_a_run_is(server):
         heard.wait("1 running, 0 waiting")
         server.post("/interrupt", {"prompt_id": run})
         heard.wait(rf"{run[:8]}.*cancelled")
+
+
+def test_what_the_result_cache_holds_is_a_line_too(tmp_path):
+    install_toys(tmp_path)
+    with (
+        serving(tmp_path, ("--device", "cpu", "--result-cache", "1MiB")) as server,
+        watching(server.url) as (_, lines),
+        watching(server.url, terminal=True) as (_, drawn),
+    ):
+        drawn.wait(r"result cache: 0 bytes of 1\.0 MiB, 0 hits, 0 misses, 0 evictions")
+        server.finished(server.submit(block(700)))
+        lines.wait(r"result cache: 70\d\.\d KiB of 1\.0 MiB, 0 hits, 1 misses, 0 evictions\r?\n")
+        server.finished(server.submit(block(700)))
+        drawn.wait(r"result cache: 70\d\.\d KiB of 1\.0 MiB, 1 hits, 1 misses, 0 evictions")
+        server.finished(server.submit(block(600)))
+        lines.wait(r"result cache: 60\d\.\d KiB of 1\.0 MiB, 1 hits, 2 misses, 1 evictions\r?\n")
 
 
 def test_a_server_that_comes_back_is_awaited(tmp_path):
