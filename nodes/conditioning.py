@@ -13,7 +13,7 @@ from nodes.inputs import Fraction, LatentAreaSide, LatentOffset, Ratio, Strength
 from nodes.values import Area, AreaShare, Cond, Conditioning, Mask
 
 
-class Pair(NamedTuple):
+class ConditioningPair(NamedTuple):
     """A positive and a negative conditioning."""
 
     positive: Conditioning
@@ -42,9 +42,9 @@ def pair_conditioning_combine(
     negative_A: Conditioning,  # noqa: N803
     positive_B: Conditioning,  # noqa: N803
     negative_B: Conditioning,  # noqa: N803
-) -> Pair:
+) -> ConditioningPair:
     """Combine two pairs of positive and negative conditionings; see `Conditioning (Combine)`."""
-    return Pair(
+    return ConditioningPair(
         Conditioning(positive_A.conds + positive_B.conds),
         Conditioning(negative_A.conds + negative_B.conds),
     )

@@ -30,7 +30,7 @@ from nodes.weights.header import read_header
 File = Annotated[str, ModelFile("controlnet")]
 
 
-class Sides(NamedTuple):
+class ConditioningPair(NamedTuple):
     """A positive and a negative conditioning with a ControlNet."""
 
     positive: Conditioning
@@ -124,7 +124,7 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
     vae: VaeHandle | None = None,
-) -> Sides:
+) -> ConditioningPair:
     """Steer the model by a control image (edges, depth, a pose); several can be chained and add up.
 
     It applies from `start_percent` to `end_percent` of the denoising: 0 is pure noise, 1 the
@@ -152,7 +152,7 @@ def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
     strength: Strength = 1.0,
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
-) -> Sides:
+) -> ConditioningPair:
     """Steer the model by a control image that is read as a latent; see Apply ControlNet."""
     hint = _hint(control_net, image, vae)
     return _apply_control(
@@ -171,7 +171,7 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
     strength: Strength = 1.0,
     start_percent: Fraction = 0.0,
     end_percent: Fraction = 1.0,
-) -> Sides:
+) -> ConditioningPair:
     """Fill the masked part of an image with an inpainting ControlNet, so that it fits the rest.
 
     AliMama's ControlNets for SD3 and FLUX read the mask too. Others read the image only.
@@ -220,12 +220,12 @@ def _apply_control(
     control_net: ControlNetHandle,
     hint: Hint,
     how: tuple[float, float, float],
-) -> Sides:
+) -> ConditioningPair:
     """Return both conditionings with a ControlNet; `how` is its strength, start and end."""
     if how[0] == 0:
-        return Sides(positive, negative)
+        return ConditioningPair(positive, negative)
     control = NetControl(control_net, hint, *how)
-    return Sides(_add_control(positive, control), _add_control(negative, control))
+    return ConditioningPair(_add_control(positive, control), _add_control(negative, control))
 
 
 def _add_control(conditioning: Conditioning, control: NetControl) -> Conditioning:

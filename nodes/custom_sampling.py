@@ -17,7 +17,7 @@ from nodes.weights.handle import ModelHandle
 _NOISE = "sampling/custom_sampling/noise"
 
 
-class Sampled(NamedTuple):
+class SampledLatents(NamedTuple):
     """The latent at the last noise level, and the model's last prediction of the clean latent."""
 
     output: Latent
@@ -37,7 +37,7 @@ def sampler_custom(
     sigmas: Sigmas,
     latent_image: Latent,
     ctx: Context,
-) -> Sampled:
+) -> SampledLatents:
     """Denoise a latent with a chosen sampler and noise levels.
 
     `denoised_output` is the model's last prediction of the clean latent; it differs from `output`
@@ -56,7 +56,7 @@ def sampler_custom_advanced(
     sigmas: Sigmas,
     latent_image: Latent,
     ctx: Context,
-) -> Sampled:
+) -> SampledLatents:
     """Denoise a latent with chosen noise, guidance, sampler and noise levels.
 
     `denoised_output` is the model's last prediction of the clean latent; it differs from `output`
@@ -97,5 +97,5 @@ def _to_model_space(raw: Tensor, model: ModelHandle) -> Tensor:
     return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 
-def _latents(denoised: Denoised) -> Sampled:
-    return Sampled(denoised.output, denoised.clean)
+def _latents(denoised: Denoised) -> SampledLatents:
+    return SampledLatents(denoised.output, denoised.clean)

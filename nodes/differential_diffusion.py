@@ -39,4 +39,4 @@ def differential_diffusion(
     White changes from the first step on, mid-grey from half of the denoising on, black never.
     With a `strength` below 1, the mask's own values are blended in.
     """
-    return replace(model, guiding=replace(model.guiding, masking=Differential(strength)))
+    return replace(model, guidance=replace(model.guidance, masking=Differential(strength)))

@@ -49,8 +49,8 @@ def dual_cfg_guider(
     of the two.
     """
     rule = TwoConditions(cfg_cond2_negative, style)
-    guiding = model.guiding.with_rule(rule, cond2, always=True)
-    return Guider(replace(model, guiding=guiding), cond1, negative, cfg_conds)
+    guidance = model.guidance.with_rule(rule, cond2, always=True)
+    return Guider(replace(model, guidance=guidance), cond1, negative, cfg_conds)
 
 
 @node("PerpNegGuider", category="_for_testing", experimental=True)
@@ -86,5 +86,5 @@ def perp_neg(
 
 def perpendicular(model: ModelHandle, empty: Conditioning, scale: float) -> ModelHandle:
     """Return the model with Perp-Neg as its guidance rule."""
-    guiding = model.guiding.with_rule(PerpendicularNegative(scale), empty, always=True)
-    return replace(model, guiding=guiding)
+    guidance = model.guidance.with_rule(PerpendicularNegative(scale), empty, always=True)
+    return replace(model, guidance=guidance)

@@ -106,5 +106,5 @@ def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Laten
 @node("LatentApplyOperationCFG", category=_OPERATIONS, experimental=True)
 def latent_apply_operation_cfg(model: ModelHandle, operation: LatentOperation) -> ModelHandle:
     """Apply an operation to the guidance of every step; without effect at a cfg of 1."""
-    before = (*model.guiding.before, GuidanceOperation(operation))
-    return replace(model, guiding=replace(model.guiding, before=before))
+    before = (*model.guidance.before, GuidanceOperation(operation))
+    return replace(model, guidance=replace(model.guidance, before=before))

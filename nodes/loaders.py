@@ -25,7 +25,7 @@ _NARROW: Mapping[WeightDtype, torch.dtype] = {
 }
 
 
-class Loaded(NamedTuple):
+class CheckpointParts(NamedTuple):
     """The parts of a checkpoint."""
 
     MODEL: ModelHandle
@@ -41,7 +41,7 @@ class Loaded(NamedTuple):
 )
 def checkpoint_loader_simple(
     ckpt_name: Annotated[str, ModelFile("checkpoints")], ctx: Context
-) -> Loaded:
+) -> CheckpointParts:
     """Open a checkpoint: the model, the text encoder and the VAE that one file holds.
 
     A reference `hf://owner/name` may also name a diffusers folder.
@@ -60,7 +60,7 @@ def checkpoint_loader(
     config_name: Annotated[str, ModelFile("configs")],
     ckpt_name: Annotated[str, ModelFile("checkpoints")],
     ctx: Context,
-) -> Loaded:
+) -> CheckpointParts:
     """Open a checkpoint with a configuration file in the original format.
 
     The file only decides whether the model predicts v; the rest is read from the weights.
@@ -76,7 +76,7 @@ def checkpoint_loader(
     category="advanced/loaders/deprecated",
     preflight="nodes.preflight:diffusers_folder",
 )
-def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Context) -> Loaded:
+def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Context) -> CheckpointParts:
     """Open a diffusers folder: the model, the text encoders and the VAE.
 
     The weights are safetensors, in one file or in shards, of any variant (`fp16`).
@@ -126,7 +126,7 @@ def vae_loader(
     return VaeHandle(open_vae(path, ctx.files.identity(path)))
 
 
-def _open_checkpoint(ctx: Context, folder: str, name: str) -> Loaded:
+def _open_checkpoint(ctx: Context, folder: str, name: str) -> CheckpointParts:
     path = ctx.files.model(folder, name)
     opened = open_checkpoint(path, ctx.files.identity(path))
-    return Loaded(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))
+    return CheckpointParts(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))

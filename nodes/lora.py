@@ -19,7 +19,7 @@ Strength = Annotated[float, Field(ge=-100.0, le=100.0), Step(0.01)]
 _SHOWN = 3
 
 
-class Patched(NamedTuple):
+class ModelAndClip(NamedTuple):
     """A model and a text encoder with a LoRA."""
 
     MODEL: ModelHandle
@@ -39,13 +39,13 @@ def lora_loader(
     ctx: Context,
     strength_model: Strength = 1.0,
     strength_clip: Strength = 1.0,
-) -> Patched:
+) -> ModelAndClip:
     """Apply a LoRA to a model and its text encoder; several can be chained.
 
     At strength 0 nothing changes. The checkpoint's own weights are never modified.
     """
     if strength_model == 0 and strength_clip == 0:
-        return Patched(model, clip)
+        return ModelAndClip(model, clip)
     file = _lora_file(lora_name, ctx)
     on_model = lora_patch(file, strength_model, model.model.network)
     used = set(on_model.targets)
@@ -55,7 +55,9 @@ def lora_loader(
         if strength_clip and on_text.targets:
             clip = clip.patched(encoder.name, on_text)
     _report(file, used, model, ctx)
-    return Patched(model.patched(on_model) if strength_model and on_model.targets else model, clip)
+    return ModelAndClip(
+        model.patched(on_model) if strength_model and on_model.targets else model, clip
+    )
 
 
 @node("LoraLoaderModelOnly", category="loaders", preflight="nodes.preflight:lora")

@@ -84,25 +84,25 @@ def model_merge_blocks(
     return _merge(model1, model2, by_name(ratios), ctx)
 
 
-def _numbered(name: str, number: int, end: str = ".") -> tuple[str, ...]:
+def _block_name(name: str, number: int, end: str = ".") -> tuple[str, ...]:
     return tuple(f"{name}.{index}{end}" for index in range(number))
 
 
 def _u_net(blocks: int, end: str) -> tuple[str, ...]:
     sides = (("input_blocks", blocks), ("middle_block", 3), ("output_blocks", blocks))
-    inner = (name for side, number in sides for name in _numbered(side, number, end))
+    inner = (name for side, number in sides for name in _block_name(side, number, end))
     return ("time_embed.", "label_emb.", *inner, "out.")
 
 
 def _sd3(blocks: int) -> tuple[str, ...]:
     before = ("pos_embed.", "x_embedder.", "context_embedder.", "y_embedder.", "t_embedder.")
-    return (*before, *_numbered("joint_blocks", blocks), "final_layer.")
+    return (*before, *_block_name("joint_blocks", blocks), "final_layer.")
 
 
 _FLUX = (
     *("img_in.", "time_in.", "guidance_in", "vector_in.", "txt_in."),
-    *_numbered("double_blocks", 19),
-    *_numbered("single_blocks", 38),
+    *_block_name("double_blocks", 19),
+    *_block_name("single_blocks", 38),
     "final_layer.",
 )
 

@@ -52,11 +52,11 @@ def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdi
     Raises:
         HubError: the hub was asked and does not answer.
     """
-    published = _published(model, files, ask=ask)
+    published = _hub_hashes(model, files, ask=ask)
     for path in files_of(model.path):
         said = {"recorded": files.recorded_identity(path)}
         if model.folder == HUB:
-            said |= _hub_says(model, path, files, published)
+            said |= _recorded_hashes(model, path, files, published)
         if path == model.path:
             said["name"] = model.sha256
         found = files.fresh_identity(path)
@@ -76,13 +76,13 @@ def _damage(path: Path) -> str:
     return ""
 
 
-def _published(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str]:
+def _hub_hashes(model: ModelFile, files: Files, *, ask: bool) -> Mapping[str, str]:
     if model.folder != HUB or not ask:
         return {}
-    return model_sources(files).published(read_reference(model.name))
+    return model_sources(files).published_hashes(read_reference(model.name))
 
 
-def _hub_says(
+def _recorded_hashes(
     model: ModelFile, path: Path, files: Files, published: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the hashes that the lock file, the hub and the cache's file name give."""
@@ -92,7 +92,7 @@ def _hub_says(
     if model.path.is_dir():
         inside = path.relative_to(model.path).as_posix()
         place = f"{place}/{inside}" if place else inside
-    recorded = model_sources(files).recorded(read_reference(model.name))
+    recorded = model_sources(files).recorded_hashes(read_reference(model.name))
     said = {"lock file": recorded.get(place, ""), "hub": published.get(place, "")}
     etag = path.resolve().name
     if len(etag) == 40 and digest(path, etag) != etag:

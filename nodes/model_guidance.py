@@ -36,7 +36,7 @@ def rescale_cfg(
 
     0 changes nothing, 1 is the most. Not for flow models such as FLUX or SD3.
     """
-    return replace(model, guiding=model.guiding.with_rule(Rescaled(multiplier)))
+    return replace(model, guidance=model.guidance.with_rule(Rescaled(multiplier)))
 
 
 @node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")
@@ -51,8 +51,8 @@ def apg(
     `eta` is how much of that part remains, `norm_threshold` the largest length of the guidance
     (0 for no limit), `momentum` how much of the past guidance is added (below 0: subtracted).
     """
-    guiding = model.guiding.with_rule(Projected(eta, norm_threshold, momentum))
-    return replace(model, guiding=guiding)
+    guidance = model.guidance.with_rule(Projected(eta, norm_threshold, momentum))
+    return replace(model, guidance=guidance)
 
 
 @node("CFGZeroStar", category="advanced/guidance")
@@ -111,15 +111,15 @@ def guidance_schedule(
     Outside `start` to `end` (fractions of the steps) it is 0: "constant" with 0.2 and 0.8 is
     guidance in an interval.
     """
-    guiding = replace(model.guiding, share=Course(shape, first, last, start, end))
-    return replace(model, guiding=guiding)
+    guidance = replace(model.guidance, share=Course(shape, first, last, start, end))
+    return replace(model, guidance=guidance)
 
 
 def _add_preparation(model: ModelHandle, preparation: Preparation) -> ModelHandle:
-    guiding = replace(model.guiding, before=(*model.guiding.before, preparation))
-    return replace(model, guiding=guiding)
+    guidance = replace(model.guidance, before=(*model.guidance.before, preparation))
+    return replace(model, guidance=guidance)
 
 
 def _add_correction(model: ModelHandle, correction: Correction) -> ModelHandle:
-    guiding = replace(model.guiding, after=(*model.guiding.after, correction))
-    return replace(model, guiding=guiding)
+    guidance = replace(model.guidance, after=(*model.guidance.after, correction))
+    return replace(model, guidance=guidance)

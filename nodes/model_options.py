@@ -54,8 +54,8 @@ def lazy_cache(
     Simpler than EasyCache, and works where the number of prompts changes on the way; mostly less
     exact.
     """
-    reuse = StepCache(reuse_threshold, start_percent, end_percent, verbose, guided=True)
-    return _add_step_cache(model, reuse)
+    step_cache = StepCache(reuse_threshold, start_percent, end_percent, verbose, guided=True)
+    return _add_step_cache(model, step_cache)
 
 
 @node("ModelComputeDtype", category=_DEBUG)
@@ -79,5 +79,5 @@ def torch_compile_model(
     return model.altered(Compiled(backend))
 
 
-def _add_step_cache(model: ModelHandle, reuse: StepCache) -> ModelHandle:
-    return replace(model, guiding=replace(model.guiding, step_cache=reuse))
+def _add_step_cache(model: ModelHandle, step_cache: StepCache) -> ModelHandle:
+    return replace(model, guidance=replace(model.guidance, step_cache=step_cache))

@@ -30,7 +30,7 @@ _COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
 )
 
 
-class Padded(NamedTuple):
+class PaddedImage(NamedTuple):
     """An image with a margin, and the mask of the margin."""
 
     image: Image
@@ -45,7 +45,7 @@ def image_pad_for_outpaint(
     right: Margin = 0,
     bottom: Margin = 0,
     feathering: Annotated[int, Field(ge=0, le=16384), Step(1)] = 40,
-) -> Padded:
+) -> PaddedImage:
     """Pad images with a grey margin, and make the mask for outpainting it.
 
     The mask, [1, height, width], is 1 on the margin and falls quadratically to 0 over
@@ -64,7 +64,7 @@ def image_pad_for_outpaint(
         across = _distances(width, before=left > 0, after=right > 0)
         near = (feathering - torch.minimum(down[:, None], across)).clamp(min=0) / feathering
         mask[:, rows, columns] = near.square()
-    return Padded(picture, mask)
+    return PaddedImage(picture, mask)
 
 
 @node("ImageStitch", category="image/transform", display_name="Image Stitch")

@@ -32,7 +32,7 @@ class _Pair:
     d: Tensor
     da: Tensor
 
-    def weighted(self, source: Tensor | float, destination: Tensor | float) -> Layers:
+    def blend(self, source: Tensor | float, destination: Tensor | float) -> Layers:
         """Weigh source and destination by fractions, Porter & Duff's F_A and F_B, and add them."""
         colour = source * self.s + destination * self.d
         return colour, source * self.sa + destination * self.da
@@ -56,23 +56,23 @@ def _overlay(p: _Pair) -> Layers:
 _MODES: Mapping[str, Callable[[_Pair], Layers]] = MappingProxyType(
     {
         "ADD": lambda p: ((p.s + p.d).clamp(0, 1), (p.sa + p.da).clamp(0, 1)),
-        "CLEAR": lambda p: p.weighted(0.0, 0.0),
+        "CLEAR": lambda p: p.blend(0.0, 0.0),
         "DARKEN": lambda p: p.beside(torch.minimum(p.s, p.d)),
-        "DST": lambda p: p.weighted(0.0, 1.0),
-        "DST_ATOP": lambda p: p.weighted(1 - p.da, p.sa),
-        "DST_IN": lambda p: p.weighted(0.0, p.sa),
-        "DST_OUT": lambda p: p.weighted(0.0, 1 - p.sa),
-        "DST_OVER": lambda p: p.weighted(1 - p.da, 1.0),
+        "DST": lambda p: p.blend(0.0, 1.0),
+        "DST_ATOP": lambda p: p.blend(1 - p.da, p.sa),
+        "DST_IN": lambda p: p.blend(0.0, p.sa),
+        "DST_OUT": lambda p: p.blend(0.0, 1 - p.sa),
+        "DST_OVER": lambda p: p.blend(1 - p.da, 1.0),
         "LIGHTEN": lambda p: p.beside(torch.maximum(p.s, p.d)),
         "MULTIPLY": lambda p: (p.s * p.d, p.sa * p.da),
         "OVERLAY": _overlay,
         "SCREEN": lambda p: (p.s + p.d - p.s * p.d, p.union),
-        "SRC": lambda p: p.weighted(1.0, 0.0),
-        "SRC_ATOP": lambda p: p.weighted(p.da, 1 - p.sa),
-        "SRC_IN": lambda p: p.weighted(p.da, 0.0),
-        "SRC_OUT": lambda p: p.weighted(1 - p.da, 0.0),
-        "SRC_OVER": lambda p: p.weighted(1.0, 1 - p.sa),
-        "XOR": lambda p: p.weighted(1 - p.da, 1 - p.sa),
+        "SRC": lambda p: p.blend(1.0, 0.0),
+        "SRC_ATOP": lambda p: p.blend(p.da, 1 - p.sa),
+        "SRC_IN": lambda p: p.blend(p.da, 0.0),
+        "SRC_OUT": lambda p: p.blend(1 - p.da, 0.0),
+        "SRC_OVER": lambda p: p.blend(1.0, 1 - p.sa),
+        "XOR": lambda p: p.blend(1 - p.da, 1 - p.sa),
     }
 )
 

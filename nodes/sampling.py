@@ -10,8 +10,8 @@ from nodegraph.markers import Choices
 from nodes.denoising import cut_steps
 from nodes.guided import Guider, run
 from nodes.inputs import Cfg, Ratio, Seed, Steps
-from nodes.samplers import SAMPLERS
-from nodes.schedules import SCHEDULES, sigmas_for
+from nodes.samplers import SAMPLERS, sigmas_for
+from nodes.schedules import SCHEDULES
 from nodes.values import Conditioning, Latent, Noise
 from nodes.weights.handle import ModelHandle
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from nodegraph.define import node
 from nodegraph.markers import Choices, Round, Step
 from nodes.inputs import Ratio, Steps
+from nodes.samplers import sigmas_for
 from nodes.sampling_errors import BadSettingError
 from nodes.schedules import (
     SCHEDULES,
@@ -15,7 +16,6 @@ from nodes.schedules import (
     karras_sigmas,
     laplace_sigmas,
     polyexponential_sigmas,
-    sigmas_for,
     stretched_sigmas,
     turbo_sigmas,
     vp_sigmas,

@@ -18,7 +18,7 @@ _LOWEST = 1e-4
 """Where levels begin that would begin at 0, which samplers divide by."""
 
 
-class Split(NamedTuple):
+class SplitSchedule(NamedTuple):
     """Two parts of a schedule; both contain the level where it is split."""
 
     high_sigmas: Sigmas
@@ -32,17 +32,17 @@ class SigmaValue(NamedTuple):
 
 
 @node("SplitSigmas", category=_SIGMAS)
-def split_sigmas(sigmas: Sigmas, step: Annotated[int, Field(ge=0, le=10000)] = 0) -> Split:
+def split_sigmas(sigmas: Sigmas, step: Annotated[int, Field(ge=0, le=10000)] = 0) -> SplitSchedule:
     """Split a schedule after `step` steps, for two samplers."""
-    return Split(sigmas[: step + 1], sigmas[step:])
+    return SplitSchedule(sigmas[: step + 1], sigmas[step:])
 
 
 @node("SplitSigmasDenoise", category=_SIGMAS)
-def split_sigmas_denoise(sigmas: Sigmas, denoise: Ratio = 1.0) -> Split:
+def split_sigmas_denoise(sigmas: Sigmas, denoise: Ratio = 1.0) -> SplitSchedule:
     """Split a schedule so that the second part has the share `denoise` of the steps."""
     steps = max(len(sigmas) - 1, 0)
     first = steps - round(steps * denoise)
-    return Split(sigmas[: first + 1], sigmas[first:])
+    return SplitSchedule(sigmas[: first + 1], sigmas[first:])
 
 
 @node("FlipSigmas", category=_SIGMAS)

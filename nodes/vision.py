@@ -43,7 +43,7 @@ def clip_vision_encode(clip_vision: VisionHandle, image: Image, crop: Crop) -> S
     return clip_vision.see(image, crop)
 
 
-class Opened(NamedTuple):
+class UnclipParts(NamedTuple):
     """The parts of an unCLIP checkpoint."""
 
     MODEL: ModelHandle
@@ -55,13 +55,13 @@ class Opened(NamedTuple):
 @node("unCLIPCheckpointLoader", category="loaders", preflight="nodes.preflight:unclip_checkpoint")
 def unclip_checkpoint_loader(
     ckpt_name: Annotated[str, ModelFile("checkpoints")], ctx: Context
-) -> Opened:
+) -> UnclipParts:
     """Open an unCLIP checkpoint: the model, text encoder, VAE and the vision encoder."""
     path = ctx.files.model("checkpoints", ckpt_name)
     identity = ctx.files.identity(path)
     opened, eyes = open_checkpoint(path, identity), open_vision(path, identity)
     model, clip, vae = ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae)
-    return Opened(model, clip, vae, eyes)
+    return UnclipParts(model, clip, vae, eyes)
 
 
 @node("unCLIPConditioning", category="conditioning")

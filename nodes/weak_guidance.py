@@ -73,8 +73,8 @@ def skip_layer_guidance_dit(
     skipped = _skip_layers(double_layers, single_layers)
     if skipped is None:
         return model
-    weakened = PerturbedGuidance(skipped, scale, start_percent, end_percent, rescaling_scale)
-    return _add_guidance(model, weakened)
+    perturbed = PerturbedGuidance(skipped, scale, start_percent, end_percent, rescaling_scale)
+    return _add_guidance(model, perturbed)
 
 
 @node("SkipLayerGuidanceDiTSimple", category=_GUIDANCE, experimental=True)
@@ -91,14 +91,16 @@ def skip_layer_guidance_dit_simple(
         return model
     model.check(skipped)
     modifier = UncondModifier(skipped, start_percent, end_percent)
-    guiding = replace(model.guiding, uncond_modifiers=(*model.guiding.uncond_modifiers, modifier))
-    return replace(model, guiding=guiding)
+    guidance = replace(
+        model.guidance, uncond_modifiers=(*model.guidance.uncond_modifiers, modifier)
+    )
+    return replace(model, guidance=guidance)
 
 
-def _add_guidance(model: ModelHandle, weakened: PerturbedGuidance) -> ModelHandle:
-    model.check(weakened.alteration)
-    guiding = replace(model.guiding, perturbed=(*model.guiding.perturbed, weakened))
-    return replace(model, guiding=guiding)
+def _add_guidance(model: ModelHandle, perturbed: PerturbedGuidance) -> ModelHandle:
+    model.check(perturbed.alteration)
+    guidance = replace(model.guidance, perturbed=(*model.guidance.perturbed, perturbed))
+    return replace(model, guidance=guidance)
 
 
 def _skip_layers(double: str, single: str) -> Skipped | None:

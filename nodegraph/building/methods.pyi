@@ -41,7 +41,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Leave out the part of the guidance that only saturates colours, so that it can be highe…"""
+        """Reduce the part of the guidance that saturates colours (APG), so that cfg can be higher."""
 
     def AddNoise(
         self,
@@ -64,7 +64,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Levels that were optimised for a family, at ten steps; others lie between these."""
+        """Noise levels optimised for a model family at ten steps; other counts are interpolated."""
 
     def BasicGuider(
         self,
@@ -74,7 +74,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[GUIDER]:
-        """Follow one prompt as it is, without guidance: for models that need none, such as FLUX."""
+        """Follow one prompt without guidance: for models that need none, such as FLUX."""
 
     def BasicScheduler(
         self,
@@ -86,7 +86,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The noise levels of a named schedule, as KSampler takes them."""
+        """Make the noise levels of a named schedule, as KSampler uses them."""
 
     def BatchPrompt(
         self,
@@ -113,7 +113,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The model's levels at the quantiles of a beta distribution: below 1, most at both ends."""
+        """Take a model's noise levels at the quantiles of a beta distribution."""
 
     def CFGGuider(
         self,
@@ -125,7 +125,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[GUIDER]:
-        """Go beyond the negative prompt, `cfg` times as far as the positive one is."""
+        """Guide with classifier-free guidance (`cfg`) from a negative to a positive prompt."""
 
     def CFGZeroStar(
         self,
@@ -134,7 +134,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Scale the negative prediction to fit the positive one best, for flow models."""
+        """Scale the negative prediction to fit the positive one best (CFG-Zero*), for flow models."""
 
     def CLIPAttentionMultiply(
         self,
@@ -147,7 +147,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Multiply the weights of the attentions of CLIP's text encoders; T5 stays as it is."""
+        """Multiply the weights of the attention layers of CLIP's text encoders. T5 is not changed."""
 
     def CLIPLoader(
         self,
@@ -168,7 +168,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Add text encoders' weights to others': what `CLIPMergeSubtract` made, as a rule."""
+        """Add text encoders' weights to others', usually the result of `CLIPMergeSubtract`."""
 
     def CLIPMergeSimple(
         self,
@@ -179,7 +179,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Mix two models' text encoders: `ratio` of the first, the rest of the second."""
+        """Merge the text encoders of two models: `ratio` of the first, the rest of the second."""
 
     def CLIPMergeSubtract(
         self,
@@ -190,7 +190,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """What distinguishes the first text encoders from the second, times `multiplier`."""
+        """Subtract the second text encoders' weights from the first's, times `multiplier`."""
 
     def CLIPSave(
         self,
@@ -210,7 +210,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Read an earlier layer of the text encoder: -1 is the last; -2 is "clip skip 2"."""
+        """Use an earlier layer of the text encoder: -1 is the last, -2 is "clip skip 2"."""
 
     def CLIPTextEncode(
         self,
@@ -231,7 +231,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Give the ControlNets of a conditioning a prompt of their own; the model keeps its own."""
+        """Give the ControlNets of a conditioning their own prompt; the model keeps its own."""
 
     def CLIPTextEncodeFlux(
         self,
@@ -243,7 +243,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Encode a prompt for FLUX.1: CLIP-L's text as a whole, T5's in detail; and the guidance."""
+        """Encode a prompt for FLUX.1: a text for CLIP-L, a text for T5, and the guidance."""
 
     def CLIPTextEncodeSD3(
         self,
@@ -273,7 +273,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Encode a prompt for SDXL, with a text for each text encoder and the sizes that it is to…"""
+        """Encode a prompt for SDXL, with a text for each text encoder and SDXL's size conditionin…"""
 
     def CLIPTextEncodeSDXLRefiner(
         self,
@@ -286,7 +286,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Encode a prompt for SDXL's refiner, which is told how well liked the picture should be."""
+        """Encode a prompt for SDXL's refiner, with an aesthetic score."""
 
     def CLIPVisionEncode(
         self,
@@ -297,7 +297,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP_VISION_OUTPUT]:
-        """Look at pictures: what the encoder sees, for nodes that tell a model of it."""
+        """Encode images with a vision encoder, for nodes that condition a model on them."""
 
     def CLIPVisionLoader(
         self,
@@ -317,7 +317,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Draw the edges of pictures in white on black."""
+        """Draw the edges of images in white on black."""
 
     def CaseConverter(
         self,
@@ -327,7 +327,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """Change a text's letters: all upper, all lower, the first upper, or each word's first."""
+        """Change the case of a text: upper, lower, capitalized, or title case."""
 
     def CheckpointLoader(
         self,
@@ -337,7 +337,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[MODEL], Out[CLIP], Out[VAE]]:
-        """Open a checkpoint with a configuration file of the original code."""
+        """Open a checkpoint with a configuration file in the original format."""
 
     def CheckpointLoaderSimple(
         self,
@@ -369,7 +369,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Mix two encoded texts: 1 is all `conditioning_to`, 0 all `conditioning_from`."""
+        """Interpolate two encoded prompts: 1 is all `conditioning_to`, 0 all `conditioning_from`."""
 
     def ConditioningCombine(
         self,
@@ -379,7 +379,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let both hold: the model is asked for each, and the answers are averaged by strength."""
+        """Combine two conditionings: the model predicts for each, and the predictions are average…"""
 
     def ConditioningConcat(
         self,
@@ -389,7 +389,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Append the tokens of `conditioning_from` to every condition of `conditioning_to`."""
+        """Append the tokens of `conditioning_from` to every prompt of `conditioning_to`."""
 
     def ConditioningSetArea(
         self,
@@ -403,7 +403,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let it hold for a rectangle of the picture only; sizes and offsets in pixels."""
+        """Limit a conditioning to a rectangle of the image; sizes and offsets are in pixels."""
 
     def ConditioningSetAreaPercentage(
         self,
@@ -417,7 +417,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """The same in parts of the picture's width and height: 0.5 is half of it."""
+        """Limit a conditioning to a rectangle given in fractions of the image: 0.5 is half of it."""
 
     def ConditioningSetAreaStrength(
         self,
@@ -427,7 +427,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Say how much it counts where it overlaps with others, area or not; 0 is not at all."""
+        """Set how much a conditioning counts where it overlaps with others; 0 is not at all."""
 
     def ConditioningSetMask(
         self,
@@ -439,7 +439,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let it hold where the mask is not 0, weighted by the mask; the mask may have any size."""
+        """Limit a conditioning to a mask, which also weighs it; the mask may have any size."""
 
     def ConditioningSetTimestepRange(
         self,
@@ -450,7 +450,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let it hold for a part of the denoising only: 0 is pure noise, 1 the finished image."""
+        """Limit a conditioning to a part of the denoising: 0 is pure noise, 1 the finished image."""
 
     def ConditioningZeroOut(
         self,
@@ -459,7 +459,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """The same shapes with all zeros: a condition that says nothing."""
+        """Replace an encoded prompt by zeros of the same shape: a conditioning without content."""
 
     def ControlNetApply(
         self,
@@ -471,7 +471,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let a picture steer the model while it follows this prompt."""
+        """Steer the model by an image while it follows this prompt."""
 
     def ControlNetApplyAdvanced(
         self,
@@ -487,7 +487,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING]]:
-        """Let a picture (edges, depth, a pose) steer the model; several can be chained, and add u…"""
+        """Steer the model by a control image (edges, depth, a pose); several can be chained and a…"""
 
     def ControlNetApplySD3(
         self,
@@ -503,7 +503,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING]]:
-        """The same as Apply ControlNet, for ControlNets that read latents."""
+        """Steer the model by a control image that is read as a latent; see Apply ControlNet."""
 
     def ControlNetInpaintingAliMamaApply(
         self,
@@ -520,7 +520,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING]]:
-        """Let a ControlNet for inpainting fill the masked part of a picture, to suit the rest."""
+        """Fill the masked part of an image with an inpainting ControlNet, so that it fits the res…"""
 
     def ControlNetLoader(
         self,
@@ -542,7 +542,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """Cut a rectangle out, less where the mask ends sooner."""
+        """Crop masks to a rectangle, smaller where the mask ends."""
 
     def DiffControlNetLoader(
         self,
@@ -552,7 +552,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONTROL_NET]:
-        """Open a ControlNet whose file holds only the difference to a model's own weights."""
+        """Open a ControlNet whose file holds only the difference to a model's weights."""
 
     def DifferentialDiffusion(
         self,
@@ -562,7 +562,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let grey in a latent's mask mean how much may change: the darker, the less."""
+        """Use grey values in a latent's mask as amounts of change: the darker, the less."""
 
     def DiffusersLoader(
         self,
@@ -571,7 +571,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[MODEL], Out[CLIP], Out[VAE]]:
-        """Open a folder as diffusers writes it: the model, the text encoders and the VAE."""
+        """Open a diffusers folder: the model, the text encoders and the VAE."""
 
     def DisableNoise(
         self,
@@ -579,7 +579,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[NOISE]:
-        """No noise at the start, for latents that have some already."""
+        """Add no noise at the start: for latents that have some already."""
 
     def DualCFGGuider(
         self,
@@ -594,7 +594,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[GUIDER]:
-        """Guide by two prompts: from the negative to `cond2`, and from there on to `cond1`."""
+        """Guide by two prompts: from the negative one to `cond2`, and from `cond2` to `cond1`."""
 
     def DualCLIPLoader(
         self,
@@ -619,7 +619,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Skip the model in steps where its answer would be much like the one before."""
+        """Skip the model in steps where its prediction would hardly change."""
 
     def EmptyImage(
         self,
@@ -631,7 +631,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Pictures of one colour, written 0xRRGGBB: [batch_size, height, width, 3]."""
+        """Make images of one colour, 0xRRGGBB: [batch_size, height, width, 3]."""
 
     def EmptyLatentImage(
         self,
@@ -642,7 +642,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """A blank canvas for text-to-image: zeros, [batch_size, 4, height/8, width/8]."""
+        """Make an empty latent for text-to-image: zeros, [batch_size, 4, height/8, width/8]."""
 
     def EmptySD3LatentImage(
         self,
@@ -653,7 +653,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """A blank canvas for models of 16 latent channels: zeros, [batch_size, 16, height/8, widt…"""
+        """Make an empty latent of 16 channels (SD3, FLUX): [batch_size, 16, height/8, width/8]."""
 
     def ExponentialScheduler(
         self,
@@ -664,7 +664,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Evenly spaced in the logarithm of sigma."""
+        """Noise levels evenly spaced in the logarithm of sigma."""
 
     def ExtendIntermediateSigmas(
         self,
@@ -677,7 +677,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Take `steps` steps instead of one wherever a step begins between two levels."""
+        """Divide each step that begins between two noise levels into `steps` steps."""
 
     def FeatherMask(
         self,
@@ -690,7 +690,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """Fade a mask in from its sides, linearly over so many pixels."""
+        """Fade a mask out towards its sides, linearly over the given number of pixels."""
 
     def FlipSigmas(
         self,
@@ -699,7 +699,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The levels the other way round, from the image back to the noise; 0 becomes 0.0001."""
+        """Reverse noise levels, from the image back to the noise; 0 becomes 0.0001."""
 
     def FluxDisableGuidance(
         self,
@@ -708,7 +708,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Tell a model that knows guidance none at all."""
+        """Give the model no guidance value at all."""
 
     def FluxGuidance(
         self,
@@ -718,7 +718,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Say how closely FLUX.1 dev should follow the prompt; 3.5 where nobody says."""
+        """Set FLUX.1 dev's guidance: how closely it follows the prompt; 3.5 without this node."""
 
     def FluxKontextImageScale(
         self,
@@ -727,7 +727,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Scale a picture to the size nearest to its shape that FLUX.1 Kontext was trained with."""
+        """Scale an image to the training size of FLUX.1 Kontext that is nearest to its aspect rat…"""
 
     def FluxKontextMultiReferenceLatentMethod(
         self,
@@ -737,7 +737,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Say how FLUX.1 Kontext tells several reference pictures apart."""
+        """Choose how FLUX.1 Kontext places several reference images."""
 
     def FreSca(
         self,
@@ -749,7 +749,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Guide coarse shapes (`scale_low`) and fine detail (`scale_high`) by different amounts."""
+        """Scale the guidance of coarse shapes (`scale_low`) and fine detail (`scale_high`)."""
 
     def FreeU(
         self,
@@ -762,7 +762,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let a U-Net's depth count for more: better shapes, at no cost. No training needed."""
+        """Strengthen a U-Net's deep features (FreeU): better shapes at no cost in time."""
 
     def FreeU_V2(
         self,
@@ -775,7 +775,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """The same as FreeU, with the most effect where there is something in the picture."""
+        """Strengthen a U-Net's deep features where the image has content; see FreeU."""
 
     def GLIGENLoader(
         self,
@@ -784,7 +784,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[GLIGEN]:
-        """Open a GLIGEN model, which teaches a Stable Diffusion 1 model to fill boxes."""
+        """Open a GLIGEN model, which lets a Stable Diffusion 1 model fill boxes by their own text…"""
 
     def GLIGENTextBoxApply(
         self,
@@ -800,7 +800,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let what a text says appear in a rectangle; sizes and offsets in pixels."""
+        """Draw what a text describes in a rectangle; sizes and offsets are in pixels."""
 
     def GetImageSize(
         self,
@@ -809,7 +809,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[INT], Out[INT], Out[INT]]:
-        """The width and height of pictures, and how many there are."""
+        """Return the width and height of images, and their number."""
 
     def GrowMask(
         self,
@@ -820,7 +820,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """Widen what a mask covers by some pixels, or narrow it where `expand` is negative."""
+        """Grow a mask by `expand` pixels, or shrink it if `expand` is negative."""
 
     def GuidanceSchedule(
         self,
@@ -834,7 +834,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let the guidance change from step to step: a share of the sampler's `cfg`."""
+        """Change the guidance from step to step, as a share of the sampler's `cfg`."""
 
     def HyperTile(
         self,
@@ -847,7 +847,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let a U-Net attend within tiles only, which makes large pictures faster."""
+        """Limit a U-Net's attention to tiles, which makes large images faster (HyperTile)."""
 
     def IPAdapterApply(
         self,
@@ -863,7 +863,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let the model see pictures while it follows the prompt; several can be chained, and add…"""
+        """Prompt the model with images besides the text; several can be chained and add up."""
 
     def IPAdapterLoader(
         self,
@@ -883,7 +883,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Add Gaussian noise of the standard deviation `strength`; drawn on the CPU from the seed."""
+        """Add Gaussian noise with the standard deviation `strength`, drawn on the CPU from the se…"""
 
     def ImageBatch(
         self,
@@ -893,7 +893,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Two batches as one, `image1` first."""
+        """Join two batches, `image1` first."""
 
     def ImageBlend(
         self,
@@ -905,7 +905,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Mix two pictures: at 0 it is `image1`, at 1 the two blended."""
+        """Blend two images: a factor of 0 gives `image1`, 1 the full blend."""
 
     def ImageBlur(
         self,
@@ -916,7 +916,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Blur with a Gaussian over (2 * blur_radius + 1)² pixels."""
+        """Blur images with a Gaussian over (2 * blur_radius + 1)² pixels."""
 
     def ImageColorToMask(
         self,
@@ -926,7 +926,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """1 where a pixel has exactly this colour, 0xRRGGBB, once rounded to 8 bits; else 0."""
+        """Make a mask: 1 where a pixel, rounded to 8 bits, has exactly the colour 0xRRGGBB."""
 
     def ImageCompositeMasked(
         self,
@@ -940,7 +940,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Lay `source` onto `destination`, its corner at (x, y); what sticks out is cut off."""
+        """Paste `source` onto `destination` with its corner at (x, y); what sticks out is cut off."""
 
     def ImageCrop(
         self,
@@ -953,7 +953,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Cut a rectangle out of pictures, less where they end sooner."""
+        """Crop images to a rectangle, smaller where the image ends."""
 
     def ImageFlip(
         self,
@@ -963,7 +963,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Mirror pictures: upside down (`x-axis`), or left to right (`y-axis`)."""
+        """Mirror images: upside down (`x-axis`), or left to right (`y-axis`)."""
 
     def ImageFromBatch(
         self,
@@ -974,7 +974,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """`length` pictures of a batch from number `batch_index` on, fewer where it ends."""
+        """Take `length` images of a batch from number `batch_index` on, fewer where it ends."""
 
     def ImageInvert(
         self,
@@ -983,7 +983,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """The negative: 1 - value, in every channel."""
+        """Invert images: 1 - value in every channel."""
 
     def ImagePadForOutpaint(
         self,
@@ -997,7 +997,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[MASK]]:
-        """Put a grey margin round pictures, and make the mask that has it painted."""
+        """Pad images with a grey margin, and make the mask for outpainting it."""
 
     def ImageQuantize(
         self,
@@ -1008,7 +1008,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Paint each picture with few colours of its own, chosen by median cut."""
+        """Reduce each image to a palette of few colours, chosen by median cut."""
 
     def ImageRGBToYUV(
         self,
@@ -1017,7 +1017,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[IMAGE], Out[IMAGE]]:
-        """Split pictures into brightness (Y) and colour: U is blue, V red, both 0.5 where grey."""
+        """Split images into brightness (Y) and colour: U is blue, V is red, both are 0.5 on grey."""
 
     def ImageRotate(
         self,
@@ -1027,7 +1027,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Turn pictures clockwise."""
+        """Rotate images clockwise."""
 
     def ImageScale(
         self,
@@ -1040,7 +1040,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Resize pictures to `width` by `height`."""
+        """Resize images to `width` by `height`."""
 
     def ImageScaleBy(
         self,
@@ -1051,7 +1051,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Resize pictures by a factor; each side is rounded to whole pixels, at least one."""
+        """Resize images by a factor; each side is rounded to whole pixels, at least one."""
 
     def ImageScaleToMaxDimension(
         self,
@@ -1062,7 +1062,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Resize pictures until the longer side has this many pixels; 0 changes nothing."""
+        """Resize images so that the longer side has `largest_size` pixels; 0 changes nothing."""
 
     def ImageScaleToTotalPixels(
         self,
@@ -1073,7 +1073,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Resize pictures to so many pixels in all, 1024 * 1024 each megapixel; the shape stays."""
+        """Resize images to `megapixels` (1024 * 1024 pixels each) at the same aspect ratio."""
 
     def ImageSharpen(
         self,
@@ -1085,7 +1085,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Add `10 * alpha` times what ImageBlur would take away (an unsharp mask)."""
+        """Sharpen images with an unsharp mask: add `10 * alpha` times the difference to their blu…"""
 
     def ImageStitch(
         self,
@@ -1099,7 +1099,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Put `image2` beside `image1`, on the side that `direction` names."""
+        """Join `image2` to `image1` on the side that `direction` names."""
 
     def ImageToMask(
         self,
@@ -1109,7 +1109,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """One channel of pictures as masks: [batch, height, width]."""
+        """Take one channel of images as masks: [batch, height, width]."""
 
     def ImageUpscaleWithModel(
         self,
@@ -1119,7 +1119,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Enlarge pictures by the model's own factor; transparency is left out."""
+        """Upscale images by the model's own factor; an alpha channel is dropped."""
 
     def ImageYUVToRGB(
         self,
@@ -1130,7 +1130,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Join brightness and colour again, the inverse of ImageRGBToYUV."""
+        """Join brightness and colour planes to an RGB image: the inverse of ImageRGBToYUV."""
 
     def InpaintModelConditioning(
         self,
@@ -1144,7 +1144,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING], Out[LATENT]]:
-        """Show a model that was made for inpainting the picture without its masked part, and the…"""
+        """Give an inpainting model the image without its masked part, and the mask."""
 
     def InstructPixToPixConditioning(
         self,
@@ -1156,7 +1156,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING], Out[LATENT]]:
-        """Show the picture to a model that changes it as told, or that follows its edges or depth."""
+        """Give the image to a model that edits it by instructions, or follows its edges or depth."""
 
     def InvertMask(
         self,
@@ -1165,7 +1165,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """1 - mask: what was kept is made anew, and the other way round."""
+        """Invert a mask: 1 - mask."""
 
     def JoinImageWithAlpha(
         self,
@@ -1175,7 +1175,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Make pictures transparent where the mask is 1: [batch, height, width, 4]."""
+        """Make images transparent where the mask is 1: [batch, height, width, 4]."""
 
     def KSampler(
         self,
@@ -1193,7 +1193,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Add the seed's noise to a latent and remove it again, step by step, as the prompts say."""
+        """Add the seed's noise to a latent and remove it step by step, guided by the prompts."""
 
     def KSamplerAdvanced(
         self,
@@ -1214,7 +1214,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Take some of the steps of a schedule, so that several samplers can share one."""
+        """Denoise a latent over a part of a schedule, so that several samplers can share one."""
 
     def KSamplerSelect(
         self,
@@ -1223,7 +1223,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SAMPLER]:
-        """A sampler with its usual options."""
+        """Choose a sampler with its usual options."""
 
     def KarrasScheduler(
         self,
@@ -1235,7 +1235,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Evenly spaced in the root of sigma: the higher `rho`, the more levels are low ones."""
+        """Noise levels evenly spaced in sigma^(1/`rho`): the higher `rho`, the more low levels."""
 
     def LTXVScheduler(
         self,
@@ -1249,7 +1249,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """A flow's levels, shifted towards the noise the more, the larger the latent is."""
+        """Noise levels of a flow model, shifted up the more, the larger the latent is."""
 
     def LaplaceScheduler(
         self,
@@ -1262,7 +1262,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Most levels near e^`mu`, spread by `beta`: `steps` of them, the last one `sigma_min`."""
+        """Noise levels concentrated around e^`mu` with the spread `beta`, down to `sigma_min`."""
 
     def LatentAdd(
         self,
@@ -1272,7 +1272,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """The sum, value by value; `samples2` is brought to the size and batch of `samples1`."""
+        """Add two latents; `samples2` is scaled and repeated to the size and batch of `samples1`."""
 
     def LatentApplyOperation(
         self,
@@ -1292,7 +1292,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Apply an operation to the guidance of every step, wherever there is one (not at 1)."""
+        """Apply an operation to the guidance of every step; without effect at a cfg of 1."""
 
     def LatentBatch(
         self,
@@ -1302,7 +1302,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Two batches as one, `samples1` first, whose mask holds for all."""
+        """Join two batches, `samples1` first; its mask applies to all."""
 
     def LatentBatchSeedBehavior(
         self,
@@ -1312,7 +1312,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Say which noise the latents of a batch take: each its own, or `fixed`: all the first's."""
+        """Choose the noise of a batch: each latent its own, or with `fixed` all that of the first."""
 
     def LatentBlend(
         self,
@@ -1323,7 +1323,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Mix two latents: 1 is all `samples1`, 0 all `samples2`, brought to the other's size."""
+        """Blend two latents: 1 is all `samples1`, 0 all `samples2`, scaled to the first one's siz…"""
 
     def LatentComposite(
         self,
@@ -1336,7 +1336,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Lay `samples_from` onto `samples_to`, its corner at (x, y), in pixels, in steps of 8."""
+        """Paste `samples_from` onto `samples_to` with its corner at (x, y), in pixels, in steps o…"""
 
     def LatentCompositeMasked(
         self,
@@ -1350,7 +1350,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Lay `source` onto `destination`, its corner at (x, y), in pixels, in steps of 8."""
+        """Paste `source` onto `destination` with its corner at (x, y), in pixels, in steps of 8."""
 
     def LatentConcat(
         self,
@@ -1361,7 +1361,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Put `samples2` beside `samples1`: right (`x`), left (`-x`), below (`y`) or above (`-y`)."""
+        """Join `samples2` to `samples1`: right (`x`), left (`-x`), below (`y`) or above (`-y`)."""
 
     def LatentCrop(
         self,
@@ -1374,7 +1374,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Cut a rectangle out, less where the latent ends sooner; all in pixels, in steps of 8."""
+        """Crop latents to a rectangle, smaller where the latent ends; in pixels, in steps of 8."""
 
     def LatentCut(
         self,
@@ -1407,7 +1407,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """`length` latents of a batch from number `batch_index` on, fewer where it ends."""
+        """Take `length` latents of a batch from number `batch_index` on, fewer where it ends."""
 
     def LatentInterpolate(
         self,
@@ -1418,7 +1418,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Go from `samples2` (0) to `samples1` (1), directions and lengths apart."""
+        """Interpolate from `samples2` (0) to `samples1` (1), directions and lengths separately."""
 
     def LatentMultiply(
         self,
@@ -1428,7 +1428,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Every value times a number."""
+        """Multiply a latent by a number."""
 
     def LatentOperationSharpen(
         self,
@@ -1439,7 +1439,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT_OPERATION]:
-        """Sharpen a latent by `alpha`: what a blur of `sigma` latent pixels takes away is added."""
+        """Sharpen a latent with an unsharp mask of strength `alpha`."""
 
     def LatentOperationTonemapReinhard(
         self,
@@ -1448,7 +1448,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT_OPERATION]:
-        """Shorten the longest vectors of a latent, against colours that high guidance overdoes."""
+        """Shorten the longest vectors of a latent, against oversaturated colours at high guidance."""
 
     def LatentRotate(
         self,
@@ -1458,7 +1458,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Turn latents clockwise."""
+        """Rotate latents clockwise."""
 
     def LatentSubtract(
         self,
@@ -1468,7 +1468,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """`samples1` - `samples2`, which is brought to the size and batch of `samples1`."""
+        """Subtract latents: `samples1` - `samples2`, the latter scaled and repeated to fit."""
 
     def LatentUpscale(
         self,
@@ -1481,7 +1481,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Resize latents to a size given in pixels (of the picture they decode to)."""
+        """Resize latents to a size given in pixels of the decoded image."""
 
     def LatentUpscaleBy(
         self,
@@ -1505,7 +1505,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """The same as EasyCache for what all prompts and their guidance make together."""
+        """Skip whole steps, guidance included, where the result would hardly change; see EasyCach…"""
 
     def LoadImage(
         self,
@@ -1514,7 +1514,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[MASK]]:
-        """Read a picture of the input folder, turned as the camera held it."""
+        """Read an image of the input folder, turned upright by its EXIF orientation."""
 
     def LoadImageMask(
         self,
@@ -1524,7 +1524,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """Read one channel of a picture as a mask, [1, height, width]."""
+        """Read one channel of an image file as a mask, [1, height, width]."""
 
     def LoadImageOutput(
         self,
@@ -1533,7 +1533,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[MASK]]:
-        """Read a picture of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
+        """Read an image of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
 
     def LoadLatent(
         self,
@@ -1555,7 +1555,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[MODEL], Out[CLIP]]:
-        """Change a model and its text encoder by a LoRA; several can be chained."""
+        """Apply a LoRA to a model and its text encoder; several can be chained."""
 
     def LoraLoaderModelOnly(
         self,
@@ -1566,7 +1566,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Change a model by a LoRA, and leave the text encoder as it is."""
+        """Apply a LoRA to a model only; the text encoder is not changed."""
 
     def MaskComposite(
         self,
@@ -1579,7 +1579,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """Lay `source` onto `destination`, its corner at (x, y); what sticks out is cut off."""
+        """Combine `source` with `destination`, its corner at (x, y); what sticks out is cut off."""
 
     def MaskPreview(
         self,
@@ -1588,7 +1588,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Show masks without keeping them: grey pictures in the temp folder, 1 is white."""
+        """Show masks without keeping them: grey images in the temp folder, 1 is white."""
 
     def MaskToImage(
         self,
@@ -1597,7 +1597,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Masks as grey pictures: 1 is white."""
+        """Turn masks into grey images: 1 is white."""
 
     def ModelComputeDtype(
         self,
@@ -1607,7 +1607,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Choose the precision that a model computes in; `default` is what suits it and the devic…"""
+        """Choose the precision that a model computes in; `default` suits the model and the device."""
 
     def ModelMergeAdd(
         self,
@@ -1617,7 +1617,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Add a model's weights to another's: what `ModelMergeSubtract` made, as a rule."""
+        """Add a model's weights to another's, usually the result of `ModelMergeSubtract`."""
 
     def ModelMergeBlocks(
         self,
@@ -1630,7 +1630,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Mix two models by the sides of their U-Nets: 1 is all of the first, 0 of the second."""
+        """Merge two models by the parts of their U-Nets: 1 is all of the first, 0 of the second."""
 
     def ModelMergeFlux1(
         self,
@@ -1708,7 +1708,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Mix two models: `ratio` of the first, the rest of the second."""
+        """Merge two models: `ratio` of the first, the rest of the second."""
 
     def ModelMergeSubtract(
         self,
@@ -1719,7 +1719,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """What distinguishes the first model from the second, times `multiplier`."""
+        """Subtract the second model's weights from the first's, and multiply by `multiplier`."""
 
     def ModelPatchLoader(
         self,
@@ -1728,7 +1728,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL_PATCH]:
-        """Open a patch for a model that is no LoRA: USO's projector."""
+        """Open a model patch that is no LoRA: USO's projector."""
 
     def ModelSamplingAuraFlow(
         self,
@@ -1738,7 +1738,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """The same as ModelSamplingSD3, for models that are told the level itself, from 0 to 1."""
+        """Shift a flow model's noise levels, for timesteps from 0 to 1; see ModelSamplingSD3."""
 
     def ModelSamplingContinuousEDM(
         self,
@@ -1750,7 +1750,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """For models that were trained on any level of noise between two."""
+        """Set the noise levels of a model trained on a continuous range of them (EDM)."""
 
     def ModelSamplingContinuousV(
         self,
@@ -1762,7 +1762,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """For models that predict v at any level between two, and are told its angle from 0 to 1."""
+        """Set the noise levels of a model that predicts v and reads them as angles from 0 to 1."""
 
     def ModelSamplingDiscrete(
         self,
@@ -1773,7 +1773,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Say what a model predicts, where its file does not."""
+        """Set what a model predicts, where its file does not say."""
 
     def ModelSamplingFlux(
         self,
@@ -1786,7 +1786,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Shift FLUX's levels by the size of the picture."""
+        """Shift FLUX's noise levels by the size of the image."""
 
     def ModelSamplingSD3(
         self,
@@ -1796,7 +1796,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Shift a flow model's levels towards the noise: larger pictures need more, 1 is none."""
+        """Shift a flow model's noise levels up; larger images need more, 1 is no shift."""
 
     def ModelSave(
         self,
@@ -1806,7 +1806,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Write the part that denoises into a file of the output folder; see `CheckpointSave`."""
+        """Write the diffusion model into a file of the output folder; see `CheckpointSave`."""
 
     def Morphology(
         self,
@@ -1817,7 +1817,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Flat morphology over a square (Serra 1982), each channel by itself."""
+        """Apply flat morphology over a square (Serra 1982), each channel by itself."""
 
     def OptimalStepsScheduler(
         self,
@@ -1828,7 +1828,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """Levels that were searched for FLUX.1-dev, at ten steps; others lie between these."""
+        """Noise levels found by search for FLUX.1-dev at ten steps; other counts are interpolated."""
 
     def PairConditioningCombine(
         self,
@@ -1840,7 +1840,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[CONDITIONING], Out[CONDITIONING]]:
-        """Combine two positive conditions, and two negative ones; see `Conditioning (Combine)`."""
+        """Combine two pairs of positive and negative conditionings; see `Conditioning (Combine)`."""
 
     def PatchModelAddDownscale(
         self,
@@ -1856,7 +1856,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Let a U-Net see the picture smaller at first, so that large ones hang together."""
+        """Shrink a U-Net's features in the first steps (deep shrink), for coherent large images."""
 
     def PerpNeg(
         self,
@@ -1867,7 +1867,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """The same as PerpNegGuider for all samplers that use this model."""
+        """Guide with Perp-Neg in every sampler that uses this model; see PerpNegGuider."""
 
     def PerpNegGuider(
         self,
@@ -1881,7 +1881,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[GUIDER]:
-        """Take from the negative prompt only what does not speak against the positive one."""
+        """Guide with Perp-Neg: use only the part of the negative prompt perpendicular to the posi…"""
 
     def PerturbedAttentionGuidance(
         self,
@@ -1891,7 +1891,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Guide away from what the model makes when it can't see how a picture hangs together."""
+        """Guide away from the prediction with perturbed self-attention, for better structure (PAG…"""
 
     def PhotoMakerEncode(
         self,
@@ -1903,7 +1903,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Encode a prompt in which a person appears: the one in the pictures."""
+        """Encode a prompt with the person that the images show."""
 
     def PhotoMakerLoader(
         self,
@@ -1924,7 +1924,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """A polynomial of degree `rho` in the logarithm of sigma; 1 is the exponential schedule."""
+        """Noise levels along a polynomial of degree `rho` in log sigma; 1 is exponential."""
 
     def PorterDuffImageComposite(
         self,
@@ -1937,7 +1937,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[MASK]]:
-        """Lay `source` over `destination`, both with transparency, by one of Porter & Duff's rule…"""
+        """Composite `source` over `destination`, both with transparency, by a Porter-Duff mode."""
 
     def PreviewAny(
         self,
@@ -1955,7 +1955,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Show pictures without keeping them: they go to the temp folder, lightly compressed."""
+        """Show images without keeping them: they go to the temp folder, lightly compressed."""
 
     def PrimitiveBoolean(
         self,
@@ -1964,7 +1964,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[BOOLEAN]:
-        """True or false, for all the inputs it is linked to."""
+        """Hold true or false, for all inputs that it is linked to."""
 
     def PrimitiveFloat(
         self,
@@ -1973,7 +1973,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[FLOAT]:
-        """One number, for all the inputs it is linked to."""
+        """Hold a number, for all inputs that it is linked to."""
 
     def PrimitiveInt(
         self,
@@ -1982,7 +1982,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[INT]:
-        """One whole number, for all the inputs it is linked to."""
+        """Hold a whole number, for all inputs that it is linked to."""
 
     def PrimitiveString(
         self,
@@ -1991,7 +1991,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """One line of text, for all the inputs it is linked to."""
+        """Hold a line of text, for all inputs that it is linked to."""
 
     def PrimitiveStringMultiline(
         self,
@@ -2000,7 +2000,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """A text of any number of lines, for all the inputs it is linked to."""
+        """Hold a text of several lines, for all inputs that it is linked to."""
 
     def QuantizeModel(
         self,
@@ -2010,7 +2010,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Keep the matrices of a model's blocks in 8 or 4 bits, with torchao (the extra `quant`)."""
+        """Quantize the matrices of a model's blocks to 8 or 4 bits, with torchao (extra `quant`)."""
 
     def RandomNoise(
         self,
@@ -2019,7 +2019,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[NOISE]:
-        """The noise of a seed."""
+        """Make the noise of a seed, for SamplerCustomAdvanced."""
 
     def RebatchImages(
         self,
@@ -2029,7 +2029,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Pictures in batches of this size, whatever batches they came in; the last may be smalle…"""
+        """Regroup images into batches of `batch_size`; the last one may be smaller."""
 
     def RebatchLatents(
         self,
@@ -2039,7 +2039,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Latents in batches of this size, whatever batches they came in."""
+        """Regroup latents into batches of `batch_size`."""
 
     def ReferenceLatent(
         self,
@@ -2049,7 +2049,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Let an edit model such as FLUX.1 Kontext look at a picture while it makes another one."""
+        """Add a reference image for an edit model such as FLUX.1 Kontext."""
 
     def RegexExtract(
         self,
@@ -2064,7 +2064,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """Take what a pattern (Python's `re`) fits out of a text; nothing if it fits nowhere."""
+        """Extract what a pattern (Python's `re`) matches in a text; empty if it matches nowhere."""
 
     def RegexMatch(
         self,
@@ -2077,7 +2077,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[BOOLEAN]:
-        """Whether the pattern (Python's `re`) fits anywhere in the text."""
+        """Test if a pattern (Python's `re`) matches anywhere in a text."""
 
     def RegexReplace(
         self,
@@ -2092,7 +2092,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """Put `replace` wherever the pattern (Python's `re`) fits; `count` times, 0 being always."""
+        """Replace the first `count` matches of a pattern (Python's `re`); 0 replaces all."""
 
     def RepeatImageBatch(
         self,
@@ -2102,7 +2102,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """The whole batch `amount` times over."""
+        """Repeat the whole batch `amount` times."""
 
     def RepeatLatentBatch(
         self,
@@ -2112,7 +2112,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """The whole batch `amount` times over, [batch * amount, channels, h, w]."""
+        """Repeat the whole batch `amount` times: [batch * amount, channels, h, w]."""
 
     def RescaleCFG(
         self,
@@ -2122,7 +2122,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Keep the contrast that the positive prompt alone has, which high guidance overdoes."""
+        """Rescale the guided prediction to the positive one's contrast, against over-exposure."""
 
     def ResizeAndPadImage(
         self,
@@ -2135,7 +2135,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Scale pictures to fit into a size, and fill what stays empty at two of the sides."""
+        """Scale images to fit into a size, and pad the two sides that stay empty."""
 
     def SDTurboScheduler(
         self,
@@ -2146,7 +2146,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The levels that SD-Turbo was distilled at; `denoise` leaves out the first of them."""
+        """The noise levels that SD-Turbo was distilled at; `denoise` below 1 leaves out the first."""
 
     def SafetyChecker(
         self,
@@ -2157,7 +2157,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[BOOLEAN], Out[INT]]:
-        """Hide pictures that show sexual content, as Stable Diffusion's own safety checker finds…"""
+        """Hide images with sexual content, as found by Stable Diffusion's safety checker."""
 
     def SamplerCustom(
         self,
@@ -2174,7 +2174,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[LATENT], Out[LATENT]]:
-        """Denoise a latent with a sampler and noise levels of one's own choice."""
+        """Denoise a latent with a chosen sampler and noise levels."""
 
     def SamplerCustomAdvanced(
         self,
@@ -2187,7 +2187,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[LATENT], Out[LATENT]]:
-        """Denoise a latent with noise, guidance, a sampler and noise levels of one's own choice."""
+        """Denoise a latent with chosen noise, guidance, sampler and noise levels."""
 
     def SamplerDPMAdaptative(
         self,
@@ -2272,7 +2272,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SAMPLER]:
-        """Euler's method that adds noise at every step."""
+        """Euler's method that adds noise at every step (ancestral)."""
 
     def SamplerEulerAncestralCFGPP(
         self,
@@ -2302,7 +2302,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SAMPLER]:
-        """The LCM sampler that enlarges the latent on the way, evenly over the first steps."""
+        """The LCM sampler with upscaling of the latent, evenly over the first steps."""
 
     def SamplerLMS(
         self,
@@ -2339,7 +2339,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[FLOAT]:
-        """The level at a fraction of the model's schedule: 0 is pure noise, 1 the finished image."""
+        """Return the noise level at a fraction of the model's schedule: 0 is pure noise, 1 the im…"""
 
     def SaveAnimatedPNG(
         self,
@@ -2375,7 +2375,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Write each picture to the output folder as a PNG that carries its workflow."""
+        """Write each image to the output folder as a PNG that carries its workflow."""
 
     def SaveLatent(
         self,
@@ -2395,7 +2395,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The same levels with another first one."""
+        """Replace the first noise level."""
 
     def SetLatentNoiseMask(
         self,
@@ -2405,7 +2405,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Sample only where the mask is 1 and keep the rest; the mask may have any size."""
+        """Set the mask of a latent: only where it is 1 is sampled, the rest is kept. Any size fit…"""
 
     def SetUnionControlNetType(
         self,
@@ -2415,7 +2415,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONTROL_NET]:
-        """Say which kind of hint a ControlNet gets that knows several."""
+        """Choose the kind of control image for a union ControlNet, which knows several."""
 
     def SkipLayerGuidanceDiT(
         self,
@@ -2430,7 +2430,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """The same as SkipLayerGuidanceSD3 for every transformer."""
+        """Guide away from the prediction without some layers, for any transformer (SLG)."""
 
     def SkipLayerGuidanceDiTSimple(
         self,
@@ -2443,7 +2443,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Leave some layers out where the model follows the negative prompt, at no further cost."""
+        """Skip some layers in the negative prediction: skip-layer guidance at no further cost."""
 
     def SkipLayerGuidanceSD3(
         self,
@@ -2456,7 +2456,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Guide away from what the model makes without some of its layers: better hands, and bodi…"""
+        """Guide away from the prediction without some layers, for better hands and bodies (SLG)."""
 
     def SolidMask(
         self,
@@ -2467,7 +2467,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """A mask of one value everywhere: [1, height, width]."""
+        """Make a mask of one value: [1, height, width]."""
 
     def SplitImageWithAlpha(
         self,
@@ -2476,7 +2476,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[MASK]]:
-        """Colours and transparency apart: the mask is 1 where the picture is transparent."""
+        """Split images into colours and transparency: the mask is 1 where they are transparent."""
 
     def SplitSigmas(
         self,
@@ -2486,7 +2486,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[SIGMAS], Out[SIGMAS]]:
-        """Cut a schedule in two after a number of steps, for two samplers."""
+        """Split a schedule after `step` steps, for two samplers."""
 
     def SplitSigmasDenoise(
         self,
@@ -2496,7 +2496,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[SIGMAS], Out[SIGMAS]]:
-        """Cut a schedule in two so that this share of the steps is in the second part."""
+        """Split a schedule so that the second part has the share `denoise` of the steps."""
 
     def StringCompare(
         self,
@@ -2508,7 +2508,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[BOOLEAN]:
-        """Whether `string_a` begins with, ends with or is `string_b`."""
+        """Test if `string_a` starts with, ends with or equals `string_b`."""
 
     def StringConcatenate(
         self,
@@ -2519,7 +2519,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """`string_a`, the delimiter and `string_b` as one text."""
+        """Join `string_a`, the delimiter and `string_b`."""
 
     def StringContains(
         self,
@@ -2530,7 +2530,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[BOOLEAN]:
-        """Whether one text is a part of another."""
+        """Test if a text contains another."""
 
     def StringLength(
         self,
@@ -2539,7 +2539,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[INT]:
-        """How many characters a text has."""
+        """Count the characters of a text."""
 
     def StringReplace(
         self,
@@ -2550,7 +2550,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """Put one text wherever another stands; an empty `find` stands between all characters."""
+        """Replace all occurrences of a text; an empty `find` matches between all characters."""
 
     def StringSubstring(
         self,
@@ -2561,7 +2561,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """The characters from `start`, counted from 0, up to but not including `end`."""
+        """Take the characters from `start`, counted from 0, up to but not including `end`."""
 
     def StringTrim(
         self,
@@ -2571,7 +2571,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STRING]:
-        """Take spaces and line ends away from a text's ends."""
+        """Remove spaces and line ends from the ends of a text."""
 
     def StyleModelApply(
         self,
@@ -2584,7 +2584,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Put a picture behind the prompt, as words that the model reads; several can be chained."""
+        """Append an image to the prompt as tokens; several can be chained."""
 
     def StyleModelLoader(
         self,
@@ -2593,7 +2593,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[STYLE_MODEL]:
-        """Open a style model: FLUX.1 Redux, which turns pictures into words."""
+        """Open a style model: FLUX.1 Redux, which turns images into prompt tokens."""
 
     def T5TokenizerOptions(
         self,
@@ -2604,7 +2604,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Say how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` toke…"""
+        """Set how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` toke…"""
 
     def TCFG(
         self,
@@ -2613,7 +2613,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Keep of the negative prediction only the direction that it shares with the positive one."""
+        """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
 
     def ThresholdMask(
         self,
@@ -2623,7 +2623,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MASK]:
-        """1 where the mask is above `value`, 0 elsewhere."""
+        """Threshold a mask: 1 where it is above `value`, 0 elsewhere."""
 
     def TomePatchModel(
         self,
@@ -2633,7 +2633,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Merge tokens that are alike before a U-Net attends to them: faster, at some loss of det…"""
+        """Merge similar tokens before a U-Net's attention (ToMe): faster, with some loss of detai…"""
 
     def TorchCompileModel(
         self,
@@ -2643,7 +2643,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Compile the network when it is first used: that takes minutes, then every step is faste…"""
+        """Compile the network at its first use: that takes minutes, then every step is faster."""
 
     def TripleCLIPLoader(
         self,
@@ -2664,7 +2664,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Open a file for the part that denoises: it may hold nothing else."""
+        """Open a diffusion model's file, which may hold nothing else."""
 
     def UNetCrossAttentionMultiply(
         self,
@@ -2677,7 +2677,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Multiply the weights of the attentions by which a U-Net reads the text."""
+        """Multiply the weights of a U-Net's cross-attention layers, which read the text."""
 
     def UNetSelfAttentionMultiply(
         self,
@@ -2690,7 +2690,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Multiply the weights of a U-Net's self-attentions; transformers stay as they are."""
+        """Multiply the weights of a U-Net's self-attention layers; transformers are not changed."""
 
     def UNetTemporalAttentionMultiply(
         self,
@@ -2703,7 +2703,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Multiply what a U-Net's attentions give, those within pictures and those between them."""
+        """Multiply the output of a U-Net's attentions, within frames and between frames."""
 
     def USOStyleReference(
         self,
@@ -2714,7 +2714,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Paint in the style of a picture, with USO's projector and LoRA on FLUX.1 dev."""
+        """Follow the style of an image, with USO's projector and LoRA on FLUX.1 dev."""
 
     def UpscaleModelLoader(
         self,
@@ -2723,7 +2723,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[UPSCALE_MODEL]:
-        """Open an upscale model: ESRGAN or Real-ESRGAN, or one of the compact ones of the latter."""
+        """Open an upscale model: ESRGAN, Real-ESRGAN, or one of Real-ESRGAN's compact models."""
 
     def VAEDecode(
         self,
@@ -2733,7 +2733,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Turn latents into pictures, one at a time; in tiles if memory does not suffice."""
+        """Decode latents to images, one at a time; in tiles if memory is short."""
 
     def VAEDecodeTiled(
         self,
@@ -2747,7 +2747,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[IMAGE]:
-        """Turn latents into pictures tile by tile, which takes less memory."""
+        """Decode latents to images tile by tile, which takes less memory."""
 
     def VAEEncode(
         self,
@@ -2757,7 +2757,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Turn pictures into latents; the sides are cropped to multiples of 8."""
+        """Encode images to latents; the sides are cropped to multiples of 8."""
 
     def VAEEncodeForInpaint(
         self,
@@ -2769,7 +2769,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Turn pictures into latents, the masked part grey, to be made anew from scratch."""
+        """Encode images to latents with the masked part grey, for inpainting from scratch."""
 
     def VAEEncodeTiled(
         self,
@@ -2783,7 +2783,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Turn pictures into latents tile by tile, which takes less memory."""
+        """Encode images to latents tile by tile, which takes less memory."""
 
     def VAELoader(
         self,
@@ -2792,7 +2792,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[VAE]:
-        """Open a VAE: a file with nothing else in it, or a checkpoint's."""
+        """Open a VAE, from its own file or from a checkpoint."""
 
     def VAESave(
         self,
@@ -2814,7 +2814,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[SIGMAS]:
-        """The levels of a variance-preserving process at even times, down to the time `eps_s`."""
+        """Noise levels of a variance-preserving process at even times, down to the time `eps_s`."""
 
     def unCLIPCheckpointLoader(
         self,
@@ -2823,7 +2823,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> tuple[Out[MODEL], Out[CLIP], Out[VAE], Out[CLIP_VISION]]:
-        """Open an unCLIP checkpoint, which holds the vision encoder that its model reads, too."""
+        """Open an unCLIP checkpoint: the model, text encoder, VAE and the vision encoder."""
 
     def unCLIPConditioning(
         self,
@@ -2835,4 +2835,4 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Show the model a picture besides the prompt; several can be chained, and add up."""
+        """Condition the model on an image besides the prompt; several can be chained and add up."""

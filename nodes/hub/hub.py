@@ -26,7 +26,7 @@ class Hub:
 
     def find_local(self, reference: HubReference) -> Origin | None:
         """Return the origin of a reference if all of its files are downloaded."""
-        pin = self._known(reference)
+        pin = self._find_pin(reference)
         if pin is None or self._lacking(reference, pin):
             return None
         return self._origin(reference, pin)
@@ -37,7 +37,7 @@ class Hub:
         Raises:
             HubError: the hub is needed, and does not know it or may not be asked.
         """
-        pin = self._known(reference) or self._resolve(reference)
+        pin = self._find_pin(reference) or self._resolve(reference)
         self._lock.put(reference, pin)
         return reference.at(pin.commit, pin.path)
 
@@ -62,7 +62,7 @@ class Hub:
 
     def recorded_hashes(self, reference: HubReference) -> Mapping[str, str]:
         """Return the files of a pinned reference with the sha256 that the hub gave for each."""
-        pin = self._known(reference)
+        pin = self._find_pin(reference)
         return pin.files if pin else {}
 
     def published_hashes(self, reference: HubReference) -> Mapping[str, str]:
@@ -74,7 +74,7 @@ class Hub:
         pinned = self.pin(reference)
         return self._client(reference).repository(pinned).files
 
-    def _known(self, reference: HubReference) -> Pin | None:
+    def _find_pin(self, reference: HubReference) -> Pin | None:
         """Return the pin of the lock file, or one derived from the cache."""
         pin = self._lock.get(reference)
         if pin is not None or not reference.names_file:
