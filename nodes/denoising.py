@@ -31,7 +31,16 @@ from nodes.noise import Seeds, noise_like, noise_source
 from nodes.parameterisation import Parameterisation
 from nodes.regions import resolve
 from nodes.reuse import CachedSteps
-from nodes.samplers import SAMPLERS, Call, Process, Reply, Sampler, SamplerOrName, drive
+from nodes.samplers import (
+    NAMED_SAMPLERS,
+    SAMPLERS,
+    Call,
+    Process,
+    Reply,
+    Sampler,
+    SamplerOrName,
+    drive,
+)
 from nodes.values import ConcatLatent, Conditioning, Latent
 
 OnStep: TypeAlias = Callable[[int, int, Tensor], None]
@@ -161,8 +170,9 @@ def _inpainting(
 
 
 def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
-    """Return the noise outside the mask: DDIM draws anew, as in ComfyUI."""
-    if request.sampler != "ddim":
+    """Return the noise outside the mask, which some samplers draw anew."""
+    named = NAMED_SAMPLERS.get(request.sampler) if isinstance(request.sampler, str) else None
+    if named is None or not named.renews_noise:
         return noise
     seed = request.seed
     following = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]

@@ -1,7 +1,8 @@
-"""Which noise levels a sampler visits: the named schedules, and KSampler's cuts of them."""
+"""The noise levels that a sampler visits, as named schedules give them."""
 
 import math
 from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -9,13 +10,11 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from nodegraph.entry_points import entry_points
 from nodes.parameterisation import Parameterisation
 
 Schedule: TypeAlias = Callable[[Parameterisation, int], Tensor]
 """From a parameterisation and a number of steps to [steps + 1] sigmas, the last of them 0."""
-
-DISCARD_PENULTIMATE = frozenset({"dpm_2", "dpm_2_ancestral", "uni_pc", "uni_pc_bh2"})
-"""Samplers that do worse with the last level above 0: they take one level more and drop it."""
 
 
 def simple(parameterisation: Parameterisation, steps: int) -> Tensor:
@@ -92,6 +91,14 @@ def kl_optimal(parameterisation: Parameterisation, steps: int) -> Tensor:
     return _ending((fraction * low + (1 - fraction) * high).tan())
 
 
+GROUP = "nodegraph.schedulers"
+"""Entry points of distributions that add schedules: the name, and a `Schedule`."""
+
+
+def _added() -> dict[str, Schedule]:
+    return {name: resolve_name(place) for name, place in entry_points(GROUP).items()}
+
+
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     {
         "simple": simple,
@@ -103,38 +110,15 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         "normal": normal,
         "linear_quadratic": linear_quadratic,
         "kl_optimal": kl_optimal,
+        **_added(),
     }
 )
-"""Every schedule by the name that workflows use, in ComfyUI's order."""
+"""Every schedule by the name that workflows use, in ComfyUI's order; then those of others."""
 
 
 def schedule(parameterisation: Parameterisation, name: str, steps: int) -> Tensor:
     """The sigmas of a named schedule: [steps + 1] float32, descending, the last of them 0."""
     return SCHEDULES[name](parameterisation, steps)
-
-
-def sigmas_for(
-    parameterisation: Parameterisation, scheduler: str, sampler: str, steps: int, denoise: float
-) -> Tensor:
-    """The sigmas of a KSampler.
-
-    Args:
-        parameterisation: of the model.
-        scheduler: the schedule's name.
-        sampler: the sampler's name; some leave out the last level above 0.
-        steps: how many steps to take.
-        denoise: below 1, the tail of a longer schedule: `steps` steps that begin
-            where this share of the noise is left. 0 gives no sigmas at all.
-    """
-    if denoise <= 0.0:
-        return torch.empty(0)
-    total = steps if denoise > 0.9999 else int(steps / denoise)
-    if sampler in DISCARD_PENULTIMATE:
-        sigmas = schedule(parameterisation, scheduler, total + 1)
-        sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
-    else:
-        sigmas = schedule(parameterisation, scheduler, total)
-    return sigmas if denoise > 0.9999 else sigmas[-(steps + 1) :]
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:

@@ -70,6 +70,17 @@ class Sampler(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NamedSampler:
+    """A sampler as workflows can choose it."""
+
+    sampler: Sampler
+    drops_penultimate: bool = False
+    """Whether it does worse with the last level above 0: it takes one level more and drops it."""
+    renews_noise: bool = False
+    """Whether the noise outside an inpainting mask is drawn anew, as ComfyUI does for DDIM."""
+
+
 SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
 """A name of `SAMPLERS`, or a sampler with options of its own."""
 

@@ -16,9 +16,8 @@ from nodes.denoising import Request, cut_steps, noise_for, sample
 from nodes.latent_format import LatentFormat
 from nodes.noise import initial_noise
 from nodes.parameterisation import Discrete, Parameterisation
-from nodes.samplers import SAMPLERS
+from nodes.samplers import SAMPLERS, sigmas_for
 from nodes.sampling_errors import NotFiniteError
-from nodes.schedules import sigmas_for
 from nodes.values import Area, Cond, CondBatch, Conditioning, Latent
 from nodes.weights.forward import ModelDenoiser
 from tests.nodes.closed_form import ClosedForm

@@ -12,8 +12,7 @@ from nodes.guiding import GuidanceInputs, classifier_free
 from nodes.parameterisation import Discrete
 from nodes.regions import resize_mask, resolve
 from nodes.rules import Rescaled
-from nodes.samplers import Call
-from nodes.schedules import sigmas_for
+from nodes.samplers import Call, sigmas_for
 from nodes.values import Area, Cond, Conditioning, Latent
 from tests.nodes.closed_form import ClosedForm
 from tests.nodes.reference import MODELS, distance, numbers, tensors

@@ -11,8 +11,8 @@ from torch import Tensor
 from nodes.denoising import Request, cut_steps, noise_for, sample
 from nodes.noise import SeededNoise, initial_noise
 from nodes.parameterisation import Discrete, Flow
-from nodes.samplers import SAMPLERS, Process
-from nodes.schedules import schedule, sigmas_for
+from nodes.samplers import SAMPLERS, Process, sigmas_for
+from nodes.schedules import schedule
 from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.closed_form import ClosedForm, drive
 from tests.nodes.reference import MODELS, distance, numbers, tensors
@@ -65,7 +65,9 @@ def test_sampler_equals_the_reference(key: str) -> None:
 
 
 def test_every_sampler_of_the_reference_is_there_in_its_order() -> None:
-    assert list(SAMPLERS) == list(dict.fromkeys(key.split("/")[1] for key in RUNS))
+    reference = list(dict.fromkeys(key.split("/")[1] for key in RUNS))
+
+    assert list(SAMPLERS)[: len(reference)] == reference
 
 
 @pytest.mark.parametrize("model", [Discrete.scaled_linear(), Flow.shifted(3.0)], ids=["ve", "flow"])

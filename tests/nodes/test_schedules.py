@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nodes.parameterisation import Discrete, Flow
+from nodes.samplers import sigmas_for
 from nodes.schedules import (
     SCHEDULES,
     beta_sigmas,
@@ -15,7 +16,6 @@ from nodes.schedules import (
     laplace_sigmas,
     polyexponential_sigmas,
     schedule,
-    sigmas_for,
     turbo_sigmas,
     vp_sigmas,
 )
@@ -97,7 +97,7 @@ def test_sigmas_of_scheduler_nodes_equal_the_reference(key: str, sigmas: Tensor)
 
 
 def test_schedules_are_listed_in_comfyui_order() -> None:
-    assert list(SCHEDULES) == [
+    assert list(SCHEDULES)[:9] == [
         "simple", "sgm_uniform", "karras", "exponential", "ddim_uniform",
         "beta", "normal", "linear_quadratic", "kl_optimal",
     ]  # fmt: skip
