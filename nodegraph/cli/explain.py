@@ -61,7 +61,8 @@ def explain(
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)
     checked = check(graph, opened.registry, opened.files)
-    found = find_out(checked, opened.registry.catalog, opened.files)
+    keeps = opened.settings.result_cache != 0
+    found = find_out(checked, opened.registry.catalog, opened.files, keeps_results=keeps)
     if drawing:
         options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found))
     if wants_json:

@@ -18,13 +18,16 @@ from nodegraph.validate import CheckedGraph
 Catalog = Mapping[str, NodeSpec]
 
 
-def explain(checked: CheckedGraph, catalog: Catalog, files: Files) -> Explanation:
+def explain(
+    checked: CheckedGraph, catalog: Catalog, files: Files, *, keeps_results: bool = True
+) -> Explanation:
     """Explain a workflow, whether it is valid or not.
 
     Args:
         checked: what validation found.
         catalog: the node types there are.
         files: the folders that its inputs name files in.
+        keeps_results: whether a run keeps results, so that equal nodes are computed once.
     """
     broken = {problem.node_id for problem in checked.problems}
     valid = {i: node for i, node in checked.graph.nodes.items() if i not in broken}
@@ -32,7 +35,7 @@ def explain(checked: CheckedGraph, catalog: Catalog, files: Files) -> Explanatio
     order = _order(nodes, checked.targets, catalog)
     needed = [nodes[node_id] for node_id in order if order[node_id] != "not_needed"]
     sure = [nodes[i] for i, status in order.items() if status == "runs"]
-    repeats = _repeats(sure, catalog, broken)
+    repeats = _repeats(sure, catalog, broken) if keeps_results else {}
     links = {i: [source for source in nodes[i].sources if source in nodes] for i in order}
     depth = layers(links)
     device = expected_device()

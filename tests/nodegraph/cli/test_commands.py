@@ -52,7 +52,16 @@ def test_a_command_imports_only_what_it_needs(invoke, here, simple, toys, args, 
 def test_help_lists_every_command_with_what_it_does(invoke):
     text = invoke("--help").stdout
 
-    for command in ("run", "validate", "nodes", "lock", "export-python", "models", "serve"):
+    for command in (
+        "run",
+        "validate",
+        "explain",
+        "nodes",
+        "lock",
+        "export-python",
+        "models",
+        "serve",
+    ):
         assert f"\n  {command} " in text
 
 
