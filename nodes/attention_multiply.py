@@ -1,61 +1,57 @@
-"""Nodes that turn the attention of a network up or down: they multiply its weights."""
+"""Nodes that scale a network's attention by multiplying its weights."""
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
-
-from pydantic import Field
 
 from nodegraph.context import Context
 from nodegraph.define import node
-from nodegraph.markers import Step
+from nodes.inputs import Strength
 from nodes.networks.build import network_class
 from nodes.weights.handle import ClipHandle, ModelHandle
 from nodes.weights.merging import ScalePatch
 from nodes.weights.network import Network
 
 _CATEGORY = "_for_testing/attention_experiments"
-Factor = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
 
 
 @node("UNetSelfAttentionMultiply", category=_CATEGORY, experimental=True)
 def unet_self_attention_multiply(
     model: ModelHandle,
     ctx: Context,
-    q: Factor = 1.0,
-    k: Factor = 1.0,
-    v: Factor = 1.0,
-    out: Factor = 1.0,
+    q: Strength = 1.0,
+    k: Strength = 1.0,
+    v: Strength = 1.0,
+    out: Strength = 1.0,
 ) -> ModelHandle:
-    """Multiply the weights of a U-Net's self-attentions; transformers stay as they are."""
-    return _scaled(model, _of_unet("attn1", q, k, v, out), ctx)
+    """Multiply the weights of a U-Net's self-attention layers; transformers are not changed."""
+    return _multiply_weights(model, _unet_factors("attn1", q, k, v, out), ctx)
 
 
 @node("UNetCrossAttentionMultiply", category=_CATEGORY, experimental=True)
 def unet_cross_attention_multiply(
     model: ModelHandle,
     ctx: Context,
-    q: Factor = 1.0,
-    k: Factor = 1.0,
-    v: Factor = 1.0,
-    out: Factor = 1.0,
+    q: Strength = 1.0,
+    k: Strength = 1.0,
+    v: Strength = 1.0,
+    out: Strength = 1.0,
 ) -> ModelHandle:
-    """Multiply the weights of the attentions by which a U-Net reads the text."""
-    return _scaled(model, _of_unet("attn2", q, k, v, out), ctx)
+    """Multiply the weights of a U-Net's cross-attention layers, which read the text."""
+    return _multiply_weights(model, _unet_factors("attn2", q, k, v, out), ctx)
 
 
 @node("UNetTemporalAttentionMultiply", category=_CATEGORY, experimental=True)
 def unet_temporal_attention_multiply(
     model: ModelHandle,
     ctx: Context,
-    self_structural: Factor = 1.0,
-    self_temporal: Factor = 1.0,
-    cross_structural: Factor = 1.0,
-    cross_temporal: Factor = 1.0,
+    self_structural: Strength = 1.0,
+    self_temporal: Strength = 1.0,
+    cross_structural: Strength = 1.0,
+    cross_temporal: Strength = 1.0,
 ) -> ModelHandle:
-    """Multiply what a U-Net's attentions give, those within pictures and those between them.
+    """Multiply the output of a U-Net's attentions, within frames and between frames.
 
-    Models of pictures have none between them: the temporal factors are for models of videos.
+    Image models have no attention between frames; the temporal factors are for video models.
     """
     time = r".*\.time_stack\..*\.{}\.to_out\.0"
     space = r"(?!.*\.time_stack\.).*\.{}\.to_out\.0"
@@ -65,18 +61,18 @@ def unet_temporal_attention_multiply(
         space.format("attn2"): cross_structural,
         time.format("attn2"): cross_temporal,
     }
-    return _scaled(model, factors, ctx)
+    return _multiply_weights(model, factors, ctx)
 
 
 @node("CLIPAttentionMultiply", category=_CATEGORY, experimental=True)
 def clip_attention_multiply(
     clip: ClipHandle,
-    q: Factor = 1.0,
-    k: Factor = 1.0,
-    v: Factor = 1.0,
-    out: Factor = 1.0,
+    q: Strength = 1.0,
+    k: Strength = 1.0,
+    v: Strength = 1.0,
+    out: Strength = 1.0,
 ) -> ClipHandle:
-    """Multiply the weights of the attentions of CLIP's text encoders; T5 stays as it is."""
+    """Multiply the weights of the attention layers of CLIP's text encoders. T5 is not changed."""
     parts = {"q_proj": q, "k_proj": k, "v_proj": v, "out_proj": out}
     factors = {rf".*\.self_attn\.{part}": factor for part, factor in parts.items()}
     for encoder in clip.text.encoders:
@@ -85,14 +81,16 @@ def clip_attention_multiply(
     return clip
 
 
-def _of_unet(attention: str, q: float, k: float, v: float, out: float) -> Mapping[str, float]:
+def _unet_factors(attention: str, q: float, k: float, v: float, out: float) -> Mapping[str, float]:
     parts = {"to_q": q, "to_k": k, "to_v": v, r"to_out\.0": out}
     return {rf".*\.{attention}\.{part}": factor for part, factor in parts.items()}
 
 
-def _scaled(model: ModelHandle, factors: Mapping[str, float], ctx: Context) -> ModelHandle:
+def _multiply_weights(
+    model: ModelHandle, factors: Mapping[str, float], ctx: Context
+) -> ModelHandle:
     if not network_class(model.model.network.spec.kind).cross_attends:
-        ctx.notice("This model is no U-Net: its attentions stay as they are.")
+        ctx.notice("This model is not a U-Net: its attention is not changed.")
         return model
     for patch in _patches(model.model.network, factors):
         model = model.patched(patch)
@@ -100,7 +98,7 @@ def _scaled(model: ModelHandle, factors: Mapping[str, float], ctx: Context) -> M
 
 
 def _patches(network: Network, factors: Mapping[str, float]) -> list[ScalePatch]:
-    """One for each factor, by a pattern for the names of the layers."""
+    """Return a patch for each factor; each factor's key is a pattern for the layers' names."""
     found: list[ScalePatch] = []
     for pattern, factor in factors.items():
         layer = re.compile(pattern + r"\.(weight|bias)")

@@ -76,7 +76,9 @@ def checkpoint_loader(
     category="advanced/loaders/deprecated",
     preflight="nodes.preflight:diffusers_folder",
 )
-def diffusers_loader(model_path: Annotated[str, ModelFile("diffusers")], ctx: Context) -> CheckpointParts:
+def diffusers_loader(
+    model_path: Annotated[str, ModelFile("diffusers")], ctx: Context
+) -> CheckpointParts:
     """Open a diffusers folder: the model, the text encoders and the VAE.
 
     The weights are safetensors, in one file or in shards, of any variant (`fp16`).
@@ -129,4 +131,6 @@ def vae_loader(
 def _open_checkpoint(ctx: Context, folder: str, name: str) -> CheckpointParts:
     path = ctx.files.model(folder, name)
     opened = open_checkpoint(path, ctx.files.identity(path))
-    return CheckpointParts(ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae))
+    return CheckpointParts(
+        ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae)
+    )

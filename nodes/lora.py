@@ -97,4 +97,6 @@ def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) ->
     if unused:
         some = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
         total = len(file.modules) + len(file.strangers)
-        ctx.notice(f"LoRA {file.path.name}: {len(unused)} of {total} parts fit nowhere: {some}")
+        ctx.notice(
+            f"LoRA {file.path.name}: {len(unused)} of {total} modules match no layer: {some}"
+        )

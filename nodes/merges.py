@@ -174,7 +174,9 @@ def _patch(
     left = sorted(network.table.keys() - both)
     if left:
         names = ", ".join(left[:3]) + (", …" if len(left) > 3 else "")
-        ctx.notice(f"These have another shape in the other model, and stay: {names}.")
+        ctx.notice(
+            f"These weights have another shape in the other model and are not merged: {names}."
+        )
     keys: defaultdict[tuple[float, float], set[str]] = defaultdict(set)
     for key in both:
         name = network.table[key].key.removeprefix(network.spec.prefix)

@@ -1,4 +1,4 @@
-"""Nodes that patch a model with networks of their own: USO's style reference."""
+"""Nodes that patch a model with another network: USO's style reference."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -22,7 +22,7 @@ from nodes.weights.style import ProjectorHandle, StyleTokens, open_projector
 def model_patch_loader(
     name: Annotated[str, ModelFile("model_patches")], ctx: Context
 ) -> ProjectorHandle:
-    """Open a patch for a model that is no LoRA: USO's projector."""
+    """Open a model patch that is no LoRA: USO's projector."""
     path = ctx.files.model("model_patches", name)
     return open_projector(path, ctx.files.identity(path))
 
@@ -31,9 +31,9 @@ def model_patch_loader(
 def uso_style_reference(
     model: ModelHandle, model_patch: ProjectorHandle, clip_vision_output: SeenPictures
 ) -> ModelHandle:
-    """Paint in the style of a picture, with USO's projector and LoRA on FLUX.1 dev.
+    """Follow the style of an image, with USO's projector and LoRA on FLUX.1 dev.
 
-    The picture has to be seen by SigLIP so400m; several can be chained.
+    The image must be encoded by SigLIP so400m; several can be chained.
     """
     config, found = model.model.network.spec.config, model_patch.network.spec.config["width"]
     heads = config.get("num_attention_heads")

@@ -109,10 +109,10 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
     from nodes.model_files import find
 
     if target.suffix != ".safetensors":
-        message = f"{target} has to end in .safetensors, for that is what is written."
+        message = f"{target} must end in .safetensors, the only format that is written."
         raise click.UsageError(message)
     if target.exists() and not force:
-        message = f"{target} is there already; --force replaces it."
+        message = f"{target} exists already; --force replaces it."
         raise click.UsageError(message)
     convert(find(name, options.open_all(**folders).files).path, target)
     click.echo(str(target))

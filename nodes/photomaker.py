@@ -54,7 +54,7 @@ def photo_maker_encode(
     embeddings = Embeddings(ctx.files, ctx.notice)
     found = _BEFORE.match(text)
     if found is None:
-        ctx.notice(f"There is no word before {TRIGGER!r} in the prompt: it shows no person.")
+        ctx.notice(f"There is no word before {TRIGGER!r} in the prompt: no person is inserted.")
         encoded = clip.encode(text, embeddings)
         return Conditioning((Cond(encoded.tokens, encoded.pooled),))
     before, after = found["before"], text[found.end() :]

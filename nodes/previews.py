@@ -48,7 +48,7 @@ def choose_preview(model: ModelHandle, ctx: Context) -> Show:
     if ctx.preview_method == "taesd":
         name = name_for(model.model.spec.latent)
         if name is None:
-            ctx.notice("no small decoder is for this model: its previews are rough.")
+            ctx.notice("there is no small decoder for this model: its previews are rough.")
             return by_matrix(model)
         try:
             return by_decoder(model, VaeHandle(open_decoder(name, ctx.files)))

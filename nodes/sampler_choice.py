@@ -138,7 +138,7 @@ def sampler_dpm_adaptive(
     if h_init == 0:
         raise BadSettingError(name="h_init", what="is 0", hint="Use a number above 0, best 0.05.")
     if accept_safety > _SAFEST:
-        what = f"is {accept_safety}, which no step ever is"
+        what = f"is {accept_safety}, which no step can reach"
         raise BadSettingError(
             name="accept_safety", what=what, hint=f"Use at most {_SAFEST}, best 0.81."
         )

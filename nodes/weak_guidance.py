@@ -91,10 +91,8 @@ def skip_layer_guidance_dit_simple(
         return model
     model.check(skipped)
     modifier = UncondModifier(skipped, start_percent, end_percent)
-    guidance = replace(
-        model.guidance, uncond_modifiers=(*model.guidance.uncond_modifiers, modifier)
-    )
-    return replace(model, guidance=guidance)
+    modifiers = (*model.guidance.uncond_modifiers, modifier)
+    return replace(model, guidance=replace(model.guidance, uncond_modifiers=modifiers))
 
 
 def _add_guidance(model: ModelHandle, perturbed: PerturbedGuidance) -> ModelHandle:

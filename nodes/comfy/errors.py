@@ -9,8 +9,8 @@ class NoSuchHostModuleError(ModuleNotFoundError):
 
     def __init__(self, name: str) -> None:
         message = (
-            f"No module named {name!r}: of ComfyUI's modules packs find here only those that most"
-            " of them use. One that reaches into ComfyUI's own models can not run."
+            f"No module named {name!r}: only the ComfyUI modules that most packs use are available"
+            " here. A pack that uses ComfyUI's own model code can not run."
         )
         super().__init__(message, name=name)
 

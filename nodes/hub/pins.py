@@ -122,5 +122,5 @@ def _write(path: Path, text: str) -> None:
 
 def _damage_error(path: Path) -> SettingsError:
     return SettingsError(
-        f"the lock file {path} is damaged.", hint="Mend it, or remove it: it is made anew."
+        f"the lock file {path} is damaged.", hint="Repair it, or remove it: it is created anew."
     )

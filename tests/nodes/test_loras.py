@@ -334,7 +334,7 @@ def test_what_fits_nowhere_is_reported(checkpoint, bench):
     )
 
     (notice,) = bench.notices
-    assert "2 of 4 parts fit nowhere: lora_unet_nothing_like_this, stray" in notice
+    assert "2 of 4 modules match no layer: lora_unet_nothing_like_this, stray" in notice
 
 
 @pytest.mark.parametrize(

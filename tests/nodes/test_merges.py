@@ -226,7 +226,7 @@ def test_models_that_differ_in_some_shapes_are_mixed_in_the_others(pair, bench, 
     del found["input_blocks.0.0.weight"]
     assert_mixed(found, own, other, lambda _: (0.5, 0.5))
     assert bench.notices == [
-        "These have another shape in the other model, and stay: conv_in.weight."
+        "These weights have another shape in the other model and are not merged: conv_in.weight."
     ]
 
 

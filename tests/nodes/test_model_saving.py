@@ -197,6 +197,6 @@ def test_a_folder_is_converted_on_the_command_line(folder, tmp_path, monkeypatch
     assert raw(load_file(tmp_path / "out/whole.safetensors")) == raw(original("sd15"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["whole.safetensors"]
     assert again.exit_code == 2
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
     assert CliRunner().invoke(cli, [*call, "--force"]).exit_code == 0
     assert "diffusers    mine" in CliRunner().invoke(cli, ["models", "list"]).stdout
