@@ -1,4 +1,4 @@
-"""The border where foreign code, a node's own, is called: whatever it raises comes out named."""
+"""Calls the code of nodes, and turns whatever it raises into errors that name the node."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -25,6 +25,6 @@ def call_node_code(node: Node, call: Callable[P, T], *args: P.args, **kwargs: P.
         if error.node_id is None:
             error.node_id = node.id
         raise
-    except Exception as error:  # foreign code: anything may come, and is told with its node
+    except Exception as error:  # a node may raise anything
         kind = OutOfMemoryError if is_out_of_memory(error) else NodeExecutionError
         raise kind(node.id, node.type_name, error) from error

@@ -23,14 +23,14 @@ class Items(tuple[object, ...]):
 
 
 class Result(NamedTuple):
-    """What one call gave."""
+    """The outputs of one call, and its `Ui`."""
 
     outputs: tuple[object, ...]
     ui: Ui | None = None
 
 
 def arguments_of(node: Node, live: Mapping[NodeId, Entry]) -> Arguments:
-    """The inputs that are there: literals, and the links whose source is computed."""
+    """Return the inputs that have a value: literals, and links whose source is computed."""
     arguments: Arguments = {}
     for name, value in node.inputs.items():
         if type(value) is Link:
@@ -43,9 +43,9 @@ def arguments_of(node: Node, live: Mapping[NodeId, Entry]) -> Arguments:
 
 
 def batches_of(arguments: Arguments, spec: NodeSpec) -> tuple[list[Arguments], bool]:
-    """The arguments of every call, and whether there is one call an item.
+    """Return the arguments of every call, and True if there is one call for each item.
 
-    Shorter lists repeat their last item; if one is empty there is nothing to call for.
+    Shorter lists repeat their last item; if one is empty, there is no call.
     """
     if spec.input_is_list:
         listed = {name: list(v) if isinstance(v, Items) else [v] for name, v in arguments.items()}
@@ -58,10 +58,11 @@ def batches_of(arguments: Arguments, spec: NodeSpec) -> tuple[list[Arguments], b
 
 
 def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result | Expansion:
-    """Call the function and sort what it returns.
+    """Call the node's function and sort its result into outputs, `Ui` and expansion.
 
     Raises:
-        Exception: whatever it raised; or TypeError, if that is not what its type declares.
+        Exception: anything the function raises.
+        TypeError: its result does not match the declared outputs.
     """
     kind = step.kind
     for name in step.lazy:
@@ -79,7 +80,7 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
 
 
 def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:
-    """What comes of a call that an input keeps from being made; None if none does."""
+    """Return the result of a call with a blocked input; None if no input is blocked."""
     for value in arguments.values():
         items = cast("list[object]", value) if spec.input_is_list else [value]
         for item in items:
@@ -89,7 +90,7 @@ def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:
 
 
 def collect(results: Sequence[Result], spec: NodeSpec, *, mapped: bool) -> Result:
-    """The results of all calls as the node's: one value an output, or `Items`."""
+    """Join the results of all calls to the node's: one value for each output, or `Items`."""
     if not mapped:
         outputs = results[0].outputs
         if [output for output in spec.outputs if output.is_list]:
@@ -109,7 +110,7 @@ def _item(value: object, k: int) -> object:
 
 
 def _outputs(spec: NodeSpec, returned: object) -> tuple[object, ...]:
-    """What a function returned as a tuple of its outputs."""
+    """Return the outputs of a function as a tuple."""
     if not spec.outputs:
         return ()
     if _is_tuple(returned) and (len(spec.outputs) > 1 or _is_record_of_one(returned)):
@@ -144,7 +145,7 @@ def _each(value: object, is_list: bool) -> Sequence[object]:
 
 
 def _merge_uis(shown: Sequence[Ui]) -> Ui:
-    """What several calls show, one after the other."""
+    """Join the `Ui`s of several calls, in order."""
     artifacts: dict[str, list[Artifact]] = {}
     values: dict[str, list[object]] = {}
     for ui in shown:

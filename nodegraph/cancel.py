@@ -1,4 +1,4 @@
-"""How a run is told to stop."""
+"""Cancellation of runs."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -9,7 +9,7 @@ from nodegraph.errors import RunCancelledError
 
 
 class CancelToken:
-    """One run's wish to stop: set once, from any thread, and looked at between steps."""
+    """A request to stop one run: set once, from any thread, and checked between steps."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -20,14 +20,14 @@ class CancelToken:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody asked."""
+        """True once the run was asked to stop."""
         return self._event.is_set()
 
     def check(self) -> None:
-        """Stop here if somebody asked.
+        """Raise if the run was asked to stop.
 
         Raises:
-            RunCancelledError: somebody did.
+            RunCancelledError: it was.
         """
         if self._event.is_set():
             raise RunCancelledError
@@ -38,7 +38,7 @@ _CHECK: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None
 
 @contextmanager
 def cancellable(check: Callable[[], None]) -> Generator[None]:
-    """Let `check_cancelled` in this thread ask `check`, which raises to stop."""
+    """Make `check_cancelled` in this thread call `check`, which raises to stop."""
     token = _CHECK.set(check)
     try:
         yield
@@ -47,10 +47,10 @@ def cancellable(check: Callable[[], None]) -> Generator[None]:
 
 
 def check_cancelled() -> None:
-    """Stop here if nobody wants what this thread computes; for work deep inside of a node.
+    """Raise if the run of this thread was cancelled; for work deep inside a node.
 
     Raises:
-        RunCancelledError: nobody does.
+        RunCancelledError: it was cancelled.
     """
     check = _CHECK.get()
     if check is not None:

@@ -1,4 +1,4 @@
-"""The catalog snapshot: what a pack's node types are, without importing the pack.
+"""The catalog snapshot: a pack's node types, known without importing the pack.
 
 A pack may ship its snapshot (`catalog.json` in its package); otherwise one is kept in the
 user's cache folder. Either counts only while it fits the pack's source files; when it does
@@ -23,9 +23,9 @@ from nodegraph.snapshot import PackCatalog, as_text, failure_in, from_text
 FORMAT = 1
 SHIPPED = "catalog.json"
 PATIENCE = 60.0
-"""How many seconds a pack may take to import, unless the settings say otherwise."""
+"""The most seconds that a pack may take to import, unless the settings say otherwise."""
 OWN_PATIENCE = 600.0
-"""How many the built-in pack may take, without which nothing works."""
+"""The most seconds for the built-in pack, without which nothing works."""
 _KEPT = 4
 _DIGITS = 16
 _READERS = (
@@ -48,14 +48,14 @@ class PackSource:
     place: Path | None = None
     """The module's file, where Python alone would not find it."""
     host: str = ""
-    """`module:function`: what has to be called before the module can be imported."""
+    """`module:function`: must be called before the module can be imported."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables that the host reads its settings from."""
     salt: str = ""
-    """What else its specs depend on."""
+    """Further text that its specs depend on."""
 
     def origin(self) -> Path:
-        """The file of the pack's module, found without importing it.
+        """Return the file of the pack's module, found without importing it.
 
         Raises:
             PackError: there is none.
@@ -75,7 +75,7 @@ class PackSource:
         return Path(found.origin)
 
     def digest(self) -> str:
-        """One hash of everything that the pack's specs can depend on."""
+        """Hash everything that the pack's specs can depend on."""
         total = hashlib.sha256(f"{FORMAT} {self.name} {self.module}{self.salt}".encode())
         for label, path in self._sources():
             total.update(f"\n{label}\n".encode())
@@ -83,7 +83,7 @@ class PackSource:
         return total.hexdigest()
 
     def revisions(self, modules: Collection[str]) -> dict[str, str]:
-        """A hash for each module of node types: of its own file, and of all that hold none."""
+        """Hash each module of node types: its own file, and all files without node types."""
         shared = hashlib.sha256()
         own: dict[str, bytes] = {}
         for label, path in self._files():
@@ -98,7 +98,7 @@ class PackSource:
         return {name: end[:_DIGITS] for name, end in ends.items()}
 
     def _module_of(self, label: str) -> str:
-        """The module that a file of the pack is."""
+        """Return the name of the module in a file of the pack."""
         parts = label.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
         return f"{self.module}.{parts}" if parts and self._is_package else self.module
 
@@ -112,7 +112,7 @@ class PackSource:
         yield from self._files()
 
     def _files(self) -> Iterator[tuple[str, Path]]:
-        """The pack's own source files."""
+        """Yield the pack's own source files."""
         origin = self.origin()
         if origin.name != "__init__.py":
             yield origin.name, origin
@@ -122,7 +122,7 @@ class PackSource:
 
 
 def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> PackCatalog:
-    """The pack's snapshot: shipped, remembered, or made now.
+    """Return the pack's snapshot: shipped, cached, or made now.
 
     A pack that could not be described is not tried again, by no process, until its files, the
     installed packages or the patience change.
@@ -159,7 +159,7 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     Raises:
         PackError: it cannot be imported, or takes more than `patience` seconds.
     """
-    import signal  # Here and below: nothing that most starts do without.
+    import signal  # Imported here, for most starts do not need it.
     import subprocess
     import sys
 
@@ -200,14 +200,14 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
 
 
 def _exit_reason(code: int, said: str) -> str:
-    """Why a process says nothing: with which code or signal it ended, and its last line."""
+    """Describe how a process ended that printed no catalog: code or signal, and last line."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
     last = f" (it said: {shown(said.splitlines()[-1])})" if said else ""
-    return f"its import ended without a word, with {how}{last}."
+    return f"its import ended without a result, with {how}{last}."
 
 
 def _read(path: Path) -> PackCatalog | None:
-    """The snapshot in a file; None if there is none, or not one of ours."""
+    """Read a snapshot from a file; None if there is none, or it is not a snapshot."""
     try:
         return from_text(path.read_bytes())
     except (OSError, ValueError):
@@ -215,7 +215,7 @@ def _read(path: Path) -> PackCatalog | None:
 
 
 def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
-    """Remember a snapshot, whatever other processes do; forget all but the last few."""
+    """Cache a snapshot atomically, and delete all but the last few of the pack."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(as_text(catalog), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which node types of another server are offered here, by its own `/object_info`, and how alike.
+"""Compare our node types to those in another server's `/object_info`.
 
 A node type is alike if a workflow written for the one means the same to the other, and if an
 editor shows it alike: inputs, ranges, defaults, choices, outputs, category.
@@ -23,16 +23,16 @@ _MOST = 6
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What came out."""
+    """The result of a comparison."""
 
     offered: tuple[str, ...]
-    """Alike or not."""
+    """The types that both have, alike or not."""
     different: Mapping[str, tuple[str, ...]]
-    """Those offered that are not alike, and how."""
+    """The types that both have but not alike, each with its differences."""
     missing: Mapping[str, str]
-    """Those not offered, with their categories."""
+    """The types that only they have, with their categories."""
     own: tuple[str, ...]
-    """Those that only we have."""
+    """The types that only we have."""
 
 
 def compare(
@@ -50,7 +50,7 @@ def compare(
 
 
 def differences(spec: NodeSpec, theirs: Entry, files: Files) -> Iterator[str]:
-    """How a node type of ours differs from theirs, a line each; files there are do not count."""
+    """Yield the differences of a node type from theirs, a line each; folders' files are ignored."""
     ours = object_info(spec, files)
     for group in _GROUPS:
         yield from _inputs(spec, group, ours, theirs)
@@ -81,7 +81,7 @@ def _inputs(spec: NodeSpec, group: str, ours: Entry, theirs: Entry) -> Iterator[
 def _without_files(
     spec: InputSpec | None, ours: list[str], theirs: list[str]
 ) -> tuple[list[str], list[str]]:
-    """The choices that do not depend on what lies in a folder."""
+    """Return the choices that do not depend on the files of a folder."""
     if spec is None or not (spec.model_folder or spec.input_file):
         return ours, theirs
     fixed = list(spec.choices or ())
@@ -105,7 +105,7 @@ def _unequal(what: str, ours: object, theirs: object) -> Iterator[str]:
 
 
 def _group(entry: Entry, group: str) -> Mapping[str, Any]:
-    """The inputs of a group, in the editor's order."""
+    """Return the inputs of a group, in the editor's order."""
     inputs: Mapping[str, Any] = entry["input"].get(group) or {}
     orders: Mapping[str, list[str]] = entry.get("input_order") or {}
     order = orders.get(group, list(inputs))
@@ -113,7 +113,7 @@ def _group(entry: Entry, group: str) -> Mapping[str, Any]:
 
 
 def _input(value: object) -> tuple[object, Mapping[str, object]]:
-    """A socket or a list of choices, and the options; there are two spellings."""
+    """Return the socket or list of choices, and the options, from either of two spellings."""
     kind, *rest = cast("list[Any]", value)
     options: dict[str, object] = dict(rest[0]) if rest else {}
     for key in _UNSEEN:

@@ -1,4 +1,4 @@
-"""All that a node may ask of the engine."""
+"""The services of the engine for a node that runs."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -32,21 +32,21 @@ class Context(Protocol):
 
     @property
     def extra_pnginfo(self) -> Mapping[str, object]:
-        """What the editor wants kept with images: `workflow`."""
+        """The editor's data to store in images: `workflow`."""
         ...
 
     @property
     def wants_preview(self) -> bool:
-        """Whether anybody looks at previews at this moment; if not, do not make them."""
+        """True while a client watches previews; make none otherwise."""
         ...
 
     @property
     def preview_method(self) -> PreviewMethod:
-        """How previews are made."""
+        """The way in which previews are made."""
         ...
 
     def progress(self, value: int, total: int) -> None:
-        """Say how far the node is: `value` of `total` steps done."""
+        """Report progress: `value` of `total` steps are done."""
         ...
 
     def preview(self, image: bytes, mime: str) -> None:

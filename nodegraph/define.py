@@ -26,7 +26,7 @@ Memory = Callable[[Mapping[str, object]], int]
 
 
 class Declared(TypedDict, total=False):
-    """What else a declaration may say; see `NodeSpec`."""
+    """Further arguments of `node`; see `NodeSpec`."""
 
     version: str
     hidden: tuple[str, ...]

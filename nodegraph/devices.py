@@ -1,4 +1,4 @@
-"""Which device computes; the only core module that may import torch."""
+"""The device that computes; the only core module that may import torch."""
 
 import os
 
@@ -6,7 +6,7 @@ import torch
 
 
 def free_bytes() -> int:
-    """How much of the default device's memory nobody uses; for the CPU, the machine's."""
+    """Return the free memory of the default device in bytes; for the CPU, the machine's."""
     device = default_device()
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -14,7 +14,7 @@ def free_bytes() -> int:
 
 
 def default_device() -> torch.device:
-    """CUDA if there is one, else MPS, else the CPU."""
+    """Return CUDA if there is one, else MPS, else the CPU."""
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

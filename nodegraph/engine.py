@@ -36,31 +36,31 @@ from nodegraph.workflow import read_workflow
 
 
 class RunOptions(TypedDict, total=False):
-    """What else a run may be told."""
+    """Further options of a run."""
 
     run_id: str
     """A new UUID if not given."""
     extra_pnginfo: Mapping[str, object]
-    """What is kept with images; the graph's editor part if not given."""
+    """The data to store in images; the graph's editor part if not given."""
     previews: bool
-    """Whether anybody looks at previews."""
+    """True if a client may watch previews."""
     files: Files
     """The folders of whoever asks; the engine's if not given."""
     preview_method: PreviewMethod
-    """How they are made; `latent2rgb` if not given."""
+    """The way in which previews are made; `latent2rgb` if not given."""
     looked_at: Callable[[], bool]
-    """Whether anybody looks at this moment; always if not given."""
+    """Returns True while a client watches previews; always True if not given."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What a run computed."""
+    """The results of a run."""
 
     run_id: str
     outputs: Mapping[NodeId, tuple[object, ...]]
     """The outputs of every target; one that carries several values is an `Items` tuple."""
     ui: Mapping[NodeId, Ui]
-    """What every output node shows, computed or cached."""
+    """The `Ui` of every output node, computed or cached."""
     executed: int
     cached: int
     warnings: tuple[NodeGraphError, ...]

@@ -1,4 +1,4 @@
-"""What a run says while it goes: numbered, typed, frozen events."""
+"""The events of a run: numbered, typed, frozen."""
 
 import base64
 import threading
@@ -34,12 +34,12 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RunPlanned(Event):
-    """What will run, in this order; lazy inputs and expansions may add to it."""
+    """The nodes that will run, in order; lazy inputs and expansions may add to them."""
 
     name = "run_planned"
     nodes: Sequence[NodeId]
     spared: Sequence[NodeId] = ()
-    """What need not run: results that are there, and what only they would need."""
+    """Nodes that need not run: cached ones, and those that only cached ones would need."""
 
 
 @dataclass(frozen=True, slots=True)

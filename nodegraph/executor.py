@@ -87,7 +87,7 @@ class Executor:
         return {target: self._live[target] for target in targets}
 
     def _skipped_nodes(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
-        """What is at hand, and what only that would need."""
+        """Return the nodes with a cached result, and those that only they would need."""
         found, planned = dict.fromkeys(self._live), set(upcoming)
         pending = list(found)
         while pending:
@@ -98,14 +98,14 @@ class Executor:
         return tuple(found)
 
     def _at_hand(self, node_id: NodeId) -> bool:
-        """Whether a result is there without running anything; if so it is taken hold of."""
+        """Say if a node's result is cached, and if so hold it for this run."""
         entry = self._find(self._steps[node_id])
         if entry is not None:
             self._live[node_id] = entry
         return entry is not None
 
     def _obtain(self, step: Step) -> Entry | None:
-        """The node's result, or None if it was put off until something else is there."""
+        """Return the node's result, or None if it was put off until other nodes are done."""
         if self._splices and step.node.id in self._splices:
             return self._join(step)
         if step.lazy:
@@ -131,7 +131,7 @@ class Executor:
         return self._note_cached(step, entry)
 
     def _note_cached(self, step: Step, entry: Entry) -> Entry:
-        """Note a result that this run did not compute."""
+        """Record a result that this run did not compute."""
         if entry.inner:
             self._show_inner(step, entry.inner)
         self.cached[step.node.id] = None
@@ -140,7 +140,7 @@ class Executor:
         return entry
 
     def _show_inner(self, step: Step, inner: tuple[Inner, ...]) -> None:
-        """Show what the nodes showed that a node expanded to when it was computed."""
+        """Show again what the nodes of a cached expansion showed."""
         self._inner[step.node.id] = inner
         for suffix, type_name, ui in inner:
             node_id = step.node.id + suffix
@@ -149,7 +149,7 @@ class Executor:
             self._facts.emitter.send(NodeCached, node_id, type_name, step.shown_as, ui)
 
     def _still_there(self, entry: Entry) -> bool:
-        """Whether the files that a node showed exist; if not, it has to show them again."""
+        """Say if the files that a node showed still exist; if not, it must run again."""
         shown = [inner.ui for inner in entry.inner]
         if entry.ui:
             shown.append(entry.ui)
@@ -157,7 +157,7 @@ class Executor:
         return all(self._facts.files.path(item).is_file() for item in items)
 
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
-        """The sources of the lazy inputs that the node asks for now and that are not there."""
+        """Return the sources of the lazy inputs that the node needs next and that lack a result."""
         asked = self._requested_inputs(step)
         names = [name for name in step.node.inputs if name in step.lazy and name in asked]
         return tuple(source for source in step.sources(names) if source not in self._live)
@@ -189,7 +189,7 @@ class Executor:
         return flight.entry
 
     def _compute(self, step: Step, flight: Flight) -> Entry | None:
-        """Call the node; None if it expands, and then waits for its nodes."""
+        """Call the node; return None if it expands, for then it waits for its nodes."""
         self.executed[step.node.id] = None
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
@@ -213,7 +213,7 @@ class Executor:
         return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
 
     def _join(self, step: Step) -> Entry:
-        """The result of a node that expanded, out of those of its nodes."""
+        """Return the result of a node that expanded, made from those of its nodes."""
         splices = self._splices.pop(step.node.id)
         seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
         inner = tuple(self._shown_in(step, splices))
@@ -222,7 +222,7 @@ class Executor:
         return self._finish(step, splices.result(self._live, step.kind.spec), seconds, inner)
 
     def _shown_in(self, step: Step, splices: Splices) -> Iterator[Inner]:
-        """What was shown by the nodes that a node expanded to, and by those that they did."""
+        """Yield what the nodes of an expansion showed, at any depth."""
         for node_id in splices.nodes:
             suffix = node_id.removeprefix(step.node.id)
             ui = self.shown.get(node_id)

@@ -36,12 +36,12 @@ class Splice:
 
     @property
     def reads(self) -> tuple[NodeId, ...]:
-        """What has to be computed for its outputs."""
+        """The nodes that must be computed for its outputs."""
         links = (value.source for value in self.outputs if isinstance(value, Link))
         return tuple(dict.fromkeys((*self.shows, *links)))
 
     def result(self, live: Mapping[NodeId, Entry]) -> Result:
-        """The outputs, once everything that it reads is there."""
+        """Return the outputs, once everything that it reads is computed."""
         return Result(
             tuple(
                 live[value.source].outputs[value.output] if isinstance(value, Link) else value
@@ -66,7 +66,7 @@ class Splice:
         return replace(node, id=self._id(local), inputs=inputs)
 
     def _input(self, local: NodeId, name: str, value: object) -> object:
-        """A value that is no JSON is as good as the key of the node that handed it in."""
+        """Return an input for the graph; a value that is no JSON is named by its origin."""
         if isinstance(value, Link):
             return self._link(value)
         if is_plain(value):
@@ -95,7 +95,7 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class Splices:
-    """What a node's calls gave, when some of them expanded."""
+    """The results of a node's calls, some of which are expansions."""
 
     parts: tuple[Result | Splice, ...]
     mapped: bool
@@ -120,11 +120,11 @@ class Splices:
 
     @property
     def reads(self) -> tuple[NodeId, ...]:
-        """What has to be computed before there is a result."""
+        """The nodes that must be computed before there is a result."""
         found = (n for part in self.parts if isinstance(part, Splice) for n in part.reads)
         return tuple(dict.fromkeys(found))
 
     def result(self, live: Mapping[NodeId, Entry], spec: NodeSpec) -> Result:
-        """The node's result, once everything that it reads is there."""
+        """Return the node's result, once everything that it reads is computed."""
         parts = [part.result(live) if isinstance(part, Splice) else part for part in self.parts]
         return collect(parts, spec, mapped=self.mapped)

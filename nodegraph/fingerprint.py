@@ -15,7 +15,7 @@ from nodegraph.graph import Link, Node, NodeId
 from nodegraph.spec import InputSpec, NodeSpec
 
 VOLATILE = "!"
-"""Begins the key of whatever hangs on a node that is never cached: good for one run."""
+"""The first character of keys that depend on a node that is never cached: valid for one run."""
 
 _encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -30,7 +30,7 @@ class Opaque:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What is the same for all nodes of a type."""
+    """The parts of the key that all nodes of a type share."""
 
     head: str
     inputs: tuple[tuple[str, str, InputSpec | None], ...]
@@ -70,7 +70,7 @@ class Fingerprints:
             if type(value) is Link:
                 upstream = keys[value.source]
                 volatile = volatile or upstream[0] == VOLATILE
-                unique = unique or file_spec is not None  # which file, nobody knows yet
+                unique = unique or file_spec is not None  # the file is not known yet
                 parts.append(f"{label}@{upstream}.{value.output}")
             else:
                 parts.append(label + _literal(value))
@@ -85,7 +85,7 @@ class Fingerprints:
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(
-            head=_encode([self._attention, *self._whose(spec), *_which(spec)]),
+            head=_encode([self._attention, *self._owner(spec), *_code_identity(spec)]),
             inputs=tuple(
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
                 for item in spec.inputs
@@ -93,8 +93,8 @@ class Fingerprints:
         )
         return shape
 
-    def _whose(self, spec: NodeSpec) -> list[str]:
-        """Files that are shown are one owner's; everything else is shared."""
+    def _owner(self, spec: NodeSpec) -> list[str]:
+        """Return the user for output nodes, whose files are the user's own; all else is shared."""
         owner = self._files.folders.owner
         return [owner] if owner and spec.output_node else []
 
@@ -126,13 +126,13 @@ def _more(node: Node, spec: NodeSpec) -> list[tuple[str, str, None]]:
     return [(name, f"{encode_basestring_ascii(name)}:", None) for name in sorted(names)]
 
 
-def _which(spec: NodeSpec) -> list[str]:
-    """What tells a node type's code from any other."""
+def _code_identity(spec: NodeSpec) -> list[str]:
+    """Return texts that identify a node type's code."""
     return [spec.module, spec.name, spec.version, *([spec.revision] if spec.revision else [])]
 
 
 def is_volatile(key: str) -> bool:
-    """Whether a key is good for one run only."""
+    """Say if a key is valid for one run only."""
     return key[0] == VOLATILE
 
 

@@ -25,10 +25,10 @@ _READ = "SELECT size, mtime_ns, inode, sha256 FROM identities WHERE path = ?"
 
 
 class Identities:
-    """Remembers what files hash to, in memory and in a small database.
+    """Remembers the sha256 of files, in memory and in a small database.
 
-    Safe from many threads and many processes. Where the database can not be used, memory
-    alone has to do.
+    Many threads and processes may use it. If the database can not be used, hashes are kept in
+    memory only.
     """
 
     def __init__(self, database: Path | None = None) -> None:
@@ -38,9 +38,9 @@ class Identities:
         self._hashing: dict[str, threading.Lock] = {}
 
     def sha256(self, path: Path) -> str:
-        """The file's sha256.
+        """Return the file's sha256.
 
-        That of a directory, or of one of several shards, is made of all the files' names and
+        For a directory, or one of several shards, it is the hash of all the files' names and
         hashes.
         """
         if path.is_dir():
@@ -51,7 +51,7 @@ class Identities:
         return self._turn(path)
 
     def _turn(self, path: Path) -> str:
-        """One file's; whoever else wants it waits."""
+        """Hash one file; other threads that want the same file wait."""
         key = str(path.resolve())
         with self._lock:
             turn = self._hashing.setdefault(key, threading.Lock())
@@ -59,14 +59,14 @@ class Identities:
             return self._of_file(key)
 
     def known_sha256(self, path: Path) -> str:
-        """What the file hashed to when it was last read whole; empty if it has changed since."""
+        """Return the sha256 of a file when it was last hashed; empty if it has changed since."""
         key = str(path.resolve())
         remembered = self._known.get(key) or self._read(key)
         current = remembered and remembered[0] == _stamp(Path(key).stat())
         return remembered[1] if remembered and current else ""
 
     def rehash(self, path: Path) -> str:
-        """The file's sha256, read now whatever is remembered."""
+        """Hash the file anew, whatever is remembered, and return its sha256."""
         return self._hash(str(path.resolve()))
 
     def _of_file(self, key: str) -> str:

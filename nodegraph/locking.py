@@ -1,4 +1,4 @@
-"""What a workflow was made with, written down beside it, so that a later run is made with it."""
+"""Lock files: the exact versions and hashes a workflow was made with, to check later runs."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class LockFileError(NodeGraphError):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """What a workflow needs, each thing with what tells it from any other."""
+    """Everything that a workflow needs, each with its version or hash."""
 
     nodes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Node types: `pack 1.0, version 1.0`."""
@@ -54,11 +54,11 @@ class Lock:
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     """Input files: their sha256."""
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Python and what this program stands on: versions."""
+    """The versions of Python and of the packages that nodegraph requires."""
 
     @classmethod
     def from_graph(cls, graph: Graph, registry: Registry, files: Files) -> "Lock":
-        """What a graph needs, as it is here now.
+        """Collect everything that a graph needs, with its present version or hash.
 
         Raises:
             InvalidWorkflowError: node types or files are not there; names all of them.
@@ -90,7 +90,7 @@ class Lock:
 
     @classmethod
     def read(cls, path: Path) -> "Lock":
-        """A lock file.
+        """Read a lock file.
 
         Raises:
             LockFileError: it is not there, or is none.
@@ -109,14 +109,14 @@ class Lock:
         return cls(*parts)  # type: ignore[arg-type]
 
     def text(self) -> str:
-        """As the file has it."""
+        """Return the text of the lock file."""
         parts: dict[str, Any] = {"format": FORMAT}
         for name in _PARTS:
             parts[name] = dict(sorted(getattr(self, name).items()))
         return json.dumps(parts, indent=2, ensure_ascii=False) + "\n"
 
     def drift(self, now: "Lock") -> list[NodeGraphError]:
-        """Everything that is needed now and not as it was locked."""
+        """Return an error for everything that is needed now and differs from this lock."""
         words = {"nodes": "node type", "models": "the model", "inputs": "the input"}
         found: list[NodeGraphError] = []
         for part in _PARTS:
@@ -149,7 +149,7 @@ def _files_of(node: Node, specs: tuple[InputSpec, ...]) -> Iterator[tuple[InputS
 
 
 def _is_file(item: InputSpec, value: str) -> bool:
-    """Not one of the words that stand beside the files, such as `none`."""
+    """Say if a value names a file, and not a fixed choice such as `none`."""
     return value not in (item.choices or ())
 
 
@@ -171,7 +171,7 @@ def _packages() -> dict[str, str]:
 
 
 def _requirements(name: str) -> list[str]:
-    """What a distribution requires, without its extras."""
+    """Return the names of the packages that a distribution requires, without its extras."""
     lines = [line for line in metadata.requires(name) or () if "extra ==" not in line]
     return [match[0] for line in lines if (match := re.match(r"[\w.-]+", line))]
 

@@ -1,4 +1,4 @@
-"""What an annotation may say about an input or an output beyond its type."""
+"""Annotations that say more about an input or an output than its type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far one click of the editor's arrow moves the value; a hint, never checked."""
+    """The change of a value by one click of the editor's arrow; a hint, never checked."""
 
     size: float
 
@@ -58,7 +58,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Widget:
-    """How the editor shows an input; a hint, never checked. Names are ComfyUI's."""
+    """The look of an input in the editor, in ComfyUI's names; a hint, never checked."""
 
     multiline: bool | None = None
     dynamicPrompts: bool | None = None  # noqa: N815 - the JSON key
@@ -90,7 +90,7 @@ class Numbered:
 
     prefix: str
     least: int
-    """How many are required."""
+    """The number of required ones."""
     most: int
 
 

@@ -1,4 +1,4 @@
-"""Memory that is not there: told by what libraries raise, none of which need be known here."""
+"""Out-of-memory errors, recognised by the messages of libraries that are not imported here."""
 
 import re
 
@@ -31,14 +31,14 @@ class OutOfMemoryError(NodeGraphError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether it means that: Python's and NumPy's by type, torch's and the system's by message."""
+    """Say if an error means out of memory: by type for Python and NumPy, else by message."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and bool(_SAYS.search(str(error)))
 
 
 def wanted_bytes(error: BaseException) -> int | None:
-    """How much was asked for at once, if the message says so; rounded as it is there."""
+    """Return the bytes that were asked for, as the message rounds them; None if it names none."""
     match = _WANTED.search(str(error))
     if match is None:
         return None

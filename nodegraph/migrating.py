@@ -1,4 +1,4 @@
-"""Graphs that name the versions of their node types: pinned when saved, migrated when read."""
+"""Versions of node types in graphs: pinned when a graph is saved, migrated when it is read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ class OtherVersion(NodeGraphError):  # noqa: N818 - a remark
     def __init__(self, node: Node, spec: NodeSpec) -> None:
         super().__init__(
             f"was saved with version {shown(node.version)} of {spec.name};"
-            f" {spec.version} is here, and nothing says how to migrate it.",
-            hint="Look whether its inputs still mean the same.",
+            f" {spec.version} is here, and there is no migration.",
+            hint="Check that its inputs still mean the same.",
             node_id=node.id,
         )
 
 
 def pin_versions(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
-    """The graph with the version of every node's type, as files keep it."""
+    """Return the graph with the version of every node's type, for a file."""
     nodes = {
         node.id: replace(node, version=catalog[node.type_name].version)
         if node.type_name in catalog
@@ -44,10 +44,10 @@ def pin_versions(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
 
 
 def migrate(graph: Graph, registry: Registry, report: Report) -> Graph:
-    """The graph as the node types that are here take it.
+    """Return the graph with every node migrated to the present version of its type.
 
     A node that names another version of its type is migrated by the type's own function, if it
-    has one; else that is a remark. `Name@1.0` as a type's name means that version of `Name`.
+    has one; else there is a remark. `Name@1.0` as a type's name means that version of `Name`.
     """
     catalog = registry.catalog
     changed: dict[str, Node] = {}
@@ -64,7 +64,7 @@ def migrate(graph: Graph, registry: Registry, report: Report) -> Graph:
 
 
 def _split_version(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:
-    """A node whose type's name has a version in it, with the two apart."""
+    """Split the version off a node's type name, `Name@1.0`."""
     match = _NAMED.fullmatch(node.type_name)
     if match is None or node.type_name in catalog or match[1] not in catalog:
         return node

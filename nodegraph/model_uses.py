@@ -1,4 +1,4 @@
-"""Who hears that a run uses a model: was it in memory already, or how long did loading it take."""
+"""Reports each model that a run uses: if it was in memory, or how long it took to load."""
 
 import time
 from collections.abc import Callable, Generator, Hashable
@@ -8,13 +8,13 @@ from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 Listener: TypeAlias = Callable[[Hashable, float | None], None]
-"""Gets what stands for the model, and the seconds that it took to load; None if it was there."""
+"""Gets the model's key, and the seconds it took to load; None if it was in memory."""
 
 _LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def held_or_loaded(model: Hashable, held: T | None, load: Callable[[], T]) -> T:
-    """The weights of a model that this thread's run uses; whoever hears of it is told.
+    """Return the weights of a model that this thread's run uses, and tell the listener.
 
     Args:
         model: stands for it; equal for equal models.
@@ -31,7 +31,7 @@ def held_or_loaded(model: Hashable, held: T | None, load: Callable[[], T]) -> T:
 
 @contextmanager
 def hearing(listener: Listener) -> Generator[None]:
-    """Tell a listener of the models that are used inside, each once."""
+    """Tell a listener of the models that are used inside the block, each once."""
     heard: set[Hashable] = set()
 
     def once(model: Hashable, seconds: float | None) -> None:

@@ -7,7 +7,7 @@ from nodegraph.spec import InputSpec, NodeSpec
 
 
 def object_info(spec: NodeSpec, files: Files) -> dict[str, object]:
-    """The JSON entry of one node type, with the files that its inputs offer right now."""
+    """Return the JSON entry of one node type, with the files that its inputs offer now."""
     groups = {
         "required": [item for item in spec.inputs if item.required],
         "optional": [item for item in spec.inputs if not item.required],
@@ -39,7 +39,7 @@ def object_info(spec: NodeSpec, files: Files) -> dict[str, object]:
 
 
 def input_info(spec: InputSpec, files: Files) -> list[object]:
-    """One input: its socket, or the list to choose from; and the editor's options for it."""
+    """Return one input: its socket, or its choices; and the editor's options for it."""
     options: dict[str, object] = {}
     if spec.has_default:
         options["default"] = spec.default
@@ -55,7 +55,7 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
 
 
 def choices_of(spec: InputSpec, files: Files) -> Sequence[str] | None:
-    """What an input may be chosen from: a fixed list, a folder's files, both; None if neither."""
+    """Return an input's choices: a fixed list, a folder's files, or both; None if neither."""
     if spec.model_folder is not None:
         pairs = files.model_pairs(spec.pairs_folder, spec.pairs)
         return [*(spec.choices or ()), *files.model_names(spec.model_folder), *pairs]

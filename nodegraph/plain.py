@@ -1,21 +1,21 @@
-"""Plain JSON values: what they are made of, told apart for the type checker."""
+"""Plain JSON values, and the checks of their types."""
 
 import math
 from typing import TypeGuard
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
-    """Whether it is a JSON array."""
+    """Say if a value is a JSON array."""
     return isinstance(value, list)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
-    """Whether it is a JSON object."""
+    """Say if a value is a JSON object."""
     return isinstance(value, dict)
 
 
 def is_plain(value: object) -> bool:
-    """Whether a value is JSON through and through, with finite numbers and clean strings."""
+    """Say if a value is JSON at every depth, with finite numbers and clean strings."""
     pending = [value]
     while pending:
         item = pending.pop()
@@ -30,7 +30,7 @@ def is_plain(value: object) -> bool:
 
 
 def is_clean(text: str) -> bool:
-    """Whether UTF-8 can carry it: there is no lone surrogate in it."""
+    """Say if UTF-8 can carry a text: it has no lone surrogate."""
     if text.isascii():
         return True
     try:

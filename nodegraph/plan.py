@@ -16,7 +16,7 @@ class Plan:
         reads: every node that a node may read, its lazy inputs' too: a result stays until all
             of its planned readers are done.
         needs: those of them that have to be there before it is called.
-        at_hand: whether a node's result is there already; asked once each time around.
+        at_hand: says if a node's result is cached; called once for each planning.
     """
 
     def __init__(self, reads: Sources, needs: Sources, at_hand: Callable[[NodeId], bool]) -> None:
@@ -30,7 +30,7 @@ class Plan:
         self._kept: set[NodeId] = set()
 
     def require(self, targets: Iterable[NodeId]) -> None:
-        """Plan what `targets` still lack; their results are kept to the end."""
+        """Plan all that `targets` still need; their results are kept to the end."""
         wanted = list(targets)
         self._kept.update(wanted)
         self._extend(wanted)
@@ -63,11 +63,11 @@ class Plan:
         return freed
 
     def upcoming(self) -> list[NodeId]:
-        """What is still to run, the next one first."""
+        """Return the nodes still to run, the next one first."""
         return list(dict.fromkeys(n for n in reversed(self._agenda) if n in self._pending))
 
     def _extend(self, wanted: Sequence[NodeId]) -> None:
-        """Put what is wanted, and what that lacks, at the head of the agenda."""
+        """Put the wanted nodes, and all that they need, at the head of the agenda."""
         ready: set[NodeId] = set()
 
         def lacks(node_id: NodeId) -> Sequence[NodeId]:

@@ -12,14 +12,14 @@ from nodegraph.spec import NodeSpec
 
 
 def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> list[NodeGraphError]:
-    """What the node type itself has against these inputs; links are not known yet."""
+    """Return the problems that the node type's own check finds; links have no value yet."""
     if spec.preflight is None:
         return []
     literals = {name: v for name, v in node.inputs.items() if not isinstance(v, Link)}
     try:
         ask = registry.resolve(spec.preflight)
         found: list[NodeGraphError] = call_node_code(node, _problems, ask, literals, files)
-    except NotHereError:  # what is downloaded while it runs is looked at then
+    except NotHereError:  # a model that the run downloads is checked then
         found = []
     except NodeExecutionError as error:
         found = [CustomValidationError(f"the check of its inputs: {error.message}")]

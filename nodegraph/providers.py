@@ -1,4 +1,4 @@
-"""What a workflow in the editor format says of where its node types and models come from."""
+"""The origins of node types and models, as a workflow in the editor format names them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """Hints by what they are about."""
+    """Hints about the origins of node types and models."""
 
     types: Mapping[str, str]
-    """By node type: which pack has it."""
+    """By node type: the pack that has it."""
     models: Mapping[str, str]
-    """By file name: where the model is to be had."""
+    """By file name: the address of the model."""
 
     def explain(self, problems: Iterable[NodeGraphError]) -> None:
-        """Add what provides it to the hint of every problem about something that is not here."""
+        """Add the origin of each missing node type or model to the hint of its problem."""
         for problem in problems:
             name = problem.details.get(
                 "class_type" if isinstance(problem, UnknownNodeTypeError) else "received_value"
@@ -33,7 +33,7 @@ class Providers:
 
 
 def providers_of(editor: Mapping[str, object] | None) -> Providers:
-    """What the editor's description of a graph says; it may be of any shape."""
+    """Read the origins from the editor's description of a graph, which may have any shape."""
     types: dict[str, str] = {}
     models: dict[str, str] = {}
     for item in _objects((editor or {}).get("models")):
@@ -51,7 +51,7 @@ def providers_of(editor: Mapping[str, object] | None) -> Providers:
 
 
 def _nodes(editor: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
-    """Every node, those in subgraphs too."""
+    """Yield every node, also those in subgraphs."""
     definitions = editor.get("definitions")
     subgraphs = definitions.get("subgraphs") if is_object(definitions) else None
     for canvas in (editor, *_objects(subgraphs)):

@@ -1,4 +1,4 @@
-"""Packs that could not be described are tried again once something changed, not at each start."""
+"""Remembers packs that failed to load, so that they are not tried again at each start."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from nodegraph.errors import PackError
 
 
 def refusal_of(path: Path) -> PackError | None:
-    """What was remembered in a file; None if nothing was, or packages have come or gone since."""
+    """Return the remembered error; None if there is none, or other packages are installed now."""
     try:
         told = json.loads(path.read_bytes())
         if told["surroundings"] != _surroundings():
@@ -32,7 +32,7 @@ def remember(path: Path, error: PackError) -> None:
 
 
 def _surroundings() -> str:
-    """What is installed: installing a package changes the folder that it goes to.
+    """Hash the state of the folders of `sys.path`: installing a package changes one of them.
 
     It is the same for a command and for a worker, whose paths begin with other folders.
     """

@@ -1,4 +1,4 @@
-"""Which node types exist."""
+"""The registry of node types."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -48,7 +48,7 @@ class Registry:
         cache: Path | None = None,
         folder: Path | None = None,
     ) -> "Registry":
-        """The installed packs and those in a folder: all of them, or those named.
+        """Load the installed packs and those in a folder: all of them, or those named.
 
         A pack that can not be described is left out and listed in `problems`; so is a node type
         whose name a pack before it has.
@@ -66,14 +66,14 @@ class Registry:
 
     @classmethod
     def configured(cls, settings: "Settings") -> "Registry":
-        """The packs that the settings name; raises what `load` raises."""
+        """Load the packs that the settings name; raises what `load` raises."""
         hosted = partial(hosted_packs, settings)
         packs, patience = settings.packs, settings.pack_patience
         return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience))
 
     @classmethod
     def from_types(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
-        """A registry of just these node types, as tests and small programs want.
+        """Make a registry of just these node types, for tests and small programs.
 
         Args:
             *types: the node types.
@@ -213,7 +213,7 @@ class Registry:
         return changed
 
     def _is_its(self, found: "NodeType[..., Any]") -> bool:
-        """Whether that is the node type of this name; another pack may have had it before."""
+        """Say if the catalog's type of this name is this one; another pack may have it."""
         spec = self.catalog.get(found.spec.name)
         return spec is None or spec.module == found.spec.module
 

@@ -1,4 +1,4 @@
-"""What a node may return besides plain outputs: files for people to see, and more graph."""
+"""The special results of nodes: files to show, blocked outputs, and expansions."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ _MARKED = re.compile(r"(.*?) ?\[(input|output|temp)\]\s*")
 
 
 def split_mark(name: str, kind: FolderType = "input") -> tuple[str, FolderType]:
-    """A file's name without its mark, and the folder that the mark in `name [output]` says.
+    """Split `name [output]` into the file's name and the folder that the mark names.
 
     Args:
         name: as workflows have it.
@@ -37,7 +37,7 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Ui:
-    """What an output node shows: artifacts by kind (`images`, `latents`), and other JSON.
+    """The display of an output node: artifacts by kind (`images`, `latents`), and other JSON.
 
     `outputs` are the node's ordinary outputs, for a node that both shows and returns.
     """

@@ -1,4 +1,4 @@
-"""The engine's side of `Context`: what a node is given to talk to its run."""
+"""The engine's implementation of `Context`, by which a node talks to its run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from nodegraph.workflow.prompt import to_prompt
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What all the nodes of one run share."""
+    """The data that all nodes of one run share."""
 
     graph: Graph
     catalog: Mapping[str, NodeSpec]
@@ -27,9 +27,9 @@ class RunFacts:
     emitter: Emitter
     extra_pnginfo: Mapping[str, object]
     previews: PreviewMethod
-    """`none` if nobody ever looks at them."""
+    """`none` if no client ever watches them."""
     looked_at: Callable[[], bool]
-    """Whether anybody does at this moment."""
+    """Returns True while a client watches them."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -38,7 +38,7 @@ class RunFacts:
 
 
 class RunContext:
-    """What one call of a node sees of its run."""
+    """The `Context` of one call of a node."""
 
     def __init__(self, facts: RunFacts, step: Step, flight: Flight) -> None:
         self._facts = facts
@@ -70,21 +70,21 @@ class RunContext:
 
     @property
     def extra_pnginfo(self) -> Mapping[str, object]:
-        """What the editor wants kept with images: `workflow`."""
+        """The editor's data to store in images: `workflow`."""
         return self._facts.extra_pnginfo
 
     @property
     def wants_preview(self) -> bool:
-        """Whether anybody looks at previews at this moment."""
+        """True while a client watches previews."""
         return self._facts.previews != "none" and self._facts.looked_at()
 
     @property
     def preview_method(self) -> PreviewMethod:
-        """How previews are made."""
+        """The way in which previews are made."""
         return self._facts.previews
 
     def progress(self, value: int, total: int) -> None:
-        """Say how far the node is."""
+        """Report the node's progress."""
         self._facts.emitter.send(Progress, *self._who, value, total)
 
     def preview(self, image: bytes, mime: str) -> None:
@@ -96,9 +96,9 @@ class RunContext:
         self._facts.emitter.send(Notice, *self._who, message)
 
     def check_cancelled(self) -> None:
-        """Stop here if nobody wants the result any more.
+        """Raise if no run wants the result any more.
 
-        A computation belongs to its key: while another run waits for it, it goes on.
+        While another run waits for the same result, the computation goes on.
 
         Raises:
             RunCancelledError: every run that wanted it was cancelled.

@@ -1,13 +1,11 @@
-"""What `nodegraph serve` can be told: the `[server]` table of the settings."""
+"""The settings of `nodegraph serve`: the `[server]` table."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Interval
-
-from nodegraph.choices import LogFormat, LogLevel
+from nodegraph.choices import LogFormat, LogLevel, Range
 from nodegraph.places import data_folder
 
 EVERYWHERE = "all"
@@ -19,7 +17,7 @@ class ServerSettings:
     """Where the server listens, whom it lets in, what it computes on and what it keeps."""
 
     host: str = "127.0.0.1"
-    port: Annotated[int, Interval(ge=0, le=65535)] = 8188
+    port: Annotated[int, Range(ge=0, le=65535)] = 8188
     """0 means any free one."""
     allow_hosts: tuple[str, ...] = ()
     """Further names that it goes by."""
@@ -33,17 +31,17 @@ class ServerSettings:
     """`cpu`, `cuda:0`, …, a worker process each; every CUDA device that is seen if empty."""
     reload_packs: bool = False
     """Whether packs are read again when their files change, as those who write them like it."""
-    slots: Annotated[int, Ge(1)] = 1
+    slots: Annotated[int, Range(ge=1)] = 1
     """How many runs a worker computes at once."""
-    max_request: Annotated[int, Gt(0)] = 32 * 2**20
+    max_request: Annotated[int, Range(gt=0)] = 32 * 2**20
     """Bytes that a request may have that is no upload."""
-    max_upload: Annotated[int, Gt(0)] = 100 * 2**20
+    max_upload: Annotated[int, Range(gt=0)] = 100 * 2**20
     """Bytes that an upload may have."""
-    drain: Annotated[float, Ge(0)] = 60.0
+    drain: Annotated[float, Range(ge=0)] = 60.0
     """Seconds that runs may take to finish once the server is told to stop."""
-    history: Annotated[int, Ge(0)] = 10_000
+    history: Annotated[int, Range(ge=0)] = 10_000
     """How many runs that are over are kept."""
-    history_days: Annotated[float, Interval(ge=0, le=36_500)] = 0.0
+    history_days: Annotated[float, Range(ge=0, le=36_500)] = 0.0
     """How many days they are kept; 0 for ever."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts, addresses and networks that may be told when a run is over; nobody else is."""

@@ -27,13 +27,13 @@ _NAMES = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says."""
+    """The settings from one place."""
 
     where: str
     values: Mapping[str, object]
 
     def shown(self, key: str) -> str:
-        """A key as it is written there."""
+        """Return a key as it is written in that place."""
         return variable(key) if self.where == ENVIRONMENT else key
 
 
@@ -57,7 +57,7 @@ def types_of(settings: type[Any], table: str = "") -> dict[str, object]:
 
 
 def from_flags(flags: Mapping[str, object]) -> Layer:
-    """What the command line says; None values and empty ones say nothing."""
+    """Read the settings from flags; None and empty values count as not given."""
     values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
     return Layer(FLAGS, values)
 

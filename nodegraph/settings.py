@@ -7,11 +7,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from annotated_types import Gt
-
 from nodegraph.cache.limit import AUTO, Limit
 from nodegraph.catalog import PATIENCE
-from nodegraph.choices import PreviewMethod
+from nodegraph.choices import PreviewMethod, Range
 from nodegraph.computing import DEFAULT, Attention
 from nodegraph.errors import SettingsError, nearest
 from nodegraph.files import Files
@@ -73,7 +71,7 @@ class Settings:
     """The packs to load; all that are installed or in `packs_dir` if None."""
     packs_dir: Path = field(default_factory=lambda: _beside_or_data("packs"))
     """Holds packs that are not installed, a folder each."""
-    pack_patience: Annotated[float, Gt(0)] = PATIENCE
+    pack_patience: Annotated[float, Range(gt=0)] = PATIENCE
     """How many seconds a pack may take to import when it is read for the first time."""
     custom_nodes_dir: Path = field(default_factory=lambda: _beside_or_data("custom_nodes"))
     """Holds packs that were written for ComfyUI."""
@@ -196,7 +194,7 @@ def _check_overruled(layer: Layer, later: Sequence[Layer]) -> None:
 
 
 def _is_path(value: object) -> bool:
-    """Whether it is one, or several: then there is nothing about it to check."""
+    """Say if a value is a path or several, which need no check."""
     items = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
     return all(isinstance(item, Path) for item in items)
 

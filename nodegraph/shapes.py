@@ -1,4 +1,4 @@
-"""What node types look like in the editor: those that there are here, and another server's."""
+"""The shapes of node types in the editor: our own, and those of another server."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from nodegraph.workflow.editor.shapes import Shape, Shapes, shape_of
 
 @cache
 def _partner_nodes() -> Mapping[str, Mapping[str, object]]:
-    """What ComfyUI's nodes for paid services take: they run nowhere else, but can be read."""
+    """Return the `/object_info` of ComfyUI's nodes for paid services, to read their workflows."""
     path = Path(__file__).parent / "workflow" / "editor" / "partner_nodes.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
@@ -23,12 +23,12 @@ def shapes_of(
     files: Files,
     others: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Shapes:
-    """Look-up of node types, for reading workflows in the editor format.
+    """Make the look-up of node types that reading the editor format needs.
 
     Args:
-        catalog: the node types there are here.
-        files: where their choices of files lie.
-        others: what another server's `/object_info` says; it goes before our own.
+        catalog: our node types.
+        files: the folders with the files to choose from.
+        others: another server's `/object_info`, which is looked at first.
     """
 
     def shape(name: str) -> Shape | None:

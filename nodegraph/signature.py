@@ -98,7 +98,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
 
 
 def read_numbered(node: str, annotation: Any) -> list[InputSpec]:
-    """What `**inputs` stands for if its annotation says `Numbered`; nothing if it does not.
+    """Return the inputs that `**inputs` annotated `Numbered` stands for; none if it is not.
 
     Raises:
         NodeDefinitionError: the annotation is no socket type, or the numbers have no meaning.

@@ -47,7 +47,7 @@ def failure_as_text(reason: str) -> str:
 
 
 def failure_in(text: bytes) -> str:
-    """What `failure_as_text` wrote; empty if it is something else."""
+    """Read the reason that `failure_as_text` wrote; empty if the text is something else."""
     try:
         return str(json.loads(text)["failure"])
     except (ValueError, TypeError, KeyError):

@@ -16,7 +16,7 @@ class Socket:
 
 
 def connects(output: str, to: str) -> bool:
-    """Whether an output socket may feed an input socket.
+    """Say if an output socket may feed an input socket.
 
     Either side may be a comma-separated union, and `*` fits everything: an output fits
     when every type it may carry is one that the input takes.

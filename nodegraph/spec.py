@@ -77,7 +77,7 @@ class NodeSpec:
 
     @property
     def defaults(self) -> dict[str, object]:
-        """What the required inputs of a node hold that somebody has just placed."""
+        """The default values of the required inputs, as a newly placed node has them."""
         return {
             item.name: item.default for item in self.inputs if item.required and item.has_default
         }

@@ -1,4 +1,4 @@
-"""What a run knows of each node before it runs: its type, its key, what it reads."""
+"""The steps of a run: each node with its type, its key and the nodes it reads."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
     @property
     def needs(self) -> tuple[NodeId, ...]:
-        """What has to be computed before the node is asked anything."""
+        """The nodes that must be computed before this one is asked anything."""
         if not self.lazy:
             return self.reads
         return self.sources(name for name in self.node.inputs if name not in self.lazy)

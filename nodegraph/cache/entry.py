@@ -1,4 +1,4 @@
-"""What the cache holds: a node's outputs, what they weigh and what they cost."""
+"""The entries of the cache: a node's outputs, their size, and the time they took."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
@@ -10,7 +10,7 @@ _ATOMS = frozenset({int, float, bool, complex, type(None)})
 
 
 class Inner(NamedTuple):
-    """What an output node shows that came out of an expansion."""
+    """The display of an output node inside an expansion."""
 
     suffix: str
     """What its id has beyond that of the node that expanded."""
@@ -34,12 +34,12 @@ class Entry:
 
     @property
     def intact(self) -> bool:
-        """Whether nobody wrote to its tensors since."""
+        """True if no tensor was written to since."""
         return all(version_of(tensor) == version for tensor, version in self.versions)
 
 
 class Survey(NamedTuple):
-    """What a value holds on to."""
+    """The memory that a value holds, and the versions of its tensors."""
 
     nbytes: int
     versions: tuple[tuple[object, int], ...]
@@ -79,7 +79,7 @@ def survey(value: object) -> Survey:
 
 
 def version_of(value: object) -> int | None:
-    """How often a tensor was written to in place; None for what does not count that."""
+    """Return the number of in-place writes to a tensor; None if it does not count them."""
     try:
         version = getattr(value, "_version", None)
     except RuntimeError:  # inference tensors do not count
@@ -113,7 +113,7 @@ def _children(item: Any) -> list[Any]:
 
 
 def _storage(leaf: Any) -> tuple[object, int]:
-    """What a leaf keeps alive, told apart from others', and its bytes."""
+    """Return the identity of a leaf's storage, and its size in bytes."""
     if isinstance(leaf, str | bytes):
         return id(leaf), len(leaf)
     try:

@@ -24,7 +24,7 @@ class Flight:
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether nobody wants it any more; while one does, it goes on."""
+        """True once every run that wants it was cancelled."""
         return not [token for token in tuple(self.passengers) if not token.is_cancelled]
 
     def check(self) -> None:
