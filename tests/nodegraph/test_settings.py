@@ -173,6 +173,7 @@ def test_the_environment_separates_folders_as_path_does():
         ("", {"NODEGRAPH_SERVER_PROT": "1"}, r"'NODEGRAPH_SERVER_PROT' in the env.*server.port"),
         ("[server]\nport = 70000", {}, r"'server.port' in nodegraph.toml: input should be less"),
         ("", {"NODEGRAPH_SERVER_SLOTS": "0"}, r"'server.slots' in the environment"),
+        ("pack_patience = 0", {}, r"'pack_patience' in nodegraph.toml: input should be g"),
         ("server = 1", {}, r"'server' in nodegraph.toml has to be a table"),
         ("[server.log_levels]\nall = 'loud'", {}, r"'server.log_levels.all' in nodegraph.toml"),
     ],
