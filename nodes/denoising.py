@@ -65,7 +65,7 @@ class Request:
     """
     seed: Seeds
     """For the noise that samplers add on the way."""
-    guiding: GuidanceSettings = PLAIN
+    guidance: GuidanceSettings = PLAIN
 
 
 @torch.no_grad()
@@ -89,7 +89,7 @@ def sample(
     sigmas, denoiser = request.sigmas, request.denoiser
     if len(sigmas) < 2:
         return latent.samples
-    parameterization, step_cache = denoiser.parameterisation, request.guiding.step_cache
+    parameterization, step_cache = denoiser.parameterisation, request.guidance.step_cache
     clean = _in_model_space(latent.samples, denoiser)
     inpainting = _inpainting(request, latent, clean, noise)
     guidance_at = cache(partial(_guidance, request, _concat(latent)))
@@ -109,15 +109,15 @@ def sample(
         report(call.step, reply.x0)
         return reply
 
-    covers = _is_highest(float(sigmas[0]), parameterization)
-    x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=covers)
+    whole = _is_highest(float(sigmas[0]), parameterization)
+    x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=whole)
     process = Process(parameterization, noise_source(request.seed))
     x = drive(_sampler(request)(x, sigmas, process), answer)
     return denoiser.latent_format.to_raw(parameterization.finish(sigmas[-1], x))
 
 
 def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
-    """The seed's noise for a latent, each image with its own draw; zeros if none is to be added.
+    """Return the seed's noise for a latent, a draw each image; zeros if none is to be added.
 
     Raises:
         SeedCountError: there is one seed an image, but not as many as images.
@@ -127,7 +127,7 @@ def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
 
 
 def cut_steps(sigmas: Tensor, start: int, end: int, *, leave_noise: bool) -> Tensor:
-    """The steps of a schedule from `start` up to `end`, as KSamplerAdvanced takes them.
+    """Return the steps of a schedule from `start` up to `end`, as KSamplerAdvanced takes them.
 
     Args:
         sigmas: [steps + 1] of the whole schedule.
@@ -190,7 +190,7 @@ def _guidance(
         height: of the latent.
         width: of the latent.
     """
-    denoiser, settings, size = request.denoiser, request.guiding, (height, width)
+    denoiser, settings, size = request.denoiser, request.guidance, (height, width)
     seed = request.seed if isinstance(request.seed, int) else request.seed[0]
     parameterization = denoiser.parameterisation
 
@@ -227,18 +227,18 @@ def _once_a_step(total: int, on_step: OnStep | None) -> Callable[[int, Tensor], 
 
 
 def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """The request's rule for masks, told how much is left of the steps it will take."""
-    rule, facts = request.guiding.masking, request.denoiser.parameterisation
+    """Return the rule for masks as (mask, sigma): it gets how much is left of the steps."""
+    rule, parameterization = request.guidance.masking, request.denoiser.parameterisation
     if rule is None:
         return None
 
-    def at(sigma: Tensor) -> float:
-        return float(facts.timestep(sigma.flatten()[:1].float()))
+    def time(sigma: Tensor) -> float:
+        return float(parameterization.timestep(sigma.flatten()[:1].float()))
 
-    first, last = request.sigmas[:1], request.sigmas[-1:].clamp(min=facts.sigma_min)
-    start, end = at(first), at(last)
-    span = (start - end) or 1.0
-    return lambda mask, sigma: rule(mask, (at(sigma) - end) / span)
+    last = request.sigmas[-1:].clamp(min=parameterization.sigma_min)
+    start, end = time(request.sigmas[:1]), time(last)
+    duration = (start - end) or 1.0
+    return lambda mask, sigma: rule(mask, (time(sigma) - end) / duration)
 
 
 def _next(seed: int) -> int:

@@ -55,9 +55,11 @@ class Ranged(Protocol):
 R = TypeVar("R", bound=Ranged)
 
 
-def with_ranges(parts: Iterable[R], facts: Parameterisation) -> list[tuple[SigmaRange, R]]:
+def with_ranges(
+    parts: Iterable[R], parameterization: Parameterisation
+) -> list[tuple[SigmaRange, R]]:
     """Return each part of the settings with the noise levels that it holds at."""
-    return [(SigmaRange.of(part.start, part.end, facts), part) for part in parts]
+    return [(SigmaRange.of(part.start, part.end, parameterization), part) for part in parts]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

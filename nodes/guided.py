@@ -22,7 +22,7 @@ from nodes.weights.handle import ModelHandle
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guider:
-    """A model with all that guides it; how it combines its predictions is the model's `guiding`."""
+    """A model with its conditions and guidance strength; its own `guidance` has the rule."""
 
     __socket__: ClassVar = "GUIDER"
 
@@ -68,7 +68,7 @@ def run(
         negative=guider.negative,
         cfg=guider.cfg,
         seed=noise.seed,
-        guiding=model.guiding,
+        guidance=model.guidance,
     )
 
     show = cache(lambda: choose_preview(model, ctx))

@@ -45,15 +45,15 @@ def sizes(cond: Cond, size: tuple[int, int], branch: Branch) -> Tensor:
         branch: the negative one has a low aesthetic score.
     """
     height, width = size
-    said = {"height": height * _PIXELS, "width": width * _PIXELS, **cond.extras}
+    given = {"height": height * _PIXELS, "width": width * _PIXELS, **cond.extras}
     rest = {
         "crop_h": 0,
         "crop_w": 0,
-        "target_height": said["height"],
-        "target_width": said["width"],
+        "target_height": given["height"],
+        "target_width": given["width"],
         "aesthetic_score": DISLIKED if branch == "negative" else LIKED,
     }
-    numbers = [said["height"], said["width"], *({**rest, **said}[name] for name in rest)]
+    numbers = [given["height"], given["width"], *({**rest, **given}[name] for name in rest)]
     return torch.tensor([[float(cast("float", number)) for number in numbers]])
 
 

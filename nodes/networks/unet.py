@@ -93,8 +93,8 @@ def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
         what = "text of a box"
         raise WrongConditioningError(what, found, wide)
     boxes, texts, masks = (cond.extras[name].to(x) for name in (BOXES, TEXTS, MASKS))
-    said = {"boxes": boxes, "positive_embeddings": texts, "masks": masks[..., 0]}
-    return {"gligen": said}
+    gligen = {"boxes": boxes, "positive_embeddings": texts, "masks": masks[..., 0]}
+    return {"gligen": gligen}
 
 
 def builder() -> Build:

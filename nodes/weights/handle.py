@@ -36,7 +36,7 @@ class ModelHandle:
     patches: Patches = ()
     sampling: Parameterisation | None = None
     """Stands in for the model's own."""
-    guiding: GuidanceSettings = PLAIN
+    guidance: GuidanceSettings = PLAIN
     """How its predictions are combined; no part of the forward pass."""
     latents: LatentFormat | None = None
     """Stands in for the model's own, too."""

@@ -362,13 +362,13 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
 def guided(kind, model, x, sigma):
     facts = model.parameterisation
     texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
-    sides = resolve(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
+    branches = resolve(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
     guidance = GuidancePlanner(
-        *sides,
+        *branches,
         3.0,
-        model.guiding,
-        perturbed=with_ranges(model.guiding.perturbed, facts),
-        uncond_modifiers=with_ranges(model.guiding.uncond_modifiers, facts),
+        model.guidance,
+        perturbed=with_ranges(model.guidance.perturbed, facts),
+        uncond_modifiers=with_ranges(model.guidance.uncond_modifiers, facts),
     )
     asked = Call(x, sigma, 0)
     calls = guidance.model_calls(asked)
@@ -433,18 +433,18 @@ def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
     kind = kinds["sd3"]
     texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
     facts = kind.model.parameterisation
-    sides = resolve(texts[0], texts[1], (8, 8), facts)
+    branches = resolve(texts[0], texts[1], (8, 8), facts)
     sd3 = skip_layer_guidance_sd3(kind.model, "0", start_percent=0.2, end_percent=0.6)
     simple = skip_layer_guidance_dit_simple(kind.model, "0", "", 0.2, 0.6)
 
     def rows(model, fraction):
-        guiding = model.guiding
+        settings = model.guidance
         guidance = GuidancePlanner(
-            *sides,
+            *branches,
             3.0,
-            guiding,
-            perturbed=with_ranges(guiding.perturbed, facts),
-            uncond_modifiers=with_ranges(guiding.uncond_modifiers, facts),
+            settings,
+            perturbed=with_ranges(settings.perturbed, facts),
+            uncond_modifiers=with_ranges(settings.uncond_modifiers, facts),
         )
         sigma = torch.tensor(facts.percent_to_sigma(fraction))
         calls = guidance.model_calls(Call(torch.zeros(1, 16, 8, 8), sigma, 0))
@@ -460,8 +460,8 @@ def test_layers_without_numbers_leave_the_model_as_it_is(kinds):
 
     assert skip_layer_guidance_sd3(model, "") is model
     assert skip_layer_guidance_dit_simple(model, "none", " ") is model
-    assert model.guiding == PLAIN
-    named = skip_layer_guidance_dit_simple(model, "1, 3", "2").guiding.uncond_modifiers
+    assert model.guidance == PLAIN
+    named = skip_layer_guidance_dit_simple(model, "1, 3", "2").guidance.uncond_modifiers
     assert named == (UncondModifier(Skipped((1, 3), (2,)), 0.0, 1.0),)
 
 

@@ -20,13 +20,13 @@ FACTS = {"eps": Discrete.scaled_linear(), "flow": Flow.shifted(3.0)}
 SIGMAS = {"eps": [14.6146, 5.0, 1.0, 0.3, 0.0], "flow": [1.0, 0.75, 0.5, 0.25, 0.0]}
 
 
-def run(kind, value, guiding, sigmas=None):
+def run(kind, value, guidance, sigmas=None):
     """A picture denoised under a mask of one value."""
     said = Conditioning((Cond(torch.ones(1, 1, 1)),))
     latent = Latent(PICTURE, noise_mask=torch.full((1, 1, 8, 8), value))
     request = Request(
         denoiser=ClosedForm(FACTS[kind]), sampler="euler", seed=1, positive=said, negative=said,
-        sigmas=torch.tensor(sigmas or SIGMAS[kind]), cfg=1.0, guiding=guiding,
+        sigmas=torch.tensor(sigmas or SIGMAS[kind]), cfg=1.0, guidance=guidance,
     )  # fmt: skip
     return sample(request, latent, noise_for(latent, 1))
 
@@ -78,5 +78,5 @@ def test_the_node_patches_the_model(tmp_path):
 
     patched = differential_diffusion(model, 0.4)
 
-    assert patched.guiding.masking == Differential(0.4)
-    assert model.guiding.masking is None
+    assert patched.guidance.masking == Differential(0.4)
+    assert model.guidance.masking is None

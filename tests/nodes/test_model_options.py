@@ -95,6 +95,6 @@ def test_steps_go_without_the_model(sd15, tmp_path, node, guided):
     ]
 
     hook.remove()
-    assert changed.guiding.step_cache == StepCache(3.0, 0.0, 1.0, guided=guided)
+    assert changed.guidance.step_cache == StepCache(3.0, 0.0, 1.0, guided=guided)
     assert 8 + 2 <= len(calls) < 16
     assert made[1].isfinite().all()

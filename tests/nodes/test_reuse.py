@@ -31,8 +31,8 @@ class Adding(ClosedForm):
 
 def run(model, reuse=None, sampler="euler", positive=A, cfg=3.0):
     sigmas = schedule(model.parameterisation, "simple", STEPS)
-    guiding = replace(PLAIN, step_cache=reuse)
-    request = Request(model, sampler, sigmas, positive, B, cfg, 7, guiding)
+    guidance = replace(PLAIN, step_cache=reuse)
+    request = Request(model, sampler, sigmas, positive, B, cfg, 7, guidance)
     return sample(request, LATENT, noise_for(LATENT, 7)), len(model.calls)
 
 
