@@ -119,7 +119,7 @@ class GuidancePlanner:
         """Blend the model's x0 predictions, one a model call, and combine the branches."""
         predictions = {i: _blend(i, call.x, calls, outputs) for i, _ in self._branches(call)}
         guided = self._combine(call, predictions)
-        for i, perturbed in self._perturbed(call):
+        for i, perturbed in self._perturbations(call):
             guided = perturbed.lead(guided, predictions[0], predictions[i])
         guided = self.settings.correct(call.x, guided)
         return Reply(guided, predictions[1] if call.wants_uncond else None)
@@ -129,7 +129,7 @@ class GuidancePlanner:
         branches = [(0, self.positive)]
         if self._needs_all(call):
             branches += [(1, self._negative(call)), *enumerate(self.extras, 2)]
-        for i, perturbed in self._perturbed(call):
+        for i, perturbed in self._perturbations(call):
             branches.append((i, _alter(self.positive, perturbed.alteration)))
         return branches
 
@@ -140,7 +140,7 @@ class GuidancePlanner:
                 conds = _alter(conds, modifier.alteration)
         return conds
 
-    def _perturbed(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
+    def _perturbations(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
         """Return what holds now; the numbers of its predictions come after all others."""
         numbered = enumerate(self.perturbed, 2 + len(self.extras))
         return [(i, each) for i, (sigmas, each) in numbered if _level(call) in sigmas]

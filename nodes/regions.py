@@ -32,7 +32,7 @@ class SigmaRange:
         return cls(*(parameterization.percent_to_sigma(each) for each in (start, end)))
 
     def __contains__(self, sigma: float) -> bool:
-        """Whether a level lies in it."""
+        """Return True for a level in the range."""
         return self.last <= sigma <= self.first
 
 
@@ -112,7 +112,7 @@ def _inside(area: Area | None, size: tuple[int, int]) -> Area | None:
 
 
 def _bounding_box(mask: Tensor) -> Area:
-    """Round what any picture's mask covers; the top left corner where none covers anything."""
+    """Return the box round what any picture's mask covers; the top left corner if none does."""
     covered = mask.abs().amax(dim=(0, 1)).nonzero()
     if len(covered) == 0:
         return Area(SMALLEST_SIDE, SMALLEST_SIDE, 0, 0)
@@ -136,7 +136,7 @@ def _twin(cond: PreparedCond, others: Sequence[PreparedCond]) -> list[PreparedCo
 def _add_controls(
     positive: Sequence[PreparedCond], negative: Sequence[PreparedCond]
 ) -> list[PreparedCond]:
-    """The negative conditions with the controls of positive ones, all over the whole picture.
+    """Return the negative conditions with the controls of positive ones over the whole picture.
 
     Where there are fewer of them they hold more than once; where one has its own, none changes.
     """
@@ -175,16 +175,16 @@ def _weight(cond: PreparedCond, area: Area, size: tuple[int, int]) -> Tensor | N
         mask = cond.mask[:, :, area.y : area.y + area.height, area.x : area.x + area.width]
         return mask * (cond.mask_strength * cond.strength)
     if cond.area is not None:
-        rows = _feathered(area.y, area.height, size[0])
-        columns = _feathered(area.x, area.width, size[1])
+        rows = _feather(area.y, area.height, size[0])
+        columns = _feather(area.x, area.width, size[1])
         return (cond.strength * rows[:, None] * columns[None, :])[None, None]
     if cond.strength != 1.0:
         return torch.full((1, 1, *size), cond.strength)
     return None
 
 
-def _feathered(start: int, length: int, whole: int) -> Tensor:
-    """1 inside, rising linearly from either end that is not the latent's own."""
+def _feather(start: int, length: int, whole: int) -> Tensor:
+    """Return weights of 1 that rise linearly from each end that is not the latent's own."""
     width = min(FEATHER, length // 4)
     ramp, flat = torch.arange(1, width + 1) / max(width, 1), torch.ones(width)
     first = ramp if start > 0 else flat

@@ -54,17 +54,17 @@ class CachedSteps:
             NotFiniteError: the model's prediction holds infinities or NaN.
         """
         calls = planner.model_calls(call)
-        asked = self._asked(call, calls)
+        asked = self._cache_inputs(call, calls)
         recalled = self._recall(asked) if asked else None
         if recalled is not None and self._settings.guided:
             return Reply(recalled[0], recalled[1] if call.wants_uncond else None)
         outputs = planner.ask(call, calls, denoiser) if recalled is None else recalled
         reply = planner.reply(call, calls, outputs)
         if recalled is None and asked:
-            self._keep(asked, _guided(reply) if self._settings.guided else outputs)
+            self._keep(asked, _outputs(reply) if self._settings.guided else outputs)
         return reply
 
-    def _asked(self, call: Call, calls: Sequence[PlannedCall]) -> _Inputs:
+    def _cache_inputs(self, call: Call, calls: Sequence[PlannedCall]) -> _Inputs:
         """Return the inputs of the answers to remember: the sampler's, or the model's."""
         if self._settings.guided:
             return [(call.x, call.sigma)] * (2 if call.wants_uncond else 1)
@@ -105,7 +105,7 @@ class CachedSteps:
         return [self._parameterization.scale_input(x, sigma) for x, sigma in asked]
 
 
-def _guided(reply: Reply) -> list[Tensor]:
+def _outputs(reply: Reply) -> list[Tensor]:
     return [reply.x0, *([] if reply.uncond is None else [reply.uncond])]
 
 

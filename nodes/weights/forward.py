@@ -114,7 +114,7 @@ def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Te
     parameterization, adapter = model.parameterisation, model.model.adapter
     with attending():
         module, inputs = _module(model, cond), _inputs(model, x, sigma, cond)
-        cond = _injected(model, _controlled(model, module, inputs, cond), sigma)
+        cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
         call = NetworkCall(
             x.shape[-2],
             x.shape[-1],
@@ -154,7 +154,7 @@ def _module(model: ModelHandle, cond: CondBatch) -> nn.Module:
     return model.model.network.module((*model.patches, *patches), alterations, model.dtype)
 
 
-def _controlled(
+def _add_residuals(
     model: ModelHandle, module: nn.Module, inputs: _Inputs, cond: CondBatch
 ) -> CondBatch:
     """Return the conditions with the residuals that their controls add."""
@@ -165,7 +165,7 @@ def _controlled(
     return replace(cond, residuals=summed(call))
 
 
-def _injected(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
+def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
     """Return the conditions with what the model is shown, as far as it holds at these levels."""
     for number, shown in enumerate(model.shown):
         cond = shown.at(cond, number, sigma, model.parameterisation.percent_to_sigma)

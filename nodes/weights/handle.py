@@ -191,20 +191,20 @@ class VaeHandle:
         Returns:
             [1, channels, height / downscale, width / downscale] float32, unscaled.
         """
-        (posterior,) = self._network.encode(self._given(picture * 2 - 1), return_dict=False)
+        (posterior,) = self._network.encode(self._to_network(picture * 2 - 1), return_dict=False)
         return posterior.mean.to(picture)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
         """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
-        (picture,) = self._network.decode(self._given(latent), return_dict=False)
+        (picture,) = self._network.decode(self._to_network(latent), return_dict=False)
         return (picture.to(latent) + 1) / 2
 
     @property
     def _network(self) -> Vae:
         return cast("Vae", self.vae.network.module(dtype=self.compute))
 
-    def _given(self, given: Tensor) -> Tensor:
+    def _to_network(self, given: Tensor) -> Tensor:
         place = self.vae.network.placement
         return given.to(place.device, self.compute or place.dtype)
 

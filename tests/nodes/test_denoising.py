@@ -105,6 +105,17 @@ def stop_at(last: int, checks: list[int]) -> None:
         raise StopError
 
 
+def test_only_the_sampler_ends_a_run() -> None:
+    """A StopIteration that the model raises is an error like any other."""
+
+    class Ending(ClosedForm):
+        def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
+            raise StopIteration
+
+    with pytest.raises(StopIteration):
+        sample(replace(request(), denoiser=Ending(MODEL)), LATENT, noise_for(LATENT, 1))
+
+
 def test_no_steps_leave_the_latent_as_it_is() -> None:
     empty = replace(request(), sigmas=torch.empty(0))
 
