@@ -5,7 +5,7 @@ from pathlib import Path
 from nodegraph.parts import part_in
 from nodes.weights.checkpoint import open_checkpoint
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
-from nodes.weights.whole import checkpoint_tensors, said
+from nodes.weights.whole import checkpoint_tensors, file_metadata
 from nodes.weights.writing import chunks
 
 
@@ -26,7 +26,7 @@ def convert(path: Path, target: Path) -> None:
     model = ModelHandle(opened.model)
     clip = ClipHandle(opened.text) if opened.text.found else None
     vae = VaeHandle(opened.vae) if opened.vae.found else None
-    data = chunks(checkpoint_tensors(model, clip, vae), said(model, clip, vae))
+    data = chunks(checkpoint_tensors(model, clip, vae), file_metadata(model, clip, vae))
     target.parent.mkdir(parents=True, exist_ok=True)
     with part_in(target.parent, data) as part:
         part.replace(target)

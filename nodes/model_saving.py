@@ -9,7 +9,7 @@ from nodegraph.define import node
 from nodegraph.results import Artifact, Ui
 from nodes.provenance import texts
 from nodes.weights.handle import ClipHandle, ModelHandle, VaeHandle
-from nodes.weights.whole import checkpoint_tensors, encoder_tensors, said, vae_tensors
+from nodes.weights.whole import checkpoint_tensors, encoder_tensors, file_metadata, vae_tensors
 from nodes.weights.writing import chunks
 
 _CATEGORY = "advanced/model_merging"
@@ -39,7 +39,7 @@ def checkpoint_save(
     The workflow is in the file's metadata. Files below `checkpoints/` can be loaded at once.
     """
     tensors = checkpoint_tensors(model, clip, vae)
-    return Ui(artifacts=_save(ctx, filename_prefix, tensors, said(model, clip, vae)))
+    return Ui(artifacts=_save(ctx, filename_prefix, tensors, file_metadata(model, clip, vae)))
 
 
 @node("ModelSave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
@@ -47,7 +47,9 @@ def model_save(
     model: ModelHandle, filename_prefix: str = "diffusion_models/ComfyUI", *, ctx: Context
 ) -> Ui:
     """Write the diffusion model into a file of the output folder; see `CheckpointSave`."""
-    return Ui(artifacts=_save(ctx, filename_prefix, checkpoint_tensors(model), said(model)))
+    return Ui(
+        artifacts=_save(ctx, filename_prefix, checkpoint_tensors(model), file_metadata(model))
+    )
 
 
 @node("CLIPSave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
@@ -58,7 +60,7 @@ def clip_save(clip: ClipHandle, filename_prefix: str = "clip/ComfyUI", *, ctx: C
     """
     written: list[Artifact] = []
     for name, tensors in encoder_tensors(clip):
-        found = _save(ctx, f"{filename_prefix}_{name}", tensors, said(clip=clip))
+        found = _save(ctx, f"{filename_prefix}_{name}", tensors, file_metadata(clip=clip))
         written += found["models"]
     return Ui(artifacts={"models": written})
 
@@ -66,7 +68,7 @@ def clip_save(clip: ClipHandle, filename_prefix: str = "clip/ComfyUI", *, ctx: C
 @node("VAESave", category=_CATEGORY, output_node=True, hidden=_HIDDEN, preflight=_CHECK)
 def vae_save(vae: VaeHandle, filename_prefix: str = "vae/ComfyUI_vae", *, ctx: Context) -> Ui:
     """Write a VAE into a file of the output folder; see `CheckpointSave`."""
-    return Ui(artifacts=_save(ctx, filename_prefix, vae_tensors(vae), said(vae=vae)))
+    return Ui(artifacts=_save(ctx, filename_prefix, vae_tensors(vae), file_metadata(vae=vae)))
 
 
 def _save(

@@ -99,9 +99,13 @@ def sampling_percent_to_sigma(
     At both ends the level is beyond the model's range, as for ranges of conditionings;
     `return_actual_sigma` gives the model's highest and lowest level instead.
     """
-    facts = model.parameterisation
-    ends = {0.0: facts.sigma_max, 1.0: facts.sigma_min} if return_actual_sigma else {}
-    percent = facts.percent_to_sigma(sampling_percent)
+    parameterization = model.parameterisation
+    ends = (
+        {0.0: parameterization.sigma_max, 1.0: parameterization.sigma_min}
+        if return_actual_sigma
+        else {}
+    )
+    percent = parameterization.percent_to_sigma(sampling_percent)
     return SigmaValue(ends.get(sampling_percent, percent))
 
 

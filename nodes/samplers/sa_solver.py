@@ -104,13 +104,13 @@ def sa_solver(
 
     No order is higher than the number of levels above 0 that are still to come.
     """
-    facts = process.parameterisation
-    tau = tau or interval_tau(facts)
+    parameterization = process.parameterisation
+    tau = tau or interval_tau(parameterization)
     past: list[_Point] = []  # latest first
     step: _Step | None = None
     left = int((sigmas > 0).sum())
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
-        at = float(facts.half_log_snr(sigma))
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
+        at = float(parameterization.half_log_snr(sigma))
         x0 = (yield Call(x, sigma, i)).x0
         if step is not None and scheme.corrector_order > 0:
             x = step.advance([(x0, at), *past][: min(scheme.corrector_order, left - i)])
@@ -127,14 +127,14 @@ def sa_solver(
 def _begin(
     x: Tensor, ends: tuple[Tensor, Tensor], process: Process, tau: float, s_noise: float
 ) -> _Step:
-    facts, (sigma, sigma_next) = process.parameterisation, ends
-    start, end = (facts.half_log_snr(s) for s in ends)
+    parameterization, (sigma, sigma_next) = process.parameterisation, ends
+    start, end = (parameterization.half_log_snr(s) for s in ends)
     h = end - start
     x = sigma_next / sigma * (-(tau**2) * h).exp() * x
     if tau > 0 and s_noise > 0:
         spread = (-2 * tau**2 * h).expm1().neg().sqrt()
         x = x + process.noise.white(x) * sigma_next * spread * s_noise
-    return _Step(x, facts.alpha(sigma_next), float(start), float(end), tau)
+    return _Step(x, parameterization.alpha(sigma_next), float(start), float(end), tau)
 
 
 sa_solver_pece = partial(sa_solver, scheme=Scheme(use_pece=True))

@@ -60,12 +60,12 @@ def seeds_2(
     r: float = 0.5,
 ) -> Sampling:
     """SEEDS-2 (alg. 2), with x0 predictions."""
-    facts = process.parameterisation
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
+    parameterization = process.parameterisation
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
-        middle, end = (_Stage.at(facts, (sigma, sigma_next), f, eta) for f in (r, 1.0))
+        middle, end = (_Stage.at(parameterization, (sigma, sigma_next), f, eta) for f in (r, 1.0))
         noise = middle.carry(0.0, process.noise.white(x), 0.0)
         x_middle = middle.first_order(x, x0) + middle.sigma * noise * s_noise
         x0_middle = (yield Call(x_middle, middle.sigma, i)).x0
@@ -84,12 +84,14 @@ def seeds_3(
     r: tuple[float, float] = (1 / 3, 2 / 3),
 ) -> Sampling:
     """SEEDS-3 (alg. 3), with x0 predictions."""
-    facts = process.parameterisation
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, facts)):
+    parameterization = process.parameterisation
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
-        one, two, end = (_Stage.at(facts, (sigma, sigma_next), f, eta) for f in (*r, 1.0))
+        one, two, end = (
+            _Stage.at(parameterization, (sigma, sigma_next), f, eta) for f in (*r, 1.0)
+        )
         noise = one.carry(0.0, process.noise.white(x), 0.0)
         at = one.first_order(x, x0) + one.sigma * noise * s_noise
         x0_one = (yield Call(at, one.sigma, i)).x0

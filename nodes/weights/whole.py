@@ -76,10 +76,10 @@ def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
     return exported(_with_weights(vae), (), vae_table, "")
 
 
-def said(
+def file_metadata(
     model: ModelHandle | None = None, clip: ClipHandle | None = None, vae: VaeHandle | None = None
 ) -> dict[str, str]:
-    """The metadata without which the file would be read otherwise than its parts are."""
+    """Return the metadata that a file of these parts needs, to be read as they were."""
     networks = [encoder.network for encoder in clip.text.encoders] if clip else []
     networks += [vae.vae.network] if vae else []
     networks += [model.model.network] if model else []
