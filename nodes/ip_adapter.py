@@ -59,4 +59,4 @@ def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
         end_percent,
         mask if mask is None or mask.ndim > 2 else mask[None],
     )
-    return replace(model, shown=(*model.shown, prompt))
+    return replace(model, injections=(*model.injections, prompt))

@@ -42,4 +42,4 @@ def uso_style_reference(
     if wide != found:
         raise ModelPatchMismatchError(model_patch.network.header.path)
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
-    return replace(model, shown=(*model.shown, tokens))
+    return replace(model, injections=(*model.injections, tokens))

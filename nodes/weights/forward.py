@@ -90,8 +90,8 @@ def prepare(
     """
     for control in cond.controls:
         control.check(model.model.network.spec.config)
-    for number, shown in enumerate(model.shown):
-        cond = shown.conditions(cond, number, size, branch)
+    for number, injection in enumerate(model.injections):
+        cond = injection.conditions(cond, number, size, branch)
     cond = with_pictures(cond, model.model.spec.pictures, seed)
     cond = with_references(cond, model.latent_format)
     concat = _concat_input(model, cond, size)
@@ -166,9 +166,9 @@ def _add_residuals(
 
 
 def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
-    """Return the conditions with what the model is shown, as far as it holds at these levels."""
-    for number, shown in enumerate(model.shown):
-        cond = shown.at(cond, number, sigma, model.parameterisation.percent_to_sigma)
+    """Return the conditions with the model's injections, as far as they hold at these levels."""
+    for number, injection in enumerate(model.injections):
+        cond = injection.at(cond, number, sigma, model.parameterisation.percent_to_sigma)
     return cond
 
 

@@ -23,7 +23,7 @@ from nodes.values import Alteration
 from nodes.weights.autoencoder import Autoencoder
 from nodes.weights.diffusion import DiffusionModel
 from nodes.weights.network import Alterations, Patch, Patches
-from nodes.weights.shown import Shown
+from nodes.weights.shown import ConditioningInjection
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class ModelHandle:
     """How its predictions are combined; no part of the forward pass."""
     latents: LatentFormat | None = None
     """Stands in for the model's own, too."""
-    shown: tuple[Shown, ...] = ()
-    """What it is shown besides the conditions."""
+    injections: tuple[ConditioningInjection, ...] = ()
+    """Tensors that it reads besides the conditions, such as those of an IP-Adapter."""
     alterations: Alterations = ()
     """What is changed inside of its network."""
     compute: torch.dtype | None = None

@@ -103,7 +103,7 @@ class IPAdapterHandle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImagePrompt:
-    """Pictures that all cross-attentions see; see `nodes.weights.shown.Shown`."""
+    """Pictures that all cross-attentions see; see `nodes.weights.shown.ConditioningInjection`."""
 
     positive: Keys
     negative: Keys

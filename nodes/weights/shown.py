@@ -1,4 +1,4 @@
-"""What a model handle is shown besides its conditions: pictures, on their way to the network."""
+"""Adapter tensors that a model handle injects into its conditions, such as image prompts."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
@@ -12,20 +12,20 @@ SigmaAt: TypeAlias = Callable[[float], float]
 """From a fraction of the schedule to the level there."""
 
 
-class Shown(Protocol):
-    """Puts tensors into every condition, where the network's adapter finds them."""
+class ConditioningInjection(Protocol):
+    """Injects tensors into every condition, where the network's adapter finds them."""
 
     def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
-        """A condition with its tensors in `extras`, [1, …] each.
+        """Return a condition with the injected tensors in `extras`, [1, …] each.
 
         Args:
             cond: as nodes made it.
-            number: which of the things shown it is.
+            number: the place of this injection among the handle's, from 0.
             size: height and width of the whole latent.
             branch: the branch of guidance that it belongs to.
         """
         ...
 
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
-        """The conditions of one call, as far as they hold at its levels, [batch]."""
+        """Return the conditions of one call with the injection as it holds at the levels, [batch]."""
         ...

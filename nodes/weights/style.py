@@ -74,7 +74,7 @@ class ProjectorHandle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StyleTokens:
-    """Tokens in the model's own language; see `nodes.weights.shown.Shown`."""
+    """Tokens in the model's own language; see `nodes.weights.shown.ConditioningInjection`."""
 
     tokens: Tensor
     """[1, length, width]."""

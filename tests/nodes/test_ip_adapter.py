@@ -316,4 +316,4 @@ def test_handles_with_pictures_keep_what_they_had(root, models, eyes):
     shown = ip_adapter_apply(model, adapter(root, "plain"), eyes, picture(1, 16, 16))
 
     assert (shown.model, shown.latents) == (model.model, model.latents)
-    assert models["sd15"].shown == ()
+    assert models["sd15"].injections == ()
