@@ -1,1 +1,1 @@
-"""The server: a durable queue of graphs, workers that run them, and two HTTP dialects over it."""
+"""The server: a durable queue of graphs, workers that run them, and two HTTP APIs for it."""

@@ -1,4 +1,4 @@
-"""The access log: a record a request, at debug, without what may be secret in it."""
+"""The access log: one record at debug level for each request, without its secrets."""
 
 import logging
 
@@ -9,15 +9,15 @@ LOGGER = logging.getLogger("server.access")
 
 
 class AccessLog(AbstractAccessLogger):
-    """Method, path, status and time; the query, which may hold a token, is left out."""
+    """Logs method, path, status and time; the query, which may hold a token, is left out."""
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody reads it."""
+        """True if debug records are logged; the name is aiohttp's."""
         return self.logger.isEnabledFor(logging.DEBUG)
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        """Write one."""
+        """Write the record of one request."""
         self.logger.debug(
             "%s %s %s: %d in %.1f ms",
             *(request.remote, request.method, request.rel_url.raw_path),

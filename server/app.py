@@ -1,4 +1,4 @@
-"""Puts the parts together."""
+"""Builds the web application from the server's parts."""
 
 from collections.abc import AsyncIterator
 
@@ -8,9 +8,9 @@ from nodegraph.server_settings import ServerSettings
 from server import security
 from server.comfy.routes import add_comfy
 from server.editor.routes import add_editor
-from server.operations import add_operations
+from server.operations import add_health
 from server.pack_routes import add_packs
-from server.reloading import reloading
+from server.reloading import reload_packs
 from server.retention import retention
 from server.services import PARTS, Parts
 from server.tokens import Tokens
@@ -19,38 +19,38 @@ from server.v1.routes import add_v1
 
 
 def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Application:
-    """The application: every route, behind the guard.
+    """Return the application: every route, behind the guard.
 
     Args:
-        parts: what there is to work with.
-        settings: where it listens, and what it takes.
-        tokens: whom it lets in.
+        parts: the store, the dispatcher and the other parts of the server.
+        settings: the address to listen on, and the limits.
+        tokens: the tokens that let clients in.
     """
     guard = security.guard(settings.host, settings.allow_hosts, tokens)
     app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_request)
     app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)
     app.router.add_get(security.LOGIN, security.login(tokens))
-    add_operations(app)
+    add_health(app)
     add_comfy(app)
     add_v1(app)
     add_editor(app)
     add_packs(app)
-    app.on_shutdown.append(_end_listening)
-    app.cleanup_ctx.append(_working)
+    app.on_shutdown.append(_close_bus)
+    app.cleanup_ctx.append(_run_services)
     app.cleanup_ctx.append(retention(parts.store, settings))
     if settings.reload_packs:
-        app.cleanup_ctx.append(reloading(parts))
+        app.cleanup_ctx.append(reload_packs(parts))
     return app
 
 
-async def _end_listening(app: web.Application) -> None:
-    """Whoever listens is told that there is no more, or stopping would wait for them."""
+async def _close_bus(app: web.Application) -> None:
+    """End all subscriptions; otherwise stopping would wait for the clients that listen."""
     app[PARTS].bus.close()
 
 
-async def _working(app: web.Application) -> AsyncIterator[None]:
-    """The dispatcher works while the server is up."""
+async def _run_services(app: web.Application) -> AsyncIterator[None]:
+    """Run the dispatcher and the webhooks while the server is up."""
     parts = app[PARTS]
     await parts.dispatcher.start()
     await parts.webhooks.start()

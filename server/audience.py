@@ -1,4 +1,4 @@
-"""For whom previews are made: a worker need not make what nobody looks at."""
+"""Demand for previews: a worker makes none of a run that nobody watches."""
 
 from dataclasses import dataclass
 from typing import cast, get_args
@@ -9,46 +9,46 @@ from server.store.runs import Run, Work
 from server.workers.worker import Worker
 
 
-def method_of(work: Work, default: PreviewMethod) -> PreviewMethod:
-    """How a run's previews are made: as it says, if it says something."""
+def preview_method_of(work: Work, default: PreviewMethod) -> PreviewMethod:
+    """Return the preview method that a run asks for, or the default if it asks for none."""
     wanted = work.extra.get("preview_method")
     return cast("PreviewMethod", wanted) if wanted in get_args(PreviewMethod) else default
 
 
 @dataclass(slots=True)
-class _Watched:
+class _WatchedRun:
     owner: str
     client: str
     worker: Worker
     looked_at: bool
 
 
-class Audience:
-    """Knows the runs that are under way, and tells their workers when somebody comes or goes.
+class PreviewDemand:
+    """Tells the workers of active runs when the first viewer comes and the last one leaves.
 
     Args:
-        bus: where those are who look.
+        bus: knows the viewers, which are subscribed to it.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._runs: dict[str, _Watched] = {}
-        bus.watch(self._joined)
+        self._runs: dict[str, _WatchedRun] = {}
+        bus.watch(self._update)
 
     def begin(self, run: Run, worker: Worker) -> bool:
-        """A worker gets a run; whether somebody looks at it now."""
-        looked_at = self._bus.looked_at(run.id, run.client, run.owner)
-        self._runs[run.id] = _Watched(run.owner, run.client, worker, looked_at)
+        """Note that a worker gets a run; return True if somebody watches that run now."""
+        looked_at = self._bus.has_viewer(run.id, run.client, run.owner)
+        self._runs[run.id] = _WatchedRun(run.owner, run.client, worker, looked_at)
         return looked_at
 
     def end(self, run_id: str) -> None:
-        """It has it no more."""
+        """Note that a run has left its worker."""
         self._runs.pop(run_id, None)
 
-    def _joined(self, topic: Topic) -> None:
+    def _update(self, topic: Topic) -> None:
         for run_id, run in self._runs.items():
             if run.client == topic.client or run_id == topic.run:
-                looked_at = self._bus.looked_at(run_id, run.client, run.owner)
+                looked_at = self._bus.has_viewer(run_id, run.client, run.owner)
                 if looked_at != run.looked_at:
                     run.looked_at = looked_at
-                    run.worker.look(run_id, looked_at)
+                    run.worker.set_looked_at(run_id, looked_at)

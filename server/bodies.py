@@ -1,4 +1,4 @@
-"""What requests carry, read with care."""
+"""Reads the JSON bodies and the query parameters of requests, and refuses malformed ones."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ _NATURAL = re.compile("[0-9]{1,15}")
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
-    """A JSON object, whatever the content type says; an empty body is an empty object.
+    """Read a JSON object, whatever the content type says; an empty body is an empty object.
 
     Raises:
-        HTTPBadRequest: it is something else.
+        HTTPBadRequest: the body is something else.
     """
     data = await request.read()
     if not data.strip():
@@ -27,39 +27,39 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     except InvalidWorkflowError as error:
         raise web.HTTPBadRequest(text=f"400: {error}\n") from error
     if not is_object(value):
-        raise web.HTTPBadRequest(text="400: this has to be a JSON object.\n")
+        raise web.HTTPBadRequest(text="400: the body has to be a JSON object.\n")
     return dict(value)
 
 
 def ids_in(body: Mapping[str, Any], name: str) -> list[str]:
-    """A list of ids that a body may have; ids that cannot be any run's are left out.
+    """Return the list of ids under `name`, without those that cannot be the id of a run.
 
     Raises:
-        HTTPBadRequest: it is something else.
+        HTTPBadRequest: there is something else under that name.
     """
     value = body.get(name)
     if value is None:
         return []
     if not is_list(value):
-        raise web.HTTPBadRequest(text=f"400: {name} is no list of ids.\n")
+        raise web.HTTPBadRequest(text=f"400: {name} has to be a list of ids.\n")
     return [item for item in value if isinstance(item, str) and is_clean(item)]
 
 
-def natural(request: web.Request, name: str, default: int) -> int:
-    """A query parameter that counts; the default if it is not there, or negative.
+def natural_number(request: web.Request, name: str, default: int) -> int:
+    """Return a query parameter as a number; the default if it is missing or negative.
 
     Raises:
-        HTTPBadRequest: it is no number.
+        HTTPBadRequest: it is not a number.
     """
     text = request.query.get(name, "")
     if not text:
         return default
-    found = number_in(text.removeprefix("-"))
+    found = parse_number(text.removeprefix("-"))
     if found is None:
-        raise web.HTTPBadRequest(text=f"400: {name} is no number.\n")
+        raise web.HTTPBadRequest(text=f"400: {name} has to be a number.\n")
     return default if text.startswith("-") else found
 
 
-def number_in(text: str) -> int | None:
-    """What up to 15 digits say; None for anything else."""
+def parse_number(text: str) -> int | None:
+    """Return the number that up to 15 digits stand for; None for anything else."""
     return int(text) if _NATURAL.fullmatch(text) else None

@@ -1,4 +1,4 @@
-"""Who hears of what: every event to whoever listens to it, none of whom can hold up the others."""
+"""The event bus: hands every event to its subscribers, none of which can hold up the others."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,61 +6,61 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MOST_WAITING = 2000
-"""Messages that a subscriber may be behind; then it has to look up what it missed."""
+"""Messages that may wait for a subscriber; after more it has to read what it missed."""
 MOST_AT_ONCE = 100
-MOST_PASSING = 100
-"""Messages behind which it gets no progress and no previews."""
+MOST_TRANSIENT = 100
+"""Waiting messages from which on a subscriber gets no progress and no previews."""
 LOG_SUBSCRIPTION = "log_subscription"
-"""Tells the connection of a client whether that wants `logs` messages: `{"enabled": true}`."""
+"""Name of the message that turns a client's `logs` messages on or off: `{"enabled": true}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Something that happened."""
+    """An event on the bus."""
 
     name: str
     run: str = ""
-    """The run it is about; empty if it is about all of them."""
+    """The id of the run it is about; empty if it is about none in particular."""
     client: str = ""
-    """Which client's run that is."""
+    """The client of that run."""
     owner: str | None = None
-    """Whose it is; None if it concerns everybody."""
+    """The owner of that run; None if the message is for everybody."""
     id: int | None = None
     """The number of a milestone; see `server.store.runs.Milestone`."""
     sequence: int | None = None
     data: Mapping[str, Any] | None = None
     payload: bytes = b""
-    """An image."""
+    """The bytes of an image."""
 
     def about(self, run: str, client: str, owner: str) -> "Message":
-        """The same, about a run."""
+        """Return the same message, about a run."""
         return replace(self, run=run, client=client, owner=owner)
 
     @property
-    def passing(self) -> bool:
-        """Whether it may be left out for those who are slow."""
+    def transient(self) -> bool:
+        """True if a slow subscriber may go without it."""
         return self.name in ("progress", "preview", "position", "logs")
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What a subscriber looks at: a client's runs, or one run; everything if neither."""
+    """The subject of a subscription: a client's runs, or one run; everything if neither."""
 
     client: str = ""
     run: str = ""
     owner: str | None = None
-    """Nothing of anybody else's; None if whosever it is."""
+    """Only runs of this owner; of any owner if None."""
 
-    def hears(self, message: Message) -> bool:
-        """Whether a message that is about no run is for it."""
+    def includes(self, message: Message) -> bool:
+        """Return True if a message that is about no run belongs to this topic."""
         return self.owner is None or message.owner in (None, self.owner)
 
 
 class Subscriber:
-    """One listener's messages, in order.
+    """A queue of the messages for one listener, in order.
 
     Args:
-        topic: what it wants to hear of; what is about no run it hears in any case.
+        topic: the subject; messages that are about no run come in any case.
     """
 
     def __init__(self, topic: Topic) -> None:
@@ -69,27 +69,27 @@ class Subscriber:
         self._missed = False
 
     async def next(self) -> Message | None:
-        """The next message; None when there are no more."""
+        """Wait for the next message; None after the last one."""
         return await self._waiting.get()
 
-    async def some(self) -> list[Message]:
-        """The next messages, as many as are there; none when there are no more."""
+    async def next_batch(self) -> list[Message]:
+        """Wait for messages and return all that are there; an empty list after the last one."""
         found = [await self.next()]
         while not self._waiting.empty() and len(found) < MOST_AT_ONCE and found[-1] is not None:
             found.append(self._waiting.get_nowait())
         if found[-1] is None and len(found) > 1:
-            self._waiting.put_nowait(None)  # it ends the next ones
+            self._waiting.put_nowait(None)  # ends the next batch
         return [message for message in found if message is not None]
 
-    def missed(self) -> bool:
-        """Whether something was left out because it was too far behind; asked once each time."""
+    def take_missed(self) -> bool:
+        """Return True if messages were dropped since the last call, because too many waited."""
         missed, self._missed = self._missed, False
         return missed
 
     def offer(self, message: Message) -> None:
-        """Let it have a message; whoever is too far behind gets what comes from now on."""
+        """Add a message; if too many wait, drop those first."""
         behind = self._waiting.qsize()
-        if message.passing and behind >= MOST_PASSING:
+        if message.transient and behind >= MOST_TRANSIENT:
             return
         if behind >= MOST_WAITING:
             self._missed = True
@@ -98,24 +98,24 @@ class Subscriber:
         self._waiting.put_nowait(message)
 
     def close(self) -> None:
-        """End it after what it has."""
+        """End the queue after the messages that wait in it."""
         self._waiting.put_nowait(None)
 
 
 class Bus:
-    """Hands messages on; to be used from one event loop."""
+    """Hands messages to subscribers; to be used from one event loop."""
 
     def __init__(self) -> None:
         self._subscribers: dict[Topic, set[Subscriber]] = {}
         self._watchers: list[Callable[[Topic], None]] = []
 
     def subscribe(self, *, client: str = "", run: str = "", owner: str | None = None) -> Subscriber:
-        """A new listener; gets what is published from now on.
+        """Return a new subscriber, which gets what is published from now on.
 
         Args:
-            client: only what this client's runs do, and what is about no run.
-            run: only what this run does, and what is about none.
-            owner: only what is this owner's, or everybody's.
+            client: only messages about runs of this client, and those about no run.
+            run: only messages about this run, and those about no run.
+            owner: only messages for this owner, and those for everybody.
         """
         subscriber = Subscriber(Topic(client, run, owner))
         self._subscribers.setdefault(subscriber.topic, set()).add(subscriber)
@@ -123,7 +123,7 @@ class Bus:
         return subscriber
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """It hears no more."""
+        """Send a subscriber nothing more."""
         listening = self._subscribers.get(subscriber.topic, set())
         listening.discard(subscriber)
         if not listening:
@@ -131,23 +131,23 @@ class Bus:
         self._tell(subscriber.topic)
 
     def publish(self, message: Message) -> None:
-        """Tell everybody whom it concerns."""
-        about_none = (topic for topic in list(self._subscribers) if topic.hears(message))
-        for topic in _topics(message) if message.run else about_none:
+        """Hand a message to every subscriber whose topic it belongs to."""
+        about_none = (topic for topic in list(self._subscribers) if topic.includes(message))
+        for topic in _topics_of(message) if message.run else about_none:
             for subscriber in self._subscribers.get(topic, ()):
                 subscriber.offer(message)
 
-    def looked_at(self, run: str, client: str, owner: str | None = None) -> bool:
-        """Whether somebody looks at an owner's client's run in particular."""
-        topics = _topics(Message("", run, client, owner))
+    def has_viewer(self, run: str, client: str, owner: str | None = None) -> bool:
+        """Return True if somebody is subscribed to this run or to its client's runs."""
+        topics = _topics_of(Message("", run, client, owner))
         return any(topic in self._subscribers for topic in topics if topic.run or topic.client)
 
     def watch(self, watcher: Callable[[Topic], None]) -> None:
-        """Call this when somebody begins or ceases to listen."""
+        """Have `watcher` called with the topic whenever a subscription begins or ends."""
         self._watchers.append(watcher)
 
     def close(self) -> None:
-        """End all of them."""
+        """End all subscriptions."""
         for listening in self._subscribers.values():
             for subscriber in listening:
                 subscriber.close()
@@ -160,8 +160,8 @@ class Bus:
         return sum(map(len, self._subscribers.values()))
 
 
-def _topics(message: Message) -> list[Topic]:
-    """What those look at who hear of a run: everything, its client, the run; or its owner's."""
+def _topics_of(message: Message) -> list[Topic]:
+    """Return the topics that a message about a run belongs to: all runs, its client's, the run."""
     owners = (None,) if message.owner is None else (None, message.owner)
     clients = ("", message.client) if message.client else ("",)
     by_client = [Topic(client, owner=owner) for owner in owners for client in clients]

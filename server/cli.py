@@ -1,4 +1,4 @@
-"""`nodegraph serve`: the server, until it is told to stop."""
+"""`nodegraph serve`: the command line of the server."""
 
 from pathlib import Path
 from typing import Any, get_args
@@ -14,14 +14,14 @@ _COMMON = ("models_dir", "input_dir", "output_dir", "preview_method", "result_ca
 
 
 class Levels(click.ParamType[tuple[str, str]]):
-    """`LEVEL`, or `ROOM=LEVEL`."""
+    """A log level for all rooms or for one: `LEVEL` or `ROOM=LEVEL`."""
 
     name = "[ROOM=]LEVEL"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
-        """The room and the level."""
+        """Return the room and the level."""
         from nodegraph.setting_layers import pair
 
         room, level = pair(value)
@@ -38,19 +38,21 @@ class Levels(click.ParamType[tuple[str, str]]):
     "allow_hosts",
     metavar="NAME",
     multiple=True,
-    help="A further name that the server goes by; repeatable.",
+    help="Another host name that the server is reached under; repeatable.",
 )
 @click.option(
     "--token",
-    help="What clients have to know; lists of processes show it to others.",
+    help="The secret that clients have to send; other users see it in the list of processes.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path),
-    help="Holds it; or a `name: token` a line, and each name has runs and files of its own.",
+    help="A file with the token, or with one `name: token` a line: separate runs and files.",
 )
 @options.folders
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Holds the queue and history.")
+@click.option(
+    "--data-dir", type=click.Path(path_type=Path), help="The folder for the queue and the history."
+)
 @click.option(
     "--device",
     "devices",
@@ -62,40 +64,40 @@ class Levels(click.ParamType[tuple[str, str]]):
     "--reload-packs",
     is_flag=True,
     default=None,
-    help="Read packs again when their files change, while you write them.",
+    help="Reload packs when their files change; for writing packs.",
 )
 @click.option("--slots", type=click.IntRange(1), help="Runs at once on a device; 1 if not set.")
 @click.option(
     "--preview",
     "preview_method",
     type=click.Choice(get_args(PreviewMethod)),
-    help="How unfinished images are shown to those who look.",
+    help="How previews of unfinished images are made.",
 )
 @options.result_cache
 @click.option(
     "--drain",
     type=click.FloatRange(0),
     metavar="SECONDS",
-    help="How long runs may take to finish once the server is told to stop; 60 if not set.",
+    help="How long active runs may take to finish when the server stops; 60 if not set.",
 )
 @click.option(
     "--history",
     type=click.IntRange(0),
     metavar="RUNS",
-    help="How many runs that are over are kept; 10000 if not set.",
+    help="How many finished runs are kept; 10000 if not set.",
 )
 @click.option(
     "--history-days",
     type=click.FloatRange(0, 36_500),
     metavar="DAYS",
-    help="How many days they are kept; for ever if not set.",
+    help="How many days finished runs are kept; for ever if not set.",
 )
 @click.option(
     "--webhook-host",
     "webhook_hosts",
     metavar="HOST",
     multiple=True,
-    help="A host, address or network that may be told when a run is over; repeatable.",
+    help="A host, address or network that webhooks may be sent to; repeatable.",
 )
 @click.option("--log-format", type=click.Choice(get_args(LogFormat)), help="text if not set.")
 @click.option(
@@ -103,16 +105,16 @@ class Levels(click.ParamType[tuple[str, str]]):
     "log_levels",
     type=Levels(),
     multiple=True,
-    help="From which level on a room logs, as in server.store=debug, or all of them; repeatable.",
+    help="The lowest level that is logged, for all rooms or one: server.store=debug; repeatable.",
 )
 @options.verbose
 def serve(**flags: Any) -> None:
-    """Take graphs over HTTP and run them, in ComfyUI's dialect and in our own.
+    """Run graphs over HTTP, with ComfyUI's API and our own.
 
-    Only this machine can reach it, unless --host says otherwise; then it needs a token.
-    Ctrl-C or SIGTERM lets what runs finish; what waits is kept for the next time.
+    Only this machine can reach the server, unless --host says otherwise; then it needs a token.
+    After Ctrl-C or SIGTERM active runs may finish, and waiting runs are kept for the next start.
 
-    Each option can be set in nodegraph.toml and in the environment, too.
+    Every option can also be set in nodegraph.toml or in the environment.
     """
     import asyncio
     import signal

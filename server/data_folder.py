@@ -1,4 +1,4 @@
-"""The folder that holds the queue belongs to one server at a time."""
+"""A lock on the data folder: the queue in it belongs to one server at a time."""
 
 import os
 from collections.abc import Generator
@@ -12,12 +12,12 @@ from server.errors import DataFolderInUseError
 
 
 @contextmanager
-def holding(folder: Path) -> Generator[None]:
-    """Make the folder and keep other servers out of it; the system lets go when this one dies.
+def lock_data_folder(folder: Path) -> Generator[None]:
+    """Create the folder and keep other servers out; the system unlocks it when this one dies.
 
     Raises:
-        DataFolderInUseError: another server has it.
-        SettingsError: it cannot be made, or nothing can be written there.
+        DataFolderInUseError: another server uses the folder.
+        SettingsError: the folder cannot be created or written.
     """
     holder = folder / "server.pid"
     lock = FileLock(folder / "server.lock")

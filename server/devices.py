@@ -1,4 +1,4 @@
-"""What workers compute on, found without torch: each process is shown one device."""
+"""The devices of workers, found without torch: each worker process sees one of them."""
 
 import os
 import re
@@ -7,37 +7,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodegraph.driver import DRIVER, VARIABLE, visible_devices
 from nodegraph.errors import SettingsError
 
-VARIABLE = "CUDA_VISIBLE_DEVICES"
 _CUDA = re.compile(r"cuda:(\d{1,4})", re.ASCII)
-_DRIVER = Path("/dev")
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What one worker computes on."""
+    """The device of one worker."""
 
     name: str
-    """`cpu`, `cuda:0`; a second worker of the same one is `cpu#2`."""
+    """`cpu`, `cuda:0`; a second worker on the same device is `cpu#2`."""
     environment: Mapping[str, str]
-    """What its process finds in the environment, so that it sees no other."""
+    """Environment variables that hide all other devices from the worker's process."""
 
 
-def chosen(
-    wanted: Sequence[str], environment: Mapping[str, str] = os.environ, folder: Path = _DRIVER
+def choose_devices(
+    wanted: Sequence[str], environment: Mapping[str, str] = os.environ, folder: Path = DRIVER
 ) -> list[Device]:
-    """The devices that were asked for; if none, every CUDA device, or whatever torch finds.
+    """Return the devices that were asked for; if none, every CUDA device, or torch's default.
 
     Args:
         wanted: `cpu`, `cuda:0`, …
-        environment: may say which CUDA devices this process sees.
-        folder: where the driver shows its devices.
+        environment: may name the CUDA devices that this process sees.
+        folder: the folder in which the driver lists its devices.
 
     Raises:
         SettingsError: there is no such device.
     """
-    seen = visible(environment, folder)
+    seen = visible_devices(environment, folder)
     names = wanted or [f"cuda:{number}" for number in range(len(seen))]
     if not names:
         return [Device("local", {})]
@@ -46,30 +45,16 @@ def chosen(
     for name in names:
         times[name] += 1
         shown = name if times[name] == 1 else f"{name}#{times[name]}"
-        devices.append(Device(shown, {VARIABLE: _shown(name, seen)}))
+        devices.append(Device(shown, {VARIABLE: _visible_device(name, seen)}))
     return devices
 
 
-def visible(environment: Mapping[str, str], folder: Path = _DRIVER) -> list[str]:
-    """The CUDA devices that this process sees, as the driver names them; the first is `cuda:0`."""
-    count = sum(1 for path in folder.glob("nvidia*") if path.name[len("nvidia") :].isdecimal())
-    given = environment.get(VARIABLE)
-    if given is None or not count:
-        return [str(number) for number in range(count)]
-    found: list[str] = []
-    for part in map(str.strip, given.split(",")):
-        if not part or part.startswith("-"):  # as the driver reads it: the rest is ignored
-            break
-        found.append(part)
-    return found
-
-
-def _shown(name: str, seen: Sequence[str]) -> str:
+def _visible_device(name: str, seen: Sequence[str]) -> str:
     if name == "cpu":
         return ""
     match = _CUDA.fullmatch(name)
     if match and int(match[1]) < len(seen):
         return seen[int(match[1])]
-    there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(len(seen)))])
+    available = ", ".join(["cpu", *(f"cuda:{number}" for number in range(len(seen)))])
     message = f"there is no device {name!r}."
-    raise SettingsError(message, hint=f"There are: {there}.")
+    raise SettingsError(message, hint=f"Available: {available}.")

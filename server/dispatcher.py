@@ -1,4 +1,4 @@
-"""Brings runs from the queue to the workers and writes down what becomes of them."""
+"""Takes runs from the queue to the workers and records their results."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nodegraph.choices import PreviewMethod
 from nodegraph.errors import NodeGraphError
-from server.audience import Audience, method_of
+from server.audience import PreviewDemand, preview_method_of
 from server.bus import Bus, Message
 from server.errors import (
     DrainingError,
@@ -17,20 +17,20 @@ from server.errors import (
     UnknownRunError,
     WorkerLostError,
 )
-from server.lineup import Lineup
+from server.lineup import FairQueue
 from server.logs import note
 from server.metrics import Metrics
 from server.positions import Positions
 from server.recorder import PAUSE, Recorder
 from server.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, NewRun, Run, Which
+from server.store.runs import Accepted, NewRun, Run, RunFilter
 from server.store.store import Store
 from server.workers.worker import Order, Worker
 
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""How many workers a run may kill."""
+"""Workers that a run may kill before it is given up."""
 
 
 @dataclass(slots=True)
@@ -42,13 +42,13 @@ class _Active:
 
 
 class Dispatcher:
-    """Obeys the scheduler.
+    """Starts the runs that the scheduler picks, and follows each to its end.
 
     Args:
-        store: where everything is written down first.
-        bus: where it is told then.
-        previews: how they are made where a run does not say so.
-        metrics: count what happens.
+        store: records every change first.
+        bus: publishes the change afterwards.
+        previews: the preview method of runs that ask for none.
+        metrics: counts runs and times.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class Dispatcher:
         self.recorder = Recorder(store, bus, self.metrics)
         self.workers: list[Worker] = []
         self.draining = False
-        self._lineup = Lineup()
-        self.metrics.watch_queue(lambda: self._lineup.depths)
-        self._positions = Positions(bus, self._lineup)
-        self._audience = Audience(bus)
+        self._queue = FairQueue()
+        self.metrics.watch_queue(lambda: self._queue.depths)
+        self._positions = Positions(bus, self._queue)
+        self._preview_demand = PreviewDemand(bus)
         self._previews: PreviewMethod = previews
         self._active: dict[str, _Active] = {}
         self._withdrawn: set[str] = set()
-        """Runs that were taken out of the queue, while that is written down."""
+        """Runs that have left the queue while the store records that they are cancelled."""
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Go on where the last server stopped: what it was running runs again."""
-        for run in await self.store.runs(Which(states=["running"]), oldest_first=True):
+        """Go on where the last server stopped: the runs that it was computing run again."""
+        for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
-        for run in await self.store.runs(Which(states=["queued"]), oldest_first=True):
-            self._lineup.add(_waiting(run))
+        for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
+            self._queue.add(_waiting(run))
         for worker in self.workers:
             await worker.start()
         self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
@@ -88,15 +88,15 @@ class Dispatcher:
 
     @property
     def alive(self) -> bool:
-        """Whether it brings runs to workers; if not, that is a mistake of ours."""
+        """True while runs are taken to workers; False is an error in the server itself."""
         return not any(task.done() for task in self._tasks)
 
     def wake(self) -> None:
-        """See what can be done."""
+        """Have the queue looked at again, because a run or a worker may have become available."""
         self._wake.set()
 
     async def submit(self, new: NewRun) -> Accepted:
-        """Accept a run; it is on the disk when this returns.
+        """Accept a run; it is stored on disk when this returns.
 
         Raises:
             DrainingError: the server is shutting down.
@@ -108,25 +108,25 @@ class Dispatcher:
         run = accepted.run
         elsewhere = run.id in self._active or run.id in self._withdrawn
         if run.state == "queued" and not elsewhere:
-            self._lineup.add(_waiting(run))
+            self._queue.add(_waiting(run))
         if accepted.event:
-            self.recorder.tell(run, [accepted.event])
-            self._changed(run.owner)
+            self.recorder.publish(run, [accepted.event])
+            self._notify_change(run.owner)
         return accepted
 
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._lineup.add(_waiting(run))
-        self.recorder.tell(run, [event])
-        self._changed(run.owner)
+        self._queue.add(_waiting(run))
+        self.recorder.publish(run, [event])
+        self._notify_change(run.owner)
         return run
 
     async def cancel(self, run_id: str) -> bool:
-        """Stop a run, or take it out of the queue; False if it is over, or there is none.
+        """Stop a run or take it out of the queue; False if it is over or does not exist.
 
         Raises:
-            StorageError: that could not be written down; the run still waits.
+            StorageError: the store could not record it; the run still waits.
         """
         active = self._active.get(run_id)
         if active:
@@ -137,45 +137,45 @@ class Dispatcher:
         return await self.withdraw(run_id)
 
     async def withdraw(self, run_id: str) -> bool:
-        """Take a run out of the queue; False if it does not wait there."""
-        waiting = self._lineup.remove(run_id)
+        """Take a run out of the queue; False if it is not in the queue."""
+        waiting = self._queue.remove(run_id)
         if waiting is None:
             return False
         self._withdrawn.add(run_id)
         try:
             await self.recorder.end_once(run_id, "cancelled")
         except StorageError:
-            self._lineup.add(waiting)
+            self._queue.add(waiting)
             raise
         finally:
             self._withdrawn.discard(run_id)
-        self._changed(waiting.owner)
+        self._notify_change(waiting.owner)
         return True
 
     async def clear(self, owner: str) -> None:
-        """Take everything of an owner out of the queue; what runs goes on."""
+        """Take all runs of an owner out of the queue; active runs go on."""
         await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue(owner)))
 
     def queue(self, owner: str | None = None) -> list[str]:
-        """The runs that wait, next first; of one owner if that is said."""
-        return [run.id for run in self._lineup if owner in (None, run.owner)]
+        """Return the ids of the waiting runs, next first; of one owner, or of all."""
+        return [run.id for run in self._queue if owner in (None, run.owner)]
 
     def position(self, run_id: str, owner: str) -> int | None:
-        """How many runs will begin before one of an owner's; None if it does not wait."""
-        run = self._lineup.find(run_id)
-        return self._lineup.position(run_id) if run and run.owner == owner else None
+        """Return the number of runs ahead of an owner's run; None if it is not in the queue."""
+        run = self._queue.find(run_id)
+        return self._queue.position(run_id) if run and run.owner == owner else None
 
     def running(self) -> list[Run]:
-        """The runs that are being computed, in the order in which they began."""
+        """Return the active runs, in the order in which they began."""
         return [active.run for active in self._active.values()]
 
     def remaining(self, owner: str) -> int:
-        """How many runs of an owner are not over."""
+        """Return the number of an owner's runs that wait or are active."""
         running = sum(active.run.owner == owner for active in self._active.values())
-        return self._lineup.count(owner) + running
+        return self._queue.count(owner) + running
 
     async def drain(self, seconds: float) -> bool:
-        """Take nothing new and let what runs finish; whether all of it did in that time."""
+        """Accept no more runs and let active ones finish; False if some take longer."""
         self.draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -184,7 +184,7 @@ class Dispatcher:
         return not self._active
 
     async def stop(self) -> None:
-        """End at once; what runs is run again by the next server."""
+        """Stop at once; the next server repeats the active runs."""
         self.draining = True
         following = [active.task for active in self._active.values() if active.task]
         for task in (tasks := [*self._tasks, *following]):
@@ -203,17 +203,17 @@ class Dispatcher:
                 except StorageError as error:
                     _log.error("%s", error)
                     await asyncio.sleep(PAUSE)
-                except Exception:  # noqa: BLE001 - the others have to run, whatever is with this one
-                    _log.exception("run %s can not be begun", chosen.run)
-                    self._lineup.remove(chosen.run)
-                    with suppress(NodeGraphError):  # the store's: the next start sees to it
+                except Exception:  # noqa: BLE001 - the other runs have to go on
+                    _log.exception("run %s could not be started", chosen.run)
+                    self._queue.remove(chosen.run)
+                    with suppress(NodeGraphError):  # from the store: the next start repairs it
                         await self.recorder.end_once(chosen.run, "failed")
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]
-        if not len(self._lineup) or not any(slot.free for slot in slots):
+        if not len(self._queue) or not any(slot.free for slot in slots):
             return None
-        return pick(self._lineup, slots)
+        return pick(self._queue, slots)
 
     def _slot(self, worker: Worker) -> Slot:
         runs = [active.run for active in self._active.values() if active.worker is worker]
@@ -224,34 +224,34 @@ class Dispatcher:
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
         try:
             run = await self.store.begin(chosen.run, worker.name)
-        except (RunStateError, UnknownRunError):  # cancelled meanwhile, or even forgotten
-            self._lineup.remove(chosen.run)
+        except (RunStateError, UnknownRunError):  # cancelled or deleted in the meantime
+            self._queue.remove(chosen.run)
             return
-        if self._lineup.serve(run.id) is None:  # about to be cancelled
+        if self._queue.serve(run.id) is None:  # is being cancelled
             return
-        self._positions.change()
+        self._positions.mark_changed()
         self.metrics.run_begun(run)
         active = self._active[run.id] = _Active(run, worker)
         active.task = asyncio.create_task(self._follow(active))
 
     async def _follow(self, active: _Active) -> None:
-        """See one attempt at a run to its end."""
+        """Follow one attempt at a run to its end."""
         run = active.run
         note(run=run.id, worker=active.worker.name)
         try:
             await self._attempt(active)
         except WorkerLostError as error:
-            await self._lost(active, error)
+            await self._handle_lost_worker(active, error)
         except NodeGraphError as error:
             await self.recorder.end(run, "failed", {"error": error.as_dict()})
-        except Exception as error:  # noqa: BLE001 - a run must not seem to run for ever
+        except Exception as error:  # noqa: BLE001 - a run has to end, whatever happens
             _log.exception("run %s failed in the server itself", run.id)
             failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
             await self.recorder.end(run, "failed", {"error": failure.as_dict()})
         finally:
             self._active.pop(run.id, None)
-            self._audience.end(run.id)
-            self._changed(run.owner)
+            self._preview_demand.end(run.id)
+            self._notify_change(run.owner)
 
     async def _attempt(self, active: _Active) -> None:
         run = active.run
@@ -259,15 +259,15 @@ class Dispatcher:
         if active.cancelled:
             await self.recorder.end(run, "cancelled")
             return
-        looked_at = self._audience.begin(run, active.worker)
-        method = method_of(work, self._previews)
+        looked_at = self._preview_demand.begin(run, active.worker)
+        method = preview_method_of(work, self._previews)
         order = Order(run.id, run.attempts, work, run.owner, method, looked_at)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
                 await self.recorder.take(run, reports)
 
-    async def _lost(self, active: _Active, error: WorkerLostError) -> None:
-        """A worker died: its run is tried again, unless it was that run's doing too often."""
+    async def _handle_lost_worker(self, active: _Active, error: WorkerLostError) -> None:
+        """Queue the run of a dead worker again, unless the run has killed too many workers."""
         run, charged = active.run, error.together == 1
         deaths = run.deaths + charged
         if not active.cancelled and deaths >= ATTEMPTS:
@@ -277,16 +277,16 @@ class Dispatcher:
         if not active.cancelled:
             suspect = error.together > 0
             run = await self.recorder.requeue(run, error.reason, suspect=suspect, charged=charged)
-        if active.cancelled:  # before, or while that was written
+        if active.cancelled:  # before or during the write
             await self.recorder.end(run, "cancelled")
         else:
-            self._lineup.add(_waiting(run))
+            self._queue.add(_waiting(run))
 
-    def _changed(self, owner: str) -> None:
-        """An owner's queue is another: its listeners want to know, and a worker may be free."""
+    def _notify_change(self, owner: str) -> None:
+        """Publish that an owner's queue has changed, and look for a run to start."""
         remaining = {"remaining": self.remaining(owner)}
         self.bus.publish(Message("queue", owner=owner, data=remaining))
-        self._positions.change()
+        self._positions.mark_changed()
         self.wake()
 
 

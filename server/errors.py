@@ -1,19 +1,19 @@
-"""What the server itself refuses or fails at; each knows its HTTP status."""
+"""Errors of the server itself, each with its HTTP status."""
 
 from pathlib import Path
 from typing import ClassVar
 
-from nodegraph.errors import NodeGraphError, shown
+from nodegraph.errors import NodeGraphError, short_repr
 
 
 class ServerError(NodeGraphError):
-    """Base class."""
+    """Base class of the server's errors."""
 
     status: ClassVar[int] = 500
 
 
 class StorageError(ServerError):
-    """What was asked for could not be written down, and therefore did not happen."""
+    """A change could not be written to the store, and was not made."""
 
     code = "storage_failed"
     status = 503
@@ -21,19 +21,19 @@ class StorageError(ServerError):
     def __init__(self, reason: str) -> None:
         super().__init__(
             f"the queue could not be written: {reason}.",
-            hint="Nothing was accepted. Try again once the disk works.",
+            hint="Nothing was changed. Try again once the disk works.",
         )
 
 
 class StorageFullError(StorageError):
-    """There is no room on the disk."""
+    """The disk is full."""
 
     code = "storage_full"
     status = 507
 
 
 class UnreadableStoreError(ServerError):
-    """What is written in the queue can not be read."""
+    """The store cannot be read."""
 
     code = "storage_unreadable"
     status = 503
@@ -41,31 +41,31 @@ class UnreadableStoreError(ServerError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"the queue {path} could not be read: {reason}.",
-            hint="Look after the disk; if the file is damaged, put a copy of it in its place.",
+            hint="Check the disk; if the file is damaged, restore a backup of it.",
         )
 
 
 class DamagedRunError(ServerError):
-    """A run's graph is not what it was written as."""
+    """The stored graph of a run is damaged: its checksum does not match."""
 
     code = "damaged_run"
 
     def __init__(self, run_id: str) -> None:
         super().__init__(
-            f"the graph of run {shown(run_id)} was damaged on the disk.",
-            hint="Submit it again, and look after the disk.",
+            f"the graph of run {short_repr(run_id)} was damaged on the disk.",
+            hint="Submit it again, and check the disk.",
         )
 
 
 class DamagedStoreError(ServerError):
-    """The queue's database is not what it was written as."""
+    """The database of the queue is damaged."""
 
     code = "damaged_store"
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"the queue {path} is damaged: {reason}.",
-            hint="Put a copy of it in its place, or move it away to begin with an empty queue.",
+            hint="Restore a backup of it, or move it away to begin with an empty queue.",
         )
 
 
@@ -76,13 +76,13 @@ class NewerStoreError(ServerError):
 
     def __init__(self, path: Path, found: int, known: int) -> None:
         super().__init__(
-            f"the queue {path} is of version {found}; this program knows {known}.",
-            hint="Use the nodegraph that wrote it, or a newer one.",
+            f"the queue {path} has version {found}; this program reads up to version {known}.",
+            hint="Use the version of nodegraph that wrote it, or a newer one.",
         )
 
 
 class DataFolderInUseError(ServerError):
-    """Another server works in the data folder."""
+    """Another server uses the data folder."""
 
     code = "data_folder_in_use"
 
@@ -100,21 +100,21 @@ class UnknownRunError(ServerError):
     status = 404
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is no run {shown(run_id)}.", hint="GET /v1/runs lists them.")
+        super().__init__(f"there is no run {short_repr(run_id)}.", hint="GET /v1/runs lists them.")
 
 
 class RunExistsError(ServerError):
-    """A run with the id that was asked for exists."""
+    """The id of a new run is taken."""
 
     code = "run_exists"
     status = 409
 
     def __init__(self, run_id: str) -> None:
-        super().__init__(f"there is a run {shown(run_id)} already.", hint="Ids are used once.")
+        super().__init__(f"there is a run {short_repr(run_id)} already.", hint="Ids are used once.")
 
 
 class NoJsonError(ServerError):
-    """There is something in a request that Python reads, and that is no JSON."""
+    """A request has a value that Python's reader accepts, but JSON does not have."""
 
     code = "no_json"
     status = 400
@@ -127,30 +127,30 @@ class NoJsonError(ServerError):
 
 
 class KeyReusedError(ServerError):
-    """An idempotency key comes with another request than the first time."""
+    """An idempotency key was sent again with a different request."""
 
     code = "idempotency_key_reused"
     status = 422
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"the Idempotency-Key {shown(key)} was used for another request.",
+            f"the Idempotency-Key {short_repr(key)} was used for another request.",
             hint="Use a new key for a new request.",
         )
 
 
 class RunStateError(ServerError):
-    """What is asked of a run cannot be done in the state it is in."""
+    """An action is not possible in the state that a run is in."""
 
     code = "wrong_state"
     status = 409
 
     def __init__(self, run_id: str, state: str, wanted: str, done: str = "retried") -> None:
-        super().__init__(f"run {shown(run_id)} is {state}; only {wanted} can be {done}.")
+        super().__init__(f"run {short_repr(run_id)} is {state}; only {wanted} can be {done}.")
 
 
 class UnknownOutputError(ServerError):
-    """A run did not make that file, or it is gone."""
+    """A run has no such output, or its file is gone."""
 
     code = "unknown_output"
     status = 404
@@ -158,13 +158,13 @@ class UnknownOutputError(ServerError):
     def __init__(self, run_id: str, number: str, *, gone: bool = False) -> None:
         state = "is gone" if gone else "is not there"
         super().__init__(
-            f"output {shown(number)} of run {shown(run_id)} {state}.",
+            f"output {short_repr(number)} of run {short_repr(run_id)} {state}.",
             hint="Somebody removed the file." if gone else "/v1/runs/{run}/outputs lists them.",
         )
 
 
 class UnknownNameError(ServerError):
-    """Nothing is called that."""
+    """There is no node type or folder of that name."""
 
     code = "unknown_name"
     status = 404
@@ -174,7 +174,7 @@ class UnknownNameError(ServerError):
 
 
 class WorkerLostError(ServerError):
-    """The process that ran something is gone."""
+    """The process that computed a run died."""
 
     code = "worker_lost"
 
@@ -182,11 +182,11 @@ class WorkerLostError(ServerError):
         super().__init__(f"the worker process died: {reason}.")
         self.reason = reason
         self.together = together
-        """How many runs it had; 0 if it was dead before it got this one."""
+        """Number of runs that it was computing; 0 if it died before it got this one."""
 
 
 class RunParkedError(ServerError):
-    """A run killed its worker too often and is not tried again."""
+    """A run is not tried again, because it killed its worker too often."""
 
     code = "run_parked"
 
@@ -198,20 +198,20 @@ class RunParkedError(ServerError):
 
 
 class WebhookRefusedError(ServerError):
-    """Nothing may be sent to a URL."""
+    """A webhook's URL is not allowed."""
 
     code = "webhook_refused"
     status = 422
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
-            f"the webhook {shown(url)} is refused: {reason}.",
-            hint="Who runs the server names hosts in webhook_hosts or with --webhook-host.",
+            f"the webhook {short_repr(url)} is refused: {reason}.",
+            hint="The server's operator allows hosts with webhook_hosts or --webhook-host.",
         )
 
 
 class DrainingError(ServerError):
-    """The server is shutting down and takes nothing new."""
+    """The server is shutting down and accepts no more runs."""
 
     code = "draining"
     status = 503
@@ -221,10 +221,10 @@ class DrainingError(ServerError):
 
 
 class UnreadablePictureError(ServerError):
-    """A picture cannot be decoded."""
+    """An image cannot be decoded."""
 
     code = "unreadable_picture"
     status = 400
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"this picture cannot be used: {reason}.")
+        super().__init__(f"this image cannot be used: {reason}.")

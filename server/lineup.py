@@ -1,8 +1,8 @@
-"""The runs that wait, in the order in which they will run.
+"""The fair queue: the waiting runs, in the order in which they will run.
 
-Higher priorities come first. Inside one, owners take turns, and an owner's clients take that
-owner's turns; the one that was served longest ago first. A client's own runs come by their
-numbers. Nothing is ever sorted as a whole: ten thousand may wait.
+Higher priorities come first. Within a priority owners take turns, and an owner's clients take
+that owner's turns; whoever was served longest ago comes first. The runs of one client are in
+the order of their numbers. The queue is never sorted as a whole: ten thousand runs may wait.
 """
 
 from bisect import bisect_left, insort
@@ -12,10 +12,10 @@ from typing import Protocol
 from server.scheduler import Waiting
 
 REMEMBERED = 10_000
-"""Of how many owners and clients it is known when they were served."""
+"""Number of owners and clients whose last turn is remembered."""
 
 
-class _Line(Protocol):
+class _Queue(Protocol):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Waiting]: ...
     def add(self, run: Waiting) -> None: ...
@@ -23,8 +23,8 @@ class _Line(Protocol):
     def index(self, run: Waiting) -> int: ...
 
 
-class _Own:
-    """One client's runs by their numbers."""
+class _ClientQueue:
+    """The waiting runs of one client, in the order of their numbers."""
 
     def __init__(self) -> None:
         self._runs: list[Waiting] = []
@@ -45,25 +45,25 @@ class _Own:
         return bisect_left(self._runs, _place(run), key=_place)
 
 
-class _Turns:
-    """Several lines: the first of each, then the second of each, and so on.
+class _RoundRobin:
+    """Several queues that take turns: the first of each, then the second of each, and so on.
 
     Args:
-        name: which line a run stands in.
-        make: begins a line.
-        served: when each line had its last turn, as a number that grows; none if never.
+        name: gives the name of the queue that a run belongs to.
+        make: creates the queue for a run.
+        served: gives the number of the last turn of a run's queue, which grows; 0 if none.
     """
 
     def __init__(
         self,
         name: Callable[[Waiting], str],
-        make: Callable[[Waiting], _Line],
+        make: Callable[[Waiting], _Queue],
         served: Callable[[Waiting], int],
     ) -> None:
         self._name = name
         self._make = make
         self._served = served
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _Queue] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -107,18 +107,18 @@ class _Turns:
                 ahead += min(len(line), turn) + (len(line) > turn and self._rank(line) < rank)
         return ahead
 
-    def _rank(self, line: _Line) -> tuple[int, float, int]:
-        """Which line comes first: its last turn, then the first of it."""
+    def _rank(self, line: _Queue) -> tuple[int, float, int]:
+        """Return the sort key of a queue: its last turn, then its first run."""
         first = next(iter(line))
         return self._served(first), first.number, first.seq
 
 
-class Lineup:
-    """The queue in memory: what waits, and whose turn it is."""
+class FairQueue:
+    """The queue in memory: the waiting runs, and whose turn it is."""
 
     def __init__(self) -> None:
         self._runs: dict[str, Waiting] = {}
-        self._by_priority: dict[int, _Turns] = {}
+        self._by_priority: dict[int, _RoundRobin] = {}
         self._served: dict[tuple[str, ...], int] = {}
         self._turn = 0
 
@@ -129,34 +129,34 @@ class Lineup:
         return run_id in self._runs
 
     def __iter__(self) -> Iterator[Waiting]:
-        """Next first."""
+        """Yield the waiting runs, next first."""
         for priority in sorted(self._by_priority, reverse=True):
             yield from self._by_priority[priority]
 
     @property
     def depths(self) -> Mapping[int, int]:
-        """How many wait at each priority."""
+        """The number of waiting runs by priority."""
         return {priority: len(line) for priority, line in self._by_priority.items()}
 
     def find(self, run_id: str) -> Waiting | None:
-        """A run that waits; None if it does not."""
+        """Return a waiting run; None if it is not in the queue."""
         return self._runs.get(run_id)
 
     def count(self, owner: str) -> int:
-        """How many runs of an owner wait."""
+        """Return the number of waiting runs of an owner."""
         return sum(line.length(owner) for line in self._by_priority.values())
 
     def add(self, run: Waiting) -> None:
-        """Let a run wait; nothing if it does already."""
+        """Add a run, unless it is in the queue already."""
         if run.id in self._runs:
             return
         self._runs[run.id] = run
         if run.priority not in self._by_priority:
-            self._by_priority[run.priority] = _Turns(_owner, self._clients, self._owner_served)
+            self._by_priority[run.priority] = _RoundRobin(_owner, self._clients, self._owner_served)
         self._by_priority[run.priority].add(run)
 
     def remove(self, run_id: str) -> Waiting | None:
-        """Take a run out; None if it does not wait."""
+        """Remove and return a run; None if it is not in the queue."""
         run = self._runs.pop(run_id, None)
         if run is not None:
             line = self._by_priority[run.priority]
@@ -166,7 +166,7 @@ class Lineup:
         return run
 
     def serve(self, run_id: str) -> Waiting | None:
-        """Take a run out because it begins: its client and its owner had their turn."""
+        """Remove a run because it starts, which uses a turn of its client and its owner."""
         run = self.remove(run_id)
         if run is not None:
             self._turn += 1
@@ -178,15 +178,15 @@ class Lineup:
         return run
 
     def position(self, run_id: str) -> int | None:
-        """How many runs are before it; None if it does not wait."""
+        """Return the number of runs ahead of a run; None if it is not in the queue."""
         run = self._runs.get(run_id)
         if run is None:
             return None
         before = sum(len(line) for key, line in self._by_priority.items() if key > run.priority)
         return before + self._by_priority[run.priority].index(run)
 
-    def _clients(self, _run: Waiting) -> _Line:
-        return _Turns(_client, lambda _: _Own(), self._client_served)
+    def _clients(self, _run: Waiting) -> _Queue:
+        return _RoundRobin(_client, lambda _: _ClientQueue(), self._client_served)
 
     def _owner_served(self, run: Waiting) -> int:
         return self._served.get((run.owner,), 0)

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on."""
+"""Opens the sockets that the server listens on."""
 
 import asyncio
 import errno
@@ -8,21 +8,21 @@ import socket
 from nodegraph.errors import SettingsError
 
 _HINTS = {
-    errno.EADDRINUSE: "Is a server up already? --port chooses another one; 0 is any free one.",
-    errno.EACCES: "Ports below 1024 are the system's; --port chooses another one.",
+    errno.EADDRINUSE: "Is another server running? Choose one with --port; 0 is any free one.",
+    errno.EACCES: "Ports below 1024 need special rights; use --port for another one.",
 }
-_HINT = "--host takes an address or a name of this machine: 127.0.0.1, or 0.0.0.0 for all it has."
+_HINT = "--host takes an address or name of this machine: 127.0.0.1; 0.0.0.0 for all of them."
 
 
-async def listening(host: str, port: int) -> list[socket.socket]:
-    """A socket for each address of a host; who connects waits until something serves them.
+async def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """Open a socket for each address of a host; connections wait until they are served.
 
     Args:
         host: a name or an address.
         port: 0 is any free one.
 
     Raises:
-        SettingsError: it is no address of this machine, or the port is taken.
+        SettingsError: the host is not an address of this machine, or the port is taken.
     """
     loop = asyncio.get_running_loop()
     try:

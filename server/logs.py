@@ -1,6 +1,6 @@
-"""What the server and its workers log: from which level on, in which shape, about which run.
+"""The log of the server and its workers: levels, formats, and the run a record is about.
 
-Whoever works for a run says so once, with `about`; every record of that thread or task carries it.
+Code that works for a run says so once, with `about`; every record of its thread or task carries it.
 """
 
 import json
@@ -15,11 +15,11 @@ from nodegraph.server_settings import EVERYWHERE
 
 _ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about")
 FACTS = ("worker", "run", "node")
-"""What a record may be about, as attributes of it."""
+"""Attributes of a record that name its subject."""
 
 
 def begin(form: LogFormat, levels: Mapping[str, LogLevel]) -> None:
-    """Write records to stderr from now on; see `set_levels`."""
+    """Write records to stderr from now on; see `receive`."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
     receive(handler, levels)
@@ -29,8 +29,8 @@ def receive(handler: logging.Handler, levels: Mapping[str, LogLevel]) -> None:
     """Give records to a handler from now on.
 
     Args:
-        handler: gets all of them.
-        levels: from which level on, by room or for all of them, which is `info` if not given.
+        handler: gets all records.
+        levels: the lowest level that is logged, by room or for all of them; `info` if not given.
     """
     handler.addFilter(_mark)
     root = logging.getLogger()
@@ -42,13 +42,13 @@ def receive(handler: logging.Handler, levels: Mapping[str, LogLevel]) -> None:
 
 
 def note(**facts: str) -> None:
-    """From now on records of this thread or task are about this `run`, `node` or `worker`, too."""
+    """Mark all further records of this thread or task with a `run`, `node` or `worker`."""
     _ABOUT.set({**_ABOUT.get({}), **facts})
 
 
 @contextmanager
 def about(**facts: str) -> Generator[None]:
-    """Records from inside are about this `run`, `node` or `worker`, too."""
+    """Mark records from inside the block with a `run`, `node` or `worker`."""
     token = _ABOUT.set({**_ABOUT.get({}), **facts})
     try:
         yield
@@ -57,12 +57,12 @@ def about(**facts: str) -> Generator[None]:
 
 
 def facts_of(record: logging.LogRecord) -> dict[str, str]:
-    """What a record is about."""
+    """Return the run, node and worker that a record is about, as far as it has them."""
     return {name: text for name in FACTS if (text := getattr(record, name, ""))}
 
 
 def exception_of(record: logging.LogRecord) -> str:
-    """The traceback that a record has, or nothing."""
+    """Return the traceback of a record; empty if it has none."""
     found = record.exc_text or ""
     return found or (
         logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
@@ -70,22 +70,22 @@ def exception_of(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """A line for people, what it is about at its end."""
+    """Formats a record as a line for people, with its run, node and worker at the end."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line."""
+        """Return the line."""
         facts = " ".join(f"{name}={text}" for name, text in facts_of(record).items())
         return super().formatMessage(record) + (f" [{facts}]" if facts else "")
 
 
 class JsonFormatter(logging.Formatter):
-    """A JSON object a line: `time`, `level`, `room`, `message`, what it is about, `exception`."""
+    """Formats a record as a JSON line with `time`, `level`, `room`, `message`, `run` and others."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object."""
+        """Return the line."""
         told = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -98,7 +98,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _mark(record: logging.LogRecord) -> bool:
-    """Note what a record is about, unless it says so itself."""
+    """Add the run, node and worker to a record that does not name them itself."""
     for name, text in _ABOUT.get({}).items():
         if not hasattr(record, name):
             setattr(record, name, text)

@@ -1,6 +1,6 @@
-"""What the server counts and times, as Prometheus reads it.
+"""The server's metrics, in Prometheus' format.
 
-No metric is labelled by run, prompt, client or model file: what there can be ever more of.
+No metric has a label for runs, prompts, clients or model files, whose number is unlimited.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -15,7 +15,7 @@ from server.store.runs import ENDED, Run
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
-"""Stands for node types that nobody knows."""
+"""The label of unknown node types."""
 _NODES = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _RUNS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _WAITS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
@@ -32,10 +32,10 @@ _CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily]
 
 
 class Metrics:
-    """One server's.
+    """The metrics of one server.
 
     Args:
-        class_types: the node types that may be labels.
+        class_types: the node types that may be used as labels.
     """
 
     def __init__(self, class_types: Container[str] = ()) -> None:
@@ -63,27 +63,27 @@ class Metrics:
         self._registry.register(_ResultCaches(self._caches))
 
     def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
-        """Ask this for how many runs wait at each priority."""
+        """Set the function that returns the number of waiting runs by priority."""
         self._registry.register(_Depths(depths))
 
     def run_begun(self, run: Run) -> None:
-        """A worker got it."""
+        """Count the wait of a run that has started."""
         if run.attempts == 1 and run.started_ms is not None:
             self._waits.observe(max(0, run.started_ms - run.created_ms) / 1000)
 
     def run_ended(self, run: Run) -> None:
-        """It is over."""
+        """Count a run that is over, and its duration."""
         self._jobs.labels(run.state).inc()
         if run.started_ms is not None and run.finished_ms is not None:
             self._durations.observe(max(0, run.finished_ms - run.started_ms) / 1000)
 
     def node_finished(self, class_type: str, seconds: float) -> None:
-        """A node was computed."""
+        """Count a computed node and its duration."""
         known = class_type if class_type in self._class_types else OTHER
         self._nodes.labels(known).observe(seconds)
 
     def model_used(self, seconds: float | None) -> None:
-        """A run used a network, which was in memory (None) or took so long to load."""
+        """Count the use of a network, which was in memory (None) or loaded in so many seconds."""
         if seconds is None:
             self._hits.inc()
         else:
@@ -91,20 +91,20 @@ class Metrics:
             self._loads.observe(seconds)
 
     def worker_restarted(self, worker: str, reason: str) -> None:
-        """A worker died of a signal or left (`exit`), and its results with it."""
+        """Count the death of a worker, by a signal or by `exit`, and forget its result cache."""
         self._restarts.labels(reason).inc()
         self._caches.pop(worker, None)
 
     def gpu_memory(self, worker: str, used: int) -> None:
-        """So many bytes of a worker's card are in use."""
+        """Set the used bytes of a worker's GPU."""
         self._memory.labels(worker).set(used)
 
     def result_cache(self, worker: str, stats: Stats) -> None:
-        """A worker's result cache is in this state."""
+        """Set the state of a worker's result cache."""
         self._caches[worker] = stats
 
     def page(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
     def _counter(self, name: str, says: str, *labels: str) -> Counter:
@@ -118,13 +118,13 @@ class Metrics:
 
 
 class _Depths(Collector):
-    """How many runs wait: counted when somebody asks, and by three kinds of priority only."""
+    """The number of waiting runs by three kinds of priority, counted when it is read."""
 
     def __init__(self, depths: Callable[[], Mapping[int, int]]) -> None:
         self._depths = depths
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """The one metric."""
+        """Yield the metric."""
         waiting = {"high": 0, "normal": 0, "low": 0}
         for priority, count in self._depths().items():
             waiting["high" if priority > 0 else "low" if priority < 0 else "normal"] += count

@@ -1,4 +1,4 @@
-"""What those who run the server ask it: is it alive, is it ready, how does it do."""
+"""Routes for operators: health, readiness and metrics."""
 
 from aiohttp import web
 
@@ -7,7 +7,7 @@ from server.metrics import CONTENT_TYPE
 from server.services import parts_of
 
 
-def add_operations(app: web.Application) -> None:
+def add_health(app: web.Application) -> None:
     """Add `/healthz`, `/readyz` and `/metrics`."""
     app.router.add_get("/healthz", _health)
     app.router.add_get("/readyz", _ready)
@@ -15,24 +15,24 @@ def add_operations(app: web.Application) -> None:
 
 
 async def _health(_request: web.Request) -> web.Response:
-    """It answers, so it is alive."""
+    """Reply that the server is alive."""
     return web.json_response({"status": "ok"})
 
 
 async def _metrics(request: web.Request) -> web.Response:
-    """Counts and times, for Prometheus."""
+    """Reply with counts and times, for Prometheus."""
     page = parts_of(request).dispatcher.metrics.page()
     return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def _ready(request: web.Request) -> web.Response:
-    """Whether runs would be accepted and computed now; 503 and why not otherwise."""
+    """Reply 200 if runs would be accepted and computed now, else 503 and the reasons."""
     parts = parts_of(request)
     reasons: list[str] = []
     if parts.dispatcher.draining:
-        reasons.append("it is shutting down")
+        reasons.append("the server is shutting down")
     if not parts.dispatcher.alive:
-        reasons.append("nothing brings runs to workers any more; its log says why")
+        reasons.append("the dispatcher has failed; the server's log says why")
     if not any(worker.ready for worker in parts.dispatcher.workers):
         reasons.append("no worker is ready")
     try:

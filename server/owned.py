@@ -1,7 +1,7 @@
-"""The queue as one owner has it: the same questions, but nothing of anybody else's is there.
+"""The store, the dispatcher and the bus as one owner sees them, without other owners' runs.
 
-Routes get these instead of the real ones (see `server.services`), so that none can forget to ask
-whose a run is.
+Routes get these instead of the real ones (see `server.services`), so that no route can forget to
+check the owner of a run.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,57 +10,57 @@ from dataclasses import replace
 from server.bus import Bus, Message, Subscriber
 from server.dispatcher import Dispatcher
 from server.errors import UnknownRunError
-from server.store.runs import EVERY, Accepted, Milestone, NewRun, Run, Which, Work
+from server.store.runs import ALL_RUNS, Accepted, Milestone, NewRun, Run, RunFilter, Work
 from server.store.store import Store
 from server.workers.worker import Worker
 
 
 class OwnStore:
-    """What is written down about an owner's runs; for each method see `Store`."""
+    """The part of the store with an owner's runs; the methods are those of `Store`."""
 
     def __init__(self, store: Store, owner: str) -> None:
         self._store = store
         self._owner = owner
 
     async def run(self, run_id: str) -> Run:
-        """One run; raises UnknownRunError, also for one of somebody else."""
+        """Return a run; raises UnknownRunError, also for a run of another owner."""
         found = await self.find(run_id)
         if found is None:
             raise UnknownRunError(run_id)
         return found
 
     async def find(self, run_id: str) -> Run | None:
-        """One run, if the owner has one of that id."""
+        """Return a run; None if the owner has none of that id."""
         found = await self._store.find(run_id)
         return found if found and found.owner == self._owner else None
 
-    async def these(self, run_ids: Sequence[str]) -> list[Run]:
-        """Those of these runs that the owner has, in the same order."""
-        return [run for run in await self._store.these(run_ids) if run.owner == self._owner]
+    async def find_many(self, run_ids: Sequence[str]) -> list[Run]:
+        """Return the runs with these ids that the owner has, in the same order."""
+        return [run for run in await self._store.find_many(run_ids) if run.owner == self._owner]
 
     async def work(self, run_id: str) -> Work:
-        """What a run computes; raises UnknownRunError."""
+        """Return the graph and targets of a run; raises UnknownRunError."""
         await self.run(run_id)
         return await self._store.work(run_id)
 
     async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
-        """What those of these runs compute that the owner has."""
-        return await self._store.works([run.id for run in await self.these(run_ids)])
+        """Return the graphs and targets of those of these runs that the owner has, by id."""
+        return await self._store.works([run.id for run in await self.find_many(run_ids)])
 
     async def runs(
         self,
-        which: Which = EVERY,
+        which: RunFilter = ALL_RUNS,
         *,
         limit: int | None = None,
         offset: int = 0,
         oldest_first: bool = False,
     ) -> list[Run]:
-        """Runs, newest first unless `oldest_first`."""
+        """Return runs, newest first unless `oldest_first`."""
         own = replace(which, owner=self._owner)
         return await self._store.runs(own, limit=limit, offset=offset, oldest_first=oldest_first)
 
-    async def count(self, which: Which = EVERY) -> int:
-        """How many of these runs the owner has."""
+    async def count(self, which: RunFilter = ALL_RUNS) -> int:
+        """Return the number of the owner's runs that match."""
         return await self._store.count(replace(which, owner=self._owner))
 
     async def events(
@@ -71,30 +71,30 @@ class OwnStore:
         after: int = 0,
         limit: int = 1000,
     ) -> list[Milestone]:
-        """Events in order, after the one with this `id`; none of other people's runs."""
+        """Return events of the owner's runs in order, after the event with the id `after`."""
         return await self._store.events(
             run_id, client=client, owner=self._owner, after=after, limit=limit
         )
 
     async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
-        """What the owner's runs showed, by run."""
-        return await self._store.results([run.id for run in await self.these(run_ids)])
+        """Return the events with outputs of the owner's runs, by run."""
+        return await self._store.results([run.id for run in await self.find_many(run_ids)])
 
     async def last_event(self) -> int:
-        """The number of the newest event, of whomever's; 0 if there is none."""
+        """Return the id of the newest event of any owner; 0 if there is none."""
         return await self._store.last_event()
 
     async def all_events(self, run_id: str) -> list[Milestone]:
-        """Every event of a run, in order."""
+        """Return every event of a run, in order."""
         return await self.events(run_id, limit=-1)
 
     async def forget(self, run_ids: Iterable[str] | None = None) -> list[str]:
-        """Remove the owner's runs that are over, or all such if None; which were removed."""
+        """Delete finished runs of the owner, all of them if None; return the ids of the deleted."""
         return await self._store.forget(run_ids, owner=self._owner)
 
 
 class OwnDispatcher:
-    """What an owner may have done; for each method see `Dispatcher`."""
+    """The dispatcher for an owner's runs; the methods are those of `Dispatcher`."""
 
     def __init__(self, dispatcher: Dispatcher, owner: str) -> None:
         self._dispatcher = dispatcher
@@ -102,17 +102,17 @@ class OwnDispatcher:
 
     @property
     def draining(self) -> bool:
-        """Whether nothing new is taken."""
+        """True if no more runs are accepted."""
         return self._dispatcher.draining
 
     @property
     def workers(self) -> Sequence[Worker]:
-        """The workers, which everybody shares."""
+        """The workers, which all owners share."""
         return self._dispatcher.workers
 
     @property
     def remaining(self) -> int:
-        """How many of the owner's runs are not over."""
+        """The number of the owner's runs that wait or are active."""
         return self._dispatcher.remaining(self._owner)
 
     async def submit(self, new: NewRun) -> Accepted:
@@ -125,47 +125,47 @@ class OwnDispatcher:
         return await self._dispatcher.retry(run_id)
 
     async def cancel(self, run_id: str) -> bool:
-        """Stop a run, or take it out of the queue; False if it is over, or not the owner's."""
+        """Stop a run or take it out of the queue; False if it is over or not the owner's."""
         found = await OwnStore(self._dispatcher.store, self._owner).find(run_id)
         return found is not None and await self._dispatcher.cancel(run_id)
 
     async def withdraw(self, run_id: str) -> bool:
-        """Take a run out of the queue; False if it does not wait there, or is not the owner's."""
+        """Take a run out of the queue; False if it is not there, or not the owner's."""
         waits = self.position(run_id) is not None
         return waits and await self._dispatcher.withdraw(run_id)
 
     async def clear(self) -> None:
-        """Take everything of the owner out of the queue."""
+        """Take all of the owner's runs out of the queue."""
         await self._dispatcher.clear(self._owner)
 
     def queue(self) -> list[str]:
-        """The owner's runs that wait, next first."""
+        """Return the ids of the owner's waiting runs, next first."""
         return self._dispatcher.queue(self._owner)
 
     def position(self, run_id: str) -> int | None:
-        """How many runs, of whomever, come before one of the owner's; None if it does not wait."""
+        """Return the number of runs of any owner ahead of a run; None if it is not queued."""
         return self._dispatcher.position(run_id, self._owner)
 
     def running(self) -> list[Run]:
-        """The owner's runs that are being computed, in the order in which they began."""
+        """Return the owner's active runs, in the order in which they began."""
         return [run for run in self._dispatcher.running() if run.owner == self._owner]
 
 
 class OwnBus:
-    """What an owner hears of; see `Bus`."""
+    """The bus with the messages for one owner; the methods are those of `Bus`."""
 
     def __init__(self, bus: Bus, owner: str) -> None:
         self._bus = bus
         self._owner = owner
 
     def subscribe(self, *, client: str = "", run: str = "") -> Subscriber:
-        """A listener that hears of the owner's runs, and of what concerns everybody."""
+        """Return a subscriber to the owner's messages and to those for everybody."""
         return self._bus.subscribe(client=client, run=run, owner=self._owner)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """It hears no more."""
+        """Send a subscriber nothing more."""
         self._bus.unsubscribe(subscriber)
 
     def publish(self, message: Message) -> None:
-        """Tell the owner's listeners."""
+        """Hand a message to the owner's subscribers."""
         self._bus.publish(replace(message, owner=self._owner))

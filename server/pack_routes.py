@@ -1,4 +1,4 @@
-"""Packs' own routes: a worker answers them, and this hands on what it says."""
+"""Routes of packs: requests are forwarded to a worker, which answers them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,24 +12,24 @@ from server.services import PARTS, parts_of
 
 _API = "/api"
 _TIMEOUT = ClientTimeout(total=300.0)
-_KEPT_BACK = ("authorization", "cookie", "host", "content-length", "expect")
-"""What packs are not told of a request: the server's tokens among it."""
-_LEFT_OUT = ("set-cookie", "content-length", "date", "server")
-"""What nobody is told of an answer."""
-_BETWEEN = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+_PRIVATE_REQUEST_HEADERS = ("authorization", "cookie", "host", "content-length", "expect")
+"""Request headers that are not forwarded to packs; they hold the server's tokens, for example."""
+_PRIVATE_REPLY_HEADERS = ("set-cookie", "content-length", "date", "server")
+"""Reply headers that are not forwarded to clients."""
+_HOP_BY_HOP = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 
 
 @runtime_checkable
-class HasSite(Protocol):
-    """A worker whose packs can be asked."""
+class HasPackSocket(Protocol):
+    """A worker whose packs answer requests on a socket."""
 
-    async def site(self) -> Path:
-        """The socket to ask them on."""
+    async def pack_socket(self) -> Path:
+        """Return the path of the socket."""
         ...
 
 
 def add_packs(app: web.Application) -> None:
-    """Add their routes, after all others: what the server itself answers stays as it is."""
+    """Add the routes of packs last, so that they cannot replace the server's own."""
     own = {(route.method, _place(route)) for route in app.router.routes()}
     offered = (route for pack in app[PARTS].registry.packs for route in pack.routes)
     for route in dict.fromkeys(offered):
@@ -44,20 +44,20 @@ def _place(route: web.AbstractRoute) -> str:
 
 
 async def _ask(request: web.Request) -> web.StreamResponse:
-    """Ask the first worker that is ready."""
+    """Forward a request to the first worker that is ready."""
     workers = parts_of(request).dispatcher.workers
-    ready = [worker for worker in workers if worker.ready and isinstance(worker, HasSite)]
+    ready = [worker for worker in workers if worker.ready and isinstance(worker, HasPackSocket)]
     if not ready:
         raise web.HTTPServiceUnavailable(text="503: no worker is ready.\n")
     try:
-        return await _forwarded(request, await ready[0].site())
+        return await _forward(request, await ready[0].pack_socket())
     except WorkerLostError as error:
         raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
     except (TimeoutError, ClientError) as error:
         raise web.HTTPBadGateway(text="502: the pack does not answer.\n") from error
 
 
-async def _forwarded(request: web.Request, socket: Path) -> web.StreamResponse:
+async def _forward(request: web.Request, socket: Path) -> web.StreamResponse:
     url = URL(f"http://packs{request.raw_path.removeprefix(_API)}", encoded=True)
     body = await request.read()
     async with (
@@ -68,11 +68,11 @@ async def _forwarded(request: web.Request, socket: Path) -> web.StreamResponse:
             request.method,
             url,
             data=body or None,
-            headers=_without(request.headers, _KEPT_BACK),
+            headers=_without(request.headers, _PRIVATE_REQUEST_HEADERS),
             allow_redirects=False,
         ) as answer,
     ):
-        headers = _without(answer.headers, _LEFT_OUT)
+        headers = _without(answer.headers, _PRIVATE_REPLY_HEADERS)
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
         await response.prepare(request)
         async for chunk in answer.content.iter_any():
@@ -85,5 +85,5 @@ def _without(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, st
     return {
         name: value
         for name, value in headers.items()
-        if name.lower() not in names and name.lower() not in _BETWEEN
+        if name.lower() not in names and name.lower() not in _HOP_BY_HOP
     }

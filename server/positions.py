@@ -1,4 +1,4 @@
-"""Tells those who look at a run that waits how many are before it, when that changes."""
+"""Publishes the position of a waiting run to those who watch it, whenever it changes."""
 
 import asyncio
 from collections.abc import Iterable
@@ -7,53 +7,53 @@ from server.bus import Bus, Message, Topic
 from server.scheduler import Waiting
 
 PAUSE = 0.25
-"""Seconds between two rounds: changes that come close together are told once."""
+"""Seconds between two rounds: changes that come close together are published once."""
 
 
 class Positions:
-    """Looks at the queue after it changed, at most once in `PAUSE`.
+    """Publishes the positions of watched runs after the queue changed, at most once in `PAUSE`.
 
     Args:
-        bus: where it is told, and where those are who listen to one run.
-        lineup: the queue, next first.
+        bus: takes the messages, and knows who watches a run.
+        queue: the queue, next first.
     """
 
-    def __init__(self, bus: Bus, lineup: Iterable[Waiting]) -> None:
+    def __init__(self, bus: Bus, queue: Iterable[Waiting]) -> None:
         self._bus = bus
-        self._lineup = lineup
-        self._told: dict[str, int] = {}
-        """What was said last, of the runs that somebody looks at."""
+        self._queue = queue
+        self._published: dict[str, int] = {}
+        """The position that was published last, by run."""
         self._looked_at: dict[str, None] = {}
         self._changed = asyncio.Event()
-        bus.watch(self._joined)
+        bus.watch(self._update_viewers)
 
-    def change(self) -> None:
-        """The queue is another."""
+    def mark_changed(self) -> None:
+        """Note that the queue has changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Tell, for ever."""
+        """Publish positions for ever."""
         while True:
             await self._changed.wait()
             self._changed.clear()
-            self._tell()
+            self._publish()
             await asyncio.sleep(PAUSE)
 
-    def _joined(self, topic: Topic) -> None:
-        """Somebody begins or ceases to look at a run: whoever is new wants to know at once."""
+    def _update_viewers(self, topic: Topic) -> None:
+        """Note that a run has a new viewer, who gets its position at once, or one less."""
         if not topic.run:
             return
-        self._told.pop(topic.run, None)
-        if self._bus.looked_at(topic.run, "", topic.owner):
+        self._published.pop(topic.run, None)
+        if self._bus.has_viewer(topic.run, "", topic.owner):
             self._looked_at[topic.run] = None
-            self.change()
+            self.mark_changed()
         else:
             self._looked_at.pop(topic.run, None)
 
-    def _tell(self) -> None:
-        for place, run in enumerate(self._lineup if self._looked_at else ()):
-            if run.id in self._looked_at and self._told.get(run.id) != place:
-                self._told[run.id] = place
+    def _publish(self) -> None:
+        for place, run in enumerate(self._queue if self._looked_at else ()):
+            if run.id in self._looked_at and self._published.get(run.id) != place:
+                self._published[run.id] = place
                 self._bus.publish(
                     Message("position", run.id, owner=run.owner, data={"position": place})
                 )

@@ -1,4 +1,4 @@
-"""Writes down what becomes of runs; what is written down is told to all who listen."""
+"""Records the events of runs in the store, then publishes them."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 PAUSE = 1.0
-"""Seconds until the disk is tried again."""
+"""Seconds until a failed write is tried again."""
 _OVER = ("run_finished", "run_failed", "run_cancelled")
 _ENDS: Mapping[State, str] = {
     "succeeded": "run_finished",
@@ -26,12 +26,12 @@ _ENDS: Mapping[State, str] = {
 
 
 class Recorder:
-    """The way from a worker's report to the store and from there to listeners.
+    """Takes the reports of workers to the store, and from there to the bus.
 
     Args:
-        store: where everything is written down first.
-        bus: where it is told then.
-        metrics: count it.
+        store: records every event first.
+        bus: publishes it afterwards.
+        metrics: counts nodes and runs.
     """
 
     def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
@@ -40,48 +40,48 @@ class Recorder:
         self._metrics = metrics
 
     async def take(self, run: Run, reports: Sequence[Report]) -> None:
-        """Write down what is worth it, then tell everything in order."""
+        """Store the reports that are kept, then publish all of them in order."""
         kept = [
             (report.name, report.data)
             for report in reports
-            if not report.passing and report.name not in (*_OVER, "done")
+            if not report.transient and report.name not in (*_OVER, "done")
         ]
         done = reports[-1].data if reports[-1].name == "done" else None
         ending = _ending(done["state"], done) if done else None
-        milestones, ended = await _written(lambda: self._write(run, kept, ending))
+        milestones, ended = await _retry_until_stored(lambda: self._write(run, kept, ending))
         following = iter(milestones)
         for report in reports:
             if report.name == "node_finished":
                 self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
-            if report.passing:
+            if report.transient:
                 self._publish(run, Message(report.name, data=report.data, payload=report.payload))
             elif report.name not in (*_OVER, "done"):
-                self.tell(run, [event for event in [next(following, None)] if event])
-        self._tell_end(ended)
+                self.publish(run, [event for event in [next(following, None)] if event])
+        self._publish_end(ended)
 
     async def end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
-        """A run is over; that is written as soon as the disk takes it."""
+        """Record the end of a run; try again until the disk takes it."""
         ending = _ending(state, data or {})
-        self._tell_end(await _written(lambda: self._store.end(run.id, ending)))
+        self._publish_end(await _retry_until_stored(lambda: self._store.end(run.id, ending)))
 
     async def end_once(self, run_id: str, state: State) -> None:
-        """The same, tried once.
+        """Record the end of a run; try only once.
 
         Raises:
-            StorageError: that could not be written.
+            StorageError: it could not be written.
         """
-        self._tell_end(await self._store.end(run_id, _ending(state, {})))
+        self._publish_end(await self._store.end(run_id, _ending(state, {})))
 
     async def requeue(self, run: Run, reason: str, *, suspect: bool, charged: bool) -> Run:
-        """A run goes back into the queue; see `Store.requeue`. What it is then."""
-        again, event = await _written(
+        """Put a run back into the queue and return it; see `Store.requeue`."""
+        again, event = await _retry_until_stored(
             lambda: self._store.requeue(run.id, reason, suspect=suspect, charged=charged)
         )
-        self.tell(again, [event])
+        self.publish(again, [event])
         return again
 
-    def tell(self, run: Run, milestones: Collection[Milestone]) -> None:
-        """Tell what is written down."""
+    def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
+        """Publish events that are stored."""
         for event in milestones:
             data = {**event.data, "time_ms": event.time_ms}
             self._publish(run, Message(event.name, id=event.id, sequence=event.sequence, data=data))
@@ -93,17 +93,17 @@ class Recorder:
             return [], None
         return await self._store.report(run.id, kept, ending)
 
-    def _tell_end(self, ended: tuple[Run, Milestone] | None) -> None:
+    def _publish_end(self, ended: tuple[Run, Milestone] | None) -> None:
         if ended:
             self._metrics.run_ended(ended[0])
-            self.tell(ended[0], [ended[1]])
+            self.publish(ended[0], [ended[1]])
 
     def _publish(self, run: Run, message: Message) -> None:
         self._bus.publish(message.about(run.id, run.client, run.owner))
 
 
-async def _written(write: Callable[[], Awaitable[T]]) -> T:
-    """Write until the disk takes it: what was computed must not be lost with the first try."""
+async def _retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:
+    """Write, and try again until the disk takes it: results must not be lost."""
     while True:
         try:
             return await write()

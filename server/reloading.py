@@ -1,4 +1,4 @@
-"""`--reload-packs`: packs that somebody is writing are read again when their files change."""
+"""`--reload-packs`: packs are loaded again when their files change."""
 
 import asyncio
 import logging
@@ -14,17 +14,17 @@ from server.services import Parts
 _log = logging.getLogger(__name__)
 
 PAUSE = 0.5
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 
 Stamp = frozenset[tuple[str, int, int]]
-"""The source files: path, time of change, size; and the folders."""
+"""State of the source files: path, time of change and size of each; and the folders."""
 
 
-def reloading(parts: Parts) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Watch the packs as long as the application runs.
+def reload_packs(parts: Parts) -> Callable[[web.Application], AsyncIterator[None]]:
+    """Return a context that watches the packs' files while the application runs.
 
-    What runs keeps the node types that it began with; the next run gets the new ones. Results of
-    nodes whose code has not changed are still good.
+    Active runs keep the node types that they began with; the next run gets the new ones. Results
+    of nodes whose code has not changed stay cached.
     """
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ async def _watch(parts: Parts) -> None:
 
 
 def _look(parts: Parts) -> Stamp | None:
-    """What the packs' files look like; None while a pack that the settings name is not there."""
+    """Return the state of the packs' files; None while a pack of the settings is missing."""
     try:
         return stamp(parts.registry.roots())
     except PackError:
@@ -66,19 +66,19 @@ async def _reload(parts: Parts) -> None:
         if str(problem) not in told:
             _log.warning("%s", problem)
     if changed:
-        _log.info("read again: %s", ", ".join(changed))
+        _log.info("reloaded: %s", ", ".join(changed))
         for worker in parts.dispatcher.workers:
             await worker.reload()
 
 
 def stamp(roots: Iterable[Path]) -> Stamp:
-    """What the source files below these folders look like from outside."""
+    """Return the state of the source files below these folders."""
     found: set[tuple[str, int, int]] = set()
     for root in roots:
-        with suppress(OSError):  # there is no such folder
+        with suppress(OSError):  # the folder does not exist
             found |= {(str(path), 0, 0) for path in root.iterdir() if path.is_dir()}
         for path in root.rglob("*.py"):
-            with suppress(OSError):  # it went at this moment
+            with suppress(OSError):  # removed in the meantime
                 facts = path.stat()
                 found.add((str(path), facts.st_mtime_ns, facts.st_size))
     return frozenset(found)

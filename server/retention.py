@@ -1,4 +1,4 @@
-"""How long runs that are over are remembered; what they saved stays in the output folder."""
+"""Deletes old runs from the history; the files that they saved stay."""
 
 import asyncio
 import logging
@@ -13,14 +13,14 @@ from server.store.store import Store
 
 _log = logging.getLogger(__name__)
 EVERY = 10.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 _DAY = 24 * 60 * 60 * 1000
 
 
 def retention(
     store: Store, settings: ServerSettings
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Keep the history within its limits while the application is up."""
+    """Return a context that keeps the history within its limits while the application runs."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         task = asyncio.create_task(retain(store, settings.history, settings.history_days))
@@ -31,18 +31,18 @@ def retention(
 
 
 async def retain(store: Store, count: int, days: float, pause: float = EVERY) -> None:
-    """Remove again and again what is too much, and what is too old.
+    """Delete the oldest runs beyond `count`, and those older than `days`, again and again.
 
     Args:
         store: the queue.
-        count: how many runs stay.
-        days: how long each stays; 0 for ever.
-        pause: seconds between two looks.
+        count: the number of finished runs to keep.
+        days: the number of days to keep a run; 0 is for ever.
+        pause: seconds between two checks.
     """
     while True:
         try:
             since = now_ms() - int(days * _DAY) if days else 0
-            removed = await store.keep(count, since)
+            removed = await store.prune(count, since)
         except StorageError as error:
             _log.error("%s", error)
             removed = 0

@@ -1,4 +1,4 @@
-"""A server's life: everything is opened, it serves, and what runs may finish."""
+"""Runs a server from start to end: opens its parts, serves, and lets active runs finish."""
 
 import asyncio
 import logging
@@ -28,7 +28,7 @@ from server.data_folder import lock_data_folder
 from server.devices import choose_devices
 from server.dispatcher import Dispatcher
 from server.file_names import FileNames
-from server.listening import listening
+from server.listening import open_sockets
 from server.metrics import Metrics
 from server.pictures.process import Pictures
 from server.security import LOGIN
@@ -39,24 +39,24 @@ from server.tokens import Tokens
 from server.webhooks import signing
 from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
-from server.workers.local import LocalWorker, Ties
+from server.workers.local import LocalWorker, ServerHooks
 
 _log = logging.getLogger("server")
 _TEMP = "temp"
 _LAST_WORDS = 3.0
-"""Seconds that requests may take to end once no run is left; aiohttp waits twice as long."""
+"""Seconds that requests may take to end after the last run; aiohttp waits twice as long."""
 
 
 async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None:
     """Serve until one of `stops` comes; a second one ends it at once.
 
     Args:
-        flags: what the command line says.
+        flags: the options of the command line.
         stops: the signals that end it.
 
     Raises:
-        SettingsError: what is asked for has no meaning, or is not safe.
-        DataFolderInUseError: another server has the data folder.
+        SettingsError: a setting is wrong or not safe.
+        DataFolderInUseError: another server uses the data folder.
         DamagedStoreError: the queue is damaged.
     """
     common, flags = _read(flags)
@@ -64,10 +64,10 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
     logs.begin(settings.log_format, settings.log_levels)
     tokens = tokens_of(settings)
     with lock_data_folder(settings.data_dir):
-        sockets = await listening(settings.host, settings.port)
+        sockets = await open_sockets(settings.host, settings.port)
         shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
         options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
-        parts = opened(common, settings, options)
+        parts = open_parts(common, settings, options)
         app = create_app(parts, settings, tokens)
         runner = web.AppRunner(
             app,
@@ -82,14 +82,14 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
                 await web.SockSite(runner, socket).start()
             _announce(runner, settings.host, tokens)
             await _until(stops)
-            _log.info("stopping; what runs may take %.0f s to finish", settings.drain)
+            _log.info("stopping; active runs may take %.0f s to finish", settings.drain)
             await parts.dispatcher.drain(settings.drain)
         finally:
             await runner.cleanup()
 
 
 def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
-    """The settings, and the flags that make them; the command line has checked these.
+    """Return the settings and their flags, which the command line has checked.
 
     Previews get a folder of the server's own, emptied when it starts, unless one is set.
     """
@@ -100,13 +100,13 @@ def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
     return replace(settings, temp_dir=temp), {**flags, "temp_dir": temp}
 
 
-def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:
-    """All parts, ready to start.
+def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:
+    """Open the store and return all parts, ready to start.
 
     Args:
-        common: what every command is told.
-        settings: what the server is told.
-        options: what workers are told; they read the file and the environment themselves.
+        common: the settings of every command.
+        settings: the settings of the server.
+        options: the options of workers, which read the settings file and environment themselves.
 
     Raises:
         SettingsError: there is no such device.
@@ -115,7 +115,7 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
     devices = choose_devices(settings.devices)
     result_cache = limit_bytes(common.result_cache, len(devices))
     options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
-    registry = Registry.configured(common)
+    registry = Registry.from_settings(common)
     for problem in registry.problems:
         _log.warning("%s", problem)
     store = Store(settings.data_dir / "queue.sqlite")
@@ -123,9 +123,9 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
     bus = Bus()
     metrics = Metrics(registry.catalog)
     dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
-    ties = Ties(FileNames(store).answer, metrics, dispatcher.wake)
+    hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake)
     for device in devices:
-        worker = LocalWorker(device, options, ties, slots=settings.slots)
+        worker = LocalWorker(device, options, hooks, slots=settings.slots)
         dispatcher.workers.append(worker)
     return Parts(
         settings=common,
@@ -141,16 +141,19 @@ def opened(common: Settings, settings: ServerSettings, options: Mapping[str, Any
 
 
 def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
-    """Nobody needs to know the secret unless there is a host to tell anything."""
+    """Return the sender of webhooks; a secret is only kept if a host may get any."""
     secret = settings.webhook_secret
     if settings.webhook_hosts and not secret:
-        secret = signing.kept_in(settings.data_dir / "webhook-secret")
-    targets, signer = Targets(settings.webhook_hosts), signing.Signer(secret or signing.made())
+        secret = signing.read_or_create_secret(settings.data_dir / "webhook-secret")
+    targets, signer = (
+        Targets(settings.webhook_hosts),
+        signing.Signer(secret or signing.new_secret()),
+    )
     return Webhooks(store.deliveries, targets, signer)
 
 
 def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that are not the server's own, as JSON has them; paths absolute."""
+    """Return the flags that workers need, as JSON values with absolute paths."""
     return {
         name: _plain(value)
         for name, value in flags.items()
@@ -167,12 +170,12 @@ def _plain(value: str | int | Path | tuple[Path, ...]) -> str | int | list[str]:
 
 
 def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:
-    """Say where it listens, and how browsers come in."""
+    """Print the server's address and the links for logging in."""
     port = runner.addresses[0][1]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(url)
     for owner, token in tokens.by_owner.items():
-        # Only people read a terminal; anywhere else the token would end up in a log.
+        # Only on a terminal: anywhere else the token would end up in a log.
         shown = quote(token) if sys.stdout.isatty() else "…"
         click.echo(f"log in{f' as {owner}' if owner else ''}: {url}{LOGIN}?token={shown}")
 

@@ -1,4 +1,4 @@
-"""Which run comes next: a pure function of what waits and of who could take it."""
+"""The scheduler: picks the next run and its worker, as a pure function."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Waiting:
     number: float
     seq: int
     suspect: bool = False
-    """It may have killed a worker, and therefore gets one for itself."""
+    """True if it may have killed a worker; it then runs alone on a worker."""
     owner: str = ""
 
 
@@ -24,11 +24,11 @@ class Slot:
 
     worker: str
     free: int
-    """How many more runs it takes."""
+    """Number of further runs that it takes."""
     busy: int
-    """How many it has."""
+    """Number of runs that it is computing."""
     alone: bool = False
-    """Whether one of these must be alone."""
+    """True if one of these must run alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Assignment:
 
 
 def pick(queue: Iterable[Waiting], slots: Sequence[Slot]) -> Assignment | None:
-    """The first of the queue that some worker can take, and the least busy that can; or nothing.
+    """Return the first run of the queue that a worker can take, with the least busy such worker.
 
-    A suspect waits for a worker that has nothing else, and holds back what comes after it there
-    until it has one, for else it might wait for ever.
+    A suspect run waits for an idle worker. It holds back the runs behind it on one worker until
+    that is idle; otherwise it might wait for ever.
     """
     usable = sorted((slot for slot in slots if slot.free and not slot.alone), key=lambda s: s.busy)
     for run in queue:

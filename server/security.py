@@ -1,8 +1,8 @@
-"""Who may talk to the server at all: the right host, no other site's pages, a token if one is set.
+"""The guard: lets in requests with the right host, from no other site's page, and with a token.
 
 A page of another site can send requests to a server on this machine, and can make its own name
-lead here (DNS rebinding). Browsers say where a request comes from (`Origin`, `Sec-Fetch-Site`)
-and under which name they found us (`Host`); clients that are no browsers say nothing, and pass.
+resolve to it (DNS rebinding). Browsers send the origin of a request (`Origin`, `Sec-Fetch-Site`)
+and the name of the server (`Host`). Other clients send no origin, and pass.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -32,48 +32,48 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address that is bound."""
+    """Return True if only this machine can reach a server bound to this address."""
     return host in _LOOPBACK or _is_ip(host, loopback=True)
 
 
 def guard(host: str, allowed: Collection[str], tokens: Tokens) -> Middleware:
-    """The middleware that refuses what must not come in.
+    """Return the middleware that refuses forbidden requests.
 
     Args:
         host: the address that is bound.
-        allowed: more names that the server goes by.
-        tokens: what clients have to know; nothing if there are none.
+        allowed: further host names of the server.
+        tokens: the tokens that let clients in; without any, all clients are let in.
     """
     names = {name.lower() for name in (*_LOOPBACK, host, *allowed)}
     anywhere = not is_loopback(host)
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
         reason = _refusal(request, names, anywhere)
         if reason:
             raise web.HTTPForbidden(text=f"403: {reason}\n")
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise web.HTTPUnsupportedMediaType(text="415: send the body as it is, not packed.\n")
+            raise web.HTTPUnsupportedMediaType(text="415: send the body uncompressed.\n")
         owner = _owner(request, tokens) if tokens else NOBODY
         if owner is not None:
             set_owner(request, owner)
         elif request.path not in _OPEN:
             raise web.HTTPUnauthorized(
-                text="401: this server wants a token (Authorization: Bearer …).\n",
+                text="401: this server needs a token (Authorization: Bearer …).\n",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return await handler(request)
 
-    return guarded
+    return check_request
 
 
 def login(tokens: Tokens) -> Handler:
-    """`GET /login?token=…`: lets a browser in, by a cookie that does not hold the token."""
+    """Return the handler of `GET /login?token=…`, which sets a cookie without the token."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         token = request.query.get("token", "")
         if tokens.owner(token) is None:
-            raise web.HTTPUnauthorized(text="401: that is not the token.\n")
+            raise web.HTTPUnauthorized(text="401: the token is wrong.\n")
         response = web.HTTPFound("/")
         response.set_cookie(
             COOKIE, cookie(token), httponly=True, samesite="Strict", secure=request.secure, path="/"
@@ -84,17 +84,17 @@ def login(tokens: Tokens) -> Handler:
 
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: nothing is guessed, nothing is framed or read by other sites."""
+    """Add headers to a reply: no guessing of types, no framing or reading by other sites."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
 
 
 def _refusal(request: web.Request, names: Collection[str], anywhere: bool) -> str:
-    """Why a request is not let in; empty if it is."""
+    """Return the reason to refuse a request; empty if there is none."""
     hosts = request.headers.getall("Host", [])
     name = _name_of(hosts[0]) if len(hosts) == 1 else None
     if name is None or not (name in names or (anywhere and _is_ip(name))):
-        return "this server does not go by that name (Host); see --allow-host."
+        return "this host name (Host) is not allowed; see --allow-host."
     if request.headers.get("Sec-Fetch-Site") in _FOREIGN and not _is_visit(request):
         return "pages of other sites may not talk to this server (Sec-Fetch-Site)."
     origins = request.headers.getall("Origin", [])
@@ -104,7 +104,7 @@ def _refusal(request: web.Request, names: Collection[str], anywhere: bool) -> st
 
 
 def _is_visit(request: web.Request) -> bool:
-    """Whether somebody merely followed a link to the editor."""
+    """Return True if a user merely followed a link to the editor or the login."""
     headers = request.headers
     kind = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest"))
     plain = request.method == "GET" and request.path in ("/", LOGIN)
@@ -120,7 +120,7 @@ def _is_own(origin: str, host: str) -> bool:
 
 
 def _name_of(host: str) -> str | None:
-    """A Host header without its port."""
+    """Return the name in a Host header, without its port; None if it is malformed."""
     try:
         parts = urlsplit(f"//{host}")
         name, _port = parts.hostname, parts.port
@@ -139,7 +139,7 @@ def _is_ip(name: str, *, loopback: bool = False) -> bool:
 
 
 def _owner(request: web.Request, tokens: Tokens) -> str | None:
-    """Whose request it is; None if nobody's. The header says it, or else the cookie."""
+    """Return the owner of the token in the header, or else of the cookie; None if wrong."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return tokens.owner(given.strip())

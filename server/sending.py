@@ -1,4 +1,4 @@
-"""Files as replies: pictures, films and sound may be shown, all else is for downloading."""
+"""Files as replies: browsers may display images, video and sound; all else is downloaded."""
 
 import mimetypes
 import os
@@ -12,17 +12,17 @@ SHOWN = (
     *PICTURES,
     *("video/mp4", "video/webm", "audio/mpeg", "audio/flac", "audio/ogg", "audio/x-wav"),
 )
-"""What a browser may show; everything else is for downloading."""
+"""Media types that a browser may display; everything else is downloaded."""
 UNKNOWN = "application/octet-stream"
 
 
 def media_type(path: Path) -> str:
-    """What a file is, by its name."""
+    """Return the media type of a file, by its name."""
     return mimetypes.guess_type(path.name)[0] or UNKNOWN
 
 
 def safe_headers(mime: str, name: str) -> dict[str, str]:
-    """Those that keep a file from doing anything in a browser but being shown."""
+    """Return headers that let a browser display or download a file, but not run it."""
     shown = mime in SHOWN
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
     disposition = f'{"inline" if shown else "attachment"}; filename="{plain}"'
@@ -35,16 +35,16 @@ def safe_headers(mime: str, name: str) -> dict[str, str]:
     }
 
 
-def sent(path: Path) -> web.FileResponse:
-    """A file that users or their workflows made, as it is; also in ranges."""
+def file_response(path: Path) -> web.FileResponse:
+    """Return a file of users or their workflows, unchanged; also in ranges."""
     return _Plain(path, headers=safe_headers(media_type(path), path.name))
 
 
 class _Plain(web.FileResponse):
-    """The file itself: never `x.png.gz`, which anybody may have put beside `x.png`."""
+    """Sends the file itself, never `x.png.gz`, which somebody may have put beside `x.png`."""
 
     def _get_file_path_stat_encoding(
         self,
-        accept_encoding: str,  # noqa: ARG002 - what is there to accept is not asked
+        accept_encoding: str,  # noqa: ARG002 - no encoding is offered
     ) -> tuple[Path | None, os.stat_result, str | None]:
         return super()._get_file_path_stat_encoding("")

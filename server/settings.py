@@ -1,4 +1,4 @@
-"""What of the settings the server makes sure of before it opens anything."""
+"""Checks of the settings that the server makes before it opens anything."""
 
 import logging
 import secrets
@@ -14,11 +14,11 @@ _READABLE = 0o044
 
 
 def tokens_of(settings: ServerSettings) -> Tokens:
-    """What clients have to know.
+    """Return the tokens that let clients in.
 
     Raises:
-        SettingsError: others could reach the server, and it has no token; or the settings say
-            two, or one that is not safe.
+        SettingsError: other machines could reach the server without a token; or the settings
+            have two tokens, or one that is not safe.
     """
     tokens = Tokens({NOBODY: settings.token}) if settings.token else Tokens()
     if settings.token_file is not None:
@@ -36,5 +36,5 @@ def _from_file(settings: ServerSettings, path: Path) -> Tokens:
         raise SettingsError(message, hint="Set one of them.")
     tokens = read_tokens(path)
     if path.stat().st_mode & _READABLE:
-        _log.warning("others on this machine may read the token file %s; chmod 600 it", path)
+        _log.warning("other users can read the token file %s; run chmod 600 on it", path)
     return tokens

@@ -1,4 +1,4 @@
-"""Who a request comes from: tokens have names, and a name owns what it asked for."""
+"""Tokens and their owners: the name of a token owns the runs that were submitted with it."""
 
 import hashlib
 import hmac
@@ -13,9 +13,9 @@ from nodegraph.errors import SettingsError
 from nodegraph.plain import is_object
 
 SHORTEST = 16
-"""Characters of a token; less can be guessed."""
+"""The least characters of a token; shorter ones can be guessed."""
 NOBODY = ""
-"""The owner of everything where tokens have no names, or where there are none."""
+"""The owner of all runs where tokens have no names, or there are no tokens."""
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,63})\s*:\s*(\S+)", re.ASCII)
 _TOKEN = re.compile(r"[!-~]+", re.ASCII)
 _COOKIE = b"nodegraph cookie 1"
@@ -23,10 +23,10 @@ _COOKIE = b"nodegraph cookie 1"
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """The tokens that let somebody in, by their owners' names; anybody comes in if there are none.
+    """The tokens that let clients in, by owner; without tokens, all clients are let in.
 
     Raises:
-        SettingsError: a token is too short or has odd characters in it, or two are the same.
+        SettingsError: a token is too short or has unusual characters, or two are the same.
     """
 
     by_owner: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
@@ -47,24 +47,24 @@ class Tokens:
         return bool(self.by_owner)
 
     def owner(self, given: str) -> str | None:
-        """Whose token that is; None if nobody's. Takes the same time whatever is wrong with it."""
+        """Return the owner of a token; None if it is wrong. Takes the same time in any case."""
         return _matching(given, self.by_owner.items())
 
     def cookie_owner(self, given: str) -> str | None:
-        """Whose cookie that is; None if nobody's."""
+        """Return the owner of a cookie; None if it is wrong."""
         return _matching(given, ((name, cookie(token)) for name, token in self.by_owner.items()))
 
 
 def cookie(token: str) -> str:
-    """What a browser keeps: shows that it had the token, and does not tell it."""
+    """Return a cookie that proves that the browser had the token, but does not contain it."""
     return hmac.new(token.encode(), _COOKIE, hashlib.sha256).hexdigest()
 
 
 def read_tokens(path: Path) -> Tokens:
-    """The tokens in a file: one alone, lines of `name: token`, or a JSON object of the same.
+    """Read the tokens of a file: a single one, lines of `name: token`, or a JSON object of these.
 
     Raises:
-        SettingsError: it holds something else.
+        SettingsError: the file holds something else.
     """
     try:
         text = path.read_text(encoding="utf-8-sig").strip()
@@ -81,7 +81,7 @@ def read_tokens(path: Path) -> Tokens:
 
 
 def _matching(given: str, secrets: Iterable[tuple[str, str]]) -> str | None:
-    """Whose secret that is; compares with all of them, each in constant time."""
+    """Return the owner of a secret; compares with all of them, each in constant time."""
     found = None
     sent = given.encode(errors="replace")
     for owner, secret in secrets:
@@ -95,7 +95,7 @@ def _from_lines(lines: Iterable[str]) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         named = _NAMED.fullmatch(line)
         if named is None or named[1] in found:
-            _refuse(f"entry {number} is none, or its name is there twice")
+            _refuse(f"entry {number} is not `name: token`, or its name is there twice")
         found[named[1]] = named[2]
     if not found:
         _refuse("it is empty")
@@ -108,12 +108,12 @@ def _from_json(text: str) -> dict[str, str]:
     except (ValueError, RecursionError):
         value = None
     if not is_object(value) or not all(isinstance(item, str) for item in value.values()):
-        _refuse("it is no JSON object of texts")
+        _refuse("it is not a JSON object of strings")
     return _from_lines(f"{name}: {token}" for name, token in value.items())
 
 
 def _refuse(reason: str) -> NoReturn:
-    """Say what is wrong, and nothing of what the file holds."""
+    """Raise an error that quotes nothing of the file."""
     message = f"the token file holds no tokens: {reason}."
-    hint = "It has one token, or lines of `name: token`; names are letters, digits, - and _."
+    hint = "Write one token, or lines of `name: token`; names have letters, digits, - and _."
     raise SettingsError(message, hint=hint)

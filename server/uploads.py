@@ -20,14 +20,14 @@ _LONGEST_FIELD = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A form with a file in it."""
+    """A file from a form, and the other fields of the form."""
 
     name: str
     """The client's name for the file; not to be trusted."""
     path: Path
     """The temporary file."""
     fields: Mapping[str, str]
-    """The form's other fields."""
+    """The other fields of the form, by name."""
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""Frames between the server and its workers: a JSON object each, and some bytes.
+"""Frames between the server and its workers: each is a JSON object and some bytes.
 
-Eight bytes tell how long the JSON and the bytes are. No pickle: neither side can make the other
-run anything.
+The first eight bytes are the two lengths. Nothing is pickled, so that neither side can make the
+other run code.
 """
 
 import json
@@ -14,27 +14,27 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 LARGEST = 256 * 2**20
-"""Bytes that one part of a frame may have."""
+"""The most bytes of one part of a frame."""
 _LENGTHS = struct.Struct("<II")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One message."""
+    """One message: a JSON object and some bytes."""
 
     body: Mapping[str, Any]
     data: bytes = b""
 
 
 class BrokenWireError(ConnectionError):
-    """The other side sent what is no frame."""
+    """The other side sent something that is not a frame."""
 
 
 def pack(frame: Frame) -> bytes:
-    """A frame as bytes.
+    """Return a frame as bytes.
 
     Raises:
-        ValueError: it is too large, or no JSON.
+        ValueError: the frame is too large, or its body is not JSON.
     """
     body = json.dumps(frame.body, separators=(",", ":"), allow_nan=False).encode()
     if max(len(body), len(frame.data)) > LARGEST:
@@ -44,10 +44,10 @@ def pack(frame: Frame) -> bytes:
 
 
 async def read_frame(reader: StreamReader) -> Frame | None:
-    """The next frame; None where the other side is gone.
+    """Read the next frame; None if the other side is gone.
 
     Raises:
-        BrokenWireError: that is no frame.
+        BrokenWireError: the data is not a frame.
     """
     try:
         lengths = _lengths(await reader.readexactly(_LENGTHS.size))
@@ -58,7 +58,7 @@ async def read_frame(reader: StreamReader) -> Frame | None:
 
 
 class Channel:
-    """A worker's end: blocking, and any thread may send."""
+    """The worker's end of the connection: blocking, and safe to send from any thread."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -66,20 +66,20 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, body: Mapping[str, Any], data: bytes = b"") -> None:
-        """Send a frame, whole.
+        """Send a frame.
 
         Raises:
-            OSError: the other side is gone.
+            OSError: the connection is closed.
         """
         packed = pack(Frame(body, data))
         with self._lock:
             self._socket.sendall(packed)
 
     def receive(self) -> Frame | None:
-        """The next frame; None where the other side is gone.
+        """Read the next frame; None if the other side is gone.
 
         Raises:
-            BrokenWireError: that is no frame.
+            BrokenWireError: the data is not a frame.
         """
         start = self._file.read(_LENGTHS.size)
         if len(start) < _LENGTHS.size:
@@ -94,7 +94,7 @@ class Channel:
 def _lengths(start: bytes) -> tuple[int, int]:
     lengths = cast("tuple[int, int]", _LENGTHS.unpack(start))
     if max(lengths) > LARGEST:
-        message = "a frame of an impossible length"
+        message = "a frame is longer than allowed"
         raise BrokenWireError(message)
     return lengths
 
@@ -105,6 +105,6 @@ def _frame(body: bytes, data: bytes) -> Frame:
     except ValueError as error:
         raise BrokenWireError(str(error)) from error
     if not isinstance(value, dict):
-        message = "a frame that is no object"
+        message = "the body of a frame is not a JSON object"
         raise BrokenWireError(message)
     return Frame(cast("dict[str, Any]", value), data)

@@ -1,1 +1,1 @@
-"""ComfyUI's HTTP and WebSocket dialect, at `/` and at `/api/`; thin over the same queue."""
+"""ComfyUI's HTTP and WebSocket API, at `/` and at `/api/`, over the same queue as `/v1`."""

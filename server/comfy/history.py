@@ -1,4 +1,4 @@
-"""What ComfyUI's clients read of runs that are over: outputs, status, and the messages again."""
+"""`/history`: finished runs with their outputs, status and messages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -6,16 +6,16 @@ from typing import Any
 
 from aiohttp import web
 
-from server.bodies import ids_in, natural, read_object
+from server.bodies import ids_in, natural_number, read_object
 from server.comfy.messages import Translator
 from server.errors import UnknownRunError
 from server.services import Services, services
-from server.store.runs import ENDED, Milestone, Run, Which, Work
+from server.store.runs import ENDED, Milestone, Run, RunFilter, Work
 
 MOST = 1000
-"""How many runs are listed at once; `offset` leads to the others."""
+"""The most runs in one reply; `offset` leads to the others."""
 _STATUS = {"succeeded": "success", "failed": "error", "cancelled": "error"}
-"""ComfyUI knows nothing else; a run that is not over is only asked for as a job."""
+"""ComfyUI's status of each state; runs that are not over appear only under `/jobs`."""
 _KEPT = (
     *("execution_start", "execution_cached", "execution_success"),
     *("execution_error", "execution_interrupted"),
@@ -23,30 +23,30 @@ _KEPT = (
 
 
 async def get_history(request: web.Request) -> web.Response:
-    """The newest runs that are over, oldest of them first: `?max_items=&offset=`."""
+    """Reply with the newest finished runs, the oldest of them first: `?max_items=&offset=`."""
     parts = services(request)
-    limit = min(natural(request, "max_items", MOST), MOST)
-    offset = natural(request, "offset", 0)
-    runs = await parts.store.runs(Which(states=ENDED, begun=True), limit=limit, offset=offset)
+    limit = min(natural_number(request, "max_items", MOST), MOST)
+    offset = natural_number(request, "offset", 0)
+    runs = await parts.store.runs(RunFilter(states=ENDED, begun=True), limit=limit, offset=offset)
     entries: dict[str, Any] = {}
     for run in reversed(runs):
-        with suppress(UnknownRunError):  # it may be deleted meanwhile
+        with suppress(UnknownRunError):  # deleted in the meantime
             entries[run.id] = await entry(parts, run)
     return web.json_response(entries)
 
 
 async def get_one(request: web.Request) -> web.Response:
-    """One run under its id; nothing while it is not over, or if it was only queued."""
+    """Reply with a finished run under its id; with `{}` if it is not over or never started."""
     parts = services(request)
     run_id = request.match_info["run"]
     found = await parts.store.find(run_id)
-    over = found is not None and found.ended and found.started_ms is not None
+    over = found is not None and found.is_over and found.started_ms is not None
     entries = {run_id: await entry(parts, found)} if found and over else {}
     return web.json_response(entries)
 
 
 async def post_history(request: web.Request) -> web.Response:
-    """`{"clear": true}` or `{"delete": [id]}`."""
+    """Delete runs: `{"clear": true}` or `{"delete": [id]}`."""
     parts = services(request)
     body = await read_object(request)
     wanted = ids_in(body, "delete")
@@ -58,12 +58,12 @@ async def post_history(request: web.Request) -> web.Response:
 
 
 async def entry(parts: Services, run: Run) -> dict[str, Any]:
-    """A run as the history has it."""
+    """Return a run in the form of the history."""
     events = await parts.store.all_events(run.id)
     work = await parts.store.work(run.id)
-    shown = shown_by(events)
+    shown = outputs_by_node(events)
     return {
-        "prompt": listed(run, work),
+        "prompt": queue_item(run, work),
         "outputs": {node: ui for node, (ui, _) in shown.items()},
         "status": {
             "status_str": _STATUS.get(run.state, run.state),
@@ -74,20 +74,22 @@ async def entry(parts: Services, run: Run) -> dict[str, Any]:
     }
 
 
-def listed(run: Run, work: Work) -> list[Any]:
-    """A run as queue and history list it: number, id, prompt, extra data, outputs."""
+def queue_item(run: Run, work: Work) -> list[Any]:
+    """Return a run as queue and history list it: number, id, prompt, extra data, outputs."""
     extra = {**work.extra, "client_id": run.client} if run.client else dict(work.extra)
     extra["create_time"] = run.created_ms
     return [plain_number(run.number), run.id, work.prompt, extra, [*work.targets]]
 
 
 def plain_number(value: float) -> float:
-    """A place in the queue as JSON has it: 3 rather than 3.0."""
+    """Return a queue number for JSON: 3 rather than 3.0."""
     return int(value) if value.is_integer() else value
 
 
-def shown_by(events: Iterable[Milestone]) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """What each node shows, and which node it is."""
+def outputs_by_node(
+    events: Iterable[Milestone],
+) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Return the outputs (`ui`) of each node and its metadata, by node id."""
     shown: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for event in events:
         ui = event.data.get("ui")
@@ -105,7 +107,7 @@ def shown_by(events: Iterable[Milestone]) -> dict[str, tuple[Mapping[str, Any], 
 
 
 def _messages(run: Run, events: Sequence[Milestone]) -> list[list[Any]]:
-    """The messages that a client of that run would have got, but for those about single nodes."""
+    """Return the messages that the run's client got, without those about single nodes."""
     translator = Translator(run.id)
     found: list[list[Any]] = []
     for event in events:

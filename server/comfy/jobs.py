@@ -1,4 +1,4 @@
-"""`/jobs`: runs as the newer editors list them, whatever their state, newest first."""
+"""`/jobs`: runs of any state as the newer editors list them, newest first."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -6,13 +6,13 @@ from typing import Any
 
 from aiohttp import web
 
-from nodegraph.errors import shown
+from nodegraph.errors import short_repr
 from nodegraph.plain import is_list, is_object
-from server.bodies import ids_in, natural, read_object
+from server.bodies import ids_in, natural_number, read_object
 from server.comfy import history
 from server.errors import UnknownRunError
 from server.services import Services, services
-from server.store.runs import Milestone, Run, State, Which
+from server.store.runs import Milestone, Run, RunFilter, State
 
 _STATES: Mapping[str, State] = {
     "pending": "queued",
@@ -24,17 +24,17 @@ _STATES: Mapping[str, State] = {
 _NAMES = {state: name for name, state in _STATES.items()}
 LARGEST_PAGE = 1000
 _ANIMATED = "animated"
-"""A key among a node's outputs that says how to show the others."""
+"""A key among a node's outputs that only says how to display the others."""
 
 
 async def get_jobs(request: web.Request) -> web.Response:
-    """A page of them: `?status=completed,failed&limit=&offset=`."""
+    """Reply with a page of jobs: `?status=completed,failed&limit=&offset=`."""
     parts = services(request)
     states = _states(request)
-    limit = min(natural(request, "limit", LARGEST_PAGE), LARGEST_PAGE)
-    offset = natural(request, "offset", 0)
-    runs = await parts.store.runs(Which(states=states), limit=limit, offset=offset)
-    total = await parts.store.count(Which(states=states))
+    limit = min(natural_number(request, "limit", LARGEST_PAGE), LARGEST_PAGE)
+    offset = natural_number(request, "offset", 0)
+    runs = await parts.store.runs(RunFilter(states=states), limit=limit, offset=offset)
+    total = await parts.store.count(RunFilter(states=states))
     results = await parts.store.results([run.id for run in runs])
     page = {
         "offset": offset,
@@ -44,17 +44,17 @@ async def get_jobs(request: web.Request) -> web.Response:
     }
     jobs: list[dict[str, Any]] = []
     for run in runs:
-        with suppress(UnknownRunError):  # it may be deleted meanwhile
-            jobs.append(await _listed(parts, run, results.get(run.id, ())))
+        with suppress(UnknownRunError):  # deleted in the meantime
+            jobs.append(await _list_item(parts, run, results.get(run.id, ())))
     return web.json_response({"jobs": jobs, "pagination": page})
 
 
 async def get_job(request: web.Request) -> web.Response:
-    """One of them, with all that it computed and was asked."""
+    """Reply with one job, its outputs and its workflow."""
     parts = services(request)
     run = await parts.store.find(request.match_info["run"])
     if run is None:
-        return _unknown(request)
+        return _not_found(request)
     entry = await history.entry(parts, run)
     number, _, prompt, extra, _ = entry["prompt"]
     more = {
@@ -69,32 +69,32 @@ async def get_job(request: web.Request) -> web.Response:
 
 
 async def cancel_job(request: web.Request) -> web.Response:
-    """Stop it, or take it out of the queue; nothing happens to one that is over."""
+    """Stop a job or take it out of the queue; do nothing if it is over."""
     parts = services(request)
     run = await parts.store.find(request.match_info["run"])
     if run is None:
-        return _unknown(request)
+        return _not_found(request)
     return web.json_response({"cancelled": await parts.dispatcher.cancel(run.id)})
 
 
 async def cancel_jobs(request: web.Request) -> web.Response:
-    """Stop several: `{"job_ids": [id]}`; the reply names those that were not over."""
+    """Cancel several jobs: `{"job_ids": [id]}`; the reply lists those that were not over."""
     dispatcher = services(request).dispatcher
     wanted = ids_in(await read_object(request), "job_ids")
     cancelled = [run_id for run_id in wanted if await dispatcher.cancel(run_id)]
     return web.json_response({"cancelled": cancelled})
 
 
-async def _listed(parts: Services, run: Run, results: Sequence[Milestone]) -> dict[str, Any]:
-    """A run in the list; only of one that failed is all read that happened to it."""
+async def _list_item(parts: Services, run: Run, results: Sequence[Milestone]) -> dict[str, Any]:
+    """Return a run in the form of the list; only for a failed one all its events are read."""
     if run.state == "failed":
         return _job(run, await history.entry(parts, run))
-    outputs = {node: ui for node, (ui, _) in history.shown_by(results).items()}
+    outputs = {node: ui for node, (ui, _) in history.outputs_by_node(results).items()}
     return _job(run, {"outputs": outputs})
 
 
 def _job(run: Run, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of a run everywhere; names without a value are left out."""
+    """Return the fields that every form of a job has, without those that have no value."""
     items = list(_items(entry["outputs"]))
     facts = {
         "execution_start_time": run.started_ms,
@@ -113,7 +113,7 @@ def _job(run: Run, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _items(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str, object]]:
-    """Everything that was shown: by which node, as what, and the thing itself."""
+    """Yield each output with its node and its kind."""
     for node, ui in outputs.items():
         for kind, found in ui.items():
             if is_list(found) and kind != _ANIMATED:
@@ -121,7 +121,7 @@ def _items(outputs: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str,
 
 
 def _preview(items: Iterable[tuple[str, str, object]]) -> dict[str, Any] | None:
-    """The first file that was saved, or else the first that was shown."""
+    """Return the first saved file, or else the first temporary one."""
     files = [
         {**item, "nodeId": node, "mediaType": kind}
         for node, kind, item in items
@@ -152,6 +152,6 @@ def _states(request: web.Request) -> list[State]:
     return [_STATES[name] for name in dict.fromkeys(names)]
 
 
-def _unknown(request: web.Request) -> web.Response:
-    message = f"there is no job {shown(request.match_info['run'])}."
+def _not_found(request: web.Request) -> web.Response:
+    message = f"there is no job {short_repr(request.match_info['run'])}."
     return web.json_response({"error": message}, status=404)

@@ -1,4 +1,4 @@
-"""What there is in the model folders: names, dates, sizes, headers, pictures beside them."""
+"""Files of the model folders: names, dates, sizes, headers and preview images."""
 
 import asyncio
 import struct
@@ -13,7 +13,7 @@ from nodegraph.files import Files
 from nodegraph.folders import FORMER_NAMES, MODEL_FOLDERS, model_files, relative
 from nodegraph.plain import is_object
 from nodegraph.workflow.parse import parse_json
-from server.bodies import number_in
+from server.bodies import parse_number
 from server.errors import UnreadablePictureError
 from server.services import Services, services
 
@@ -24,25 +24,25 @@ _LENGTH = struct.Struct("<Q")
 
 
 async def get_embeddings(request: web.Request) -> web.Response:
-    """The names by which prompts call them."""
+    """Reply with the names of embeddings, as prompts use them."""
     files = services(request).files
     names = await asyncio.to_thread(files.model_names, "embeddings")
     return web.json_response([str(Path(name).with_suffix("")) for name in names])
 
 
 async def get_folders(request: web.Request) -> web.Response:
-    """The names of the model folders."""
+    """Reply with the names of the model folders."""
     return web.json_response(_folders(services(request)))
 
 
 async def get_names(request: web.Request) -> web.Response:
-    """The files of one folder."""
+    """Reply with the names of the files of a folder."""
     parts, folder = services(request), _folder(request)
     return web.json_response(await asyncio.to_thread(parts.files.model_names, folder))
 
 
 async def get_places(request: web.Request) -> web.Response:
-    """Each model folder, and the directories that it reads."""
+    """Reply with each model folder and its directories."""
     parts = services(request)
     shown = [name for name in _folders(parts) if name != "configs"]
     return web.json_response(
@@ -51,16 +51,16 @@ async def get_places(request: web.Request) -> web.Response:
 
 
 async def get_listing(request: web.Request) -> web.Response:
-    """The files of one folder, with dates and sizes."""
+    """Reply with the files of a folder, their dates and sizes."""
     parts, folder = services(request), _folder(request)
     return web.json_response(await asyncio.to_thread(lambda: list(_listing(parts.files, folder))))
 
 
 async def get_preview(request: web.Request) -> web.Response:
-    """The picture that lies beside a model file, small, as WebP."""
+    """Reply with the image beside a model file, as a small WebP file."""
     parts, folder = services(request), _folder(request)
     places = parts.files.folders.of_model(folder)
-    number = number_in(request.match_info["index"])
+    number = parse_number(request.match_info["index"])
     if number is None or number >= len(places):
         raise web.HTTPNotFound
     path = _below(places[number], request.match_info["file"])
@@ -76,7 +76,7 @@ async def get_preview(request: web.Request) -> web.Response:
 
 
 async def get_metadata(request: web.Request) -> web.Response:
-    """What the header of a safetensors file says beside its tensors: `?filename=`."""
+    """Reply with the metadata in the header of a safetensors file: `?filename=`."""
     parts, folder = services(request), _folder(request)
     name = request.query.get("filename", "")
     if not name.endswith((".safetensors", ".sft")):
@@ -92,7 +92,7 @@ async def get_metadata(request: web.Request) -> web.Response:
 
 
 async def get_folder_paths(request: web.Request) -> web.Response:
-    """The directories of every model folder."""
+    """Reply with the directories of every model folder."""
     parts = services(request)
     return web.json_response({name: _places(parts.files, name) for name in _folders(parts)})
 
@@ -102,7 +102,7 @@ def _folders(parts: Services) -> list[str]:
 
 
 def _folder(request: web.Request) -> str:
-    """The folder that a path names; 404 if there is none of that name."""
+    """Return the model folder that a path names; 404 if there is none."""
     folder = request.match_info["folder"]
     if folder not in (*_folders(services(request)), *FORMER_NAMES):
         raise web.HTTPNotFound
@@ -134,7 +134,7 @@ def _below(place: Path, name: str) -> Path:
 
 
 def _metadata(path: Path) -> dict[str, Any] | None:
-    """The `__metadata__` of a safetensors header; None if it is no such file, or has none."""
+    """Return the `__metadata__` of a safetensors header; None if the file has none."""
     with path.open("rb") as file:
         start = file.read(_LENGTH.size)
         length = _LENGTH.unpack(start)[0] if len(start) == _LENGTH.size else 0

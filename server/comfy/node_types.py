@@ -1,4 +1,4 @@
-"""`GET /object_info`: what editors and clients know of node types."""
+"""`GET /object_info`: descriptions of node types for editors and clients."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from server.services import services
 
 
 async def get_object_info(request: web.Request) -> web.Response:
-    """All node types."""
+    """Reply with all node types."""
     parts = services(request)
     catalog = parts.registry.catalog
     return web.json_response(
@@ -20,7 +20,7 @@ async def get_object_info(request: web.Request) -> web.Response:
 
 
 async def get_one(request: web.Request) -> web.Response:
-    """One node type; nothing if there is none of that name."""
+    """Reply with one node type; with `{}` if there is none of that name."""
     parts = services(request)
     name = request.match_info["name"]
     spec = parts.registry.catalog.get(name)

@@ -1,4 +1,4 @@
-"""Files of the input, output and temp folders, as requests name them."""
+"""Finds files of the input, output and temp folders that requests name."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _TYPES: dict[str, FolderType] = {"input": "input", "output": "output", "temp": "
 
 
 def folder_type(text: str) -> FolderType:
-    """The folder that a `type` means.
+    """Return the folder that a `type` names.
 
     Raises:
         HTTPBadRequest: there is no such folder.
@@ -24,16 +24,16 @@ def folder_type(text: str) -> FolderType:
 
 
 def find_file(files: Files, named: Artifact) -> Path:
-    """Where a file lies; a mark in its name (`x.png [output]`) says more than its `type`.
+    """Return the path of a file; a mark in its name (`x.png [output]`) overrides its `type`.
 
     Raises:
-        HTTPBadRequest: its name leads out of the folder.
-        HTTPForbidden: its subfolder does.
-        HTTPNotFound: there is none of that name.
+        HTTPBadRequest: its name points outside the folder.
+        HTTPForbidden: its subfolder points outside the folder.
+        HTTPNotFound: there is no such file.
     """
     name, kind = split_mark(named.filename, named.type)
     if not name:
-        raise web.HTTPNotFound(text="404: which file? (filename)\n")
+        raise web.HTTPNotFound(text="404: filename is missing.\n")
     if named.subfolder:
         _resolve(files, Artifact("", named.subfolder, kind), web.HTTPForbidden)
     path = _resolve(files, Artifact(name, named.subfolder, kind), web.HTTPBadRequest)

@@ -1,4 +1,4 @@
-"""`POST /prompt`: accept a graph; `GET /prompt`: how many are waiting."""
+"""`/prompt`: POST queues a graph, GET replies with the length of the queue."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ from server.store.runs import NewRun
 
 
 class RefusedError(Exception):
-    """A prompt of which nothing can run; carries the reply."""
+    """No part of a prompt can run; holds the reply."""
 
     def __init__(self, reply: dict[str, Any]) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class RefusedError(Exception):
 
 
 async def post_prompt(request: web.Request) -> web.Response:
-    """Queue what validates; a prompt of which a part does is queued for that part."""
+    """Queue a prompt; of one that is valid in parts, queue those."""
     parts = services(request)
     client = request.query.get("clientId", "")
     try:
@@ -39,17 +39,17 @@ async def post_prompt(request: web.Request) -> web.Response:
 
 
 async def get_prompt(request: web.Request) -> web.Response:
-    """How many prompts are not over."""
+    """Reply with the number of prompts that wait or run."""
     remaining = services(request).dispatcher.remaining
     return web.json_response({"exec_info": {"queue_remaining": remaining}})
 
 
 def _new(parts: Services, data: bytes, client: str) -> tuple[NewRun, dict[str, Any]]:
-    """The run that a request asks for, and the problems of the nodes that it leaves out.
+    """Return the run that a request asks for, and the problems of the nodes that are left out.
 
     Raises:
-        InvalidWorkflowError: the request has no meaning.
-        RefusedError: nothing of the prompt can run.
+        InvalidWorkflowError: the request is malformed.
+        RefusedError: no part of the prompt can run.
     """
     wanted = read_submission(data, client)
     checked = check(wanted.graph, parts.registry, parts.files, wanted.targets)

@@ -1,4 +1,4 @@
-"""The queue as ComfyUI's clients see and change it."""
+"""`/queue`, `/interrupt` and `/free`: the queue for ComfyUI's clients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,26 +6,26 @@ from typing import Any
 from aiohttp import web
 
 from server.bodies import ids_in, read_object
-from server.comfy.history import listed
+from server.comfy.history import queue_item
 from server.services import services
 from server.store.runs import Run
 
 
 async def get_queue(request: web.Request) -> web.Response:
-    """What runs and what waits, next first."""
+    """Reply with the active runs and the waiting ones, next first."""
     parts = services(request)
     running = parts.dispatcher.running()
-    pending = await parts.store.these(parts.dispatcher.queue())
+    pending = await parts.store.find_many(parts.dispatcher.queue())
     works = await parts.store.works([run.id for run in (*running, *pending)])
 
-    def shown(runs: Sequence[Run]) -> list[list[Any]]:
-        return [listed(run, works[run.id]) for run in runs if run.id in works]
+    def items(runs: Sequence[Run]) -> list[list[Any]]:
+        return [queue_item(run, works[run.id]) for run in runs if run.id in works]
 
-    return web.json_response({"queue_running": shown(running), "queue_pending": shown(pending)})
+    return web.json_response({"queue_running": items(running), "queue_pending": items(pending)})
 
 
 async def post_queue(request: web.Request) -> web.Response:
-    """`{"clear": true}` takes out all that wait, `{"delete": [id]}` some of them."""
+    """Take runs out of the queue: all with `{"clear": true}`, some with `{"delete": [id]}`."""
     dispatcher = services(request).dispatcher
     body = await read_object(request)
     wanted = ids_in(body, "delete")
@@ -37,7 +37,7 @@ async def post_queue(request: web.Request) -> web.Response:
 
 
 async def interrupt(request: web.Request) -> web.Response:
-    """Stop what runs: all of it, one prompt, or a client's."""
+    """Stop active runs: all of them, one prompt, or those of a client."""
     dispatcher = services(request).dispatcher
     body = await read_object(request)
     for run in dispatcher.running():
@@ -49,7 +49,7 @@ async def interrupt(request: web.Request) -> web.Response:
 
 
 async def free(request: web.Request) -> web.Response:
-    """Let the workers forget results and the models that nothing holds."""
+    """Have the workers clear their result caches, which frees the models that no run uses."""
     body = await read_object(request)
     if body.get("unload_models") or body.get("free_memory"):
         for worker in services(request).dispatcher.workers:

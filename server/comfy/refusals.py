@@ -1,4 +1,4 @@
-"""Why a prompt is not accepted, in the shape that ComfyUI's clients expect; the words are ours."""
+"""Replies to invalid prompts, in the JSON that ComfyUI's clients expect, with our messages."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ _WHOLE: Mapping[str, str] = {
     "unknown_node_type": "invalid_prompt",
     "missing_class_type": "invalid_prompt",
 }
-"""Codes of problems that no single node is to blame for, and ComfyUI's types for them."""
+"""Codes of problems that concern no single node, and ComfyUI's types for them."""
 _RAISED = "exception_during_validation"
 _CUSTOM = "custom_validation_failed"
 _OF_NODES: Mapping[str, str] = {
@@ -31,11 +31,11 @@ _OF_NODES: Mapping[str, str] = {
     "link_to_missing_node": _RAISED,
     "link_output_out_of_range": _RAISED,
 }
-"""Codes of a node's problems, and ComfyUI's types; every other is one of its node's own check."""
+"""Codes of a node's problems, and ComfyUI's types; all others become its custom type."""
 
 
 def refusal(problems: Iterable[NodeGraphError]) -> dict[str, Any]:
-    """The reply to what is no prompt at all."""
+    """Return the reply to a request without a readable prompt."""
     return {"error": _error(next(iter(problems))), "node_errors": {}}
 
 
@@ -43,8 +43,8 @@ class Refusals:
     """The replies to prompts that do not validate.
 
     Args:
-        registry: the node types there are.
-        files: what their choices are.
+        registry: the known node types.
+        files: lists the files that their inputs can choose from.
     """
 
     def __init__(self, registry: Registry, files: Files) -> None:
@@ -52,7 +52,7 @@ class Refusals:
         self._files = files
 
     def whole(self, checked: CheckedGraph) -> dict[str, Any]:
-        """The reply to a prompt of which nothing can run."""
+        """Return the reply to a prompt of which no part can run."""
         for problem in checked.problems:
             if problem.code in _WHOLE:
                 return {"error": _error(problem), "node_errors": {}}
@@ -65,7 +65,7 @@ class Refusals:
         return {"error": error, "node_errors": self.by_node(checked)}
 
     def by_node(self, checked: CheckedGraph) -> dict[str, Any]:
-        """The problems of each node."""
+        """Return the problems of each node, by its id."""
         found: dict[str, Any] = {}
         for problem in checked.problems:
             if problem.node_id is None:
@@ -117,7 +117,7 @@ def _error(problem: NodeGraphError) -> dict[str, Any]:
 
 
 def _node_type(problem: NodeGraphError, spec: InputSpec | None) -> str:
-    """ComfyUI's type; that a file is missing is found by its nodes, not by its lists."""
+    """Return ComfyUI's type of a problem; there, a missing file is found by the node itself."""
     if problem.code == "value_not_in_list" and spec and spec.input_file:
         return _CUSTOM
     return _OF_NODES.get(problem.code, _CUSTOM)

@@ -1,4 +1,4 @@
-"""Every route of the dialect, each at `/x` and at `/api/x`; `/internal/…` only there."""
+"""Every route of ComfyUI's API, each at `/x` and at `/api/x`, except `/internal/…` and `/ws`."""
 
 from aiohttp import web
 
@@ -56,22 +56,22 @@ _INTERNAL: tuple[tuple[str, str, Handler], ...] = (
 
 
 def add_comfy(app: web.Application) -> None:
-    """Add them; what can be got can be asked for without its body, too."""
+    """Add the routes to an application; those for GET answer HEAD, too."""
     twice = [(method, f"/api{path}", handler) for method, path, handler in _ROUTES]
     for method, path, bare in (*_ROUTES, *twice, *_INTERNAL):
-        handler = _told(bare)
+        handler = _with_refusals(bare)
         app.router.add_route(method, path, handler)
         if method == "GET" and path != "/ws":
             app.router.add_route("HEAD", path, handler)
 
 
-def _told(handler: Handler) -> Handler:
-    """The same, but what the server can not do is told in the dialect's shape."""
+def _with_refusals(handler: Handler) -> Handler:
+    """Return the handler with server errors as replies in ComfyUI's form."""
 
-    async def telling(request: web.Request) -> web.StreamResponse:
+    async def refusing(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except ServerError as error:
             return web.json_response(refusal([error]), status=error.status)
 
-    return telling
+    return refusing

@@ -1,4 +1,4 @@
-"""What `POST /prompt` carries, read with care: whatever is wrong is told, nothing is guessed."""
+"""Reads the body of `POST /prompt`; anything wrong is an error, nothing is guessed."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _LONGEST_ID = 200
 
 
 class NoPromptError(NodeGraphError):
-    """The request has no prompt."""
+    """A request has no prompt."""
 
     code = "no_prompt"
 
@@ -29,11 +29,11 @@ class NoPromptError(NodeGraphError):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request, every part of it of the right type; the graph itself is not checked yet."""
+    """The parts of a request, all of the right type; the graph itself is not checked yet."""
 
     graph: Graph
     targets: list[str] | None
-    """The output nodes that are wanted; all of them if None."""
+    """The ids of the wanted output nodes; all of them if None."""
     id: str
     client: str
     number: float | None
@@ -41,10 +41,10 @@ class Submission:
     extra: Mapping[str, Any]
 
     def run(self, targets: tuple[str, ...]) -> NewRun:
-        """The run it asks for.
+        """Return the run that the request asks for.
 
         Raises:
-            InvalidWorkflowError: there is a number in it that JSON does not have.
+            InvalidWorkflowError: a number in it is NaN or infinite.
         """
         work = Work(prompt=to_prompt(self.graph), targets=targets, extra=self.extra)
         return NewRun(
@@ -57,24 +57,24 @@ class Submission:
         )
 
     def _digest(self, work: Work) -> str:
-        """Tells whether an id comes with the same request again."""
+        """Return the hash of the request, which tells a repeated request from a different one."""
         parts = [work.prompt, self.targets, work.extra, self.client, self.number, self.front]
         try:
             text = json.dumps(parts, sort_keys=True, allow_nan=False)
         except ValueError:
-            _refuse("NaN and Infinity are no JSON.", "Send a number, or null.")
+            _refuse("NaN and Infinity are not JSON.", "Send a number, or null.")
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_submission(data: bytes, client: str = "") -> Submission:
-    """A request's body.
+    """Read the body of a request.
 
     Args:
         data: the body.
-        client: whose it is where the body does not say.
+        client: the client, if the body names none.
 
     Raises:
-        InvalidWorkflowError: some part of it has no meaning.
+        InvalidWorkflowError: some part of it is malformed.
     """
     body = parse_json(data)
     if not is_object(body) or "prompt" not in body:
@@ -104,7 +104,7 @@ def _targets(value: object) -> list[str] | None:
     if value is None:
         return None
     if not is_list(value) or not all(isinstance(item, str | int) for item in value):
-        _refuse("partial_execution_targets is no list of node ids.", 'For example ["9"].')
+        _refuse("partial_execution_targets has to be a list of node ids.", 'For example ["9"].')
     return [str(item) for item in value]
 
 
@@ -113,7 +113,10 @@ def _text(body: Mapping[str, object], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > _LONGEST_ID or not is_clean(value):
-        _refuse(f"{name} is no text of a sensible length.", "Send a UUID, or leave it out.")
+        _refuse(
+            f"{name} has to be a string of at most {_LONGEST_ID} characters.",
+            "Send a UUID, or leave it out.",
+        )
     return value
 
 
@@ -121,7 +124,7 @@ def _number(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        _refuse("number is no number.", "Send a place in the queue, or leave it out.")
+        _refuse("number has to be a number.", "Send a place in the queue, or leave it out.")
     return float(value)
 
 
@@ -134,16 +137,18 @@ def _is_finite(value: float) -> bool:
 
 def _front(value: object) -> bool:
     if value is not None and not isinstance(value, bool):
-        _refuse("front is neither true nor false.", "Leave it out to queue at the end.")
+        _refuse("front has to be true or false.", "Leave it out to queue at the end.")
     return value is True
 
 
 def _extra(value: object) -> Mapping[str, Any]:
-    """ComfyUI takes anything; what is empty in one way or another is nothing."""
+    """Return the extra data; ComfyUI's clients also send other empty values for none."""
     if not value:
         return {}
     if not is_object(value):
-        _refuse("extra_data is no object.", 'For example {"extra_pnginfo": {"workflow": {…}}}.')
+        _refuse(
+            "extra_data has to be an object.", 'For example {"extra_pnginfo": {"workflow": {…}}}.'
+        )
     return value
 
 

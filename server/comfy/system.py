@@ -1,4 +1,4 @@
-"""What clients ask of the machine and of the server's folders."""
+"""Facts about the machine and the server's folders."""
 
 import asyncio
 import os
@@ -12,12 +12,12 @@ from aiohttp import web
 from server.services import services
 
 DIALECT = "0.3.64"
-"""The version of ComfyUI whose routes and messages these are."""
+"""The version of ComfyUI whose API this is."""
 _FOLDERS = ("input", "output", "temp")
 
 
 async def get_system_stats(request: web.Request) -> web.Response:
-    """The machine, the versions, and the devices of the workers that are ready."""
+    """Reply with the machine, the versions, and the devices of the ready workers."""
     devices = [worker.device for worker in services(request).dispatcher.workers if worker.device]
     system: dict[str, Any] = {
         "os": os.name,
@@ -34,10 +34,10 @@ async def get_system_stats(request: web.Request) -> web.Response:
 
 
 async def get_files(request: web.Request) -> web.Response:
-    """The names of the files in the input, output or temp folder, the newest first."""
+    """Reply with the names of the files in the input, output or temp folder, newest first."""
     kind = request.match_info["kind"]
     if kind not in _FOLDERS:
-        raise web.HTTPBadRequest(text=f"400: there are the folders {', '.join(_FOLDERS)}.\n")
+        raise web.HTTPBadRequest(text=f"400: the folders are {', '.join(_FOLDERS)}.\n")
     root = services(request).files.root(kind)
 
     def newest_first() -> list[str]:
@@ -51,7 +51,7 @@ async def get_files(request: web.Request) -> web.Response:
 
 
 async def get_replacements(_request: web.Request) -> web.Response:
-    """Node types that stand in for others: none do."""
+    """Reply with the replacements for node types; there are none."""
     return web.json_response({})
 
 
@@ -60,7 +60,7 @@ def _memory(name: str) -> int:
 
 
 def _device(device: Mapping[str, Any]) -> dict[str, Any]:
-    """A worker's device; what torch holds of its memory is the worker's affair."""
+    """Return a worker's device in ComfyUI's form; torch's own share of memory is not known here."""
     facts = {name: device[name] for name in ("name", "type", "index", "vram_total", "vram_free")}
     held = {"torch_vram_total": device["vram_total"], "torch_vram_free": device["vram_free"]}
     return facts | held

@@ -18,31 +18,31 @@ from nodegraph.keeping import keep
 from nodegraph.plain import is_object
 from nodegraph.results import Artifact, FolderType
 from nodegraph.workflow.parse import parse_json
-from server.comfy.places import folder_type, found
+from server.comfy.places import find_file, folder_type
 from server.errors import UnreadablePictureError
 from server.services import services
-from server.uploads import Upload, received
+from server.uploads import Upload, receive_upload
 
 _YES = ("true", "1")
 
 
 async def post_image(request: web.Request) -> web.Response:
-    """The form's `image`, whatever it holds: `type`, `subfolder`, `overwrite`.
+    """Save the file in the form's field `image`; also read `type`, `subfolder` and `overwrite`.
 
-    Answers with the name that it got: the same for the same bytes, another for others.
+    Reply with the name it got: the same for the same bytes, another one for other bytes.
     """
-    with _explained():
-        async with received(request, "image", _meanwhile(request)) as upload:
+    with _http_errors():
+        async with receive_upload(request, "image", _temp_folder(request)) as upload:
             return await _keep(request, upload, upload.path)
 
 
 async def post_mask(request: web.Request) -> web.Response:
-    """As `post_image`; what is stored has the colours of `original_ref` and the mask's alpha."""
+    """Save the image `original_ref` with the alpha of the form's `image`; else as `post_image`."""
     parts = services(request)
-    with _explained():
-        async with received(request, "image", _meanwhile(request)) as upload:
-            original = found(parts.files, _original(upload))
-            data = await parts.pictures.masked(original, upload.path)
+    with _http_errors():
+        async with receive_upload(request, "image", _temp_folder(request)) as upload:
+            original = find_file(parts.files, _original(upload))
+            data = await parts.pictures.apply_mask(original, upload.path)
             return await _keep(request, upload, data)
 
 
@@ -54,22 +54,22 @@ async def _keep(request: web.Request, upload: Upload, data: Path | bytes) -> web
     overwrite = fields.get("overwrite", "").lower() in _YES
     with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
         path = await asyncio.to_thread(keep, root, name, file, overwrite=overwrite)
-    kept = _named(path, root, kind)
+    kept = _artifact(path, root, kind)
     return web.json_response({"name": kept.filename, "subfolder": kept.subfolder, "type": kind})
 
 
-def _named(path: Path, root: Path, kind: FolderType) -> Artifact:
+def _artifact(path: Path, root: Path, kind: FolderType) -> Artifact:
     folder = path.parent.relative_to(root).as_posix()
     return Artifact(path.name, "" if folder == "." else folder, kind)
 
 
-def _meanwhile(request: web.Request) -> Path:
+def _temp_folder(request: web.Request) -> Path:
     return services(request).files.folders.temp
 
 
 @contextmanager
-def _explained() -> Generator[None]:
-    """Errors as HTTP has them."""
+def _http_errors() -> Generator[None]:
+    """Turn errors from inside the block into HTTP errors."""
     try:
         yield
     except (UnsafePathError, UnreadablePictureError) as error:
@@ -81,7 +81,7 @@ def _explained() -> Generator[None]:
 
 
 def _original(upload: Upload) -> Artifact:
-    """What a mask is for: `{"filename": …, "subfolder": …, "type": …}`."""
+    """Return the image that a mask is for: `{"filename": …, "subfolder": …, "type": …}`."""
     try:
         value = parse_json(upload.fields.get("original_ref", ""))
     except InvalidWorkflowError:

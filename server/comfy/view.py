@@ -1,14 +1,14 @@
-"""`GET /view`: a picture, or any other file, of the input, output and temp folders."""
+"""`GET /view`: an image or any other file of the input, output and temp folders."""
 
 from pathlib import Path
 
 from aiohttp import web
 
 from nodegraph.results import Artifact
-from server.bodies import number_in
-from server.comfy.places import folder_type, found
+from server.bodies import parse_number
+from server.comfy.places import find_file, folder_type
 from server.errors import UnreadablePictureError
-from server.sending import safe_headers, sent
+from server.sending import file_response, safe_headers
 from server.services import services
 
 _CHANNELS = ("rgba", "rgb", "a")
@@ -17,9 +17,10 @@ _QUALITY = 90
 
 
 async def get_view(request: web.Request) -> web.StreamResponse:
-    """`?filename=&subfolder=&type=`, and `&preview=webp;90` or `&channel=rgb` or `a`.
+    """Reply with a file: `?filename=&subfolder=&type=`.
 
-    The file as it is can be had in ranges; what is made of a picture can not.
+    Of an image, `&preview=webp;90` gives a smaller version, `&channel=rgb` or `a` some channels.
+    Only the unchanged file can be had in ranges.
     """
     query = request.query
     channel = query.get("channel", "rgba")
@@ -27,7 +28,7 @@ async def get_view(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest(text=f"400: channel is one of {', '.join(_CHANNELS)}.\n")
     kind = folder_type(query.get("type", "output"))
     named = Artifact(query.get("filename", ""), query.get("subfolder", ""), kind)
-    path = found(services(request).files, named)
+    path = find_file(services(request).files, named)
     try:
         if query.get("preview"):
             return await _preview(request, path, channel)
@@ -36,14 +37,14 @@ async def get_view(request: web.Request) -> web.StreamResponse:
             return web.Response(body=data, headers=safe_headers("image/png", path.name))
     except UnreadablePictureError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
-    return sent(path)
+    return file_response(path)
 
 
 async def _preview(request: web.Request, path: Path, channel: str) -> web.Response:
-    """`webp;90`: the format and its quality, of which either may be left out."""
+    """Reply with a smaller version; `webp;90` is the format and quality, either may be missing."""
     form, _, quality = request.query["preview"].partition(";")
     form = form if form in _PREVIEWS and "a" not in request.query.get("channel", "") else "webp"
-    number = number_in(quality)
+    number = parse_number(quality)
     wanted = number if number is not None and 1 <= number <= 100 else _QUALITY
     data = await services(request).pictures.preview(path, form, wanted, channel)
     return web.Response(body=data, headers=safe_headers(f"image/{form}", path.name))

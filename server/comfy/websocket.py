@@ -1,4 +1,4 @@
-"""`/ws`: what happens, as it happens; to each client what its own prompts do, to all the queue."""
+"""`/ws`: live messages; a client gets those about its own prompts and about the queue."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from nodegraph.plain import is_object
-from server.bodies import number_in
+from server.bodies import parse_number
 from server.bus import LOG_SUBSCRIPTION, Message, Subscriber
 from server.comfy.messages import Message as Translated
 from server.comfy.messages import Translator
@@ -18,16 +18,16 @@ from server.services import Services, services
 
 _HEARTBEAT = 30.0
 _SEND_TIMEOUT = 30.0
-"""Seconds that a client may let a message wait before it is dropped."""
+"""Seconds that sending to a client may take before it is disconnected."""
 _PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
 _FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
 _METADATA = "supports_preview_metadata"
 _FIRST_TOLD = 1
-"""Being queued is a run's first milestone, and the last of which nobody is told."""
+"""The number of a run's first milestone, being queued, which is no message."""
 
 
 async def websocket(request: web.Request) -> web.WebSocketResponse:
-    """One client's connection; `?clientId=` says whose, `?since=` after which event to go on."""
+    """Serve the connection of a client: `?clientId=`, and `?since=` the last event it has seen."""
     socket = web.WebSocketResponse(heartbeat=_HEARTBEAT, max_msg_size=2**20)
     await socket.prepare(request)
     client = request.query.get("clientId") or uuid.uuid4().hex
@@ -36,27 +36,27 @@ async def websocket(request: web.Request) -> web.WebSocketResponse:
 
 
 async def get_features(request: web.Request) -> web.Response:
-    """The same as the first messages say."""
+    """Reply with the server's features."""
     return web.json_response(features(services(request)))
 
 
 def features(parts: Services) -> dict[str, Any]:
-    """What this server can do, as `/features` and the first messages say it."""
+    """Return the server's features, for `/features` and the first messages of a connection."""
     return {_METADATA: True, "max_upload_size": parts.settings.server.max_upload}
 
 
 def status(remaining: int) -> dict[str, Any]:
-    """How many prompts are not over."""
+    """Return the message data with the number of prompts that wait or run."""
     return {"status": {"exec_info": {"queue_remaining": remaining}}}
 
 
 class Connection:
-    """One client that listens.
+    """The connection of one client.
 
     Args:
-        parts: the server's.
-        socket: leads to it.
-        client: its id.
+        parts: the services for its owner.
+        socket: the connection.
+        client: the client's id.
     """
 
     def __init__(self, parts: Services, socket: web.WebSocketResponse, client: str) -> None:
@@ -66,13 +66,13 @@ class Connection:
         self._translators: dict[str, Translator] = {}
         self._flags: Mapping[str, Any] = {}
         self._last = 0
-        """The last milestone that was told."""
+        """The id of the last milestone that was sent."""
         self._first = 0
-        """The one after which it began to listen."""
+        """The id of the milestone after which it began to listen."""
         self._wants_logs = False
 
     async def serve(self, since: int | None) -> None:
-        """Talk until either side has enough; who misses something gets it from the store."""
+        """Send messages until either side ends the connection; missed ones come from the store."""
         subscriber = self._parts.bus.subscribe(client=self._client)
         self._first = await self._parts.store.last_event() if since is None else since
         remaining = self._parts.dispatcher.remaining
@@ -82,8 +82,8 @@ class Connection:
         try:
             if since is not None:
                 await self._replay()
-            while messages := await subscriber.some():
-                if subscriber.missed():
+            while messages := await subscriber.next_batch():
+                if subscriber.take_missed():
                     await self._replay()
                 await self._tell_all(messages)
         except (ConnectionError, TimeoutError):
@@ -94,7 +94,7 @@ class Connection:
             await self._socket.close()
 
     async def _listen(self, subscriber: Subscriber) -> None:
-        """Hear which features the client has, and when it goes."""
+        """Receive the client's features, and end the subscription when it disconnects."""
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
                 self._hear(message.data)
@@ -110,7 +110,7 @@ class Connection:
             self._flags = flags if is_object(flags) else {}
 
     async def _replay(self) -> None:
-        """Tell what was missed."""
+        """Send the messages that were missed."""
         store = self._parts.store
         while events := await store.events(client=self._client, after=self._last or self._first):
             told = [
@@ -142,10 +142,10 @@ class Connection:
             await self._tell_own(message)
 
     async def _tell_own(self, message: Message) -> None:
-        """About a run of this client; milestones that it knows from the replay are left out.
+        """Send a message about a run of this client, unless the replay has sent it already.
 
-        The last message of a milestone has its number, so that whoever goes on after a number
-        lacks nothing.
+        The last message of a milestone carries its id, so that a client that reconnects with
+        this id misses nothing.
         """
         if message.id is not None:
             if message.id <= self._last:
@@ -155,24 +155,24 @@ class Connection:
             await self._send_preview(message)
         elif message.name == "pack_message" and message.data:
             await self._send(message.data["name"], message.data["data"])
-        told = await self._translated(message)
+        told = await self._translate(message)
         for place, (name, data) in enumerate(told, 1):
             await self._send(name, data, message.id if place == len(told) else None)
         if message.name in ("run_finished", "run_failed", "run_cancelled"):
             self._translators.pop(message.run, None)
 
-    async def _translated(self, message: Message) -> list[Translated]:
+    async def _translate(self, message: Message) -> list[Translated]:
         data = message.data or {}
         if message.id is None:
             passing = message.name == "progress"
             return list(Translator(message.run).progress(data)) if passing else []
         translator = self._translators.get(message.run)
         if translator is None:
-            translator = self._translators[message.run] = await self._caught_up(message)
+            translator = self._translators[message.run] = await self._catch_up(message)
         return list(translator.milestone(message.name, data, data.get("time_ms", 0)))
 
-    async def _caught_up(self, message: Message) -> Translator:
-        """Follows a run from this milestone on, and knows what came before."""
+    async def _catch_up(self, message: Message) -> Translator:
+        """Return a translator that knows the events of a run before this milestone."""
         translator = Translator(message.run)
         if (message.sequence or 0) > _FIRST_TOLD:
             for event in await self._parts.store.all_events(message.run):
@@ -215,4 +215,4 @@ class Connection:
 
 def _since(request: web.Request) -> int | None:
     text = request.query.get("since", "")
-    return number_in(text)
+    return parse_number(text)

@@ -1,1 +1,1 @@
-"""ComfyUI's own web editor, served as it is, and what it keeps: settings, workflows, a log."""
+"""ComfyUI's web editor, served unchanged, and its settings, workflows and log."""

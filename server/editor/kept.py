@@ -1,4 +1,4 @@
-"""Files that users keep here are written whole, or the request fails."""
+"""Writes the files of users completely, or fails the request."""
 
 import errno
 from collections.abc import Generator
@@ -13,13 +13,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def writing(path: Path, data: bytes) -> Generator[Path]:
-    """A file beside `path` with `data` in it, safe on the disk, to be given that name.
+def staged_file(path: Path, data: bytes) -> Generator[Path]:
+    """Write `data` to a temporary file beside `path`, for the caller to rename.
 
     Raises:
-        FileExistsError, IsADirectoryError, NotADirectoryError: the name is in the way of another.
-        HTTPInsufficientStorage: there is no room.
-        HTTPServiceUnavailable: the folder can not be written.
+        FileExistsError, IsADirectoryError, NotADirectoryError: the name conflicts with another.
+        HTTPInsufficientStorage: the disk is full.
+        HTTPServiceUnavailable: the folder cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,4 +32,4 @@ def writing(path: Path, data: bytes) -> Generator[Path]:
         reason = error.strerror or str(error)
         if error.errno in _FULL:
             raise web.HTTPInsufficientStorage(text=f"507: {reason}\n") from error
-        raise web.HTTPServiceUnavailable(text=f"503: it was not kept: {reason}\n") from error
+        raise web.HTTPServiceUnavailable(text=f"503: the file was not saved: {reason}\n") from error

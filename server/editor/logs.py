@@ -1,4 +1,4 @@
-"""The newest lines of the server's log, which the editor shows in its terminal."""
+"""The newest lines of the server's log, for the editor's terminal."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ class LogKeeper(logging.Handler):
     """Keeps log records as text, and publishes each as a `logs` message.
 
     Args:
-        bus: takes the messages.
+        bus: publishes the messages.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -34,7 +34,7 @@ class LogKeeper(logging.Handler):
         self._entries: deque[dict[str, str]] = deque(maxlen=_KEPT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record, from any thread."""
+        """Keep and publish a record; called from any thread."""
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry = {"t": time, "m": f"{self.format(record)}\n"}
         self._entries.append(entry)
@@ -42,7 +42,7 @@ class LogKeeper(logging.Handler):
             self._loop.call_soon_threadsafe(self._publish, entry)
 
     async def listening(self, _app: web.Application) -> AsyncIterator[None]:
-        """Hear what is logged while the server is up."""
+        """Receive log records while the server is up."""
         self._loop = asyncio.get_running_loop()
         logging.getLogger().addHandler(self)
         yield
@@ -50,22 +50,22 @@ class LogKeeper(logging.Handler):
         self._loop = None
 
     async def text(self, request: web.Request) -> web.Response:
-        """The lines as one string."""
+        """Reply with the lines as one string."""
         _refuse_owners(request)
         return web.json_response("".join(entry["m"] for entry in list(self._entries)))
 
     async def raw(self, request: web.Request) -> web.Response:
-        """The lines one by one, and how wide the terminal is."""
+        """Reply with the lines one by one, and the width of the terminal."""
         _refuse_owners(request)
         return web.json_response({"entries": list(self._entries), "size": _size()})
 
     async def subscribe(self, request: web.Request) -> web.Response:
-        """`{"enabled": true, "clientId": "…"}`: tell that client what is logged from now on."""
+        """Turn a client's `logs` messages on or off: `{"enabled": true, "clientId": "…"}`."""
         _refuse_owners(request)
         body = await read_object(request)
         client, enabled = body.get("clientId"), body.get("enabled")
         if not isinstance(client, str) or not isinstance(enabled, bool):
-            message = '400: this has to be {"enabled": true or false, "clientId": "…"}.\n'
+            message = '400: the body has to be {"enabled": true or false, "clientId": "…"}.\n'
             raise web.HTTPBadRequest(text=message)
         self._bus.publish(
             Message(LOG_SUBSCRIPTION, client=client, owner=NOBODY, data={"enabled": enabled})
@@ -77,9 +77,9 @@ class LogKeeper(logging.Handler):
 
 
 def _refuse_owners(request: web.Request) -> None:
-    """Where several people share the server, its log has something of each in it."""
+    """Refuse owners with a name: where several share the server, its log concerns all of them."""
     if owner_of(request) != NOBODY:
-        raise web.HTTPForbidden(text="403: the log is for those who run the server.\n")
+        raise web.HTTPForbidden(text="403: the log is only for operators of the server.\n")
 
 
 def _size() -> dict[str, Any]:

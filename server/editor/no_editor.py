@@ -1,4 +1,4 @@
-"""The page at `/` where the editor is not installed."""
+"""The page at `/` if the editor is not installed."""
 
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 PAGE = """<!doctype html>

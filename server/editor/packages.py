@@ -1,4 +1,4 @@
-"""The editor's files, as they lie in the packages that `nodegraph[ui]` brings."""
+"""Finds the editor's files in the packages that `nodegraph[ui]` installs."""
 
 import re
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ _TEMPLATES = "comfyui-workflow-templates"
 
 @dataclass(frozen=True, slots=True)
 class EditorFiles:
-    """Folders of files to serve; none where a package is not installed."""
+    """The folders of the editor's files; None where a package is not installed."""
 
     static: Path | None = None
-    """The editor itself: `index.html` and what belongs to it."""
+    """The editor itself: `index.html` and its scripts and styles."""
     templates: tuple[Path, ...] = ()
-    """Workflows to start from, and pictures of them; the first that has a file wins."""
+    """Templates of workflows, and images of them; the first folder that has a file is used."""
     docs: Path | None = None
     """Help pages: `KSampler/en.md`."""
 
 
-def installed() -> EditorFiles:
-    """What there is; nothing of the packages is imported."""
+def find_editor() -> EditorFiles:
+    """Return the folders of the installed packages, without importing these."""
     bundles = (_folder(name, "templates") for name in _template_packages())
     return EditorFiles(
         static=_folder("comfyui_frontend_package", "static"),
@@ -32,7 +32,7 @@ def installed() -> EditorFiles:
 
 
 def _template_packages() -> list[str]:
-    """The package of templates and those that it is split into."""
+    """Return the names of the package of templates and of those that it is split into."""
     try:
         needed = requires(_TEMPLATES) or []
     except PackageNotFoundError:

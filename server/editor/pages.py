@@ -1,4 +1,4 @@
-"""The editor's page, and the files that belong to it."""
+"""Serves the editor's page and its files."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from aiohttp import web
 from nodegraph.installed import LoadedPack
 from server.editor.no_editor import PAGE, PAGE_POLICY
 from server.editor.packages import EditorFiles
-from server.editor.static import found, send
+from server.editor.static import find_file, send
 
 _POLICY = "; ".join(
     (
@@ -27,18 +27,18 @@ _POLICY = "; ".join(
         "frame-ancestors 'self'",
     )
 )
-"""Scripts come from here only; the editor compiles some, and shows pictures from anywhere."""
+"""The policy: scripts only from this server, some compiled by the editor; images from anywhere."""
 
 
 _EXTENSIONS = "extensions"
 
 
 class Pages:
-    """Serves them.
+    """Serves the page, its files, and the scripts of packs.
 
     Args:
-        files: where they lie.
-        packs: gives the packs, some of which have scripts of their own.
+        files: the folders of the editor's files.
+        packs: returns the packs, some of which have scripts.
     """
 
     def __init__(self, files: EditorFiles, packs: Callable[[], Iterable[LoadedPack]]) -> None:
@@ -46,7 +46,7 @@ class Pages:
         self._packs = packs
 
     def add(self, app: web.Application) -> None:
-        """Add their routes: one for each file and folder that the editor consists of."""
+        """Add a route for each file and folder of the editor."""
         router = app.router
         router.add_get("/", self._index if self._files.static else _explain)
         router.add_get("/templates/{name:.+}", self._template)
@@ -57,7 +57,7 @@ class Pages:
             router.add_get(f"/{rest}", self._static)
 
     def scripts(self) -> list[str]:
-        """The extensions of the editor and of the packs, as `/extensions` lists them."""
+        """Return the paths of the scripts of all extensions, as `/extensions` lists them."""
         static = self._files.static
         folders = {"": static / _EXTENSIONS} if static else {}
         folders |= {f"{pack.name}/": pack.web for pack in self._packs() if pack.web}
@@ -68,29 +68,29 @@ class Pages:
         )
 
     async def _index(self, _request: web.Request) -> web.StreamResponse:
-        page = found([self._files.static], "index.html")
+        page = find_file([self._files.static], "index.html")
         return send(page, Cache_Control="no-cache", Content_Security_Policy=_POLICY)
 
     async def _static(self, request: web.Request) -> web.StreamResponse:
-        return await _sent((self._files.static,), request.path.lstrip("/"))
+        return await _send_file((self._files.static,), request.path.lstrip("/"))
 
     async def _extension(self, request: web.Request) -> web.StreamResponse:
-        """A file of a pack's, or of one of the editor's own extensions."""
+        """Reply with a file of a pack or of one of the editor's own extensions."""
         name, rest = request.match_info["pack"], request.match_info["name"]
         folders = [pack.web for pack in self._packs() if pack.name == name]
         if not folders and self._files.static:
-            return await _sent((self._files.static / _EXTENSIONS,), f"{name}/{rest}")
-        return await _sent(tuple(folders), rest)
+            return await _send_file((self._files.static / _EXTENSIONS,), f"{name}/{rest}")
+        return await _send_file(tuple(folders), rest)
 
     async def _template(self, request: web.Request) -> web.StreamResponse:
-        return await _sent(self._files.templates, request.match_info["name"])
+        return await _send_file(self._files.templates, request.match_info["name"])
 
     async def _doc(self, request: web.Request) -> web.StreamResponse:
-        return await _sent((self._files.docs,), request.match_info["name"])
+        return await _send_file((self._files.docs,), request.match_info["name"])
 
 
-async def _sent(folders: tuple[Path | None, ...], name: str) -> web.StreamResponse:
-    return send(await asyncio.to_thread(found, folders, name), Cache_Control="no-cache")
+async def _send_file(folders: tuple[Path | None, ...], name: str) -> web.StreamResponse:
+    return send(await asyncio.to_thread(find_file, folders, name), Cache_Control="no-cache")
 
 
 async def _explain(_request: web.Request) -> web.Response:

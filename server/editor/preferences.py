@@ -12,17 +12,17 @@ from nodegraph.errors import InvalidWorkflowError
 from nodegraph.plain import is_object
 from nodegraph.workflow.parse import parse_json
 from server.bodies import read_object
-from server.editor.kept import writing
+from server.editor.kept import staged_file
 
 _MOST = 2**20
-"""Bytes that all settings together may take."""
+"""The most bytes of all settings together."""
 
 
 class Preferences:
-    """Keeps them.
+    """The routes of the editor's settings.
 
     Args:
-        path: the file of whoever asks; it need not be there yet.
+        path: returns the file of a request's owner, which may not exist yet.
     """
 
     def __init__(self, path: Callable[[web.Request], Path]) -> None:
@@ -30,21 +30,21 @@ class Preferences:
         self._changing = asyncio.Lock()
 
     async def get_all(self, request: web.Request) -> web.Response:
-        """All settings by name."""
+        """Reply with all settings by name."""
         return web.json_response(await asyncio.to_thread(_read, self._path(request)))
 
     async def get_one(self, request: web.Request) -> web.Response:
-        """One setting; null if it was never set."""
+        """Reply with one setting; null if it was never set."""
         values = await asyncio.to_thread(_read, self._path(request))
         return web.json_response(values.get(request.match_info["id"]))
 
     async def post_all(self, request: web.Request) -> web.Response:
-        """Set several."""
+        """Set several settings."""
         await self._change(request, await read_object(request))
         return web.Response()
 
     async def post_one(self, request: web.Request) -> web.Response:
-        """Set one, to any JSON value."""
+        """Set one setting to any JSON value."""
         try:
             value = parse_json(await request.read())
         except InvalidWorkflowError as error:
@@ -61,27 +61,27 @@ def _merge(path: Path, values: dict[str, Any]) -> None:
     data = json.dumps(_read(path) | values, indent=1).encode()
     if len(data) > _MOST:
         raise web.HTTPRequestEntityTooLarge(max_size=_MOST, actual_size=len(data))
-    with writing(path, data) as part:
+    with staged_file(path, data) as part:
         part.replace(path)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What is set; nothing if the file is not there.
+    """Return the settings in a file; none if it does not exist.
 
     Raises:
-        HTTPInternalServerError: it is there, and is no JSON object.
+        HTTPInternalServerError: the file is not a JSON object.
     """
     if not path.is_file():
         return {}
     try:
         values = parse_json(path.read_bytes())
     except InvalidWorkflowError as error:
-        raise _damaged(path) from error
+        raise _damage_error(path) from error
     if not is_object(values):
-        raise _damaged(path)
+        raise _damage_error(path)
     return values
 
 
-def _damaged(path: Path) -> web.HTTPInternalServerError:
-    text = f"500: {path} is damaged. Mend it, or remove it to begin without settings.\n"
+def _damage_error(path: Path) -> web.HTTPInternalServerError:
+    text = f"500: {path} is damaged. Repair it, or delete it to begin without settings.\n"
     return web.HTTPInternalServerError(text=text)

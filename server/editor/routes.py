@@ -1,4 +1,4 @@
-"""Every route of the editor's own; those that it shares with other clients are the dialect's."""
+"""The routes that only the editor uses; the others are those of ComfyUI's API."""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from server.editor.logs import LogKeeper
-from server.editor.packages import installed
+from server.editor.packages import find_editor
 from server.editor.pages import Pages
 from server.editor.preferences import Preferences
 from server.editor.static import send
@@ -18,8 +18,8 @@ from server.services import PARTS, services
 
 
 def add_editor(app: web.Application) -> None:
-    """Add them."""
-    pages = Pages(installed(), lambda: app[PARTS].registry.packs)
+    """Add the routes to an application."""
+    pages = Pages(find_editor(), lambda: app[PARTS].registry.packs)
     one_for_each = cache(UserFiles)
 
     def files(request: web.Request) -> UserFiles:
@@ -31,7 +31,7 @@ def add_editor(app: web.Application) -> None:
     pages.add(app)
     _add_logs(app)
     routes = [
-        *_fixed(pages),
+        *_constant_routes(pages),
         *_settings(Preferences(settings)),
         *(("GET", path, _style(files)) for path in ("/user.css", "/userdata/user.css")),
         *_userdata(UserData(files)),
@@ -65,8 +65,8 @@ def _userdata(data: UserData) -> Routes:
     ]
 
 
-def _fixed(pages: Pages) -> Routes:
-    """What is the same for everybody: one user, the packs' scripts, no templates of theirs."""
+def _constant_routes(pages: Pages) -> Routes:
+    """Return the routes whose reply is the same for all users."""
     return [
         ("GET", "/users", _always({"storage": "server", "migrated": True})),
         ("GET", "/extensions", _scripts(pages)),
@@ -77,7 +77,7 @@ def _fixed(pages: Pages) -> Routes:
 
 
 def _scripts(pages: Pages) -> Handler:
-    """Looked up each time, for packs come and go."""
+    """Return the handler that lists the scripts, anew each time, because packs are reloaded."""
 
     async def handler(_request: web.Request) -> web.Response:
         return web.json_response(pages.scripts())
@@ -93,7 +93,7 @@ def _always(value: object) -> Handler:
 
 
 def _style(files: Callable[[web.Request], UserFiles]) -> Handler:
-    """The user's own style sheet: the file `user.css` among those they keep."""
+    """Return the handler of the user's own style sheet, their file `user.css`."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
         path = files(request).find("user.css")

@@ -1,4 +1,4 @@
-"""Sending files to the editor: of the right type, and from nowhere but their folder."""
+"""Sends files to the editor, with the right type and only from inside their folder."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,12 +35,12 @@ TYPES: Mapping[str, str] = {
     ".woff": "font/woff",
     ".woff2": "font/woff2",
 }
-"""Ours, for those that systems know differ, and a script of a wrong type does not run."""
+"""Media types by suffix; not the system's, which differ: scripts of a wrong type do not run."""
 UNKNOWN = "application/octet-stream"
 
 
 def send(path: Path, **headers: str) -> web.FileResponse:
-    """A file; `_` in a header's name is `-`."""
+    """Return a reply with a file; `_` in the name of a header becomes `-`."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     kind = TYPES.get(path.suffix.lower(), UNKNOWN)
     text = kind.startswith("text/")
@@ -48,11 +48,11 @@ def send(path: Path, **headers: str) -> web.FileResponse:
     return web.FileResponse(path, headers=named)
 
 
-def found(folders: Iterable[Path | None], name: str) -> Path:
-    """The file of that name in the first folder that has it.
+def find_file(folders: Iterable[Path | None], name: str) -> Path:
+    """Return the path of a file in the first folder that has it.
 
     Raises:
-        HTTPNotFound: none has.
+        HTTPNotFound: no folder has it.
     """
     for folder in folders:
         path = _file(folder, name) if folder else None

@@ -1,4 +1,4 @@
-"""The files that users keep here: workflows, and what else the editor puts beside them."""
+"""The files of users: workflows, and others that the editor saves."""
 
 import threading
 from collections.abc import Iterator
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.folders import inside
-from server.editor.kept import writing
+from server.editor.kept import staged_file
 
 
 @dataclass(frozen=True, slots=True)
 class UserFile:
-    """A file or a folder below another one."""
+    """A file or a folder of a user."""
 
     path: str
-    """Relative to the folder that was asked for."""
+    """The path relative to the folder that is listed."""
     size: int
     modified: int
     """Milliseconds since 1970."""
@@ -23,7 +23,7 @@ class UserFile:
     folder: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """The editor's JSON for a file."""
+        """Return the editor's JSON for a file."""
         return {
             "path": self.path,
             "size": self.size,
@@ -33,10 +33,10 @@ class UserFile:
 
 
 class UserFiles:
-    """All of them, below one folder.
+    """The files of one user, below one folder.
 
     Args:
-        root: the folder; it need not be there yet.
+        root: the folder, which may not exist yet.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,23 +44,23 @@ class UserFiles:
         self._changing = threading.Lock()
 
     def find(self, name: str) -> Path | None:
-        """The path of a file, if there is one of that name.
+        """Return the path of a file; None if there is none of that name.
 
         Raises:
-            UnsafePathError: the name leads elsewhere.
+            UnsafePathError: the name points outside the folder.
         """
         path = inside(self._root, name)
         return path if path.is_file() else None
 
     def about(self, name: str) -> UserFile:
-        """A file that is there."""
-        return _described(inside(self._root, name), name)
+        """Return the facts about an existing file."""
+        return _describe(inside(self._root, name), name)
 
     def files(self, folder: str, *, deep: bool) -> list[UserFile] | None:
-        """The visible files of a folder, in order; None if there is no such folder.
+        """Return the visible files of a folder, in order; None if there is no such folder.
 
         Raises:
-            UnsafePathError: the name leads elsewhere.
+            UnsafePathError: the name points outside the folder.
         """
         place = self._place(folder)
         if not place.is_dir():
@@ -69,34 +69,34 @@ class UserFiles:
         return [file for file in _visible(place, sorted(paths)) if not file.folder]
 
     def entries(self, folder: str) -> list[UserFile] | None:
-        """The visible files and folders of a folder; None if there is no such folder.
+        """Return the visible files and folders of a folder; None if there is no such folder.
 
         Raises:
-            UnsafePathError: the name leads elsewhere.
+            UnsafePathError: the name points outside the folder.
         """
         place = self._place(folder)
         return list(_visible(place, sorted(place.glob("*")))) if place.is_dir() else None
 
     def write(self, name: str, data: bytes, *, overwrite: bool) -> None:
-        """Keep a file.
+        """Write a file.
 
         Raises:
-            UnsafePathError: the name leads elsewhere.
-            FileExistsError: there is one, and it is not to be overwritten.
+            UnsafePathError: the name points outside the folder.
+            FileExistsError: it exists, and `overwrite` is False.
         """
         path = inside(self._root, name)
-        with writing(path, data) as part, self._changing:
+        with staged_file(path, data) as part, self._changing:
             if path.exists() and not overwrite:
                 raise FileExistsError
             part.replace(path)
 
     def move(self, name: str, to: str, *, overwrite: bool) -> None:
-        """Give a file another name.
+        """Rename a file.
 
         Raises:
-            UnsafePathError: a name leads elsewhere.
+            UnsafePathError: a name points outside the folder.
             FileNotFoundError: there is no such file.
-            FileExistsError: there is one of the new name, and it is not to be overwritten.
+            FileExistsError: the new name is taken, and `overwrite` is False.
         """
         path, target = inside(self._root, name), inside(self._root, to)
         if not path.is_file():
@@ -108,10 +108,10 @@ class UserFiles:
             path.replace(target)
 
     def delete(self, name: str) -> bool:
-        """Remove a file; whether there was one.
+        """Delete a file; return False if there is none.
 
         Raises:
-            UnsafePathError: the name leads elsewhere.
+            UnsafePathError: the name points outside the folder.
         """
         path = self.find(name)
         if path:
@@ -127,10 +127,10 @@ def _visible(place: Path, paths: list[Path]) -> Iterator[UserFile]:
         name = path.relative_to(place).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))
         if not hidden and (path.is_file() or path.is_dir()):
-            yield _described(path, name)
+            yield _describe(path, name)
 
 
-def _described(path: Path, name: str) -> UserFile:
+def _describe(path: Path, name: str) -> UserFile:
     facts = path.stat()
     modified, created = (int(seconds * 1000) for seconds in (facts.st_mtime, facts.st_ctime))
     return UserFile(name, facts.st_size, modified, created, folder=path.is_dir())

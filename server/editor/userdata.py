@@ -1,4 +1,4 @@
-"""`/userdata`: the editor lists, reads and changes the files that users keep here."""
+"""`/userdata`: routes to list, read and change the files of users."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,26 +11,26 @@ from server.editor.static import TYPES, UNKNOWN, send
 from server.editor.user_files import UserFile, UserFiles
 
 _SHOWN = (".css", ".json", ".md", ".txt")
-"""What is sent as what it is; the rest is for downloading."""
+"""Suffixes of files that a browser may display; all others are downloaded."""
 _SANDBOX = "default-src 'none'; sandbox"
 T = TypeVar("T")
 
 
 class UserData:
-    """Its routes.
+    """The routes of users' files.
 
     Args:
-        files: what they are about: those of whoever asks.
+        files: returns the files of a request's owner.
     """
 
     def __init__(self, files: Callable[[web.Request], UserFiles]) -> None:
         self._files = files
 
     async def listing(self, request: web.Request) -> web.Response:
-        """`?dir=&recurse=&split=&full_info=`: names, or all there is to know; 404: no folder."""
+        """List a folder: `?dir=&recurse=&split=&full_info=`; 404 if there is no such folder."""
         query = request.query
         if not query.get("dir"):
-            raise web.HTTPBadRequest(text="400: which folder? (dir)\n")
+            raise web.HTTPBadRequest(text="400: dir is missing.\n")
         deep = _is_true(request, "recurse")
         found = await _safely(lambda: self._files(request).files(query["dir"], deep=deep))
         if found is None:
@@ -42,7 +42,7 @@ class UserData:
         return web.json_response([[name, *name.split("/")] for name in names] if split else names)
 
     async def entries(self, request: web.Request) -> web.Response:
-        """`/v2/userdata?path=`: the files and folders of a folder."""
+        """List the files and folders of a folder: `/v2/userdata?path=`."""
         folder = request.query.get("path", "")
         found = await _safely(lambda: self._files(request).entries(folder))
         if found is None:
@@ -51,7 +51,7 @@ class UserData:
         return web.json_response([_entry(prefix, file) for file in found])
 
     async def get(self, request: web.Request) -> web.StreamResponse:
-        """A file."""
+        """Reply with a file."""
         path = await _safely(lambda: self._files(request).find(request.match_info["file"]))
         if path is None:
             raise web.HTTPNotFound(text="404: there is no such file.\n")
@@ -66,26 +66,26 @@ class UserData:
         )
 
     async def post(self, request: web.Request) -> web.Response:
-        """`?overwrite=&full_info=`: keep the body as a file; 409 if that must not be."""
+        """Save the body as a file: `?overwrite=&full_info=`; 409 if the name is taken."""
         name, data = request.match_info["file"], await request.read()
         overwrite = _may_overwrite(request)
         await _safely(lambda: self._files(request).write(name, data, overwrite=overwrite))
-        return await self._told(request, name)
+        return await self._reply(request, name)
 
     async def move(self, request: web.Request) -> web.Response:
-        """`?overwrite=&full_info=`: give a file another name; 409 if that is taken."""
+        """Rename a file: `?overwrite=&full_info=`; 409 if the name is taken."""
         name, to = request.match_info["file"], request.match_info["to"]
         overwrite = _may_overwrite(request)
         await _safely(lambda: self._files(request).move(name, to, overwrite=overwrite))
-        return await self._told(request, to)
+        return await self._reply(request, to)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Remove a file."""
+        """Delete a file."""
         if not await _safely(lambda: self._files(request).delete(request.match_info["file"])):
             raise web.HTTPNotFound(text="404: there is no such file.\n")
         return web.Response(status=204)
 
-    async def _told(self, request: web.Request, name: str) -> web.Response:
+    async def _reply(self, request: web.Request, name: str) -> web.Response:
         if not _is_true(request, "full_info"):
             return web.json_response(name)
         file = await asyncio.to_thread(self._files(request).about, name)
@@ -93,10 +93,10 @@ class UserData:
 
 
 async def _safely(work: Callable[[], T]) -> T:
-    """Do it on a thread; what goes wrong gets its status.
+    """Run `work` on a thread, and turn its errors into HTTP errors.
 
     Raises:
-        HTTPException: it went wrong.
+        HTTPException: `work` has failed.
     """
     try:
         return await asyncio.to_thread(work)

@@ -1,1 +1,1 @@
-"""A page for people without a graph: a workflow as a form, with Gradio (`nodegraph app`)."""
+"""`nodegraph app`: a workflow as a form in the browser, made with Gradio."""

@@ -1,16 +1,16 @@
-"""What can be wrong with a form, or with what somebody put into it."""
+"""Errors of forms and of the values that users enter."""
 
 from nodegraph.errors import NodeGraphError
 
 
 class FormError(NodeGraphError):
-    """There is no form to show, or nowhere to show it."""
+    """The form cannot be made or served."""
 
     code = "form"
 
 
 class FieldError(NodeGraphError):
-    """What somebody put into a field means nothing there."""
+    """A user's value does not fit its field."""
 
     code = "bad_field"
 

@@ -1,4 +1,4 @@
-"""Which inputs of a workflow a form asks for."""
+"""Chooses the inputs of a workflow that its form shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,57 +23,61 @@ _NAMES: Mapping[str, str] = {
     "denoise": "Denoise",
     **dict.fromkeys(SEEDS, "Seed"),
 }
-"""Inputs that are exposed if nobody says which, and what to call them."""
+"""Inputs that a form shows by default, and their labels."""
 _ORDER: Sequence[Kind] = ("text", "line", "image", "choice", "integer", "number", "flag", "seed")
 _ROLES = {"positive": "Prompt", "negative": "Negative prompt"}
 _CARRIED = "value"
-"""The input of nodes that only hand a value on."""
+"""The input of nodes that only pass a value on."""
 
 
-def exposed(graph: Graph, info: Mapping[str, Any]) -> list[Field]:
-    """The inputs that people expect: prompts, pictures, models, sizes, steps, seeds.
-
-    Args:
-        graph: the workflow.
-        info: what the server says of the node types, as `/object_info` does.
-
-    Raises:
-        UnknownNodeTypeError: the server does not have one of them.
-        FormError: there is nothing to ask for.
-    """
-    _check_types(graph, info)
-    found = [field for node in graph.nodes.values() for field in _expected(node, graph, info)]
-    once = {(field.node, field.input): field for field in found}
-    if not once:
-        message = "there is nothing in this workflow that a form would ask for."
-        raise FormError(message, hint="Choose inputs: --expose NODE.INPUT.")
-    return _labelled(sorted(once.values(), key=lambda field: _ORDER.index(field.kind)), graph)
-
-
-def chosen(graph: Graph, info: Mapping[str, Any], wanted: Sequence[tuple[str, str]]) -> list[Field]:
-    """The inputs that somebody chose, in that order.
+def default_fields(graph: Graph, info: Mapping[str, Any]) -> list[Field]:
+    """Return the fields of a form by default: prompts, images, models, sizes, steps, seeds.
 
     Args:
         graph: the workflow.
-        info: what the server says of the node types, as `/object_info` does.
-        wanted: nodes' ids, and the names of their inputs.
+        info: the server's node types, as in `/object_info`.
 
     Raises:
         UnknownNodeTypeError: the server does not have one of the node types.
-        FormError: there is no such input, or it is linked, or no form can ask for it.
+        FormError: the workflow has no such inputs.
     """
     _check_types(graph, info)
-    return _labelled([_chosen(graph, info, *one) for one in dict.fromkeys(wanted)], graph)
+    found = [
+        field for node in graph.nodes.values() for field in _default_fields_of(node, graph, info)
+    ]
+    once = {(field.node, field.input): field for field in found}
+    if not once:
+        message = "this workflow has no inputs that a form shows by default."
+        raise FormError(message, hint="Choose inputs: --expose NODE.INPUT.")
+    return _with_labels(sorted(once.values(), key=lambda field: _ORDER.index(field.kind)), graph)
 
 
-def _chosen(graph: Graph, info: Mapping[str, Any], node_id: str, name: str) -> Field:
+def choose_fields(
+    graph: Graph, info: Mapping[str, Any], wanted: Sequence[tuple[str, str]]
+) -> list[Field]:
+    """Return fields for the chosen inputs, in that order.
+
+    Args:
+        graph: the workflow.
+        info: the server's node types, as in `/object_info`.
+        wanted: the nodes' ids, and the names of their inputs.
+
+    Raises:
+        UnknownNodeTypeError: the server does not have one of the node types.
+        FormError: an input does not exist, is linked, or has no kind of field.
+    """
+    _check_types(graph, info)
+    return _with_labels([_choose(graph, info, *one) for one in dict.fromkeys(wanted)], graph)
+
+
+def _choose(graph: Graph, info: Mapping[str, Any], node_id: str, name: str) -> Field:
     node = graph.nodes[node_id]
     field = field_of(node, name, info)
     if field and not isinstance(node.inputs.get(name), Link):
         return replace(field, label=_label(name))
-    reason = "is linked" if field else "is no text, number, choice or picture"
+    reason = "is linked" if field else "is not a text, number, choice or image"
     free = ", ".join(_free(node, info)) or "none"
-    hint = f"Those that can be exposed: {free}."
+    hint = f"Inputs that can be exposed: {free}."
     message = f"its input {name!r} {reason}."
     raise FormError(message, hint=hint, node_id=node_id)
 
@@ -84,7 +88,7 @@ def _check_types(graph: Graph, info: Mapping[str, Any]) -> None:
             raise UnknownNodeTypeError(node.type_name, info, node_id=node.id)
 
 
-def _expected(node: Node, graph: Graph, info: Mapping[str, Any]) -> Iterator[Field]:
+def _default_fields_of(node: Node, graph: Graph, info: Mapping[str, Any]) -> Iterator[Field]:
     for name in inputs_of(node.type_name, info):
         holder, held = _holder(graph, node, name)
         field = field_of(holder, held, info)
@@ -97,14 +101,14 @@ def _expected(node: Node, graph: Graph, info: Mapping[str, Any]) -> Iterator[Fie
 
 
 def _kind(name: str, field: Field) -> Kind:
-    """A node that hands a number on does not know whether it is a seed."""
+    """Return the kind of a field; only the name of the input tells whether it is a seed."""
     if name in SEEDS:
         return "seed"
     return "integer" if field.kind == "seed" else field.kind
 
 
 def _holder(graph: Graph, node: Node, name: str) -> tuple[Node, str]:
-    """The node that an input's value stands in, and where: its own, or one that hands it on."""
+    """Return the node and the input that hold a value: the given ones, or those it is linked to."""
     seen: set[str] = set()
     link = node.inputs.get(name)
     while isinstance(link, Link) and link.source in graph.nodes and link.source not in seen:
@@ -122,8 +126,8 @@ def _free(node: Node, info: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _labelled(fields: Sequence[Field], graph: Graph) -> list[Field]:
-    """Texts are called as their nodes are, the rest by the name of the input."""
+def _with_labels(fields: Sequence[Field], graph: Graph) -> list[Field]:
+    """Return fields with labels: texts are named after their nodes, others after their inputs."""
     roles = _roles(graph)
     titles = {node.id: node.title or node.type_name for node in graph.nodes.values()}
     named = [replace(field, label=_name(field, graph, roles)) for field in fields]
@@ -141,7 +145,7 @@ def _name(field: Field, graph: Graph, roles: Mapping[str, str]) -> str:
 
 
 def _roles(graph: Graph) -> dict[str, str]:
-    """What the nodes before an input called `positive` or `negative` are for."""
+    """Return the role of each node that leads to an input called `positive` or `negative`."""
     found: dict[str, str] = {}
     for role, name in _ROLES.items():
         links = [node.inputs.get(role) for node in graph.nodes.values()]

@@ -1,10 +1,10 @@
-"""The fields of a form: inputs of a workflow, with the ranges and choices that the server tells."""
+"""The fields of a form: inputs of a workflow, with their ranges and choices from the server."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from nodegraph.errors import shown
+from nodegraph.errors import short_repr
 from nodegraph.graph import Node
 from nodegraph.plain import is_list
 from server.form.errors import FieldError
@@ -12,12 +12,12 @@ from server.form.errors import FieldError
 Kind: TypeAlias = Literal["text", "line", "image", "choice", "flag", "integer", "number", "seed"]
 SEEDS = ("seed", "noise_seed")
 RANDOM = 2**32
-"""Random seeds are below it: short enough to be told by word of mouth."""
+"""Random seeds are smaller than this: short enough to be read aloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field: the input of a node."""
+    """A field of a form: an input of a node."""
 
     node: str
     input: str
@@ -25,17 +25,17 @@ class Field:
     label: str = ""
     help: str = ""
     value: Any = None
-    """What the workflow has there."""
+    """The value in the workflow."""
     minimum: float | None = None
     maximum: float | None = None
     step: float | None = None
     choices: Sequence[str] = ()
 
     def read(self, given: object) -> object:
-        """What somebody put in, as the node takes it.
+        """Return a user's value as the node takes it.
 
         Raises:
-            FieldError: it is nothing of that kind.
+            FieldError: the value does not fit the field.
         """
         if self.kind in ("integer", "number", "seed"):
             return self._number(given)
@@ -49,16 +49,16 @@ class Field:
             return kind(given)  # pyright: ignore[reportArgumentType]
         except (TypeError, ValueError):
             what = "a number" if kind is float else "a whole number"
-            raise FieldError(self.label, f"{shown(given)} is not {what}.") from None
+            raise FieldError(self.label, f"{short_repr(given)} is not {what}.") from None
 
 
 def field_of(node: Node, name: str, info: Mapping[str, Any]) -> Field | None:
-    """A node's input as a field; None if it is none of those that a form can ask for.
+    """Return a node's input as a field; None if a form has no kind of field for it.
 
     Args:
-        node: of the workflow.
-        name: of the input.
-        info: what the server says of the node types, as `/object_info` does.
+        node: a node of the workflow.
+        name: the name of the input.
+        info: the server's node types, as in `/object_info`.
     """
     declared = inputs_of(node.type_name, info).get(name)
     if declared is None:
@@ -83,14 +83,14 @@ def field_of(node: Node, name: str, info: Mapping[str, Any]) -> Field | None:
 def inputs_of(
     type_name: str, info: Mapping[str, Any]
 ) -> Mapping[str, tuple[object, Mapping[str, Any]]]:
-    """A node type's inputs: the socket, or a list to choose from, and what else is said."""
+    """Return a node type's inputs by name: the socket or a list of choices, and the options."""
     groups: Mapping[str, Mapping[str, Any]] = info[type_name]["input"] if type_name in info else {}
     declared = {**groups.get("required", {}), **groups.get("optional", {})}
     return {name: (one[0], one[1] if len(one) > 1 else {}) for name, one in declared.items()}
 
 
 def names_of(fields: Iterable[Field], titles: Mapping[str, str]) -> list[str]:
-    """Their labels, each another: where two are the same, their nodes' titles or ids tell them."""
+    """Return unique labels: the title or id of the node is added to labels that are the same."""
     own = [field.label for field in fields]
     named = [
         f"{titles[field.node]}: {field.label}" if own.count(field.label) > 1 else field.label

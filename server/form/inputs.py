@@ -1,4 +1,4 @@
-"""The left side of the page: a component for each field, and the buttons."""
+"""The left side of the page: a Gradio component for each field, and the buttons."""
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,41 +10,41 @@ import gradio as gr
 from server.form.fields import RANDOM, Field, Kind
 
 _MOST_STOPS = 200
-"""Positions of a slider; where there are more, a number is typed."""
+"""The most positions of a slider; inputs with more are typed as numbers."""
 _FIRST: Sequence[Kind] = ("text", "line", "image")
-"""What stands above the buttons, if it comes first."""
+"""Kinds of fields that stand above the buttons if they come first."""
 _NARROW: Sequence[Kind] = ("integer", "number")
 
 
 class Inputs:
-    """What there is to fill in and to press.
+    """The components for the fields, and the buttons.
 
     Args:
-        fields: what is asked for.
+        fields: the fields of the form.
     """
 
     def __init__(self, fields: Sequence[Field]) -> None:
         self._random: dict[gr.Textbox, gr.Checkbox] = {}
-        """Whether a new seed is drawn each time, by the seed."""
+        """The checkbox for a new random seed each time, by the seed's component."""
         first = len(list(takewhile(lambda one: one.kind in _FIRST, fields)))
         above = [self._part(one) for one in fields[:first]]
         with gr.Row():
             self.go = gr.Button("Generate", variant="primary", scale=3)
             self.stop = gr.Button("Cancel", variant="stop", interactive=False, scale=1)
         self.parts = [*above, *self._in_rows(fields[first:])]
-        """In the fields' order."""
+        """The components, in the order of the fields."""
 
     @property
     def all(self) -> list[Any]:
-        """Everything that somebody can change."""
+        """All components that a user can change."""
         return [*self.parts, *self._random.values()]
 
     def to_draw(self, given: Mapping[Any, Any]) -> list[gr.Textbox]:
-        """The seeds that are to be drawn anew."""
+        """Return the seed components that get a new random seed."""
         return [seed for seed, wanted in self._random.items() if given[wanted]]
 
     def _in_rows(self, fields: Sequence[Field]) -> list[Any]:
-        """Numbers stand side by side."""
+        """Return the components of fields, with numbers side by side."""
         parts: list[Any] = []
         for narrow, group in groupby(fields, lambda one: one.kind in _NARROW):
             for row in _rows(list(group), 2 if narrow else 1):
@@ -65,7 +65,7 @@ class Inputs:
         return made.get(one.kind, _number)(one)
 
     def _seed(self, one: Field) -> gr.Textbox:
-        """A text, for a number in a browser has 53 bits, and a seed has 64."""
+        """Return a text box for a seed: a number in a browser has 53 bits, and a seed has 64."""
         with gr.Row(equal_height=True):
             seed = gr.Textbox(str(one.value or 0), label=one.label, max_length=20, scale=3)
             with gr.Column(scale=2, min_width=140):
@@ -90,7 +90,7 @@ def _text(one: Field) -> gr.Textbox:
 
 
 def _choice(one: Field) -> gr.Dropdown:
-    """What the workflow has is among them; the server says what is wrong with it, if anything."""
+    """Return a dropdown whose choices include the workflow's value, even if the server lacks it."""
     own = [str(one.value)] if one.value else []
     choices = list(dict.fromkeys([*one.choices, *own]))
     return gr.Dropdown(choices, value=one.value, label=one.label, info=one.help or None)

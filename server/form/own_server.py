@@ -1,4 +1,4 @@
-"""A server of the form's own: `nodegraph serve` on this machine, while the page is there."""
+"""Starts `nodegraph serve` for the form on this machine, and stops it with the page."""
 
 import subprocess
 import sys
@@ -13,14 +13,14 @@ _PATIENCE = 30.0
 
 @contextmanager
 def own_server(flags: Sequence[str], data_dir: Path) -> Generator[str]:
-    """Start it on a free port; its URL. It ends with the block.
+    """Start a server on a free port and yield its URL; stop it after the block.
 
     Args:
-        flags: folders and devices, as `nodegraph serve` takes them.
-        data_dir: holds its queue.
+        flags: options of `nodegraph serve` for folders and devices.
+        data_dir: the folder of its queue.
 
     Raises:
-        FormError: it does not start; it has said why on stderr.
+        FormError: it does not start; its own message is on stderr.
     """
     command = [sys.executable, "-P", "-m", "nodegraph", "serve", *flags]
     command += ["--host", "127.0.0.1", "--port", "0", "--drain", "0", "--data-dir", str(data_dir)]
@@ -29,7 +29,7 @@ def own_server(flags: Sequence[str], data_dir: Path) -> Generator[str]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for the page, which ends it
+        start_new_session=True,  # Ctrl-C is for the page, which stops the server
     )
     with process:
         try:
@@ -43,7 +43,7 @@ def _url_of(process: "subprocess.Popen[str]") -> str:
     url = process.stdout.readline().strip()
     if not url:
         message = "the server that the form would use did not start."
-        raise FormError(message, hint="It says why above.")
+        raise FormError(message, hint="Its own message is above.")
     return url
 
 

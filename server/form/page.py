@@ -1,4 +1,4 @@
-"""The page as a whole: what stands where, what a button does, and how it is served."""
+"""The page: its layout, the actions of its buttons, and the web server for it."""
 
 import logging
 import secrets
@@ -23,12 +23,12 @@ from server.tokens import Tokens
 
 LARGEST_UPLOAD = "20mb"
 MOST_SHOWN = 100
-"""Images in somebody's gallery."""
+"""The most images in a visitor's gallery."""
 _FORGET = 24 * 3600
 _FONTS = ("system-ui", "sans-serif")
 _MONO = ("ui-monospace", "monospace")
 _STYLE = """
-.standing-alert { color: #b91c1c; } .standing-preview { max-width: 100%; min-width: 192px; }
+.status-alert { color: #b91c1c; } .status-preview { max-width: 100%; min-width: 192px; }
 progress { width: 100%; height: 12px; } table.settings th { text-align: left; padding-right: 1em; }
 table.settings td { white-space: pre-wrap; overflow-wrap: anywhere; }
 """
@@ -41,20 +41,20 @@ _SAFE = {
 
 
 class Safe:
-    """On every answer: the browser loads nothing from anywhere else, and is framed by nobody."""
+    """Adds headers to every reply: nothing is loaded from other sites, nor framed by them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request, with the headers added."""
 
-        async def sending(message: Message) -> None:
+        async def send_safe(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), *_SAFE.items()]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, send_safe)
 
 
 def serve_page(
@@ -63,11 +63,11 @@ def serve_page(
     """Serve a form until a signal comes.
 
     Args:
-        form: which.
-        heading: stands above it.
-        listener: where requests come in.
+        form: the form.
+        heading: the heading of the page.
+        listener: the listening socket.
         host: the address that is bound.
-        logins: names and passwords; anybody is let in if there are none.
+        logins: names and passwords; without any, everybody is let in.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     names = ["localhost", "127.0.0.1", "[::1]", host] if is_loopback(host) else ["*"]
@@ -77,7 +77,7 @@ def serve_page(
         app,
         _blocks(form, heading),
         path="/",
-        auth=_asking(logins) if logins else None,
+        auth=_login_check(logins) if logins else None,
         allowed_paths=[str(form.folder)],
         max_file_size=LARGEST_UPLOAD,
         footer_links=[],
@@ -91,16 +91,16 @@ def serve_page(
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Open pages are cut off when the server ends; that is no error."""
+    """Return False for log records about pages that were open when the server stopped."""
     cut_off = record.exc_info and isinstance(record.exc_info[1], CancelledError)
     return not (cut_off or record.getMessage().startswith("Cancel "))
 
 
-def _asking(logins: Tokens) -> Callable[[str, str], bool]:
-    def known(name: str, password: str) -> bool:
+def _login_check(logins: Tokens) -> Callable[[str, str], bool]:
+    def check(name: str, password: str) -> bool:
         return logins.owner(password) == name
 
-    return known
+    return check
 
 
 def _blocks(form: Form, heading: str) -> gr.Blocks:
@@ -128,11 +128,11 @@ def _connect(form: Form, inputs: Inputs, results: Results) -> None:
         yield {**seeds, inputs.stop: gr.update(interactive=True)}
         values = [{**given, **seeds}[part] for part in inputs.parts]
         shown = given[results.shown]
-        async for news in form.run(request.session_hash or "", values):
-            yield {results.standing: news.standing.html}
-            if news.made:
-                shown = [*news.made, *shown][:MOST_SHOWN]
-                yield results.drawn(shown)
+        async for update in form.run(request.session_hash or "", values):
+            yield {results.status: update.status.html}
+            if update.made:
+                shown = [*update.made, *shown][:MOST_SHOWN]
+                yield results.updates(shown)
         yield {inputs.stop: gr.update(interactive=False)}
 
     async def cancel(request: gr.Request) -> None:

@@ -1,21 +1,21 @@
-"""The right side of the page: how it goes, the images, and how each was made."""
+"""The right side of the page: the run's status, the images, and their settings."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from server.form.runs import Made
-from server.form.standing import about
+from server.form.runs import ResultFile
+from server.form.standing import settings_table
 
 
 class Results:
-    """What comes of it."""
+    """The components for the status and the results of runs."""
 
     def __init__(self) -> None:
         self.shown = gr.State([])
-        """What there is to look at, newest first."""
-        self.standing = gr.HTML()
+        """The files in the gallery, newest first."""
+        self.status = gr.HTML()
         self._gallery = gr.Gallery(
             label="Images",
             columns=2,
@@ -37,27 +37,27 @@ class Results:
 
     @property
     def all(self) -> list[Any]:
-        """Everything that changes."""
+        """All components that change."""
         drawn = [self._gallery, self._files, self._about, self._settings]
-        return [self.shown, self.standing, *drawn]
+        return [self.shown, self.status, *drawn]
 
-    def drawn(self, shown: Sequence[Made]) -> dict[Any, Any]:
-        """What all of it is, once there is something."""
+    def updates(self, shown: Sequence[ResultFile]) -> dict[Any, Any]:
+        """Return the updates of the components when there are new files."""
         others = [str(made.path) for made in shown if not made.is_image]
         return {
             self.shown: shown,
             self._gallery: gr.update(value=_images(shown), selected_index=None),
             self._files: gr.update(value=others, visible=bool(others)),
             self._about: gr.update(visible=True),
-            self._settings: about(shown[0].settings, shown[0].workflow),
+            self._settings: settings_table(shown[0].settings, shown[0].workflow),
         }
 
-    def _select(self, shown: Sequence[Made], event: gr.SelectData) -> str:
-        """How the image was made that was clicked at."""
+    def _select(self, shown: Sequence[ResultFile], event: gr.SelectData) -> str:
+        """Return the settings of the image that was clicked."""
         number: int = event.index
         made = [made for made in shown if made.is_image][number]
-        return about(made.settings, made.workflow)
+        return settings_table(made.settings, made.workflow)
 
 
-def _images(shown: Sequence[Made]) -> list[str]:
+def _images(shown: Sequence[ResultFile]) -> list[str]:
     return [str(made.path) for made in shown if made.is_image]

@@ -1,4 +1,4 @@
-"""From what somebody put into the form to images: through the server, as a client of their own."""
+"""Runs a form's workflow on the server; each visitor is a client of their own."""
 
 import asyncio
 import hashlib
@@ -13,79 +13,79 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.graph import Graph
 from nodegraph.workflow import to_prompt
 from server.form.fields import Field
-from server.form.standing import Standing
+from server.form.standing import RunStatus
 
 PASSING_PAUSE = 0.1
-"""Seconds for which nothing more is drawn that is only passing."""
+"""Least seconds between two updates of the page that only show progress."""
 _PASSING = ("progress", "preview")
 _UPLOADS = "form"
-"""The folder inside of the server's input folder that pictures are put into."""
+"""The subfolder of the server's input folder for uploaded images."""
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A file that a run made, and how."""
+class ResultFile:
+    """A file that a run made, with its settings."""
 
     path: Path
     settings: Mapping[str, str]
     workflow: Path
-    """What made it, in API format."""
+    """The file of the workflow that made it, in API format."""
     is_image: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What there is to draw."""
+class Update:
+    """An update of the page."""
 
-    standing: Standing
-    made: Sequence[Made] = ()
+    status: RunStatus
+    made: Sequence[ResultFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A workflow, what is asked for, and the server that it is sent to."""
+    """A workflow with its fields, and the server that runs it."""
 
     graph: Graph
     fields: Sequence[Field]
     url: str
     token: str
     folder: Path
-    """Keeps what was made while the page is served."""
+    """The folder for result files while the page is served."""
     titles: Mapping[str, str]
     _runs: dict[str, str] = field(default_factory=dict[str, str])
-    """The run that each visitor waits for."""
+    """The id of the run that each visitor waits for."""
 
-    async def run(self, visitor: str, given: Sequence[object]) -> AsyncGenerator[News]:
-        """Send the form, and tell how it is doing until it is over.
+    async def run(self, visitor: str, given: Sequence[object]) -> AsyncGenerator[Update]:
+        """Run the workflow with a visitor's values, and yield updates until it is over.
 
         Args:
-            visitor: whose it is; visitors take turns.
-            given: what was put into each field.
+            visitor: the visitor; visitors take turns.
+            given: the value of each field.
         """
-        standing = Standing(self.titles)
-        yield News(standing)
+        status = RunStatus(self.titles)
+        yield Update(status)
         try:
             async with self._client(visitor) as client:
                 values = [
                     await _value(client, *one) for one in zip(self.fields, given, strict=True)
                 ]
-                graph = self._filled(values)
+                graph = self._fill(values)
                 run = await client.submit(graph)
                 self._runs[visitor] = run.id
-                async for _ in self._follow(client, run, standing):
-                    yield News(standing)
+                async for _ in self._follow(client, run, status):
+                    yield Update(status)
                 ended = await client.get(run)
                 made = await self._fetch(client, ended, graph, values)
         except NodeGraphError as error:
-            standing.fail(error.message, error.hint)
-            yield News(standing)
+            status.fail(error.message, error.hint)
+            yield Update(status)
             return
         self._runs.pop(visitor, None)
-        standing.end(ended)
-        yield News(standing, made)
+        status.end(ended)
+        yield Update(status, made)
 
     async def cancel(self, visitor: str) -> None:
-        """Stop what a visitor waits for, if anything."""
+        """Stop the run that a visitor waits for, if any."""
         run = self._runs.pop(visitor, None)
         if run is not None:
             async with self._client(visitor) as client:
@@ -94,7 +94,7 @@ class Form:
     def _client(self, visitor: str) -> AsyncClient:
         return AsyncClient(self.url, token=self.token, client=f"form-{visitor}", patience=20)
 
-    def _filled(self, values: Sequence[object]) -> Graph:
+    def _fill(self, values: Sequence[object]) -> Graph:
         nodes = dict(self.graph.nodes)
         for one, value in zip(self.fields, values, strict=True):
             node = nodes[one.node]
@@ -102,14 +102,14 @@ class Form:
         return Graph(nodes)
 
     async def _follow(
-        self, client: AsyncClient, run: Run, standing: Standing
+        self, client: AsyncClient, run: Run, status: RunStatus
     ) -> AsyncGenerator[RunEvent]:
-        """What is worth drawing."""
+        """Follow a run and yield the events that change the page."""
         if run.position is not None:
-            standing.wait(run.position)
+            status.wait(run.position)
         drawn = 0.0
         async for event in client.follow(run, previews=True):
-            standing.take(event)
+            status.take(event)
             now = time.monotonic()
             if event.name not in _PASSING or now - drawn > PASSING_PAUSE:
                 drawn = now
@@ -117,7 +117,7 @@ class Form:
 
     async def _fetch(
         self, client: AsyncClient, run: Run, graph: Graph, values: Sequence[object]
-    ) -> list[Made]:
+    ) -> list[ResultFile]:
         outputs = await client.outputs(run) if run.status == "succeeded" else []
         kept = [output for output in outputs if output.type == "output"] or outputs
         folder = self.folder / run.id
@@ -125,22 +125,22 @@ class Form:
         workflow = folder / "workflow.json"
         workflow.write_text(json.dumps(to_prompt(graph), indent=2), encoding="utf-8")
         settings = {one.label: str(value) for one, value in zip(self.fields, values, strict=True)}
-        made: list[Made] = []
+        made: list[ResultFile] = []
         for number, output in enumerate(kept):
             path = folder / str(number) / _name(output)
             path.parent.mkdir()
             path.write_bytes(await client.fetch(output))
             facts = {**settings, "File": output.filename, "Run": run.id}
-            made.append(Made(path, facts, workflow, output.kind == "images"))
+            made.append(ResultFile(path, facts, workflow, output.kind == "images"))
         return made
 
 
 async def _value(client: AsyncClient, one: Field, given: object) -> object:
-    """What a node gets: a picture is uploaded, and none is the workflow's own.
+    """Return the value for a node: an image is uploaded; without one it is the workflow's own.
 
     Raises:
-        FieldError: it means nothing there.
-        ClientError: the server does not take it.
+        FieldError: the value does not fit the field.
+        ClientError: the server refuses the upload.
     """
     if one.kind != "image":
         return one.read(given)
@@ -151,7 +151,7 @@ async def _value(client: AsyncClient, one: Field, given: object) -> object:
 
 
 def _name_of(path: Path) -> str:
-    """After its content: the same picture is uploaded once."""
+    """Return a name by the file's content, so that the same image is uploaded once."""
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()[:16]}{path.suffix}"
 
 

@@ -1,4 +1,4 @@
-"""`nodegraph app`, from its flags to a page that is served."""
+"""`nodegraph app`: from its options to the served page."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from nodegraph.settings import Settings
 from nodegraph.workflow import read_workflow
 from nodegraph.workflow.editor.shapes import Shape, Shapes, shape_of
 from server.form.errors import FormError
-from server.form.exposing import chosen, exposed
+from server.form.exposing import choose_fields, default_fields
 from server.form.fields import Field
 from server.form.own_server import own_server
 from server.form.runs import Form
@@ -34,8 +34,8 @@ _SIGTERM_CODE = 143
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the command line says."""
+class AppOptions:
+    """The options of `nodegraph app`."""
 
     workflow: str
     url: str | None
@@ -51,18 +51,18 @@ class Wanted:
 
     @property
     def flags(self) -> list[str]:
-        """What a server of the form's own is told."""
+        """The options for the form's own server."""
         named = [("--models-dir", path) for path in self.models_dir]
         named += [("--device", name) for name in self.devices]
         named += [("--input-dir", self.input_dir), ("--output-dir", self.output_dir)]
         return [text for name, value in named if value for text in (name, str(value))]
 
 
-def serve_form(wanted: Wanted) -> None:
+def serve_form(wanted: AppOptions) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Raises:
-        FormError: it can not be shown.
+        FormError: the form cannot be made or served.
         NodeGraphError: something is wrong with the workflow, the settings or the server.
     """
     if find_spec("gradio") is None:
@@ -91,7 +91,7 @@ def serve_form(wanted: Wanted) -> None:
         serve_page(form, _heading(wanted.workflow), listener, wanted.host, logins)
 
 
-def _logins(wanted: Wanted) -> Tokens:
+def _logins(wanted: AppOptions) -> Tokens:
     logins = read_tokens(wanted.login_file) if wanted.login_file else Tokens()
     if not is_loopback(wanted.host) and not logins:
         message = f"--host {wanted.host} lets other machines in, and needs a login."
@@ -100,8 +100,8 @@ def _logins(wanted: Wanted) -> Tokens:
 
 
 @contextmanager
-def _server(wanted: Wanted, data_dir: Path) -> Generator[tuple[str, str]]:
-    """The server that computes, and its token."""
+def _server(wanted: AppOptions, data_dir: Path) -> Generator[tuple[str, str]]:
+    """Yield the URL and token of the server that computes; start one if none is given."""
     settings = Settings.read().server
     token = wanted.token or settings.token
     if wanted.url is not None:
@@ -119,8 +119,8 @@ def _listening(host: str, port: int) -> Generator[socket.socket]:
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        message = f"the page can not be served at {host}, port {port}: {error.strerror}."
-        raise FormError(message, hint="Choose another one: --port.") from error
+        message = f"the page cannot be served at {host}, port {port}: {error.strerror}."
+        raise FormError(message, hint="Choose another port with --port.") from error
     with listener:
         yield listener
 
@@ -139,12 +139,12 @@ def _shapes(info: Mapping[str, Any]) -> Shapes:
 
 def _fields(graph: Graph, info: Mapping[str, Any], wanted: Sequence[str]) -> list[Field]:
     if not wanted:
-        return exposed(graph, info)
+        return default_fields(graph, info)
     pairs: list[tuple[str, str]] = []
     for text in wanted:
         node, name = node_of(text, graph.nodes, "--expose")
         pairs.append((node.id, name))
-    return chosen(graph, info, pairs)
+    return choose_fields(graph, info, pairs)
 
 
 def _heading(workflow: str) -> str:

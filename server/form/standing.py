@@ -1,4 +1,4 @@
-"""How somebody's run is doing, and what that looks like on the page."""
+"""The status of a visitor's run, and its HTML."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,75 +13,75 @@ _SHOWN = ("image/jpeg", "image/png", "image/webp")
 
 
 @dataclass(slots=True)
-class Standing:
-    """How a run is doing.
+class RunStatus:
+    """The status of a run: a text, the progress of a node, and a preview.
 
     Args:
-        titles: what people call the workflow's nodes.
+        titles: the titles of the workflow's nodes, by id.
     """
 
     titles: Mapping[str, str]
-    said: str = "Sending …"
+    text: str = "Sending …"
     value: int = 0
     total: int = 0
-    """Steps of the node that is at work; 0 if it does not tell."""
+    """Steps of the active node; 0 if unknown."""
     preview: str = ""
     """An unfinished image, as a `data:` URL."""
-    wrong: bool = False
+    failed: bool = False
 
     def take(self, event: RunEvent) -> None:
-        """Learn of an event."""
+        """Update the status by an event."""
         data = event.data
         if event.name == "position":
             self.wait(data["position"])
         elif event.name == "node_started":
-            self.said, self.value, self.total = f"{self._title(data)} …", 0, 0
+            self.text, self.value, self.total = f"{self._title(data)} …", 0, 0
         elif event.name == "progress":
             self.value, self.total = data["value"], data["total"]
-            self.said = f"{self._title(data)}: {self.value} of {self.total}"
+            self.text = f"{self._title(data)}: {self.value} of {self.total}"
         elif event.name == "preview" and data["mime"] in _SHOWN:
             self.preview = f"data:{data['mime']};base64,{data['image']}"
 
     def wait(self, before: int) -> None:
-        """It waits for others."""
+        """Set the status to waiting, with the number of runs ahead."""
         others = "1 other is" if before == 1 else f"{before} others are"
-        self.said = f"Waiting: {others} before you." if before else "You are next."
+        self.text = f"Waiting: {others} before you." if before else "You are next."
 
     def end(self, run: Run) -> None:
-        """It is over."""
+        """Set the status to the end of a run."""
         self.preview, self.value, self.total = "", 0, 0
         if run.status == "failed":
             error = run.error or {}
             self.fail(str(error.get("message", "It failed.")), str(error.get("hint", "")))
         elif run.status == "cancelled":
-            self.said = "Cancelled."
+            self.text = "Cancelled."
         else:
             seconds = ((run.finished_ms or 0) - (run.started_ms or 0)) / 1000
-            self.said = f"Done in {max(0.0, seconds):.1f} s."
+            self.text = f"Done in {max(0.0, seconds):.1f} s."
 
     def fail(self, message: str, hint: str = "") -> None:
-        """Something is wrong."""
+        """Set the status to an error."""
         text = f"{message} {hint}".strip()
-        self.said, self.wrong, self.preview, self.total = text[:1].upper() + text[1:], True, "", 0
+        self.text, self.failed, self.preview, self.total = text[:1].upper() + text[1:], True, "", 0
 
     @property
     def html(self) -> str:
-        """What the page shows."""
-        kind = "alert" if self.wrong else "status"
-        parts = [f'<p role="{kind}" class="standing-{kind}">{escape(self.said)}</p>']
+        """The HTML of the status."""
+        kind = "alert" if self.failed else "status"
+        parts = [f'<p role="{kind}" class="status-{kind}">{escape(self.text)}</p>']
         if self.total:
             parts.append(f'<progress value="{self.value}" max="{self.total}"></progress>')
         if self.preview:
             source = escape(self.preview, quote=True)
-            parts.append(f'<img class="standing-preview" alt="Unfinished image" src="{source}">')
+            parts.append(f'<img class="status-preview" alt="Unfinished image" src="{source}">')
         return "".join(parts)
 
     def _title(self, data: Mapping[str, Any]) -> str:
         return self.titles.get(data["shown_as"], data["type_name"])
 
 
-def about(settings: Mapping[str, str], workflow: Path) -> str:
-    """How an image was made, as the page shows it, and its workflow to take along."""
+def settings_table(settings: Mapping[str, str], workflow: Path) -> str:
+    """Return the HTML of an image's settings, with a link to its workflow."""
     rows = (
         f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
         for name, value in settings.items()

@@ -1,1 +1,1 @@
-"""Pictures are decoded in a process of their own: what hostile ones do to it hurts nobody else."""
+"""Decodes images in a separate process, so that a hostile image cannot harm the server."""

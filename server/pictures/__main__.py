@@ -1,4 +1,4 @@
-"""`python -m server.pictures FD`: serve the socket that was inherited as that descriptor."""
+"""`python -m server.pictures FD`: the decoding process; FD is the inherited socket."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""What is done with a picture's pixels; runs in the process that may die of it."""
+"""Operations on the pixels of an image; they run in the decoding process."""
 
 import io
 from typing import Literal
@@ -8,24 +8,24 @@ from PIL import Image, PngImagePlugin
 Channel = Literal["rgb", "a", "rgba"]
 
 MOST_PIXELS = 89_000_000
-"""What a picture may have: as many as nodes load."""
+"""The most pixels of an image, as in the nodes that load images."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
-"""None that runs programs, and none that few pictures have."""
+"""The accepted formats: only common ones, and none that can run programs."""
 
 
 def preview(path: str, form: str, quality: int, channel: Channel) -> bytes:
-    """A picture's first frame, smaller in bytes: WebP or JPEG.
+    """Return the first frame of an image as a small WebP or JPEG file.
 
     Args:
-        path: the picture.
+        path: the image file.
         form: `webp` or `jpeg`; a JPEG has no alpha.
         quality: 1 to 100.
-        channel: as for `channel`.
+        channel: see the function `channel`.
 
     Raises:
-        ValueError: it is no picture, or too large.
+        ValueError: the file is not an image, or it is too large.
     """
-    picture = _of_channel(_opened(path), channel)
+    picture = _of_channel(_open(path), channel)
     if form == "jpeg" or channel == "rgb":
         picture = picture.convert("RGB")
     elif picture.mode not in ("RGB", "RGBA"):
@@ -36,27 +36,27 @@ def preview(path: str, form: str, quality: int, channel: Channel) -> bytes:
 
 
 def channel(path: str, channel: Channel) -> bytes:
-    """A PNG of a picture's colours alone, or of its alpha alone (on black), or of both.
+    """Return a PNG file of an image's colours (`rgb`), its alpha on black (`a`), or both.
 
     Raises:
-        ValueError: it is no picture, or too large.
+        ValueError: the file is not an image, or it is too large.
     """
-    return _png(_of_channel(_opened(path), channel))
+    return _png(_of_channel(_open(path), channel))
 
 
-def masked(path: str, mask: str) -> bytes:
-    """A PNG with the colours of a picture and the alpha of another; its texts are kept.
+def apply_mask(path: str, mask: str) -> bytes:
+    """Return a PNG file with the colours and texts of an image and the alpha of a mask.
 
     Args:
-        path: the picture.
-        mask: as large; fully opaque if it has no alpha.
+        path: the image file.
+        mask: a file of the same size; opaque if it has no alpha.
 
     Raises:
-        ValueError: one is no picture, or too large, or they differ in size.
+        ValueError: a file is not an image or too large, or the sizes differ.
     """
-    picture, alpha = _opened(path), _alpha(_opened(mask))
+    picture, alpha = _open(path), _alpha(_open(mask))
     if picture.size != alpha.size:
-        message = f"the mask is {_size(alpha)}, the picture {_size(picture)}"
+        message = f"the mask has {_size(alpha)}, the image {_size(picture)}"
         raise ValueError(message)
     texts = getattr(picture, "text", {})
     picture = picture.convert("RGBA")
@@ -64,15 +64,15 @@ def masked(path: str, mask: str) -> bytes:
     return _png(picture, texts)
 
 
-def _opened(path: str) -> Image.Image:
-    Image.MAX_IMAGE_PIXELS = None  # we look ourselves, before anything is decoded
+def _open(path: str) -> Image.Image:
+    Image.MAX_IMAGE_PIXELS = None  # checked below, before anything is decoded
     try:
         picture = Image.open(path, formats=_FORMATS)
     except OSError as error:
-        message = "it is no picture, or a damaged one"
+        message = "it is not an image, or it is damaged"
         raise ValueError(message) from error
     if picture.width * picture.height > MOST_PIXELS:
-        message = f"it is {_size(picture)}; at most {MOST_PIXELS // 10**6} million are decoded"
+        message = f"it has {_size(picture)}; at most {MOST_PIXELS // 10**6} million are decoded"
         raise ValueError(message)
     picture.load()
     return picture

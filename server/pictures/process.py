@@ -1,4 +1,4 @@
-"""Asks the process that decodes; starts it when it is needed, and again when it died."""
+"""The connection to the decoding process, which is started when needed and restarted if it dies."""
 
 import asyncio
 import signal
@@ -14,12 +14,12 @@ from server.errors import UnreadablePictureError
 from server.wire import BrokenWireError, Frame, pack, read_frame
 
 _PATIENCE = 20.0
-"""Seconds that anything may take."""
-_SLOW = "decoding it takes too long"
+"""Seconds that one request may take."""
+_SLOW = "decoding it took too long"
 
 
 class Pictures:
-    """One process, one question at a time."""
+    """Sends requests to the decoding process, one at a time."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -29,29 +29,29 @@ class Pictures:
 
     @property
     def pid(self) -> int | None:
-        """The process; None while there is none."""
+        """The id of the process; None while there is none."""
         process = self._process
         return process.pid if process and process.returncode is None else None
 
     async def preview(self, path: Path, form: str, quality: int, channel: str) -> bytes:
-        """A picture as WebP or JPEG; see `server.pictures.drawing.preview`.
+        """Return an image as WebP or JPEG; see `server.pictures.drawing.preview`.
 
         Raises:
-            UnreadablePictureError: that cannot be done.
+            UnreadablePictureError: the image cannot be decoded.
         """
         facts = {"format": form, "quality": quality, "channel": channel}
         return await self._ask({"op": "preview", "path": str(path), **facts})
 
     async def channel(self, path: Path, channel: str) -> bytes:
-        """Some channels of a picture as PNG; raises what `preview` raises."""
+        """Return some channels of an image as PNG; raises what `preview` raises."""
         return await self._ask({"op": "channel", "path": str(path), "channel": channel})
 
-    async def masked(self, path: Path, mask: Path) -> bytes:
-        """A picture with the alpha of another as PNG; raises what `preview` raises."""
+    async def apply_mask(self, path: Path, mask: Path) -> bytes:
+        """Return an image with the alpha of a mask as PNG; raises what `preview` raises."""
         return await self._ask({"op": "mask", "path": str(path), "mask": str(mask)})
 
     async def close(self) -> int:
-        """End the process; its exit code."""
+        """End the process and return its exit code."""
         code = 0
         if self._writer is not None:
             self._writer.close()
@@ -70,24 +70,24 @@ class Pictures:
             except TimeoutError as error:
                 await self.close()
                 raise UnreadablePictureError(_SLOW) from error
-            except asyncio.CancelledError:  # its answer would be taken for the next one's
+            except asyncio.CancelledError:  # the answer would be taken for the next request's
                 await self.close()
                 raise
             if answer is None:
-                raise UnreadablePictureError(_described(await self.close()))
+                raise UnreadablePictureError(_describe_exit(await self.close()))
         if "error" in answer.body:
             raise UnreadablePictureError(answer.body["error"])
         return answer.data
 
     async def _answer(self, body: Mapping[str, Any]) -> Frame | None:
-        reader, writer = await self._connected()
+        reader, writer = await self._connect()
         with suppress(ConnectionError, BrokenWireError):
             writer.write(pack(Frame(body)))
             await writer.drain()
             return await read_frame(reader)
         return None
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self.pid is not None and self._reader and self._writer:
             return self._reader, self._writer
         await self.close()
@@ -102,6 +102,6 @@ class Pictures:
         return self._reader, self._writer
 
 
-def _described(code: int) -> str:
+def _describe_exit(code: int) -> str:
     reason = signal.Signals(-code).name if code < 0 else f"code {code}"
-    return f"decoding it ended the process that did it ({reason})"
+    return f"decoding it crashed the decoding process ({reason})"

@@ -1,4 +1,4 @@
-"""The process that decodes: does one thing after the other, with little memory."""
+"""The main loop of the decoding process, which has limited memory."""
 
 import resource
 from collections.abc import Mapping
@@ -8,30 +8,30 @@ from server.pictures import drawing
 from server.wire import Channel
 
 MOST_MEMORY = 3 * 2**30
-"""Bytes of address space."""
+"""The most bytes of address space."""
 
 
 def serve(channel: Channel) -> None:
-    """Do what is asked until the other side is gone."""
+    """Answer requests until the server is gone."""
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while (frame := channel.receive()) is not None:
         try:
-            data = _drawn(frame.body)
-        except Exception as error:  # noqa: BLE001 - decoders raise anything; the asker is told
+            data = _draw(frame.body)
+        except Exception as error:  # noqa: BLE001 - decoders raise anything; it is the reply
             channel.send({"error": str(error) or type(error).__name__})
         else:
             channel.send({}, data)
 
 
-def _drawn(body: Mapping[str, Any]) -> bytes:
+def _draw(body: Mapping[str, Any]) -> bytes:
     match body["op"]:
         case "preview":
             return drawing.preview(body["path"], body["format"], body["quality"], body["channel"])
         case "channel":
             return drawing.channel(body["path"], body["channel"])
         case "mask":
-            return drawing.masked(body["path"], body["mask"])
+            return drawing.apply_mask(body["path"], body["mask"])
         case unknown:
-            message = f"{unknown!r} means nothing"
+            message = f"unknown operation {unknown!r}"
             raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What the store writes: each function is one transaction's work."""
+"""The changes to the store, each a function that runs inside one transaction."""
 
 import json
 import time
@@ -14,16 +14,16 @@ from server.store.rows import ENDED_MARKS
 from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
 
 _PAGES = 2000
-"""Pages that are given back to the file system at once."""
+"""Pages that are returned to the file system at once."""
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970."""
+    """Return the time in milliseconds since 1970."""
     return time.time_ns() // 1_000_000
 
 
 def accept(db: Connection, new: NewRun) -> Accepted:
-    """Put a run into the queue, unless its owner's key, or it itself, is there already."""
+    """Put a run into the queue; if its id or its owner's key is there already, return that run."""
     if new.idempotency_key is not None:
         row = db.execute(
             "SELECT * FROM runs WHERE owner = ? AND idempotency_key = ?",
@@ -69,7 +69,7 @@ def _to_json(part: object) -> str:
 def requeue(
     db: Connection, run_id: str, reason: str, *, suspect: bool, charged: bool
 ) -> tuple[Run, Milestone]:
-    """Put a run that was begun back into the queue."""
+    """Put an active run back into the queue."""
     db.execute(
         "UPDATE runs SET state = 'queued', worker = '', deaths = deaths + ?,"
         " suspect = max(suspect, ?) WHERE id = ? AND state = 'running'",
@@ -80,7 +80,7 @@ def requeue(
 
 
 def end(db: Connection, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
-    """A run is over; None if it was before."""
+    """Record the end of a run; return None if it had ended before."""
     error = ending.data.get("error")
     changed = db.execute(
         "UPDATE runs SET state = ?, error = ?, finished_ms = ?"
@@ -97,7 +97,7 @@ def end(db: Connection, run_id: str, ending: Ending) -> tuple[Run, Milestone] | 
 
 
 def begin(db: Connection, run_id: str, worker: str) -> Run:
-    """A worker takes a run that is queued."""
+    """Record that a worker starts a queued run."""
     changed = db.execute(
         "UPDATE runs SET state = 'running', attempts = attempts + 1, worker = ?,"
         " started_ms = ? WHERE id = ? AND state = 'queued'",
@@ -125,7 +125,7 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
 def add_events(
     db: Connection, run_id: str, events: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> list[Milestone]:
-    """Number events and append them; nothing if the run is gone."""
+    """Number events and append them to a run; return none if the run is deleted."""
     if not db.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
         return []
     (last,) = db.execute(
@@ -143,7 +143,7 @@ def add_events(
 
 
 def name_file(db: Connection, file: File, place: FileSeries, first: int) -> NumberedFile:
-    """The name that a file has, or one with the first free number."""
+    """Return the name that a file has; give it the first free number if it has none."""
     row = db.execute(
         "SELECT path, number FROM files WHERE run = ? AND node = ? AND position = ?", file
     ).fetchone()
@@ -163,12 +163,12 @@ def name_file(db: Connection, file: File, place: FileSeries, first: int) -> Numb
 
 
 def unname_file(db: Connection, file: File) -> None:
-    """A file can not have its number."""
+    """Take the number of a file back."""
     db.execute("DELETE FROM files WHERE run = ? AND node = ? AND position = ?", file)
 
 
 def prune(db: Connection, count: int, since_ms: int, most: int) -> int:
-    """Remove ended runs but the newest, and those that ended before `since_ms`; how many."""
+    """Delete finished runs except the newest `count`, and those that ended before `since_ms`."""
     removed = db.execute(
         f"DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE state IN {ENDED_MARKS}"
         " AND (finished_ms < ? OR seq <= coalesce((SELECT seq FROM runs"
@@ -178,12 +178,12 @@ def prune(db: Connection, count: int, since_ms: int, most: int) -> int:
     ).rowcount
     (free,) = db.execute("PRAGMA freelist_count").fetchone()
     for _ in range(min(free, _PAGES)):
-        db.execute("PRAGMA incremental_vacuum(1)")  # of more than one, `execute` does but one
+        db.execute("PRAGMA incremental_vacuum(1)")  # `execute` frees one page at a time
     return removed
 
 
 def forget(db: Connection, wanted: list[str] | None, owner: str | None) -> list[str]:
-    """Remove an owner's or everybody's runs that are over; which were."""
+    """Delete finished runs of an owner, or of all if None; return the ids of the deleted."""
     condition = f"state IN {ENDED_MARKS} AND owner = coalesce(?, owner)"
     if wanted is None:
         found = db.execute(f"SELECT id FROM runs WHERE {condition}", (*ENDED, owner))

@@ -1,4 +1,4 @@
-"""One thread that writes and commits in groups, one that reads."""
+"""The SQLite database: one thread writes and commits in groups, another reads."""
 
 import asyncio
 import queue
@@ -19,12 +19,12 @@ T = TypeVar("T")
 Work = Callable[[Connection], T]
 
 LARGEST_GROUP = 256
-"""Changes that one commit may hold."""
+"""The most changes in one commit."""
 _OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError),
     *(sqlite3.ProgrammingError, sqlite3.InterfaceError),
 )
-"""What a change alone is to blame for; other errors of SQLite are the disk's."""
+"""Errors of SQLite that a single change causes; others are errors of the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class _Change:
 
 
 class Database:
-    """A SQLite database whose every change is on the disk before anybody hears of it.
+    """A SQLite database; a change is on the disk when its `write` returns.
 
-    Changes that wait at the same time share a commit, which costs a few milliseconds of waiting
-    for the disk however many there are.
+    Changes that wait at the same time share a commit, which takes a few milliseconds for any
+    number of changes.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,43 +48,43 @@ class Database:
         self._changes: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
         self._writer = threading.Thread(target=self._write_all, name="store-writer", daemon=True)
-        self._reading = _connected(path)
+        self._reading = _connect(path)
         self._writing: Connection | None = None
 
     def open(self) -> None:
-        """Check the database, and begin to write.
+        """Check the database and start the writer.
 
         Raises:
-            DamagedStoreError: it is damaged.
+            DamagedStoreError: the database is damaged.
             NewerStoreError: a later version wrote it.
         """
-        self._writing = _connected(self.path)
+        self._writing = _connect(self.path)
         prepare(self._writing, self.path)
         self._reading.execute("PRAGMA query_only = ON")
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
-        """Do `work` in a transaction; returns once it is on the disk.
+        """Run `work` in a transaction; return its result once the transaction is on the disk.
 
         Raises:
-            StorageError: it could not be written, and nothing of it happened.
-            Exception: what `work` raises; nothing of it happened either.
+            StorageError: it could not be written; nothing has changed.
+            Exception: what `work` raises; nothing has changed.
         """
         change = _Change(work)
         self._changes.put(change)
         return await asyncio.wrap_future(change.done)
 
     async def read(self, work: Work[T]) -> T:
-        """Ask something of what is on the disk.
+        """Run `work`, which only reads, and return its result.
 
         Raises:
-            UnreadableStoreError: it can not be read.
+            UnreadableStoreError: the database cannot be read.
             Exception: what `work` raises.
         """
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read, work)
 
     def close(self) -> None:
-        """Finish what waits to be written."""
+        """Write the changes that wait, then close the database."""
         self._changes.put(None)
         self._writer.join()
         self._reader.shutdown()
@@ -106,13 +106,13 @@ class Database:
             self._writing.close()
 
     def _next_group(self) -> list[_Change]:
-        """What waits, in order; nothing when the database is being closed."""
+        """Wait for changes and return them in order; an empty list ends the writer."""
         first = self._changes.get()
         group = [first] if first else []
         while group and len(group) < LARGEST_GROUP and not self._changes.empty():
             change = self._changes.get()
             if change is None:
-                self._changes.put(None)  # it ends the next group
+                self._changes.put(None)  # ends the writer after this group
                 break
             group.append(change)
         return group
@@ -123,7 +123,7 @@ class Database:
             results = self._transact(wanted)
         except sqlite3.Error as error:
             self._recover()
-            failure = _explained(error)
+            failure = _storage_error(error)
             for change in wanted:
                 if not change.done.done():
                     change.done.set_exception(failure)
@@ -132,7 +132,7 @@ class Database:
             change.done.set_result(result)
 
     def _transact(self, group: list[_Change]) -> list[tuple[_Change, Any]]:
-        """Do the changes and commit; those that refuse hear of it, and are left out."""
+        """Make the changes and commit; changes that fail are left out and get their error."""
         db = self._connection()
         results: list[tuple[_Change, Any]] = []
         db.execute("BEGIN IMMEDIATE")
@@ -145,15 +145,15 @@ class Database:
 
     def _connection(self) -> Connection:
         if self._writing is None:
-            self._writing = _connected(self.path)
+            self._writing = _connect(self.path)
             configure(self._writing)
         return self._writing
 
     def _recover(self) -> None:
-        """Begin anew from what the disk really has: a failed sync leaves the rest in doubt.
+        """Close the writing connection: after a failed sync its state is in doubt.
 
-        The reader's connection stays open, so that what failed to be committed is not taken for
-        committed now, as it would be by whoever opens the file first.
+        The reader's connection stays open. If none were open, the next one to open the file would
+        take the failed commit for a good one.
         """
         writing, self._writing = self._writing, None
         if writing is not None:
@@ -162,7 +162,7 @@ class Database:
 
 
 def _attempt(db: Connection, change: _Change) -> Any:
-    """Do one change; if it refuses, undo it alone."""
+    """Make one change; if it fails, undo only this one."""
     db.execute("SAVEPOINT change")
     try:
         return change.work(db)
@@ -171,7 +171,7 @@ def _attempt(db: Connection, change: _Change) -> Any:
             raise
         db.execute("ROLLBACK TO change")
         change.done.set_exception(StorageError(str(error)))
-    except Exception as error:  # noqa: BLE001 - whoever waits for the change gets it
+    except Exception as error:  # noqa: BLE001 - raised where the change is awaited
         db.execute("ROLLBACK TO change")
         change.done.set_exception(error)
     finally:
@@ -179,13 +179,13 @@ def _attempt(db: Connection, change: _Change) -> Any:
             db.execute("RELEASE change")
 
 
-def _connected(path: Path) -> Connection:
+def _connect(path: Path) -> Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0)
     connection.row_factory = sqlite3.Row
     return connection
 
 
-def _explained(error: sqlite3.Error) -> StorageError:
+def _storage_error(error: sqlite3.Error) -> StorageError:
     code = getattr(error, "sqlite_errorcode", None)
     kind = StorageFullError if code == sqlite3.SQLITE_FULL else StorageError
     return kind(str(error))

@@ -1,4 +1,4 @@
-"""What has to be told to other servers: written down with the end of the run, until it is told."""
+"""Webhook messages that wait: stored with the end of a run, and kept until they are delivered."""
 
 import asyncio
 import json
@@ -13,50 +13,50 @@ from server.store.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message to one URL."""
+    """A webhook message to a URL."""
 
     id: str
     run: str
     url: str
     body: str
     failures: int
-    """How often it was sent in vain."""
+    """Number of failed attempts."""
     due_ms: int
-    """When it is sent next."""
+    """Time of the next attempt, in milliseconds since 1970."""
 
 
 class Deliveries:
-    """The messages that wait.
+    """The webhook messages that wait.
 
     Args:
-        database: holds them.
+        database: stores them.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.changed = asyncio.Event()
-        """Whether there may be something new to send."""
+        """Set when there may be a new message."""
 
     async def waiting(self, limit: int) -> list[Delivery]:
-        """Those that come next."""
+        """Return the messages that are due first."""
         sql = "SELECT * FROM deliveries ORDER BY due_ms, id LIMIT ?"
         return await self._database.read(
             lambda db: [_delivery(row) for row in db.execute(sql, (limit,))]
         )
 
     async def postpone(self, delivery: str, due_ms: int) -> None:
-        """It was sent in vain."""
+        """Count a failed attempt and set the time of the next."""
         sql = "UPDATE deliveries SET failures = failures + 1, due_ms = ? WHERE id = ?"
         await self._database.write(lambda db: db.execute(sql, (due_ms, delivery)).rowcount)
 
     async def remove(self, delivery: str) -> None:
-        """It was heard, or never will be."""
+        """Delete a message that was delivered or given up."""
         sql = "DELETE FROM deliveries WHERE id = ?"
         await self._database.write(lambda db: db.execute(sql, (delivery,)).rowcount)
 
 
 def add(db: Connection, run: Run) -> None:
-    """A run is over, and somebody wants to know."""
+    """Add the message that a run is over."""
     ended_ms = run.finished_ms or run.created_ms
     body = {
         "type": f"run.{run.state}",

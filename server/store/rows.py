@@ -1,4 +1,4 @@
-"""Rows of the tables as what they mean."""
+"""Converts rows of the tables to runs, work and milestones."""
 
 import json
 import zlib
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from sqlite3 import Connection, Row
 
 from server.errors import DamagedRunError, UnknownRunError
-from server.store.runs import ENDED, Milestone, Run, Which, Work
+from server.store.runs import ENDED, Milestone, Run, RunFilter, Work
 
 ENDED_MARKS = "(" + ",".join("?" * len(ENDED)) + ")"
 """Placeholders for the states that a run ends in."""
 
 
-def where(which: Which) -> tuple[str, tuple[object, ...]]:
-    """The condition that picks runs, and its values."""
+def where(which: RunFilter) -> tuple[str, tuple[object, ...]]:
+    """Return the WHERE clause that selects runs, and its values."""
     conditions = ["started_ms IS NOT NULL"] if which.begun else []
     values: list[object] = list(which.states)
     if which.states:
@@ -27,7 +27,7 @@ def where(which: Which) -> tuple[str, tuple[object, ...]]:
 
 
 def get(db: Connection, run_id: str) -> Run:
-    """One run; raises UnknownRunError."""
+    """Return a run; raises UnknownRunError."""
     row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None:
         raise UnknownRunError(run_id)
@@ -35,7 +35,7 @@ def get(db: Connection, run_id: str) -> Run:
 
 
 def work_of(db: Connection, run_id: str) -> Work:
-    """What a run computes; raises UnknownRunError, or DamagedRunError."""
+    """Return the work of a run; raises UnknownRunError or DamagedRunError."""
     row = db.execute("SELECT * FROM graphs WHERE run = ?", (run_id,)).fetchone()
     if row is None:
         raise UnknownRunError(run_id)
@@ -47,12 +47,12 @@ def work_of(db: Connection, run_id: str) -> Work:
 
 
 def checksum(parts: Sequence[str]) -> int:
-    """Tells a graph that is not what it was written as."""
+    """Return the checksum that reveals a damaged graph."""
     return zlib.crc32("\n".join(parts).encode())
 
 
 def run_of(row: Row) -> Run:
-    """A row of `runs`."""
+    """Return the run in a row of `runs`."""
     return Run(
         seq=row["seq"],
         id=row["id"],
@@ -74,6 +74,6 @@ def run_of(row: Row) -> Run:
 
 
 def milestone_of(row: Row) -> Milestone:
-    """A row of `events`."""
+    """Return the milestone in a row of `events`."""
     data = json.loads(row["data"])
     return Milestone(row["id"], row["run"], row["sequence"], row["name"], row["time_ms"], data)

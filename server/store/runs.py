@@ -1,4 +1,4 @@
-"""Runs as the queue keeps them."""
+"""Runs and their parts, as the store keeps them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,43 +10,43 @@ ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """What a run computes."""
+    """The work of a run: its graph and targets."""
 
     prompt: Mapping[str, Any]
     """The graph in API format."""
     targets: Sequence[str]
-    """The nodes whose results are wanted."""
+    """The ids of the nodes whose results are wanted."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What the client sent along: `extra_pnginfo` and whatever else."""
+    """Further data from the client: `extra_pnginfo` and others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """What is asked for."""
+    """A run to put into the queue."""
 
     id: str
     work: Work
     client: str = ""
     owner: str = ""
-    """The name of the token that it came with."""
+    """The name of the token that it was submitted with."""
     priority: int = 0
-    """Higher runs earlier."""
+    """Higher priorities run earlier."""
     number: float | None = None
-    """The place among the client's own: lower runs earlier; the next number if None."""
+    """The place among the client's runs, lowest first; the next number if None."""
     front: bool = False
-    """Before all of the client's that wait."""
+    """True to put it before all waiting runs of the client."""
     idempotency_key: str | None = None
     digest: str = ""
-    """Of the request, to tell whether a key or an id comes with the same one again."""
+    """Hash of the request: a key or an id may be sent again only with the same request."""
     webhook: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What is known of a run without its graph."""
+    """A run in the store, without its graph."""
 
     seq: int
-    """In which order it was accepted."""
+    """Number in the order of acceptance."""
     id: str
     client: str
     owner: str
@@ -54,11 +54,11 @@ class Run:
     number: float
     state: State
     attempts: int
-    """How often it was begun."""
+    """Number of times that it was started."""
     deaths: int
-    """How many of these ended with the worker's death, while nothing else ran there."""
+    """Number of workers that died while they computed only this run."""
     suspect: bool
-    """Whether it was running when a worker died; it runs alone from then on."""
+    """True if a worker died while it computed this run; it runs alone from then on."""
     worker: str
     created_ms: int
     started_ms: int | None
@@ -67,14 +67,14 @@ class Run:
     webhook: str
 
     @property
-    def ended(self) -> bool:
-        """Whether nothing will happen to it any more."""
+    def is_over(self) -> bool:
+        """True if the run succeeded, failed or was cancelled."""
         return self.state in ENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Which:
-    """Which runs are asked for."""
+class RunFilter:
+    """A filter of runs; by default it selects all."""
 
     states: Sequence[State] = ()
     """In one of these states; in any if empty."""
@@ -83,24 +83,24 @@ class Which:
     client: str | None = None
     """Of this client; of any if None."""
     before: int | None = None
-    """Accepted before the one with this `seq`."""
+    """Accepted before the run with this `seq`."""
     begun: bool = False
-    """Only those that left the queue."""
+    """True for only those that have been started."""
 
 
-EVERY = Which()
-"""All of them."""
+ALL_RUNS = RunFilter()
+"""Selects all runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Milestone:
-    """An event worth keeping."""
+    """An event that is kept in the store."""
 
     id: int
-    """Counts over all runs."""
+    """Number over all runs."""
     run: str
     sequence: int
-    """Counts from 1 in each run, over all its attempts."""
+    """Number within the run, from 1, over all its attempts."""
     name: str
     time_ms: int
     data: Mapping[str, Any]
@@ -108,26 +108,26 @@ class Milestone:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of a request."""
+    """The run that a request put into the queue, or had put there before."""
 
     run: Run
     event: Milestone | None
-    """That it is queued; None if it was there already, by its idempotency key or its id."""
+    """The event that it is queued; None if its idempotency key or id was there already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ends."""
+    """The end of a run."""
 
     state: State
     event: str
     """The last event's name."""
     data: Mapping[str, Any]
-    """What it says; its `error` is the run's."""
+    """The data of that event; its `error` is the run's."""
 
 
 class File(NamedTuple):
-    """A file that a run saves: the node's first is at position 0."""
+    """A file that a node of a run saves; the node's first is at position 0."""
 
     run: str
     node: str

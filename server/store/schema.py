@@ -1,4 +1,4 @@
-"""The tables, and how an older database becomes a current one."""
+"""The tables of the database, and the migrations from older versions."""
 
 from pathlib import Path
 from sqlite3 import Connection, DatabaseError
@@ -98,19 +98,19 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_by_time ON deliveries (due_ms);
 """
 STEPS = (_FIRST, _OWNERS, _DELIVERIES)
-"""What makes each version of the one before it; the first of nothing."""
+"""The migrations: each makes a version from the one before; the first from an empty file."""
 VERSION = len(STEPS)
 
 
 def prepare(connection: Connection, path: Path) -> None:
-    """Make the tables of a new database; check an old one, and bring it up to date.
+    """Create the tables of a new database; check an old one and migrate it.
 
     Raises:
-        DamagedStoreError: it is no database, or a damaged one.
+        DamagedStoreError: the file is not a database, or it is damaged.
         NewerStoreError: a later version wrote it.
     """
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # has a meaning before any table
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first table
         connection.execute("PRAGMA journal_mode = WAL")
         configure(connection)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -127,13 +127,13 @@ def prepare(connection: Connection, path: Path) -> None:
 
 
 def configure(connection: Connection) -> None:
-    """Set what is each connection's own."""
+    """Set the options that every connection needs."""
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
 
 
 def _check(connection: Connection, path: Path) -> None:
-    """Raise if pages or rows of it are damaged."""
+    """Raise if pages or rows of the database are damaged."""
     found = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     if found != ["ok"]:
         raise DamagedStoreError(path, "; ".join(found))

@@ -1,4 +1,4 @@
-"""What the server writes down and asks for; every change is on the disk when it returns."""
+"""The store of runs and events; every change is on the disk when its method returns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -26,10 +26,10 @@ from server.store.schema import VERSION
 
 
 class Store:
-    """The durable queue.
+    """The durable queue: runs, their events, their files and their webhooks.
 
     Args:
-        path: of the database.
+        path: the database file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,7 +37,7 @@ class Store:
         self.deliveries = Deliveries(self._database)
 
     def open(self) -> None:
-        """Check what is there.
+        """Open and check the database.
 
         Raises:
             DamagedStoreError: the database is damaged.
@@ -46,40 +46,40 @@ class Store:
         self._database.open()
 
     def close(self) -> None:
-        """Finish what waits to be written."""
+        """Write the changes that wait, then close the database."""
         self._database.close()
 
     async def accept(self, new: NewRun) -> Accepted:
         """Put a run into the queue.
 
         Raises:
-            KeyReusedError: its key came with another request before.
-            RunExistsError: there is a run of its id.
+            KeyReusedError: its key was sent before with a different request.
+            RunExistsError: its id is taken.
             StorageError: it could not be written.
         """
         return await self._database.write(lambda db: changes.accept(db, new))
 
     async def begin(self, run_id: str, worker: str) -> Run:
-        """A worker takes it."""
+        """Record that a worker starts a queued run, and return the run."""
         return await self._database.write(lambda db: changes.begin(db, run_id, worker))
 
     async def requeue(
         self, run_id: str, reason: str, *, suspect: bool = False, charged: bool = False
     ) -> tuple[Run, Milestone]:
-        """It goes back into the queue.
+        """Put an active run back into the queue.
 
         Args:
-            run_id: which run.
-            reason: why.
-            suspect: whether it may have been the cause.
-            charged: whether it was, for nothing else ran there.
+            run_id: the run.
+            reason: the reason, for the event.
+            suspect: True if the run may have killed its worker.
+            charged: True if it certainly did, because it ran there alone.
         """
         return await self._database.write(
             lambda db: changes.requeue(db, run_id, reason, suspect=suspect, charged=charged)
         )
 
     async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
-        """It is over, and its last event says so; None if it was over already."""
+        """Record the end of a run and its last event; return None if it had ended before."""
         ended = await self._database.write(lambda db: changes.end(db, run_id, ending))
         self._notify_deliveries(ended)
         return ended
@@ -88,8 +88,8 @@ class Store:
         """Put an unsuccessful run into the queue once more.
 
         Raises:
-            UnknownRunError: there is none.
-            RunStateError: it did not fail, nor was it cancelled.
+            UnknownRunError: there is no such run.
+            RunStateError: it has not failed and was not cancelled.
         """
         return await self._database.write(lambda db: changes.retry(db, run_id))
 
@@ -99,7 +99,7 @@ class Store:
         events: Sequence[tuple[str, Mapping[str, Any]]],
         ending: Ending | None = None,
     ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
-        """Append to a run's events, in this order, and end it if that is said; see `end`."""
+        """Append events to a run, in this order, and end it if `ending` is given; see `end`."""
 
         def work(db: Connection) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
             added = changes.add_events(db, run_id, events)
@@ -110,51 +110,51 @@ class Store:
         return written
 
     async def name_file(self, file: File, place: FileSeries, first: int) -> NumberedFile:
-        """The number that a run's file gets, and always gets: an earlier attempt may have it.
+        """Return the name of a run's file; a repeated run gets the same name again.
 
         Args:
-            file: which file.
-            place: where it goes.
-            first: the lowest number that would do.
+            file: the file.
+            place: its folder, stem and suffix.
+            first: the lowest number to use.
         """
         return await self._database.write(lambda db: changes.name_file(db, file, place, first))
 
     async def unname_file(self, file: File) -> None:
-        """Somebody else has a file of that name."""
+        """Take the name of a file back, because another file has it."""
         await self._database.write(lambda db: changes.unname_file(db, file))
 
     async def forget(
         self, run_ids: Iterable[str] | None = None, *, owner: str | None = None
     ) -> list[str]:
-        """Remove runs that are over, or all such if None; which were removed.
+        """Delete finished runs, all of them if None; return the ids of the deleted.
 
         Args:
-            run_ids: see above.
-            owner: of this owner only.
+            run_ids: the runs.
+            owner: only runs of this owner.
         """
         wanted = None if run_ids is None else list(run_ids)
         return await self._database.write(lambda db: changes.forget(db, wanted, owner))
 
     async def prune(self, count: int, since_ms: int = 0, most: int = 500) -> int:
-        """Remove runs that are over, with all that is known of them; how many were removed.
+        """Delete old finished runs and their events; return the number of the deleted.
 
         Args:
-            count: the newest so many stay.
-            since_ms: those that ended before go in any case.
-            most: how many go at once; the oldest first.
+            count: the number of newest runs to keep.
+            since_ms: runs that ended earlier are deleted in any case.
+            most: the most runs to delete at once, the oldest first.
         """
         return await self._database.write(lambda db: changes.prune(db, count, since_ms, most))
 
     async def run(self, run_id: str) -> Run:
-        """One run.
+        """Return a run.
 
         Raises:
-            UnknownRunError: there is none.
+            UnknownRunError: there is no such run.
         """
         return await self._database.read(lambda db: rows.get(db, run_id))
 
     async def find(self, run_id: str) -> Run | None:
-        """One run, if there is one of that id."""
+        """Return a run; None if there is none of that id."""
 
         def question(db: Connection) -> Run | None:
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
@@ -163,7 +163,7 @@ class Store:
         return await self._database.read(question)
 
     async def find_many(self, run_ids: Sequence[str]) -> list[Run]:
-        """Those of these runs that there are, in the same order."""
+        """Return the runs with these ids that exist, in the same order."""
 
         def question(db: Connection) -> list[Run]:
             found = (
@@ -175,15 +175,15 @@ class Store:
         return await self._database.read(question)
 
     async def work(self, run_id: str) -> Work:
-        """What a run computes.
+        """Return the work of a run: its graph and targets.
 
         Raises:
-            UnknownRunError: there is none.
+            UnknownRunError: there is no such run.
         """
         return await self._database.read(lambda db: rows.work_of(db, run_id))
 
     async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
-        """What these runs compute, as far as they are there and whole."""
+        """Return the work of these runs by id, without missing and damaged ones."""
 
         def question(db: Connection) -> dict[str, Work]:
             found: dict[str, Work] = {}
@@ -202,13 +202,13 @@ class Store:
         offset: int = 0,
         oldest_first: bool = False,
     ) -> list[Run]:
-        """Runs, newest first unless `oldest_first`.
+        """Return runs, newest first unless `oldest_first`.
 
         Args:
-            which: see there.
-            limit: how many at most.
-            offset: how many to leave out first.
-            oldest_first: the other way round.
+            which: the filter.
+            limit: the most runs to return.
+            offset: the number of runs to skip first.
+            oldest_first: the reverse order.
         """
         where, values = rows.where(which)
         order = "ASC" if oldest_first else "DESC"
@@ -219,7 +219,7 @@ class Store:
         )
 
     async def count(self, which: RunFilter = ALL_RUNS) -> int:
-        """How many runs there are."""
+        """Return the number of runs that the filter selects."""
         where, values = rows.where(which)
         sql = f"SELECT count(*) FROM runs {where}"
         return await self._database.read(lambda db: db.execute(sql, values).fetchone()[0])
@@ -233,14 +233,14 @@ class Store:
         after: int = 0,
         limit: int = 1000,
     ) -> list[Milestone]:
-        """Events in order, after the one with this `id`.
+        """Return events in order, after the one with the id `after`.
 
         Args:
-            run_id: of this run only.
-            client: of this client's runs only.
-            owner: of this owner's runs only.
-            after: see above.
-            limit: how many at most.
+            run_id: only events of this run.
+            client: only events of this client's runs.
+            owner: only events of this owner's runs.
+            after: the id of the last event that is known.
+            limit: the most events to return.
         """
         where, values = ["id > ?"], [str(after)]
         if run_id is not None:
@@ -257,16 +257,16 @@ class Store:
         )
 
     async def last_event(self) -> int:
-        """The number of the newest event; 0 if there is none."""
+        """Return the id of the newest event; 0 if there is none."""
         sql = "SELECT coalesce(max(id), 0) FROM events"
         return await self._database.read(lambda db: db.execute(sql).fetchone()[0])
 
     async def all_events(self, run_id: str) -> list[Milestone]:
-        """Every event of a run, in order."""
+        """Return every event of a run, in order."""
         return await self.events(run_id, limit=-1)
 
     async def results(self, run_ids: Sequence[str]) -> dict[str, list[Milestone]]:
-        """What runs showed: the events of theirs that have a `ui`, in order, by run."""
+        """Return the events with outputs (`ui`) of runs, in order, by run."""
         sql = (
             "SELECT * FROM events WHERE run = ? AND name IN ('node_finished', 'node_cached')"
             " AND json_type(data, '$.ui') = 'object' ORDER BY id"
@@ -283,9 +283,9 @@ class Store:
             self.deliveries.changed.set()
 
     async def writable(self) -> None:
-        """Make sure that changes reach the disk.
+        """Check that changes reach the disk.
 
         Raises:
-            StorageError: they do not.
+            StorageError: the change could not be written.
         """
         await self._database.write(lambda db: db.execute(f"PRAGMA user_version = {VERSION}"))

@@ -1,9 +1,9 @@
-"""What all models of `/v1` have in common."""
+"""The base class of the models of `/v1`."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Model(BaseModel):
-    """Is built when it is first used: the server answers sooner."""
+    """A model whose validator is built at its first use, so that the server starts sooner."""
 
     model_config = ConfigDict(defer_build=True)

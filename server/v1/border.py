@@ -1,4 +1,4 @@
-"""Everything that goes wrong below `/v1` is told as a problem."""
+"""The error middleware of `/v1`: every error becomes a problem reply (RFC 9457)."""
 
 import logging
 from http import HTTPStatus
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns what a handler raises into a reply; what replies are made of is imported then."""
+    """Turn what a handler raises into a reply; the modules for this are imported only then."""
     if not is_ours(request.path):
         return await handler(request)
     try:
@@ -21,29 +21,29 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except web.HTTPException as refused:
         if refused.status < HTTPStatus.BAD_REQUEST:
             raise
-        return _refused(refused)
-    except Exception as error:  # noqa: BLE001 - a reply has to come, whatever it was
-        return _told(request, error)
+        return _refusal(refused)
+    except Exception as error:  # noqa: BLE001 - every error needs a reply
+        return _failure(request, error)
 
 
 def is_ours(path: str) -> bool:
-    """Whether a path belongs to this API."""
+    """Return True if a path belongs to `/v1`."""
     return path in (ROOT, DOCUMENT) or path.startswith(f"{ROOT}/")
 
 
-def _refused(refused: web.HTTPException) -> web.Response:
-    from server.v1.problems import refused_as
+def _refusal(refused: web.HTTPException) -> web.Response:
+    from server.v1.problems import problem_of_refusal
 
-    return refused_as(refused)
+    return problem_of_refusal(refused)
 
 
-def _told(request: web.Request, error: Exception) -> web.Response:
-    """What a client may know of it: nothing of mistakes of ours but that there was one."""
-    from server.v1.problems import problem, told
+def _failure(request: web.Request, error: Exception) -> web.Response:
+    """Return the reply to an error; of an internal error it has no details."""
+    from server.v1.problems import problem, problem_of_error
 
-    reply = told(error)
+    reply = problem_of_error(error)
     if reply is None:
         where = (request.method, request.path)
-        _log.error("%s %s failed in a way that nobody foresaw", *where, exc_info=error)
-        return problem(500, "internal_error", "the server made a mistake.", "Its log says more.")
+        _log.error("%s %s failed with an unexpected error", *where, exc_info=error)
+        return problem(500, "internal_error", "an internal error of the server.", "See its log.")
     return reply

@@ -1,10 +1,10 @@
-"""`/v1/node-types` and `/v1/models`: what workflows can be made of."""
+"""`/v1/node-types` and `/v1/models`: the node types and model files for workflows."""
 
 import asyncio
 
 from aiohttp import web
 
-from nodegraph.errors import nearest, shown
+from nodegraph.errors import nearest, short_repr
 from nodegraph.files import Files
 from nodegraph.folders import MODEL_FOLDERS
 from nodegraph.object_info import choices_of
@@ -24,7 +24,7 @@ from server.v1.reading import reply
 
 
 async def list_node_types(request: web.Request) -> web.Response:
-    """Every node type there is, in short."""
+    """List all node types, in short."""
     catalog = services(request).registry.catalog
     summaries = [
         NodeTypeSummary(
@@ -39,30 +39,30 @@ async def list_node_types(request: web.Request) -> web.Response:
 
 
 async def get_node_type(request: web.Request) -> web.Response:
-    """A node type: its inputs, with the files to choose from right now, and its outputs."""
+    """Get a node type: its inputs, with the current files to choose from, and its outputs."""
     parts = services(request)
     catalog = parts.registry.catalog
     name = request.match_info["name"]
     spec = catalog.get(name)
     if spec is None:
-        message = f"no pack has a node type {shown(name)}."
+        message = f"no pack has a node type {short_repr(name)}."
         raise UnknownNameError(message, nearest(name, catalog))
     return reply(await asyncio.to_thread(_node_type, spec, parts.files))
 
 
 async def list_models(request: web.Request) -> web.Response:
-    """The folders that models lie in."""
+    """List the model folders."""
     more = services(request).files.folders.more_models
     return reply(ModelFolders(folders=sorted({*MODEL_FOLDERS, *more})))
 
 
 async def list_folder(request: web.Request) -> web.Response:
-    """The models of a folder."""
+    """List the models of a folder."""
     files = services(request).files
     known = {*MODEL_FOLDERS, *files.folders.more_models}
     folder = request.match_info["folder"]
     if folder not in known:
-        message = f"there is no model folder {shown(folder)}."
+        message = f"there is no model folder {short_repr(folder)}."
         raise UnknownNameError(message, nearest(folder, known))
     names = await asyncio.to_thread(files.model_names, folder)
     return reply(ModelNames(folder=folder, names=names))

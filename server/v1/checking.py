@@ -1,4 +1,4 @@
-"""`POST /v1/validate`: what is wrong with a workflow."""
+"""`POST /v1/validate`: checks a workflow."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from server.v1.requests import WorkflowRequest
 
 
 async def validate(request: web.Request) -> web.Response:
-    """Check a workflow and run nothing: every problem at once, and what is merely remarkable."""
+    """Check a workflow without running it, and list all its problems and warnings."""
     parts = services(request)
     try:
         sent = await workflow_of(request, WorkflowRequest)

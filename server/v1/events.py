@@ -1,4 +1,4 @@
-"""`/v1/runs/{run}/events`: what happened, as pages or as it happens (server-sent events)."""
+"""`/v1/runs/{run}/events`: the events of a run, as pages or live (server-sent events)."""
 
 import asyncio
 import base64
@@ -19,19 +19,19 @@ from server.v1.submitting import run_of
 
 STREAM = "text/event-stream"
 _KEEP_ALIVE = 15.0
-"""Seconds of silence after which something is sent, so that nobody between us gives up."""
+"""Seconds of silence after which an empty line is sent, so that proxies keep the connection."""
 _PASSING = ("progress", "position")
-"""What is told while it happens, and not again after a break."""
+"""Events that are sent live only, and not again after a reconnection."""
 _PREVIEW = "preview"
 
 
 async def list_events(request: web.Request) -> web.StreamResponse:
-    """A run's events, in order.
+    """List the events of a run, in order.
 
-    With `Accept: text/event-stream` they come as they happen, and the stream ends with the
-    run; after a break it goes on from `Last-Event-ID`, and 204 says that nothing is left.
-    Progress comes in between without ids, and does not come again; so do previews, where they
-    are asked for. Without that header, events come as pages.
+    With `Accept: text/event-stream` they are sent live, and the stream ends with the run. After
+    a disconnection it continues from `Last-Event-ID`; 204 means that there are no more events.
+    Progress, and previews if they are asked for, have no ids and are not sent again. Without
+    that header, the reply is a page of events.
     """
     parts = services(request)
     query = query_of(request, EventsQuery)
@@ -43,13 +43,15 @@ async def list_events(request: web.Request) -> web.StreamResponse:
         return await _stream(request, parts, run, after, names)
     found = await parts.store.events(run.id, after=query.after, limit=query.limit)
     last_id = found[-1].id if found else query.after
-    return reply(EventPage(events=[EventModel.of(event) for event in found], last_id=last_id))
+    return reply(
+        EventPage(events=[EventModel.from_milestone(event) for event in found], last_id=last_id)
+    )
 
 
 async def _stream(
     request: web.Request, parts: Services, run: Run, after: int, passing: Collection[str]
 ) -> web.StreamResponse:
-    if run.ended and not await parts.store.events(run.id, after=after, limit=1):
+    if run.is_over and not await parts.store.events(run.id, after=after, limit=1):
         return web.Response(status=204)
     response = web.StreamResponse(
         headers={"Content-Type": STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -65,7 +67,7 @@ async def _stream(
 
 
 class _Stream:
-    """One client that listens to one run."""
+    """A stream of the events of one run to one client."""
 
     def __init__(
         self,
@@ -81,31 +83,31 @@ class _Stream:
         self._subscriber = subscriber
         self._passing = passing
         self._heard: int | None = None
-        """The last milestone that the bus told of; None if it may have told of none so far."""
+        """The id of the last milestone from the bus; None before the first one."""
 
     async def send_after(self, after: int) -> None:
-        """Send what is kept, and again whenever something was added, until the run is over.
+        """Send the stored events, and new ones whenever there are any, until the run is over.
 
-        Everything with an id comes from the store, so nothing is missed and nothing comes twice;
-        the bus only says when to look.
+        Every event with an id comes from the store, so that none is missed or sent twice; the
+        bus only signals that there are new ones.
         """
         while True:
             run = await self._store.find(self._run)
             events = await self._store.events(self._run, after=after, limit=LARGEST_PAGE)
             for event in events:
-                await self._response.write(_milestone(event))
+                await self._response.write(_milestone_frame(event))
                 after = event.id
             if len(events) == LARGEST_PAGE:
                 continue
             if self._heard is None:
                 self._heard = after
-            if run is None or run.ended or not await self._news(after):
+            if run is None or run.is_over or not await self._news(after):
                 return
 
     async def _news(self, sent: int) -> bool:
-        """Wait until something was added; False if there will be nothing more.
+        """Wait for a new event; return False if there will be none.
 
-        What is older than the last milestone that was sent is no news any more.
+        Progress and previews from before the last milestone that was sent are dropped.
         """
         while True:
             try:
@@ -116,25 +118,25 @@ class _Stream:
                 continue
             if message is None:
                 return False
-            if message.id is not None or self._subscriber.missed():
+            if message.id is not None or self._subscriber.take_missed():
                 self._heard = message.id
                 return True
             if message.name in self._passing and (self._heard is None or self._heard >= sent):
-                await self._response.write(_written(message.name, _told(message)))
+                await self._response.write(_sse_frame(message.name, _event_data(message)))
 
 
-def _told(message: Message) -> Mapping[str, Any]:
-    """What a message says; the image of a preview goes along."""
+def _event_data(message: Message) -> Mapping[str, Any]:
+    """Return the data of a message, with the image of a preview as base64."""
     data = message.data or {}
     if message.name != _PREVIEW:
         return data
     return {**data, "image": base64.b64encode(message.payload).decode()}
 
 
-def _milestone(event: Milestone) -> bytes:
-    data = EventModel.of(event).model_dump()
-    return f"id: {event.id}\n".encode() + _written(event.name, data)
+def _milestone_frame(event: Milestone) -> bytes:
+    data = EventModel.from_milestone(event).model_dump()
+    return f"id: {event.id}\n".encode() + _sse_frame(event.name, data)
 
 
-def _written(name: str, data: Mapping[str, Any]) -> bytes:
+def _sse_frame(name: str, data: Mapping[str, Any]) -> bytes:
     return f"event: {name}\ndata: ".encode() + to_json(data) + b"\n\n"

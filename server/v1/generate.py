@@ -1,4 +1,4 @@
-"""`POST /v1/generate`: a workflow in, a picture out."""
+"""`POST /v1/generate`: runs a workflow and replies with its image."""
 
 import asyncio
 import re
@@ -7,7 +7,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from server.bus import Subscriber
-from server.sending import PICTURES, media_type, sent
+from server.sending import PICTURES, file_response, media_type
 from server.services import Services, services
 from server.store.runs import Run
 from server.v1.models import Finding
@@ -15,7 +15,7 @@ from server.v1.outputs import made_by, place_of_output
 from server.v1.problems import problem
 from server.v1.reading import headers_of, reply
 from server.v1.requests import GenerateHeaders
-from server.v1.submitting import headers_of_run, shown, submit
+from server.v1.submitting import headers_of_run, run_models, submit
 
 _DEFAULT_WAIT, _LONGEST_WAIT = 60, 600
 _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
@@ -23,11 +23,11 @@ _ENDS = ("run_finished", "run_failed", "run_cancelled")
 
 
 async def generate(request: web.Request) -> web.StreamResponse:
-    """Submit a workflow and wait for its first picture.
+    """Submit a workflow and wait for its first image.
 
-    The reply is the picture itself; if the run takes longer than `Prefer: wait=N` says, it is
-    the run, which goes on, as it does when the client hangs up. The header `Nodegraph-Run` says
-    which run it is. A run that succeeds without a picture is answered with the run, too.
+    The reply is the image itself. If the run takes longer than `Prefer: wait=N` allows, the reply
+    is the run, which continues, as it does if the client disconnects. The header `Nodegraph-Run`
+    has the id of the run. If the run succeeds without an image, the reply is the run, too.
     """
     parts = services(request)
     wait = _wait(headers_of(request, GenerateHeaders).prefer)
@@ -43,8 +43,8 @@ async def generate(request: web.Request) -> web.StreamResponse:
 
 
 async def _end_of(parts: Services, run: Run, subscriber: Subscriber) -> None:
-    """Wait until the run is over, or nothing more will be heard of it."""
-    if (await parts.store.run(run.id)).ended:
+    """Wait until the run is over or the server stops."""
+    if (await parts.store.run(run.id)).is_over:
         return
     while message := await subscriber.next():
         if message.name in _ENDS:
@@ -58,17 +58,17 @@ async def _answer(parts: Services, run: Run) -> web.StreamResponse:
         return problem(422, "run_failed", failure.message, findings=[failure], headers=headers)
     if run.state == "cancelled":
         return problem(409, "run_cancelled", "the run was cancelled.", headers=headers)
-    made = await made_by(parts, run) if run.ended else []
+    made = await made_by(parts, run) if run.is_over else []
     for number, item in sorted(enumerate(made), key=lambda pair: pair[1].artifact.type == "temp"):
         if media_type(item.path) in PICTURES and item.path.is_file():
-            response = sent(item.path)
+            response = file_response(item.path)
             response.headers.update({**headers, "Content-Location": place_of_output(run, number)})
             return response
-    (model,) = shown(parts, run)
-    return reply(model, 200 if run.ended else 202, headers)
+    (model,) = run_models(parts, run)
+    return reply(model, 200 if run.is_over else 202, headers)
 
 
 def _wait(prefer: str) -> int:
-    """The seconds that a client would wait."""
+    """Return the seconds that a client is willing to wait."""
     found = _WAIT.search(prefer)
     return min(int(found[1]), _LONGEST_WAIT) if found else _DEFAULT_WAIT

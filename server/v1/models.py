@@ -1,4 +1,4 @@
-"""What `/v1` gives."""
+"""The models of replies of `/v1`."""
 
 from typing import Any
 
@@ -8,26 +8,28 @@ from server.store.runs import Milestone, Run, State
 from server.v1.base import Model
 
 _ABOUT = ("event", "run_id", "sequence", "time_ms")
-"""What an event says of itself, which is its own here."""
+"""Keys of an event's data that are fields of `EventModel` or not needed."""
 
 
 class RunModel(Model):
-    """A run."""
+    """A run in the queue or the history."""
 
     id: str
     status: State
     client: str
     priority: int
-    position: int | None = Field(description="How many runs are before it; null if not queued.")
-    attempts: int = Field(description="How often it was begun.")
+    position: int | None = Field(
+        description="The number of runs ahead of it; null if it is not queued."
+    )
+    attempts: int = Field(description="The number of times it was started.")
     created_ms: int = Field(description="Milliseconds since 1970.")
     started_ms: int | None
     finished_ms: int | None
-    error: dict[str, Any] | None = Field(description="What went wrong: code, message, hint, …")
+    error: dict[str, Any] | None = Field(description="The error: code, message, hint, …")
 
     @classmethod
-    def of(cls, run: Run, position: int | None = None) -> "RunModel":
-        """A run as clients see it."""
+    def from_run(cls, run: Run, position: int | None = None) -> "RunModel":
+        """Return the model of a run."""
         return cls(
             id=run.id,
             status=run.state,
@@ -43,24 +45,26 @@ class RunModel(Model):
 
 
 class RunPage(Model):
-    """Some runs, newest first."""
+    """A page of runs, newest first."""
 
     runs: list[RunModel]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the following ones.")
+    next_cursor: str | None = Field(
+        description="The `cursor` of the next page; null on the last page."
+    )
 
 
 class WorkflowModel(Model):
-    """What a run computes."""
+    """The workflow of a run."""
 
     workflow: dict[str, Any] = Field(description="In API format.")
     targets: list[str]
-    editor: dict[str, Any] | None = Field(description="As the editor saved it, if it was sent.")
+    editor: dict[str, Any] | None = Field(description="The editor's format, if it was sent.")
 
 
 class EventModel(Model):
-    """Something that happened to a run."""
+    """An event of a run."""
 
-    id: int = Field(description="Grows over all runs; `Last-Event-ID` and `after` take it.")
+    id: int = Field(description="Increases over all runs; for `Last-Event-ID` and `after`.")
     run: str
     sequence: int = Field(description="Counts from 1 in each run.")
     name: str
@@ -68,8 +72,8 @@ class EventModel(Model):
     data: dict[str, Any]
 
     @classmethod
-    def of(cls, event: Milestone) -> "EventModel":
-        """An event as clients see it."""
+    def from_milestone(cls, event: Milestone) -> "EventModel":
+        """Return the model of an event."""
         return cls(
             id=event.id,
             run=event.run,
@@ -81,33 +85,33 @@ class EventModel(Model):
 
 
 class EventPage(Model):
-    """Some events of a run, in order."""
+    """A page of events of a run, in order."""
 
     events: list[EventModel]
-    last_id: int = Field(description="Give it as `after` for the following ones.")
+    last_id: int = Field(description="The `after` of the next page.")
 
 
 class OutputModel(Model):
-    """A file that a run made."""
+    """An output of a run that is a file."""
 
     node: str
     kind: str = Field(description="`images`, `latents`, …")
     filename: str
-    type: str = Field(description="`output`, or `temp` for what is only shown.")
-    url: str = Field(description="Where to get it.")
+    type: str = Field(description="`output`, or `temp` for temporary files.")
+    url: str = Field(description="The path of the file's content.")
 
 
 class Outputs(Model):
-    """Everything that a run made so far."""
+    """All outputs of a run so far."""
 
     outputs: list[OutputModel]
     values: dict[str, dict[str, list[Any]]] = Field(
-        description="What else nodes showed, by node and kind."
+        description="Outputs that are not files, by node and kind."
     )
 
 
 class Finding(Model):
-    """A problem, or a remark."""
+    """A problem or a warning."""
 
     code: str
     message: str
@@ -118,7 +122,7 @@ class Finding(Model):
 
 
 class Validation(Model):
-    """What is wrong with a workflow."""
+    """The result of checking a workflow."""
 
     valid: bool
     problems: list[Finding]
@@ -126,15 +130,15 @@ class Validation(Model):
 
 
 class Problem(Model):
-    """RFC 9457: what went wrong."""
+    """An error, by RFC 9457."""
 
-    type: str = Field(description="`urn:nodegraph:` and the code.")
+    type: str = Field(description="`urn:nodegraph:` followed by the code.")
     title: str
     status: int
     detail: str
-    code: str = Field(description="Says which error it is; never changes.")
-    hint: str = Field(description="What would work.")
-    problems: list[Finding] = Field(description="All that is wrong with a workflow.")
+    code: str = Field(description="The stable identifier of the error.")
+    hint: str = Field(description="Advice on how to avoid the error.")
+    problems: list[Finding] = Field(description="All problems of a workflow.")
 
 
 class NodeTypeSummary(Model):
@@ -147,7 +151,7 @@ class NodeTypeSummary(Model):
 
 
 class NodeTypes(Model):
-    """Every node type there is."""
+    """All node types."""
 
     node_types: list[NodeTypeSummary]
 
@@ -185,7 +189,7 @@ class NodeTypeModel(NodeTypeSummary):
 
 
 class ModelFolders(Model):
-    """The folders that models lie in."""
+    """The model folders."""
 
     folders: list[str]
 
@@ -194,4 +198,4 @@ class ModelNames(Model):
     """The models of a folder."""
 
     folder: str
-    names: list[str] = Field(description="As workflows name them.")
+    names: list[str] = Field(description="The names that workflows use.")

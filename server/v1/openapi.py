@@ -15,19 +15,19 @@ from server.v1.problems import TYPE
 _REFERENCE = "#/components/schemas/{model}"
 _NAMES = r"\{(\w+)\}"
 _PATH_PARAMETERS = {
-    "run": "The run's id.",
-    "number": "Which of the run's outputs, from 0.",
-    "name": "The node type's name.",
-    "folder": "The folder's name.",
+    "run": "The id of the run.",
+    "number": "The number of the output, from 0.",
+    "name": "The name of the node type.",
+    "folder": "The name of the folder.",
 }
 _DESCRIPTION = (
-    "Workflows in, pictures out. Everything that goes wrong is told as application/problem+json;"
-    " what was accepted is on the disk."
+    "Runs workflows and returns their images. Errors are application/problem+json; an accepted"
+    " run is stored on disk."
 )
 
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
-    """The whole document."""
+    """Return the OpenAPI document."""
     links = _links(operations)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -50,20 +50,20 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def schemas(operations: Iterable[Operation]) -> dict[str, Any]:
-    """Every model that a body has."""
+    """Return the schemas of all models of bodies, by name."""
     takes = {operation.takes for operation in operations if operation.takes}
     gives = {reply.model for item in operations for reply in item.replies.values() if reply.model}
     modes = [(model, "validation") for model in takes]
     modes += [(model, "serialization") for model in {*gives, Problem}]
     named = sorted(modes, key=lambda item: item[0].__name__)
-    from pydantic.json_schema import models_json_schema  # only for this: the server starts sooner
+    from pydantic.json_schema import models_json_schema  # here: the server starts sooner
 
     _, found = models_json_schema(named, ref_template=_REFERENCE)  # pyright: ignore[reportArgumentType]
     return found["$defs"]
 
 
 def parameters(operation: Operation) -> list[dict[str, Any]]:
-    """What its path, its query and its headers take."""
+    """Return the parameters in an operation's path, query and headers."""
     path = [
         {
             "name": name,
@@ -79,13 +79,13 @@ def parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def summary(operation: Operation) -> tuple[str, str]:
-    """The handler's docstring: its first line, and the rest."""
+    """Return the first line of the handler's docstring, and the rest."""
     first, _, rest = (inspect.getdoc(operation.handler) or "").partition("\n")
     return first, rest.strip()
 
 
 def tag(operation: Operation) -> str:
-    """The group that it belongs to."""
+    """Return the group that an operation belongs to."""
     return operation.path.split("/")[2]
 
 
@@ -103,7 +103,7 @@ def _parameters(model: type[BaseModel], place: str) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """What a query or a header can say: nothing, but not null."""
+    """Return a schema without null: a query or a header can be missing, but not null."""
     choices = [one for one in schema.pop("anyOf", []) if one.get("type") != "null"]
     if schema.get("default", ...) is None:
         del schema["default"]
@@ -121,7 +121,7 @@ def _entry(operation: Operation, links: dict[str, Any]) -> dict[str, Any]:
         "responses": {str(status): _reply(one, links) for status, one in operation.replies.items()},
     }
     problem = {TYPE: {"schema": _reference(Problem)}}
-    entry["responses"]["default"] = {"description": "What went wrong.", "content": problem}
+    entry["responses"]["default"] = {"description": "An error.", "content": problem}
     if operation.takes:
         content: dict[str, Any] = {JSON: {"schema": _reference(operation.takes)}}
         if operation.pictures:
@@ -131,7 +131,7 @@ def _entry(operation: Operation, links: dict[str, Any]) -> dict[str, Any]:
 
 
 def _links(operations: Sequence[Operation]) -> dict[str, Any]:
-    """What can be asked of a run that was just submitted."""
+    """Return links from a new run to the operations on it."""
     parameters = {"run": "$response.header.Nodegraph-Run"}
     return {
         operation.name: {"operationId": operation.name, "parameters": parameters}

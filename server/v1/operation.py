@@ -1,4 +1,4 @@
-"""A route of `/v1` with all that its OpenAPI entry needs; one list serves both."""
+"""The description of an operation of `/v1`, for its route and its OpenAPI entry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,30 +10,30 @@ from server.v1.paths import PATHS
 
 JSON = "application/json"
 IMAGES = ("image/png", "image/webp", "image/jpeg")
-"""Pictures that may be sent in place of JSON, because they carry a workflow."""
+"""Media types of images that may be sent instead of JSON, because they contain a workflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What comes with one status."""
+    """The reply with one status."""
 
     description: str
     model: type[BaseModel] | None = None
     media: Sequence[str] = ()
-    """Further content types, of what is no JSON."""
+    """Further content types, other than JSON."""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path. Its summary and description are the handler's docstring."""
+    """An operation; its summary and description are the docstring of its handler."""
 
     handler: Handler
     replies: Mapping[int, Reply]
-    """What comes if all went well; everything else comes as a problem."""
+    """The replies to successful requests, by status; all errors are problems."""
     takes: type[BaseModel] | None = None
     pictures: bool = False
-    """Whether a picture may be sent instead."""
+    """True if an image may be sent instead of JSON."""
     query: type[BaseModel] | None = None
     headers: type[BaseModel] | None = None
 
@@ -49,6 +49,6 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The name that generated clients give it."""
+        """The name of the operation in generated clients."""
         words = self.handler.__name__.split("_")
         return words[0] + "".join(word.title() for word in words[1:])

@@ -1,6 +1,6 @@
-"""Every operation of `/v1`: its handler, what it takes and what it replies.
+"""All operations of `/v1`: their handlers, the models they take, and their replies.
 
-Where each is found is said in `server.v1.paths`, by the name of its handler.
+Their methods and paths are in `server.v1.paths`, by the name of the handler.
 """
 
 from server.sending import PICTURES, SHOWN, UNKNOWN
@@ -29,7 +29,7 @@ from server.v1.requests import (
 )
 
 _RUN = Reply("The run.", RunModel)
-_WHICH = {"Location": "Where the run is found.", "Nodegraph-Run": "The run's id."}
+_WHICH = {"Location": "The path of the run.", "Nodegraph-Run": "The id of the run."}
 
 OPERATIONS = (
     Operation(
@@ -39,18 +39,18 @@ OPERATIONS = (
         headers=SubmitHeaders,
         replies={
             201: Reply("The run is queued.", RunModel, headers=_WHICH),
-            200: Reply("It was queued before: this is how it is doing.", RunModel, headers=_WHICH),
+            200: Reply("The run was submitted before.", RunModel, headers=_WHICH),
         },
     ),
     Operation(
         handler=runs.list_runs,
         query=ListQuery,
-        replies={200: Reply("A page of them.", RunPage)},
+        replies={200: Reply("A page of runs.", RunPage)},
     ),
     Operation(handler=runs.get_run, replies={200: _RUN}),
     Operation(
         handler=runs.delete_run,
-        replies={204: Reply("It is forgotten.")},
+        replies={204: Reply("The run is deleted.")},
     ),
     Operation(
         handler=runs.get_run_workflow,
@@ -61,13 +61,13 @@ OPERATIONS = (
         query=EventsQuery,
         headers=EventHeaders,
         replies={
-            200: Reply("A page of them, or the stream.", EventPage, media=(events.STREAM,)),
-            204: Reply("The run is over, and the stream has nothing more."),
+            200: Reply("A page of events, or the stream.", EventPage, media=(events.STREAM,)),
+            204: Reply("The run is over, and there are no more events."),
         },
     ),
     Operation(
         handler=outputs.list_outputs,
-        replies={200: Reply("Everything so far.", Outputs)},
+        replies={200: Reply("All outputs so far.", Outputs)},
     ),
     Operation(
         handler=outputs.get_output,
@@ -81,19 +81,19 @@ OPERATIONS = (
         pictures=True,
         headers=GenerateHeaders,
         replies={
-            200: Reply("The picture; or the run, if it made none.", RunModel, PICTURES, _WHICH),
-            202: Reply("The run goes on.", RunModel, headers=_WHICH),
+            200: Reply("The image; or the run, if it made none.", RunModel, PICTURES, _WHICH),
+            202: Reply("The run continues.", RunModel, headers=_WHICH),
         },
     ),
     Operation(
         handler=checking.validate,
         takes=WorkflowRequest,
         pictures=True,
-        replies={200: Reply("What was found.", Validation)},
+        replies={200: Reply("The problems and warnings.", Validation)},
     ),
     Operation(
         handler=catalog.list_node_types,
-        replies={200: Reply("All of them.", NodeTypes)},
+        replies={200: Reply("All node types.", NodeTypes)},
     ),
     Operation(
         handler=catalog.get_node_type,

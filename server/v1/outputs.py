@@ -1,4 +1,4 @@
-"""`/v1/runs/{run}/outputs`: what a run made."""
+"""`/v1/runs/{run}/outputs`: the outputs of a run."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,9 +8,9 @@ from aiohttp import web
 
 from nodegraph.plain import is_object
 from nodegraph.results import Artifact
-from server.bodies import number_in
+from server.bodies import parse_number
 from server.errors import UnknownOutputError
-from server.sending import sent
+from server.sending import file_response
 from server.services import Services, services
 from server.store.runs import Run
 from server.v1.models import OutputModel, Outputs
@@ -20,11 +20,11 @@ from server.v1.submitting import place_of, run_of
 _TELLING = ("node_finished", "node_cached")
 _FOLDERS = ("input", "output", "temp")
 Shown = Mapping[str, Mapping[str, list[Any]]]
-"""What nodes showed, by node and kind."""
+"""The outputs of nodes (`ui`), by node and kind."""
 
 
-class Made(NamedTuple):
-    """A file that a run made."""
+class OutputFile(NamedTuple):
+    """An output of a run that is a file."""
 
     node: str
     kind: str
@@ -33,10 +33,10 @@ class Made(NamedTuple):
 
 
 async def list_outputs(request: web.Request) -> web.Response:
-    """What a run made so far, and where to get it."""
+    """List the outputs of a run so far."""
     parts = services(request)
     run = await run_of(request)
-    shown = await _shown_by(parts, run)
+    shown = await _outputs_by_node(parts, run)
     found = [
         OutputModel(
             node=node,
@@ -54,36 +54,36 @@ async def list_outputs(request: web.Request) -> web.Response:
 
 
 async def get_output(request: web.Request) -> web.StreamResponse:
-    """A file that a run made."""
+    """Get the file of an output."""
     run = await run_of(request)
     wanted = request.match_info["number"]
-    number = number_in(wanted)
+    number = parse_number(wanted)
     made = await made_by(services(request), run)
     if number is None or number >= len(made):
         raise UnknownOutputError(run.id, wanted)
     path = made[number].path
     if not path.is_file():
         raise UnknownOutputError(run.id, wanted, gone=True)
-    return sent(path)
+    return file_response(path)
 
 
-async def made_by(parts: Services, run: Run) -> list[Made]:
-    """The files that a run made so far.
+async def made_by(parts: Services, run: Run) -> list[OutputFile]:
+    """Return the output files of a run so far.
 
     Raises:
-        UnsafePathError: a node says that it wrote where none may.
+        UnsafePathError: a node reports a file outside the folders.
     """
-    artifacts = _artifacts(await _shown_by(parts, run))
-    return [Made(*item, parts.files.path(item[2])) for item in artifacts]
+    artifacts = _artifacts(await _outputs_by_node(parts, run))
+    return [OutputFile(*item, parts.files.path(item[2])) for item in artifacts]
 
 
 def place_of_output(run: Run, number: int) -> str:
-    """Where an output is found."""
+    """Return the path of an output."""
     return f"{place_of(run)}/outputs/{number}"
 
 
-async def _shown_by(parts: Services, run: Run) -> Shown:
-    """What each node showed; in the last attempt, if there were several."""
+async def _outputs_by_node(parts: Services, run: Run) -> Shown:
+    """Return the outputs (`ui`) of each node, from its last attempt."""
     events = await parts.store.all_events(run.id)
     return {
         event.data["node_id"]: event.data["ui"]
@@ -93,7 +93,7 @@ async def _shown_by(parts: Services, run: Run) -> Shown:
 
 
 def _artifacts(shown: Shown) -> Iterator[tuple[str, str, Artifact]]:
-    """Every file: its node, its kind, which one."""
+    """Yield each output file with its node and kind."""
     for node, ui in shown.items():
         for kind, items in ui.items():
             for item in items:
@@ -103,7 +103,7 @@ def _artifacts(shown: Shown) -> Iterator[tuple[str, str, Artifact]]:
 
 
 def _values(ui: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """What is no file."""
+    """Return the outputs that are not files."""
     plain = {kind: [item for item in items if not _is_file(item)] for kind, items in ui.items()}
     return {kind: items for kind, items in plain.items() if items}
 

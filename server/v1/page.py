@@ -1,4 +1,4 @@
-"""`/v1/docs`: the API as a page that needs nothing from anywhere else."""
+"""`/v1/docs`: the documentation of the API, as one page without scripts or other files."""
 
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -32,7 +32,7 @@ a { color: #0550ae; text-decoration: none; } a:hover { text-decoration: underlin
 
 
 def page(operations: Sequence[Operation]) -> str:
-    """The page, as HTML."""
+    """Return the page as HTML."""
     groups = groupby(operations, key=tag)
     parts = [_group(name, list(members)) for name, members in groups]
     models = "".join(_schema(name, schema) for name, schema in schemas(operations).items())
@@ -41,7 +41,7 @@ def page(operations: Sequence[Operation]) -> str:
         '<meta name="viewport" content="width=device-width"><title>nodegraph API</title>'
         f"<style>{_STYLE}</style></head><body><h1>nodegraph API</h1>"
         f'<p>As data: <a href="{DOCUMENT}"><code>{DOCUMENT}</code></a> (OpenAPI 3.1). '
-        'Everything that goes wrong comes as a <a href="#Problem">Problem</a>.</p>'
+        'All errors are of the form <a href="#Problem">Problem</a>.</p>'
         f"{''.join(parts)}<h2>Bodies</h2>{models}</body></html>"
     )
 
@@ -60,7 +60,7 @@ def _operation(operation: Operation) -> str:
         kinds = f" or {', '.join(IMAGES)}" if operation.pictures else ""
         rows.append(("body", _link(operation.takes.__name__), escape(kinds)))
     rows += [
-        (f"<b>{status}</b>", _given(one), escape(one.description))
+        (f"<b>{status}</b>", _content_kinds(one), escape(one.description))
         for status, one in operation.replies.items()
     ]
     return (
@@ -93,13 +93,13 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
     return f"<table>{lines}</table>" if lines else ""
 
 
-def _given(one: Reply) -> str:
+def _content_kinds(one: Reply) -> str:
     kinds = [_link(one.model.__name__)] if one.model else []
     return ", ".join([*kinds, *(escape(kind) for kind in one.media)])
 
 
 def _kind(schema: dict[str, Any], more: str = "") -> str:
-    """A type in a few words."""
+    """Return the HTML of a type and its limits, in a few words."""
     limits = [f"{sign} {schema[key]}" for key, sign in _LIMITS if key in schema]
     words = ", ".join([_type(schema), *limits, *([more] if more else [])])
     return f'<span class="kind">{words}</span>'
@@ -130,6 +130,6 @@ def _prose(facts: dict[str, Any]) -> str:
 
 
 def _text(text: str) -> str:
-    """A text with `code` in it."""
+    """Return the HTML of a text, with `code` marked up."""
     pieces = escape(text).split("`")
     return "".join(f"<code>{one}</code>" if k % 2 else one for k, one in enumerate(pieces))

@@ -10,7 +10,7 @@ ROOT = "/v1"
 DOCUMENT = "/openapi.json"
 """The path of the OpenAPI document."""
 PAGE = "/v1/docs"
-"""The path of the same as a page for people."""
+"""The path of the documentation page."""
 
 PATHS: Mapping[str, tuple[str, str]] = {
     "create_run": ("POST", "/v1/runs"),

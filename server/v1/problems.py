@@ -1,4 +1,4 @@
-"""Errors as `application/problem+json` (RFC 9457)."""
+"""Replies for errors, as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,11 +13,11 @@ from server.v1.models import Finding, Problem
 TYPE = "application/problem+json"
 _BAD = "bad_request"
 _KEPT = ("Allow", "WWW-Authenticate", "Retry-After")
-"""Headers of other refusals that mean something."""
+"""Headers of HTTP errors that are kept in the reply."""
 
 
 def finding(error: NodeGraphError) -> Finding:
-    """An error as data."""
+    """Return the model of an error."""
     return Finding.model_validate(error.as_dict())
 
 
@@ -30,7 +30,7 @@ def problem(
     findings: Iterable[Finding] = (),
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """The reply that tells it."""
+    """Return the reply for an error."""
     body = Problem(
         type=f"urn:nodegraph:{code}",
         title=code.replace("_", " ").capitalize(),
@@ -45,10 +45,10 @@ def problem(
     )
 
 
-def told(error: Exception) -> web.Response | None:
-    """The reply to a request that failed with it; None if that is a mistake of ours."""
+def problem_of_error(error: Exception) -> web.Response | None:
+    """Return the reply for an exception; None if it is an internal error."""
     if isinstance(error, ValidationError):
-        detail = "the request is not as it should be."
+        detail = "the request is malformed."
         return problem(422, _BAD, detail, findings=_findings(error))
     if isinstance(error, InvalidWorkflowError):
         detail = "the workflow cannot run."
@@ -59,8 +59,8 @@ def told(error: Exception) -> web.Response | None:
     return problem(status, error.code, error.message, error.hint)
 
 
-def refused_as(refused: web.HTTPException) -> web.Response:
-    """What aiohttp or the guard refuses."""
+def problem_of_refusal(refused: web.HTTPException) -> web.Response:
+    """Return the reply for an HTTP error of aiohttp or the guard."""
     status = HTTPStatus(refused.status)
     headers = {name: refused.headers[name] for name in _KEPT if name in refused.headers}
     text = (refused.text or "").removeprefix(f"{status.value}: ").strip()

@@ -1,4 +1,4 @@
-"""What requests say, checked; and replies."""
+"""Reads and checks requests, and makes replies."""
 
 import asyncio
 import base64
@@ -29,29 +29,29 @@ _NO_JSON = ("image/", "audio/", "video/", "multipart/")
 
 
 class RepeatedParameterError(NodeGraphError):
-    """A query parameter is there more than once."""
+    """A query parameter occurs more than once."""
 
     code = "repeated_parameter"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the parameter {name!r} is there more than once.")
+        super().__init__(f"the parameter {name!r} occurs more than once.")
 
 
 class MediaTypeError(ServerError):
-    """The body is of a kind that means nothing here."""
+    """The media type of the body is not supported."""
 
     code = "unsupported_media_type"
     status = 415
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            f"a body of the type {kind[:80]!r} means nothing here.",
-            hint=f"Send application/json, or one of {', '.join(IMAGES)} that carries a workflow.",
+            f"the media type {kind[:80]!r} is not supported here.",
+            hint=f"Send application/json, or one of {', '.join(IMAGES)} that contains a workflow.",
         )
 
 
 class BadJsonError(ServerError):
-    """The body is no JSON."""
+    """The body is not JSON."""
 
     code = "bad_json"
     status = 400
@@ -62,42 +62,42 @@ class BadJsonError(ServerError):
 
 @dataclass(frozen=True, slots=True)
 class Submission(Generic[Sent]):
-    """A workflow that somebody sent."""
+    """A workflow from a request."""
 
     wanted: Sent
     graph: Graph
     digest: str
-    """Tells the request from others."""
+    """Hash of the request, which tells it from different ones."""
 
 
 def query_of(request: web.Request, model: type[Model]) -> Model:
-    """The query's parameters.
+    """Return the parameters of the query as a model.
 
     Raises:
-        ValidationError: they are not what they should be.
-        RepeatedParameterError: one is there twice.
+        ValidationError: a parameter is wrong.
+        RepeatedParameterError: a parameter occurs twice.
     """
     return model.model_validate(_single(request.query))
 
 
 def headers_of(request: web.Request, model: type[Model]) -> Model:
-    """Those headers that the model has.
+    """Return the headers that a model names.
 
     Raises:
-        ValidationError: they are not what they should be.
+        ValidationError: a header is wrong.
     """
     names = (field.alias for field in model.model_fields.values() if field.alias)
     return model.model_validate({n: request.headers[n] for n in names if n in request.headers})
 
 
 async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sent]:
-    """The workflow that a request carries: in JSON, or in a picture.
+    """Read the workflow of a request, from JSON or from an image.
 
     Raises:
-        InvalidWorkflowError: it is no workflow.
-        BadJsonError: it is no JSON.
-        ValidationError: it is JSON of another shape.
-        MediaTypeError: it is something else.
+        InvalidWorkflowError: the workflow is malformed.
+        BadJsonError: the body is not JSON.
+        ValidationError: the JSON has the wrong form.
+        MediaTypeError: the body is of another media type.
     """
     kind = request.content_type
     if kind.startswith(_NO_JSON) and kind not in IMAGES:
@@ -111,9 +111,10 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
 def reply(
     model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """A model as JSON."""
+    """Return a reply with a model as JSON."""
+    # JSON in ASCII: ComfyUI's routes accept text that UTF-8 cannot encode.
     return web.Response(
-        text=json.dumps(model.model_dump()),  # escaped: what other dialects let in may be no UTF-8
+        text=json.dumps(model.model_dump()),
         status=status,
         headers=headers,
         content_type="application/json",
@@ -124,15 +125,15 @@ def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Su
     if data.startswith(CARRIERS):
         wanted = model.model_validate({"workflow": base64.b64encode(data).decode()})
     elif kind in IMAGES:
-        refuse(f"this is no {kind}.")
+        refuse(f"the body is not {kind}.")
     else:
-        wanted = model.model_validate(_parsed(data))
+        wanted = model.model_validate(_parse(data))
     graph = _graph(wanted, shapes)
     plain = json.dumps(wanted.model_dump(), sort_keys=True, default=str)
     return Submission(wanted, graph, hashlib.sha256(plain.encode()).hexdigest())
 
 
-def _parsed(data: bytes) -> object:
+def _parse(data: bytes) -> object:
     try:
         value = parse_json(data)
     except InvalidWorkflowError as error:
@@ -140,7 +141,7 @@ def _parsed(data: bytes) -> object:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        reason = "there is half of a surrogate pair in a text."
+        reason = "a string has half of a surrogate pair."
         raise BadJsonError(reason) from error
     return value
 
@@ -151,7 +152,7 @@ def _graph(wanted: WorkflowRequest, shapes: Shapes) -> Graph:
     try:
         data = base64.b64decode(wanted.workflow, validate=True)
     except ValueError:
-        refuse("the workflow is a text, but no base64.")
+        refuse("the workflow is a string, but not base64.")
     return read_workflow(data, shapes)
 
 

@@ -1,4 +1,4 @@
-"""What `/v1` takes: bodies, queries and headers, checked by being read into these."""
+"""The models of requests of `/v1`: bodies, queries and headers."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -18,16 +18,16 @@ SMALL_WORKFLOW: dict[str, JsonValue] = {
     },
     "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
 }
-"""An example that needs no model."""
+"""An example of a workflow; it needs no model."""
 
 
 def _digits(value: object) -> object:
-    """What stands in a query is text; only plain digits are a number."""
+    """Return the number in a query parameter of plain digits; anything else unchanged."""
     return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
 
 
 def _items(value: object) -> object:
-    """A list as a query has it."""
+    """Return the list in a query parameter, which is separated by commas."""
     return value.split(",") if isinstance(value, str) else value
 
 
@@ -37,9 +37,9 @@ States = Annotated[list[State], Field(min_length=1), BeforeValidator(_items)]
 
 
 def _boolean(value: object) -> object:
-    """Python takes 0 for false; JSON does not."""
+    """Return a boolean; refuse 0, which Python takes for false."""
     if not isinstance(value, bool):
-        message = "it has to be false"
+        message = "the value has to be false"
         raise ValueError(message)  # noqa: TRY004 - pydantic makes a ValidationError of it
     return value
 
@@ -48,7 +48,7 @@ No = Annotated[Literal[False], BeforeValidator(_boolean)]
 
 
 class Strict(Model):
-    """What clients send: a name that is not known is an error, not ignored."""
+    """A model that refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -59,48 +59,52 @@ class WorkflowRequest(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"workflow": SMALL_WORKFLOW}]})
 
     workflow: dict[str, Any] | Annotated[str, Field(min_length=1)] = Field(
-        description="In API format or the editor's; or a picture that carries one, as base64."
+        description="In API format or the editor's; or an image that contains one, as base64."
     )
     targets: list[Id] | None = Field(
-        None, description="The nodes whose results are wanted; every output node if left out."
+        None, description="The ids of the wanted nodes; all output nodes if left out."
     )
 
 
 class RunRequest(WorkflowRequest):
     """A workflow to run."""
 
-    id: UUID | None = Field(None, description="The run's id; one is made up if left out.")
-    client: str = Field("", max_length=200, description="Whose it is: clients take turns.")
-    priority: int = Field(0, strict=True, ge=-1000, le=1000, description="Higher runs earlier.")
+    id: UUID | None = Field(None, description="The id of the run; generated if left out.")
+    client: str = Field("", max_length=200, description="The client; clients take turns.")
+    priority: int = Field(
+        0, strict=True, ge=-1000, le=1000, description="Higher priorities run earlier."
+    )
     webhook: str = Field(
-        "", max_length=2000, description="The URL that is told when the run is over."
+        "", max_length=2000, description="A URL that gets a message when the run is over."
     )
     merge: No = Field(
-        False, description="Whether model calls may be merged with other runs'; never for now."
+        False, description="True to merge model calls with other runs; not supported yet."
     )
 
 
 class ListQuery(Strict):
-    """Which runs."""
+    """The filter of a list of runs."""
 
-    status: States | None = Field(None, description="Only of these, with commas between.")
-    client: str | None = Field(None, max_length=200, description="Only this client's.")
-    limit: Limit = Field(50, description="How many at most.")
-    cursor: Natural | None = Field(None, description="`next_cursor` of the page before.")
+    status: States | None = Field(
+        None, description="Only runs of these states, separated by commas."
+    )
+    client: str | None = Field(None, max_length=200, description="Only runs of this client.")
+    limit: Limit = Field(50, description="The most runs to return.")
+    cursor: Natural | None = Field(None, description="The `next_cursor` of the page before.")
 
 
 class EventsQuery(Strict):
-    """Which events."""
+    """The filter of a list of events."""
 
-    after: Natural = Field(0, description="Only those after the one with this id.")
-    limit: Limit = Field(LARGEST_PAGE, description="How many at most, in a page.")
+    after: Natural = Field(0, description="Only events after the one with this id.")
+    limit: Limit = Field(LARGEST_PAGE, description="The most events in a page.")
     previews: bool = Field(
-        False, description="Whether a stream tells of unfinished images too, as base64."
+        False, description="True for a stream with previews of unfinished images, as base64."
     )
 
 
 class SubmitHeaders(Model):
-    """What may be sent along with a workflow."""
+    """The headers of a submitted workflow."""
 
     key: str | None = Field(
         None,
@@ -108,23 +112,23 @@ class SubmitHeaders(Model):
         min_length=1,
         max_length=200,
         pattern="^[!-~]+$",
-        description="The same request with the same key is the same run.",
+        description="A request that is repeated with the same key gives the same run.",
     )
 
 
 class GenerateHeaders(SubmitHeaders):
-    """The same, and how long to wait."""
+    """The headers of a workflow whose image is awaited."""
 
     prefer: str = Field(
         "",
         alias="Prefer",
-        description="`wait=N`: answer after N seconds at the latest (60 if left out, 600 at most).",
+        description="`wait=N`: reply after at most N seconds (60 if left out, 600 at most).",
     )
 
 
 class EventHeaders(Model):
-    """Where to go on."""
+    """The headers of a request for events."""
 
     last: Natural | None = Field(
-        None, alias="Last-Event-ID", description="Only events after it; only for streams."
+        None, alias="Last-Event-ID", description="Only events after this id; for streams."
     )

@@ -1,49 +1,49 @@
-"""`/v1/runs`: submit, look, cancel, retry, forget."""
+"""`/v1/runs`: submit, list, cancel, retry and delete runs."""
 
 from aiohttp import web
 
 from nodegraph.plain import is_object
 from server.errors import RunStateError
 from server.services import services
-from server.store.runs import Which
+from server.store.runs import RunFilter
 from server.v1.models import RunPage, WorkflowModel
 from server.v1.reading import query_of, reply
 from server.v1.requests import ListQuery
-from server.v1.submitting import headers_of_run, run_of, shown, submit
+from server.v1.submitting import headers_of_run, run_models, run_of, submit
 
 
 async def create_run(request: web.Request) -> web.Response:
     """Submit a workflow.
 
-    It is checked first; once the reply is there, the run is on the disk. With an
-    `Idempotency-Key`, or an id of the client's own, the same request can be sent again: it is
-    the same run.
+    The workflow is checked first. The run is stored on disk before the reply is sent. With an
+    `Idempotency-Key` or an id from the client, the request can be repeated and gives the same
+    run.
     """
     accepted = await submit(request)
     run = accepted.run
     status = 201 if accepted.event else 200
-    (model,) = shown(services(request), run)
+    (model,) = run_models(services(request), run)
     return reply(model, status, headers_of_run(run))
 
 
 async def list_runs(request: web.Request) -> web.Response:
-    """The runs, newest first."""
+    """List runs, newest first."""
     parts = services(request)
     query = query_of(request, ListQuery)
-    which = Which(states=query.status or (), client=query.client, before=query.cursor)
+    which = RunFilter(states=query.status or (), client=query.client, before=query.cursor)
     runs = await parts.store.runs(which, limit=query.limit)
     following = str(runs[-1].seq) if len(runs) == query.limit else None
-    return reply(RunPage(runs=shown(parts, *runs), next_cursor=following))
+    return reply(RunPage(runs=run_models(parts, *runs), next_cursor=following))
 
 
 async def get_run(request: web.Request) -> web.Response:
-    """One run."""
-    (model,) = shown(services(request), await run_of(request))
+    """Get a run."""
+    (model,) = run_models(services(request), await run_of(request))
     return reply(model)
 
 
 async def delete_run(request: web.Request) -> web.Response:
-    """Forget a run that is over; the files that it made stay."""
+    """Delete a run that is over; its output files stay."""
     run = await run_of(request)
     if not await services(request).store.forget([run.id]):
         raise RunStateError(run.id, run.state, "one that is over", "forgotten")
@@ -51,7 +51,7 @@ async def delete_run(request: web.Request) -> web.Response:
 
 
 async def get_run_workflow(request: web.Request) -> web.Response:
-    """What a run computes."""
+    """Get the workflow of a run."""
     run = await run_of(request)
     work = await services(request).store.work(run.id)
     sent = work.extra.get("extra_pnginfo")
@@ -66,20 +66,20 @@ async def get_run_workflow(request: web.Request) -> web.Response:
 
 
 async def cancel_run(request: web.Request) -> web.Response:
-    """Stop a run after its present step, or take it out of the queue.
+    """Stop a run after its current step, or take it out of the queue.
 
-    Nothing happens to a run that is over.
+    A run that is over stays as it is.
     """
     parts = services(request)
     run = await run_of(request)
     await parts.dispatcher.cancel(run.id)
-    (model,) = shown(parts, await parts.store.run(run.id))
+    (model,) = run_models(parts, await parts.store.run(run.id))
     return reply(model)
 
 
 async def retry_run(request: web.Request) -> web.Response:
-    """Queue a run again that failed or was cancelled."""
+    """Queue a run that failed or was cancelled again."""
     parts = services(request)
     run = await run_of(request)
-    (model,) = shown(parts, await parts.dispatcher.retry(run.id))
+    (model,) = run_models(parts, await parts.dispatcher.retry(run.id))
     return reply(model)

@@ -1,4 +1,4 @@
-"""From a workflow that somebody sent to a run in the queue."""
+"""Puts the workflow of a request into the queue, and describes runs in replies."""
 
 import asyncio
 import uuid
@@ -16,17 +16,17 @@ from server.v1.requests import RunRequest, SubmitHeaders
 
 
 async def submit(request: web.Request) -> Accepted:
-    """Check what a request carries, and queue it.
+    """Check the workflow of a request and queue it.
 
     Raises:
-        InvalidWorkflowError: something is wrong with the workflow.
-        ValidationError: something is wrong with the request.
-        ServerError: it is not accepted.
+        InvalidWorkflowError: the workflow has problems.
+        ValidationError: the request is malformed.
+        ServerError: the run is not accepted.
     """
     parts = services(request)
     key = headers_of(request, SubmitHeaders).key
     sent = await workflow_of(request, RunRequest)
-    work = await asyncio.to_thread(_checked, parts, sent)
+    work = await asyncio.to_thread(_check, parts, sent)
     wanted = sent.wanted
     if wanted.webhook:
         parts.targets.check(wanted.webhook)
@@ -43,34 +43,34 @@ async def submit(request: web.Request) -> Accepted:
 
 
 async def run_of(request: web.Request) -> Run:
-    """The run that a path names.
+    """Return the run that a path names.
 
     Raises:
-        UnknownRunError: there is none.
+        UnknownRunError: there is no such run.
     """
     return await services(request).store.run(request.match_info["run"])
 
 
-def shown(parts: Services, *runs: Run) -> list[RunModel]:
-    """Runs with their places in the queue."""
-    return [RunModel.of(run, parts.dispatcher.position(run.id)) for run in runs]
+def run_models(parts: Services, *runs: Run) -> list[RunModel]:
+    """Return models of runs, with their positions in the queue."""
+    return [RunModel.from_run(run, parts.dispatcher.position(run.id)) for run in runs]
 
 
 def headers_of_run(run: Run) -> dict[str, str]:
-    """Those that name a run that was just submitted."""
+    """Return the headers that name a submitted run."""
     return {"Location": place_of(run), "Nodegraph-Run": run.id}
 
 
 def place_of(run: Run) -> str:
-    """Where a run is found."""
+    """Return the path of a run."""
     return f"/v1/runs/{run.id}"
 
 
-def _checked(parts: Services, sent: Submission[RunRequest]) -> Work:
-    """The checked work.
+def _check(parts: Services, sent: Submission[RunRequest]) -> Work:
+    """Check a workflow and return its work.
 
     Raises:
-        InvalidWorkflowError: something is wrong with it.
+        InvalidWorkflowError: the workflow has problems.
     """
     graph = sent.graph
     checked = check(graph, parts.registry, parts.files, sent.wanted.targets)

@@ -1,1 +1,1 @@
-"""Tells other servers when a run is over: those that are allowed, signed, until they heard it."""
+"""Webhooks: signed messages to allowed servers when a run is over, repeated until delivered."""

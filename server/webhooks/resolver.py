@@ -1,4 +1,4 @@
-"""Looks up names for webhooks; whoever connects uses the very addresses that were checked."""
+"""Resolves host names for webhooks; connections use exactly the addresses that were checked."""
 
 import asyncio
 import socket
@@ -10,20 +10,20 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from server.webhooks.targets import Targets
 
 Lookup = Callable[[str, int, int], Awaitable[list[Any]]]
-"""Name, port and family to what `getaddrinfo` gives."""
+"""A function of name, port and family that returns what `getaddrinfo` returns."""
 
 
 async def look_up(host: str, port: int, family: int) -> list[Any]:
-    """Ask the system."""
+    """Look a name up with the system's resolver."""
     loop = asyncio.get_running_loop()
     return await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
 
 
 class CheckedResolver(AbstractResolver):
-    """Gives only addresses that may be reached; a name that changes its mind changes nothing.
+    """Resolves names to allowed addresses only, also when a name changes (DNS rebinding).
 
     Args:
-        targets: says which.
+        targets: the allowed addresses.
         lookup: finds addresses.
     """
 
@@ -34,10 +34,10 @@ class CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a host.
+        """Return the allowed addresses of a host.
 
         Raises:
-            OSError: it has none, or none that may be reached.
+            OSError: the host has no address, or none that is allowed.
         """
         found = await self._lookup(host, port, family)
         results = [
@@ -53,9 +53,9 @@ class CheckedResolver(AbstractResolver):
             if self._targets.reachable(address[0])
         ]
         if not results:
-            message = f"{host} leads to no address that webhooks may go to"
+            message = f"{host} has no address that webhooks may be sent to"
             raise OSError(None, message)
         return results
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: the resolver holds no resources."""

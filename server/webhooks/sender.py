@@ -1,4 +1,4 @@
-"""Sends what has to be told, and again until it was heard; what waits survives a restart."""
+"""Sends webhooks, and again until they are delivered; waiting ones survive a restart."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from server.webhooks.targets import Targets
 _log = logging.getLogger(__name__)
 
 PAUSES = (1, 5, 30, 120, 600, 3600, 4 * 3600, 12 * 3600)
-"""Seconds after each failure; after one more it is given up."""
+"""Seconds to wait after each failed attempt; after one more failure the message is given up."""
 _AT_ONCE = 32
 _TIMEOUT = 10.0
 _LONGEST_SLEEP = 60.0
@@ -25,12 +25,12 @@ _GONE = 410
 
 
 class Webhooks:
-    """Tells other servers when runs are over.
+    """Sends a message to another server when a run is over.
 
     Args:
-        deliveries: what has to be told.
-        targets: who may be told.
-        signer: signs it.
+        deliveries: the messages that wait.
+        targets: the allowed hosts.
+        signer: signs the messages.
     """
 
     def __init__(self, deliveries: Deliveries, targets: Targets, signer: Signer) -> None:
@@ -41,11 +41,11 @@ class Webhooks:
         self._loop: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to send."""
+        """Start sending."""
         self._loop = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End at once; what is not delivered is sent by the next server."""
+        """Stop at once; the next server sends what is not delivered."""
         tasks = [task for task in (self._loop, *self._sending.values()) if task]
         for task in tasks:
             task.cancel()
@@ -69,11 +69,12 @@ class Webhooks:
                         await self._deliveries.changed.wait()
 
     async def _begin(self, session: ClientSession) -> float:
-        """Send what is due; how many seconds there is nothing more to do."""
+        """Start sending what is due, and return the seconds until the next message is due."""
         waiting = await self._deliveries.waiting(_AT_ONCE)
         now = now_ms()
         for delivery in waiting:
-            due = not now < delivery.due_ms <= now + PAUSES[-1] * 1000  # clocks are set back, too
+            # A time too far ahead is due as well: the clock was set back.
+            due = not now < delivery.due_ms <= now + PAUSES[-1] * 1000
             if due and delivery.id not in self._sending and len(self._sending) < _AT_ONCE:
                 self._sending[delivery.id] = asyncio.create_task(self._send(session, delivery))
         later = [one.due_ms - now for one in waiting if one.id not in self._sending]
@@ -81,7 +82,7 @@ class Webhooks:
 
     async def _send(self, session: ClientSession, delivery: Delivery) -> None:
         try:
-            reason, final = await self._told(session, delivery)
+            reason, final = await self._deliver(session, delivery)
             await self._settle(delivery, reason, final=final)
         except StorageError as error:
             _log.error("%s", error)
@@ -90,8 +91,8 @@ class Webhooks:
             del self._sending[delivery.id]
             self._deliveries.changed.set()
 
-    async def _told(self, session: ClientSession, delivery: Delivery) -> tuple[str, bool]:
-        """Send it once: why it was not taken, if so, and whether that is for ever."""
+    async def _deliver(self, session: ClientSession, delivery: Delivery) -> tuple[str, bool]:
+        """Send a message once; return the reason of a failure, and True if no retry would help."""
         body = delivery.body.encode()
         headers = self._signer.headers(delivery.id, int(time.time()), body)
         headers |= {"Content-Type": "application/json", "User-Agent": "nodegraph"}

@@ -1,8 +1,8 @@
-"""Which addresses may be told anything: those that the settings name, and nothing behind them.
+"""The hosts that webhooks may be sent to: only those in the settings.
 
-Whoever may submit a run may name a URL, and could make this server knock at doors that only it
-can reach (SSRF). So a host has to be named in the settings; what its name leads to has to be a
-public address, or one that is named, too.
+A client that submits a run names a URL, and could make this server send requests to machines that
+only it can reach (SSRF). So the host has to be in the settings, and its name has to resolve to a
+public address or to an address that is in the settings, too.
 """
 
 from collections.abc import Sequence
@@ -27,27 +27,27 @@ _SCHEMES = ("http", "https")
 
 
 class Targets:
-    """The hosts that webhooks may go to.
+    """The hosts that webhooks may be sent to.
 
     Args:
-        allowed: names of hosts, addresses, and networks such as `10.1.0.0/16`.
+        allowed: host names, addresses, and networks such as `10.1.0.0/16`.
 
     Raises:
-        SettingsError: one is none of these.
+        SettingsError: an entry is something else.
     """
 
     def __init__(self, allowed: Sequence[str]) -> None:
         read = [(entry, _network(entry)) for entry in allowed]
         self._networks = [network for _, network in read if network]
-        self._names = {_named(entry) for entry, network in read if network is None}
+        self._names = {_host_name(entry) for entry, network in read if network is None}
 
     def check(self, text: str) -> URL:
-        """The URL, if something may be sent there.
+        """Return the parsed URL if it is allowed.
 
         Raises:
-            WebhookRefusedError: it may not.
+            WebhookRefusedError: it is not allowed.
         """
-        url = _parsed(text)
+        url = _parse(text)
         host = (url.raw_host or "").rstrip(".").lower()
         address = _address(host)
         if address is None and host not in self._names:
@@ -57,7 +57,7 @@ class Targets:
         return url
 
     def reachable(self, text: str) -> bool:
-        """Whether something may be sent to an address that an allowed name led to."""
+        """Return True if an allowed host name may resolve to this address."""
         address = _address(text)
         if address is None:
             return False
@@ -69,23 +69,23 @@ class Targets:
         )
 
 
-def _parsed(text: str) -> URL:
+def _parse(text: str) -> URL:
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise WebhookRefusedError(text, "it has characters in it that no URL has")
+        raise WebhookRefusedError(text, "it has characters that are not allowed in a URL")
     try:
         url = URL(text)
         port = url.port
     except ValueError as error:
-        raise WebhookRefusedError(text, "it is no URL") from error
+        raise WebhookRefusedError(text, "it is not a URL") from error
     if url.scheme not in _SCHEMES or not url.raw_host or not port:
-        raise WebhookRefusedError(text, "it is no http or https URL")
+        raise WebhookRefusedError(text, "it is not an http or https URL")
     if url.user is not None or url.password is not None or url.raw_fragment:
         raise WebhookRefusedError(text, "it has a user, a password or a fragment")
     return url
 
 
 def _address(text: str) -> Address | None:
-    """The address that packets would go to; one inside of another is taken out."""
+    """Return the IP address in a text, unwrapping IPv4 in IPv6; None if it is not an address."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
@@ -104,13 +104,13 @@ def _network(entry: str) -> Network | None:
         return None
 
 
-def _named(entry: str) -> str:
-    """A host's name as a setting."""
+def _host_name(entry: str) -> str:
+    """Return a host name of the settings in canonical form."""
     try:
         host = URL.build(scheme="http", host=entry).raw_host
     except ValueError:
         host = None
     if not host or set(host) & set("/:@*?# "):
-        message = f"webhook_hosts has {entry!r}, which is no host."
+        message = f"webhook_hosts has {entry!r}, which is not a host."
         raise SettingsError(message, hint="It takes names, addresses, and networks: 10.1.0.0/16.")
     return host.rstrip(".").lower()

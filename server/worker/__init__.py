@@ -1,1 +1,1 @@
-"""The worker program: runs graphs for a server, which it hears over a socket and outlives never."""
+"""The worker program: runs graphs for a server, over a socket, and ends with the server."""

@@ -1,4 +1,4 @@
-"""`python -m server.worker FD`: serve the socket that was inherited as that descriptor."""
+"""`python -m server.worker FD`: the worker process; FD is the inherited socket to the server."""
 
 import socket
 import sys
@@ -7,13 +7,13 @@ from server.worker.parent import die_with_parent
 
 
 def main() -> None:
-    """Tie this process to its parent first: the rest takes a while."""
+    """Tie this process to its parent, then serve; imports come second because they take a while."""
     die_with_parent()
     from server.wire import Channel
     from server.worker.program import serve
 
     end = socket.socket(fileno=int(sys.argv[1]))
-    end.set_inheritable(False)  # processes that nodes start must not keep it open
+    end.set_inheritable(False)  # child processes of nodes must not keep it open
     serve(Channel(end))
 
 

@@ -1,4 +1,4 @@
-"""What this process computes on."""
+"""The device that this process computes on."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def machine() -> dict[str, Any]:
-    """The processor and its memory in bytes, as ComfyUI's clients expect a device; at once."""
+    """Return the processor and its memory in bytes, as ComfyUI describes a device; no torch."""
     size = os.sysconf("SC_PAGE_SIZE")
     return {
         "name": "cpu",
@@ -19,8 +19,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def described() -> dict[str, Any]:
-    """The device that torch computes on, and its memory; imports torch."""
+def describe_device() -> dict[str, Any]:
+    """Return the device that torch computes on and its memory, in the same form; imports torch."""
     import torch
 
     from nodegraph.devices import default_device
@@ -35,7 +35,7 @@ def described() -> dict[str, Any]:
 
 
 def memory_in_use() -> int | None:
-    """Bytes of the card that are taken, by whomever; None where nothing computes on one."""
+    """Return the used bytes of the GPU, by all processes; None if no GPU is in use here."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None

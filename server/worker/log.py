@@ -1,4 +1,4 @@
-"""A worker's log records, on their way to the server's log."""
+"""Sends a worker's log records to the server's log."""
 
 import logging
 from contextlib import suppress
@@ -10,10 +10,10 @@ _LONGEST = 100_000
 
 
 class ToServer(logging.Handler):
-    """Sends records as frames.
+    """A log handler that sends records to the server as frames.
 
     Args:
-        channel: leads to the server.
+        channel: the connection to the server.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -21,7 +21,7 @@ class ToServer(logging.Handler):
         self._channel = channel
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send one; nobody hears it once the server is gone."""
+        """Send a record; drop it if the server is gone."""
         told = {
             "name": record.name,
             "levelno": record.levelno,

@@ -1,4 +1,4 @@
-"""The numbers of saved files, as the server remembers them."""
+"""Numbers for saved files, which a worker asks the server for."""
 
 import threading
 from collections import Counter
@@ -15,10 +15,10 @@ from server.wire import Channel
 
 
 class StoreNaming:
-    """Asks the server, which writes a number down before the file gets it.
+    """Asks the server for numbers; the server stores a number before the file gets it.
 
     Args:
-        channel: leads to the server.
+        channel: the connection to the server.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -36,10 +36,10 @@ class StoreNaming:
         return StoreClaim(self, owner, position)
 
     def ask(self, body: Mapping[str, Any]) -> NumberedFile:
-        """Ask, and wait for the answer.
+        """Send a question and wait for the answer.
 
         Raises:
-            NodeGraphError: the answer could not be written down.
+            NodeGraphError: the server could not store the number.
         """
         reply: SimpleQueue[Mapping[str, Any]] = SimpleQueue()
         with self._lock:
@@ -52,17 +52,17 @@ class StoreNaming:
         return NumberedFile(Path(answer["path"]), answer["number"], answer["again"])
 
     def tell(self, body: Mapping[str, Any]) -> None:
-        """Say something that has no answer."""
+        """Send a message that has no answer."""
         self._channel.send(body)
 
     def answer(self, body: Mapping[str, Any]) -> None:
-        """What the server says to a question."""
+        """Hand an answer of the server to the thread that waits for it."""
         with self._lock:
             reply = self._asked.pop(body["question"])
         reply.put(body)
 
     def forget(self, run_id: str) -> None:
-        """The run is over."""
+        """Forget the positions of a run that is over."""
         with self._lock:
             for slot in [slot for slot in self._files if slot.run_id == run_id]:
                 del self._files[slot]
@@ -70,19 +70,19 @@ class StoreNaming:
 
 @dataclass(frozen=True, slots=True)
 class StoreClaim:
-    """One file's number."""
+    """A claim on the number of one file."""
 
     naming: StoreNaming
     slot: SaveSlot
     position: int
 
     def claim(self, place: FileSeries, first: int) -> NumberedFile:
-        """The name: with the number `first`, or above it; or the one that it had before."""
+        """Return the file's name: its earlier one, or one with a number from `first` on."""
         parts = {"place": [str(place.folder), place.stem, place.suffix], "first": first}
         return self.naming.ask({"op": "name", **self._file, **parts})
 
     def release(self) -> None:
-        """Somebody else has a file of that number."""
+        """Give the number back, because another file has it."""
         self.naming.tell({"op": "taken", **self._file})
 
     @property

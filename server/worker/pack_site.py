@@ -1,4 +1,4 @@
-"""Packs' own routes, answered in the worker; and what packs tell clients."""
+"""The routes of packs, answered in the worker, and the messages of packs to clients."""
 
 import asyncio
 import logging
@@ -17,31 +17,31 @@ from server.wire import Channel
 
 _log = logging.getLogger(__name__)
 _LARGEST = 100 * 2**20
-"""Bytes that a request may have; the server itself takes no larger ones."""
+"""The most bytes of a request, as in the server itself."""
 
 
 class PackMessages:
-    """Hands on what packs tell clients.
+    """Sends the messages of packs to clients, through the server.
 
     Args:
-        channel: leads to the server.
+        channel: the connection to the server.
     """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
     def tell(self, name: str, data: object, run: str) -> None:
-        """Tell the client of a run; or everybody, if it is about none."""
+        """Send a message to the client of a run; to all clients if `run` is empty."""
         if not is_plain(data):
-            _log.warning("a pack's message %r is left out: it is no JSON", name)
+            _log.warning("the message %r of a pack is dropped: it is not JSON", name)
             return
         event = {"event": "pack_message", "name": name, "data": data}
         with suppress(OSError):
             self._channel.send({"op": "event", "run": run, "event": event})
 
 
-def open_site(registry: Registry, path: Path, channel: Channel) -> None:
-    """Import the packs that answer requests, and listen on a socket for them, in a thread."""
+def serve_pack_routes(registry: Registry, path: Path, channel: Channel) -> None:
+    """Import the packs that have routes, and serve these on a socket, in a thread."""
 
     def serve() -> None:
         for pack in registry.packs:

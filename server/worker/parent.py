@@ -1,4 +1,4 @@
-"""The process that started this one, and what becomes of this one without it."""
+"""Ends this process when its parent process dies."""
 
 import signal
 import sys
@@ -7,13 +7,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Have the system kill this process as soon as its parent dies, where it can (Linux).
+    """Have the system kill this process as soon as its parent dies; only on Linux.
 
-    The closed socket tells the same, but only to a thread that gets to run: a node may keep
-    all of them from it.
+    The closed socket would end the process too, but only once a thread can read it, which a
+    node may prevent.
     """
     if sys.platform != "linux":
         return
-    import ctypes  # Here: it is only needed where there is such a call.
+    import ctypes  # imported here because only Linux needs it
 
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

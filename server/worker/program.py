@@ -63,9 +63,9 @@ def open_engine(flags: Mapping[str, object], naming: Naming) -> Engine:
         SettingsError: a setting has no meaning.
     """
     settings = Settings.read(flags)
-    registry = Registry.configured(settings)
+    registry = Registry.from_settings(settings)
     files = settings.files(registry.model_places).with_naming(naming)
-    return Engine.configured(settings, registry, files)
+    return Engine.from_settings(settings, registry, files)
 
 
 def _describe(channel: Channel) -> None:

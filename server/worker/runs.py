@@ -1,4 +1,4 @@
-"""The runs in flight: a thread each."""
+"""The active runs of a worker, each in a thread."""
 
 import logging
 import threading
@@ -23,12 +23,12 @@ _log = logging.getLogger(__name__)
 
 
 class Runs:
-    """Starts and stops runs.
+    """Starts and stops the runs of a worker.
 
     Args:
         engine: runs them.
-        channel: hears of them.
-        ended: is told which are over.
+        channel: gets their events.
+        ended: called with the id of each run that is over.
         reports: tell the server what they leave in the cache.
     """
 
@@ -47,31 +47,31 @@ class Runs:
         self._looked_at: set[str] = set()
 
     def start(self, order: Mapping[str, Any]) -> None:
-        """Begin a run."""
+        """Start a run."""
         token = self._tokens[order["run"]] = CancelToken()
         self.set_looked_at(order["run"], order["looked_at"])
         name = f"run-{order['run']}"
         threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
 
     def cancel(self, run: str) -> None:
-        """Stop a run after its present step; nothing if it is over."""
+        """Stop a run after its current step; do nothing if it is over."""
         token = self._tokens.get(run)
         if token:
             token.cancel()
 
     def set_looked_at(self, run: str, looked_at: bool) -> None:
-        """Make previews of a run from now on, or make none."""
+        """Turn previews of a run on or off."""
         if looked_at and run in self._tokens:
             self._looked_at.add(run)
         else:
             self._looked_at.discard(run)
 
     def reload(self) -> None:
-        """Read packs again whose files have changed; runs under way keep what they have."""
+        """Reload packs whose files have changed; active runs keep the old ones."""
         self._engine.registry.refresh()
 
     def free(self) -> None:
-        """Forget all results, and with them the models that no run holds."""
+        """Clear the result cache, which frees the models that no run uses."""
         self._engine.cache.clear()
         self._reports.send()
 
@@ -81,8 +81,8 @@ class Runs:
         try:
             with hearing(self._model_used):
                 outcome = self._outcome(order, token)
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the run
-            _log.exception("a run failed in a way that nobody foresaw")
+        except Exception as error:  # noqa: BLE001 - reported as the run's error
+            _log.exception("a run failed with an unexpected error")
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
             outcome = {"state": "failed", "error": failure.as_dict()}
         del self._tokens[run]

@@ -1,1 +1,1 @@
-"""Where runs are computed: a protocol, and what implements it."""
+"""Workers that compute runs: the protocol, and a worker in a local process."""

@@ -1,24 +1,24 @@
-"""How a worker's process ends, and what is said of it."""
+"""The end of a worker's process: waiting for it, and describing it."""
 
 import asyncio
 import signal
 from asyncio.subprocess import Process
 
 GRACE = 5.0
-"""Seconds that a process has to go by itself once nobody talks to it."""
+"""Seconds that a process has to exit by itself after its socket is closed."""
 LAST_WORDS = 0.2
-"""Seconds after the process's end in which its socket may still close by itself."""
+"""Seconds after the exit of a process in which its socket may still close by itself."""
 
 
 async def watch(process: Process, reader: asyncio.StreamReader) -> None:
-    """End the reading when the process has ended: a child of it may hold its socket open."""
+    """End the reader after the process exits, because a child may hold the socket open."""
     await process.wait()
     await asyncio.sleep(LAST_WORDS)
     reader.feed_eof()
 
 
-async def ended(process: Process) -> int:
-    """Wait until the process is gone; a healthy one goes when its socket is closed. Its code."""
+async def wait_for_exit(process: Process) -> int:
+    """Wait for the exit of a process, kill it after `GRACE` seconds, and return its exit code."""
     try:
         async with asyncio.timeout(GRACE):
             return await process.wait()
@@ -28,12 +28,12 @@ async def ended(process: Process) -> int:
 
 
 def signal_of(code: int) -> str:
-    """The signal that ended it; empty if it left by itself."""
+    """Return the name of the signal that ended a process; empty if it exited by itself."""
     return signal.Signals(-code).name if code < 0 else ""
 
 
-def described(code: int) -> str:
-    """How it ended, in words."""
+def describe_exit(code: int) -> str:
+    """Return a description of how a process ended."""
     name = signal_of(code)
     if not name:
         return f"it exited with code {code}"

@@ -1,4 +1,4 @@
-"""One run's reports between the worker's socket and the dispatcher."""
+"""A queue for the reports of a run, between the worker's socket and the dispatcher."""
 
 import asyncio
 from collections import deque
@@ -8,12 +8,12 @@ from server.errors import WorkerLostError
 from server.workers.worker import Report
 
 MOST_WAITING = 1000
-"""Reports that may wait; then the worker waits too, and loses progress and previews."""
+"""Reports that may wait; from then on the worker waits, and progress and previews are dropped."""
 MOST_AT_ONCE = 500
 
 
 class Inbox:
-    """Holds what came and was not yet taken; never more than a little."""
+    """A short queue of the reports of one run."""
 
     def __init__(self) -> None:
         self._reports: deque[Report] = deque()
@@ -23,9 +23,9 @@ class Inbox:
         self._closed = False
 
     async def put(self, report: Report) -> None:
-        """Add a report, as soon as there is room; one that nobody keeps is left out instead."""
+        """Add a report as soon as there is room; a transient one is dropped instead."""
         while len(self._reports) >= MOST_WAITING and not self._closed:
-            if report.passing:
+            if report.transient:
                 return
             self._room.clear()
             await self._room.wait()
@@ -33,10 +33,10 @@ class Inbox:
         self._news.set()
 
     async def take(self) -> list[Report]:
-        """What is there, in order; waits until there is something.
+        """Wait for reports and return those that are there, in order.
 
         Raises:
-            WorkerLostError: nothing more will come.
+            WorkerLostError: the worker is dead, and all its reports are taken.
         """
         while not self._reports:
             if self._lost is not None:
@@ -50,11 +50,11 @@ class Inbox:
         return batch
 
     def lose(self, error: WorkerLostError) -> None:
-        """The worker is dead; what it said before still counts."""
+        """Note that the worker is dead; the reports that wait can still be taken."""
         self._lost = error
         self._news.set()
 
     def close(self) -> None:
-        """Nobody takes anything any more."""
+        """Note that nobody takes reports any more."""
         self._closed = True
         self._room.set()

@@ -1,4 +1,4 @@
-"""A worker in a process of its own on this machine."""
+"""A worker in a separate process on this machine."""
 
 import asyncio
 import logging
@@ -28,38 +28,37 @@ from server.workers.worker import Order, Report
 _log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
-"""Seconds until a process that died is started again; doubled each time it dies without work."""
+"""Seconds until a dead process is restarted; doubled each time it dies before it had a run."""
 LONGEST_START = 300.0
-"""Seconds that a process may take to be ready; then it counts as hung."""
+"""Seconds that a process may take to be ready; after that it is killed."""
 _OURS = variable("server.")
 _LIMIT = 2**20
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[NumberedFile | None]]
-"""Answers what a worker asks about a file's number; see `server.worker.naming`."""
+"""Answers a worker's question about the number of a file; see `server.worker.naming`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerHooks:
-    """What a worker has of its server."""
+    """The parts of the server that a worker calls."""
 
     namer: Namer
-    """Answers its questions."""
+    """Answers its questions about file numbers."""
     metrics: Metrics
-    """Are told how it does."""
+    """Counts its restarts, model loads and memory."""
     changed: Callable[[], None]
-    """Is called when it becomes ready, and when it is no longer."""
+    """Called when the worker becomes ready, and when it no longer is."""
 
 
 class LocalWorker:
-    """Keeps a worker process running, and starts it again when it dies.
+    """A worker in a process, which is restarted when it dies.
 
     Args:
-        device: what it computes on, and is called after.
-        options: what its program is told first: `flags`, as the command line has them, and
-            `log_levels`.
-        hooks: what it has of the server.
-        slots: how many runs it has at once.
-        longest_start: seconds that it may take to be ready.
+        device: the device it computes on; the worker has its name.
+        options: the options of its program: `flags` of the command line, and `log_levels`.
+        hooks: the parts of the server that it calls.
+        slots: the number of runs that it computes at once.
+        longest_start: seconds that its process may take to be ready.
     """
 
     def __init__(
@@ -89,11 +88,11 @@ class LocalWorker:
         self._pack_socket = PackSocket(self._send)
 
     async def start(self) -> None:
-        """Bring it up; returns before it is ready."""
+        """Start the process; return before it is ready."""
         self._supervisor = asyncio.create_task(self._supervise())
 
     async def run(self, order: Order) -> AsyncGenerator[Sequence[Report]]:
-        """Compute a run: what it reports, as many at a time as there are."""
+        """Compute a run and yield its reports, as many at a time as are there."""
         inbox = self._runs[order.run] = Inbox()
         self._worked = self.ready
         try:
@@ -119,35 +118,35 @@ class LocalWorker:
             self._runs.pop(order.run, None)
 
     async def cancel(self, run: str) -> None:
-        """Stop a run as soon as it can be."""
+        """Stop a run as soon as possible."""
         if run in self._runs:
             await self._send({"op": "cancel", "run": run})
 
     def set_looked_at(self, run: str, looked_at: bool) -> None:
-        """From now on somebody looks at a run's previews, or nobody."""
+        """Turn previews of a run on or off, as somebody watches it or nobody does."""
         if run in self._runs and self._writer is not None:
             self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": looked_at})))
 
     async def reload(self) -> None:
-        """Let it read packs again whose files have changed; a new process does so anyhow."""
+        """Have it reload packs whose files have changed; a new process loads them anyway."""
         if self.ready:
             await self._send({"op": "reload"})
 
     async def pack_socket(self) -> Path:
-        """The socket on which its packs answer requests of their own.
+        """Return the socket on which its packs answer requests.
 
         Raises:
-            WorkerLostError: it is gone.
+            WorkerLostError: the process is dead.
         """
         return await self._pack_socket.path()
 
     async def free(self) -> None:
-        """Let it forget its results, and the models that no run holds."""
+        """Have it clear its result cache, which frees the models that no run uses."""
         if self.ready:
             await self._send({"op": "free"})
 
     async def stop(self) -> None:
-        """End it: closing the socket is enough for a healthy one."""
+        """End the process; a healthy one exits when its socket is closed."""
         if self._supervisor is not None:
             self._supervisor.cancel()
             with suppress(asyncio.CancelledError):
@@ -159,21 +158,21 @@ class LocalWorker:
             self._worked = False
             try:
                 code = await self._live()
-            except OSError as error:  # no descriptors, no memory for a process: later, perhaps
+            except OSError as error:  # out of file descriptors or memory: try again later
                 pause = min(2 * pause, LONGEST_PAUSE)
-                _log.error("worker %s can not be started: %s", self.name, error)
+                _log.error("worker %s could not be started: %s", self.name, error)
                 await asyncio.sleep(pause)
                 continue
             self.restarts += 1
             self._hooks.metrics.worker_restarted(self.name, signal_of(code) or "exit")
             pause = FIRST_PAUSE if self._worked else min(2 * pause, LONGEST_PAUSE)
             _log.warning(
-                "worker %s died (%s), starts in %.1f s", self.name, describe_exit(code), pause
+                "worker %s died (%s); it restarts in %.1f s", self.name, describe_exit(code), pause
             )
             await asyncio.sleep(pause)
 
     async def _live(self) -> int:
-        """One life of the process: the code with which it ended."""
+        """Run the process until it ends, and return its exit code."""
         ours, theirs = socket.socketpair()
         try:
             with theirs, Output(self.name) as output:
@@ -205,30 +204,32 @@ class LocalWorker:
             *(sys.executable, "-X", "faulthandler", "-m", "server.worker", str(theirs.fileno())),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the server, which lets it finish
+            start_new_session=True,  # Ctrl-C is for the server, which lets runs finish
             stdout=output.end,
             stderr=output.end,
             env=self._variables(),
         )
 
     def _variables(self) -> dict[str, str]:
-        """Its environment: ours, but what is the server's alone."""
+        """Return its environment: the server's, without the server's own settings."""
         ours = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
         return ours | dict(self._environment)
 
     def _give_up(self, process: Process) -> None:
-        """Kill it if it is not ready by now."""
+        """Kill the process if it is not ready by now."""
         if not self.ready:
-            _log.error("worker %s is not ready after %.0f s", self.name, self._longest_start)
+            _log.error(
+                "worker %s is not ready after %.0f s and is killed", self.name, self._longest_start
+            )
             process.kill()
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """Take what it says until it is gone, or says what means nothing."""
+        """Handle its messages until it is gone, or sends something malformed."""
         try:
             while (frame := await read_frame(reader)) is not None:
                 await self._handle(frame)
         except (BrokenWireError, LookupError, TypeError) as error:
-            _log.error("worker %s says what means nothing: %r", self.name, error)
+            _log.error("worker %s sent a malformed message: %r", self.name, error)
 
     async def _handle(self, frame: Frame) -> None:
         body = frame.body
@@ -252,10 +253,10 @@ class LocalWorker:
                 self._questions.add(question)
                 question.add_done_callback(self._questions.discard)
             case unknown:
-                _log.error("worker %s says %r, which means nothing", self.name, unknown)
+                _log.error("worker %s sent an unknown message: %r", self.name, unknown)
 
     def _note(self, body: Mapping[str, Any]) -> None:
-        """Something about itself."""
+        """Handle a message that is about the worker, not about a run."""
         if body["op"] == "model":
             self._hooks.metrics.model_used(body["seconds"])
         elif body["op"] == "memory":
@@ -273,9 +274,9 @@ class LocalWorker:
     async def _answer(self, body: Mapping[str, Any]) -> None:
         try:
             named = await self._hooks.namer(body)
-        except Exception as error:  # noqa: BLE001 - the run waits for an answer, whatever it is
-            _log.exception("a file of run %s can not be named", body["run"])
-            answer: dict[str, Any] = {"error": f"its file can not be named: {error}"}
+        except Exception as error:  # noqa: BLE001 - the run waits for an answer in any case
+            _log.exception("a file of run %s could not be named", body["run"])
+            answer: dict[str, Any] = {"error": f"its file could not be named: {error}"}
         else:
             if named is None:
                 return
@@ -284,9 +285,9 @@ class LocalWorker:
             await self._send({"op": "named", "question": body["question"], **answer})
 
     async def _send(self, body: Mapping[str, Any]) -> None:
-        """Say something; nobody hears it if the process is gone, which shows soon enough."""
+        """Send a message; it is lost if the process has just died, which is noticed elsewhere."""
         if self._writer is None:
-            reason = "it is being started again"
+            reason = "it is being restarted"
             raise WorkerLostError(reason, together=0)
         with suppress(ConnectionError):
             self._writer.write(pack(Frame(body)))

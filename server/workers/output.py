@@ -1,4 +1,4 @@
-"""What a worker process writes to its stdout and stderr: lines of the server's log."""
+"""Copies what a worker process writes to stdout and stderr into the server's log."""
 
 import asyncio
 import logging
@@ -11,10 +11,12 @@ _LONGEST = 10_000
 
 
 class Output:
-    """A pipe. Not one of asyncio's own: a process counts as ended though somebody holds its end.
+    """A pipe for the output of a process.
+
+    It is not asyncio's own pipe, which delays the end of a process while a child holds it open.
 
     Args:
-        worker: whose it is.
+        worker: the name of the worker.
     """
 
     def __init__(self, worker: str) -> None:
@@ -31,19 +33,19 @@ class Output:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """The process has its end now, or there is none."""
+        """Close this process's copy of the writing end; on an error, close the reading end, too."""
         os.close(self.end)
         if error is not None:
             os.close(self._ours)
 
     async def follow(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         loop = asyncio.get_running_loop()
         file = os.fdopen(self._ours, "rb", 0)
         self._transport, _ = await loop.connect_read_pipe(lambda: _Lines(self._worker), file)
 
     def close(self) -> None:
-        """The process is gone: what it wrote is read, and nothing more."""
+        """Stop reading a second after the process ended, when its last lines have been read."""
         if self._transport is not None:
             asyncio.get_running_loop().call_later(1.0, self._transport.close)
 

@@ -1,4 +1,4 @@
-"""Where a worker's packs answer requests of their own: a socket that is opened when one comes."""
+"""The socket on which a worker's packs answer requests; it is opened for the first request."""
 
 import asyncio
 import tempfile
@@ -12,11 +12,11 @@ PATIENCE = 120.0
 """Seconds that importing the packs may take."""
 
 
-class Site:
-    """One worker's socket.
+class PackSocket:
+    """The socket of one worker for requests to its packs.
 
     Args:
-        send: leads to the worker.
+        send: sends a message to the worker.
     """
 
     def __init__(self, send: Callable[[Mapping[str, Any]], Awaitable[None]]) -> None:
@@ -25,10 +25,10 @@ class Site:
         self._open: asyncio.Future[Path] | None = None
 
     async def path(self) -> Path:
-        """The socket; opened first if it is not.
+        """Return the path of the socket; open it first if need be.
 
         Raises:
-            WorkerLostError: the worker is gone, or does not answer.
+            WorkerLostError: the worker is dead, or does not answer.
         """
         if self._open is None:
             self._folder = tempfile.TemporaryDirectory(prefix="nodegraph-")
@@ -37,19 +37,19 @@ class Site:
         try:
             return await asyncio.wait_for(asyncio.shield(self._open), PATIENCE)
         except TimeoutError:
-            reason = "its packs take too long to import"
+            reason = "importing its packs took too long"
             raise WorkerLostError(reason, together=0) from None
 
-    def opened(self) -> None:
-        """The worker says that it listens there."""
+    def mark_open(self) -> None:
+        """Note that the worker listens on the socket."""
         if self._open is not None and not self._open.done():
             self._open.set_result(self._socket)
 
     def lose(self, error: WorkerLostError) -> None:
-        """The worker is gone."""
+        """Note that the worker is dead, and delete the socket."""
         if self._open is not None and not self._open.done():
             self._open.set_exception(error)
-            self._open.exception()  # whoever waits has it; nobody may
+            self._open.exception()  # marks it as retrieved: possibly nobody waits
         self._open = None
         if self._folder is not None:
             self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What the dispatcher asks of whatever computes runs."""
+"""The protocol of a worker, which the dispatcher uses to compute runs."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from nodegraph.choices import PreviewMethod
 from server.store.runs import Work
 
-PASSING = ("progress", "preview", "pack_message")
-"""Events that are not kept."""
+TRANSIENT = ("progress", "preview", "pack_message")
+"""Events that are published but not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +19,16 @@ class Order:
     attempt: int
     work: Work
     owner: str = ""
-    """Whose folders it reads and writes."""
+    """The user whose folders the run reads and writes."""
     previews: PreviewMethod = "none"
-    """How they are made."""
+    """The preview method."""
     looked_at: bool = False
-    """Whether anybody looks at them now."""
+    """True if somebody watches the run now, so that previews are worth making."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker says of a run: an event of the engine, or that it is over."""
+    """A worker's report of a run: an event of the engine, or its end."""
 
     name: str
     """The event's name; `done` is the last."""
@@ -36,65 +36,65 @@ class Report:
     payload: bytes = b""
 
     @property
-    def passing(self) -> bool:
-        """Whether it is told but not kept."""
-        return self.name in PASSING
+    def transient(self) -> bool:
+        """True if it is published but not stored."""
+        return self.name in TRANSIENT
 
 
 class Worker(Protocol):
-    """Computes runs somewhere."""
+    """A worker that computes runs."""
 
     @property
     def name(self) -> str:
-        """What it is called in logs and in the store."""
+        """The name in logs and in the store."""
         ...
 
     @property
     def ready(self) -> bool:
-        """Whether it takes runs now."""
+        """True if it accepts runs now."""
         ...
 
     @property
     def slots(self) -> int:
-        """How many runs it computes at once."""
+        """The number of runs that it computes at once."""
         ...
 
     @property
     def device(self) -> Mapping[str, Any]:
-        """What it computes on: `name`, `type`, `index`, `vram_total`, …; empty if not ready.
+        """The device: `name`, `type`, `index`, `vram_total`, …; empty if the worker is not ready.
 
-        The first moments it is only the machine that is known, for torch is not there yet.
+        Until torch is imported it describes only the machine.
         """
         ...
 
     async def start(self) -> None:
-        """Bring it up; returns before it is ready."""
+        """Start the worker; return before it is ready."""
         ...
 
     def run(self, order: Order) -> AsyncGenerator[Sequence[Report]]:
-        """Compute a run; ends after the `done` report. What is there comes at once.
+        """Compute a run and yield its reports in batches; the last report is `done`.
 
         Raises:
-            WorkerLostError: it died on the way.
+            WorkerLostError: the worker died before the end of the run.
         """
         ...
 
     async def cancel(self, run: str) -> None:
-        """Stop a run as soon as it can be."""
+        """Stop a run as soon as possible."""
         ...
 
-    def look(self, run: str, looked_at: bool) -> None:
-        """From now on somebody looks at a run's previews, or nobody."""
+    def set_looked_at(self, run: str, looked_at: bool) -> None:
+        """Turn previews of a run on or off, as somebody watches it or nobody does."""
         ...
 
     async def reload(self) -> None:
-        """Let it read packs again whose files have changed."""
+        """Have it reload packs whose files have changed."""
         ...
 
     async def free(self) -> None:
-        """Let it forget its results, and the models that no run holds."""
+        """Have it clear its result cache, which frees the models that no run uses."""
         ...
 
     async def stop(self) -> None:
-        """End it."""
+        """End the worker."""
         ...

@@ -12,7 +12,7 @@ from server.services import Parts
 from server.store.store import Store
 from server.tokens import Tokens
 from server.webhooks.sender import Webhooks
-from server.webhooks.signing import Signer, made
+from server.webhooks.signing import Signer, new_secret
 from server.webhooks.targets import Targets
 
 
@@ -37,7 +37,7 @@ def routes(folder):
         bus=bus,
         dispatcher=Dispatcher(store, bus),
         pictures=Pictures(),
-        webhooks=Webhooks(store.deliveries, Targets([]), Signer(made())),
+        webhooks=Webhooks(store.deliveries, Targets([]), Signer(new_secret())),
         data_dir=folder,
     )
     app = create_app(parts, settings.server, Tokens())

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from server.bus import MOST_AT_ONCE, MOST_PASSING, MOST_WAITING, Bus, Message
+from server.bus import MOST_AT_ONCE, MOST_TRANSIENT, MOST_WAITING, Bus, Message
 
 
 def heard(subscriber):
@@ -41,15 +41,15 @@ def test_it_knows_which_runs_somebody_looks_at():
     bus, told = Bus(), []
     bus.watch(told.append)
     everything = bus.subscribe()
-    assert not bus.looked_at("r", "me")
+    assert not bus.has_viewer("r", "me")
 
     mine, run = bus.subscribe(client="me"), bus.subscribe(run="s")
-    assert (bus.looked_at("r", "me"), bus.looked_at("s", "you")) == (True, True)
-    assert (bus.looked_at("r", "you"), bus.looked_at("t", "")) == (False, False)
+    assert (bus.has_viewer("r", "me"), bus.has_viewer("s", "you")) == (True, True)
+    assert (bus.has_viewer("r", "you"), bus.has_viewer("t", "")) == (False, False)
 
     for subscriber in (mine, run, everything):
         bus.unsubscribe(subscriber)
-    assert not bus.looked_at("r", "me")
+    assert not bus.has_viewer("r", "me")
     assert len(bus) == 0
     assert [(topic.client, topic.run) for topic in told] == [
         *(("", ""), ("me", ""), ("", "s")),
@@ -60,12 +60,12 @@ def test_it_knows_which_runs_somebody_looks_at():
 def test_the_slow_lose_what_passes_first():
     bus = Bus()
     subscriber = bus.subscribe()
-    for _ in range(MOST_PASSING + 50):
+    for _ in range(MOST_TRANSIENT + 50):
         bus.publish(Message("progress", "r"))
     bus.publish(Message("node_finished", "r"))
 
-    assert not subscriber.missed()
-    assert heard(subscriber) == ["progress"] * MOST_PASSING + ["node_finished"]
+    assert not subscriber.take_missed()
+    assert heard(subscriber) == ["progress"] * MOST_TRANSIENT + ["node_finished"]
 
 
 def test_who_is_far_behind_knows_it_and_goes_on_from_now():
@@ -74,7 +74,7 @@ def test_who_is_far_behind_knows_it_and_goes_on_from_now():
     for number in range(MOST_WAITING + 5):
         bus.publish(Message(f"node_finished {number}", "r"))
 
-    assert (subscriber.missed(), subscriber.missed()) == (True, False)
+    assert (subscriber.take_missed(), subscriber.take_missed()) == (True, False)
     assert heard(subscriber) == [
         f"node_finished {number}" for number in range(MOST_WAITING, MOST_WAITING + 5)
     ]
@@ -88,6 +88,6 @@ def test_what_waits_comes_together():
     subscriber.close()
 
     async def read() -> list[int]:
-        return [len(await subscriber.some()) for _ in range(3)]
+        return [len(await subscriber.next_batch()) for _ in range(3)]
 
     assert asyncio.run(read()) == [MOST_AT_ONCE, 5, 0]

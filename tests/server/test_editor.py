@@ -6,10 +6,10 @@ import shutil
 import pytest
 from PIL import Image
 
-from server.editor.packages import installed
+from server.editor.packages import find_editor
 from tests.server.serving import picture, serving, toy
 
-if not installed().static:
+if not find_editor().static:
     pytest.skip("no editor: pip install -e '.[dev,ui]'", allow_module_level=True)
 if not (shutil.which("chromium") or shutil.which("chromium-browser")):
     pytest.skip("no chromium on the PATH: apt install chromium", allow_module_level=True)

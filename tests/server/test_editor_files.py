@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import aiohttp
 import pytest
 
-from server.editor.packages import EditorFiles, installed
+from server.editor.packages import EditorFiles, find_editor
 from tests.server.serving import PATIENCE, serving, until
 
 NO_UI = "the extra `ui` is not installed: pip install -e '.[ui]'"
-with_ui = pytest.mark.skipif(installed() == EditorFiles(), reason=NO_UI)
+with_ui = pytest.mark.skipif(find_editor() == EditorFiles(), reason=NO_UI)
 
 
 @with_ui

@@ -3,16 +3,16 @@
 import asyncio
 
 from server.bus import Bus
-from server.lineup import Lineup
+from server.lineup import FairQueue
 from server.positions import PAUSE, Positions
 from server.scheduler import Waiting
 
 
-def lineup_of(count):
-    lineup = Lineup()
+def queue_of(count):
+    queue = FairQueue()
     for number in range(count):
-        lineup.add(Waiting(f"r{number}", "", 0, float(number), number))
-    return lineup
+        queue.add(Waiting(f"r{number}", "", 0, float(number), number))
+    return queue
 
 
 async def told(subscriber):
@@ -26,8 +26,8 @@ async def told(subscriber):
 
 def test_only_those_who_look_are_told_and_only_of_changes():
     async def scenario():
-        bus, lineup = Bus(), lineup_of(4)
-        positions = Positions(bus, lineup)
+        bus, queue = Bus(), queue_of(4)
+        positions = Positions(bus, queue)
         task = asyncio.create_task(positions.run())
         everything, of_one, of_two = (
             bus.subscribe(),
@@ -35,8 +35,8 @@ def test_only_those_who_look_are_told_and_only_of_changes():
             bus.subscribe(run="r3"),
         )
         await asyncio.sleep(0.01)
-        lineup.remove("r2")
-        positions.change()
+        queue.remove("r2")
+        positions.mark_changed()
         await asyncio.sleep(2 * PAUSE)
         late = bus.subscribe(run="r1")
         await asyncio.sleep(2 * PAUSE)
@@ -52,14 +52,14 @@ def test_only_those_who_look_are_told_and_only_of_changes():
 
 def test_changes_that_come_together_are_told_once():
     async def scenario():
-        bus, lineup = Bus(), lineup_of(50)
-        positions = Positions(bus, lineup)
+        bus, queue = Bus(), queue_of(50)
+        positions = Positions(bus, queue)
         last = bus.subscribe(run="r49")
         task = asyncio.create_task(positions.run())
         await asyncio.sleep(0.01)
         for number in range(49):
-            lineup.remove(f"r{number}")
-            positions.change()
+            queue.remove(f"r{number}")
+            positions.mark_changed()
         await asyncio.sleep(2 * PAUSE)
         task.cancel()
         return await told(last)

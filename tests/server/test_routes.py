@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.editor.packages import installed
+from server.editor.packages import find_editor
 from tests.server.routing import routes
 
 LIST = Path(__file__).with_name("routes.txt")
@@ -18,7 +18,7 @@ BANNED = ("install", "pip", "git", "download", "fetch", "proxy", "manager", "exe
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """The routes, without those at `/api`, those for HEAD, and the editor's own files."""
-    static = installed().static
+    static = find_editor().static
     parts = {path.name for path in static.iterdir()} if static else set()
     every = {
         (route.method, route.path.removeprefix("/api"))

@@ -2,7 +2,7 @@
 
 import random
 
-from server.lineup import Lineup
+from server.lineup import FairQueue
 from server.scheduler import Assignment, Slot, Waiting, pick
 
 
@@ -19,9 +19,9 @@ def waiting(name, client="a", priority=0, number=None, suspect=False, owner=""):
     )
 
 
-def lineup(runs, served=()):
+def fair_queue(runs, served=()):
     """The queue of these, after some clients had their turns in this order."""
-    found = Lineup()
+    found = FairQueue()
     for turn, client in enumerate(served):
         found.add(waiting(f"r{9000 + turn}", client=client))
         found.serve(f"r{9000 + turn}")
@@ -37,30 +37,30 @@ def ids(runs):
 def test_a_client_s_runs_come_by_number_then_as_they_were_accepted():
     queue = [waiting("r2"), waiting("r1"), waiting("r4", number=-4), waiting("r3", number=1)]
 
-    assert ids(lineup(queue)) == ["r4", "r1", "r3", "r2"]
+    assert ids(fair_queue(queue)) == ["r4", "r1", "r3", "r2"]
 
 
 def test_higher_priorities_come_first_whoever_asks():
     queue = [waiting("r1"), waiting("r2", client="b", priority=5), waiting("r3", priority=1)]
 
-    assert ids(lineup(queue, "b")) == ["r2", "r3", "r1"]
+    assert ids(fair_queue(queue, "b")) == ["r2", "r3", "r1"]
 
 
 def test_clients_take_turns():
     queue = [waiting(f"r{n}") for n in range(1, 5)] + [waiting("r9", client="b")]
 
-    assert ids(lineup(queue)) == ["r1", "r9", "r2", "r3", "r4"]
+    assert ids(fair_queue(queue)) == ["r1", "r9", "r2", "r3", "r4"]
 
 
 def test_who_was_served_longest_ago_is_next():
     queue = [waiting("r1"), waiting("r2", client="b"), waiting("r3", client="c")]
 
-    assert ids(lineup(queue, "ba")) == ["r3", "r2", "r1"]
+    assert ids(fair_queue(queue, "ba")) == ["r3", "r2", "r1"]
 
 
 def test_a_client_that_floods_the_queue_delays_others_by_one_run_each():
     flood = [waiting(f"r{n}", client="flood") for n in range(1000)]
-    queue, done = lineup([*flood, waiting("r5000", client="late")]), []
+    queue, done = fair_queue([*flood, waiting("r5000", client="late")]), []
     for _ in range(3):
         run = next(iter(queue))
         queue.serve(run.id)
@@ -73,12 +73,12 @@ def test_owners_take_turns_whatever_the_number_of_their_clients():
     queue = [waiting(f"r{n}", client=f"c{n}", owner="many") for n in range(1, 5)]
     queue.append(waiting("r9", owner="one"))
 
-    assert ids(lineup(queue)) == ["r1", "r9", "r2", "r3", "r4"]
+    assert ids(fair_queue(queue)) == ["r1", "r9", "r2", "r3", "r4"]
 
 
 def test_a_position_is_the_place_in_the_order_whatever_came_and_went():
     chance = random.Random(1)
-    queue, there = Lineup(), {}
+    queue, there = FairQueue(), {}
     for number in range(2000):
         name = f"r{number}"
         run = waiting(

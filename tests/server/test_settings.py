@@ -9,9 +9,9 @@ import pytest
 
 from nodegraph.errors import SettingsError
 from nodegraph.server_settings import ServerSettings
-from server.data_folder import holding
-from server.devices import VARIABLE, chosen
-from server.listening import listening
+from server.data_folder import lock_data_folder
+from server.devices import VARIABLE, choose_devices
+from server.listening import open_sockets
 from server.settings import tokens_of
 from server.tokens import NOBODY
 
@@ -52,17 +52,21 @@ def test_an_address_of_this_machine_alone_needs_none(host):
 
 
 def test_every_card_gets_a_worker_that_sees_no_other(cards):
-    assert shown(chosen((), {}, cards)) == [("cuda:0", "0"), ("cuda:1", "1"), ("cuda:2", "2")]
+    assert shown(choose_devices((), {}, cards)) == [
+        ("cuda:0", "0"),
+        ("cuda:1", "1"),
+        ("cuda:2", "2"),
+    ]
 
 
 def test_cards_are_counted_among_those_that_the_server_sees(cards):
-    devices = chosen(("cuda:1", "cpu", "cpu"), {VARIABLE: "2,GPU-abc, 0,-1,1"}, cards)
+    devices = choose_devices(("cuda:1", "cpu", "cpu"), {VARIABLE: "2,GPU-abc, 0,-1,1"}, cards)
 
     assert shown(devices) == [("cuda:1", "GPU-abc"), ("cpu", ""), ("cpu#2", "")]
 
 
 def test_without_a_card_there_is_one_worker_on_what_torch_finds(tmp_path):
-    (device,) = chosen((), {}, tmp_path)
+    (device,) = choose_devices((), {}, tmp_path)
 
     assert (device.name, device.environment) == ("local", {})
 
@@ -70,9 +74,9 @@ def test_without_a_card_there_is_one_worker_on_what_torch_finds(tmp_path):
 @pytest.mark.parametrize("name", ["cuda:3", "cuda:-1", "cuda", "gpu", "cuda:0x1"])
 def test_a_device_that_is_not_there_is_named_with_those_that_are(cards, name):
     with pytest.raises(SettingsError, match=name) as caught:
-        chosen((name,), {}, cards)
+        choose_devices((name,), {}, cards)
 
-    assert caught.value.hint == "There are: cpu, cuda:0, cuda:1, cuda:2."
+    assert caught.value.hint == "Available: cpu, cuda:0, cuda:1, cuda:2."
 
 
 @pytest.mark.parametrize(
@@ -81,13 +85,13 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(cards, name):
 )
 def test_an_address_of_some_other_machine_is_told(host, said):
     with pytest.raises(SettingsError, match=said) as caught:
-        asyncio.run(listening(host, 0))
+        asyncio.run(open_sockets(host, 0))
 
     assert "--host" in caught.value.hint
 
 
 def test_every_address_of_a_host_is_listened_on():
-    found = asyncio.run(listening("localhost", 0))
+    found = asyncio.run(open_sockets("localhost", 0))
 
     for each in found:
         socket.create_connection(each.getsockname()[:2]).close()
@@ -100,7 +104,7 @@ def test_a_data_folder_that_can_not_be_made_is_told(tmp_path, name):
 
     with (
         pytest.raises(SettingsError, match="the data folder") as caught,
-        holding(tmp_path / name),
+        lock_data_folder(tmp_path / name),
     ):
         pass
     assert "--data-dir" in caught.value.hint

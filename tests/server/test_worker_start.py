@@ -6,7 +6,7 @@ from pathlib import Path
 from server.devices import Device
 from server.metrics import Metrics
 from server.workers import local
-from server.workers.local import LocalWorker, Ties
+from server.workers.local import LocalWorker, ServerHooks
 
 OPTIONS = {"flags": {}, "log_levels": {}}
 
@@ -29,7 +29,7 @@ def test_without_descriptors_it_is_tried_again(monkeypatch):
 
     async def scenario():
         ready = asyncio.Event()
-        worker = LocalWorker(Device("cpu", {}), OPTIONS, Ties(namer, Metrics(), ready.set))
+        worker = LocalWorker(Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), ready.set))
         await worker.start()
         async with asyncio.timeout(60):
             await ready.wait()
@@ -55,7 +55,9 @@ def test_a_question_that_can_not_be_answered_is_answered_so():
         sent.append(body)
 
     async def scenario():
-        worker = LocalWorker(Device("cpu", {}), OPTIONS, Ties(namer, Metrics(), lambda: None))
+        worker = LocalWorker(
+            Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), lambda: None)
+        )
         worker._send = send
         await worker._answer({"op": "name", "run": "r", "question": 3})
 

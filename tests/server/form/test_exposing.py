@@ -11,7 +11,7 @@ from nodegraph.registry import Registry
 from nodegraph.settings import Settings
 from nodegraph.workflow import read_prompt, read_workflow
 from server.form.errors import FieldError, FormError
-from server.form.exposing import chosen, exposed
+from server.form.exposing import choose_fields, default_fields
 from server.form.fields import Field
 from tests.server.serving import WORKFLOWS
 
@@ -35,7 +35,7 @@ def by_label(fields):
 
 
 def test_a_text_to_image_workflow_asks_for_what_people_expect(info):
-    fields = by_label(exposed(shipped("txt2img"), info))
+    fields = by_label(default_fields(shipped("txt2img"), info))
 
     assert [(label, field.kind) for label, field in fields.items()] == [
         ("Prompt", "text"),
@@ -56,8 +56,10 @@ def test_a_text_to_image_workflow_asks_for_what_people_expect(info):
 
 def test_pictures_and_loras_are_asked_for(info):
     loaded = read_prompt({"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}})
-    assert [(field.label, field.kind) for field in exposed(loaded, info)] == [("Picture", "image")]
-    labels = by_label(exposed(shipped("lora"), info))
+    assert [(field.label, field.kind) for field in default_fields(loaded, info)] == [
+        ("Picture", "image")
+    ]
+    labels = by_label(default_fields(shipped("lora"), info))
     assert labels["LoRA"].kind == "choice"
     assert labels["LoRA strength"].kind == "number"
 
@@ -66,7 +68,10 @@ def test_texts_without_a_title_are_called_after_what_they_are_for(info):
     graph = shipped("txt2img")
     untitled = replace(graph, nodes={k: replace(v, title=None) for k, v in graph.nodes.items()})
 
-    assert [field.label for field in exposed(untitled, info)][:2] == ["Prompt", "Negative prompt"]
+    assert [field.label for field in default_fields(untitled, info)][:2] == [
+        "Prompt",
+        "Negative prompt",
+    ]
 
 
 def test_values_that_nodes_hand_on_are_asked_for_where_they_stand(info):
@@ -74,7 +79,7 @@ def test_values_that_nodes_hand_on_are_asked_for_where_they_stand(info):
     for number, (node, name) in {"8": ("4", "width"), "9": ("5", "seed")}.items():
         prompt[number] = {"class_type": "PrimitiveInt", "inputs": {"value": 128}}
         prompt[node]["inputs"][name] = [number, 0]
-    fields = exposed(read_prompt(prompt), info)
+    fields = default_fields(read_prompt(prompt), info)
 
     assert [(one.label, one.node, one.kind) for one in fields if one.input == "value"] == [
         ("Width", "8", "integer"),
@@ -83,14 +88,14 @@ def test_values_that_nodes_hand_on_are_asked_for_where_they_stand(info):
 
 
 def test_names_that_are_there_twice_tell_their_nodes(info):
-    labels = by_label(exposed(shipped("hires_fix"), info))
+    labels = by_label(default_fields(shipped("hires_fix"), info))
 
     assert "Steps" not in labels
     assert len([label for label in labels if label.endswith(": Steps")]) == 2
 
 
 def test_what_somebody_chose_is_asked_for_and_nothing_else(info):
-    fields = chosen(shipped("txt2img"), info, [("5", "sampler_name"), ("2", "text")])
+    fields = choose_fields(shipped("txt2img"), info, [("5", "sampler_name"), ("2", "text")])
 
     assert [(field.label, field.kind) for field in fields] == [
         ("Sampler name", "choice"),
@@ -102,20 +107,20 @@ def test_what_somebody_chose_is_asked_for_and_nothing_else(info):
 @pytest.mark.parametrize("name", ["model", "stops"])
 def test_what_no_form_can_ask_for_is_refused(info, name):
     with pytest.raises(FormError) as refused:
-        chosen(shipped("txt2img"), info, [("5", name)])
+        choose_fields(shipped("txt2img"), info, [("5", name)])
     assert "seed, steps, cfg" in refused.value.hint
 
 
 def test_a_node_type_that_the_server_lacks_is_named(info):
     graph = read_prompt({"1": {"class_type": "KSampller", "inputs": {}}})
     with pytest.raises(UnknownNodeTypeError, match="KSampller"):
-        exposed(graph, info)
+        default_fields(graph, info)
 
 
 def test_a_workflow_with_nothing_to_ask_for_says_so(info):
     graph = read_prompt({"1": {"class_type": "VAEDecode", "inputs": {}}})
-    with pytest.raises(FormError, match="nothing"):
-        exposed(graph, info)
+    with pytest.raises(FormError, match="no inputs"):
+        default_fields(graph, info)
 
 
 def test_what_is_put_in_is_read_as_the_field_is():

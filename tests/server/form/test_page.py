@@ -60,7 +60,7 @@ class FormPage:
     def fill(self, label, value):
         self.page.get_by_label(label, exact=True).fill(value)
 
-    def standing(self, text, role="status"):
+    def status(self, text, role="status"):
         found = self.page.get_by_role(role).filter(has_text=re.compile(text))
         expect(found).to_be_visible(timeout=PATIENCE_MS)
 
@@ -128,19 +128,19 @@ def generate_at_once(browser, form, server):
     first.button("Random").click()
     expect(first.page.get_by_label("Seed")).not_to_have_value("0")
     first.button("Generate").click()
-    first.standing("You are next")
+    first.status("You are next")
     second.fill("Prompt", "a small yellow ring at the bottom on a purple background")
     second.fill("Steps", "100")
     second.button("Generate").click()
-    second.standing("Waiting: 1 other is before you")
+    second.status("Waiting: 1 other is before you")
     second.look("waiting")
     server.post("/interrupt", {"prompt_id": blocking})
 
-    first.standing("Done in")
-    second.standing(r"Sampler: \d+ of 100")
-    expect(second.page.locator(".standing-preview")).to_be_visible()
+    first.status("Done in")
+    second.status(r"Sampler: \d+ of 100")
+    expect(second.page.locator(".status-preview")).to_be_visible()
     second.look("running")
-    second.standing("Done in")
+    second.status("Done in")
     return first, second
 
 
@@ -170,7 +170,7 @@ def test_each_image_has_its_settings_and_a_seed_of_its_own(browser, form):
     for _ in range(2):
         here.button("Generate").click()
         here.page.get_by_role("status").filter(has_text=re.compile("Sending|next|…")).wait_for()
-        here.standing("Done in")
+        here.status("Done in")
     images = here.page.locator(".grid-container img")
     expect(images).to_have_count(2)
     newest = here.setting("Seed")
@@ -184,9 +184,9 @@ def test_what_runs_can_be_cancelled(browser, form):
     here = FormPage(browser, form)
     here.fill("Steps", "9000")
     here.button("Generate").click()
-    here.standing(r"Sampler: \d+ of 9000")
+    here.status(r"Sampler: \d+ of 9000")
     here.button("Cancel").click()
-    here.standing("Cancelled")
+    here.status("Cancelled")
 
     expect(here.button("Cancel")).to_be_disabled()
 
@@ -195,7 +195,7 @@ def test_who_leaves_makes_room(browser, form, server):
     here = FormPage(browser, form)
     here.fill("Steps", "9001")
     here.button("Generate").click()
-    here.standing(r"Sampler: \d+ of 9001")
+    here.status(r"Sampler: \d+ of 9001")
     here.page.close()
 
     until(lambda: not server.get("/queue").json["queue_running"])
@@ -205,7 +205,7 @@ def test_what_is_wrong_is_said(browser, form):
     here = FormPage(browser, form)
     here.fill("Seed", "many")
     here.button("Generate").click()
-    here.standing("Seed: 'many' is not a whole number", "alert")
+    here.status("Seed: 'many' is not a whole number", "alert")
     here.look("wrong")
 
 
@@ -236,7 +236,7 @@ def test_a_server_of_its_own_takes_pictures_and_ends_with_the_page(browser, tmp_
         here.page.locator("input[type=file]").first.set_input_files(tmp_path / "red.png")
         here.page.locator("[data-testid=image] img").first.wait_for()
         here.button("Generate").click()
-        here.standing("Done in")
+        here.status("Done in")
         here.look("picture")
         assert colour(here.picture()) == (0, 255, 255)
         assert here.strange == []

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from nodegraph.errors import SettingsError
-from server.webhooks.signing import Signer, kept_in, made
+from server.webhooks.signing import Signer, new_secret, read_or_create_secret
 
 
 def test_the_example_of_the_standard_is_signed_as_it_says():
@@ -25,8 +25,8 @@ def test_a_bad_secret_is_refused_with_a_good_one(secret):
 def test_a_secret_is_made_once_and_only_its_owner_can_read_it(tmp_path):
     file = tmp_path / "secret"
 
-    first, again = kept_in(file), kept_in(file)
+    first, again = read_or_create_secret(file), read_or_create_secret(file)
 
-    assert first == again != made()
+    assert first == again != new_secret()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     Signer(first)

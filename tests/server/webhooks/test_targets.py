@@ -67,7 +67,7 @@ def test_everything_else_is_refused(url):
 
 @pytest.mark.parametrize("entry", ["https://hooks.example.com", "a/b", "", "*.example.com", "a:80"])
 def test_a_setting_that_is_no_host_is_refused(entry):
-    with pytest.raises(SettingsError, match="is no host"):
+    with pytest.raises(SettingsError, match="is not a host"):
         Targets([entry])
 
 
