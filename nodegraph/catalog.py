@@ -164,8 +164,7 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     import sys
 
     command = [sys.executable, "-m", "nodegraph.describe", pack.name, pack.module]
-    if pack.host:
-        command += [pack.host, str(pack.origin()), pack.salt]
+    command += [pack.host, str(pack.origin()) if pack.host else "", pack.salt]
     own = dict(pack.environment)
     environment = (
         os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}

@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from nodegraph.catalog import OWN_PATIENCE, PATIENCE, PackSource, read_catalog
-from nodegraph.entry_points import entry_points
+from nodegraph.entry_points import entry_points, extensions_of
 from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
 from nodegraph.folders import inside
 from nodegraph.pack_folder import packs_in
@@ -169,7 +169,9 @@ def pack_sources(
     """
     placed, problems = packs_in(folder) if folder else ([], [])
     found = {source.name: source for source in (*hosted, *placed)}
-    found |= {name: PackSource(name, module) for name, module in entry_points(GROUP).items()}
+    for name, module in entry_points(GROUP).items():
+        added = extensions_of(module)
+        found[name] = PackSource(name, module, salt=str(added) if added else "")
     ordered = sorted(found, key=lambda name: (name != BUILT_IN, found[name].host, name))
     for name in names or ():
         if name not in found:

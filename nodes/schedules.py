@@ -91,7 +91,7 @@ def kl_optimal(parameterisation: Parameterisation, steps: int) -> Tensor:
     return _ending((fraction * low + (1 - fraction) * high).tan())
 
 
-GROUP = "nodegraph.schedulers"
+GROUP = "nodes.schedulers"
 """Entry points of distributions that add schedules: the name, and a `Schedule`."""
 
 

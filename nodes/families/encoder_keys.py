@@ -11,7 +11,8 @@ from nodes.weights.tables import Source
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
 """From a network's own keys and a prefix to the sources of its weights."""
-_T5 = "t5"
+T5 = "t5"
+"""The kind of T5's network."""
 _OPEN_ENDS = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",
@@ -107,11 +108,11 @@ def _open_clip(key: str, prefix: str, ends: Mapping[str, str]) -> Source:
 
 def lone_table(kind: str) -> Table:
     """Return the table of a text encoder's file, in transformers' layout, by its kind."""
-    return t5_table if kind == _T5 else clip_table
+    return t5_table if kind == T5 else clip_table
 
 
 def lora_paths(kind: str, path: str) -> tuple[str, ...]:
     """Return the paths of a text encoder's layer in LoRAs: before transformers 5, and since."""
-    if kind == _T5:
+    if kind == T5:
         return (f"encoder.{path}",)
     return (path,) if path == "text_projection" else (f"text_model.{path}", path)

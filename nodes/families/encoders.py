@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from nodes.families.encoder_keys import clip_table, open_clip_table, t5_table
+from nodes.families.encoder_keys import T5, clip_table, open_clip_table, t5_table
 from nodes.families.family import (
     EncoderName,
     EncoderSpec,
@@ -100,7 +100,7 @@ def read_encoder(header: Header, prefix: str, name: EncoderName, reading: Readin
     if name == "clip_h" and _lacks_last(header, prefix):
         reading = replace(reading, layer=-1)
     if name == "t5xxl":
-        config, kind, table = t5_config(header, prefix), "t5", t5_table
+        config, kind, table = t5_config(header, prefix), T5, t5_table
     elif prefix + _OPEN["words"] in header:
         config, kind, table = clip_config(header, prefix, name), "clip", open_clip_table
     else:

@@ -14,7 +14,7 @@ from nodes.families.sd15 import SD15
 from nodes.families.sdxl import SDXL
 from nodes.weights.header import Header
 
-GROUP = "nodegraph.model_families"
+GROUP = "nodes.model_families"
 """Entry points of distributions that add families: each names a `Family`."""
 _OWN = (SD15, SD2, SDXL, SD3, FLUX)
 

@@ -40,7 +40,7 @@ _CLASSES = (
 
 
 @cache
-def _classes() -> dict[str, NetworkClass]:
+def network_classes() -> dict[str, NetworkClass]:
     """Every class by its kind: our own, and those of families that distributions add."""
     places = (place for family in families() for place in family.networks)
     added: list[NetworkClass] = [resolve_name(place) for place in places]
@@ -53,7 +53,7 @@ def network_class(kind: str) -> NetworkClass:
     Raises:
         KeyError: there is none of that name.
     """
-    return _classes()[kind]
+    return network_classes()[kind]
 
 
 def skeleton(spec: NetworkSpec) -> nn.Module:

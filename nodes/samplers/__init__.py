@@ -50,7 +50,7 @@ from nodes.samplers.seeds import seeds_2, seeds_3
 from nodes.samplers.uni_pc import uni_pc, uni_pc_bh2
 from nodes.schedules import schedule
 
-GROUP = "nodegraph.samplers"
+GROUP = "nodes.samplers"
 """Entry points of distributions that add samplers: the name, and a `NamedSampler`."""
 _OWN = {
     "euler": NamedSampler(euler),
