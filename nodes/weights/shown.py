@@ -27,5 +27,5 @@ class ConditioningInjection(Protocol):
         ...
 
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
-        """Return the conditions of one call with the injection as it holds at the levels, [batch]."""
+        """Return the conditions of a call with the injection as it holds at the levels, [batch]."""
         ...
