@@ -20,7 +20,7 @@ class _WatchedRun:
     owner: str
     client: str
     worker: Worker
-    looked_at: bool
+    watched: bool
 
 
 class PreviewDemand:
@@ -37,9 +37,9 @@ class PreviewDemand:
 
     def begin(self, run: Run, worker: Worker) -> bool:
         """Note that a worker gets a run; return True if somebody watches that run now."""
-        looked_at = self._bus.has_viewer(run.id, run.client, run.owner)
-        self._runs[run.id] = _WatchedRun(run.owner, run.client, worker, looked_at)
-        return looked_at
+        watched = self._bus.has_viewer(run.id, run.client, run.owner)
+        self._runs[run.id] = _WatchedRun(run.owner, run.client, worker, watched)
+        return watched
 
     def end(self, run_id: str) -> None:
         """Note that a run has left its worker."""
@@ -48,7 +48,7 @@ class PreviewDemand:
     def _update(self, topic: Topic) -> None:
         for run_id, run in self._runs.items():
             if run.client == topic.client or run_id == topic.run:
-                looked_at = self._bus.has_viewer(run_id, run.client, run.owner)
-                if looked_at != run.looked_at:
-                    run.looked_at = looked_at
-                    run.worker.set_looked_at(run_id, looked_at)
+                watched = self._bus.has_viewer(run_id, run.client, run.owner)
+                if watched != run.watched:
+                    run.watched = watched
+                    run.worker.set_watched(run_id, watched)

@@ -44,8 +44,8 @@ def choose_devices(
     devices: list[Device] = []
     for name in names:
         times[name] += 1
-        shown = name if times[name] == 1 else f"{name}#{times[name]}"
-        devices.append(Device(shown, {VARIABLE: _visible_device(name, seen)}))
+        label = name if times[name] == 1 else f"{name}#{times[name]}"
+        devices.append(Device(label, {VARIABLE: _visible_device(name, seen)}))
     return devices
 
 

@@ -259,12 +259,12 @@ class Dispatcher:
         if active.cancelled:
             await self.recorder.end(run, "cancelled")
             return
-        looked_at = self._preview_demand.begin(run, active.worker)
+        watched = self._preview_demand.begin(run, active.worker)
         method = preview_method_of(work, self._previews)
-        order = Order(run.id, run.attempts, work, run.owner, method, looked_at)
+        order = Order(run.id, run.attempts, work, run.owner, method, watched)
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
-                await self.recorder.take(run, reports)
+                await self.recorder.record(run, reports)
 
     async def _handle_lost_worker(self, active: _Active, error: WorkerLostError) -> None:
         """Queue the run of a dead worker again, unless the run has killed too many workers."""

@@ -86,7 +86,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        told = {
+        fields = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "room": record.name,
@@ -94,7 +94,7 @@ class JsonFormatter(logging.Formatter):
             **facts_of(record),
         }
         exception = exception_of(record)
-        return json.dumps(told | ({"exception": exception} if exception else {}))
+        return json.dumps(fields | ({"exception": exception} if exception else {}))
 
 
 def _mark(record: logging.LogRecord) -> bool:

@@ -23,7 +23,7 @@ class Positions:
         self._queue = queue
         self._published: dict[str, int] = {}
         """The position that was published last, by run."""
-        self._looked_at: dict[str, None] = {}
+        self._watched: dict[str, None] = {}
         self._changed = asyncio.Event()
         bus.watch(self._update_viewers)
 
@@ -45,14 +45,14 @@ class Positions:
             return
         self._published.pop(topic.run, None)
         if self._bus.has_viewer(topic.run, "", topic.owner):
-            self._looked_at[topic.run] = None
+            self._watched[topic.run] = None
             self.mark_changed()
         else:
-            self._looked_at.pop(topic.run, None)
+            self._watched.pop(topic.run, None)
 
     def _publish(self) -> None:
-        for place, run in enumerate(self._queue if self._looked_at else ()):
-            if run.id in self._looked_at and self._published.get(run.id) != place:
+        for place, run in enumerate(self._queue if self._watched else ()):
+            if run.id in self._watched and self._published.get(run.id) != place:
                 self._published[run.id] = place
                 self._bus.publish(
                     Message("position", run.id, owner=run.owner, data={"position": place})

@@ -39,7 +39,7 @@ class Recorder:
         self._bus = bus
         self._metrics = metrics
 
-    async def take(self, run: Run, reports: Sequence[Report]) -> None:
+    async def record(self, run: Run, reports: Sequence[Report]) -> None:
         """Store the reports that are kept, then publish all of them in order."""
         kept = [
             (report.name, report.data)

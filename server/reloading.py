@@ -38,19 +38,19 @@ def reload_packs(parts: Parts) -> Callable[[web.Application], AsyncIterator[None
 
 
 async def _watch(parts: Parts) -> None:
-    seen = await asyncio.to_thread(_look, parts)
+    before = await asyncio.to_thread(_snapshot, parts)
     while True:
         await asyncio.sleep(PAUSE)
-        found = await asyncio.to_thread(_look, parts)
-        if found != seen:
-            seen = found
+        now = await asyncio.to_thread(_snapshot, parts)
+        if now != before:
+            before = now
             try:
                 await _reload(parts)
             except PackError as error:
                 _log.warning("%s", error)
 
 
-def _look(parts: Parts) -> Stamp | None:
+def _snapshot(parts: Parts) -> Stamp | None:
     """Return the state of the packs' files; None while a pack of the settings is missing."""
     try:
         return stamp(parts.registry.roots())
@@ -60,10 +60,10 @@ def _look(parts: Parts) -> Stamp | None:
 
 async def _reload(parts: Parts) -> None:
     registry = parts.registry
-    told = {str(problem) for problem in registry.problems}
+    known = {str(problem) for problem in registry.problems}
     changed = await asyncio.to_thread(registry.refresh)
     for problem in registry.problems:
-        if str(problem) not in told:
+        if str(problem) not in known:
             _log.warning("%s", problem)
     if changed:
         _log.info("reloaded: %s", ", ".join(changed))

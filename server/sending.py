@@ -8,7 +8,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/avif")
-SHOWN = (
+DISPLAYABLE = (
     *PICTURES,
     *("video/mp4", "video/webm", "audio/mpeg", "audio/flac", "audio/ogg", "audio/x-wav"),
 )
@@ -23,13 +23,13 @@ def media_type(path: Path) -> str:
 
 def safe_headers(mime: str, name: str) -> dict[str, str]:
     """Return headers that let a browser display or download a file, but not run it."""
-    shown = mime in SHOWN
+    displayable = mime in DISPLAYABLE
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "_" for c in name)
-    disposition = f'{"inline" if shown else "attachment"}; filename="{plain}"'
+    disposition = f'{"inline" if displayable else "attachment"}; filename="{plain}"'
     if plain != name:
         disposition += f"; filename*=UTF-8''{quote(name, safe='')}"
     return {
-        "Content-Type": mime if shown else UNKNOWN,
+        "Content-Type": mime if displayable else UNKNOWN,
         "Content-Disposition": disposition,
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }

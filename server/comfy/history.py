@@ -61,16 +61,16 @@ async def entry(parts: Services, run: Run) -> dict[str, Any]:
     """Return a run in the form of the history."""
     events = await parts.store.all_events(run.id)
     work = await parts.store.work(run.id)
-    shown = outputs_by_node(events)
+    outputs = outputs_by_node(events)
     return {
         "prompt": queue_item(run, work),
-        "outputs": {node: ui for node, (ui, _) in shown.items()},
+        "outputs": {node: ui for node, (ui, _) in outputs.items()},
         "status": {
             "status_str": _STATUS.get(run.state, run.state),
             "completed": run.state == "succeeded",
             "messages": _messages(run, events),
         },
-        "meta": {node: meta for node, (_, meta) in shown.items()},
+        "meta": {node: meta for node, (_, meta) in outputs.items()},
     }
 
 
@@ -90,7 +90,7 @@ def outputs_by_node(
     events: Iterable[Milestone],
 ) -> dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Return the outputs (`ui`) of each node and its metadata, by node id."""
-    shown: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
+    outputs: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {}
     for event in events:
         ui = event.data.get("ui")
         if event.name in ("node_finished", "node_cached") and ui:
@@ -102,8 +102,8 @@ def outputs_by_node(
                 "parent_node": parent,
                 "real_node_id": stands,
             }
-            shown[node] = (ui, meta)
-    return shown
+            outputs[node] = (ui, meta)
+    return outputs
 
 
 def _messages(run: Run, events: Sequence[Milestone]) -> list[list[Any]]:

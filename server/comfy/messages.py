@@ -21,8 +21,8 @@ class Translator:
     def _reset(self) -> None:
         """Forget all events, at the start and when another worker repeats the run."""
         self._cached: dict[str, None] = {}
-        self._shown: list[Message] = []
-        self._begun = False
+        self._cached_outputs: list[Message] = []
+        self._announced = False
         self._executed: list[str] = []
         self._types: dict[str, str] = {}
         self._current: str | None = None
@@ -63,24 +63,24 @@ class Translator:
     def _node_cached(self, data: Mapping[str, Any], time_ms: int) -> Iterator[Message]:
         """Collect cached nodes until the first one runs; yield a message for each later one."""
         node = data["node_id"]
-        shown: list[Message] = [("executed", self._executed_data(data))] if data.get("ui") else []
-        if not self._begun:
+        outputs: list[Message] = [("executed", self._executed_data(data))] if data.get("ui") else []
+        if not self._announced:
             self._cached[node] = None
-            self._shown += shown
+            self._cached_outputs += outputs
             return
         if node not in self._cached:
             yield "execution_cached", self._with_prompt_id(nodes=[node], timestamp=time_ms)
-        yield from shown
+        yield from outputs
 
     def _announce_cached(self, time_ms: int) -> Iterator[Message]:
         """Yield the message with all cached nodes, or none, before the first node runs."""
-        if not self._begun:
-            self._begun = True
+        if not self._announced:
+            self._announced = True
             yield (
                 "execution_cached",
                 self._with_prompt_id(nodes=list(self._cached), timestamp=time_ms),
             )
-            yield from self._shown
+            yield from self._cached_outputs
 
     def _node_started(self, data: Mapping[str, Any]) -> Iterator[Message]:
         node = data["node_id"]

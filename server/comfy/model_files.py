@@ -44,9 +44,9 @@ async def get_names(request: web.Request) -> web.Response:
 async def get_places(request: web.Request) -> web.Response:
     """Reply with each model folder and its directories."""
     parts = services(request)
-    shown = [name for name in _folders(parts) if name != "configs"]
+    names = [name for name in _folders(parts) if name != "configs"]
     return web.json_response(
-        [{"name": name, "folders": _places(parts.files, name)} for name in shown]
+        [{"name": name, "folders": _places(parts.files, name)} for name in names]
     )
 
 

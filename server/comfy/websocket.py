@@ -22,7 +22,7 @@ _SEND_TIMEOUT = 30.0
 _PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
 _FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
 _METADATA = "supports_preview_metadata"
-_FIRST_TOLD = 1
+_QUEUED = 1
 """The number of a run's first milestone, being queued, which is no message."""
 
 
@@ -85,7 +85,7 @@ class Connection:
             while messages := await subscriber.next_batch():
                 if subscriber.take_missed():
                     await self._replay()
-                await self._tell_all(messages)
+                await self._send_all(messages)
         except (ConnectionError, TimeoutError):
             await self._socket.close(code=1013, message=b"too slow")
         finally:
@@ -97,10 +97,10 @@ class Connection:
         """Receive the client's features, and end the subscription when it disconnects."""
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
-                self._hear(message.data)
+                self._read_flags(message.data)
         subscriber.close()
 
-    def _hear(self, text: str) -> None:
+    def _read_flags(self, text: str) -> None:
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
@@ -113,7 +113,7 @@ class Connection:
         """Send the messages that were missed."""
         store = self._parts.store
         while events := await store.events(client=self._client, after=self._last or self._first):
-            told = [
+            messages = [
                 Message(
                     event.name,
                     run=event.run,
@@ -124,14 +124,14 @@ class Connection:
                 )
                 for event in events
             ]
-            await self._tell_all(told)
+            await self._send_all(messages)
 
-    async def _tell_all(self, messages: Iterable[Message]) -> None:
+    async def _send_all(self, messages: Iterable[Message]) -> None:
         async with asyncio.timeout(_SEND_TIMEOUT):
             for message in messages:
-                await self._tell(message)
+                await self._send_message(message)
 
-    async def _tell(self, message: Message) -> None:
+    async def _send_message(self, message: Message) -> None:
         if message.name == "queue" and message.data is not None:
             await self._send("status", status(message.data["remaining"]))
         elif message.name == "logs":
@@ -139,9 +139,9 @@ class Connection:
         elif message.client == self._client and message.name == LOG_SUBSCRIPTION:
             self._wants_logs = bool(message.data and message.data["enabled"])
         elif message.client == self._client and message.run:
-            await self._tell_own(message)
+            await self._send_own(message)
 
-    async def _tell_own(self, message: Message) -> None:
+    async def _send_own(self, message: Message) -> None:
         """Send a message about a run of this client, unless the replay has sent it already.
 
         The last message of a milestone carries its id, so that a client that reconnects with
@@ -155,9 +155,9 @@ class Connection:
             await self._send_preview(message)
         elif message.name == "pack_message" and message.data:
             await self._send(message.data["name"], message.data["data"])
-        told = await self._translate(message)
-        for place, (name, data) in enumerate(told, 1):
-            await self._send(name, data, message.id if place == len(told) else None)
+        messages = await self._translate(message)
+        for place, (name, data) in enumerate(messages, 1):
+            await self._send(name, data, message.id if place == len(messages) else None)
         if message.name in ("run_finished", "run_failed", "run_cancelled"):
             self._translators.pop(message.run, None)
 
@@ -174,7 +174,7 @@ class Connection:
     async def _catch_up(self, message: Message) -> Translator:
         """Return a translator that knows the events of a run before this milestone."""
         translator = Translator(message.run)
-        if (message.sequence or 0) > _FIRST_TOLD:
+        if (message.sequence or 0) > _QUEUED:
             for event in await self._parts.store.all_events(message.run):
                 if event.id < (message.id or 0):
                     list(translator.milestone(event.name, event.data, event.time_ms))

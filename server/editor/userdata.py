@@ -10,7 +10,7 @@ from nodegraph.errors import UnsafePathError
 from server.editor.static import TYPES, UNKNOWN, send
 from server.editor.user_files import UserFile, UserFiles
 
-_SHOWN = (".css", ".json", ".md", ".txt")
+_DISPLAYABLE = (".css", ".json", ".md", ".txt")
 """Suffixes of files that a browser may display; all others are downloaded."""
 _SANDBOX = "default-src 'none'; sandbox"
 T = TypeVar("T")
@@ -56,11 +56,11 @@ class UserData:
         if path is None:
             raise web.HTTPNotFound(text="404: there is no such file.\n")
         suffix = path.suffix.lower()
-        shown = suffix in _SHOWN
+        displayable = suffix in _DISPLAYABLE
         return send(
             path,
-            Content_Type=TYPES[suffix] if shown else UNKNOWN,
-            Content_Disposition="inline" if shown else "attachment",
+            Content_Type=TYPES[suffix] if displayable else UNKNOWN,
+            Content_Disposition="inline" if displayable else "attachment",
             Content_Security_Policy=_SANDBOX,
             Cache_Control="no-cache",
         )

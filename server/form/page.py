@@ -22,7 +22,7 @@ from server.security import is_loopback
 from server.tokens import Tokens
 
 LARGEST_UPLOAD = "20mb"
-MOST_SHOWN = 100
+MOST_IN_GALLERY = 100
 """The most images in a visitor's gallery."""
 _FORGET = 24 * 3600
 _FONTS = ("system-ui", "sans-serif")
@@ -131,7 +131,7 @@ def _connect(form: Form, inputs: Inputs, results: Results) -> None:
         async for update in form.run(request.session_hash or "", values):
             yield {results.status: update.status.html}
             if update.made:
-                shown = [*update.made, *shown][:MOST_SHOWN]
+                shown = [*update.made, *shown][:MOST_IN_GALLERY]
                 yield results.updates(shown)
         yield {inputs.stop: gr.update(interactive=False)}
 

@@ -15,9 +15,9 @@ from nodegraph.workflow import to_prompt
 from server.form.fields import Field
 from server.form.standing import RunStatus
 
-PASSING_PAUSE = 0.1
+TRANSIENT_PAUSE = 0.1
 """Least seconds between two updates of the page that only show progress."""
-_PASSING = ("progress", "preview")
+_TRANSIENT = ("progress", "preview")
 _UPLOADS = "form"
 """The subfolder of the server's input folder for uploaded images."""
 
@@ -111,7 +111,7 @@ class Form:
         async for event in client.follow(run, previews=True):
             status.take(event)
             now = time.monotonic()
-            if event.name not in _PASSING or now - drawn > PASSING_PAUSE:
+            if event.name not in _TRANSIENT or now - drawn > TRANSIENT_PAUSE:
                 drawn = now
                 yield event
 

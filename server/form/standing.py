@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from nodegraph.client import Run, RunEvent
 
-_SHOWN = ("image/jpeg", "image/png", "image/webp")
+_DISPLAYABLE = ("image/jpeg", "image/png", "image/webp")
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class RunStatus:
         elif event.name == "progress":
             self.value, self.total = data["value"], data["total"]
             self.text = f"{self._title(data)}: {self.value} of {self.total}"
-        elif event.name == "preview" and data["mime"] in _SHOWN:
+        elif event.name == "preview" and data["mime"] in _DISPLAYABLE:
             self.preview = f"data:{data['mime']};base64,{data['image']}"
 
     def wait(self, before: int) -> None:

@@ -20,7 +20,7 @@ from server.v1.submitting import run_of
 STREAM = "text/event-stream"
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which an empty line is sent, so that proxies keep the connection."""
-_PASSING = ("progress", "position")
+_LIVE_ONLY = ("progress", "position")
 """Events that are sent live only, and not again after a reconnection."""
 _PREVIEW = "preview"
 
@@ -39,7 +39,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
     run = await run_of(request)
     if STREAM in request.headers.get("Accept", ""):
         after = query.after if last is None else last
-        names = (*_PASSING, _PREVIEW) if query.previews else _PASSING
+        names = (*_LIVE_ONLY, _PREVIEW) if query.previews else _LIVE_ONLY
         return await _stream(request, parts, run, after, names)
     found = await parts.store.events(run.id, after=query.after, limit=query.limit)
     last_id = found[-1].id if found else query.after
@@ -49,7 +49,7 @@ async def list_events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(
-    request: web.Request, parts: Services, run: Run, after: int, passing: Collection[str]
+    request: web.Request, parts: Services, run: Run, after: int, live_only: Collection[str]
 ) -> web.StreamResponse:
     if run.is_over and not await parts.store.events(run.id, after=after, limit=1):
         return web.Response(status=204)
@@ -60,7 +60,7 @@ async def _stream(
     try:
         with suppress(ConnectionError):
             await response.prepare(request)
-            await _Stream(response, parts, run.id, subscriber, passing).send_after(after)
+            await _Stream(response, parts, run.id, subscriber, live_only).send_after(after)
     finally:
         parts.bus.unsubscribe(subscriber)
     return response
@@ -75,13 +75,13 @@ class _Stream:
         parts: Services,
         run: str,
         subscriber: Subscriber,
-        passing: Collection[str],
+        live_only: Collection[str],
     ) -> None:
         self._response = response
         self._store = parts.store
         self._run = run
         self._subscriber = subscriber
-        self._passing = passing
+        self._live_only = live_only
         self._heard: int | None = None
         """The id of the last milestone from the bus; None before the first one."""
 
@@ -101,10 +101,10 @@ class _Stream:
                 continue
             if self._heard is None:
                 self._heard = after
-            if run is None or run.is_over or not await self._news(after):
+            if run is None or run.is_over or not await self._wait_for_event(after):
                 return
 
-    async def _news(self, sent: int) -> bool:
+    async def _wait_for_event(self, sent: int) -> bool:
         """Wait for a new event; return False if there will be none.
 
         Progress and previews from before the last milestone that was sent are dropped.
@@ -121,7 +121,7 @@ class _Stream:
             if message.id is not None or self._subscriber.take_missed():
                 self._heard = message.id
                 return True
-            if message.name in self._passing and (self._heard is None or self._heard >= sent):
+            if message.name in self._live_only and (self._heard is None or self._heard >= sent):
                 await self._response.write(_sse_frame(message.name, _event_data(message)))
 
 

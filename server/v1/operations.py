@@ -3,7 +3,7 @@
 Their methods and paths are in `server.v1.paths`, by the name of the handler.
 """
 
-from server.sending import PICTURES, SHOWN, UNKNOWN
+from server.sending import DISPLAYABLE, PICTURES, UNKNOWN
 from server.v1 import catalog, checking, events, generate, outputs, runs
 from server.v1.models import (
     EventPage,
@@ -71,7 +71,7 @@ OPERATIONS = (
     ),
     Operation(
         handler=outputs.get_output,
-        replies={200: Reply("The file.", media=(*SHOWN, UNKNOWN))},
+        replies={200: Reply("The file.", media=(*DISPLAYABLE, UNKNOWN))},
     ),
     Operation(handler=runs.cancel_run, replies={200: _RUN}),
     Operation(handler=runs.retry_run, replies={200: _RUN}),

@@ -17,9 +17,9 @@ from server.v1.models import OutputModel, Outputs
 from server.v1.reading import reply
 from server.v1.submitting import place_of, run_of
 
-_TELLING = ("node_finished", "node_cached")
+_OUTPUT_EVENTS = ("node_finished", "node_cached")
 _FOLDERS = ("input", "output", "temp")
-Shown = Mapping[str, Mapping[str, list[Any]]]
+NodeOutputs = Mapping[str, Mapping[str, list[Any]]]
 """The outputs of nodes (`ui`), by node and kind."""
 
 
@@ -36,7 +36,7 @@ async def list_outputs(request: web.Request) -> web.Response:
     """List the outputs of a run so far."""
     parts = services(request)
     run = await run_of(request)
-    shown = await _outputs_by_node(parts, run)
+    outputs = await _outputs_by_node(parts, run)
     found = [
         OutputModel(
             node=node,
@@ -45,9 +45,9 @@ async def list_outputs(request: web.Request) -> web.Response:
             type=artifact.type,
             url=place_of_output(run, number),
         )
-        for number, (node, kind, artifact) in enumerate(_artifacts(shown))
+        for number, (node, kind, artifact) in enumerate(_artifacts(outputs))
     ]
-    values = {node: _values(ui) for node, ui in shown.items()}
+    values = {node: _values(ui) for node, ui in outputs.items()}
     return reply(
         Outputs(outputs=found, values={node: kinds for node, kinds in values.items() if kinds})
     )
@@ -82,19 +82,19 @@ def place_of_output(run: Run, number: int) -> str:
     return f"{place_of(run)}/outputs/{number}"
 
 
-async def _outputs_by_node(parts: Services, run: Run) -> Shown:
+async def _outputs_by_node(parts: Services, run: Run) -> NodeOutputs:
     """Return the outputs (`ui`) of each node, from its last attempt."""
     events = await parts.store.all_events(run.id)
     return {
         event.data["node_id"]: event.data["ui"]
         for event in events
-        if event.name in _TELLING and event.data.get("ui")
+        if event.name in _OUTPUT_EVENTS and event.data.get("ui")
     }
 
 
-def _artifacts(shown: Shown) -> Iterator[tuple[str, str, Artifact]]:
+def _artifacts(outputs: NodeOutputs) -> Iterator[tuple[str, str, Artifact]]:
     """Yield each output file with its node and kind."""
-    for node, ui in shown.items():
+    for node, ui in outputs.items():
         for kind, items in ui.items():
             for item in items:
                 if _is_file(item):

@@ -11,11 +11,11 @@ _MOST_LINES = 50
 
 def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:
     """Return an error as JSON, with `traceback` and `current_inputs` among its details."""
-    told = error.as_dict()
+    body = error.as_dict()
     cause = error.__cause__
     lines = traceback.format_tb(cause.__traceback__)[-_MOST_LINES:] if cause else []
     more = {"traceback": lines, "current_inputs": _inputs(error, graph)}
-    return {**told, "details": {**error.details, **more}}
+    return {**body, "details": {**error.details, **more}}
 
 
 def _inputs(error: NodeGraphError, graph: Graph) -> dict[str, list[str]]:

@@ -22,7 +22,7 @@ class ToServer(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send a record; drop it if the server is gone."""
-        told = {
+        fields = {
             "name": record.name,
             "levelno": record.levelno,
             "levelname": record.levelname,
@@ -33,4 +33,4 @@ class ToServer(logging.Handler):
             **facts_of(record),
         }
         with suppress(OSError):
-            self._channel.send({"op": "log", "record": told})
+            self._channel.send({"op": "log", "record": fields})

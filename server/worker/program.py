@@ -81,7 +81,7 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
         case "cancel":
             runs.cancel(body["run"])
         case "look":
-            runs.set_looked_at(body["run"], body["looked_at"])
+            runs.set_watched(body["run"], body["looked_at"])
         case "named":
             naming.answer(body)
         case "free":

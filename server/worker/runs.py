@@ -44,12 +44,12 @@ class Runs:
         self._ended = ended
         self._reports = reports
         self._tokens: dict[str, CancelToken] = {}
-        self._looked_at: set[str] = set()
+        self._watched: set[str] = set()
 
     def start(self, order: Mapping[str, Any]) -> None:
         """Start a run."""
         token = self._tokens[order["run"]] = CancelToken()
-        self.set_looked_at(order["run"], order["looked_at"])
+        self.set_watched(order["run"], order["looked_at"])
         name = f"run-{order['run']}"
         threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
 
@@ -59,12 +59,12 @@ class Runs:
         if token:
             token.cancel()
 
-    def set_looked_at(self, run: str, looked_at: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         """Turn previews of a run on or off."""
-        if looked_at and run in self._tokens:
-            self._looked_at.add(run)
+        if watched and run in self._tokens:
+            self._watched.add(run)
         else:
-            self._looked_at.discard(run)
+            self._watched.discard(run)
 
     def reload(self) -> None:
         """Reload packs whose files have changed; active runs keep the old ones."""
@@ -86,7 +86,7 @@ class Runs:
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
             outcome = {"state": "failed", "error": failure.as_dict()}
         del self._tokens[run]
-        self._looked_at.discard(run)
+        self._watched.discard(run)
         self._ended(run)
         self._reports.send()
         self._channel.send({"op": "done", "run": run, **outcome})
@@ -111,7 +111,7 @@ class Runs:
                 extra_pnginfo=editor if is_object(editor) else {},
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],
-                looked_at=lambda: run in self._looked_at,
+                looked_at=lambda: run in self._watched,
             )
         except RunCancelledError:
             return {"state": "cancelled"}

@@ -105,7 +105,7 @@ class LocalWorker:
                     "extra": order.work.extra,
                     "owner": order.owner,
                     "previews": order.previews,
-                    "looked_at": order.looked_at,
+                    "looked_at": order.watched,
                 }
             )
             done = False
@@ -122,10 +122,10 @@ class LocalWorker:
         if run in self._runs:
             await self._send({"op": "cancel", "run": run})
 
-    def set_looked_at(self, run: str, looked_at: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         """Turn previews of a run on or off, as somebody watches it or nobody does."""
         if run in self._runs and self._writer is not None:
-            self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": looked_at})))
+            self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": watched})))
 
     async def reload(self) -> None:
         """Have it reload packs whose files have changed; a new process loads them anyway."""

@@ -22,7 +22,7 @@ class Order:
     """The user whose folders the run reads and writes."""
     previews: PreviewMethod = "none"
     """The preview method."""
-    looked_at: bool = False
+    watched: bool = False
     """True if somebody watches the run now, so that previews are worth making."""
 
 
@@ -83,7 +83,7 @@ class Worker(Protocol):
         """Stop a run as soon as possible."""
         ...
 
-    def set_looked_at(self, run: str, looked_at: bool) -> None:
+    def set_watched(self, run: str, watched: bool) -> None:
         """Turn previews of a run on or off, as somebody watches it or nobody does."""
         ...
 

@@ -45,8 +45,8 @@ class Scripted:
     async def cancel(self, run):
         self.cancelled.add(run)
 
-    def look(self, run, looked_at):
-        self.looks.append((run, looked_at))
+    def set_watched(self, run, watched):
+        self.looks.append((run, watched))
 
     async def run(self, order):
         self.begun.append(order.run)

@@ -250,8 +250,8 @@ def test_pictures_that_hurt_hurt_nobody(server):
     bad = {
         "bomb.png": (bomb(), b"40000 by 40000"),
         "half.png": (png(size=(99, 99))[:80], b"truncated"),
-        "no.png": (b"\x89PNG", b"no picture"),
-        "page.png": (PAGE, b"no picture"),
+        "no.png": (b"\x89PNG", b"not an image"),
+        "page.png": (PAGE, b"not an image"),
     }
     for name, (data, reason) in bad.items():
         stored(server, name, data)

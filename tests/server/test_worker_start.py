@@ -63,4 +63,4 @@ def test_a_question_that_can_not_be_answered_is_answered_so():
 
     asyncio.run(scenario())
 
-    assert sent == [{"op": "named", "question": 3, "error": "its file can not be named: "}]
+    assert sent == [{"op": "named", "question": 3, "error": "its file could not be named: "}]
