@@ -5,7 +5,7 @@ That module takes longer to import than `nodegraph --help` may take altogether.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 
 def entry_points(group: str) -> dict[str, str]:
@@ -13,23 +13,16 @@ def entry_points(group: str) -> dict[str, str]:
 
     As with imports, what comes first on `sys.path` wins.
     """
-    return _found(lambda section: section == group).get(group, {})
+    return all_entry_points().get(group, {})
 
 
-def extensions_of(module: str) -> dict[str, dict[str, str]]:
-    """Return the entry points by which distributions add to a pack: by group, then by name.
-
-    Such groups begin with the module's name: `nodes.samplers` adds to the pack in `nodes`.
-    """
-    return _found(lambda section: section.startswith(f"{module}."))
-
-
-def _found(wanted: Callable[[str], bool]) -> dict[str, dict[str, str]]:
+def all_entry_points() -> dict[str, dict[str, str]]:
+    """Return every group of entry points, by its name; see `entry_points`."""
     found: dict[str, dict[str, str]] = {}
     for folder in sys.path:
         for text in _texts(folder or "."):
-            for section, name, value in _entries(text, wanted):
-                found.setdefault(section, {}).setdefault(name, value)
+            for group, name, value in _entries(text):
+                found.setdefault(group, {}).setdefault(name, value)
     return found
 
 
@@ -49,11 +42,11 @@ def _texts(folder: str) -> Iterator[str]:
             continue
 
 
-def _entries(text: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, str, str]]:
+def _entries(text: str) -> Iterator[tuple[str, str, str]]:
     section = ""
     for line in map(str.strip, text.splitlines()):
         if line.startswith("["):
             section = line.strip("[] ")
-        elif wanted(section) and "=" in line and not line.startswith("#"):
+        elif "=" in line and not line.startswith("#"):
             name, _, value = line.partition("=")
             yield section, name.strip(), value.partition("[")[0].strip()

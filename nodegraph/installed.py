@@ -8,7 +8,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 from nodegraph.catalog import OWN_PATIENCE, PATIENCE, PackSource, read_catalog
-from nodegraph.entry_points import entry_points, extensions_of
+from nodegraph.entry_points import all_entry_points, entry_points
 from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
 from nodegraph.folders import inside
 from nodegraph.pack_folder import packs_in
@@ -162,15 +162,17 @@ def pack_sources(
 ) -> Found:
     """The packs that are installed or in a folder, all or those named, and what is no pack there.
 
-    The built-in one comes first, the others in the order of their names, hosted ones last.
+    The built-in one comes first, the others in the order of their names, hosted ones last. Entry
+    points in groups such as `nodes.samplers` add to the pack in the module `nodes`.
 
     Raises:
         PackError: a named pack is not there.
     """
     placed, problems = packs_in(folder) if folder else ([], [])
     found = {source.name: source for source in (*hosted, *placed)}
-    for name, module in entry_points(GROUP).items():
-        added = extensions_of(module)
+    groups = all_entry_points()
+    for name, module in groups.get(GROUP, {}).items():
+        added = {group: groups[group] for group in groups if group.startswith(f"{module}.")}
         found[name] = PackSource(name, module, salt=str(added) if added else "")
     ordered = sorted(found, key=lambda name: (name != BUILT_IN, found[name].host, name))
     for name in names or ():
