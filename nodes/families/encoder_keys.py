@@ -13,6 +13,16 @@ Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
 """From a network's own keys and a prefix to the sources of its weights."""
 T5 = "t5"
 """The kind of T5's network."""
+LORA_NUMBERS: Mapping[str, tuple[str, ...]] = {
+    "clip_l": ("", "1"),
+    "clip_h": ("", "1"),
+    "clip_g": ("2",),
+    "t5xxl": ("2", "3"),
+}
+"""The number of a text encoder in LoRAs: the first has 1 or none; T5 is FLUX's second, SD3's third.
+
+No name means two encoders: CLIP's layers are called otherwise than T5's.
+"""
 _OPEN_ENDS = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",

@@ -6,10 +6,10 @@ original code's names; diffusers and PEFT write paths with dots below `unet.`, `
 `diffusion_model.`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from nodes.families.encoder_keys import lora_paths
+from nodes.families.encoder_keys import LORA_NUMBERS, lora_paths
 from nodes.families.family import NetworkSpec
 from nodes.weights.network import Network
 from nodes.weights.tables import Source
@@ -21,18 +21,8 @@ _DOTTED = (
 )
 _TEXT = (
     *("lora_te", "lycoris_te", "text_encoder"),
-    *("clip_l.", "clip_g.", "clip_h.", "t5xxl."),
+    *(f"{encoder}." for encoder in LORA_NUMBERS),
 )
-_NUMBERS: Mapping[str, tuple[str, ...]] = {
-    "clip_l": ("", "1"),
-    "clip_h": ("", "1"),
-    "clip_g": ("2",),
-    "t5xxl": ("2", "3"),
-}
-"""Which number a text encoder has: the first has 1 or none; T5 is FLUX's second, SD3's third.
-
-No name means two encoders: CLIP's layers are called otherwise than T5's.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +62,7 @@ def _original(source: Source) -> str:
 
 
 def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
-    if spec.name in _NUMBERS:
+    if spec.name in LORA_NUMBERS:
         yield from _text_names(spec, path)
         return
     yield from _prefixed(path)
@@ -81,7 +71,7 @@ def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
 
 
 def _stored_names(spec: NetworkSpec, original: str) -> Iterable[str]:
-    if spec.name in _NUMBERS:
+    if spec.name in LORA_NUMBERS:
         return (original,)
     return (original, *_prefixed(original.removeprefix(spec.prefix)))
 
@@ -95,7 +85,7 @@ def _prefixed(path: str) -> Iterator[str]:
 def _text_names(spec: NetworkSpec, path: str) -> Iterator[str]:
     for whole in lora_paths(spec.kind, path):
         flat = whole.replace(".", "_")
-        for number in _NUMBERS[spec.name]:
+        for number in LORA_NUMBERS[spec.name]:
             yield from (f"lora_te{number}_{flat}", f"lycoris_te{number}_{flat}")
             folder = f"text_encoder_{number}" if number not in ("", "1") else "text_encoder"
             yield from (f"{folder}.{whole}", f"{folder}.base_model.model.{whole}")
