@@ -107,5 +107,5 @@ def test_a_file_that_others_may_read_is_warned_of(file, caplog, mode, warned):
     with caplog.at_level(logging.WARNING):
         tokens_of(ServerSettings(token_file=file))
 
-    assert ("others on this machine" in caplog.text) is warned
+    assert ("other users" in caplog.text) is warned
     assert ANN not in caplog.text
