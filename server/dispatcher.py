@@ -80,7 +80,7 @@ class Dispatcher:
         for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
         for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
-            self._queue.add(_waiting(run))
+            self._queue.add(_queue_entry(run))
         for worker in self.workers:
             await worker.start()
         self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
@@ -108,7 +108,7 @@ class Dispatcher:
         run = accepted.run
         elsewhere = run.id in self._active or run.id in self._withdrawn
         if run.state == "queued" and not elsewhere:
-            self._queue.add(_waiting(run))
+            self._queue.add(_queue_entry(run))
         if accepted.event:
             self.recorder.publish(run, [accepted.event])
             self._notify_change(run.owner)
@@ -117,7 +117,7 @@ class Dispatcher:
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._queue.add(_waiting(run))
+        self._queue.add(_queue_entry(run))
         self.recorder.publish(run, [event])
         self._notify_change(run.owner)
         return run
@@ -165,7 +165,7 @@ class Dispatcher:
         run = self._queue.find(run_id)
         return self._queue.position(run_id) if run and run.owner == owner else None
 
-    def running(self) -> list[Run]:
+    def active_runs(self) -> list[Run]:
         """Return the active runs, in the order in which they began."""
         return [active.run for active in self._active.values()]
 
@@ -280,7 +280,7 @@ class Dispatcher:
         if active.cancelled:  # before or during the write
             await self.recorder.end(run, "cancelled")
         else:
-            self._queue.add(_waiting(run))
+            self._queue.add(_queue_entry(run))
 
     def _notify_change(self, owner: str) -> None:
         """Publish that an owner's queue has changed, and look for a run to start."""
@@ -290,6 +290,6 @@ class Dispatcher:
         self.wake()
 
 
-def _waiting(run: Run) -> Waiting:
+def _queue_entry(run: Run) -> Waiting:
     place = (run.priority, run.number, run.seq)
     return Waiting(run.id, run.client, *place, suspect=run.suspect, owner=run.owner)

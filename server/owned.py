@@ -146,9 +146,9 @@ class OwnDispatcher:
         """Return the number of runs of any owner ahead of a run; None if it is not queued."""
         return self._dispatcher.position(run_id, self._owner)
 
-    def running(self) -> list[Run]:
+    def active_runs(self) -> list[Run]:
         """Return the owner's active runs, in the order in which they began."""
-        return [run for run in self._dispatcher.running() if run.owner == self._owner]
+        return [run for run in self._dispatcher.active_runs() if run.owner == self._owner]
 
 
 class OwnBus:

@@ -48,11 +48,13 @@ class Tokens:
 
     def owner(self, given: str) -> str | None:
         """Return the owner of a token; None if it is wrong. Takes the same time in any case."""
-        return _matching(given, self.by_owner.items())
+        return _owner_of_secret(given, self.by_owner.items())
 
     def cookie_owner(self, given: str) -> str | None:
         """Return the owner of a cookie; None if it is wrong."""
-        return _matching(given, ((name, cookie(token)) for name, token in self.by_owner.items()))
+        return _owner_of_secret(
+            given, ((name, cookie(token)) for name, token in self.by_owner.items())
+        )
 
 
 def cookie(token: str) -> str:
@@ -80,7 +82,7 @@ def read_tokens(path: Path) -> Tokens:
     return Tokens(_from_lines(lines))
 
 
-def _matching(given: str, secrets: Iterable[tuple[str, str]]) -> str | None:
+def _owner_of_secret(given: str, secrets: Iterable[tuple[str, str]]) -> str | None:
     """Return the owner of a secret; compares with all of them, each in constant time."""
     found = None
     sent = given.encode(errors="replace")

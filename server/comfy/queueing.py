@@ -14,7 +14,7 @@ from server.store.runs import Run
 async def get_queue(request: web.Request) -> web.Response:
     """Reply with the active runs and the waiting ones, next first."""
     parts = services(request)
-    running = parts.dispatcher.running()
+    running = parts.dispatcher.active_runs()
     pending = await parts.store.find_many(parts.dispatcher.queue())
     works = await parts.store.works([run.id for run in (*running, *pending)])
 
@@ -40,7 +40,7 @@ async def interrupt(request: web.Request) -> web.Response:
     """Stop active runs: all of them, one prompt, or those of a client."""
     dispatcher = services(request).dispatcher
     body = await read_object(request)
-    for run in dispatcher.running():
+    for run in dispatcher.active_runs():
         if _is_meant(body.get("prompt_id"), run.id) and _is_meant(
             body.get("client_id"), run.client
         ):

@@ -68,10 +68,10 @@ def add_comfy(app: web.Application) -> None:
 def _with_refusals(handler: Handler) -> Handler:
     """Return the handler with server errors as replies in ComfyUI's form."""
 
-    async def refusing(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except ServerError as error:
             return web.json_response(refusal([error]), status=error.status)
 
-    return refusing
+    return handle

@@ -41,7 +41,7 @@ class LogKeeper(logging.Handler):
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._publish, entry)
 
-    async def listening(self, _app: web.Application) -> AsyncIterator[None]:
+    async def keep_logs(self, _app: web.Application) -> AsyncIterator[None]:
         """Receive log records while the server is up."""
         self._loop = asyncio.get_running_loop()
         logging.getLogger().addHandler(self)

@@ -104,7 +104,7 @@ def _style(files: Callable[[web.Request], UserFiles]) -> Handler:
 
 def _add_logs(app: web.Application) -> None:
     keeper = LogKeeper(app[PARTS].bus)
-    app.cleanup_ctx.append(keeper.listening)
+    app.cleanup_ctx.append(keeper.keep_logs)
     app.router.add_get("/internal/logs", keeper.text)
     app.router.add_get("/internal/logs/raw", keeper.raw)
     app.router.add_patch("/internal/logs/subscribe", keeper.subscribe)

@@ -73,7 +73,7 @@ def serve_form(wanted: AppOptions) -> None:
     signal.signal(signal.SIGTERM, _leave)
     with (
         TemporaryDirectory(prefix="nodegraph-app-", ignore_cleanup_errors=True) as folder,
-        _listening(wanted.host, wanted.port) as listener,
+        _open_listener(wanted.host, wanted.port) as listener,
         _server(wanted, Path(folder, "queue")) as (url, token),
     ):
         info = asyncio.run(_info(url, token))
@@ -114,7 +114,7 @@ def _server(wanted: AppOptions, data_dir: Path) -> Generator[tuple[str, str]]:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Generator[socket.socket]:
+def _open_listener(host: str, port: int) -> Generator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)

@@ -37,7 +37,7 @@ class Deliveries:
         self.changed = asyncio.Event()
         """Set when there may be a new message."""
 
-    async def waiting(self, limit: int) -> list[Delivery]:
+    async def next_due(self, limit: int) -> list[Delivery]:
         """Return the messages that are due first."""
         sql = "SELECT * FROM deliveries ORDER BY due_ms, id LIMIT ?"
         return await self._database.read(

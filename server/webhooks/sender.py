@@ -70,7 +70,7 @@ class Webhooks:
 
     async def _begin(self, session: ClientSession) -> float:
         """Start sending what is due, and return the seconds until the next message is due."""
-        waiting = await self._deliveries.waiting(_AT_ONCE)
+        waiting = await self._deliveries.next_due(_AT_ONCE)
         now = now_ms()
         for delivery in waiting:
             # A time too far ahead is due as well: the clock was set back.

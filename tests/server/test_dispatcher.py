@@ -105,7 +105,7 @@ class House:
 
     async def busy(self):
         """Wait until something runs."""
-        while not self.dispatcher.running():  # noqa: ASYNC110 - nobody is told of the first step
+        while not self.dispatcher.active_runs():  # noqa: ASYNC110 - nobody is told of the first step
             await asyncio.sleep(0.001)
 
     def names(self, run):

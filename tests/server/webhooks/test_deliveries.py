@@ -24,7 +24,7 @@ async def first(store, wanted):
     """The first delivery once `wanted` says so."""
     async with asyncio.timeout(30):
         while True:
-            found = await store.deliveries.waiting(1)
+            found = await store.deliveries.next_due(1)
             if wanted(found):
                 return found
             await asyncio.sleep(0.02)
@@ -74,7 +74,7 @@ def test_a_run_without_a_webhook_is_told_nobody(tmp_path):
         store = Store(tmp_path / "queue.sqlite")
         store.open()
         await ended_run(store, "")
-        found = await store.deliveries.waiting(10)
+        found = await store.deliveries.next_due(10)
         store.close()
         return found
 
@@ -95,7 +95,7 @@ def test_a_queue_of_the_first_version_is_brought_up_to_date(tmp_path):
         store = Store(path)
         store.open()
         await ended_run(store, "http://h/")
-        found = (await store.run("old")).id, await store.deliveries.waiting(10)
+        found = (await store.run("old")).id, await store.deliveries.next_due(10)
         store.close()
         return found
 
