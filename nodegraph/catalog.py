@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodegraph.errors import PackError, shown
+from nodegraph.errors import PackError, short_repr
 from nodegraph.refusals import refusal_of, remember
 from nodegraph.snapshot import PackCatalog, as_text, failure_in, from_text
 
@@ -201,7 +201,7 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
 def _exit_reason(code: int, said: str) -> str:
     """Describe how a process ended that printed no catalog: code or signal, and last line."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    last = f" (it said: {shown(said.splitlines()[-1])})" if said else ""
+    last = f" (it said: {short_repr(said.splitlines()[-1])})" if said else ""
     return f"its import ended without a result, with {how}{last}."
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
 
 from nodegraph.context import Context
-from nodegraph.errors import NodeDefinitionError, nearest, shown
+from nodegraph.errors import NodeDefinitionError, nearest, short_repr
 from nodegraph.files import Files
 from nodegraph.signature import read_input, read_numbered, read_outputs
 from nodegraph.spec import Caching, InputSpec, NodeSpec
@@ -91,7 +91,7 @@ def node(  # noqa: PLR0913 - each is named where it is given
         message = f"Node type {name!r}: there is no {min(unknown)!r} to declare."
         raise NodeDefinitionError(message, hint=nearest(min(unknown), Declared.__annotations__))
     if more.get("cache", "content") not in get_args(Caching):
-        message = f"Node type {name!r}: cache is {shown(more.get('cache'))}."
+        message = f"Node type {name!r}: cache is {short_repr(more.get('cache'))}."
         raise NodeDefinitionError(message, hint=f"It is one of {', '.join(get_args(Caching))}.")
 
     def declare(function: Callable[P, R]) -> NodeType[P, R]:

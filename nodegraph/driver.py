@@ -1,4 +1,4 @@
-"""Which device torch would compute on, told by the driver and without importing torch."""
+"""The device that torch would compute on, asked of the driver without importing torch."""
 
 import os
 import platform

@@ -91,7 +91,7 @@ class Engine:
         self._flights = Flights()
 
     @classmethod
-    def configured(
+    def from_settings(
         cls, settings: Settings, registry: Registry, files: Files | None = None
     ) -> "Engine":
         """Return the engine that the settings describe: that of every program that runs graphs.

@@ -71,7 +71,7 @@ def nearest(given: str, known: Iterable[str]) -> str:
     return f"Did you mean {close[0]!r}?" if close else ""
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """A value as messages show it: its `repr`, cut short."""
     if isinstance(value, str | bytes):
         text = repr(value[: LONGEST_SHOWN + 1])
@@ -94,7 +94,7 @@ class UnknownNodeTypeError(NodeGraphError):
 
     def __init__(self, type_name: str, known: Iterable[str], *, node_id: str | None = None) -> None:
         super().__init__(
-            f"no pack has a node type {shown(type_name)}.",
+            f"no pack has a node type {short_repr(type_name)}.",
             hint=nearest(type_name, known) or "`nodegraph nodes` lists the types there are.",
             node_id=node_id,
             details={"class_type": type_name[:LONGEST_COMPARED]},
@@ -112,7 +112,7 @@ class UnknownFileError(NodeGraphError):
             f"There are: {', '.join(names[:5])}{', …' if len(names) > 5 else ''}." if names else ""
         )
         hint = nearest(name, names) or there or "There are no files yet."
-        super().__init__(f"no file {shown(name)} in {where}.", hint=hint)
+        super().__init__(f"no file {short_repr(name)} in {where}.", hint=hint)
 
 
 class UnsafePathError(NodeGraphError):
@@ -121,7 +121,7 @@ class UnsafePathError(NodeGraphError):
     code = "unsafe_path"
 
     def __init__(self, name: str, reason: str) -> None:
-        message = f"the name {shown(name)} is refused: {reason}."
+        message = f"the name {short_repr(name)} is refused: {reason}."
         super().__init__(message, hint="Use a plain relative name such as 'folder/name'.")
 
 
@@ -132,7 +132,7 @@ class BadReferenceError(NodeGraphError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            f"{shown(name)} is no reference to a model: {reason}.",
+            f"{short_repr(name)} is no reference to a model: {reason}.",
             hint="References look like hf://owner/name@revision/file.safetensors, or any name"
             " followed by #sha256=<64 hex digits>.",
         )
@@ -144,7 +144,9 @@ class NotHereError(NodeGraphError):
     code = "not_here"
 
     def __init__(self, name: str, what: str = "downloaded") -> None:
-        super().__init__(f"{shown(name)} is not {what} yet.", hint="Running a workflow does that.")
+        super().__init__(
+            f"{short_repr(name)} is not {what} yet.", hint="Running a workflow does that."
+        )
 
 
 class WrongHashError(NodeGraphError):
@@ -154,7 +156,7 @@ class WrongHashError(NodeGraphError):
 
     def __init__(self, name: str, expected: str, found: str, said_by: str) -> None:
         super().__init__(
-            f"{shown(name)} is not the file it should be: {said_by} says {expected},"
+            f"{short_repr(name)} is not the file it should be: {said_by} says {expected},"
             f" it is {found}.",
             hint="It was changed or damaged, or the hash is another file's. Get it again, or"
             " correct the hash.",

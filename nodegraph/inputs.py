@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import NamedTuple
 
-from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, shown
+from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, short_repr
 from nodegraph.files import Files
 from nodegraph.graph import Graph, Link, Node, NodeId
 from nodegraph.literals import Literals, SuggestionBudget
@@ -135,7 +135,7 @@ class Inputs:
     def _link(self, node_id: NodeId, spec: InputSpec, link: Link) -> NodeGraphError | None:
         source = self._nodes.get(link.source)
         if source is None:
-            message = f"is linked to node {shown(link.source)}, which does not exist."
+            message = f"is linked to node {short_repr(link.source)}, which does not exist."
             hint = self._suggestions.nearest(link.source, self._nodes)
             return LinkToMissingNodeError(node_id, spec.name, link, message, hint)
         index = self._index(source.type_name)
@@ -144,7 +144,7 @@ class Inputs:
         outputs = index.outputs
         if not 0 <= link.output < len(outputs):
             message = (
-                f"is linked to output {link.output} of node {shown(link.source)}"
+                f"is linked to output {link.output} of node {short_repr(link.source)}"
                 f" ({source.type_name}), which has {len(outputs)}, counted from 0."
             )
             return LinkOutputOutOfRangeError(node_id, spec.name, link, message)
@@ -182,7 +182,7 @@ def _mismatch(node_id: NodeId, spec: InputSpec, link: Link, source: NodeSpec) ->
     fitting = [k for k, out in enumerate(source.outputs) if connects(out.socket, spec.socket)]
     hint = f"Output {fitting[0]} of that node would fit." if fitting else ""
     message = (
-        f"takes {spec.socket}, but output {link.output} of node {shown(link.source)}"
+        f"takes {spec.socket}, but output {link.output} of node {short_repr(link.source)}"
         f" ({source.name}) carries {carried}."
     )
     return ReturnTypeMismatchError(node_id, spec.name, link, message, hint, received_type=carried)

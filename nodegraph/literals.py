@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from nodegraph.convert import CONVERTERS, REFUSED
-from nodegraph.errors import NodeGraphError, nearest, shown
+from nodegraph.errors import NodeGraphError, nearest, short_repr
 from nodegraph.files import Files
 from nodegraph.graph import NodeId
 from nodegraph.plain import is_list, is_object, is_plain
@@ -66,7 +66,9 @@ class Literals:
             return ReadLiteral(None, _mismatch(node_id, spec, value))
         if type(value) is exact[0] or (spec.socket == "FLOAT" and isinstance(value, int)):
             return ReadLiteral(converted, _out_of_bounds(node_id, spec, converted))
-        remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {converted!r}.")
+        remark = ConvertedValue(
+            node_id, spec.name, f"is {short_repr(value)}, read as {converted!r}."
+        )
         return ReadLiteral(converted, _out_of_bounds(node_id, spec, converted), remark)
 
     def _choice(self, node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
@@ -79,7 +81,9 @@ class Literals:
             return ReadLiteral(None, _mismatch(node_id, spec, value))
         twin = _twin(value, spec)
         if twin in known:
-            remark = ConvertedValue(node_id, spec.name, f"is {shown(value)}, read as {twin!r}.")
+            remark = ConvertedValue(
+                node_id, spec.name, f"is {short_repr(value)}, read as {twin!r}."
+            )
             return ReadLiteral(twin, remark=remark)
         return ReadLiteral(None, self._not_listed(node_id, spec, value, known))
 
@@ -133,7 +137,7 @@ class Literals:
         few = ", ".join(repr(name) for name in known[:FIRST_FEW])
         more = ", …" if len(known) > FIRST_FEW else ""
         there = f"There are: {few}{more}." if known else f"There is nothing in {place}."
-        message = f"is {shown(value)}, which is not in {place}."
+        message = f"is {short_repr(value)}, which is not in {place}."
         return ValueNotInListError(node_id, spec.name, value, message, f"{close} {there}".strip())
 
 
@@ -163,7 +167,7 @@ def _mismatch(node_id: NodeId, spec: InputSpec, value: object) -> NodeGraphError
     hint = "" if literal else f"Link it to an output that carries {spec.socket}."
     if literal and not (spec.minimum is None and spec.maximum is None):
         hint = _range(spec.minimum, spec.maximum)
-    message = f"takes {spec.socket}, not {shown(value)}."
+    message = f"takes {spec.socket}, not {short_repr(value)}."
     return InvalidInputTypeError(node_id, spec.name, value, message, hint)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodegraph.border import call_node_code
-from nodegraph.errors import NodeExecutionError, NodeGraphError, shown
+from nodegraph.errors import NodeExecutionError, NodeGraphError, short_repr
 from nodegraph.graph import Graph, Node
 from nodegraph.inputs import Report
 from nodegraph.problems import CustomValidationError
@@ -25,7 +25,7 @@ class OtherVersion(NodeGraphError):  # noqa: N818 - a remark
 
     def __init__(self, node: Node, spec: NodeSpec) -> None:
         super().__init__(
-            f"was saved with version {shown(node.version)} of {spec.name};"
+            f"was saved with version {short_repr(node.version)} of {spec.name};"
             f" {spec.version} is here, and there is no migration.",
             hint="Check that its inputs still mean the same.",
             node_id=node.id,

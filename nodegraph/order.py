@@ -46,17 +46,17 @@ class _Walk:
                 self.done[node_id] = None
             else:
                 self.path[node_id] = None
-                stack.extend(self._unseen(node_id))
+                stack.extend(self._new_sources(node_id))
 
-    def _unseen(self, node_id: NodeId) -> list[NodeId]:
+    def _new_sources(self, node_id: NodeId) -> list[NodeId]:
         done, path = self.done, self.path
-        unseen = [source for source in self.sources(node_id) if source not in done]
-        if not path.keys().isdisjoint(unseen):
-            for start in [source for source in unseen if source in path]:
+        new = [source for source in self.sources(node_id) if source not in done]
+        if not path.keys().isdisjoint(new):
+            for start in [source for source in new if source in path]:
                 self._note_loop(start)
-                unseen.remove(start)
-        unseen.reverse()
-        return unseen
+                new.remove(start)
+        new.reverse()
+        return new
 
     def _note_loop(self, start: NodeId) -> None:
         ids = list(self.path)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from nodegraph.errors import LONGEST_SHOWN, NodeGraphError, nearest, shown
+from nodegraph.errors import LONGEST_SHOWN, NodeGraphError, nearest, short_repr
 from nodegraph.graph import Link, NodeId
 
 
@@ -14,7 +14,7 @@ def as_detail(value: object) -> object:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    return value if isinstance(value, str) and len(value) <= LONGEST_SHOWN else shown(value)
+    return value if isinstance(value, str) and len(value) <= LONGEST_SHOWN else short_repr(value)
 
 
 class NoOutputsError(NodeGraphError):
@@ -36,7 +36,7 @@ class UnknownTargetError(NodeGraphError):
 
     def __init__(self, target: NodeId, known: Iterable[NodeId]) -> None:
         hint = nearest(target, known)
-        super().__init__(f"there is no node {shown(target)} to run.", hint=hint)
+        super().__init__(f"there is no node {short_repr(target)} to run.", hint=hint)
 
 
 class CycleError(NodeGraphError):
@@ -62,7 +62,7 @@ class InputError(NodeGraphError):
         self, node_id: NodeId, input_name: str, message: str, hint: str = "", **details: object
     ) -> None:
         super().__init__(
-            f"input {shown(input_name)} {message}",
+            f"input {short_repr(input_name)} {message}",
             hint=hint,
             node_id=node_id,
             input_name=input_name,
@@ -85,7 +85,7 @@ class BadLinkedInputError(InputError):
         super().__init__(
             node_id,
             input_name,
-            f"is no link: {shown(value)}.",
+            f"is no link: {short_repr(value)}.",
             'A link is ["node id", output number]; a list of values {"__value__": […]}.',
             received_value=as_detail(value),
         )
@@ -190,6 +190,6 @@ class NotHereYet(InputError):  # noqa: N818 - a remark
         super().__init__(
             node_id,
             input_name,
-            f"is {shown(reference)}, which is not downloaded yet; running the workflow does that.",
+            f"is {short_repr(reference)}, which is downloaded when the workflow runs.",
             f"To do it now: nodegraph models pull {reference}",
         )

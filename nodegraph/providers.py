@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, shown
+from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, short_repr
 from nodegraph.plain import is_list, is_object
 from nodegraph.problems import ValueNotInListError
 
@@ -68,7 +68,7 @@ def _pack(properties: Mapping[str, object]) -> str:
     if key == _OWN:
         return f"It is one of ComfyUI's own{f' ({version})' if version else ''}."
     if key:
-        return f"The pack {shown(key)}{f' ({version})' if version else ''} has it."
+        return f"The pack {short_repr(key)}{f' ({version})' if version else ''} has it."
     return f"The pack github.com/{address} has it." if address else ""
 
 

@@ -65,7 +65,7 @@ class Registry:
         return cls(Places(None if names is None else tuple(names), cache, folder))
 
     @classmethod
-    def configured(cls, settings: "Settings") -> "Registry":
+    def from_settings(cls, settings: "Settings") -> "Registry":
         """Load the packs that the settings name; raises what `load` raises."""
         hosted = partial(hosted_packs, settings)
         packs, patience = settings.packs, settings.pack_patience

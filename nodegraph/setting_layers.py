@@ -1,4 +1,4 @@
-"""Where settings come from: the file, the environment and flags, each as flat keys.
+"""The sources of settings: the file, the environment and flags, each as flat keys.
 
 A key of a table has a dot in it: `server.port`.
 """
@@ -32,7 +32,7 @@ class Layer:
     where: str
     values: Mapping[str, object]
 
-    def shown(self, key: str) -> str:
+    def spelling(self, key: str) -> str:
         """Return a key as it is written in that place."""
         return variable(key) if self.where == ENVIRONMENT else key
 
@@ -41,7 +41,7 @@ FLAGS = "a flag"
 
 
 def variable(key: str) -> str:
-    """The environment variable of a key."""
+    """Return the environment variable of a key."""
     return PREFIX + key.replace(".", "_").upper()
 
 
@@ -63,17 +63,17 @@ def from_flags(flags: Mapping[str, object]) -> Layer:
 
 
 def from_environment(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
-    """What the variables say that begin with `PREFIX`; `types` as from `types_of`."""
+    """Read the settings from variables that begin with `PREFIX`; `types` as from `types_of`."""
     values = {
         _key(name): text
         for name, text in environment.items()
         if name.startswith(PREFIX) and name != FILE_VARIABLE and text
     }
-    return Layer(ENVIRONMENT, {key: _parsed(text, types.get(key)) for key, text in values.items()})
+    return Layer(ENVIRONMENT, {key: _parse(text, types.get(key)) for key, text in values.items()})
 
 
 def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
-    """What `nodegraph.toml` says, or the file that `FILE_VARIABLE` names; `types` as above.
+    """Read `nodegraph.toml`, or the file that `FILE_VARIABLE` names; `types` as from `types_of`.
 
     Raises:
         SettingsError: it is no TOML, or the one that is named is not there.
@@ -87,12 +87,12 @@ def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> La
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         message = f"{path} cannot be read: {error}."
         raise SettingsError(message) from error
-    placed = {key: _placed(value, types.get(key), path.parent) for key, value in _flat(values)}
+    placed = {key: _resolve(value, types.get(key), path.parent) for key, value in _flat(values)}
     return Layer(str(path), placed)
 
 
-def nested(values: Mapping[str, object]) -> dict[str, object]:
-    """Flat keys as tables again."""
+def nest(values: Mapping[str, object]) -> dict[str, object]:
+    """Turn flat keys into nested tables."""
     tree: dict[str, object] = {}
     for key, value in values.items():
         table, dot, name = key.rpartition(".")
@@ -131,7 +131,7 @@ def _bare(hint: object) -> object:
     return hint
 
 
-def _parsed(text: str, wanted: object) -> object:
+def _parse(text: str, wanted: object) -> object:
     """An environment variable's text: lists are separated as PATH is, or by commas."""
     if wanted == _FOLDERS:
         return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
@@ -142,7 +142,7 @@ def _parsed(text: str, wanted: object) -> object:
     return Path(text).expanduser() if wanted is Path else text
 
 
-def _placed(value: Any, wanted: object, folder: Path) -> object:
+def _resolve(value: Any, wanted: object, folder: Path) -> object:
     """A value of the file, with its relative paths made relative to the file's folder."""
     if wanted == _FOLDERS:
         return _paths(value, folder)

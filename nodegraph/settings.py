@@ -24,7 +24,7 @@ from nodegraph.setting_layers import (
     from_environment,
     from_file,
     from_flags,
-    nested,
+    nest,
     types_of,
 )
 from nodegraph.sources import SourceOptions, open_sources
@@ -174,10 +174,10 @@ def _check_keys(layer: Layer) -> None:
     known = [*(item.name for item in fields(Settings) if item.name not in TABLES), *inside]
     for key in layer.values:
         if key in TABLES:
-            message = f"{layer.shown(key)!r} in {layer.where} has to be a table."
+            message = f"{layer.spelling(key)!r} in {layer.where} has to be a table."
             raise SettingsError(message, hint=f"For example: [{key}].")
         if key not in known:
-            message = f"unknown setting {layer.shown(key)!r} in {layer.where}."
+            message = f"unknown setting {layer.spelling(key)!r} in {layer.where}."
             hint = nearest(key, known) or f"There are: {', '.join(known)}."
             raise SettingsError(message, hint=hint)
 
@@ -201,7 +201,7 @@ def _is_path(value: object) -> bool:
 
 def _plain(values: Mapping[str, object]) -> Settings:
     """Settings of values that need no check: pydantic takes a tenth of a second to import."""
-    tree: dict[str, Any] = nested(values)
+    tree: dict[str, Any] = nest(values)
     table: dict[str, Any] = tree.pop("server", {})
     return Settings(**tree, server=ServerSettings(**table))
 
@@ -210,7 +210,7 @@ def _validate(values: Mapping[str, object], origin: Mapping[str, str]) -> Settin
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(Settings).validate_python(nested(values))
+        return TypeAdapter(Settings).validate_python(nest(values))
     except ValidationError as error:
         raise _settings_error(error, origin) from error
 

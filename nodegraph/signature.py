@@ -19,7 +19,7 @@ from typing import (
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from nodegraph.errors import NodeDefinitionError, shown
+from nodegraph.errors import NodeDefinitionError, short_repr
 from nodegraph.markers import (
     Choices,
     InputFile,
@@ -74,7 +74,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
     given = editor_default if default is Parameter.empty else default
     if given is not _MISSING and not is_plain(given):
         message = (
-            f"Node type {node!r}: the default of {name!r} is {shown(given)}, which is no JSON."
+            f"Node type {node!r}: the default of {name!r} is {short_repr(given)}, which is no JSON."
         )
         raise NodeDefinitionError(message, hint="Use a number, a text, True, False or None.")
     return InputSpec(

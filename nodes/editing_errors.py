@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nodegraph.errors import NodeGraphError, shown
+from nodegraph.errors import NodeGraphError, short_repr
 
 
 class OutsideError(NodeGraphError):
@@ -92,7 +92,7 @@ class BadPatternError(NodeGraphError):
 
     def __init__(self, pattern: str, reason: str) -> None:
         super().__init__(
-            f"the regular expression {shown(pattern)} has no meaning: {reason}.",
+            f"the regular expression {short_repr(pattern)} has no meaning: {reason}.",
             hint="A backslash before a special character makes it an ordinary one.",
         )
 
@@ -104,7 +104,7 @@ class SlowPatternError(NodeGraphError):
 
     def __init__(self, pattern: str, seconds: float) -> None:
         super().__init__(
-            f"the regular expression {shown(pattern)} takes more than {seconds:g} seconds.",
+            f"the regular expression {short_repr(pattern)} takes more than {seconds:g} seconds.",
             hint="Nested repetitions such as (a+)+ are the usual reason.",
         )
 

@@ -13,7 +13,7 @@ from nodegraph.errors import (
     NodeGraphError,
     UnknownNodeTypeError,
     nearest,
-    shown,
+    short_repr,
 )
 from nodegraph.graph import Graph as PlainGraph
 from nodegraph.graph import Link, Node
@@ -173,7 +173,7 @@ class Graph(NodeMethods):
         if not isinstance(value, Out):
             return value
         if value.node_id not in self._nodes:
-            message = f"is linked to node {shown(value.node_id)}, which is in another graph."
+            message = f"is linked to node {short_repr(value.node_id)}, which is in another graph."
             raise NodeGraphError(message, node_id=node_id, input_name=name)
         return Link(value.node_id, value.index)
 
@@ -193,7 +193,7 @@ def _registry() -> "Registry":
     from nodegraph.registry import Registry
     from nodegraph.settings import Settings
 
-    return Registry.configured(Settings.read())
+    return Registry.from_settings(Settings.read())
 
 
 @cache
@@ -202,4 +202,4 @@ def _engine() -> "Engine":
     from nodegraph.engine import Engine
     from nodegraph.settings import Settings
 
-    return Engine.configured(Settings.read(), _registry())
+    return Engine.from_settings(Settings.read(), _registry())

@@ -61,7 +61,7 @@ _OWN: Mapping[str, str] = {
 
 @cache
 def _others() -> Mapping[str, str]:
-    """What packages add; looked up once, for that is a tenth of what `--help` takes."""
+    """Return the commands that packages add; cached, for the look-up is a tenth of `--help`."""
     return entry_points(GROUP)
 
 

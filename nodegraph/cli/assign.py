@@ -22,7 +22,7 @@ class AssignmentError(NodeGraphError):
 
 
 def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeSpec]) -> Graph:
-    """The graph with some inputs set anew.
+    """Return the graph with the assignments of `--set` applied.
 
     The longest id or title that an assignment begins with is its node; the value is JSON if
     it parses, else text. An input that takes text gets text: `42`, not the number.
@@ -45,8 +45,8 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
     return replace(graph, nodes=nodes)
 
 
-def reseed(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph:
-    """The graph with every unlinked `seed` and `noise_seed` set."""
+def set_seeds(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph:
+    """Return the graph with every unlinked `seed` and `noise_seed` set."""
     nodes: dict[str, Node] = {}
     for node in graph.nodes.values():
         known = _inputs(node, catalog)
@@ -58,12 +58,12 @@ def reseed(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph:
 
 
 def has_seed(graph: Graph, catalog: Mapping[str, NodeSpec]) -> bool:
-    """Whether `reseed` would change anything."""
-    return reseed(graph, -1, catalog) != graph
+    """Say if a node has a seed that is no link."""
+    return set_seeds(graph, -1, catalog) != graph
 
 
 def node_of(text: str, nodes: Mapping[str, Node], option: str) -> tuple[Node, str]:
-    """The node that `NODE.INPUT` names, by its id or title, and what comes after the dot.
+    """Return the node that `NODE.INPUT` names, by its id or title, and the text after the dot.
 
     Raises:
         AssignmentError: there is none; names the nearest.
@@ -117,7 +117,7 @@ def _takes_text(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> bool:
 
 
 def _parse(text: str, nodes: Mapping[str, Node]) -> object:
-    """JSON, or else the text itself; `["4", 0]` is a link as it is in workflow files."""
+    """Parse JSON, or return the text itself; `["4", 0]` is a link as in workflow files."""
     try:
         value: object = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Read what a server says of its node types: its `/object_info`, from a file or from itself."""
+"""Read another server's `/object_info`, from a file or from the server."""
 
 import json
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ from typing import Any, cast
 from nodegraph.errors import NodeGraphError, UnknownFileError
 
 SECONDS = 30.0
-"""How long a server may take to answer."""
+"""The most seconds that a server may take to answer."""
 MOST_BYTES = 256 << 20
-"""How much it may answer."""
+"""The largest answer that is read."""
 _SCHEMES = ("http://", "https://")
 
 
 class ObjectInfoError(NodeGraphError):
-    """What should describe node types does not."""
+    """A file or server does not describe node types."""
 
     code = "not_object_info"
 
@@ -28,7 +28,7 @@ class ObjectInfoError(NodeGraphError):
 
 
 def read_object_info(place: str) -> Mapping[str, Mapping[str, Any]]:
-    """The node types by their names.
+    """Read the node types by their names.
 
     Args:
         place: a file, or the http(s) address of a server or of its `/object_info`.

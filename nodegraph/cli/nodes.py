@@ -1,4 +1,4 @@
-"""`nodegraph nodes`: which node types there are, what one of them takes, how others compare."""
+"""`nodegraph nodes`: list the node types, show one of them, or compare them to a server's."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ def _compare(opened: options.Opened, place: str, wants_json: bool) -> None:
 
 
 def _comparison_lines(found: "Comparison", total: int) -> Iterable[str]:
-    """A comparison on a page."""
+    """Yield the lines of a comparison."""
     alike = [name for name in found.offered if name not in found.different]
     yield from _section("Offered", alike)
     yield from _section("Offered, but different", found.different)
@@ -96,13 +96,13 @@ def _print_all(catalog: "Mapping[str, NodeSpec]", wants_json: bool) -> None:
 
 
 def _as_data(spec: "NodeSpec | Comparison") -> dict[str, object]:
-    from dataclasses import asdict  # Here: `--help` does without.
+    from dataclasses import asdict  # Imported here, for `--help` does not need it.
 
     return asdict(spec)
 
 
 def _spec_lines(spec: "NodeSpec") -> Iterable[str]:
-    """A node type on a page."""
+    """Yield the lines of a node type."""
     yield click.style(spec.name, bold=True) + f"  ({spec.category})"
     if spec.deprecated or spec.experimental:
         yield "deprecated" if spec.deprecated else "experimental"
@@ -129,7 +129,7 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
 
 
 def _facts(item: "InputSpec") -> str:
-    """What an input may be, in a few words."""
+    """Describe an input's values in a few words."""
     facts: list[str] = [] if item.required else ["optional"]
     if item.has_default:
         facts.append(f"default {as_json(item.default)}")

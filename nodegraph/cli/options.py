@@ -1,4 +1,4 @@
-"""The options that commands share, and what they open."""
+"""The options that commands share, and the objects they open."""
 
 import sys
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def folders(function: F) -> F:
 
 
 class Opened(NamedTuple):
-    """What a command works with."""
+    """The registry, files and settings that a command works with."""
 
     registry: "Registry"
     files: "Files"
@@ -82,7 +82,7 @@ def open_all(**flags: object) -> Opened:
     from nodegraph.settings import Settings
 
     settings = Settings.read(flags)
-    registry = Registry.configured(settings)
+    registry = Registry.from_settings(settings)
     for problem in registry.problems:
         warn(str(problem))
     return Opened(registry, settings.files(registry.model_places), settings)
@@ -122,7 +122,7 @@ def workflow_source(workflow: str) -> Path | bytes:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write what a command was asked for to a file.
+    """Write a command's result to a file.
 
     Raises:
         OutputFolderError: it can not be written there.
@@ -143,7 +143,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _readable(path: Path) -> bool:
-    """Whether there is something to read: a file, or a pipe; a name too long is none."""
+    """Say if a path can be read: a file or a pipe, not a name that is too long."""
     try:
         return path.exists() and not path.is_dir()
     except OSError:
@@ -151,5 +151,5 @@ def _readable(path: Path) -> bool:
 
 
 def titles(graph: "Graph") -> dict[str, str]:
-    """What people call a graph's nodes: their titles, else their types."""
+    """Return the names of a graph's nodes for people: their titles, or else their types."""
     return {node.id: node.title or node.type_name for node in graph.nodes.values()}

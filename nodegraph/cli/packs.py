@@ -46,8 +46,8 @@ def listing(wants_json: bool) -> None:
 def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     """Check a pack without running its nodes.
 
-    Whether it can be imported; docstrings and categories; names that other packs have, too;
-    imports of what is not public, or runs pickles. Exits with 1 if there is an error.
+    It looks for failing imports, missing docstrings and categories, names that other packs have,
+    and imports of modules that are not public or run pickles. Exits with 1 if there is an error.
     """
     from dataclasses import asdict, replace
 
@@ -56,8 +56,8 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     from nodegraph.settings import Settings
 
     settings, source = Settings.read(), _source(name)
-    names = [found.name for found in Registry.configured(settings).packs]
-    others = Registry.configured(
+    names = [found.name for found in Registry.from_settings(settings).packs]
+    others = Registry.from_settings(
         replace(settings, packs=tuple(found for found in names if found != source.name))
     )
     known = {
@@ -97,7 +97,7 @@ def _registry() -> "Registry":
     from nodegraph.registry import Registry
     from nodegraph.settings import Settings
 
-    return Registry.configured(Settings.read())
+    return Registry.from_settings(Settings.read())
 
 
 def _source(name: str) -> "PackSource":

@@ -1,4 +1,4 @@
-"""Errors on the terminal: where, what, what would work. A traceback only when asked for."""
+"""Errors on the terminal: place, message, hint; with a traceback only on request."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ class Reporting(click.Command):
 
 
 def set_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
-    """Remember `--verbose` for whoever reports an error."""
+    """Remember `--verbose` for the report of an error."""
     ctx.meta[_VERBOSE] = wanted
     return wanted
 
@@ -63,12 +63,12 @@ def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> N
 
 
 def parts_of(error: "NodeGraphError") -> "Sequence[NodeGraphError]":
-    """The errors that an error is made of: itself, unless it is several."""
+    """Return the errors that an error consists of: its problems, or else itself."""
     return getattr(error, "problems", ()) or (error,)
 
 
 def panel(where: str, what: str, hint: str, code: str) -> None:
-    """Where, what, what would work: a frame on a terminal, plain lines elsewhere."""
+    """Print place, message and hint: framed on a terminal, as plain lines elsewhere."""
     if sys.stderr.isatty():
         _print_panel(where, what, hint, code)
         return
@@ -78,14 +78,14 @@ def panel(where: str, what: str, hint: str, code: str) -> None:
 
 
 def warn(message: str) -> None:
-    """Say something that stops nothing."""
+    """Print a warning."""
     click.secho(f"warning: {message}", err=True, fg="yellow")
 
 
 def as_data(
     problems: "Iterable[NodeGraphError]", warnings: "Iterable[NodeGraphError]" = ()
 ) -> dict[str, object]:
-    """What is wrong with a workflow, and what is odd, for JSON."""
+    """Return problems and warnings for JSON."""
     return {
         "problems": [problem.as_dict() for problem in problems],
         "warnings": [warning.as_dict() for warning in warnings],
@@ -93,8 +93,8 @@ def as_data(
 
 
 def as_json(data: object, indent: int | None = 2) -> str:
-    """JSON text; what JSON does not have is shown as text."""
-    import json  # Only where it is asked for: `--help` has no time for it.
+    """Return data as JSON text; values that JSON does not have become strings."""
+    import json  # Imported here, for `--help` must be fast.
 
     return json.dumps(data, indent=indent, default=str)
 

@@ -20,7 +20,7 @@ _LARGEST_SEED = 2**64 - 1
 
 
 class Running(Reporting):
-    """With `--json`, a run that could not begin is one line on stdout too."""
+    """The `run` command: with `--json`, a run that could not begin is one line on stdout."""
 
     def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
         """Show why nothing was run."""
@@ -113,12 +113,12 @@ def _run(
     wants_json: bool,
     shown: "RunOptions",
 ) -> int:
-    """Run it, show it, and say what it saved; the exit code."""
+    """Run the graph, show its progress and its files, and return the exit code."""
     from nodegraph.cli.running import run_checked
     from nodegraph.cli.watch import open_view
     from nodegraph.engine import Engine
 
-    engine = Engine.configured(opened.settings, opened.registry, opened.files)
+    engine = Engine.from_settings(opened.settings, opened.registry, opened.files)
     with open_view(wants_json, titles, opened.files) as view:
         error, code = run_checked(checked, engine, view, shown)
     if error:
@@ -128,7 +128,7 @@ def _run(
 
 
 def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
-    """Raise if something is not as it was when the workflow was locked."""
+    """Raise if anything differs from the lock file."""
     from pathlib import Path
 
     from nodegraph.errors import InvalidWorkflowError
@@ -150,11 +150,11 @@ def _print_invalid(
 def _apply_options(
     graph: "Graph", assignments: tuple[str, ...], seed: int | None, opened: "Opened"
 ) -> "Graph":
-    from nodegraph.cli.assign import assign, has_seed, reseed
+    from nodegraph.cli.assign import assign, has_seed, set_seeds
 
     catalog = opened.registry.catalog
     if seed is not None:
         if not has_seed(graph, catalog):
             warn("--seed: no node of this workflow has a seed that is no link.")
-        graph = reseed(graph, seed, catalog)
+        graph = set_seeds(graph, seed, catalog)
     return assign(graph, assignments, catalog)

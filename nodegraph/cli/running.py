@@ -18,17 +18,17 @@ from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledE
 from nodegraph.validate import CheckedGraph
 
 GRACE = 5.0
-"""How many seconds a run may take to stop: a library that is being imported hears nothing."""
+"""The most seconds that a run may take to stop; an import of a library can not be stopped."""
 LAST_WORDS = 1.0
-"""How many seconds the end of what is shown may take, when a run is left unfinished."""
+"""The most seconds that printing the last lines may take, when a run is left unfinished."""
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _GLANCE = 0.1
 
 
 class Stop:
-    """The wish to stop, and the signals that brought it.
+    """A request to stop, and the signals that asked for it.
 
-    A signal is only noted when it comes: whatever it interrupts may be half way through a line.
+    A signal is only recorded when it arrives, for it may interrupt the printing of a line.
     """
 
     def __init__(self, view: View) -> None:
@@ -43,11 +43,11 @@ class Stop:
         return 128 + self._signals[0]
 
     def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal."""
+        """Record a signal."""
         self._signals.append(number)
 
     def look(self) -> None:
-        """Do what was asked for: the first signal cancels, the next ends the process."""
+        """Act on the signals so far: the first cancels the run, the second ends the process."""
         if not self._signals:
             return
         if not self.token.is_cancelled:

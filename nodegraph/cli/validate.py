@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Validating(Reporting):
-    """With `--json`, what could not even be checked is a problem like any other."""
+    """The `validate` command: with `--json`, an unreadable workflow is a problem as any other."""
 
     def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
         """Show why there is nothing to check."""

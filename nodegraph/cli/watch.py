@@ -1,4 +1,4 @@
-"""What a run looks like while it goes: a live line a node, plain lines, or JSON."""
+"""The display of a run: a live line for each node, plain lines, or JSON."""
 
 import sys
 import threading
@@ -74,7 +74,7 @@ class View:
             self.note(f"{self.counter} {self.title(event)}: {event.value} of {event.total}")
 
     def note(self, text: str) -> None:
-        """Say something on stderr."""
+        """Print a line on stderr."""
         self._spoke = time.monotonic()
         click.echo(text, err=True)
 
@@ -87,12 +87,12 @@ class View:
             click.echo(str(path))
 
     def title(self, event: NodeEvent) -> str:
-        """What to call a node: its title, or its type, and its id."""
+        """Return a node's title, or its type, with its id."""
         return f"{self._titles.get(event.shown_as, event.type_name)} ({event.shown_as})"
 
     @property
     def counter(self) -> str:
-        """How many nodes are done of how many there are."""
+        """The number of nodes done, and of all nodes."""
         return f"[{self._done}/{max(self._planned, self._done)}]"
 
     def line(self, event: NodeEvent) -> str:
@@ -127,7 +127,7 @@ class JsonView(View):
     """Each event as a line of JSON on stdout, as soon as it happens."""
 
     def draw(self, event: Event) -> None:
-        """Print it."""
+        """Print the event."""
         click.echo(as_json(as_dict(event), indent=None))
 
     def finish(self) -> None:
@@ -161,7 +161,7 @@ class LiveView(View):
             super().draw(event)
 
     def note(self, text: str) -> None:
-        """Say something above the live line."""
+        """Print a line above the live line."""
         self._bar.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
@@ -176,7 +176,7 @@ class LiveView(View):
 
 @contextmanager
 def open_view(wants_json: bool, titles: Mapping[str, str], files: Files) -> Generator[View]:
-    """The view that suits where stderr goes; it stops drawing at the end of the block."""
+    """Open the view that suits stderr; it stops drawing at the end of the block."""
     if wants_json:
         view: View = JsonView(titles, files)
     elif sys.stderr.isatty():

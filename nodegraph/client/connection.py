@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from nodegraph.client.errors import ClientError, UnavailableError, UnreachableError, refusal
-from nodegraph.errors import shown
+from nodegraph.errors import short_repr
 from nodegraph.plain import is_object
 
 SILENCE = 45.0
@@ -215,7 +215,7 @@ def _check_url(text: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        message = f"{shown(text)} is not an http or https URL."
+        message = f"{short_repr(text)} is not an http or https URL."
         raise ClientError(message, hint="A server's URL looks like http://127.0.0.1:8188.")
 
 

@@ -31,7 +31,7 @@ def nodegraph_registry() -> "Registry":
     from nodegraph.registry import Registry
     from nodegraph.settings import Settings
 
-    return Registry.configured(Settings.read())
+    return Registry.from_settings(Settings.read())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from nodegraph.errors import (
     InvalidWorkflowError,
     MissingClassTypeError,
     NodeGraphError,
-    shown,
+    short_repr,
 )
 from nodegraph.graph import Graph, Link, Node
 from nodegraph.plain import is_list, is_object
@@ -32,7 +32,7 @@ def read_prompt(value: object, editor: Mapping[str, object] | None = None) -> Gr
     """
     if not is_object(value):
         hint = 'A workflow is an object of nodes: {"1": {"class_type": …, "inputs": {…}}}.'
-        refuse(f"this is JSON, but no workflow: {shown(value)}.", hint)
+        refuse(f"this is JSON, but no workflow: {short_repr(value)}.", hint)
     if is_list(value.get("nodes")):
         message = "this is a workflow in the editor format; the API format is needed here."
         hint = "Convert it: nodegraph convert WORKFLOW -o FILE"
@@ -66,12 +66,14 @@ def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None
 
 def _read_node(node_id: str, item: object) -> Node | NodeGraphError:
     if not is_object(item):
-        return InvalidPromptError(f"a node is an object, not {shown(item)}.", node_id=node_id)
+        return InvalidPromptError(f"a node is an object, not {short_repr(item)}.", node_id=node_id)
     type_name, inputs = item.get("class_type"), item.get("inputs", {})
     if not isinstance(type_name, str):
         return MissingClassTypeError(node_id)
     if not is_object(inputs):
-        return InvalidPromptError(f"inputs is an object, not {shown(inputs)}.", node_id=node_id)
+        return InvalidPromptError(
+            f"inputs is an object, not {short_repr(inputs)}.", node_id=node_id
+        )
     meta = item.get("_meta")
     about = meta if is_object(meta) else {}
     title, version = about.get("title"), about.get("version")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from nodegraph.errors import EditorFormatError, InvalidWorkflowError, NodeGraphError, shown
+from nodegraph.errors import EditorFormatError, InvalidWorkflowError, NodeGraphError, short_repr
 from nodegraph.plain import is_list, is_object
 from nodegraph.workflow.editor.document import (
     INPUT_SIDE,
@@ -27,7 +27,7 @@ def read_document(value: Mapping[str, object]) -> Document:
     """
     version = value.get("version", NEWEST)
     if isinstance(version, bool) or not isinstance(version, int | float) or version >= NEWEST + 1:
-        message = f"version {shown(version)} of the editor format is not known."
+        message = f"version {short_repr(version)} of the editor format is not known."
         raise InvalidWorkflowError([EditorFormatError(message, "Versions 0.4 and 1.0 are.")])
     reader = _Reader()
     canvas = reader.canvas(value, "")
@@ -68,16 +68,16 @@ class _Reader:
                 if isinstance(key, str):
                     yield key, self.canvas(item, _text(item.get("name")) or key)
                 else:
-                    self._refuse(f"a subgraph's id is a text, not {shown(key)}.")
+                    self._refuse(f"a subgraph's id is a text, not {short_repr(key)}.")
 
     def canvas(self, value: Mapping[str, object], name: str) -> Canvas:
         """Read the nodes and links of the workflow itself, or of a subgraph called `name`."""
-        place = f" of the subgraph {shown(name)}" if name else ""
+        place = f" of the subgraph {short_repr(name)}" if name else ""
         nodes: dict[str, EditorNode] = {}
         for item in self._objects(value.get("nodes"), f"nodes{place}", place):
             node = self._node(item, place)
             if node and nodes.setdefault(node.id, node) is not node:
-                self._refuse(f"there are two nodes with the id {shown(node.id)}{place}.")
+                self._refuse(f"there are two nodes with the id {short_repr(node.id)}{place}.")
         links = dict(self._links(value.get("links"), place))
         self._check_ends(nodes, links, place)
         feeding: dict[int, list[Wire]] = {}
@@ -91,16 +91,18 @@ class _Reader:
     def _node(self, item: Mapping[str, object], place: str) -> EditorNode | None:
         key, type_name = _id(item.get("id")), item.get("type")
         if key is None:
-            self._refuse(f"a node's id is a number or a text, not {shown(item.get('id'))}{place}.")
+            self._refuse(
+                f"a node's id is a number or a text, not {short_repr(item.get('id'))}{place}."
+            )
             return None
         if not isinstance(type_name, str):
-            self._refuse(f"its type is a text, not {shown(type_name)}{place}.", key)
+            self._refuse(f"its type is a text, not {short_repr(type_name)}{place}.", key)
             return None
         mode, values, properties = (
             item.get(name) for name in ("mode", "widgets_values", "properties")
         )
         if values is not None and not is_list(values) and not is_object(values):
-            self._refuse(f"widgets_values is a list, not {shown(values)}{place}.", key)
+            self._refuse(f"widgets_values is a list, not {short_repr(values)}{place}.", key)
             values = None
         return EditorNode(
             id=key,
@@ -119,7 +121,7 @@ class _Reader:
             name, widget = item.get("name"), item.get("widget")
             if not isinstance(name, str):
                 self._refuse(
-                    f"the name of one of its {what} is {shown(name)}, not a text.", node_id
+                    f"the name of one of its {what} is {short_repr(name)}, not a text.", node_id
                 )
                 name = ""
             kind = item.get("type")
@@ -135,7 +137,7 @@ class _Reader:
 
     def _links(self, given: object, place: str) -> Iterable[tuple[str, Wire]]:
         if given is not None and not is_list(given):
-            self._refuse(f"links{place} is a list, not {shown(given)}.")
+            self._refuse(f"links{place} is a list, not {short_repr(given)}.")
             return
         for item in given or ():
             if item is None:  # Old files keep the places of removed links.
@@ -145,7 +147,7 @@ class _Reader:
                 yield found
             else:
                 hint = "It is [id, from node, from output, to node, to input, type]."
-                self._refuse(f"this is no link{place}: {shown(item)}.", hint=hint)
+                self._refuse(f"this is no link{place}: {short_repr(item)}.", hint=hint)
 
     def _check_ends(
         self, nodes: Mapping[str, EditorNode], links: Mapping[str, Wire], place: str
@@ -157,18 +159,18 @@ class _Reader:
             if slot.link is None:
                 continue
             wire = links.get(slot.link)
-            what = f"its input {shown(slot.name)}{place}"
+            what = f"its input {short_repr(slot.name)}{place}"
             if wire is None:
-                message = f"{what} has the link {shown(slot.link)}, which does not exist."
+                message = f"{what} has the link {short_repr(slot.link)}, which does not exist."
                 self._refuse(message, node.id)
             elif wire.origin not in starts:
                 message = (
-                    f"{what} is linked to the node {shown(wire.origin)}, which does not exist."
+                    f"{what} is linked to the node {short_repr(wire.origin)}, which does not exist."
                 )
                 self._refuse(message, node.id)
         for wire in links.values():
             if wire.target == OUTPUT_SIDE and wire.origin not in starts:
-                message = f"an output{place} is linked to the node {shown(wire.origin)},"
+                message = f"an output{place} is linked to the node {short_repr(wire.origin)},"
                 self._refuse(f"{message} which does not exist.")
 
     def _objects(
@@ -177,13 +179,15 @@ class _Reader:
         if given is None and what.startswith("definitions"):
             return
         if not is_list(given):
-            self._refuse(f"{what} is a list, not {shown(given)}.", node_id)
+            self._refuse(f"{what} is a list, not {short_repr(given)}.", node_id)
             return
         for item in given:
             if is_object(item):
                 yield item
             else:
-                self._refuse(f"in {what} is {shown(item)}, which is no object{place}.", node_id)
+                self._refuse(
+                    f"in {what} is {short_repr(item)}, which is no object{place}.", node_id
+                )
 
     def _refuse(self, message: str, node_id: str | None = None, hint: str = "") -> None:
         self.problems.append(EditorFormatError(message, hint, node_id=node_id))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodegraph.cli.assign import AssignmentError, assign, has_seed, reseed
+from nodegraph.cli.assign import AssignmentError, assign, has_seed, set_seeds
 from nodegraph.graph import Graph, Link, Node
 from tests.toys import BLANK, graph_of, registry_of
 
@@ -107,7 +107,7 @@ def test_a_seed_replaces_every_literal_seed_and_no_link():
         foreign=("Unheard", {"noise_seed": 1}),
         none=("One", {}),
     )
-    nodes = reseed(graph, 7, CATALOG).nodes
+    nodes = set_seeds(graph, 7, CATALOG).nodes
 
     assert nodes["literal"].inputs["seed"] == 7
     assert nodes["linked"].inputs["seed"] == Link("literal", 0)

@@ -53,7 +53,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def registry(settings):
-    return Registry.configured(settings)
+    return Registry.from_settings(settings)
 
 
 @pytest.fixture(scope="module")
@@ -389,7 +389,7 @@ def test_what_reads_a_blocked_output_does_not_run(engine):
 def test_an_edited_pack_is_read_again(settings, tmp_path):
     own = replace(settings, custom_nodes_dir=tmp_path / "custom_nodes")
     root = packs.write(own.custom_nodes_dir, "edited", packs.CLASH)
-    registry = Registry.configured(own)
+    registry = Registry.from_settings(own)
     engine = Engine(registry, own.files())
     graph = {"1": {"class_type": "OnlyMine", "inputs": {}}}
     before, _ = run(engine, "1", **graph)
