@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from nodegraph.cli.explanation.files import named_files
 from nodegraph.driver import expected_device
+from nodegraph.graph import Node
+from nodegraph.spec import InputSpec, NodeSpec
 from tests.nodegraph.cli.test_commands import IMPORTED
+from tests.toys import files_in
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "nodes/assets/demo-shapes.safetensors"
@@ -58,6 +62,32 @@ def test_of_a_broken_file_it_is_told_why_nothing_is_known(files):
     assert found["device"] == "cpu"
     assert found["family"] is None
     assert "torn.safetensors" in found["note"]
+
+
+def test_a_model_computes_where_its_node_says(tmp_path):
+    spec = NodeSpec(
+        name="Load",
+        display_name="Load",
+        category="test",
+        description="",
+        module="",
+        inputs=(
+            InputSpec(name="model", socket="COMBO", model_folder="loras"),
+            InputSpec(name="device", socket="COMBO", choices=("default", "cpu")),
+        ),
+        outputs=(),
+    )
+    (tmp_path / "models/loras").mkdir(parents=True)
+    (tmp_path / "models/loras/a.safetensors").write_bytes(DEMO.read_bytes()[:5000])
+    inputs = {"model": "a.safetensors"}
+    nodes = [
+        Node("a", "Load", inputs),
+        Node("b", "Load", inputs | {"device": "cpu"}),
+        Node("c", "Load", inputs | {"device": "default"}),
+    ]
+    found = named_files(nodes, {"Load": spec}, files_in(tmp_path), "cuda")
+
+    assert [(file.nodes, file.device) for file in found] == [(("a", "c"), "cuda"), (("b",), "cpu")]
 
 
 def test_other_files_are_listed_too(files):
