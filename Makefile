@@ -34,8 +34,8 @@ browser:
 
 # The specs of the built-in nodes as data; a test says when it is out of date.
 catalog: $(VENV)/.installed
-	$(BIN)/python -m nodegraph.catalog
-	$(BIN)/python -m nodegraph.building.stubs
+	$(BIN)/python -m nodegraph.packs.catalog
+	$(BIN)/python -m nodegraph.python.stubs
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)

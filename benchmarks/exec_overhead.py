@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from nodegraph.engine import Engine
-from nodegraph.events import Event
-from nodegraph.graph import Graph
+from nodegraph.execution.engine import Engine
+from nodegraph.execution.events import Event
+from nodegraph.graph.graph import Graph
 from tests.toys import chain_of, files_in, registry_of
 
 REPEATS = 5

@@ -56,10 +56,10 @@ class Sampler(threading.Thread):
 
 def ours(path: Path, *, ready: bool) -> Callable[[], object]:
     """Our way; the imports are done when this returns."""
-    from nodes.families.known import architecture_of
-    from nodes.networks.build import skeleton
-    from nodes.weights.checkpoint import open_checkpoint
-    from nodes.weights.header import read_header
+    from nodes.models.families.registry import architecture_of
+    from nodes.models.loading.checkpoint import open_checkpoint
+    from nodes.models.networks.factory import skeleton
+    from nodes.models.weights.header import read_header
 
     architecture = architecture_of(read_header(path))
     skeleton(architecture.model.network)  # imports diffusers' classes

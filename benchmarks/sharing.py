@@ -20,17 +20,17 @@ import torch
 from torch import Tensor
 
 from benchmarks.load import anonymous
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodes.text.embeddings import Embeddings
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodes.models.loading.checkpoint import open_checkpoint, open_model
+from nodes.models.loading.forward import denoise
+from nodes.models.loading.handles import ClipHandle, ModelHandle
+from nodes.models.loading.text_files import open_text_files
+from nodes.models.patches.lora import lora_patch
+from nodes.models.patches.lora_file import LoraFile
+from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import CondBatch
-from nodes.weights.checkpoint import open_checkpoint, open_model
-from nodes.weights.forward import denoise
-from nodes.weights.handle import ClipHandle, ModelHandle
-from nodes.weights.lora_file import LoraFile
-from nodes.weights.patches import lora_patch
-from nodes.weights.text_files import open_text_files
-from tests.checkpoints import small_flux, tiny, write
+from tests.tiny_models.checkpoints import small_flux, tiny, write
 
 Result = TypeVar("Result")
 

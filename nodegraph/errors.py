@@ -1,6 +1,6 @@
 """Every error a workflow author can cause: a stable code, where, what, and what would work.
 
-The problems that validation finds in a graph are in `nodegraph.problems`.
+The problems that validation finds in a graph are in `nodegraph.validation.problems`.
 """
 
 import reprlib

@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import click
 
-from nodegraph.choices import LogFormat, LogLevel, PreviewMethod
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting
+from nodegraph.cli.terminal.report import Reporting
+from nodegraph.runtime.choices import LogFormat, LogLevel, PreviewMethod
 
 _COMMON = ("models_dir", "input_dir", "output_dir", "preview_method", "result_cache")
 """Flags that are no keys of the `[server]` table."""
@@ -22,7 +22,7 @@ class Levels(click.ParamType[tuple[str, str]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         """Return the room and the level."""
-        from nodegraph.setting_layers import pair
+        from nodegraph.settings.layers import pair
 
         room, level = pair(value)
         if level not in get_args(LogLevel):
@@ -119,7 +119,7 @@ def serve(**flags: Any) -> None:
     import asyncio
     import signal
 
-    from server.running import run_server
+    from server.lifecycle.run import run_server
 
     common = {name: flags.pop(name) for name in _COMMON}
     flags["log_levels"] = dict(flags["log_levels"])

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from nodegraph.importing import forget
-from nodegraph.installed import LoadedPack
-from nodegraph.registry import Registry
-from nodegraph.testing.node_run import run_node
+from nodegraph.packs.installed import LoadedPack
+from nodegraph.packs.loading import forget
+from nodegraph.packs.registry import Registry
+from nodegraph.python.node_run import run_node
 
 PAGE = Path(__file__).parents[1] / "docs" / "nodes.md"
 

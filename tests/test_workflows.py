@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image as Pictures
 
-from nodegraph.engine import Engine
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.registry import Registry
-from nodegraph.workflow import read_workflow
+from nodegraph.execution.engine import Engine
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.packs.registry import Registry
+from nodegraph.workflow.read import read_workflow
 
 SHIPPED = {
     path.name.removesuffix(".json"): path.read_text()

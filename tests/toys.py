@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from nodegraph.context import Context
-from nodegraph.define import NodeType, node
+from nodegraph.definition.context import Context
+from nodegraph.definition.markers import InputFile, Lazy, Listed, ModelFile, Optional, Step
+from nodegraph.definition.node import NodeType, node
 from nodegraph.errors import NodeGraphError
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.graph import Graph, Link, Node
-from nodegraph.markers import InputFile, Lazy, Listed, ModelFile, Optional, Step
-from nodegraph.registry import Registry
-from nodegraph.results import Expansion, Ui
-from nodegraph.sockets import Socket
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.graph.graph import Graph, Link, Node
+from nodegraph.graph.results import Expansion, Ui
+from nodegraph.graph.sockets import Socket
+from nodegraph.packs.registry import Registry
 
 Image = Annotated[object, Socket("IMAGE")]
 

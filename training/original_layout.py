@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from nodes.families.encoder_keys import clip_table
-from nodes.families.ldm import unet_table, vae_table
-from nodes.families.sd15 import TEXT_PREFIX
-from nodes.weights.convert import export
+from nodes.models.families.base.encoder_keys import clip_table
+from nodes.models.families.base.ldm_keys import unet_table, vae_table
+from nodes.models.families.sd15 import TEXT_PREFIX
+from nodes.models.weights.key_convert import export
 
 
 def to_original_layout(

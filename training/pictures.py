@@ -9,11 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from nodegraph.engine import Engine
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.registry import Registry
-from nodegraph.workflow.prompt import read_prompt
+from nodegraph.execution.engine import Engine
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.packs.registry import Registry
+from nodegraph.workflow.api_format import read_prompt
 from training.evaluate import Prompt
 
 ASSETS = Path(__file__).parents[1] / "nodes" / "assets"

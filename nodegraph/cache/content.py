@@ -4,8 +4,8 @@ import heapq
 import threading
 from weakref import WeakValueDictionary
 
-from nodegraph.cache import Stats
 from nodegraph.cache.entry import Entry
+from nodegraph.cache.protocol import Stats
 
 OVERHEAD = 1024
 """Bytes that an entry is taken to cost beside its values."""

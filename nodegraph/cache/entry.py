@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
-from nodegraph.results import Ui
+from nodegraph.graph.results import Ui
 
 _ATOMS = frozenset({int, float, bool, complex, type(None)})
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from nodegraph.sizes import read_size
+from nodegraph.runtime.sizes import read_size
 
 AUTO: Final = "auto"
 SHARE: Final = 2

@@ -5,8 +5,8 @@ from functools import cache
 
 import click
 
-from nodegraph.cli.report import Reporting
-from nodegraph.entry_points import entry_points
+from nodegraph.cli.terminal.report import Reporting
+from nodegraph.runtime.entry_points import entry_points
 
 GROUP = "nodegraph.commands"
 
@@ -52,7 +52,7 @@ _OWN: Mapping[str, str] = {
     "lock": "nodegraph.cli.lock:lock",
     "export-python": "nodegraph.cli.export_python:export_python",
     "stubs": "nodegraph.cli.export_python:stubs",
-    "watch": "nodegraph.cli.watch_queue:watch",
+    "watch": "nodegraph.cli.watch:watch",
     "packs": "nodegraph.cli.packs:packs",
     "new-pack": "nodegraph.cli.packs:new_pack",
 }

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import NoReturn, cast
 
 from nodegraph.errors import NodeGraphError, nearest
-from nodegraph.graph import Graph, Link, Node
-from nodegraph.literals import COMBO
-from nodegraph.spec import NodeSpec
+from nodegraph.graph.graph import Graph, Link, Node
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.validation.literals import COMBO
 
 SEEDS = ("seed", "noise_seed")
 _TEXTS = ("STRING", COMBO)

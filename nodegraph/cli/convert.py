@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting, as_json
+from nodegraph.cli.terminal.report import Reporting, as_json
 
 if TYPE_CHECKING:
-    from nodegraph.graph import Graph
-    from nodegraph.workflow import Shapes
+    from nodegraph.graph.graph import Graph
+    from nodegraph.workflow.read import Shapes
 
 
 @click.command(cls=Reporting)
@@ -40,9 +40,9 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     that carries one, or - for stdin. Exits with 2, and writes nothing, if it has node types that
     nothing describes.
     """
-    from nodegraph.cli.described import read_object_info
-    from nodegraph.shapes import shapes_of
-    from nodegraph.workflow import read_workflow, to_prompt
+    from nodegraph.cli.server_types import read_object_info
+    from nodegraph.packs.editor_shapes import shapes_of
+    from nodegraph.workflow.read import read_workflow, to_prompt
 
     opened = options.open_all()
     others: dict[str, Mapping[str, Any]] = {}
@@ -66,7 +66,7 @@ def _check_types(graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]) -> 
         InvalidWorkflowError: there are some; names them all.
     """
     from nodegraph.errors import InvalidWorkflowError, UnknownNodeTypeError
-    from nodegraph.providers import providers_of
+    from nodegraph.validation.providers import providers_of
 
     problems = [
         UnknownNodeTypeError(node.type_name, known, node_id=node.id)

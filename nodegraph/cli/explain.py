@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import WRONG, Reporting, as_json, report, warn
+from nodegraph.cli.terminal.report import WRONG, Reporting, as_json, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.cli.explanation.facts import Explanation
@@ -56,7 +56,7 @@ def explain(
     """
     from nodegraph.cli.explanation.explain import explain as find_out
     from nodegraph.cli.explanation.text import as_plain, as_text
-    from nodegraph.validate import check
+    from nodegraph.validation.validate import check
 
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting
+from nodegraph.cli.terminal.report import Reporting
 
 _STUB = Path("nodegraph") / "building" / "methods.pyi"
 
@@ -18,7 +18,7 @@ _STUB = Path("nodegraph") / "building" / "methods.pyi"
 @options.verbose
 def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
     """Print a workflow as Python code that builds the same graph, and runs it."""
-    from nodegraph.building.export import as_python
+    from nodegraph.python.export import as_python
 
     opened = options.open_all(**folders)
     name = "a workflow" if workflow == "-" else Path(workflow).name
@@ -45,7 +45,7 @@ def stubs(output: Path) -> None:
 
     Those of the built-in pack are there without.
     """
-    from nodegraph.building.stubs import stubs as written
+    from nodegraph.python.stubs import stubs as written
 
     path = output / _STUB
     path.parent.mkdir(parents=True, exist_ok=True)

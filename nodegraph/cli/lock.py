@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting
+from nodegraph.cli.terminal.report import Reporting
 
 
 @click.command(cls=Reporting)
@@ -20,7 +20,7 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     The file WORKFLOW.lock.json beside it gets the versions of its node types, the sha256 of
     its models and inputs, and the versions of Python and of the packages.
     """
-    from nodegraph.locking import Lock, lock_path
+    from nodegraph.execution.lockfile import Lock, lock_path
 
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting, as_json
+from nodegraph.cli.terminal.report import Reporting, as_json
 
 if TYPE_CHECKING:
-    from nodegraph.comparison import Comparison
-    from nodegraph.spec import InputSpec, NodeSpec
+    from nodegraph.graph.spec import InputSpec, NodeSpec
+    from nodegraph.packs.comparison import Comparison
 
 _MOST_CHOICES = 6
 
@@ -48,8 +48,8 @@ def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
 
 
 def _compare(opened: options.Opened, place: str, wants_json: bool) -> None:
-    from nodegraph.cli.described import read_object_info
-    from nodegraph.comparison import compare
+    from nodegraph.cli.server_types import read_object_info
+    from nodegraph.packs.comparison import compare
 
     theirs = read_object_info(place)
     found = compare(opened.registry.catalog, theirs, opened.files)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import click
 
-from nodegraph.cli.report import set_verbose, warn
+from nodegraph.cli.terminal.report import set_verbose, warn
 
 if TYPE_CHECKING:
-    from nodegraph.files import Files
-    from nodegraph.graph import Graph
-    from nodegraph.registry import Registry
-    from nodegraph.settings import Settings
+    from nodegraph.files.files import Files
+    from nodegraph.graph.graph import Graph
+    from nodegraph.packs.registry import Registry
+    from nodegraph.settings.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,8 +78,8 @@ def open_all(**flags: object) -> Opened:
         SettingsError: a setting has no meaning.
         PackError: a pack that the settings name is not there.
     """
-    from nodegraph.registry import Registry
-    from nodegraph.settings import Settings
+    from nodegraph.packs.registry import Registry
+    from nodegraph.settings.settings import Settings
 
     settings = Settings.read(flags)
     registry = Registry.from_settings(settings)
@@ -95,8 +95,8 @@ def read_graph(workflow: str, opened: Opened) -> "Graph":
         UnknownFileError: there is no such file.
         InvalidWorkflowError: it is no workflow.
     """
-    from nodegraph.shapes import shapes_of
-    from nodegraph.workflow import read_workflow
+    from nodegraph.packs.editor_shapes import shapes_of
+    from nodegraph.workflow.read import read_workflow
 
     source = workflow_source(workflow)
     return read_workflow(source, shapes_of(opened.registry.catalog, opened.files))

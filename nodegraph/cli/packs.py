@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import FAILED, Reporting, as_json
+from nodegraph.cli.terminal.report import FAILED, Reporting, as_json
 
 if TYPE_CHECKING:
-    from nodegraph.catalog import PackSource
-    from nodegraph.registry import Registry
+    from nodegraph.packs.catalog import PackSource
+    from nodegraph.packs.registry import Registry
 
 
 class Group(Reporting, click.Group):
@@ -51,9 +51,9 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     """
     from dataclasses import asdict, replace
 
-    from nodegraph.pack_check import check_pack
-    from nodegraph.registry import Registry
-    from nodegraph.settings import Settings
+    from nodegraph.packs.lint import check_pack
+    from nodegraph.packs.registry import Registry
+    from nodegraph.settings.settings import Settings
 
     settings, source = Settings.read(), _source(name)
     names = [found.name for found in Registry.from_settings(settings).packs]
@@ -85,8 +85,8 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
 @options.verbose
 def new_pack(name: str, folder: Path | None) -> None:
     """Make a folder with a node, its test, and what makes it installable."""
-    from nodegraph.pack_scaffold import make_pack
-    from nodegraph.settings import Settings
+    from nodegraph.packs.scaffold import make_pack
+    from nodegraph.settings.settings import Settings
 
     root = make_pack(name, folder or Settings.read().packs_dir)
     click.echo(root)
@@ -94,8 +94,8 @@ def new_pack(name: str, folder: Path | None) -> None:
 
 
 def _registry() -> "Registry":
-    from nodegraph.registry import Registry
-    from nodegraph.settings import Settings
+    from nodegraph.packs.registry import Registry
+    from nodegraph.settings.settings import Settings
 
     return Registry.from_settings(Settings.read())
 
@@ -108,9 +108,9 @@ def _source(name: str) -> "PackSource":
     """
     import sys
 
-    from nodegraph.catalog import PackSource
-    from nodegraph.installed import pack_sources
-    from nodegraph.settings import Settings
+    from nodegraph.packs.catalog import PackSource
+    from nodegraph.packs.installed import pack_sources
+    from nodegraph.settings.settings import Settings
 
     folder = Path(name)
     if (folder / "__init__.py").is_file():

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
-from nodegraph.computing import Attention
+from nodegraph.cli.terminal.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
+from nodegraph.runtime.attention import Attention
 
 if TYPE_CHECKING:
     from nodegraph.cli.options import Opened
-    from nodegraph.engine import RunOptions
     from nodegraph.errors import NodeGraphError
-    from nodegraph.graph import Graph
-    from nodegraph.validate import CheckedGraph
+    from nodegraph.execution.engine import RunOptions
+    from nodegraph.graph.graph import Graph
+    from nodegraph.validation.validate import CheckedGraph
 
 _LARGEST_SEED = 2**64 - 1
 
@@ -81,7 +81,7 @@ def run(
     one event a line: an "invalid" one with every problem if it could not begin.
     Exits with 0; 1 if the run fails; 2 if it could not begin; 130 after Ctrl-C.
     """
-    from nodegraph.validate import check
+    from nodegraph.validation.validate import check
 
     opened = options.open_all(**folders)
     graph = _apply_options(options.read_graph(workflow, opened), assignments, seed, opened)
@@ -114,9 +114,9 @@ def _run(
     shown: "RunOptions",
 ) -> int:
     """Run the graph, show its progress and its files, and return the exit code."""
-    from nodegraph.cli.running import run_checked
-    from nodegraph.cli.watch import open_view
-    from nodegraph.engine import Engine
+    from nodegraph.cli.interruptible import run_checked
+    from nodegraph.cli.terminal.run_progress import open_view
+    from nodegraph.execution.engine import Engine
 
     engine = Engine.from_settings(opened.settings, opened.registry, opened.files)
     with open_view(wants_json, titles, opened.files) as view:
@@ -132,7 +132,7 @@ def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
     from pathlib import Path
 
     from nodegraph.errors import InvalidWorkflowError
-    from nodegraph.locking import Lock, lock_path
+    from nodegraph.execution.lockfile import Lock, lock_path
 
     locked = Lock.read(lock_path(Path(workflow)))
     drift = locked.drift(Lock.from_graph(graph, opened.registry, opened.files))

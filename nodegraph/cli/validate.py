@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
+from nodegraph.cli.terminal.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.errors import NodeGraphError
@@ -40,7 +40,7 @@ def validate(
     WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
     - for stdin. Exits with 2 if anything is wrong, and says all that is.
     """
-    from nodegraph.validate import check
+    from nodegraph.validation.validate import check
 
     opened = options.open_all(**folders)
     graph = options.read_graph(workflow, opened)

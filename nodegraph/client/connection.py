@@ -14,7 +14,7 @@ from yarl import URL
 
 from nodegraph.client.errors import ClientError, UnavailableError, UnreachableError, refusal
 from nodegraph.errors import short_repr
-from nodegraph.plain import is_object
+from nodegraph.graph.json_values import is_object
 
 SILENCE = 45.0
 """Seconds without a byte after which a stream counts as broken; servers send one every 15."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from nodegraph.client.values import Finding, Run
 from nodegraph.errors import CancellationError, NodeGraphError
-from nodegraph.plain import is_list, is_object
+from nodegraph.graph.json_values import is_list, is_object
 
 
 class ClientError(NodeGraphError):

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any
 
 from nodegraph.client.values import ENDS, RunEvent
-from nodegraph.plain import is_object
+from nodegraph.graph.json_values import is_object
 
 
 class StreamPosition:

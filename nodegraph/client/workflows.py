@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from nodegraph.errors import InvalidWorkflowError, UnknownFileError
-from nodegraph.graph import Graph
-from nodegraph.plain import is_object
-from nodegraph.workflow.parse import parse_json
-from nodegraph.workflow.prompt import to_prompt
+from nodegraph.graph.graph import Graph
+from nodegraph.graph.json_values import is_object, parse_json
+from nodegraph.workflow.api_format import to_prompt
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.report import Reporting
+from nodegraph.cli.terminal.report import Reporting
 
 
 @click.command(cls=Reporting)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodegraph.errors import UnknownNodeTypeError
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph.graph import Graph, Link, Node
 from server.form.errors import FormError
 from server.form.fields import SEEDS, Field, Kind, field_of, inputs_of, names_of
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from nodegraph.errors import short_repr
-from nodegraph.graph import Node
-from nodegraph.plain import is_list
+from nodegraph.graph.graph import Node
+from nodegraph.graph.json_values import is_list
 from server.form.errors import FieldError
 
 Kind: TypeAlias = Literal["text", "line", "image", "choice", "flag", "integer", "number", "seed"]

@@ -18,8 +18,8 @@ from server.form.fields import RANDOM
 from server.form.inputs import Inputs
 from server.form.results import Results
 from server.form.runs import Form
-from server.security import is_loopback
-from server.tokens import Tokens
+from server.web.security import is_loopback
+from server.web.tokens import Tokens
 
 LARGEST_UPLOAD = "20mb"
 MOST_IN_GALLERY = 100

@@ -5,8 +5,8 @@ from typing import Any
 
 import gradio as gr
 
+from server.form.run_status import settings_table
 from server.form.runs import ResultFile
-from server.form.standing import settings_table
 
 
 class Results:

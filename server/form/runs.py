@@ -10,10 +10,10 @@ from pathlib import Path
 
 from nodegraph.client import AsyncClient, Output, Run, RunEvent
 from nodegraph.errors import NodeGraphError
-from nodegraph.graph import Graph
-from nodegraph.workflow import to_prompt
+from nodegraph.graph.graph import Graph
+from nodegraph.workflow.read import to_prompt
 from server.form.fields import Field
-from server.form.standing import RunStatus
+from server.form.run_status import RunStatus
 
 TRANSIENT_PAUSE = 0.1
 """Least seconds between two updates of the page that only show progress."""

@@ -18,17 +18,17 @@ import click
 from nodegraph.cli.assign import node_of
 from nodegraph.cli.options import titles, workflow_source
 from nodegraph.client import AsyncClient
-from nodegraph.graph import Graph
-from nodegraph.settings import Settings
-from nodegraph.workflow import read_workflow
+from nodegraph.graph.graph import Graph
+from nodegraph.settings.settings import Settings
 from nodegraph.workflow.editor.shapes import Shape, Shapes, shape_of
+from nodegraph.workflow.read import read_workflow
 from server.form.errors import FormError
 from server.form.exposing import choose_fields, default_fields
 from server.form.fields import Field
 from server.form.own_server import own_server
 from server.form.runs import Form
-from server.security import is_loopback
-from server.tokens import Tokens, read_tokens
+from server.web.security import is_loopback
+from server.web.tokens import Tokens, read_tokens
 
 _SIGTERM_CODE = 143
 

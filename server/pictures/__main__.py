@@ -4,7 +4,7 @@ import socket
 import sys
 
 from server.pictures.program import serve
-from server.wire import Channel
+from server.workers.wire import Channel
 
 if __name__ == "__main__":
     serve(Channel(socket.socket(fileno=int(sys.argv[1]))))

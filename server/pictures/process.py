@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import UnreadablePictureError
-from server.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.wire import BrokenWireError, Frame, pack, read_frame
 
 _PATIENCE = 20.0
 """Seconds that one request may take."""

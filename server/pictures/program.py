@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.pictures import drawing
-from server.wire import Channel
+from server.workers.wire import Channel
 
 MOST_MEMORY = 3 * 2**30
 """The most bytes of address space."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from nodegraph.naming import FileSeries, NumberedFile
+from nodegraph.files.file_names import FileSeries, NumberedFile
 from server.errors import KeyReusedError, NoJsonError, RunExistsError, RunStateError
 from server.store import deliveries, rows
 from server.store.rows import ENDED_MARKS

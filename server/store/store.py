@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Any
 
-from nodegraph.naming import FileSeries, NumberedFile
+from nodegraph.files.file_names import FileSeries, NumberedFile
 from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
 from server.store.database import Database

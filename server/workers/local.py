@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodegraph.cache import Stats
-from nodegraph.naming import NumberedFile
-from nodegraph.setting_layers import variable
-from server.devices import Device
+from nodegraph.cache.protocol import Stats
+from nodegraph.files.file_names import NumberedFile
+from nodegraph.settings.layers import variable
 from server.errors import WorkerLostError
-from server.metrics import Metrics
-from server.wire import BrokenWireError, Frame, pack, read_frame
+from server.observability.metrics import Metrics
+from server.workers.devices import Device
 from server.workers.endings import describe_exit, signal_of, wait_for_exit, watch
 from server.workers.inbox import Inbox
 from server.workers.output import Output
 from server.workers.pack_socket import PackSocket
+from server.workers.wire import BrokenWireError, Frame, pack, read_frame
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _OURS = variable("server.")
 _LIMIT = 2**20
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[NumberedFile | None]]
-"""Answers a worker's question about the number of a file; see `server.worker.naming`."""
+"""Answers a worker's question about the number of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,14 @@ class LocalWorker:
 
     async def _spawn(self, theirs: socket.socket, output: Output) -> Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "faulthandler", "-m", "server.worker", str(theirs.fileno())),
+            *(
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-m",
+                "server.worker_process",
+                str(theirs.fileno()),
+            ),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is for the server, which lets runs finish

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from nodegraph.choices import PreviewMethod
+from nodegraph.runtime.choices import PreviewMethod
 from server.store.runs import Work
 
 TRANSIENT = ("progress", "preview", "pack_message")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nodegraph.places import cache_folder, data_folder, hub_folder
+from nodegraph.files.user_dirs import cache_folder, data_folder, hub_folder
 
 VARIABLES = ("XDG_CACHE_HOME", "XDG_DATA_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME")
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nodegraph.choices import PreviewMethod
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.results import Artifact
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.graph.results import Artifact
+from nodegraph.runtime.choices import PreviewMethod
 
 
 @dataclass

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nodes.denoiser import Branch, ModelCall, PreparedCond
-from nodes.latent_format import LatentFormat
-from nodes.parameterisation import Parameterisation
-from nodes.samplers import Call, Reply, Sampling
-from nodes.samplers import drive as run_sampler
+from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
+from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.samplers.registry import Call, Reply, Sampling
+from nodes.sampling.samplers.registry import drive as run_sampler
 from nodes.values import Cond, CondBatch
 
 

@@ -1,12 +1,12 @@
-"""The checkpoints of `tests.folders`, written when they are first asked for."""
+"""The checkpoints of `tests.tiny_models.folders`, written when they are first asked for."""
 
 from functools import cache
 
 import pytest
 
-from tests.checkpoints import write
-from tests.folders import original, write_folder
-from tests.nodes.handles import opened
+from tests.tiny_models.checkpoints import write
+from tests.tiny_models.folders import original, write_folder
+from tests.tiny_models.handles import opened
 
 
 @pytest.fixture(scope="session")

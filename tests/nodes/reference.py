@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nodes.parameterisation import Discrete, Flow, Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterisation
 
 _FOLDER = Path(__file__).parent.parent / "parity"
 

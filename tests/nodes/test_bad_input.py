@@ -13,7 +13,8 @@ from PIL import Image as Pictures
 from safetensors.torch import save_file
 
 from nodegraph.cli import cli
-from tests.checkpoints import (
+from tests.nodes.bad_input import BAD, LOAD_PICTURE, Bad, Graph, changed
+from tests.tiny_models.checkpoints import (
     lora,
     small_ae16,
     small_controlnet,
@@ -24,8 +25,7 @@ from tests.checkpoints import (
     tiny_sdxl_lora,
     write,
 )
-from tests.drawing import Levels
-from tests.nodes.bad_input import BAD, LOAD_PICTURE, Bad, Graph, changed
+from tests.tiny_models.random_weights import Levels
 
 
 @pytest.fixture(scope="module")

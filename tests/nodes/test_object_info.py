@@ -6,13 +6,13 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from nodegraph.comparison import compare
-from nodegraph.define import node
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.markers import Choices, InputFile, Lazy, ModelFile, Step
-from nodegraph.object_info import object_info
-from nodegraph.registry import Registry
+from nodegraph.definition.markers import Choices, InputFile, Lazy, ModelFile, Step
+from nodegraph.definition.node import node
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.packs.comparison import compare
+from nodegraph.packs.object_info import object_info
+from nodegraph.packs.registry import Registry
 
 DATA = Path(__file__).parent.parent / "data" / "object_info.json"
 OWN = {

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nodegraph.registry import Registry
+from nodegraph.packs.registry import Registry
 
 DATA = Path(__file__).parent.parent / "data" / "templates.json"
 """The node types of the 59 image templates of ComfyUI 0.3.64 that need no paid service, and which

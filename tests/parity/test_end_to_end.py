@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image as Pictures
 from safetensors.torch import load_file
 
-from nodegraph.engine import Engine, RunResult
-from nodegraph.files import Files
-from nodegraph.folders import Folders
-from nodegraph.registry import Registry
-from nodegraph.workflow import read_prompt, read_workflow
-from tests.checkpoints import tiny_models, tiny_root
+from nodegraph.execution.engine import Engine, RunResult
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.packs.registry import Registry
+from nodegraph.workflow.read import read_prompt, read_workflow
 from tests.nodes.reference import distance, numbers, tensors
+from tests.tiny_models.checkpoints import tiny_models, tiny_root
 
 INPUT = Path(__file__).parent / "e2e" / "input"
 FAMILIES = ("sd15", "sd21", "sdxl", "sd3", "flux")

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nodes.text.embeddings import Embeddings
-from nodes.vae import vae_decode, vae_decode_tiled, vae_encode, vae_encode_tiled
+from nodes.builtin.latent.vae import vae_decode, vae_decode_tiled, vae_encode, vae_encode_tiled
+from nodes.models.loading.forward import denoise, prepare
+from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, CondBatch, Latent
-from nodes.weights.forward import denoise, prepare
 from tests.nodes.bench import Bench
-from tests.nodes.handles import Parts, tiny_parts
 from tests.nodes.pictures import grid
 from tests.nodes.reference import MODELS, distance, tensors
+from tests.tiny_models.handles import Parts, tiny_parts
 
 TOLERANCE = 5e-5
 FEATURES = 64

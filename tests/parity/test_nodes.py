@@ -3,19 +3,24 @@
 import pytest
 import torch
 
-from nodes.compositing import image_composite_masked
-from nodes.image_batches import image_batch
-from nodes.images import image_scale, image_scale_by
-from nodes.latent_math import latent_blend
-from nodes.latent_transforms import latent_composite, latent_crop, latent_flip, latent_rotate
-from nodes.latents import (
+from nodes.builtin.editing.composite import image_composite_masked
+from nodes.builtin.editing.masks import feather_mask, grow_mask, invert_mask, mask_composite
+from nodes.builtin.image.batches import image_batch
+from nodes.builtin.image.images import image_scale, image_scale_by
+from nodes.builtin.image.transforms import image_pad_for_outpaint
+from nodes.builtin.latent.arithmetic import latent_blend
+from nodes.builtin.latent.latents import (
     latent_from_batch,
     latent_upscale,
     latent_upscale_by,
     repeat_latent_batch,
 )
-from nodes.masks import feather_mask, grow_mask, invert_mask, mask_composite
-from nodes.padding import image_pad_for_outpaint
+from nodes.builtin.latent.transforms import (
+    latent_composite,
+    latent_crop,
+    latent_flip,
+    latent_rotate,
+)
 from nodes.values import Latent
 from tests.nodes.pictures import grid, picture, untouched
 from tests.nodes.reference import tensors

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from nodes.families.family import TextRules
-from nodes.text.embeddings import Embeddings
-from nodes.text.sections import PromptReader, Tokenizer
-from nodes.text.t5_tokenizer import T5Tokenizer
-from nodes.text.tokenizer import ClipTokenizer
-from nodes.text.weights import parse
+from nodes.models.families.base.spec import TextRules
+from nodes.models.text.chunks import PromptReader, Tokenizer
+from nodes.models.text.clip_tokenizer import ClipTokenizer
+from nodes.models.text.prompt_weights import parse
+from nodes.models.text.t5_tokenizer import T5Tokenizer
+from nodes.models.text.textual_inversion import Embeddings
 from tests.nodes.reference import numbers
 
 REFERENCE = numbers("tokens")

@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-from nodegraph.registry import Registry
-from nodegraph.settings import Settings
-from server.app import create_app
-from server.bus import Bus
-from server.dispatcher import Dispatcher
+from nodegraph.packs.registry import Registry
+from nodegraph.settings.settings import Settings
+from server.lifecycle.app import create_app
 from server.pictures.process import Pictures
-from server.services import Parts
+from server.scheduling.dispatcher import Dispatcher
+from server.scheduling.event_bus import Bus
 from server.store.store import Store
-from server.tokens import Tokens
+from server.web.services import Parts
+from server.web.tokens import Tokens
 from server.webhooks.sender import Webhooks
 from server.webhooks.signing import Signer, new_secret
 from server.webhooks.targets import Targets

@@ -29,11 +29,11 @@ import sys
 import time
 from typing import Annotated
 
-from nodegraph.computing import attention
-from nodegraph.context import Context
-from nodegraph.define import node
-from nodegraph.results import Ui
-from nodegraph.sockets import Socket
+from nodegraph.runtime.attention import attention
+from nodegraph.definition.context import Context
+from nodegraph.definition.node import node
+from nodegraph.graph.results import Ui
+from nodegraph.graph.sockets import Socket
 
 
 @node("ToyNumber", category="toys")
@@ -298,7 +298,7 @@ def install_toys(home: Path) -> None:
         shutil.rmtree(package)
     package.mkdir(parents=True)
     (package / "nodes.py").write_text(TOY_NODES)
-    declared = "from nodegraph.pack import Pack\nPACK = Pack('toys', '1.0', ('toy_pack.nodes',))\n"
+    declared = "from nodegraph import Pack\nPACK = Pack('toys', '1.0', ('toy_pack.nodes',))\n"
     (package / "__init__.py").write_text(declared)
     info = home / "packs" / "toys-1.0.dist-info"
     info.mkdir(exist_ok=True)

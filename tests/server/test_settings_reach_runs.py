@@ -9,15 +9,15 @@ import pytest
 from click.testing import CliRunner
 
 from nodegraph import Graph
-from nodegraph.building import graph as building
 from nodegraph.cli import cli
-from nodegraph.setting_layers import TABLES, types_of, variable
-from nodegraph.settings import Settings
-from server.wire import Channel
-from server.worker.naming import StoreNaming
-from server.worker.program import open_engine
+from nodegraph.python import graph as building
+from nodegraph.settings.layers import TABLES, types_of, variable
+from nodegraph.settings.settings import Settings
+from server.worker_process.file_numbers import StoreNaming
+from server.worker_process.program import open_engine
+from server.workers.wire import Channel
+from tests.server.observability.test_metrics import result_cache
 from tests.server.serving import ROOT, block, install_toys, serving
-from tests.server.test_metrics import result_cache
 
 PAGE = (ROOT / "docs/settings.md").read_text()
 FOR_RUNS = {item.name for item in fields(Settings)} - set(TABLES)

@@ -8,12 +8,12 @@ from typing import NamedTuple
 from nodegraph.cli.explanation.facts import Explanation, NodeFacts, Source, Status
 from nodegraph.cli.explanation.files import named_files
 from nodegraph.cli.explanation.paths import critical_path, layers
-from nodegraph.driver import expected_device
-from nodegraph.files import Files
-from nodegraph.graph import Link, Node, NodeId
-from nodegraph.order import sources_first
-from nodegraph.spec import NodeSpec
-from nodegraph.validate import CheckedGraph
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Link, Node, NodeId
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.graph.traversal import sources_first
+from nodegraph.runtime.driver import expected_device
+from nodegraph.validation.validate import CheckedGraph
 
 Catalog = Mapping[str, NodeSpec]
 

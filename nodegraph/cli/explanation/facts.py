@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from nodegraph.errors import NodeGraphError
-from nodegraph.graph import NodeId
-from nodegraph.sources import ModelSummary
+from nodegraph.files.sources import ModelSummary
+from nodegraph.graph.graph import NodeId
 
 Status: TypeAlias = Literal["runs", "repeats", "on_demand", "not_needed"]
 """Whether a node runs; takes the result of an equal node; runs only if a lazy input asks for it;

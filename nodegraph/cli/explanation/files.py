@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from nodegraph.cli.explanation.facts import FileFacts
 from nodegraph.errors import NodeGraphError
-from nodegraph.files import Files
-from nodegraph.folders import WEIGHTS
-from nodegraph.graph import Node, NodeId
-from nodegraph.results import split_mark
-from nodegraph.shards import shards_of
-from nodegraph.spec import InputSpec, NodeSpec
+from nodegraph.files.files import Files
+from nodegraph.files.folders import WEIGHTS
+from nodegraph.files.shards import shards_of
+from nodegraph.graph.graph import Node, NodeId
+from nodegraph.graph.results import split_mark
+from nodegraph.graph.spec import InputSpec, NodeSpec
 
 
 class _Use(NamedTuple):

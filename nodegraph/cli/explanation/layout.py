@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from nodegraph.graph import NodeId
+from nodegraph.graph.graph import NodeId
 
 BOX_WIDTH = 250.0
 BOX_HEIGHT = 66.0

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from networkx import DiGraph, dag_longest_path, topological_generations
 
-from nodegraph.graph import NodeId
+from nodegraph.graph.graph import NodeId
 
 _START = -1
 Links = Mapping[NodeId, Sequence[NodeId]]

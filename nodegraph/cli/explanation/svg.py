@@ -16,8 +16,8 @@ from nodegraph.cli.explanation.layout import (
     lay_out,
 )
 from nodegraph.cli.explanation.text import clean, counted, model_text, path_text
-from nodegraph.graph import NodeId
-from nodegraph.sizes import format_size
+from nodegraph.graph.graph import NodeId
+from nodegraph.runtime.sizes import format_size
 
 _MARGIN = 32.0
 _HEAD = 112.0

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from nodegraph.cli.explanation.facts import Explanation, FileFacts, NodeFacts, Status
-from nodegraph.cli.report import as_data
-from nodegraph.graph import NodeId
-from nodegraph.sizes import format_size
+from nodegraph.cli.terminal.report import as_data
+from nodegraph.graph.graph import NodeId
+from nodegraph.runtime.sizes import format_size
 
 CACHED = (
     "nothing. Results are kept in the memory of the process that computes them, and every"

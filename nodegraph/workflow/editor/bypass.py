@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from nodegraph.sockets import ANY
+from nodegraph.graph.sockets import ANY
 from nodegraph.workflow.editor.document import EditorNode, Slot
 from nodegraph.workflow.editor.shapes import Shape
 

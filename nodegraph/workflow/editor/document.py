@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from nodegraph.graph import NodeId
+from nodegraph.graph.graph import NodeId
 
 INPUT_SIDE: Final = "-10"
 """The node id that stands for a subgraph's inputs, as the origin of links inside it."""

@@ -7,7 +7,7 @@ stands for the group has all that is not linked inside: inputs and outputs in or
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nodegraph.plain import is_list, is_object
+from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import (
     INPUT_SIDE,
     OUTPUT_SIDE,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nodegraph.graph import Link, Node
+from nodegraph.graph.graph import Link, Node
 
 _INPUT = "filename_prefix"
 _TOKEN = re.compile(r"%([^%.]+)\.([^%]+)%")

@@ -7,8 +7,8 @@ or those listed in its property `proxyWidgets`, a list of `[node inside, widget]
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from nodegraph.graph import NodeId
-from nodegraph.plain import is_list
+from nodegraph.graph.graph import NodeId
+from nodegraph.graph.json_values import is_list
 from nodegraph.workflow.editor.document import Canvas, EditorNode
 
 _PROXIES = "proxyWidgets"

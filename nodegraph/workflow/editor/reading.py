@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError, NodeGraphError, short_repr
-from nodegraph.plain import is_list, is_object
+from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import (
     INPUT_SIDE,
     OUTPUT_SIDE,

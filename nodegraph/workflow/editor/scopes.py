@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError
-from nodegraph.graph import NodeId
-from nodegraph.order import sources_first
+from nodegraph.graph.graph import NodeId
+from nodegraph.graph.json_values import MOST_NODES
+from nodegraph.graph.traversal import sources_first
 from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode, Slot
 from nodegraph.workflow.editor.proxies import by_input, by_node
 from nodegraph.workflow.editor.widgets import own_value
-from nodegraph.workflow.parse import MOST_NODES
 
 PRIMITIVE = "PrimitiveNode"
 REROUTES = frozenset(("Reroute", "Reroute (rgthree)"))

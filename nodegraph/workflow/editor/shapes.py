@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from nodegraph.plain import is_list, is_object
+from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import Slot
 
 CONTROL = "control_after_generate"

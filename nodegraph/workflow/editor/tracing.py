@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nodegraph.errors import EditorFormatError, InvalidWorkflowError
-from nodegraph.graph import Link
+from nodegraph.graph.graph import Link
 from nodegraph.workflow.editor.bypass import BypassedNode
 from nodegraph.workflow.editor.document import (
     BYPASS,

@@ -1,1 +1,1 @@
-"""Stand-ins for ComfyUI's modules; see `nodes.comfy.hosted`."""
+"""Stand-ins for ComfyUI's modules; see `nodes.comfy.host_modules`."""

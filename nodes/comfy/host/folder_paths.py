@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.errors import NodeGraphError
-from nodegraph.folders import MODEL_FOLDERS, WEIGHTS
-from nodegraph.results import split_mark
-from nodes.comfy import here
+from nodegraph.files.folders import MODEL_FOLDERS, WEIGHTS
+from nodegraph.graph.results import split_mark
+from nodes.comfy.values import runtime
 
 supported_pt_extensions = set(WEIGHTS)
 filename_list_cache: dict[str, Any] = {}
@@ -69,12 +69,12 @@ folder_names_and_paths = FolderTable()
 def __getattr__(name: str) -> str:
     """Return the paths that packs read as module attributes."""
     found = {
-        "base_path": lambda: here.current().base,
-        "models_dir": lambda: here.files().folders.models[0],
-        "output_directory": lambda: here.files().folders.output,
-        "temp_directory": lambda: here.files().folders.temp,
-        "input_directory": lambda: here.files().folders.input,
-        "user_directory": lambda: here.current().scratch / "user",
+        "base_path": lambda: runtime.current().base,
+        "models_dir": lambda: runtime.files().folders.models[0],
+        "output_directory": lambda: runtime.files().folders.output,
+        "temp_directory": lambda: runtime.files().folders.temp,
+        "input_directory": lambda: runtime.files().folders.input,
+        "user_directory": lambda: runtime.current().scratch / "user",
     }.get(name)
     if found is None:
         raise AttributeError(name)
@@ -83,22 +83,22 @@ def __getattr__(name: str) -> str:
 
 def get_output_directory() -> str:
     """Return the output folder of the run's user."""
-    return str(here.files().folders.output.absolute())
+    return str(runtime.files().folders.output.absolute())
 
 
 def get_temp_directory() -> str:
     """Return the temp folder of the run's user."""
-    return str(here.files().folders.temp.absolute())
+    return str(runtime.files().folders.temp.absolute())
 
 
 def get_input_directory() -> str:
     """Return the input folder of the run's user."""
-    return str(here.files().folders.input.absolute())
+    return str(runtime.files().folders.input.absolute())
 
 
 def get_user_directory() -> str:
     """Return a folder for packs' own data."""
-    return str(here.current().scratch / "user")
+    return str(runtime.current().scratch / "user")
 
 
 def get_directory_by_type(type_name: str) -> str | None:
@@ -113,7 +113,7 @@ def get_directory_by_type(type_name: str) -> str | None:
 
 def get_folder_paths(folder_name: str) -> list[str]:
     """Return the directories of a model folder."""
-    places = [str(path.absolute()) for path in here.files().folders.of_model(folder_name)]
+    places = [str(path.absolute()) for path in runtime.files().folders.of_model(folder_name)]
     return [*places, *(path for path in _added.get(folder_name, ()) if path not in places)]
 
 
@@ -128,7 +128,7 @@ def add_model_folder_path(
 
 def get_filename_list(folder_name: str) -> FileList:
     """Return the files of a model folder, by their paths below it."""
-    names = here.files().model_names(folder_name)
+    names = runtime.files().model_names(folder_name)
     for place in _added.get(folder_name, ()):
         names += [name for name in recursive_search(place)[0] if name not in names]
     return FileList.of(folder_name, sorted(names))
@@ -137,7 +137,7 @@ def get_filename_list(folder_name: str) -> FileList:
 def get_full_path(folder_name: str, filename: str) -> str | None:
     """Return the path of a model file; None if there is none."""
     try:
-        return str(here.files().model_source(folder_name, filename).absolute())
+        return str(runtime.files().model_source(folder_name, filename).absolute())
     except NodeGraphError:
         paths = (Path(place) / filename for place in _added.get(folder_name, ()))
         return next((str(path) for path in paths if path.is_file()), None)
@@ -150,7 +150,7 @@ def get_full_path_or_raise(folder_name: str, filename: str) -> str:
         NodeGraphError: there is none.
     """
     found = get_full_path(folder_name, filename)
-    return found or str(here.files().model_source(folder_name, filename).absolute())
+    return found or str(runtime.files().model_source(folder_name, filename).absolute())
 
 
 def recursive_search(
@@ -203,11 +203,11 @@ def get_save_image_path(
     Raises:
         UnsafePathError: the prefix leads out of the folder.
     """
-    from nodegraph.saving import expand
+    from nodegraph.files.numbered import expand
 
     tokens = {"width": image_width, "height": image_height}
     prefix = expand(filename_prefix, tokens)
-    here.files().check_prefix(prefix)
+    runtime.files().check_prefix(prefix)
     subfolder, _, name = prefix.replace("\\", "/").rpartition("/")
     folder = Path(output_dir) / subfolder
     folder.mkdir(parents=True, exist_ok=True)

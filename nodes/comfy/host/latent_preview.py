@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from nodes.comfy.host.comfy_utils import ProgressBar
+from nodes.comfy.host.comfy.comfy_utils import ProgressBar
 
 MAX_PREVIEW_RESOLUTION = 512
 

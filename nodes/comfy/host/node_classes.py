@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
-from nodegraph.define import NodeType
-from nodegraph.object_info import input_info
-from nodegraph.registry import Registry
-from nodegraph.results import Ui
-from nodes.comfy import here
-from nodes.comfy.handing import from_pack, to_pack
+from nodegraph.definition.node import NodeType
+from nodegraph.graph.results import Ui
+from nodegraph.packs.object_info import input_info
+from nodegraph.packs.registry import Registry
 from nodes.comfy.host.folder_paths import FileList
 from nodes.comfy.host.methods import METHODS
-from nodes.resizing import ImageMethod, LatentMethod
+from nodes.comfy.values import runtime
+from nodes.comfy.values.convert import from_pack, to_pack
+from nodes.imaging.resize import ImageMethod, LatentMethod
 
 MAX_RESOLUTION = 16384
 _MADE: dict[str, type] = {}
@@ -20,7 +20,7 @@ _MADE: dict[str, type] = {}
 
 @cache
 def _registry() -> Registry:
-    return Registry.load(names=("nodes",), cache=here.current().settings.cache_dir)
+    return Registry.load(names=("nodes",), cache=runtime.current().settings.cache_dir)
 
 
 def class_of(name: str) -> type:
@@ -49,9 +49,9 @@ def _make_class(name: str) -> type:
         groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for item in spec.inputs:
             group = groups["required" if item.required else "optional"]
-            of, options = input_info(item, here.files())
+            of, options = input_info(item, runtime.files())
             if item.model_folder:
-                names = here.files().model_names(item.model_folder)
+                names = runtime.files().model_names(item.model_folder)
                 of = FileList.of(item.model_folder, names, list(item.choices or ()))
             group[item.name] = (of, options)
         return groups
@@ -91,7 +91,7 @@ def call(name: str, inputs: Mapping[str, object]) -> Any:
         elif item.has_default:
             given[item.name] = item.default
     if kind.context_name:
-        given[kind.context_name] = here.context()
+        given[kind.context_name] = runtime.context()
     returned = kind(**given)
     if isinstance(returned, Ui):
         return {"ui": returned.as_dict(), "result": tuple(map(to_pack, returned.outputs))}
@@ -110,7 +110,7 @@ class SaveImage:
     CATEGORY: ClassVar = "image"
 
     def __init__(self) -> None:
-        self.output_dir = str(here.files().folders.output)
+        self.output_dir = str(runtime.files().folders.output)
         self.type = "output"
         self.prefix_append = ""
         self.compress_level = 4
@@ -146,7 +146,7 @@ class PreviewImage(SaveImage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.output_dir = str(here.files().folders.temp)
+        self.output_dir = str(runtime.files().folders.temp)
         self.type = "temp"
         self.compress_level = 1
 
@@ -221,7 +221,7 @@ def common_ksampler(
 
 def before_node_execution() -> None:
     """Stop here if the run was cancelled."""
-    running = here.context()
+    running = runtime.context()
     if running:
         running.check_cancelled()
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from nodegraph.pack_server import OFFERED, PackRoute
-from nodes.comfy import here
+from nodegraph.packs.routes import OFFERED, PackRoute
+from nodes.comfy.values import runtime
 
 Handler = Callable[..., Any]
 
@@ -94,7 +94,7 @@ class PromptServer:
     def send_sync(self, event: str, data: object, sid: str | None = None) -> None:
         """Send a message to the run's client, or to all if no node runs."""
         del sid
-        running = here.context()
+        running = runtime.context()
         OFFERED.tell(event, data, running.run_id if running else "")
 
     async def send(self, event: str, data: object, sid: str | None = None) -> None:
@@ -108,7 +108,7 @@ class PromptServer:
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
         """Show a text at a node."""
         del node_id, sid
-        running = here.context()
+        running = runtime.context()
         if running:
             running.notice(text)
 
@@ -118,5 +118,5 @@ class PromptServer:
 
 
 PromptServer.instance = PromptServer()
-__file__ = str(here.current().scratch / "server.py")
+__file__ = str(runtime.current().scratch / "server.py")
 """Packs write beside this what they mean to put beside ComfyUI."""

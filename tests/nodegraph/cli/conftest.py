@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from nodegraph.cli import cli
-from tests.nodegraph.packs import install
+from tests.nodegraph.install_pack import install
 
 TOYS = '''
 import time
@@ -17,10 +17,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from nodegraph.context import Context
-from nodegraph.define import node
-from nodegraph.markers import Optional
-from nodegraph.results import Ui
+from nodegraph.definition.context import Context
+from nodegraph.definition.node import node
+from nodegraph.definition.markers import Optional
+from nodegraph.graph.results import Ui
 
 
 @node("Steps", category="test")
@@ -56,7 +56,9 @@ def boom(text: str) -> str:
     """Fail."""
     raise ZeroDivisionError(text)
 '''
-INIT = "from nodegraph.pack import Pack\nPACK = Pack('toys', '1.0', ('toys_pack.toys',))\n"
+INIT = (
+    "from nodegraph.definition.pack import Pack\nPACK = Pack('toys', '1.0', ('toys_pack.toys',))\n"
+)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import pytest
 
 from nodegraph.cli.assign import AssignmentError, assign, has_seed, set_seeds
-from nodegraph.graph import Graph, Link, Node
+from nodegraph.graph.graph import Graph, Link, Node
 from tests.toys import BLANK, graph_of, registry_of
 
 CATALOG = registry_of().catalog

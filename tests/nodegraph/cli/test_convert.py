@@ -101,7 +101,7 @@ def test_another_servers_description_is_fetched(invoke, save, server):
 
 
 def test_an_answer_without_end_is_not_read_to_its_end(invoke, save, server, monkeypatch):
-    monkeypatch.setattr("nodegraph.cli.described.MOST_BYTES", 100)
+    monkeypatch.setattr("nodegraph.cli.server_types.MOST_BYTES", 100)
     done = invoke("convert", save(LOAD), "-o", "-", "--object-info", server)
 
     assert done.exit_code == 2

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nodegraph.cli.explanation.files import named_files
-from nodegraph.driver import expected_device
-from nodegraph.graph import Node
-from nodegraph.spec import InputSpec, NodeSpec
+from nodegraph.graph.graph import Node
+from nodegraph.graph.spec import InputSpec, NodeSpec
+from nodegraph.runtime.driver import expected_device
 from tests.nodegraph.cli.test_commands import IMPORTED
 from tests.toys import files_in
 
@@ -126,7 +126,7 @@ def test_a_shipped_workflow_is_explained_without_torch(toys):
 
 
 def test_the_device_is_the_one_that_torch_would_choose():
-    from nodegraph.devices import default_device
+    from nodegraph.runtime.devices import default_device
 
     assert expected_device() == default_device().type
 

@@ -48,6 +48,6 @@ def test_a_place_that_can_not_be_written_is_told(invoke, simple, here, command):
 def test_stubs_know_the_installed_packs(invoke, here):
     assert invoke("stubs").exit_code == 0
 
-    text = (here / "typings/nodegraph/building/methods.pyi").read_text()
+    text = (here / "typings/nodegraph/python/methods.pyi").read_text()
     assert "def Steps(" in text
     assert "def KSampler(" not in text

@@ -48,7 +48,7 @@ def test_what_is_wrong_is_told_with_its_place(invoke, pack):
     text = nodes.read_text().replace(
         '    """Make pictures darker: 0 changes nothing, 1 is black."""', ""
     )
-    more = "import pickle\nimport torch\nfrom nodes.sampling import ksampler\n"
+    more = "import pickle\nimport torch\nfrom nodes.builtin.sampling.ksampler import ksampler\n"
     nodes.write_text(f"{text}\n{more}torch.load\nif 0:\n    torch.load('x')\n")
     done = invoke("packs", "check", "own_nodes", "--json")
     found = {item["where"].removeprefix(f"{nodes}:"): item for item in json.loads(done.stdout)}

@@ -6,21 +6,21 @@ from typing import Any
 
 import pytest
 
-from nodegraph.catalog import PackSource, describe_apart
-from nodegraph.engine import Engine
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, NotHereError, PackError
-from nodegraph.events import Notice, Progress
-from nodegraph.object_info import object_info
-from nodegraph.pack_server import OFFERED
-from nodegraph.registry import Registry
-from nodegraph.settings import Settings
-from nodegraph.workflow import read_prompt
-from nodes.comfy import here
-from nodes.comfy.asking import State
-from nodes.comfy.errors import InputsRefusedError, NotOfferedError, TooSlowError
-from nodes.comfy.folder import packs_in
-from nodes.comfy.host.comfy_utils import load_torch_file
-from nodes.errors import PickleRefusedError
+from nodegraph.execution.engine import Engine
+from nodegraph.execution.events import Notice, Progress
+from nodegraph.packs.catalog import PackSource, describe_apart
+from nodegraph.packs.object_info import object_info
+from nodegraph.packs.registry import Registry
+from nodegraph.packs.routes import OFFERED
+from nodegraph.settings.settings import Settings
+from nodegraph.workflow.read import read_prompt
+from nodes.comfy.callbacks import State
+from nodes.comfy.discovery import packs_in
+from nodes.comfy.host.comfy.comfy_utils import load_torch_file
+from nodes.comfy.values import runtime
+from nodes.comfy.values.errors import InputsRefusedError, NotOfferedError, TooSlowError
+from nodes.models.weights.errors import PickleRefusedError
 from tests.nodes.comfy import packs
 
 TEXT = {"class_type": "CLIPTextEncode", "inputs": {"text": "a", "clip": ["model", 1]}}
@@ -115,9 +115,9 @@ def test_a_node_type_whose_name_is_taken_is_left_out_and_its_pack_is_not(registr
     (conflict,) = [str(problem) for problem in registry.problems if "KSampler" in str(problem)]
 
     assert "'clash'" in conflict
-    assert registry.spec("KSampler").module == "nodes.sampling"
+    assert registry.spec("KSampler").module == "nodes.builtin.sampling.ksampler"
     assert run(engine, "1", **{"1": {"class_type": "OnlyMine", "inputs": {}}})[0] == (42,)
-    assert registry.find("KSampler").spec.module == "nodes.sampling"
+    assert registry.find("KSampler").spec.module == "nodes.builtin.sampling.ksampler"
 
 
 def test_a_pack_reads_no_pickle_unless_that_is_allowed(settings, tmp_path):
@@ -125,12 +125,12 @@ def test_a_pack_reads_no_pickle_unless_that_is_allowed(settings, tmp_path):
     path.write_bytes(b"\x80\x02}.")
 
     with (
-        here.with_files(settings.files()),
+        runtime.with_files(settings.files()),
         pytest.raises(PickleRefusedError, match=r"'old\.ckpt' is a pickle.*--allow-pickle"),
     ):
         load_torch_file(str(path))
     with (
-        here.with_files(replace(settings, allow_pickle=True).files()),
+        runtime.with_files(replace(settings, allow_pickle=True).files()),
         pytest.raises(NotHereError, match="not converted yet"),
     ):
         load_torch_file(str(path))

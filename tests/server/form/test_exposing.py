@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from nodegraph.errors import UnknownNodeTypeError
-from nodegraph.object_info import object_info
-from nodegraph.registry import Registry
-from nodegraph.settings import Settings
-from nodegraph.workflow import read_prompt, read_workflow
+from nodegraph.packs.object_info import object_info
+from nodegraph.packs.registry import Registry
+from nodegraph.settings.settings import Settings
+from nodegraph.workflow.read import read_prompt, read_workflow
 from server.form.errors import FieldError, FormError
 from server.form.exposing import choose_fields, default_fields
 from server.form.fields import Field

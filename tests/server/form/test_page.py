@@ -27,7 +27,7 @@ pytest.importorskip("playwright", reason="no playwright: pip install -e '.[dev,a
 
 from playwright.sync_api import expect
 
-from tests.server.editor_page import SCREENSHOTS, browsing
+from tests.server.api.editor.editor_page import SCREENSHOTS, browsing
 
 PATIENCE_MS = 60_000
 PASSWORD = "correct-horse-battery"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.api.v1.test_runs import FAILING, submitted
 from tests.server.serving import ended, install_toys, serving, toy, until
-from tests.server.v1.test_runs import FAILING, submitted
 
 HOSTS = ("--webhook-host", "127.0.0.1")
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()

@@ -1,0 +1,1 @@
+"""The terminal: progress, queues and errors as people read them."""

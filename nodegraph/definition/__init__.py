@@ -1,0 +1,1 @@
+"""Declaring nodes: `@node`, markers, packs and the context of a call."""

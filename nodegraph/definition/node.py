@@ -1,0 +1,128 @@
+"""Declare a node: the signature of a plain function is its schema."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
+
+from nodegraph.definition.context import Context
+from nodegraph.definition.signature import read_input, read_numbered, read_outputs
+from nodegraph.errors import NodeDefinitionError, nearest, short_repr
+from nodegraph.files.files import Files
+from nodegraph.graph.spec import Caching, InputSpec, NodeSpec
+
+__all__ = ["Needs", "NodeType", "State", "node"]
+
+_KEYWORDS = inspect.Parameter.VAR_KEYWORD
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Needs = Callable[[Mapping[str, object]], list[str]]
+"""Given the inputs computed so far, the names of the lazy inputs that are needed next."""
+State = Callable[[Mapping[str, object], Files], str]
+"""Given the literal inputs and the folders, a text that changes when the node's result would."""
+Memory = Callable[[Mapping[str, object]], int]
+"""Given the inputs of a call, how many bytes of the device's memory it will need, about."""
+
+
+class Declared(TypedDict, total=False):
+    """Further arguments of `node`; see `NodeSpec`."""
+
+    version: str
+    hidden: tuple[str, ...]
+    output_node: bool
+    input_is_list: bool
+    cache: Caching
+    preflight: str | None
+    migrate: str | None
+    deprecated: bool
+    experimental: bool
+
+
+@dataclass(frozen=True)
+class NodeType(Generic[P, R]):
+    """A node type: its spec, and the function that does the work."""
+
+    spec: NodeSpec
+    function: Callable[P, R]
+    context_name: str | None = None
+    """The parameter that takes the `Context`, if the function has one."""
+    needs: Needs | None = None
+    state: State | None = None
+    memory: Memory | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function directly, as tests and Python users do."""
+        return self.function(*args, **kwargs)
+
+
+def node(  # noqa: PLR0913 - each is named where it is given
+    name: str,
+    *,
+    category: str,
+    display_name: str = "",
+    keywords: tuple[str, ...] = (),
+    needs: Needs | None = None,
+    state: State | None = None,
+    memory: Memory | None = None,
+    **more: Unpack[Declared],
+) -> Callable[[Callable[P, R]], NodeType[P, R]]:
+    """Turn a typed function into a `NodeType`.
+
+    A parameter is an input (`nodegraph.definition.markers` says what its annotation may hold);
+    one annotated `Context` gets the engine's. A `NamedTuple` result gives several outputs, `Ui`
+    or None none. The docstring is the node's help.
+
+    Args:
+        name: the type's name in workflow files.
+        category: the editor's menu path, `/`-separated.
+        display_name: the title in the editor; the name if empty.
+        keywords: the inputs that `**inputs` stands for, which Python has no names for.
+        needs: for lazy inputs.
+        state: outside state beyond the files that the inputs name.
+        memory: what a call needs, so that room is made before it and not when it has failed.
+        **more: see `Declared`.
+
+    Raises:
+        NodeDefinitionError: the declaration has no meaning.
+    """
+    unknown = more.keys() - Declared.__annotations__
+    if unknown:
+        message = f"Node type {name!r}: there is no {min(unknown)!r} to declare."
+        raise NodeDefinitionError(message, hint=nearest(min(unknown), Declared.__annotations__))
+    if more.get("cache", "content") not in get_args(Caching):
+        message = f"Node type {name!r}: cache is {short_repr(more.get('cache'))}."
+        raise NodeDefinitionError(message, hint=f"It is one of {', '.join(get_args(Caching))}.")
+
+    def declare(function: Callable[P, R]) -> NodeType[P, R]:
+        hints = get_type_hints(function, include_extras=True)
+        parameters = inspect.signature(function).parameters
+        context = next((key for key in parameters if hints.get(key) is Context), None)
+        spec = NodeSpec(
+            name=name,
+            display_name=display_name or name,
+            category=category,
+            description=inspect.getdoc(function) or "",
+            module=function.__module__,
+            inputs=tuple(
+                item
+                for key, parameter in parameters.items()
+                if key != context
+                for item in _inputs(name, parameter, hints[key], keywords)
+            ),
+            outputs=read_outputs(name, hints.get("return")),
+            **more,
+        )
+        return NodeType(spec, function, context, needs, state, memory)
+
+    return declare
+
+
+def _inputs(
+    node_name: str, parameter: inspect.Parameter, hint: object, keywords: tuple[str, ...]
+) -> list[InputSpec]:
+    """The inputs that a parameter stands for."""
+    if parameter.kind is not _KEYWORDS:
+        return [read_input(node_name, parameter.name, hint, parameter.default)]
+    named = [read_input(node_name, name, hint, parameter.default) for name in keywords]
+    return named or read_numbered(node_name, hint)

@@ -1,0 +1,223 @@
+"""Read a function's annotations into input and output specs."""
+
+import types
+from collections.abc import Iterable
+from dataclasses import replace
+from inspect import Parameter
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from nodegraph.definition.markers import (
+    Choices,
+    InputFile,
+    Lazy,
+    Listed,
+    ModelFile,
+    Name,
+    Numbered,
+    Optional,
+    Pairs,
+    Round,
+    Step,
+    Widget,
+)
+from nodegraph.errors import NodeDefinitionError, short_repr
+from nodegraph.graph.json_values import is_plain
+from nodegraph.graph.results import Expansion, Ui
+from nodegraph.graph.sockets import ANY, Socket
+from nodegraph.graph.spec import InputSpec, OutputSpec
+
+COMBO = "COMBO"
+_PRIMITIVES: dict[Any, str] = {int: "INT", float: "FLOAT", str: "STRING", bool: "BOOLEAN"}
+_FOLDER_HINTS: dict[str, dict[str, Any]] = {
+    "input": {},
+    "output": {
+        "image_folder": "output",
+        "remote": {
+            "route": "/internal/files/output",
+            "refresh_button": True,
+            "control_after_refresh": "first",
+        },
+    },
+}
+"""How an editor lists a folder's files itself; a server lists those of the input folder."""
+_MISSING = object()
+T = TypeVar("T")
+
+
+def read_input(node: str, name: str, annotation: Any, default: object) -> InputSpec:
+    """One parameter as an input spec.
+
+    Raises:
+        NodeDefinitionError: the annotation is no socket type.
+    """
+    bare, marks, optional = _unwrap(annotation)
+    choices = _choices(bare, marks)
+    folder, upload = _first(marks, ModelFile), _first(marks, InputFile)
+    pairs = _first(marks, Pairs)
+    minimum, maximum = _bounds(marks)
+    widget = _widget(marks)
+    chosen = choices or folder or upload
+    editor_default = widget.pop("default", _MISSING)
+    given = editor_default if default is Parameter.empty else default
+    if given is not _MISSING and not is_plain(given):
+        message = (
+            f"Node type {node!r}: the default of {name!r} is {short_repr(given)}, which is no JSON."
+        )
+        raise NodeDefinitionError(message, hint="Use a number, a text, True, False or None.")
+    return InputSpec(
+        name=name,
+        socket=COMBO if chosen else socket_of(node, name, bare, marks),
+        required=not (optional or _first(marks, Optional)),
+        has_default=given is not _MISSING and not (given is None and optional),
+        default=None if given is _MISSING else given,
+        choices=choices,
+        model_folder=folder.folder if folder else None,
+        pairs_folder=pairs.folder if pairs else "",
+        pairs=pairs.names if pairs else (),
+        input_file=upload is not None,
+        file_folder=upload.folder if upload else "input",
+        suffixes=upload.suffixes if upload else (),
+        minimum=minimum,
+        maximum=maximum,
+        lazy=_first(marks, Lazy) is not None,
+        widget=widget,
+    )
+
+
+def read_numbered(node: str, annotation: Any) -> list[InputSpec]:
+    """Return the inputs that `**inputs` annotated `Numbered` stands for; none if it is not.
+
+    Raises:
+        NodeDefinitionError: the annotation is no socket type, or the numbers have no meaning.
+    """
+    _, marks, _ = _unwrap(annotation)
+    numbered = _first(marks, Numbered)
+    if numbered is None:
+        return []
+    if not 0 <= numbered.least <= numbered.most or numbered.most < 1:
+        message = f"Node type {node!r}: {numbered} counts from its least to its most."
+        raise NodeDefinitionError(message, hint="For example Numbered('image', 1, 8).")
+    names = [f"{numbered.prefix}{number}" for number in range(1, numbered.most + 1)]
+    first = read_input(node, numbered.prefix, annotation, Parameter.empty)
+    return [
+        replace(first, name=name, required=number <= numbered.least)
+        for number, name in enumerate(names, 1)
+    ]
+
+
+def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:
+    """The return annotation as output specs: a NamedTuple gives one a field.
+
+    `| Expansion` and `| Ui` beside the outputs say how else they may come about.
+    """
+    annotation = _without_detours(annotation)
+    if annotation is None or annotation is type(None):
+        return ()
+    if hasattr(annotation, "_fields"):
+        hints = get_type_hints(annotation, include_extras=True)
+        return tuple(_output(node, key, hints[key]) for key in annotation._fields)
+    bare, _, _ = _unwrap(annotation)
+    if getattr(bare, "__socket__", _MISSING) is None:
+        return ()
+    return (_output(node, None, annotation),)
+
+
+def _without_detours(annotation: Any) -> Any:
+    """A union without `Expansion` and `Ui`."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation
+    members = get_args(annotation)
+    rest = tuple(item for item in members if item not in (Expansion, Ui))
+    return Union[rest] if rest else members[0]  # noqa: UP007 - built at run time
+
+
+def socket_of(node: str, name: str, bare: Any, marks: Iterable[object]) -> str:
+    """The socket name of a type: a marker's, a primitive's, or the class's own."""
+    mark = _first(marks, Socket)
+    if mark:
+        return mark.name
+    if bare in _PRIMITIVES:
+        return _PRIMITIVES[bare]
+    if bare in (object, Any):
+        return ANY
+    own = getattr(bare, "__socket__", None)
+    if not isinstance(own, str):
+        message = f"Node type {node!r}: {name!r} is annotated {bare!r}, which is no socket type."
+        raise NodeDefinitionError(message, hint="Use Annotated[..., Socket('NAME')].")
+    return own
+
+
+def _output(node: str, field: str | None, annotation: Any) -> OutputSpec:
+    bare, marks, _ = _unwrap(annotation)
+    socket = socket_of(node, field or "return", bare, marks)
+    named = _first(marks, Name)
+    default = socket if field is None or field.upper() == socket else field
+    return OutputSpec(
+        name=named.text if named else default,
+        socket=socket,
+        is_list=_first(marks, Listed) is not None,
+    )
+
+
+def _unwrap(annotation: Any) -> tuple[Any, list[object], bool]:
+    """Split an annotation into its bare type, its markers, and whether None is allowed."""
+    marks: list[object] = []
+    optional = False
+    while True:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            annotation, *more = get_args(annotation)
+            marks.extend(more)
+        elif origin in (Union, types.UnionType):
+            rest = [item for item in get_args(annotation) if item is not type(None)]
+            if len(rest) != 1:
+                return annotation, marks, optional
+            annotation, optional = rest[0], True
+        else:
+            return annotation, marks, optional
+
+
+def _choices(bare: Any, marks: Iterable[object]) -> tuple[str, ...] | None:
+    if get_origin(bare) is Literal:
+        return tuple(str(value) for value in get_args(bare))
+    listed = _first(marks, Choices)
+    return listed.values if listed else None
+
+
+def _bounds(marks: Iterable[object]) -> tuple[float | None, float | None]:
+    constraints = [c for m in marks if isinstance(m, FieldInfo) for c in m.metadata]
+    low = _first(constraints, annotated_types.Ge)
+    high = _first(constraints, annotated_types.Le)
+    return cast("float | None", low and low.ge), cast("float | None", high and high.le)
+
+
+def _widget(marks: Iterable[object]) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for mark in marks:
+        if isinstance(mark, Widget):
+            given = {key: getattr(mark, key) for key in mark.__slots__}
+            hints |= {key: value for key, value in given.items() if value is not None}
+        elif isinstance(mark, Step):
+            hints["step"] = mark.size
+        elif isinstance(mark, Round):
+            hints["round"] = mark.to
+        elif isinstance(mark, InputFile) and mark.upload:
+            hints |= {mark.upload: True, **_FOLDER_HINTS[mark.folder]}
+    return hints
+
+
+def _first(marks: Iterable[object], kind: type[T]) -> T | None:
+    return next((mark for mark in marks if isinstance(mark, kind)), None)

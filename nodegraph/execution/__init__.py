@@ -1,0 +1,1 @@
+"""Running a graph: keys, plan, executor, events, lock files, the engine."""

@@ -1,0 +1,203 @@
+"""The engine: checks graphs and runs them; one for all threads of a process."""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from nodegraph.cache.content import ContentCache
+from nodegraph.cache.limit import limit_bytes
+from nodegraph.cache.protocol import Cache
+from nodegraph.cache.single_flight import Flights
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
+from nodegraph.execution.events import (
+    Emit,
+    Emitter,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+)
+from nodegraph.execution.executor import Executor
+from nodegraph.execution.run_context import RunFacts
+from nodegraph.execution.steps import Steps
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Graph, NodeId
+from nodegraph.graph.results import Ui
+from nodegraph.packs.editor_shapes import shapes_of
+from nodegraph.packs.registry import Registry
+from nodegraph.runtime.attention import DEFAULT, Attention, computing
+from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.settings.settings import Settings
+from nodegraph.validation.validate import CheckedGraph, check
+from nodegraph.workflow.read import read_workflow
+
+
+class RunOptions(TypedDict, total=False):
+    """Further options of a run."""
+
+    run_id: str
+    """A new UUID if not given."""
+    extra_pnginfo: Mapping[str, object]
+    """The data to store in images; the graph's editor part if not given."""
+    previews: bool
+    """True if a client may watch previews."""
+    files: Files
+    """The folders of whoever asks; the engine's if not given."""
+    preview_method: PreviewMethod
+    """The way in which previews are made; `latent2rgb` if not given."""
+    looked_at: Callable[[], bool]
+    """Returns True while a client watches previews; always True if not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """The results of a run."""
+
+    run_id: str
+    outputs: Mapping[NodeId, tuple[object, ...]]
+    """The outputs of every target; one that carries several values is an `Items` tuple."""
+    ui: Mapping[NodeId, Ui]
+    """The `Ui` of every output node, computed or cached."""
+    executed: int
+    cached: int
+    warnings: tuple[NodeGraphError, ...]
+
+
+class Engine:
+    """Runs graphs; several threads may call it at once and share what they compute.
+
+    Args:
+        registry: the node types there are.
+        files: the folders that nodes read and write.
+        cache: results between runs; a `ContentCache` of 4 GiB if None.
+        attention: which kernels compute attention; part of every key.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        files: Files,
+        cache: Cache | None = None,
+        *,
+        attention: Attention = DEFAULT,
+    ) -> None:
+        self.registry = registry
+        self.files = files
+        self.cache: Cache = ContentCache() if cache is None else cache
+        self._attention: Attention = attention
+        self._flights = Flights()
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, registry: Registry, files: Files | None = None
+    ) -> "Engine":
+        """Return the engine that the settings describe: that of every program that runs graphs.
+
+        Args:
+            settings: all of them.
+            registry: the node types there are.
+            files: the folders that nodes read and write; those of the settings if None.
+        """
+        if files is None:
+            files = settings.files(registry.model_places)
+        cache = ContentCache(limit_bytes(settings.result_cache))
+        return cls(registry, files, cache, attention=settings.attention)
+
+    def read(self, source: Path | str | bytes) -> Graph:
+        """A graph out of a workflow file in any format.
+
+        Args:
+            source: a path, or what is in the file.
+
+        Raises:
+            InvalidWorkflowError: it cannot be read, or is no workflow.
+        """
+        return read_workflow(source, shapes_of(self.registry.catalog, self.files))
+
+    def check(
+        self, graph: Graph, targets: Iterable[NodeId] | None = None, files: Files | None = None
+    ) -> CheckedGraph:
+        """Find everything that is wrong with a graph, without running or importing anything."""
+        return check(graph, self.registry, files or self.files, targets)
+
+    def run(
+        self,
+        graph: Graph | CheckedGraph,
+        *,
+        targets: Iterable[NodeId] | None = None,
+        emit: Emit | None = None,
+        cancel: CancelToken | None = None,
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Run a graph for its targets; every output node if None.
+
+        Args:
+            graph: the graph; or what `check` made of it, and then its targets stand.
+            targets: the nodes whose results are wanted.
+            emit: is called with every event, from the thread that runs; if it raises, the
+                run ends with that exception.
+            cancel: stops the run.
+            **options: see `RunOptions`.
+
+        Raises:
+            InvalidWorkflowError: the graph is invalid; carries every problem.
+            NodeGraphError: a node failed.
+            RunCancelledError: the run was cancelled.
+        """
+        checked = (
+            graph
+            if isinstance(graph, CheckedGraph)
+            else self.check(graph, targets, options.get("files"))
+        )
+        if checked.problems:
+            raise InvalidWorkflowError(checked.problems)
+        facts = self._facts(checked, emit, options)
+        facts.emitter.send(RunStarted, checked.targets)
+        try:
+            return self._execute(checked, facts, cancel or CancelToken())
+        except RunCancelledError:
+            facts.emitter.send(RunCancelled)
+            raise
+        except NodeGraphError as error:
+            facts.emitter.send(RunFailed, error.as_dict())
+            raise
+
+    def _facts(self, checked: CheckedGraph, emit: Emit | None, options: RunOptions) -> RunFacts:
+        editor = checked.original.editor
+        return RunFacts(
+            graph=checked.original,
+            catalog=self.registry.catalog,
+            files=options.get("files", self.files),
+            emitter=Emitter(options.get("run_id") or str(uuid.uuid4()), emit),
+            extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
+            previews=_previews(options),
+            looked_at=options.get("looked_at", _always),
+        )
+
+    def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
+        steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)
+        steps.add(checked.graph.nodes)
+        executor = Executor(steps, facts, self.cache, self._flights, cancel)
+        with computing(self._attention):
+            done = executor.run(checked.targets)
+        result = RunResult(
+            run_id=facts.emitter.run_id,
+            outputs={target: entry.outputs for target, entry in done.items()},
+            ui=executor.shown,
+            executed=len(executor.executed),
+            cached=len(executor.cached),
+            warnings=checked.warnings,
+        )
+        facts.emitter.send(RunFinished, result.executed, result.cached)
+        return result
+
+
+def _always() -> bool:
+    return True
+
+
+def _previews(options: RunOptions) -> PreviewMethod:
+    return options.get("preview_method", "latent2rgb") if options.get("previews") else "none"

@@ -1,0 +1,296 @@
+"""Run a plan: one loop, no policy."""
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+from nodegraph.cache.entry import Entry, Inner, entry_of
+from nodegraph.cache.protocol import Cache
+from nodegraph.cache.single_flight import Flight, Flights
+from nodegraph.definition.node import Memory
+from nodegraph.errors import NodeGraphError, RunCancelledError
+from nodegraph.execution.call import (
+    Arguments,
+    Result,
+    arguments_of,
+    batches_of,
+    blocked_result,
+    collect,
+    invoke,
+)
+from nodegraph.execution.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
+from nodegraph.execution.expand import Splices
+from nodegraph.execution.plan import Plan
+from nodegraph.execution.run_context import RunContext, RunFacts
+from nodegraph.execution.steps import Step, Steps
+from nodegraph.graph.graph import NodeId
+from nodegraph.graph.results import Expansion, Ui
+from nodegraph.runtime.cancel import CancelToken, cancellable
+from nodegraph.runtime.node_errors import call_node_code
+from nodegraph.runtime.out_of_memory import OutOfMemoryError
+
+_ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
+_FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
+
+
+class Executor:
+    """One run under way: `live` holds the results that somebody still needs."""
+
+    def __init__(
+        self, steps: Steps, facts: RunFacts, cache: Cache, flights: Flights, cancel: CancelToken
+    ) -> None:
+        self._graph = steps
+        self._steps = steps.by_id
+        self._facts = facts
+        self._cache = cache
+        self._flights = flights
+        self._cancel = cancel
+        self._live: dict[NodeId, Entry] = {}
+        self._splices: dict[NodeId, Splices] = {}
+        self._inner: dict[NodeId, tuple[Inner, ...]] = {}
+        self._plan = Plan(
+            reads=lambda node_id: self._steps[node_id].reads,
+            needs=lambda node_id: self._steps[node_id].needs,
+            at_hand=self._at_hand,
+        )
+        self.shown: dict[NodeId, Ui] = {}
+        self.executed: dict[NodeId, None] = {}
+        self.cached: dict[NodeId, None] = {}
+
+    def run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
+        """Compute the targets and return their results; to be called once.
+
+        Raises:
+            NodeGraphError: a node failed; nothing of it is cached.
+            RunCancelledError: the run was cancelled.
+        """
+        try:
+            return self._run(targets)
+        finally:  # now, not when the garbage collector comes
+            self._live.clear()
+            self._splices.clear()
+
+    def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
+        self._plan.require(targets)
+        upcoming = self._plan.upcoming()
+        self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
+        for node_id in self._plan:
+            self._cancel.check()
+            entry = self._obtain(self._steps[node_id])
+            if entry is None:
+                continue
+            self._live[node_id] = entry
+            for done in self._plan.finish(node_id):
+                self._live.pop(done, None)
+        return {target: self._live[target] for target in targets}
+
+    def _skipped_nodes(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
+        """Return the nodes with a cached result, and those that only they would need."""
+        found, planned = dict.fromkeys(self._live), set(upcoming)
+        pending = list(found)
+        while pending:
+            for source in self._steps[pending.pop()].reads:
+                if source not in found and source not in planned:
+                    found[source] = None
+                    pending.append(source)
+        return tuple(found)
+
+    def _at_hand(self, node_id: NodeId) -> bool:
+        """Say if a node's result is cached, and if so hold it for this run."""
+        entry = self._find(self._steps[node_id])
+        if entry is not None:
+            self._live[node_id] = entry
+        return entry is not None
+
+    def _obtain(self, step: Step) -> Entry | None:
+        """Return the node's result, or None if it was put off until other nodes are done."""
+        if self._splices and step.node.id in self._splices:
+            return self._join(step)
+        if step.lazy:
+            entry = self._find(step, again=True)
+            if entry is not None:
+                return entry
+            lacking = self._lacking(step)
+            if lacking:
+                self._plan.put_off(step.node.id, lacking)
+                return None
+        return self._share(step)
+
+    def _find(self, step: Step, *, again: bool = False) -> Entry | None:
+        entry = self._live.get(step.node.id)
+        if entry is not None or step.volatile:
+            return entry
+        entry = self._cache.get(step.key, counted=not again)
+        if entry is None:
+            return None
+        if (entry.ui or entry.inner) and not self._still_there(entry):
+            self._cache.drop(step.key)
+            return None
+        return self._note_cached(step, entry)
+
+    def _note_cached(self, step: Step, entry: Entry) -> Entry:
+        """Record a result that this run did not compute."""
+        if entry.inner:
+            self._show_inner(step, entry.inner)
+        self.cached[step.node.id] = None
+        self._show(step, entry.ui)
+        self._facts.emitter.send(NodeCached, *step.who, entry.ui)
+        return entry
+
+    def _show_inner(self, step: Step, inner: tuple[Inner, ...]) -> None:
+        """Show again what the nodes of a cached expansion showed."""
+        self._inner[step.node.id] = inner
+        for suffix, type_name, ui in inner:
+            node_id = step.node.id + suffix
+            self.cached[node_id] = None
+            self.shown[node_id] = ui
+            self._facts.emitter.send(NodeCached, node_id, type_name, step.shown_as, ui)
+
+    def _still_there(self, entry: Entry) -> bool:
+        """Say if the files that a node showed still exist; if not, it must run again."""
+        shown = [inner.ui for inner in entry.inner]
+        if entry.ui:
+            shown.append(entry.ui)
+        items = [item for ui in shown for found in ui.artifacts.values() for item in found]
+        return all(self._facts.files.path(item).is_file() for item in items)
+
+    def _lacking(self, step: Step) -> tuple[NodeId, ...]:
+        """Return the sources of the lazy inputs that the node needs next and that lack a result."""
+        asked = self._requested_inputs(step)
+        names = [name for name in step.node.inputs if name in step.lazy and name in asked]
+        return tuple(source for source in step.sources(names) if source not in self._live)
+
+    def _requested_inputs(self, step: Step) -> set[str]:
+        needs = step.kind.needs
+        if needs is None:
+            return set(step.lazy)
+        batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
+        batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
+        return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
+
+    def _share(self, step: Step) -> Entry | None:
+        """Compute the result, or wait for the run that already does."""
+        if step.volatile:
+            return self._compute(step, Flight(step.key, self._cancel))
+        flight = self._flights.join(step.key, self._cancel)
+        if flight.error is not None:
+            raise flight.error.at(step.node.id)
+        if flight.entry is not None:
+            return self._note_cached(step, flight.entry)
+        try:
+            flight.entry = self._find(step, again=True) or self._compute(step, flight)
+        except NodeGraphError as error:
+            flight.error = None if isinstance(error, RunCancelledError) else error
+            raise
+        finally:
+            self._flights.end(flight)
+        return flight.entry
+
+    def _compute(self, step: Step, flight: Flight) -> Entry | None:
+        """Call the node; return None if it expands, for then it waits for its nodes."""
+        self.executed[step.node.id] = None
+        self._facts.emitter.send(NodeStarted, *step.who)
+        started = time.perf_counter()
+        context = RunContext(self._facts, step, flight) if step.kind.context_name else None
+        batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
+        results: list[Result | Expansion] = []
+        with cancellable(flight.check):
+            for batch in batches:
+                if results:
+                    flight.check()
+                held = blocked_result(batch, step.kind.spec)
+                results.append(held or self._call(step, batch, context))
+        seconds = time.perf_counter() - started
+        if [result for result in results if isinstance(result, Expansion)]:
+            self._splices[step.node.id] = splices = Splices.from_results(
+                step, results, mapped, self._graph
+            )
+            self._plan.put_off(step.node.id, splices.reads)
+            return None
+        plain = cast("list[Result]", results)
+        return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
+
+    def _join(self, step: Step) -> Entry:
+        """Return the result of a node that expanded, made from those of its nodes."""
+        splices = self._splices.pop(step.node.id)
+        seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
+        inner = tuple(self._shown_in(step, splices))
+        if inner:
+            self._inner[step.node.id] = inner
+        return self._finish(step, splices.result(self._live, step.kind.spec), seconds, inner)
+
+    def _shown_in(self, step: Step, splices: Splices) -> Iterator[Inner]:
+        """Yield what the nodes of an expansion showed, at any depth."""
+        for node_id in splices.nodes:
+            suffix = node_id.removeprefix(step.node.id)
+            ui = self.shown.get(node_id)
+            if ui is not None:
+                yield Inner(suffix, self._steps[node_id].node.type_name, ui)
+            for inner in self._inner.get(node_id, ()):
+                yield inner._replace(suffix=suffix + inner.suffix)
+
+    def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
+        """Call the node; again without the results that are kept, if it lacks memory."""
+        if step.kind.memory:
+            self._make_room(step, batch, step.kind.memory)
+        try:
+            return self._attempt(step, batch, context)
+        except OutOfMemoryError:
+            if not self._cache.clear():
+                raise
+        gc.collect()  # what the error's traceback holds
+        self._facts.emitter.send(Notice, *step.who, _FORGOTTEN)
+        return self._attempt(step, batch, context)
+
+    def _make_room(self, step: Step, batch: Arguments, memory: Memory) -> None:
+        """Forget what is kept of earlier runs if the node says that it needs the memory."""
+        from nodegraph.runtime.devices import (
+            free_bytes,  # torch, which such a node has loaded anyhow
+        )
+
+        wanted = call_node_code(step.node, memory, batch)
+        if wanted > free_bytes() and self._cache.clear():
+            gc.collect()
+            self._facts.emitter.send(Notice, *step.who, _ROOM)
+
+    def _attempt(
+        self, step: Step, batch: Arguments, context: RunContext | None
+    ) -> Result | Expansion:
+        try:
+            return call_node_code(step.node, invoke, step, batch, context)
+        except NodeGraphError:
+            broken = self._facts.emitter.broken
+            if broken is not None:
+                raise broken from None
+            raise
+
+    def _finish(
+        self, step: Step, result: Result, seconds: float, inner: tuple[Inner, ...] = ()
+    ) -> Entry:
+        entry = entry_of(result.outputs, result.ui, seconds, inner)
+        if not step.volatile:
+            self._cache.put(step.key, entry)
+        self._check_inputs(step)
+        self._show(step, result.ui)
+        self._facts.emitter.send(NodeFinished, *step.who, seconds, result.ui)
+        return entry
+
+    def _check_inputs(self, step: Step) -> None:
+        """Report inputs that the node wrote to; they are no longer what their keys say."""
+        for source in step.reads:
+            entry = self._live.get(source)
+            if entry is None or not entry.versions or entry.intact:
+                continue
+            self._cache.drop(self._steps[source].key)
+            self._live[source] = replace(entry, versions=())
+            message = (
+                f"{step.node.type_name} changed its input from node {source!r} in place,"
+                " so that result is not kept; a node must copy before it writes."
+            )
+            self._facts.emitter.send(Notice, *step.who, message)
+
+    def _show(self, step: Step, ui: Ui | None) -> None:
+        if ui is not None:
+            self.shown[step.node.id] = ui

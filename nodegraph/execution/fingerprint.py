@@ -1,0 +1,149 @@
+"""One content key a node: a hash of its type, its literals and the keys it reads (Merkle)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+from nodegraph.definition.node import NodeType, State
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Link, Node, NodeId
+from nodegraph.graph.spec import InputSpec, NodeSpec
+from nodegraph.runtime.attention import Attention
+from nodegraph.runtime.node_errors import call_node_code
+
+VOLATILE = "!"
+"""The first character of keys that depend on a node that is never cached: valid for one run."""
+
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A value that is no JSON, handed in by an expansion: `token` names it by its origin."""
+
+    value: object
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """The parts of the key that all nodes of a type share."""
+
+    head: str
+    inputs: tuple[tuple[str, str, InputSpec | None], ...]
+    """The name, its label in the text, and the spec if it names a file."""
+
+
+class Fingerprints:
+    """The keys of one run's nodes.
+
+    Args:
+        files: for the identities of the files that inputs name.
+        attention: which kernels compute attention; results of other kernels differ.
+        nonce: sets the nodes apart that are never cached: the run's id.
+    """
+
+    def __init__(self, files: Files, attention: Attention, nonce: str) -> None:
+        self._files = files
+        self._attention = attention
+        self._nonce = nonce
+        self._shapes: dict[str, _Shape] = {}
+
+    def key(self, node: Node, kind: NodeType[..., Any], keys: Mapping[NodeId, str]) -> str:
+        """The node's key, given those of the nodes it reads.
+
+        Ids, titles and the order of inputs never enter. The text that is hashed has one line
+        a part, and JSON has no line breaks inside.
+        """
+        spec = kind.spec
+        shape = self._shapes.get(spec.name) or self._new_shape(spec)
+        unique = spec.cache == "never"
+        volatile = False
+        parts = [shape.head]
+        for name, label, file_spec in (*shape.inputs, *_more(node, spec)):
+            if name not in node.inputs:
+                continue
+            value = node.inputs[name]
+            if type(value) is Link:
+                upstream = keys[value.source]
+                volatile = volatile or upstream[0] == VOLATILE
+                unique = unique or file_spec is not None  # the file is not known yet
+                parts.append(f"{label}@{upstream}.{value.output}")
+            else:
+                parts.append(label + _literal(value))
+                if file_spec:
+                    parts.append(self._identity(node, file_spec, value))
+        if kind.state:
+            parts.append(self._state(node, kind.state))
+        if unique:
+            parts.append(f"{self._nonce}\n{encode_basestring_ascii(node.id)}")
+        digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+        return VOLATILE + digest if unique or volatile else digest
+
+    def _new_shape(self, spec: NodeSpec) -> _Shape:
+        shape = self._shapes[spec.name] = _Shape(
+            head=_encode([self._attention, *self._owner(spec), *_code_identity(spec)]),
+            inputs=tuple(
+                (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
+                for item in spec.inputs
+            ),
+        )
+        return shape
+
+    def _owner(self, spec: NodeSpec) -> list[str]:
+        """Return the user for output nodes, whose files are the user's own; all else is shared."""
+        owner = self._files.folders.owner
+        return [owner] if owner and spec.output_node else []
+
+    def _identity(self, node: Node, spec: InputSpec, value: object) -> str:
+        """The content of the file that an input names."""
+        if not isinstance(value, str) or value in (spec.choices or ()):
+            return ""
+        return "#" + call_node_code(node, self._hash, spec, value)
+
+    def _state(self, node: Node, ask: State) -> str:
+        """The outside state that a node names itself."""
+        literals = {k: v for k, v in node.inputs.items() if not isinstance(v, Link | Opaque)}
+        return f"~{encode_basestring_ascii(str(call_node_code(node, ask, literals, self._files)))}"
+
+    def _hash(self, spec: InputSpec, name: str) -> str:
+        folder = spec.model_folder
+        if folder and name in spec.pairs:
+            return self._files.pair_content(spec.pairs_folder, name)
+        if folder:
+            return self._files.model_content(folder, name)
+        return self._files.identity(self._files.input(name))
+
+
+def _more(node: Node, spec: NodeSpec) -> list[tuple[str, str, None]]:
+    """The inputs that only the graph has names for, as in `_Shape.inputs`."""
+    if not spec.open_inputs:
+        return []
+    names = node.inputs.keys() - {item.name for item in spec.inputs}
+    return [(name, f"{encode_basestring_ascii(name)}:", None) for name in sorted(names)]
+
+
+def _code_identity(spec: NodeSpec) -> list[str]:
+    """Return texts that identify a node type's code."""
+    return [spec.module, spec.name, spec.version, *([spec.revision] if spec.revision else [])]
+
+
+def is_volatile(key: str) -> bool:
+    """Say if a key is valid for one run only."""
+    return key[0] == VOLATILE
+
+
+def _names_file(spec: InputSpec) -> InputSpec | None:
+    return spec if spec.model_folder or spec.input_file else None
+
+
+def _literal(value: object) -> str:
+    """A literal's one spelling; strings are quoted, so that none can pass for a link."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is int or type(value) is float:
+        return repr(value)
+    return f"%{value.token}" if isinstance(value, Opaque) else _encode(value)

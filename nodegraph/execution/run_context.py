@@ -1,0 +1,106 @@
+"""The engine's implementation of `Context`, by which a node talks to its run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nodegraph.cache.single_flight import Flight
+from nodegraph.execution.events import Emitter, Notice, Preview, Progress
+from nodegraph.execution.steps import Step
+from nodegraph.files.file_names import SaveSlot
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Graph
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.validation.migrate import pin_versions
+from nodegraph.workflow.api_format import to_prompt
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """The data that all nodes of one run share."""
+
+    graph: Graph
+    catalog: Mapping[str, NodeSpec]
+    files: Files
+    emitter: Emitter
+    extra_pnginfo: Mapping[str, object]
+    previews: PreviewMethod
+    """`none` if no client ever watches them."""
+    looked_at: Callable[[], bool]
+    """Returns True while a client watches them."""
+
+    @cached_property
+    def prompt(self) -> Mapping[str, Any]:
+        """The graph as it was submitted, in API format, with the versions of its node types."""
+        return to_prompt(pin_versions(self.graph, self.catalog))
+
+
+class RunContext:
+    """The `Context` of one call of a node."""
+
+    def __init__(self, facts: RunFacts, step: Step, flight: Flight) -> None:
+        self._facts = facts
+        self._flight = flight
+        self._who = step.who
+        self._files: Files | None = None
+
+    @property
+    def node_id(self) -> str:
+        """The id of the node that runs."""
+        return self._who[0]
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run it belongs to."""
+        return self._facts.emitter.run_id
+
+    @property
+    def files(self) -> Files:
+        """The models, input, output and temp folders; downloads are reported here."""
+        if self._files is None:
+            self._files = self._facts.files.with_watch(self, SaveSlot(self.run_id, self.node_id))
+        return self._files
+
+    @property
+    def prompt(self) -> Mapping[str, object]:
+        """The whole graph in API format, as images carry it."""
+        return self._facts.prompt
+
+    @property
+    def extra_pnginfo(self) -> Mapping[str, object]:
+        """The editor's data to store in images: `workflow`."""
+        return self._facts.extra_pnginfo
+
+    @property
+    def wants_preview(self) -> bool:
+        """True while a client watches previews."""
+        return self._facts.previews != "none" and self._facts.looked_at()
+
+    @property
+    def preview_method(self) -> PreviewMethod:
+        """The way in which previews are made."""
+        return self._facts.previews
+
+    def progress(self, value: int, total: int) -> None:
+        """Report the node's progress."""
+        self._facts.emitter.send(Progress, *self._who, value, total)
+
+    def preview(self, image: bytes, mime: str) -> None:
+        """Show an intermediate image."""
+        self._facts.emitter.send(Preview, *self._who, image, mime)
+
+    def notice(self, message: str) -> None:
+        """Tell the user something that is not an error."""
+        self._facts.emitter.send(Notice, *self._who, message)
+
+    def check_cancelled(self) -> None:
+        """Raise if no run wants the result any more.
+
+        While another run waits for the same result, the computation goes on.
+
+        Raises:
+            RunCancelledError: every run that wanted it was cancelled.
+        """
+        self._flight.check()

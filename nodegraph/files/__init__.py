@@ -1,0 +1,1 @@
+"""Model, input and output files: safe paths, atomic writes, hashes, references."""

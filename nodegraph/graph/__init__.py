@@ -1,0 +1,1 @@
+"""The graph as frozen data, node specs and sockets, and walks over it."""

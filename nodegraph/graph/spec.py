@@ -1,0 +1,87 @@
+"""A node type as pure data: what a server, a validator and an editor need to know of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+Caching: TypeAlias = Literal["content", "never"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One input: its socket and the closed list of constraints that JSON can carry."""
+
+    name: str
+    socket: str
+    required: bool = True
+    has_default: bool = False
+    default: object = None
+    """JSON."""
+    choices: tuple[str, ...] | None = None
+    model_folder: str | None = None
+    """The choices are the files of this model folder."""
+    pairs_folder: str = ""
+    """Where the two files of each of `pairs` lie."""
+    pairs: tuple[str, ...] = ()
+    """Further choices, each while its two files exist; see `markers.Pairs`."""
+    input_file: bool = False
+    """The choices are the files of a folder that users look into."""
+    file_folder: Literal["input", "output"] = "input"
+    """Which; a file of another than the input folder is named `name [output]`."""
+    suffixes: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    lazy: bool = False
+    unchecked: bool = False
+    """The node itself says which values and choices it takes; only the type is looked at."""
+    widget: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSpec:
+    """One output."""
+
+    name: str
+    socket: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """A node type without its function."""
+
+    name: str
+    display_name: str
+    category: str
+    description: str
+    module: str
+    version: str = "1.0"
+    revision: str = ""
+    """Of its code: a pack's types are computed anew when that changes, whatever their version."""
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    open_inputs: str = ""
+    """The socket of further inputs, under any name; none if it is empty."""
+    hidden: tuple[str, ...] = ()
+    """Which of `prompt`, `extra_pnginfo`, `unique_id` the editor must send along."""
+    output_node: bool = False
+    input_is_list: bool = False
+    cache: Caching = "content"
+    preflight: str | None = None
+    """`module:function`, importable without torch, called before anything is computed."""
+    migrate: str | None = None
+    """`module:function`, importable without torch: gives the inputs of an older version's node."""
+    deprecated: bool = False
+    experimental: bool = False
+
+    @property
+    def defaults(self) -> dict[str, object]:
+        """The default values of the required inputs, as a newly placed node has them."""
+        return {
+            item.name: item.default for item in self.inputs if item.required and item.has_default
+        }
+
+    def input(self, name: str) -> InputSpec | None:
+        """The input of that name, or None."""
+        return next((spec for spec in self.inputs if spec.name == name), None)

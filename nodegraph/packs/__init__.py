@@ -1,0 +1,1 @@
+"""Packs: found, described in a child process, imported when a run needs them."""

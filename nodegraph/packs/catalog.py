@@ -1,0 +1,237 @@
+"""The catalog snapshot: a pack's node types, known without importing the pack.
+
+A pack may ship its snapshot (`catalog.json` in its package); otherwise one is kept in the
+user's cache folder. Either counts only while it fits the pack's source files; when it does
+not, a child process imports the pack and describes it anew.
+
+`python -m nodegraph.packs.catalog` writes the snapshot that ships with the built-in pack.
+"""
+
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nodegraph.errors import PackError, short_repr
+from nodegraph.packs.failures import refusal_of, remember
+from nodegraph.packs.snapshot import PackCatalog, as_text, failure_in, from_text
+from nodegraph.runtime.choices import PATIENCE
+
+FORMAT = 1
+SHIPPED = "catalog.json"
+OWN_PATIENCE = 600.0
+"""The most seconds for the built-in pack, without which nothing works."""
+_KEPT = 4
+_DIGITS = 16
+_READERS = (
+    "definition/node.py",
+    "definition/markers.py",
+    "definition/signature.py",
+    "packs/snapshot.py",
+    "graph/sockets.py",
+    "graph/spec.py",
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PackSource:
+    """An installed pack: the name of its entry point, and the module that holds its `PACK`."""
+
+    name: str
+    module: str
+    place: Path | None = None
+    """The module's file, where Python alone would not find it."""
+    host: str = ""
+    """`module:function`: must be called before the module can be imported."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that the host reads its settings from."""
+    salt: str = ""
+    """Further text that its specs depend on."""
+
+    def origin(self) -> Path:
+        """Return the file of the pack's module, found without importing it.
+
+        Raises:
+            PackError: there is none.
+        """
+        if self.place is not None:
+            return self.place
+        try:
+            found = importlib.util.find_spec(self.module)
+        except (ImportError, ValueError) as error:
+            message = f"the pack {self.name!r} cannot be found: {error}."
+            raise PackError(message) from error
+        if found is None or not found.origin or not Path(found.origin).is_file():
+            message = (
+                f"The pack {self.name!r} names the module {self.module!r}, which is not there."
+            )
+            raise PackError(message, hint="Install the pack again.")
+        return Path(found.origin)
+
+    def digest(self) -> str:
+        """Hash everything that the pack's specs can depend on."""
+        total = hashlib.sha256(f"{FORMAT} {self.name} {self.module}{self.salt}".encode())
+        for label, path in self._sources():
+            total.update(f"\n{label}\n".encode())
+            total.update(path.read_bytes().replace(b"\r\n", b"\n"))
+        return total.hexdigest()
+
+    def revisions(self, modules: Collection[str]) -> dict[str, str]:
+        """Hash each module of node types: its own file, and all files without node types."""
+        shared = hashlib.sha256()
+        own: dict[str, bytes] = {}
+        for label, path in self._files():
+            name = self._module_of(label)
+            if name in modules:
+                own[name] = path.read_bytes()
+            else:
+                shared.update(f"\n{label}\n".encode() + path.read_bytes())
+        ends = {
+            name: hashlib.sha256(shared.digest() + text).hexdigest() for name, text in own.items()
+        }
+        return {name: end[:_DIGITS] for name, end in ends.items()}
+
+    def _module_of(self, label: str) -> str:
+        """Return the name of the module in a file of the pack."""
+        parts = label.removesuffix(".py").removesuffix("__init__").strip("/").replace("/", ".")
+        return f"{self.module}.{parts}" if parts and self._is_package else self.module
+
+    @property
+    def _is_package(self) -> bool:
+        return self.origin().name == "__init__.py"
+
+    def _sources(self) -> Iterator[tuple[str, Path]]:
+        here = Path(__file__).parents[1]
+        yield from ((name, here / name) for name in _READERS)
+        yield from self._files()
+
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """Yield the pack's own source files."""
+        origin = self.origin()
+        if origin.name != "__init__.py":
+            yield origin.name, origin
+            return
+        files = {path.relative_to(origin.parent): path for path in origin.parent.rglob("*.py")}
+        yield from ((name.as_posix(), files[name]) for name in sorted(files))
+
+
+def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> PackCatalog:
+    """Return the pack's snapshot: shipped, cached, or made now.
+
+    A pack that could not be described is not tried again, by no process, until its files, the
+    installed packages or the patience change.
+
+    Raises:
+        PackError: the pack cannot be found, cannot be imported, or takes more than `patience`
+            seconds for that.
+    """
+    digest = pack.digest()
+    kept = cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
+    for path in (pack.origin().parent / SHIPPED, kept):
+        catalog = _read(path)
+        if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
+            return catalog
+    refused = kept.with_suffix(f".{patience:g}s.refused")
+    error = refusal_of(refused)
+    if error:
+        raise error
+    _log.info("Reading the pack %r anew.", pack.name)
+    try:
+        catalog = describe_apart(pack, patience)
+    except PackError as error:
+        with suppress(OSError):
+            remember(refused, error)
+        raise
+    with suppress(OSError):
+        _keep(kept, catalog, pack.name)
+    return catalog
+
+
+def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
+    """Import the pack in a child process, and have it describe itself.
+
+    Raises:
+        PackError: it cannot be imported, or takes more than `patience` seconds.
+    """
+    import signal  # Imported here, for most starts do not need it.
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "nodegraph.packs.describe", pack.name, pack.module]
+    command += [pack.host, str(pack.origin()) if pack.host else "", pack.salt]
+    own = dict(pack.environment)
+    environment = (
+        os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    )
+    child = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with child:
+        try:
+            told, complained = child.communicate(timeout=patience)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(child.pid, signal.SIGKILL)  # with whatever it has started itself
+            message = f"the pack {pack.name!r} took more than {patience:g} s to import."
+            hint = (
+                "It is left out, and tried again when its files or the installed packages change; "
+                "`pack_patience` in the settings is how long it may take."
+            )
+            raise PackError(message, hint=hint) from error
+    try:
+        return from_text(told)
+    except ValueError:
+        said = complained.decode(errors="replace").strip()
+        _log.debug("The pack %r: %s", pack.name, said)
+        reason = failure_in(told) or _exit_reason(child.returncode, said)
+    message = f"the pack {pack.name!r} cannot be loaded: {reason}"
+    raise PackError(message, hint="Mend, update or remove it.")
+
+
+def _exit_reason(code: int, said: str) -> str:
+    """Describe how a process ended that printed no catalog: code or signal, and last line."""
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    last = f" (it said: {short_repr(said.splitlines()[-1])})" if said else ""
+    return f"its import ended without a result, with {how}{last}."
+
+
+def _read(path: Path) -> PackCatalog | None:
+    """Read a snapshot from a file; None if there is none, or it is not a snapshot."""
+    try:
+        return from_text(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _keep(path: Path, catalog: PackCatalog, name: str) -> None:
+    """Cache a snapshot atomically, and delete all but the last few of the pack."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(as_text(catalog), encoding="utf-8")
+    part.replace(path)
+    kept = sorted(
+        path.parent.glob(f"{name}-{'?' * _DIGITS}.json"), key=lambda item: item.stat().st_mtime_ns
+    )
+    for old in kept[:-_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def main() -> None:
+    """Write the snapshot that ships with the built-in pack."""
+    pack = PackSource("nodes", "nodes")
+    catalog = describe_apart(pack, OWN_PATIENCE)
+    path = pack.origin().parent / SHIPPED
+    path.write_text(as_text(catalog), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The packs that are there: installed, or in a folder; with what their catalogs say of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
+
+from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
+from nodegraph.files.folders import inside
+from nodegraph.files.user_dirs import cache_folder
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.packs.catalog import OWN_PATIENCE, PackSource, read_catalog
+from nodegraph.packs.folder import packs_in
+from nodegraph.packs.snapshot import PackCatalog
+from nodegraph.runtime.choices import PATIENCE
+from nodegraph.runtime.entry_points import all_entry_points, entry_points
+
+if TYPE_CHECKING:
+    from nodegraph.settings.settings import Settings
+
+GROUP = "nodegraph.packs"
+HOSTS = "nodegraph.pack_hosts"
+FEW, AT_ONCE = 2, 4
+BUILT_IN = "nodes"
+Found: TypeAlias = tuple[list[PackSource], list[NodeGraphError]]
+"""Packs, and what is no pack where there should be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPack:
+    """A pack that the registry knows: its name, its version, its own model files."""
+
+    name: str
+    version: str
+    root: Path
+    models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
+    web: Path | None = None
+    routes: tuple[str, ...] = ()
+    """The folder with its scripts for the editor."""
+    module: str = ""
+    digest: str = ""
+    """Of its source files."""
+
+
+def nothing() -> Found:
+    """No packs that were written for another program."""
+    return [], []
+
+
+class Places(NamedTuple):
+    """Where packs are looked for."""
+
+    names: tuple[str, ...] | None = None
+    """Entry points of the group `nodegraph.packs`, and folders' names; all if None."""
+    cache: Path | None = None
+    """Where snapshots of packs are kept; the user's cache folder if None."""
+    folder: Path | None = None
+    """Holds further packs, a sub-folder each."""
+    hosted: "Callable[[], Found]" = nothing
+    """Finds packs that were written for another program."""
+    patience: float = PATIENCE
+    """How many seconds a pack may take to import."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Node types and where they come from."""
+
+    packs: list[LoadedPack] = field(default_factory=list[LoadedPack])
+    problems: list[NodeGraphError] = field(default_factory=list[NodeGraphError])
+    """Why packs were left out."""
+    specs: dict[str, NodeSpec] = field(default_factory=dict[str, NodeSpec])
+    owners: dict[str, str] = field(default_factory=dict[str, str])
+    """Who declares each type, in words."""
+    origins: dict[str, LoadedPack] = field(default_factory=dict[str, LoadedPack])
+    """The pack that each type comes from."""
+
+    def add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
+        """A pack's node types but for those that another pack has; that is noted as a problem."""
+        owner = f"the pack {pack.name!r}"
+        self.packs.append(pack)
+        for spec in specs:
+            try:
+                self.add(spec, owner)
+            except NodeConflictError as error:
+                self.problems.append(error)
+            else:
+                self.origins[spec.name] = pack
+
+    def add(self, spec: NodeSpec, owner: str) -> None:
+        """One node type.
+
+        Raises:
+            NodeConflictError: there is one of its name.
+        """
+        if spec.name in self.specs:
+            raise NodeConflictError(spec.name, self.owners[spec.name], owner)
+        self.specs[spec.name] = spec
+        self.owners[spec.name] = owner
+
+
+def contents_of(places: Places) -> Contents:
+    """The packs that are there; those that can not be used are left out, and their reasons listed.
+
+    Raises:
+        PackError: a named pack is not there, or another distribution's `nodes` stands before
+            the built-in one.
+    """
+    hosted, hosts_problems = places.hosted()
+    sources, problems = pack_sources(places.folder, places.names, hosted)
+    problems += hosts_problems
+    contents = Contents(problems=problems)
+    for source in sources:
+        if source.name == BUILT_IN:
+            _check_built_in(source)
+    read = partial(_read, places=places)
+    for source, catalog in zip(sources, _each(read, sources), strict=True):
+        if isinstance(catalog, PackError):
+            problems.append(catalog)
+        else:
+            contents.add_pack(_loaded_pack(catalog, source), catalog.nodes)
+    return contents
+
+
+def _read(source: PackSource, places: Places) -> PackCatalog | PackError:
+    patience = OWN_PATIENCE if source.name == BUILT_IN else places.patience
+    try:
+        return read_catalog(source, places.cache or cache_folder(), patience)
+    except PackError as error:
+        return error
+
+
+def _each(
+    read: Callable[[PackSource], PackCatalog | PackError], sources: Sequence[PackSource]
+) -> Iterable[PackCatalog | PackError]:
+    """All of them; a few at a time, for some may have to be imported by a process of their own."""
+    if len(sources) <= FEW:
+        return map(read, sources)
+    from concurrent.futures import ThreadPoolExecutor  # Here: most starts do without.
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(read, sources))
+
+
+def hosted_packs(settings: "Settings") -> Found:
+    """The packs that were written for another program, by whoever can run them."""
+    found: Found = ([], [])
+    if settings.custom_nodes_dir.is_dir():
+        for place in entry_points(HOSTS).values():
+            find = cast("Callable[[Settings], Found]", resolve_name(place))
+            sources, problems = find(settings)
+            found[0].extend(sources)
+            found[1].extend(problems)
+    return found
+
+
+def pack_sources(
+    folder: Path | None = None,
+    names: Iterable[str] | None = None,
+    hosted: Iterable[PackSource] = (),
+) -> Found:
+    """The packs that are installed or in a folder, all or those named, and what is no pack there.
+
+    The built-in one comes first, the others in the order of their names, hosted ones last. Entry
+    points in groups such as `nodes.samplers` add to the pack in the module `nodes`.
+
+    Raises:
+        PackError: a named pack is not there.
+    """
+    placed, problems = packs_in(folder) if folder else ([], [])
+    found = {source.name: source for source in (*hosted, *placed)}
+    groups = all_entry_points()
+    for name, module in groups.get(GROUP, {}).items():
+        added = {group: groups[group] for group in groups if group.startswith(f"{module}.")}
+        found[name] = PackSource(name, module, salt=str(added) if added else "")
+    ordered = sorted(found, key=lambda name: (name != BUILT_IN, found[name].host, name))
+    for name in names or ():
+        if name not in found:
+            message = f"no pack {name!r} is installed or in the packs folder."
+            raise PackError(message, hint=nearest(name, found))
+    chosen = ordered if names is None else dict.fromkeys(names)
+    return [found[name] for name in chosen], problems
+
+
+def _check_built_in(source: PackSource) -> None:
+    """Other distributions install a module called `nodes` too; ours lies beside this one."""
+    expected = Path(__file__).resolve().parent.parent.parent / "nodes"
+    actual = source.origin().resolve()
+    if actual.parent != expected:
+        message = f"Python finds another module called 'nodes', at {actual}, before nodegraph's."
+        hint = (
+            "Uninstall it (pip uninstall nodes), or install nodegraph in an environment of its own."
+        )
+        raise PackError(message, hint=hint)
+
+
+def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
+    root = source.origin().parent
+    return LoadedPack(
+        name=catalog.name,
+        version=catalog.version,
+        root=root,
+        models=catalog.paths(root),
+        web=inside(root, catalog.web) if catalog.web else None,
+        routes=catalog.routes,
+        module=source.module,
+        digest=catalog.digest,
+    )

@@ -1,0 +1,104 @@
+"""A pack's catalog as a file: JSON with one node a line, so that a change to one shows as one."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from pathlib import Path
+from typing import Any, cast
+
+from nodegraph.graph.spec import InputSpec, NodeSpec, OutputSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackCatalog:
+    """All that is known of a pack before it is imported."""
+
+    format: int
+    digest: str
+    """Of the pack's source files, and of the code that reads their declarations."""
+    name: str
+    version: str
+    models: Mapping[str, tuple[str, ...]]
+    """Model files and folders inside the pack, by model folder."""
+    nodes: tuple[NodeSpec, ...]
+    web: str = ""
+    routes: tuple[str, ...] = ()
+    """The folder with the pack's scripts for the editor, inside it."""
+
+    def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
+        """The pack's own model files and folders as paths."""
+        return {
+            folder: tuple(root / place for place in places)
+            for folder, places in self.models.items()
+        }
+
+
+def as_text(catalog: PackCatalog) -> str:
+    """The catalog as JSON; what has its default value is left out."""
+    data = _data(catalog)
+    nodes = [json.dumps(node, ensure_ascii=False, sort_keys=True) for node in data.pop("nodes")]
+    head = json.dumps(data, indent=1, sort_keys=True).removesuffix("\n}")
+    return head + ',\n "nodes": [\n' + ",\n".join(nodes) + "\n]\n}\n"
+
+
+def failure_as_text(reason: str) -> str:
+    """Why there is no catalog, as JSON."""
+    return json.dumps({"failure": reason})
+
+
+def failure_in(text: bytes) -> str:
+    """Read the reason that `failure_as_text` wrote; empty if the text is something else."""
+    try:
+        return str(json.loads(text)["failure"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def from_text(text: bytes) -> PackCatalog:
+    """Read what `as_text` wrote.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        data: dict[str, Any] = json.loads(text)
+        models = {folder: tuple(places) for folder, places in data.pop("models").items()}
+        nodes = tuple(_node(**node) for node in data.pop("nodes"))
+        routes = tuple(data.pop("routes", ()))
+        return PackCatalog(models=models, nodes=nodes, routes=routes, **data)
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        message = f"this is no catalog: {error}."
+        raise ValueError(message) from error
+
+
+def _node(*, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], **rest: Any) -> NodeSpec:
+    return NodeSpec(
+        inputs=tuple(InputSpec(**_with_tuples(item)) for item in inputs),
+        outputs=tuple(OutputSpec(**item) for item in outputs),
+        **_with_tuples(rest),
+    )
+
+
+def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as the tuples that specs hold."""
+    lists = {
+        key: tuple(data[key]) for key in ("choices", "pairs", "suffixes", "hidden") if data.get(key)
+    }
+    return data | lists
+
+
+def _data(value: Any) -> Any:
+    """Specs as JSON objects without what has its default value."""
+    if isinstance(value, PackCatalog | NodeSpec | InputSpec | OutputSpec):
+        return {
+            item.name: _data(getattr(value, item.name))
+            for item in fields(value)
+            if getattr(value, item.name) != _default(item)
+        }
+    if isinstance(value, tuple):
+        return [_data(item) for item in cast("tuple[object, ...]", value)]
+    return value
+
+
+def _default(item: "Field[Any]") -> object:
+    return item.default if item.default_factory is MISSING else item.default_factory()

@@ -1,0 +1,35 @@
+"""The catalog snapshot: a pack's node types, known without importing the pack.
+
+A pack may ship its snapshot (`catalog.json` in its package); otherwise one is kept in the
+user's cache folder. Either counts only while it fits the pack's source files; when it does
+not, a child process imports the pack and describes it anew.
+
+`python -m nodegraph.packs.catalog` writes the snapshot that ships with the built-in pack.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+PATIENCE = 60.0
+"""The most seconds that a pack may take to import, unless the settings say otherwise."""
+
+
+PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]
+"""The way to preview unfinished images: none, by a small matrix, or by a small decoder."""
+LogFormat: TypeAlias = Literal["text", "json"]
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+class Range(NamedTuple):
+    """Limits of a number, which pydantic checks; annotated-types would take 6 ms to import."""
+
+    gt: float | None = None
+    ge: float | None = None
+    le: float | None = None
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: Callable[[object], Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Return pydantic's schema of the number, with these limits."""
+        limits = {"gt": self.gt, "ge": self.ge, "le": self.le}
+        return {**handler(source), **{key: at for key, at in limits.items() if at is not None}}

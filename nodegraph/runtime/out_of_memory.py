@@ -1,0 +1,46 @@
+"""Out-of-memory errors, recognised by the messages of libraries that are not imported here."""
+
+import re
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.runtime.sizes import PREFIXES, format_size
+
+_SAYS = re.compile(
+    r"out of memory|(can't|cannot) allocate memory|Storage size calculation overflowed",
+    re.IGNORECASE,
+)
+_WANTED = re.compile(r"(?:tried|unable) to allocate ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE)
+
+
+class OutOfMemoryError(NodeGraphError):
+    """A node asked for more memory than there is; the cause is chained."""
+
+    code = "out_of_memory"
+
+    def __init__(self, node_id: str, type_name: str, cause: BaseException) -> None:
+        wanted = wanted_bytes(cause)
+        asked = "" if wanted is None else f": it asked for {format_size(wanted)} at once"
+        details = {"class_type": type_name, "exception_type": type(cause).__qualname__}
+        super().__init__(
+            f"{type_name} ran out of memory{asked}.",
+            hint="Use a smaller width, height or batch size; to encode or decode large images,"
+            " the tiled VAE nodes.",
+            node_id=node_id,
+            details=details if wanted is None else {**details, "wanted_bytes": wanted},
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say if an error means out of memory: by type for Python and NumPy, else by message."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError | OSError) and bool(_SAYS.search(str(error)))
+
+
+def wanted_bytes(error: BaseException) -> int | None:
+    """Return the bytes that were asked for, as the message rounds them; None if it names none."""
+    match = _WANTED.search(str(error))
+    if match is None:
+        return None
+    prefix = (match[2] or "")[:1].upper()
+    return int(float(match[1].rstrip(".")) * 1024 ** PREFIXES.index(prefix))

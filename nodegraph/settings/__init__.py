@@ -1,0 +1,1 @@
+"""Settings: defaults, `nodegraph.toml`, environment, flags."""

@@ -1,0 +1,162 @@
+"""The sources of settings: the file, the environment and flags, each as flat keys.
+
+A key of a table has a dot in it: `server.port`.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
+
+from nodegraph.errors import SettingsError
+from nodegraph.settings.server import EVERYWHERE
+
+FILE = "nodegraph.toml"
+PREFIX = "NODEGRAPH_"
+FILE_VARIABLE = "NODEGRAPH_CONFIG"
+ENVIRONMENT = "the environment"
+TABLES = ("server",)
+"""Tables whose keys are settings; other tables are values."""
+_FOLDERS = tuple[Path, ...]
+_FOLDERS_BY_NAME = Mapping[str, tuple[Path, ...]]
+_NAMES = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """The settings from one place."""
+
+    where: str
+    values: Mapping[str, object]
+
+    def spelling(self, key: str) -> str:
+        """Return a key as it is written in that place."""
+        return variable(key) if self.where == ENVIRONMENT else key
+
+
+FLAGS = "a flag"
+
+
+def variable(key: str) -> str:
+    """Return the environment variable of a key."""
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def types_of(settings: type[Any], table: str = "") -> dict[str, object]:
+    """Return the type of each key of a dataclass of settings, without `| None` and `Annotated`."""
+    types: dict[str, object] = {}
+    for item in fields(settings):
+        if is_dataclass(item.type):
+            types |= types_of(cast("type[Any]", item.type), f"{item.name}.")
+        else:
+            types[table + item.name] = _bare(item.type)
+    return types
+
+
+def from_flags(flags: Mapping[str, object]) -> Layer:
+    """Read the settings from flags; None and empty values count as not given."""
+    values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
+    return Layer(FLAGS, values)
+
+
+def from_environment(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
+    """Read the settings from variables that begin with `PREFIX`; `types` as from `types_of`."""
+    values = {
+        _key(name): text
+        for name, text in environment.items()
+        if name.startswith(PREFIX) and name != FILE_VARIABLE and text
+    }
+    return Layer(ENVIRONMENT, {key: _parse(text, types.get(key)) for key, text in values.items()})
+
+
+def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
+    """Read `nodegraph.toml`, or the file that `FILE_VARIABLE` names; `types` as from `types_of`.
+
+    Raises:
+        SettingsError: it is no TOML, or the one that is named is not there.
+    """
+    named = environment.get(FILE_VARIABLE)
+    path = Path(named or FILE)
+    if not named and not path.is_file():
+        return Layer(FILE, {})
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        message = f"{path} cannot be read: {error}."
+        raise SettingsError(message) from error
+    placed = {key: _resolve(value, types.get(key), path.parent) for key, value in _flat(values)}
+    return Layer(str(path), placed)
+
+
+def nest(values: Mapping[str, object]) -> dict[str, object]:
+    """Turn flat keys into nested tables."""
+    tree: dict[str, object] = {}
+    for key, value in values.items():
+        table, dot, name = key.rpartition(".")
+        inside = cast("dict[str, object]", tree.setdefault(table, {})) if dot else tree
+        inside[name] = value
+    return tree
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`room=level`, or a level alone for every room."""
+    room, told, level = text.rpartition("=")
+    return (room, level) if told else (EVERYWHERE, level)
+
+
+def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key, value in values.items():
+        if key in TABLES and isinstance(value, dict):
+            inside = cast("dict[str, object]", value)
+            yield from ((f"{key}.{name}", item) for name, item in inside.items())
+        else:
+            yield key, value
+
+
+def _key(name: str) -> str:
+    key = name.removeprefix(PREFIX).lower()
+    table, _, inside = key.partition("_")
+    return f"{table}.{inside}" if table in TABLES and inside else key
+
+
+def _bare(hint: object) -> object:
+    if get_origin(hint) is Annotated:
+        return _bare(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        others = [part for part in get_args(hint) if part is not NoneType]
+        return _bare(others[0]) if len(others) == 1 else hint
+    return hint
+
+
+def _parse(text: str, wanted: object) -> object:
+    """An environment variable's text: lists are separated as PATH is, or by commas."""
+    if wanted == _FOLDERS:
+        return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    if wanted == _NAMES:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if get_origin(wanted) is Mapping and wanted != _FOLDERS_BY_NAME:
+        return dict(pair(part.strip()) for part in text.split(",") if part.strip())
+    return Path(text).expanduser() if wanted is Path else text
+
+
+def _resolve(value: Any, wanted: object, folder: Path) -> object:
+    """A value of the file, with its relative paths made relative to the file's folder."""
+    if wanted == _FOLDERS:
+        return _paths(value, folder)
+    if wanted == _FOLDERS_BY_NAME and isinstance(value, dict):
+        given = cast("dict[str, object]", value)
+        return {name: _paths(places, folder) for name, places in given.items()}
+    if wanted is Path and isinstance(value, str):
+        return folder / Path(value).expanduser()
+    return value
+
+
+def _paths(value: object, folder: Path) -> object:
+    """One path or a list of them as a tuple; anything else as it is, to be refused later."""
+    items = cast("list[object]", value if isinstance(value, list) else [value])
+    if not all(isinstance(item, str) for item in items):
+        return items
+    return tuple(folder / Path(str(item)).expanduser() for item in items)

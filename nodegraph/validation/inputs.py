@@ -1,0 +1,188 @@
+"""Check the inputs of one node against its spec: links, literals, missing and unknown inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from operator import is_
+from typing import NamedTuple
+
+from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, short_repr
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Graph, Link, Node, NodeId
+from nodegraph.graph.sockets import connects
+from nodegraph.graph.spec import InputSpec, NodeSpec
+from nodegraph.validation.literals import Literals, SuggestionBudget
+from nodegraph.validation.problems import (
+    LinkOutputOutOfRangeError,
+    LinkToMissingNodeError,
+    RequiredInputMissingError,
+    ReturnTypeMismatchError,
+    UnknownInput,
+)
+from nodegraph.workflow.editor.shapes import READ_BY_NOBODY
+
+
+@dataclass(slots=True)
+class Report:
+    """Problems and warnings, as they are found."""
+
+    problems: list[NodeGraphError] = field(default_factory=list[NodeGraphError])
+    warnings: list[NodeGraphError] = field(default_factory=list[NodeGraphError])
+
+    def add(self, other: "Report", *, problems: bool) -> None:
+        """Add another report, with its problems as problems or as warnings."""
+        (self.problems if problems else self.warnings).extend(other.problems)
+        self.warnings.extend(other.warnings)
+
+
+class ReadNode(NamedTuple):
+    """A node with its inputs as they will be passed, and the findings, if there are any."""
+
+    node: Node
+    report: Report | None
+
+    @property
+    def is_refused(self) -> bool:
+        """True if it has problems."""
+        return self.report is not None and bool(self.report.problems)
+
+
+class _SpecIndex:
+    """A spec, indexed by the names of its inputs."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self.inputs = {item.name: item for item in spec.inputs}
+        self.outputs = spec.outputs
+        self.spec = spec
+        self.more = spec.open_inputs
+
+
+class Inputs:
+    """Reads the nodes of one graph."""
+
+    def __init__(self, graph: Graph, catalog: Mapping[str, NodeSpec], files: Files) -> None:
+        self._nodes = graph.nodes
+        self._catalog = catalog
+        self._suggestions = SuggestionBudget()
+        self._literals = Literals(files, self._suggestions)
+        self._indexes: dict[str, _SpecIndex] = {}
+        self._clean = Report()
+
+    def read(self, node: Node) -> ReadNode:
+        """Convert a node's literals, fill in its defaults, and drop its unknown inputs."""
+        index = self._index(node.type_name)
+        report = self._clean
+        if index is None:
+            self._clean = Report()
+            report.problems.append(self._unknown_type(node))
+            return ReadNode(node, report)
+        given = node.inputs
+        inputs: dict[str, object] = {}
+        known = 0
+        for name, item in index.inputs.items():
+            if name in given:
+                known += 1
+                self._read_input(node.id, item, given[name], inputs, report)
+            elif item.required:
+                report.problems.append(_missing(node.id, item))
+            elif item.has_default:
+                inputs[name] = item.default
+        if known < len(given):
+            self._read_more(node, index, inputs, report)
+        checked = node if _same(inputs, given) else replace(node, inputs=inputs)
+        if not report.problems and not report.warnings:
+            return ReadNode(checked, None)
+        self._clean = Report()
+        return ReadNode(checked, report)
+
+    def _index(self, type_name: str) -> _SpecIndex | None:
+        index = self._indexes.get(type_name)
+        if index is None and type_name in self._catalog:
+            index = self._indexes[type_name] = _SpecIndex(self._catalog[type_name])
+        return index
+
+    def _read_input(
+        self,
+        node_id: NodeId,
+        spec: InputSpec,
+        value: object,
+        into: dict[str, object],
+        report: Report,
+    ) -> None:
+        if isinstance(value, Link):
+            into[spec.name] = value
+            problem = self._link(node_id, spec, value)
+        elif value is None and not spec.required and not spec.has_default:
+            return
+        else:
+            into[spec.name], problem, remark = self._literals.read(node_id, spec, value)
+            if remark:
+                report.warnings.append(remark)
+        if problem:
+            report.problems.append(problem)
+
+    def _read_more(
+        self, node: Node, index: _SpecIndex, into: dict[str, object], report: Report
+    ) -> None:
+        """Read the inputs that the spec does not name: open inputs, or else unknown ones."""
+        if not index.more:
+            report.warnings.extend(self._unknown_inputs(node, index.inputs))
+            return
+        for name, value in node.inputs.items():
+            if name not in index.inputs:
+                spec = InputSpec(name=name, socket=index.more, required=False)
+                self._read_input(node.id, spec, value, into, report)
+
+    def _link(self, node_id: NodeId, spec: InputSpec, link: Link) -> NodeGraphError | None:
+        source = self._nodes.get(link.source)
+        if source is None:
+            message = f"is linked to node {short_repr(link.source)}, which does not exist."
+            hint = self._suggestions.nearest(link.source, self._nodes)
+            return LinkToMissingNodeError(node_id, spec.name, link, message, hint)
+        index = self._index(source.type_name)
+        if index is None:
+            return None
+        outputs = index.outputs
+        if not 0 <= link.output < len(outputs):
+            message = (
+                f"is linked to output {link.output} of node {short_repr(link.source)}"
+                f" ({source.type_name}), which has {len(outputs)}, counted from 0."
+            )
+            return LinkOutputOutOfRangeError(node_id, spec.name, link, message)
+        carried = outputs[link.output].socket
+        if carried == spec.socket or connects(carried, spec.socket):
+            return None
+        return _mismatch(node_id, spec, link, index.spec)
+
+    def _unknown_type(self, node: Node) -> NodeGraphError:
+        error = UnknownNodeTypeError(node.type_name, (), node_id=node.id)
+        error.hint = self._suggestions.nearest(node.type_name, self._catalog) or error.hint
+        return error
+
+    def _unknown_inputs(self, node: Node, known: Mapping[str, InputSpec]) -> list[NodeGraphError]:
+        message = f"is not an input of {node.type_name}, and is ignored."
+        return [
+            UnknownInput(node.id, name, message, self._suggestions.nearest(name, known))
+            for name in node.inputs
+            if name not in known and name not in READ_BY_NOBODY
+        ]
+
+
+def _same(inputs: Mapping[str, object], given: Mapping[str, object]) -> bool:
+    """Say if no input was converted, added or dropped."""
+    return inputs.keys() == given.keys() and all(map(is_, inputs.values(), given.values()))
+
+
+def _missing(node_id: NodeId, spec: InputSpec) -> NodeGraphError:
+    hint = f"Its default is {spec.default!r}." if spec.has_default else f"It takes {spec.socket}."
+    return RequiredInputMissingError(node_id, spec.name, "is missing.", hint)
+
+
+def _mismatch(node_id: NodeId, spec: InputSpec, link: Link, source: NodeSpec) -> NodeGraphError:
+    carried = source.outputs[link.output].socket
+    fitting = [k for k, out in enumerate(source.outputs) if connects(out.socket, spec.socket)]
+    hint = f"Output {fitting[0]} of that node would fit." if fitting else ""
+    message = (
+        f"takes {spec.socket}, but output {link.output} of node {short_repr(link.source)}"
+        f" ({source.name}) carries {carried}."
+    )
+    return ReturnTypeMismatchError(node_id, spec.name, link, message, hint, received_type=carried)

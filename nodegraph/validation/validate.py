@@ -1,0 +1,162 @@
+"""Check a whole graph before anything runs: find every problem at once, with hints."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.files.files import Files
+from nodegraph.graph.graph import Graph, Node, NodeId
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.graph.traversal import Sources, sources_first
+from nodegraph.packs.registry import Registry
+from nodegraph.validation.inputs import Inputs, Report
+from nodegraph.validation.migrate import migrate
+from nodegraph.validation.preflight import preflight
+from nodegraph.validation.problems import CycleError, NoOutputsError, UnknownTargetError
+from nodegraph.validation.providers import providers_of
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedGraph:
+    """The result of validation: a graph that can run, or the problems that keep it from running."""
+
+    original: Graph
+    """The graph as it was given, but with the present versions of its node types."""
+    graph: Graph
+    """The nodes that the targets need: literals converted, with defaults, no unknown inputs."""
+    targets: tuple[NodeId, ...]
+    problems: tuple[NodeGraphError, ...]
+    warnings: tuple[NodeGraphError, ...]
+    """Conversions, ignored inputs, and the problems of nodes that no target needs."""
+
+    @property
+    def runnable(self) -> tuple[NodeId, ...]:
+        """The targets that no problem affects: they could run without the others."""
+        touched = self._readers_of({problem.node_id for problem in self.problems})
+        return tuple(target for target in self.targets if target not in touched)
+
+    def dependents(self, node_id: NodeId) -> tuple[NodeId, ...]:
+        """Return the targets that need a node."""
+        touched = self._readers_of({node_id})
+        return tuple(target for target in self.targets if target in touched)
+
+    def _readers_of(self, start: Iterable[NodeId | None]) -> set[NodeId | None]:
+        touched = set(start)
+        readers: dict[NodeId, list[NodeId]] = {}
+        for node in self.graph.nodes.values():
+            for source in node.sources:
+                readers.setdefault(source, []).append(node.id)
+        pending = list(touched)
+        while pending:
+            found = [r for r in readers.get(pending.pop() or "", ()) if r not in touched]
+            touched.update(found)
+            pending.extend(found)
+        return touched
+
+
+def check(
+    graph: Graph, registry: Registry, files: Files, targets: Iterable[NodeId] | None = None
+) -> CheckedGraph:
+    """Check all that `targets` need; if None, the targets are all the output nodes.
+
+    Problems of nodes that no target needs are warnings; except an unknown node type if
+    `targets` is None, for it might be an output node.
+    """
+    report = Report()
+    catalog = registry.catalog
+    graph = migrate(graph, registry, report)
+    chosen = _targets(graph, catalog, targets, report)
+    inputs = Inputs(graph, catalog, files)
+    read = {node.id: inputs.read(node) for node in graph.nodes.values()}
+    nodes = {node_id: found.node for node_id, found in read.items()}
+    order = _order(graph, nodes, chosen, report)
+    needed = set(order)
+    for node_id, found in read.items():
+        spec = catalog.get(found.node.type_name)
+        if found.report:
+            wanted = node_id in needed or (targets is None and spec is None)
+            report.add(found.report, problems=wanted)
+        if spec and spec.preflight and node_id in needed and not found.is_refused:
+            report.problems.extend(preflight(found.node, spec, registry, files))
+    if graph.editor and (report.problems or report.warnings):
+        providers_of(graph.editor).explain([*report.problems, *report.warnings])
+    return CheckedGraph(
+        graph,
+        Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),
+        tuple(chosen),
+        tuple(report.problems),
+        tuple(report.warnings),
+    )
+
+
+def _targets(
+    graph: Graph,
+    catalog: Mapping[str, NodeSpec],
+    asked: Iterable[NodeId] | None,
+    report: Report,
+) -> list[NodeId]:
+    """Return the nodes to run: those asked for, or every output node."""
+    if asked is None:
+        outputs = (node.id for node in graph.nodes.values() if _is_output(node, catalog))
+        chosen = list(outputs)
+    else:
+        names = list(dict.fromkeys(asked))
+        chosen = [name for name in names if name in graph.nodes]
+        for name in names:
+            if name not in graph.nodes:
+                report.problems.append(UnknownTargetError(name, graph.nodes))
+    if not chosen:
+        report.problems.append(NoOutputsError())
+    return chosen
+
+
+def _is_output(node: Node, catalog: Mapping[str, NodeSpec]) -> bool:
+    spec = catalog.get(node.type_name)
+    return spec is not None and spec.output_node
+
+
+def _order(
+    graph: Graph, nodes: Mapping[NodeId, Node], targets: Sequence[NodeId], report: Report
+) -> list[NodeId]:
+    """Sort all that the targets need, sources first.
+
+    Loops on the way are problems, loops elsewhere warnings.
+    """
+
+    def sources(node_id: NodeId) -> list[NodeId]:
+        return [source for source in nodes[node_id].sources if source in nodes]
+
+    order, loops = sources_first(targets, sources)
+    report.problems.extend(_cycles(loops, graph, sources))
+    if len(order) < len(nodes):
+        seen = {node_id for loop in loops for node_id in loop}
+        _, elsewhere = sources_first(nodes, sources)
+        others = [loop for loop in elsewhere if seen.isdisjoint(loop)]
+        report.warnings.extend(_cycles(others, graph, sources))
+    return order
+
+
+def _cycles(loops: list[list[NodeId]], graph: Graph, sources: Sources) -> Iterator[CycleError]:
+    """Name each loop in the direction of the data, from the node that comes first in the file."""
+    if not loops:
+        return
+    position = {node_id: index for index, node_id in enumerate(graph.nodes)}
+    for loop in loops:
+        path = _shortest(loop, sources)
+        start = path.index(min(path, key=position.__getitem__))
+        yield CycleError([*path[start:], *path[:start]])
+
+
+def _shortest(loop: list[NodeId], sources: Sources) -> list[NodeId]:
+    """The shortest loop among a loop's nodes that has the link from its last node to its first.
+
+    A search may come around by a detour; no link of the shortest one can be spared. Loops have no
+    nodes in common, so that all of them together take time in proportion to the graph.
+    """
+    from networkx import DiGraph, bidirectional_shortest_path  # only where a graph loops
+
+    inside = set(loop)
+    links: DiGraph[NodeId] = DiGraph()
+    for node_id in loop:
+        links.add_edges_from((s, node_id) for s in sources(node_id) if s in inside)
+    return bidirectional_shortest_path(links, loop[0], loop[-1])

@@ -1,0 +1,66 @@
+"""The editor's own format: canvases of nodes and links, with subgraphs, reroutes, bypasses, ….
+
+`read_editor` returns the graph that the editor itself would submit.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+from nodegraph.graph.graph import Graph, Node
+from nodegraph.workflow.editor.document import EditorNode
+from nodegraph.workflow.editor.groups import expand_groups
+from nodegraph.workflow.editor.prefixes import with_values
+from nodegraph.workflow.editor.reading import read_document
+from nodegraph.workflow.editor.scopes import Scope, unfold
+from nodegraph.workflow.editor.shapes import Shape, Shapes
+from nodegraph.workflow.editor.tracing import Tracer, Value
+from nodegraph.workflow.editor.widgets import sent_values
+
+__all__ = ["Shapes", "read_editor"]
+
+_SEARCH_NAME = "Node name for S&R"
+"""The property with the name by which a file name's prefix refers to the node."""
+
+
+def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
+    """Read a graph from parsed JSON in the editor format, versions 0.4 and 1.0.
+
+    A node of a type that `shapes` does not know keeps its links, but loses the values of its
+    widgets, for their names are unknown.
+
+    Args:
+        value: the parsed JSON.
+        shapes: looks up how the editor draws a node type.
+
+    Raises:
+        InvalidWorkflowError: it has another shape; names everything that is wrong.
+    """
+    known = cache(shapes)
+    document = expand_groups(read_document(value), value, known)
+    tracer = Tracer(document, known)
+    nodes: list[Node] = []
+    named: dict[str, Node] = {}
+    for scope, editor_node in unfold(document):
+        node = _node(scope, editor_node, known(editor_node.type_name), tracer)
+        nodes.append(node)
+        for name in (editor_node.properties.get(_SEARCH_NAME), editor_node.title):
+            if isinstance(name, str):
+                named.setdefault(name, node)
+    return Graph({node.id: with_values(node, named) for node in nodes}, value)
+
+
+def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
+    inputs = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
+    for slot in node.inputs:
+        if (
+            slot.widget
+            and shape
+            and slot.widget not in inputs
+            and not shape.inputs.grows(slot.name)
+        ):
+            continue  # Another version of the type had this widget.
+        found = tracer.source(scope, node, slot)
+        if found is not None:
+            inputs[slot.name] = found.value if isinstance(found, Value) else found
+    title = node.title or (shape.title if shape else None)
+    return Node(scope.id_of(node), node.type_name, inputs, title)

@@ -1,0 +1,1 @@
+"""Nodes that make and change conditioning: prompts, ControlNets, adapters, inpainting."""

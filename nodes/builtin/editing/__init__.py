@@ -1,0 +1,1 @@
+"""Nodes that filter, composite and mask images."""

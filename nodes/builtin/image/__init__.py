@@ -1,0 +1,1 @@
+"""Nodes that load, save, batch, resize and upscale images."""

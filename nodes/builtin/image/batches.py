@@ -1,0 +1,92 @@
+"""Nodes that join images to batches, and split batches."""
+
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from nodegraph.definition.markers import Listed
+from nodegraph.definition.node import node
+from nodegraph.graph.sockets import Socket
+from nodes.builtin.image.errors import MixedSizesError
+from nodes.builtin.inputs import BatchSize, BatchSizes
+from nodes.imaging.batch import repeat_batch, with_channels
+from nodes.imaging.errors import EmptyBatchError
+from nodes.imaging.resize import resize_pictures
+from nodes.values import Image
+
+
+class ImageSize(NamedTuple):
+    """The width, height and number of images."""
+
+    width: int
+    height: int
+    batch_size: int
+
+
+@node("ImageBatch", category="image", display_name="Batch Images")
+def image_batch(image1: Image, image2: Image) -> Image:
+    """Join two batches, `image1` first.
+
+    `image2` is cropped to the aspect ratio of `image1` and scaled to its size. If only one of
+    them has an alpha channel, the other gets an opaque one.
+    """
+    channels = max(image1.shape[-1], image2.shape[-1])
+    first, second = with_channels(image1, channels), with_channels(image2, channels)
+    if second.shape[1:3] != first.shape[1:3]:
+        height, width = first.shape[1:3]
+        second = resize_pictures(second, width, height, "bilinear", "center")
+    return torch.cat([first, second.to(first)])
+
+
+@node("ImageFromBatch", category="image/batch")
+def image_from_batch(
+    image: Image,
+    batch_index: Annotated[int, Field(ge=0, le=4095)] = 0,
+    length: BatchSize = 1,
+) -> Image:
+    """Take `length` images of a batch from number `batch_index` on, fewer where it ends.
+
+    A number beyond the batch means its last image.
+    """
+    if len(image) == 0:
+        raise EmptyBatchError(what="pictures")
+    first = min(len(image) - 1, batch_index)
+    return image[first : first + length].contiguous()
+
+
+@node("RepeatImageBatch", category="image/batch")
+def repeat_image_batch(image: Image, amount: BatchSize = 1) -> Image:
+    """Repeat the whole batch `amount` times."""
+    return repeat_batch(image, amount)
+
+
+@node("RebatchImages", category="image/batch", display_name="Rebatch Images", input_is_list=True)
+def rebatch_images(
+    images: Annotated[list[Tensor], Socket("IMAGE")], batch_size: BatchSizes
+) -> Annotated[list[Tensor], Socket("IMAGE"), Listed()]:
+    """Regroup images into batches of `batch_size`; the last one may be smaller.
+
+    The nodes that follow run once for each batch.
+    """
+    every = torch.cat(_match_sizes(images))
+    return list(torch.split(every, batch_size[0]))
+
+
+@node("GetImageSize", category="image", display_name="Get Image Size", hidden=("unique_id",))
+def get_image_size(image: Image) -> ImageSize:
+    """Return the width and height of images, and their number."""
+    return ImageSize(image.shape[2], image.shape[1], image.shape[0])
+
+
+def _match_sizes(batches: Iterable[Tensor]) -> list[Tensor]:
+    filled = [batch for batch in batches if len(batch)]
+    if not filled:
+        raise EmptyBatchError(what="pictures")
+    channels = max(batch.shape[-1] for batch in filled)
+    sizes = dict.fromkeys(f"{batch.shape[2]}x{batch.shape[1]}" for batch in filled)
+    if len(sizes) > 1:
+        raise MixedSizesError(what="pictures", sizes=list(sizes))
+    return [with_channels(batch, channels) for batch in filled]

@@ -1,0 +1,17 @@
+"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+
+from collections.abc import Sequence
+
+from nodegraph.errors import NodeGraphError
+
+
+class MixedSizesError(NodeGraphError):
+    """Pictures of several sizes should become one batch."""
+
+    code = "mixed_sizes"
+
+    def __init__(self, what: str, sizes: Sequence[str]) -> None:
+        super().__init__(
+            f"{what} of different sizes can not become one batch: {', '.join(sizes[:4])}.",
+            hint="Scale or crop them to one size first.",
+        )

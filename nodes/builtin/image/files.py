@@ -1,0 +1,133 @@
+"""Nodes that read and write image files."""
+
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from PIL.Image import Image as Picture
+from torch import Tensor
+
+from nodegraph.definition.context import Context
+from nodegraph.definition.markers import InputFile
+from nodegraph.definition.node import node
+from nodegraph.graph.results import Artifact, FolderType, Ui
+from nodes.imaging.codec import channel, colours, encode_png, has_alpha, read_frames
+from nodes.imaging.metadata import texts
+from nodes.values import Image, Mask
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+_HIDDEN = ("prompt", "extra_pnginfo")
+_NO_MASK = (1, 64, 64)
+
+ImageFile = Annotated[str, InputFile("image_upload", _SUFFIXES)]
+
+
+OutputFile = Annotated[str, InputFile("image_upload", _SUFFIXES, "output")]
+
+
+class ImageAndMask(NamedTuple):
+    """The outputs of `LoadImage`."""
+
+    image: Image
+    mask: Mask
+
+
+@node(
+    "SaveImage",
+    category="image",
+    display_name="Save Image",
+    output_node=True,
+    hidden=_HIDDEN,
+    preflight="nodes.preflight.images:check_prefix",
+)
+def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context) -> Ui:
+    """Write each image to the output folder as a PNG that carries its workflow.
+
+    `filename_prefix` may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
+    `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
+    `%date:yyyy-MM-dd%`. Running the file as a workflow makes the same pixels again.
+    """
+    return _save(images, "output", filename_prefix, ctx, compress_level=4)
+
+
+@node(
+    "PreviewImage", category="image", display_name="Preview Image", output_node=True, hidden=_HIDDEN
+)
+def preview_image(images: Image, ctx: Context) -> Ui:
+    """Show images without keeping them: they go to the temp folder, lightly compressed."""
+    return _save(images, "temp", "ComfyUI_temp", ctx, compress_level=1)
+
+
+@node("MaskPreview", category="mask", output_node=True, hidden=_HIDDEN)
+def mask_preview(mask: Mask, ctx: Context) -> Ui:
+    """Show masks without keeping them: grey images in the temp folder, 1 is white."""
+    grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
+    return _save(grey, "temp", "ComfyUI_temp", ctx, compress_level=1)
+
+
+@node(
+    "LoadImage",
+    category="image",
+    display_name="Load Image",
+    preflight="nodes.preflight.images:check_image",
+)
+def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
+    """Read an image of the input folder, turned upright by its EXIF orientation.
+
+    `IMAGE` has no alpha channel; `MASK` is 1 where the image is transparent. Without an alpha
+    channel the mask is 64 by 64 zeros. An animation gives a batch of its frames.
+    """
+    frames = read_frames(ctx.files.input(image))
+    pictures = torch.stack([colours(frame) for frame in frames])
+    if not any(has_alpha(frame) for frame in frames):
+        return ImageAndMask(pictures, torch.zeros(_NO_MASK))
+    return ImageAndMask(pictures, torch.stack([_transparency(frame) for frame in frames]))
+
+
+@node(
+    "LoadImageOutput",
+    category="image",
+    display_name="Load Image (from Outputs)",
+    experimental=True,
+    preflight="nodes.preflight.images:check_image",
+)
+def load_image_output(image: OutputFile, ctx: Context) -> ImageAndMask:
+    """Read an image of the output folder, such as `cat_00001_.png [output]`; see `LoadImage`."""
+    return load_image(image, ctx)
+
+
+@node(
+    "LoadImageMask",
+    category="mask",
+    display_name="Load Image (as Mask)",
+    preflight="nodes.preflight.images:check_image",
+)
+def load_image_mask(
+    image: ImageFile, channel: Literal["alpha", "red", "green", "blue"], ctx: Context
+) -> Mask:
+    """Read one channel of an image file as a mask, [1, height, width].
+
+    `alpha` is inverted: 1 where the image is transparent.
+    """
+    frame = read_frames(ctx.files.input(image))[0]
+    return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
+
+
+def _transparency(frame: Picture) -> Tensor:
+    return 1.0 - _channel(frame, "alpha")
+
+
+def _channel(frame: Picture, name: str) -> Tensor:
+    return channel(frame, name[0].upper())
+
+
+def _save(
+    images: Tensor, folder: FolderType, prefix: str, ctx: Context, *, compress_level: int
+) -> Ui:
+    chunks = texts(ctx)
+    saved: list[Artifact] = []
+    for number, image in enumerate(images):
+        ctx.check_cancelled()
+        data = encode_png(image, chunks, compress_level)
+        tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
+        saved.append(ctx.files.save(folder, prefix, ".png", data, tokens))
+    return Ui(artifacts={"images": saved})

@@ -1,0 +1,1 @@
+"""Nodes that make, change, save, encode and decode latents."""

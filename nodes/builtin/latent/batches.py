@@ -1,0 +1,115 @@
+"""Nodes that join latents to batches, and split batches."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nodegraph.definition.markers import Listed
+from nodegraph.definition.node import node
+from nodegraph.graph.sockets import Socket
+from nodes.builtin.inputs import BatchSizes
+from nodes.builtin.latent.errors import LatentMismatchError
+from nodes.imaging.batch import repeat_to_batch
+from nodes.imaging.errors import EmptyBatchError
+from nodes.imaging.resize import resize
+from nodes.values import Latent
+
+_SCALE = 8  # mask pixels per latent pixel, along each side
+
+
+@node("LatentBatch", category="latent/batch")
+def latent_batch(samples1: Latent, samples2: Latent) -> Latent:
+    """Join two batches, `samples1` first; its mask applies to all.
+
+    `samples2` is cropped to the aspect ratio of `samples1` and scaled to its size. Each latent
+    keeps its place in the seed's noise.
+    """
+    first, second = samples1.samples, samples2.samples
+    if first.shape[1] != second.shape[1]:
+        raise LatentMismatchError(first.shape, second.shape, "they differ in their channels")
+    if first.shape[-2:] != second.shape[-2:]:
+        second = resize(second, first.shape[-1], first.shape[-2], "bilinear", "center")
+    index = (*_noise_indices(samples1), *_noise_indices(samples2))
+    return replace(samples1, samples=torch.cat([first, second.to(first)]), batch_index=index)
+
+
+@node("LatentBatchSeedBehavior", category="latent/advanced")
+def latent_batch_seed_behavior(
+    samples: Latent, seed_behavior: Literal["random", "fixed"] = "fixed"
+) -> Latent:
+    """Choose the noise of a batch: each latent its own, or with `fixed` all that of the first."""
+    if seed_behavior == "random":
+        return replace(samples, batch_index=None)
+    first = samples.batch_index[0] if samples.batch_index else 0
+    return replace(samples, batch_index=(first,) * len(samples.samples))
+
+
+@node("RebatchLatents", category="latent/batch", display_name="Rebatch Latents", input_is_list=True)
+def rebatch_latents(
+    latents: Annotated[list[Latent], Socket("LATENT")], batch_size: BatchSizes
+) -> Annotated[list[Latent], Socket("LATENT"), Listed()]:
+    """Regroup latents into batches of `batch_size`.
+
+    A batch is smaller where the latents end, or where the next one has another size. Each latent
+    keeps its mask and its place in the seed's noise: the one it had, or else its number among
+    all of them. The nodes that follow run once for each batch.
+    """
+    groups: list[list[_Single]] = []
+    for single in _split(latents):
+        fits = groups and len(groups[-1]) < batch_size[0] and single.fits(groups[-1][0])
+        if not fits:
+            groups.append([])
+        groups[-1].append(single)
+    if not groups:
+        raise EmptyBatchError(what="latents")
+    return [_join(group) for group in groups]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Single:
+    """One latent of a batch."""
+
+    sample: Tensor
+    """[1, channels, h, w]."""
+    mask: Tensor | None
+    """[1, 1, any, any]."""
+    draw: int
+
+    def fits(self, other: "_Single") -> bool:
+        return self.sample.shape == other.sample.shape
+
+    def stretched_mask(self) -> Tensor:
+        """The mask as [1, 1, h * 8, w * 8]; 1 everywhere if there is none."""
+        height, width = (side * _SCALE for side in self.sample.shape[-2:])
+        if self.mask is None:
+            return torch.ones(1, 1, height, width)
+        return functional.interpolate(self.mask, size=(height, width), mode="bilinear")
+
+
+def _split(latents: Sequence[Latent]) -> Iterator[_Single]:
+    number = 0
+    for latent in latents:
+        count = len(latent.samples)
+        draws = latent.batch_index or range(number, number + count)
+        mask = None if latent.noise_mask is None else repeat_to_batch(latent.noise_mask, count)
+        for row in range(count):
+            own = None if mask is None else mask[row : row + 1]
+            yield _Single(latent.samples[row : row + 1], own, draws[row])
+        number += count
+
+
+def _join(group: Sequence[_Single]) -> Latent:
+    masked = any(single.mask is not None for single in group)
+    return Latent(
+        torch.cat([single.sample for single in group]),
+        torch.cat([single.stretched_mask() for single in group]) if masked else None,
+        tuple(single.draw for single in group),
+    )
+
+
+def _noise_indices(latent: Latent) -> Sequence[int]:
+    return latent.batch_index or range(len(latent.samples))

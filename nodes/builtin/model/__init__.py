@@ -1,0 +1,1 @@
+"""Nodes that load, patch, merge, quantize and save models."""

@@ -1,0 +1,43 @@
+"""What can be wrong with a model file, or with how a workflow uses one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nodegraph.errors import NodeGraphError
+
+
+class LoraMismatchError(NodeGraphError):
+    """Not one key of a LoRA fits the model, or it was clearly made for another family."""
+
+    code = "lora_mismatch"
+
+    def __init__(self, name: str, family: str, looks_like: str | None, seen: Sequence[str]) -> None:
+        what = f"looks like one for {looks_like}" if looks_like else "was made for something else"
+        super().__init__(
+            f"LoRA {name!r} fits neither the model nor the text encoder, which are {family}'s: "
+            f"it {what}. Its keys: {', '.join(seen)}, …",
+            hint=f"Use a LoRA for {family}, or a model of the family that this one was made for.",
+        )
+
+
+class MergeMismatchError(NodeGraphError):
+    """Two models that are to be mixed have nothing in common."""
+
+    code = "merge_mismatch"
+
+    def __init__(self, first: Path, second: Path) -> None:
+        super().__init__(
+            f"{first.name!r} and {second.name!r} can not be mixed: they are of different families.",
+            hint="Merge two models of one family.",
+        )
+
+
+class ModelPatchMismatchError(NodeGraphError):
+    """A model patch was made for another model."""
+
+    code = "model_patch_mismatch"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path.name!r} does not fit this model.", hint="USO's projector is for FLUX.1."
+        )

@@ -1,0 +1,45 @@
+"""Nodes that patch a model with another network: USO's style reference."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from nodegraph.definition.context import Context
+from nodegraph.definition.markers import ModelFile
+from nodegraph.definition.node import node
+from nodes.builtin.model.errors import ModelPatchMismatchError
+from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_projector
+from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.factory import network_class
+from nodes.values import SeenPictures
+
+
+@node(
+    "ModelPatchLoader",
+    category="advanced/loaders",
+    experimental=True,
+    preflight="nodes.preflight.models:model_patch",
+)
+def model_patch_loader(
+    name: Annotated[str, ModelFile("model_patches")], ctx: Context
+) -> ProjectorHandle:
+    """Open a model patch that is no LoRA: USO's projector."""
+    path = ctx.files.model("model_patches", name)
+    return open_projector(path, ctx.files.identity(path))
+
+
+@node("USOStyleReference", category="advanced/model_patches/flux", experimental=True)
+def uso_style_reference(
+    model: ModelHandle, model_patch: ProjectorHandle, clip_vision_output: SeenPictures
+) -> ModelHandle:
+    """Follow the style of an image, with USO's projector and LoRA on FLUX.1 dev.
+
+    The image must be encoded by SigLIP so400m; several can be chained.
+    """
+    config, found = model.model.network.spec.config, model_patch.network.spec.config["width"]
+    heads = config.get("num_attention_heads")
+    reads = network_class(model.model.network.spec.kind).reads_projected
+    wide = heads * config["attention_head_dim"] if reads else 0
+    if wide != found:
+        raise ModelPatchMismatchError(model_patch.network.header.path)
+    tokens = StyleTokens(model_patch.tokens(clip_vision_output))
+    return replace(model, injections=(*model.injections, tokens))

@@ -1,0 +1,96 @@
+"""Nodes that open text encoders from their own files."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from nodegraph.definition.context import Context
+from nodegraph.definition.markers import Choices, ModelFile, Widget
+from nodegraph.definition.node import node
+from nodes.models.families.registry import loader_types
+from nodes.models.loading.handles import ClipHandle
+from nodes.models.loading.text_files import open_text_files
+
+File = Annotated[str, ModelFile("text_encoders")]
+Device = Annotated[Literal["default", "cpu"] | None, Widget(advanced=True)]
+_OURS = ""
+
+
+def _fill(types: tuple[str, ...], ours: Sequence[str]) -> tuple[str, ...]:
+    """Put the types of our families in their places; those that have none come last."""
+    left = list(ours)
+    filled = [each or left.pop(0) for each in types]
+    return (*filled, *left)
+
+
+_SINGLE = _fill(
+    (
+        *(_OURS, "stable_cascade", _OURS, "stable_audio", "mochi", "ltxv", "pixart", "cosmos"),
+        *("lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
+        "hunyuan_image",
+    ),
+    loader_types(1),
+)
+_DUAL = _fill((_OURS, _OURS, _OURS, "hunyuan_video", "hidream", "hunyuan_image"), loader_types(2))
+"""In ComfyUI's order."""
+
+
+@node(
+    "CLIPLoader",
+    category="advanced/loaders",
+    display_name="Load CLIP",
+    preflight="nodes.preflight.models:text_encoder",
+)
+def clip_loader(
+    clip_name: File,
+    type: Annotated[str, Choices(_SINGLE)],
+    device: Device = None,
+    *,
+    ctx: Context,
+) -> ClipHandle:
+    """Open a text encoder for Stable Diffusion 1 (CLIP-L), 2 (CLIP-H), SDXL's refiner or SD3.
+
+    `stable_diffusion` recognises the family from the file; `sd3` takes CLIP-L, CLIP-G or T5
+    alone. Models of the other types are not supported yet.
+    """
+    return _open_text_encoders(ctx, type, device, clip_name)
+
+
+@node(
+    "DualCLIPLoader",
+    category="advanced/loaders",
+    preflight="nodes.preflight.models:two_text_encoders",
+)
+def dual_clip_loader(
+    clip_name1: File,
+    clip_name2: File,
+    type: Annotated[str, Choices(_DUAL)],
+    device: Device = None,
+    *,
+    ctx: Context,
+) -> ClipHandle:
+    """Open two text encoders, in any order.
+
+    `sdxl` is CLIP-L and CLIP-G, `flux` is CLIP-L and T5, `sd3` any two of the three. Models
+    of the other types are not supported yet.
+    """
+    return _open_text_encoders(ctx, type, device, clip_name1, clip_name2)
+
+
+@node(
+    "TripleCLIPLoader",
+    category="advanced/loaders",
+    preflight="nodes.preflight.models:three_text_encoders",
+)
+def triple_clip_loader(
+    clip_name1: File, clip_name2: File, clip_name3: File, ctx: Context
+) -> ClipHandle:
+    """Open SD3's three text encoders, in any order: CLIP-L, CLIP-G and T5."""
+    return _open_text_encoders(ctx, None, None, clip_name1, clip_name2, clip_name3)
+
+
+def _open_text_encoders(
+    ctx: Context, kind: str | None, device: str | None, *names: str
+) -> ClipHandle:
+    paths = [ctx.files.model("text_encoders", name) for name in names]
+    files = [(path, ctx.files.identity(path)) for path in paths]
+    return ClipHandle(open_text_files(files, kind, on_cpu=device == "cpu"))

@@ -1,0 +1,1 @@
+"""Nodes that sample: KSampler, custom sampling, guiders, schedulers, model sampling."""

@@ -1,0 +1,125 @@
+"""Nodes that change how a model's predictions are combined, for every sampler that uses it."""
+
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field
+
+from nodegraph.definition.markers import Step, Widget
+from nodegraph.definition.node import node
+from nodes.builtin.inputs import Ratio, Strength
+from nodes.models.loading.handles import ModelHandle
+from nodes.sampling.guidance.rules import (
+    Course,
+    Projected,
+    Rescaled,
+    ScaledGuidance,
+    ScaledNoise,
+    damp_tangent,
+    fit_negative,
+)
+from nodes.sampling.guidance.settings import Correction, Preparation
+
+
+class PatchedModel(NamedTuple):
+    """A model with changed guidance."""
+
+    patched_model: ModelHandle
+
+
+@node("RescaleCFG", category="advanced/model")
+def rescale_cfg(
+    model: ModelHandle,
+    multiplier: Ratio = 0.7,
+) -> ModelHandle:
+    """Rescale the guided prediction to the positive one's contrast, against over-exposure.
+
+    0 changes nothing, 1 is the most. Not for flow models such as FLUX or SD3.
+    """
+    return replace(model, guidance=model.guidance.with_rule(Rescaled(multiplier)))
+
+
+@node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")
+def apg(
+    model: ModelHandle,
+    eta: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    norm_threshold: Annotated[float, Field(ge=0.0, le=50.0), Step(0.1)] = 5.0,
+    momentum: Annotated[float, Field(ge=-5.0, le=1.0), Step(0.01)] = 0.0,
+) -> ModelHandle:
+    """Reduce the part of the guidance that saturates colours (APG), so that cfg can be higher.
+
+    `eta` is how much of that part remains, `norm_threshold` the largest length of the guidance
+    (0 for no limit), `momentum` how much of the past guidance is added (below 0: subtracted).
+    """
+    guidance = model.guidance.with_rule(Projected(eta, norm_threshold, momentum))
+    return replace(model, guidance=guidance)
+
+
+@node("CFGZeroStar", category="advanced/guidance")
+def cfg_zero_star(model: ModelHandle) -> PatchedModel:
+    """Scale the negative prediction to fit the positive one best (CFG-Zero*), for flow models.
+
+    Only the optimised scale of CFG-Zero* is used; no step is left out.
+    """
+    return PatchedModel(_add_preparation(model, fit_negative))
+
+
+@node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
+def tcfg(model: ModelHandle) -> PatchedModel:
+    """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
+    return PatchedModel(_add_preparation(model, damp_tangent))
+
+
+@node("Epsilon Scaling", category="model_patches/unet")
+def epsilon_scaling(
+    model: ModelHandle,
+    scaling_factor: Annotated[
+        float, Field(ge=0.5, le=1.5), Step(0.001), Widget(display="number")
+    ] = 1.005,
+) -> ModelHandle:
+    """Divide the predicted noise by a factor, against the error that builds up over many steps."""
+    return _add_correction(model, ScaledNoise(scaling_factor))
+
+
+@node("FreSca", category="_for_testing", display_name="FreSca", experimental=True)
+def fresca(
+    model: ModelHandle,
+    scale_low: Strength = 1.0,
+    scale_high: Strength = 1.25,
+    freq_cutoff: Annotated[int, Field(ge=1, le=10000), Step(1)] = 20,
+) -> ModelHandle:
+    """Scale the guidance of coarse shapes (`scale_low`) and fine detail (`scale_high`).
+
+    Up to `freq_cutoff` waves across the latent count as coarse.
+    """
+    return _add_preparation(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
+
+
+@node("GuidanceSchedule", category="advanced/guidance", display_name="Guidance Schedule")
+def guidance_schedule(
+    model: ModelHandle,
+    shape: Literal["constant", "linear", "cosine"] = "cosine",
+    first: Strength = 1.0,
+    last: Strength = 0.0,
+    start: Ratio = 0.0,
+    end: Ratio = 1.0,
+) -> ModelHandle:
+    """Change the guidance from step to step, as a share of the sampler's `cfg`.
+
+    1 is all of it, 0 none: there the negative prompt is not computed, which halves the time.
+    The share goes from `first` to `last` along a line or half a cosine, or stays at `first`.
+    Outside `start` to `end` (fractions of the steps) it is 0: "constant" with 0.2 and 0.8 is
+    guidance in an interval.
+    """
+    guidance = replace(model.guidance, share=Course(shape, first, last, start, end))
+    return replace(model, guidance=guidance)
+
+
+def _add_preparation(model: ModelHandle, preparation: Preparation) -> ModelHandle:
+    guidance = replace(model.guidance, before=(*model.guidance.before, preparation))
+    return replace(model, guidance=guidance)
+
+
+def _add_correction(model: ModelHandle, correction: Correction) -> ModelHandle:
+    guidance = replace(model.guidance, after=(*model.guidance.after, correction))
+    return replace(model, guidance=guidance)

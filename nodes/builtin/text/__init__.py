@@ -1,0 +1,1 @@
+"""Nodes for strings, regular expressions and other plain values."""

@@ -1,0 +1,1 @@
+"""The command `nodegraph models`: list, inspect, verify and download model files."""

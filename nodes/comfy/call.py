@@ -1,0 +1,170 @@
+"""Calls of a pack's class as in ComfyUI: hidden inputs in, converted values in and out."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nodegraph.definition.context import Context
+from nodegraph.graph.graph import Link, Node
+from nodegraph.graph.json_values import is_plain
+from nodegraph.graph.results import Artifact, Expansion, Ui
+from nodegraph.graph.spec import NodeSpec
+from nodes.comfy.callbacks import await_result
+from nodes.comfy.input_types import Entries
+from nodes.comfy.values import runtime
+from nodes.comfy.values.blocker import ExecutionBlocker
+from nodes.comfy.values.convert import from_pack, to_pack
+
+CONTEXT = "nodegraph's context"
+"""The parameter that takes the engine's context; no input of a pack is called that."""
+_ROOTS = ("output", "temp", "input")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The function of a pack's node type."""
+
+    kind: Any
+    spec: NodeSpec
+    entries: Entries
+
+    def __call__(self, **inputs: object) -> object:
+        """Run the node."""
+        context = cast("Context | None", inputs.pop(CONTEXT, None))
+        with runtime.running(context):
+            given = {name: self._to_argument(name, value) for name, value in inputs.items()}
+            given |= self._hidden_values(context)
+            returned = await_result(getattr(self.kind(), self.kind.FUNCTION)(**given))
+            return self._to_result(returned)
+
+    def _to_argument(self, name: str, value: object) -> object:
+        means = self.entries.meant.get(name)
+        if means and isinstance(value, str):
+            return means.get(value, value)
+        if means and isinstance(value, list):
+            return [means.get(str(item), item) for item in cast("list[object]", value)]
+        return to_pack(value)
+
+    def _hidden_values(self, context: Context | None) -> dict[str, object]:
+        found = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}
+        return {name: [value] for name, value in found.items()} if self._takes_lists else found
+
+    @property
+    def _takes_lists(self) -> bool:
+        return self.spec.input_is_list
+
+    def _to_result(self, returned: Any) -> object:
+        """Convert the class's result to one that the engine accepts."""
+        if hasattr(returned, "as_returned"):
+            returned = returned.as_returned()
+        shown, expanded = None, None
+        if isinstance(returned, dict):
+            told = cast("dict[str, Any]", returned)
+            shown, expanded = told.get("ui"), told.get("expand")
+            returned = told.get("result", ())
+        outputs = self._outputs(returned)
+        if expanded:
+            return expansion(cast("Mapping[str, Any]", expanded), outputs)
+        if shown is not None:
+            return ui_of(cast("Mapping[str, Any]", shown), outputs)
+        if len(outputs) == 1:
+            return outputs[0]
+        return outputs or None
+
+    def _outputs(self, returned: Any) -> tuple[object, ...]:
+        """Return one value for each output; None where there are too few."""
+        specs = self.spec.outputs
+        if isinstance(returned, ExecutionBlocker):
+            returned = (returned,) * len(specs)
+        if returned is None:
+            returned = ()
+        if not isinstance(returned, tuple | list):
+            returned = (returned,)
+        values = cast("Sequence[object]", returned)
+        padded = [*values, *[None] * len(specs)][: len(specs)]
+        return tuple(
+            self._output(value, spec.socket, listed=spec.is_list)
+            for value, spec in zip(padded, specs, strict=True)
+        )
+
+    def _output(self, value: object, socket: str, *, listed: bool) -> object:
+        if listed and isinstance(value, list | tuple):
+            items = cast("Sequence[object]", value)
+            return [from_pack(item, socket) for item in items]
+        return from_pack([] if listed and value is None else value, socket)
+
+
+def hidden_value(kind: str, context: Context | None) -> object:
+    """Return the value of a hidden input."""
+    if context is None:
+        return None
+    if kind in ("PROMPT", "DYNPROMPT"):
+        prompt = copy.deepcopy(dict(context.prompt))
+        if kind == "PROMPT":
+            return prompt
+        from nodes.comfy.host.execution import DynamicPrompt  # Here: few ask for it.
+
+        return DynamicPrompt(prompt)
+    if kind == "EXTRA_PNGINFO":
+        return copy.deepcopy(dict(context.extra_pnginfo))
+    return context.node_id if kind == "UNIQUE_ID" else None
+
+
+def expansion(nodes: Mapping[str, Any], outputs: Sequence[object]) -> Expansion:
+    """Make an expansion from a graph in API format that replaces the node."""
+    return Expansion(
+        {
+            str(name): Node(
+                str(name),
+                str(node["class_type"]),
+                {str(key): _as_link(value) for key, value in node.get("inputs", {}).items()},
+            )
+            for name, node in nodes.items()
+        },
+        tuple(_as_link(value) for value in outputs),
+    )
+
+
+def _as_link(value: Any) -> object:
+    """Return a link for [node, number], any other value converted."""
+    if isinstance(value, list):
+        items = cast("list[Any]", value)
+        if len(items) == 2 and isinstance(items[0], str) and type(items[1]) in (int, float):
+            return Link(items[0], int(items[1]))
+    return from_pack(value, "*") if not is_plain(value) else value
+
+
+def ui_of(shown: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
+    """Return a node's UI output: files as artifacts, everything else as JSON."""
+    if hasattr(shown, "as_dict"):
+        shown = cast("Any", shown).as_dict()
+    artifacts: dict[str, list[Artifact]] = {}
+    values: dict[str, list[object]] = {}
+    for kind, found in shown.items():
+        items = cast("list[object]", list(found) if isinstance(found, list | tuple) else [found])
+        files = [_artifact(item) for item in items]
+        if items and all(files):
+            artifacts[str(kind)] = [item for item in files if item]
+        else:
+            values[str(kind)] = [item if is_plain(item) else _as_json(item) for item in items]
+    return Ui(artifacts, values, outputs)
+
+
+def _artifact(item: object) -> Artifact | None:
+    if not isinstance(item, dict):
+        return None
+    told = cast("dict[str, Any]", item)
+    if set(told) != {"filename", "subfolder", "type"} or told["type"] not in _ROOTS:
+        return None
+    return Artifact(str(told["filename"]), str(told["subfolder"]), told["type"])
+
+
+def _as_json(item: object) -> object:
+    """Convert a value to JSON: containers item by item, the rest as text."""
+    if isinstance(item, tuple | list):
+        return [_as_json(part) for part in cast("Sequence[object]", item)]
+    if isinstance(item, dict):
+        told = cast("dict[object, object]", item)
+        return {str(key): _as_json(part) for key, part in told.items()}
+    return item if is_plain(item) else str(item)

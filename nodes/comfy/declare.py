@@ -1,0 +1,126 @@
+"""Conversion of a ComfyUI pack's declarations to node types."""
+
+import asyncio
+import inspect
+import tomllib
+from collections.abc import Coroutine, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from nodegraph.definition.node import NodeType
+from nodegraph.definition.pack import Pack
+from nodegraph.graph.spec import NodeSpec, OutputSpec
+from nodegraph.packs.routes import OFFERED
+from nodes.comfy.call import CONTEXT, Call
+from nodes.comfy.callbacks import State, needs_of, state_of
+from nodes.comfy.input_types import Entries, read_entries, socket_of
+
+_NO_VERSION = "0"
+
+
+def declarations_of(module: ModuleType) -> dict[str, object]:
+    """Return the names that the import hook adds to a pack's module: `PACK`, and its node types.
+
+    Raises:
+        Exception: whatever the pack's own declarations raise.
+    """
+    name = module.__name__.rpartition(".")[2]
+    classes = dict(_classes(module))
+    titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+    types = {
+        f"node type {key}": node_type(key, kind, module.__name__, titles.get(key))
+        for key, kind in classes.items()
+    }
+    pack = Pack(name, _version(module), (module.__name__,), web=_web(module), routes=_routes())
+    return {"PACK": pack, **types}
+
+
+def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[..., Any]:
+    """Convert a class of ComfyUI's v1 API to a node type."""
+    entries = read_entries(kind)
+    spec = NodeSpec(
+        name=name,
+        display_name=str(title or name),
+        category=str(getattr(kind, "CATEGORY", "")),
+        description=inspect.cleandoc(str(getattr(kind, "DESCRIPTION", "") or "")),
+        module=module,
+        inputs=entries.inputs,
+        outputs=outputs_of(kind),
+        open_inputs=entries.more,
+        hidden=tuple(sorted(_client_inputs(entries))),
+        output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
+        input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
+        deprecated=bool(getattr(kind, "DEPRECATED", False)),
+        experimental=bool(getattr(kind, "EXPERIMENTAL", False)),
+    )
+    call = Call(kind, spec, entries)
+    asks = State(kind, name, entries)
+    return NodeType(spec, call, CONTEXT, needs_of(kind, spec), state_of(asks))
+
+
+def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:
+    """Return the outputs of RETURN_TYPES; RETURN_NAMES and OUTPUT_IS_LIST may be shorter."""
+    types = getattr(kind, "RETURN_TYPES", None) or ()
+    types = (types,) if isinstance(types, str) else tuple(types)
+    names = tuple(getattr(kind, "RETURN_NAMES", None) or ())
+    listed = tuple(getattr(kind, "OUTPUT_IS_LIST", None) or ())
+    return tuple(
+        OutputSpec(
+            name=str(names[k]) if k < len(names) and names[k] else socket_of(found),
+            socket=socket_of(found),
+            is_list=bool(k < len(listed) and listed[k]),
+        )
+        for k, found in enumerate(types)
+    )
+
+
+def _client_inputs(entries: Entries) -> set[str]:
+    kinds = {kind.lower() for kind in entries.hidden.values()}
+    return kinds & {"prompt", "extra_pnginfo", "unique_id"}
+
+
+def _classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Yield the pack's node types: name and class."""
+    mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
+    if mappings is not None:
+        yield from ((str(name), kind) for name, kind in dict(mappings).items())
+    entry = getattr(module, "comfy_entrypoint", None)
+    if entry is not None:
+        for kind in asyncio.run(_extension_nodes(entry)):
+            yield kind.GET_SCHEMA().node_id, kind
+    if mappings is None and entry is None:
+        message = "it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"
+        raise ImportError(message)
+
+
+async def _extension_nodes(entry: Any) -> list[Any]:
+    """Return the node classes of an extension of the v3 API."""
+    extension = entry()
+    if inspect.isawaitable(extension):
+        extension = await cast("Coroutine[Any, Any, Any]", extension)
+    await extension.on_load()
+    return list(await extension.get_node_list())
+
+
+def _routes() -> tuple[str, ...]:
+    """Return the routes of this process's packs; a process that describes a pack has no other."""
+    return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in OFFERED.routes))
+
+
+def _web(module: ModuleType) -> str:
+    """Return WEB_DIRECTORY as a path below the pack's folder; empty if it is not one."""
+    root = Path(module.__file__ or "").parent.resolve()
+    web = (root / str(getattr(module, "WEB_DIRECTORY", "") or "")).resolve()
+    inside = web != root and web.is_dir() and web.is_relative_to(root)
+    return web.relative_to(root).as_posix() if inside else ""
+
+
+def _version(module: ModuleType) -> str:
+    """Return the version in the pack's pyproject.toml."""
+    place = Path(module.__file__ or "").parent / "pyproject.toml"
+    try:
+        found = tomllib.loads(place.read_text(encoding="utf-8"))["project"]["version"]
+    except (OSError, KeyError, TypeError, ValueError):
+        return _NO_VERSION
+    return str(found)

@@ -1,0 +1,94 @@
+"""Discovery of packs for ComfyUI in their folder: each is a sub-folder or a file."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from nodegraph.errors import NodeGraphError, PackError
+from nodegraph.packs.catalog import PackSource
+from nodegraph.settings.settings import Settings
+from nodes.comfy.import_hook import PACKAGE, install
+from nodes.comfy.values import runtime
+
+HOST = "nodes.comfy.discovery:prepare"
+_PASSED = ("models_dir", "input_dir", "output_dir", "temp_dir", "cache_dir", "custom_nodes_dir")
+_SKIPPED = ("__pycache__", ".git", "node_modules", ".venv", "venv")
+
+
+def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]]:
+    """Find the packs in the folder and make them importable."""
+    folder = settings.custom_nodes_dir.absolute()
+    found: dict[str, Path] = {}
+    problems: list[NodeGraphError] = []
+    for item in _items(folder):
+        place = item / "__init__.py" if item.is_dir() else item
+        name = item.name if item.is_dir() else item.stem
+        if place.is_file():
+            found[name.replace(".", "_")] = place
+        else:
+            problems.append(_no_pack(item))
+    if found:
+        prepare(settings)
+    readers = _readers()
+    environment = _environment(settings)
+    sources = [
+        PackSource(name, f"{PACKAGE}.{name}", place, HOST, environment, salt=readers + _data(place))
+        for name, place in sorted(found.items())
+    ]
+    return sources, problems
+
+
+def prepare(settings: Settings | None = None) -> None:
+    """Make the packs importable by the names `custom_nodes.…`."""
+    runtime.settle(settings or Settings.read())
+    install(runtime.current().custom_nodes)
+
+
+def _items(folder: Path) -> list[Path]:
+    """Return the items to load, by name; without disabled ones, as in ComfyUI."""
+    items = (path for path in folder.iterdir() if path.is_dir() or path.suffix == ".py")
+    wanted = (path for path in items if path.name[0] not in "._")
+    return sorted(path for path in wanted if not path.name.endswith(".disabled"))
+
+
+def _no_pack(item: Path) -> PackError:
+    hint = "A pack for ComfyUI has one; move the folder elsewhere."
+    return PackError(f"the folder {item} has no __init__.py.", hint=hint)
+
+
+def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Return the settings that a pack may read, for the process that describes it."""
+
+    def text(name: str) -> str:
+        value: Path | tuple[Path, ...] = getattr(settings, name)
+        paths = value if isinstance(value, tuple) else (value,)
+        return os.pathsep.join(str(path.absolute()) for path in paths)
+
+    return tuple((f"NODEGRAPH_{name.upper()}", text(name)) for name in _PASSED)
+
+
+def _readers() -> str:
+    """Return a hash of the code that reads packs' declarations."""
+    total = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def _data(place: Path) -> str:
+    """Return a hash of a pack's data files, from which many packs build lists of choices."""
+    if place.name != "__init__.py":
+        return ""
+    total = hashlib.sha256()
+    for path in _others(place.parent):
+        found = path.stat()
+        total.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+    return total.hexdigest()
+
+
+def _others(folder: Path) -> Iterator[Path]:
+    for directory, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if name not in _SKIPPED)
+        paths = (Path(directory) / name for name in sorted(files))
+        yield from (path for path in paths if path.suffix not in (".py", ".pyc") and path.is_file())

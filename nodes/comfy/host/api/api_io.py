@@ -1,0 +1,222 @@
+"""`comfy_api.latest.io`: the types of sockets in the v3 contract."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from nodes.comfy.host.api import schema
+from nodes.comfy.host.api.node import ComfyNode as ComfyNode
+from nodes.comfy.host.api.node import NodeOutput as NodeOutput
+from nodes.comfy.host.api.schema import Hidden as Hidden
+from nodes.comfy.host.api.schema import Schema as Schema
+from nodes.comfy.values.errors import NotOfferedError
+
+
+class NumberDisplay(StrEnum):
+    """The widget of a number."""
+
+    number = "number"
+    slider = "slider"
+    gradient_slider = "gradientslider"
+
+
+class ControlAfterGenerate(StrEnum):
+    """The change of a number after each run."""
+
+    fixed = "fixed"
+    increment = "increment"
+    decrement = "decrement"
+    randomize = "randomize"
+
+
+class FolderType(StrEnum):
+    """A folder of files."""
+
+    input = "input"
+    output = "output"
+    temp = "temp"
+
+
+class UploadType(StrEnum):
+    """The kind of file that may be uploaded."""
+
+    image = "image_upload"
+    audio = "audio_upload"
+    video = "video_upload"
+    model = "file_upload"
+
+
+class ComfyType:
+    """A socket type; its `Input` and `Output` declare an input or output of it."""
+
+    io_type: ClassVar[str] = "*"
+    Type: ClassVar[Any] = Any
+    Input: ClassVar[type[schema.Input]] = schema.Input
+    Output: ClassVar[type[schema.Output]] = schema.Output
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _tie(cls, cls.io_type)
+
+
+ComfyTypeIO = ComfyType
+WidgetInput = Input = schema.Input
+Output = schema.Output
+
+
+def _tie(cls: Any, name: str) -> None:
+    """Give a type its own `Input` and `Output`."""
+    base_input, base_output = cls.Input, cls.Output
+
+    class TiedInput(base_input):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            if self.type_name == "*":
+                self.type_name = name
+
+    class TiedOutput(base_output):
+        def __init__(self, *args: Any, **more: Any) -> None:
+            super().__init__(*args, **more)
+            self.type_name = name
+
+    cls.Input, cls.Output = TiedInput, TiedOutput
+
+
+def comfytype(io_type: str, **_more: Any) -> Callable[[Any], Any]:
+    """Make a class a socket type."""
+
+    def declare(cls: Any) -> Any:
+        cls.io_type = io_type
+        for name, base in (("Input", schema.Input), ("Output", schema.Output)):
+            if not hasattr(cls, name):
+                setattr(cls, name, base)
+        _tie(cls, io_type)
+        return cls
+
+    return declare
+
+
+def Custom(io_type: str) -> type[ComfyType]:
+    """Make a socket type for a pack."""
+    return type(io_type, (ComfyType,), {"io_type": io_type})
+
+
+class ComboInput(schema.Input):
+    """A choice."""
+
+    def __init__(
+        self,
+        id: str,
+        options: Any = None,
+        upload: UploadType | None = None,
+        image_folder: FolderType | None = None,
+        **more: Any,
+    ) -> None:
+        if upload:
+            more[upload.value] = True
+        super().__init__(id, image_folder=image_folder, **more)
+        self.type_name = schema.combo(options or [])
+
+
+class Combo(ComfyType):
+    """A choice out of a list."""
+
+    io_type = "COMBO"
+    Input = ComboInput
+
+
+class MultiCombo(ComfyType):
+    """Several choices out of a list."""
+
+    io_type = "COMBO"
+
+    class Input(ComboInput):
+        """An input for several choices."""
+
+        def __init__(self, id: str, options: Any = None, **more: Any) -> None:
+            super().__init__(id, options, **more, multi_select=True)
+            self.options["options"] = self.type_name
+            self.type_name = "COMBO"
+
+
+class MultiType:
+    """One of several types."""
+
+    class Input(schema.Input):
+        """An input of several types; the first one may add its widget."""
+
+        def __init__(self, id: Any, types: Any = (), **more: Any) -> None:
+            first = id if isinstance(id, schema.Input) else None
+            super().__init__(first.id if first else str(id), **more)
+            if first:
+                self.options = first.options | self.options
+                self.optional = self.optional or first.optional
+            names = [first.type_name] if first else []
+            self.type_name = ",".join(dict.fromkeys([*names, *(kind.io_type for kind in types)]))
+
+
+class MatchType:
+    """A type that is the same at several inputs and outputs."""
+
+    class Template:
+        """The name of the shared type."""
+
+        def __init__(self, template_id: str, allowed_types: Any = None) -> None:
+            self.template_id = template_id
+            self.allowed_types = allowed_types
+
+    class Input(schema.Input):
+        """Any type."""
+
+        def __init__(self, id: str, template: Any = None, **more: Any) -> None:
+            del template
+            super().__init__(id, **more)
+
+    class Output(schema.Output):
+        """Any type."""
+
+        def __init__(self, template: Any = None, **more: Any) -> None:
+            del template
+            super().__init__(**more)
+
+
+def _refusing_type(name: str) -> Any:
+    def refuse(*_args: Any, **_more: Any) -> Any:
+        what = f"io.{name}"
+        raise NotOfferedError(what)
+
+    return SimpleNamespace(Input=refuse, Output=refuse, TemplatePrefix=refuse, TemplateNames=refuse)
+
+
+Autogrow, DynamicCombo, DynamicSlot = map(
+    _refusing_type, ("Autogrow", "DynamicCombo", "DynamicSlot")
+)
+_TYPES = {
+    "Int": "INT",
+    "Float": "FLOAT",
+    "String": "STRING",
+    "Boolean": "BOOLEAN",
+    "AnyType": "*",
+    "Clip": "CLIP",
+    "Vae": "VAE",
+    "Audio": "AUDIO",
+    "Video": "VIDEO",
+    "ClipVision": "CLIP_VISION",
+    "ClipVisionOutput": "CLIP_VISION_OUTPUT",
+    "ControlNet": "CONTROL_NET",
+    "StyleModel": "STYLE_MODEL",
+    "UpscaleModel": "UPSCALE_MODEL",
+    "LatentUpscaleModel": "LATENT_UPSCALE_MODEL",
+    "ModelPatch": "MODEL_PATCH",
+    "FaceAnalysis": "FACE_ANALYSIS",
+    "LoraModel": "LORA_MODEL",
+    "LossMap": "LOSS_MAP",
+    "Accumulation": "ACCUMULATION",
+    "BBOX": "BBOX",
+    "SEGS": "SEGS",
+    "SVG": "SVG",
+}
+_SAME = "Image Mask Latent Conditioning Model Sampler Sigmas Noise Guider Gligen Hooks Mesh Voxel"
+for _name in [*_TYPES, *_SAME.split(), "Point", "Webcam", "Photomaker", "Color", "Load3D", "Curve"]:
+    globals()[_name] = Custom(_TYPES.get(_name, _name.upper()))

@@ -1,0 +1,3 @@
+"""`comfy.latent_formats`: the latent format of models."""
+
+from nodes.comfy.values.models import LatentFormat as LatentFormat

@@ -1,5 +1,0 @@
-"""`comfy.model_patcher`: the classes of MODEL values."""
-
-from nodes.comfy.models import PackModel
-
-ModelPatcher = PackModel

@@ -1,0 +1,109 @@
+"""The stand-ins for ComfyUI's modules."""
+
+import importlib
+from types import ModuleType
+
+from nodes.comfy.values.errors import NoSuchHostModuleError
+
+_ROOM = "nodes.comfy.host"
+_STANDINS = {
+    "comfy": "namespace",
+    "comfy.cli_args": "comfy.cli_args",
+    "comfy.comfy_types": "comfy.comfy_types",
+    "comfy.comfy_types.node_typing": "comfy.comfy_types",
+    "comfy.latent_formats": "comfy.latent_formats",
+    "comfy.model_management": "comfy.model_management",
+    "comfy.model_patcher": "comfy.model_patcher",
+    "comfy.options": "comfy.cli_args",
+    "comfy.sample": "comfy.sample",
+    "comfy.samplers": "comfy.samplers",
+    "comfy.sd": "comfy.sd",
+    "comfy.utils": "comfy.comfy_utils",
+    "comfy_api": "namespace",
+    "comfy_api.input": "api.api_input",
+    "comfy_api.latest": "api.api_latest",
+    "comfy_api.latest._io": "api.api_io",
+    "comfy_api.latest._ui": "api.api_ui",
+    "comfy_api.latest.io": "api.api_io",
+    "comfy_api.latest.ui": "api.api_ui",
+    "comfy_api.util": "api.api_input",
+    "comfy_api.v0_0_2": "api.api_latest",
+    "comfy_execution": "namespace",
+    "comfy_execution.graph": "execution",
+    "comfy_execution.graph_utils": "execution",
+    "comfy_execution.utils": "execution",
+    "comfy_extras": "namespace",
+    "execution": "execution",
+    "folder_paths": "folder_paths",
+    "latent_preview": "latent_preview",
+    "node_helpers": "node_helpers",
+    "nodes": "node_classes",
+    "server": "prompt_server",
+}
+_TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
+_EXTRAS = "comfy_extras.nodes_"
+_made: dict[str, ModuleType] = {}
+
+
+def is_host(name: str) -> bool:
+    """Return True if a module's name is one of ComfyUI's."""
+    return name.partition(".")[0] in _TOPS
+
+
+def host_module(name: str) -> ModuleType:
+    """Return the stand-in for a module of ComfyUI's.
+
+    Raises:
+        NoSuchHostModuleError: there is none.
+    """
+    found = find_host(name)
+    if found is None:
+        raise NoSuchHostModuleError(name)
+    return found
+
+
+def find_host(name: str) -> ModuleType | None:
+    """Return a module's stand-in, set as an attribute of its parent; None if there is none."""
+    if name in _made:
+        return _made[name]
+    module = _make(name)
+    if module is None:
+        return None
+    _made[name] = module
+    parent, _, own = name.rpartition(".")
+    above = find_host(parent) if parent else None
+    if above is not None and own not in vars(above):
+        setattr(above, own, module)
+    return module
+
+
+def _make(name: str) -> ModuleType | None:
+    if name.startswith(_EXTRAS):
+        return _offering_nodes(name)
+    standin = _STANDINS.get(name)
+    if standin == "namespace":
+        return _namespace(name)
+    return importlib.import_module(f"{_ROOM}.{standin}") if standin else None
+
+
+def _namespace(name: str) -> ModuleType:
+    """Make a package that imports its modules at first access."""
+    module = ModuleType(name)
+
+    def attribute(own: str) -> ModuleType:
+        found = find_host(f"{name}.{own}")
+        if found is None:
+            raise AttributeError(own)
+        return found
+
+    vars(module).update(__path__=[], __getattr__=attribute)
+    return module
+
+
+def _offering_nodes(name: str) -> ModuleType:
+    """Make a module whose attributes are the classes of our node types."""
+    from nodes.comfy.host.node_classes import class_of  # Here: it imports this module's users.
+
+    module = ModuleType(name)
+    vars(module)["__getattr__"] = class_of
+    return module

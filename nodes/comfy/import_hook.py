@@ -1,0 +1,147 @@
+"""The import hook for packs: they import stand-ins for ComfyUI's modules, nobody else does.
+
+A pack's module is run with an `__import__` of its own, which finds stand-ins for ComfyUI's modules
+under their names (`nodes`, `server`, `comfy`, …). Other modules' imports are not affected.
+"""
+
+import builtins
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nodes.comfy.host_modules import find_host, host_module, is_host
+
+PACKAGE = "custom_nodes"
+"""What the packs are modules of."""
+
+
+class PackLoader(SourceFileLoader):
+    """Runs a module of a pack with the pack's own `__import__`."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module."""
+        vars(module)["__builtins__"] = BUILTINS
+        super().exec_module(module)
+
+
+class PackEntry(PackLoader):
+    """Runs a pack's main module, and adds its `PACK` and node types."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module, and read its declarations."""
+        self.get_code(module.__name__)  # a syntax error shows before anything slow happens
+        from nodes.comfy.torch_guard import guard_torch  # Here and below: they need torch.
+
+        with guard_torch():
+            super().exec_module(module)
+        from nodes.comfy.declare import declarations_of
+
+        vars(module).update(declarations_of(module))
+
+
+class Finder:
+    """Finds packs below a folder as modules of `PACKAGE`, and what they import there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec of a module in a pack, or None."""
+        parent, _, own = name.rpartition(".")
+        if name == PACKAGE:
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [str(self.folder)]
+            return spec
+        if parent == PACKAGE:
+            return self._pack(name, own)
+        spec = PathFinder.find_spec(name, path, target)
+        if spec and isinstance(spec.loader, SourceFileLoader) and self._holds(spec.origin):
+            spec.loader = PackLoader(name, spec.loader.path)
+        return spec
+
+    def _pack(self, name: str, own: str) -> ModuleSpec | None:
+        for item in self.folder.iterdir():
+            if item.is_dir() and item.name.replace(".", "_") == own:
+                place, inside = item / "__init__.py", [str(item)]
+                break
+        else:
+            place, inside = self.folder / f"{own}.py", None
+        if not place.is_file():
+            return None
+        loader = PackEntry(name, str(place))
+        return importlib.util.spec_from_file_location(
+            name, place, loader=loader, submodule_search_locations=inside
+        )
+
+    def _holds(self, origin: str | None) -> bool:
+        return origin is not None and Path(origin).is_relative_to(self.folder)
+
+
+def install(folder: Path) -> None:
+    """Find packs below this folder from now on, and no longer those below another one."""
+    others = [item for item in sys.meta_path if not isinstance(item, Finder)]
+    at = others.index(PathFinder) if PathFinder in others else len(others)
+    finder: Any = Finder(folder)
+    sys.meta_path[:] = [*others[:at], finder, *others[at:]]
+    known = sys.modules.get(PACKAGE)
+    if known is not None and list(known.__path__) != [str(folder)]:
+        for name in [name for name in sys.modules if f"{name}.".startswith(f"{PACKAGE}.")]:
+            del sys.modules[name]
+
+
+def pack_import(
+    name: str,
+    globals: Mapping[str, object] | None = None,
+    locals: Mapping[str, object] | None = None,
+    fromlist: Sequence[str] | None = (),
+    level: int = 0,
+) -> ModuleType:
+    """Import as `__import__` does, for the modules of packs."""
+    if level == 0 and is_host(name):
+        module = host_module(name)
+        if not fromlist:
+            return host_module(name.partition(".")[0])
+        for item in fromlist:
+            find_host(f"{name}.{item}")
+        return module
+    if level == 0 and name in ("importlib", "importlib.util"):
+        return _IMPORTLIB_UTIL if fromlist and name == "importlib.util" else _IMPORTLIB
+    return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+
+def _import_module(name: str, package: str | None = None) -> ModuleType:
+    return host_module(name) if is_host(name) else importlib.import_module(name, package)
+
+
+def _find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
+    if is_host(name):
+        return ModuleSpec(name, None) if find_host(name) else None
+    return importlib.util.find_spec(name, package)
+
+
+def _spec_from_file(name: str, location: Any = None, **more: Any) -> ModuleSpec | None:
+    if more.get("loader") is None and str(location).endswith(".py"):
+        more["loader"] = PackLoader(name, str(location))
+    return importlib.util.spec_from_file_location(name, location, **more)
+
+
+def _as_seen(module: ModuleType, **instead: object) -> ModuleType:
+    """Return a module as packs see it, with parts replaced."""
+    seen = ModuleType(module.__name__, module.__doc__)
+    vars(seen).update(vars(module) | instead)
+    return seen
+
+
+_IMPORTLIB_UTIL = _as_seen(
+    importlib.util, find_spec=_find_spec, spec_from_file_location=_spec_from_file
+)
+_IMPORTLIB = _as_seen(importlib, import_module=_import_module, util=_IMPORTLIB_UTIL)
+BUILTINS: dict[str, object] = {**vars(builtins), "__import__": pack_import}
+"""What a pack's modules have for builtins."""

@@ -1,0 +1,169 @@
+"""Conversion of INPUT_TYPES to input specs."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
+from typing import Any, cast
+
+from nodegraph.graph.json_values import is_plain
+from nodegraph.graph.sockets import ANY
+from nodegraph.graph.spec import InputSpec
+from nodes.comfy.host.folder_paths import FileList
+
+COMBO = "COMBO"
+_OWN = ("default", "min", "max", "lazy", "options")
+_UPLOADS = ("image_upload", "audio_upload", "video_upload")
+_NOBODYS_NAME = "any name at all"
+_NOBODYS_TYPE = "a type that nobody has"
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The declared inputs of a node type."""
+
+    inputs: tuple[InputSpec, ...]
+    hidden: Mapping[str, str]
+    """What each hidden input is: `PROMPT`, `UNIQUE_ID`, …"""
+    more: str = ""
+    """The socket of inputs that are not declared, if it takes such."""
+    meant: Mapping[str, Mapping[str, object]] = field(
+        default_factory=dict[str, Mapping[str, object]]
+    )
+    """What the choices of an input stand for, where they are no strings."""
+
+
+def read_entries(kind: Any) -> Entries:
+    """Read the inputs of a class.
+
+    Raises:
+        Exception: whatever the class raises.
+    """
+    declared = kind.INPUT_TYPES()
+    exempt = _exempt(kind)
+    inputs: list[InputSpec] = []
+    meant: dict[str, Mapping[str, object]] = {}
+    for required in (True, False):
+        group = declared.get("required" if required else "optional") or {}
+        for name, entry in dict(group).items():
+            of, options = _entry(entry)
+            inputs.append(_input(str(name), of, options, required=required, exempt=exempt))
+            choices = _choices(of, options)
+            if choices and not _all_are(choices, str) and not _all_are(choices, dict):
+                meant[str(name)] = {str(choice): choice for choice in choices}
+    hidden = {
+        str(name): _hidden_kind(of) for name, of in dict(declared.get("hidden") or {}).items()
+    }
+    return Entries(tuple(inputs), hidden, _open_inputs(declared.get("optional")), meant)
+
+
+def socket_of(of: object) -> str:
+    """Return the socket of a type, which is a string or a list of choices."""
+    if isinstance(of, str):
+        lies = not (of != _NOBODYS_TYPE)  # noqa: SIM202 - classes that fit everything override this one
+        return ANY if lies else str.__str__(of)
+    return COMBO if _choices(of, {}) is not None else ANY
+
+
+def _entry(entry: Any) -> tuple[Any, dict[str, Any]]:
+    """Return an entry's type and options."""
+    if isinstance(entry, str) or not isinstance(entry, tuple | list):
+        return entry, {}
+    parts = cast("tuple[Any, ...] | list[Any]", entry)
+    if len(parts) == 0:
+        return ANY, {}
+    if isinstance(entry, list) and all(isinstance(part, str) for part in parts):
+        return entry, {}  # the choices, without the tuple around them
+    options = parts[1] if len(parts) > 1 and isinstance(parts[1], dict) else {}
+    return parts[0], cast("dict[str, Any]", options)
+
+
+def _input(
+    name: str, of: Any, options: Mapping[str, Any], *, required: bool, exempt: Iterable[str] | None
+) -> InputSpec:
+    choices = _choices(of, options)
+    files = choices if isinstance(choices, FileList) else None
+    uploaded = choices is not None and any(options.get(upload) for upload in _UPLOADS)
+    rich = choices is not None and bool(choices) and _all_are(choices, dict)
+    default = options.get("default")
+    has_default = default is not None and is_plain(default)
+    widget = {key: v for key, v in options.items() if key not in _OWN and is_plain(v)}
+    if has_default and not required:  # as in ComfyUI, the function's own default stands in
+        widget["default"] = default
+    if rich and is_plain(choices):  # for the pack's own script in the editor
+        widget["options"] = choices
+    return InputSpec(
+        name=name,
+        socket=COMBO if choices is not None else socket_of(of),
+        required=required,
+        has_default=has_default and required,
+        default=default if has_default and required else None,
+        choices=None
+        if choices is None or rich
+        else _fixed_choices(choices, files, uploaded=uploaded),
+        model_folder=files.folder if files is not None and not rich else None,
+        input_file=uploaded,
+        minimum=_limit(options.get("min")),
+        maximum=_limit(options.get("max")),
+        lazy=bool(options.get("lazy")),
+        unchecked=rich or exempt is None or name in exempt,
+        widget={str(key): value for key, value in widget.items()},
+    )
+
+
+def _fixed_choices(
+    choices: list[object], files: FileList | None, *, uploaded: bool
+) -> tuple[str, ...]:
+    """Return the choices that are not files."""
+    if uploaded:
+        return ()
+    return tuple(str(choice) for choice in (choices if files is None else files.before))
+
+
+def _choices(of: Any, options: Mapping[str, Any]) -> list[object] | None:
+    if isinstance(of, str):
+        listed = options.get("options") if of == COMBO else None
+    else:
+        listed = of if isinstance(of, Iterable) else None
+    if listed is None or isinstance(listed, FileList):
+        return listed
+    return list(cast("Iterable[object]", listed))
+
+
+def _limit(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def _all_are(choices: Iterable[object], kind: type) -> bool:
+    return all(isinstance(choice, kind) for choice in choices)
+
+
+def _hidden_kind(of: Any) -> str:
+    return str(_entry(of)[0])
+
+
+def _open_inputs(optional: Any) -> str:
+    """Return the socket of undeclared inputs, for dicts that claim to have every name."""
+    if type(optional) is dict or not isinstance(optional, dict) or _NOBODYS_NAME not in optional:
+        return ""
+    return socket_of(_entry(optional[_NOBODYS_NAME])[0])
+
+
+def _exempt(kind: Any) -> tuple[str, ...] | None:
+    """Return the inputs that a class validates itself; None means all."""
+    check = getattr(kind, "VALIDATE_INPUTS", None)
+    if check is None:
+        return ()
+    parameters = signature(check).parameters
+    if any(item.kind is Parameter.VAR_KEYWORD for item in parameters.values()):
+        return None
+    return tuple(parameters)
+
+
+def given_names(function: Any, names: Iterable[str]) -> Iterator[str]:
+    """Return those of the names that a function takes."""
+    parameters = signature(function).parameters
+    anything = any(item.kind is Parameter.VAR_KEYWORD for item in parameters.values())
+    return (name for name in names if anything or name in parameters)

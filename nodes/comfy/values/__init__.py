@@ -1,0 +1,1 @@
+"""Values handed to ComfyUI packs and taken back from them."""

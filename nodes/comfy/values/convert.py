@@ -1,0 +1,184 @@
+"""Conversion of CONDITIONING from and to ComfyUI's form: a list of [tokens, dict]."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeGuard, cast
+
+from torch import Tensor
+
+from nodegraph.graph.results import Blocked
+from nodes.comfy.values.blocker import ExecutionBlocker
+from nodes.comfy.values.models import PackClip, PackModel, PackVae
+from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
+from nodes.values import Area, AreaShare, ConcatLatent, Cond, Conditioning, Latent
+
+ORIGIN = "nodegraph_condition"
+"""Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
+_PERCENT = "percentage"
+
+
+def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
+    """Convert a conditioning to ComfyUI's list; its tensors are copies."""
+    return [[cond.tokens.clone(), _cond_dict(cond)] for cond in conditioning.conds]
+
+
+def conditioning_from(told: Sequence[Sequence[Any]]) -> Conditioning:
+    """Convert ComfyUI's list to a conditioning; unknown keys become extras."""
+    return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in told))
+
+
+def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
+    """Return True for a list of [tokens, dict]."""
+    if not isinstance(value, list | tuple):
+        return False
+    items = cast("Sequence[Any]", value)
+    return bool(items) and all(
+        isinstance(item, list | tuple)
+        and len(cast("Sequence[Any]", item)) == 2
+        and isinstance(item[0], Tensor)
+        and isinstance(item[1], dict)
+        for item in items
+    )
+
+
+def _cond_dict(cond: Cond) -> dict[str, Any]:
+    """Return a condition's dict."""
+    told: dict[str, Any] = {
+        "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
+        "strength": cond.strength,
+        "mask": None if cond.mask is None else cond.mask.clone(),
+        "mask_strength": cond.mask_strength,
+        "set_area_to_bounds": cond.mask_bounds,
+        "start_percent": cond.start,
+        "end_percent": cond.end,
+    }
+    untold = {
+        "strength": 1.0,
+        "mask": None,
+        "mask_strength": 1.0,
+        "set_area_to_bounds": False,
+        "start_percent": 0.0,
+        "end_percent": 1.0,
+    }
+    told = {key: value for key, value in told.items() if key not in untold or value != untold[key]}
+    if cond.share:
+        told["area"] = (_PERCENT, cond.share.height, cond.share.width, cond.share.y, cond.share.x)
+    elif cond.area:
+        told["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
+    if cond.concat is not None:
+        told["concat_latent_image"] = cond.concat.latent.clone()
+        told["concat_mask"] = cond.concat.mask
+    return {**{key: _copy(value) for key, value in cond.extras.items()}, **told, ORIGIN: cond}
+
+
+def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
+    """Make a condition from its dict."""
+    origin = told.pop(ORIGIN, None)
+    base = origin if isinstance(origin, Cond) else Cond(tokens)
+    area, share = _area(told.pop("area", None))
+    latent, mask = told.pop("concat_latent_image", None), told.pop("concat_mask", None)
+    return replace(
+        base,
+        tokens=tokens,
+        pooled=told.pop("pooled_output", None),
+        area=area,
+        share=share,
+        strength=float(told.pop("strength", 1.0)),
+        mask=told.pop("mask", None),
+        mask_strength=float(told.pop("mask_strength", 1.0)),
+        mask_bounds=bool(told.pop("set_area_to_bounds", False)),
+        start=float(told.pop("start_percent", 0.0)),
+        end=float(told.pop("end_percent", 1.0)),
+        concat=None if latent is None else ConcatLatent(latent, mask),
+        extras=told,
+    )
+
+
+def _area(area: Any) -> tuple[Area | None, AreaShare | None]:
+    if area is None:
+        return None, None
+    if area[0] == _PERCENT:
+        return None, AreaShare(*(float(part) for part in area[1:]))
+    return Area(*(int(part) for part in area)), None
+
+
+def _copy(value: object) -> object:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, tuple | list):
+        items = cast("Sequence[object]", value)
+        return type(value)(_copy(item) for item in items)
+    return value
+
+
+_KNOWN = ("samples", "noise_mask", "batch_index")
+
+
+def latent_to(latent: Latent) -> dict[str, Any]:
+    """Convert a latent to ComfyUI's dict; its tensors are copies."""
+    told: dict[str, Any] = {"samples": latent.samples.clone()}
+    if latent.noise_mask is not None:
+        told["noise_mask"] = latent.noise_mask.clone()
+    if latent.batch_index is not None:
+        told["batch_index"] = list(latent.batch_index)
+    extras = {k: v.clone() if isinstance(v, Tensor) else v for k, v in latent.extras.items()}
+    return extras | told
+
+
+def latent_from(told: dict[str, Any]) -> Latent:
+    """Convert ComfyUI's dict to a latent; a mask gets four dimensions."""
+    mask, index = told.get("noise_mask"), told.get("batch_index")
+    if isinstance(mask, Tensor) and mask.ndim < 4:
+        mask = mask.reshape(-1, 1, *mask.shape[-2:])
+    return Latent(
+        samples=told["samples"],
+        noise_mask=mask,
+        batch_index=None if index is None else tuple(index),
+        extras={key: value for key, value in told.items() if key not in _KNOWN},
+    )
+
+
+_TO: dict[type, Callable[[Any], object]] = {
+    Latent: latent_to,
+    Conditioning: conditioning_to,
+    ModelHandle: PackModel,
+    ClipHandle: PackClip,
+    VaeHandle: PackVae,
+}
+
+
+_FROM: dict[type, Callable[[Any], object]] = {
+    PackModel: PackModel.to_handle,
+    PackClip: lambda clip: clip.handle,
+    PackVae: lambda vae: vae.handle,
+    ExecutionBlocker: lambda blocker: Blocked(blocker.message),
+}
+
+
+def to_pack(value: object) -> object:
+    """Convert a value to ComfyUI's form."""
+    if isinstance(value, Tensor):
+        return value.clone()
+    convert = _TO.get(type(value))
+    if convert:
+        return convert(value)
+    if type(value) is dict:
+        held = cast("dict[object, object]", value)
+        return {key: to_pack(item) for key, item in held.items()}
+    if type(value) is list or type(value) is tuple:
+        items = cast("Sequence[object]", value)
+        return type(value)(to_pack(item) for item in items)
+    return value
+
+
+def from_pack(value: object, socket: str) -> object:
+    """Convert a value that a pack returned, for a socket."""
+    ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
+    if ours:
+        return ours(value)
+    if isinstance(value, dict) and socket in ("LATENT", "*"):
+        held = cast("dict[str, Any]", value)
+        return latent_from(held) if isinstance(held.get("samples"), Tensor) else held
+    if socket in ("CONDITIONING", "*") and is_conditioning(value):
+        return conditioning_from(cast("Any", value))
+    return value

@@ -1,1 +1,0 @@
-"""Model families: one file each says how to recognise one, read its config and name its keys."""

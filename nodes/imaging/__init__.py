@@ -1,0 +1,1 @@
+"""Operations on image tensors: resize, blur, composite, encode, tile."""

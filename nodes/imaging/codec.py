@@ -1,0 +1,181 @@
+"""Image codecs: decode any file safely, encode as ComfyUI does."""
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image as Picture
+from PIL import ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
+from torch import Tensor
+
+from nodes.imaging.errors import DamagedImageError, ImageTooLargeError, NotAnImageError
+
+MOST_PIXELS = 89_000_000
+"""What a file may hold over all its frames: as a tensor they take 12 bytes each."""
+
+_MODEL_TAG = 0x0110
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
+_BOMBS = (Picture.DecompressionBombError, Picture.DecompressionBombWarning)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # raised by Pillow's codecs
+
+
+def to_bytes(image: Tensor) -> np.ndarray:
+    """Convert one image to 8 bits: 255 times the value, truncated, not rounded, as in ComfyUI.
+
+    Args:
+        image: [height, width, channels] in [0, 1]; other values are clipped, NaN is 0.
+    """
+    scaled = (image.detach().float().nan_to_num(0.0) * 255).clamp(0, 255)
+    return scaled.to(torch.uint8).cpu().numpy()
+
+
+def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:
+    """Encode [height, width, 1, 3 or 4 channels] as a PNG file with text chunks."""
+    buffer = io.BytesIO()
+    info = _text_chunks(texts)
+    _picture(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
+    return buffer.getvalue()
+
+
+def encode_apng(
+    images: Tensor, texts: Mapping[str, str], milliseconds: float, compress_level: int
+) -> bytes:
+    """Encode [frames, height, width, channels] as an endless animated PNG with text chunks."""
+    first, *rest = map(_picture, images)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="PNG",
+        pnginfo=_text_chunks(texts),
+        compress_level=compress_level,
+        save_all=True,
+        duration=int(milliseconds),
+        append_images=rest,
+    )
+    return buffer.getvalue()
+
+
+def encode_webp(
+    images: Tensor,
+    texts: Mapping[str, str],
+    milliseconds: float,
+    *,
+    lossless: bool,
+    quality: int,
+    method: int,
+) -> bytes:
+    """Encode [frames, height, width, channels] as an animated WebP with EXIF texts.
+
+    As in ComfyUI, the texts are EXIF tags, downwards from `Model`, each with `keyword:text`.
+    """
+    first, *rest = map(_picture, images)
+    exif = Picture.Exif()
+    for tag, (keyword, text) in zip(range(_MODEL_TAG, 0, -1), texts.items(), strict=False):
+        exif[tag] = f"{keyword}:{text}"
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="WEBP",
+        exif=exif,
+        lossless=lossless,
+        quality=quality,
+        method=method,
+        save_all=True,
+        duration=int(milliseconds),
+        append_images=rest,
+    )
+    return buffer.getvalue()
+
+
+def _picture(image: Tensor) -> Picture.Image:
+    pixels = to_bytes(image)
+    return Picture.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        info.add_text(key, text)
+    return info
+
+
+def read_frames(path: Path) -> list[Picture.Image]:
+    """Read the frames of an image file, turned upright; more than one if it is animated.
+
+    Frames of another size than the first are left out.
+
+    Raises:
+        NotAnImageError: the file is no image.
+        ImageTooLargeError: it has more than `MOST_PIXELS`.
+        DamagedImageError: it is truncated or damaged.
+    """
+    try:
+        with Picture.open(path, formats=_FORMATS) as opened:
+            _check_size(path, opened)
+            frames = [_rotate_upright(frame) for frame in _frames(opened)]
+    except UnidentifiedImageError as error:
+        raise NotAnImageError(path, "its format is not known") from error
+    except _BOMBS as error:
+        raise ImageTooLargeError(path, "far too many pixels", MOST_PIXELS) from error
+    except _BROKEN as error:
+        raise DamagedImageError(path, str(error).rstrip(".") or type(error).__name__) from error
+    return [frame for frame in frames if frame.size == frames[0].size]
+
+
+def colours(frame: Picture.Image) -> Tensor:
+    """Return a frame without its alpha channel: [height, width, 3] in [0, 1]."""
+    return _as_tensor(_rgba(frame).convert("RGB"))
+
+
+def channel(frame: Picture.Image, letter: str) -> Tensor:
+    """Return one channel, `R`, `G`, `B` or `A`, of a frame: [height, width] in [0, 1].
+
+    A frame without an alpha channel is opaque: its `A` is 1 everywhere.
+    """
+    return _as_tensor(_rgba(frame).getchannel(letter))
+
+
+def has_alpha(frame: Picture.Image) -> bool:
+    """True if a frame has an alpha channel, or a palette with transparency."""
+    return "A" in frame.getbands() or (frame.mode == "P" and "transparency" in frame.info)
+
+
+def _as_tensor(picture: Picture.Image) -> Tensor:
+    return torch.tensor(np.asarray(picture), dtype=torch.float32).div_(255)
+
+
+def _rgba(frame: Picture.Image) -> Picture.Image:
+    frame = _eight_bits(frame)
+    return frame.convert("RGBA") if has_alpha(frame) else frame.convert("RGB").convert("RGBA")
+
+
+def _frames(opened: Picture.Image) -> Iterator[Picture.Image]:
+    """Yield every frame; of a camera's multi-picture file (MPO) only the first."""
+    if opened.format == "MPO":
+        yield opened
+    else:
+        yield from ImageSequence.Iterator(opened)
+
+
+def _rotate_upright(frame: Picture.Image) -> Picture.Image:
+    frame.load()
+    return ImageOps.exif_transpose(frame)
+
+
+def _check_size(path: Path, opened: Picture.Image) -> None:
+    frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
+    width, height = opened.size
+    if width * height * frames > MOST_PIXELS:
+        size = f"{frames} frames of {width} by {height} pixels" if frames > 1 else ""
+        raise ImageTooLargeError(path, size or f"{width} by {height} pixels", MOST_PIXELS)
+
+
+def _eight_bits(frame: Picture.Image) -> Picture.Image:
+    """Scale a 16-bit or 32-bit grey image to 8 bits, as ComfyUI does: 65535 is white."""
+    if not frame.mode.startswith("I"):
+        return frame
+    values = np.asarray(frame).astype(np.int64) // 255
+    return Picture.fromarray(values.clip(0, 255).astype(np.uint8))

@@ -1,0 +1,1 @@
+"""Models at work: sampling, VAE calls and previews, with progress and retries."""

@@ -1,0 +1,129 @@
+"""A guider, and what every sampling node does with one: denoise a latent, tell how far it is."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nodegraph.definition.context import Context
+from nodegraph.runtime.out_of_memory import is_out_of_memory
+from nodes.inference.previews import choose_preview, preview
+from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.forward import ModelDenoiser
+from nodes.models.loading.handles import ModelHandle
+from nodes.sampling.conditioning.cond import Conditioning
+from nodes.sampling.conditioning.latents import Latent, Noise
+from nodes.sampling.guidance.errors import NotFiniteError
+from nodes.sampling.guidance.loop import OnStep, Request, noise_for, sample
+from nodes.sampling.noise_schedule.errors import LatentChannelsError
+from nodes.sampling.samplers.registry import SamplerOrName
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guider:
+    """A model with its conditions and guidance strength; its own `guidance` has the rule."""
+
+    __socket__: ClassVar = "GUIDER"
+
+    model: ModelHandle
+    positive: Conditioning
+    negative: Conditioning
+    cfg: float | tuple[float, ...]
+    """One for the whole batch, or one an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denoised:
+    """What sampling makes."""
+
+    output: Latent
+    """The latent at the last noise level."""
+    clean: Latent
+    """What the model took for the clean latent in the last step."""
+
+
+def run(
+    guider: Guider,
+    sampler: SamplerOrName,
+    sigmas: Tensor,
+    noise: Noise,
+    latent: Latent,
+    ctx: Context,
+) -> Denoised:
+    """Add noise to a latent and remove it, with progress, previews and cancellation.
+
+    Raises:
+        LatentChannelsError: the latent is of another family.
+        SeedCountError: each image has its seed, but there are not as many images.
+        NotFiniteError: the model predicts what is no number.
+    """
+    model, last = guider.model, list[Tensor]()
+    latent = fitting(latent, model)
+    request = Request(
+        denoiser=ModelDenoiser(model, ctx.check_cancelled),
+        sampler=sampler,
+        sigmas=sigmas,
+        positive=guider.positive,
+        negative=guider.negative,
+        cfg=guider.cfg,
+        seed=noise.seed,
+        guidance=model.guidance,
+    )
+
+    show = cache(lambda: choose_preview(model, ctx))
+
+    def on_step(done: int, total: int, x0: Tensor) -> None:
+        last[:] = [x0]
+        ctx.progress(done, total)
+        if ctx.wants_preview:
+            ctx.preview(*preview(model, x0, show()))
+
+    start = noise_for(latent, noise.seed, add=noise.adds)
+    output = replace(latent, samples=_sample(model, request, latent, start, on_step, ctx))
+    clean = replace(output, samples=model.latent_format.to_raw(last[0])) if last else output
+    return Denoised(output, clean)
+
+
+def _sample(
+    model: ModelHandle,
+    request: Request,
+    latent: Latent,
+    noise: Tensor,
+    on_step: OnStep,
+    ctx: Context,
+) -> Tensor:
+    """As `sample`; again in float32 where numbers were too large, or with more memory freed."""
+
+    def attempt(model: ModelHandle) -> Tensor:
+        denoiser = ModelDenoiser(model, ctx.check_cancelled)
+        return sample(replace(request, denoiser=denoiser), latent, noise, on_step)
+
+    try:
+        return attempt(model)
+    except NotFiniteError:
+        wide = model.in_float32()
+        if wide is model:
+            raise
+        ctx.notice(f"numbers of the model were too large for {model.precision}: again in float32.")
+        return attempt(wide)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or not networks().unload([model.model.network]):
+            raise
+    ctx.notice("out of memory: the other models were unloaded, trying again.")
+    return attempt(model)
+
+
+def fitting(latent: Latent, model: ModelHandle) -> Latent:
+    """The latent with as many channels as the model has; only an empty one can be changed.
+
+    Raises:
+        LatentChannelsError: it has other channels, and something in them.
+    """
+    wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
+    if found == wanted:
+        return latent
+    if latent.samples.count_nonzero():
+        raise LatentChannelsError(found, wanted)
+    return replace(latent, samples=torch.zeros(batch, wanted, *size))

@@ -1,0 +1,128 @@
+"""VAE calls with fallbacks: float32 where numbers overflow, tiles where memory is short."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from nodegraph.definition.context import Context
+from nodegraph.runtime.out_of_memory import is_out_of_memory
+from nodes.imaging.tiling import compute_tiled, split_batch, tilings
+from nodes.inference.errors import TooSmallPictureError
+from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.handles import VaeHandle
+from nodes.sampling.guidance.errors import NotFiniteError
+
+_TILES = (512, 256, 128)
+"""In pixels, tried one after the other; neighbours share an eighth."""
+
+
+def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
+    """Decode one latent; see `VaeHandle.decode`.
+
+    Raises:
+        NotFiniteError: the latent or the decoded image has values that are not finite.
+    """
+    return _retry_in_float32(VaeHandle.decode, vae, latent, "the latent", ctx)
+
+
+def encode(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
+    """Encode one image; see `VaeHandle.encode`. Raises as `decode`."""
+    return _retry_in_float32(VaeHandle.encode, vae, picture, "the picture", ctx)
+
+
+def decode_with_fallback(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
+    """Decode one latent; in tiles if memory is short, which changes its pixels slightly."""
+    return _retry_in_tiles(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
+
+
+def encode_with_fallback(vae: VaeHandle, picture: Tensor, ctx: Context) -> Tensor:
+    """Encode one image; in tiles if memory is short."""
+    return _retry_in_tiles(partial(encode, vae, ctx=ctx), vae, picture, 1 / vae.downscale, ctx)
+
+
+def _retry_in_float32(
+    call: Callable[[VaeHandle, Tensor], Tensor],
+    vae: VaeHandle,
+    given: Tensor,
+    what: str,
+    ctx: Context,
+) -> Tensor:
+    found = call(vae, given)
+    if found.isfinite().all():
+        return found
+    if not given.isfinite().all():
+        raise NotFiniteError(what)
+    wide = vae.in_float32()
+    if wide is vae:
+        raise NotFiniteError("what the VAE makes of " + what)
+    ctx.notice(f"numbers of the VAE were too large for {vae.precision}: computed in float32.")
+    return _retry_in_float32(call, wide, given, what, ctx)
+
+
+def _retry_in_tiles(
+    call: Callable[[Tensor], Tensor], vae: VaeHandle, given: Tensor, scale: float, ctx: Context
+) -> Tensor:
+    """Try the whole, then without the other models in memory, then in ever smaller tiles."""
+    unit = 1 if scale < 1 else vae.downscale  # image pixels per pixel of `given`
+    tries: list[tuple[str, Callable[[], Tensor]]] = [
+        ("without the other models", lambda: call(given)),
+        *(
+            (
+                f"in tiles of {size} by {size} pixels",
+                partial(
+                    compute_tiled, call, given, tilings(size // unit, size // unit // 8, scale)
+                ),
+            )
+            for size in _TILES
+        ),
+    ]
+    found = _attempt(lambda: call(given))
+    for words, again in tries:
+        if found is not None:
+            return found
+        networks().unload([vae.vae.network])
+        ctx.notice(f"out of memory: trying again {words}.")
+        last = words == tries[-1][0]
+        found = again() if last else _attempt(again)
+    assert found is not None
+    return found
+
+
+def _attempt(compute: Callable[[], Tensor]) -> Tensor | None:
+    """Return the result, or None if there was not enough memory."""
+    try:
+        return compute()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def crop_to_vae(picture: Tensor, vae: VaeHandle) -> Tensor:
+    """Crop the centre of [batch, channels, height, width] to a multiple of the VAE's downscale.
+
+    Raises:
+        TooSmallPictureError: it is smaller than one latent pixel.
+    """
+    height, width = picture.shape[-2:]
+    step = vae.downscale
+    if min(height, width) < step:
+        raise TooSmallPictureError(width, height, step)
+    top, left = height % step // 2, width % step // 2
+    return picture[..., top : top + height // step * step, left : left + width // step * step]
+
+
+def fill_masked(picture: Tensor, mask: Tensor) -> Tensor:
+    """Make an image grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
+    return (picture - 0.5) * (1 - mask) + 0.5
+
+
+def encode_pictures(pictures: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
+    """Encode [batch, 3, height, width] in [0, 1] to latents, one at a time; unscaled."""
+    latents: list[Tensor] = []
+    for picture in split_batch(pictures):
+        ctx.check_cancelled()
+        latents.append(encode_with_fallback(vae, picture, ctx))
+    return torch.cat(latents)

@@ -1,0 +1,1 @@
+"""Models: weight files, families, networks, text encoders, handles, patches, adapters."""

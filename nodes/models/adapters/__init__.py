@@ -1,0 +1,1 @@
+"""ControlNets, IP-Adapters and other models that steer a diffusion model."""

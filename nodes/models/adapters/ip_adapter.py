@@ -1,0 +1,159 @@
+"""IP-Adapters as they travel along links, and at work on a model."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nodes.models.adapters.errors import AdapterMismatchError, NoVectorError
+from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
+from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.diffusion_model import DiffusionModel
+from nodes.models.loading.injection import SigmaAt
+from nodes.models.loading.network import Network
+from nodes.models.loading.vision import read_states
+from nodes.models.networks.components.vision import SeenPictures
+from nodes.models.networks.denoisers.errors import SeenWidthError
+from nodes.models.networks.denoisers.image_prompt_attention import KEYS, MASK, VALUES
+from nodes.models.networks.factory import network_class
+from nodes.models.weights.header import read_header
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+_CROSS = ".attn2.to_k.weight"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keys:
+    """Pictures as cross-attentions take them."""
+
+    keys: Tensor
+    """[1, tokens of all pictures, the widths of all cross-attentions] float32."""
+    values: Tensor
+    """The same."""
+
+
+@dataclass(frozen=True, slots=True)
+class IPAdapterHandle:
+    """An IP-Adapter."""
+
+    __socket__: ClassVar = "IPADAPTER"
+
+    network: Network
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.network.nbytes()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it reads each picture as one vector; others read all patches."""
+        return self.network.spec.config["projection"] == "plain"
+
+    def check(self, model: DiffusionModel) -> None:
+        """Make sure that it fits a model.
+
+        Raises:
+            AdapterMismatchError: it was made for another family.
+        """
+        config, network = self.network.spec.config, model.network
+        sources = network.sources.items() if network_class(network.spec.kind).cross_attends else ()
+        crossing = [source.key for key, source in sources if key.endswith(_CROSS)]
+        widths = [network.header.shape(key)[0] for key in crossing]
+        text = network.spec.config.get("cross_attention_dim")
+        if widths != config["widths"] or text != config["text"]:
+            raise AdapterMismatchError(self.network.header.path)
+
+    @torch.no_grad()
+    def keys(self, seen: SeenPictures) -> Keys:
+        """What cross-attentions take of pictures.
+
+        Raises:
+            SeenWidthError: it was made for another vision encoder.
+            SeenStatesError: the same.
+            NoVectorError: the vision encoder makes none, and it reads that.
+        """
+        made: tuple[Tensor, Tensor] = self.network.module()(self._read(seen))
+        keys, values = (part.flatten(0, 1)[None].float().cpu() for part in made)
+        return Keys(keys, values)
+
+    def nothing(self, seen: SeenPictures, blank: SeenPictures) -> Keys:
+        """What stands on the negative side.
+
+        Args:
+            seen: pictures.
+            blank: what the same vision encoder sees in a picture of zeros.
+        """
+        if self.is_plain and seen.embeds is not None:
+            return self.keys(replace(seen, embeds=torch.zeros_like(seen.embeds)))
+        return self.keys(blank)
+
+    def _read(self, seen: SeenPictures) -> Tensor:
+        wide, place = self.network.spec.config["seen"], self.network.placement
+        if not self.is_plain:
+            return read_states(seen.states.get(-2), self.network, wide)
+        if seen.embeds is None:
+            raise NoVectorError
+        if seen.embeds.shape[1] != wide:
+            raise SeenWidthError(seen.embeds.shape[1], wide)
+        return seen.embeds.to(place.device, place.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImagePrompt:
+    """Images that all cross-attentions read: a `ConditioningInjection`."""
+
+    positive: Keys
+    negative: Keys
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    """The part of the schedule it holds for, as a fraction: 0 is pure noise, 1 the image."""
+    mask: Tensor | None = None
+    """[batch or 1, height, width] at any size: where in the picture it is seen."""
+
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
+        """With keys and values of its side, and the part of the mask in its area."""
+        side = self.negative if branch == "negative" else self.positive
+        extras = {f"{KEYS}{number}": side.keys, f"{VALUES}{number}": side.values}
+        if self.mask is not None:
+            mask = functional.interpolate(
+                self.mask[:, None], size=size, mode="bilinear", antialias=True
+            )
+            if area := cond.area:
+                mask = mask[..., area.y : area.y + area.height, area.x : area.x + area.width]
+            extras[f"{MASK}{number}"] = mask
+        return replace(cond, extras={**cond.extras, **extras})
+
+    def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
+        """With the values times the weight; without all of it where it doesn't hold."""
+        held = (sigma <= sigma_at(self.start)) & (sigma >= sigma_at(self.end))
+        own = {f"{part}{number}" for part in (KEYS, VALUES, MASK)}
+        values = f"{VALUES}{number}"
+        if values not in cond.extras:
+            return cond
+        if self.weight == 0 or not held.any():
+            rest = {name: value for name, value in cond.extras.items() if name not in own}
+            return replace(cond, extras=rest)
+        weighted = cond.extras[values] * (held * self.weight).to(cond.extras[values])[:, None, None]
+        return replace(cond, extras={**cond.extras, values: weighted})
+
+
+def open_ip_adapter(path: Path, identity: str) -> IPAdapterHandle:
+    """Open an IP-Adapter; reads the file's header only.
+
+    Args:
+        path: where it lies.
+        identity: the file's sha256.
+
+    Raises:
+        NotAnIPAdapterError: there is none.
+        FaceAdapterError: it reads faces otherwise than by a vision encoder.
+        MissingWeightsError: it is incomplete.
+    """
+    header = read_header(path)
+    return IPAdapterHandle(networks().network(header, identity, ip_adapter_spec(header)))

@@ -1,0 +1,119 @@
+"""Networks that make tokens of pictures, as they travel along links."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nodes.models.families.adapters.style import projector_spec, style_spec
+from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.injection import SigmaAt
+from nodes.models.loading.network import Network
+from nodes.models.loading.vision import read_states
+from nodes.models.networks.components.style import LAYERS, TOKENS
+from nodes.models.networks.components.vision import SeenPictures
+from nodes.models.weights.header import read_header
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+
+@dataclass(frozen=True, slots=True)
+class StyleHandle:
+    """A style model: FLUX.1 Redux."""
+
+    __socket__: ClassVar = "STYLE_MODEL"
+
+    network: Network
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.network.nbytes()
+
+    @torch.no_grad()
+    def tokens(self, seen: SeenPictures) -> Tensor:
+        """Pictures in the text encoder's language: [1, patches of all pictures, width] float32.
+
+        Raises:
+            SeenStatesError: it was made for another vision encoder.
+        """
+        states = read_states(seen.last, self.network, self.network.spec.config["seen"])
+        return self.network.module()(states).flatten(0, 1)[None].float().cpu()
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectorHandle:
+    """A patch for models that is no LoRA: USO's projector."""
+
+    __socket__: ClassVar = "MODEL_PATCH"
+
+    network: Network
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.network.nbytes()
+
+    @torch.no_grad()
+    def tokens(self, seen: SeenPictures) -> Tensor:
+        """Pictures in the model's own language: [1, tokens of all pictures, width] float32.
+
+        Raises:
+            SeenStatesError: it was made for another vision encoder.
+        """
+        config = self.network.spec.config
+        states = {
+            level: read_states(
+                seen.states.get(layer), self.network, config["seen"], config["patches"]
+            )
+            for level, layer in LAYERS.items()
+        }
+        return self.network.module()(states).flatten(0, 1)[None].float().cpu()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StyleTokens:
+    """Tokens in the model's own language: a `ConditioningInjection`."""
+
+    tokens: Tensor
+    """[1, length, width]."""
+
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
+        """With the tokens; those of several follow one another."""
+        del number, size, branch
+        before = cond.extras.get(TOKENS)
+        parts = [part for part in (before, self.tokens) if isinstance(part, Tensor)]
+        return replace(cond, extras={**cond.extras, TOKENS: torch.cat(parts, dim=1)})
+
+    def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
+        """The same at every level."""
+        del number, sigma, sigma_at
+        return cond
+
+
+def open_style(path: Path, identity: str) -> StyleHandle:
+    """Open a style model; reads the file's header only.
+
+    Args:
+        path: where it lies.
+        identity: the file's sha256.
+
+    Raises:
+        NotAStyleModelError: there is none.
+        MissingWeightsError: it is incomplete.
+    """
+    header = read_header(path)
+    return StyleHandle(networks().network(header, identity, style_spec(header)))
+
+
+def open_projector(path: Path, identity: str) -> ProjectorHandle:
+    """The same for a model patch.
+
+    Raises:
+        NotAModelPatchError: there is none.
+        MissingWeightsError: it is incomplete.
+    """
+    header = read_header(path)
+    return ProjectorHandle(networks().network(header, identity, projector_spec(header)))

@@ -1,0 +1,127 @@
+"""A model, its text encoders and its VAE together, as one file of the original layout has them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from nodes.models.export.errors import UnsavableVaeError, WrongPartError
+from nodes.models.export.tensors import exported
+from nodes.models.families.base.encoder_keys import lone_table
+from nodes.models.families.base.ldm_keys import vae_table
+from nodes.models.families.base.spec import Part
+from nodes.models.families.registry import layout_of
+from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
+from nodes.models.loading.network import Network, Patches
+from nodes.models.networks.factory import network_class
+from nodes.models.weights.reader import TensorFiles
+from nodes.sampling.noise_schedule.parameterization import Discrete
+
+_SAYING = ("v_pred", "ztsnr", "edm_mean", "edm_std")
+"""Keys beside the networks that say something of the model."""
+_CARRIED = ("edm_mean", "edm_std", "preview.rgb", "tokenizer.vocab", "tokenizer.merges")
+_ZERO_SNR = 1000.0
+"""Where the highest level of noise is above this, the last one is all but pure."""
+
+
+def checkpoint_tensors(
+    model: ModelHandle, clip: ClipHandle | None = None, vae: VaeHandle | None = None
+) -> dict[str, Tensor]:
+    """The tensors of a checkpoint: every network where its family has it, patches included.
+
+    Raises:
+        WrongPartError: a text encoder is none of the model's family.
+        MissingPartError: a handle has no network behind it.
+        UnsavableVaeError: the VAE has no file of its own.
+    """
+    network, family = model.model.network, model.model.spec.family
+    encoders = clip.text.encoders if clip else ()
+    layout = layout_of(family, [encoder.name for encoder in encoders])
+    parts = {part.name: part for part in layout.parts.values()}
+    home = network.header.path
+    denoiser = next(iter(layout.parts.values()))
+    tensors = _placed(network, model.patches, denoiser, home) | _saying(model)
+    for encoder in encoders:
+        if encoder.name not in parts:
+            raise WrongPartError(encoder.name, family)
+        patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
+        tensors |= _placed(encoder.network, patches, parts[encoder.name], home)
+    if vae:
+        tensors |= _placed(_with_weights(vae), (), parts["vae"], home)
+    return tensors
+
+
+def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each text encoder by its name, in transformers' layout, as files of their own have it.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    for encoder in clip.text.encoders:
+        table = lone_table(encoder.network.spec.kind)
+        patches = clip.by_encoder.get(encoder.name, ())
+        yield encoder.name, exported(encoder.network, patches, table, "")
+
+
+def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
+    """A VAE alone: its keys have no prefix then.
+
+    Raises:
+        MissingPartError: there is none.
+        UnsavableVaeError: it has no file of its own.
+    """
+    return exported(_with_weights(vae), (), vae_table, "")
+
+
+def file_metadata(
+    model: ModelHandle | None = None, clip: ClipHandle | None = None, vae: VaeHandle | None = None
+) -> dict[str, str]:
+    """Return the metadata that a file of these parts needs, to be read as they were."""
+    networks = [encoder.network for encoder in clip.text.encoders] if clip else []
+    networks += [vae.vae.network] if vae else []
+    networks += [model.model.network] if model else []
+    found: dict[str, str] = {}
+    configs: dict[str, object] = {}
+    for network in networks:
+        metadata = network.header.metadata
+        found |= {key: metadata[key] for key in _CARRIED if key in metadata}
+        names = (network.spec.kind, network.spec.name)
+        config = cast("dict[str, object]", json.loads(metadata.get("config", "{}")))
+        configs |= {key: value for key, value in config.items() if key in names}
+    if configs:
+        found["config"] = json.dumps(configs)
+    if model and isinstance(model.parameterisation, Discrete):
+        found["modelspec.prediction_type"] = model.parameterisation.prediction
+    return found
+
+
+def _placed(network: Network, patches: Patches, part: Part, home: Path) -> dict[str, Tensor]:
+    """A network where the file of the model has it, or else where its family has it."""
+    spec = network.spec
+    stays = network.header.path == home and spec.prefix and spec.prefix not in network.header.own
+    table, prefix = (spec.table, spec.prefix) if stays else (part.table, part.prefix)
+    return exported(network, patches, table, prefix)
+
+
+def _saying(model: ModelHandle) -> dict[str, Tensor]:
+    header = model.model.network.header
+    with TensorFiles() as files:
+        found = {
+            key: files.tensor(header.tensors[key])
+            for key in _SAYING
+            if key in header and header.tensors[key].name
+        }
+    schedule = model.parameterisation
+    if isinstance(schedule, Discrete) and schedule.sigma_max > _ZERO_SNR:
+        found["ztsnr"] = torch.zeros(0)
+    return found
+
+
+def _with_weights(vae: VaeHandle) -> Network:
+    network = vae.vae.network
+    if not network_class(network.spec.kind).saved:
+        raise UnsavableVaeError
+    return network

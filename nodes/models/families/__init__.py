@@ -1,0 +1,1 @@
+"""Model families, one file each: recognise it, read its config, name its keys."""

@@ -1,0 +1,1 @@
+"""Parts that several families share: key tables, shapes, text encoders, VAEs."""

@@ -1,0 +1,83 @@
+"""Autoencoders, in a checkpoint or in a file of their own."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from nodes.models.families.base.errors import NotAVaeError
+from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_table
+from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
+from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
+from nodes.models.families.base.tiny_vae import is_tiny, named, read_tiny_vae
+from nodes.models.weights.header import Header
+from nodes.models.weights.key_table import Source
+
+PREFIXES = (VAE_PREFIX, "vae.")
+PART = Part("vae", VAE_PREFIX, vae_table, own_vae_key)
+_MARK = "decoder.conv_in.weight"
+
+
+def read_vae(header: Header, latent: LatentRules) -> VaeSpec | None:
+    """The autoencoder of a checkpoint, if it has one.
+
+    Args:
+        header: of the file.
+        latent: the family's.
+
+    Raises:
+        MissingWeightsError: it is there in part.
+        BadMetadataError: an override in the metadata has no meaning.
+    """
+    prefix = first_in(header, PREFIXES, _MARK)
+    return None if prefix is None else VaeSpec(_network(header, prefix), latent)
+
+
+def read_lone_vae(header: Header) -> VaeSpec:
+    """The autoencoder of a file that holds nothing else that matters.
+
+    Raises:
+        NotAVaeError: there is none.
+        MissingWeightsError: it is there in part.
+        BadMetadataError: an override in the metadata has no meaning.
+    """
+    if is_tiny(header):
+        return read_tiny_vae(header, named(header))
+    prefix = first_in(header, PREFIXES if header.own else ("", *PREFIXES), _MARK)
+    if prefix is None:
+        raise NotAVaeError(header.path, header.summary)
+    network = _network(header, prefix)
+    downscale = 2 ** (len(network.config["block_out_channels"]) - 1)
+    return VaeSpec(network, LatentRules(network.config["latent_channels"], downscale, scale=1.0))
+
+
+def pixel_space() -> VaeSpec:
+    """The autoencoder whose latents are the pictures themselves."""
+    network = NetworkSpec("pixels", "vae", {}, "", _no_weights)
+    return VaeSpec(network, LatentRules(channels=3, downscale=1, scale=1.0))
+
+
+def _no_weights(_keys: Iterable[str], _prefix: str) -> dict[str, Source]:
+    return {}
+
+
+def _network(header: Header, prefix: str) -> NetworkSpec:
+    return NetworkSpec("vae", "vae", vae_config(header, prefix), prefix, vae_table)
+
+
+def vae_config(header: Header, prefix: str) -> dict[str, Any]:
+    """The configuration of an `AutoencoderKL`."""
+    levels = count(header, prefix + "encoder.down.{}.block.0.conv1.weight")
+    widths = [
+        header.shape(f"{prefix}encoder.down.{level}.block.0.conv1.weight")[0]
+        for level in range(levels)
+    ]
+    return {
+        "block_out_channels": widths,
+        "layers_per_block": count(header, prefix + "encoder.down.0.block.{}.conv1.weight"),
+        "latent_channels": shape_of(header, f"{prefix}decoder.conv_in.weight", "VAE")[1],
+        "down_block_types": ["DownEncoderBlock2D"] * levels,
+        "up_block_types": ["UpDecoderBlock2D"] * levels,
+        "use_quant_conv": f"{prefix}quant_conv.weight" in header,
+        "use_post_quant_conv": f"{prefix}post_quant_conv.weight" in header,
+        "mid_block_add_attention": f"{prefix}encoder.mid.attn_1.norm.weight" in header,
+        **overrides(header, "vae", {"norm_num_groups"}),
+    }

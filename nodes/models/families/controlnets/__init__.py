@@ -1,0 +1,1 @@
+"""ControlNet files: recognise them, read their configs, name their keys."""

@@ -1,0 +1,155 @@
+"""Files and folders in diffusers' layout, read as if they had the original one.
+
+Each network has its own names there. The families' key tables, run backwards, say what the
+original layout calls each tensor and how large it is there, so that whatever recognises and
+reads a model needs to know one layout. `Header.own` says where the weights really are.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
+from nodes.models.families.base.spec import Family, Layout, Part
+from nodes.models.families.base.vae import PART as VAE
+from nodes.models.families.errors import UnknownFamilyError
+from nodes.models.families.registry import families
+from nodes.models.weights.header import Header, TensorInfo
+from nodes.models.weights.key_table import Source
+from nodes.models.weights.sharded import is_folder, part_header, read_json, read_weights
+
+_VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
+_CLIP_MARK = "embeddings.token_embedding.weight"
+_CLIP = Part("clip", "", clip_table, own_clip_key)
+_WORDS = 49408
+"""The size of the vocabulary that all CLIPs share; a smaller one has a tokenizer of its own."""
+
+
+def read_model(path: Path) -> Header:
+    """The header of a checkpoint, or of a model, VAE or text encoder alone, in any layout.
+
+    Args:
+        path: a file, one of several shards, or a diffusers folder.
+
+    Raises:
+        UnknownFamilyError: it is a folder of no family that is known here.
+        NodeGraphError: a file is damaged, missing, or of another format.
+    """
+    if is_folder(path):
+        return _read_folder(path)
+    header = read_weights(path)
+    part = _lone_part(header)
+    return _restated(header, part) if part else header
+
+
+def _lone_part(header: Header) -> Part | None:
+    """Which network's own names a file has; None if it has the original ones."""
+    for layout in (layout for family in families() for layout in family.layouts):
+        if layout.mark in header:
+            return next(iter(layout.parts.values()))
+    if _VAE_MARK in header:
+        return VAE
+    return _CLIP if _CLIP_MARK in header else None
+
+
+def _read_folder(path: Path) -> Header:
+    family, denoiser = _denoiser(path)
+    parts = list(_layout(family, path).parts.items())[1:]
+    read = ((part_header(path, name), name, part) for name, part in parts)
+    found = [denoiser, *(_part(own, name, part) for own, name, part in read if own)]
+    tensors: dict[str, TensorInfo] = {}
+    own: dict[str, str] = {}
+    configs: dict[str, object] = {}
+    for header in found:
+        tensors |= header.tensors
+        own |= header.own
+        configs |= json.loads(header.metadata["config"])
+    schedule = read_json(path, "scheduler/scheduler_config.json")
+    if schedule.get("rescale_betas_zero_snr"):
+        tensors["ztsnr"] = TensorInfo("F32", (0,))
+    metadata = {
+        "config": json.dumps(configs),
+        **_predicted(schedule),
+        **_statistics(configs, schedule),
+        **_tokenizer(path, configs),
+    }
+    return Header(path, tensors, metadata, own)
+
+
+def _denoiser(path: Path) -> tuple[Family, Header]:
+    """The family of a folder, and the part of it that denoises."""
+    seen = ""
+    for family in families():
+        layout = family.layouts[0]
+        name, part = next(iter(layout.parts.items()))
+        own = part_header(path, name)
+        seen = own.summary if own else seen
+        if own and layout.mark in own:
+            header = _part(own, name, part)
+            if family.recognises(header):
+                return family, header
+    known = [family.title for family in families()]
+    raise UnknownFamilyError(path, seen or "no unet, no transformer", known)
+
+
+def _layout(family: Family, path: Path) -> Layout:
+    """The one whose text encoders the folder has, else the first."""
+    there = {place.name for place in path.glob("text_encoder*") if place.is_dir()}
+    return next((one for one in family.layouts if set(one.text) == there), family.layouts[0])
+
+
+def _part(own: Header, name: str, part: Part) -> Header:
+    config = json.dumps({part.name: json.loads(own.metadata["config"])})
+    return replace(_restated(own, part, f"{name}/"), metadata={"config": config})
+
+
+def _restated(header: Header, part: Part, prefix: str = "") -> Header:
+    """With the original layout's names for one network, besides its own below a prefix."""
+    named = ((part.own(key), info) for key, info in header.tensors.items())
+    own = {key: info for key, info in named if key}
+    try:
+        table = part.table(own, part.prefix)
+    except (KeyError, ValueError) as error:  # a layer that no table lists, or no blocks at all
+        titles = [family.title for family in families()]
+        raise UnknownFamilyError(header.path, header.summary, titles) from error
+    tensors = {prefix + key: info for key, info in own.items()}
+    for key, source in table.items():
+        before = tensors.get(source.key) if source.slots > 1 else None
+        shape = _stored(source, own[key].shape)
+        if before:
+            shape = (before.shape[0] + shape[0], *shape[1:])
+        tensors[source.key] = replace(before or own[key], shape=shape)
+    return replace(header, tensors=tensors, own={part.prefix: prefix})
+
+
+def _stored(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A tensor's shape in the original layout."""
+    if source.op == "conv1x1":
+        return (*shape, 1, 1)
+    return shape[::-1] if source.op == "transpose" else shape
+
+
+def _predicted(schedule: Mapping[str, object]) -> dict[str, str]:
+    """What the network predicts, if the scheduler says so."""
+    said = schedule.get("prediction_type")
+    return {"modelspec.prediction_type": said} if isinstance(said, str) else {}
+
+
+def _statistics(configs: Mapping[str, Any], schedule: Mapping[str, object]) -> dict[str, str]:
+    """The latents' mean and spread, where a model brings them to its own (Playground 2.5)."""
+    if "EDM" not in str(schedule.get("_class_name")):
+        return {}
+    vae = configs.get("vae", {})
+    names = {"edm_mean": "latents_mean", "edm_std": "latents_std"}
+    return {key: json.dumps(vae[name]) for key, name in names.items() if vae.get(name)}
+
+
+def _tokenizer(path: Path, configs: Mapping[str, Any]) -> dict[str, str]:
+    """The folder's own words, if they are others than CLIP's."""
+    sizes = [config.get("vocab_size", _WORDS) for name, config in configs.items() if "clip" in name]
+    files = {"vocab": path / "tokenizer/vocab.json", "merges": path / "tokenizer/merges.txt"}
+    if all(size == _WORDS for size in sizes) or not all(map(Path.is_file, files.values())):
+        return {}
+    return {f"tokenizer.{name}": file.read_text("utf-8") for name, file in files.items()}

@@ -1,0 +1,73 @@
+"""Every family, and which of them a file belongs to."""
+
+from collections.abc import Collection
+from functools import cache
+from pkgutil import resolve_name
+
+from nodegraph.runtime.entry_points import entry_points
+from nodes.models.families.base.spec import Architecture, Family, Layout, TextStyle
+from nodes.models.families.errors import UnknownFamilyError
+from nodes.models.families.flux import FLUX
+from nodes.models.families.sd2 import SD2
+from nodes.models.families.sd3 import SD3
+from nodes.models.families.sd15 import SD15
+from nodes.models.families.sdxl import SDXL
+from nodes.models.weights.header import Header
+
+GROUP = "nodes.model_families"
+"""Entry points of distributions that add families: each names a `Family`."""
+_OWN = (SD15, SD2, SDXL, SD3, FLUX)
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return every family: our own, then those that installed distributions add."""
+    added: list[Family] = [resolve_name(place) for place in entry_points(GROUP).values()]
+    return (*_OWN, *added)
+
+
+def text_styles(files: int) -> tuple[TextStyle, ...]:
+    """Return the mixtures of text encoders that can come as so many files."""
+    return tuple(s for family in families() for s in family.styles if files in s.files)
+
+
+def loader_types(files: int) -> tuple[str, ...]:
+    """Return the `type`s of nodes that load so many files of text encoders."""
+    return tuple(dict.fromkeys(style.loader_type for style in text_styles(files)))
+
+
+def layout_of(family: str, encoders: Collection[str]) -> Layout:
+    """How diffusers has a family with these text encoders.
+
+    Args:
+        family: its name, as `ModelSpec.family` has it.
+        encoders: their names.
+
+    Raises:
+        KeyError: there is no such family.
+    """
+    layouts = {known.name: known.layouts for known in families()}[family]
+    wanted = set(encoders)
+    return next(
+        (one for one in layouts if {p.name for p in one.text.values()} == wanted), layouts[0]
+    )
+
+
+def architecture_of(header: Header) -> Architecture:
+    """The architecture of a checkpoint.
+
+    Raises:
+        UnknownFamilyError: no family recognises it.
+        MissingWeightsError: its weights are incomplete.
+        BadMetadataError: its metadata has no meaning.
+    """
+    for family in families():
+        if family.recognises(header):
+            return family.read(header)
+    known = [family.title for family in families()]
+    raise UnknownFamilyError(header.path, header.summary, known)
+
+
+def title_of(name: str) -> str:
+    """What people call a family."""
+    return next((family.title for family in families() if family.name == name), name)

@@ -1,0 +1,1 @@
+"""Model files named by `hf://`: resolved, pinned, downloaded, checked."""

@@ -1,0 +1,46 @@
+"""An autoencoder with all that is known about it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nodes.models.families.base.spec import VaeSpec
+from nodes.models.loading.errors import MissingPartError
+from nodes.models.loading.network import Network
+
+
+@dataclass(frozen=True)
+class Autoencoder:
+    """What stands behind a VAE link; equal to another by its weights."""
+
+    origin: Path = field(compare=False)
+    """The file that it comes from."""
+    found: Network | None
+    """None if the file has none, which is an error as soon as somebody wants it."""
+    spec: VaeSpec | None = field(compare=False)
+
+    @property
+    def network(self) -> Network:
+        """Its network.
+
+        Raises:
+            MissingPartError: the file has none.
+        """
+        if self.found is None:
+            raise MissingPartError(self.origin, "VAE")
+        return self.found
+
+    @property
+    def downscale(self) -> int:
+        """How many pixels a latent pixel stands for, each way."""
+        return self._spec.latent.downscale
+
+    @property
+    def channels(self) -> int:
+        """How many channels its latents have."""
+        return self._spec.latent.channels
+
+    @property
+    def _spec(self) -> VaeSpec:
+        if self.spec is None:
+            raise MissingPartError(self.origin, "VAE")
+        return self.spec

@@ -1,0 +1,48 @@
+"""A denoising network with all that is known about it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from nodes.models.families.base.spec import DiscreteRules, EdmRules, ModelSpec, NoiseRules
+from nodes.models.loading.network import Network
+from nodes.models.networks.base.builder import Adapter
+from nodes.models.networks.factory import network_class
+from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterisation
+from nodes.sampling.noise_schedule.variance_exploding import Edm
+
+
+@dataclass(frozen=True)
+class DiffusionModel:
+    """What stands behind a MODEL link; equal to another by its weights."""
+
+    network: Network
+    spec: ModelSpec = field(compare=False)
+
+    @property
+    def adapter(self) -> Adapter:
+        """How its network is asked."""
+        adapter = network_class(self.network.spec.kind).adapter
+        assert adapter, "families name networks that denoise"
+        return adapter
+
+    @cached_property
+    def parameterisation(self) -> Parameterisation:
+        """How it was trained to remove noise."""
+        return _parameterisation(self.spec.noise)
+
+    @cached_property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        latent = self.spec.latent
+        return LatentFormat(latent.channels, latent.downscale, latent.scale, latent.shift)
+
+
+def _parameterisation(noise: NoiseRules) -> Parameterisation:
+    if isinstance(noise, DiscreteRules):
+        return Discrete.scaled_linear(noise.prediction, zero_terminal_snr=noise.zero_terminal_snr)
+    if isinstance(noise, EdmRules):
+        return Edm.between(noise.sigma_min, noise.sigma_max, sigma_data=noise.sigma_data)
+    if noise.mu is not None:
+        return Flow.from_mu(noise.mu)
+    return Flow.shifted(noise.shift, multiplier=noise.multiplier)

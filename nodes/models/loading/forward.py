@@ -1,0 +1,179 @@
+"""A model handle at work: conditions prepared for its network, and the forward pass."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.loading.handles import ModelHandle
+from nodes.models.loading.network import Patch
+from nodes.models.networks.base.attention_backends import attending
+from nodes.models.networks.base.call_context import NetworkCall, during
+from nodes.models.networks.denoisers.concat import concat_input
+from nodes.models.networks.denoisers.reference_latents import with_references
+from nodes.models.networks.denoisers.unclip import with_pictures
+from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, summed
+from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
+from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+
+
+class Inputs(Protocol):
+    """The size that is asked for here."""
+
+    in_channels: int
+
+
+class HasInputs(Protocol):
+    """A denoising network."""
+
+    config: Inputs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelDenoiser:
+    """The `Denoiser` of one model in one run: makes its calls one after another."""
+
+    model: ModelHandle
+    check_cancelled: Callable[[], None]
+    """Asked before each call; raises to stop."""
+
+    @property
+    def parameterisation(self) -> Parameterisation:
+        """How noise is added, and which levels of it the model was trained on."""
+        return self.model.parameterisation
+
+    @property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        return self.model.latent_format
+
+    @property
+    def repeats_text(self) -> bool:
+        """See `Denoiser`."""
+        return self.model.repeats_text
+
+    def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
+        """Return a condition as the network takes it; see `Denoiser`."""
+        return prepare(self.model, cond, size, branch, seed)
+
+    def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
+        """Return each call's x0; see `Denoiser`."""
+        return [self._predict(call) for call in calls]
+
+    def _predict(self, call: ModelCall) -> Tensor:
+        self.check_cancelled()
+        return denoise(self.model, call.x, call.sigma, call.cond)
+
+
+def prepare(
+    model: ModelHandle,
+    cond: Cond,
+    size: tuple[int, int],
+    branch: Branch = "positive",
+    seed: int = 0,
+) -> PreparedCond:
+    """Return a condition as a model's network takes it.
+
+    Args:
+        model: with its patches.
+        cond: as nodes made it.
+        size: height and width of the latent.
+        branch: the branch of guidance that it belongs to.
+        seed: of the run.
+
+    Raises:
+        WrongReferenceError: a latent that the model should look at is of another family.
+    """
+    for control in cond.controls:
+        control.check(model.model.network.spec.config)
+    for number, injection in enumerate(model.injections):
+        cond = injection.conditions(cond, number, size, branch)
+    cond = with_pictures(cond, model.model.spec.pictures, seed)
+    cond = with_references(cond, model.latent_format)
+    concat = _concat_input(model, cond, size)
+    return PreparedCond.of(model.model.adapter.conditions(cond, size, branch), concat)
+
+
+@torch.no_grad()
+def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
+    """Predict the clean latent x0.
+
+    Args:
+        model: with its patches.
+        x: [batch, channels, h, w] float32, in the model's space.
+        sigma: [batch]; every sample may have its own.
+        cond: one row a sample.
+
+    Returns:
+        [batch, channels, h, w] float32.
+    """
+    parameterization, adapter = model.parameterisation, model.model.adapter
+    with attending():
+        module, inputs = _module(model, cond), _inputs(model, x, sigma, cond)
+        cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
+        call = NetworkCall(
+            x.shape[-2],
+            x.shape[-1],
+            sigma,
+            parameterization.percent_to_sigma,
+            steered=bool(cond.residuals),
+        )
+        with during(call):
+            output = adapter.predict(module, inputs.x, inputs.timestep, cond)
+    return parameterization.to_x0(x, sigma, output.to(x))
+
+
+class _Inputs(NamedTuple):
+    """A network's inputs beside the conditions, on its device."""
+
+    x: Tensor
+    """Scaled, with what is concatenated to it, in the network's precision."""
+    sigma: Tensor
+    """[batch], where the caller has it."""
+    timestep: Tensor
+    """[batch]."""
+
+
+def _inputs(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> _Inputs:
+    parameterization, device = model.parameterisation, model.model.network.placement.device
+    scaled = parameterization.scale_input(x, sigma).to(device, model.dtype)
+    timestep = parameterization.timestep(sigma).to(device)
+    if cond.concat_input is not None:
+        scaled = torch.cat([scaled, cond.concat_input.to(scaled)], dim=1)
+    return _Inputs(scaled, sigma, timestep)
+
+
+def _module(model: ModelHandle, cond: CondBatch) -> nn.Module:
+    """Return the network with the patches and changes of the model and of the conditions."""
+    patches = () if cond.patch is None else (cast("Patch", cond.patch),)
+    alterations = (*model.alterations, *cond.alterations)
+    return model.model.network.module((*model.patches, *patches), alterations, model.dtype)
+
+
+def _add_residuals(
+    model: ModelHandle, module: nn.Module, inputs: _Inputs, cond: CondBatch
+) -> CondBatch:
+    """Return the conditions with the residuals that their controls add."""
+    if not cond.controls:
+        return cond
+    sigma_at = model.parameterisation.percent_to_sigma
+    call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format)
+    return replace(cond, residuals=summed(call))
+
+
+def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
+    """Return the conditions with the model's injections, as far as they hold at these levels."""
+    for number, injection in enumerate(model.injections):
+        cond = injection.at(cond, number, sigma, model.parameterisation.percent_to_sigma)
+    return cond
+
+
+def _concat_input(model: ModelHandle, cond: Cond, size: tuple[int, int]) -> Tensor | None:
+    """Return what the network, which a patch may have widened, reads with the latent."""
+    network, adapter = model.model.network, model.model.adapter
+    module = cast("HasInputs", network.module(model.patches, model.alterations, model.dtype))
+    extra = module.config.in_channels // adapter.packs - model.latent_format.channels
+    return concat_input(cond.concat, extra, size, model.latent_format, raw=adapter.reads_raw)

@@ -1,0 +1,213 @@
+"""What travels along MODEL, CLIP and VAE links: which weights, and what is patched onto them.
+
+Handles are values: cheap, immutable, equal by content. The weights behind them are shared.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from nodes.models.loading.autoencoder import Autoencoder
+from nodes.models.loading.diffusion_model import DiffusionModel
+from nodes.models.loading.injection import ConditioningInjection
+from nodes.models.loading.network import Alterations, Patch, Patches
+from nodes.models.loading.text_model import TextModel, Texts
+from nodes.models.networks.components.vae import Vae
+from nodes.models.networks.factory import skeleton
+from nodes.models.text.encode import Encoded
+from nodes.models.text.textual_inversion import Embeddings
+from nodes.sampling.conditioning.cond import Alteration
+from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHandle:
+    """A denoising network; `nodes.models.loading.forward` puts it to work."""
+
+    __socket__: ClassVar = "MODEL"
+
+    model: DiffusionModel
+    patches: Patches = ()
+    sampling: Parameterisation | None = None
+    """Stands in for the model's own."""
+    guidance: GuidanceSettings = PLAIN
+    """How its predictions are combined; no part of the forward pass."""
+    latents: LatentFormat | None = None
+    """Stands in for the model's own, too."""
+    injections: tuple[ConditioningInjection, ...] = ()
+    """Tensors that it reads besides the conditions, such as those of an IP-Adapter."""
+    alterations: Alterations = ()
+    """What is changed inside of its network."""
+    compute: torch.dtype | None = None
+    """What its network computes in; None is its placement's."""
+
+    @property
+    def parameterisation(self) -> Parameterisation:
+        """How noise is added, and which levels of it the model was trained on."""
+        return self.sampling or self.model.parameterisation
+
+    @property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        return self.latents or self.model.latent_format
+
+    @property
+    def repeats_text(self) -> bool:
+        """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
+        return self.model.adapter.repeats_text
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.model.network.nbytes(self.patches)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that its network computes in."""
+        return self.compute or self.model.network.placement.dtype
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, such as `float16`."""
+        return _name(self.dtype)
+
+    def in_float32(self) -> "ModelHandle":
+        """The same model computing in float32; itself if it does."""
+        return self if self.precision == "float32" else replace(self, compute=torch.float32)
+
+    def patched(self, patch: Patch) -> "ModelHandle":
+        """With one more patch on top."""
+        return replace(self, patches=(*self.patches, patch))
+
+    def check(self, alteration: Alteration) -> None:
+        """Make sure that a change inside of the network fits it.
+
+        Raises:
+            NodeGraphError: it isn't for a network of this kind.
+        """
+        alteration.alter(skeleton(self.model.network.spec))
+
+    def altered(self, alteration: Alteration) -> "ModelHandle":
+        """With one more change inside of its network.
+
+        Raises:
+            NodeGraphError: it isn't for a network of this kind.
+        """
+        self.check(alteration)
+        return replace(self, alterations=(*self.alterations, alteration))
+
+
+@dataclass(frozen=True, slots=True)
+class ClipHandle:
+    """The text encoders of a family."""
+
+    __socket__: ClassVar = "CLIP"
+
+    text: TextModel
+    patches: tuple[tuple[str, Patch], ...] = ()
+    """Each with the text encoder that it is for."""
+    layer: int | None = None
+    """Which layer's states are read, -1 is the last; None is the family's own choice."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory; nothing if its file has none."""
+        patches = self.by_encoder
+        return sum(
+            encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
+        )
+
+    def patched(self, encoder: str, patch: Patch) -> "ClipHandle":
+        """With one more patch on top of one text encoder."""
+        return replace(self, patches=(*self.patches, (encoder, patch)))
+
+    def encode(self, texts: str | Texts, embeddings: Embeddings) -> Encoded:
+        """Encode a prompt, weights and all.
+
+        Args:
+            texts: one for all text encoders, or one each by their names.
+            embeddings: where textual inversions are.
+        """
+        each = {"": texts} if isinstance(texts, str) else texts
+        (encoded,) = self.text.encode([each], embeddings, self.by_encoder, self.layer)
+        return encoded
+
+    @property
+    def by_encoder(self) -> Mapping[str, Patches]:
+        """The patches of each text encoder, by its name; none for those that are not named."""
+        found: defaultdict[str, Patches] = defaultdict(tuple)
+        for encoder, patch in self.patches:
+            found[encoder] = (*found[encoder], patch)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class VaeHandle:
+    """An autoencoder: pictures to latents and back, one picture at a time."""
+
+    __socket__: ClassVar = "VAE"
+
+    vae: Autoencoder
+    compute: torch.dtype | None = None
+    """What its network computes in; None is its placement's."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory; nothing if its file has none."""
+        return self.vae.found.nbytes() if self.vae.found else 0
+
+    @property
+    def precision(self) -> str:
+        """What it computes in, such as `float16`."""
+        return _name(self.compute or self.vae.network.placement.dtype)
+
+    def in_float32(self) -> "VaeHandle":
+        """The same VAE computing in float32; itself if it does."""
+        return self if self.precision == "float32" else replace(self, compute=torch.float32)
+
+    @property
+    def downscale(self) -> int:
+        """How many pixels a latent pixel stands for, each way."""
+        return self.vae.downscale
+
+    @property
+    def channels(self) -> int:
+        """How many channels its latents have."""
+        return self.vae.channels
+
+    @torch.no_grad()
+    def encode(self, picture: Tensor) -> Tensor:
+        """The most likely latent of a picture.
+
+        Args:
+            picture: [1, 3, height, width] float32 in [0, 1], sides multiples of `downscale`.
+
+        Returns:
+            [1, channels, height / downscale, width / downscale] float32, unscaled.
+        """
+        (posterior,) = self._network.encode(self._to_network(picture * 2 - 1), return_dict=False)
+        return posterior.mean.to(picture)
+
+    @torch.no_grad()
+    def decode(self, latent: Tensor) -> Tensor:
+        """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
+        (picture,) = self._network.decode(self._to_network(latent), return_dict=False)
+        return (picture.to(latent) + 1) / 2
+
+    @property
+    def _network(self) -> Vae:
+        return cast("Vae", self.vae.network.module(dtype=self.compute))
+
+    def _to_network(self, given: Tensor) -> Tensor:
+        place = self.vae.network.placement
+        return given.to(place.device, self.compute or place.dtype)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

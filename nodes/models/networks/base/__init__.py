@@ -1,0 +1,1 @@
+"""Parts that all networks use: builders, inputs, attention backends."""

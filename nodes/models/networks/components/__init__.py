@@ -1,0 +1,1 @@
+"""Text encoders, VAEs, vision encoders, upscalers and other small networks."""

@@ -1,0 +1,83 @@
+"""CLIP's text encoder (Radford et al. 2021, arXiv:2103.00020), OpenAI's and OpenCLIP's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+
+
+class _Embeddings(Protocol):
+    token_embedding: nn.Embedding
+    position_embedding: nn.Embedding
+
+
+class _Encoder(Protocol):
+    layers: nn.ModuleList
+
+
+class _Clip(Protocol):
+    embeddings: _Embeddings
+    encoder: _Encoder
+    final_layer_norm: nn.LayerNorm
+
+
+@dataclass(frozen=True, slots=True)
+class ClipText:
+    """Drives a CLIP text encoder; see `nodes.models.networks.base.builder.TextNetwork`."""
+
+    module: nn.Module
+    pools: bool = True
+
+    @property
+    def words(self) -> Tensor:
+        """The token embedding."""
+        return self._clip.embeddings.token_embedding.weight
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        return len(self._clip.encoder.layers)
+
+    def states(self, embedded: Tensor) -> Iterator[Tensor]:
+        """Adds positions; every token sees those before it."""
+        positions = self._clip.embeddings.position_embedding.weight
+        hidden = embedded + positions[: embedded.shape[1]]
+        for layer in self._clip.encoder.layers:
+            hidden = cast("Tensor", layer(hidden, None, is_causal=True))
+            yield hidden
+
+    def norm(self, states: Tensor) -> Tensor:
+        """The final layer norm."""
+        return self._clip.final_layer_norm(states)
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """The text projection, if there is one."""
+        projection = cast("nn.Linear | None", getattr(self.module, "text_projection", None))
+        return pooled if projection is None else projection(pooled)
+
+    @property
+    def _clip(self) -> _Clip:
+        return cast("_Clip", self.module)
+
+
+def builder() -> Build:
+    """Return the builder of a text encoder; a `projection_dim` asks for a text projection."""
+    from transformers.models.clip.configuration_clip import CLIPTextConfig
+    from transformers.models.clip.modeling_clip import CLIPTextModel
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        model = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**config)))
+        embeddings = cast("nn.Module", model.embeddings)
+        del embeddings.position_ids  # a buffer that no file has; positions are always all of them
+        if "projection_dim" in config:
+            width, projected = config["hidden_size"], config["projection_dim"]
+            model.text_projection = nn.Linear(width, projected, bias=False)
+        return model
+
+    return build
+
+
+NETWORK = NetworkClass("clip", "text encoder", builder, text=TextClass(ClipText, "hidden_size"))

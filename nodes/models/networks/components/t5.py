@@ -1,0 +1,75 @@
+"""T5's encoder, version 1.1 (Raffel et al. 2019, arXiv:1910.10683)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+
+
+class _Stack(Protocol):
+    embed_tokens: nn.Embedding
+    block: nn.ModuleList
+    final_layer_norm: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class T5Text:
+    """Drives a T5 encoder; see `nodes.models.networks.base.builder.TextNetwork`."""
+
+    module: nn.Module
+    pools: bool = False
+
+    @property
+    def words(self) -> Tensor:
+        """The token embedding."""
+        return self._stack.embed_tokens.weight
+
+    @property
+    def depth(self) -> int:
+        """How many layers it has."""
+        return len(self._stack.block)
+
+    def states(self, embedded: Tensor) -> Iterator[Tensor]:
+        """Every token sees every other one; the first block's position bias serves all."""
+        hidden, bias = embedded, None
+        for block in self._stack.block:
+            hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
+            yield hidden
+
+    def norm(self, states: Tensor) -> Tensor:
+        """The final layer norm, a root mean square."""
+        return cast("Tensor", self._stack.final_layer_norm(states))
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """As it is: T5 has no projection."""
+        return pooled
+
+    @property
+    def _stack(self) -> _Stack:
+        return cast("_Stack", self.module)
+
+
+def builder() -> Build:
+    """For `nodes.models.networks.factory.skeleton`."""
+    from transformers.models.t5.configuration_t5 import T5Config
+    from transformers.models.t5.modeling_t5 import T5Stack
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        settings = T5Config(**config, is_decoder=False, use_cache=False)
+        return cast("nn.Module", T5Stack(settings))
+
+    return build
+
+
+NETWORK = NetworkClass(
+    "t5",
+    "T5 text encoder",
+    builder,
+    text=TextClass(T5Text, "d_model"),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_narrow=True,
+)

@@ -1,0 +1,39 @@
+"""The autoencoder that all families share."""
+
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass
+
+
+class Posterior(Protocol):
+    """The distribution that an encoder gives for a picture's latent."""
+
+    mean: Tensor
+
+
+class Vae(Protocol):
+    """What an autoencoder offers."""
+
+    def encode(self, x: Tensor, return_dict: bool) -> tuple[Posterior]:
+        """[batch, 3, h, w] in [-1, 1] to a distribution over [batch, channels, h/8, w/8]."""
+        ...
+
+    def decode(self, z: Tensor, return_dict: bool) -> tuple[Tensor]:
+        """The way back; values may lie a little outside [-1, 1]."""
+        ...
+
+
+def builder() -> Build:
+    """For `nodes.models.networks.factory.skeleton`."""
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        return cast("nn.Module", AutoencoderKL(**config))
+
+    return build
+
+
+NETWORK = NetworkClass("vae", "VAE", builder, half_dtype=torch.float32)

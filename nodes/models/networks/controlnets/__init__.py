@@ -1,0 +1,1 @@
+"""ControlNets and T2I-Adapters as networks."""

@@ -1,0 +1,101 @@
+"""ControlNets for U-Nets: copies of the way down that read a picture too (arXiv:2302.05543)."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from nodes.models.families.base.spec import Config
+from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.control_hint import Hint
+from nodes.models.networks.base.text_inputs import text
+from nodes.models.networks.denoisers.size_conditioning import Added, added
+from nodes.sampling.conditioning.cond import ControlCall, Residuals
+
+_SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
+"""What a ControlNet's configuration shares with its model's."""
+
+
+class TextConfig(Protocol):
+    """What is needed of a configuration."""
+
+    cross_attention_dim: int
+
+
+class ControlNet(Protocol):
+    """What a ControlNet offers."""
+
+    @property
+    def config(self) -> "TextConfig":
+        """Its configuration."""
+        ...
+
+    def __call__(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        controlnet_cond: Tensor | list[Tensor],
+        *,
+        added_cond_kwargs: Added | None,
+        return_dict: bool,
+        **union: object,
+    ) -> tuple[list[Tensor], Tensor]:
+        """What to add on the way down, and in the middle."""
+        ...
+
+
+class UNetControl:
+    """Asks a ControlNet; see `nodes.models.networks.base.builder.ControlAdapter`."""
+
+    def fits(self, config: Config, model: Mapping[str, object]) -> bool:
+        """Whether the widths and depths are the same."""
+        return all(model.get(key) == config[key] for key in _SAME)
+
+    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
+        """The pixels, eight times as large as the latent."""
+        del config
+        height, width = (side * call.latents.downscale for side in call.x.shape[-2:])
+        return hint.pixels(height, width)
+
+    def ask(
+        self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
+    ) -> Residuals:
+        """What to add on the way down, and in the middle.
+
+        Raises:
+            WrongConditioningError: it reads a vector that the conditions lack.
+        """
+        kinds: dict[str, object] = {}
+        if kind is not None:
+            known = cast("Tensor", module.task_embedding)
+            hot = hint.new_zeros(len(call.x), len(known))
+            hot[:, kind] = 1
+            kinds = {"control_type": hot, "control_type_idx": [kind]}
+        down, middle = cast("ControlNet", module)(
+            call.x[:, : call.latents.channels],
+            call.timestep,
+            text(call.cond, call.x, cast("ControlNet", module).config.cross_attention_dim),
+            [hint] if kinds else hint,
+            added_cond_kwargs=added(module, call.cond, call.x),
+            return_dict=False,
+            **kinds,
+        )
+        return {"down": tuple(down), "middle": (middle,)}
+
+
+def builder() -> Build:
+    """For `nodes.models.networks.factory.skeleton`."""
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        make = ControlNetUnionModel if "num_control_type" in config else ControlNetModel
+        return cast("nn.Module", make(**config))
+
+    return build
+
+
+NETWORK = NetworkClass(
+    "controlnet", "ControlNet", builder, control=UNetControl(), keeps_narrow=True
+)

@@ -1,0 +1,1 @@
+"""Diffusion networks: U-Nets, MMDiT, FLUX, and their extra inputs."""

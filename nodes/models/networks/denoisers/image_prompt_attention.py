@@ -1,0 +1,132 @@
+"""Cross-attention that sees pictures apart from the text (arXiv:2308.06721, equation 5)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, cast
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nodes.sampling.conditioning.cond import CondBatch
+
+KEYS, VALUES, MASK = "picture_keys.", "picture_values.", "picture_mask."
+"""What stands in `Cond.extras`, each with a number behind it: [1, tokens, widths], the same, and
+[1, 1, height, width] of the latent."""
+Processor: TypeAlias = Callable[..., Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture, or several that are seen together, as all cross-attentions take it."""
+
+    keys: Tensor
+    """[batch, tokens, the widths of all cross-attentions]."""
+    values: Tensor
+    """The same, times the weight."""
+    mask: Tensor | None
+    """[batch, 1, h, w] float32, in which it is resized: where it is seen."""
+    size: tuple[int, int]
+    """Of the latent."""
+
+
+class _Attention(Protocol):
+    heads: int
+    to_q: nn.Linear
+    to_k: nn.Linear
+    to_out: nn.ModuleList
+
+
+class _Attentive(Protocol):
+    attn_processors: Mapping[str, Processor]
+
+    def get_submodule(self, target: str) -> nn.Module: ...
+
+    def set_attn_processor(self, processor: dict[str, Processor]) -> None: ...
+
+
+class PictureAttention:
+    """An attention processor of diffusers': the plain one, and then the pictures."""
+
+    def __init__(self, plain: Processor, start: int | None = None) -> None:
+        """It is called by a diffusers network.
+
+        Args:
+            plain: what it does without pictures.
+            start: where the part of its attention begins in keys and values; None sees none.
+        """
+        self._plain = plain
+        self._start = start
+
+    def __call__(
+        self,
+        attn: _Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+        pictures: tuple[Picture, ...] = (),
+    ) -> Tensor:
+        """As the plain one; what is seen of the pictures is added before the last layer."""
+        text = (hidden_states, encoder_hidden_states, attention_mask, temb)
+        output = self._plain(attn, *text)
+        if self._start is None:
+            return output
+        for picture in pictures:
+            output = output + self._seen(attn, hidden_states, picture, self._start)
+        return output
+
+    def _seen(self, attn: _Attention, hidden: Tensor, picture: Picture, start: int) -> Tensor:
+        queries = attn.to_q(hidden)
+        part = slice(start, start + queries.shape[-1])
+        query, key, value = (
+            _heads(x.to(queries), attn.heads)
+            for x in (queries, picture.keys[..., part], picture.values[..., part])
+        )
+        seen = functional.scaled_dot_product_attention(query, key, value)
+        seen = seen.transpose(1, 2).flatten(2)
+        if picture.mask is not None:
+            grid = _grid(picture.size, queries.shape[1])
+            mask = functional.interpolate(picture.mask, size=grid, mode="bilinear", antialias=True)
+            seen = seen * mask.flatten(1)[..., None].to(seen)
+        return functional.linear(seen, cast("Tensor", attn.to_out[0].weight).to(seen))
+
+
+def _heads(x: Tensor, heads: int) -> Tensor:
+    """From [batch, tokens, width] to [batch, heads, tokens, width / heads]."""
+    return x.reshape(len(x), x.shape[1], heads, -1).transpose(1, 2)
+
+
+def let_see(module: nn.Module) -> None:
+    """Let every cross-attention of a new U-Net see pictures."""
+    network, start = cast("_Attentive", module), 0
+    processors: dict[str, Processor] = {}
+    for name, plain in network.attn_processors.items():
+        path = name.removesuffix(".processor")
+        cross = path.endswith("attn2")
+        processors[name] = PictureAttention(plain, start if cross else None)
+        if cross:
+            start += cast("_Attention", network.get_submodule(path)).to_k.out_features
+    network.set_attn_processor(processors)
+
+
+def pictures_of(cond: CondBatch, x: Tensor) -> tuple[Picture, ...]:
+    """The pictures of conditions, for a latent."""
+    size = x.shape[-2], x.shape[-1]
+    names = [key.removeprefix(KEYS) for key in cond.extras if key.startswith(KEYS)]
+    return tuple(
+        Picture(
+            cond.extras[KEYS + name].to(x),
+            cond.extras[VALUES + name].to(x),
+            cond.extras[MASK + name].to(x.device) if MASK + name in cond.extras else None,
+            size,
+        )
+        for name in names
+    )
+
+
+def _grid(size: tuple[int, int], queries: int) -> tuple[int, int]:
+    """The level of a U-Net that has so many places: each is half as large as the one before."""
+    height, width = size
+    while height * width > queries:
+        height, width = (height + 1) // 2, (width + 1) // 2
+    return height, width

@@ -1,0 +1,92 @@
+"""Show pictures to models that were trained to read a vision encoder's vectors.
+
+Such a vector gets noise, so that less of the picture is copied, and the model is told how much
+(unCLIP: Ramesh et al. 2022, arXiv:2204.06125; the noise is Stability AI's for Stable unCLIP,
+https://github.com/Stability-AI/stablediffusion, MIT).
+"""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from nodes.models.families.base.spec import PictureRules
+from nodes.models.networks.denoisers.errors import NoPictureModelError, SeenWidthError
+from nodes.sampling.conditioning.cond import Cond
+
+VECTOR = "picture_vector"
+"""The name of [1, 2 * width] in `Cond.extras`: the picture, and how much noise is in it."""
+_LEVELS = 1000
+_APART = 10
+"""How far the seed is from that of the latent's noise, which is another draw."""
+
+
+def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
+    """Return a condition with its pictures where the model reads them; zeros if it has none.
+
+    Args:
+        cond: as nodes made it.
+        rules: of the model; None if it reads no pictures.
+        seed: of the run, for the noise on the pictures.
+
+    Raises:
+        NoPictureModelError: it has pictures, and the model reads none.
+        SeenWidthError: another vision encoder saw them than the model knows.
+    """
+    if rules is None:
+        if cond.pictures:
+            raise NoPictureModelError
+        return cond
+    if not cond.pictures:
+        none = {} if rules.pooled else {VECTOR: torch.zeros(1, 2 * rules.width)}
+        return replace(cond, extras={**cond.extras, **none})
+    vector = _vector(cond, rules, seed)
+    if rules.pooled:
+        return replace(cond, pooled=vector[:, : rules.width])
+    return replace(cond, extras={**cond.extras, VECTOR: vector})
+
+
+def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
+    """The pictures times their strengths, added up: [1, 2 * width]."""
+    draw = torch.Generator().manual_seed((seed - _APART) % 2**63)
+    found: list[Tensor] = []
+    for shown in cond.pictures:
+        if shown.embeds.shape[1] != rules.width:
+            raise SeenWidthError(shown.embeds.shape[1], rules.width)
+        each = (_noised(one[None], rules, shown.noise, draw) for one in shown.embeds)
+        found.extend(shown.strength * one for one in each)
+    total = torch.stack(found).sum(dim=0)
+    if len(found) > 1 and not rules.pooled:
+        return _noised(total[:, : rules.width], rules, rules.merging, draw)
+    return total
+
+
+def _noised(embeds: Tensor, rules: PictureRules, noise: float, draw: torch.Generator) -> Tensor:
+    """A vector, [1, width], with noise, and the level of that as the model is told it."""
+    level = round((_LEVELS - 1) * noise)
+    mean, deviation = embeds.new_tensor(rules.mean), embeds.new_tensor(rules.deviation)
+    left = _left(level)
+    drawn = torch.randn(embeds.shape, generator=draw)
+    scaled = math.sqrt(left) * (embeds - mean) / deviation + math.sqrt(1 - left) * drawn
+    return torch.cat([scaled * deviation + mean, _embedded(level, rules.width)], dim=1)
+
+
+def _left(level: int) -> float:
+    """How much of the variance is left: the cosine schedule of Nichol & Dhariwal 2021, eq. 17.
+
+    arXiv:2102.09672.
+    """
+
+    def at(step: int) -> float:
+        return math.cos((step / _LEVELS + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    betas = (min(1 - at(step + 1) / at(step), 0.999) for step in range(level + 1))
+    return math.prod(1 - beta for beta in betas)
+
+
+def _embedded(level: int, width: int) -> Tensor:
+    """Cosines, then sines, as networks are told a timestep: [1, width]."""
+    half = width // 2
+    turns = level * torch.exp(-math.log(10000) * torch.arange(half) / half)
+    return torch.cat([turns.cos(), turns.sin()])[None]

@@ -1,0 +1,114 @@
+"""The denoising U-Net of SD 1, SD 2 and SDXL."""
+
+from dataclasses import replace
+from typing import Any, Protocol, cast
+
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.errors import WrongConditioningError
+from nodes.models.networks.base.text_inputs import text
+from nodes.models.networks.denoisers.grounding import BOXES, MASKS, TEXTS, with_boxes
+from nodes.models.networks.denoisers.image_prompt_attention import let_see, pictures_of
+from nodes.models.networks.denoisers.size_conditioning import Added, added, sizes
+from nodes.models.networks.denoisers.unclip import VECTOR
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+
+class UNet(Protocol):
+    """What a denoising U-Net offers."""
+
+    def __call__(
+        self,
+        sample: Tensor,
+        timestep: Tensor,
+        encoder_hidden_states: Tensor,
+        *,
+        class_labels: Tensor | None,
+        added_cond_kwargs: Added | None,
+        cross_attention_kwargs: dict[str, object] | None,
+        down_block_additional_residuals: tuple[Tensor, ...] | None,
+        mid_block_additional_residual: Tensor | None,
+        down_intrablock_additional_residuals: list[Tensor] | None,
+        return_dict: bool,
+    ) -> tuple[Tensor]:
+        """One forward pass: the prediction, shaped as `sample` but for its channels."""
+        ...
+
+
+class UNetConfig(Protocol):
+    """The sizes that are asked for here."""
+
+    cross_attention_dim: int
+
+
+class UNetAdapter:
+    """Asks a U-Net; see `nodes.models.networks.base.builder.Adapter`."""
+
+    repeats_text = True
+    packs = 1
+    reads_raw = True
+
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
+        """With the sizes that SDXL's are told; the others leave them alone."""
+        cond = with_boxes(cond, *size)
+        return replace(cond, extras={**cond.extras, "sizes": sizes(cond, size, branch)})
+
+    def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
+        """One forward pass.
+
+        Raises:
+            WrongConditioningError: a text encoder of another family made the conditions.
+        """
+        tokens = text(cond, x, cast("UNetConfig", module.config).cross_attention_dim)
+        (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
+        pictures = pictures_of(cond, x)
+        seen = ({"pictures": pictures} if pictures else {}) | _boxes(cond, x)
+        (output,) = cast("UNet", module)(
+            x,
+            timestep,
+            tokens,
+            class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
+            added_cond_kwargs=added(module, cond, x),
+            cross_attention_kwargs=seen or None,
+            down_block_additional_residuals=cond.residuals.get("down"),
+            mid_block_additional_residual=middle,
+            down_intrablock_additional_residuals=list(features) if features else None,
+            return_dict=False,
+        )
+        return output
+
+
+def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
+    """What GLIGEN's layers read, by the names that diffusers has for it.
+
+    Raises:
+        WrongConditioningError: a text encoder of another family read the boxes' texts.
+    """
+    if BOXES not in cond.extras:
+        return {}
+    wide, found = cond.tokens.shape[2], cond.extras[TEXTS].shape[2]
+    if found != wide:
+        what = "text of a box"
+        raise WrongConditioningError(what, found, wide)
+    boxes, texts, masks = (cond.extras[name].to(x) for name in (BOXES, TEXTS, MASKS))
+    gligen = {"boxes": boxes, "positive_embeddings": texts, "masks": masks[..., 0]}
+    return {"gligen": gligen}
+
+
+def builder() -> Build:
+    """For `nodes.models.networks.factory.skeleton`."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        network = cast("nn.Module", UNet2DConditionModel(**config))
+        let_see(network)
+        return network
+
+    return build
+
+
+NETWORK = NetworkClass(
+    "unet", "U-Net", builder, adapter=UNetAdapter(), keeps_narrow=True, cross_attends=True
+)

@@ -1,0 +1,60 @@
+"""Every class of network, and how a network is built without weights."""
+
+from functools import cache
+from pkgutil import resolve_name
+
+import torch
+from torch import nn
+
+from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.registry import families
+from nodes.models.networks.base.builder import NetworkClass
+from nodes.models.networks.components import (
+    clip,
+    compact_upscaler,
+    esrgan,
+    ip_adapter,
+    photomaker,
+    pixel_space,
+    style,
+    t5,
+    tiny_vae,
+    vae,
+    vision,
+)
+from nodes.models.networks.controlnets import flux as flux_controlnet
+from nodes.models.networks.controlnets import sd3, t2i_adapter
+from nodes.models.networks.controlnets import unet as controlnet
+from nodes.models.networks.denoisers import flux, mmdit, unet
+
+_CLASSES = (
+    *(unet.NETWORK, mmdit.NETWORK, flux.NETWORK),
+    *(vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK, clip.NETWORK, t5.NETWORK, vision.NETWORK),
+    *(controlnet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux_controlnet.NETWORK),
+    *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
+    *(esrgan.NETWORK, compact_upscaler.NETWORK),
+)
+
+
+@cache
+def network_classes() -> dict[str, NetworkClass]:
+    """Every class by its kind: our own, and those of families that distributions add."""
+    places = (place for family in families() for place in family.networks)
+    added: list[NetworkClass] = [resolve_name(place) for place in places]
+    return {network.kind: network for network in (*_CLASSES, *added)}
+
+
+def network_class(kind: str) -> NetworkClass:
+    """Return all that is particular to a class of network.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return network_classes()[kind]
+
+
+def skeleton(spec: NetworkSpec) -> nn.Module:
+    """The network on the meta device: every shape, no memory."""
+    build = network_class(spec.kind).builder()  # imports first: they must not be on that device
+    with torch.device("meta"):
+        return build(dict(spec.config)).eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Changes inside of a network that keep its weights: FreeU, token merging, skipped layers."""

@@ -1,0 +1,115 @@
+"""The parts of a U-Net that alterations reach for."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.networks.modifiers.errors import WrongNetworkError
+
+Join: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(hidden, skip) to the same, before they are laid one upon the other on the way up."""
+
+
+class Block(Protocol):
+    """A level of a U-Net."""
+
+    resnets: nn.ModuleList
+
+
+class DownBlock(Block, Protocol):
+    """One on the way down."""
+
+    downsamplers: nn.ModuleList | None
+
+
+class UpBlock(Block, Protocol):
+    """One on the way up."""
+
+    upsamplers: nn.ModuleList | None
+    joins: list[Join]
+    forward: Callable[..., Tensor]
+
+
+class UNetConfig(Protocol):
+    """The sizes that are asked for here."""
+
+    block_out_channels: tuple[int, ...]
+
+
+class UNetParts(Protocol):
+    """A U-Net from within."""
+
+    config: UNetConfig
+    conv_in: nn.Module
+    down_blocks: list[DownBlock]
+    mid_block: Block
+    up_blocks: list[UpBlock]
+
+
+def unet_of(network: nn.Module, what: str) -> UNetParts:
+    """The network, if it is a U-Net.
+
+    Raises:
+        WrongNetworkError: it isn't; `what` names who needs one.
+    """
+    if not hasattr(network, "up_blocks"):
+        raise WrongNetworkError(what, "a U-Net (SD 1.x, SD 2.x, SDXL)")
+    return cast("UNetParts", network)
+
+
+def self_attentions(part: object) -> Iterator[nn.Module]:
+    """Where a part of a U-Net lets the picture attend to itself, from the outside in."""
+    modules = cast("Iterator[tuple[str, nn.Module]]", cast("nn.Module", part).named_modules())
+    for name, module in modules:
+        if name.endswith(".attn1"):
+            yield module
+
+
+def input_blocks(unet: UNetParts) -> list[list[nn.Module]]:
+    """The way down as the original layout numbers it, each with the modules that it consists of."""
+    found = [[unet.conv_in]]
+    for block in unet.down_blocks:
+        attentions = _attentions(block)
+        for resnet, attention in zip(block.resnets, attentions, strict=True):
+            found.append([resnet, *([] if attention is None else [attention])])
+        found += [[downsampler] for downsampler in block.downsamplers or ()]
+    return found
+
+
+def join_by(unet: UNetParts, join: Join) -> None:
+    """Change what comes from below and what comes from the side wherever these meet."""
+    for block in unet.up_blocks:
+        if not hasattr(block, "joins"):
+            block.joins = []
+            block.forward = partial(_up, block)
+        block.joins.append(join)
+
+
+def _up(
+    block: UpBlock,
+    hidden_states: Tensor,
+    res_hidden_states_tuple: tuple[Tensor, ...],
+    temb: Tensor,
+    upsample_size: tuple[int, int] | None = None,
+    **text: Any,
+) -> Tensor:
+    """As the block's own `forward`, with its joins."""
+    hidden, skips = hidden_states, reversed(res_hidden_states_tuple)
+    for resnet, attention, skip in zip(block.resnets, _attentions(block), skips, strict=True):
+        beside = skip
+        for join in block.joins:
+            hidden, beside = join(hidden, beside)
+        hidden = cast("Tensor", resnet(torch.cat([hidden, beside], dim=1), temb))
+        if attention is not None:
+            (hidden,) = cast("tuple[Tensor]", attention(hidden, **text, return_dict=False))
+    for upsampler in block.upsamplers or ():
+        hidden = cast("Tensor", upsampler(hidden, upsample_size))
+    return hidden
+
+
+def _attentions(block: Block) -> list[nn.Module | None]:
+    found = cast("nn.ModuleList | None", getattr(block, "attentions", None))
+    return [None] * len(block.resnets) if found is None else list(found)

@@ -1,0 +1,1 @@
+"""Patches on weights: LoRAs, merges, quantization, Control-LoRAs."""

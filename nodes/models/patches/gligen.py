@@ -1,0 +1,78 @@
+"""GLIGEN: layers that are put into a U-Net and tell it what to draw in which box.
+
+Li et al. 2023, arXiv:2301.07093. The files hold those layers alone, under the names that they
+have in the original layout of the whole network.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nodes.models.families.adapters.gligen import gligen_prefix
+from nodes.models.families.base.ldm_keys import unet_table
+from nodes.models.loading.network import Network
+from nodes.models.loading.widening import grounded
+from nodes.models.networks.factory import network_class, skeleton
+from nodes.models.patches.errors import GligenMismatchError
+from nodes.models.weights.header import Header, read_header
+from nodes.models.weights.key_table import KeyTable
+from nodes.models.weights.reader import opened
+
+
+@dataclass(frozen=True, slots=True)
+class GligenHandle:
+    """A GLIGEN file, which is a patch; equal to another by its content."""
+
+    __socket__: ClassVar = "GLIGEN"
+
+    identity: str
+    header: Header = field(compare=False)
+    prefix: str = field(compare=False)
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """Nothing that a network has without it."""
+        return frozenset()
+
+    @torch.no_grad()
+    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The new layers' weights; see `nodes.models.loading.network.Patch`.
+
+        Raises:
+            GligenMismatchError: they were made for another network.
+        """
+        del weights
+        place, table = network.placement, self._table(network)
+        with opened(self.header.path) as file:
+            return {
+                key: file.get_tensor(source.key).to(place.device, place.dtype)
+                for key, source in table.items()
+            }
+
+    def _table(self, network: Network) -> KeyTable:
+        spec, path = network.spec, self.header.path
+        if not network_class(spec.kind).cross_attends:
+            raise GligenMismatchError(path)
+        state = skeleton(replace(spec, config=grounded(spec.config))).state_dict()
+        table = unet_table(state, self.prefix)
+        own = {key: source for key, source in table.items() if key not in network.table}
+        if any(self._shape(source.key) != state[key].shape for key, source in own.items()):
+            raise GligenMismatchError(path)
+        return own
+
+    def _shape(self, key: str) -> tuple[int, ...] | None:
+        return self.header.shape(key) if key in self.header else None
+
+
+def open_gligen(path: Path, identity: str) -> GligenHandle:
+    """Open a file; reads its header only.
+
+    Raises:
+        NotGligenError: it is another.
+    """
+    header = read_header(path)
+    return GligenHandle(identity, header, gligen_prefix(header))

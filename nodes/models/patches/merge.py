@@ -1,0 +1,67 @@
+"""Patches that mix one network's weights with another's, or multiply some of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nodes.models.loading.network import Network, Patches
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How much of both networks goes into some weights."""
+
+    keys: frozenset[str]
+    own: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
+class MergePatch:
+    """Weighted sums of a network's weights and another's."""
+
+    other: Network
+    other_patches: Patches
+    shares: tuple[Share, ...]
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The weights it changes."""
+        return frozenset(key for share in self.shares for key in share.keys)
+
+    @torch.no_grad()
+    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The sums, in the precision of `weights`; see `nodes.models.loading.network.Patch`."""
+        del network
+        return {
+            key: weights[key] * share.own + theirs.to(weights[key]) * share.other
+            for share in self.shares
+            for key, theirs in self.other.weights(share.keys, self.other_patches)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePatch:
+    """Multiplies some weights by a number."""
+
+    keys: frozenset[str]
+    factor: float
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """The weights it changes."""
+        return self.keys
+
+    @torch.no_grad()
+    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The products; see `nodes.models.loading.network.Patch`."""
+        del network
+        return {key: weights[key] * self.factor for key in self.keys}
+
+
+def common(network: Network, other: Network) -> frozenset[str]:
+    """The weights that both have, in the same shape."""
+    mine, theirs = network.shapes, other.shapes
+    return frozenset(key for key in mine if theirs.get(key) == mine[key])

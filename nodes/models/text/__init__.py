@@ -1,0 +1,1 @@
+"""Prompts to tokens to conditioning: tokenizers, prompt weights, textual inversion."""

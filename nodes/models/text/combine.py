@@ -1,0 +1,73 @@
+"""One conditioning of what several text encoders say."""
+
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nodes.models.text.encode import Encoded
+
+Parts: TypeAlias = Mapping[str, Encoded]
+"""What each text encoder gave, by its name."""
+_L_WIDTH, _G_WIDTH = 768, 1280
+_T5_WIDTH, _CLIP_LENGTH = 4096, 77
+
+
+def single(parts: Parts) -> Encoded:
+    """The only one's."""
+    (encoded,) = parts.values()
+    return encoded
+
+
+def side_by_side(parts: Parts) -> Encoded:
+    """CLIP-L's and CLIP-G's features side by side; CLIP-G's pooled state."""
+    return Encoded(_features(parts["clip_l"], parts["clip_g"]), parts["clip_g"].pooled)
+
+
+def clips_then_t5(parts: Parts) -> Encoded:
+    """CLIP-L's and CLIP-G's features side by side, then T5's tokens; both pooled states.
+
+    CLIP's features are padded with zeros to T5's width (Esser et al. 2024, arXiv:2403.03206,
+    section 5.1). Encoders that are not there say zeros.
+    """
+    clip_l, clip_g, t5 = (parts.get(name) for name in ("clip_l", "clip_g", "t5xxl"))
+    tokens: list[Tensor] = []
+    if clip_l and clip_g:
+        tokens.append(_features(clip_l, clip_g))
+    elif clip_l:
+        tokens.append(clip_l.tokens)
+    elif clip_g:
+        tokens.append(functional.pad(clip_g.tokens, (_L_WIDTH, 0)))
+    tokens = [functional.pad(part, (0, _T5_WIDTH - part.shape[-1])) for part in tokens]
+    if t5:
+        tokens.append(t5.tokens)
+    pooled = torch.cat([_pooled(clip_l, _L_WIDTH), _pooled(clip_g, _G_WIDTH)], dim=-1)
+    return Encoded(torch.cat(tokens or [torch.zeros(1, _CLIP_LENGTH, _T5_WIDTH)], dim=1), pooled)
+
+
+def t5_with_pooled_clip(parts: Parts) -> Encoded:
+    """T5's tokens, CLIP-L's pooled state."""
+    return Encoded(parts["t5xxl"].tokens, parts["clip_l"].pooled)
+
+
+def _features(left: Encoded, right: Encoded) -> Tensor:
+    """Their features, as many tokens as the shorter one has."""
+    length = min(left.tokens.shape[1], right.tokens.shape[1])
+    return torch.cat([left.tokens[:, :length], right.tokens[:, :length]], dim=-1)
+
+
+def _pooled(part: Encoded | None, width: int) -> Tensor:
+    return torch.zeros(1, width) if part is None or part.pooled is None else part.pooled
+
+
+_COMBINATIONS = {
+    each.__name__: each for each in (single, side_by_side, clips_then_t5, t5_with_pooled_clip)
+}
+
+
+def combination(name: str) -> Callable[[Parts], Encoded]:
+    """Return one of these functions by its name, or any by `module:function`."""
+    return _COMBINATIONS.get(name) or resolve_name(name)

@@ -1,0 +1,137 @@
+"""Textual inversion: files of vectors that stand for a word (Gal et al., arXiv:2208.01618)."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.files.files import Files
+from nodes.models.weights.header import read_header
+from nodes.models.weights.reader import opened
+
+MARK = "embedding:"
+_MARKED = re.compile(rf"(?:^|\s){MARK}")
+_ONLY_KEYS = ("emb_params", "clip_l", "clip_g", "t5xxl")
+_RANKS = (1, 2)
+"""Dimensions that an embedding's tensor may have."""
+_MOST_TENSORS = 8
+"""A file with more of them is something else, unless one is named as an embedding is."""
+
+Notice = Callable[[str], None]
+
+
+class Embeddings:
+    """Finds embeddings for one text encoder; what can't be used is left out, with a notice."""
+
+    def __init__(
+        self,
+        files: Files | None,
+        notice: Notice,
+        encoder: str = "clip_l",
+        told: set[str] | None = None,
+    ) -> None:
+        """Look for nothing yet.
+
+        Args:
+            files: None if there are none.
+            notice: told what can't be used, and why.
+            encoder: which text encoder the vectors are for.
+            told: what `notice` was told already; it is not told that again.
+        """
+        self._files = files
+        self._notice = notice
+        self._encoder = encoder
+        self._told = set[str]() if told is None else told
+
+    def of(self, encoder: str) -> "Embeddings":
+        """The same for another text encoder."""
+        return Embeddings(self._files, self._notice, encoder, self._told)
+
+    def find(self, name: str, width: int) -> Tensor | None:
+        """The vectors of an embedding: [vectors, width] float32, or None with a notice."""
+        path = self._path(name)
+        if path is None:
+            self._tell(f"No embedding {name!r} in models/embeddings: it is ignored.")
+            return None
+        try:
+            vectors = _read(path, self._encoder)
+        except NodeGraphError as error:
+            self._tell(f"Embedding {name!r} is ignored: {error}")
+            return None
+        if vectors is None or vectors.shape[1] != width:
+            other = f"is for another text encoder than {self._encoder}, which ignores it"
+            self._tell(f"Embedding {name!r} {other}.")
+            return None
+        return vectors
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return self._path(name) is not None
+
+    def _tell(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._notice(message)
+
+    def _path(self, name: str) -> Path | None:
+        return _find(self._files, name) if self._files else None
+
+
+def contents(
+    *inputs: str,
+) -> Callable[[Mapping[str, object], Files], str]:
+    """A node's outside state: the hashes of the embeddings that these texts of its may name.
+
+    A text that comes along a link may name any: then it is the hashes of all.
+    """
+
+    def state(given: Mapping[str, object], files: Files) -> str:
+        texts = [given.get(name) for name in inputs]
+        written = [text for text in texts if isinstance(text, str)]
+        linked, marked = len(written) < len(texts), [t for t in written if MARK in t]
+        if not linked and not marked:
+            return ""
+        names = files.model_names("embeddings")
+        if not linked:
+            stems = ((name, name.rpartition(".")[0]) for name in names)
+            names = [name for name, stem in stems if any(stem in text for text in marked)]
+        return " ".join(f"{name} {_identity(files, name)}" for name in names)
+
+    return state
+
+
+def _identity(files: Files, name: str) -> str:
+    return files.identity(files.model_source("embeddings", name))
+
+
+def _find(files: Files, name: str) -> Path | None:
+    known = files.model_names("embeddings")
+    wanted = (name, f"{name}.safetensors", f"{name}.pt", f"{name}.bin")
+    found = next((option for option in wanted if name and option in known), None)
+    return files.model("embeddings", found) if found else None
+
+
+def split(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split a text into what stands before the first embedding, and each name with what follows.
+
+    A name ends at a blank.
+    """
+    first, *marked = _MARKED.split(text)
+    named = [part.strip().partition(" ") for part in marked]
+    return first, [(name, rest) for name, _, rest in named]
+
+
+def _read(path: Path, encoder: str) -> Tensor | None:
+    """The tensor for one text encoder, or None if the file has none for it."""
+    header = read_header(path)
+    others = (key for key in header.tensors if key not in _ONLY_KEYS)
+    few = len(header.tensors) <= _MOST_TENSORS
+    keys = [encoder, "emb_params", *(others if few else ())]
+    chosen = next((k for k in keys if k in header and len(header.shape(k)) in _RANKS), None)
+    if chosen is None:
+        return None
+    with opened(path) as file:
+        vectors = file.get_tensor(chosen)
+    return vectors.reshape(-1, vectors.shape[-1]).float()

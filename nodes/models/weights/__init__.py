@@ -1,0 +1,1 @@
+"""Weight files: headers, lazily mapped tensors, key tables, quantized tensors, writing."""

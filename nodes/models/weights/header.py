@@ -1,0 +1,213 @@
+"""A weights file's header: names, dtypes and shapes, read without torch and checked.
+
+Safetensors: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
+(https://huggingface.co/docs/safetensors). GGUF's is in `nodes.models.weights.gguf`.
+"""
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from nodes.models.weights.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+from nodes.models.weights.gguf import BLOCKS, MAGIC, read_gguf
+
+_LENGTH = 8
+_PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+_LONGEST = 100_000_000  # what the safetensors library itself accepts
+_OTHERS = {
+    b"<": "it is a web page, such as a hub shows to who is not logged in",
+    b"version ": "it is a Git LFS pointer, which stands for the file where that was not fetched",
+}
+"""What else lies where models should, by how it begins."""
+_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
+    "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
+}  # fmt: skip
+_FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "f"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """What the header says of one tensor."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path = Path()
+    """Where it lies."""
+    name: str = ""
+    """What it is called there."""
+    start: int = 0
+    """Where its bytes begin there."""
+
+    @property
+    def numel(self) -> int:
+        """How many numbers it holds."""
+        return math.prod(self.shape)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether its type is one of GGUF's quantised ones."""
+        return self.dtype in BLOCKS
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it takes in the file, if its type is known."""
+        if self.is_packed:
+            size, wide = BLOCKS[self.dtype]
+            return self.numel // size * wide
+        return self.numel * _BITS.get(self.dtype, 0) // 8
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file holds."""
+
+    path: Path
+    tensors: Mapping[str, TensorInfo]
+    """By the names of the original layout."""
+    metadata: Mapping[str, str]
+    own: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Where a network has its own names instead: what stands before them.
+
+    By what the original layout has before its names for them; those are in `tensors` too, for
+    their shapes alone. See `nodes.models.families.diffusers_layout`.
+    """
+
+    @property
+    def summary(self) -> str:
+        """How many tensors there are, and the names of some."""
+        some = ", ".join(sorted(self.tensors)[:3])
+        return f"{len(self.tensors)}, such as {some}" if some else "none"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.tensors
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """A tensor's shape.
+
+        Raises:
+            KeyError: there is no such tensor.
+        """
+        return self.tensors[key].shape
+
+
+def read_header(path: Path) -> Header:
+    """Read and check a file's header; the tensors stay on disk.
+
+    Raises:
+        PickleRefusedError: it is a pickle.
+        UnreadableGgufError: it is a GGUF file, but malformed.
+        NotSafetensorsError: it is something else.
+        TruncatedFileError: it breaks off.
+    """
+    size = path.stat().st_size
+    if is_gguf(path):
+        return _gguf(path)
+    with path.open("rb") as file:
+        start = file.read(_LENGTH)
+        length = _header_length(path, start, size)
+        text = file.read(length)
+    entries = _parse(path, text)
+    metadata = entries.pop("__metadata__", {})
+    tensors: dict[str, TensorInfo] = {}
+    end = 0
+    for key, entry in entries.items():
+        tensors[key], last = _tensor(path, key, entry, _LENGTH + length)
+        end = max(end, last)
+    expected = _LENGTH + length + end
+    if size < expected:
+        raise TruncatedFileError(path, expected, size)
+    return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
+
+
+def numbers(header: Header, key: str) -> tuple[float, ...]:
+    """The numbers of a small tensor, without torch.
+
+    Raises:
+        KeyError: there is no such tensor.
+        NotSafetensorsError: its type is none that weights have.
+    """
+    info = header.tensors[key]
+    if info.dtype not in _FORMATS:
+        raise NotSafetensorsError(info.file, f"{key!r} is of type {info.dtype}")
+    with info.file.open("rb") as file:
+        file.seek(info.start)
+        data = file.read(info.numel * _BITS[info.dtype] // 8)
+    if info.dtype == "BF16":  # the upper half of a float32
+        data = b"".join(b"\0\0" + data[at : at + 2] for at in range(0, len(data), 2))
+    return struct.unpack(f"<{info.numel}{_FORMATS[info.dtype]}", data)
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is a pickle, or an archive of them as torch writes it."""
+    with path.open("rb") as file:
+        return file.read(_LENGTH).startswith(_PICKLES)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a file says that it is a GGUF file."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+def _gguf(path: Path) -> Header:
+    entries, metadata = read_gguf(path)
+    tensors = {
+        key: TensorInfo(entry.kind, entry.shape, path, entry.name, entry.start)
+        for key, entry in entries.items()
+    }
+    return Header(path, tensors, metadata)
+
+
+def _header_length(path: Path, start: bytes, size: int) -> int:
+    if start.startswith(_PICKLES):
+        raise PickleRefusedError(path)
+    if len(start) < _LENGTH:
+        raise TruncatedFileError(path, _LENGTH, size)
+    length = int.from_bytes(start, "little")
+    if length > _LONGEST:
+        found = (what for first, what in _OTHERS.items() if start.startswith(first))
+        raise NotSafetensorsError(path, next(found, "it does not start with a header"))
+    if size < _LENGTH + length:
+        raise TruncatedFileError(path, _LENGTH + length, size)
+    return length
+
+
+def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
+    try:
+        entries: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotSafetensorsError(path, "its header is no JSON") from error
+    if not isinstance(entries, dict):
+        raise NotSafetensorsError(path, "its header is no JSON object")
+    pairs = cast("dict[str, object]", entries)
+    if not all(isinstance(entry, dict) for entry in pairs.values()):
+        raise NotSafetensorsError(path, "its header lists things that are no tensors")
+    return cast("dict[str, dict[str, object]]", entries)
+
+
+def _tensor(
+    path: Path, key: str, entry: Mapping[str, object], origin: int
+) -> tuple[TensorInfo, int]:
+    """One entry, and the offset where its bytes end; offsets count from `origin`."""
+    dtype, shape, offsets = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
+    pair = _naturals(offsets) and len(cast("list[int]", offsets)) == 2
+    if not (isinstance(dtype, str) and _naturals(shape) and pair):
+        raise NotSafetensorsError(path, f"its header's entry {key!r} is malformed")
+    start, end = cast("list[int]", offsets)
+    info = TensorInfo(dtype, tuple(cast("list[int]", shape)), path, key, origin + start)
+    if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
+        raise NotSafetensorsError(path, f"its header gives {key!r} a size that is not its shape's")
+    return info, end
+
+
+def _naturals(value: object) -> bool:
+    """Whether it is a list of whole numbers from 0."""
+    if not isinstance(value, list):
+        return False
+    items = cast("list[object]", value)
+    return all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in items)

@@ -1,0 +1,51 @@
+"""Apply a key table to tensors, in either direction."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from nodes.models.weights.key_table import KeyTable, Op, Source
+
+
+def from_file(source: Source, stored: Tensor) -> Tensor:
+    """The network's weight out of the file's tensor; a view wherever that is possible."""
+    part = _part(source, stored) if source.slots > 1 else stored
+    if source.op == "conv1x1":
+        return part.flatten(1)
+    if source.op == "transpose":
+        return part.T
+    if source.op == "swap":
+        return torch.cat(part.chunk(2)[::-1])
+    return part
+
+
+def _part(source: Source, stored: Tensor) -> Tensor:
+    """Its rows of a tensor that holds several weights."""
+    rows = stored.shape[0]
+    return stored.narrow(0, rows // source.slots * source.slot, source.share(rows))
+
+
+def to_file(op: Op, weight: Tensor) -> Tensor:
+    """The inverse of `from_file` for one part."""
+    if op == "conv1x1":
+        return weight[:, :, None, None]
+    if op == "transpose":
+        return weight.T
+    if op == "swap":
+        return torch.cat(weight.chunk(2)[::-1])
+    return weight
+
+
+def export(table: KeyTable, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A network's state dict under the file's keys and in its layout; contiguous."""
+    parts: defaultdict[str, dict[int, Tensor]] = defaultdict(dict)
+    for key, source in table.items():
+        parts[source.key][source.slot] = to_file(source.op, state[key])
+    return {
+        key: torch.cat([slots[n] for n in sorted(slots)]).contiguous()
+        if len(slots) > 1
+        else slots[0].contiguous()
+        for key, slots in parts.items()
+    }

@@ -1,0 +1,99 @@
+"""Turn a pickle of weights into a safetensors file: tensors only, nothing in it is run.
+
+torch's weights-only loader knows tensors, numbers, texts and containers, and refuses whatever
+else a pickle asks for (https://docs.pytorch.org/docs/stable/generated/torch.load.html).
+"""
+
+import pickle  # noqa: TID251 - for the name of its error
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import (
+    save_file,  # pyright: ignore[reportUnknownVariableType]
+)
+from torch import Tensor
+
+from nodes.models.weights.errors import UnsafePickleError
+
+_WRAPPERS = ("state_dict", "params_ema", "params")
+"""Under which trainers put the weights: Lightning, BasicSR."""
+_INVERSION = "string_to_param"
+"""Under which textual inversion puts its vectors, by the word they stand for."""
+
+
+class _CheckpointCallback:
+    """Stands in for Lightning's class of that name, which Stable Diffusion 1's files mention."""
+
+
+_INERT = [
+    (_CheckpointCallback, f"{place}.callbacks.model_checkpoint.ModelCheckpoint")
+    for place in ("pytorch_lightning", "lightning.pytorch")
+]
+
+
+def convert(path: Path, target: Path) -> None:
+    """Write the tensors of a pickle to `target`, whole or not at all.
+
+    Raises:
+        UnsafePickleError: it asks for more than tensors, is damaged, or has none.
+    """
+    tensors = _tensors(path)
+    if not tensors:
+        raise UnsafePickleError(path, "there are no tensors in it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        unfinished = Path(folder) / target.name
+        save_file(tensors, unfinished, metadata={"format": "pt"})
+        unfinished.replace(target)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with torch.serialization.safe_globals(cast("list[Any]", _INERT)):
+            loaded: object = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    except pickle.UnpicklingError as error:
+        raise UnsafePickleError(path, _reason(error)) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UnsafePickleError(path, f"it is damaged ({type(error).__name__})") from error
+    return _unshared(dict(_weights(loaded)))
+
+
+def _weights(loaded: object) -> Iterator[tuple[str, Tensor]]:
+    """The named tensors of what was loaded."""
+    if not isinstance(loaded, Mapping):
+        return
+    held = cast("Mapping[object, object]", loaded)
+    vectors = held.get(_INVERSION)
+    if isinstance(vectors, Mapping):
+        found = next(iter(cast("Mapping[object, object]", vectors).values()), None)
+        held = {"emb_params": found}
+    for wrapper in _WRAPPERS:
+        inner = held.get(wrapper)
+        if isinstance(inner, Mapping):
+            held = cast("Mapping[object, object]", inner)
+            break
+    for key, value in held.items():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            yield key, value
+
+
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each tensor with memory of its own, as a safetensors file has it."""
+    seen: set[int] = set()
+    own: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        plain = tensor.detach().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        own[key] = plain.clone() if place in seen else plain
+        seen.add(place)
+    return own
+
+
+def _reason(error: pickle.UnpicklingError) -> str:
+    """The first thing that it asked for and may not have."""
+    text = str(error)
+    name = text.partition("GLOBAL ")[2].split(" ")[0].rstrip(".,")
+    return f"it asks for {name}" if name else "it asks for more than tensors, or is damaged"

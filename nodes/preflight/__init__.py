@@ -1,0 +1,1 @@
+"""Checks of model and image files before a run, from their headers and without torch."""

@@ -1,0 +1,66 @@
+"""Checks on the files that a workflow loads, made before anything is computed; no torch."""
+
+from collections.abc import Mapping
+
+from nodegraph.files.files import Files
+from nodes.imaging.errors import NotALatentError, NotAnImageError
+
+_MAGIC = (
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",  # JPEG, MPO
+    b"GIF87a",
+    b"GIF89a",
+    b"BM",
+    b"II*\0",  # TIFF
+    b"MM\0*",
+    *(b"P%d" % kind for kind in range(1, 7)),  # PBM, PGM, PPM
+)
+_BRANDS = (b"WEBP", b"avif", b"avis", b"mif1")
+
+
+def check_image(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the file named by `image` exists and begins as an image file does.
+
+    Raises:
+        UnknownFileError: no such file.
+        NotAnImageError: it does not begin as any known image format.
+    """
+    name = inputs.get("image")
+    if not isinstance(name, str):
+        return
+    path = files.input(name)
+    with path.open("rb") as file:
+        start = file.read(12)
+    if not start:
+        raise NotAnImageError(path, "the file is empty")
+    if not start.startswith(_MAGIC) and start[8:12] not in _BRANDS:
+        raise NotAnImageError(path, "it begins as no picture does")
+
+
+def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that `filename_prefix` stays in the output folder and makes a file name.
+
+    Raises:
+        UnsafePathError: it does not.
+    """
+    prefix = inputs.get("filename_prefix")
+    if isinstance(prefix, str):
+        files.check_prefix(prefix)
+
+
+def check_latent(inputs: Mapping[str, object], files: Files) -> None:
+    """Check that the file named by `latent` exists and is a safetensors file.
+
+    Raises:
+        UnknownFileError: no such file.
+        NotALatentError: it has no safetensors header.
+    """
+    name = inputs.get("latent")
+    if not isinstance(name, str):
+        return
+    path = files.input(name)
+    with path.open("rb") as file:
+        start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if not start.endswith(b"{") or length > path.stat().st_size - 8:
+        raise NotALatentError(path, "it is no safetensors file, or breaks off")

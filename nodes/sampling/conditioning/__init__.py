@@ -1,0 +1,1 @@
+"""Conditions, latents and regions, and the protocol of a denoiser."""

@@ -1,0 +1,86 @@
+"""The protocol between sampling and models: conditions to prepare, and model calls to answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Protocol, TypeAlias
+
+from torch import Tensor
+
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+
+Branch: TypeAlias = Literal["positive", "negative"]
+"""The branch of guidance that a condition belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCond(Cond):
+    """A condition as a network reads it in one run."""
+
+    extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """The network's inputs beside the text, [1, …] each."""
+    concat_input: Tensor | None = None
+    """[batch or 1, channels, h, w]: read with the latent, channel upon channel, at its size."""
+
+    @classmethod
+    def of(cls, cond: Cond, concat_input: Tensor | None = None) -> "PreparedCond":
+        """Return a condition with those of its `extras` that are tensors."""
+        values: dict[str, Any] = {each.name: getattr(cond, each.name) for each in fields(Cond)}
+        values["extras"] = {
+            name: value for name, value in cond.extras.items() if isinstance(value, Tensor)
+        }
+        return cls(**values, concat_input=concat_input)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCall:
+    """One forward pass of a model: noisy latents with their conditions, row by row."""
+
+    x: Tensor
+    """[rows, channels, h, w] float32, in the model's space."""
+    sigma: Tensor
+    """[rows]; every row may have its own."""
+    cond: CondBatch
+    """One row each."""
+
+
+class Denoiser(Protocol):
+    """A model ready to denoise, whatever its family and prediction type.
+
+    `predict` is the only way from the denoising loop to a model. An implementation that serves
+    several runs may merge their calls there.
+    """
+
+    @property
+    def parameterisation(self) -> Parameterisation:
+        """How noise is added, and which levels of it the model was trained on."""
+        ...
+
+    @property
+    def latent_format(self) -> LatentFormat:
+        """How its latents relate to the VAE's."""
+        ...
+
+    @property
+    def repeats_text(self) -> bool:
+        """Whether it makes no difference to repeat all of a text.
+
+        It makes none where texts are only attended to, but does where they attend, too.
+        """
+        ...
+
+    def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
+        """Return a condition with all that the model reads as tensors, [1, …] each.
+
+        Args:
+            cond: as nodes made it.
+            size: height and width of the latent.
+            branch: the branch of guidance that it belongs to.
+            seed: of the run, for what a model draws when it reads the condition.
+        """
+        ...
+
+    def predict(self, calls: Sequence[ModelCall]) -> Sequence[Tensor]:
+        """Return each call's x0, the clean latent that the model predicts, in the call's shape."""
+        ...

@@ -1,0 +1,70 @@
+"""What a VAE's latents are to the model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, TypeAlias
+
+from torch import Tensor
+
+from nodegraph.graph.sockets import Socket
+
+
+@dataclass(frozen=True, slots=True)
+class LatentFormat:
+    """How a VAE's latents relate to what the model sees: `model = (raw - shift) * scale`."""
+
+    channels: int
+    downscale: int
+    scale: float | tuple[float, ...]
+    """One number, or one a channel."""
+    shift: float | tuple[float, ...] = 0.0
+
+    def to_model(self, raw: Tensor) -> Tensor:
+        """From the VAE's space to the model's; same shape."""
+        return (raw - _each(self.shift, raw)) * _each(self.scale, raw)
+
+    def to_raw(self, latent: Tensor) -> Tensor:
+        """From the model's space to the VAE's; same shape."""
+        return latent / _each(self.scale, latent) + _each(self.shift, latent)
+
+
+def _each(value: float | tuple[float, ...], x: Tensor) -> float | Tensor:
+    """A number a channel as it multiplies [batch, channels, …]."""
+    return x.new_tensor(value).view(-1, *[1] * (x.ndim - 2)) if isinstance(value, tuple) else value
+
+
+Sigmas: TypeAlias = Annotated[Tensor, Socket("SIGMAS")]
+"""The noise levels that a sampler visits: [steps + 1] float32 on the CPU, mostly down to 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """A batch of latents in the VAE's own (unscaled) space, as ComfyUI's files keep them."""
+
+    __socket__: ClassVar = "LATENT"
+
+    samples: Tensor
+    """[batch, channels, height/8, width/8] float32."""
+    noise_mask: Tensor | None = None
+    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is made anew."""
+    batch_index: tuple[int, ...] | None = None
+    """Which draw of the seed's noise each image takes; None means 0, 1, 2, …"""
+    extras: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What other packs put beside the samples; carried along untouched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """Where a sampler's noise comes from."""
+
+    __socket__: ClassVar = "NOISE"
+
+    seeds: tuple[int, ...]
+    """One for the whole batch, or one an image; 0 to 2^64 - 1 each."""
+    adds: bool = True
+    """Whether noise is added before the first step; what comes on the way always is."""
+
+    @property
+    def seed(self) -> int | tuple[int, ...]:
+        """The batch's one seed, or one an image."""
+        return self.seeds[0] if len(self.seeds) == 1 else self.seeds

@@ -1,0 +1,1 @@
+"""Guidance: which conditions are asked at a step, and how the answers are combined."""

@@ -1,0 +1,251 @@
+"""From a noisy latent to a clean one: everything between a KSampler's inputs and its output.
+
+A node says what to do in a `Request`, draws the noise and calls `sample`::
+
+    sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
+    request = Request(
+        denoiser=ModelDenoiser(model, context.check_cancelled), sampler=sampler_name,
+        sigmas=sigmas, seed=seed, positive=positive, negative=negative, cfg=cfg,
+    )
+    samples = sample(request, latent, noise_for(latent, seed), on_step)
+    return replace(latent, samples=samples)
+
+KSamplerAdvanced cuts the sigmas with `cut_steps` and has `noise_for(..., add=False)` where it adds
+no noise.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from nodes.sampling.conditioning.cond import ConcatLatent, Conditioning
+from nodes.sampling.conditioning.denoiser import Branch, Denoiser, PreparedCond
+from nodes.sampling.conditioning.inpainting import Inpainting
+from nodes.sampling.conditioning.latents import Latent
+from nodes.sampling.conditioning.regions import resolve
+from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
+from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
+from nodes.sampling.guidance.step_cache import CachedSteps
+from nodes.sampling.noise_schedule.noise import Seeds, noise_like, noise_source
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.samplers.registry import (
+    NAMED_SAMPLERS,
+    SAMPLERS,
+    Call,
+    Process,
+    Reply,
+    Sampler,
+    SamplerOrName,
+    drive,
+)
+
+OnStep: TypeAlias = Callable[[int, int, Tensor], None]
+"""Gets (steps done, steps in all, x0 in the model's space) once a step."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A model, and what is asked of it."""
+
+    denoiser: Denoiser
+    sampler: SamplerOrName
+    """A name of `SAMPLERS`, or one with options of its own."""
+    sigmas: Tensor
+    """[steps + 1], descending; empty leaves the latent as it is."""
+    positive: Conditioning
+    negative: Conditioning
+    cfg: float | Sequence[float]
+    """How far beyond the negative prediction to go; at 1 the negative is not asked for.
+
+    One for the whole batch, or one an image.
+    """
+    seed: Seeds
+    """For the noise that samplers add on the way."""
+    guidance: GuidanceSettings = PLAIN
+
+
+@torch.no_grad()
+def sample(
+    request: Request, latent: Latent, noise: Tensor, on_step: OnStep | None = None
+) -> Tensor:
+    """Denoise a latent.
+
+    Args:
+        request: the model, the sampler, and the conditions.
+        latent: [batch, channels, h, w] in the VAE's space; never modified. Its mask says where.
+        noise: of the same shape, standard normal; see `noise_for`.
+        on_step: called in each step as soon as its first prediction is there.
+
+    Returns:
+        The new samples, in the VAE's space.
+
+    Raises:
+        NotFiniteError: the model's prediction holds infinities or NaN.
+    """
+    sigmas, denoiser = request.sigmas, request.denoiser
+    if len(sigmas) < 2:
+        return latent.samples
+    parameterization, step_cache = denoiser.parameterisation, request.guidance.step_cache
+    clean = _in_model_space(latent.samples, denoiser)
+    inpainting = _inpainting(request, latent, clean, noise)
+    guidance_at = cache(partial(_guidance, request, _concat(latent)))
+    cached = CachedSteps(step_cache, parameterization) if step_cache else None
+    report = _once_a_step(len(sigmas) - 1, on_step)
+
+    def answer(call: Call) -> Reply:
+        if inpainting:
+            call = replace(call, x=inpainting.surround(call.x, call.sigma))
+        guidance = guidance_at(call.x.shape[-2], call.x.shape[-1])
+        if cached:
+            reply = cached.predict(guidance, call, denoiser)
+        else:
+            reply = guidance.predict(call, denoiser)
+        if inpainting:
+            reply = replace(reply, x0=inpainting.restore(reply.x0, call.sigma))
+        report(call.step, reply.x0)
+        return reply
+
+    whole = _is_highest(float(sigmas[0]), parameterization)
+    x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=whole)
+    process = Process(parameterization, noise_source(request.seed))
+    x = drive(_sampler(request)(x, sigmas, process), answer)
+    return denoiser.latent_format.to_raw(parameterization.finish(sigmas[-1], x))
+
+
+def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
+    """Return the seed's noise for a latent, a draw each image; zeros if none is to be added.
+
+    Raises:
+        SeedCountError: there is one seed an image, but not as many as images.
+    """
+    noise = noise_like(latent.samples, seed, latent.batch_index)
+    return noise if add else torch.zeros_like(noise)
+
+
+def cut_steps(sigmas: Tensor, start: int, end: int, *, leave_noise: bool) -> Tensor:
+    """Return the steps of a schedule from `start` up to `end`, as KSamplerAdvanced takes them.
+
+    Args:
+        sigmas: [steps + 1] of the whole schedule.
+        start: the first step to take, from 0.
+        end: the step to stop before; any number beyond the last is the last.
+        leave_noise: keep the noise that is left at `end`; else the last of the steps goes to 0.
+
+    Returns:
+        The levels of these steps; empty if there are none.
+    """
+    cut = sigmas[: end + 1].clone()
+    if len(cut) < len(sigmas) and not leave_noise:
+        cut[-1] = 0
+    return cut[start:] if start < len(cut) - 1 else sigmas.new_empty(0)
+
+
+def _sampler(request: Request) -> Sampler:
+    return SAMPLERS[request.sampler] if isinstance(request.sampler, str) else request.sampler
+
+
+def _in_model_space(raw: Tensor, denoiser: Denoiser) -> Tensor:
+    """Return a latent in the model's space; an empty one is empty there, too."""
+    return denoiser.latent_format.to_model(raw) if raw.count_nonzero() else raw
+
+
+def _concat(latent: Latent) -> ConcatLatent | None:
+    """Return the latent and its mask, for models that read a picture and bring none."""
+    mask = latent.noise_mask
+    return None if mask is None else ConcatLatent(latent.samples, mask.float())
+
+
+def _inpainting(
+    request: Request, latent: Latent, clean: Tensor, noise: Tensor
+) -> Inpainting | None:
+    if latent.noise_mask is None:
+        return None
+    around = _noise_around_mask(request, noise)
+    parameterization = request.denoiser.parameterisation
+    return Inpainting.of(latent.noise_mask, clean, around, parameterization, _masking(request))
+
+
+def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
+    """Return the noise outside the mask, which some samplers draw anew."""
+    named = NAMED_SAMPLERS.get(request.sampler) if isinstance(request.sampler, str) else None
+    if named is None or not named.renews_noise:
+        return noise
+    seed = request.seed
+    following = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]
+    return noise_like(noise, following)
+
+
+def _guidance(
+    request: Request, concat: ConcatLatent | None, height: int, width: int
+) -> GuidancePlanner:
+    """Return the guidance for latents of one size; few samplers change it.
+
+    Args:
+        request: with the conditions.
+        concat: for conditions that bring none.
+        height: of the latent.
+        width: of the latent.
+    """
+    denoiser, settings, size = request.denoiser, request.guidance, (height, width)
+    seed = request.seed if isinstance(request.seed, int) else request.seed[0]
+    parameterization = denoiser.parameterisation
+
+    def prepare(conditioning: Conditioning, branch: Branch = "positive") -> list[PreparedCond]:
+        conds = (replace(cond, concat=cond.concat or concat) for cond in conditioning.conds)
+        return [denoiser.prepare(cond, size, branch, seed) for cond in conds]
+
+    positive, negative = prepare(request.positive), prepare(request.negative, "negative")
+    extras = [prepare(each) for each in settings.extras]
+    cfg = request.cfg if isinstance(request.cfg, int | float) else torch.tensor(request.cfg)
+    return GuidancePlanner(
+        *resolve(positive, negative, size, parameterization),
+        cfg,
+        settings,
+        [resolve(each, [], size, parameterization)[0] for each in extras],
+        steps=len(request.sigmas) - 1,
+        repeats_text=denoiser.repeats_text,
+        perturbed=with_ranges(settings.perturbed, parameterization),
+        uncond_modifiers=with_ranges(settings.uncond_modifiers, parameterization),
+    )
+
+
+def _once_a_step(total: int, on_step: OnStep | None) -> Callable[[int, Tensor], None]:
+    """Return a reporter of (step, x0) that passes on the first x0 of each step."""
+    done = 0
+
+    def report(step: int, x0: Tensor) -> None:
+        nonlocal done
+        if on_step is not None and step >= done:
+            done = step + 1
+            on_step(done, total, x0)
+
+    return report
+
+
+def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return the rule for masks as (mask, sigma): it gets how much is left of the steps."""
+    rule, parameterization = request.guidance.masking, request.denoiser.parameterisation
+    if rule is None:
+        return None
+
+    def time(sigma: Tensor) -> float:
+        return float(parameterization.timestep(sigma.flatten()[:1].float()))
+
+    last = request.sigmas[-1:].clamp(min=parameterization.sigma_min)
+    start, end = time(request.sigmas[:1]), time(last)
+    duration = (start - end) or 1.0
+    return lambda mask, sigma: rule(mask, (time(sigma) - end) / duration)
+
+
+def _next(seed: int) -> int:
+    return (seed + 1) % 2**64
+
+
+def _is_highest(sigma: float, parameterisation: Parameterisation) -> bool:
+    highest = parameterisation.sigma_max
+    return sigma > highest or math.isclose(sigma, highest, rel_tol=1e-5)

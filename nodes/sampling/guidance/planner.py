@@ -1,0 +1,296 @@
+"""From conditions to one guided prediction: model calls planned, merged, blended, combined."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor
+
+from nodes.sampling.conditioning.cond import Alteration, CondBatch
+from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
+from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
+from nodes.sampling.guidance.errors import NotFiniteError
+from nodes.sampling.guidance.settings import (
+    PLAIN,
+    Cfg,
+    GuidanceInputs,
+    GuidanceSettings,
+    PerturbedGuidance,
+    UncondModifier,
+)
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.samplers.registry import Call, Reply
+
+MOST_REPEATS = 4
+"""Conditions merge into one call while no text is repeated more often than this, if at all."""
+
+Chunk: TypeAlias = tuple[int, ResolvedCond]
+"""The branch of a block of rows, and their condition."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlannedCall(ModelCall):
+    """A model call of several conditions over crops of the same size, row below row."""
+
+    chunks: tuple[Chunk, ...]
+    """The blocks of rows; branch 0 is positive, 1 negative, others follow."""
+
+
+class Ranged(Protocol):
+    """Something that holds in a part of the schedule."""
+
+    @property
+    def start(self) -> float:
+        """The fraction of the schedule where it begins to hold."""
+        ...
+
+    @property
+    def end(self) -> float:
+        """The fraction of the schedule where it stops."""
+        ...
+
+
+R = TypeVar("R", bound=Ranged)
+
+
+def with_ranges(
+    parts: Iterable[R], parameterization: Parameterisation
+) -> list[tuple[SigmaRange, R]]:
+    """Return each part of the settings with the noise levels that it holds at."""
+    return [(SigmaRange.of(part.start, part.end, parameterization), part) for part in parts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuidancePlanner:
+    """Asks a model for predictions at each call of a sampler, and combines them by guidance."""
+
+    positive: Sequence[ResolvedCond]
+    negative: Sequence[ResolvedCond]
+    cfg: Cfg
+    settings: GuidanceSettings = PLAIN
+    extras: Sequence[Sequence[ResolvedCond]] = ()
+    """The conditions of `settings.extras`."""
+    steps: int = 1
+    """The number of steps of the whole run."""
+    perturbed: Sequence[tuple[SigmaRange, PerturbedGuidance]] = ()
+    """Those of the settings, with the levels that they hold at."""
+    uncond_modifiers: Sequence[tuple[SigmaRange, UncondModifier]] = ()
+    """The same."""
+    repeats_text: bool = True
+    """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
+    memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """Kept by the rule from call to call."""
+
+    def predict(self, call: Call, denoiser: Denoiser) -> Reply:
+        """Answer a call of a sampler by asking a model.
+
+        Raises:
+            NotFiniteError: the model's prediction holds infinities or NaN.
+        """
+        calls = self.model_calls(call)
+        return self.reply(call, calls, self.ask(call, calls, denoiser))
+
+    def ask(self, call: Call, calls: Sequence[PlannedCall], denoiser: Denoiser) -> Sequence[Tensor]:
+        """Return the model's x0 predictions, one a model call.
+
+        Raises:
+            NotFiniteError: one of them holds infinities or NaN.
+        """
+        outputs = denoiser.predict(calls)
+        if not all(output.isfinite().all() for output in outputs):
+            what = f"the model's prediction in step {call.step + 1} of {self.steps}"
+            raise NotFiniteError(what)
+        return outputs
+
+    def model_calls(self, call: Call) -> list[PlannedCall]:
+        """Return the model calls that answer a sampler's: as few as the shapes allow."""
+        level = _level(call)
+        waiting = [(i, c) for i, conds in self._branches(call) for c in conds if level in c.sigmas]
+        merged: list[PlannedCall] = []
+        while waiting:
+            group = _group(waiting, MOST_REPEATS if self.repeats_text else 1)
+            waiting = [chunk for chunk in waiting if chunk not in group]
+            merged.append(_merge(call, group))
+        return merged
+
+    def reply(self, call: Call, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]) -> Reply:
+        """Blend the model's x0 predictions, one a model call, and combine the branches."""
+        predictions = {i: _blend(i, call.x, calls, outputs) for i, _ in self._branches(call)}
+        guided = self._combine(call, predictions)
+        for i, perturbed in self._perturbations(call):
+            guided = perturbed.lead(guided, predictions[0], predictions[i])
+        guided = self.settings.correct(call.x, guided)
+        return Reply(guided, predictions[1] if call.wants_uncond else None)
+
+    def _branches(self, call: Call) -> list[tuple[int, Sequence[ResolvedCond]]]:
+        """Return the conditions to ask for, each list with the number of its prediction."""
+        branches = [(0, self.positive)]
+        if self._needs_all(call):
+            branches += [(1, self._negative(call)), *enumerate(self.extras, 2)]
+        for i, perturbed in self._perturbations(call):
+            branches.append((i, _alter(self.positive, perturbed.alteration)))
+        return branches
+
+    def _negative(self, call: Call) -> Sequence[ResolvedCond]:
+        conds = self.negative
+        for sigmas, modifier in self.uncond_modifiers:
+            if _level(call) in sigmas:
+                conds = _alter(conds, modifier.alteration)
+        return conds
+
+    def _perturbations(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
+        """Return what holds now; the numbers of its predictions come after all others."""
+        numbered = enumerate(self.perturbed, 2 + len(self.extras))
+        return [(i, each) for i, (sigmas, each) in numbered if _level(call) in sigmas]
+
+    def _combine(self, call: Call, predictions: Mapping[int, Tensor]) -> Tensor:
+        """Combine the positive, the negative and the extra predictions."""
+        cond = predictions[0]
+        if not self._needs_all(call):
+            return cond
+        cfg = self._cfg(call)
+        if isinstance(cfg, Tensor):
+            cfg = cfg.to(cond).view(-1, *[1] * (cond.ndim - 1))
+        others = tuple(predictions[2 + i] for i in range(len(self.extras)))
+        inputs = GuidanceInputs(call.x, call.sigma, cond, predictions[1], cfg, others, self.memory)
+        return self.settings.combine(inputs)
+
+    def _cfg(self, call: Call) -> Cfg:
+        return self.settings.cfg_at(self.cfg, call.step, self.steps)
+
+    def _needs_all(self, call: Call) -> bool:
+        """At a guidance of 1 the positive prediction is the whole answer, as a rule."""
+        cfg = torch.as_tensor(self._cfg(call), dtype=torch.float64)
+        plain = bool(torch.isclose(cfg, torch.ones_like(cfg), rtol=1e-9, atol=0.0).all())
+        return call.wants_uncond or self.settings.always or not plain
+
+
+def _level(call: Call) -> float:
+    return float(call.sigma.flatten()[0])
+
+
+def _alter(conds: Sequence[ResolvedCond], alteration: Alteration) -> list[ResolvedCond]:
+    """Return the same conditions, to be asked of a network that is changed."""
+    return [
+        replace(c, cond=replace(c.cond, alterations=(*c.cond.alterations, alteration)))
+        for c in conds
+    ]
+
+
+def _group(waiting: list[Chunk], most_repeats: int) -> list[Chunk]:
+    """Return the first chunk, and those after it that fit into the same call."""
+    group, (_, first) = waiting[:1], waiting[0]
+    lengths = [_length(first)]
+    for chunk in waiting[1:]:
+        more = [*lengths, _length(chunk[1])]
+        if _shapes(chunk[1]) == _shapes(first) and math.lcm(*more) // min(more) <= most_repeats:
+            group.append(chunk)
+            lengths = more
+    return group
+
+
+def _length(resolved: ResolvedCond) -> int:
+    return resolved.cond.tokens.shape[1]
+
+
+def _shapes(resolved: ResolvedCond) -> object:
+    """Return what must agree: the shapes, one row each, and what is the same for all rows."""
+    cond, area = resolved.cond, resolved.area
+    extras = {name: value.shape[1:] for name, value in cond.extras.items()}
+    pooled = cond.pooled is not None and cond.pooled.shape[1:]
+    concat, patch = cond.concat_input is not None, cond.boxes and cond.boxes[-1].patch
+    controls = cond.controls and (cond.controls, cond.sample is None)
+    fixed = concat, patch, controls, cond.alterations
+    return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, fixed
+
+
+def _merge(call: Call, group: list[Chunk]) -> PlannedCall:
+    batch, conds = len(call.x), [cond for _, cond in group]
+    sigmas = call.sigma.expand(batch)
+    x = torch.cat([cond.crop(call.x) for cond in conds])
+    sigma = torch.cat([sigmas[cond.rows] for cond in conds])
+    rows = _cond_batch(conds, [_count(cond, batch) for cond in conds], x.device)
+    concat = [part for cond in conds if (part := _concat_input(cond, batch)) is not None]
+    if concat:
+        rows = replace(rows, concat_input=torch.cat(concat).to(x))
+    return PlannedCall(x, sigma, rows, tuple(group))
+
+
+def _concat_input(resolved: ResolvedCond, batch: int) -> Tensor | None:
+    """Return the part of the concat input that a condition holds for."""
+    whole = resolved.cond.concat_input
+    if whole is None:
+        return None
+    return resolved.crop(whole.repeat(math.ceil(batch / len(whole)), 1, 1, 1)[:batch])
+
+
+def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.device) -> CondBatch:
+    """Return the conditions row below row, texts repeated to a common length.
+
+    Repeating all of a text changes nothing in cross-attention: every weight is shared out
+    equally among the copies.
+    """
+    length = math.lcm(*(_length(resolved) for resolved in group))
+    conds = [resolved.cond for resolved in group]
+    tokens = [c.tokens.repeat(1, length // c.tokens.shape[1], 1) for c in conds]
+    pooled = [c.pooled for c in conds if c.pooled is not None]
+    extras = {
+        name: _rows([c.extras[name] for c in conds], counts, device) for name in conds[0].extras
+    }
+    return CondBatch(
+        tokens=_rows(tokens, counts, device),
+        pooled=_rows(pooled, counts, device) if pooled else None,
+        extras=extras,
+        controls=conds[0].controls,
+        alterations=conds[0].alterations,
+        patch=conds[0].boxes[-1].patch if conds[0].boxes else None,
+        chunks=len(group),
+    )
+
+
+def _rows(values: list[Tensor], counts: list[int], device: torch.device) -> Tensor:
+    """Return each value repeated to, or cut to, as many rows as its condition has samples."""
+    rows = [
+        v.repeat(math.ceil(count / len(v)), *[1] * (v.ndim - 1))[:count]
+        for v, count in zip(values, counts, strict=True)
+    ]
+    return torch.cat(rows).to(device)
+
+
+def _blend(
+    branch: int, x: Tensor, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]
+) -> Tensor:
+    """Return the weighted average of one branch's predictions; 0 where none holds."""
+    parts = [
+        (resolved, part)
+        for call, output in zip(calls, outputs, strict=True)
+        for (i, resolved), part in zip(call.chunks, _split(call, output, len(x)), strict=True)
+        if i == branch
+    ]
+    if len(parts) == 1 and parts[0][0].is_everywhere:
+        return parts[0][1]
+    total, count = torch.zeros_like(x), torch.full_like(x, 1e-37)
+    for resolved, part in parts:
+        weight = torch.ones(()) if resolved.weight is None else resolved.weight
+        weight = _per_sample(weight, len(x), resolved).to(x.device)
+        resolved.crop(total).add_(part * weight)
+        resolved.crop(count).add_(weight)
+    return total / count
+
+
+def _split(call: PlannedCall, output: Tensor, batch: int) -> Sequence[Tensor]:
+    """Split a model call's output by condition."""
+    return torch.split(output, [_count(resolved, batch) for _, resolved in call.chunks])
+
+
+def _count(resolved: ResolvedCond, batch: int) -> int:
+    """Return the number of samples that a condition holds for."""
+    return len(range(batch)[resolved.rows])
+
+
+def _per_sample(weight: Tensor, batch: int, resolved: ResolvedCond) -> Tensor:
+    if weight.ndim == 0 or len(weight) == 1:
+        return weight
+    return weight.repeat(math.ceil(batch / len(weight)), 1, 1, 1)[:batch][resolved.rows]

@@ -1,0 +1,1 @@
+"""Noise, sigma schedules, and what a network predicts."""

@@ -1,0 +1,223 @@
+"""The noise levels that a sampler visits, as named schedules give them."""
+
+import math
+from collections.abc import Callable, Mapping
+from pkgutil import resolve_name
+from types import MappingProxyType
+from typing import TypeAlias
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from nodegraph.runtime.entry_points import entry_points
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+
+Schedule: TypeAlias = Callable[[Parameterisation, int], Tensor]
+"""From a parameterisation and a number of steps to [steps + 1] sigmas, the last of them 0."""
+
+
+def simple(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Evenly spaced levels of the training schedule, from the highest."""
+    table = parameterisation.sigmas
+    stride = len(table) / steps
+    return _ending(table[[-(1 + int(i * stride)) for i in range(steps)]])
+
+
+def sgm_uniform(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Evenly spaced timesteps, leaving out the last."""
+    first, last = _timestep_range(parameterisation)
+    return _at_timesteps(parameterisation, torch.linspace(first, last, steps + 1)[:-1])
+
+
+def normal(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Evenly spaced timesteps, both ends included."""
+    first, last = _timestep_range(parameterisation)
+    return _at_timesteps(parameterisation, torch.linspace(first, last, steps))
+
+
+def karras(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """`karras_sigmas` over the model's range."""
+    return karras_sigmas(steps, parameterisation.sigma_min, parameterisation.sigma_max)
+
+
+def exponential(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """`exponential_sigmas` over the model's range."""
+    return exponential_sigmas(steps, parameterisation.sigma_min, parameterisation.sigma_max)
+
+
+def ddim_uniform(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Every k-th training level from the second lowest up (Song et al. 2020, arXiv:2010.02502).
+
+    May have another number of steps than asked for, as it never splits a stride.
+    """
+    table = parameterisation.sigmas
+    stride = max(len(table) // steps, 1)
+    return _ending(table[1::stride].flip(0))
+
+
+def beta(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """`beta_sigmas` with both parameters 0.6."""
+    return beta_sigmas(parameterisation, steps, 0.6, 0.6)
+
+
+def linear_quadratic(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Half the steps along a line down by 2.5 %, the rest along a parabola (Mochi, Movie Gen).
+
+    Polyak et al. 2024, arXiv:2410.13720, section 3.4.2.
+    """
+    if steps == 1:
+        return torch.tensor([parameterisation.sigma_max, 0.0])
+    threshold, linear_steps = 0.025, steps // 2
+    quadratic_steps = steps - linear_steps
+    excess = linear_steps - threshold * steps
+    a = excess / (linear_steps * quadratic_steps**2)
+    b = threshold / linear_steps - 2 * excess / quadratic_steps**2
+    c = a * linear_steps**2
+    line = [i * threshold / linear_steps for i in range(linear_steps)]
+    parabola = [a * i**2 + b * i + c for i in range(linear_steps, steps)]
+    sigmas = torch.tensor([1.0 - t for t in [*line, *parabola, 1.0]])
+    return sigmas * parameterisation.sigma_max
+
+
+def kl_optimal(parameterisation: Parameterisation, steps: int) -> Tensor:
+    """Evenly spaced arctangents (Sabour et al. 2024, arXiv:2404.14507, section 3.1).
+
+    One step has no spacing: its sigma is NaN, as in ComfyUI.
+    """
+    fraction = torch.arange(steps, dtype=torch.float32) / torch.tensor(float(steps - 1))
+    low = torch.tensor(parameterisation.sigma_min).atan()
+    high = torch.tensor(parameterisation.sigma_max).atan()
+    return _ending((fraction * low + (1 - fraction) * high).tan())
+
+
+GROUP = "nodes.builtin.sampling.schedulers"
+"""Entry points of distributions that add schedules: the name, and a `Schedule`."""
+
+
+def _added() -> dict[str, Schedule]:
+    return {name: resolve_name(place) for name, place in entry_points(GROUP).items()}
+
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {
+        "simple": simple,
+        "sgm_uniform": sgm_uniform,
+        "karras": karras,
+        "exponential": exponential,
+        "ddim_uniform": ddim_uniform,
+        "beta": beta,
+        "normal": normal,
+        "linear_quadratic": linear_quadratic,
+        "kl_optimal": kl_optimal,
+        **_added(),
+    }
+)
+"""Every schedule by the name that workflows use, in ComfyUI's order; then those of others."""
+
+
+def schedule(parameterisation: Parameterisation, name: str, steps: int) -> Tensor:
+    """The sigmas of a named schedule: [steps + 1] float32, descending, the last of them 0."""
+    return SCHEDULES[name](parameterisation, steps)
+
+
+def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
+    """Evenly spaced in sigma^(1/rho) (Karras et al. 2022, arXiv:2206.00364, eq. 5)."""
+    ramp = torch.linspace(0, 1, steps)
+    low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
+    return _ending((high + ramp * (low - high)) ** rho)
+
+
+def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Evenly spaced in log sigma."""
+    return _ending(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
+
+
+def polyexponential_sigmas(
+    steps: int, sigma_min: float, sigma_max: float, rho: float = 1.0
+) -> Tensor:
+    """A polynomial of degree rho in log sigma (k-diffusion)."""
+    ramp = torch.linspace(1, 0, steps) ** rho
+    low, high = math.log(sigma_min), math.log(sigma_max)
+    return _ending((ramp * (high - low) + low).exp())
+
+
+def laplace_sigmas(
+    steps: int, sigma_min: float, sigma_max: float, mu: float = 0.0, beta_: float = 0.5
+) -> Tensor:
+    """Log sigma at the quantiles of a Laplace distribution (Hang et al. 2024, arXiv:2407.03297).
+
+    [steps], without a 0 at the end, as ComfyUI's node has it.
+    """
+    offset = 0.5 - torch.linspace(0, 1, steps)
+    log_sigmas = mu - beta_ * offset.sign() * (1 - 2 * offset.abs() + 1e-5).log()
+    return log_sigmas.exp().clamp(sigma_min, sigma_max)
+
+
+def vp_sigmas(
+    steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3
+) -> Tensor:
+    """The levels of a VP process at even times (Song et al. 2021, arXiv:2011.13456, eq. 33)."""
+    t = torch.linspace(1, eps_s, steps)
+    return _ending((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
+
+
+def turbo_sigmas(parameterisation: Parameterisation, steps: int, denoise: float = 1.0) -> Tensor:
+    """The levels that SD-Turbo was distilled at (Sauer et al. 2023, arXiv:2311.17042).
+
+    Up to ten, a tenth of the schedule apart; `denoise` leaves out the first of them.
+    """
+    skipped = 10 - int(10 * denoise)
+    timesteps = torch.arange(1000, 0, -100)[skipped : skipped + steps] - 1
+    return _at_timesteps(parameterisation, timesteps)
+
+
+def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
+    """A flow's even levels, shifted by exp(mu) and stretched so that the last one is `terminal`.
+
+    LTX-Video (HaCohen et al. 2024, arXiv:2501.00103), as diffusers' flow-matching Euler scheduler
+    with `shift_terminal`.
+
+    Args:
+        steps: how many.
+        mu: the logarithm of the shift.
+        terminal: the last level above 0, below 1; None stretches nothing.
+    """
+    even = torch.linspace(1.0, 0.0, steps + 1)[:-1]
+    shifted = math.exp(mu) / (math.exp(mu) + (1 / even - 1))
+    if terminal is not None and steps > 1:
+        shifted = 1 - (1 - shifted) * ((1 - terminal) / (1 - shifted[-1]))
+    return _ending(shifted)
+
+
+def beta_sigmas(
+    parameterisation: Parameterisation, steps: int, alpha: float, beta_: float
+) -> Tensor:
+    """Training levels at the quantiles of a beta distribution (Lee et al. 2024, arXiv:2407.12173).
+
+    Quantiles that fall on the same level count once, so there may be fewer steps.
+    """
+    table = parameterisation.sigmas
+    quantiles = [_beta_quantile(1 - i / steps, alpha, beta_) for i in range(steps)]
+    levels = dict.fromkeys(round(quantile * (len(table) - 1)) for quantile in quantiles)
+    return _ending(table[list(levels)])
+
+
+def _beta_quantile(probability: float, alpha: float, beta_: float) -> float:
+    """The beta distribution's inverse cumulative distribution function."""
+    return float(special.betaincinv(alpha, beta_, probability))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportAttributeAccessIssue]
+
+
+def _timestep_range(parameterisation: Parameterisation) -> tuple[float, float]:
+    high = parameterisation.timestep(torch.tensor(parameterisation.sigma_max))
+    low = parameterisation.timestep(torch.tensor(parameterisation.sigma_min))
+    return float(high), float(low)
+
+
+def _at_timesteps(parameterisation: Parameterisation, timesteps: Tensor) -> Tensor:
+    return _ending(parameterisation.sigma(timesteps))
+
+
+def _ending(sigmas: Tensor) -> Tensor:
+    """Append the 0 at which sampling ends."""
+    return torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -1,0 +1,102 @@
+"""The protocol between a sampler and its driver.
+
+A sampler is a generator. It yields a `Call` wherever it needs the model, is sent a `Reply`, and
+returns the final latent. It never sees the model, so that its driver may merge the calls of
+several samplers, count steps, show previews and stop between any two calls.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Annotated, Protocol, TypeAlias
+
+from torch import Tensor
+
+from nodegraph.graph.sockets import Socket
+from nodes.sampling.noise_schedule.noise import NoiseSource
+from nodes.sampling.noise_schedule.parameterization import Parameterisation
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model call: a sampler asks for the clean latent (x0) at x and noise level sigma."""
+
+    x: Tensor
+    """[batch, channels, h, w] float32, in the model's space."""
+    sigma: Tensor
+    """A scalar, or [batch]."""
+    step: int
+    """Which step of the schedule this serves, from 0; a step may take several calls."""
+    wants_uncond: bool = False
+    """Whether the reply must carry the unconditional prediction too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a `Call`: the predictions."""
+
+    x0: Tensor
+    """The guided prediction of the clean latent; the shape of x."""
+    uncond: Tensor | None = None
+    """The prediction without the prompt, where the call asked for it."""
+
+
+Sampling: TypeAlias = Generator[Call, Reply, Tensor]
+"""A sampler at work: yields calls, is sent replies, returns the latent at the last sigma."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The noising process that a sampler reverses."""
+
+    parameterisation: Parameterisation
+    noise: NoiseSource
+
+
+class Sampler(Protocol):
+    """A sampling method, from noise to a latent.
+
+    Its own options (`eta`, `s_noise`, …) are keyword arguments with the usual defaults;
+    `functools.partial` sets them.
+    """
+
+    def __call__(self, x: Tensor, sigmas: Tensor, process: Process, /) -> Sampling:
+        """Start sampling.
+
+        Args:
+            x: [batch, channels, h, w], the latent with the noise of `sigmas[0]`; never modified.
+            sigmas: [steps + 1], descending, on the CPU.
+            process: the parameterisation, noise source and other facts.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSampler:
+    """A sampler as workflows can choose it."""
+
+    sampler: Sampler
+    drops_penultimate: bool = False
+    """Whether it does worse with the last level above 0: it takes one level more and drops it."""
+    renews_noise: bool = False
+    """Whether the noise outside an inpainting mask is drawn anew, as ComfyUI does for DDIM."""
+
+
+SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
+"""A name of `SAMPLERS`, or a sampler with options of its own."""
+
+
+def drive(sampling: Sampling, answer: Callable[[Call], Reply]) -> Tensor:
+    """Answer each call of a sampler, and return its latent."""
+    reply: Reply | None = None
+    while True:
+        try:
+            call = next(sampling) if reply is None else sampling.send(reply)
+        except StopIteration as stop:
+            return stop.value
+        reply = answer(call)
+
+
+def uncond_of(reply: Reply) -> Tensor:
+    """Return the unconditional prediction that the call asked for."""
+    assert reply.uncond is not None, "the driver must answer wants_uncond"
+    return reply.uncond

@@ -1,1 +1,0 @@
-"""Prompts: weights in parentheses, tokens, sections, text encoders."""

@@ -1,1 +1,0 @@
-"""Files of weights: their headers, their tensors, the names in them, and patches on top."""

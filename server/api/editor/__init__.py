@@ -1,0 +1,1 @@
+"""Routes that ComfyUI's web editor needs besides: its files, settings, user data."""

@@ -1,0 +1,80 @@
+"""Puts the workflow of a request into the queue, and describes runs in replies."""
+
+import asyncio
+import uuid
+
+from aiohttp import web
+
+from nodegraph.errors import InvalidWorkflowError
+from nodegraph.validation.validate import check
+from nodegraph.workflow.read import to_prompt
+from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
+from server.api.v1.schema.models import RunModel
+from server.api.v1.schema.requests import RunRequest, SubmitHeaders
+from server.store.runs import Accepted, NewRun, Run, Work
+from server.web.services import Services, services
+
+
+async def submit(request: web.Request) -> Accepted:
+    """Check the workflow of a request and queue it.
+
+    Raises:
+        InvalidWorkflowError: the workflow has problems.
+        ValidationError: the request is malformed.
+        ServerError: the run is not accepted.
+    """
+    parts = services(request)
+    key = headers_of(request, SubmitHeaders).key
+    sent = await workflow_of(request, RunRequest)
+    work = await asyncio.to_thread(_check, parts, sent)
+    wanted = sent.wanted
+    if wanted.webhook:
+        parts.targets.check(wanted.webhook)
+    new = NewRun(
+        id=str(wanted.id or uuid.uuid4()),
+        work=work,
+        client=wanted.client,
+        priority=wanted.priority,
+        webhook=wanted.webhook,
+        idempotency_key=key,
+        digest=sent.digest,
+    )
+    return await parts.dispatcher.submit(new)
+
+
+async def run_of(request: web.Request) -> Run:
+    """Return the run that a path names.
+
+    Raises:
+        UnknownRunError: there is no such run.
+    """
+    return await services(request).store.run(request.match_info["run"])
+
+
+def run_models(parts: Services, *runs: Run) -> list[RunModel]:
+    """Return models of runs, with their positions in the queue."""
+    return [RunModel.from_run(run, parts.dispatcher.position(run.id)) for run in runs]
+
+
+def headers_of_run(run: Run) -> dict[str, str]:
+    """Return the headers that name a submitted run."""
+    return {"Location": place_of(run), "Nodegraph-Run": run.id}
+
+
+def place_of(run: Run) -> str:
+    """Return the path of a run."""
+    return f"/v1/runs/{run.id}"
+
+
+def _check(parts: Services, sent: Submission[RunRequest]) -> Work:
+    """Check a workflow and return its work.
+
+    Raises:
+        InvalidWorkflowError: the workflow has problems.
+    """
+    graph = sent.graph
+    checked = check(graph, parts.registry, parts.files, sent.wanted.targets)
+    if checked.problems:
+        raise InvalidWorkflowError(checked.problems)
+    editor = {"workflow": graph.editor} if graph.editor else {}
+    return Work(prompt=to_prompt(graph), targets=checked.targets, extra={"extra_pnginfo": editor})

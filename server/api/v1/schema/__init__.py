@@ -1,0 +1,1 @@
+"""The data that `/v1` takes and gives, and its OpenAPI document."""

@@ -1,1 +1,0 @@
-"""ComfyUI's HTTP and WebSocket API, at `/` and at `/api/`, over the same queue as `/v1`."""

@@ -1,1 +1,0 @@
-"""ComfyUI's web editor, served unchanged, and its settings, workflows and log."""

@@ -1,0 +1,1 @@
+"""The server's start and end: data folder, sockets, application, reload."""

@@ -1,0 +1,192 @@
+"""Runs a server from start to end: opens its parts, serves, and lets active runs finish."""
+
+import asyncio
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from signal import Signals
+from typing import Any
+from urllib.parse import quote
+
+import click
+from aiohttp import web
+
+from nodegraph.cache.limit import limit_bytes
+from nodegraph.packs.registry import Registry
+from nodegraph.settings.layers import TABLES
+from nodegraph.settings.server import ServerSettings
+from nodegraph.settings.settings import Settings
+from server.lifecycle.app import create_app
+from server.lifecycle.data_folder import lock_data_folder
+from server.lifecycle.settings_check import tokens_of
+from server.lifecycle.sockets import open_sockets
+from server.observability import logs
+from server.observability.access_log import LOGGER, AccessLog
+from server.observability.metrics import Metrics
+from server.pictures.process import Pictures
+from server.scheduling.dispatcher import Dispatcher
+from server.scheduling.event_bus import Bus
+from server.scheduling.file_names import FileNames
+from server.store.store import Store
+from server.web.security import LOGIN
+from server.web.services import Parts
+from server.web.tokens import Tokens
+from server.webhooks import signing
+from server.webhooks.sender import Webhooks
+from server.webhooks.targets import Targets
+from server.workers.devices import choose_devices
+from server.workers.local import LocalWorker, ServerHooks
+
+_log = logging.getLogger("server")
+_TEMP = "temp"
+_LAST_WORDS = 3.0
+"""Seconds that requests may take to end after the last run; aiohttp waits twice as long."""
+
+
+async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None:
+    """Serve until one of `stops` comes; a second one ends it at once.
+
+    Args:
+        flags: the options of the command line.
+        stops: the signals that end it.
+
+    Raises:
+        SettingsError: a setting is wrong or not safe.
+        DataFolderInUseError: another server uses the data folder.
+        DamagedStoreError: the queue is damaged.
+    """
+    common, flags = _read(flags)
+    settings = common.server
+    logs.begin(settings.log_format, settings.log_levels)
+    tokens = tokens_of(settings)
+    with lock_data_folder(settings.data_dir):
+        sockets = await open_sockets(settings.host, settings.port)
+        shutil.rmtree(settings.data_dir / _TEMP, ignore_errors=True)
+        options = {"flags": _for_workers(flags), "log_levels": dict(settings.log_levels)}
+        parts = open_parts(common, settings, options)
+        app = create_app(parts, settings, tokens)
+        runner = web.AppRunner(
+            app,
+            access_log=LOGGER,
+            access_log_class=AccessLog,
+            auto_decompress=False,
+            shutdown_timeout=_LAST_WORDS,
+        )
+        await runner.setup()
+        try:
+            for socket in sockets:
+                await web.SockSite(runner, socket).start()
+            _announce(runner, settings.host, tokens)
+            await _until(stops)
+            _log.info("stopping; active runs may take %.0f s to finish", settings.drain)
+            await parts.dispatcher.drain(settings.drain)
+        finally:
+            await runner.cleanup()
+
+
+def _read(flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, Any]]:
+    """Return the settings and their flags, which the command line has checked.
+
+    Previews get a folder of the server's own, emptied when it starts, unless one is set.
+    """
+    settings = Settings.read(flags, flags_checked=True)
+    if settings.temp_dir != settings.cache_dir / _TEMP:
+        return settings, flags
+    temp = settings.server.data_dir / _TEMP
+    return replace(settings, temp_dir=temp), {**flags, "temp_dir": temp}
+
+
+def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str, Any]) -> Parts:
+    """Open the store and return all parts, ready to start.
+
+    Args:
+        common: the settings of every command.
+        settings: the settings of the server.
+        options: the options of workers, which read the settings file and environment themselves.
+
+    Raises:
+        SettingsError: there is no such device.
+        DamagedStoreError: the queue is damaged.
+    """
+    devices = choose_devices(settings.devices)
+    result_cache = limit_bytes(common.result_cache, len(devices))
+    options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
+    registry = Registry.from_settings(common)
+    for problem in registry.problems:
+        _log.warning("%s", problem)
+    store = Store(settings.data_dir / "queue.sqlite")
+    store.open()
+    bus = Bus()
+    metrics = Metrics(registry.catalog)
+    dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
+    hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake)
+    for device in devices:
+        worker = LocalWorker(device, options, hooks, slots=settings.slots)
+        dispatcher.workers.append(worker)
+    return Parts(
+        settings=common,
+        registry=registry,
+        files=common.files(registry.model_places),
+        store=store,
+        bus=bus,
+        dispatcher=dispatcher,
+        pictures=Pictures(),
+        data_dir=settings.data_dir,
+        webhooks=_webhooks(settings, store),
+    )
+
+
+def _webhooks(settings: ServerSettings, store: Store) -> Webhooks:
+    """Return the sender of webhooks; a secret is only kept if a host may get any."""
+    secret = settings.webhook_secret
+    if settings.webhook_hosts and not secret:
+        secret = signing.read_or_create_secret(settings.data_dir / "webhook-secret")
+    targets, signer = (
+        Targets(settings.webhook_hosts),
+        signing.Signer(secret or signing.new_secret()),
+    )
+    return Webhooks(store.deliveries, targets, signer)
+
+
+def _for_workers(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flags that workers need, as JSON values with absolute paths."""
+    return {
+        name: _plain(value)
+        for name, value in flags.items()
+        if name not in TABLES and value not in (None, ())
+    }
+
+
+def _plain(value: str | int | Path | tuple[Path, ...]) -> str | int | list[str]:
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, Path):
+        return str(value.absolute())
+    return [str(item.absolute()) for item in value]
+
+
+def _announce(runner: web.AppRunner, host: str, tokens: Tokens) -> None:
+    """Print the server's address and the links for logging in."""
+    port = runner.addresses[0][1]
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(url)
+    for owner, token in tokens.by_owner.items():
+        # Only on a terminal: anywhere else the token would end up in a log.
+        shown = quote(token) if sys.stdout.isatty() else "…"
+        click.echo(f"log in{f' as {owner}' if owner else ''}: {url}{LOGIN}?token={shown}")
+
+
+async def _until(stops: Sequence[Signals]) -> None:
+    """Wait for one of the signals; the next one then ends the process at once."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in stops:
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    for number in stops:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,150 @@
+"""The server's metrics, in Prometheus' format.
+
+No metric has a label for runs, prompts, clients or model files, whose number is unlimited.
+"""
+
+from collections.abc import Callable, Container, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from nodegraph.cache.protocol import Stats
+from server.store.runs import ENDED, Run
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+"""The label of unknown node types."""
+_NODES = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_RUNS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
+_WAITS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
+
+_CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]] = {
+    "hits": (CounterMetricFamily, "hits", "Nodes whose result was kept."),
+    "misses": (CounterMetricFamily, "misses", "Nodes whose result was not there."),
+    "evictions": (CounterMetricFamily, "evictions", "Results dropped to make room."),
+    "entries": (GaugeMetricFamily, "entries", "Results that are kept."),
+    "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept."),
+    "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have together."),
+}
+"""By name: the kind, the field of `Stats`, and the help text."""
+
+
+class Metrics:
+    """The metrics of one server.
+
+    Args:
+        class_types: the node types that may be used as labels.
+    """
+
+    def __init__(self, class_types: Container[str] = ()) -> None:
+        self._class_types = class_types
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._jobs = self._counter("jobs", "Runs that are over.", "status")
+        for status in ENDED:
+            self._jobs.labels(status)
+        self._waits = self._histogram("queue_wait", "From queued to begun, the first time.", _WAITS)
+        self._durations = self._histogram("job_duration", "From begun to over.", _RUNS)
+        self._nodes = self._histogram(
+            "node_duration", "In a node's function.", _NODES, "class_type"
+        )
+        self._loads = self._histogram("model_load", "Reading a network's weights.", _RUNS)
+        self._hits = self._counter("model_cache_hits", "Networks a run found in memory.")
+        self._misses = self._counter("model_cache_misses", "Networks a run had to load.")
+        self._restarts = self._counter("worker_restarts", "Workers that died.", "reason")
+        self._memory = Gauge(
+            *("nodegraph_gpu_memory_bytes", "Memory of a worker's card that is in use."),
+            ["worker"],
+            registry=self._registry,
+        )
+        self._caches: dict[str, Stats] = {}
+        self._registry.register(_ResultCaches(self._caches))
+
+    def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
+        """Set the function that returns the number of waiting runs by priority."""
+        self._registry.register(_Depths(depths))
+
+    def run_begun(self, run: Run) -> None:
+        """Count the wait of a run that has started."""
+        if run.attempts == 1 and run.started_ms is not None:
+            self._waits.observe(max(0, run.started_ms - run.created_ms) / 1000)
+
+    def run_ended(self, run: Run) -> None:
+        """Count a run that is over, and its duration."""
+        self._jobs.labels(run.state).inc()
+        if run.started_ms is not None and run.finished_ms is not None:
+            self._durations.observe(max(0, run.finished_ms - run.started_ms) / 1000)
+
+    def node_finished(self, class_type: str, seconds: float) -> None:
+        """Count a computed node and its duration."""
+        known = class_type if class_type in self._class_types else OTHER
+        self._nodes.labels(known).observe(seconds)
+
+    def model_used(self, seconds: float | None) -> None:
+        """Count the use of a network, which was in memory (None) or loaded in so many seconds."""
+        if seconds is None:
+            self._hits.inc()
+        else:
+            self._misses.inc()
+            self._loads.observe(seconds)
+
+    def worker_restarted(self, worker: str, reason: str) -> None:
+        """Count the death of a worker, by a signal or by `exit`, and forget its result cache."""
+        self._restarts.labels(reason).inc()
+        self._caches.pop(worker, None)
+
+    def gpu_memory(self, worker: str, used: int) -> None:
+        """Set the used bytes of a worker's GPU."""
+        self._memory.labels(worker).set(used)
+
+    def result_cache(self, worker: str, stats: Stats) -> None:
+        """Set the state of a worker's result cache."""
+        self._caches[worker] = stats
+
+    def page(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, says: str, *labels: str) -> Counter:
+        return Counter(f"nodegraph_{name}", says, labels, registry=self._registry)
+
+    def _histogram(
+        self, name: str, says: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        full = f"nodegraph_{name}_seconds"
+        return Histogram(full, says, labels, buckets=buckets, registry=self._registry)
+
+
+class _Depths(Collector):
+    """The number of waiting runs by three kinds of priority, counted when it is read."""
+
+    def __init__(self, depths: Callable[[], Mapping[int, int]]) -> None:
+        self._depths = depths
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Yield the metric."""
+        waiting = {"high": 0, "normal": 0, "low": 0}
+        for priority, count in self._depths().items():
+            waiting["high" if priority > 0 else "low" if priority < 0 else "normal"] += count
+        family = GaugeMetricFamily("nodegraph_queue_depth", "Runs that wait.", labels=["priority"])
+        for kind, count in waiting.items():
+            family.add_metric([kind], count)
+        yield family
+
+
+class _ResultCaches(Collector):
+    """The result caches of the workers, each as its process counts: from 0 when it starts anew."""
+
+    def __init__(self, caches: Mapping[str, Stats]) -> None:
+        self._caches = caches
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics, one worker a label."""
+        caches = dict(self._caches)
+        for name, (family, field, says) in _CACHE_METRICS.items():
+            metric = family(f"nodegraph_result_cache_{name}", says, labels=["worker"])
+            for worker, stats in caches.items():
+                metric.add_metric([worker], getattr(stats, field))
+            yield metric

@@ -1,0 +1,295 @@
+"""Takes runs from the queue to the workers and records their results."""
+
+import asyncio
+import logging
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from nodegraph.errors import NodeGraphError
+from nodegraph.runtime.choices import PreviewMethod
+from server.errors import (
+    DrainingError,
+    RunParkedError,
+    RunStateError,
+    StorageError,
+    UnknownRunError,
+    WorkerLostError,
+)
+from server.observability.logs import note
+from server.observability.metrics import Metrics
+from server.scheduling.event_bus import Bus, Message
+from server.scheduling.fair_queue import FairQueue
+from server.scheduling.positions import Positions
+from server.scheduling.preview_demand import PreviewDemand, preview_method_of
+from server.scheduling.recorder import PAUSE, Recorder
+from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
+from server.store.runs import Accepted, NewRun, Run, RunFilter
+from server.store.store import Store
+from server.workers.worker import Order, Worker
+
+_log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""Workers that a run may kill before it is given up."""
+
+
+@dataclass(slots=True)
+class _Active:
+    run: Run
+    worker: Worker
+    task: asyncio.Task[None] | None = None
+    cancelled: bool = False
+
+
+class Dispatcher:
+    """Starts the runs that the scheduler picks, and follows each to its end.
+
+    Args:
+        store: records every change first.
+        bus: publishes the change afterwards.
+        previews: the preview method of runs that ask for none.
+        metrics: counts runs and times.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        bus: Bus,
+        previews: PreviewMethod = "latent2rgb",
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.store = store
+        self.bus = bus
+        self.metrics = metrics or Metrics()
+        self.recorder = Recorder(store, bus, self.metrics)
+        self.workers: list[Worker] = []
+        self.draining = False
+        self._queue = FairQueue()
+        self.metrics.watch_queue(lambda: self._queue.depths)
+        self._positions = Positions(bus, self._queue)
+        self._preview_demand = PreviewDemand(bus)
+        self._previews: PreviewMethod = previews
+        self._active: dict[str, _Active] = {}
+        self._withdrawn: set[str] = set()
+        """Runs that have left the queue while the store records that they are cancelled."""
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Go on where the last server stopped: the runs that it was computing run again."""
+        for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
+            await self.store.requeue(run.id, "the server was stopped")
+        for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
+            self._queue.add(_queue_entry(run))
+        for worker in self.workers:
+            await worker.start()
+        self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
+        self.wake()
+
+    @property
+    def alive(self) -> bool:
+        """True while runs are taken to workers; False is an error in the server itself."""
+        return not any(task.done() for task in self._tasks)
+
+    def wake(self) -> None:
+        """Have the queue looked at again, because a run or a worker may have become available."""
+        self._wake.set()
+
+    async def submit(self, new: NewRun) -> Accepted:
+        """Accept a run; it is stored on disk when this returns.
+
+        Raises:
+            DrainingError: the server is shutting down.
+            ServerError: see `Store.accept`.
+        """
+        if self.draining:
+            raise DrainingError
+        accepted = await self.store.accept(new)
+        run = accepted.run
+        elsewhere = run.id in self._active or run.id in self._withdrawn
+        if run.state == "queued" and not elsewhere:
+            self._queue.add(_queue_entry(run))
+        if accepted.event:
+            self.recorder.publish(run, [accepted.event])
+            self._notify_change(run.owner)
+        return accepted
+
+    async def retry(self, run_id: str) -> Run:
+        """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
+        run, event = await self.store.retry(run_id)
+        self._queue.add(_queue_entry(run))
+        self.recorder.publish(run, [event])
+        self._notify_change(run.owner)
+        return run
+
+    async def cancel(self, run_id: str) -> bool:
+        """Stop a run or take it out of the queue; False if it is over or does not exist.
+
+        Raises:
+            StorageError: the store could not record it; the run still waits.
+        """
+        active = self._active.get(run_id)
+        if active:
+            active.cancelled = True
+            with suppress(WorkerLostError):
+                await active.worker.cancel(run_id)
+            return True
+        return await self.withdraw(run_id)
+
+    async def withdraw(self, run_id: str) -> bool:
+        """Take a run out of the queue; False if it is not in the queue."""
+        waiting = self._queue.remove(run_id)
+        if waiting is None:
+            return False
+        self._withdrawn.add(run_id)
+        try:
+            await self.recorder.end_once(run_id, "cancelled")
+        except StorageError:
+            self._queue.add(waiting)
+            raise
+        finally:
+            self._withdrawn.discard(run_id)
+        self._notify_change(waiting.owner)
+        return True
+
+    async def clear(self, owner: str) -> None:
+        """Take all runs of an owner out of the queue; active runs go on."""
+        await asyncio.gather(*(self.withdraw(run_id) for run_id in self.queue(owner)))
+
+    def queue(self, owner: str | None = None) -> list[str]:
+        """Return the ids of the waiting runs, next first; of one owner, or of all."""
+        return [run.id for run in self._queue if owner in (None, run.owner)]
+
+    def position(self, run_id: str, owner: str) -> int | None:
+        """Return the number of runs ahead of an owner's run; None if it is not in the queue."""
+        run = self._queue.find(run_id)
+        return self._queue.position(run_id) if run and run.owner == owner else None
+
+    def active_runs(self) -> list[Run]:
+        """Return the active runs, in the order in which they began."""
+        return [active.run for active in self._active.values()]
+
+    def remaining(self, owner: str) -> int:
+        """Return the number of an owner's runs that wait or are active."""
+        running = sum(active.run.owner == owner for active in self._active.values())
+        return self._queue.count(owner) + running
+
+    async def drain(self, seconds: float) -> bool:
+        """Accept no more runs and let active ones finish; False if some take longer."""
+        self.draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while tasks := [active.task for active in self._active.values() if active.task]:
+                    await asyncio.wait(tasks)
+        return not self._active
+
+    async def stop(self) -> None:
+        """Stop at once; the next server repeats the active runs."""
+        self.draining = True
+        following = [active.task for active in self._active.values() if active.task]
+        for task in (tasks := [*self._tasks, *following]):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for worker in self.workers:
+            await worker.stop()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while not self.draining and (chosen := self._pick()):
+                try:
+                    await self._launch(chosen)
+                except StorageError as error:
+                    _log.error("%s", error)
+                    await asyncio.sleep(PAUSE)
+                except Exception:  # noqa: BLE001 - the other runs have to go on
+                    _log.exception("run %s could not be started", chosen.run)
+                    self._queue.remove(chosen.run)
+                    with suppress(NodeGraphError):  # from the store: the next start repairs it
+                        await self.recorder.end_once(chosen.run, "failed")
+
+    def _pick(self) -> Assignment | None:
+        slots = [self._slot(worker) for worker in self.workers if worker.ready]
+        if not len(self._queue) or not any(slot.free for slot in slots):
+            return None
+        return pick(self._queue, slots)
+
+    def _slot(self, worker: Worker) -> Slot:
+        runs = [active.run for active in self._active.values() if active.worker is worker]
+        alone = any(run.suspect for run in runs)
+        return Slot(worker.name, worker.slots - len(runs), len(runs), alone)
+
+    async def _launch(self, chosen: Assignment) -> None:
+        worker = next(worker for worker in self.workers if worker.name == chosen.worker)
+        try:
+            run = await self.store.begin(chosen.run, worker.name)
+        except (RunStateError, UnknownRunError):  # cancelled or deleted in the meantime
+            self._queue.remove(chosen.run)
+            return
+        if self._queue.serve(run.id) is None:  # is being cancelled
+            return
+        self._positions.mark_changed()
+        self.metrics.run_begun(run)
+        active = self._active[run.id] = _Active(run, worker)
+        active.task = asyncio.create_task(self._follow(active))
+
+    async def _follow(self, active: _Active) -> None:
+        """Follow one attempt at a run to its end."""
+        run = active.run
+        note(run=run.id, worker=active.worker.name)
+        try:
+            await self._attempt(active)
+        except WorkerLostError as error:
+            await self._handle_lost_worker(active, error)
+        except NodeGraphError as error:
+            await self.recorder.end(run, "failed", {"error": error.as_dict()})
+        except Exception as error:  # noqa: BLE001 - a run has to end, whatever happens
+            _log.exception("run %s failed in the server itself", run.id)
+            failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
+            await self.recorder.end(run, "failed", {"error": failure.as_dict()})
+        finally:
+            self._active.pop(run.id, None)
+            self._preview_demand.end(run.id)
+            self._notify_change(run.owner)
+
+    async def _attempt(self, active: _Active) -> None:
+        run = active.run
+        work = await self.store.work(run.id)
+        if active.cancelled:
+            await self.recorder.end(run, "cancelled")
+            return
+        watched = self._preview_demand.begin(run, active.worker)
+        method = preview_method_of(work, self._previews)
+        order = Order(run.id, run.attempts, work, run.owner, method, watched)
+        async with aclosing(active.worker.run(order)) as batches:
+            async for reports in batches:
+                await self.recorder.record(run, reports)
+
+    async def _handle_lost_worker(self, active: _Active, error: WorkerLostError) -> None:
+        """Queue the run of a dead worker again, unless the run has killed too many workers."""
+        run, charged = active.run, error.together == 1
+        deaths = run.deaths + charged
+        if not active.cancelled and deaths >= ATTEMPTS:
+            parked = RunParkedError(deaths, error.reason)
+            await self.recorder.end(run, "failed", {"error": parked.as_dict()})
+            return
+        if not active.cancelled:
+            suspect = error.together > 0
+            run = await self.recorder.requeue(run, error.reason, suspect=suspect, charged=charged)
+        if active.cancelled:  # before or during the write
+            await self.recorder.end(run, "cancelled")
+        else:
+            self._queue.add(_queue_entry(run))
+
+    def _notify_change(self, owner: str) -> None:
+        """Publish that an owner's queue has changed, and look for a run to start."""
+        remaining = {"remaining": self.remaining(owner)}
+        self.bus.publish(Message("queue", owner=owner, data=remaining))
+        self._positions.mark_changed()
+        self.wake()
+
+
+def _queue_entry(run: Run) -> Waiting:
+    place = (run.priority, run.number, run.seq)
+    return Waiting(run.id, run.client, *place, suspect=run.suspect, owner=run.owner)

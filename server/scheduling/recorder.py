@@ -1,0 +1,117 @@
+"""Records the events of runs in the store, then publishes them."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
+
+from server.errors import StorageError
+from server.observability.metrics import Metrics
+from server.scheduling.event_bus import Bus, Message
+from server.store.runs import Ending, Milestone, Run, State
+from server.store.store import Store
+from server.workers.worker import Report
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+PAUSE = 1.0
+"""Seconds until a failed write is tried again."""
+_OVER = ("run_finished", "run_failed", "run_cancelled")
+_ENDS: Mapping[State, str] = {
+    "succeeded": "run_finished",
+    "failed": "run_failed",
+    "cancelled": "run_cancelled",
+}
+
+
+class Recorder:
+    """Takes the reports of workers to the store, and from there to the bus.
+
+    Args:
+        store: records every event first.
+        bus: publishes it afterwards.
+        metrics: counts nodes and runs.
+    """
+
+    def __init__(self, store: Store, bus: Bus, metrics: Metrics) -> None:
+        self._store = store
+        self._bus = bus
+        self._metrics = metrics
+
+    async def record(self, run: Run, reports: Sequence[Report]) -> None:
+        """Store the reports that are kept, then publish all of them in order."""
+        kept = [
+            (report.name, report.data)
+            for report in reports
+            if not report.transient and report.name not in (*_OVER, "done")
+        ]
+        done = reports[-1].data if reports[-1].name == "done" else None
+        ending = _ending(done["state"], done) if done else None
+        milestones, ended = await _retry_until_stored(lambda: self._write(run, kept, ending))
+        following = iter(milestones)
+        for report in reports:
+            if report.name == "node_finished":
+                self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
+            if report.transient:
+                self._publish(run, Message(report.name, data=report.data, payload=report.payload))
+            elif report.name not in (*_OVER, "done"):
+                self.publish(run, [event for event in [next(following, None)] if event])
+        self._publish_end(ended)
+
+    async def end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
+        """Record the end of a run; try again until the disk takes it."""
+        ending = _ending(state, data or {})
+        self._publish_end(await _retry_until_stored(lambda: self._store.end(run.id, ending)))
+
+    async def end_once(self, run_id: str, state: State) -> None:
+        """Record the end of a run; try only once.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        self._publish_end(await self._store.end(run_id, _ending(state, {})))
+
+    async def requeue(self, run: Run, reason: str, *, suspect: bool, charged: bool) -> Run:
+        """Put a run back into the queue and return it; see `Store.requeue`."""
+        again, event = await _retry_until_stored(
+            lambda: self._store.requeue(run.id, reason, suspect=suspect, charged=charged)
+        )
+        self.publish(again, [event])
+        return again
+
+    def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
+        """Publish events that are stored."""
+        for event in milestones:
+            data = {**event.data, "time_ms": event.time_ms}
+            self._publish(run, Message(event.name, id=event.id, sequence=event.sequence, data=data))
+
+    async def _write(
+        self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None
+    ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+        if not kept and ending is None:
+            return [], None
+        return await self._store.report(run.id, kept, ending)
+
+    def _publish_end(self, ended: tuple[Run, Milestone] | None) -> None:
+        if ended:
+            self._metrics.run_ended(ended[0])
+            self.publish(ended[0], [ended[1]])
+
+    def _publish(self, run: Run, message: Message) -> None:
+        self._bus.publish(message.about(run.id, run.client, run.owner))
+
+
+async def _retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:
+    """Write, and try again until the disk takes it: results must not be lost."""
+    while True:
+        try:
+            return await write()
+        except StorageError as error:
+            _log.error("%s", error)
+            await asyncio.sleep(PAUSE)
+
+
+def _ending(state: State, data: Mapping[str, Any]) -> Ending:
+    facts = {k: v for k, v in data.items() if k in ("error", "executed", "cached")}
+    return Ending(state, _ENDS[state], facts)

@@ -1,1 +1,0 @@
-"""Our own HTTP API, `/v1`: resources, problem+json, OpenAPI."""

@@ -1,0 +1,1 @@
+"""HTTP parts that all routes share: security, tokens, bodies, files, tenancy."""

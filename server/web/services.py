@@ -1,0 +1,91 @@
+"""The services that routes use: the server's parts, limited to the owner of a request."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from nodegraph.files.files import Files
+from nodegraph.packs.registry import Registry
+from nodegraph.settings.settings import Settings
+from server.pictures.process import Pictures
+from server.scheduling.dispatcher import Dispatcher
+from server.scheduling.event_bus import Bus
+from server.store.store import Store
+from server.web.tenancy import OwnBus, OwnDispatcher, OwnStore
+from server.webhooks.sender import Webhooks
+from server.webhooks.targets import Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one server, with the runs of all owners."""
+
+    settings: Settings
+    registry: Registry
+    files: Files
+    store: Store
+    bus: Bus
+    dispatcher: Dispatcher
+    pictures: Pictures
+    webhooks: Webhooks
+    data_dir: Path
+
+    def for_owner(self, owner: str) -> "Services":
+        """Return the services for the requests of one owner."""
+        return Services(
+            owner=owner,
+            settings=self.settings,
+            registry=self.registry,
+            files=self.files.for_owner(owner),
+            store=OwnStore(self.store, owner),
+            bus=OwnBus(self.bus, owner),
+            dispatcher=OwnDispatcher(self.dispatcher, owner),
+            pictures=self.pictures,
+            targets=self.webhooks.targets,
+            folder=self.data_dir / "users" / owner if owner else self.data_dir / "editor",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The server's parts as one owner's requests see them."""
+
+    owner: str
+    """The name of the token that the request came with; empty if it has none."""
+    settings: Settings
+    registry: Registry
+    files: Files
+    """The models, and the owner's own input, output and temp folder."""
+    store: OwnStore
+    bus: OwnBus
+    dispatcher: OwnDispatcher
+    pictures: Pictures
+    targets: Targets
+    """The hosts that webhooks may be sent to."""
+    folder: Path
+    """The folder of the owner's workflows and settings; it may not exist yet."""
+
+
+PARTS = web.AppKey("parts", Parts)
+_OWNER = web.RequestKey("owner", str)
+
+
+def services(request: web.Request) -> Services:
+    """Return the services for the owner of a request."""
+    return parts_of(request).for_owner(owner_of(request))
+
+
+def parts_of(request: web.Request) -> Parts:
+    """Return all parts of the server; only for routes that concern no owner's data."""
+    return request.app[PARTS]
+
+
+def owner_of(request: web.Request) -> str:
+    """Return the owner of a request; the guard has set it."""
+    return request[_OWNER]
+
+
+def set_owner(request: web.Request, owner: str) -> None:
+    """Set the owner of a request; only the guard does so."""
+    request[_OWNER] = owner

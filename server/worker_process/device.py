@@ -1,0 +1,43 @@
+"""The device that this process computes on."""
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Any
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor and its memory in bytes, as ComfyUI describes a device; no torch."""
+    size = os.sysconf("SC_PAGE_SIZE")
+    return {
+        "name": "cpu",
+        "type": "cpu",
+        "index": 0,
+        "vram_total": os.sysconf("SC_PHYS_PAGES") * size,
+        "vram_free": os.sysconf("SC_AVPHYS_PAGES") * size,
+        "torch": version("torch"),
+    }
+
+
+def describe_device() -> dict[str, Any]:
+    """Return the device that torch computes on and its memory, in the same form; imports torch."""
+    import torch
+
+    from nodegraph.runtime.devices import default_device
+
+    device = default_device()
+    facts = machine() | {"name": device.type, "type": device.type, "index": device.index or 0}
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        name = torch.cuda.get_device_name(device)
+        facts |= {"name": name, "vram_total": total, "vram_free": free}
+    return facts
+
+
+def memory_in_use() -> int | None:
+    """Return the used bytes of the GPU, by all processes; None if no GPU is in use here."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return total - free

@@ -1,0 +1,118 @@
+"""Ends this process when its parent process dies."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nodegraph.execution.engine import Engine
+from nodegraph.files.file_names import Naming
+from nodegraph.packs.installed import BUILT_IN
+from nodegraph.packs.registry import Registry
+from nodegraph.packs.routes import OFFERED
+from nodegraph.settings.settings import Settings
+from server.observability import logs
+from server.worker_process.cache_reports import CacheReports
+from server.worker_process.device import describe_device, machine
+from server.worker_process.file_numbers import StoreNaming
+from server.worker_process.log import ToServer
+from server.worker_process.pack_site import PackMessages, serve_pack_routes
+from server.worker_process.runs import Runs
+from server.workers.wire import Channel, Frame
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process as soon as its parent dies; only on Linux.
+
+    The closed socket would end the process too, but only once a thread can read it, which a
+    node may prevent.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # imported here because only Linux needs it
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def serve(channel: Channel) -> None:
+    """Obey the server until it is gone, then end the process at once.
+
+    Files are written whole or not at all, so nothing has to be finished.
+    """
+    first = channel.receive()
+    if first is not None:
+        _serve(channel, first.body)
+    os._exit(0)
+
+
+def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
+    logs.receive(ToServer(channel), options["log_levels"])
+    naming = StoreNaming(channel)
+    engine = open_engine(_flags(options["flags"]), naming)
+    registry = engine.registry
+    reports = CacheReports(engine.cache, channel)
+    runs = Runs(engine, channel, naming.forget, reports)
+    OFFERED.tell = PackMessages(channel).tell
+    reports.send()
+    channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
+    if any(pack.name == BUILT_IN for pack in registry.packs):
+        threading.Thread(target=_describe, args=(channel,), daemon=True).start()
+    while (frame := channel.receive()) is not None:
+        if frame.body["op"] == "open":
+            serve_pack_routes(registry, Path(frame.body["path"]), channel)
+        else:
+            _obey(frame, runs, naming)
+
+
+def open_engine(flags: Mapping[str, object], naming: Naming) -> Engine:
+    """Return the engine that a worker runs graphs with.
+
+    Args:
+        flags: what the server is told, which overrules the file and the environment.
+        naming: remembers the numbers of saved files.
+
+    Raises:
+        SettingsError: a setting has no meaning.
+    """
+    settings = Settings.read(flags)
+    registry = Registry.from_settings(settings)
+    files = settings.files(registry.model_places).with_naming(naming)
+    return Engine.from_settings(settings, registry, files)
+
+
+def _describe(channel: Channel) -> None:
+    """Import torch and send the device to the server, while the first run may already start."""
+    channel.send({"op": "device", "device": describe_device()})
+
+
+def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
+    body = frame.body
+    match body["op"]:
+        case "run":
+            runs.start(body)
+        case "cancel":
+            runs.cancel(body["run"])
+        case "look":
+            runs.set_watched(body["run"], body["looked_at"])
+        case "named":
+            naming.answer(body)
+        case "free":
+            runs.free()
+        case "reload":
+            runs.reload()
+        case unknown:
+            message = f"unknown message {unknown!r} from the server"
+            raise ValueError(message)
+
+
+def _flags(values: Mapping[str, Any]) -> dict[str, object]:
+    """Return settings in the form of command-line flags, from their form in JSON."""
+    return {
+        name: tuple(map(Path, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        for name, value in values.items()
+    }

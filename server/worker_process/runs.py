@@ -1,0 +1,163 @@
+"""The report of a node's failure: the error, its traceback, and the inputs of the node."""
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError, short_repr
+from nodegraph.execution.engine import Engine
+from nodegraph.execution.events import (
+    Event,
+    NodeCached,
+    NodeFinished,
+    NodeStarted,
+    Preview,
+    as_dict,
+)
+from nodegraph.graph.graph import Graph, Link
+from nodegraph.graph.json_values import is_object
+from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.model_usage import hearing
+from nodegraph.workflow.read import read_prompt
+from server.observability import logs
+from server.worker_process.cache_reports import CacheReports
+from server.worker_process.device import memory_in_use
+from server.workers.wire import Channel
+
+_MOST_LINES = 50
+
+
+def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:
+    """Return an error as JSON, with `traceback` and `current_inputs` among its details."""
+    body = error.as_dict()
+    cause = error.__cause__
+    lines = traceback.format_tb(cause.__traceback__)[-_MOST_LINES:] if cause else []
+    more = {"traceback": lines, "current_inputs": _inputs(error, graph)}
+    return {**body, "details": {**error.details, **more}}
+
+
+def _inputs(error: NodeGraphError, graph: Graph) -> dict[str, list[str]]:
+    node = graph.nodes.get(error.node_id or "")
+    return {name: [_describe_input(value)] for name, value in node.inputs.items()} if node else {}
+
+
+def _describe_input(value: object) -> str:
+    if isinstance(value, Link):
+        return f"output {value.output} of node {short_repr(value.source)}"
+    return value if isinstance(value, str) else short_repr(value)
+
+
+_log = logging.getLogger(__name__)
+
+
+class Runs:
+    """Starts and stops the runs of a worker.
+
+    Args:
+        engine: runs them.
+        channel: gets their events.
+        ended: called with the id of each run that is over.
+        reports: tell the server what they leave in the cache.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        channel: Channel,
+        ended: Callable[[str], None],
+        reports: CacheReports,
+    ) -> None:
+        self._engine = engine
+        self._channel = channel
+        self._ended = ended
+        self._reports = reports
+        self._tokens: dict[str, CancelToken] = {}
+        self._watched: set[str] = set()
+
+    def start(self, order: Mapping[str, Any]) -> None:
+        """Start a run."""
+        token = self._tokens[order["run"]] = CancelToken()
+        self.set_watched(order["run"], order["looked_at"])
+        name = f"run-{order['run']}"
+        threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
+
+    def cancel(self, run: str) -> None:
+        """Stop a run after its current step; do nothing if it is over."""
+        token = self._tokens.get(run)
+        if token:
+            token.cancel()
+
+    def set_watched(self, run: str, watched: bool) -> None:
+        """Turn previews of a run on or off."""
+        if watched and run in self._tokens:
+            self._watched.add(run)
+        else:
+            self._watched.discard(run)
+
+    def reload(self) -> None:
+        """Reload packs whose files have changed; active runs keep the old ones."""
+        self._engine.registry.refresh()
+
+    def free(self) -> None:
+        """Clear the result cache, which frees the models that no run uses."""
+        self._engine.cache.clear()
+        self._reports.send()
+
+    def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:
+        run = order["run"]
+        logs.note(run=run)
+        try:
+            with hearing(self._model_used):
+                outcome = self._outcome(order, token)
+        except Exception as error:  # noqa: BLE001 - reported as the run's error
+            _log.exception("a run failed with an unexpected error")
+            failure = NodeGraphError(f"{type(error).__name__}: {error}")
+            outcome = {"state": "failed", "error": failure.as_dict()}
+        del self._tokens[run]
+        self._watched.discard(run)
+        self._ended(run)
+        self._reports.send()
+        self._channel.send({"op": "done", "run": run, **outcome})
+        memory = memory_in_use()
+        if memory is not None:
+            self._channel.send({"op": "memory", "used": memory})
+
+    def _model_used(self, _model: object, seconds: float | None) -> None:
+        self._channel.send({"op": "model", "seconds": seconds})
+
+    def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
+        run, editor = order["run"], order["extra"].get("extra_pnginfo")
+        graph = read_prompt(order["prompt"])
+        try:
+            result = self._engine.run(
+                graph,
+                targets=order["targets"],
+                emit=self._emit,
+                cancel=token,
+                run_id=run,
+                files=self._engine.files.for_owner(order["owner"]),
+                extra_pnginfo=editor if is_object(editor) else {},
+                previews=order["previews"] != "none",
+                preview_method=order["previews"],
+                looked_at=lambda: run in self._watched,
+            )
+        except RunCancelledError:
+            return {"state": "cancelled"}
+        except InvalidWorkflowError as error:
+            return {"state": "failed", "error": error.problems[0].as_dict()}
+        except NodeGraphError as error:
+            return {"state": "failed", "error": describe_failure(error, graph)}
+        return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
+
+    def _emit(self, event: Event) -> None:
+        image = b""
+        if isinstance(event, NodeStarted):
+            logs.note(node=event.node_id)
+        if isinstance(event, Preview):
+            image, event = event.image, replace(event, image=b"")
+        if isinstance(event, NodeFinished | NodeCached):
+            self._reports.send_when_due()
+        self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)

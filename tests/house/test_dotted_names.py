@@ -1,0 +1,110 @@
+"""Error texts, docstrings, tables and pages name modules, classes and functions that are there."""
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from nodegraph.settings.layers import types_of
+from nodegraph.settings.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("nodegraph", "nodes", "server", "training")
+DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:[.:][A-Za-z_]\w*)+")
+FILE = re.compile(r"\.(lock|md|pid|py|toml)$")
+OTHERS = {
+    "nodegraph.verbose": "a key of click's",
+    "nodes.LoraLoader": "ComfyUI's class",
+    "server.PromptServer": "ComfyUI's class",
+    "server.worker.output": "the logger of what workers print",
+}
+"""Names that look like ours and are not, and whose they are."""
+PAGES = [
+    *(path for path in sorted(ROOT.glob("*.md")) if path.name != "CHANGELOG.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "pyproject.toml",
+]
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "benchmarks"])
+def test_names_in_the_strings_of_a_room_exist(room):
+    paths = sorted((ROOT / room).rglob("*.py"))
+
+    assert {
+        path.name: wrong for path in paths if (wrong := unknown("\n".join(strings(path))))
+    } == {}
+
+
+def test_names_in_pages_exist():
+    assert {path.name: wrong for path in PAGES if (wrong := unknown(path.read_text()))} == {}
+
+
+def test_a_name_that_is_not_there_is_found():
+    text = (
+        "`nodegraph.graph.spec.Pact`, nodegraph.graph.spec:NodeSpec, nodes.gone, `nodegraph.Pack`"
+    )
+
+    assert unknown(text) == ["nodegraph.graph.spec.Pact", "nodes.gone"]
+
+
+def strings(path):
+    tree = ast.parse(path.read_text())
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+
+
+def unknown(text):
+    """The dotted names in a text that are neither modules, nor in one."""
+    names = DOTTED.findall(text)
+    known = groups() | types_of(Settings).keys() | OTHERS.keys()
+    return sorted(
+        {name for name in names if not (name in known or FILE.search(name) or found(name))}
+    )
+
+
+@cache
+def groups():
+    """The groups of entry points, whose names are dotted, too: those we fill, those others may."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    named = [name for text in texts for name in re.findall(r'^GROUP = "(.+)"$', text, re.MULTILINE)]
+    return {*project["entry-points"], *named}
+
+
+@cache
+def found(name):
+    place, rest = ROOT, re.split("[.:]", name)
+    while rest and ((place / rest[0]).is_dir() or (place / f"{rest[0]}.py").is_file()):
+        place /= rest.pop(0)
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return not rest or (file.is_file() and rest[0] in defined(file))
+
+
+def defined(file):
+    """The names that a module defines or imports."""
+    tree = ast.parse(file.read_text())
+    names = set()
+    for node in statements(tree.body):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                names.add(name)
+            case ast.Assign([ast.Name(name)]) | ast.AnnAssign(ast.Name(name)):
+                names.add(name)
+            case ast.ImportFrom(names=aliases):
+                names |= {alias.asname or alias.name for alias in aliases}
+            case _:
+                pass
+    return names
+
+
+def statements(body):
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from statements(node.body)

@@ -1,0 +1,71 @@
+"""Memory that is not there is told from what libraries raise, and named."""
+
+import errno
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from nodegraph.runtime.out_of_memory import OutOfMemoryError, is_out_of_memory, wanted_bytes
+
+CUDA = (
+    "CUDA out of memory. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 79.10 GiB"
+    " of which 5.00 GiB is free."
+)
+
+
+def raised(call):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - which one is for the test to say
+        call()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        (lambda: torch.zeros(2**46), 2**48),
+        (lambda: torch.zeros(2**62, 2**10), None),
+        (lambda: np.zeros(2**45), 2**48),
+        (lambda: bytearray(2**60), None),
+    ],
+    ids=["torch", "torch beyond counting", "numpy", "python"],
+)
+def test_each_library_says_it_in_its_own_way(call, wanted):
+    error = raised(call)
+
+    assert is_out_of_memory(error)
+    assert wanted_bytes(error) == wanted
+
+
+def test_an_accelerators_and_the_systems_way():
+    card = torch.OutOfMemoryError(CUDA)
+
+    assert is_out_of_memory(card)
+    assert wanted_bytes(card) == int(20.5 * 2**30)
+    assert is_out_of_memory(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+
+
+def test_other_failures_are_something_else():
+    assert not is_out_of_memory(raised(lambda: torch.zeros(2) @ torch.zeros(3)))
+    assert not is_out_of_memory(ValueError("out of memory"))
+    assert not is_out_of_memory(FileNotFoundError(errno.ENOENT, "no file"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (CUDA, "X ran out of memory: it asked for 20.5 GiB at once."),
+        (
+            "you tried to allocate 512 bytes.",
+            "X ran out of memory: it asked for 512 bytes at once.",
+        ),
+        ("", "X ran out of memory."),
+    ],
+)
+def test_says_how_much_was_wanted_if_that_is_known(text, said):
+    error = OutOfMemoryError("3", "X", MemoryError(text))
+
+    assert error.message == said
+    assert error.as_dict()["code"] == "out_of_memory"
+    assert error.details["exception_type"] == "MemoryError"

@@ -1,0 +1,70 @@
+"""A weights file is checked before any of it is used."""
+
+import json
+import struct
+
+import pytest
+import torch
+from safetensors.torch import save
+
+from nodes.models.weights.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+from nodes.models.weights.header import read_header
+
+
+def file_with(header: object, data: bytes = b"") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def test_a_header_tells_names_types_shapes_and_metadata(tmp_path):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save({"w": torch.zeros(2, 3, dtype=torch.float16)}, {"family": "sd15"}))
+
+    header = read_header(path)
+
+    assert header.shape("w") == (2, 3)
+    assert header.tensors["w"].dtype == "F16"
+    assert header.tensors["w"].numel == 6
+    assert header.metadata == {"family": "sd15"}
+    assert "w" in header
+    assert "v" not in header
+
+
+@pytest.mark.parametrize("kept", [0, 5, 40, -1])
+def test_a_file_that_breaks_off_says_so(tmp_path, kept):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(save({"w": torch.zeros(100)})[:kept])
+
+    with pytest.raises(TruncatedFileError, match="is incomplete"):
+        read_header(path)
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04", b"\x80\x02", b"\x80\x05"])
+def test_a_pickle_is_refused(tmp_path, start):
+    path = tmp_path / "a.ckpt"
+    path.write_bytes(start + bytes(100))
+
+    with pytest.raises(PickleRefusedError, match=r"can run code.*\.safetensors"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "header"),
+        (file_with(b"{nonsense"), "no JSON"),
+        (file_with(b"[" * 100_000), "no JSON"),
+        (file_with([1]), "no JSON object"),
+        (file_with({"w": 1}), "no tensors"),
+        (file_with({"w": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}), "malformed"),
+        (file_with({"w": {"dtype": "F32", "shape": [1]}}), "malformed"),
+        (file_with({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4]}}), "malformed"),
+        (file_with({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"0000"), "size"),
+    ],
+)
+def test_another_file_is_named_for_what_it_is(tmp_path, content, reason):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+
+    with pytest.raises(NotSafetensorsError, match=reason):
+        read_header(path)

@@ -1,0 +1,47 @@
+"""Runs that name the same file share its weights, whatever else they load and patch."""
+
+import torch
+
+from nodes.builtin.model.lora import lora_loader
+from nodes.models.loading.checkpoint import Networks, open_checkpoint
+from nodes.models.loading.handles import ClipHandle, ModelHandle
+from nodes.models.loading.text_files import open_text_files
+from nodes.models.text.textual_inversion import Embeddings
+from tests.nodes.bench import Bench
+from tests.tiny_models.checkpoints import lora, small_sd15, tiny, write
+
+KEY = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
+
+
+def test_two_runs_have_one_t5(tmp_path):
+    pool = Networks()
+    path = tiny("text_encoders/tiny_t5xxl.safetensors")
+    clip_l = tiny("text_encoders/tiny_clip_l.safetensors")
+
+    first = open_text_files([(clip_l, "l"), (path, "t5")], "flux", pool)
+    second = open_text_files([(path, "t5")], "sd3", pool)
+
+    (shared,) = second.encoders
+    assert first.encoders[1].network is shared.network
+    assert len(pool) == 2
+
+
+def test_a_lora_on_one_runs_text_encoder_is_not_on_the_others(tmp_path):
+    bench = Bench(tmp_path)
+    path = write(tmp_path / "a.safetensors", small_sd15())
+    write(tmp_path / "models/loras/a.safetensors", lora(1, {KEY: (64, 64)}))
+    pool = Networks()
+    one, two = (open_checkpoint(path, "a", pool) for _ in range(2))
+    embeddings = Embeddings(bench.files, bench.notice)
+    before = ClipHandle(two.text).encode("a fox", embeddings).tokens
+
+    patched = lora_loader(ModelHandle(one.model), ClipHandle(one.text), "a.safetensors", bench)
+
+    assert one.text.encoders[0].network is two.text.encoders[0].network
+    assert not torch.equal(patched.CLIP.encode("a fox", embeddings).tokens, before)
+    assert torch.equal(ClipHandle(two.text).encode("a fox", embeddings).tokens, before)
+    network = one.text.encoders[0].network
+    base = network.module().state_dict()
+    clone = network.module((patched.CLIP.patches[0][1],)).state_dict()
+    own = [key for key in base if base[key].data_ptr() != clone[key].data_ptr()]
+    assert own == ["encoder.layers.0.self_attn.q_proj.weight"]

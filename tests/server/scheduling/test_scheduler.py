@@ -1,0 +1,135 @@
+"""Which run comes next, and who gets it."""
+
+import random
+
+from server.scheduling.fair_queue import FairQueue
+from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
+
+
+def waiting(name, client="a", priority=0, number=None, suspect=False, owner=""):
+    place = int(name[1:])
+    return Waiting(
+        id=name,
+        client=client,
+        priority=priority,
+        number=place if number is None else number,
+        seq=place,
+        suspect=suspect,
+        owner=owner,
+    )
+
+
+def fair_queue(runs, served=()):
+    """The queue of these, after some clients had their turns in this order."""
+    found = FairQueue()
+    for turn, client in enumerate(served):
+        found.add(waiting(f"r{9000 + turn}", client=client))
+        found.serve(f"r{9000 + turn}")
+    for run in runs:
+        found.add(run)
+    return found
+
+
+def ids(runs):
+    return [run.id for run in runs]
+
+
+def test_a_client_s_runs_come_by_number_then_as_they_were_accepted():
+    queue = [waiting("r2"), waiting("r1"), waiting("r4", number=-4), waiting("r3", number=1)]
+
+    assert ids(fair_queue(queue)) == ["r4", "r1", "r3", "r2"]
+
+
+def test_higher_priorities_come_first_whoever_asks():
+    queue = [waiting("r1"), waiting("r2", client="b", priority=5), waiting("r3", priority=1)]
+
+    assert ids(fair_queue(queue, "b")) == ["r2", "r3", "r1"]
+
+
+def test_clients_take_turns():
+    queue = [waiting(f"r{n}") for n in range(1, 5)] + [waiting("r9", client="b")]
+
+    assert ids(fair_queue(queue)) == ["r1", "r9", "r2", "r3", "r4"]
+
+
+def test_who_was_served_longest_ago_is_next():
+    queue = [waiting("r1"), waiting("r2", client="b"), waiting("r3", client="c")]
+
+    assert ids(fair_queue(queue, "ba")) == ["r3", "r2", "r1"]
+
+
+def test_a_client_that_floods_the_queue_delays_others_by_one_run_each():
+    flood = [waiting(f"r{n}", client="flood") for n in range(1000)]
+    queue, done = fair_queue([*flood, waiting("r5000", client="late")]), []
+    for _ in range(3):
+        run = next(iter(queue))
+        queue.serve(run.id)
+        done.append(run.id)
+
+    assert "r5000" in done[:2]
+
+
+def test_owners_take_turns_whatever_the_number_of_their_clients():
+    queue = [waiting(f"r{n}", client=f"c{n}", owner="many") for n in range(1, 5)]
+    queue.append(waiting("r9", owner="one"))
+
+    assert ids(fair_queue(queue)) == ["r1", "r9", "r2", "r3", "r4"]
+
+
+def test_a_position_is_the_place_in_the_order_whatever_came_and_went():
+    chance = random.Random(1)
+    queue, there = FairQueue(), {}
+    for number in range(2000):
+        name = f"r{number}"
+        run = waiting(
+            name,
+            client=chance.choice("abcde"),
+            priority=chance.choice((0, 0, 0, 5)),
+            number=chance.choice((number, -number)),
+            owner=chance.choice("xyz"),
+        )
+        queue.add(run)
+        there[name] = run
+        if chance.random() < 0.5:
+            gone = chance.choice(list(there))
+            removed = chance.choice((queue.remove, queue.serve))(gone)
+            assert removed == there.pop(gone)
+    found = ids(queue)
+
+    assert sorted(found) == sorted(there)
+    assert [queue.position(name) for name in found] == list(range(len(found)))
+    assert queue.position("r2000") is None
+    priorities = [there[name].priority for name in found]
+    assert priorities == sorted(priorities, reverse=True)
+
+
+def test_the_least_busy_worker_gets_the_run():
+    slots = [Slot("x", free=1, busy=2), Slot("y", free=2, busy=1)]
+
+    assert pick([waiting("r1")], slots) == Assignment("r1", "y")
+
+
+def test_nothing_is_picked_without_a_run_or_a_free_worker():
+    assert pick([], [Slot("x", free=1, busy=0)]) is None
+    assert pick([waiting("r1")], [Slot("x", free=0, busy=1)]) is None
+
+
+def test_a_suspect_gets_a_worker_for_itself():
+    busy, idle = Slot("x", free=1, busy=1), Slot("y", free=2, busy=0)
+
+    assert pick([waiting("r1", suspect=True)], [busy]) is None
+    assert pick([waiting("r1", suspect=True)], [busy, idle]) == Assignment("r1", "y")
+
+
+def test_nothing_joins_a_suspect():
+    slots = [Slot("x", free=3, busy=1, alone=True)]
+
+    assert pick([waiting("r1")], slots) is None
+
+
+def test_a_waiting_suspect_holds_one_worker_back_until_it_is_idle():
+    queue = [waiting("r1", suspect=True), waiting("r2")]
+
+    assert pick(queue, [Slot("x", free=1, busy=1)]) is None
+    two = [Slot("x", free=1, busy=1), Slot("y", free=1, busy=2)]
+    assert pick(queue, two) == Assignment("r2", "y")

@@ -1,0 +1,105 @@
+"""Checkpoints of every family in the original layout, and the same as diffusers' folders."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from nodes.models.loading.checkpoint import Checkpoint
+from nodes.models.loading.text_model import TextEncoder
+from tests.tiny_models.checkpoints import (
+    small_ae16,
+    small_flux,
+    small_refiner,
+    small_sd3,
+    small_sd15,
+    small_sd21,
+    small_sdxl,
+)
+from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
+
+_MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
+
+
+def whole_flux(*, guidance: bool = True) -> Tensors:
+    """FLUX.1 with all that belongs to it in one file, 6 M parameters."""
+    draw = Draw(8)
+    clip(draw, 64, 2, "text_encoders.clip_l.transformer.")
+    t5(draw, 64, 64, 2, "text_encoders.t5xxl.transformer.")
+    tensors = draw.tensors | small_ae16(prefix=_VAE)
+    return tensors | small_flux(guidance=guidance, prefix=_MODEL)
+
+
+ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
+    "sd15": small_sd15,
+    "sd2": small_sd21,
+    "sdxl": small_sdxl,
+    "refiner": small_refiner,
+    "sd3": small_sd3,
+    "sd35": lambda: small_sd3(normed=True, dual=1),
+    "flux": whole_flux,
+    "schnell": lambda: whole_flux(guidance=False),
+}
+"""Every layout."""
+_TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
+_ALL_TEXT = ("text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+@cache
+def original(name: str) -> Tensors:
+    """A checkpoint of `ORIGINALS`, drawn once."""
+    return ORIGINALS[name]()
+
+
+def write_folder(folder: Path, name: str, checkpoint: Checkpoint, **saving: Any) -> Path:
+    """Write an opened checkpoint of that name as diffusers does, in float16.
+
+    Args:
+        folder: which is made.
+        name: one of `ORIGINALS`.
+        checkpoint: in the original layout.
+        saving: for `save_pretrained`, such as `max_shard_size` or `variant`.
+    """
+    model = checkpoint.model.network
+    place = "unet" if model.spec.kind == "unet" else "transformer"
+    _save(model.module(), folder / place, **saving)
+    _save(checkpoint.vae.network.module(), folder / "vae", **saving)
+    names = _TEXT_FOLDERS.get(name, _ALL_TEXT)
+    for place, encoder in zip(names, checkpoint.text.encoders, strict=False):
+        _save_text(encoder, folder / place)
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "Pipeline"}))
+    return folder
+
+
+def _save(module: nn.Module, folder: Path, **saving: Any) -> None:
+    half = copy.deepcopy(module).to(torch.float16)
+    cast("Any", half).save_pretrained(folder, **saving)
+
+
+def _save_text(encoder: TextEncoder, folder: Path) -> None:
+    """As the hub has them: with the names of transformers before its version 5."""
+    folder.mkdir()
+    module = encoder.network.module()
+    config = {**encoder.network.spec.config, "bos_token_id": 0, "eos_token_id": 2}
+    tensors = {
+        key: tensor.half().clone(memory_format=torch.contiguous_format)
+        for key, tensor in module.state_dict().items()
+    }
+    if encoder.name == "t5xxl":
+        tensors = {f"encoder.{key}": tensor for key, tensor in tensors.items()}
+        tensors["shared.weight"] = tensors["encoder.embed_tokens.weight"].clone()
+    else:
+        above = {key: t for key, t in tensors.items() if key.startswith("text_projection")}
+        tensors = {f"text_model.{key}": t for key, t in tensors.items() if key not in above} | above
+        tensors["text_model.embeddings.position_ids"] = torch.arange(77)[None]
+    if encoder.name == "clip_h":
+        last = f"text_model.encoder.layers.{config['num_hidden_layers'] - 1}."
+        tensors = {key: tensor for key, tensor in tensors.items() if not key.startswith(last)}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config))

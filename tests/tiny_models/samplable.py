@@ -1,0 +1,42 @@
+"""Small models with conditions that fit them, for tests of whatever samples."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from nodes.models.loading.handles import ModelHandle
+from nodes.values import Cond, Conditioning, Latent
+from tests.nodes.pictures import grid
+from tests.tiny_models.checkpoints import small_flux, small_sd3, small_sd15, small_sdxl, write
+from tests.tiny_models.handles import opened
+
+_MAKERS = {
+    "sd15": (small_sd15, 64, None),
+    "sdxl": (small_sdxl, 128, 64),
+    "sd3": (small_sd3, 128, 128),
+    "flux": (small_flux, 64, 64),
+}
+
+
+class Samplable(NamedTuple):
+    """A model, and the widths of the conditions that it takes."""
+
+    model: ModelHandle
+    width: int
+    pooled: int | None
+
+    def text(self, step: float, length: int = 77) -> Conditioning:
+        """Another one for every step."""
+        pooled = None if self.pooled is None else grid((1, self.pooled), step + 0.05)
+        return Conditioning((Cond(grid((1, length, self.width), step), pooled),))
+
+    def blank(self, batch: int = 1, size: int = 8) -> Latent:
+        return Latent(torch.zeros(batch, self.model.latent_format.channels, size, size))
+
+
+def samplable(folder: Path, name: str = "sd15") -> Samplable:
+    """The small model of a family, written into a folder."""
+    make, width, pooled = _MAKERS[name]
+    path = write(folder / f"{name}.safetensors", make())
+    return Samplable(ModelHandle(opened(path).model), width, pooled)

@@ -1,0 +1,95 @@
+"""Transformers with random weights in the original layouts; see `random_weights`."""
+
+from tests.tiny_models.random_weights import Draw
+
+
+def mmdit(
+    draw: Draw,
+    *,
+    depth: int = 2,
+    text: int = 4096,
+    pooled: int = 2048,
+    places: int = 64,
+    normed: bool = False,
+    dual: int = 0,
+) -> None:
+    """SD3's; as deep as it has heads. The first `dual` blocks attend twice, as in SD3.5 medium."""
+    p, width = "model.diffusion_model.", 64 * depth
+    draw.conv(f"{p}x_embedder.proj", 16, width, 2)
+    draw.put(f"{p}pos_embed", (1, places**2, width), 0.5)
+    for name, inputs in (("t_embedder", 256), ("y_embedder", pooled)):
+        draw.linear(f"{p}{name}.mlp.0", inputs, width)
+        draw.linear(f"{p}{name}.mlp.2", width, width)
+    draw.linear(f"{p}context_embedder", text, width)
+    for block in range(depth):
+        last = block == depth - 1
+        key = f"{p}joint_blocks.{block}"
+        _mmdit_half(draw, f"{key}.context_block", width, 2 if last else 6, normed=normed)
+        twice = block < dual
+        _mmdit_half(draw, f"{key}.x_block", width, 9 if twice else 6, normed=normed)
+        if twice:
+            _attention(draw, f"{key}.x_block.attn2", width, normed=normed)
+            draw.linear(f"{key}.x_block.attn2.proj", width, width)
+    draw.linear(f"{p}final_layer.linear", width, 64)
+    draw.linear(f"{p}final_layer.adaLN_modulation.1", width, 2 * width, gain=0.5)
+
+
+def _mmdit_half(draw: Draw, key: str, width: int, factors: int, *, normed: bool) -> None:
+    """One half of a block: by how many factors it is modulated tells whether it is the last."""
+    _attention(draw, f"{key}.attn", width, normed=normed)
+    draw.linear(f"{key}.adaLN_modulation.1", width, factors * width, gain=0.5)
+    if factors > 2:
+        draw.linear(f"{key}.attn.proj", width, width)
+        draw.linear(f"{key}.mlp.fc1", width, 4 * width)
+        draw.linear(f"{key}.mlp.fc2", 4 * width, width)
+
+
+def _attention(draw: Draw, key: str, width: int, *, normed: bool) -> None:
+    draw.linear(f"{key}.qkv", width, 3 * width)
+    if normed:
+        draw.scale(f"{key}.ln_q.weight", 64)
+        draw.scale(f"{key}.ln_k.weight", 64)
+
+
+def flux(
+    draw: Draw,
+    *,
+    width: int = 256,
+    head: int = 128,
+    text: int = 4096,
+    pooled: int = 768,
+    guidance: bool = True,
+    prefix: str = "",
+    double: int = 2,
+    channels: int = 64,
+) -> None:
+    """FLUX.1's, with two single blocks; with guidance it is the dev model."""
+    p = prefix
+    draw.linear(f"{p}img_in", channels, width)
+    draw.linear(f"{p}txt_in", text, width)
+    embedders = {"time_in": 256, "vector_in": pooled} | ({"guidance_in": 256} if guidance else {})
+    for name, inputs in embedders.items():
+        draw.linear(f"{p}{name}.in_layer", inputs, width)
+        draw.linear(f"{p}{name}.out_layer", width, width)
+    for block in range(double):
+        for side in ("img", "txt"):
+            _flux_half(draw, f"{p}double_blocks.{block}.{side}", width, head)
+    for block in range(2):
+        key = f"{p}single_blocks.{block}"
+        draw.linear(f"{key}.modulation.lin", width, 3 * width, gain=0.5)
+        draw.linear(f"{key}.linear1", width, 7 * width)
+        draw.linear(f"{key}.linear2", 5 * width, width)
+        draw.scale(f"{key}.norm.query_norm.scale", head)
+        draw.scale(f"{key}.norm.key_norm.scale", head)
+    draw.linear(f"{p}final_layer.linear", width, 64)
+    draw.linear(f"{p}final_layer.adaLN_modulation.1", width, 2 * width, gain=0.5)
+
+
+def _flux_half(draw: Draw, key: str, width: int, head: int) -> None:
+    draw.linear(f"{key}_mod.lin", width, 6 * width, gain=0.5)
+    draw.linear(f"{key}_attn.qkv", width, 3 * width)
+    draw.linear(f"{key}_attn.proj", width, width)
+    draw.scale(f"{key}_attn.norm.query_norm.scale", head)
+    draw.scale(f"{key}_attn.norm.key_norm.scale", head)
+    draw.linear(f"{key}_mlp.0", width, 4 * width)
+    draw.linear(f"{key}_mlp.2", 4 * width, width)
