@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from nodegraph.building.outputs import Out, Placed
+from nodegraph.python.outputs import Out, Placed
 
 class BOOLEAN: ...
 class CLIP: ...

@@ -19,6 +19,7 @@ OTHERS = {
     "nodegraph.verbose": "a key of click's",
     "nodes.LoraLoader": "ComfyUI's class",
     "server.PromptServer": "ComfyUI's class",
+    "server.access": "the logger of the access log",
     "server.worker.output": "the logger of what workers print",
 }
 """Names that look like ours and are not, and whose they are."""

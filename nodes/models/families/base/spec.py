@@ -94,7 +94,7 @@ class TextStyle:
 
 @dataclass(frozen=True, slots=True)
 class LatentRules:
-    """How a family's latents relate to its VAE's; see `nodes.values.LatentFormat`."""
+    """How a family's latents relate to its VAE's; see `nodes.sampling.conditioning.latents.LatentFormat`."""
 
     channels: int
     downscale: int
