@@ -271,4 +271,4 @@ def test_transformers_keep_their_attention(pair, bench):
     model = models(pair(small_flux))[0]
 
     assert unet_self_attention_multiply(model, bench, q=2.0) == model
-    assert "no U-Net" in bench.notices[0]
+    assert "not a U-Net" in bench.notices[0]
