@@ -98,8 +98,8 @@ def test_the_result_cache_has_the_size_that_is_set_and_is_counted(tmp_path):
     assert 700 << 10 <= kept["bytes"] < 710 << 10
     assert hit["hits_total"] == kept["hits_total"] + 1
     assert (hit["bytes"], hit["evictions_total"]) == (kept["bytes"], 0)
-    assert 600 << 10 <= evicted["bytes"] < 610 << 10
-    assert evicted["evictions_total"] >= 1
+    assert evicted["entries"] == evicted["evictions_total"] == 1  # the one that was cheaper to make
+    assert 600 << 10 <= evicted["bytes"] < 710 << 10
     assert too_large["misses_total"] > evicted["misses_total"] > hit["misses_total"] > 0
     assert too_large["bytes"] == evicted["bytes"]
     assert (freed["bytes"], freed["hits_total"]) == (0, too_large["hits_total"])
