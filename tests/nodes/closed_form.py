@@ -7,9 +7,8 @@ from torch import Tensor
 
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
-from nodes.sampling.samplers.registry import Call, Reply, Sampling
-from nodes.sampling.samplers.registry import drive as run_sampler
+from nodes.sampling.noise_schedule.parameterization import Parameterization
+from nodes.sampling.samplers.registry import Reply, SamplerRun, Sampling
 from nodes.values import Cond, CondBatch
 
 
@@ -19,8 +18,8 @@ class ClosedForm:
     repeats_text = True
     latent_format = LatentFormat(channels=4, downscale=8, scale=1.0)
 
-    def __init__(self, parameterisation: Parameterisation) -> None:
-        self.parameterisation = parameterisation
+    def __init__(self, parameterization: Parameterization) -> None:
+        self.parameterization = parameterization
         self.calls: list[tuple[list[int], float]] = []
 
     def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
@@ -34,7 +33,7 @@ class ClosedForm:
         self.calls.append((list(x.shape), float(sigma[0])))
         height = cond.tokens.mean(dim=(1, 2)).view(-1, 1, 1, 1)
         target, s = height * _pattern(x), sigma.view(-1, 1, 1, 1)
-        if self.parameterisation.is_flow:
+        if self.parameterization.is_flow:
             a = 1 - s
             return target + a / (a**2 + s**2) * (x - a * target) + 0.05 * torch.sin(2 * x)
         ripple = 0.05 * torch.sin(2 * x / torch.sqrt(1 + s**2))
@@ -48,9 +47,8 @@ def _pattern(x: Tensor) -> Tensor:
 
 def drive(sampling: Sampling, denoise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Answer every call with x0, and with half of it as the unconditional prediction."""
-
-    def answer(call: Call) -> Reply:
+    run = SamplerRun(sampling)
+    for call in run:
         x0 = denoise(call.x, call.sigma)
-        return Reply(x0, x0 / 2 if call.wants_uncond else None)
-
-    return run_sampler(sampling, answer)
+        run.answer(Reply(x0, x0 / 2 if call.wants_uncond else None))
+    return run.latent

@@ -1,8 +1,10 @@
-"""From a noisy latent to a clean one: everything between a KSampler's inputs and its output.
+"""The denoising loop: everything between a KSampler's inputs and its output.
 
-A node says what to do in a `Request`, draws the noise and calls `sample`::
+A sampler asks for x0 at (x, sigma); `GuidancePlanner` calls the model for each condition and
+combines the predictions by classifier-free guidance or another rule. A node says what to sample in
+a `Request`, draws the noise and calls `sample`::
 
-    sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
+    sigmas = sigmas_for(model.parameterization, scheduler, sampler_name, steps, denoise)
     request = Request(
         denoiser=ModelDenoiser(model, context.check_cancelled), sampler=sampler_name,
         sigmas=sigmas, seed=seed, positive=positive, negative=negative, cfg=cfg,
@@ -32,7 +34,7 @@ from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
 from nodes.sampling.guidance.step_cache import CachedSteps
 from nodes.sampling.noise_schedule.noise import Seeds, noise_like, noise_source
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.registry import (
     NAMED_SAMPLERS,
     SAMPLERS,
@@ -41,7 +43,7 @@ from nodes.sampling.samplers.registry import (
     Reply,
     Sampler,
     SamplerOrName,
-    drive,
+    SamplerRun,
 )
 
 OnStep: TypeAlias = Callable[[int, int, Tensor], None]
@@ -50,7 +52,7 @@ OnStep: TypeAlias = Callable[[int, int, Tensor], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """A model, and what is asked of it."""
+    """All that one run of a sampler needs, apart from the latent and its noise."""
 
     denoiser: Denoiser
     sampler: SamplerOrName
@@ -90,31 +92,27 @@ def sample(
     sigmas, denoiser = request.sigmas, request.denoiser
     if len(sigmas) < 2:
         return latent.samples
-    parameterization, step_cache = denoiser.parameterisation, request.guidance.step_cache
+    parameterization = denoiser.parameterization
     clean = _in_model_space(latent.samples, denoiser)
     inpainting = _inpainting(request, latent, clean, noise)
-    guidance_at = cache(partial(_guidance, request, _concat(latent)))
-    cached = CachedSteps(step_cache, parameterization) if step_cache else None
-    report = _once_a_step(len(sigmas) - 1, on_step)
+    planner_for = cache(partial(_planner, request, _concat(latent)))
+    predict = _predictor(request)
 
-    def answer(call: Call) -> Reply:
-        if inpainting:
-            call = replace(call, x=inpainting.surround(call.x, call.sigma))
-        guidance = guidance_at(call.x.shape[-2], call.x.shape[-1])
-        if cached:
-            reply = cached.predict(guidance, call, denoiser)
-        else:
-            reply = guidance.predict(call, denoiser)
-        if inpainting:
-            reply = replace(reply, x0=inpainting.restore(reply.x0, call.sigma))
-        report(call.step, reply.x0)
-        return reply
-
-    whole = _is_highest(float(sigmas[0]), parameterization)
-    x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=whole)
+    max_denoise = _is_highest(float(sigmas[0]), parameterization)
+    x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=max_denoise)
     process = Process(parameterization, noise_source(request.seed))
-    x = drive(_sampler(request)(x, sigmas, process), answer)
-    return denoiser.latent_format.to_raw(parameterization.finish(sigmas[-1], x))
+    run = SamplerRun(_sampler(request)(x, sigmas, process))
+    steps_done = 0
+    for call in run:
+        x = inpainting.surround(call.x, call.sigma) if inpainting else call.x
+        planner = planner_for(*x.shape[-2:])
+        reply = predict(planner, replace(call, x=x), denoiser)
+        x0 = inpainting.restore(reply.x0, call.sigma) if inpainting else reply.x0
+        if on_step and call.step >= steps_done:
+            steps_done = call.step + 1
+            on_step(steps_done, len(sigmas) - 1, x0)
+        run.answer(replace(reply, x0=x0))
+    return denoiser.latent_format.to_raw(parameterization.finish(sigmas[-1], run.latent))
 
 
 def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
@@ -149,6 +147,14 @@ def _sampler(request: Request) -> Sampler:
     return SAMPLERS[request.sampler] if isinstance(request.sampler, str) else request.sampler
 
 
+def _predictor(request: Request) -> Callable[[GuidancePlanner, Call, Denoiser], Reply]:
+    """Return the way to answer a call: always by the model, or at times from the step cache."""
+    step_cache = request.guidance.step_cache
+    if step_cache is None:
+        return GuidancePlanner.predict
+    return CachedSteps(step_cache, request.denoiser.parameterization).predict
+
+
 def _in_model_space(raw: Tensor, denoiser: Denoiser) -> Tensor:
     """Return a latent in the model's space; an empty one is empty there, too."""
     return denoiser.latent_format.to_model(raw) if raw.count_nonzero() else raw
@@ -165,9 +171,9 @@ def _inpainting(
 ) -> Inpainting | None:
     if latent.noise_mask is None:
         return None
-    around = _noise_around_mask(request, noise)
-    parameterization = request.denoiser.parameterisation
-    return Inpainting.of(latent.noise_mask, clean, around, parameterization, _masking(request))
+    noise = _noise_around_mask(request, noise)
+    parameterization = request.denoiser.parameterization
+    return Inpainting.of(latent.noise_mask, clean, noise, parameterization, _masking(request))
 
 
 def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
@@ -176,14 +182,14 @@ def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
     if named is None or not named.renews_noise:
         return noise
     seed = request.seed
-    following = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]
-    return noise_like(noise, following)
+    next_seed = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]
+    return noise_like(noise, next_seed)
 
 
-def _guidance(
+def _planner(
     request: Request, concat: ConcatLatent | None, height: int, width: int
 ) -> GuidancePlanner:
-    """Return the guidance for latents of one size; few samplers change it.
+    """Return the guidance for latents of one size; few samplers change the size.
 
     Args:
         request: with the conditions.
@@ -193,7 +199,7 @@ def _guidance(
     """
     denoiser, settings, size = request.denoiser, request.guidance, (height, width)
     seed = request.seed if isinstance(request.seed, int) else request.seed[0]
-    parameterization = denoiser.parameterisation
+    parameterization = denoiser.parameterization
 
     def prepare(conditioning: Conditioning, branch: Branch = "positive") -> list[PreparedCond]:
         conds = (replace(cond, concat=cond.concat or concat) for cond in conditioning.conds)
@@ -214,22 +220,9 @@ def _guidance(
     )
 
 
-def _once_a_step(total: int, on_step: OnStep | None) -> Callable[[int, Tensor], None]:
-    """Return a reporter of (step, x0) that passes on the first x0 of each step."""
-    done = 0
-
-    def report(step: int, x0: Tensor) -> None:
-        nonlocal done
-        if on_step is not None and step >= done:
-            done = step + 1
-            on_step(done, total, x0)
-
-    return report
-
-
 def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Return the rule for masks as (mask, sigma): it gets how much is left of the steps."""
-    rule, parameterization = request.guidance.masking, request.denoiser.parameterisation
+    rule, parameterization = request.guidance.masking, request.denoiser.parameterization
     if rule is None:
         return None
 
@@ -246,6 +239,6 @@ def _next(seed: int) -> int:
     return (seed + 1) % 2**64
 
 
-def _is_highest(sigma: float, parameterisation: Parameterisation) -> bool:
-    highest = parameterisation.sigma_max
+def _is_highest(sigma: float, parameterization: Parameterization) -> bool:
+    highest = parameterization.sigma_max
     return sigma > highest or math.isclose(sigma, highest, rel_tol=1e-5)

@@ -1,11 +1,16 @@
-"""The protocol between a sampler and its driver.
+"""The protocol between a sampler and the denoising loop.
 
-A sampler is a generator. It yields a `Call` wherever it needs the model, is sent a `Reply`, and
-returns the final latent. It never sees the model, so that its driver may merge the calls of
-several samplers, count steps, show previews and stop between any two calls.
+A sampler is a generator. It yields a `Call` wherever k-diffusion would call `model(x, sigma)`, is
+sent a `Reply`, and returns the final latent. It never sees the model, so that the loop can report
+steps, show previews and stop between any two calls. `SamplerRun` iterates over the calls::
+
+    run = SamplerRun(euler(x, sigmas, process))
+    for call in run:
+        run.answer(Reply(x0=model(call.x, call.sigma)))
+    latent = run.latent
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeAlias
 
@@ -13,7 +18,7 @@ from torch import Tensor
 
 from nodegraph.graph.sockets import Socket
 from nodes.sampling.noise_schedule.noise import NoiseSource
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ Sampling: TypeAlias = Generator[Call, Reply, Tensor]
 class Process:
     """The noising process that a sampler reverses."""
 
-    parameterisation: Parameterisation
+    parameterization: Parameterization
     noise: NoiseSource
 
 
@@ -65,7 +70,7 @@ class Sampler(Protocol):
         Args:
             x: [batch, channels, h, w], the latent with the noise of `sigmas[0]`; never modified.
             sigmas: [steps + 1], descending, on the CPU.
-            process: the parameterisation, noise source and other facts.
+            process: the parameterization and the noise source.
         """
         ...
 
@@ -85,18 +90,32 @@ SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
 """A name of `SAMPLERS`, or a sampler with options of its own."""
 
 
-def drive(sampling: Sampling, answer: Callable[[Call], Reply]) -> Tensor:
-    """Answer each call of a sampler, and return its latent."""
-    reply: Reply | None = None
-    while True:
+class SamplerRun:
+    """One run of a sampler: iterates over its calls, each of which is answered before the next."""
+
+    latent: Tensor
+    """The sampler's result: [batch, channels, h, w] at the last sigma, once the calls are over."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._reply: Reply | None = None
+
+    def __iter__(self) -> Iterator[Call]:
+        """Yield the sampler's calls until it returns its latent."""
         try:
-            call = next(sampling) if reply is None else sampling.send(reply)
+            yield next(self._sampling)
+            while True:
+                assert self._reply is not None, "a call must be answered"
+                yield self._sampling.send(self._reply)
         except StopIteration as stop:
-            return stop.value
-        reply = answer(call)
+            self.latent = stop.value
+
+    def answer(self, reply: Reply) -> None:
+        """Set the reply to the call that was yielded last."""
+        self._reply = reply
 
 
 def uncond_of(reply: Reply) -> Tensor:
     """Return the unconditional prediction that the call asked for."""
-    assert reply.uncond is not None, "the driver must answer wants_uncond"
+    assert reply.uncond is not None, "a call with wants_uncond must be answered with it"
     return reply.uncond

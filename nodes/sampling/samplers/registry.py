@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from nodegraph.runtime.entry_points import entry_points
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.schedules import schedule
 from nodes.sampling.samplers.adams import deis, ipndm, ipndm_v, lms
 from nodes.sampling.samplers.dpm_solver import dpm_adaptive, dpm_fast
@@ -51,8 +51,8 @@ from nodes.sampling.samplers.protocol import (
     Reply,
     Sampler,
     SamplerOrName,
+    SamplerRun,
     Sampling,
-    drive,
 )
 from nodes.sampling.samplers.sa_solver import sa_solver, sa_solver_pece
 from nodes.sampling.samplers.uni_pc import uni_pc, uni_pc_bh2
@@ -118,12 +118,12 @@ SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
 
 
 def sigmas_for(
-    parameterisation: Parameterisation, scheduler: str, sampler: str, steps: int, denoise: float
+    parameterization: Parameterization, scheduler: str, sampler: str, steps: int, denoise: float
 ) -> Tensor:
     """Return the sigmas of a KSampler.
 
     Args:
-        parameterisation: of the model.
+        parameterization: of the model.
         scheduler: the schedule's name.
         sampler: the sampler's name; some leave out the last level above 0.
         steps: how many steps to take.
@@ -134,10 +134,10 @@ def sigmas_for(
         return torch.empty(0)
     total = steps if denoise > 0.9999 else int(steps / denoise)
     if sampler in NAMED_SAMPLERS and NAMED_SAMPLERS[sampler].drops_penultimate:
-        sigmas = schedule(parameterisation, scheduler, total + 1)
+        sigmas = schedule(parameterization, scheduler, total + 1)
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     else:
-        sigmas = schedule(parameterisation, scheduler, total)
+        sigmas = schedule(parameterization, scheduler, total)
     return sigmas if denoise > 0.9999 else sigmas[-(steps + 1) :]
 
 
@@ -150,7 +150,7 @@ __all__ = [
     "Reply",
     "Sampler",
     "SamplerOrName",
+    "SamplerRun",
     "Sampling",
-    "drive",
     "sigmas_for",
 ]
