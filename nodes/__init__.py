@@ -22,7 +22,7 @@ PACK = Pack(
         "nodes.builtin.conditioning.flux",
         "nodes.builtin.latent.vae",
         "nodes.builtin.model.lora",
-        "nodes.builtin.model.quantize",
+        "nodes.builtin.model.model_patches",
         "nodes.builtin.conditioning.controlnets",
         "nodes.builtin.conditioning.gligen",
         "nodes.builtin.conditioning.inpaint",

@@ -4,7 +4,7 @@ import threading
 
 from nodegraph.cache.entry import Entry
 from nodegraph.errors import NodeGraphError, RunCancelledError
-from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.run_environment import CancelToken
 
 POLL_SECONDS = 0.05
 """How soon a waiting run notices that it was cancelled."""

@@ -7,7 +7,7 @@ import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
-from nodegraph.runtime.attention import Attention
+from nodegraph.runtime.choices import Attention
 
 if TYPE_CHECKING:
     from nodegraph.cli.options import Opened
@@ -114,7 +114,7 @@ def _run(
     shown: "RunOptions",
 ) -> int:
     """Run the graph, show its progress and its files, and return the exit code."""
-    from nodegraph.cli.interruptible import run_checked
+    from nodegraph.cli.terminal.interruptible import run_checked
     from nodegraph.cli.terminal.run_progress import open_view
     from nodegraph.execution.engine import Engine
 

@@ -28,7 +28,7 @@ from nodegraph.graph.results import Ui
 from nodegraph.packs.editor_shapes import shapes_of
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.attention import DEFAULT, Attention, computing
-from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.runtime.choices import PreviewMethod
 from nodegraph.settings.settings import Settings
 from nodegraph.validation.validate import CheckedGraph, check

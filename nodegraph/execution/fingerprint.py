@@ -11,7 +11,7 @@ from nodegraph.definition.node import NodeType, State
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.spec import InputSpec, NodeSpec
-from nodegraph.runtime.attention import Attention
+from nodegraph.runtime.choices import Attention
 from nodegraph.runtime.node_errors import call_node_code
 
 VOLATILE = "!"

@@ -9,7 +9,7 @@ from nodegraph.files.files import Files
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.traversal import sources_first
 from nodegraph.packs.registry import Registry
-from nodegraph.runtime.attention import Attention
+from nodegraph.runtime.choices import Attention
 from nodegraph.runtime.node_errors import call_node_code
 
 _NONE: Final[frozenset[str]] = frozenset()

@@ -14,6 +14,9 @@ PATIENCE = 60.0
 """The most seconds that a pack may take to import, unless the settings say otherwise."""
 
 
+Attention: TypeAlias = Literal["sdpa", "math", "flash", "xformers", "sage"]
+"""The kernels that compute attention: torch's choice, its plainest, or a fast kind."""
+DEFAULT_ATTENTION: Attention = "sdpa"
 PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]
 """The way to preview unfinished images: none, by a small matrix, or by a small decoder."""
 LogFormat: TypeAlias = Literal["text", "json"]

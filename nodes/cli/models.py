@@ -106,7 +106,7 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
     converted: the model, its text encoders and its VAE. Weights keep their precision.
     """
     from nodes.cli.listing import find
-    from nodes.models.export.convert import convert
+    from nodes.models.export.checkpoint import convert
 
     if target.suffix != ".safetensors":
         message = f"{target} must end in .safetensors, the only format that is written."

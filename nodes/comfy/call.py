@@ -13,7 +13,7 @@ from nodegraph.graph.spec import NodeSpec
 from nodes.comfy.callbacks import await_result
 from nodes.comfy.input_types import Entries
 from nodes.comfy.values import runtime
-from nodes.comfy.values.blocker import ExecutionBlocker
+from nodes.comfy.values.convert import ExecutionBlocker
 from nodes.comfy.values.convert import from_pack, to_pack
 
 CONTEXT = "nodegraph's context"

@@ -19,11 +19,11 @@ from nodegraph.execution.events import (
 )
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
-from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.runtime.model_usage import hearing
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
-from server.worker_process.cache_reports import CacheReports
+from server.worker_process.reports import CacheReports
 from server.worker_process.device import memory_in_use
 from server.workers.wire import Channel
 

@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
 
 _FOLDER = Path(__file__).parent.parent / "parity"
 
-MODELS: dict[str, Parameterisation] = {
+MODELS: dict[str, Parameterization] = {
     "sd15_eps": Discrete.scaled_linear(),
     "sd21_v": Discrete.scaled_linear("v"),
     "sdxl_eps": Discrete.scaled_linear(),

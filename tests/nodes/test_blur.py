@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from nodes.imaging.blur import gaussian_blur
+from nodes.imaging.filters import gaussian_blur
 from tests.nodes.pictures import grid
 
 

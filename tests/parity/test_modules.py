@@ -104,7 +104,7 @@ def test_a_prompt_is_encoded(parts, number, reference):
 @each(*FAMILIES, "flux_schnell")
 def test_a_latent_is_denoised(parts, number, reference):
     key = sorted(key for key in reference if key.startswith("model/"))[number]
-    model, facts = parts.model, parts.model.parameterisation
+    model, facts = parts.model, parts.model.parameterization
     name = key.removeprefix("model/sigma")
     level = facts.sigma_max if name == "14.6146" else float(name)
     encoded = parts.clip.encode(PROMPTS[0], nothing_found())
@@ -130,7 +130,7 @@ def twice(cond: Cond) -> CondBatch:
 
 @each(*FAMILIES, "flux_schnell")
 def test_the_noise_levels_are_those_of_the_models_type(parts, family):
-    facts, expected = parts.model.parameterisation, MODELS[TYPES[family]]
+    facts, expected = parts.model.parameterization, MODELS[TYPES[family]]
     given = torch.randn(2, 5, 1, 1, 1, generator=torch.Generator().manual_seed(1))
     sigma = expected.sigmas[[10, 300, 500, 800, 999]]
 

@@ -23,7 +23,7 @@ from nodes.models.families.controlnets.spec import KINDS, Change
 from nodes.models.loading.checkpoint import networks
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.networks.base.control_hint import Hint
-from nodes.models.patches.difference import DifferencePatch
+from nodes.models.patches.merge import DifferencePatch
 from nodes.models.weights.header import read_header
 from nodes.values import Conditioning, Image, Mask
 

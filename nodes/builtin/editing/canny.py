@@ -17,7 +17,7 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.editing.errors import ThresholdOrderError
 from nodes.imaging.batch import luma
-from nodes.imaging.blur import gaussian_blur
+from nodes.imaging.filters import gaussian_blur
 from nodes.values import Image
 
 Threshold = Annotated[float, Field(ge=0.01, le=0.99), Step(0.01)]

@@ -12,7 +12,7 @@ from torch.nn import functional
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio, Seed
-from nodes.imaging.blur import gaussian_blur
+from nodes.imaging.filters import gaussian_blur
 from nodes.values import Image
 
 Radius = Annotated[int, Field(ge=1, le=31), Step(1)]

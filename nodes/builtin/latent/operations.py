@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
-from nodes.imaging.blur import gaussian_blur
+from nodes.imaging.filters import gaussian_blur
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.settings import GuidanceInputs
 from nodes.values import Latent

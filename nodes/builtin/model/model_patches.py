@@ -11,6 +11,9 @@ from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_proje
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.factory import network_class
 from nodes.values import SeenPictures
+from nodegraph.definition.node import node
+from nodes.models.loading.handles import ModelHandle
+from nodes.models.patches.quantized import Scheme, quantised_patch
 
 
 @node(
@@ -43,3 +46,14 @@ def uso_style_reference(
         raise ModelPatchMismatchError(model_patch.network.header.path)
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
     return replace(model, injections=(*model.injections, tokens))
+
+
+@node("QuantizeModel", category="advanced/model")
+def quantize_model(model: ModelHandle, scheme: Scheme = "int8_weight_only") -> ModelHandle:
+    """Quantize the matrices of a model's blocks to 8 or 4 bits, with torchao (extra `quant`).
+
+    `weight_only` unpacks them when they are used, `dynamic` multiplies in 8 bits. LoRAs applied
+    before are quantized with the model; matrices that later ones change are in full precision
+    again. Four bits need a GPU that torchao's kernels support.
+    """
+    return model.patched(quantised_patch(scheme, model.model.network))

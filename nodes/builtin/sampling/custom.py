@@ -143,7 +143,7 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
     latent = fitting(latent_image, model)
     drawn = noise_for(latent, noise.seed, add=noise.adds)
     level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
-    noised = model.parameterisation.add_noise(level, drawn, _to_model_space(latent.samples, model))
+    noised = model.parameterization.add_noise(level, drawn, _to_model_space(latent.samples, model))
     return replace(latent, samples=model.latent_format.to_raw(noised).nan_to_num(0.0, 0.0, 0.0))
 
 

@@ -41,7 +41,7 @@ def ksampler(
     takes half the time. `denoise` below 1 keeps a part of the latent: 0.6 changes it, 0 returns
     it unchanged. If the latent has a noise mask, only the masked part changes.
     """
-    sigmas = sigmas_for(model.parameterisation, scheduler, sampler_name, steps, denoise)
+    sigmas = sigmas_for(model.parameterization, scheduler, sampler_name, steps, denoise)
     guider = Guider(model, positive, negative, cfg)
     return run(guider, sampler_name, sigmas, Noise((seed,)), latent_image, ctx).output
 
@@ -70,7 +70,7 @@ def ksampler_advanced(
     at the step where the first ended, and adds none.
     """
     sigmas = cut_steps(
-        sigmas_for(model.parameterisation, scheduler, sampler_name, steps, 1.0),
+        sigmas_for(model.parameterization, scheduler, sampler_name, steps, 1.0),
         start_at_step,
         end_at_step,
         leave_noise=return_with_leftover_noise == "enable",

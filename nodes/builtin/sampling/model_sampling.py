@@ -93,7 +93,7 @@ def model_sampling_discrete(
 
     `zsnr` starts at nearly pure noise, for models trained with zero terminal SNR.
     """
-    return replace(model, sampling=_parameterisation(sampling, zsnr))
+    return replace(model, sampling=_parameterization(sampling, zsnr))
 
 
 @node("ModelSamplingSD3", category="advanced/model")
@@ -190,7 +190,7 @@ def _mu(mu: float) -> Flow:
 
 
 @cache
-def _parameterisation(sampling: str, zsnr: bool) -> Discrete:
+def _parameterization(sampling: str, zsnr: bool) -> Discrete:
     plain = Discrete.scaled_linear(zero_terminal_snr=zsnr)
     if sampling == "v_prediction":
         return replace(plain, prediction="v")

@@ -182,7 +182,7 @@ def sampler_sa_solver(
     formula of second order.
     """
     scheme = Scheme(predictor_order, corrector_order, use_pece, simple_order_2)
-    tau = interval_tau(model.parameterisation, sde_start_percent, sde_end_percent, eta)
+    tau = interval_tau(model.parameterization, sde_start_percent, sde_end_percent, eta)
     return partial(sa_solver, tau=tau, s_noise=s_noise, scheme=scheme)
 
 

@@ -48,7 +48,7 @@ def basic_scheduler(
     `denoise` below 1 gives the tail of a longer schedule: `steps` steps that begin where this
     share of the noise is left.
     """
-    return sigmas_for(model.parameterisation, scheduler, "", steps, denoise)
+    return sigmas_for(model.parameterization, scheduler, "", steps, denoise)
 
 
 @node("KarrasScheduler", category=_SCHEDULERS)
@@ -122,7 +122,7 @@ def beta_sampling_scheduler(
     """
     _check_above_0("alpha", alpha)
     _check_above_0("beta", beta)
-    return beta_sigmas(model.parameterisation, steps, alpha, beta)
+    return beta_sigmas(model.parameterization, steps, alpha, beta)
 
 
 @node("SDTurboScheduler", category=_SCHEDULERS)
@@ -132,7 +132,7 @@ def sd_turbo_scheduler(
     denoise: Ratio = 1.0,
 ) -> Sigmas:
     """The noise levels that SD-Turbo was distilled at; `denoise` below 1 leaves out the first."""
-    return turbo_sigmas(model.parameterisation, steps, denoise)
+    return turbo_sigmas(model.parameterization, steps, denoise)
 
 
 @node("AlignYourStepsScheduler", category=_SCHEDULERS)

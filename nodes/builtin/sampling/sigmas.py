@@ -99,7 +99,7 @@ def sampling_percent_to_sigma(
     At both ends the level is beyond the model's range, as for ranges of conditionings;
     `return_actual_sigma` gives the model's highest and lowest level instead.
     """
-    parameterization = model.parameterisation
+    parameterization = model.parameterization
     ends = (
         {0.0: parameterization.sigma_max, 1.0: parameterization.sigma_min}
         if return_actual_sigma

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from nodegraph.graph.json_values import is_list
 from nodes.comfy.values import runtime
-from nodes.comfy.values.blocker import ExecutionBlocker as ExecutionBlocker
+from nodes.comfy.values.convert import ExecutionBlocker as ExecutionBlocker
 
 
 def is_link(value: object) -> bool:

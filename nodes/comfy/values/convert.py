@@ -7,10 +7,18 @@ from typing import Any, TypeGuard, cast
 from torch import Tensor
 
 from nodegraph.graph.results import Blocked
-from nodes.comfy.values.blocker import ExecutionBlocker
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.values import Area, AreaShare, ConcatLatent, Cond, Conditioning, Latent
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionBlocker:
+    """Stops every node that reads it from running."""
+
+    message: str | None = None
+
 
 ORIGIN = "nodegraph_condition"
 """Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""

@@ -13,7 +13,7 @@ from nodes.comfy.values.errors import NotOfferedError
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.sampling.guidance.settings import GuidanceInputs
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.values import Cond, Conditioning
 
 _COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
@@ -66,23 +66,23 @@ def terms_as_told(terms: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
 class ModelSampling:
     """A model's noise schedule with ComfyUI's attributes."""
 
-    def __init__(self, parameterisation: Parameterisation) -> None:
-        self.parameterisation = parameterisation
-        self.sigmas = parameterisation.sigmas.clone()
-        self.sigma_min = torch.tensor(parameterisation.sigma_min)
-        self.sigma_max = torch.tensor(parameterisation.sigma_max)
+    def __init__(self, parameterization: Parameterization) -> None:
+        self.parameterization = parameterization
+        self.sigmas = parameterization.sigmas.clone()
+        self.sigma_min = torch.tensor(parameterization.sigma_min)
+        self.sigma_max = torch.tensor(parameterization.sigma_max)
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Return the timestep of a noise level."""
-        return self.parameterisation.timestep(sigma)
+        return self.parameterization.timestep(sigma)
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Return the noise level at a timestep."""
-        return self.parameterisation.sigma(torch.as_tensor(timestep, dtype=torch.float32))
+        return self.parameterization.sigma(torch.as_tensor(timestep, dtype=torch.float32))
 
     def percent_to_sigma(self, percent: float) -> float:
         """Return the noise level at a fraction of the schedule."""
-        return self.parameterisation.percent_to_sigma(percent)
+        return self.parameterization.percent_to_sigma(percent)
 
 
 class InnerModel:
@@ -90,7 +90,7 @@ class InnerModel:
 
     def __init__(self, handle: ModelHandle) -> None:
         self._handle = handle
-        self.model_sampling = ModelSampling(handle.parameterisation)
+        self.model_sampling = ModelSampling(handle.parameterization)
         self.latent_format = LatentFormat(handle)
 
     def get_dtype(self) -> torch.dtype:

@@ -12,7 +12,7 @@ from nodes.models.adapters.errors import AdapterMismatchError, NoVectorError
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
 from nodes.models.loading.checkpoint import networks
 from nodes.models.loading.diffusion_model import DiffusionModel
-from nodes.models.loading.injection import SigmaAt
+from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import read_states
 from nodes.models.networks.components.vision import SeenPictures

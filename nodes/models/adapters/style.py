@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nodes.models.families.adapters.style import projector_spec, style_spec
 from nodes.models.loading.checkpoint import networks
-from nodes.models.loading.injection import SigmaAt
+from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import read_states
 from nodes.models.networks.components.style import LAYERS, TOKENS

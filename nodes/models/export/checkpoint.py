@@ -19,6 +19,13 @@ from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.reader import TensorFiles
 from nodes.sampling.noise_schedule.parameterization import Discrete
+from pathlib import Path
+
+from nodegraph.files.atomic import part_in
+from nodes.models.loading.checkpoint import open_checkpoint
+from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
+from nodes.models.weights.writer import chunks
+
 
 _SAYING = ("v_pred", "ztsnr", "edm_mean", "edm_std")
 """Keys beside the networks that say something of the model."""
@@ -93,8 +100,8 @@ def file_metadata(
         configs |= {key: value for key, value in config.items() if key in names}
     if configs:
         found["config"] = json.dumps(configs)
-    if model and isinstance(model.parameterisation, Discrete):
-        found["modelspec.prediction_type"] = model.parameterisation.prediction
+    if model and isinstance(model.parameterization, Discrete):
+        found["modelspec.prediction_type"] = model.parameterization.prediction
     return found
 
 
@@ -114,7 +121,7 @@ def _saying(model: ModelHandle) -> dict[str, Tensor]:
             for key in _SAYING
             if key in header and header.tensors[key].name
         }
-    schedule = model.parameterisation
+    schedule = model.parameterization
     if isinstance(schedule, Discrete) and schedule.sigma_max > _ZERO_SNR:
         found["ztsnr"] = torch.zeros(0)
     return found
@@ -125,3 +132,26 @@ def _with_weights(vae: VaeHandle) -> Network:
     if not network_class(network.spec.kind).saved:
         raise UnsavableVaeError
     return network
+
+
+def convert(path: Path, target: Path) -> None:
+    """Write a model in the original layout, with all that it has of text encoders and VAE.
+
+    Weights keep their precision and every bit; GGUF's become float16.
+
+    Args:
+        path: a file, one of several shards, or a diffusers folder.
+        target: the new file, which is there whole or not at all.
+
+    Raises:
+        NodeGraphError: the model is of no known family, damaged or incomplete.
+        OSError: the file can not be written.
+    """
+    opened = open_checkpoint(path, str(path))
+    model = ModelHandle(opened.model)
+    clip = ClipHandle(opened.text) if opened.text.found else None
+    vae = VaeHandle(opened.vae) if opened.vae.found else None
+    data = chunks(checkpoint_tensors(model, clip, vae), file_metadata(model, clip, vae))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with part_in(target.parent, data) as part:
+        part.replace(target)

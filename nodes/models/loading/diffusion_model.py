@@ -8,7 +8,7 @@ from nodes.models.loading.network import Network
 from nodes.models.networks.base.builder import Adapter
 from nodes.models.networks.factory import network_class
 from nodes.sampling.conditioning.latents import LatentFormat
-from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import Edm
 
 
@@ -27,9 +27,9 @@ class DiffusionModel:
         return adapter
 
     @cached_property
-    def parameterisation(self) -> Parameterisation:
+    def parameterization(self) -> Parameterization:
         """How it was trained to remove noise."""
-        return _parameterisation(self.spec.noise)
+        return _parameterization(self.spec.noise)
 
     @cached_property
     def latent_format(self) -> LatentFormat:
@@ -38,7 +38,7 @@ class DiffusionModel:
         return LatentFormat(latent.channels, latent.downscale, latent.scale, latent.shift)
 
 
-def _parameterisation(noise: NoiseRules) -> Parameterisation:
+def _parameterization(noise: NoiseRules) -> Parameterization:
     if isinstance(noise, DiscreteRules):
         return Discrete.scaled_linear(noise.prediction, zero_terminal_snr=noise.zero_terminal_snr)
     if isinstance(noise, EdmRules):

@@ -17,7 +17,7 @@ from nodes.models.networks.denoisers.unclip import with_pictures
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, summed
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 
 class Inputs(Protocol):
@@ -41,9 +41,9 @@ class ModelDenoiser:
     """Asked before each call; raises to stop."""
 
     @property
-    def parameterisation(self) -> Parameterisation:
+    def parameterization(self) -> Parameterization:
         """How noise is added, and which levels of it the model was trained on."""
-        return self.model.parameterisation
+        return self.model.parameterization
 
     @property
     def latent_format(self) -> LatentFormat:
@@ -110,7 +110,7 @@ def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Te
     Returns:
         [batch, channels, h, w] float32.
     """
-    parameterization, adapter = model.parameterisation, model.model.adapter
+    parameterization, adapter = model.parameterization, model.model.adapter
     with attending():
         module, inputs = _module(model, cond), _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
@@ -138,7 +138,7 @@ class _Inputs(NamedTuple):
 
 
 def _inputs(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> _Inputs:
-    parameterization, device = model.parameterisation, model.model.network.placement.device
+    parameterization, device = model.parameterization, model.model.network.placement.device
     scaled = parameterization.scale_input(x, sigma).to(device, model.dtype)
     timestep = parameterization.timestep(sigma).to(device)
     if cond.concat_input is not None:
@@ -159,7 +159,7 @@ def _add_residuals(
     """Return the conditions with the residuals that their controls add."""
     if not cond.controls:
         return cond
-    sigma_at = model.parameterisation.percent_to_sigma
+    sigma_at = model.parameterization.percent_to_sigma
     call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format)
     return replace(cond, residuals=summed(call))
 
@@ -167,7 +167,7 @@ def _add_residuals(
 def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
     """Return the conditions with the model's injections, as far as they hold at these levels."""
     for number, injection in enumerate(model.injections):
-        cond = injection.at(cond, number, sigma, model.parameterisation.percent_to_sigma)
+        cond = injection.at(cond, number, sigma, model.parameterization.percent_to_sigma)
     return cond
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.diffusion_model import DiffusionModel
-from nodes.models.loading.injection import ConditioningInjection
 from nodes.models.loading.network import Alterations, Patch, Patches
 from nodes.models.loading.text_model import TextModel, Texts
 from nodes.models.networks.components.vae import Vae
@@ -23,7 +22,37 @@ from nodes.models.text.textual_inversion import Embeddings
 from nodes.sampling.conditioning.cond import Alteration
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from torch import Tensor
+
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+
+SigmaAt: TypeAlias = Callable[[float], float]
+"""From a fraction of the schedule to the level there."""
+
+
+class ConditioningInjection(Protocol):
+    """Injects tensors into every condition, where the network's adapter finds them."""
+
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
+        """Return a condition with the injected tensors in `extras`, [1, …] each.
+
+        Args:
+            cond: as nodes made it.
+            number: the place of this injection among the handle's, from 0.
+            size: height and width of the whole latent.
+            branch: the branch of guidance that it belongs to.
+        """
+        ...
+
+    def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
+        """Return the conditions of a call with the injection as it holds at the levels, [batch]."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +63,7 @@ class ModelHandle:
 
     model: DiffusionModel
     patches: Patches = ()
-    sampling: Parameterisation | None = None
+    sampling: Parameterization | None = None
     """Stands in for the model's own."""
     guidance: GuidanceSettings = PLAIN
     """How its predictions are combined; no part of the forward pass."""
@@ -48,9 +77,9 @@ class ModelHandle:
     """What its network computes in; None is its placement's."""
 
     @property
-    def parameterisation(self) -> Parameterisation:
+    def parameterization(self) -> Parameterization:
         """How noise is added, and which levels of it the model was trained on."""
-        return self.sampling or self.model.parameterisation
+        return self.sampling or self.model.parameterization
 
     @property
     def latent_format(self) -> LatentFormat:

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from nodes.imaging.fourier import scale_frequencies
+from nodes.imaging.filters import scale_frequencies
 from nodes.sampling.guidance.settings import GuidanceInputs, deviation
 
 

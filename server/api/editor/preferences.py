@@ -10,7 +10,7 @@ from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.graph.json_values import is_object, parse_json
-from server.api.editor.kept import staged_file
+from server.api.editor.user_files import staged_file
 from server.web.request_bodies import read_object
 
 _MOST = 2**20

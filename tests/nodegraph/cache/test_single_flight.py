@@ -12,7 +12,7 @@ from nodegraph.definition.node import node
 from nodegraph.errors import NodeExecutionError, RunCancelledError
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Link
-from nodegraph.runtime.cancel import CancelToken
+from nodegraph.runtime.run_environment import CancelToken
 from tests.toys import files_in, graph_of, registry_of
 
 SOON = 5.0

@@ -133,8 +133,8 @@ def test_a_checkpoint_can_bring_its_own_tokenizer_and_prediction(tmp_path):
     checkpoint = opened(write(tmp_path / "own.safetensors", small_sd15(), said))
 
     assert checkpoint.text.encoders[0].tokenizer.encode("b A") == [6, 5]
-    assert isinstance(checkpoint.model.parameterisation, Discrete)
-    assert checkpoint.model.parameterisation.prediction == "v"
+    assert isinstance(checkpoint.model.parameterization, Discrete)
+    assert checkpoint.model.parameterization.prediction == "v"
 
 
 def test_v_prediction_can_be_said_by_a_node(small, root):
@@ -145,22 +145,22 @@ def test_v_prediction_can_be_said_by_a_node(small, root):
 
     assert torch.equal(denoised(same), denoised(model))
     assert not torch.equal(denoised(changed), denoised(model))
-    assert changed.parameterisation.sigma_max == pytest.approx(4518.76, rel=1e-4)
-    assert model.parameterisation.sigma_max == pytest.approx(14.6146, rel=1e-4)
+    assert changed.parameterization.sigma_max == pytest.approx(4518.76, rel=1e-4)
+    assert model.parameterization.sigma_max == pytest.approx(14.6146, rel=1e-4)
     assert changed == model_sampling_discrete(model, "v_prediction", zsnr=True)
 
 
 def test_an_x0_models_output_is_the_latent(small):
     model = ModelHandle(small.model)
-    x0 = model_sampling_discrete(model, "x0", zsnr=False).parameterisation
+    x0 = model_sampling_discrete(model, "x0", zsnr=False).parameterization
     x = torch.ones(1, 4, 2, 2)
 
     assert torch.equal(x0.to_x0(x, torch.tensor([2.0]), x * 3), x * 3)
 
 
 def test_a_consistency_model_has_fifty_levels(small):
-    lcm = model_sampling_discrete(ModelHandle(small.model), "lcm", zsnr=False).parameterisation
-    plain = small.model.parameterisation
+    lcm = model_sampling_discrete(ModelHandle(small.model), "lcm", zsnr=False).parameterization
+    plain = small.model.parameterization
     x = torch.ones(1, 4, 2, 2)
 
     assert len(lcm.sigmas) == 50

@@ -208,7 +208,7 @@ def test_a_configuration_of_the_original_code_says_what_is_predicted(tmp_path, s
 
     def prediction(name):
         model = checkpoint_loader(f"{name}.yaml", "a.safetensors", bench).MODEL
-        return getattr(model.parameterisation, "prediction", None)
+        return getattr(model.parameterization, "prediction", None)
 
     assert [prediction(name) for name in ("v", "eps", "silent")] == ["v", "eps", "eps"]
     with pytest.raises(BadConfigError, match="parameterization is 'x0'"):

@@ -20,7 +20,7 @@ from nodes.builtin.sampling.unet_patches import (
     patch_model_add_downscale,
     tome_patch_model,
 )
-from nodes.imaging.fourier import scale_frequencies
+from nodes.imaging.filters import scale_frequencies
 from nodes.models.loading.forward import denoise
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.modifiers.deep_shrink import Shrunk
@@ -361,7 +361,7 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
 
 
 def guided(kind, model, x, sigma):
-    facts = model.parameterisation
+    facts = model.parameterization
     texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
     branches = resolve(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
     guidance = GuidancePlanner(
@@ -433,7 +433,7 @@ def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
     """It costs a call where it holds, and the simple kind costs none at all."""
     kind = kinds["sd3"]
     texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
-    facts = kind.model.parameterisation
+    facts = kind.model.parameterization
     branches = resolve(texts[0], texts[1], (8, 8), facts)
     sd3 = skip_layer_guidance_sd3(kind.model, "0", start_percent=0.2, end_percent=0.6)
     simple = skip_layer_guidance_dit_simple(kind.model, "0", "", 0.2, 0.6)

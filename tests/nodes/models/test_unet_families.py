@@ -187,7 +187,7 @@ def test_playground_has_levels_and_latents_of_its_own(tmp_path):
     raw = mean.reshape(1, 4, 1, 1) + std.reshape(1, 4, 1, 1)
     assert torch.equal(model.latent_format.to_model(raw), torch.full((1, 4, 1, 1), 0.5))
     assert torch.equal(model.latent_format.to_raw(torch.full((1, 4, 1, 1), 0.5)), raw)
-    facts = model.parameterisation
+    facts = model.parameterization
     assert (facts.sigma_min, facts.sigma_max) == pytest.approx((0.002, 80.0))
 
 

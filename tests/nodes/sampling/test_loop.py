@@ -17,7 +17,7 @@ from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.sampling.guidance.loop import Request, cut_steps, noise_for, sample
 from nodes.sampling.noise_schedule.noise import initial_noise
-from nodes.sampling.noise_schedule.parameterization import Discrete, Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Discrete, Parameterization
 from nodes.sampling.samplers.registry import SAMPLERS, sigmas_for
 from nodes.values import Area, Cond, CondBatch, Conditioning, Latent
 from tests.nodes.closed_form import ClosedForm
@@ -163,7 +163,7 @@ class Merged:
 
     def of(self, run: int) -> "MergedRun":
         """The model as one of the runs knows it."""
-        return MergedRun(self._model.parameterisation, self, run)
+        return MergedRun(self._model.parameterization, self, run)
 
     def predict(self, run: int, call: ModelCall) -> Tensor:
         self._calls[run] = call
@@ -181,8 +181,8 @@ class Merged:
 class MergedRun(ClosedForm):
     """One run's way to a model that several share."""
 
-    def __init__(self, parameterisation: Parameterisation, shared: Merged, run: int) -> None:
-        super().__init__(parameterisation)
+    def __init__(self, parameterization: Parameterization, shared: Merged, run: int) -> None:
+        super().__init__(parameterization)
         self._shared, self._run = shared, run
 
     def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:

@@ -27,18 +27,18 @@ TOLERANCE = 1e-6
 
 @pytest.mark.parametrize("model", MODELS)
 def test_levels_timesteps_and_percentages_equal_the_reference(model: str) -> None:
-    parameterisation, expected = MODELS[model], REFERENCE["models"][model]
+    parameterization, expected = MODELS[model], REFERENCE["models"][model]
 
-    table = {i: float(parameterisation.sigmas[int(i)]) for i in expected["table_samples"]}
+    table = {i: float(parameterization.sigmas[int(i)]) for i in expected["table_samples"]}
     timesteps = {
-        sigma: float(parameterisation.timestep(torch.tensor(float(sigma))))
+        sigma: float(parameterization.timestep(torch.tensor(float(sigma))))
         for sigma in expected["timestep_of"]
     }
     percents = {
-        p: parameterisation.percent_to_sigma(float(p)) for p in expected["percent_to_sigma"]
+        p: parameterization.percent_to_sigma(float(p)) for p in expected["percent_to_sigma"]
     }
 
-    assert len(parameterisation.sigmas) == expected["n_sigmas"]
+    assert len(parameterization.sigmas) == expected["n_sigmas"]
     assert table == pytest.approx(expected["table_samples"], rel=TOLERANCE)
     assert timesteps == expected["timestep_of"]
     assert percents == pytest.approx(expected["percent_to_sigma"], rel=TOLERANCE)
@@ -111,13 +111,13 @@ def test_karras_is_evenly_spaced_in_the_root_of_sigma() -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_half_log_snr_and_its_inverse_agree(model: str) -> None:
-    parameterisation = MODELS[model]
+    parameterization = MODELS[model]
     sigma = torch.tensor([0.1, 0.5, 0.9])
 
-    found = parameterisation.half_log_snr(sigma)
+    found = parameterization.half_log_snr(sigma)
 
-    assert found.tolist() == pytest.approx((parameterisation.alpha(sigma) / sigma).log().tolist())
-    assert parameterisation.sigma_at(found).tolist() == pytest.approx(sigma.tolist())
+    assert found.tolist() == pytest.approx((parameterization.alpha(sigma) / sigma).log().tolist())
+    assert parameterization.sigma_at(found).tolist() == pytest.approx(sigma.tolist())
 
 
 @pytest.mark.parametrize("prediction", ["eps", "v"])

@@ -26,11 +26,11 @@ class Adding(ClosedForm):
     def denoise(self, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
         self.calls.append((list(x.shape), float(sigma[0])))
         s = sigma.view(-1, 1, 1, 1)
-        return x - s * (self.parameterisation.scale_input(x, sigma) + cond.tokens.mean())
+        return x - s * (self.parameterization.scale_input(x, sigma) + cond.tokens.mean())
 
 
 def run(model, reuse=None, sampler="euler", positive=A, cfg=3.0):
-    sigmas = schedule(model.parameterisation, "simple", STEPS)
+    sigmas = schedule(model.parameterization, "simple", STEPS)
     guidance = replace(PLAIN, step_cache=reuse)
     request = Request(model, sampler, sigmas, positive, B, cfg, 7, guidance)
     return sample(request, LATENT, noise_for(LATENT, 7)), len(model.calls)
@@ -81,8 +81,8 @@ def test_it_holds_in_its_part_of_the_schedule_only():
 
     run(model, StepCache(1000.0, 0.5, 0.75))
 
-    levels = schedule(model.parameterisation, "simple", STEPS)
-    first, last = (model.parameterisation.percent_to_sigma(f) for f in (0.5, 0.75))
+    levels = schedule(model.parameterization, "simple", STEPS)
+    first, last = (model.parameterization.percent_to_sigma(f) for f in (0.5, 0.75))
     outside = [float(s) for s in levels[:-1] if not last <= float(s) <= first]
     assert [sigma for _, sigma in model.calls] == pytest.approx(outside)
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from nodes.comfy.host.api.schema import Hidden, Schema
-from nodes.comfy.values.blocker import ExecutionBlocker
+from nodes.comfy.values.convert import ExecutionBlocker
 
 
 class NodeOutput:

@@ -26,4 +26,4 @@ class KSampler:
 
 def calculate_sigmas(model_sampling: ModelSampling, scheduler_name: str, steps: int) -> Tensor:
     """Return the noise levels of a schedule, [steps + 1]."""
-    return sigmas_for(model_sampling.parameterisation, scheduler_name, "euler", steps, 1.0)
+    return sigmas_for(model_sampling.parameterization, scheduler_name, "euler", steps, 1.0)

@@ -54,7 +54,7 @@ class Adapter(Protocol):
         Args:
             module: the network.
             x: [batch, channels, h, w], scaled, on the network's device and in its precision.
-            timestep: [batch], as the parameterisation gives it.
+            timestep: [batch], as the parameterization gives it.
             cond: one row a sample.
         """
         ...

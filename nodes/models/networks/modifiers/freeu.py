@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nodes.imaging.fourier import scale_frequencies
+from nodes.imaging.filters import scale_frequencies
 from nodes.models.networks.modifiers.unet_parts import join_by, unet_of
 
 _LOW = 1

@@ -144,7 +144,7 @@ def predict(model, *conds, x=X, sigma=SIGMA):
 
 def by_diffusers(model, family, controlnet, scale, *, features=None, **union):
     """The same through diffusers' networks alone, in the way of its pipelines."""
-    facts, cond = model.parameterisation, condition(family)
+    facts, cond = model.parameterization, condition(family)
     scaled, timestep = facts.scale_input(X, SIGMA), facts.timestep(SIGMA)
     sizes = torch.tensor([[48.0, 40, 0, 0, 48, 40]])
     added = {"text_embeds": cond.pooled, "time_ids": sizes}
@@ -195,7 +195,7 @@ def test_files_with_bare_keys_and_full_precision_do_the_same(shared, bench):
 def test_it_steers_in_its_part_of_the_schedule_only(shared, bench):
     model = model_of(shared, "sd15")
     handle = load(bench, small_controlnet(SMALL_SD15))
-    half = float(model.parameterisation.percent_to_sigma(0.5))
+    half = float(model.parameterization.percent_to_sigma(0.5))
     plain = condition("sd15")
 
     for start, end, early, late in ((0.0, 0.5, True, False), (0.5, 1.0, False, True)):
@@ -513,7 +513,7 @@ def test_a_text_of_another_width_is_an_error(shared, bench):
 
 def test_where_the_picture_is_shrunk_nothing_can_be_added(shared, bench):
     model, handle = model_of(shared, "sd15"), load(bench, small_controlnet(SMALL_SD15))
-    half = float(model.parameterisation.percent_to_sigma(0.5))
+    half = float(model.parameterization.percent_to_sigma(0.5))
     smaller = model.altered(Shrunk(1, 2.0, 0.0, 0.5, True, "bicubic", "bicubic"))
 
     with pytest.raises(BadSettingError, match="overlap with those of a ControlNet"):

@@ -85,7 +85,7 @@ def boxed(bench, clip, handle, *boxes):
 def predict(model, conditioning, x=X, sigma=SIGMA):
     """Predict through guidance, as sampling does it."""
     ready = [prepare(model, cond, (x.shape[-2], x.shape[-1])) for cond in conditioning.conds]
-    resolved, _ = resolve(ready, [], (x.shape[-2], x.shape[-1]), model.parameterisation)
+    resolved, _ = resolve(ready, [], (x.shape[-2], x.shape[-1]), model.parameterization)
     guidance, call = GuidancePlanner(resolved, resolved, 1.0), Call(x, sigma, 0)
     calls = guidance.model_calls(call)
     outputs = [denoise(model, each.x, each.sigma, each.cond) for each in calls]
@@ -111,7 +111,7 @@ def by_diffusers(model, clip, found, boxes):
         )
         texts[0, number] = clip.encode(text, Embeddings(None, print)).pooled
         masks[0, number] = 1
-    facts, (cond,) = model.parameterisation, prompt().conds
+    facts, (cond,) = model.parameterization, prompt().conds
     said = {"boxes": corners, "positive_embeddings": texts, "masks": masks}
     (output,) = unet(
         facts.scale_input(X, SIGMA), facts.timestep(SIGMA), cond.tokens,

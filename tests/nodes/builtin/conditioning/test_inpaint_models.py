@@ -97,7 +97,7 @@ def predict(model, cond, x):
 @torch.no_grad()
 def by_unet(model, x, beside, cond):
     """Through the network alone, as diffusers' pipelines do it."""
-    facts, module = model.parameterisation, model.model.network.module()
+    facts, module = model.parameterization, model.model.network.module()
     inputs = torch.cat([facts.scale_input(x, SIGMA), beside], dim=1)
     added = {"text_embeds": cond.pooled, "time_ids": torch.tensor([[32.0, 48, 0, 0, 32, 48]])}
     (output,) = module(
@@ -108,7 +108,7 @@ def by_unet(model, x, beside, cond):
 
 @torch.no_grad()
 def by_flux(model, x, beside, cond):
-    facts, module = model.parameterisation, model.model.network.module(model.patches)
+    facts, module = model.parameterization, model.model.network.module(model.patches)
     (output,) = module(
         torch.cat([packed(x), *map(packed, beside)], dim=2), cond.tokens, cond.pooled,
         facts.timestep(SIGMA), img_ids=positions(x), txt_ids=torch.zeros(7, 3),
@@ -249,7 +249,7 @@ def test_a_condition_for_an_area_sees_its_part(folder):
     mask[1] = 1
     shown = ConcatLatent(torch.rand(2, 4, 4, 6), mask)
     cond = replace(side().conds[0], area=Area(2, 3, 1, 2), concat=shown)
-    facts = model.parameterisation
+    facts = model.parameterization
     ready = [prepare(model, cond, (4, 6)), prepare(model, replace(cond, area=None), (4, 6))]
     resolved, _ = resolve(ready, [], (4, 6), facts)
 

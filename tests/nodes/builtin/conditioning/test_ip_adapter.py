@@ -114,7 +114,7 @@ def set_scale(unet, scale):
 
 @torch.no_grad()
 def asked(unet, model, images, size=(8, 8), added=None, **said):
-    facts, x, sigma = model.parameterisation, grid((1, 4, *size), 0.3), torch.tensor([2.0])
+    facts, x, sigma = model.parameterization, grid((1, 4, *size), 0.3), torch.tensor([2.0])
     (output,) = unet(
         facts.scale_input(x, sigma),
         facts.timestep(sigma),
@@ -200,7 +200,7 @@ def test_a_mask_is_cut_with_the_conditions_area(root, models, eyes):
 
 def test_several_adapters_add_up_and_each_holds_for_its_part(root, models, eyes):
     model, pictures = models["sd15"], picture(1, 16, 16)
-    middle = model.parameterisation.percent_to_sigma(0.5)
+    middle = model.parameterization.percent_to_sigma(0.5)
 
     early = ip_adapter_apply(model, adapter(root, "plain"), eyes, pictures, 1.0, 0.0, 0.5)
     both = ip_adapter_apply(early, adapter(root, "plus"), eyes, pictures, 0.5, 0.5, 1.0)

@@ -126,7 +126,7 @@ def drawn(network, seed):
 def by_sd3(models, controlnet=None, hint=None, scale=1.0):
     """Through diffusers' networks alone, in the way of its pipelines."""
     model, cond = model_of(models, "sd3"), condition("sd3")
-    facts = model.parameterisation
+    facts = model.parameterization
     transformer: Any = model.model.network.module()
     timestep, blocks = facts.timestep(SIGMA), None
     assert cond.pooled is not None
@@ -146,7 +146,7 @@ def by_sd3(models, controlnet=None, hint=None, scale=1.0):
 def by_flux(models, controlnet=None, hint=None, scale=1.0, mode=None):
     """The same for FLUX."""
     model, cond = model_of(models, "flux"), condition("flux")
-    facts, transformer = model.parameterisation, model.model.network.module()
+    facts, transformer = model.parameterization, model.model.network.module()
     shared = {
         "encoder_hidden_states": cond.tokens, "pooled_projections": cond.pooled,
         "timestep": facts.timestep(SIGMA), "img_ids": positions(X),

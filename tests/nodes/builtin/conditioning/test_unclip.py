@@ -99,7 +99,7 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
     shown, plain = ask(unclip_conditioning(text(), seen)), ask(text())
 
     module = model.model.network.module()
-    facts = model.parameterisation
+    facts = model.parameterization
     vector = with_pictures(
         Cond(text().conds[0].tokens, pictures=(PicturePrompt(seen.embeds),)),
         model.model.spec.pictures,

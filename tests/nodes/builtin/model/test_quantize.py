@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nodes.builtin.model.lora import lora_loader_model_only
-from nodes.builtin.model.quantize import quantize_model
+from nodes.builtin.model.model_patches import quantize_model
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.patches.errors import UnavailableSchemeError

@@ -36,7 +36,7 @@ def wide(sigma=SIGMAS):
 def test_the_shift_of_flux_depends_on_the_size_as_in_the_reference(model, size):
     width, height = map(int, size.split("x"))
 
-    facts = model_sampling_flux(model, width=width, height=height).parameterisation
+    facts = model_sampling_flux(model, width=width, height=height).parameterization
 
     expected = REFERENCE["ModelSamplingFlux"][size]
     assert relative(schedule(facts, "simple", 4), expected["simple/4"]) <= 1e-6
@@ -45,7 +45,7 @@ def test_the_shift_of_flux_depends_on_the_size_as_in_the_reference(model, size):
 
 @pytest.mark.parametrize("shift", REFERENCE["ModelSamplingSD3"])
 def test_the_shift_of_sd3_equals_the_reference(model, shift):
-    facts = model_sampling_sd3(model, float(shift)).parameterisation
+    facts = model_sampling_sd3(model, float(shift)).parameterization
 
     for name, expected in REFERENCE["ModelSamplingSD3"][shift].items():
         assert relative(schedule(facts, name, 8), expected) <= 1e-6, name
@@ -53,7 +53,7 @@ def test_the_shift_of_sd3_equals_the_reference(model, shift):
 
 def test_aura_flow_is_the_same_line_told_as_itself(model):
     sd3, aura = (
-        make(model, 3.0).parameterisation for make in (model_sampling_sd3, model_sampling_aura_flow)
+        make(model, 3.0).parameterization for make in (model_sampling_sd3, model_sampling_aura_flow)
     )
 
     assert torch.equal(sd3.sigmas, aura.sigmas)
@@ -62,12 +62,12 @@ def test_aura_flow_is_the_same_line_told_as_itself(model):
 
 
 def test_what_was_said_of_the_model_stays_as_it_was(model):
-    before = model.parameterisation
+    before = model.parameterization
 
     changed = model_sampling_sd3(model, 3.0)
 
-    assert model.parameterisation is before
-    assert changed.parameterisation.is_flow
+    assert model.parameterization is before
+    assert changed.parameterization.is_flow
     assert changed == model_sampling_sd3(model, 3.0)
 
 
@@ -85,7 +85,7 @@ def outputs_of(sampling):
 
 @pytest.mark.parametrize("sampling", ["eps", "v_prediction", "x0", "img_to_img"])
 def test_a_perfect_prediction_gives_the_latent_back(model, sampling):
-    facts = model_sampling_discrete(model, sampling).parameterisation
+    facts = model_sampling_discrete(model, sampling).parameterization
     x = facts.add_noise(SIGMAS, NOISE, X0)
 
     found = facts.to_x0(x, SIGMAS, outputs_of(sampling))
@@ -97,7 +97,7 @@ def test_a_perfect_prediction_gives_the_latent_back(model, sampling):
 
 def test_zero_terminal_snr_gives_the_highest_level_of_the_reference(model):
     plain, zero = (
-        model_sampling_discrete(model, "v_prediction", zsnr).parameterisation
+        model_sampling_discrete(model, "v_prediction", zsnr).parameterization
         for zsnr in (False, True)
     )
 
@@ -107,8 +107,8 @@ def test_zero_terminal_snr_gives_the_highest_level_of_the_reference(model):
 
 
 def test_consistency_models_know_every_twentieth_level(model):
-    facts = model_sampling_discrete(model, "lcm").parameterisation
-    trained = model.parameterisation
+    facts = model_sampling_discrete(model, "lcm").parameterization
+    trained = model.parameterization
 
     assert len(facts.sigmas) == 50
     assert facts.timestep(facts.sigmas).tolist() == [19 + 20 * at for at in range(50)]
@@ -118,7 +118,7 @@ def test_consistency_models_know_every_twentieth_level(model):
 
 def test_consistency_models_leave_all_but_clean_latents_alone(model):
     """c_skip = 0.25 / (t^2 + 0.25) and c_out = t / sqrt(t^2 + 0.25) at t = 10 timesteps."""
-    facts = model_sampling_discrete(model, "lcm").parameterisation
+    facts = model_sampling_discrete(model, "lcm").parameterization
     sigma = facts.sigmas[[0]].expand(3)
     x = facts.add_noise(sigma, NOISE, X0)
     t = 190.0
@@ -143,7 +143,7 @@ def edm_output(sampling):
 @pytest.mark.parametrize("sampling", ["v_prediction", "edm", "edm_playground_v2.5", "eps"])
 def test_continuous_levels_give_the_latent_back_from_a_perfect_prediction(model, sampling):
     changed = model_sampling_continuous_edm(model=model, sampling=sampling)
-    facts = changed.parameterisation
+    facts = changed.parameterization
     x = facts.add_noise(SIGMAS, NOISE, X0)
 
     found = facts.to_x0(x, SIGMAS, edm_output(sampling))
@@ -166,7 +166,7 @@ def test_playground_has_latents_of_its_own(model):
 
 def test_a_cosmos_flow_is_a_line_over_levels_that_are_ratios(model):
     """At t = sigma / (1 + sigma) the network sees (1 - t) x0 + t noise and says noise - x0."""
-    facts = model_sampling_continuous_edm(model=model, sampling="cosmos_rflow").parameterisation
+    facts = model_sampling_continuous_edm(model=model, sampling="cosmos_rflow").parameterization
     x = facts.add_noise(SIGMAS, NOISE, X0)
     t = wide() / (1 + wide())
 
@@ -177,7 +177,7 @@ def test_a_cosmos_flow_is_a_line_over_levels_that_are_ratios(model):
 
 
 def test_continuous_v_is_told_an_angle(model):
-    facts = model_sampling_continuous_v(model=model, sampling="v_prediction").parameterisation
+    facts = model_sampling_continuous_v(model=model, sampling="v_prediction").parameterization
 
     assert facts.timestep(torch.tensor([1.0])).tolist() == pytest.approx([0.5])
     torch.testing.assert_close(facts.sigma(facts.timestep(SIGMAS)), SIGMAS)
@@ -185,7 +185,7 @@ def test_continuous_v_is_told_an_angle(model):
 
 
 def test_continuous_levels_are_even_in_their_logarithm(model):
-    facts = model_sampling_continuous_edm(model=model, sampling="edm").parameterisation
+    facts = model_sampling_continuous_edm(model=model, sampling="edm").parameterization
 
     assert facts.percent_to_sigma(0.5) == pytest.approx(math.sqrt(0.002 * 120.0))
     steps = facts.sigmas.double().log().diff()

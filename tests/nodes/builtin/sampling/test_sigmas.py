@@ -185,7 +185,7 @@ def test_steps_between_two_levels_are_made_of_several():
 
 
 def test_fractions_of_the_schedule_are_levels_of_the_model(model):
-    facts = model.parameterisation
+    facts = model.parameterization
 
     for key, sigma in REFERENCE["models"]["sd15_eps"]["percent_to_sigma"].items():
         assert sampling_percent_to_sigma(model, float(key))[0] == pytest.approx(sigma, rel=1e-6)

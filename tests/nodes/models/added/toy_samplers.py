@@ -14,9 +14,9 @@ def halfway(x, sigmas, process):
     return x
 
 
-def squared(parameterisation, steps):
+def squared(parameterization, steps):
     """Levels that fall as the square of the steps left."""
-    return parameterisation.sigma_max * torch.linspace(1, 0, steps + 1) ** 2
+    return parameterization.sigma_max * torch.linspace(1, 0, steps + 1) ** 2
 
 
 HALFWAY = NamedSampler(halfway, drops_penultimate=True)

@@ -1,0 +1,80 @@
+"""The state of the result cache, on its way to the server."""
+
+import time
+from dataclasses import asdict
+
+from nodegraph.cache.protocol import Cache
+from server.workers.wire import Channel
+import logging
+from contextlib import suppress
+
+from server.observability.logs import exception_of, facts_of
+from server.workers.wire import Channel
+
+
+PAUSE = 1.0
+"""Seconds that are between two reports at least, while runs go on."""
+
+
+class CacheReports:
+    """Sends the state of a cache, which `/metrics` and `nodegraph watch` show.
+
+    Any thread may send it: two at once cost a report too many at most.
+
+    Args:
+        cache: the engine's.
+        channel: leads to the server.
+    """
+
+    def __init__(self, cache: Cache, channel: Channel) -> None:
+        self._cache = cache
+        self._channel = channel
+        self._sent = 0.0
+
+    def send(self) -> None:
+        """Send the state now.
+
+        Raises:
+            OSError: the server is gone.
+        """
+        self._sent = time.monotonic()
+        self._channel.send({"op": "cache", "stats": asdict(self._cache.stats)})
+
+    def send_when_due(self) -> None:
+        """Send the state unless it was sent a moment ago.
+
+        Raises:
+            OSError: the server is gone.
+        """
+        if time.monotonic() - self._sent >= PAUSE:
+            self.send()
+
+
+_LONGEST = 100_000
+
+
+class ToServer(logging.Handler):
+    """A log handler that sends records to the server as frames.
+
+    Args:
+        channel: the connection to the server.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send a record; drop it if the server is gone."""
+        fields = {
+            "name": record.name,
+            "levelno": record.levelno,
+            "levelname": record.levelname,
+            "msg": record.getMessage()[:_LONGEST],
+            "created": record.created,
+            "msecs": record.msecs,
+            "exc_text": exception_of(record)[-_LONGEST:] or None,
+            **facts_of(record),
+        }
+        with suppress(OSError):
+            self._channel.send({"op": "log", "record": fields})
