@@ -11,63 +11,63 @@ from scipy import special
 from torch import Tensor
 
 from nodegraph.runtime.entry_points import entry_points
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
-Schedule: TypeAlias = Callable[[Parameterisation, int], Tensor]
-"""From a parameterisation and a number of steps to [steps + 1] sigmas, the last of them 0."""
+Schedule: TypeAlias = Callable[[Parameterization, int], Tensor]
+"""From a parameterization and a number of steps to [steps + 1] sigmas, the last of them 0."""
 
 
-def simple(parameterisation: Parameterisation, steps: int) -> Tensor:
+def simple(parameterization: Parameterization, steps: int) -> Tensor:
     """Evenly spaced levels of the training schedule, from the highest."""
-    table = parameterisation.sigmas
+    table = parameterization.sigmas
     stride = len(table) / steps
     return _ending(table[[-(1 + int(i * stride)) for i in range(steps)]])
 
 
-def sgm_uniform(parameterisation: Parameterisation, steps: int) -> Tensor:
+def sgm_uniform(parameterization: Parameterization, steps: int) -> Tensor:
     """Evenly spaced timesteps, leaving out the last."""
-    first, last = _timestep_range(parameterisation)
-    return _at_timesteps(parameterisation, torch.linspace(first, last, steps + 1)[:-1])
+    first, last = _timestep_range(parameterization)
+    return _at_timesteps(parameterization, torch.linspace(first, last, steps + 1)[:-1])
 
 
-def normal(parameterisation: Parameterisation, steps: int) -> Tensor:
+def normal(parameterization: Parameterization, steps: int) -> Tensor:
     """Evenly spaced timesteps, both ends included."""
-    first, last = _timestep_range(parameterisation)
-    return _at_timesteps(parameterisation, torch.linspace(first, last, steps))
+    first, last = _timestep_range(parameterization)
+    return _at_timesteps(parameterization, torch.linspace(first, last, steps))
 
 
-def karras(parameterisation: Parameterisation, steps: int) -> Tensor:
+def karras(parameterization: Parameterization, steps: int) -> Tensor:
     """`karras_sigmas` over the model's range."""
-    return karras_sigmas(steps, parameterisation.sigma_min, parameterisation.sigma_max)
+    return karras_sigmas(steps, parameterization.sigma_min, parameterization.sigma_max)
 
 
-def exponential(parameterisation: Parameterisation, steps: int) -> Tensor:
+def exponential(parameterization: Parameterization, steps: int) -> Tensor:
     """`exponential_sigmas` over the model's range."""
-    return exponential_sigmas(steps, parameterisation.sigma_min, parameterisation.sigma_max)
+    return exponential_sigmas(steps, parameterization.sigma_min, parameterization.sigma_max)
 
 
-def ddim_uniform(parameterisation: Parameterisation, steps: int) -> Tensor:
+def ddim_uniform(parameterization: Parameterization, steps: int) -> Tensor:
     """Every k-th training level from the second lowest up (Song et al. 2020, arXiv:2010.02502).
 
     May have another number of steps than asked for, as it never splits a stride.
     """
-    table = parameterisation.sigmas
+    table = parameterization.sigmas
     stride = max(len(table) // steps, 1)
     return _ending(table[1::stride].flip(0))
 
 
-def beta(parameterisation: Parameterisation, steps: int) -> Tensor:
+def beta(parameterization: Parameterization, steps: int) -> Tensor:
     """`beta_sigmas` with both parameters 0.6."""
-    return beta_sigmas(parameterisation, steps, 0.6, 0.6)
+    return beta_sigmas(parameterization, steps, 0.6, 0.6)
 
 
-def linear_quadratic(parameterisation: Parameterisation, steps: int) -> Tensor:
+def linear_quadratic(parameterization: Parameterization, steps: int) -> Tensor:
     """Half the steps along a line down by 2.5 %, the rest along a parabola (Mochi, Movie Gen).
 
     Polyak et al. 2024, arXiv:2410.13720, section 3.4.2.
     """
     if steps == 1:
-        return torch.tensor([parameterisation.sigma_max, 0.0])
+        return torch.tensor([parameterization.sigma_max, 0.0])
     threshold, linear_steps = 0.025, steps // 2
     quadratic_steps = steps - linear_steps
     excess = linear_steps - threshold * steps
@@ -77,21 +77,21 @@ def linear_quadratic(parameterisation: Parameterisation, steps: int) -> Tensor:
     line = [i * threshold / linear_steps for i in range(linear_steps)]
     parabola = [a * i**2 + b * i + c for i in range(linear_steps, steps)]
     sigmas = torch.tensor([1.0 - t for t in [*line, *parabola, 1.0]])
-    return sigmas * parameterisation.sigma_max
+    return sigmas * parameterization.sigma_max
 
 
-def kl_optimal(parameterisation: Parameterisation, steps: int) -> Tensor:
+def kl_optimal(parameterization: Parameterization, steps: int) -> Tensor:
     """Evenly spaced arctangents (Sabour et al. 2024, arXiv:2404.14507, section 3.1).
 
     One step has no spacing: its sigma is NaN, as in ComfyUI.
     """
     fraction = torch.arange(steps, dtype=torch.float32) / torch.tensor(float(steps - 1))
-    low = torch.tensor(parameterisation.sigma_min).atan()
-    high = torch.tensor(parameterisation.sigma_max).atan()
+    low = torch.tensor(parameterization.sigma_min).atan()
+    high = torch.tensor(parameterization.sigma_max).atan()
     return _ending((fraction * low + (1 - fraction) * high).tan())
 
 
-GROUP = "nodes.builtin.sampling.schedulers"
+GROUP = "nodes.schedulers"
 """Entry points of distributions that add schedules: the name, and a `Schedule`."""
 
 
@@ -116,9 +116,9 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
 """Every schedule by the name that workflows use, in ComfyUI's order; then those of others."""
 
 
-def schedule(parameterisation: Parameterisation, name: str, steps: int) -> Tensor:
+def schedule(parameterization: Parameterization, name: str, steps: int) -> Tensor:
     """The sigmas of a named schedule: [steps + 1] float32, descending, the last of them 0."""
-    return SCHEDULES[name](parameterisation, steps)
+    return SCHEDULES[name](parameterization, steps)
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
@@ -162,14 +162,14 @@ def vp_sigmas(
     return _ending((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
 
 
-def turbo_sigmas(parameterisation: Parameterisation, steps: int, denoise: float = 1.0) -> Tensor:
+def turbo_sigmas(parameterization: Parameterization, steps: int, denoise: float = 1.0) -> Tensor:
     """The levels that SD-Turbo was distilled at (Sauer et al. 2023, arXiv:2311.17042).
 
     Up to ten, a tenth of the schedule apart; `denoise` leaves out the first of them.
     """
     skipped = 10 - int(10 * denoise)
     timesteps = torch.arange(1000, 0, -100)[skipped : skipped + steps] - 1
-    return _at_timesteps(parameterisation, timesteps)
+    return _at_timesteps(parameterization, timesteps)
 
 
 def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
@@ -191,13 +191,13 @@ def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
 
 
 def beta_sigmas(
-    parameterisation: Parameterisation, steps: int, alpha: float, beta_: float
+    parameterization: Parameterization, steps: int, alpha: float, beta_: float
 ) -> Tensor:
     """Training levels at the quantiles of a beta distribution (Lee et al. 2024, arXiv:2407.12173).
 
     Quantiles that fall on the same level count once, so there may be fewer steps.
     """
-    table = parameterisation.sigmas
+    table = parameterization.sigmas
     quantiles = [_beta_quantile(1 - i / steps, alpha, beta_) for i in range(steps)]
     levels = dict.fromkeys(round(quantile * (len(table) - 1)) for quantile in quantiles)
     return _ending(table[list(levels)])
@@ -208,14 +208,14 @@ def _beta_quantile(probability: float, alpha: float, beta_: float) -> float:
     return float(special.betaincinv(alpha, beta_, probability))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportAttributeAccessIssue]
 
 
-def _timestep_range(parameterisation: Parameterisation) -> tuple[float, float]:
-    high = parameterisation.timestep(torch.tensor(parameterisation.sigma_max))
-    low = parameterisation.timestep(torch.tensor(parameterisation.sigma_min))
+def _timestep_range(parameterization: Parameterization) -> tuple[float, float]:
+    high = parameterization.timestep(torch.tensor(parameterization.sigma_max))
+    low = parameterization.timestep(torch.tensor(parameterization.sigma_min))
     return float(high), float(low)
 
 
-def _at_timesteps(parameterisation: Parameterisation, timesteps: Tensor) -> Tensor:
-    return _ending(parameterisation.sigma(timesteps))
+def _at_timesteps(parameterization: Parameterization, timesteps: Tensor) -> Tensor:
+    return _ending(parameterization.sigma(timesteps))
 
 
 def _ending(sigmas: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def here(tmp_path):
         f"toy = {toy_family.__name__}:TOY",
         "[nodes.samplers]",
         f"halfway = {toy_samplers.__name__}:HALFWAY",
-        "[nodes.builtin.sampling.schedulers]",
+        "[nodes.schedulers]",
         f"squared = {toy_samplers.__name__}:squared",
     )
     (info / "entry_points.txt").write_text("\n".join(lines))
@@ -61,7 +61,7 @@ def run(here, graph, *, known=True):
     """Run a workflow as users do; what it wrote to stdout and stderr, and the exit code."""
     data = {key: {"class_type": kind, "inputs": inputs} for key, (kind, inputs) in graph.items()}
     (here / "workflow.json").write_text(json.dumps(data))
-    places = [str(here / "site")] if registry else []
+    places = [str(here / "site")] if known else []
     path = os.pathsep.join([*places, str(ROOT), *filter(None, sys.path)])
     return subprocess.run(
         [sys.executable, "-m", "nodegraph", "run", "workflow.json"],
@@ -160,7 +160,7 @@ def literals(path):
 
 def test_no_other_file_names_a_family_or_a_kind_of_network():
     names = {each.name for each in OWN} | set(KINDS)
-    names |= {style.name for each in OWN for style in each.styles}
+    names |= {style.name for each in OWN for style in each.encoder_sets}
     said = {name: set() for name in names - WORDS}
     for room in ("nodegraph", "nodes", "server"):
         for path in (ROOT / room).rglob("*.py"):
