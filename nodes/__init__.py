@@ -29,7 +29,6 @@ PACK = Pack(
         "nodes.builtin.sampling.differential_diffusion",
         "nodes.builtin.conditioning.clip_vision",
         "nodes.builtin.conditioning.style",
-        "nodes.builtin.model.model_patches",
         "nodes.builtin.conditioning.ip_adapter",
         "nodes.builtin.conditioning.photomaker",
         "nodes.builtin.sampling.model_sampling",

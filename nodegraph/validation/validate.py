@@ -1,27 +1,24 @@
 """Check a whole graph before anything runs: find every problem at once, with hints."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-from nodegraph.errors import NodeGraphError
-from nodegraph.files.files import Files
-from nodegraph.graph.graph import Graph, Node, NodeId
-from nodegraph.graph.spec import NodeSpec
-from nodegraph.graph.traversal import Sources, sources_first
-from nodegraph.packs.registry import Registry
-from nodegraph.validation.inputs import Inputs, Report
-from nodegraph.validation.migrate import migrate
-from nodegraph.validation.problems import CycleError, NoOutputsError, UnknownTargetError
-from nodegraph.validation.providers import providers_of
-from collections.abc import Callable, Iterable, Mapping
 
 from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError
 from nodegraph.files.files import Files
-from nodegraph.graph.graph import Link, Node
+from nodegraph.graph.graph import Graph, Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
+from nodegraph.graph.traversal import Sources, sources_first
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.node_errors import call_node_code
-from nodegraph.validation.problems import CustomValidationError
+from nodegraph.validation.inputs import Inputs, Report
+from nodegraph.validation.migrate import migrate
+from nodegraph.validation.problems import (
+    CustomValidationError,
+    CycleError,
+    NoOutputsError,
+    UnknownTargetError,
+)
+from nodegraph.validation.providers import providers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def check(
             wanted = node_id in needed or (targets is None and spec is None)
             report.add(found.report, problems=wanted)
         if spec and spec.preflight and node_id in needed and not found.is_refused:
-            report.problems.extend(preflight(found.node, spec, registry, files))
+            report.problems.extend(_check_values(found.node, spec, registry, files))
     if graph.editor and (report.problems or report.warnings):
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
     return CheckedGraph(
@@ -170,7 +167,9 @@ def _shortest(loop: list[NodeId], sources: Sources) -> list[NodeId]:
     return bidirectional_shortest_path(links, loop[0], loop[-1])
 
 
-def preflight(node: Node, spec: NodeSpec, registry: Registry, files: Files) -> list[NodeGraphError]:
+def _check_values(
+    node: Node, spec: NodeSpec, registry: Registry, files: Files
+) -> list[NodeGraphError]:
     """Return the problems that the node type's own check finds; links have no value yet."""
     if spec.preflight is None:
         return []

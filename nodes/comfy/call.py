@@ -13,8 +13,7 @@ from nodegraph.graph.spec import NodeSpec
 from nodes.comfy.callbacks import await_result
 from nodes.comfy.input_types import Entries
 from nodes.comfy.values import runtime
-from nodes.comfy.values.convert import ExecutionBlocker
-from nodes.comfy.values.convert import from_pack, to_pack
+from nodes.comfy.values.convert import ExecutionBlocker, from_pack, to_pack
 
 CONTEXT = "nodegraph's context"
 """The parameter that takes the engine's context; no input of a pack is called that."""

@@ -1,15 +1,10 @@
-"""Gaussian blur of pictures and latents, with a choice of borders."""
+"""Filters of pictures and latents: a Gaussian blur, and one on the Fourier transform."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from typing import cast
-
-import torch
-from torch import Tensor
-
 
 BorderMode: TypeAlias = Literal["mirror", "replicate", "shrink"]
 """Values that the window finds beyond the border.

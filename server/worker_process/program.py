@@ -15,11 +15,10 @@ from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import OFFERED
 from nodegraph.settings.settings import Settings
 from server.observability import logs
-from server.worker_process.reports import CacheReports
 from server.worker_process.device import describe_device, machine
 from server.worker_process.file_numbers import StoreNaming
-from server.worker_process.reports import ToServer
 from server.worker_process.pack_site import PackMessages, serve_pack_routes
+from server.worker_process.reports import CacheReports, ToServer
 from server.worker_process.runs import Runs
 from server.workers.wire import Channel, Frame
 

@@ -1,19 +1,17 @@
-"""The state of the result cache, on its way to the server."""
+"""A worker's reports to the server: its log records and the state of its result cache."""
 
+import logging
 import time
+from contextlib import suppress
 from dataclasses import asdict
 
 from nodegraph.cache.protocol import Cache
-from server.workers.wire import Channel
-import logging
-from contextlib import suppress
-
 from server.observability.logs import exception_of, facts_of
 from server.workers.wire import Channel
 
-
 PAUSE = 1.0
 """Seconds that are between two reports at least, while runs go on."""
+_LONGEST = 100_000
 
 
 class CacheReports:
@@ -48,9 +46,6 @@ class CacheReports:
         """
         if time.monotonic() - self._sent >= PAUSE:
             self.send()
-
-
-_LONGEST = 100_000
 
 
 class ToServer(logging.Handler):

@@ -20,11 +20,10 @@ from nodegraph.execution.events import (
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
 from nodegraph.runtime.run_environment import CancelToken
-from nodegraph.runtime.model_usage import hearing
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
-from server.worker_process.reports import CacheReports
 from server.worker_process.device import memory_in_use
+from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
 
 _MOST_LINES = 50
@@ -110,8 +109,7 @@ class Runs:
         run = order["run"]
         logs.note(run=run)
         try:
-            with hearing(self._model_used):
-                outcome = self._outcome(order, token)
+            outcome = self._outcome(order, token)
         except Exception as error:  # noqa: BLE001 - reported as the run's error
             _log.exception("a run failed with an unexpected error")
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
@@ -143,6 +141,7 @@ class Runs:
                 previews=order["previews"] != "none",
                 preview_method=order["previews"],
                 looked_at=lambda: run in self._watched,
+                on_model_use=self._model_used,
             )
         except RunCancelledError:
             return {"state": "cancelled"}

@@ -9,10 +9,10 @@ from functools import cache
 from nodegraph.graph.graph import Graph, Node
 from nodegraph.workflow.editor.document import EditorNode
 from nodegraph.workflow.editor.groups import expand_groups
-from nodegraph.workflow.editor.texts import with_values
 from nodegraph.workflow.editor.reading import read_document
 from nodegraph.workflow.editor.scopes import Scope, unfold
 from nodegraph.workflow.editor.shapes import Shape, Shapes
+from nodegraph.workflow.editor.texts import with_values
 from nodegraph.workflow.editor.tracing import Tracer, Value
 from nodegraph.workflow.editor.widgets import sent_values
 

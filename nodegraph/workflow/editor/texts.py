@@ -1,14 +1,14 @@
-"""Prompts as the editor sends them: without comments, and with one of each `{several|ways}`."""
+"""Texts as the editor sends them: prompts without comments and choices, file names with values."""
 
 import re
-from dataclasses import dataclass, field
-import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from nodegraph.graph.graph import Link, Node
 
-
+_INPUT = "filename_prefix"
+_TOKEN = re.compile(r"%([^%.]+)\.([^%]+)%")
+_UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 _COMMENT = re.compile(r"/\*|//")
 _BRACES = re.compile(r"\\[{}]|[{}|]")
 
@@ -77,11 +77,6 @@ def _first_choices(text: str) -> str:
 def _close(levels: list[_Level]) -> None:
     level = levels.pop()
     levels[-1].parts.append("".join(level.parts) if level.first is None else level.first)
-
-
-_INPUT = "filename_prefix"
-_TOKEN = re.compile(r"%([^%.]+)\.([^%]+)%")
-_UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 
 
 def with_values(node: Node, named: Mapping[str, Node]) -> Node:

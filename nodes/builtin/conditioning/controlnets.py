@@ -18,11 +18,11 @@ from nodes.builtin.conditioning.errors import (
 )
 from nodes.builtin.inputs import Fraction, Strength
 from nodes.models.adapters.controlnet import ControlNetHandle, NetControl
-from nodes.models.families.controlnets.registry import DIFFERENCE, control_of
+from nodes.models.families.controlnets.registry import DIFFERENCE, control_spec
 from nodes.models.families.controlnets.spec import KINDS, Change
 from nodes.models.loading.checkpoint import networks
 from nodes.models.loading.handles import ModelHandle, VaeHandle
-from nodes.models.networks.base.control_hint import Hint
+from nodes.models.networks.base.control_hint import ControlHint
 from nodes.models.patches.merge import DifferencePatch
 from nodes.models.weights.header import read_header
 from nodes.values import Conditioning, Image, Mask
@@ -108,7 +108,7 @@ def control_net_apply(
     """
     if strength == 0:
         return conditioning
-    control = NetControl(control_net, _hint(control_net, image), strength, both_sides=True)
+    control = NetControl(control_net, _hint(control_net, image), strength, applies_to_uncond=True)
     return _add_control(conditioning, control)
 
 
@@ -185,7 +185,7 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
 def _open_controlnet(name: str, ctx: Context) -> ControlNetHandle:
     path = ctx.files.model("controlnet", name)
     header = read_header(path)
-    spec = control_of(header)
+    spec = control_spec(header)
     network = networks().network(header, ctx.files.identity(path), spec.network)
     return ControlNetHandle(network, spec)
 
@@ -195,7 +195,7 @@ def _hint(
     image: Image,
     vae: VaeHandle | None = None,
     mask: Mask | None = None,
-) -> Hint:
+) -> ControlHint:
     """Return the control image in the form that a ControlNet reads.
 
     Raises:
@@ -204,21 +204,23 @@ def _hint(
     spec, path = control_net.spec, control_net.network.header.path
     picture = _CHANGES[spec.change](image[..., :3].movedim(-1, 1))
     if spec.reads == "pixels":
-        return Hint(picture)
+        return ControlHint(picture)
     if spec.masked and mask is None:
         raise HintNeedsMaskError(path)
     if vae is None:
         raise HintNeedsVaeError(path)
     if vae.channels != spec.channels:
         raise HintChannelsError(path, vae.channels, spec.channels)
-    return Hint(picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]))
+    return ControlHint(
+        picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:])
+    )
 
 
 def _apply_control(
     positive: Conditioning,
     negative: Conditioning,
     control_net: ControlNetHandle,
-    hint: Hint,
+    hint: ControlHint,
     how: tuple[float, float, float],
 ) -> ConditioningPair:
     """Return both conditionings with a ControlNet; `how` is its strength, start and end."""

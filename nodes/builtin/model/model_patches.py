@@ -1,4 +1,4 @@
-"""Nodes that patch a model with another network: USO's style reference."""
+"""Nodes that patch a model otherwise than by a LoRA: quantization, USO's style reference."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -10,10 +10,8 @@ from nodes.builtin.model.errors import ModelPatchMismatchError
 from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_projector
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.factory import network_class
+from nodes.models.patches.quantized import Scheme, quantized_patch
 from nodes.values import SeenPictures
-from nodegraph.definition.node import node
-from nodes.models.loading.handles import ModelHandle
-from nodes.models.patches.quantized import Scheme, quantised_patch
 
 
 @node(
@@ -56,4 +54,4 @@ def quantize_model(model: ModelHandle, scheme: Scheme = "int8_weight_only") -> M
     before are quantized with the model; matrices that later ones change are in full precision
     again. Four bits need a GPU that torchao's kernels support.
     """
-    return model.patched(quantised_patch(scheme, model.model.network))
+    return model.with_patch(quantized_patch(scheme, model.model.network))

@@ -1,7 +1,7 @@
-"""Conversion of CONDITIONING from and to ComfyUI's form: a list of [tokens, dict]."""
+"""Conversion of link values from and to ComfyUI's form."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 from torch import Tensor
@@ -9,8 +9,12 @@ from torch import Tensor
 from nodegraph.graph.results import Blocked
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
-from nodes.values import Area, AreaShare, ConcatLatent, Cond, Conditioning, Latent
-from dataclasses import dataclass
+from nodes.values import Area, ConcatLatent, Cond, Conditioning, Latent, RelativeArea
+
+ORIGIN = "nodegraph_condition"
+"""Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
+_PERCENT = "percentage"
+_LATENT_KEYS = ("samples", "noise_mask", "batch_index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +22,6 @@ class ExecutionBlocker:
     """Stops every node that reads it from running."""
 
     message: str | None = None
-
-
-ORIGIN = "nodegraph_condition"
-"""Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
-_PERCENT = "percentage"
 
 
 def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
@@ -102,11 +101,11 @@ def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
     )
 
 
-def _area(area: Any) -> tuple[Area | None, AreaShare | None]:
+def _area(area: Any) -> tuple[Area | None, RelativeArea | None]:
     if area is None:
         return None, None
     if area[0] == _PERCENT:
-        return None, AreaShare(*(float(part) for part in area[1:]))
+        return None, RelativeArea(*(float(part) for part in area[1:]))
     return Area(*(int(part) for part in area)), None
 
 
@@ -117,9 +116,6 @@ def _copy(value: object) -> object:
         items = cast("Sequence[object]", value)
         return type(value)(_copy(item) for item in items)
     return value
-
-
-_KNOWN = ("samples", "noise_mask", "batch_index")
 
 
 def latent_to(latent: Latent) -> dict[str, Any]:
@@ -142,7 +138,7 @@ def latent_from(told: dict[str, Any]) -> Latent:
         samples=told["samples"],
         noise_mask=mask,
         batch_index=None if index is None else tuple(index),
-        extras={key: value for key, value in told.items() if key not in _KNOWN},
+        extras={key: value for key, value in told.items() if key not in _LATENT_KEYS},
     )
 
 
@@ -153,8 +149,6 @@ _TO: dict[type, Callable[[Any], object]] = {
     ClipHandle: PackClip,
     VaeHandle: PackVae,
 }
-
-
 _FROM: dict[type, Callable[[Any], object]] = {
     PackModel: PackModel.to_handle,
     PackClip: lambda clip: clip.handle,

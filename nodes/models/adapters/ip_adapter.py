@@ -81,7 +81,7 @@ class IPAdapterHandle:
         keys, values = (part.flatten(0, 1)[None].float().cpu() for part in made)
         return Keys(keys, values)
 
-    def nothing(self, seen: SeenPictures, blank: SeenPictures) -> Keys:
+    def negative_keys(self, seen: SeenPictures, blank: SeenPictures) -> Keys:
         """What stands on the negative side.
 
         Args:

@@ -8,30 +8,49 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from nodegraph.files.atomic import part_in
 from nodes.models.export.errors import UnsavableVaeError, WrongPartError
-from nodes.models.export.tensors import exported
+from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
 from nodes.models.families.base.ldm_keys import vae_table
 from nodes.models.families.base.spec import Part
 from nodes.models.families.registry import layout_of
+from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.reader import TensorFiles
-from nodes.sampling.noise_schedule.parameterization import Discrete
-from pathlib import Path
-
-from nodegraph.files.atomic import part_in
-from nodes.models.loading.checkpoint import open_checkpoint
-from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.weights.writer import chunks
+from nodes.sampling.noise_schedule.parameterization import Discrete
 
-
-_SAYING = ("v_pred", "ztsnr", "edm_mean", "edm_std")
+_MARKERS = ("v_pred", "ztsnr", "edm_mean", "edm_std")
 """Keys beside the networks that say something of the model."""
 _CARRIED = ("edm_mean", "edm_std", "preview.rgb", "tokenizer.vocab", "tokenizer.merges")
 _ZERO_SNR = 1000.0
 """Where the highest level of noise is above this, the last one is all but pure."""
+
+
+def convert(path: Path, target: Path) -> None:
+    """Write a model in the original layout, with all that it has of text encoders and VAE.
+
+    Weights keep their precision and every bit; GGUF's become float16.
+
+    Args:
+        path: a file, one of several shards, or a diffusers folder.
+        target: the new file, which is there whole or not at all.
+
+    Raises:
+        NodeGraphError: the model is of no known family, damaged or incomplete.
+        OSError: the file can not be written.
+    """
+    opened = open_checkpoint(path, str(path))
+    model = ModelHandle(opened.model)
+    clip = ClipHandle(opened.text) if opened.text.found else None
+    vae = VaeHandle(opened.vae) if opened.vae.found else None
+    data = chunks(checkpoint_tensors(model, clip, vae), file_metadata(model, clip, vae))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with part_in(target.parent, data) as part:
+        part.replace(target)
 
 
 def checkpoint_tensors(
@@ -50,14 +69,14 @@ def checkpoint_tensors(
     parts = {part.name: part for part in layout.parts.values()}
     home = network.header.path
     denoiser = next(iter(layout.parts.values()))
-    tensors = _placed(network, model.patches, denoiser, home) | _saying(model)
+    tensors = _network_tensors(network, model.patches, denoiser, home) | _marker_tensors(model)
     for encoder in encoders:
         if encoder.name not in parts:
             raise WrongPartError(encoder.name, family)
         patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
-        tensors |= _placed(encoder.network, patches, parts[encoder.name], home)
+        tensors |= _network_tensors(encoder.network, patches, parts[encoder.name], home)
     if vae:
-        tensors |= _placed(_with_weights(vae), (), parts["vae"], home)
+        tensors |= _network_tensors(_with_weights(vae), (), parts["vae"], home)
     return tensors
 
 
@@ -70,7 +89,7 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
     for encoder in clip.text.encoders:
         table = lone_table(encoder.network.spec.kind)
         patches = clip.by_encoder.get(encoder.name, ())
-        yield encoder.name, exported(encoder.network, patches, table, "")
+        yield encoder.name, export_tensors(encoder.network, patches, table, "")
 
 
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
@@ -80,7 +99,7 @@ def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
         MissingPartError: there is none.
         UnsavableVaeError: it has no file of its own.
     """
-    return exported(_with_weights(vae), (), vae_table, "")
+    return export_tensors(_with_weights(vae), (), vae_table, "")
 
 
 def file_metadata(
@@ -105,20 +124,22 @@ def file_metadata(
     return found
 
 
-def _placed(network: Network, patches: Patches, part: Part, home: Path) -> dict[str, Tensor]:
+def _network_tensors(
+    network: Network, patches: Patches, part: Part, home: Path
+) -> dict[str, Tensor]:
     """A network where the file of the model has it, or else where its family has it."""
     spec = network.spec
     stays = network.header.path == home and spec.prefix and spec.prefix not in network.header.own
     table, prefix = (spec.table, spec.prefix) if stays else (part.table, part.prefix)
-    return exported(network, patches, table, prefix)
+    return export_tensors(network, patches, table, prefix)
 
 
-def _saying(model: ModelHandle) -> dict[str, Tensor]:
+def _marker_tensors(model: ModelHandle) -> dict[str, Tensor]:
     header = model.model.network.header
     with TensorFiles() as files:
         found = {
             key: files.tensor(header.tensors[key])
-            for key in _SAYING
+            for key in _MARKERS
             if key in header and header.tensors[key].name
         }
     schedule = model.parameterization
@@ -132,26 +153,3 @@ def _with_weights(vae: VaeHandle) -> Network:
     if not network_class(network.spec.kind).saved:
         raise UnsavableVaeError
     return network
-
-
-def convert(path: Path, target: Path) -> None:
-    """Write a model in the original layout, with all that it has of text encoders and VAE.
-
-    Weights keep their precision and every bit; GGUF's become float16.
-
-    Args:
-        path: a file, one of several shards, or a diffusers folder.
-        target: the new file, which is there whole or not at all.
-
-    Raises:
-        NodeGraphError: the model is of no known family, damaged or incomplete.
-        OSError: the file can not be written.
-    """
-    opened = open_checkpoint(path, str(path))
-    model = ModelHandle(opened.model)
-    clip = ClipHandle(opened.text) if opened.text.found else None
-    vae = VaeHandle(opened.vae) if opened.vae.found else None
-    data = chunks(checkpoint_tensors(model, clip, vae), file_metadata(model, clip, vae))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with part_in(target.parent, data) as part:
-        part.replace(target)

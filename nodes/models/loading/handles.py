@@ -4,9 +4,9 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import ClassVar, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
@@ -19,18 +19,11 @@ from nodes.models.networks.components.vae import Vae
 from nodes.models.networks.factory import skeleton
 from nodes.models.text.encode import Encoded
 from nodes.models.text.textual_inversion import Embeddings
-from nodes.sampling.conditioning.cond import Alteration
+from nodes.sampling.conditioning.cond import Alteration, Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
 from nodes.sampling.noise_schedule.parameterization import Parameterization
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
-
-from torch import Tensor
-
-from nodes.sampling.conditioning.cond import Cond, CondBatch
-from nodes.sampling.conditioning.denoiser import Branch
-
 
 SigmaAt: TypeAlias = Callable[[float], float]
 """From a fraction of the schedule to the level there."""
@@ -110,7 +103,7 @@ class ModelHandle:
         """The same model computing in float32; itself if it does."""
         return self if self.precision == "float32" else replace(self, compute=torch.float32)
 
-    def patched(self, patch: Patch) -> "ModelHandle":
+    def with_patch(self, patch: Patch) -> "ModelHandle":
         """With one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
 
@@ -122,7 +115,7 @@ class ModelHandle:
         """
         alteration.alter(skeleton(self.model.network.spec))
 
-    def altered(self, alteration: Alteration) -> "ModelHandle":
+    def with_alteration(self, alteration: Alteration) -> "ModelHandle":
         """With one more change inside of its network.
 
         Raises:
@@ -152,7 +145,7 @@ class ClipHandle:
             encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
         )
 
-    def patched(self, encoder: str, patch: Patch) -> "ClipHandle":
+    def with_patch(self, encoder: str, patch: Patch) -> "ClipHandle":
         """With one more patch on top of one text encoder."""
         return replace(self, patches=(*self.patches, (encoder, patch)))
 

@@ -1,12 +1,5 @@
-"""Patches that mix one network's weights with another's, or multiply some of them."""
+"""Patches that mix a network's weights with another's, add another's, or multiply some."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
-
-from nodes.models.loading.network import Network, Patches
 from collections.abc import Mapping
 from dataclasses import dataclass
 

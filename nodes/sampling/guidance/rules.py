@@ -1,7 +1,11 @@
-"""Guidance rules from papers: each combines, prepares or corrects a model's predictions.
+"""Guidance rules from papers: functions for `GuidanceSettings`.
 
-All work on x0. The noise, or the velocity, that a prediction stands for is (x - x0) / sigma:
-what is said there about directions and ratios of lengths holds for x - x0.
+`RescaledCfg`, `PerpNeg`, `DualCfg` and `AdaptiveProjectedGuidance` are rules that combine the
+predictions; `cfg_zero_star_scale`, `tangential_damping` and `FreSca` are `pre_cfg` functions,
+`EpsilonScaling` is a `post_cfg` function.
+
+All work on x0. The noise, or the velocity, of a prediction is (x - x0) / sigma:
+what the papers say about directions and ratios of lengths holds for x - x0.
 """
 
 import math
@@ -16,7 +20,7 @@ from nodes.sampling.guidance.settings import GuidanceInputs, deviation
 
 
 @dataclass(frozen=True, slots=True)
-class Rescaled:
+class RescaledCfg:
     """Guidance whose v-prediction keeps the standard deviation that the positive one has.
 
     Lin et al. 2023 (arXiv:2305.08891), eq. 14 to 16, for models that add noise to the latent.
@@ -25,111 +29,111 @@ class Rescaled:
     multiplier: float = 0.7
     """0 is plain classifier-free guidance, 1 fully rescaled."""
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
-        """Combine in v, go back to x0."""
-        sigma = terms.sigma.reshape(-1, *[1] * (terms.x.ndim - 1))
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Combine the predictions as v, and return x0."""
+        sigma = inputs.sigma.reshape(-1, *[1] * (inputs.x.ndim - 1))
         root = (sigma**2 + 1.0).sqrt()
-        scaled = terms.x / (sigma**2 + 1.0)
-        cond, uncond = ((scaled - x0) * root / sigma for x0 in (terms.cond, terms.uncond))
-        guided = uncond + terms.cfg * (cond - uncond)
+        scaled = inputs.x / (sigma**2 + 1.0)
+        cond, uncond = ((scaled - x0) * root / sigma for x0 in (inputs.cond, inputs.uncond))
+        guided = uncond + inputs.cfg * (cond - uncond)
         rescaled = guided * (deviation(cond) / deviation(guided))
         v = self.multiplier * rescaled + (1.0 - self.multiplier) * guided
         return scaled - v * sigma / root
 
 
 @dataclass(frozen=True, slots=True)
-class PerpendicularNegative:
-    """The negative prompt pushes only across what the positive asks for.
+class PerpNeg:
+    """Guidance by the part of the negative prompt that is perpendicular to the positive.
 
     Perp-Neg (Armandpour et al. 2023, arXiv:2304.04968), eq. 10, with one negative prompt. The
-    third prediction is that of the empty prompt.
+    extra prediction is that of the empty prompt.
     """
 
     strength: float = 1.0
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
-        """Both prompts seen from the empty one."""
-        (empty,) = terms.others
-        positive, negative = terms.cond - empty, terms.uncond - empty
-        across = negative - _ratio(negative, positive) * positive
-        return empty + terms.cfg * (positive - self.strength * across)
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Return the empty prompt's x0 plus the guidance, which is relative to it."""
+        (empty,) = inputs.extras
+        positive, negative = inputs.cond - empty, inputs.uncond - empty
+        perpendicular = negative - _projection(negative, positive) * positive
+        return empty + inputs.cfg * (positive - self.strength * perpendicular)
 
 
 @dataclass(frozen=True, slots=True)
-class TwoConditions:
-    """Guidance by two conditions, of which the first holds on top of the second.
+class DualCfg:
+    """Guidance by two conditions, the first on top of the second (ComfyUI's DualCFGGuider).
 
     `regular` adds the two up (Brooks et al. 2022, arXiv:2211.09800, eq. 3); `nested` guides from
     the negative towards what the two conditions give when guided between themselves.
     """
 
     cfg: float
-    """From the negative to the second condition; the sampler's own leads on to the first."""
+    """From the negative to the second condition; the sampler's cfg goes on to the first."""
     style: Literal["regular", "nested"]
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
-        """The third prediction is that of the second condition."""
-        (second,) = terms.others
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Return the guided x0; the extra prediction is that of the second condition."""
+        (second,) = inputs.extras
         if self.style == "nested":
-            inner = second + terms.cfg * (terms.cond - second)
-            return terms.uncond + self.cfg * (inner - terms.uncond)
-        step = self.cfg * (second - terms.uncond)
-        return terms.uncond + step + terms.cfg * (terms.cond - second)
+            inner = second + inputs.cfg * (inputs.cond - second)
+            return inputs.uncond + self.cfg * (inner - inputs.uncond)
+        step = self.cfg * (second - inputs.uncond)
+        return inputs.uncond + step + inputs.cfg * (inputs.cond - second)
 
 
 @dataclass(frozen=True, slots=True)
-class Projected:
-    """Adaptive projected guidance: less of what only makes the picture more saturated.
+class AdaptiveProjectedGuidance:
+    """Adaptive projected guidance (APG): less of the part that only saturates the image.
 
     Sadat et al. 2024 (arXiv:2410.02416), algorithm 1.
     """
 
     eta: float = 1.0
-    """How much remains of the guidance that is parallel to the positive prediction."""
+    """The part of the guidance parallel to the positive prediction that remains."""
     norm_threshold: float = 5.0
-    """The guidance gets no longer than this; 0 for no limit."""
+    """The largest norm of the guidance; 0 for no limit."""
     momentum: float = 0.0
-    """How much of the past guidance is added; the paper takes it away, below 0."""
+    """The part of the past guidance that is added; below 0 it is subtracted, as in the paper."""
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Project the guidance onto the positive prediction."""
-        update = terms.cond - terms.uncond
-        if self.momentum and "momentum" in terms.memory:
-            update = update + self.momentum * terms.memory["momentum"]
-        terms.memory["momentum"] = update
+        update = inputs.cond - inputs.uncond
+        if self.momentum and "momentum" in inputs.memory:
+            update = update + self.momentum * inputs.memory["momentum"]
+        inputs.memory["momentum"] = update
         if self.norm_threshold > 0:
             update = update * (self.norm_threshold / _dot(update, update).sqrt()).clamp(max=1.0)
-        parallel = _ratio(update, terms.cond) * terms.cond
-        return terms.cond + (terms.cfg - 1) * (update - parallel + self.eta * parallel)
+        parallel = _projection(update, inputs.cond) * inputs.cond
+        return inputs.cond + (inputs.cfg - 1) * (update - parallel + self.eta * parallel)
 
 
-def fit_negative(terms: GuidanceInputs) -> GuidanceInputs:
+def cfg_zero_star_scale(inputs: GuidanceInputs) -> GuidanceInputs:
     """Scale the negative's velocity to come as close to the positive's as it can.
 
     The optimised scale of CFG-Zero* (Fan et al. 2025, arXiv:2503.18886, eq. 10); steps stay as
     they are (no zero-init).
     """
-    positive, negative = terms.x - terms.cond, terms.x - terms.uncond
-    return replace(terms, uncond=terms.x - _ratio(positive, negative) * negative)
+    positive, negative = inputs.x - inputs.cond, inputs.x - inputs.uncond
+    return replace(inputs, uncond=inputs.x - _projection(positive, negative) * negative)
 
 
-def damp_tangent(terms: GuidanceInputs) -> GuidanceInputs:
+def tangential_damping(inputs: GuidanceInputs) -> GuidanceInputs:
     """Keep of the negative's direction only what it shares with the positive's.
 
     TCFG (Kwon et al. 2025, arXiv:2503.18137): the first right singular vector of the two, here
     by the rotation that makes them orthogonal (Jacobi).
     """
-    positive, negative = terms.x - terms.cond, terms.x - terms.uncond
+    positive, negative = inputs.x - inputs.cond, inputs.x - inputs.uncond
     difference = _dot(positive, positive) - _dot(negative, negative)
     angle = torch.atan2(2 * _dot(positive, negative), difference) / 2
     shared = angle.cos() * positive + angle.sin() * negative
-    kept = _ratio(negative, shared) * shared
-    return replace(terms, uncond=terms.x - kept)
+    damped = _projection(negative, shared) * shared
+    return replace(inputs, uncond=inputs.x - damped)
 
 
 @dataclass(frozen=True, slots=True)
-class ScaledGuidance:
-    """Guides coarse shapes and fine detail by different amounts.
+class FreSca:
+    """Scale the guidance of coarse shapes and of fine detail by different amounts.
 
     FreSca (Huang et al. 2025, arXiv:2504.02154): the difference of the predictions is scaled
     by frequency.
@@ -138,16 +142,16 @@ class ScaledGuidance:
     low: float
     high: float
     cutoff: int
-    """How many waves across the latent, either way, are low."""
+    """Frequencies up to this many waves across the latent, either way, are low."""
 
-    def __call__(self, terms: GuidanceInputs) -> GuidanceInputs:
-        """With the positive prediction moved."""
-        scaled = scale_frequencies(terms.cond - terms.uncond, self.cutoff, self.low, self.high)
-        return replace(terms, cond=terms.uncond + scaled)
+    def __call__(self, inputs: GuidanceInputs) -> GuidanceInputs:
+        """Return the inputs with the positive prediction moved."""
+        scaled = scale_frequencies(inputs.cond - inputs.uncond, self.cutoff, self.low, self.high)
+        return replace(inputs, cond=inputs.uncond + scaled)
 
 
 @dataclass(frozen=True, slots=True)
-class ScaledNoise:
+class EpsilonScaling:
     """Divide the predicted noise, against the drift that sampling builds up.
 
     Epsilon scaling (Ning et al. 2023, arXiv:2308.15321), eq. 11, with a constant factor.
@@ -156,35 +160,35 @@ class ScaledNoise:
     factor: float
 
     def __call__(self, x: Tensor, x0: Tensor) -> Tensor:
-        """Less noise removed where the factor is above 1."""
+        """Return x0 with less noise removed where the factor is above 1."""
         return x - (x - x0) / self.factor
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
-    """How much of the guidance holds, step by step; see `GuidanceSettings.share`."""
+class CfgCurve:
+    """A `CfgSchedule` along a line or half a cosine, in an interval of the steps."""
 
     shape: Literal["constant", "linear", "cosine"] = "constant"
     first: float = 1.0
     """At the first step."""
     last: float = 1.0
-    """At the last step; a constant course has the first all the way."""
+    """At the last step; "constant" stays at `first`."""
     start: float = 0.0
     end: float = 1.0
-    """The interval it holds for, in fractions of the steps (Kynkäänniemi et al. 2024,
-    arXiv:2404.07724); none elsewhere."""
+    """The interval with guidance, in fractions of the steps (Kynkäänniemi et al. 2024,
+    arXiv:2404.07724); outside it there is none."""
 
     def __call__(self, step: int, steps: int) -> float:
-        """The share at a step, from 0."""
+        """Return the fraction of the guidance at a step, from 0."""
         if not self.start <= step / steps < self.end:
             return 0.0
-        at = step / max(steps - 1, 1)
-        way = {"constant": 0.0, "linear": at, "cosine": (1 - math.cos(math.pi * at)) / 2}
-        return self.first + (self.last - self.first) * way[self.shape]
+        t = step / max(steps - 1, 1)
+        weights = {"constant": 0.0, "linear": t, "cosine": (1 - math.cos(math.pi * t)) / 2}
+        return self.first + (self.last - self.first) * weights[self.shape]
 
 
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """How many times b fits into a, image by image: [batch, 1, …]; 0 where b is 0."""
+def _projection(a: Tensor, b: Tensor) -> Tensor:
+    """Return the factor that scales b to the projection of a on b: [batch, 1, …]."""
     return _dot(a, b) / _dot(b, b).clamp(min=1e-30)
 
 

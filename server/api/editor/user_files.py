@@ -1,20 +1,17 @@
-"""The files of users: workflows, and others that the editor saves."""
+"""The files of users, such as workflows: each is written whole or not at all."""
 
+import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nodegraph.files.folders import inside
-import errno
-from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
-
 from aiohttp import web
 
 from nodegraph.files.atomic import part_in, sweep
+from nodegraph.files.folders import inside
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,13 +23,13 @@ from nodes.builtin.sampling.unet_patches import (
 from nodes.imaging.filters import scale_frequencies
 from nodes.models.loading.forward import denoise
 from nodes.models.networks.base.call_context import NetworkCall, during
-from nodes.models.networks.modifiers.deep_shrink import Shrunk
+from nodes.models.networks.modifiers.deep_shrink import DeepShrink
 from nodes.models.networks.modifiers.errors import WrongNetworkError
 from nodes.models.networks.modifiers.freeu import FreeU
-from nodes.models.networks.modifiers.hypertile import Tiled
-from nodes.models.networks.modifiers.perturbed_attention import Perturbed
-from nodes.models.networks.modifiers.skip_layers import Skipped
-from nodes.models.networks.modifiers.token_merging import Merged, Pairs, kept_for_sure
+from nodes.models.networks.modifiers.hypertile import HyperTile
+from nodes.models.networks.modifiers.perturbed_attention import PerturbedAttention
+from nodes.models.networks.modifiers.skip_layers import SkipLayers
+from nodes.models.networks.modifiers.token_merging import Pairs, TokenMerging, kept_for_sure
 from nodes.models.networks.modifiers.unet_parts import input_blocks, unet_of
 from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import resolve
@@ -191,7 +191,7 @@ def call(height: int, width: int, sigma: float = 1.0) -> NetworkCall:
 
 def test_each_tile_attends_to_itself_alone():
     """A network that takes the mean of all it sees, on a picture of 4x8 with tiles of 4x4."""
-    tiling = Tiled(tile=32, choices=1, depth=0, grows=False)
+    tiling = HyperTile(tile=32, choices=1, depth=0, grows=False)
     module = torch.nn.Module()
     module.attn1 = torch.nn.Module()
     hidden = grid((2, 32, 3), 0.4)
@@ -207,7 +207,7 @@ def test_each_tile_attends_to_itself_alone():
         torch.testing.assert_close(found, mean[:, None, None].expand_as(found))
 
 
-def through(tiling: Tiled, hidden: Tensor, at: NetworkCall) -> Tensor:
+def through(tiling: HyperTile, hidden: Tensor, at: NetworkCall) -> Tensor:
     from nodes.models.networks.modifiers.hypertile import _Tiling
 
     with during(at):
@@ -215,7 +215,7 @@ def through(tiling: Tiled, hidden: Tensor, at: NetworkCall) -> Tensor:
 
 
 def test_tiles_divide_the_picture_and_are_as_large_as_asked_or_larger():
-    tiling = Tiled(tile=128, choices=3, depth=1, grows=True)
+    tiling = HyperTile(tile=128, choices=3, depth=1, grows=True)
 
     drawn = {tiling.tiles(call(48, 64, s / 10), 48 * 64, 0)[2:] for s in range(1, 200)}
     halved = {tiling.tiles(call(48, 64, s / 10), 24 * 32, 0)[2:] for s in range(1, 200)}
@@ -347,7 +347,7 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
     kind = kinds["sd15"]
     x, sigma = grid((1, 4, 8, 8), 0.7) * 5, torch.tensor([5.0])
     cond, uncond = (CondBatch(kind.text(step).conds[0].tokens) for step in (0.3, 0.7))
-    weak_model = kind.model.altered(Perturbed())
+    weak_model = kind.model.with_alteration(PerturbedAttention())
     good, bad, weak = (
         denoise(model, x, sigma, c)
         for model, c in ((kind.model, cond), (kind.model, uncond), (weak_model, cond))
@@ -362,7 +362,7 @@ def test_a_perturbed_prediction_leads_on_top_of_the_guidance(kinds):
 
 def guided(kind, model, x, sigma):
     facts = model.parameterization
-    texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
+    texts = [[PreparedCond.from_cond(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
     branches = resolve(texts[0], texts[1], (x.shape[-2], x.shape[-1]), facts)
     guidance = GuidancePlanner(
         *branches,
@@ -372,7 +372,7 @@ def guided(kind, model, x, sigma):
         uncond_modifiers=with_ranges(model.guidance.uncond_modifiers, facts),
     )
     asked = Call(x, sigma, 0)
-    calls = guidance.model_calls(asked)
+    calls = guidance.plan(asked)
     outputs = [denoise(model, c.x, c.sigma, c.cond) for c in calls]
     return guidance.reply(asked, calls, outputs).x0
 
@@ -381,7 +381,7 @@ def test_rescaling_brings_all_guidance_to_the_deviation_of_the_positive():
     generator = torch.Generator().manual_seed(1)
     led, cond, weak = torch.randn(3, 2, 4, 8, 8, generator=generator)
 
-    found = PerturbedGuidance(Perturbed(), 3.0, rescale=1.0).lead(led * 3, cond, weak)
+    found = PerturbedGuidance(PerturbedAttention(), 3.0, rescale=1.0).lead(led * 3, cond, weak)
 
     torch.testing.assert_close(found.std(dim=(1, 2, 3)), cond.std(dim=(1, 2, 3)))
 
@@ -392,7 +392,7 @@ def test_skipped_layers_are_those_that_diffusers_skips(kinds):
     network = kind.model.model.network
     whole: Any = network.module()
     last = len(whole.transformer_blocks) - 1
-    skipped: Any = network.module((), (Skipped((last - 1, 99)),))
+    skipped: Any = network.module((), (SkipLayers((last - 1, 99)),))
     given = {
         "hidden_states": grid((1, 16, 8, 8), 0.7),
         "encoder_hidden_states": kind.text(0.3).conds[0].tokens,
@@ -432,7 +432,7 @@ def test_single_layers_of_flux_are_skipped_by_their_own_numbers(kinds, sample):
 def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
     """It costs a call where it holds, and the simple kind costs none at all."""
     kind = kinds["sd3"]
-    texts = [[PreparedCond.of(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
+    texts = [[PreparedCond.from_cond(c) for c in kind.text(step).conds] for step in (0.3, 0.7)]
     facts = kind.model.parameterization
     branches = resolve(texts[0], texts[1], (8, 8), facts)
     sd3 = skip_layer_guidance_sd3(kind.model, "0", start_percent=0.2, end_percent=0.6)
@@ -448,7 +448,7 @@ def test_skip_layer_guidance_holds_in_its_part_of_the_schedule(kinds):
             uncond_modifiers=with_ranges(settings.uncond_modifiers, facts),
         )
         sigma = torch.tensor(facts.percent_to_sigma(fraction))
-        calls = guidance.model_calls(Call(torch.zeros(1, 16, 8, 8), sigma, 0))
+        calls = guidance.plan(Call(torch.zeros(1, 16, 8, 8), sigma, 0))
         return [(len(c.x), len(c.cond.alterations), [at for at, _ in c.chunks]) for c in calls]
 
     assert rows(sd3, 0.1) == rows(sd3, 0.7) == rows(simple, 0.7) == [(2, 0, [0, 1])]
@@ -463,7 +463,7 @@ def test_layers_without_numbers_leave_the_model_as_it_is(kinds):
     assert skip_layer_guidance_dit_simple(model, "none", " ") is model
     assert model.guidance == PLAIN
     named = skip_layer_guidance_dit_simple(model, "1, 3", "2").guidance.uncond_modifiers
-    assert named == (UncondModifier(Skipped((1, 3), (2,)), 0.0, 1.0),)
+    assert named == (UncondModifier(SkipLayers((1, 3), (2,)), 0.0, 1.0),)
 
 
 @pytest.mark.parametrize(
@@ -484,10 +484,16 @@ def test_a_network_of_another_kind_is_refused_by_the_node(kinds, name, patch, wa
 
 
 def test_alterations_are_equal_by_what_they_do():
-    shrunk = Shrunk(3, 2.0, 0.0, 0.5, True, "bicubic", "bilinear")
+    shrunk = DeepShrink(3, 2.0, 0.0, 0.5, True, "bicubic", "bilinear")
 
-    assert {Merged(0.5), Merged(0.5), Perturbed(), Perturbed(), shrunk} == {
-        Merged(0.5),
-        Perturbed(),
-        Shrunk(3, 2.0, 0.0, 0.5, True, "bicubic", "bilinear"),
+    assert {
+        TokenMerging(0.5),
+        TokenMerging(0.5),
+        PerturbedAttention(),
+        PerturbedAttention(),
+        shrunk,
+    } == {
+        TokenMerging(0.5),
+        PerturbedAttention(),
+        DeepShrink(3, 2.0, 0.0, 0.5, True, "bicubic", "bilinear"),
     }

@@ -3,22 +3,23 @@
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.image_prompt_attention import let_see, pictures_of
-from nodes.models.networks.denoisers.size_conditioning import Added, added, sizes
+from nodes.models.networks.denoisers.image_prompt_attention import add_image_prompts, pictures_of
+from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond, sizes
 from nodes.models.networks.denoisers.unclip import VECTOR
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
-from dataclasses import replace
 
-import torch
-from torch.nn import functional
-
-from nodes.sampling.conditioning.cond import Cond
+BOXES, TEXTS, MASKS = "boxes", "box_texts", "box_masks"
+"""What a condition's extras call them, [1, number, …] each."""
+_LEAST = 30
+"""So many boxes the networks were trained with; those that are not there are empty."""
 
 
 class UNet(Protocol):
@@ -31,7 +32,7 @@ class UNet(Protocol):
         encoder_hidden_states: Tensor,
         *,
         class_labels: Tensor | None,
-        added_cond_kwargs: Added | None,
+        added_cond_kwargs: AddedCond | None,
         cross_attention_kwargs: dict[str, object] | None,
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
@@ -52,12 +53,12 @@ class UNetAdapter:
     """Asks a U-Net; see `nodes.models.networks.base.builder.Adapter`."""
 
     repeats_text = True
-    packs = 1
-    reads_raw = True
+    patch_pixels = 1
+    concat_raw = True
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
         """With the sizes that SDXL's are told; the others leave them alone."""
-        cond = with_boxes(cond, *size)
+        cond = _with_boxes(cond, *size)
         return replace(cond, extras={**cond.extras, "sizes": sizes(cond, size, branch)})
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
@@ -75,7 +76,7 @@ class UNetAdapter:
             timestep,
             tokens,
             class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
-            added_cond_kwargs=added(module, cond, x),
+            added_cond_kwargs=added_cond(module, cond, x),
             cross_attention_kwargs=seen or None,
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,
@@ -83,6 +84,27 @@ class UNetAdapter:
             return_dict=False,
         )
         return output
+
+
+def _with_boxes(cond: Cond, height: int, width: int) -> Cond:
+    """A condition with its boxes as tensors in the extras.
+
+    Boxes become (left, top, right, bottom) as parts of a latent of that height and width.
+    """
+    if not cond.boxes:
+        return cond
+    corners = [
+        (a.x / width, a.y / height, (a.x + a.width) / width, (a.y + a.height) / height)
+        for a in (box.area for box in cond.boxes)
+    ]
+    made = {
+        BOXES: torch.tensor(corners),
+        TEXTS: torch.cat([box.text for box in cond.boxes]),
+        MASKS: torch.ones(len(corners), 1),
+    }
+    empty = max(0, _LEAST - len(corners))
+    padded = {name: functional.pad(x, (0, 0, 0, empty))[None] for name, x in made.items()}
+    return replace(cond, extras={**cond.extras, **padded})
 
 
 def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
@@ -108,39 +130,12 @@ def builder() -> Build:
 
     def build(config: dict[str, Any]) -> nn.Module:
         network = cast("nn.Module", UNet2DConditionModel(**config))
-        let_see(network)
+        add_image_prompts(network)
         return network
 
     return build
 
 
 NETWORK = NetworkClass(
-    "unet", "U-Net", builder, adapter=UNetAdapter(), keeps_narrow=True, cross_attends=True
+    "unet", "U-Net", builder, adapter=UNetAdapter(), keeps_quantized=True, cross_attends=True
 )
-
-
-BOXES, TEXTS, MASKS = "boxes", "box_texts", "box_masks"
-"""What a condition's extras call them, [1, number, …] each."""
-_LEAST = 30
-"""So many boxes the networks were trained with; those that are not there are empty."""
-
-
-def with_boxes(cond: Cond, height: int, width: int) -> Cond:
-    """A condition with its boxes as tensors in the extras.
-
-    Boxes become (left, top, right, bottom) as parts of a latent of that height and width.
-    """
-    if not cond.boxes:
-        return cond
-    corners = [
-        (a.x / width, a.y / height, (a.x + a.width) / width, (a.y + a.height) / height)
-        for a in (box.area for box in cond.boxes)
-    ]
-    made = {
-        BOXES: torch.tensor(corners),
-        TEXTS: torch.cat([box.text for box in cond.boxes]),
-        MASKS: torch.ones(len(corners), 1),
-    }
-    empty = max(0, _LEAST - len(corners))
-    padded = {name: functional.pad(x, (0, 0, 0, empty))[None] for name, x in made.items()}
-    return replace(cond, extras={**cond.extras, **padded})

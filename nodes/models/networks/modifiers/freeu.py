@@ -36,11 +36,11 @@ class FreeU:
             if hidden.shape[1] not in scales:
                 return hidden, beside
             backbone, skip = scales[hidden.shape[1]]
-            return self._raised(hidden, backbone), scale_frequencies(beside, _LOW, skip)
+            return self._scale_backbone(hidden, backbone), scale_frequencies(beside, _LOW, skip)
 
         join_by(unet, join)
 
-    def _raised(self, hidden: Tensor, scale: float) -> Tensor:
+    def _scale_backbone(self, hidden: Tensor, scale: float) -> Tensor:
         """Eq. 4, and in version 2 what follows it."""
         half, rest = torch.split(hidden, [hidden.shape[1] // 2, -(-hidden.shape[1] // 2)], dim=1)
         share: float | Tensor = 1.0

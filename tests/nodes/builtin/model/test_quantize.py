@@ -11,7 +11,7 @@ from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.patches.errors import UnavailableSchemeError
 from nodes.models.weights.errors import MissingExtraError
-from nodes.models.weights.quantized import precise
+from nodes.models.weights.quantized import full_precision
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, write
@@ -72,7 +72,7 @@ def test_a_lora_on_top_adds_to_the_quantised_numbers(model, tmp_path):
 
     exact = lora_loader_model_only(model, "a.safetensors", Bench(tmp_path), 0.5)
     states = [network.module(m.patches).state_dict() for m in (model, small, patched, exact)]
-    plain, rounded, both, wanted = (precise(state[KEY], torch.float32) for state in states)
+    plain, rounded, both, wanted = (full_precision(state[KEY], torch.float32) for state in states)
     torch.testing.assert_close(both - rounded, wanted - plain, rtol=1e-3, atol=1e-5)
     assert not torch.equal(rounded, plain)
 
