@@ -5,6 +5,7 @@ from typing import Protocol
 
 from nodegraph.files.files import Files
 from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.model_pool import ModelPool
 
 
 class Context(Protocol):
@@ -23,6 +24,11 @@ class Context(Protocol):
     @property
     def files(self) -> Files:
         """The models, input, output and temp folders."""
+        ...
+
+    @property
+    def models(self) -> ModelPool:
+        """The models in memory, which all runs of the engine share."""
         ...
 
     @property

@@ -27,9 +27,9 @@ from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.results import Ui
 from nodegraph.packs.editor_shapes import shapes_of
 from nodegraph.packs.registry import Registry
-from nodegraph.runtime.attention import DEFAULT, Attention, computing
-from nodegraph.runtime.run_environment import CancelToken
-from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention, PreviewMethod
+from nodegraph.runtime.model_pool import ModelPool, once_a_model
+from nodegraph.runtime.run_environment import CancelToken, ModelListener, RunEnvironment
 from nodegraph.settings.settings import Settings
 from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.read import read_workflow
@@ -50,6 +50,8 @@ class RunOptions(TypedDict, total=False):
     """The way in which previews are made; `latent2rgb` if not given."""
     looked_at: Callable[[], bool]
     """Returns True while a client watches previews; always True if not given."""
+    on_model_use: ModelListener
+    """Is called once for each model that the run uses, from the thread that runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,13 @@ class Engine:
         files: Files,
         cache: Cache | None = None,
         *,
-        attention: Attention = DEFAULT,
+        attention: Attention = DEFAULT_ATTENTION,
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
         self._attention: Attention = attention
+        self._models = ModelPool()
         self._flights = Flights()
 
     @classmethod
@@ -175,14 +178,19 @@ class Engine:
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
             previews=_previews(options),
             looked_at=options.get("looked_at", _always),
+            models=self._models,
+            environment=self._environment(options.get("on_model_use")),
         )
+
+    def _environment(self, on_model_use: ModelListener | None) -> RunEnvironment:
+        listener = once_a_model(on_model_use) if on_model_use else None
+        return RunEnvironment(self._attention, listener)
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
         steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)
         steps.add(checked.graph.nodes)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)
-        with computing(self._attention):
-            done = executor.run(checked.targets)
+        done = executor.run(checked.targets)
         result = RunResult(
             run_id=facts.emitter.run_id,
             outputs={target: entry.outputs for target, entry in done.items()},

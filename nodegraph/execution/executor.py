@@ -27,9 +27,9 @@ from nodegraph.execution.run_context import RunContext, RunFacts
 from nodegraph.execution.steps import Step, Steps
 from nodegraph.graph.graph import NodeId
 from nodegraph.graph.results import Expansion, Ui
-from nodegraph.runtime.cancel import CancelToken, cancellable
 from nodegraph.runtime.node_errors import call_node_code
 from nodegraph.runtime.out_of_memory import OutOfMemoryError
+from nodegraph.runtime.run_environment import CancelToken, use_environment
 
 _ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
 _FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
@@ -196,7 +196,7 @@ class Executor:
         context = RunContext(self._facts, step, flight) if step.kind.context_name else None
         batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
         results: list[Result | Expansion] = []
-        with cancellable(flight.check):
+        with use_environment(self._facts.environment_with(flight.check)):
             for batch in batches:
                 if results:
                     flight.check()

@@ -13,6 +13,8 @@ from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.runtime.run_environment import RunEnvironment
 from nodegraph.validation.migrate import pin_versions
 from nodegraph.workflow.api_format import to_prompt
 
@@ -30,11 +32,19 @@ class RunFacts:
     """`none` if no client ever watches them."""
     looked_at: Callable[[], bool]
     """Returns True while a client watches them."""
+    models: ModelPool
+    """Those that all runs of the engine share."""
+    environment: RunEnvironment
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
         """The graph as it was submitted, in API format, with the versions of its node types."""
         return to_prompt(pin_versions(self.graph, self.catalog))
+
+    def environment_with(self, check_cancelled: Callable[[], None]) -> RunEnvironment:
+        """Return the environment of one call of a node, which this function can end."""
+        base = self.environment
+        return RunEnvironment(base.attention, base.on_model_use, check_cancelled)
 
 
 class RunContext:
@@ -62,6 +72,11 @@ class RunContext:
         if self._files is None:
             self._files = self._facts.files.with_watch(self, SaveSlot(self.run_id, self.node_id))
         return self._files
+
+    @property
+    def models(self) -> ModelPool:
+        """The models in memory, which all runs of the engine share."""
+        return self._facts.models
 
     @property
     def prompt(self) -> Mapping[str, object]:

@@ -1,11 +1,4 @@
-"""The catalog snapshot: a pack's node types, known without importing the pack.
-
-A pack may ship its snapshot (`catalog.json` in its package); otherwise one is kept in the
-user's cache folder. Either counts only while it fits the pack's source files; when it does
-not, a child process imports the pack and describes it anew.
-
-`python -m nodegraph.packs.catalog` writes the snapshot that ships with the built-in pack.
-"""
+"""Choices and limits that settings, nodes and the server share."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias

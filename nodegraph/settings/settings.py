@@ -14,8 +14,13 @@ from nodegraph.files.folders import FORMER_NAMES, Folders
 from nodegraph.files.identity import Identities
 from nodegraph.files.sources import SourceOptions, open_sources
 from nodegraph.files.user_dirs import cache_folder, data_folder, hub_folder
-from nodegraph.runtime.attention import DEFAULT, Attention
-from nodegraph.runtime.choices import PATIENCE, PreviewMethod, Range
+from nodegraph.runtime.choices import (
+    DEFAULT_ATTENTION,
+    PATIENCE,
+    Attention,
+    PreviewMethod,
+    Range,
+)
 from nodegraph.settings.layers import (
     FLAGS,
     TABLES,
@@ -85,7 +90,7 @@ class Settings:
     """Which commit each `hf://` reference means."""
     preview_method: PreviewMethod = "latent2rgb"
     """How unfinished images are shown to those who look; `taesd` needs a file in `vae_approx`."""
-    attention: Attention = DEFAULT
+    attention: Attention = DEFAULT_ATTENTION
     """Which kernels compute attention; some need a package of their own."""
     result_cache: Limit = AUTO
     """How many bytes of results are kept between runs; `auto` goes by the machine's memory."""

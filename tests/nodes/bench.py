@@ -8,6 +8,7 @@ from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
 from nodegraph.graph.results import Artifact
 from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.model_pool import ModelPool
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Bench:
     notices: list[str] = field(default_factory=list[str])
     progressed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     previews: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
+    models: ModelPool = field(default_factory=ModelPool)
     checks: int = 0
     cancel_at: int | None = None
     """Which check of `check_cancelled` raises, counted from 1."""

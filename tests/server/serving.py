@@ -29,7 +29,7 @@ import sys
 import time
 from typing import Annotated
 
-from nodegraph.runtime.attention import attention
+from nodegraph.runtime.run_environment import run_environment
 from nodegraph.definition.context import Context
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Ui
@@ -133,7 +133,7 @@ def block(kilobytes: int, fill: int = 0) -> Annotated[bytes, Socket("BLOCK")]:
 @node("ToyWeigh", category="toys", output_node=True, cache="never")
 def weigh(data: Annotated[bytes, Socket("BLOCK")]) -> Ui:
     """Show how many bytes that are, and which kernels would compute attention."""
-    return Ui(values={"bytes": [len(data)], "attention": [attention()]})
+    return Ui(values={"bytes": [len(data)], "attention": [run_environment().attention]})
 
 
 @node("ToyShow", category="toys", output_node=True)

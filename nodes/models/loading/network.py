@@ -12,17 +12,17 @@ from typing import NamedTuple, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from nodegraph.runtime.cancel import check_cancelled
-from nodegraph.runtime.model_usage import held_or_loaded
+from nodegraph.runtime.model_pool import held_or_loaded
+from nodegraph.runtime.run_environment import check_cancelled
 from nodes.models.families.base.errors import MissingWeightsError
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.placement import default_placement
-from nodes.models.loading.widening import grown
+from nodes.models.loading.widening import widen
 from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable, Source
-from nodes.models.weights.lazy import OnDemand, Precise, is_packed, stored
-from nodes.models.weights.quantized import PackedTensor, Rounded, matrices_of, precise
+from nodes.models.weights.lazy import FullPrecisionTensors, LazyTensors, is_quantized, read_weight
+from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision, matrix_keys
 from nodes.models.weights.reader import TensorFiles
 from nodes.sampling.conditioning.cond import Alteration
 
@@ -73,7 +73,7 @@ class Network:
         header: Header,
         identity: str,
         spec: NetworkSpec,
-        narrow: torch.dtype | None = None,
+        storage_dtype: torch.dtype | None = None,
         *,
         on_cpu: bool = False,
     ) -> None:
@@ -89,7 +89,7 @@ class Network:
         self.header = header
         self.identity = identity
         self.spec = spec
-        self.placement = default_placement(spec, narrow, on_cpu=on_cpu)
+        self.placement = default_placement(spec, storage_dtype, on_cpu=on_cpu)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
         self._table: KeyTable | None = None
@@ -105,7 +105,7 @@ class Network:
 
     @property
     def _content(self) -> tuple[object, ...]:
-        return (self.identity, self.spec, self.placement.narrow, self.placement.device)
+        return (self.identity, self.spec, self.placement.storage_dtype, self.placement.device)
 
     @property
     def table(self) -> KeyTable:
@@ -180,14 +180,14 @@ class Network:
         return clone
 
     def _filled_with(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        return _filled(skeleton(grown(self.spec, weights)), weights)
+        return _filled(skeleton(widen(self.spec, weights)), weights)
 
     def _load(self) -> nn.Module:
         module = skeleton(self.spec)
         self._table = self._table_of(module)
         sources = self.sources
         self._check(module, sources)
-        matrices = frozenset(matrices_of(module))
+        matrices = frozenset(matrix_keys(module))
         with TensorFiles(str(self.placement.device)) as files:
             weights = {
                 key: self._weight(files, source, matrix=key in matrices)
@@ -207,13 +207,13 @@ class Network:
         """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
         check_cancelled()
         place = self.placement
-        weight = stored(self.header, files, source, place.dtype)
-        if isinstance(weight, PackedTensor) and matrix and place.keeps:
-            return weight.computing_in(place.dtype)
-        kept = place.kept(self.header.tensors[source.key])
-        if is_packed(self.header, source.key) or not matrix or kept == place.dtype:
-            return precise(weight, place.dtype)
-        return PackedTensor(weight.to(kept), Rounded(), weight.shape, place.dtype)
+        weight = read_weight(self.header, files, source, place.dtype)
+        if isinstance(weight, QuantizedTensor) and matrix and place.keeps_quantized:
+            return weight.with_dtype(place.dtype)
+        kept = place.storage_dtype_of(self.header.tensors[source.key])
+        if is_quantized(self.header, source.key) or not matrix or kept == place.dtype:
+            return full_precision(weight, place.dtype)
+        return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
 
     @property
     def shapes(self) -> Mapping[str, torch.Size]:
@@ -227,13 +227,13 @@ class Network:
             keys: which.
             patches: on top of them.
         """
-        changed = self.changed(patches)
+        changed = self.changed_weights(patches)
         with TensorFiles(str(self.placement.device)) as files:
-            read = Precise(self._unloaded(files), self.placement.dtype)
+            read = FullPrecisionTensors(self._unloaded(files), self.placement.dtype)
             for key in sorted(keys):
                 yield key, changed[key] if key in changed else read[key]
 
-    def changed(self, patches: Patches) -> dict[str, Tensor]:
+    def changed_weights(self, patches: Patches) -> dict[str, Tensor]:
         """The weights that patches change; no others are read."""
         with TensorFiles(str(self.placement.device)) as files:
             return self._changed(self._unloaded(files), patches)
@@ -241,7 +241,9 @@ class Network:
     def _unloaded(self, files: TensorFiles) -> Mapping[str, Tensor]:
         """Every weight as its file has it, read when it is asked for."""
         sources, dtype = self.sources, self.placement.dtype
-        return OnDemand(sources, lambda key: stored(self.header, files, sources[key], dtype))
+        return LazyTensors(
+            sources, lambda key: read_weight(self.header, files, sources[key], dtype)
+        )
 
     def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
         weights = dict(base.state_dict())
@@ -252,14 +254,14 @@ class Network:
         touched: dict[str, Tensor] = {}
         now = ChainMap(touched, cast("dict[str, Tensor]", weights))  # which it only reads
         for patch in patches:
-            touched |= patch.apply(self, Precise(now, self.placement.dtype))
+            touched |= patch.apply(self, FullPrecisionTensors(now, self.placement.dtype))
         if self.spec.rounds_patched:
             touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
         return touched
 
     def _rounded(self, key: str, weight: Tensor) -> Tensor:
-        stored = self.header.tensors[self.table[key].key].dtype
-        return weight.to(_DTYPES.get(stored, weight.dtype)).to(weight.dtype)
+        read_weight = self.header.tensors[self.table[key].key].dtype
+        return weight.to(_DTYPES.get(read_weight, weight.dtype)).to(weight.dtype)
 
     def _table_of(self, module: nn.Module) -> KeyTable:
         return self.spec.table(module.state_dict(), self.spec.prefix)
@@ -290,7 +292,7 @@ def _fits(header: Header, source: Source, weight: Tensor) -> bool:
 
 
 def _computed_in(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    return weight.computing_in(dtype) if isinstance(weight, PackedTensor) else weight.to(dtype)
+    return weight.with_dtype(dtype) if isinstance(weight, QuantizedTensor) else weight.to(dtype)
 
 
 def _filled(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:

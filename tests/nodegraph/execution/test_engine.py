@@ -15,8 +15,7 @@ from nodegraph.execution.engine import Engine
 from nodegraph.execution.events import as_dict
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.results import Ui
-from nodegraph.runtime.attention import attention
-from nodegraph.runtime.cancel import CancelToken, check_cancelled
+from nodegraph.runtime.run_environment import CancelToken, check_cancelled, run_environment
 from nodegraph.validation.migrate import pin_versions
 from nodegraph.workflow.read import to_prompt
 from tests.toys import chain_of, files_in, graph_of, registry_of
@@ -54,7 +53,7 @@ def deep(rounds: int) -> Ui:
 
 @node("Attends", category="test", output_node=True)
 def attends() -> Ui:
-    return Ui(values={"attention": [attention()]})
+    return Ui(values={"attention": [run_environment().attention]})
 
 
 @pytest.fixture
@@ -246,7 +245,7 @@ def test_networks_attend_as_the_engine_is_told_and_no_result_is_taken_for_anothe
 
     assert [run.ui["x"].values["attention"] for run in runs] == [["sdpa"], ["math"], ["sdpa"]]
     assert [run.executed for run in runs] == [1, 1, 0]
-    assert attention() == "sdpa"
+    assert run_environment().attention == "sdpa"
 
 
 def test_an_owner_s_files_are_in_folders_of_that_name_and_all_else_is_shared(tmp_path):

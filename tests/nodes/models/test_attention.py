@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nodegraph.runtime.attention import attention, computing
+from nodegraph.runtime.run_environment import RunEnvironment, run_environment, use_environment
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.networks.base.attention_backends import AttendWith
 from nodes.models.networks.base.errors import AttentionUnavailableError
@@ -32,7 +32,7 @@ def predicted(kind):
 def test_torchs_kernels_agree(kinds, name, choice):
     plain = predicted(kinds[name])
 
-    with computing(choice):
+    with use_environment(RunEnvironment(attention=choice)):
         chosen = predicted(kinds[name])
 
     torch.testing.assert_close(chosen, plain, rtol=1e-3, atol=1e-3)
@@ -79,11 +79,14 @@ def test_what_has_a_mask_stays_with_torch():
     ("choice", "package"), [("xformers", "xformers"), ("sage", "sageattention")]
 )
 def test_what_is_not_installed_is_said_so(kinds, choice, package):
-    with computing(choice), pytest.raises(AttentionUnavailableError, match=package):
+    with (
+        use_environment(RunEnvironment(attention=choice)),
+        pytest.raises(AttentionUnavailableError, match=package),
+    ):
         predicted(kinds["sd15"])
 
 
 def test_a_choice_ends_with_the_run():
-    with computing("math"):
-        assert attention() == "math"
-    assert attention() == "sdpa"
+    with use_environment(RunEnvironment(attention="math")):
+        assert run_environment().attention == "math"
+    assert run_environment().attention == "sdpa"

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from nodegraph.errors import RunCancelledError, UnknownFileError
-from nodegraph.runtime.cancel import cancellable
+from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodes.builtin.model.checkpoints import checkpoint_loader_simple
 from nodes.builtin.sampling.model_sampling import model_sampling_discrete
 from nodes.inference.previews import by_matrix, latent_rgb, preview
@@ -225,7 +225,7 @@ def test_loading_stops_at_the_next_weight_and_can_begin_again(tmp_path):
         if next(left, None) is None:
             raise RunCancelledError
 
-    with cancellable(check), pytest.raises(RunCancelledError):
+    with use_environment(RunEnvironment(check_cancelled=check)), pytest.raises(RunCancelledError):
         network.module()
 
     assert not network.unload()

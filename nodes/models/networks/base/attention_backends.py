@@ -13,7 +13,8 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from nodegraph.runtime.attention import Attention, attention
+from nodegraph.runtime.choices import Attention
+from nodegraph.runtime.run_environment import run_environment
 from nodes.models.networks.base.errors import AttentionUnavailableError
 
 Attend: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,13 +56,13 @@ class AttendWith(TorchFunctionMode):
 
 
 @contextmanager
-def attending() -> Generator[None]:
+def attention_backend() -> Generator[None]:
     """Let networks that run inside attend as this run's settings say.
 
     Raises:
         AttentionUnavailableError: what they ask for is not installed.
     """
-    with _CHOICES[attention()]():
+    with _CHOICES[run_environment().attention]():
         yield
 
 

@@ -1,0 +1,83 @@
+"""The run that a thread computes, for code too deep inside a node to be handed a `Context`."""
+
+import threading
+from collections.abc import Callable, Generator, Hashable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from nodegraph.errors import RunCancelledError
+from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
+
+ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
+"""Gets a model's key, and the seconds it took to load; None if it was in memory."""
+
+
+class CancelToken:
+    """A request to stop one run: set once, from any thread, and checked between steps."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the run to stop as soon as it can."""
+        self._event.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once the run was asked to stop."""
+        return self._event.is_set()
+
+    def check(self) -> None:
+        """Raise if the run was asked to stop.
+
+        Raises:
+            RunCancelledError: it was.
+        """
+        if self._event.is_set():
+            raise RunCancelledError
+
+
+def _go_on() -> None:
+    """Let the run go on: nobody can cancel it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnvironment:
+    """What a run lets the code inside its nodes know and tell; the defaults are those of no run."""
+
+    attention: Attention = DEFAULT_ATTENTION
+    """The kernels that networks use."""
+    on_model_use: ModelListener | None = None
+    """Hears of each model that is used."""
+    check_cancelled: Callable[[], None] = _go_on
+    """Raises `RunCancelledError` if nobody wants the result any more."""
+
+
+_NO_RUN = RunEnvironment()
+_CURRENT: ContextVar[RunEnvironment] = ContextVar("run_environment", default=_NO_RUN)
+
+
+def run_environment() -> RunEnvironment:
+    """Return the environment of the run that this thread computes."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def use_environment(environment: RunEnvironment) -> Generator[None]:
+    """Make `run_environment` return this one in this thread, within the block."""
+    token = _CURRENT.set(environment)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def check_cancelled() -> None:
+    """Raise if the run of this thread was cancelled; for work deep inside a node.
+
+    Raises:
+        RunCancelledError: it was cancelled.
+    """
+    _CURRENT.get().check_cancelled()
