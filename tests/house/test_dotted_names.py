@@ -14,6 +14,11 @@ from nodegraph.settings.settings import Settings
 ROOT = Path(__file__).parents[2]
 ROOMS = ("nodegraph", "nodes", "server", "training")
 DOTTED = re.compile(rf"(?<![\w./-])(?:{'|'.join(ROOMS)})(?:[.:][A-Za-z_]\w*)+")
+PLACE = re.compile(
+    rf"(?<![\w./-])(?:{'|'.join([*ROOMS, 'benchmarks', 'docs', 'tests', 'workflows'])})/[\w./*-]*"
+)
+NOT_KEPT = {"training/runs": "the trainer makes it"}
+"""Places that pages name and the repository has not, and why."""
 FILE = re.compile(r"\.(lock|md|pid|py|toml)$")
 OTHERS = {
     "nodegraph.verbose": "a key of click's",
@@ -28,6 +33,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "pyproject.toml",
 ]
+PAGES_ELSEWHERE = [ROOT / "training/README.md", *sorted((ROOT / "tests").glob("*/README.md"))]
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "benchmarks"])
@@ -43,12 +49,41 @@ def test_names_in_pages_exist():
     assert {path.name: wrong for path in PAGES if (wrong := unknown(path.read_text()))} == {}
 
 
+@pytest.mark.parametrize("path", [*PAGES, *PAGES_ELSEWHERE], ids=lambda path: path.name)
+def test_files_and_folders_in_pages_exist(path):
+    assert missing(path.read_text()) == []
+
+
+def test_every_module_on_the_map_exists():
+    map_of_rooms = (ROOT / "docs/architecture.md").read_text()
+    modules = {path.as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+
+    named = set(re.findall(r"[\w/]+\.py", map_of_rooms))
+
+    assert len(named) > 40
+    assert [
+        name for name in sorted(named) if not any(m.endswith(f"/{name}") for m in modules)
+    ] == []
+
+
+def test_a_file_that_is_not_there_is_found():
+    text = "see `nodes/gone.py`, tests/house/, `nodes/models/patches/lora*.py`, /server/gone.py."
+
+    assert missing(text) == ["nodes/gone.py"]
+
+
 def test_a_name_that_is_not_there_is_found():
     text = (
         "`nodegraph.graph.spec.Pact`, nodegraph.graph.spec:NodeSpec, nodes.gone, `nodegraph.Pack`"
     )
 
     assert unknown(text) == ["nodegraph.graph.spec.Pact", "nodes.gone"]
+
+
+def missing(text):
+    """The files and folders that a text names and the repository has not."""
+    places = {place.rstrip("./") for place in PLACE.findall(text)}
+    return sorted(place for place in places - NOT_KEPT.keys() if not any(ROOT.glob(place)))
 
 
 def strings(path):
