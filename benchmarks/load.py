@@ -56,6 +56,7 @@ class Sampler(threading.Thread):
 
 def ours(path: Path, *, ready: bool) -> Callable[[], object]:
     """Our way; the imports are done when this returns."""
+    from nodegraph.runtime.model_pool import ModelPool
     from nodes.models.families.registry import architecture_of
     from nodes.models.loading.checkpoint import open_checkpoint
     from nodes.models.networks.factory import skeleton
@@ -65,7 +66,7 @@ def ours(path: Path, *, ready: bool) -> Callable[[], object]:
     skeleton(architecture.model.network)  # imports diffusers' classes
 
     def load() -> object:
-        opened = open_checkpoint(path, "benchmark")
+        opened = open_checkpoint(path, "benchmark", ModelPool())
         if ready:
             opened.model.network.module()
             opened.vae.network.module()

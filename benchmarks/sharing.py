@@ -22,6 +22,7 @@ from torch import Tensor
 from benchmarks.load import anonymous
 from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.loading.checkpoint import open_checkpoint, open_model
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle
@@ -57,12 +58,13 @@ def share_t5(folder: Path) -> None:
     texts = [tiny(f"text_encoders/{name}.safetensors") for name in ("tiny_clip_l", "tiny_t5xxl")]
     embeddings = Embeddings(Files(Folders.under(folder)), print)
     held: list[object] = []
+    models = ModelPool()
     for seed, run in enumerate(("first", "second")):
         path = write(folder / f"{run}.safetensors", small_flux(seed))
 
         def load(path: Path = path) -> tuple[ModelHandle, ClipHandle]:
-            text = open_text_files([(file, file.name) for file in texts], "flux")
-            return ModelHandle(open_model(path, path.name)), ClipHandle(text)
+            text = open_text_files([(file, file.name) for file in texts], "flux", models)
+            return ModelHandle(open_model(path, path.name, models)), ClipHandle(text)
 
         def encode(pair: tuple[ModelHandle, ClipHandle]) -> tuple[object, ...]:
             return *pair, pair[1].encode("a fox", embeddings), pair[0].model.network.module()
@@ -80,13 +82,13 @@ def switch_loras(switches: int) -> None:
     """Put a LoRA on, always at another strength, and take it off."""
     path = tiny("checkpoints/tiny_sd15.safetensors")
     lora = LoraFile(tiny("loras/tiny_sd15_lora.safetensors"), "lora")
-    model = ModelHandle(open_checkpoint(path, path.name).model)
+    model = ModelHandle(open_checkpoint(path, path.name, ModelPool()).model)
     before = measured("the base: load and predict", lambda: denoised(model))
     measured("the base: predict", lambda: denoised(model))
     network = model.model.network
     print(f"the LoRA's file has {lora.path.stat().st_size / 1e6:.1f} MB")
     for switch in range(switches):
-        patched = model.patched(lora_patch(lora, 0.1 * (switch + 1), network))
+        patched = model.with_patch(lora_patch(lora, 0.1 * (switch + 1), network))
         build = partial(network.module, patched.patches)
         measured(f"switch {switch + 1}: weights", build)
         assert not torch.equal(denoised(patched), before)

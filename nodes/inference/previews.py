@@ -51,7 +51,7 @@ def choose_preview(model: ModelHandle, ctx: Context) -> Show:
             ctx.notice("there is no small decoder for this model: its previews are rough.")
             return by_matrix(model)
         try:
-            return by_decoder(model, VaeHandle(open_decoder(name, ctx.files)))
+            return by_decoder(model, VaeHandle(open_decoder(name, ctx.files, ctx.models)))
         except NodeGraphError as error:
             ctx.notice(f"previews are rough: {error.message} {error.hint}".strip())
     return by_matrix(model)

@@ -10,14 +10,14 @@ from torch import Tensor
 from nodegraph.definition.context import Context
 from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodes.inference.previews import choose_preview, preview
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.forward import ModelDenoiser
 from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.sampling.conditioning.cond import Conditioning
 from nodes.sampling.conditioning.latents import Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.sampling.guidance.loop import OnStep, Request, noise_for, sample
-from nodes.sampling.noise_schedule.errors import LatentChannelsError
 from nodes.sampling.samplers.registry import SamplerOrName
 
 
@@ -55,7 +55,7 @@ def run(
     """Add noise to a latent and remove it, with progress, previews and cancellation.
 
     Raises:
-        LatentChannelsError: the latent is of another family.
+        ChannelMismatchError: the latent is of another family.
         SeedCountError: each image has its seed, but there are not as many images.
         NotFiniteError: the model predicts what is no number.
     """
@@ -109,7 +109,7 @@ def _sample(
         ctx.notice(f"numbers of the model were too large for {model.precision}: again in float32.")
         return attempt(wide)
     except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error) or not networks().unload([model.model.network]):
+        if not is_out_of_memory(error) or not unload_others(ctx.models, model.model.network):
             raise
     ctx.notice("out of memory: the other models were unloaded, trying again.")
     return attempt(model)
@@ -119,11 +119,18 @@ def fitting(latent: Latent, model: ModelHandle) -> Latent:
     """The latent with as many channels as the model has; only an empty one can be changed.
 
     Raises:
-        LatentChannelsError: it has other channels, and something in them.
+        ChannelMismatchError: it has other channels, and something in them.
     """
     wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
     if found == wanted:
         return latent
     if latent.samples.count_nonzero():
-        raise LatentChannelsError(found, wanted)
+        raise ChannelMismatchError(
+            "latent_channels",
+            "the latent",
+            found,
+            wanted,
+            reader="this model",
+            hint="Encode the picture with the VAE that belongs to the model.",
+        )
     return replace(latent, samples=torch.zeros(batch, wanted, *size))

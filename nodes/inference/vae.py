@@ -10,7 +10,7 @@ from nodegraph.definition.context import Context
 from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodes.imaging.tiling import compute_tiled, split_batch, tilings
 from nodes.inference.errors import TooSmallPictureError
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.handles import VaeHandle
 from nodes.sampling.guidance.errors import NotFiniteError
 
@@ -82,7 +82,7 @@ def _retry_in_tiles(
     for words, again in tries:
         if found is not None:
             return found
-        networks().unload([vae.vae.network])
+        unload_others(ctx.models, vae.vae.network)
         ctx.notice(f"out of memory: trying again {words}.")
         last = words == tries[-1][0]
         found = again() if last else _attempt(again)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.loading.checkpoint import Checkpoint, open_checkpoint, open_model, open_vae
 from nodes.models.loading.forward import ModelDenoiser
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
@@ -37,12 +38,12 @@ def _flux_parts(name: str) -> Parts:
     texts = [tiny(f"text_encoders/tiny_{each}.safetensors") for each in ("clip_l", "t5xxl")]
     vae = tiny("vae/tiny_ae16.safetensors")
     return Parts(
-        ModelHandle(open_model(model, str(model))),
-        ClipHandle(open_text_files([(path, str(path)) for path in texts], "flux")),
-        VaeHandle(open_vae(vae, str(vae))),
+        ModelHandle(open_model(model, str(model), ModelPool())),
+        ClipHandle(open_text_files([(path, str(path)) for path in texts], "flux", ModelPool())),
+        VaeHandle(open_vae(vae, str(vae), ModelPool())),
     )
 
 
 def opened(path: Path) -> Checkpoint:
     """A checkpoint by its path; tests need no hashes."""
-    return open_checkpoint(path, str(path))
+    return open_checkpoint(path, str(path), ModelPool())

@@ -14,7 +14,7 @@ from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.vision import VisionHandle, open_vision
 from nodes.models.networks.components.vision import Crop
-from nodes.values import Conditioning, Image, PicturePrompt, SeenPictures
+from nodes.values import Conditioning, Image, ImagePrompt, SeenPictures
 
 
 @node(
@@ -31,7 +31,7 @@ def clip_vision_loader(
     FLUX Redux and USO need SigLIP, IP-Adapters ViT-H or bigG, SDXL bigG.
     """
     path = ctx.files.model("clip_vision", clip_name)
-    return open_vision(path, ctx.files.identity(path))
+    return open_vision(path, ctx.files.identity(path), ctx.models)
 
 
 @node("CLIPVisionEncode", category="conditioning", display_name="CLIP Vision Encode")
@@ -63,7 +63,8 @@ def unclip_checkpoint_loader(
     """Open an unCLIP checkpoint: the model, text encoder, VAE and the vision encoder."""
     path = ctx.files.model("checkpoints", ckpt_name)
     identity = ctx.files.identity(path)
-    opened, eyes = open_checkpoint(path, identity), open_vision(path, identity)
+    opened = open_checkpoint(path, identity, ctx.models)
+    eyes = open_vision(path, identity, ctx.models)
     model, clip, vae = ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae)
     return UnclipParts(model, clip, vae, eyes)
 
@@ -85,6 +86,8 @@ def unclip_conditioning(
         return conditioning
     if clip_vision_output.embeds is None:
         raise NoVectorError
-    shown = PicturePrompt(clip_vision_output.embeds, strength, noise_augmentation)
-    conds = (replace(cond, pictures=(*cond.pictures, shown)) for cond in conditioning.conds)
+    shown = ImagePrompt(clip_vision_output.embeds, strength, noise_augmentation)
+    conds = (
+        replace(cond, image_prompts=(*cond.image_prompts, shown)) for cond in conditioning.conds
+    )
     return Conditioning(tuple(conds))

@@ -9,20 +9,15 @@ from torch import Tensor
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Choices, ModelFile
 from nodegraph.definition.node import node
-from nodes.builtin.conditioning.errors import (
-    DifferenceControlNetError,
-    HintChannelsError,
-    HintNeedsMaskError,
-    HintNeedsVaeError,
-    UnknownControlTypeError,
-)
 from nodes.builtin.inputs import Fraction, Strength
 from nodes.models.adapters.controlnet import ControlNetHandle, NetControl
 from nodes.models.families.controlnets.registry import DIFFERENCE, control_spec
 from nodes.models.families.controlnets.spec import KINDS, Change
-from nodes.models.loading.checkpoint import networks
+from nodes.models.families.errors import UnknownTypeError
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
 from nodes.models.patches.merge import DifferencePatch
 from nodes.models.weights.header import read_header
 from nodes.values import Conditioning, Image, Mask
@@ -50,7 +45,12 @@ def control_net_loader(control_net_name: File, ctx: Context) -> ControlNetHandle
     """
     handle = _open_controlnet(control_net_name, ctx)
     if DIFFERENCE in handle.network.header:
-        raise DifferenceControlNetError(handle.network.header.path)
+        raise MissingInputError(
+            "difference_controlnet",
+            f"{handle.network.header.path.name!r} holds the difference between a ControlNet and a model",
+            "no model",
+            hint="Load it with DiffControlNetLoader, and give that the model.",
+        )
     return handle
 
 
@@ -86,7 +86,11 @@ def set_union_control_net_type(
         return replace(control_net, kind=None)
     kinds = control_net.spec.kinds
     if type not in kinds:
-        raise UnknownControlTypeError(control_net.network.header.path, type, list(kinds))
+        raise UnknownTypeError(
+            "unknown_control_type",
+            f"the ControlNet {control_net.network.header.path.name!r} knows no hint {type!r}.",
+            list(kinds),
+        )
     return replace(control_net, kind=kinds[type])
 
 
@@ -186,7 +190,7 @@ def _open_controlnet(name: str, ctx: Context) -> ControlNetHandle:
     path = ctx.files.model("controlnet", name)
     header = read_header(path)
     spec = control_spec(header)
-    network = networks().network(header, ctx.files.identity(path), spec.network)
+    network = open_network(ctx.models, header, ctx.files.identity(path), spec.network)
     return ControlNetHandle(network, spec)
 
 
@@ -206,11 +210,28 @@ def _hint(
     if spec.reads == "pixels":
         return ControlHint(picture)
     if spec.masked and mask is None:
-        raise HintNeedsMaskError(path)
+        raise MissingInputError(
+            "hint_needs_mask",
+            f"the ControlNet {path.name!r} is made for inpainting",
+            "no mask",
+            hint="Use ControlNetInpaintingAliMamaApply.",
+        )
     if vae is None:
-        raise HintNeedsVaeError(path)
+        raise MissingInputError(
+            "hint_needs_vae",
+            f"the ControlNet {path.name!r} reads latents",
+            "no VAE to encode the picture",
+            hint="Use ControlNetApplyAdvanced, and connect the model's VAE to it.",
+        )
     if vae.channels != spec.channels:
-        raise HintChannelsError(path, vae.channels, spec.channels)
+        raise ChannelMismatchError(
+            "hint_channels",
+            "a latent of the VAE",
+            vae.channels,
+            spec.channels,
+            reader=f"the ControlNet {path.name!r}",
+            hint="Connect the VAE that belongs to the model.",
+        )
     return ControlHint(
         picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:])
     )

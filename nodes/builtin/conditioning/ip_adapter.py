@@ -29,7 +29,7 @@ def ip_adapter_loader(
     FaceID adapters, which need a face recogniser, are not supported.
     """
     path = ctx.files.model("ipadapter", ipadapter_name)
-    return open_ip_adapter(path, ctx.files.identity(path))
+    return open_ip_adapter(path, ctx.files.identity(path), ctx.models)
 
 
 @node("IPAdapterApply", category="conditioning/ipadapter", display_name="Apply IP-Adapter")
@@ -53,7 +53,7 @@ def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
     seen, blank = clip_vision.see(image), clip_vision.see_nothing()
     prompt = ImagePrompt(
         ipadapter.keys(seen),
-        ipadapter.nothing(seen, blank),
+        ipadapter.negative_keys(seen, blank),
         weight,
         start_percent,
         end_percent,

@@ -10,7 +10,7 @@ from nodes.builtin.conditioning.errors import TriggerPlaceError
 from nodes.builtin.inputs import Prompt
 from nodes.models.adapters.photomaker import PhotoMakerHandle, open_photomaker
 from nodes.models.loading.handles import ClipHandle
-from nodes.models.text.textual_inversion import Embeddings, contents
+from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import Cond, Conditioning, Image
 
 TRIGGER = "photomaker"
@@ -29,14 +29,14 @@ def photo_maker_loader(
 ) -> PhotoMakerHandle:
     """Open a PhotoMaker of version 1, for SDXL; the model needs its LoRA, too."""
     path = ctx.files.model("photomaker", photomaker_model_name)
-    return open_photomaker(path, ctx.files.identity(path))
+    return open_photomaker(path, ctx.files.identity(path), ctx.models)
 
 
 @node(
     "PhotoMakerEncode",
     category="_for_testing/photomaker",
     experimental=True,
-    state=contents("text"),
+    state=embedding_hashes("text"),
 )
 def photo_maker_encode(
     photomaker: PhotoMakerHandle,
@@ -62,7 +62,7 @@ def photo_maker_encode(
     places = [_last(clip, each, embeddings) for each in said]
     encoded = clip.encode(said[-1] + after, embeddings)
     tokens = encoded.tokens.clone()
-    tokens[0, places] = photomaker.fused(image, tokens[0, places])
+    tokens[0, places] = photomaker.fuse(image, tokens[0, places])
     return Conditioning((Cond(tokens, encoded.pooled),))
 
 
@@ -73,7 +73,7 @@ def _last(clip: ClipHandle, text: str, embeddings: Embeddings) -> int:
         TriggerPlaceError: it isn't in the first chunk.
     """
     encoder = clip.text.encoders[0]
-    first, *more = encoder.sections(text, embeddings.of(encoder.name))
+    first, *more = encoder.chunks(text, embeddings.for_encoder(encoder.name))
     if more:
         raise TriggerPlaceError(TRIGGER)
     return sum(token.word > 0 for token in first)

@@ -28,7 +28,7 @@ def style_model_loader(
 ) -> StyleHandle:
     """Open a style model: FLUX.1 Redux, which turns images into prompt tokens."""
     path = ctx.files.model("style_models", style_model_name)
-    return open_style(path, ctx.files.identity(path))
+    return open_style(path, ctx.files.identity(path), ctx.models)
 
 
 @node("StyleModelApply", category="conditioning/style_model", display_name="Apply Style Model")

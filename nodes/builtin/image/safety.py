@@ -45,7 +45,7 @@ def safety_checker(
     mistakes both ways.
     """
     path = ctx.files.model("safety_checker", checker_name)
-    checker = open_checker(path, ctx.files.identity(path))
+    checker = open_checker(path, ctx.files.identity(path), ctx.models)
     flags: list[bool] = []
     for picture in image:
         ctx.check_cancelled()

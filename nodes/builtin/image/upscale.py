@@ -11,8 +11,8 @@ from nodegraph.definition.node import node
 from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodes.imaging.tiling import Tiling, compute_tiled
 from nodes.models.adapters.upscaler import UpscaleModel
-from nodes.models.families.adapters.upscalers import spec_of
-from nodes.models.loading.checkpoint import networks
+from nodes.models.families.adapters.upscalers import upscaler_spec
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.weights.header import read_header
 from nodes.values import Image
 
@@ -36,7 +36,9 @@ def upscale_model_loader(
     """
     path = ctx.files.model("upscale_models", model_name)
     header = read_header(path)
-    return UpscaleModel(networks().network(header, ctx.files.identity(path), spec_of(header)))
+    return UpscaleModel(
+        open_network(ctx.models, header, ctx.files.identity(path), upscaler_spec(header))
+    )
 
 
 @node(

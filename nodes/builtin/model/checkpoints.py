@@ -103,7 +103,9 @@ def unet_loader(
     each layer is cast when it is used. `fp8_e4m3fn_fast` is the same as `fp8_e4m3fn` here.
     """
     path = ctx.files.model("diffusion_models", unet_name)
-    return ModelHandle(open_model(path, ctx.files.identity(path), _NARROW.get(weight_dtype)))
+    return ModelHandle(
+        open_model(path, ctx.files.identity(path), ctx.models, _NARROW.get(weight_dtype))
+    )
 
 
 @node(
@@ -126,14 +128,14 @@ def vae_loader(
     if vae_name == PIXEL_SPACE:
         return VaeHandle(pixel_vae())
     if vae_name in KNOWN:
-        return VaeHandle(open_pair(vae_name, ctx.files))
+        return VaeHandle(open_pair(vae_name, ctx.files, ctx.models))
     path = ctx.files.model("vae", vae_name)
-    return VaeHandle(open_vae(path, ctx.files.identity(path)))
+    return VaeHandle(open_vae(path, ctx.files.identity(path), ctx.models))
 
 
 def _open_checkpoint(ctx: Context, folder: str, name: str) -> CheckpointParts:
     path = ctx.files.model(folder, name)
-    opened = open_checkpoint(path, ctx.files.identity(path))
+    opened = open_checkpoint(path, ctx.files.identity(path), ctx.models)
     return CheckpointParts(
         ModelHandle(opened.model), ClipHandle(opened.text), VaeHandle(opened.vae)
     )

@@ -6,10 +6,10 @@ from typing import Annotated
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import ModelFile
 from nodegraph.definition.node import node
-from nodes.builtin.model.errors import ModelPatchMismatchError
 from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_projector
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.factory import network_class
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.patches.quantized import Scheme, quantized_patch
 from nodes.values import SeenPictures
 
@@ -25,7 +25,7 @@ def model_patch_loader(
 ) -> ProjectorHandle:
     """Open a model patch that is no LoRA: USO's projector."""
     path = ctx.files.model("model_patches", name)
-    return open_projector(path, ctx.files.identity(path))
+    return open_projector(path, ctx.files.identity(path), ctx.models)
 
 
 @node("USOStyleReference", category="advanced/model_patches/flux", experimental=True)
@@ -41,7 +41,7 @@ def uso_style_reference(
     reads = network_class(model.model.network.spec.kind).reads_projected
     wide = heads * config["attention_head_dim"] if reads else 0
     if wide != found:
-        raise ModelPatchMismatchError(model_patch.network.header.path)
+        raise ModelMismatchError("model_patch_mismatch", model_patch.network.header.path)
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
     return replace(model, injections=(*model.injections, tokens))
 

@@ -1,4 +1,4 @@
-"""IP-Adapters as they travel along links, and at work on a model."""
+"""IP-Adapters: the value of an IPADAPTER link, and image prompts that a model reads."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.models.adapters.errors import AdapterMismatchError, NoVectorError
+from nodegraph.runtime.model_pool import ModelPool
+from nodes.models.adapters.errors import NoVectorError
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import read_states
 from nodes.models.networks.components.vision import SeenPictures
-from nodes.models.networks.denoisers.errors import SeenWidthError
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.models.networks.denoisers.image_prompt_attention import KEYS, MASK, VALUES
 from nodes.models.networks.factory import network_class
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import read_header
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
@@ -27,8 +29,8 @@ _CROSS = ".attn2.to_k.weight"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Keys:
-    """Pictures as cross-attentions take them."""
+class ImageKeys:
+    """The keys and values of pictures for all cross-attentions."""
 
     keys: Tensor
     """[1, tokens of all pictures, the widths of all cross-attentions] float32."""
@@ -46,19 +48,19 @@ class IPAdapterHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     @property
     def is_plain(self) -> bool:
-        """Whether it reads each picture as one vector; others read all patches."""
+        """True if it reads each picture as one vector; others read all patches."""
         return self.network.spec.config["projection"] == "plain"
 
     def check(self, model: DiffusionModel) -> None:
         """Make sure that it fits a model.
 
         Raises:
-            AdapterMismatchError: it was made for another family.
+            ModelMismatchError: it was made for another family.
         """
         config, network = self.network.spec.config, model.network
         sources = network.sources.items() if network_class(network.spec.kind).cross_attends else ()
@@ -66,27 +68,27 @@ class IPAdapterHandle:
         widths = [network.header.shape(key)[0] for key in crossing]
         text = network.spec.config.get("cross_attention_dim")
         if widths != config["widths"] or text != config["text"]:
-            raise AdapterMismatchError(self.network.header.path)
+            raise ModelMismatchError("ip_adapter_mismatch", self.network.header.path)
 
     @torch.no_grad()
-    def keys(self, seen: SeenPictures) -> Keys:
-        """What cross-attentions take of pictures.
+    def keys(self, seen: SeenPictures) -> ImageKeys:
+        """Return the keys and values of pictures.
 
         Raises:
-            SeenWidthError: it was made for another vision encoder.
-            SeenStatesError: the same.
-            NoVectorError: the vision encoder makes none, and it reads that.
+            VisionEncoderMismatchError: it was made for another vision encoder.
+            VisionEncoderMismatchError: the same.
+            NoVectorError: it reads a vector, and the vision encoder makes none.
         """
         made: tuple[Tensor, Tensor] = self.network.module()(self._read(seen))
         keys, values = (part.flatten(0, 1)[None].float().cpu() for part in made)
-        return Keys(keys, values)
+        return ImageKeys(keys, values)
 
-    def negative_keys(self, seen: SeenPictures, blank: SeenPictures) -> Keys:
-        """What stands on the negative side.
+    def negative_keys(self, seen: SeenPictures, blank: SeenPictures) -> ImageKeys:
+        """Return the keys and values for the negative branch.
 
         Args:
-            seen: pictures.
-            blank: what the same vision encoder sees in a picture of zeros.
+            seen: the pictures of the positive branch.
+            blank: a picture of zeros, as the same vision encoder sees it.
         """
         if self.is_plain and seen.embeds is not None:
             return self.keys(replace(seen, embeds=torch.zeros_like(seen.embeds)))
@@ -99,7 +101,11 @@ class IPAdapterHandle:
         if seen.embeds is None:
             raise NoVectorError
         if seen.embeds.shape[1] != wide:
-            raise SeenWidthError(seen.embeds.shape[1], wide)
+            raise VisionEncoderMismatchError(
+                "seen_width",
+                f"{wide} numbers of a picture are read here",
+                f"it gives {seen.embeds.shape[1]}",
+            )
         return seen.embeds.to(place.device, place.dtype)
 
 
@@ -107,19 +113,19 @@ class IPAdapterHandle:
 class ImagePrompt:
     """Images that all cross-attentions read: a `ConditioningInjection`."""
 
-    positive: Keys
-    negative: Keys
+    positive: ImageKeys
+    negative: ImageKeys
     weight: float = 1.0
     start: float = 0.0
     end: float = 1.0
-    """The part of the schedule it holds for, as a fraction: 0 is pure noise, 1 the image."""
+    """The part of the schedule it holds for, in fractions: 0 is pure noise, 1 the image."""
     mask: Tensor | None = None
-    """[batch or 1, height, width] at any size: where in the picture it is seen."""
+    """[batch or 1, height, width] at any size: the part of the image that reads it."""
 
     def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
-        """With keys and values of its side, and the part of the mask in its area."""
-        side = self.negative if branch == "negative" else self.positive
-        extras = {f"{KEYS}{number}": side.keys, f"{VALUES}{number}": side.values}
+        """Return a condition with the keys and values of its branch, and the mask of its area."""
+        images = self.negative if branch == "negative" else self.positive
+        extras = {f"{KEYS}{number}": images.keys, f"{VALUES}{number}": images.values}
         if self.mask is not None:
             mask = functional.interpolate(
                 self.mask[:, None], size=size, mode="bilinear", antialias=True
@@ -130,7 +136,7 @@ class ImagePrompt:
         return replace(cond, extras={**cond.extras, **extras})
 
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
-        """With the values times the weight; without all of it where it doesn't hold."""
+        """Return conditions with the values times the weight, or without them outside its range."""
         held = (sigma <= sigma_at(self.start)) & (sigma >= sigma_at(self.end))
         own = {f"{part}{number}" for part in (KEYS, VALUES, MASK)}
         values = f"{VALUES}{number}"
@@ -143,17 +149,18 @@ class ImagePrompt:
         return replace(cond, extras={**cond.extras, values: weighted})
 
 
-def open_ip_adapter(path: Path, identity: str) -> IPAdapterHandle:
+def open_ip_adapter(path: Path, identity: str, models: ModelPool) -> IPAdapterHandle:
     """Open an IP-Adapter; reads the file's header only.
 
     Args:
         path: where it lies.
         identity: the file's sha256.
+        models: the pool to share networks through.
 
     Raises:
-        NotAnIPAdapterError: there is none.
-        FaceAdapterError: it reads faces otherwise than by a vision encoder.
+        UnrecognisedFileError: there is none.
+        UnavailableHereError: it reads faces otherwise than by a vision encoder.
         MissingWeightsError: it is incomplete.
     """
     header = read_header(path)
-    return IPAdapterHandle(networks().network(header, identity, ip_adapter_spec(header)))
+    return IPAdapterHandle(open_network(models, header, identity, ip_adapter_spec(header)))

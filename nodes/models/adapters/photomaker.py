@@ -1,4 +1,4 @@
-"""PhotoMaker as it travels along links."""
+"""PhotoMaker: the value of a PHOTOMAKER link."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.adapters.errors import StyleMismatchError
 from nodes.models.families.adapters.photomaker import photomaker_spec
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.network import Network
-from nodes.models.networks.components.vision import prepared
+from nodes.models.networks.components.vision import prepare_pixels
 from nodes.models.weights.header import read_header
 
 
@@ -25,12 +26,12 @@ class PhotoMakerHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     @torch.no_grad()
-    def fused(self, pictures: Tensor, words: Tensor) -> Tensor:
-        """Words as the person in the pictures.
+    def fuse(self, pictures: Tensor, words: Tensor) -> Tensor:
+        """Return the embeddings of words that stand for the person in the pictures.
 
         Args:
             pictures: [n, height, width, 3 or 4] in [0, 1].
@@ -43,7 +44,7 @@ class PhotoMakerHandle:
         wide = config["first"] + config["second"]
         if words.shape[1] != wide:
             raise StyleMismatchError(self.network.header.path, wide, words.shape[1])
-        pixels = prepared(pictures, config["eyes"]["image_size"], "clip")
+        pixels = prepare_pixels(pictures, config["eyes"]["image_size"], "clip")
         module = self.network.module()
         made: Tensor = module(
             pixels.to(place.device, place.dtype), words.to(place.device, place.dtype)
@@ -51,17 +52,18 @@ class PhotoMakerHandle:
         return made.to(words)
 
 
-def open_photomaker(path: Path, identity: str) -> PhotoMakerHandle:
+def open_photomaker(path: Path, identity: str, models: ModelPool) -> PhotoMakerHandle:
     """Open a PhotoMaker; reads the file's header only.
 
     Args:
         path: where it lies.
         identity: the file's sha256.
+        models: the pool to share networks through.
 
     Raises:
-        NotAPhotoMakerError: there is none.
+        UnrecognisedFileError: there is none.
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     header = read_header(path)
-    return PhotoMakerHandle(networks().network(header, identity, photomaker_spec(header)))
+    return PhotoMakerHandle(open_network(models, header, identity, photomaker_spec(header)))

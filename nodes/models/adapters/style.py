@@ -1,4 +1,4 @@
-"""Networks that make tokens of pictures, as they travel along links."""
+"""Networks that turn pictures into tokens: the values of STYLE_MODEL and MODEL_PATCH links."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.adapters.style import projector_spec, style_spec
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import read_states
@@ -29,15 +30,15 @@ class StyleHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
-        """Pictures in the text encoder's language: [1, patches of all pictures, width] float32.
+        """Return pictures as tokens of the text's width: [1, patches of all pictures, width] float32.
 
         Raises:
-            SeenStatesError: it was made for another vision encoder.
+            VisionEncoderMismatchError: it was made for another vision encoder.
         """
         states = read_states(seen.last, self.network, self.network.spec.config["seen"])
         return self.network.module()(states).flatten(0, 1)[None].float().cpu()
@@ -45,7 +46,7 @@ class StyleHandle:
 
 @dataclass(frozen=True, slots=True)
 class ProjectorHandle:
-    """A patch for models that is no LoRA: USO's projector."""
+    """USO's projector, a model patch that is no LoRA."""
 
     __socket__: ClassVar = "MODEL_PATCH"
 
@@ -53,15 +54,15 @@ class ProjectorHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
-        """Pictures in the model's own language: [1, tokens of all pictures, width] float32.
+        """Return pictures as tokens of the model's width: [1, tokens of all pictures, width] float32.
 
         Raises:
-            SeenStatesError: it was made for another vision encoder.
+            VisionEncoderMismatchError: it was made for another vision encoder.
         """
         config = self.network.spec.config
         states = {
@@ -75,45 +76,46 @@ class ProjectorHandle:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StyleTokens:
-    """Tokens in the model's own language: a `ConditioningInjection`."""
+    """Tokens of the model's own width: a `ConditioningInjection`."""
 
     tokens: Tensor
     """[1, length, width]."""
 
     def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
-        """With the tokens; those of several follow one another."""
+        """Return a condition with the tokens, after those of other injections."""
         del number, size, branch
         before = cond.extras.get(TOKENS)
         parts = [part for part in (before, self.tokens) if isinstance(part, Tensor)]
         return replace(cond, extras={**cond.extras, TOKENS: torch.cat(parts, dim=1)})
 
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
-        """The same at every level."""
+        """Return the conditions unchanged: the tokens hold at every level."""
         del number, sigma, sigma_at
         return cond
 
 
-def open_style(path: Path, identity: str) -> StyleHandle:
+def open_style(path: Path, identity: str, models: ModelPool) -> StyleHandle:
     """Open a style model; reads the file's header only.
 
     Args:
         path: where it lies.
         identity: the file's sha256.
+        models: the pool to share networks through.
 
     Raises:
-        NotAStyleModelError: there is none.
+        UnrecognisedFileError: there is none.
         MissingWeightsError: it is incomplete.
     """
     header = read_header(path)
-    return StyleHandle(networks().network(header, identity, style_spec(header)))
+    return StyleHandle(open_network(models, header, identity, style_spec(header)))
 
 
-def open_projector(path: Path, identity: str) -> ProjectorHandle:
-    """The same for a model patch.
+def open_projector(path: Path, identity: str, models: ModelPool) -> ProjectorHandle:
+    """Open a model patch; reads the file's header only. Arguments as for `open_style`.
 
     Raises:
-        NotAModelPatchError: there is none.
+        UnrecognisedFileError: there is none.
         MissingWeightsError: it is incomplete.
     """
     header = read_header(path)
-    return ProjectorHandle(networks().network(header, identity, projector_spec(header)))
+    return ProjectorHandle(open_network(models, header, identity, projector_spec(header)))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from nodegraph.files.atomic import part_in
-from nodes.models.export.errors import UnsavableVaeError, WrongPartError
+from nodegraph.runtime.model_pool import ModelPool
+from nodes.models.export.errors import UnsavableError
 from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
 from nodes.models.families.base.ldm_keys import vae_table
@@ -24,10 +25,10 @@ from nodes.models.weights.writer import chunks
 from nodes.sampling.noise_schedule.parameterization import Discrete
 
 _MARKERS = ("v_pred", "ztsnr", "edm_mean", "edm_std")
-"""Keys beside the networks that say something of the model."""
+"""Keys of a checkpoint that tell how its model was trained."""
 _CARRIED = ("edm_mean", "edm_std", "preview.rgb", "tokenizer.vocab", "tokenizer.merges")
 _ZERO_SNR = 1000.0
-"""Where the highest level of noise is above this, the last one is all but pure."""
+"""A model whose highest sigma is above this was trained with zero terminal SNR."""
 
 
 def convert(path: Path, target: Path) -> None:
@@ -43,7 +44,7 @@ def convert(path: Path, target: Path) -> None:
         NodeGraphError: the model is of no known family, damaged or incomplete.
         OSError: the file can not be written.
     """
-    opened = open_checkpoint(path, str(path))
+    opened = open_checkpoint(path, str(path), ModelPool())
     model = ModelHandle(opened.model)
     clip = ClipHandle(opened.text) if opened.text.found else None
     vae = VaeHandle(opened.vae) if opened.vae.found else None
@@ -56,12 +57,12 @@ def convert(path: Path, target: Path) -> None:
 def checkpoint_tensors(
     model: ModelHandle, clip: ClipHandle | None = None, vae: VaeHandle | None = None
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: every network where its family has it, patches included.
+    """Return the tensors of a checkpoint: every network in its family's layout, with its patches.
 
     Raises:
-        WrongPartError: a text encoder is none of the model's family.
+        UnsavableError: the model's family does not have such a text encoder.
         MissingPartError: a handle has no network behind it.
-        UnsavableVaeError: the VAE has no file of its own.
+        UnsavableError: the VAE has no file of its own.
     """
     network, family = model.model.network, model.model.spec.family
     encoders = clip.text.encoders if clip else ()
@@ -72,7 +73,12 @@ def checkpoint_tensors(
     tensors = _network_tensors(network, model.patches, denoiser, home) | _marker_tensors(model)
     for encoder in encoders:
         if encoder.name not in parts:
-            raise WrongPartError(encoder.name, family)
+            raise UnsavableError(
+                "wrong_part",
+                f"the text encoder {encoder.name}",
+                f"a checkpoint of the family {family} has no place for it",
+                hint="Save it in a file of its own with CLIPSave.",
+            )
         patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
         tensors |= _network_tensors(encoder.network, patches, parts[encoder.name], home)
     if vae:
@@ -81,7 +87,7 @@ def checkpoint_tensors(
 
 
 def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Each text encoder by its name, in transformers' layout, as files of their own have it.
+    """Yield the name and the tensors of each text encoder, in transformers' layout.
 
     Raises:
         MissingPartError: there is none.
@@ -93,11 +99,11 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
 
 
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
-    """A VAE alone: its keys have no prefix then.
+    """Return the tensors of a VAE alone, without a prefix.
 
     Raises:
         MissingPartError: there is none.
-        UnsavableVaeError: it has no file of its own.
+        UnsavableError: it has no file of its own.
     """
     return export_tensors(_with_weights(vae), (), vae_table, "")
 
@@ -127,7 +133,7 @@ def file_metadata(
 def _network_tensors(
     network: Network, patches: Patches, part: Part, home: Path
 ) -> dict[str, Tensor]:
-    """A network where the file of the model has it, or else where its family has it."""
+    """Return the tensors of a network: as the model's file has them, or as its family does."""
     spec = network.spec
     stays = network.header.path == home and spec.prefix and spec.prefix not in network.header.own
     table, prefix = (spec.table, spec.prefix) if stays else (part.table, part.prefix)
@@ -151,5 +157,10 @@ def _marker_tensors(model: ModelHandle) -> dict[str, Tensor]:
 def _with_weights(vae: VaeHandle) -> Network:
     network = vae.vae.network
     if not network_class(network.spec.kind).saved:
-        raise UnsavableVaeError
+        raise UnsavableError(
+            "unsavable_vae",
+            "this VAE",
+            "TAESDs are pairs of files, and pixel_space has no weights",
+            hint="Use a full VAE.",
+        )
     return network

@@ -1,36 +1,40 @@
 """Open TAESD autoencoders, or the decoder alone."""
 
 from nodegraph.files.files import Files
-from nodes.models.families.base.tiny_vae import FOLDER, joined, read_tiny_vae
+from nodegraph.runtime.model_pool import ModelPool
+from nodes.models.families.base.tiny_vae import FOLDER, join_halves, read_tiny_vae
 from nodes.models.loading.autoencoder import Autoencoder
-from nodes.models.loading.checkpoint import networks
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.weights.header import Header, read_header
 
 
-def open_pair(name: str, files: Files) -> Autoencoder:
-    """The one whose two files, `NAME_encoder` and `NAME_decoder`, lie in `vae_approx`.
+def open_pair(name: str, files: Files, models: ModelPool) -> Autoencoder:
+    """Open the two files, `NAME_encoder` and `NAME_decoder`, in the folder `vae_approx`.
 
     Raises:
-        UnknownFileError: they do not.
-        NotAVaeError: they hold something else.
+        UnknownFileError: one is not there.
+        UnrecognisedFileError: they hold something else.
         MissingWeightsError: they are incomplete.
     """
-    encoder, decoder = map(read_header, files.model_pair(FOLDER, name))
-    return _opened(name, joined(encoder, decoder), files.pair_content(FOLDER, name))
+    encoder, decoder = map(read_header, files.models.pair(FOLDER, name))
+    return _open(
+        name, join_halves(encoder, decoder), files.models.pair_content(FOLDER, name), models
+    )
 
 
-def open_decoder(name: str, files: Files) -> Autoencoder:
-    """Its decoder alone.
+def open_decoder(name: str, files: Files, models: ModelPool) -> Autoencoder:
+    """Open the decoder alone, the file `NAME_decoder`.
 
     Raises:
         UnknownFileError: it is not there.
-        NotAVaeError: its file holds something else.
+        UnrecognisedFileError: its file holds something else.
         MissingWeightsError: it is incomplete.
     """
-    path = files.model(FOLDER, files.model_called(FOLDER, f"{name}_decoder"))
-    return _opened(name, joined(None, read_header(path)), files.identity(path))
+    path = files.model(FOLDER, files.models.find_stem(FOLDER, f"{name}_decoder"))
+    return _open(name, join_halves(None, read_header(path)), files.identity(path), models)
 
 
-def _opened(name: str, header: Header, content: str) -> Autoencoder:
+def _open(name: str, header: Header, content: str, models: ModelPool) -> Autoencoder:
     spec = read_tiny_vae(header, name)
-    return Autoencoder(header.path, networks().network(header, content, spec.network), spec)
+    network = open_network(models, header, content, spec.network)
+    return Autoencoder(header.path, network, spec)

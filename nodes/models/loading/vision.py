@@ -1,4 +1,4 @@
-"""Vision encoders as they travel along links."""
+"""Vision encoders: the value of a CLIP_VISION link, and how it encodes images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.adapters.vision import vision_spec
-from nodes.models.loading.checkpoint import networks
-from nodes.models.loading.errors import SeenStatesError
+from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.network import Network
-from nodes.models.networks.components.vision import Crop, SeenPictures, prepared, see
+from nodes.models.networks.components.vision import Crop, SeenPictures, prepare_pixels, see
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.models.weights.header import read_header
 
 
@@ -25,16 +26,16 @@ class VisionHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     def see(self, pictures: Tensor, crop: Crop = "center") -> SeenPictures:
-        """What it sees in pictures, [batch, height, width, 3 or 4] in [0, 1]."""
+        """Encode pictures, [batch, height, width, 3 or 4] in [0, 1]."""
         config = self.network.spec.config
-        return self._run(prepared(pictures, config["image_size"], config["model_type"], crop))
+        return self._run(prepare_pixels(pictures, config["image_size"], config["model_type"], crop))
 
     def see_nothing(self) -> SeenPictures:
-        """What it sees in one picture that is zero everywhere once it is normed."""
+        """Encode one picture that is zero everywhere after normalization."""
         size = self.network.spec.config["image_size"]
         return self._run(torch.zeros(1, 3, size, size))
 
@@ -45,38 +46,39 @@ class VisionHandle:
 
 
 def read_states(states: Tensor | None, reader: Network, width: int, patches: int = 0) -> Tensor:
-    """A vision encoder's states where another network reads them.
+    """Return a vision encoder's states on the device and in the precision of their reader.
 
     Args:
         states: [batch, patches, width]; None if the encoder has no such layer.
-        reader: the other network.
-        width: what it wants.
-        patches: the same; 0 if any number will do.
+        reader: the network that reads them.
+        width: the width that it reads.
+        patches: the number of patches that it reads; 0 for any.
 
     Raises:
-        SeenStatesError: it was made for another vision encoder.
+        VisionEncoderMismatchError: it was made for another vision encoder.
     """
     if states is None:
-        raise SeenStatesError(reader.header.path, width, "it has too few layers")
+        raise VisionEncoderMismatchError("seen_states", reads, "it has too few layers")
     if states.shape[2] != width:
-        raise SeenStatesError(reader.header.path, width, f"it says {states.shape[2]}")
+        raise VisionEncoderMismatchError("seen_states", reads, f"its states have {states.shape[2]}")
     if patches and states.shape[1] != patches:
         found = f"it sees {states.shape[1]} patches, not {patches} patches"
-        raise SeenStatesError(reader.header.path, width, found)
+        raise VisionEncoderMismatchError("seen_states", reads, found)
     return states.to(reader.placement.device, reader.placement.dtype)
 
 
-def open_vision(path: Path, identity: str) -> VisionHandle:
+def open_vision(path: Path, identity: str, models: ModelPool) -> VisionHandle:
     """Open a vision encoder; reads the file's header only.
 
     Args:
         path: where it lies.
         identity: the file's sha256.
+        models: the pool to share networks through.
 
     Raises:
-        NotAVisionEncoderError: there is none.
+        UnrecognisedFileError: there is none.
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     header = read_header(path)
-    return VisionHandle(networks().network(header, identity, vision_spec(header)))
+    return VisionHandle(open_network(models, header, identity, vision_spec(header)))

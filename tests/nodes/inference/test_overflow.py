@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.latent.vae import vae_decode, vae_decode_tiled, vae_encode
 from nodes.builtin.sampling.ksampler import ksampler
-from nodes.models.loading.checkpoint import Checkpoint, networks
+from nodes.models.loading.checkpoint import Checkpoint, open_checkpoint, unload_others
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.values import Cond, Conditioning, Latent
@@ -133,11 +134,13 @@ def test_a_picture_too_large_for_the_memory_is_decoded_in_tiles(tmp_path, bench)
 
 
 def test_unloading_spares_what_is_needed(tmp_path):
-    opened_file = opened(write(tmp_path / "a.safetensors", small_sd15(seed=77)))
+    models = ModelPool()
+    path = write(tmp_path / "a.safetensors", small_sd15(seed=77))
+    opened_file = open_checkpoint(path, "a", models)
     kept, other = opened_file.vae.network, opened_file.model.network
     before = kept.module(), other.module()
 
-    freed = networks().unload([kept])
+    freed = unload_others(models, kept)
 
     assert freed
     assert kept.module() is before[0]

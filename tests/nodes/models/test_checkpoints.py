@@ -9,19 +9,20 @@ import torch
 from PIL import Image
 
 from nodegraph.errors import RunCancelledError, UnknownFileError
+from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodes.builtin.model.checkpoints import checkpoint_loader_simple
 from nodes.builtin.sampling.model_sampling import model_sampling_discrete
 from nodes.inference.previews import by_matrix, latent_rgb, preview
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.errors import UnknownFamilyError
-from nodes.models.loading.checkpoint import Networks, open_checkpoint
+from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.errors import MissingPartError
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.network import Network
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.models.weights.errors import PickleRefusedError
-from nodes.preflight.errors import NotALoraError
 from nodes.preflight.models import checkpoint as preflight
 from nodes.preflight.models import lora as lora_preflight
 from nodes.sampling.noise_schedule.parameterization import Discrete
@@ -66,15 +67,15 @@ def test_loading_reads_no_weights(root, monkeypatch):
 
 
 def test_loading_twice_gives_equal_handles_on_the_same_weights(root):
-    first = checkpoint_loader_simple("small.safetensors", Bench(root))
-    second = checkpoint_loader_simple("small.safetensors", Bench(root))
+    bench = Bench(root)
+    first, second = (checkpoint_loader_simple("small.safetensors", bench) for _ in range(2))
 
     assert first == second
     assert first.MODEL.model.network is second.MODEL.model.network
 
 
 def test_weights_go_when_the_last_handle_does(root):
-    pool = Networks()
+    pool = ModelPool()
     path = root / "models" / "checkpoints" / "small.safetensors"
     first, second = (open_checkpoint(path, "a", pool) for _ in range(2))
 
@@ -212,13 +213,13 @@ def test_a_lora_without_a_single_patch_is_refused_before_the_run(tmp_path):
     bench = Bench(tmp_path)
     write(bench.root / "models/loras/foreign.safetensors", {"x.weight": torch.zeros(2)})
 
-    with pytest.raises(NotALoraError):
+    with pytest.raises(UnrecognisedFileError):
         lora_preflight({"lora_name": "foreign.safetensors"}, bench.files)
 
 
 def test_loading_stops_at_the_next_weight_and_can_begin_again(tmp_path):
     path = write(tmp_path / "a.safetensors", small_sd15())
-    network = open_checkpoint(path, "a", Networks()).model.network
+    network = open_checkpoint(path, "a", ModelPool()).model.network
     left = iter(range(5))
 
     def check():

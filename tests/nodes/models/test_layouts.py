@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from nodegraph.files.identity import Identities
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.model.checkpoints import (
     checkpoint_loader,
     checkpoint_loader_simple,
@@ -132,7 +133,7 @@ def test_a_lora_in_the_original_names_changes_a_folder_too(single, folder):
     file = LoraFile(path, "lora")
 
     models = [ModelHandle(c.model) for c in (opened(folder("flux")), single("flux"))]
-    changed = [m.patched(lora_patch(file, 1.0, m.model.network)) for m in models]
+    changed = [m.with_patch(lora_patch(file, 1.0, m.model.network)) for m in models]
 
     assert_same(denoised(changed[0]), denoised(changed[1]))
     assert not torch.equal(denoised(changed[0]), denoised(models[0]))
@@ -168,7 +169,7 @@ def test_former_names_are_read(single, folder, tmp_path):
     tensors = load_file(folder("sd15") / "vae/diffusion_pytorch_model.safetensors")
     for new, old in former.items():
         tensors = {key.replace(f".{new}.", f".{old}."): t for key, t in tensors.items()}
-    vae = VaeHandle(open_vae(write(tmp_path / "a.safetensors", tensors), "former"))
+    vae = VaeHandle(open_vae(write(tmp_path / "a.safetensors", tensors), "former", ModelPool()))
 
     assert_same(decoded(vae), decoded(VaeHandle(single("sd15").vae)))
 
@@ -247,7 +248,7 @@ def test_a_text_encoder_alone_is_counted_once(folder, tmp_path):
     new = {key.removeprefix("text_model."): t for key, t in tensors.items()}
     del new["embeddings.position_ids"]
     path = write(tmp_path / "a.safetensors", new)
-    spec = read_encoder(read_model(path), "", "clip_l", SD15.styles[0].readings["clip_l"])
+    spec = read_encoder(read_model(path), "", "clip_l", SD15.encoder_sets[0].policies["clip_l"])
 
     network = Network(read_model(path), "a", spec.network)
 

@@ -2,8 +2,13 @@
 
 import torch
 
+from nodegraph.execution.engine import Engine
+from nodegraph.graph.graph import Graph, Link, Node
+from nodegraph.packs.registry import Registry
+from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.settings.settings import Settings
 from nodes.builtin.model.lora import lora_loader
-from nodes.models.loading.checkpoint import Networks, open_checkpoint
+from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.loading.text_files import open_text_files
 from nodes.models.text.textual_inversion import Embeddings
@@ -14,7 +19,7 @@ KEY = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
 
 
 def test_two_runs_have_one_t5(tmp_path):
-    pool = Networks()
+    pool = ModelPool()
     path = tiny("text_encoders/tiny_t5xxl.safetensors")
     clip_l = tiny("text_encoders/tiny_clip_l.safetensors")
 
@@ -26,11 +31,40 @@ def test_two_runs_have_one_t5(tmp_path):
     assert len(pool) == 2
 
 
+def load_and_encode(text: str) -> Graph:
+    """Load the demo model, and encode a text with it."""
+    loader = Node("model", "CheckpointLoaderSimple", {"ckpt_name": "demo-shapes.safetensors"})
+    encoder = Node("text", "CLIPTextEncode", {"text": text, "clip": Link("model", 1)})
+    return Graph({"model": loader, "text": encoder})
+
+
+def clip_of(engine: Engine) -> ClipHandle:
+    """The text encoder that a run loads while no earlier result is kept."""
+    engine.cache.clear()
+    outputs = engine.run(load_and_encode("a fox"), targets=["model", "text"]).outputs
+    clip = outputs["model"][1]
+    assert isinstance(clip, ClipHandle)
+    return clip
+
+
+def test_the_runs_of_one_engine_share_networks_and_those_of_another_do_not(tmp_path):
+    registry = Registry.load(names=("nodes",))
+    files = Settings(models_dir=(tmp_path,)).files(registry.model_places)
+    one, other = Engine(registry, files), Engine(registry, files)
+
+    first, second, third = clip_of(one), clip_of(one), clip_of(other)
+
+    network = first.text.encoders[0].network
+    assert network is second.text.encoders[0].network
+    assert network is not third.text.encoders[0].network
+    assert network.header == third.text.encoders[0].network.header
+
+
 def test_a_lora_on_one_runs_text_encoder_is_not_on_the_others(tmp_path):
     bench = Bench(tmp_path)
     path = write(tmp_path / "a.safetensors", small_sd15())
     write(tmp_path / "models/loras/a.safetensors", lora(1, {KEY: (64, 64)}))
-    pool = Networks()
+    pool = ModelPool()
     one, two = (open_checkpoint(path, "a", pool) for _ in range(2))
     embeddings = Embeddings(bench.files, bench.notice)
     before = ClipHandle(two.text).encode("a fox", embeddings).tokens

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.family_prompts import (
     clip_text_encode_controlnet,
     clip_text_encode_flux,
@@ -58,12 +59,12 @@ def encoders(folder):
 
 @pytest.fixture(scope="module")
 def sd3(encoders):
-    return ClipHandle(open_text_files(encoders, "sd3"))
+    return ClipHandle(open_text_files(encoders, "sd3", ModelPool()))
 
 
 @pytest.fixture(scope="module")
 def flux(encoders):
-    return ClipHandle(open_text_files([encoders[0], encoders[2]], "flux"))
+    return ClipHandle(open_text_files([encoders[0], encoders[2]], "flux", ModelPool()))
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ class Listening:
     """A control that adds nothing, and remembers what it is given to read."""
 
     heard: list[Tensor] = field(default_factory=list[Tensor], compare=False)
-    both_sides: bool = False
+    applies_to_uncond: bool = False
 
     def check(self, network: object) -> None:
         pass

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.prompts import clip_set_last_layer, clip_text_encode
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.loading.text_files import open_text_files
@@ -38,7 +39,7 @@ def clips(tmp_path_factory):
         for build in (small_sd21, small_sdxl)
     )
     files = {"sd3": [clip_l, clip_g, t5], "flux": [clip_l, t5]}
-    texts = {kind: open_text_files(each, kind) for kind, each in files.items()}
+    texts = {kind: open_text_files(each, kind, ModelPool()) for kind, each in files.items()}
     return {name: ClipHandle(text) for name, text in {"sd2": sd2, "sdxl": sdxl, **texts}.items()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.inpaint import (
     inpaint_model_conditioning,
     instruct_pix_to_pix_conditioning,
@@ -17,13 +18,9 @@ from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.checkpoint import open_model, open_vae
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle, VaeHandle
-from nodes.models.networks.base.patchify import packed, positions, unpacked
-from nodes.models.networks.denoisers.errors import (
-    BesideChannelsError,
-    NoMaskBesideError,
-    NothingBesideError,
-    UnknownInputsError,
-)
+from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
+from nodes.models.networks.base.patchify import patchify, positions, unpatchify
+from nodes.models.networks.denoisers.errors import UnknownConcatError
 from nodes.sampling.conditioning.regions import resolve
 from nodes.sampling.guidance.loop import Request, noise_for, sample
 from nodes.sampling.guidance.planner import GuidancePlanner
@@ -76,7 +73,9 @@ def u_net(folder, family="sd15", channels=9):
 def flux(folder, channels):
     path = write(folder / f"flux-{channels}.safetensors", small_flux(channels=channels))
     vae = write(folder / "ae.safetensors", small_ae16())
-    return ModelHandle(open_model(path, f"flux{channels}")), VaeHandle(open_vae(vae, "ae16"))
+    return ModelHandle(open_model(path, f"flux{channels}", ModelPool())), VaeHandle(
+        open_vae(vae, "ae16", ModelPool())
+    )
 
 
 def side(wide=64):
@@ -110,11 +109,11 @@ def by_unet(model, x, beside, cond):
 def by_flux(model, x, beside, cond):
     facts, module = model.parameterization, model.model.network.module(model.patches)
     (output,) = module(
-        torch.cat([packed(x), *map(packed, beside)], dim=2), cond.tokens, cond.pooled,
+        torch.cat([patchify(x), *map(patchify, beside)], dim=2), cond.tokens, cond.pooled,
         facts.timestep(SIGMA), img_ids=positions(x), txt_ids=torch.zeros(7, 3),
         guidance=torch.tensor([3.5]), return_dict=False,
     )  # fmt: skip
-    return facts.to_x0(x, SIGMA, unpacked(output, 4))
+    return facts.to_x0(x, SIGMA, unpatchify(output, 4))
 
 
 def grey(picture=CROPPED, mask=CUT):
@@ -253,7 +252,7 @@ def test_a_condition_for_an_area_sees_its_part(folder):
     ready = [prepare(model, cond, (4, 6)), prepare(model, replace(cond, area=None), (4, 6))]
     resolved, _ = resolve(ready, [], (4, 6), facts)
 
-    small, whole = GuidancePlanner(resolved, resolved, 1.0).model_calls(Call(x_of(4, 2), SIGMA, 0))
+    small, whole = GuidancePlanner(resolved, resolved, 1.0).plan(Call(x_of(4, 2), SIGMA, 0))
 
     assert small.cond.concat_input is not None
     assert whole.cond.concat_input is not None
@@ -304,20 +303,20 @@ def test_what_is_missing_is_an_error(folder, bench):
     picture = instruct_pix_to_pix_conditioning(side(), side(), vae, PICTURE, bench)
     other = inpaint_model_conditioning(side(), side(), flux_vae, PICTURE, MASK, ctx=bench)
 
-    with pytest.raises(NothingBesideError, match=r"reads a picture beside the latent \(5 chan"):
+    with pytest.raises(MissingInputError, match=r"reads a picture beside the latent \(5 chan"):
         predict(model, side().conds[0], x_of(4))
-    with pytest.raises(NothingBesideError, match="InpaintModelConditioning"):
+    with pytest.raises(MissingInputError, match="InpaintModelConditioning"):
         predict(flux_model, side().conds[0], x_of(16))
-    with pytest.raises(NoMaskBesideError, match="gives it no mask"):
+    with pytest.raises(MissingInputError, match="gives it no mask"):
         predict(model, picture.positive.conds[0], x_of(4))
-    with pytest.raises(BesideChannelsError, match="has 16 channels, this model's latents have 4"):
+    with pytest.raises(ChannelMismatchError, match="has 16 channels, this model's latents have 4"):
         predict(model, other.positive.conds[0], x_of(4))
 
 
 def test_unknown_inputs_are_an_error(folder):
     model, _ = u_net(folder, channels=11)
 
-    with pytest.raises(UnknownInputsError, match="reads 7 channels beside"):
+    with pytest.raises(UnknownConcatError, match="reads 7 channels beside"):
         predict(model, side().conds[0], x_of(4))
 
 

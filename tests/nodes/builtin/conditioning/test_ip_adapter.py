@@ -6,16 +6,18 @@ import pytest
 import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.clip_vision import clip_vision_loader
 from nodes.builtin.conditioning.ip_adapter import ip_adapter_apply, ip_adapter_loader
-from nodes.models.adapters.errors import AdapterMismatchError, NoVectorError
-from nodes.models.families.adapters.errors import FaceAdapterError, NotAnIPAdapterError
+from nodes.models.adapters.errors import NoVectorError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.checkpoint import open_model
-from nodes.models.loading.errors import SeenStatesError
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.denoisers.errors import SeenWidthError
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.models.networks.denoisers.image_prompt_attention import KEYS, VALUES
+from nodes.models.patches.errors import ModelMismatchError
+from nodes.models.weights.errors import UnavailableHereError
 from nodes.preflight.models import ip_adapter as preflight
 from nodes.sampling.conditioning.denoiser import Branch
 from nodes.sampling.guidance.loop import Request, noise_for, sample
@@ -270,17 +272,19 @@ def test_an_adapter_of_another_family_is_refused(root, models, eyes, tmp_path):
     pictures = picture(1, 16, 16)
     flux = write(tmp_path / "flux.safetensors", small_flux())
 
-    for model in (models["sdxl"], ModelHandle(open_model(flux, str(flux)))):
-        with pytest.raises(AdapterMismatchError, match=r"plain\.safetensors"):
+    for model in (models["sdxl"], ModelHandle(open_model(flux, str(flux), ModelPool()))):
+        with pytest.raises(ModelMismatchError, match=r"plain\.safetensors"):
             ip_adapter_apply(model, adapter(root, "plain"), eyes, pictures)
 
 
 def test_another_vision_encoder_is_refused(root, tmp_path):
     seen = SeenPictures(grid((1, 32), 0.1), grid((1, 9, 32), 0.1), {-2: grid((1, 9, 32), 0.1)})
 
-    with pytest.raises(SeenWidthError, match=r"32 numbers .* 64 are read"):
+    with pytest.raises(VisionEncoderMismatchError, match=r"32 numbers .* 64 are read"):
         adapter(root, "plain").keys(seen)
-    with pytest.raises(SeenStatesError, match=r"'plus\.safetensors' reads 128 .* says 32"):
+    with pytest.raises(
+        VisionEncoderMismatchError, match=r"'plus\.safetensors' reads 128 .* says 32"
+    ):
         adapter(root, "plus").keys(seen)
     draw = Draw(1)
     siglip(draw, head=False)
@@ -300,9 +304,9 @@ def test_other_files_are_refused(tmp_path):
     write(folder / "other.safetensors", small_flux())
     files = Bench(tmp_path).files
 
-    with pytest.raises(FaceAdapterError, match="face recogniser"):
+    with pytest.raises(UnavailableHereError, match="face recogniser"):
         preflight({"ipadapter_name": "face.safetensors"}, files)
-    with pytest.raises(NotAnIPAdapterError, match="other"):
+    with pytest.raises(UnrecognisedFileError, match="other"):
         preflight({"ipadapter_name": "other.safetensors"}, files)
 
 

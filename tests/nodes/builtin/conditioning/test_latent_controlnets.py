@@ -10,6 +10,7 @@ from diffusers.models.controlnets.controlnet_flux import FluxControlNetModel
 from diffusers.models.controlnets.controlnet_sd3 import SD3ControlNetModel
 from diffusers.models.embeddings import get_2d_sincos_pos_embed
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.controlnets import (
     control_net_apply,
     control_net_apply_advanced,
@@ -18,18 +19,13 @@ from nodes.builtin.conditioning.controlnets import (
     control_net_loader,
     set_union_control_net_type,
 )
-from nodes.builtin.conditioning.errors import (
-    HintChannelsError,
-    HintNeedsMaskError,
-    HintNeedsVaeError,
-    UnknownControlTypeError,
-)
-from nodes.models.adapters.errors import NoControlTypeError
+from nodes.models.families.errors import UnknownTypeError
 from nodes.models.loading.checkpoint import open_model, open_vae
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle, VaeHandle
-from nodes.models.networks.base.patchify import packed, positions, unpacked
-from nodes.models.patches.errors import ControlMismatchError
+from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
+from nodes.models.networks.base.patchify import patchify, positions, unpatchify
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.values import Cond, CondBatch, Conditioning
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import small_ae16, small_flux, small_sd3, small_sd15, write
@@ -77,13 +73,13 @@ def models(tmp_path_factory):
 def model_of(models, family):
     tensors = small_sd3() if family == "sd3" else small_flux(double=3)
     path = write(models / f"{family}.safetensors", tensors)
-    return ModelHandle(open_model(path, family))
+    return ModelHandle(open_model(path, family, ModelPool()))
 
 
 @cache
 def vae_of(models):
     path = write(models / "vae.safetensors", small_ae16())
-    return VaeHandle(open_vae(path, "ae16"))
+    return VaeHandle(open_vae(path, "ae16", ModelPool()))
 
 
 def load(bench, tensors, name="c.safetensors"):
@@ -154,12 +150,12 @@ def by_flux(models, controlnet=None, hint=None, scale=1.0, mode=None):
     }  # fmt: skip
     double = single = None
     if controlnet:
-        double, single = controlnet(packed(X), hint, mode, scale, **shared)
+        double, single = controlnet(patchify(X), hint, mode, scale, **shared)
     (output,) = transformer(
-        packed(X), controlnet_block_samples=double, controlnet_single_block_samples=single,
+        patchify(X), controlnet_block_samples=double, controlnet_single_block_samples=single,
         controlnet_blocks_repeat=bool(controlnet and controlnet.input_hint_block), **shared,
     )  # fmt: skip
-    return facts.to_x0(X, SIGMA, unpacked(output, 4))
+    return facts.to_x0(X, SIGMA, unpatchify(output, 4))
 
 
 def agree(found, expected, plain):
@@ -230,7 +226,7 @@ def test_sd3_inpainting_is_told_what_to_keep(models, bench):
     kept = torch.nn.functional.interpolate(1 - MASK[None], size=(4, 6), mode="bilinear")
     hint = torch.cat([latent_of(models, model, black), kept], dim=1)
     agree(predict(model, sides.positive.conds[0]), by_sd3(models, oracle, hint), by_sd3(models))
-    with pytest.raises(HintNeedsMaskError, match="ControlNetInpaintingAliMamaApply"):
+    with pytest.raises(MissingInputError, match="ControlNetInpaintingAliMamaApply"):
         control_net_apply_sd3(side("sd3"), side("sd3"), handle, vae, PICTURE)
 
 
@@ -241,7 +237,7 @@ def test_flux_in_diffusers_layout(models, bench):
 
     sides = control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, 0.6, vae=vae)
 
-    expected = by_flux(models, oracle, packed(latent_of(models, model)), 0.6)
+    expected = by_flux(models, oracle, patchify(latent_of(models, model)), 0.6)
     agree(predict(model, sides.positive.conds[0]), expected, by_flux(models))
 
 
@@ -253,13 +249,13 @@ def test_flux_union_is_told_which_hint_it_gets(models, bench):
 
     sides = control_net_apply_advanced(side("flux"), side("flux"), depth, PICTURE, vae=vae)
 
-    hint, mode = packed(latent_of(models, model)), torch.tensor([[2]])
+    hint, mode = patchify(latent_of(models, model)), torch.tensor([[2]])
     expected = by_flux(models, oracle, hint, mode=mode)
     agree(predict(model, sides.positive.conds[0]), expected, by_flux(models))
-    with pytest.raises(UnknownControlTypeError, match="knows no hint 'normal'"):
+    with pytest.raises(UnknownTypeError, match="knows no hint 'normal'"):
         set_union_control_net_type(handle, "normal")
     sides = control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, vae=vae)
-    with pytest.raises(NoControlTypeError, match="is told none"):
+    with pytest.raises(MissingInputError, match="is told none"):
         predict(model, sides.positive.conds[0])
 
 
@@ -274,7 +270,7 @@ def test_flux_inpainting_is_told_what_to_keep(models, bench):
 
     black = PICTURE * (1 - MASK[..., None])
     kept = torch.nn.functional.interpolate(1 - MASK[None], size=(4, 6), mode="bilinear")
-    hint = packed(torch.cat([latent_of(models, model, black), kept], dim=1))
+    hint = patchify(torch.cat([latent_of(models, model, black), kept], dim=1))
     agree(predict(model, sides.positive.conds[0]), by_flux(models, oracle, hint), by_flux(models))
 
 
@@ -353,11 +349,13 @@ def test_latents_with_odd_sides_are_padded(models, bench):
 
 def test_a_hint_without_a_fitting_vae_is_an_error(models, bench):
     handle = load(bench, drawn(flux_control(**FLUX), 14)[1])
-    other = VaeHandle(open_vae(write(bench.root / "v.safetensors", small_sd15()), "sd15"))
+    other = VaeHandle(
+        open_vae(write(bench.root / "v.safetensors", small_sd15()), "sd15", ModelPool())
+    )
 
-    with pytest.raises(HintNeedsVaeError, match="connect the model's VAE"):
+    with pytest.raises(MissingInputError, match="connect the model's VAE"):
         control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE)
-    with pytest.raises(HintChannelsError, match="of 16 channels, those of the VAE have 4"):
+    with pytest.raises(ChannelMismatchError, match="of 16 channels, those of the VAE have 4"):
         control_net_apply_advanced(side("flux"), side("flux"), handle, PICTURE, vae=other)
 
 
@@ -367,5 +365,5 @@ def test_a_controlnet_of_another_family_is_an_error(models, bench):
         side("sd3"), side("sd3"), handle, PICTURE, vae=vae_of(models)
     )
 
-    with pytest.raises(ControlMismatchError, match="does not fit the model"):
+    with pytest.raises(ModelMismatchError, match="does not fit the model"):
         predict(model_of(models, "sd3"), sides.positive.conds[0])

@@ -7,15 +7,16 @@ import pytest
 import torch
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.style import style_model_apply, style_model_loader
-from nodes.builtin.model.errors import ModelPatchMismatchError
 from nodes.builtin.model.model_patches import model_patch_loader, uso_style_reference
 from nodes.models.adapters.errors import StyleMismatchError
-from nodes.models.families.adapters.errors import NotAModelPatchError, NotAStyleModelError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.checkpoint import open_model
-from nodes.models.loading.errors import SeenStatesError
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.preflight.models import model_patch as patch_preflight
 from nodes.preflight.models import style_model as style_preflight
 from nodes.values import Cond, CondBatch, Conditioning, SeenPictures
@@ -45,7 +46,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def flux(root):
     path = root / "models" / "diffusion_models" / "flux.safetensors"
-    return ModelHandle(open_model(path, str(path)))
+    return ModelHandle(open_model(path, str(path), ModelPool()))
 
 
 @pytest.fixture(scope="module")
@@ -188,13 +189,15 @@ def test_style_tokens_and_a_bias_go_together(flux, patch, style):
 
 
 def test_another_vision_encoder_is_refused(flux, style, patch):
-    with pytest.raises(SeenStatesError, match=r"'redux\.safetensors' reads 48 .* says 32"):
+    with pytest.raises(
+        VisionEncoderMismatchError, match=r"'redux\.safetensors' reads 48 .* says 32"
+    ):
         applied(text(), style, seen(32), 1.0, "multiply")
-    with pytest.raises(SeenStatesError, match=r"'uso\.safetensors' reads 48"):
+    with pytest.raises(VisionEncoderMismatchError, match=r"'uso\.safetensors' reads 48"):
         uso_style_reference(flux, patch, seen(32))
-    with pytest.raises(SeenStatesError, match="9 patches"):
+    with pytest.raises(VisionEncoderMismatchError, match="9 patches"):
         uso_style_reference(flux, patch, seen(patches=4))
-    with pytest.raises(SeenStatesError, match="too few layers"):
+    with pytest.raises(VisionEncoderMismatchError, match="too few layers"):
         uso_style_reference(flux, patch, replace(seen(), states={}))
 
 
@@ -206,7 +209,7 @@ def test_a_style_model_of_another_family_is_refused(style):
 def test_a_model_patch_for_another_model_is_refused(root, patch):
     path = root / "models" / "checkpoints" / "small.safetensors"
 
-    with pytest.raises(ModelPatchMismatchError, match=r"uso\.safetensors"):
+    with pytest.raises(ModelMismatchError, match=r"uso\.safetensors"):
         uso_style_reference(ModelHandle(opened(path).model), patch, seen())
 
 
@@ -215,7 +218,7 @@ def test_files_that_hold_something_else_are_refused(root):
     for folder in ("style_models", "model_patches"):
         write(root / "models" / folder / "other.safetensors", small_flux())
 
-    with pytest.raises(NotAStyleModelError, match="other"):
+    with pytest.raises(UnrecognisedFileError, match="other"):
         style_preflight({"style_model_name": "other.safetensors"}, files)
-    with pytest.raises(NotAModelPatchError, match="other"):
+    with pytest.raises(UnrecognisedFileError, match="other"):
         patch_preflight({"name": "other.safetensors"}, files)

@@ -10,11 +10,11 @@ from PIL import Image as Pictures
 from transformers import CLIPConfig
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.image.safety import safety_checker
 from nodes.imaging.codec import to_bytes
 from nodes.models.adapters.safety import open_checker
-from nodes.models.families.adapters.errors import NotASafetyCheckerError, NotAVisionEncoderError
-from nodes.models.families.base.errors import MissingWeightsError
+from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
 from nodes.preflight.models import safety_checker as preflight
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import untouched
@@ -103,8 +103,10 @@ def test_special_care_makes_concepts_count_sooner(bench, oracle, pictures, seen)
     tensors = tuned(oracle, seen, strict=0.005)
     careless = tensors | {"special_care_embeds_weights": torch.full((3,), 2.0)}
 
-    careful = open_checker(put(bench, tensors), "a").flags(pictures)
-    other = open_checker(put(bench, careless, "other.safetensors"), "b").flags(pictures)
+    careful = open_checker(put(bench, tensors), "a", ModelPool()).flags(pictures)
+    other = open_checker(put(bench, careless, "other.safetensors"), "b", ModelPool()).flags(
+        pictures
+    )
 
     assert sum(careful) > sum(other)
 
@@ -149,8 +151,8 @@ def test_other_files_are_refused(bench, oracle, seen):
     encoder = {key: value for key, value in tensors.items() if key.startswith("vision_model.")}
     concepts = {key: value for key, value in tensors.items() if key not in encoder}
     cases = {
-        "encoder": (encoder, NotASafetyCheckerError, "holds no safety checker"),
-        "concepts": (concepts, NotAVisionEncoderError, "holds no vision encoder"),
+        "encoder": (encoder, UnrecognisedFileError, "holds no safety checker"),
+        "concepts": (concepts, UnrecognisedFileError, "holds no vision encoder"),
         "half": (
             {key: value for key, value in tensors.items() if key != "special_care_embeds"},
             MissingWeightsError,

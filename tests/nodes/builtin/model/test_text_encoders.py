@@ -8,21 +8,18 @@ import torch
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.prompts import clip_text_encode
 from nodes.builtin.model.text_encoders import clip_loader, dual_clip_loader, triple_clip_loader
-from nodes.models.families.errors import (
-    NotATextEncoderError,
-    RepeatedTextEncoderError,
-    UnknownTextTypeError,
-    WrongTextEncoderError,
-)
-from nodes.models.loading.checkpoint import Networks, open_checkpoint
+from nodes.models.families.base.errors import UnrecognisedFileError
+from nodes.models.families.errors import TextEncoderError, UnknownTypeError
+from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.errors import MissingPartError
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.loading.text_files import open_text_files
 from nodes.models.networks.base.errors import WrongConditioningError
-from nodes.models.weights.quantized import PackedTensor
+from nodes.models.weights.quantized import QuantizedTensor
 from nodes.preflight import models
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
@@ -79,7 +76,7 @@ def test_two_files_may_come_in_any_order(bench, kind, first, second, style):
     clip = dual_clip_loader(first, second, kind, ctx=bench)
     turned = dual_clip_loader(second, first, kind, ctx=bench)
 
-    assert clip.text.style.name == style
+    assert clip.text.encoder_set.name == style
     assert clip == turned
     assert torch.equal(encoded(clip, bench).tokens, encoded(turned, bench).tokens)
 
@@ -102,7 +99,7 @@ def test_three_files_may_come_in_any_order(bench):
     ],
 )
 def test_a_single_file_tells_the_family(bench, kind, name, style):
-    assert clip_loader(name, kind, ctx=bench).text.style.name == style
+    assert clip_loader(name, kind, ctx=bench).text.encoder_set.name == style
 
 
 def test_sd3_does_with_one_encoder(bench):
@@ -132,7 +129,7 @@ def test_narrow_weights_stay_narrow_in_memory(bench):
 
     weight = clip.text.encoders[0].network.module().state_dict()[QUERY]
 
-    assert isinstance(weight, PackedTensor)
+    assert isinstance(weight, QuantizedTensor)
     assert weight.packed.dtype == torch.float8_e4m3fn
 
 
@@ -143,8 +140,8 @@ def test_one_t5_serves_every_family(bench):
 
     assert sd3.text.found[2].network is flux.text.found[1].network
     assert copy.text.found[1].network is flux.text.found[1].network
-    assert sd3.text.found[2].rules.least == 77
-    assert flux.text.found[1].rules.least == 256
+    assert sd3.text.found[2].rules.min_length == 77
+    assert flux.text.found[1].rules.min_length == 256
 
 
 def test_a_checkpoints_own_t5_is_another_file(bench, tmp_path):
@@ -152,7 +149,7 @@ def test_a_checkpoints_own_t5_is_another_file(bench, tmp_path):
     tensors = small_sd3() | {prefix + key: value for key, value in small_t5().items()}
     path = write(tmp_path / "sd3.safetensors", tensors)
     alone = bench.root / "models" / "text_encoders" / T5
-    pool = Networks()
+    pool = ModelPool()
 
     checkpoint = open_checkpoint(path, "checkpoint", pool)
     lone = open_text_files([(alone, "alone")], "sd3", pool)
@@ -170,11 +167,11 @@ def test_a_text_encoder_may_be_kept_on_the_cpu(bench):
 
 
 WRONG = [
-    (("sdxl", L, L), RepeatedTextEncoderError, "so does another file"),
-    (("sdxl", L, T5), WrongTextEncoderError, "t5xxl, which type 'sdxl' does not use"),
-    (("flux", L, H), WrongTextEncoderError, "clip_h, which type 'flux' does not use"),
-    (("sd3", L, "vae.safetensors"), NotATextEncoderError, "vae.safetensors' holds no text"),
-    (("hidream", L, G), UnknownTextTypeError, "no model family here"),
+    (("sdxl", L, L), TextEncoderError, "so does another file"),
+    (("sdxl", L, T5), TextEncoderError, "t5xxl, which type 'sdxl' does not use"),
+    (("flux", L, H), TextEncoderError, "clip_h, which type 'flux' does not use"),
+    (("sd3", L, "vae.safetensors"), UnrecognisedFileError, "vae.safetensors' holds no text"),
+    (("hidream", L, G), UnknownTypeError, "no model family here"),
     (("sdxl", "cut.safetensors", G), NodeGraphError, "is incomplete"),
 ]
 
@@ -192,7 +189,7 @@ def test_what_does_not_fit_is_refused_before_the_run_and_in_it(bench, given, err
 
 
 def test_t5_alone_is_no_text_encoder_of_stable_diffusion(bench):
-    with pytest.raises(WrongTextEncoderError, match="It uses clip_l, clip_h, clip_g") as caught:
+    with pytest.raises(TextEncoderError, match="It uses clip_l, clip_h, clip_g") as caught:
         clip_loader(T5, "stable_diffusion", ctx=bench)
 
     assert caught.value.message.startswith("'t5.safetensors' holds t5xxl")
