@@ -98,7 +98,7 @@ def run(
         report(problem, titles)
     if checked.problems:
         ctx.exit(WRONG)
-    opened.files.check_writable()
+    opened.files.saver.check_writable()
     shown: RunOptions = {
         "previews": wants_json and bool(folders["preview_method"]),
         "preview_method": opened.settings.preview_method,

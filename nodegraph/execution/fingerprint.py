@@ -112,9 +112,9 @@ class Fingerprints:
     def _hash(self, spec: InputSpec, name: str) -> str:
         folder = spec.model_folder
         if folder and name in spec.pairs:
-            return self._files.pair_content(spec.pairs_folder, name)
+            return self._files.models.pair_content(spec.pairs_folder, name)
         if folder:
-            return self._files.model_content(folder, name)
+            return self._files.models.content(folder, name)
         return self._files.identity(self._files.input(name))
 
 

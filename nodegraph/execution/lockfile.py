@@ -155,8 +155,8 @@ def _is_file(item: InputSpec, value: str) -> bool:
 
 def _content(files: Files, item: InputSpec, value: str) -> str:
     if value in item.pairs:
-        return files.pair_content(item.pairs_folder, value)
-    return files.model_content(item.model_folder or "", value)
+        return files.models.pair_content(item.pairs_folder, value)
+    return files.models.content(item.model_folder or "", value)
 
 
 def _packages() -> dict[str, str]:

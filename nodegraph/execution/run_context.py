@@ -1,7 +1,7 @@
 """The engine's implementation of `Context`, by which a node talks to its run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -70,7 +70,8 @@ class RunContext:
     def files(self) -> Files:
         """The models, input, output and temp folders; downloads are reported here."""
         if self._files is None:
-            self._files = self._facts.files.with_watch(self, SaveSlot(self.run_id, self.node_id))
+            slot = SaveSlot(self.run_id, self.node_id)
+            self._files = replace(self._facts.files, watch=self, slot=slot)
         return self._files
 
     @property

@@ -57,7 +57,7 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
 def choices_of(spec: InputSpec, files: Files) -> Sequence[str] | None:
     """Return an input's choices: a fixed list, a folder's files, or both; None if neither."""
     if spec.model_folder is not None:
-        pairs = files.model_pairs(spec.pairs_folder, spec.pairs)
+        pairs = files.models.pairs(spec.pairs_folder, spec.pairs)
         return [*(spec.choices or ()), *files.model_names(spec.model_folder), *pairs]
     if spec.input_file:
         return [*(spec.choices or ()), *files.input_names(spec.suffixes, spec.file_folder)]

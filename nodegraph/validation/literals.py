@@ -95,7 +95,7 @@ class Literals:
                 plain = self._choice(node_id, spec, name.plain)
                 suffix = value[len(name.plain) :]
                 return plain._replace(value=f"{plain.value}{suffix}")
-            here = self._files.model_origin(spec.model_folder or "", value)
+            here = self._files.models.origin(spec.model_folder or "", value)
         except NodeGraphError as error:
             error.node_id, error.input_name = node_id, spec.name
             return ReadLiteral(None, error)
@@ -112,7 +112,7 @@ class Literals:
             self._names[key] = (
                 [
                     *self._files.model_names(spec.model_folder),
-                    *self._files.model_pairs(spec.pairs_folder, spec.pairs),
+                    *self._files.models.pairs(spec.pairs_folder, spec.pairs),
                 ]
                 if spec.model_folder
                 else self._files.input_names(spec.suffixes, spec.file_folder)

@@ -44,7 +44,7 @@ def files_of(path: Path) -> list[Path]:
 
 def model_sources(files: Files) -> ModelSources:
     """Return the sources that fetch models from the hub."""
-    return cast("ModelSources", files.sources)
+    return cast("ModelSources", files.models.sources)
 
 
 def all_models(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
@@ -56,7 +56,7 @@ def all_models(files: Files, more: Iterable[str] = ()) -> Iterator[ModelFile]:
     """
     for folder in dict.fromkeys((*MODEL_FOLDERS, *sorted(more))):
         for name in files.model_names(folder):
-            path = files.model_source(folder, name)
+            path = files.models.source(folder, name)
             if path.is_file() or is_folder(path):
                 yield ModelFile(folder, name, path)
     for reference in model_sources(files).references():

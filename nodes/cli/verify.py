@@ -54,12 +54,12 @@ def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdi
     """
     published = _hub_hashes(model, files, ask=ask)
     for path in files_of(model.path):
-        said = {"recorded": files.recorded_identity(path)}
+        said = {"recorded": files.identities.known_sha256(path)}
         if model.folder == HUB:
             said |= _recorded_hashes(model, path, files, published)
         if path == model.path:
             said["name"] = model.sha256
-        found = files.fresh_identity(path)
+        found = files.identities.rehash(path)
         name = model.name if path == model.path else f"{model.name}: {path.name}"
         known = {who: what for who, what in said.items() if what}
         yield Verdict(name, path, found, known, _damage(path))

@@ -85,14 +85,14 @@ def _origin(files: Files, value: str) -> Origin | None:
     if not value.startswith(SCHEME):
         return None
     try:
-        return files.model_origin("", value)
+        return files.models.origin("", value)
     except NodeGraphError:
         return None
 
 
 def _find(files: Files, folder: str, name: str) -> Path | None:
     try:
-        return files.model_source(folder, name)
+        return files.models.source(folder, name)
     except NodeGraphError:
         return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from nodegraph.files.files import Files
-from nodes.imaging.errors import NotALatentError, NotAnImageError
+from nodes.imaging.errors import InputFileError
 
 _MAGIC = (
     b"\x89PNG\r\n\x1a\n",
@@ -23,7 +23,7 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
 
     Raises:
         UnknownFileError: no such file.
-        NotAnImageError: it does not begin as any known image format.
+        InputFileError: it does not begin as any known image format.
     """
     name = inputs.get("image")
     if not isinstance(name, str):
@@ -32,9 +32,9 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
     with path.open("rb") as file:
         start = file.read(12)
     if not start:
-        raise NotAnImageError(path, "the file is empty")
+        raise InputFileError("not_an_image", path, "the file is empty")
     if not start.startswith(_MAGIC) and start[8:12] not in _BRANDS:
-        raise NotAnImageError(path, "it begins as no picture does")
+        raise InputFileError("not_an_image", path, "it begins as no picture does")
 
 
 def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
@@ -45,7 +45,7 @@ def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
     """
     prefix = inputs.get("filename_prefix")
     if isinstance(prefix, str):
-        files.check_prefix(prefix)
+        files.saver.check_prefix(prefix)
 
 
 def check_latent(inputs: Mapping[str, object], files: Files) -> None:
@@ -53,7 +53,7 @@ def check_latent(inputs: Mapping[str, object], files: Files) -> None:
 
     Raises:
         UnknownFileError: no such file.
-        NotALatentError: it has no safetensors header.
+        InputFileError: it has no safetensors header.
     """
     name = inputs.get("latent")
     if not isinstance(name, str):
@@ -63,4 +63,4 @@ def check_latent(inputs: Mapping[str, object], files: Files) -> None:
         start = file.read(9)
     length = int.from_bytes(start[:8], "little")
     if not start.endswith(b"{") or length > path.stat().st_size - 8:
-        raise NotALatentError(path, "it is no safetensors file, or breaks off")
+        raise InputFileError("not_a_latent", path, "it is no safetensors file, or breaks off")

@@ -9,19 +9,19 @@ from nodes.models.families.adapters import upscalers
 from nodes.models.families.adapters.gligen import gligen_prefix
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
 from nodes.models.families.adapters.photomaker import photomaker_spec
-from nodes.models.families.adapters.safety import without_outer
+from nodes.models.families.adapters.safety import unnest_encoder
 from nodes.models.families.adapters.style import projector_spec, style_spec
 from nodes.models.families.adapters.vision import vision_spec
 from nodes.models.families.base import tiny_vae
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.vae import read_lone_vae
-from nodes.models.families.controlnets.registry import control_of
+from nodes.models.families.controlnets.registry import control_spec
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.original_config import predicts_v
 from nodes.models.families.registry import architecture_of
 from nodes.models.families.text_files import read_text_files
 from nodes.models.patches.lora_file import LoraFile
 from nodes.models.weights.header import Header, read_header
-from nodes.preflight.errors import NotALoraError
 
 Check: TypeAlias = Callable[[Mapping[str, object], Files], None]
 """Raises a `NodeGraphError` if a file that an input names is not what the node needs."""
@@ -57,7 +57,7 @@ def _architecture(path: Path) -> object:
 
 def _lora(path: Path) -> None:
     if not LoraFile(path, identity="").modules:
-        raise NotALoraError(path)
+        raise UnrecognisedFileError(path)
 
 
 checkpoint = _check("ckpt_name", "checkpoints", _architecture)
@@ -68,14 +68,14 @@ unclip_checkpoint = _check_both(
 diffusers_folder = _check("model_path", "diffusers", _architecture)
 diffusion_model = _check("unet_name", "diffusion_models", _architecture)
 lora = _check("lora_name", "loras", _lora)
-controlnet = _check("control_net_name", "controlnet", _from_header(control_of))
+controlnet = _check("control_net_name", "controlnet", _from_header(control_spec))
 vision_encoder = _check("clip_name", "clip_vision", _from_header(vision_spec))
 safety_checker = _check(
     "checker_name",
     "safety_checker",
-    _from_header(lambda header: vision_spec(without_outer(header))),
+    _from_header(lambda header: vision_spec(unnest_encoder(header))),
 )
-upscale_model = _check("model_name", "upscale_models", _from_header(upscalers.spec_of))
+upscale_model = _check("model_name", "upscale_models", _from_header(upscalers.upscaler_spec))
 style_model = _check("style_model_name", "style_models", _from_header(style_spec))
 model_patch = _check("name", "model_patches", _from_header(projector_spec))
 ip_adapter = _check("ipadapter_name", "ipadapter", _from_header(ip_adapter_spec))
@@ -91,8 +91,8 @@ def lone_vae(inputs: Mapping[str, object], files: Files) -> None:
     """
     name = inputs.get("vae_name")
     if isinstance(name, str) and name in tiny_vae.KNOWN:
-        encoder, decoder = map(read_header, files.model_pair(tiny_vae.FOLDER, name))
-        tiny_vae.read_tiny_vae(tiny_vae.joined(encoder, decoder), name)
+        encoder, decoder = map(read_header, files.models.pair(tiny_vae.FOLDER, name))
+        tiny_vae.read_tiny_vae(tiny_vae.join_halves(encoder, decoder), name)
     elif isinstance(name, str) and name != "pixel_space":
         read_lone_vae(read_model(files.model("vae", name)))
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def open_engine(flags: Mapping[str, object], naming: Naming) -> Engine:
     """
     settings = Settings.read(flags)
     registry = Registry.from_settings(settings)
-    files = settings.files(registry.model_places).with_naming(naming)
+    files = replace(settings.files(registry.model_places), naming=naming)
     return Engine.from_settings(settings, registry, files)
 
 

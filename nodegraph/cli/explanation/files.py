@@ -77,9 +77,9 @@ def _facts(use: _Use, nodes: tuple[NodeId, ...], files: Files) -> Iterator[FileF
 
 def _paths(use: _Use, files: Files) -> Iterator[Path]:
     if use.is_pair:
-        yield from files.model_pair(use.folder, use.name)
+        yield from files.models.pair(use.folder, use.name)
     elif use.is_model:
-        yield files.model_source(use.folder, use.name)
+        yield files.models.source(use.folder, use.name)
     else:
         yield files.input(use.name)
 
@@ -90,7 +90,7 @@ def _describe(use: _Use, path: Path, nodes: tuple[NodeId, ...], files: Files) ->
     if weights:
         try:
             loadable = path if use.is_pair else files.model(use.folder, use.name)
-            model = files.sources.summarize(loadable)
+            model = files.models.sources.summarize(loadable)
         except NodeGraphError as error:
             note = error.message
     return FileFacts(

@@ -137,7 +137,7 @@ def get_filename_list(folder_name: str) -> FileList:
 def get_full_path(folder_name: str, filename: str) -> str | None:
     """Return the path of a model file; None if there is none."""
     try:
-        return str(runtime.files().model_source(folder_name, filename).absolute())
+        return str(runtime.files().models.source(folder_name, filename).absolute())
     except NodeGraphError:
         paths = (Path(place) / filename for place in _added.get(folder_name, ()))
         return next((str(path) for path in paths if path.is_file()), None)
@@ -150,7 +150,7 @@ def get_full_path_or_raise(folder_name: str, filename: str) -> str:
         NodeGraphError: there is none.
     """
     found = get_full_path(folder_name, filename)
-    return found or str(runtime.files().model_source(folder_name, filename).absolute())
+    return found or str(runtime.files().models.source(folder_name, filename).absolute())
 
 
 def recursive_search(
@@ -207,7 +207,7 @@ def get_save_image_path(
 
     tokens = {"width": image_width, "height": image_height}
     prefix = expand(filename_prefix, tokens)
-    runtime.files().check_prefix(prefix)
+    runtime.files().saver.check_prefix(prefix)
     subfolder, _, name = prefix.replace("\\", "/").rpartition("/")
     folder = Path(output_dir) / subfolder
     folder.mkdir(parents=True, exist_ok=True)

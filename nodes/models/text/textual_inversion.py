@@ -9,86 +9,86 @@ from torch import Tensor
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
 from nodes.models.weights.header import read_header
-from nodes.models.weights.reader import opened
+from nodes.models.weights.reader import open_tensors
 
 MARK = "embedding:"
 _MARKED = re.compile(rf"(?:^|\s){MARK}")
 _ONLY_KEYS = ("emb_params", "clip_l", "clip_g", "t5xxl")
 _RANKS = (1, 2)
-"""Dimensions that an embedding's tensor may have."""
+"""The numbers of dimensions that an embedding's tensor may have."""
 _MOST_TENSORS = 8
-"""A file with more of them is something else, unless one is named as an embedding is."""
+"""A file with more tensors is no embedding, unless one has an embedding's key."""
 
 Notice = Callable[[str], None]
 
 
 class Embeddings:
-    """Finds embeddings for one text encoder; what can't be used is left out, with a notice."""
+    """Finds embeddings for one text encoder; one that can't be used is left out, with a notice."""
 
     def __init__(
         self,
         files: Files | None,
         notice: Notice,
         encoder: str = "clip_l",
-        told: set[str] | None = None,
+        reported: set[str] | None = None,
     ) -> None:
-        """Look for nothing yet.
+        """Keep where to look; nothing is read yet.
 
         Args:
-            files: None if there are none.
-            notice: told what can't be used, and why.
-            encoder: which text encoder the vectors are for.
-            told: what `notice` was told already; it is not told that again.
+            files: the model folders; None if there are none.
+            notice: called with the reason why an embedding can't be used.
+            encoder: the text encoder that the vectors are for.
+            reported: the messages that `notice` got already; it gets none twice.
         """
         self._files = files
         self._notice = notice
         self._encoder = encoder
-        self._told = set[str]() if told is None else told
+        self._reported = set[str]() if reported is None else reported
 
-    def of(self, encoder: str) -> "Embeddings":
-        """The same for another text encoder."""
-        return Embeddings(self._files, self._notice, encoder, self._told)
+    def for_encoder(self, encoder: str) -> "Embeddings":
+        """Return the same embeddings for another text encoder."""
+        return Embeddings(self._files, self._notice, encoder, self._reported)
 
     def find(self, name: str, width: int) -> Tensor | None:
-        """The vectors of an embedding: [vectors, width] float32, or None with a notice."""
+        """Return the vectors of an embedding: [vectors, width] float32, or None with a notice."""
         path = self._path(name)
         if path is None:
-            self._tell(f"No embedding {name!r} in models/embeddings: it is ignored.")
+            self._report(f"No embedding {name!r} in models/embeddings: it is ignored.")
             return None
         try:
             vectors = _read(path, self._encoder)
         except NodeGraphError as error:
-            self._tell(f"Embedding {name!r} is ignored: {error}")
+            self._report(f"Embedding {name!r} is ignored: {error}")
             return None
         if vectors is None or vectors.shape[1] != width:
             other = f"is for another text encoder than {self._encoder}, which ignores it"
-            self._tell(f"Embedding {name!r} {other}.")
+            self._report(f"Embedding {name!r} {other}.")
             return None
         return vectors
 
     def knows(self, name: str) -> bool:
-        """Whether there is a file of that name."""
+        """Return True if there is a file of that name."""
         return self._path(name) is not None
 
-    def _tell(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def _report(self, message: str) -> None:
+        if message not in self._reported:
+            self._reported.add(message)
             self._notice(message)
 
     def _path(self, name: str) -> Path | None:
         return _find(self._files, name) if self._files else None
 
 
-def contents(
+def embedding_hashes(
     *inputs: str,
 ) -> Callable[[Mapping[str, object], Files], str]:
-    """A node's outside state: the hashes of the embeddings that these texts of its may name.
+    """Return a node's outside state: the hashes of the embeddings that its texts name.
 
-    A text that comes along a link may name any: then it is the hashes of all.
+    A text that comes along a link may name any embedding: then the state has the hashes of all.
     """
 
-    def state(given: Mapping[str, object], files: Files) -> str:
-        texts = [given.get(name) for name in inputs]
+    def state(arguments: Mapping[str, object], files: Files) -> str:
+        texts = [arguments.get(name) for name in inputs]
         written = [text for text in texts if isinstance(text, str)]
         linked, marked = len(written) < len(texts), [t for t in written if MARK in t]
         if not linked and not marked:
@@ -103,7 +103,7 @@ def contents(
 
 
 def _identity(files: Files, name: str) -> str:
-    return files.identity(files.model_source("embeddings", name))
+    return files.identity(files.models.source("embeddings", name))
 
 
 def _find(files: Files, name: str) -> Path | None:
@@ -113,8 +113,8 @@ def _find(files: Files, name: str) -> Path | None:
     return files.model("embeddings", found) if found else None
 
 
-def split(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Split a text into what stands before the first embedding, and each name with what follows.
+def split_embeddings(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Split a text at its embeddings: the text before the first, and each name with the text after.
 
     A name ends at a blank.
     """
@@ -124,7 +124,7 @@ def split(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _read(path: Path, encoder: str) -> Tensor | None:
-    """The tensor for one text encoder, or None if the file has none for it."""
+    """Return the vectors for one text encoder, or None if the file has none for it."""
     header = read_header(path)
     others = (key for key in header.tensors if key not in _ONLY_KEYS)
     few = len(header.tensors) <= _MOST_TENSORS
@@ -132,6 +132,6 @@ def _read(path: Path, encoder: str) -> Tensor | None:
     chosen = next((k for k in keys if k in header and len(header.shape(k)) in _RANKS), None)
     if chosen is None:
         return None
-    with opened(path) as file:
+    with open_tensors(path) as file:
         vectors = file.get_tensor(chosen)
     return vectors.reshape(-1, vectors.shape[-1]).float()

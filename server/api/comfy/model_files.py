@@ -81,7 +81,7 @@ async def get_metadata(request: web.Request) -> web.Response:
     if not name.endswith((".safetensors", ".sft")):
         raise web.HTTPNotFound
     try:
-        path = parts.files.model_source(folder, name)
+        path = parts.files.models.source(folder, name)
     except NodeGraphError as error:
         raise web.HTTPNotFound(text=f"404: {error}\n") from error
     found = await asyncio.to_thread(_metadata, path)

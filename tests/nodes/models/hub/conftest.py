@@ -74,4 +74,4 @@ def open_hub(hub, tmp_path):
 def files(open_hub, tmp_path):
     """Files that know the hub."""
     sources = open_hub()
-    return Files(Folders.under(tmp_path), sources=lambda: sources)
+    return Files(Folders.under(tmp_path), open_sources=lambda: sources)

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -339,13 +340,12 @@ def test_a_name_with_a_hash_is_checked(hub, files, watch, tmp_path):
     path.write_bytes(b"ink")
     hub.repo("us/ink").commit({"ink.safetensors": b"ink"})
     right, wrong = sha256(b"ink"), sha256(b"other")
+    watched = replace(files, watch=watch)
 
     for name in ("ink.safetensors", str(ONE)):
-        assert (
-            files.with_watch(watch).model("loras", f"{name}#sha256={right}").read_bytes() == b"ink"
-        )
+        assert watched.model("loras", f"{name}#sha256={right}").read_bytes() == b"ink"
         with pytest.raises(WrongHashError) as caught:
-            files.with_watch(watch).model("loras", f"{name}#sha256={wrong}")
+            watched.model("loras", f"{name}#sha256={wrong}")
         assert caught.value.details == {"expected": wrong, "found": right}
 
 
@@ -360,5 +360,5 @@ def test_nothing_is_downloaded_unless_somebody_watches(hub, files):
 def test_content_is_named_without_downloading_it(hub, files):
     commit = hub.repo("us/ink").commit({"ink.safetensors": b"ink"})
 
-    assert files.model_content("loras", "hf://us/ink") == f"hf://us/ink@{commit}/ink.safetensors"
+    assert files.models.content("loras", "hf://us/ink") == f"hf://us/ink@{commit}/ink.safetensors"
     assert hub.gets() == []
