@@ -15,7 +15,7 @@ def cgroups(tmp_path):
     """A service that is given less than the machine has, by a group around its own."""
     (tmp_path / "system/nodegraph").mkdir(parents=True)
     (tmp_path / "system/memory.max").write_text("1048576\n")
-    (tmp_path / "system/nodegraph/runtime/out_of_memory.max").write_text("max\n")
+    (tmp_path / "system/nodegraph/memory.max").write_text("max\n")
     (tmp_path / "own").write_text("1:cpu:/\n0::/system/nodegraph\n")
     return tmp_path
 
