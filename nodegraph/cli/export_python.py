@@ -8,12 +8,12 @@ import click
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import Reporting
 
-_STUB = Path("nodegraph") / "building" / "methods.pyi"
-
 
 @click.command("export-python", cls=Reporting)
 @options.workflow
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; stdout if none.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; stdout if not set."
+)
 @options.folders
 @options.verbose
 def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
@@ -41,13 +41,14 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
 )
 @options.verbose
 def stubs(output: Path) -> None:
-    """Write the types of all installed packs' nodes, for code that builds graphs.
+    """Write type stubs for the nodes of all installed packs, for graphs in Python.
 
-    Those of the built-in pack are there without.
+    The built-in pack has its stubs already.
     """
-    from nodegraph.python.stubs import stubs as written
+    from nodegraph.python.stubs import SHIPPED
+    from nodegraph.python.stubs import stubs as stubs_of
 
-    path = output / _STUB
+    path = output / SHIPPED.relative_to(SHIPPED.parents[2])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(written(options.open_all().registry.catalog), encoding="utf-8")
+    path.write_text(stubs_of(options.open_all().registry.catalog), encoding="utf-8")
     click.echo(path)
