@@ -24,7 +24,7 @@ class ClosedForm:
 
     def prepare(self, cond: Cond, size: tuple[int, int], branch: Branch, seed: int) -> PreparedCond:
         del size, branch, seed
-        return PreparedCond.of(cond)
+        return PreparedCond.from_cond(cond)
 
     def predict(self, calls: Sequence[ModelCall]) -> list[Tensor]:
         return [self.denoise(call.x, call.sigma, call.cond) for call in calls]

@@ -17,9 +17,9 @@ MODELS: dict[str, Parameterization] = {
     "sd15_eps": Discrete.scaled_linear(),
     "sd21_v": Discrete.scaled_linear("v"),
     "sdxl_eps": Discrete.scaled_linear(),
-    "sd3_flow_shift3": Flow.shifted(3.0),
+    "sd3_flow_shift3": Flow.with_shift(3.0),
     "flux_dev_shift1.15": Flow.from_mu(1.15),
-    "flux_schnell_shift1": Flow.shifted(1.0, multiplier=1.0),
+    "flux_schnell_shift1": Flow.with_shift(1.0, multiplier=1.0),
     "sdxl_v_zsnr": Discrete.scaled_linear("v", zero_terminal_snr=True),
 }
 

@@ -10,7 +10,7 @@ from torch.nn import functional
 from nodegraph.definition.context import Context
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Fraction, LatentAreaSide, LatentOffset, Ratio, Strength
-from nodes.values import Area, AreaShare, Cond, Conditioning, Mask
+from nodes.values import Area, Cond, Conditioning, Mask, RelativeArea
 
 
 class ConditioningPair(NamedTuple):
@@ -101,7 +101,7 @@ def conditioning_set_area(
     area = Area(height // 8, width // 8, y // 8, x // 8)
     return Conditioning(
         tuple(
-            replace(cond, area=area, share=None, strength=strength, mask_bounds=False)
+            replace(cond, area=area, relative_area=None, strength=strength, mask_bounds=False)
             for cond in conditioning.conds
         )
     )
@@ -121,10 +121,12 @@ def conditioning_set_area_percentage(
     strength: Strength = 1.0,
 ) -> Conditioning:
     """Limit a conditioning to a rectangle given in fractions of the image: 0.5 is half of it."""
-    share = AreaShare(height, width, y, x)
+    relative_area = RelativeArea(height, width, y, x)
     return Conditioning(
         tuple(
-            replace(cond, area=None, share=share, strength=strength, mask_bounds=False)
+            replace(
+                cond, area=None, relative_area=relative_area, strength=strength, mask_bounds=False
+            )
             for cond in conditioning.conds
         )
     )

@@ -44,11 +44,12 @@ def control_net_loader(control_net_name: File, ctx: Context) -> ControlNetHandle
     It must have been made for the same family as the model that it is applied to.
     """
     handle = _open_controlnet(control_net_name, ctx)
-    if DIFFERENCE in handle.network.header:
+    header = handle.network.header
+    if DIFFERENCE in header:
         raise MissingInputError(
-            "difference_controlnet",
-            f"{handle.network.header.path.name!r} holds the difference between a ControlNet and a model",
-            "no model",
+            code="difference_controlnet",
+            need=f"{header.path.name!r} holds the difference between a ControlNet and a model",
+            missing="no model",
             hint="Load it with DiffControlNetLoader, and give that the model.",
         )
     return handle
@@ -86,10 +87,11 @@ def set_union_control_net_type(
         return replace(control_net, kind=None)
     kinds = control_net.spec.kinds
     if type not in kinds:
+        name = control_net.network.header.path.name
         raise UnknownTypeError(
-            "unknown_control_type",
-            f"the ControlNet {control_net.network.header.path.name!r} knows no hint {type!r}.",
-            list(kinds),
+            code="unknown_control_type",
+            message=f"the ControlNet {name!r} knows no hint {type!r}.",
+            known=list(kinds),
         )
     return replace(control_net, kind=kinds[type])
 
@@ -211,24 +213,24 @@ def _hint(
         return ControlHint(picture)
     if spec.masked and mask is None:
         raise MissingInputError(
-            "hint_needs_mask",
-            f"the ControlNet {path.name!r} is made for inpainting",
-            "no mask",
+            code="hint_needs_mask",
+            need=f"the ControlNet {path.name!r} is made for inpainting",
+            missing="no mask",
             hint="Use ControlNetInpaintingAliMamaApply.",
         )
     if vae is None:
         raise MissingInputError(
-            "hint_needs_vae",
-            f"the ControlNet {path.name!r} reads latents",
-            "no VAE to encode the picture",
+            code="hint_needs_vae",
+            need=f"the ControlNet {path.name!r} reads latents",
+            missing="no VAE to encode the picture",
             hint="Use ControlNetApplyAdvanced, and connect the model's VAE to it.",
         )
     if vae.channels != spec.channels:
         raise ChannelMismatchError(
-            "hint_channels",
-            "a latent of the VAE",
-            vae.channels,
-            spec.channels,
+            code="hint_channels",
+            what="a latent of the VAE",
+            found=vae.channels,
+            expected=spec.channels,
             reader=f"the ControlNet {path.name!r}",
             hint="Connect the VAE that belongs to the model.",
         )

@@ -32,7 +32,7 @@ class LatentOperation:
 
 @dataclass(frozen=True, slots=True)
 class GuidanceOperation:
-    """Applies an operation to the guidance's difference; see `GuidanceSettings.before`."""
+    """Applies an operation to the guidance's difference; see `GuidanceSettings.pre_cfg`."""
 
     operation: LatentOperation
 
@@ -106,5 +106,5 @@ def latent_apply_operation(samples: Latent, operation: LatentOperation) -> Laten
 @node("LatentApplyOperationCFG", category=_OPERATIONS, experimental=True)
 def latent_apply_operation_cfg(model: ModelHandle, operation: LatentOperation) -> ModelHandle:
     """Apply an operation to the guidance of every step; without effect at a cfg of 1."""
-    before = (*model.guidance.before, GuidanceOperation(operation))
-    return replace(model, guidance=replace(model.guidance, before=before))
+    pre_cfg = (*model.guidance.pre_cfg, GuidanceOperation(operation))
+    return replace(model, guidance=replace(model.guidance, pre_cfg=pre_cfg))

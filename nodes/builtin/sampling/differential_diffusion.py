@@ -13,14 +13,14 @@ from nodes.models.loading.handles import ModelHandle
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """The mask rule: a pixel changes once the share of denoising left is below its mask value."""
+    """A denoise mask function: a pixel changes once less denoising remains than its mask value."""
 
     strength: float = 1.0
-    """1 is that, 0 the mask as it is."""
+    """From 1, all of the effect, to 0, none."""
 
-    def __call__(self, mask: Tensor, left: float) -> Tensor:
-        """Return the mask for a step; `left` is the share of denoising left, from 1 to 0."""
-        open_now = (mask >= left).to(mask)
+    def __call__(self, mask: Tensor, remaining: float) -> Tensor:
+        """Return the mask for a step; `remaining` is the fraction of the denoising still to do."""
+        open_now = (mask >= remaining).to(mask)
         return self.strength * open_now + (1 - self.strength) * mask
 
 
@@ -39,4 +39,6 @@ def differential_diffusion(
     White changes from the first step on, mid-grey from half of the denoising on, black never.
     With a `strength` below 1, the mask's own values are blended in.
     """
-    return replace(model, guidance=replace(model.guidance, masking=Differential(strength)))
+    return replace(
+        model, guidance=replace(model.guidance, denoise_mask_function=Differential(strength))
+    )

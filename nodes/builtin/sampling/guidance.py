@@ -10,15 +10,15 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio, Strength
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import (
-    Course,
-    Projected,
-    Rescaled,
-    ScaledGuidance,
-    ScaledNoise,
-    damp_tangent,
-    fit_negative,
+    AdaptiveProjectedGuidance,
+    CfgCurve,
+    EpsilonScaling,
+    FreSca,
+    RescaledCfg,
+    cfg_zero_star_scale,
+    tangential_damping,
 )
-from nodes.sampling.guidance.settings import Correction, Preparation
+from nodes.sampling.guidance.settings import PostCfg, PreCfg
 
 
 class PatchedModel(NamedTuple):
@@ -36,7 +36,7 @@ def rescale_cfg(
 
     0 changes nothing, 1 is the most. Not for flow models such as FLUX or SD3.
     """
-    return replace(model, guidance=model.guidance.with_rule(Rescaled(multiplier)))
+    return replace(model, guidance=model.guidance.with_rule(RescaledCfg(multiplier)))
 
 
 @node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")
@@ -51,7 +51,7 @@ def apg(
     `eta` is how much of that part remains, `norm_threshold` the largest length of the guidance
     (0 for no limit), `momentum` how much of the past guidance is added (below 0: subtracted).
     """
-    guidance = model.guidance.with_rule(Projected(eta, norm_threshold, momentum))
+    guidance = model.guidance.with_rule(AdaptiveProjectedGuidance(eta, norm_threshold, momentum))
     return replace(model, guidance=guidance)
 
 
@@ -61,13 +61,13 @@ def cfg_zero_star(model: ModelHandle) -> PatchedModel:
 
     Only the optimised scale of CFG-Zero* is used; no step is left out.
     """
-    return PatchedModel(_add_preparation(model, fit_negative))
+    return PatchedModel(_add_pre_cfg(model, cfg_zero_star_scale))
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")
 def tcfg(model: ModelHandle) -> PatchedModel:
     """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
-    return PatchedModel(_add_preparation(model, damp_tangent))
+    return PatchedModel(_add_pre_cfg(model, tangential_damping))
 
 
 @node("Epsilon Scaling", category="model_patches/unet")
@@ -78,7 +78,7 @@ def epsilon_scaling(
     ] = 1.005,
 ) -> ModelHandle:
     """Divide the predicted noise by a factor, against the error that builds up over many steps."""
-    return _add_correction(model, ScaledNoise(scaling_factor))
+    return _add_post_cfg(model, EpsilonScaling(scaling_factor))
 
 
 @node("FreSca", category="_for_testing", display_name="FreSca", experimental=True)
@@ -92,7 +92,7 @@ def fresca(
 
     Up to `freq_cutoff` waves across the latent count as coarse.
     """
-    return _add_preparation(model, ScaledGuidance(scale_low, scale_high, freq_cutoff))
+    return _add_pre_cfg(model, FreSca(scale_low, scale_high, freq_cutoff))
 
 
 @node("GuidanceSchedule", category="advanced/guidance", display_name="Guidance Schedule")
@@ -111,15 +111,15 @@ def guidance_schedule(
     Outside `start` to `end` (fractions of the steps) it is 0: "constant" with 0.2 and 0.8 is
     guidance in an interval.
     """
-    guidance = replace(model.guidance, share=Course(shape, first, last, start, end))
+    guidance = replace(model.guidance, cfg_schedule=CfgCurve(shape, first, last, start, end))
     return replace(model, guidance=guidance)
 
 
-def _add_preparation(model: ModelHandle, preparation: Preparation) -> ModelHandle:
-    guidance = replace(model.guidance, before=(*model.guidance.before, preparation))
+def _add_pre_cfg(model: ModelHandle, pre_cfg: PreCfg) -> ModelHandle:
+    guidance = replace(model.guidance, pre_cfg=(*model.guidance.pre_cfg, pre_cfg))
     return replace(model, guidance=guidance)
 
 
-def _add_correction(model: ModelHandle, correction: Correction) -> ModelHandle:
-    guidance = replace(model.guidance, after=(*model.guidance.after, correction))
+def _add_post_cfg(model: ModelHandle, post_cfg: PostCfg) -> ModelHandle:
+    guidance = replace(model.guidance, post_cfg=(*model.guidance.post_cfg, post_cfg))
     return replace(model, guidance=guidance)

@@ -10,7 +10,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import Cfg
 from nodes.inference.sample import Guider
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.guidance.rules import PerpendicularNegative, TwoConditions
+from nodes.sampling.guidance.rules import DualCfg, PerpNeg
 from nodes.values import Conditioning
 
 NegativeScale = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
@@ -48,8 +48,8 @@ def dual_cfg_guider(
     `regular` adds both differences; `nested` guides from the negative prompt to the guided result
     of the two.
     """
-    rule = TwoConditions(cfg_cond2_negative, style)
-    guidance = model.guidance.with_rule(rule, cond2, always=True)
+    rule = DualCfg(cfg_cond2_negative, style)
+    guidance = model.guidance.with_rule(rule, cond2, disable_cfg1_optimization=True)
     return Guider(replace(model, guidance=guidance), cond1, negative, cfg_conds)
 
 
@@ -86,5 +86,5 @@ def perp_neg(
 
 def perpendicular(model: ModelHandle, empty: Conditioning, scale: float) -> ModelHandle:
     """Return the model with Perp-Neg as its guidance rule."""
-    guidance = model.guidance.with_rule(PerpendicularNegative(scale), empty, always=True)
+    guidance = model.guidance.with_rule(PerpNeg(scale), empty, disable_cfg1_optimization=True)
     return replace(model, guidance=guidance)

@@ -181,7 +181,7 @@ def _check_levels(sigma_min: float, sigma_max: float) -> None:
 
 @cache
 def _flow(shift: float, multiplier: float) -> Flow:
-    return Flow.shifted(shift, multiplier=multiplier)
+    return Flow.with_shift(shift, multiplier=multiplier)
 
 
 @cache

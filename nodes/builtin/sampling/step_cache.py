@@ -10,8 +10,8 @@ from nodegraph.definition.markers import Choices, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.modifiers.compiled import Compiled
-from nodes.sampling.guidance.settings import StepCache
+from nodes.models.networks.modifiers.compiled import TorchCompile
+from nodes.sampling.guidance.settings import StepCacheSettings
 
 Threshold = Annotated[float, Field(ge=0.0, le=3.0), Step(0.01)]
 
@@ -38,7 +38,9 @@ def easy_cache(
     exact. It applies from `start_percent` to `end_percent` of the denoising; `verbose` logs the
     skipped steps.
     """
-    return _add_step_cache(model, StepCache(reuse_threshold, start_percent, end_percent, verbose))
+    return _add_step_cache(
+        model, StepCacheSettings(reuse_threshold, start_percent, end_percent, verbose)
+    )
 
 
 @node("LazyCache", category=_DEBUG, experimental=True)
@@ -54,7 +56,9 @@ def lazy_cache(
     Simpler than EasyCache, and works where the number of prompts changes on the way; mostly less
     exact.
     """
-    step_cache = StepCache(reuse_threshold, start_percent, end_percent, verbose, guided=True)
+    step_cache = StepCacheSettings(
+        reuse_threshold, start_percent, end_percent, verbose, guided=True
+    )
     return _add_step_cache(model, step_cache)
 
 
@@ -76,8 +80,8 @@ def torch_compile_model(
     Another image size compiles it anew. `inductor` needs a C++ compiler, `cudagraphs` an
     NVIDIA GPU.
     """
-    return model.altered(Compiled(backend))
+    return model.with_alteration(TorchCompile(backend))
 
 
-def _add_step_cache(model: ModelHandle, step_cache: StepCache) -> ModelHandle:
+def _add_step_cache(model: ModelHandle, step_cache: StepCacheSettings) -> ModelHandle:
     return replace(model, guidance=replace(model.guidance, step_cache=step_cache))

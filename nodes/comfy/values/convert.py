@@ -68,8 +68,14 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
         "end_percent": 1.0,
     }
     told = {key: value for key, value in told.items() if key not in untold or value != untold[key]}
-    if cond.share:
-        told["area"] = (_PERCENT, cond.share.height, cond.share.width, cond.share.y, cond.share.x)
+    if cond.relative_area:
+        told["area"] = (
+            _PERCENT,
+            cond.relative_area.height,
+            cond.relative_area.width,
+            cond.relative_area.y,
+            cond.relative_area.x,
+        )
     elif cond.area:
         told["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
     if cond.concat is not None:
@@ -82,14 +88,14 @@ def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
     """Make a condition from its dict."""
     origin = told.pop(ORIGIN, None)
     base = origin if isinstance(origin, Cond) else Cond(tokens)
-    area, share = _area(told.pop("area", None))
+    area, relative_area = _area(told.pop("area", None))
     latent, mask = told.pop("concat_latent_image", None), told.pop("concat_mask", None)
     return replace(
         base,
         tokens=tokens,
         pooled=told.pop("pooled_output", None),
         area=area,
-        share=share,
+        relative_area=relative_area,
         strength=float(told.pop("strength", 1.0)),
         mask=told.pop("mask", None),
         mask_strength=float(told.pop("mask_strength", 1.0)),

@@ -190,13 +190,13 @@ class PackModel:
             what = f"{inside[0]!r} of a model's transformer_options"
             raise NotOfferedError(what)
         guidance = self.handle.guidance
-        always = guidance.always or bool(self.model_options.get(_ALWAYS))
+        always = guidance.disable_cfg1_optimization or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)
         if combine:
             guidance = guidance.with_rule(OwnRule(combine, self))
         for correct in self.model_options.get(_CORRECT, ()):
             guidance = replace(guidance, rule=Corrected(guidance.rule, correct, self))
-        return replace(self.handle, guidance=replace(guidance, always=always))
+        return replace(self.handle, guidance=replace(guidance, disable_cfg1_optimization=always))
 
     def _ask_always(self, always: bool) -> None:
         if always:

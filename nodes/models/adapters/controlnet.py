@@ -1,4 +1,4 @@
-"""ControlNets as they travel along links, and at work in a condition."""
+"""ControlNets: the value of a CONTROL_NET link, and a ControlNet with its hint in a condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,14 +7,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nodes.models.adapters.errors import NoControlTypeError
 from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.base.builder import ControlAdapter
-from nodes.models.networks.base.control_hint import Hint, per_sample
+from nodes.models.networks.base.control_hint import ControlHint, per_sample
+from nodes.models.networks.base.errors import MissingInputError
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.control_lora import ControlLoraPatch
-from nodes.models.patches.errors import ControlMismatchError
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 
@@ -28,16 +28,16 @@ class ControlNetHandle:
     spec: ControlSpec = field(compare=False)
     patches: Patches = ()
     kind: int | None = None
-    """Which of the kinds of hint it knows is meant, where it knows several."""
+    """The kind of hint, for a ControlNet that knows several."""
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes(self.patches)
 
     @property
     def adapter(self) -> ControlAdapter:
-        """How its network is asked."""
+        """The adapter that calls its network."""
         adapter = network_class(self.spec.network.kind).control
         assert adapter, "ControlSpecs name networks that steer"
         return adapter
@@ -48,22 +48,28 @@ class NetControl:
     """A ControlNet with its hint; see `nodes.sampling.conditioning.cond.Control`."""
 
     handle: ControlNetHandle
-    hint: Hint
+    hint: ControlHint
     strength: float = 1.0
     start: float = 0.0
     end: float = 1.0
-    both_sides: bool = field(default=False)
+    applies_to_uncond: bool = field(default=False)
 
     def check(self, network: Mapping[str, object]) -> None:
         """Compare the sizes; see `nodes.sampling.conditioning.cond.Control`."""
+        path = self.handle.network.header.path
         if not self.handle.adapter.fits(self.handle.spec.network.config, network):
-            raise ControlMismatchError(self.handle.network.header.path)
+            raise ModelMismatchError(path, code="controlnet_mismatch")
         if self.handle.spec.kinds and self.handle.kind is None:
-            raise NoControlTypeError(self.handle.network.header.path)
+            raise MissingInputError(
+                code="no_control_type",
+                need=f"the ControlNet {path.name!r} knows several kinds of hint",
+                missing="none",
+                hint="Choose one with SetUnionControlNetType.",
+            )
 
     @torch.no_grad()
     def residuals(self, call: ControlCall) -> Residuals:
-        """What it adds, times its strength; see `nodes.sampling.conditioning.cond.Control`."""
+        """Return the residuals times the strength; see `nodes.sampling.conditioning.cond.Control`."""
         first, last = call.sigma_at(self.start), call.sigma_at(self.end)
         held = (call.sigma <= first) & (call.sigma >= last)
         if not held.any():
@@ -75,7 +81,7 @@ class NetControl:
         own = (ControlLoraPatch(call.module),) if handle.spec.network.completed else ()
         module = handle.network.module((*handle.patches, *own))
         moved = replace(call, x=x, timestep=timestep)
-        made = handle.adapter.ask(module, moved, hint.to(x), handle.kind)
+        made = handle.adapter.residuals(module, moved, hint.to(x), handle.kind)
         weight = (held * self.strength).to(call.x)
         return {
             part: tuple(_times(state.to(call.x), weight) for state in states)
@@ -84,5 +90,5 @@ class NetControl:
 
 
 def _times(state: Tensor, weight: Tensor) -> Tensor:
-    """[batch, …] times one number a sample."""
+    """Multiply [batch, …] by one number a sample."""
     return state * weight.view(-1, *[1] * (state.ndim - 1))

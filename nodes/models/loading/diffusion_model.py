@@ -14,26 +14,26 @@ from nodes.sampling.noise_schedule.variance_exploding import Edm
 
 @dataclass(frozen=True)
 class DiffusionModel:
-    """What stands behind a MODEL link; equal to another by its weights."""
+    """The model behind a MODEL link; equal to another by its weights."""
 
     network: Network
     spec: ModelSpec = field(compare=False)
 
     @property
     def adapter(self) -> Adapter:
-        """How its network is asked."""
+        """The adapter that calls its network."""
         adapter = network_class(self.network.spec.kind).adapter
         assert adapter, "families name networks that denoise"
         return adapter
 
     @cached_property
     def parameterization(self) -> Parameterization:
-        """How it was trained to remove noise."""
+        """The kind of noise and of prediction that it was trained with."""
         return _parameterization(self.spec.noise)
 
     @cached_property
     def latent_format(self) -> LatentFormat:
-        """How its latents relate to the VAE's."""
+        """The scale and shift from the VAE's latents to its own."""
         latent = self.spec.latent
         return LatentFormat(latent.channels, latent.downscale, latent.scale, latent.shift)
 
@@ -45,4 +45,4 @@ def _parameterization(noise: NoiseRules) -> Parameterization:
         return Edm.between(noise.sigma_min, noise.sigma_max, sigma_data=noise.sigma_data)
     if noise.mu is not None:
         return Flow.from_mu(noise.mu)
-    return Flow.shifted(noise.shift, multiplier=noise.multiplier)
+    return Flow.with_shift(noise.shift, multiplier=noise.multiplier)

@@ -1,4 +1,4 @@
-"""A model handle at work: conditions prepared for its network, and the forward pass."""
+"""The forward pass of a model handle, and the preparation of conditions for its network."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Patch
-from nodes.models.networks.base.attention_backends import attending
+from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.denoisers.concat import concat_input
 from nodes.models.networks.denoisers.reference_latents import with_references
 from nodes.models.networks.denoisers.unclip import with_pictures
-from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, summed
+from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 
 class Inputs(Protocol):
-    """The size that is asked for here."""
+    """The entry of a configuration that is read here."""
 
     in_channels: int
 
@@ -42,12 +42,12 @@ class ModelDenoiser:
 
     @property
     def parameterization(self) -> Parameterization:
-        """How noise is added, and which levels of it the model was trained on."""
+        """The kind of noise and of prediction that the model was trained with."""
         return self.model.parameterization
 
     @property
     def latent_format(self) -> LatentFormat:
-        """How its latents relate to the VAE's."""
+        """The scale and shift from the VAE's latents to the model's."""
         return self.model.latent_format
 
     @property
@@ -85,7 +85,7 @@ def prepare(
         seed: of the run.
 
     Raises:
-        WrongReferenceError: a latent that the model should look at is of another family.
+        ChannelMismatchError: a latent that the model should look at is of another family.
     """
     for control in cond.controls:
         control.check(model.model.network.spec.config)
@@ -94,7 +94,7 @@ def prepare(
     cond = with_pictures(cond, model.model.spec.pictures, seed)
     cond = with_references(cond, model.latent_format)
     concat = _concat_input(model, cond, size)
-    return PreparedCond.of(model.model.adapter.conditions(cond, size, branch), concat)
+    return PreparedCond.from_cond(model.model.adapter.conditions(cond, size, branch), concat)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Te
         [batch, channels, h, w] float32.
     """
     parameterization, adapter = model.parameterization, model.model.adapter
-    with attending():
+    with attention_backend():
         module, inputs = _module(model, cond), _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
         call = NetworkCall(
@@ -161,7 +161,7 @@ def _add_residuals(
         return cond
     sigma_at = model.parameterization.percent_to_sigma
     call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format)
-    return replace(cond, residuals=summed(call))
+    return replace(cond, residuals=sum_controls(call))
 
 
 def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
@@ -175,5 +175,5 @@ def _concat_input(model: ModelHandle, cond: Cond, size: tuple[int, int]) -> Tens
     """Return what the network, which a patch may have widened, reads with the latent."""
     network, adapter = model.model.network, model.model.adapter
     module = cast("HasInputs", network.module(model.patches, model.alterations, model.dtype))
-    extra = module.config.in_channels // adapter.packs - model.latent_format.channels
-    return concat_input(cond.concat, extra, size, model.latent_format, raw=adapter.reads_raw)
+    extra = module.config.in_channels // adapter.patch_pixels - model.latent_format.channels
+    return concat_input(cond.concat, extra, size, model.latent_format, raw=adapter.concat_raw)

@@ -1,4 +1,8 @@
-"""The values that travel along links: frozen, with their shapes and ranges written down."""
+"""Conditions: encoded prompts with the area, mask and part of the schedule that they hold for.
+
+Nodes make a `Conditioning` of `Cond`s; a model call takes them as a `CondBatch`. `Control` and
+`Alteration` are the protocols of ControlNets and of network patches that travel with a condition.
+"""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,25 +25,25 @@ class Area:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConcatLatent:
-    """A picture that some models read together with the latent, channel upon channel."""
+    """An image latent that inpainting and edit models read as extra input channels (c_concat)."""
 
     latent: Tensor
     """[batch or 1, channels, h, w] in the VAE's space, at any size."""
     mask: Tensor | None = None
-    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is made anew."""
+    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is denoised."""
 
 
 @dataclass(frozen=True, slots=True)
-class AreaShare:
-    """The same in parts of the latent's height and width, from 0 to 1."""
+class RelativeArea:
+    """A rectangle in fractions of the latent's height and width, from 0 to 1."""
 
     height: float
     width: float
     y: float
     x: float
 
-    def of(self, height: int, width: int) -> Area:
-        """The area in a latent of that size; at least one pixel each way."""
+    def to_pixels(self, height: int, width: int) -> Area:
+        """Return the area in a latent of that size; at least one pixel each way."""
         return Area(
             max(1, round(self.height * height)),
             max(1, round(self.width * width)),
@@ -57,55 +61,55 @@ class Cond:
     pooled: Tensor | None = None
     """[1, dim] float32: the text as one vector, where the encoder gives one."""
     area: Area | None = None
-    share: AreaShare | None = None
-    """The area where its size is not known yet: stands before `area`."""
+    relative_area: RelativeArea | None = None
+    """Becomes the `area` once the latent's size is known."""
     strength: float = 1.0
     mask: Tensor | None = None
     """[batch or 1, height, width] in [0, 1], at any size."""
     mask_strength: float = 1.0
     mask_bounds: bool = False
-    """Whether the area is the mask's bounding box (`set_cond_area: mask bounds`)."""
+    """Use the mask's bounding box as the area (`set_cond_area: mask bounds`)."""
     start: float = 0.0
     end: float = 1.0
     """The part of the schedule it holds for, as a fraction: 0 is pure noise, 1 the image."""
     sample: int | None = None
-    """Which image of the batch it holds for; None means all."""
+    """The index of the one image of the batch that it holds for; None means all."""
     extras: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What families and other packs add (guidance, sizes); carried along."""
+    """Values that families and other packs add (guidance, sizes)."""
     controls: tuple["Control", ...] = ()
-    """What steers the network besides; their effects add up."""
-    pictures: tuple["PicturePrompt", ...] = ()
-    """What it shows a model that reads pictures; they add up."""
+    """ControlNets and the like; their effects add up."""
+    image_prompts: tuple["ImagePrompt", ...] = ()
+    """For unCLIP models; they add up."""
     boxes: tuple["Box", ...] = ()
-    """What is to be drawn where."""
+    """GLIGEN's texts for rectangles."""
     concat: ConcatLatent | None = None
     """Read by models that take more channels than the latent's; others leave it alone."""
     alterations: tuple["Alteration", ...] = ()
-    """What is changed inside of the network that is asked for it."""
+    """Changes inside the network, for predictions of this condition only."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PicturePrompt:
-    """Pictures as a vision encoder sees them, for a model that was trained to read that."""
+class ImagePrompt:
+    """Images as a CLIP vision encoder sees them, for models that read its vectors (unCLIP)."""
 
     embeds: Tensor
     """[batch, dim] float32: one vector each."""
     strength: float = 1.0
     noise: float = 0.0
-    """How much noise is added, so that less of them is copied: 0 to 1."""
+    """The amount of noise added to the vectors, from 0 to 1: with more, less is copied."""
 
 
 CONTROL_TEXT = "cross_attn_controlnet"
-"""Which of a condition's extras controls read instead of its tokens: [1, length, dim] too."""
+"""The key in a condition's extras of tokens that ControlNets read instead: [1, length, dim]."""
 
 
 REFERENCES = "reference_latents"
-"""Which of a condition's extras are latents to look at: a tuple, each like `Latent.samples`."""
+"""The key in a condition's extras of reference latents: a tuple, each like `Latent.samples`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
-    """A text for a rectangle."""
+    """A text for a rectangle (GLIGEN)."""
 
     text: Tensor
     """[1, dim] float32: as one vector."""
@@ -116,7 +120,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What a prompt becomes: the conditions that hold together, averaged by strength."""
+    """A prompt's conditions; where several overlap, they are averaged by strength."""
 
     __socket__: ClassVar = "CONDITIONING"
 
@@ -132,7 +136,7 @@ class CondBatch:
     pooled: Tensor | None = None
     """[batch, dim]."""
     extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """Whatever else the family reads, [batch, …] each."""
+    """Further inputs of the family's network, [batch, …] each."""
     controls: tuple["Control", ...] = ()
     """The same for every row."""
     chunks: int = 1
@@ -140,15 +144,15 @@ class CondBatch:
     alterations: tuple["Alteration", ...] = ()
     """The same for every row."""
     residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])
-    """What the controls make of it."""
+    """The sums of what the controls add to the network's inner states."""
     concat_input: Tensor | None = None
-    """[batch, channels, h, w]: what the network reads with the latent, channel upon channel."""
+    """[batch, channels, h, w]: the network's extra input channels."""
     patch: Hashable = None
-    """What lets the network read boxes, if these conditions have some."""
+    """See `Box.patch`; None without boxes."""
 
 
 Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]
-"""What is added to a network's inner states, by the part of the network, block by block."""
+"""The tensors to add to a network's inner states, by the part of the network, block by block."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,14 +164,14 @@ class ControlCall:
     sigma: Tensor
     """[batch]."""
     timestep: Tensor
-    """[batch]: what the network is told instead."""
+    """[batch]: the network's own time for that sigma."""
     cond: CondBatch
     sigma_at: Callable[[float], float]
     """From a fraction of the schedule to the level there."""
     module: nn.Module
     """The network that is steered."""
     latents: LatentFormat
-    """How the latent relates to the VAE's."""
+    """Converts the latent to the VAE's space."""
 
 
 class Alteration(Protocol):
@@ -188,8 +192,8 @@ class Control(Protocol):
     """Steers a network by what it adds to its inner states; equal ones share a model call."""
 
     @property
-    def both_sides(self) -> bool:
-        """Whether it holds for negative conditions too, unless these have their own."""
+    def applies_to_uncond(self) -> bool:
+        """True if it holds for negative conditions, too, unless these have their own."""
         ...
 
     def check(self, network: Mapping[str, object]) -> None:
@@ -201,15 +205,15 @@ class Control(Protocol):
         ...
 
     def residuals(self, call: ControlCall) -> Residuals:
-        """What it adds; nothing outside its part of the schedule."""
+        """Return the tensors to add; none outside its part of the schedule."""
         ...
 
 
-def summed(call: ControlCall) -> Residuals:
-    """What the controls of a call add together; they may have a text of their own to read."""
-    told = call.cond.extras.get(CONTROL_TEXT)
-    if told is not None:
-        call = replace(call, cond=replace(call.cond, tokens=told))
+def sum_controls(call: ControlCall) -> Residuals:
+    """Return the sums of the controls' residuals; they read `CONTROL_TEXT` if there is one."""
+    control_tokens = call.cond.extras.get(CONTROL_TEXT)
+    if control_tokens is not None:
+        call = replace(call, cond=replace(call.cond, tokens=control_tokens))
     total: dict[str, tuple[Tensor, ...]] = {}
     for control in call.cond.controls:
         for part, states in control.residuals(call).items():

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.latents import LatentFormat
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 Branch: TypeAlias = Literal["positive", "negative"]
 """The branch of guidance that a condition belongs to."""
@@ -19,12 +19,12 @@ class PreparedCond(Cond):
     """A condition as a network reads it in one run."""
 
     extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """The network's inputs beside the text, [1, …] each."""
+    """The network's inputs besides the text, [1, …] each."""
     concat_input: Tensor | None = None
     """[batch or 1, channels, h, w]: read with the latent, channel upon channel, at its size."""
 
     @classmethod
-    def of(cls, cond: Cond, concat_input: Tensor | None = None) -> "PreparedCond":
+    def from_cond(cls, cond: Cond, concat_input: Tensor | None = None) -> "PreparedCond":
         """Return a condition with those of its `extras` that are tensors."""
         values: dict[str, Any] = {each.name: getattr(cond, each.name) for each in fields(Cond)}
         values["extras"] = {
@@ -53,20 +53,20 @@ class Denoiser(Protocol):
     """
 
     @property
-    def parameterisation(self) -> Parameterisation:
-        """How noise is added, and which levels of it the model was trained on."""
+    def parameterization(self) -> Parameterization:
+        """The noise levels that the model was trained on, and the way to add noise."""
         ...
 
     @property
     def latent_format(self) -> LatentFormat:
-        """How its latents relate to the VAE's."""
+        """Converts between its latents and the VAE's."""
         ...
 
     @property
     def repeats_text(self) -> bool:
-        """Whether it makes no difference to repeat all of a text.
+        """True if repeating all of a text changes nothing.
 
-        It makes none where texts are only attended to, but does where they attend, too.
+        That holds for cross-attention, but not for joint attention, in which texts attend too.
         """
         ...
 

@@ -8,53 +8,54 @@ from torch import Tensor
 
 from nodes.sampling.conditioning.errors import EnlargedMaskError
 from nodes.sampling.conditioning.regions import resize_mask
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inpainting:
-    """What surrounds the mask."""
+    """The mask, and the original latent that is kept outside of it."""
 
     mask: Tensor
     """[batch, 1, h, w] in [0, 1]; 1 is denoised, between is blended."""
     latent: Tensor
     """The original, in the model's space."""
     noise: Tensor
-    parameterisation: Parameterisation
-    masking: Callable[[Tensor, Tensor], Tensor] | None = None
+    parameterization: Parameterization
+    denoise_mask_function: Callable[[Tensor, Tensor], Tensor] | None = None
     """(mask, sigma) to the mask that holds there; None: the same at every level."""
 
     @classmethod
-    def of(
+    def for_latent(
         cls,
         mask: Tensor,
         latent: Tensor,
         noise: Tensor,
-        parameterisation: Parameterisation,
-        masking: Callable[[Tensor, Tensor], Tensor] | None = None,
+        parameterization: Parameterization,
+        denoise_mask_function: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> "Inpainting":
-        """With a mask of any size and of one picture or more."""
+        """Fit a mask of any size, and of one image or more, to the latent."""
         resized = resize_mask(mask.float(), (latent.shape[-2], latent.shape[-1]))
         repeats = math.ceil(len(latent) / len(resized))
         mask = resized.repeat(repeats, 1, 1, 1)[: len(latent)].to(latent.device)
-        return cls(mask, latent, noise, parameterisation, masking)
+        return cls(mask, latent, noise, parameterization, denoise_mask_function)
 
     def surround(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """X inside, the original with this much noise outside.
+        """Return x inside the mask, the original with noise of this level outside.
 
         Raises:
             EnlargedMaskError: the sampler has changed the size.
         """
         if x.shape[-2:] != self.mask.shape[-2:]:
             raise EnlargedMaskError
-        outside = self.parameterisation.add_noise(sigma, self.noise, self.latent)
+        outside = self.parameterization.add_noise(sigma, self.noise, self.latent)
         mask = self._mask_at(sigma)
         return x * mask + outside * (1.0 - mask)
 
     def restore(self, x0: Tensor, sigma: Tensor) -> Tensor:
-        """The prediction inside, the original outside."""
+        """Return the prediction inside the mask, the original outside."""
         mask = self._mask_at(sigma)
         return x0 * mask + self.latent * (1.0 - mask)
 
     def _mask_at(self, sigma: Tensor) -> Tensor:
-        return self.mask if self.masking is None else self.masking(self.mask, sigma)
+        function = self.denoise_mask_function
+        return self.mask if function is None else function(self.mask, sigma)

@@ -1,4 +1,4 @@
-"""What a VAE's latents are to the model."""
+"""Latents, and the conversion between a VAE's space and the model's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from nodegraph.graph.sockets import Socket
 
 @dataclass(frozen=True, slots=True)
 class LatentFormat:
-    """How a VAE's latents relate to what the model sees: `model = (raw - shift) * scale`."""
+    """The conversion from a VAE's latents to the model's: `model = (raw - shift) * scale`."""
 
     channels: int
     downscale: int
@@ -20,16 +20,16 @@ class LatentFormat:
     shift: float | tuple[float, ...] = 0.0
 
     def to_model(self, raw: Tensor) -> Tensor:
-        """From the VAE's space to the model's; same shape."""
+        """Convert from the VAE's space to the model's; same shape."""
         return (raw - _each(self.shift, raw)) * _each(self.scale, raw)
 
     def to_raw(self, latent: Tensor) -> Tensor:
-        """From the model's space to the VAE's; same shape."""
+        """Convert from the model's space to the VAE's; same shape."""
         return latent / _each(self.scale, latent) + _each(self.shift, latent)
 
 
 def _each(value: float | tuple[float, ...], x: Tensor) -> float | Tensor:
-    """A number a channel as it multiplies [batch, channels, …]."""
+    """Shape one number a channel so that it multiplies [batch, channels, …]."""
     return x.new_tensor(value).view(-1, *[1] * (x.ndim - 2)) if isinstance(value, tuple) else value
 
 
@@ -46,23 +46,23 @@ class Latent:
     samples: Tensor
     """[batch, channels, height/8, width/8] float32."""
     noise_mask: Tensor | None = None
-    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is made anew."""
+    """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is denoised."""
     batch_index: tuple[int, ...] | None = None
-    """Which draw of the seed's noise each image takes; None means 0, 1, 2, …"""
+    """The number of the seed's draw that is each image's noise; None means 0, 1, 2, …"""
     extras: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What other packs put beside the samples; carried along untouched."""
+    """Values that other packs put beside the samples; kept as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Where a sampler's noise comes from."""
+    """The seeds of a sampler's noise."""
 
     __socket__: ClassVar = "NOISE"
 
     seeds: tuple[int, ...]
     """One for the whole batch, or one an image; 0 to 2^64 - 1 each."""
     adds: bool = True
-    """Whether noise is added before the first step; what comes on the way always is."""
+    """Add noise before the first step; samplers add theirs on the way in any case."""
 
     @property
     def seed(self) -> int | tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Where and when a condition holds: areas, masks and parts of the schedule, as weights."""
+"""Areas, masks and parts of the schedule of conditions, as weights over a latent."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,10 @@ from torch.nn import functional
 
 from nodes.sampling.conditioning.cond import Area
 from nodes.sampling.conditioning.denoiser import PreparedCond
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 FEATHER = 8
-"""At most this many latent pixels, and a quarter of its side, an area takes to fade in."""
+"""The width of an area's soft edge in latent pixels; at most a quarter of the area's side."""
 
 SMALLEST_SIDE = 8
 """The least height and width of an area drawn round a mask, in latent pixels."""
@@ -27,7 +27,7 @@ class SigmaRange:
     last: float
 
     @classmethod
-    def of(cls, start: float, end: float, parameterization: Parameterisation) -> "SigmaRange":
+    def between(cls, start: float, end: float, parameterization: Parameterization) -> "SigmaRange":
         """Return the levels between two fractions of a model's schedule."""
         return cls(*(parameterization.percent_to_sigma(each) for each in (start, end)))
 
@@ -55,11 +55,11 @@ class ResolvedCond:
 
     @property
     def is_everywhere(self) -> bool:
-        """Whether it holds for all of every sample."""
+        """True if it holds for all of every sample."""
         return self.weight is None and self.cond.sample is None
 
     def crop(self, x: Tensor) -> Tensor:
-        """The part of [batch, channels, h, w] that it holds for: a view."""
+        """Return the part of [batch, channels, h, w] that it holds for: a view."""
         a = self.area
         return x[self.rows, :, a.y : a.y + a.height, a.x : a.x + a.width]
 
@@ -68,7 +68,7 @@ def resolve(
     positive: Iterable[PreparedCond],
     negative: Iterable[PreparedCond],
     size: tuple[int, int],
-    parameterisation: Parameterisation,
+    parameterization: Parameterization,
 ) -> tuple[list[ResolvedCond], list[ResolvedCond]]:
     """Give every condition its place in a latent of this height and width.
 
@@ -76,26 +76,29 @@ def resolve(
     that branch has none, the one with the smallest area round it stands in. Controls that are
     for both sides go over to the negative one.
     """
-    branches = ([_bound(c, size) for c in positive], [_bound(c, size) for c in negative])
-    for here, there in (branches, branches[::-1]):
-        there.extend([twin for cond in here for twin in _twin(cond, there)])
-    branches = (branches[0], _add_controls(*branches))
+    branches = (
+        [_fit_to_latent(c, size) for c in positive],
+        [_fit_to_latent(c, size) for c in negative],
+    )
+    for branch, other in (branches, branches[::-1]):
+        other.extend([twin for cond in branch for twin in _twin(cond, other)])
+    branches = (branches[0], _add_controls(branches[0], branches[1]))
     resolved_positive, resolved_negative = (
-        [_resolve(cond, size, parameterisation) for cond in branch] for branch in branches
+        [_resolve(cond, size, parameterization) for cond in branch] for branch in branches
     )
     return resolved_positive, resolved_negative
 
 
 def resize_mask(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear, to [batch, 1, height, width]; from [batch, h, w] or [batch, 1, h, w]."""
+    """Resize bilinearly to [batch, 1, height, width], from [batch, h, w] or [batch, 1, h, w]."""
     mask = mask.reshape(-1, 1, *mask.shape[-2:])
     return functional.interpolate(mask, size=size, mode="bilinear")
 
 
-def _bound(cond: PreparedCond, size: tuple[int, int]) -> PreparedCond:
-    """Bring mask and area to the latent's size."""
-    if cond.share is not None:
-        cond = replace(cond, area=cond.share.of(*size), share=None)
+def _fit_to_latent(cond: PreparedCond, size: tuple[int, int]) -> PreparedCond:
+    """Bring a condition's mask and area to the latent's size."""
+    if cond.relative_area is not None:
+        cond = replace(cond, area=cond.relative_area.to_pixels(*size), relative_area=None)
     if cond.mask is None:
         return replace(cond, area=_inside(cond.area, size))
     mask = resize_mask(cond.mask, size)
@@ -112,7 +115,7 @@ def _inside(area: Area | None, size: tuple[int, int]) -> Area | None:
 
 
 def _bounding_box(mask: Tensor) -> Area:
-    """Return the box round what any picture's mask covers; the top left corner if none does."""
+    """Return the box round what any image's mask covers; the top left corner if none does."""
     covered = mask.abs().amax(dim=(0, 1)).nonzero()
     if len(covered) == 0:
         return Area(SMALLEST_SIDE, SMALLEST_SIDE, 0, 0)
@@ -124,8 +127,8 @@ def _bounding_box(mask: Tensor) -> Area:
 def _twin(cond: PreparedCond, others: Sequence[PreparedCond]) -> list[PreparedCond]:
     """Return the other branch's texts over this condition's area, unless it has some there."""
     area = cond.area
-    there = [other for other in others if other.sample in (None, cond.sample)]
-    around = [o for o in there if area and (o.area is None or _contains(o.area, area))]
+    same_sample = [other for other in others if other.sample in (None, cond.sample)]
+    around = [o for o in same_sample if area and (o.area is None or _contains(o.area, area))]
     if not around or any(other.area == area for other in around):
         return []
     smallest = min(around, key=lambda o: o.area.height * o.area.width if o.area else torch.inf)
@@ -136,7 +139,7 @@ def _twin(cond: PreparedCond, others: Sequence[PreparedCond]) -> list[PreparedCo
 def _add_controls(
     positive: Sequence[PreparedCond], negative: Sequence[PreparedCond]
 ) -> list[PreparedCond]:
-    """Return the negative conditions with the controls of positive ones over the whole picture.
+    """Return the negative conditions with the controls of positive ones over the whole image.
 
     Where there are fewer of them they hold more than once; where one has its own, none changes.
     """
@@ -150,7 +153,7 @@ def _add_controls(
 
 
 def _shares(cond: PreparedCond) -> bool:
-    return cond.area is None and bool(cond.controls) and cond.controls[-1].both_sides
+    return cond.area is None and bool(cond.controls) and cond.controls[-1].applies_to_uncond
 
 
 def _contains(outer: Area, inner: Area) -> bool:
@@ -163,9 +166,9 @@ def _contains(outer: Area, inner: Area) -> bool:
 
 
 def _resolve(
-    cond: PreparedCond, size: tuple[int, int], parameterisation: Parameterisation
+    cond: PreparedCond, size: tuple[int, int], parameterization: Parameterization
 ) -> ResolvedCond:
-    sigmas = SigmaRange.of(cond.start, cond.end, parameterisation)
+    sigmas = SigmaRange.between(cond.start, cond.end, parameterization)
     area = cond.area or Area(*size, 0, 0)
     return ResolvedCond(cond, area, _weight(cond, area, size), sigmas)
 

@@ -32,7 +32,7 @@ from nodes.sampling.conditioning.latents import Latent
 from nodes.sampling.conditioning.regions import resolve
 from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
-from nodes.sampling.guidance.step_cache import CachedSteps
+from nodes.sampling.guidance.step_cache import EasyCache
 from nodes.sampling.noise_schedule.noise import Seeds, noise_like, noise_source
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.registry import (
@@ -112,7 +112,9 @@ def sample(
             steps_done = call.step + 1
             on_step(steps_done, len(sigmas) - 1, x0)
         run.answer(replace(reply, x0=x0))
-    return denoiser.latent_format.to_raw(parameterization.finish(sigmas[-1], run.latent))
+    return denoiser.latent_format.to_raw(
+        parameterization.inverse_noise_scaling(sigmas[-1], run.latent)
+    )
 
 
 def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
@@ -152,7 +154,7 @@ def _predictor(request: Request) -> Callable[[GuidancePlanner, Call, Denoiser], 
     step_cache = request.guidance.step_cache
     if step_cache is None:
         return GuidancePlanner.predict
-    return CachedSteps(step_cache, request.denoiser.parameterization).predict
+    return EasyCache(step_cache, request.denoiser.parameterization).predict
 
 
 def _in_model_space(raw: Tensor, denoiser: Denoiser) -> Tensor:
@@ -173,7 +175,9 @@ def _inpainting(
         return None
     noise = _noise_around_mask(request, noise)
     parameterization = request.denoiser.parameterization
-    return Inpainting.of(latent.noise_mask, clean, noise, parameterization, _masking(request))
+    return Inpainting.for_latent(
+        latent.noise_mask, clean, noise, parameterization, _denoise_mask_function(request)
+    )
 
 
 def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
@@ -220,10 +224,13 @@ def _planner(
     )
 
 
-def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return the rule for masks as (mask, sigma): it gets how much is left of the steps."""
-    rule, parameterization = request.guidance.masking, request.denoiser.parameterization
-    if rule is None:
+def _denoise_mask_function(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Return the settings' function of (mask, fraction left) as one of (mask, sigma)."""
+    function, parameterization = (
+        request.guidance.denoise_mask_function,
+        request.denoiser.parameterization,
+    )
+    if function is None:
         return None
 
     def time(sigma: Tensor) -> float:
@@ -232,7 +239,7 @@ def _masking(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
     last = request.sigmas[-1:].clamp(min=parameterization.sigma_min)
     start, end = time(request.sigmas[:1]), time(last)
     duration = (start - end) or 1.0
-    return lambda mask, sigma: rule(mask, (time(sigma) - end) / duration)
+    return lambda mask, sigma: function(mask, (time(sigma) - end) / duration)
 
 
 def _next(seed: int) -> int:

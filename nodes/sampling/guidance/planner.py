@@ -1,4 +1,9 @@
-"""From conditions to one guided prediction: model calls planned, merged, blended, combined."""
+"""From the conditions to one guided x0, at each call of a sampler.
+
+`GuidancePlanner.plan` groups the conditions into as few model calls as their shapes allow;
+`run_model` has the model predict x0 for each call; `combine` averages the predictions of each
+branch over their areas and applies the guidance rule to the branches.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +25,7 @@ from nodes.sampling.guidance.settings import (
     PerturbedGuidance,
     UncondModifier,
 )
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.registry import Call, Reply
 
 MOST_REPEATS = 4
@@ -39,7 +44,7 @@ class PlannedCall(ModelCall):
 
 
 class Ranged(Protocol):
-    """Something that holds in a part of the schedule."""
+    """A setting that holds in a part of the schedule."""
 
     @property
     def start(self) -> float:
@@ -56,15 +61,15 @@ R = TypeVar("R", bound=Ranged)
 
 
 def with_ranges(
-    parts: Iterable[R], parameterization: Parameterisation
+    parts: Iterable[R], parameterization: Parameterization
 ) -> list[tuple[SigmaRange, R]]:
     """Return each part of the settings with the noise levels that it holds at."""
-    return [(SigmaRange.of(part.start, part.end, parameterization), part) for part in parts]
+    return [(SigmaRange.between(part.start, part.end, parameterization), part) for part in parts]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuidancePlanner:
-    """Asks a model for predictions at each call of a sampler, and combines them by guidance."""
+    """Plans the model calls for each call of a sampler, and combines their predictions."""
 
     positive: Sequence[ResolvedCond]
     negative: Sequence[ResolvedCond]
@@ -75,13 +80,13 @@ class GuidancePlanner:
     steps: int = 1
     """The number of steps of the whole run."""
     perturbed: Sequence[tuple[SigmaRange, PerturbedGuidance]] = ()
-    """Those of the settings, with the levels that they hold at."""
+    """`settings.perturbed`, each with the levels that it holds at."""
     uncond_modifiers: Sequence[tuple[SigmaRange, UncondModifier]] = ()
-    """The same."""
+    """`settings.uncond_modifiers`, likewise."""
     repeats_text: bool = True
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """Kept by the rule from call to call."""
+    """See `GuidanceInputs.memory`."""
 
     def predict(self, call: Call, denoiser: Denoiser) -> Reply:
         """Answer a call of a sampler by asking a model.
@@ -89,10 +94,13 @@ class GuidancePlanner:
         Raises:
             NotFiniteError: the model's prediction holds infinities or NaN.
         """
-        calls = self.model_calls(call)
-        return self.reply(call, calls, self.ask(call, calls, denoiser))
+        calls = self.plan(call)
+        outputs = self.run_model(call, calls, denoiser)
+        return self.combine(call, calls, outputs)
 
-    def ask(self, call: Call, calls: Sequence[PlannedCall], denoiser: Denoiser) -> Sequence[Tensor]:
+    def run_model(
+        self, call: Call, calls: Sequence[PlannedCall], denoiser: Denoiser
+    ) -> Sequence[Tensor]:
         """Return the model's x0 predictions, one a model call.
 
         Raises:
@@ -104,7 +112,7 @@ class GuidancePlanner:
             raise NotFiniteError(what)
         return outputs
 
-    def model_calls(self, call: Call) -> list[PlannedCall]:
+    def plan(self, call: Call) -> list[PlannedCall]:
         """Return the model calls that answer a sampler's: as few as the shapes allow."""
         level = _level(call)
         waiting = [(i, c) for i, conds in self._branches(call) for c in conds if level in c.sigmas]
@@ -115,12 +123,12 @@ class GuidancePlanner:
             merged.append(_merge(call, group))
         return merged
 
-    def reply(self, call: Call, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]) -> Reply:
+    def combine(self, call: Call, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]) -> Reply:
         """Blend the model's x0 predictions, one a model call, and combine the branches."""
         predictions = {i: _blend(i, call.x, calls, outputs) for i, _ in self._branches(call)}
-        guided = self._combine(call, predictions)
+        guided = self._apply_rule(call, predictions)
         for i, perturbed in self._perturbations(call):
-            guided = perturbed.lead(guided, predictions[0], predictions[i])
+            guided = perturbed.apply(guided, predictions[0], predictions[i])
         guided = self.settings.correct(call.x, guided)
         return Reply(guided, predictions[1] if call.wants_uncond else None)
 
@@ -141,30 +149,30 @@ class GuidancePlanner:
         return conds
 
     def _perturbations(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
-        """Return what holds now; the numbers of its predictions come after all others."""
+        """Return those that hold at this level, with the numbers of their predictions."""
         numbered = enumerate(self.perturbed, 2 + len(self.extras))
         return [(i, each) for i, (sigmas, each) in numbered if _level(call) in sigmas]
 
-    def _combine(self, call: Call, predictions: Mapping[int, Tensor]) -> Tensor:
-        """Combine the positive, the negative and the extra predictions."""
+    def _apply_rule(self, call: Call, predictions: Mapping[int, Tensor]) -> Tensor:
+        """Return the x0 that the rule makes of the positive, negative and extra predictions."""
         cond = predictions[0]
         if not self._needs_all(call):
             return cond
         cfg = self._cfg(call)
         if isinstance(cfg, Tensor):
             cfg = cfg.to(cond).view(-1, *[1] * (cond.ndim - 1))
-        others = tuple(predictions[2 + i] for i in range(len(self.extras)))
-        inputs = GuidanceInputs(call.x, call.sigma, cond, predictions[1], cfg, others, self.memory)
+        extras = tuple(predictions[2 + i] for i in range(len(self.extras)))
+        inputs = GuidanceInputs(call.x, call.sigma, cond, predictions[1], cfg, extras, self.memory)
         return self.settings.combine(inputs)
 
     def _cfg(self, call: Call) -> Cfg:
         return self.settings.cfg_at(self.cfg, call.step, self.steps)
 
     def _needs_all(self, call: Call) -> bool:
-        """At a guidance of 1 the positive prediction is the whole answer, as a rule."""
+        """Return False if the positive prediction is the result: at a cfg of 1, for most rules."""
         cfg = torch.as_tensor(self._cfg(call), dtype=torch.float64)
         plain = bool(torch.isclose(cfg, torch.ones_like(cfg), rtol=1e-9, atol=0.0).all())
-        return call.wants_uncond or self.settings.always or not plain
+        return call.wants_uncond or self.settings.disable_cfg1_optimization or not plain
 
 
 def _level(call: Call) -> float:
@@ -172,7 +180,7 @@ def _level(call: Call) -> float:
 
 
 def _alter(conds: Sequence[ResolvedCond], alteration: Alteration) -> list[ResolvedCond]:
-    """Return the same conditions, to be asked of a network that is changed."""
+    """Return the conditions with one more alteration of the network."""
     return [
         replace(c, cond=replace(c.cond, alterations=(*c.cond.alterations, alteration)))
         for c in conds
@@ -196,7 +204,7 @@ def _length(resolved: ResolvedCond) -> int:
 
 
 def _shapes(resolved: ResolvedCond) -> object:
-    """Return what must agree: the shapes, one row each, and what is the same for all rows."""
+    """Return the shapes and fields that must be equal for two conditions to share a call."""
     cond, area = resolved.cond, resolved.area
     extras = {name: value.shape[1:] for name, value in cond.extras.items()}
     pooled = cond.pooled is not None and cond.pooled.shape[1:]

@@ -1,6 +1,9 @@
-"""The settings of guidance that a model carries: the rule, and what comes before and after it.
+"""The settings of guidance: the rule, and functions that run before and after it.
 
-Guidance nodes patch `GuidanceSettings` onto the model, so that every way of sampling honours it.
+Guidance nodes put a `GuidanceSettings` on the model, so that every way of sampling honours it. At
+each call of a sampler `planner` gets the predictions, and from these the settings make one x0:
+`pre_cfg` functions change them, the `rule` combines them (classifier-free guidance if no node set
+another), `PerturbedGuidance` is added, and `post_cfg` functions correct the result.
 """
 
 from collections.abc import Callable, MutableMapping
@@ -26,29 +29,27 @@ class GuidanceInputs:
     uncond: Tensor
     cfg: Cfg
     """A number, or [batch, 1, 1, 1]."""
-    others: tuple[Tensor, ...] = ()
+    extras: tuple[Tensor, ...] = ()
     """The predictions for `GuidanceSettings.extras`."""
     memory: MutableMapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """What a rule keeps from one call of a run to the next, by a name of its own."""
+    """Tensors that a rule keeps from one call of a run to the next, each by a name."""
 
 
 Rule: TypeAlias = Callable[[GuidanceInputs], Tensor]
 """Combines the predictions into one x0."""
-Preparation: TypeAlias = Callable[[GuidanceInputs], GuidanceInputs]
-"""Changes the predictions before they are combined."""
-Correction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""(x, guided x0) to a better x0; [batch, channels, h, w] each."""
-Share: TypeAlias = Callable[[int, int], float]
-"""(step, steps) to how much of the guidance holds there: 1 is all, 0 none."""
-
-
-Masking: TypeAlias = Callable[[Tensor, float], Tensor]
-"""(a latent's mask, how much of the denoising is left, 1 to 0) to the mask that holds then."""
+PreCfg: TypeAlias = Callable[[GuidanceInputs], GuidanceInputs]
+"""Changes the predictions before they are combined, as ComfyUI's `sampler_pre_cfg_function`."""
+PostCfg: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(x, guided x0) to a better x0; [batch, channels, h, w] each (`sampler_post_cfg_function`)."""
+CfgSchedule: TypeAlias = Callable[[int, int], float]
+"""(step, steps) to the fraction of the guidance that is used there, from 0 to 1."""
+DenoiseMaskFunction: TypeAlias = Callable[[Tensor, float], Tensor]
+"""(a latent's mask, the fraction of the denoising still to do, 1 to 0) to the mask to use then."""
 
 
 @dataclass(frozen=True, slots=True)
 class PerturbedGuidance:
-    """Guidance away from what a perturbed network makes of the positive prompt.
+    """Guidance away from a perturbed network's prediction for the positive prompt.
 
     Ahn et al. 2024, arXiv:2403.17377: perturbed-attention guidance; skip-layer guidance likewise.
     """
@@ -59,15 +60,15 @@ class PerturbedGuidance:
     end: float = 1.0
     """The part of the schedule it holds for, as a fraction."""
     rescale: float = 0.0
-    """How far to scale what all guidance gave to the deviation of the positive prediction."""
+    """From 0 to 1: how far the result is rescaled to the positive prediction's deviation."""
 
-    def lead(self, guided: Tensor, cond: Tensor, perturbed: Tensor) -> Tensor:
-        """Go from the perturbed prediction towards the positive one, on top of the guidance."""
-        led = guided + (cond - perturbed) * self.scale
+    def apply(self, guided: Tensor, cond: Tensor, perturbed: Tensor) -> Tensor:
+        """Return `guided` moved further, along the way from the perturbed to the positive x0."""
+        moved = guided + (cond - perturbed) * self.scale
         if not self.rescale:
-            return led
-        factor = deviation(cond) / deviation(led)
-        return led * (self.rescale * factor + (1.0 - self.rescale))
+            return moved
+        factor = deviation(cond) / deviation(moved)
+        return moved * (self.rescale * factor + (1.0 - self.rescale))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class UncondModifier:
 
 
 @dataclass(frozen=True, slots=True)
-class StepCache:
+class StepCacheSettings:
     """The settings of a cache that answers some steps without the model; see `step_cache`."""
 
     threshold: float
@@ -89,62 +90,69 @@ class StepCache:
     end: float
     """The part of the schedule it holds for, as a fraction."""
     verbose: bool = False
-    """Whether skipped steps are logged."""
+    """Log the steps that are skipped."""
     guided: bool = False
-    """Whether the guided answer is repeated as a whole, not the answer to each condition."""
+    """Repeat the guided x0 (ComfyUI's LazyCache) instead of each condition's prediction."""
 
 
 def deviation(x: Tensor) -> Tensor:
-    """The standard deviation, image by image: [batch, 1, …]."""
+    """Return the standard deviation of each image: [batch, 1, …]."""
     return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
-def classifier_free(terms: GuidanceInputs) -> Tensor:
+def classifier_free_guidance(inputs: GuidanceInputs) -> Tensor:
     """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
-    return terms.uncond + (terms.cond - terms.uncond) * terms.cfg
+    return inputs.uncond + (inputs.cond - inputs.uncond) * inputs.cfg
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GuidanceSettings:
-    """The settings that guidance nodes make; the last rule counts, the rest adds up."""
+    """The settings that guidance nodes make.
 
-    rule: Rule = classifier_free
+    A later node replaces the rule, the schedule, the mask function and the step cache of an earlier
+    one; the others add up.
+    """
+
+    rule: Rule = classifier_free_guidance
     extras: tuple[Conditioning, ...] = ()
     """Conditions that the rule needs predictions for, besides the positive and the negative."""
-    always: bool = False
-    """Whether the rule needs every prediction even where the guidance is 1."""
-    before: tuple[Preparation, ...] = ()
-    after: tuple[Correction, ...] = ()
-    share: Share | None = None
-    masking: Masking | None = None
-    """Changes a latent's mask from step to step; the last counts."""
+    disable_cfg1_optimization: bool = False
+    """Ask for every prediction even where the guidance is 1 and only the positive one counts."""
+    pre_cfg: tuple[PreCfg, ...] = ()
+    post_cfg: tuple[PostCfg, ...] = ()
+    cfg_schedule: CfgSchedule | None = None
+    """None uses all of the guidance at every step."""
+    denoise_mask_function: DenoiseMaskFunction | None = None
+    """Changes a latent's mask from step to step."""
     perturbed: tuple[PerturbedGuidance, ...] = ()
     uncond_modifiers: tuple[UncondModifier, ...] = ()
-    step_cache: StepCache | None = None
+    step_cache: StepCacheSettings | None = None
 
     def with_rule(
-        self, rule: Rule, *extras: Conditioning, always: bool = False
+        self, rule: Rule, *extras: Conditioning, disable_cfg1_optimization: bool = False
     ) -> "GuidanceSettings":
         """Return the settings with another rule."""
-        return replace(self, rule=rule, extras=extras, always=always)
+        return replace(
+            self, rule=rule, extras=extras, disable_cfg1_optimization=disable_cfg1_optimization
+        )
 
     def cfg_at(self, cfg: Cfg, step: int, steps: int) -> Cfg:
-        """The guidance of one step: its part above 1, as much of it as holds there."""
-        if self.share is None:
+        """Return the guidance of one step: the schedule scales the part of it above 1."""
+        if self.cfg_schedule is None:
             return cfg
-        share = self.share(step, steps)
-        return cfg if share == 1.0 else 1.0 + (cfg - 1.0) * share
+        fraction = self.cfg_schedule(step, steps)
+        return cfg if fraction == 1.0 else 1.0 + (cfg - 1.0) * fraction
 
-    def combine(self, terms: GuidanceInputs) -> Tensor:
-        """The predictions as one x0, not yet corrected."""
-        for prepare in self.before:
-            terms = prepare(terms)
-        return self.rule(terms)
+    def combine(self, inputs: GuidanceInputs) -> Tensor:
+        """Return the predictions combined to one x0, not yet corrected."""
+        for prepare in self.pre_cfg:
+            inputs = prepare(inputs)
+        return self.rule(inputs)
 
     def correct(self, x: Tensor, x0: Tensor) -> Tensor:
-        """The guided x0 as the corrections make it."""
-        for correction in self.after:
-            x0 = correction(x, x0)
+        """Return the guided x0 after all corrections."""
+        for correct in self.post_cfg:
+            x0 = correct(x, x0)
         return x0
 
 

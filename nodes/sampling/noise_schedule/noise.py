@@ -1,4 +1,4 @@
-"""Where the randomness of an image comes from: its seed, drawn on the CPU.
+"""Noise from seeds, drawn on the CPU.
 
 Drawing on the CPU makes an image independent of the device that computes it.
 """
@@ -19,12 +19,12 @@ Seeds: TypeAlias = int | Sequence[int]
 def initial_noise(
     shape: Sequence[int], seed: int, batch_index: Sequence[int] | None = None
 ) -> Tensor:
-    """The noise that sampling starts from.
+    """Return the noise that sampling starts from.
 
     Args:
         shape: [batch, …].
         seed: 0 to 2^64 - 1.
-        batch_index: which draw of the seed each image takes; None draws the whole batch at once.
+        batch_index: the number of each image's draw; None draws the whole batch at once.
             That differs from drawing 0, 1, 2, … where an image's size isn't a multiple of 16.
 
     Returns:
@@ -38,22 +38,22 @@ def initial_noise(
 
 
 class Brownian(Protocol):
-    """Noise that belongs to an interval of sigma, however finely the interval is visited."""
+    """Noise of an interval of sigma, the same however many steps the interval is cut into."""
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """Unit-variance noise for the step between two levels."""
+        """Return unit-variance noise for the step between two levels."""
         ...
 
 
 class NoiseSource(Protocol):
-    """What samplers that add noise on the way draw it from."""
+    """The source of noise that samplers add on the way."""
 
     def white(self, x: Tensor) -> Tensor:
-        """The next independent draw, of the shape and on the device of x."""
+        """Return the next independent draw, of the shape and on the device of x."""
         ...
 
     def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
-        """A Brownian path over a range of levels, of the shape and on the device of x."""
+        """Return a Brownian path over a range of levels, of the shape and on the device of x."""
         ...
 
 
@@ -69,40 +69,40 @@ class SeededNoise:
         self._generator = torch.Generator().manual_seed(seed)
 
     def white(self, x: Tensor) -> Tensor:
-        """The generator's next draw."""
+        """Return the generator's next draw."""
         noise = torch.randn(x.shape, dtype=x.dtype, generator=self._generator)
         return noise.to(x.device)
 
     def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
-        """The seed's Brownian path."""
+        """Return the seed's Brownian path."""
         return BrownianPath(x, sigma_min, sigma_max, self._seed)
 
 
 class SeparateNoise:
-    """Each image of a batch has a seed of its own, and gets what it would get alone."""
+    """A seed for each image of a batch, so that each gets the noise it would get alone."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._each = [SeededNoise(seed) for seed in seeds]
 
     def white(self, x: Tensor) -> Tensor:
-        """Each generator's next draw."""
+        """Return each generator's next draw."""
         rows = zip(self._each, torch.split(x, 1), strict=True)
         return torch.cat([source.white(row) for source, row in rows])
 
     def brownian(self, x: Tensor, sigma_min: float, sigma_max: float) -> Brownian:
-        """Each seed's Brownian path."""
+        """Return each seed's Brownian path."""
         rows = zip(self._each, torch.split(x, 1), strict=True)
         paths = [source.brownian(row, sigma_min, sigma_max) for source, row in rows]
         return lambda sigma, sigma_next: torch.cat([path(sigma, sigma_next) for path in paths])
 
 
 def noise_source(seeds: Seeds) -> NoiseSource:
-    """What samplers draw from on the way."""
+    """Return the source of noise of one seed, or of one an image."""
     return SeededNoise(seeds) if isinstance(seeds, int) else SeparateNoise(seeds)
 
 
 def noise_like(x: Tensor, seeds: Seeds, batch_index: Sequence[int] | None = None) -> Tensor:
-    """The initial noise for a latent, [batch, …], on its device.
+    """Return the initial noise for a latent, [batch, …], on its device.
 
     Raises:
         SeedCountError: there is one seed an image, but not as many as images.
@@ -124,7 +124,7 @@ class BrownianPath:
         self._range = torch.tensor([round(sigma_min, 6), round(sigma_max, 6)], dtype=torch.float64)
 
     def __call__(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
-        """The path's increment between two levels, scaled to unit variance."""
+        """Return the path's increment between two levels, scaled to unit variance."""
         low, high = sorted((sigma.cpu(), sigma_next.cpu()))
         first, last = (end.double().clamp(*self._range) for end in (low, high))
         increment = cast("Tensor", self._tree(first, last))

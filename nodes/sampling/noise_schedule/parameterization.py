@@ -1,9 +1,9 @@
-"""How noise is added to a latent, and which levels of it a model was trained on.
+"""Parameterizations: the way noise is added to a latent, and a model's noise levels.
 
 Two ways cover every family. `Discrete` adds noise to the latent (`x = x0 + sigma * noise`,
 "variance exploding") and knows the 1000 levels of a DDPM training run. `Flow` goes straight from
 the latent to the noise (`x = (1 - sigma) * x0 + sigma * noise`). Samplers ask only for what
-`Parameterisation` offers, so that they work with both. Sigma is a scalar tensor or [batch]
+`Parameterization` offers, so that they work with both. Sigma is a scalar tensor or [batch]
 throughout: every sample may have its own.
 """
 
@@ -14,14 +14,18 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.variance_exploding import PURE_NOISE, Exploding, broadcast
+from nodes.sampling.noise_schedule.variance_exploding import (
+    PURE_NOISE,
+    VarianceExploding,
+    broadcast,
+)
 
 _TERMINAL_ALPHA_BAR = 4.8973451890853435e-08
-"""What stands in for alpha_bar = 0, which no finite sigma has: sigma_max becomes 4518.76."""
+"""Replaces alpha_bar = 0, which no finite sigma has: sigma_max becomes 4518.76."""
 
 
-class Parameterisation(Protocol):
-    """The facts of a noise schedule, as samplers, schedules and guidance use them."""
+class Parameterization(Protocol):
+    """The noise levels and the conversions that samplers, schedules and guidance use."""
 
     @property
     def sigmas(self) -> Tensor:
@@ -40,55 +44,55 @@ class Parameterisation(Protocol):
 
     @property
     def is_flow(self) -> bool:
-        """Whether the signal fades as the noise grows (alpha = 1 - sigma) or stays (alpha = 1)."""
+        """True if the signal fades as the noise grows (alpha = 1 - sigma), False if it stays."""
         ...
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """What the network is told instead of sigma; same shape, float32."""
+        """Return the network's time at this level; same shape, float32."""
         ...
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The level at a (fractional) timestep; same shape, float32."""
+        """Return the level at a (fractional) timestep; same shape, float32."""
         ...
 
     def percent_to_sigma(self, fraction: float) -> float:
-        """The level at a fraction of the schedule: 0 is pure noise, 1 the image."""
+        """Return the level at a fraction of the schedule: 0 is pure noise, 1 the image."""
         ...
 
     def alpha(self, sigma: Tensor) -> Tensor:
-        """How much of the latent is left at this level; same shape."""
+        """Return the factor of the latent at this level, from 0 to 1; same shape."""
         ...
 
     def half_log_snr(self, sigma: Tensor) -> Tensor:
-        """log(alpha / sigma), lambda in the papers; -inf where no latent is left."""
+        """Return log(alpha / sigma), lambda in the papers; -inf where no latent is left."""
         ...
 
     def sigma_at(self, half_log_snr: Tensor) -> Tensor:
-        """The inverse of `half_log_snr`."""
+        """Return the level with this log(alpha / sigma): the inverse of `half_log_snr`."""
         ...
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """X as the network expects it."""
+        """Scale x as the network expects it."""
         ...
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """The clean latent that the network's output at (x, sigma) stands for."""
+        """Return the clean latent that the network's output at (x, sigma) stands for."""
         ...
 
     def add_noise(
         self, sigma: Tensor, noise: Tensor, latent: Tensor, *, max_denoise: bool = False
     ) -> Tensor:
-        """The latent at this level of noise; `max_denoise` where nothing of it should remain."""
+        """Return the latent at this level of noise; with `max_denoise` nothing of it remains."""
         ...
 
-    def finish(self, sigma: Tensor, latent: Tensor) -> Tensor:
+    def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
         """Undo the fading of a latent whose sampling ended at `sigma`."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Discrete(Exploding):
-    """Exploding noise at the levels of a DDPM training schedule.
+class Discrete(VarianceExploding):
+    """Noise on top of the latent, at the levels of a DDPM training schedule.
 
     Ho et al. 2020 (arXiv:2006.11239): sigma = sqrt((1 - alpha_bar) / alpha_bar).
     """
@@ -99,7 +103,7 @@ class Discrete(Exploding):
 
     @classmethod
     def from_sigmas(cls, sigmas: Tensor, prediction: Literal["eps", "v"] = "eps") -> "Discrete":
-        """From a table of levels, [levels], ascending, best in float64."""
+        """Make one from a table of levels: [levels], ascending, best in float64."""
         return cls(sigmas.float(), sigmas.log().float(), prediction)
 
     @classmethod
@@ -122,20 +126,20 @@ class Discrete(Exploding):
         return cls.from_sigmas(((1 - alphas_bar) / alphas_bar).sqrt(), prediction)
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """The index of the nearest level, in log sigma."""
+        """Return the index of the nearest level, in log sigma."""
         log_sigmas = self.log_sigmas.to(sigma.device)
         distance = (sigma.log().reshape(1, -1) - log_sigmas.reshape(-1, 1)).abs()
         return distance.argmin(dim=0).reshape(sigma.shape).float()
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """Between two levels, log sigma is interpolated."""
+        """Return the level at a timestep; between two levels log sigma is interpolated."""
         log_sigmas = self.log_sigmas.to(timestep.device)
         t = timestep.float().clamp(0, len(log_sigmas) - 1)
         low, high, w = t.floor().long(), t.ceil().long(), t.frac()
         return ((1 - w) * log_sigmas[low] + w * log_sigmas[high]).exp()
 
     def percent_to_sigma(self, fraction: float) -> float:
-        """The level at a fraction of the timesteps; unbounded at 0, none at 1."""
+        """Return the level at a fraction of the timesteps; unbounded at 0, none at 1."""
         if fraction <= 0.0:
             return PURE_NOISE
         if fraction >= 1.0:
@@ -143,11 +147,11 @@ class Discrete(Exploding):
         return float(self.sigma(torch.tensor((1.0 - fraction) * (len(self.sigmas) - 1))))
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """To unit variance (Karras et al. 2022, eq. 7)."""
+        """Scale to unit variance (Karras et al. 2022, eq. 7)."""
         return x / (broadcast(sigma, x) ** 2 + 1.0) ** 0.5
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """From the noise, or from v (Salimans & Ho 2022, arXiv:2202.00512, appendix D)."""
+        """Return x0 from the noise, or from v (Salimans & Ho 2022, arXiv:2202.00512, app. D)."""
         s = broadcast(sigma, x)
         if self.prediction == "eps":
             return x - output * s
@@ -165,18 +169,18 @@ class Flow:
     sigmas: Tensor
     shift: float
     multiplier: float
-    """What the network is told is sigma times this."""
+    """The network's time is sigma times this."""
 
     @classmethod
-    def shifted(cls, shift: float, *, multiplier: float = 1000.0, levels: int = 1000) -> "Flow":
-        """SD3's levels (shift 3), or FLUX schnell's (shift 1, multiplier 1)."""
+    def with_shift(cls, shift: float, *, multiplier: float = 1000.0, levels: int = 1000) -> "Flow":
+        """Make SD3's levels (shift 3), or FLUX schnell's (shift 1, multiplier 1)."""
         sigmas = _shift(torch.arange(1, levels + 1) / levels, shift)
         return cls(sigmas, shift, multiplier)
 
     @classmethod
     def from_mu(cls, mu: float) -> "Flow":
-        """FLUX's levels: shift exp(mu), 10000 of them."""
-        return cls.shifted(math.exp(mu), multiplier=1.0, levels=10000)
+        """Make FLUX's levels: shift exp(mu), 10000 of them."""
+        return cls.with_shift(math.exp(mu), multiplier=1.0, levels=10000)
 
     @property
     def sigma_min(self) -> float:
@@ -190,53 +194,53 @@ class Flow:
 
     @property
     def is_flow(self) -> bool:
-        """The signal fades."""
+        """True: the signal fades."""
         return True
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """Sigma times the multiplier."""
+        """Return sigma times the multiplier."""
         return sigma * self.multiplier
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The shifted level."""
+        """Return the shifted level."""
         return _shift(timestep / self.multiplier, self.shift)
 
     def percent_to_sigma(self, fraction: float) -> float:
-        """The level at a fraction of the unshifted line."""
+        """Return the level at a fraction of the unshifted line."""
         t = 1.0 - min(max(fraction, 0.0), 1.0)
         return self.shift * t / (1.0 + (self.shift - 1.0) * t)
 
     def alpha(self, sigma: Tensor) -> Tensor:
-        """1 - sigma."""
+        """Return 1 - sigma."""
         return 1.0 - sigma
 
     def half_log_snr(self, sigma: Tensor) -> Tensor:
-        """log((1 - sigma) / sigma)."""
+        """Return log((1 - sigma) / sigma)."""
         return sigma.logit().neg()
 
     def sigma_at(self, half_log_snr: Tensor) -> Tensor:
-        """1 / (1 + exp(lambda))."""
+        """Return 1 / (1 + exp(lambda))."""
         return half_log_snr.neg().sigmoid()
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """As it is: the line keeps the variance near 1."""
+        """Return x unchanged: the line keeps the variance near 1."""
         del sigma
         return x
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """Back along the predicted velocity, noise minus latent."""
+        """Go back along the predicted velocity, noise minus latent."""
         return x - output * broadcast(sigma, x)
 
     def add_noise(
         self, sigma: Tensor, noise: Tensor, latent: Tensor, *, max_denoise: bool = False
     ) -> Tensor:
-        """The point on the line; at sigma 1 nothing of the latent remains anyway."""
+        """Return the point on the line; at sigma 1 nothing of the latent remains anyway."""
         del max_denoise
         s = broadcast(sigma, latent)
         return s * noise + (1.0 - s) * latent
 
-    def finish(self, sigma: Tensor, latent: Tensor) -> Tensor:
-        """The latent at full strength."""
+    def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
+        """Return the latent at full strength."""
         return latent / (1.0 - broadcast(sigma, latent))
 
 

@@ -33,7 +33,7 @@ OPTIMAL_STEPS: Mapping[str, Sequence[float]] = MappingProxyType(
 
 
 def tabled_sigmas(levels: Sequence[float], steps: int, denoise: float = 1.0) -> Tensor:
-    """A table's levels at another number of steps: log sigma is interpolated.
+    """Return a table's levels at another number of steps: log sigma is interpolated.
 
     Args:
         levels: descending, the last of them where 0 will be.
@@ -43,11 +43,11 @@ def tabled_sigmas(levels: Sequence[float], steps: int, denoise: float = 1.0) -> 
     Returns:
         [steps * denoise + 1] float32, ending at 0; empty where no step is left.
     """
-    taken = round(steps * denoise)
-    if taken == 0:
+    used = round(steps * denoise)
+    if used == 0:
         return torch.empty(0)
-    at = np.linspace(0.0, 1.0, steps + 1)
-    logs = np.interp(at, np.linspace(0.0, 1.0, len(levels)), np.log(levels))
-    sigmas = torch.from_numpy(np.exp(logs)).float()[-(taken + 1) :]  # pyright: ignore[reportUnknownMemberType]
+    positions = np.linspace(0.0, 1.0, steps + 1)
+    logs = np.interp(positions, np.linspace(0.0, 1.0, len(levels)), np.log(levels))
+    sigmas = torch.from_numpy(np.exp(logs)).float()[-(used + 1) :]  # pyright: ignore[reportUnknownMemberType]
     sigmas[-1] = 0.0
     return sigmas

@@ -18,20 +18,20 @@ Schedule: TypeAlias = Callable[[Parameterization, int], Tensor]
 
 
 def simple(parameterization: Parameterization, steps: int) -> Tensor:
-    """Evenly spaced levels of the training schedule, from the highest."""
+    """Return evenly spaced levels of the training schedule, from the highest."""
     table = parameterization.sigmas
     stride = len(table) / steps
-    return _ending(table[[-(1 + int(i * stride)) for i in range(steps)]])
+    return _append_zero(table[[-(1 + int(i * stride)) for i in range(steps)]])
 
 
 def sgm_uniform(parameterization: Parameterization, steps: int) -> Tensor:
-    """Evenly spaced timesteps, leaving out the last."""
+    """Return evenly spaced timesteps, leaving out the last."""
     first, last = _timestep_range(parameterization)
     return _at_timesteps(parameterization, torch.linspace(first, last, steps + 1)[:-1])
 
 
 def normal(parameterization: Parameterization, steps: int) -> Tensor:
-    """Evenly spaced timesteps, both ends included."""
+    """Return evenly spaced timesteps, both ends included."""
     first, last = _timestep_range(parameterization)
     return _at_timesteps(parameterization, torch.linspace(first, last, steps))
 
@@ -47,13 +47,14 @@ def exponential(parameterization: Parameterization, steps: int) -> Tensor:
 
 
 def ddim_uniform(parameterization: Parameterization, steps: int) -> Tensor:
-    """Every k-th training level from the second lowest up (Song et al. 2020, arXiv:2010.02502).
+    """Return every k-th training level from the second lowest up.
 
-    May have another number of steps than asked for, as it never splits a stride.
+    Song et al. 2020 (arXiv:2010.02502). It never splits a stride, so there may be another number of
+    steps than asked for.
     """
     table = parameterization.sigmas
     stride = max(len(table) // steps, 1)
-    return _ending(table[1::stride].flip(0))
+    return _append_zero(table[1::stride].flip(0))
 
 
 def beta(parameterization: Parameterization, steps: int) -> Tensor:
@@ -88,14 +89,14 @@ def kl_optimal(parameterization: Parameterization, steps: int) -> Tensor:
     fraction = torch.arange(steps, dtype=torch.float32) / torch.tensor(float(steps - 1))
     low = torch.tensor(parameterization.sigma_min).atan()
     high = torch.tensor(parameterization.sigma_max).atan()
-    return _ending((fraction * low + (1 - fraction) * high).tan())
+    return _append_zero((fraction * low + (1 - fraction) * high).tan())
 
 
 GROUP = "nodes.schedulers"
 """Entry points of distributions that add schedules: the name, and a `Schedule`."""
 
 
-def _added() -> dict[str, Schedule]:
+def _load_entry_points() -> dict[str, Schedule]:
     return {name: resolve_name(place) for name, place in entry_points(GROUP).items()}
 
 
@@ -110,36 +111,36 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
         "normal": normal,
         "linear_quadratic": linear_quadratic,
         "kl_optimal": kl_optimal,
-        **_added(),
+        **_load_entry_points(),
     }
 )
 """Every schedule by the name that workflows use, in ComfyUI's order; then those of others."""
 
 
 def schedule(parameterization: Parameterization, name: str, steps: int) -> Tensor:
-    """The sigmas of a named schedule: [steps + 1] float32, descending, the last of them 0."""
+    """Return a named schedule's sigmas: [steps + 1] float32, descending, the last of them 0."""
     return SCHEDULES[name](parameterization, steps)
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:
-    """Evenly spaced in sigma^(1/rho) (Karras et al. 2022, arXiv:2206.00364, eq. 5)."""
+    """Space sigmas evenly in sigma^(1/rho) (Karras et al. 2022, arXiv:2206.00364, eq. 5)."""
     ramp = torch.linspace(0, 1, steps)
     low, high = sigma_min ** (1 / rho), sigma_max ** (1 / rho)
-    return _ending((high + ramp * (low - high)) ** rho)
+    return _append_zero((high + ramp * (low - high)) ** rho)
 
 
 def exponential_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
-    """Evenly spaced in log sigma."""
-    return _ending(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
+    """Return sigmas evenly spaced in log sigma."""
+    return _append_zero(torch.linspace(math.log(sigma_max), math.log(sigma_min), steps).exp())
 
 
 def polyexponential_sigmas(
     steps: int, sigma_min: float, sigma_max: float, rho: float = 1.0
 ) -> Tensor:
-    """A polynomial of degree rho in log sigma (k-diffusion)."""
+    """Return a polynomial of degree rho in log sigma (k-diffusion)."""
     ramp = torch.linspace(1, 0, steps) ** rho
     low, high = math.log(sigma_min), math.log(sigma_max)
-    return _ending((ramp * (high - low) + low).exp())
+    return _append_zero((ramp * (high - low) + low).exp())
 
 
 def laplace_sigmas(
@@ -157,13 +158,13 @@ def laplace_sigmas(
 def vp_sigmas(
     steps: int, beta_d: float = 19.9, beta_min: float = 0.1, eps_s: float = 1e-3
 ) -> Tensor:
-    """The levels of a VP process at even times (Song et al. 2021, arXiv:2011.13456, eq. 33)."""
+    """Return a VP process's levels at even times (Song et al. 2021, arXiv:2011.13456, eq. 33)."""
     t = torch.linspace(1, eps_s, steps)
-    return _ending((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
+    return _append_zero((beta_d * t**2 / 2 + beta_min * t).expm1().sqrt())
 
 
 def turbo_sigmas(parameterization: Parameterization, steps: int, denoise: float = 1.0) -> Tensor:
-    """The levels that SD-Turbo was distilled at (Sauer et al. 2023, arXiv:2311.17042).
+    """Return the levels that SD-Turbo was distilled at (Sauer et al. 2023, arXiv:2311.17042).
 
     Up to ten, a tenth of the schedule apart; `denoise` leaves out the first of them.
     """
@@ -173,7 +174,7 @@ def turbo_sigmas(parameterization: Parameterization, steps: int, denoise: float 
 
 
 def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
-    """A flow's even levels, shifted by exp(mu) and stretched so that the last one is `terminal`.
+    """Return a flow's even levels, shifted by exp(mu) and stretched to end at `terminal`.
 
     LTX-Video (HaCohen et al. 2024, arXiv:2501.00103), as diffusers' flow-matching Euler scheduler
     with `shift_terminal`.
@@ -187,7 +188,7 @@ def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
     shifted = math.exp(mu) / (math.exp(mu) + (1 / even - 1))
     if terminal is not None and steps > 1:
         shifted = 1 - (1 - shifted) * ((1 - terminal) / (1 - shifted[-1]))
-    return _ending(shifted)
+    return _append_zero(shifted)
 
 
 def beta_sigmas(
@@ -200,11 +201,11 @@ def beta_sigmas(
     table = parameterization.sigmas
     quantiles = [_beta_quantile(1 - i / steps, alpha, beta_) for i in range(steps)]
     levels = dict.fromkeys(round(quantile * (len(table) - 1)) for quantile in quantiles)
-    return _ending(table[list(levels)])
+    return _append_zero(table[list(levels)])
 
 
 def _beta_quantile(probability: float, alpha: float, beta_: float) -> float:
-    """The beta distribution's inverse cumulative distribution function."""
+    """Return the beta distribution's inverse cumulative distribution function."""
     return float(special.betaincinv(alpha, beta_, probability))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportAttributeAccessIssue]
 
 
@@ -215,9 +216,9 @@ def _timestep_range(parameterization: Parameterization) -> tuple[float, float]:
 
 
 def _at_timesteps(parameterization: Parameterization, timesteps: Tensor) -> Tensor:
-    return _ending(parameterization.sigma(timesteps))
+    return _append_zero(parameterization.sigma(timesteps))
 
 
-def _ending(sigmas: Tensor) -> Tensor:
+def _append_zero(sigmas: Tensor) -> Tensor:
     """Append the 0 at which sampling ends."""
     return torch.cat([sigmas, sigmas.new_zeros(1)])

@@ -1,4 +1,4 @@
-"""Noise that is added on top of the latent, whatever levels a model was trained on."""
+"""Parameterizations that add noise to the latent (variance exploding), at continuous levels."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def broadcast(sigma: Tensor, x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exploding:
+class VarianceExploding:
     """Noise on top of the latent: its variance grows, the signal stays.
 
     In the coordinates of Karras et al. 2022 (arXiv:2206.00364).
@@ -38,19 +38,19 @@ class Exploding:
 
     @property
     def is_flow(self) -> bool:
-        """The signal stays."""
+        """False: the signal stays."""
         return False
 
     def alpha(self, sigma: Tensor) -> Tensor:
-        """Always 1."""
+        """Return 1: the signal stays."""
         return torch.ones_like(sigma)
 
     def half_log_snr(self, sigma: Tensor) -> Tensor:
-        """-log(sigma)."""
+        """Return -log(sigma)."""
         return sigma.log().neg()
 
     def sigma_at(self, half_log_snr: Tensor) -> Tensor:
-        """exp(-lambda)."""
+        """Return exp(-lambda)."""
         return half_log_snr.neg().exp()
 
     def add_noise(
@@ -60,31 +60,31 @@ class Exploding:
         s = broadcast(sigma, latent)
         return noise * (torch.sqrt(1.0 + s**2) if max_denoise else s) + latent
 
-    def finish(self, sigma: Tensor, latent: Tensor) -> Tensor:
-        """Nothing faded: the latent as it is."""
+    def inverse_noise_scaling(self, sigma: Tensor, latent: Tensor) -> Tensor:
+        """Return the latent unchanged: nothing faded."""
         del sigma
         return latent
 
 
 Prediction: TypeAlias = Literal["eps", "v_prediction", "edm"]
 Clock: TypeAlias = Literal["log", "angle"]
-"""What the network is told: a quarter of log sigma, or sigma's angle from 0 to 1."""
+"""The network's time: a quarter of log sigma, or sigma's angle from 0 to 1."""
 
 _LEVELS = 1000
 _EDM_SIGMA_DATA = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Continuous(Exploding):
+class Continuous(VarianceExploding):
     """Any level between two; schedules see a table of them, evenly spaced in log sigma."""
 
     @staticmethod
     def table(sigma_min: float, sigma_max: float) -> Tensor:
-        """The levels that schedules choose from."""
+        """Return the levels that schedules choose from."""
         return torch.linspace(math.log(sigma_min), math.log(sigma_max), _LEVELS).exp()
 
     def percent_to_sigma(self, fraction: float) -> float:
-        """The level at a fraction of the way in log sigma; unbounded at 0, none at 1."""
+        """Return the level at a fraction of the way in log sigma; unbounded at 0, none at 1."""
         if fraction <= 0.0:
             return PURE_NOISE
         if fraction >= 1.0:
@@ -111,23 +111,23 @@ class Edm(Continuous):
         clock: Clock = "log",
         sigma_data: float = _EDM_SIGMA_DATA,
     ) -> Self:
-        """With these lowest and highest levels."""
+        """Make one with these lowest and highest levels."""
         return cls(cls.table(sigma_min, sigma_max), prediction, clock, sigma_data)
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """By the clock."""
+        """Return the network's time, by the clock."""
         return sigma.log() / 4 if self.clock == "log" else sigma.atan() / math.pi * 2
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The inverse."""
+        """Return the sigma of a time: the inverse of `timestep`."""
         return (timestep * 4).exp() if self.clock == "log" else (timestep * math.pi / 2).tan()
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """To unit variance (eq. 7)."""
+        """Scale to unit variance (eq. 7)."""
         return x / (broadcast(sigma, x) ** 2 + self._data**2).sqrt()
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """By the scalings that keep the output at unit variance, too (eq. 7)."""
+        """Return x0 by the scalings that keep the output at unit variance, too (eq. 7)."""
         s = broadcast(sigma, x)
         if self.prediction == "eps":
             return x - output * s
@@ -151,22 +151,22 @@ class CosmosFlow(Continuous):
 
     @classmethod
     def between(cls, sigma_min: float, sigma_max: float) -> Self:
-        """With these lowest and highest levels."""
+        """Make one with these lowest and highest levels."""
         return cls(cls.table(sigma_min, sigma_max))
 
     def timestep(self, sigma: Tensor) -> Tensor:
-        """How far along the line."""
+        """Return the position on the line, from 0 at the latent to 1 at the noise."""
         return sigma / (1 + sigma)
 
     def sigma(self, timestep: Tensor) -> Tensor:
-        """The inverse."""
+        """Return the sigma of a time: the inverse of `timestep`."""
         return timestep / (1 - timestep)
 
     def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """The point on the line."""
+        """Return the point on the line."""
         return x / (1 + broadcast(sigma, x))
 
     def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """Back along the predicted velocity, noise minus latent."""
+        """Go back along the predicted velocity, noise minus latent."""
         s = broadcast(sigma, x)
         return (x - s * output) / (1 + s)

@@ -61,17 +61,17 @@ def _lagrange_weights(sigmas: Sequence[float], i: int, order: int) -> Sequence[f
     points = [sigmas[i - j] for j in range(order)]
     middle, half = (sigmas[i + 1] + sigmas[i]) / 2, (sigmas[i + 1] - sigmas[i]) / 2
     nodes, weights = np.polynomial.legendre.leggauss((order + 1) // 2)
-    at = torch.from_numpy(middle + half * nodes)  # pyright: ignore[reportUnknownMemberType]
+    positions = torch.from_numpy(middle + half * nodes)  # pyright: ignore[reportUnknownMemberType]
     scale = torch.from_numpy(half * weights)  # pyright: ignore[reportUnknownMemberType]
-    return [float((scale * _lagrange(points, j, at)).sum()) for j in range(order)]
+    return [float((scale * _lagrange(points, j, positions)).sum()) for j in range(order)]
 
 
-def _lagrange(points: Sequence[float], j: int, at: Tensor) -> Tensor:
+def _lagrange(points: Sequence[float], j: int, positions: Tensor) -> Tensor:
     """Evaluate the Lagrange polynomial that is 1 at point j and 0 at the others."""
-    value = torch.ones_like(at)
+    value = torch.ones_like(positions)
     for k, point in enumerate(points):
         if k != j:
-            value = value * (at - point) / (points[j] - point)
+            value = value * (positions - point) / (points[j] - point)
     return value
 
 
@@ -140,12 +140,12 @@ _BETA_MIN = _HIGH - 0.5 * _BETA_SLOPE
 
 
 def _vp_time(sigma: float) -> float:
-    """The time at which the VP process has this sigma (Karras et al. 2022, table 1)."""
+    """Return the time at which the VP process has this sigma (Karras et al. 2022, table 1)."""
     root = math.sqrt(_BETA_MIN**2 + 2 * _BETA_SLOPE * math.log(sigma**2 + 1))
     return (root - _BETA_MIN) / _BETA_SLOPE
 
 
 def _vp_sigma_slope(t: Tensor) -> Tensor:
-    """The slope of sigma in time."""
+    """Return the slope of sigma in time."""
     growth = (0.5 * _BETA_SLOPE * t**2 + _BETA_MIN * t).exp()
     return (_BETA_SLOPE * t + _BETA_MIN) * growth / (2 * (growth - 1).sqrt())

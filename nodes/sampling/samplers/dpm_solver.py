@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nodes.sampling.samplers.protocol import Call, Process, Reply, Sampling
-from nodes.sampling.samplers.steps import ancestral, slope
+from nodes.sampling.samplers.steps import ancestral_step, slope
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,38 +32,38 @@ def _evaluate(x: Tensor, t: Tensor, i: int) -> _Evaluation:
     return _Point(x, t, slope(x, sigma, reply.x0))
 
 
-def _first_order(at: _Point, h: Tensor) -> Tensor:
+def _first_order(start: _Point, h: Tensor) -> Tensor:
     """DPM-Solver-1 (eq. 3.7)."""
-    return at.x - (at.t + h).neg().exp() * h.expm1() * at.noise
+    return start.x - (start.t + h).neg().exp() * h.expm1() * start.noise
 
 
-def _second_order(at: _Point, t_next: Tensor, i: int, r: float = 1 / 2) -> Sampling:
+def _second_order(start: _Point, t_next: Tensor, i: int, r: float = 1 / 2) -> Sampling:
     """DPM-Solver-2 (alg. 4)."""
-    h = t_next - at.t
-    middle = yield from _evaluate(_first_order(at, r * h), at.t + r * h, i)
+    h = t_next - start.t
+    middle = yield from _evaluate(_first_order(start, r * h), start.t + r * h, i)
     push = t_next.neg().exp() / (2 * r) * h.expm1()
-    return _first_order(at, h) - push * (middle.noise - at.noise)
+    return _first_order(start, h) - push * (middle.noise - start.noise)
 
 
-def _third_order(at: _Point, t_next: Tensor, i: int) -> Sampling:
+def _third_order(start: _Point, t_next: Tensor, i: int) -> Sampling:
     """DPM-Solver-3 (alg. 5), at 1/3 and 2/3 of the step."""
-    return (yield from _third_and_second(at, t_next, i))[0]
+    return (yield from _third_and_second(start, t_next, i))[0]
 
 
 def _third_and_second(
-    at: _Point, t_next: Tensor, i: int, r1: float = 1 / 3, r2: float = 2 / 3
+    start: _Point, t_next: Tensor, i: int, r1: float = 1 / 3, r2: float = 2 / 3
 ) -> Generator[Call, Reply, tuple[Tensor, Tensor]]:
     """DPM-Solver-3, and DPM-Solver-2 with the same first inner call."""
-    h = t_next - at.t
+    h = t_next - start.t
     end = t_next.neg().exp()
-    one = yield from _evaluate(_first_order(at, r1 * h), at.t + r1 * h, i)
-    difference = one.noise - at.noise
-    lower = _first_order(at, h) - end / (2 * r1) * h.expm1() * difference
-    s2 = at.t + r2 * h
+    one = yield from _evaluate(_first_order(start, r1 * h), start.t + r1 * h, i)
+    difference = one.noise - start.noise
+    lower = _first_order(start, h) - end / (2 * r1) * h.expm1() * difference
+    s2 = start.t + r2 * h
     bend = s2.neg().exp() * (r2 / r1) * ((r2 * h).expm1() / (r2 * h) - 1)
-    two = yield from _evaluate(_first_order(at, r2 * h) - bend * difference, s2, i)
+    two = yield from _evaluate(_first_order(start, r2 * h) - bend * difference, s2, i)
     bend = end / r2 * (h.expm1() / h - 1)
-    return _first_order(at, h) - bend * (two.noise - at.noise), lower
+    return _first_order(start, h) - bend * (two.noise - start.noise), lower
 
 
 def dpm_fast(
@@ -73,17 +73,17 @@ def dpm_fast(
     if len(sigmas) < 2:
         return x
     calls = len(sigmas) - 1
-    start, end = sigmas[0].log().neg(), _lowest(sigmas).log().neg()
+    first, end = sigmas[0].log().neg(), _lowest(sigmas).log().neg()
     orders = _orders(calls)
-    times = torch.linspace(float(start), float(end), len(orders) + 1)
+    times = torch.linspace(float(first), float(end), len(orders) + 1)
     done = 0
     for order, t, t_next in zip(orders, times[:-1], times[1:], strict=True):
         target, up = _below(t, t_next, eta) if t_next < end else (t_next, None)
-        at = yield from _evaluate(x, t, done)
+        start = yield from _evaluate(x, t, done)
         if order == 1:
-            x = _first_order(at, target - t)
+            x = _first_order(start, target - t)
         else:
-            x = yield from (_second_order if order == 2 else _third_order)(at, target, done)
+            x = yield from (_second_order if order == 2 else _third_order)(start, target, done)
         if up is not None and eta > 0:
             x = x + up * s_noise * process.noise.white(x)
         done += order
@@ -99,14 +99,14 @@ def _orders(calls: int) -> list[int]:
 
 
 def _lowest(sigmas: Tensor) -> Tensor:
-    """The last sigma above 0."""
+    """Return the last sigma above 0."""
     return sigmas[-1] if sigmas[-1] > 0 else sigmas[-2]
 
 
 def _below(t: Tensor, t_next: Tensor, eta: float) -> tuple[Tensor, Tensor | None]:
     """Return the time to step to, and the amount of noise to add there."""
-    down, up = ancestral(t.neg().exp(), t_next.neg().exp(), eta)
-    return down.log().neg(), up
+    sigma_down, sigma_up = ancestral_step(t.neg().exp(), t_next.neg().exp(), eta)
+    return sigma_down.log().neg(), sigma_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +134,11 @@ class _StepSize:
     past: tuple[float, ...] = ()  # inverse errors, latest first
 
     @classmethod
-    def of(cls, wanted: Accuracy, *, noisy: bool) -> "_StepSize":
+    def for_accuracy(cls, accuracy: Accuracy, *, noisy: bool) -> "_StepSize":
         """Make a controller; with noise, errors shrink as those of a method of order 1.5."""
-        coefficients = (wanted.pcoeff, wanted.icoeff, wanted.dcoeff)
-        order = 1.5 if noisy else wanted.order
-        return cls(wanted.h_init, order, coefficients, wanted.accept_safety)
+        coefficients = (accuracy.pcoeff, accuracy.icoeff, accuracy.dcoeff)
+        order = 1.5 if noisy else accuracy.order
+        return cls(accuracy.h_init, order, coefficients, accuracy.accept_safety)
 
     def accepts(self, error: float) -> bool:
         """Return True if the step with this error is accepted; also set the next step's size."""
@@ -169,17 +169,17 @@ def dpm_adaptive(
     """
     if len(sigmas) < 2:
         return x
-    wanted = accuracy or Accuracy()
-    size = _StepSize.of(wanted, noisy=eta > 0)
+    accuracy = accuracy or Accuracy()
+    size = _StepSize.for_accuracy(accuracy, noisy=eta > 0)
     t, end = sigmas[0].log().neg(), _lowest(sigmas).log().neg()
     before, whole = x, end - t
     while t < end - 1e-5:
         i = int((len(sigmas) - 1) * (1 - (end - t) / whole))
         t_next = torch.minimum(end, t + size.h)
         target, up = _below(t, t_next, eta) if eta > 0 else (t_next, None)
-        at = yield from _evaluate(x, t, i)
-        higher, lower = yield from _pair(at, target, i, wanted.order)
-        delta = (wanted.rtol * torch.maximum(lower.abs(), before.abs())).clamp(min=wanted.atol)
+        start = yield from _evaluate(x, t, i)
+        higher, lower = yield from _pair(start, target, i, accuracy.order)
+        delta = (accuracy.rtol * torch.maximum(lower.abs(), before.abs())).clamp(min=accuracy.atol)
         error = ((lower - higher) / delta).square().mean().sqrt()
         if size.accepts(float(error)):
             before, x, t = lower, higher, t_next
@@ -189,9 +189,9 @@ def dpm_adaptive(
 
 
 def _pair(
-    at: _Point, t_next: Tensor, i: int, order: int
+    start: _Point, t_next: Tensor, i: int, order: int
 ) -> Generator[Call, Reply, tuple[Tensor, Tensor]]:
     """Return a step of the wanted order, and one of the order below it."""
     if order == 2:
-        return (yield from _second_order(at, t_next, i)), _first_order(at, t_next - at.t)
-    return (yield from _third_and_second(at, t_next, i))
+        return (yield from _second_order(start, t_next, i)), _first_order(start, t_next - start.t)
+    return (yield from _third_and_second(start, t_next, i))

@@ -5,9 +5,9 @@ Lu et al. 2022 (arXiv:2211.01095), in the coordinates of k-diffusion: t = -log(s
 
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.protocol import Call, Process, Sampling, uncond_of
-from nodes.sampling.samplers.steps import AncestralStep, ancestral, steps_of, toward
+from nodes.sampling.samplers.steps import AncestralStep, ancestral_step, euler_step, steps_of
 
 
 def dpmpp_2m(x: Tensor, sigmas: Tensor, _process: Process) -> Sampling:
@@ -20,7 +20,7 @@ def dpmpp_2m(x: Tensor, sigmas: Tensor, _process: Process) -> Sampling:
         if before is not None and sigma_next > 0:
             last, h_last = before
             x0 = x0 + (x0 - last) * (h / (2 * h_last))
-        x = toward(x0, x, sigma_next / sigma)
+        x = euler_step(x0, x, sigma_next / sigma)
         before = reply.x0, h
     return x
 
@@ -49,15 +49,15 @@ def dpmpp_2s_ancestral(
     """DPM-Solver++(2S) below the next level, and back up with fresh noise (as in k-diffusion)."""
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i)
-        step = AncestralStep.between(process.parameterisation, sigma, sigma_next, eta)
+        step = AncestralStep.between(process.parameterization, sigma, sigma_next, eta)
         x0 = reply.x0
-        if step.down > 0:
-            middle = _middle(process.parameterisation, sigma, step.down)
-            reply = yield Call(toward(x0, x, middle / sigma), middle, i)
+        if step.sigma_down > 0:
+            middle = _middle(process.parameterization, sigma, step.sigma_down)
+            reply = yield Call(euler_step(x0, x, middle / sigma), middle, i)
             x0 = reply.x0
-        x = toward(x0, x, step.down / sigma)
+        x = euler_step(x0, x, step.sigma_down / sigma)
         if sigma_next > 0 and eta > 0:
-            x = step.keep * x + process.noise.white(x) * s_noise * step.up
+            x = step.scale * x + process.noise.white(x) * s_noise * step.sigma_up
     return x
 
 
@@ -67,22 +67,24 @@ def dpmpp_2s_ancestral_cfg_pp(
     """`dpmpp_2s_ancestral` with CFG++ (Chung et al. 2024, arXiv:2406.08070)."""
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i, wants_uncond=True)
-        down, up = ancestral(sigma, sigma_next, eta)
+        sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
         x0, guided = reply.x0, reply.x0
-        if down > 0:
-            middle = (sigma * down).sqrt()
+        if sigma_down > 0:
+            middle = (sigma * sigma_down).sqrt()
             renewed = x + (guided - uncond_of(reply))
-            reply = yield Call(toward(x0, renewed, middle / sigma), middle, i, wants_uncond=True)
+            reply = yield Call(
+                euler_step(x0, renewed, middle / sigma), middle, i, wants_uncond=True
+            )
             x0 = reply.x0
-        x = toward(x0, x + (guided - uncond_of(reply)), down / sigma)
+        x = euler_step(x0, x + (guided - uncond_of(reply)), sigma_down / sigma)
         if sigma_next > 0 and eta > 0:
-            x = x + process.noise.white(x) * s_noise * up
+            x = x + process.noise.white(x) * s_noise * sigma_up
     return x
 
 
-def _middle(parameterisation: Parameterisation, sigma: Tensor, sigma_next: Tensor) -> Tensor:
+def _middle(parameterization: Parameterization, sigma: Tensor, sigma_next: Tensor) -> Tensor:
     """Return the middle in log(alpha / sigma); just below a sigma where this is not finite."""
-    start = parameterisation.half_log_snr(sigma)
+    start = parameterization.half_log_snr(sigma)
     if start.isneginf():
         return sigma.new_tensor(0.9999)
-    return parameterisation.sigma_at((start + parameterisation.half_log_snr(sigma_next)) / 2)
+    return parameterization.sigma_at((start + parameterization.half_log_snr(sigma_next)) / 2)

@@ -11,9 +11,9 @@ from typing import Literal
 from torch import Tensor
 
 from nodes.sampling.noise_schedule.noise import Brownian
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.protocol import Call, Process, Sampling
-from nodes.sampling.samplers.steps import ancestral, finite_snr, steps_of, toward
+from nodes.sampling.samplers.steps import ancestral_step, euler_step, finite_snr, steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class _Step:
 
     @classmethod
     def between(
-        cls, parameterisation: Parameterisation, sigma: Tensor, sigma_next: Tensor, eta: float
+        cls, parameterization: Parameterization, sigma: Tensor, sigma_next: Tensor, eta: float
     ) -> "_Step":
-        half_log_snr = parameterisation.half_log_snr
+        half_log_snr = parameterization.half_log_snr
         h = half_log_snr(sigma_next) - half_log_snr(sigma)
-        return cls(sigma, sigma_next, parameterisation.alpha(sigma_next), h, eta)
+        return cls(sigma, sigma_next, parameterization.alpha(sigma_next), h, eta)
 
     @property
     def reach(self) -> Tensor:
@@ -41,15 +41,15 @@ class _Step:
 
     def first_order(self, x: Tensor, x0: Tensor) -> Tensor:
         """Advance as if x0 were constant."""
-        left = self.sigma_next / self.sigma * (-self.h * self.eta).exp()
-        return left * x - self.alpha_next * (-self.reach).expm1() * x0
+        decay = self.sigma_next / self.sigma * (-self.h * self.eta).exp()
+        return decay * x - self.alpha_next * (-self.reach).expm1() * x0
 
     def phi_1(self) -> Tensor:
         """(1 - e^-reach)."""
         return -(-self.reach).expm1()
 
     def phi_2(self) -> Tensor:
-        """The weight of x0's first derivative."""
+        """Return the weight of x0's first derivative."""
         return (-self.reach).expm1() / self.reach + 1
 
     def noise(self, path: Brownian, s_noise: float) -> Tensor:
@@ -76,11 +76,11 @@ def dpmpp_2m_sde(
         return x
     path = _path(x, sigmas, process)
     before: tuple[Tensor, Tensor] | None = None  # the last prediction, and its step in lambda
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, process.parameterisation)):
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, process.parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
-        step = _Step.between(process.parameterisation, sigma, sigma_next, eta)
+        step = _Step.between(process.parameterization, sigma, sigma_next, eta)
         x = step.first_order(x, x0)
         if before is not None:
             last, h_last = before
@@ -104,11 +104,11 @@ def dpmpp_3m_sde(
         return x
     path = _path(x, sigmas, process)
     past: list[tuple[Tensor, Tensor]] = []  # (prediction, step in lambda), latest first
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, process.parameterisation)):
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, process.parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
-        step = _Step.between(process.parameterisation, sigma, sigma_next, eta)
+        step = _Step.between(process.parameterization, sigma, sigma_next, eta)
         x = step.first_order(x, x0)
         if past:
             x = x + step.alpha_next * _curvature(step, x0, past)
@@ -145,14 +145,14 @@ def dpmpp_sde(
     """DPM-Solver++ SDE, single-step: a second prediction at the fraction r of each step."""
     if len(sigmas) < 2:
         return x
-    parameterisation = process.parameterisation
-    noisy = _Ancestral(parameterisation, _path(x, sigmas, process), eta, s_noise)
-    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterisation)):
+    parameterization = process.parameterization
+    noisy = _Ancestral(parameterization, _path(x, sigmas, process), eta, s_noise)
+    for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
             return x0
-        start, end = (parameterisation.half_log_snr(s) for s in (sigma, sigma_next))
-        middle = parameterisation.sigma_at(start + r * (end - start))
+        start, end = (parameterization.half_log_snr(s) for s in (sigma, sigma_next))
+        middle = parameterization.sigma_at(start + r * (end - start))
         x_middle = noisy.step(x, x0, sigma, middle)
         x0_middle = (yield Call(x_middle, middle, i)).x0
         x = noisy.step(x, x0.lerp(x0_middle, 1 / (2 * r)), sigma, sigma_next)
@@ -163,18 +163,18 @@ def dpmpp_sde(
 class _Ancestral:
     """Ancestral steps in sigma / alpha, with the noise of a path."""
 
-    parameterisation: Parameterisation
+    parameterization: Parameterization
     path: Brownian
     eta: float
     s_noise: float
 
     def step(self, x: Tensor, x0: Tensor, sigma: Tensor, sigma_next: Tensor) -> Tensor:
         """Advance from one level to the next, as if x0 were constant."""
-        before, after = (self.parameterisation.alpha(s) for s in (sigma, sigma_next))
-        half_log_snr = self.parameterisation.half_log_snr
+        before, after = (self.parameterization.alpha(s) for s in (sigma, sigma_next))
+        half_log_snr = self.parameterization.half_log_snr
         rate, rate_next = (half_log_snr(s).neg().exp() for s in (sigma, sigma_next))
-        down, up = ancestral(rate, rate_next, self.eta)
-        x = after * toward(x0, x / before, down / rate)
+        sigma_down, sigma_up = ancestral_step(rate, rate_next, self.eta)
+        x = after * euler_step(x0, x / before, sigma_down / rate)
         if self.eta > 0 and self.s_noise > 0:
-            x = x + after * self.path(sigma, sigma_next) * self.s_noise * up
+            x = x + after * self.path(sigma, sigma_next) * self.s_noise * sigma_up
         return x

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from nodes.imaging.resize import LatentMethod, resize
 from nodes.sampling.samplers.protocol import Call, Process, Sampling, uncond_of
-from nodes.sampling.samplers.steps import AncestralStep, ancestral, slope, steps_of, toward
+from nodes.sampling.samplers.steps import AncestralStep, ancestral_step, euler_step, slope, steps_of
 
 
 def euler(x: Tensor, sigmas: Tensor, _process: Process) -> Sampling:
@@ -21,10 +21,10 @@ def euler_ancestral(
     """Step below the next level and come back up with fresh noise (as in k-diffusion)."""
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i)
-        step = AncestralStep.between(process.parameterisation, sigma, sigma_next, eta)
-        x = toward(reply.x0, x, step.down / sigma)
+        step = AncestralStep.between(process.parameterization, sigma, sigma_next, eta)
+        x = euler_step(reply.x0, x, step.sigma_down / sigma)
         if sigma_next > 0 and eta > 0:
-            x = step.keep * x + process.noise.white(x) * s_noise * step.up
+            x = step.scale * x + process.noise.white(x) * s_noise * step.sigma_up
     return x
 
 
@@ -35,10 +35,10 @@ def ddpm(x: Tensor, sigmas: Tensor, process: Process) -> Sampling:
     """
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i)
-        down, up = ancestral(sigma, sigma_next, eta=1.0)
-        x = toward(reply.x0, x, down / sigma)
+        sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta=1.0)
+        x = euler_step(reply.x0, x, sigma_down / sigma)
         if sigma_next > 0:
-            x = x + process.noise.white(x) * up
+            x = x + process.noise.white(x) * sigma_up
     return x
 
 
@@ -49,7 +49,7 @@ def euler_ancestral_cfg_pp(
 
     Chung et al. 2024 (arXiv:2406.08070), alg. 2.
     """
-    alpha, half_log_snr = process.parameterisation.alpha, process.parameterisation.half_log_snr
+    alpha, half_log_snr = process.parameterization.alpha, process.parameterization.half_log_snr
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i, wants_uncond=True)
         if sigma_next == 0:
@@ -58,10 +58,10 @@ def euler_ancestral_cfg_pp(
         noise = (x - alpha(sigma) * uncond_of(reply)) / sigma
         fade = alpha(sigma_next)
         rate, rate_next = (half_log_snr(s).neg().exp() for s in (sigma, sigma_next))
-        down, up = ancestral(rate, rate_next, eta)
-        x = fade * (reply.x0 + down * noise)
+        sigma_down, sigma_up = ancestral_step(rate, rate_next, eta)
+        x = fade * (reply.x0 + sigma_down * noise)
         if eta > 0:
-            x = x + fade * up * s_noise * process.noise.white(x)
+            x = x + fade * sigma_up * s_noise * process.noise.white(x)
     return x
 
 
@@ -131,5 +131,5 @@ def lcm_upscale(
             x = resize(x, max(1, round(width * scale)), max(1, round(height * scale)), method)
         if sigma_next > 0:
             noise = process.noise.white(x)
-            x = process.parameterisation.add_noise(sigma_next, noise, x)
+            x = process.parameterization.add_noise(sigma_next, noise, x)
     return x

@@ -1,6 +1,7 @@
-"""RES: exponential multistep methods of second order.
+"""Exponential integrators: RES, multistep, and SEEDS, single-step for the SDE.
 
-Zhang et al. 2023 (arXiv:2308.02157), in lambda = -log(sigma).
+RES is Zhang et al. 2023 (arXiv:2308.02157), in lambda = -log(sigma); SEEDS is Gonzalez et al. 2023
+(arXiv:2305.14267), in lambda = log(alpha / sigma).
 """
 
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from functools import partial
 
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.protocol import Call, Process, Sampling, uncond_of
-from nodes.sampling.samplers.steps import ancestral, finite_snr, steps_of
+from nodes.sampling.samplers.steps import ancestral_step, finite_snr, steps_of
 
 
 def res_multistep(
@@ -27,31 +28,31 @@ def res_multistep(
     As in ComfyUI the added noise ignores alpha for flow models, whose ancestral samples then spread
     too far.
     """
-    before: tuple[Tensor, Tensor, Tensor] | None = None  # last prediction, its sigma, its target
+    before: tuple[Tensor, Tensor, Tensor] | None = None  # prediction, sigma, sigma_down
     for i, sigma, sigma_next in steps_of(sigmas):
         reply = yield Call(x, sigma, i, wants_uncond=cfg_pp)
         x0 = reply.x0
-        down, up = ancestral(sigma, sigma_next, eta)
-        known = uncond_of(reply) if cfg_pp else x0
-        if before is None or down == 0:
-            x = x0 + (x - known) * (down / sigma)
+        sigma_down, sigma_up = ancestral_step(sigma, sigma_next, eta)
+        target = uncond_of(reply) if cfg_pp else x0
+        if before is None or sigma_down == 0:
+            x = x0 + (x - target) * (sigma_down / sigma)
         else:
-            shifted = x + (x0 - known)
-            x = _second_order(shifted, known, before, (sigma, down))
+            renoised = x + (x0 - target)
+            x = _second_order(renoised, target, before, (sigma, sigma_down))
         if sigma_next > 0 and eta > 0:
-            x = x + process.noise.white(x) * s_noise * up
-        before = known, sigma, down
+            x = x + process.noise.white(x) * s_noise * sigma_up
+        before = target, sigma, sigma_down
     return x
 
 
 def _second_order(
     x: Tensor, x0: Tensor, before: tuple[Tensor, Tensor, Tensor], ends: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Weights phi_1 and phi_2 of the exponential integrator (arXiv:2308.02157, eq. 23)."""
-    last, sigma_last, target_last = before
+    """Step by the exponential integrator with phi_1 and phi_2 (arXiv:2308.02157, eq. 23)."""
+    last, sigma_last, sigma_down_last = before
     sigma, sigma_next = ends
     h = sigma.log() - sigma_next.log()
-    c2 = (target_last.log() - sigma_last.log()) / h
+    c2 = (sigma_down_last.log() - sigma_last.log()) / h
     phi_1 = -(-h).expm1() / h
     phi_2 = (1 - phi_1) / h
     return (-h).exp() * x + h * ((phi_1 - phi_2 / c2) * x0 + phi_2 / c2 * last)
@@ -79,17 +80,17 @@ class _Stage:
 
     @classmethod
     def at(
-        cls, parameterisation: Parameterisation, ends: tuple[Tensor, Tensor], r: float, eta: float
+        cls, parameterization: Parameterization, ends: tuple[Tensor, Tensor], r: float, eta: float
     ) -> "_Stage":
-        start, end = (parameterisation.half_log_snr(s) for s in ends)
+        start, end = (parameterization.half_log_snr(s) for s in ends)
         h = r * (end - start)
-        sigma = ends[1] if r == 1 else parameterisation.sigma_at(start + h)
-        return cls(sigma, parameterisation.alpha(sigma), h, sigma / ends[0], eta)
+        sigma = ends[1] if r == 1 else parameterization.sigma_at(start + h)
+        return cls(sigma, parameterization.alpha(sigma), h, sigma / ends[0], eta)
 
     def first_order(self, x: Tensor, x0: Tensor) -> Tensor:
         """Advance as if x0 were constant."""
-        left = self.shrink * (-self.h * self.eta).exp()
-        return left * x - self.alpha * (-self.h * (1 + self.eta)).expm1() * x0
+        decay = self.shrink * (-self.h * self.eta).exp()
+        return decay * x - self.alpha * (-self.h * (1 + self.eta)).expm1() * x0
 
     def bend(self, change: Tensor) -> Tensor:
         """Return the term of x0's change per step length."""
@@ -112,7 +113,7 @@ def seeds_2(
     r: float = 0.5,
 ) -> Sampling:
     """SEEDS-2 (alg. 2), with x0 predictions."""
-    parameterization = process.parameterisation
+    parameterization = process.parameterization
     for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
@@ -136,7 +137,7 @@ def seeds_3(
     r: tuple[float, float] = (1 / 3, 2 / 3),
 ) -> Sampling:
     """SEEDS-3 (alg. 3), with x0 predictions."""
-    parameterization = process.parameterisation
+    parameterization = process.parameterization
     for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
         x0 = (yield Call(x, sigma, i)).x0
         if sigma_next == 0:
@@ -145,11 +146,12 @@ def seeds_3(
             _Stage.at(parameterization, (sigma, sigma_next), f, eta) for f in (*r, 1.0)
         )
         noise = one.carry(0.0, process.noise.white(x), 0.0)
-        at = one.first_order(x, x0) + one.sigma * noise * s_noise
-        x0_one = (yield Call(at, one.sigma, i)).x0
+        x_one = one.first_order(x, x0) + one.sigma * noise * s_noise
+        x0_one = (yield Call(x_one, one.sigma, i)).x0
         noise = two.carry(noise, process.noise.white(x), one.h)
-        at = two.first_order(x, x0) + two.bend((x0_one - x0) * (r[1] / r[0]))
-        x0_two = (yield Call(at + two.sigma * noise * s_noise, two.sigma, i)).x0
+        x_two = two.first_order(x, x0) + two.bend((x0_one - x0) * (r[1] / r[0]))
+        x_two = x_two + two.sigma * noise * s_noise
+        x0_two = (yield Call(x_two, two.sigma, i)).x0
         noise = end.carry(noise, process.noise.white(x), two.h)
         x = end.first_order(x, x0) + end.bend((x0_two - x0) / r[1]) + end.sigma * noise * s_noise
     return x

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from nodes.sampling.samplers.protocol import Call, Process, Sampling
-from nodes.sampling.samplers.steps import AncestralStep, slope, steps_of, toward
+from nodes.sampling.samplers.steps import AncestralStep, euler_step, slope, steps_of
 
 
 def heun(x: Tensor, sigmas: Tensor, _process: Process) -> Sampling:
@@ -28,11 +28,11 @@ def heunpp2(x: Tensor, sigmas: Tensor, _process: Process) -> Sampling:
         reply = yield Call(x, sigma, i)
         slopes = [slope(x, sigma, reply.x0)]
         ahead = [s for s in sigmas[i + 1 : i + 3] if s != sigmas[-1]]
-        at, here = x, sigma
+        x_ahead, sigma_ahead = x, sigma
         for s in ahead:
-            at, here = at + slopes[-1] * (s - here), s
-            reply = yield Call(at, s, i)
-            slopes.append(slope(at, s, reply.x0))
+            x_ahead, sigma_ahead = x_ahead + slopes[-1] * (s - sigma_ahead), s
+            reply = yield Call(x_ahead, s, i)
+            slopes.append(slope(x_ahead, s, reply.x0))
         weights = [s / ((len(ahead) + 1) * sigmas[0]) for s in ahead]
         d = slopes[0] * (1 - sum(weights))
         d = sum((w * s for w, s in zip(weights, slopes[1:], strict=True)), start=d)
@@ -52,10 +52,10 @@ def dpm_2_ancestral(
 ) -> Sampling:
     """`dpm_2` below the next level, and back up with fresh noise (as in k-diffusion)."""
     for i, sigma, sigma_next in steps_of(sigmas):
-        step = AncestralStep.between(process.parameterisation, sigma, sigma_next, eta)
-        x = yield from _midpoint_step(x, sigma, step.down, i)
+        step = AncestralStep.between(process.parameterization, sigma, sigma_next, eta)
+        x = yield from _midpoint_step(x, sigma, step.sigma_down, i)
         if sigma_next > 0 and eta > 0:
-            x = step.keep * x + process.noise.white(x) * s_noise * step.up
+            x = step.scale * x + process.noise.white(x) * s_noise * step.sigma_up
     return x
 
 
@@ -64,6 +64,6 @@ def _midpoint_step(x: Tensor, sigma: Tensor, sigma_next: Tensor, i: int) -> Samp
     if sigma_next == 0:
         return reply.x0
     middle = sigma.log().lerp(sigma_next.log(), 0.5).exp()
-    x_middle = toward(reply.x0, x, middle / sigma)
+    x_middle = euler_step(reply.x0, x, middle / sigma)
     reply = yield Call(x_middle, middle, i)
     return x + slope(x_middle, middle, reply.x0) * (sigma_next - sigma)

@@ -106,11 +106,11 @@ _OWN = {
 """In ComfyUI's order."""
 
 
-def _added() -> dict[str, NamedSampler]:
+def _load_entry_points() -> dict[str, NamedSampler]:
     return {name: resolve_name(place) for name, place in entry_points(GROUP).items()}
 
 
-NAMED_SAMPLERS: Mapping[str, NamedSampler] = MappingProxyType({**_OWN, **_added()})
+NAMED_SAMPLERS: Mapping[str, NamedSampler] = MappingProxyType({**_OWN, **_load_entry_points()})
 """Every sampler by the name that workflows use: ours first, then those of other distributions."""
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
     {name: each.sampler for name, each in NAMED_SAMPLERS.items()}

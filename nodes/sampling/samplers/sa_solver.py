@@ -13,22 +13,22 @@ from typing import TypeAlias
 import numpy as np
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.parameterization import Parameterisation
+from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.protocol import Call, Process, Sampling
 from nodes.sampling.samplers.steps import finite_snr, steps_of
 
 Tau: TypeAlias = Callable[[float], float]
-"""How much of the SDE's noise there is at a sigma."""
+"""From a sigma to the scale of the SDE's noise there."""
 
 _Point = tuple[Tensor, float]
 """A prediction, and the lambda it was made at."""
 
 
 def interval_tau(
-    parameterisation: Parameterisation, start: float = 0.2, end: float = 0.8, eta: float = 1.0
+    parameterization: Parameterization, start: float = 0.2, end: float = 0.8, eta: float = 1.0
 ) -> Tau:
     """Make a tau that is eta between two fractions of the schedule and 0 elsewhere (section 6)."""
-    high, low = (parameterisation.percent_to_sigma(f) for f in (start, end))
+    high, low = (parameterization.percent_to_sigma(f) for f in (start, end))
     return lambda sigma: eta if low <= sigma <= high else 0.0
 
 
@@ -46,32 +46,34 @@ class _Step:
 
     def advance(self, points: list[_Point]) -> Tensor:
         """Integrate the polynomial through these predictions (eq. 14 and 17)."""
-        x, at = self.x, [at for _, at in points]
+        x, lambdas = self.x, [lambda_ for _, lambda_ in points]
         simple = self.simple_order_2 and len(points) == 2
-        weights = self._simple_weights(at) if simple else self._weights(at)
+        weights = self._simple_weights(lambdas) if simple else self._weights(lambdas)
         for weight, (x0, _) in zip(weights, points, strict=True):
             x = x + self.alpha * weight * x0
         return x
 
-    def _simple_weights(self, at: list[float]) -> list[float]:
-        """The weights of two points, one of them the step's start, as in the authors' code.
+    def _simple_weights(self, lambdas: list[float]) -> list[float]:
+        """Return the weights of two points, one of them the step's start, as in the authors' code.
 
         The slope's exact weight differs by O(h^3).
         """
         h, rate = self.end - self.start, 1 + self.tau**2
-        first = at.index(self.start)
-        weight = rate * h**2 / 2 / (at[1 - first] - self.start)
+        first = lambdas.index(self.start)
+        weight = rate * h**2 / 2 / (lambdas[1 - first] - self.start)
         rest = -math.expm1(-rate * h) - weight
         return [rest, weight] if first == 0 else [weight, rest]
 
-    def _weights(self, at: list[float]) -> list[float]:
+    def _weights(self, lambdas: list[float]) -> list[float]:
         """Integrate the exponentially weighted Lagrange polynomials."""
         h, rate = self.end - self.start, 1 + self.tau**2
         nodes, weights = np.polynomial.legendre.leggauss(24)
-        left = (1 + nodes) * h / 2
-        kernel = weights * h / 2 * rate * np.exp(-rate * left)
-        values = self.end - left
-        polynomials = (np.prod([(values - b) / (a - b) for b in at if b != a], axis=0) for a in at)
+        to_end = (1 + nodes) * h / 2
+        kernel = weights * h / 2 * rate * np.exp(-rate * to_end)
+        values = self.end - to_end
+        polynomials = (
+            np.prod([(values - b) / (a - b) for b in lambdas if b != a], axis=0) for a in lambdas
+        )
         return [float((kernel * polynomial).sum()) for polynomial in polynomials]
 
 
@@ -83,9 +85,9 @@ class Scheme:
     corrector_order: int = 4
     """0 goes without the corrector."""
     use_pece: bool = False
-    """Whether to predict again once corrected."""
+    """Predict again from the corrected latent."""
     simple_order_2: bool = False
-    """Whether a line through two predictions counts with the step's length squared, halved."""
+    """Weigh a line through two predictions by the step's length squared, halved."""
 
 
 _PEC = Scheme()
@@ -104,30 +106,30 @@ def sa_solver(
 
     No order is higher than the number of levels above 0 that are still to come.
     """
-    parameterization = process.parameterisation
+    parameterization = process.parameterization
     tau = tau or interval_tau(parameterization)
     past: list[_Point] = []  # latest first
     step: _Step | None = None
-    left = int((sigmas > 0).sum())
+    levels = int((sigmas > 0).sum())
     for i, sigma, sigma_next in steps_of(finite_snr(sigmas, parameterization)):
-        at = float(parameterization.half_log_snr(sigma))
+        lambda_ = float(parameterization.half_log_snr(sigma))
         x0 = (yield Call(x, sigma, i)).x0
         if step is not None and scheme.corrector_order > 0:
-            x = step.advance([(x0, at), *past][: min(scheme.corrector_order, left - i)])
+            x = step.advance([(x0, lambda_), *past][: min(scheme.corrector_order, levels - i)])
             x0 = (yield Call(x, sigma, i)).x0 if scheme.use_pece else x0
         if sigma_next == 0:
             return x0
-        past = [(x0, at), *past][: max(scheme.predictor_order, scheme.corrector_order)]
+        past = [(x0, lambda_), *past][: max(scheme.predictor_order, scheme.corrector_order)]
         step = _begin(x, (sigma, sigma_next), process, tau(float(sigma_next)), s_noise)
         step = replace(step, simple_order_2=scheme.simple_order_2)
-        x = step.advance(past[: min(scheme.predictor_order, left - i - 1)])
+        x = step.advance(past[: min(scheme.predictor_order, levels - i - 1)])
     return x
 
 
 def _begin(
     x: Tensor, ends: tuple[Tensor, Tensor], process: Process, tau: float, s_noise: float
 ) -> _Step:
-    parameterization, (sigma, sigma_next) = process.parameterisation, ends
+    parameterization, (sigma, sigma_next) = process.parameterization, ends
     start, end = (parameterization.half_log_snr(s) for s in ends)
     h = end - start
     x = sigma_next / sigma * (-(tau**2) * h).exp() * x

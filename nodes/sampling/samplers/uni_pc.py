@@ -15,7 +15,7 @@ from nodes.sampling.samplers.protocol import Call, Process, Sampling
 from nodes.sampling.samplers.steps import steps_of
 
 _LAST_SIGMA = 0.001
-"""Where it ends instead of at 0, which lambda does not reach."""
+"""The last level instead of 0, which lambda does not reach."""
 
 _Point = tuple[Tensor, float]
 """A prediction, and the lambda it was made at."""
@@ -41,7 +41,7 @@ def uni_pc(
             reply = yield Call(x, sigma_next, i + 1)
             x = update.correct(reply.x0)
             past = [(reply.x0, update.end), *past[:2]]
-    return process.parameterisation.finish(sigmas[-1], x) if ends_clean else x
+    return process.parameterization.inverse_noise_scaling(sigmas[-1], x) if ends_clean else x
 
 
 class _Update:
@@ -53,7 +53,7 @@ class _Update:
         (self._m0, start), older = past[0], past[1:]
         h = end - start
         self.end = end
-        self._ratios = [(at - start) / h for _, at in older] + [1.0]
+        self._ratios = [(lambda_ - start) / h for _, lambda_ in older] + [1.0]
         self._scale = -h if variant == "bh1" else math.expm1(-h)
         self._targets = _targets(-h, len(past), self._scale)
         self._base = ratio * x - math.expm1(-h) * self._m0

@@ -23,8 +23,8 @@ from nodes.builtin.sampling.unet_patches import (
 from nodes.imaging.filters import scale_frequencies
 from nodes.models.loading.forward import denoise
 from nodes.models.networks.base.call_context import NetworkCall, during
+from nodes.models.networks.base.errors import WrongNetworkError
 from nodes.models.networks.modifiers.deep_shrink import DeepShrink
-from nodes.models.networks.modifiers.errors import WrongNetworkError
 from nodes.models.networks.modifiers.freeu import FreeU
 from nodes.models.networks.modifiers.hypertile import HyperTile
 from nodes.models.networks.modifiers.perturbed_attention import PerturbedAttention
@@ -374,7 +374,7 @@ def guided(kind, model, x, sigma):
     asked = Call(x, sigma, 0)
     calls = guidance.plan(asked)
     outputs = [denoise(model, c.x, c.sigma, c.cond) for c in calls]
-    return guidance.reply(asked, calls, outputs).x0
+    return guidance.combine(asked, calls, outputs).x0
 
 
 def test_rescaling_brings_all_guidance_to_the_deviation_of_the_positive():

@@ -9,8 +9,8 @@ from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import resize_mask, resolve
 from nodes.sampling.guidance.loop import Request, noise_for, sample
 from nodes.sampling.guidance.planner import GuidancePlanner
-from nodes.sampling.guidance.rules import Rescaled
-from nodes.sampling.guidance.settings import GuidanceInputs, classifier_free
+from nodes.sampling.guidance.rules import RescaledCfg
+from nodes.sampling.guidance.settings import GuidanceInputs, classifier_free_guidance
 from nodes.sampling.noise_schedule.parameterization import Discrete
 from nodes.sampling.samplers.registry import Call, sigmas_for
 from nodes.values import Area, Cond, Conditioning, Latent
@@ -99,7 +99,7 @@ def test_classifier_free_guidance_equals_the_reference(scale: float) -> None:
         given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], scale
     )
 
-    assert distance(classifier_free(terms), given[f"cfg/result_{scale}"]) <= TOLERANCE
+    assert distance(classifier_free_guidance(terms), given[f"cfg/result_{scale}"]) <= TOLERANCE
 
 
 def test_rescaled_guidance_equals_the_reference() -> None:
@@ -108,18 +108,20 @@ def test_rescaled_guidance_equals_the_reference() -> None:
         given["cfg/x"], torch.tensor(2.0), given["cfg/cond"], given["cfg/uncond"], 7.5
     )
 
-    assert distance(Rescaled(0.7)(terms), given["cfg/RescaleCFG_0.7_scale7.5_sigma2"]) <= TOLERANCE
+    assert (
+        distance(RescaledCfg(0.7)(terms), given["cfg/RescaleCFG_0.7_scale7.5_sigma2"]) <= TOLERANCE
+    )
 
 
 def test_rescaling_by_nothing_is_classifier_free_guidance() -> None:
     x, positive, negative = torch.randn(3, 2, 4, 4, 4, generator=torch.Generator().manual_seed(3))
     terms = GuidanceInputs(x, torch.tensor([2.0, 5.0]), positive, negative, 3.0)
 
-    assert distance(Rescaled(0.0)(terms), classifier_free(terms)) < 1e-5
+    assert distance(RescaledCfg(0.0)(terms), classifier_free_guidance(terms)) < 1e-5
 
 
 def guidance(positive: list[Cond], negative: list[Cond], cfg: float = 4.0) -> GuidancePlanner:
-    branches = [[PreparedCond.of(c) for c in conds] for conds in (positive, negative)]
+    branches = [[PreparedCond.from_cond(c) for c in conds] for conds in (positive, negative)]
     resolved = resolve(branches[0], branches[1], (16, 16), Discrete.scaled_linear())
     return GuidancePlanner(*resolved, cfg)
 
@@ -131,26 +133,26 @@ def call(*sigma: float, wants_uncond: bool = False) -> Call:
 def test_negative_is_asked_for_at_cfg_1_only_by_samplers_that_want_it() -> None:
     plain = guidance([A], [N], cfg=1.0)
 
-    without, with_ = (plain.model_calls(call(1.0, wants_uncond=w)) for w in (False, True))
+    without, with_ = (plain.plan(call(1.0, wants_uncond=w)) for w in (False, True))
 
     assert [len(c.x) for c in without] == [2]
     assert [len(c.x) for c in with_] == [4]
 
 
 def test_each_sample_keeps_its_own_sigma() -> None:
-    (merged,) = guidance([A], [N]).model_calls(call(1.0, 2.0))
+    (merged,) = guidance([A], [N]).plan(call(1.0, 2.0))
 
     assert merged.sigma.tolist() == [1.0, 2.0, 1.0, 2.0]
 
 
 def test_texts_of_unlike_lengths_merge_by_repeating_them() -> None:
-    (merged,) = guidance([cond(1.0, 2.0, 3.0)], [cond(4.0, 5.0)]).model_calls(call(1.0))
+    (merged,) = guidance([cond(1.0, 2.0, 3.0)], [cond(4.0, 5.0)]).plan(call(1.0))
 
     assert merged.cond.tokens[:, :, 0].tolist() == [[1, 2, 3] * 2] * 2 + [[4, 5] * 3] * 2
 
 
 def test_texts_too_unlike_in_length_are_asked_apart() -> None:
-    calls = guidance([cond(*[1.0] * 7)], [cond(4.0)]).model_calls(call(1.0))
+    calls = guidance([cond(*[1.0] * 7)], [cond(4.0)]).plan(call(1.0))
 
     assert [list(c.cond.tokens.shape) for c in calls] == [[2, 7, 1], [2, 1, 1]]
 
@@ -163,7 +165,7 @@ def test_pooled_texts_and_extras_become_rows() -> None:
         for c, v in ((A, 1.0), (N, 2.0))
     ]
 
-    (merged,) = guidance(rich[:1], rich[1:]).model_calls(call(1.0))
+    (merged,) = guidance(rich[:1], rich[1:]).plan(call(1.0))
 
     assert merged.cond.pooled is not None
     assert merged.cond.pooled[:, 0].tolist() == [1, 1, 2, 2]
@@ -173,7 +175,7 @@ def test_pooled_texts_and_extras_become_rows() -> None:
 def test_conditions_with_and_without_extras_are_asked_apart() -> None:
     extra = replace(A, extras={"guidance": torch.ones(1)})
 
-    calls = guidance([extra], [N]).model_calls(call(1.0))
+    calls = guidance([extra], [N]).plan(call(1.0))
 
     assert [sorted(c.cond.extras) for c in calls] == [["guidance"], []]
 
@@ -183,7 +185,7 @@ def test_masks_are_resized_to_the_latent() -> None:
 
 
 def test_an_area_outside_the_latent_keeps_one_pixel_at_its_edge() -> None:
-    outside = PreparedCond.of(replace(A, area=Area(8, 8, 99, 99)))
+    outside = PreparedCond.from_cond(replace(A, area=Area(8, 8, 99, 99)))
 
     (resolved,), _ = resolve([outside], [], (16, 16), MODELS["sd15_eps"])
 
@@ -193,10 +195,10 @@ def test_an_area_outside_the_latent_keeps_one_pixel_at_its_edge() -> None:
 def test_blending_leaves_the_model_outputs_as_they_are() -> None:
     g = guidance([replace(A, area=CENTER), B], [N])
     asked = call(1.0)
-    calls = g.model_calls(asked)
+    calls = g.plan(asked)
     outputs = [torch.ones_like(c.x) for c in calls]
 
-    reply = g.reply(asked, calls, outputs)
+    reply = g.combine(asked, calls, outputs)
 
     assert reply.x0.sub(1).abs().max() < 1e-6
     assert all(o._version == 0 for o in outputs)
@@ -207,6 +209,6 @@ def test_texts_that_attend_themselves_are_never_repeated() -> None:
     """In joint attention, a text that is there twice weighs twice as much."""
     joint = replace(guidance([cond(1.0, 2.0)], [cond(4.0)]), repeats_text=False)
 
-    assert [c.cond.tokens.shape[1] for c in joint.model_calls(call(1.0))] == [2, 1]
+    assert [c.cond.tokens.shape[1] for c in joint.plan(call(1.0))] == [2, 1]
     alike = replace(guidance([cond(1.0)], [cond(4.0)]), repeats_text=False)
-    assert len(alike.model_calls(call(1.0))) == 1
+    assert len(alike.plan(call(1.0))) == 1

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor
 
 from nodes.sampling.guidance.rules import (
-    Course,
-    PerpendicularNegative,
-    Projected,
-    Rescaled,
-    ScaledGuidance,
-    ScaledNoise,
-    TwoConditions,
-    damp_tangent,
-    fit_negative,
+    AdaptiveProjectedGuidance,
+    CfgCurve,
+    DualCfg,
+    EpsilonScaling,
+    FreSca,
+    PerpNeg,
+    RescaledCfg,
+    cfg_zero_star_scale,
+    tangential_damping,
 )
-from nodes.sampling.guidance.settings import PLAIN, GuidanceInputs, classifier_free
+from nodes.sampling.guidance.settings import PLAIN, GuidanceInputs, classifier_free_guidance
 
 ACROSS, ALONG = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0, 0.0])
 
@@ -49,7 +49,7 @@ def test_full_rescaling_keeps_the_deviation_of_the_positive_velocity() -> None:
     def velocity(x0: Tensor) -> Tensor:
         return (given.x / (s**2 + 1) - x0) * (s**2 + 1).sqrt() / s
 
-    found = Rescaled(1.0)(given)
+    found = RescaledCfg(1.0)(given)
 
     torch.testing.assert_close(std(velocity(found)), std(velocity(given.cond)))
 
@@ -58,7 +58,7 @@ def test_two_conditions_add_up_or_nest() -> None:
     (second,) = drawn(4)[3:]
     given = terms(second, cfg=3.0)
 
-    regular, nested = (TwoConditions(2.0, style)(given) for style in ("regular", "nested"))
+    regular, nested = (DualCfg(2.0, style)(given) for style in ("regular", "nested"))
 
     n, a, b = given.uncond, given.cond, second
     torch.testing.assert_close(regular, n + 2 * (b - n) + 3 * (a - b))
@@ -70,7 +70,7 @@ def test_only_what_is_across_the_positive_prompt_pushes() -> None:
     positive, negative = shaped(2 * ALONG, 2 * ALONG), shaped(ALONG + ACROSS, ALONG)
     given = GuidanceInputs(empty, torch.tensor(1.0), positive, negative, 3.0, (empty,))
 
-    found = PerpendicularNegative(0.5)(given)
+    found = PerpNeg(0.5)(given)
 
     torch.testing.assert_close(found, shaped(3 * (2 * ALONG - 0.5 * ACROSS), 6 * ALONG))
 
@@ -81,9 +81,9 @@ def test_projected_guidance_drops_what_is_parallel_and_too_long() -> None:
     negative = positive - shaped(3 * ALONG + 4 * ACROSS)  # the guidance is 3 along and 4 across
     given = GuidanceInputs(shaped(zero), torch.tensor(1.0), positive, negative, 2.0)
 
-    without = Projected(0.0, 0.0)(given)
-    shorter = Projected(0.0, 2.5)(given)
-    half = Projected(0.5, 0.0)(given)
+    without = AdaptiveProjectedGuidance(0.0, 0.0)(given)
+    shorter = AdaptiveProjectedGuidance(0.0, 2.5)(given)
+    half = AdaptiveProjectedGuidance(0.5, 0.0)(given)
 
     torch.testing.assert_close(without, positive + shaped(4 * ACROSS))
     torch.testing.assert_close(shorter, positive + shaped(2 * ACROSS))
@@ -93,7 +93,7 @@ def test_projected_guidance_drops_what_is_parallel_and_too_long() -> None:
 def test_momentum_adds_the_past_guidance() -> None:
     given = terms()
     update = given.cond - given.uncond
-    rule = Projected(1.0, 0.0, momentum=-0.5)
+    rule = AdaptiveProjectedGuidance(1.0, 0.0, momentum=-0.5)
 
     first, second, third = (rule(given) for _ in range(3))
 
@@ -106,18 +106,18 @@ def test_the_fitted_negative_is_as_near_as_a_multiple_can_be() -> None:
     """What remains between the velocities stands on the negative one."""
     given = terms()
 
-    fitted = fit_negative(given)
+    fitted = cfg_zero_star_scale(given)
 
     negative, left = given.x - given.uncond, (given.x - given.cond) - (given.x - fitted.uncond)
     assert float((negative * left).sum(dim=(1, 2, 3)).abs().max()) < 1e-3
     nothing = replace(given, uncond=given.x)
-    assert torch.equal(fit_negative(nothing).uncond, given.x)
+    assert torch.equal(cfg_zero_star_scale(nothing).uncond, given.x)
 
 
 def test_damping_keeps_the_first_singular_direction_of_the_negative() -> None:
     given = terms()
 
-    damped = damp_tangent(given)
+    damped = tangential_damping(given)
 
     for row in range(2):
         both = torch.stack([(given.x - given.cond)[row], (given.x - given.uncond)[row]])
@@ -137,7 +137,7 @@ def test_coarse_and_fine_guidance_have_a_scale_each() -> None:
     wave[..., 1::2] = -1
     apart = replace(given, cond=given.uncond + 2 + wave)
 
-    prepared = ScaledGuidance(0.5, 3.0, cutoff=1)(apart)
+    prepared = FreSca(0.5, 3.0, cutoff=1)(apart)
 
     torch.testing.assert_close(
         prepared.cond - given.uncond, (1 + 3 * wave).expand_as(given.cond), rtol=1e-4, atol=1e-4
@@ -148,21 +148,26 @@ def test_coarse_and_fine_guidance_have_a_scale_each() -> None:
 def test_scaled_noise_is_divided() -> None:
     x, x0 = drawn(2)
 
-    torch.testing.assert_close(x - ScaledNoise(1.25)(x, x0), (x - x0) / 1.25)
+    torch.testing.assert_close(x - EpsilonScaling(1.25)(x, x0), (x - x0) / 1.25)
 
 
 def test_a_number_an_image_guides_each_by_its_own() -> None:
     given = terms(drawn(4)[3])
     each = replace(given, cfg=torch.tensor([1.5, 4.0]).view(-1, 1, 1, 1))
 
-    for rule in (classifier_free, Rescaled(), Projected(0.3, 1.0), TwoConditions(2.0, "nested")):
+    for rule in (
+        classifier_free_guidance,
+        RescaledCfg(),
+        AdaptiveProjectedGuidance(0.3, 1.0),
+        DualCfg(2.0, "nested"),
+    ):
         together = rule(each)
         for row, cfg in enumerate((1.5, 4.0)):
             torch.testing.assert_close(together[row], rule(replace(given, cfg=cfg))[row])
 
 
 def test_a_course_goes_along_a_line_or_half_a_cosine() -> None:
-    line, cosine, still = (Course(shape, 1.0, 0.0) for shape in ("linear", "cosine", "constant"))
+    line, cosine, still = (CfgCurve(shape, 1.0, 0.0) for shape in ("linear", "cosine", "constant"))
 
     assert [line(at, 5) for at in range(5)] == pytest.approx([1.0, 0.75, 0.5, 0.25, 0.0])
     bow = [(1 + math.cos(math.pi * at / 4)) / 2 for at in range(5)]
@@ -172,13 +177,13 @@ def test_a_course_goes_along_a_line_or_half_a_cosine() -> None:
 
 
 def test_a_course_holds_inside_its_interval_only() -> None:
-    inside = Course("constant", 0.7, 0.0, start=0.2, end=0.8)
+    inside = CfgCurve("constant", 0.7, 0.0, start=0.2, end=0.8)
 
     assert [inside(at, 10) for at in range(10)] == [0, 0, *[0.7] * 6, 0, 0]
 
 
 def test_a_share_is_of_what_lies_above_one() -> None:
-    half = replace(PLAIN, share=Course("constant", 0.5))
+    half = replace(PLAIN, cfg_schedule=CfgCurve("constant", 0.5))
 
     assert half.cfg_at(7.0, 0, 10) == 4.0
     assert half.cfg_at(torch.tensor([7.0, 3.0]), 0, 10).tolist() == [4.0, 2.0]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

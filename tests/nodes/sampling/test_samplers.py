@@ -70,7 +70,9 @@ def test_every_sampler_of_the_reference_is_there_in_its_order() -> None:
     assert list(SAMPLERS)[: len(reference)] == reference
 
 
-@pytest.mark.parametrize("model", [Discrete.scaled_linear(), Flow.shifted(3.0)], ids=["ve", "flow"])
+@pytest.mark.parametrize(
+    "model", [Discrete.scaled_linear(), Flow.with_shift(3.0)], ids=["ve", "flow"]
+)
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_sampler_leaves_its_inputs_and_replies_as_they_are(name: str, model: object) -> None:
     assert isinstance(model, Discrete | Flow)
@@ -128,7 +130,9 @@ def test_sampler_reaches_a_constant_x0_in_few_steps(name: str, steps: int) -> No
     assert found.sub(target).abs().max() < 5e-3
 
 
-@pytest.mark.parametrize("model", [Discrete.scaled_linear(), Flow.shifted(3.0)], ids=["ve", "flow"])
+@pytest.mark.parametrize(
+    "model", [Discrete.scaled_linear(), Flow.with_shift(3.0)], ids=["ve", "flow"]
+)
 @pytest.mark.parametrize(
     "name", [n for n in SAMPLERS if not n.endswith(("_cfg_pp", "_gpu")) and n != "lcm"]
 )

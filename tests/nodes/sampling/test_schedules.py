@@ -73,7 +73,7 @@ def test_flux_shift_equals_the_reference(size: str) -> None:
 
 @pytest.mark.parametrize("shift", REFERENCE["ModelSamplingSD3"])
 def test_sd3_shift_equals_the_reference(shift: str) -> None:
-    flow = Flow.shifted(float(shift))
+    flow = Flow.with_shift(float(shift))
 
     for name, expected in REFERENCE["ModelSamplingSD3"][shift].items():
         assert relative(schedule(flow, name, 8), expected) <= TOLERANCE, name
@@ -136,14 +136,14 @@ def test_discrete_recovers_x0_from_a_perfect_prediction(prediction: str) -> None
 
 
 def test_flow_recovers_x0_from_a_perfect_prediction() -> None:
-    flow = Flow.shifted(3.0)
+    flow = Flow.with_shift(3.0)
     x0, noise = torch.randn(2, 3, 4, 4, 4, generator=torch.Generator().manual_seed(1)).unbind()
     sigma = torch.tensor([0.1, 0.5, 1.0])
 
     x = flow.add_noise(sigma, noise, x0)
 
     assert flow.to_x0(x, sigma, noise - x0).sub(x0).abs().max() < 1e-6
-    assert flow.finish(torch.tensor(0.2), 0.8 * x0).sub(x0).abs().max() < 1e-6
+    assert flow.inverse_noise_scaling(torch.tensor(0.2), 0.8 * x0).sub(x0).abs().max() < 1e-6
 
 
 def test_log_levels_are_rounded_from_double_precision() -> None:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from nodes.models.families.base.spec import PictureRules
-from nodes.models.networks.denoisers.errors import NoPictureModelError, SeenWidthError
+from nodes.models.networks.base.errors import WrongNetworkError
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.sampling.conditioning.cond import Cond
 
 VECTOR = "picture_vector"
@@ -31,14 +32,18 @@ def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
         seed: of the run, for the noise on the pictures.
 
     Raises:
-        NoPictureModelError: it has pictures, and the model reads none.
-        SeenWidthError: another vision encoder saw them than the model knows.
+        WrongNetworkError: it has pictures, and the model reads none.
+        VisionEncoderMismatchError: another vision encoder saw them than the model knows.
     """
     if rules is None:
-        if cond.pictures:
-            raise NoPictureModelError
+        if cond.image_prompts:
+            raise WrongNetworkError(
+                code="no_picture_model",
+                what="unCLIPConditioning",
+                wanted="SDXL and unCLIP checkpoints",
+            )
         return cond
-    if not cond.pictures:
+    if not cond.image_prompts:
         none = {} if rules.pooled else {VECTOR: torch.zeros(1, 2 * rules.width)}
         return replace(cond, extras={**cond.extras, **none})
     vector = _vector(cond, rules, seed)
@@ -51,28 +56,32 @@ def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
     """The pictures times their strengths, added up: [1, 2 * width]."""
     draw = torch.Generator().manual_seed((seed - _APART) % 2**63)
     found: list[Tensor] = []
-    for shown in cond.pictures:
+    for shown in cond.image_prompts:
         if shown.embeds.shape[1] != rules.width:
-            raise SeenWidthError(shown.embeds.shape[1], rules.width)
-        each = (_noised(one[None], rules, shown.noise, draw) for one in shown.embeds)
+            raise VisionEncoderMismatchError(
+                code="seen_width",
+                reads=f"{rules.width} numbers of a picture are read here",
+                found=f"it gives {shown.embeds.shape[1]}",
+            )
+        each = (_add_noise(one[None], rules, shown.noise, draw) for one in shown.embeds)
         found.extend(shown.strength * one for one in each)
     total = torch.stack(found).sum(dim=0)
     if len(found) > 1 and not rules.pooled:
-        return _noised(total[:, : rules.width], rules, rules.merging, draw)
+        return _add_noise(total[:, : rules.width], rules, rules.merging, draw)
     return total
 
 
-def _noised(embeds: Tensor, rules: PictureRules, noise: float, draw: torch.Generator) -> Tensor:
+def _add_noise(embeds: Tensor, rules: PictureRules, noise: float, draw: torch.Generator) -> Tensor:
     """A vector, [1, width], with noise, and the level of that as the model is told it."""
     level = round((_LEVELS - 1) * noise)
     mean, deviation = embeds.new_tensor(rules.mean), embeds.new_tensor(rules.deviation)
-    left = _left(level)
+    left = _alpha_bar(level)
     drawn = torch.randn(embeds.shape, generator=draw)
     scaled = math.sqrt(left) * (embeds - mean) / deviation + math.sqrt(1 - left) * drawn
-    return torch.cat([scaled * deviation + mean, _embedded(level, rules.width)], dim=1)
+    return torch.cat([scaled * deviation + mean, _level_embedding(level, rules.width)], dim=1)
 
 
-def _left(level: int) -> float:
+def _alpha_bar(level: int) -> float:
     """How much of the variance is left: the cosine schedule of Nichol & Dhariwal 2021, eq. 17.
 
     arXiv:2102.09672.
@@ -85,7 +94,7 @@ def _left(level: int) -> float:
     return math.prod(1 - beta for beta in betas)
 
 
-def _embedded(level: int, width: int) -> Tensor:
+def _level_embedding(level: int, width: int) -> Tensor:
     """Cosines, then sines, as networks are told a timestep: [1, width]."""
     half = width // 2
     turns = level * torch.exp(-math.log(10000) * torch.arange(half) / half)

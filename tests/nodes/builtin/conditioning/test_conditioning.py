@@ -33,7 +33,7 @@ def of(*conds):
 
 
 def prepared(conditioning):
-    return [PreparedCond.of(cond) for cond in conditioning.conds]
+    return [PreparedCond.from_cond(cond) for cond in conditioning.conds]
 
 
 def test_combined_conditions_stand_side_by_side_in_order():

@@ -8,11 +8,11 @@ import torch
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from nodes.builtin.conditioning.gligen import gligen_loader, gligen_text_box_apply
-from nodes.models.families.adapters.errors import NotGligenError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.networks.base.errors import WrongConditioningError
-from nodes.models.patches.errors import GligenMismatchError
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.preflight.models import gligen as preflight
 from nodes.sampling.conditioning.regions import resolve
@@ -87,9 +87,9 @@ def predict(model, conditioning, x=X, sigma=SIGMA):
     ready = [prepare(model, cond, (x.shape[-2], x.shape[-1])) for cond in conditioning.conds]
     resolved, _ = resolve(ready, [], (x.shape[-2], x.shape[-1]), model.parameterization)
     guidance, call = GuidancePlanner(resolved, resolved, 1.0), Call(x, sigma, 0)
-    calls = guidance.model_calls(call)
+    calls = guidance.plan(call)
     outputs = [denoise(model, each.x, each.sigma, each.cond) for each in calls]
-    return guidance.reply(call, calls, outputs).x0
+    return guidance.combine(call, calls, outputs).x0
 
 
 @torch.no_grad()
@@ -183,10 +183,10 @@ def test_a_gligen_model_of_another_family_is_an_error(model, clip, bench):
     other = ModelHandle(opened(path).model)
 
     for handle in (wide, less):
-        with pytest.raises(GligenMismatchError, match="does not fit the model"):
+        with pytest.raises(ModelMismatchError, match="does not fit the model"):
             predict(model, boxed(bench, clip, handle, BOXES[0]))
     said = boxed(bench, clip, load(bench, tensors(), "i.safetensors"), BOXES[0])
-    with pytest.raises(GligenMismatchError, match="does not fit the model"):
+    with pytest.raises(ModelMismatchError, match="does not fit the model"):
         predict(other, said, torch.zeros(1, 16, 6, 8), torch.tensor([0.5]))
 
 
@@ -202,7 +202,7 @@ def test_a_box_read_by_another_text_encoder_is_an_error(model, clip, bench):
 def test_a_file_that_is_no_gligen_model_is_an_error(bench):
     write(bench.root / "models/gligen/a.safetensors", small_sd21())
 
-    with pytest.raises(NotGligenError, match="is no GLIGEN model"):
+    with pytest.raises(UnrecognisedFileError, match="is no GLIGEN model"):
         preflight({"gligen_name": "a.safetensors"}, bench.files)
-    with pytest.raises(NotGligenError, match="is no GLIGEN model"):
+    with pytest.raises(UnrecognisedFileError, match="is no GLIGEN model"):
         gligen_loader("a.safetensors", bench)

@@ -13,13 +13,14 @@ from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from nodes.builtin.conditioning.clip_vision import unclip_checkpoint_loader, unclip_conditioning
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.adapters.errors import NoVectorError
-from nodes.models.families.adapters.errors import NotAVisionEncoderError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.spec import PictureRules
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.denoisers.errors import NoPictureModelError, SeenWidthError
+from nodes.models.networks.base.errors import WrongNetworkError
+from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.models.networks.denoisers.unclip import VECTOR, with_pictures
-from nodes.values import Cond, CondBatch, Conditioning, Latent, PicturePrompt, SeenPictures
+from nodes.values import Cond, CondBatch, Conditioning, ImagePrompt, Latent, SeenPictures
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture
 from tests.tiny_models.checkpoints import small_sd15, small_sdxl, small_unclip, write
@@ -54,7 +55,7 @@ def test_noise_is_added_as_in_diffusers():
     normalizer.mean.data, normalizer.std.data = grid((1, 64), 0.2), grid((1, 64), 0.4) + 2
     mean, deviation = (tuple(v[0].tolist()) for v in (normalizer.mean, normalizer.std))
     rules = PictureRules(64, mean=mean, deviation=deviation)
-    cond = Cond(torch.zeros(1, 1, 1), pictures=(PicturePrompt(embeds, 0.5, 0.25),))
+    cond = Cond(torch.zeros(1, 1, 1), image_prompts=(ImagePrompt(embeds, 0.5, 0.25),))
 
     found = with_pictures(cond, rules, 17).extras[VECTOR]
 
@@ -70,8 +71,8 @@ def test_noise_is_added_as_in_diffusers():
 
 def test_several_pictures_add_up_and_are_blurred_once_more():
     embeds = grid((3, 64), 0.7)
-    shown = (PicturePrompt(embeds[:2]), PicturePrompt(embeds[2:], 0.5))
-    cond = Cond(torch.zeros(1, 1, 1), pictures=shown)
+    shown = (ImagePrompt(embeds[:2]), ImagePrompt(embeds[2:], 0.5))
+    cond = Cond(torch.zeros(1, 1, 1), image_prompts=shown)
     own, pooled = PictureRules(64, merging=0.3), PictureRules(64, pooled=True)
 
     vector = with_pictures(cond, own, 0).extras[VECTOR]
@@ -101,7 +102,7 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
     module = model.model.network.module()
     facts = model.parameterization
     vector = with_pictures(
-        Cond(text().conds[0].tokens, pictures=(PicturePrompt(seen.embeds),)),
+        Cond(text().conds[0].tokens, image_prompts=(ImagePrompt(seen.embeds),)),
         model.model.spec.pictures,
         0,
     ).extras[VECTOR]
@@ -168,21 +169,21 @@ def test_sampling_draws_the_noise_of_pictures_from_its_seed(unclip, root):
 
 def test_strength_0_shows_nothing(unclip):
     seen = unclip.CLIP_VISION.see(picture(1, 16, 16))
-    assert unclip_conditioning(text(), seen, 0.0).conds[0].pictures == ()
+    assert unclip_conditioning(text(), seen, 0.0).conds[0].image_prompts == ()
 
 
 def test_a_model_that_reads_no_pictures_says_so(tmp_path):
     model = ModelHandle(opened(write(tmp_path / "small.safetensors", small_sd15())).model)
     seen = SeenPictures(grid((1, 64), 0.7), torch.zeros(1, 1, 1), {})
 
-    with pytest.raises(NoPictureModelError):
+    with pytest.raises(WrongNetworkError):
         prepare(model, unclip_conditioning(text(), seen).conds[0], (8, 8))
 
 
 def test_what_another_vision_encoder_sees_is_refused(sdxl):
     seen = SeenPictures(grid((1, 32), 0.7), torch.zeros(1, 1, 1), {})
 
-    with pytest.raises(SeenWidthError, match=r"32 numbers .* 64 are read"):
+    with pytest.raises(VisionEncoderMismatchError, match=r"32 numbers .* 64 are read"):
         prepare(sdxl, unclip_conditioning(text(128), seen).conds[0], (8, 8))
 
 
@@ -194,5 +195,5 @@ def test_an_encoder_without_a_head_says_nothing_that_could_be_shown():
 def test_a_checkpoint_without_a_vision_encoder_is_refused(tmp_path):
     write(tmp_path / "models" / "checkpoints" / "plain.safetensors", small_sd15())
 
-    with pytest.raises(NotAVisionEncoderError):
+    with pytest.raises(UnrecognisedFileError):
         unclip_checkpoint_loader("plain.safetensors", Bench(tmp_path))

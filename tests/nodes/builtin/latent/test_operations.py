@@ -67,5 +67,5 @@ def test_the_guidance_is_what_the_operation_works_on(tmp_path):
     torch.testing.assert_close(prepared.cond, uncond + operation.apply(cond - uncond))
     model = samplable(tmp_path).model
     changed = latent_apply_operation_cfg(model, operation)
-    assert changed.guidance.before == (GuidanceOperation(operation),)
-    assert model.guidance.before == ()
+    assert changed.guidance.pre_cfg == (GuidanceOperation(operation),)
+    assert model.guidance.pre_cfg == ()

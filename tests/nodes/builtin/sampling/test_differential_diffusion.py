@@ -16,7 +16,7 @@ from tests.tiny_models.checkpoints import small_sd15, write
 from tests.tiny_models.handles import opened
 
 PICTURE = torch.linspace(-1, 1, 4 * 64).reshape(1, 4, 8, 8)
-FACTS = {"eps": Discrete.scaled_linear(), "flow": Flow.shifted(3.0)}
+FACTS = {"eps": Discrete.scaled_linear(), "flow": Flow.with_shift(3.0)}
 SIGMAS = {"eps": [14.6146, 5.0, 1.0, 0.3, 0.0], "flow": [1.0, 0.75, 0.5, 0.25, 0.0]}
 
 
@@ -32,7 +32,7 @@ def run(kind, value, guidance, sigmas=None):
 
 
 def differing(strength=1.0):
-    return replace(PLAIN, masking=Differential(strength))
+    return replace(PLAIN, denoise_mask_function=Differential(strength))
 
 
 @pytest.mark.parametrize("kind", FACTS)
@@ -78,5 +78,5 @@ def test_the_node_patches_the_model(tmp_path):
 
     patched = differential_diffusion(model, 0.4)
 
-    assert patched.guidance.masking == Differential(0.4)
-    assert model.guidance.masking is None
+    assert patched.guidance.denoise_mask_function == Differential(0.4)
+    assert model.guidance.denoise_mask_function is None

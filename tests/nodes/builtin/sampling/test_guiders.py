@@ -176,8 +176,8 @@ def test_preparations_and_corrections_add_up_with_a_rule(sd15, sample):
     both = tcfg(cfg_zero_star(sd15.model).patched_model).patched_model
     ruled = epsilon_scaling(rescale_cfg(both))
 
-    assert len(ruled.guidance.before) == 2
-    assert len(ruled.guidance.after) == 1
+    assert len(ruled.guidance.pre_cfg) == 2
+    assert len(ruled.guidance.post_cfg) == 1
     kept, without = sample(guided(sd15, ruled)), sample(guided(sd15, rescale_cfg(both)))
     assert not torch.allclose(kept, without, atol=1e-3)
 

@@ -12,9 +12,9 @@ from nodes.builtin.sampling.step_cache import (
 )
 from nodes.models.loading.forward import denoise
 from nodes.models.networks.modifiers import compiled
-from nodes.models.networks.modifiers.compiled import Compiled
-from nodes.models.networks.modifiers.errors import CannotCompileError
-from nodes.sampling.guidance.settings import StepCache
+from nodes.models.networks.modifiers.compiled import TorchCompile
+from nodes.models.weights.errors import UnavailableHereError
+from nodes.sampling.guidance.settings import StepCacheSettings
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid
@@ -61,7 +61,7 @@ def test_the_default_precision_is_the_models_own(sd15):
 
 def test_a_compiled_network_does_what_it_did(sd15):
     """By torch's plainest backend, which runs what was traced."""
-    changed = sd15.model.altered(Compiled("eager"))
+    changed = sd15.model.with_alteration(TorchCompile("eager"))
 
     torch.testing.assert_close(predicted(sd15, changed), predicted(sd15, sd15.model))
 
@@ -70,9 +70,9 @@ def test_what_can_not_compile_says_what_it_lacks(sd15, monkeypatch):
     monkeypatch.setattr(compiled, "_COMPILERS", ("no-such-compiler",))
     monkeypatch.delenv("CXX", raising=False)
     if not torch.cuda.is_available():
-        with pytest.raises(CannotCompileError, match="'cudagraphs' needs an NVIDIA GPU"):
+        with pytest.raises(UnavailableHereError, match="'cudagraphs' needs an NVIDIA GPU"):
             torch_compile_model(sd15.model, "cudagraphs")
-        with pytest.raises(CannotCompileError, match=r"'inductor' needs a C\+\+ compiler"):
+        with pytest.raises(UnavailableHereError, match=r"'inductor' needs a C\+\+ compiler"):
             torch_compile_model(sd15.model, "inductor")
 
 
@@ -100,6 +100,6 @@ def test_steps_go_without_the_model(sd15, tmp_path, node, guided):
     ]
 
     hook.remove()
-    assert changed.guidance.step_cache == StepCache(3.0, 0.0, 1.0, guided=guided)
+    assert changed.guidance.step_cache == StepCacheSettings(3.0, 0.0, 1.0, guided=guided)
     assert 8 + 2 <= len(calls) < 16
     assert made[1].isfinite().all()
