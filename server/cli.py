@@ -109,7 +109,7 @@ class Levels(click.ParamType[tuple[str, str]]):
 )
 @options.verbose
 def serve(**flags: Any) -> None:
-    """Run graphs over HTTP, with ComfyUI's API and our own.
+    """Serve ComfyUI's HTTP API and our own, with a queue.
 
     Only this machine can reach the server, unless --host says otherwise; then it needs a token.
     After Ctrl-C or SIGTERM active runs may finish, and waiting runs are kept for the next start.

@@ -90,7 +90,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="Show the version and exit.",
 )
 def cli() -> None:
-    """Run node-graph workflows: check them, run them, look at what they are made of."""
+    """Check, explain and run node-graph workflows, here or on a server."""
 
 
 def main() -> None:

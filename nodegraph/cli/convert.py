@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "target",
     required=True,
     metavar="FILE",
-    help="Where the API format goes; - for stdout.",
+    help="The file to write; - for stdout.",
 )
 @click.option(
     "--object-info",
@@ -37,8 +37,8 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     """Write a workflow in API format.
 
     WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
-    that carries one, or - for stdin. Exits with 2, and writes nothing, if it has node types that
-    nothing describes.
+    that carries one, or - for stdin. If it has node types that neither the installed packs nor
+    --object-info describe, writes nothing and exits with 2.
     """
     from nodegraph.cli.server_types import read_object_info
     from nodegraph.packs.editor_shapes import shapes_of

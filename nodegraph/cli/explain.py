@@ -30,7 +30,7 @@ def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> P
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_check_format,
-    help="Write a drawing, too: SVG (.svg), or Mermaid (.mmd, or .md with a fence around it).",
+    help="Also draw the graph, as SVG (.svg) or Mermaid (.mmd, or .md with a fence around it).",
 )
 @options.folders
 @options.wants_json
@@ -42,17 +42,17 @@ def explain(
     """Explain what a workflow would do, without running it.
 
     WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
-    - for stdin. Prints the nodes in the order in which they run and where their inputs come
-    from, which of them take an equal node's result, the critical path, and the files that
-    inputs name: of a model its bytes, its family, the dtypes it is stored in, and the kind of
-    device that it would be computed on.
+    - for stdin. Prints the nodes in the order in which they run, with the sources of their
+    inputs; the nodes that share an equal node's result; the critical path; and the files that
+    inputs name. For a model it prints the size, family and dtypes of the file, and the kind of
+    device that would compute it.
 
-    The critical path is the chain of nodes that costs most, each node counted as 1, and as 1
-    more for every step that its inputs ask for (steps, from start_at_step to end_at_step). That
-    is no time: a step of a large model takes longer than one of a small one, and guidance,
-    batches and samplers of higher order call the model several times a step.
+    The critical path is the chain of nodes with the highest cost. A node costs 1, and 1 more for
+    each sampling step that its inputs ask for (steps, from start_at_step to end_at_step). Cost is
+    not time: a step of a large model takes longer than one of a small one, and guidance, batches
+    and samplers of higher order call the model several times a step.
 
-    Exits with 2 if the workflow is not valid; what can be explained of it is.
+    If the workflow is not valid, explains the part that can be read, and exits with 2.
     """
     from nodegraph.cli.explanation.explain import explain as find_out
     from nodegraph.cli.explanation.text import as_plain, as_text

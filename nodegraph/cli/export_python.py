@@ -17,7 +17,10 @@ from nodegraph.cli.terminal.report import Reporting
 @options.folders
 @options.verbose
 def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
-    """Print a workflow as Python code that builds the same graph, and runs it."""
+    """Print a workflow as Python code.
+
+    The code builds the same graph and runs it.
+    """
     from nodegraph.python.export import as_python
 
     opened = options.open_all(**folders)
@@ -41,9 +44,10 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
 )
 @options.verbose
 def stubs(output: Path) -> None:
-    """Write type stubs for the nodes of all installed packs, for graphs in Python.
+    """Write type stubs for the nodes of all packs.
 
-    The built-in pack has its stubs already.
+    Type checkers and editors read them where Python code builds graphs. The built-in pack has its
+    stubs already.
     """
     from nodegraph.python.stubs import SHIPPED
     from nodegraph.python.stubs import stubs as stubs_of

@@ -11,13 +11,13 @@ from nodegraph.cli.terminal.report import Reporting
 
 @click.command(cls=Reporting)
 @options.workflow
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the lock file goes.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The lock file to write.")
 @options.folders
 @options.verbose
 def lock(workflow: str, output: Path | None, **folders: Any) -> None:
-    """Write down what a workflow is made with, for `nodegraph run --locked`.
+    """Write a lock file for `nodegraph run --locked`.
 
-    The file WORKFLOW.lock.json beside it gets the versions of its node types, the sha256 of
+    WORKFLOW.lock.json, beside the workflow, gets the versions of its node types, the sha256 of
     its models and inputs, and the versions of Python and of the packages.
     """
     from nodegraph.execution.lockfile import Lock, lock_path

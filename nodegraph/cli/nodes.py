@@ -21,13 +21,16 @@ _MOST_CHOICES = 6
     "--compare",
     "place",
     metavar="PLACE",
-    help="Say which node types of another server are offered here: its address, or a file with"
+    help="Compare the node types with those of another server: its address, or a file with"
     " the answer of its /object_info.",
 )
 @options.wants_json
 @options.verbose
 def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
-    """List the node types, or show what the one called NAME takes and gives."""
+    """List the node types, or show one of them.
+
+    With NAME, shows that node type's inputs, ranges, outputs and help.
+    """
     if name is not None and place is not None:
         message = "NAME and --compare exclude each other."
         raise click.UsageError(message)

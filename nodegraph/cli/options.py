@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 workflow = click.argument("workflow", metavar="WORKFLOW")
-wants_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON.")
+wants_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON instead of text.")
 verbose = click.option(
     "--verbose",
     is_flag=True,
@@ -48,17 +48,20 @@ class CacheLimit(click.ParamType[int | Literal["auto"]]):
 result_cache = click.option(
     "--result-cache",
     type=CacheLimit(),
-    help="Memory for results that later runs may use, such as 4GiB; 0 for none, or auto.",
+    help="Memory for results that later runs can use: a size such as 4GiB, 0 or auto.",
 )
 
 
 def folders(function: F) -> F:
     """Add `--models-dir`, `--input-dir` and `--output-dir`."""
     path = click.Path(path_type=Path)
-    output = click.option("--output-dir", type=path, help="Where results go.")
-    inputs = click.option("--input-dir", type=path, help="Where input images are.")
+    output = click.option("--output-dir", type=path, help="The folder for results.")
+    inputs = click.option("--input-dir", type=path, help="The folder with input images.")
     models = click.option(
-        "--models-dir", type=path, multiple=True, help="Holds checkpoints/, loras/, …; repeatable."
+        "--models-dir",
+        type=path,
+        multiple=True,
+        help="A folder with checkpoints/, loras/, …; repeatable.",
     )
     return models(inputs(output(function)))
 

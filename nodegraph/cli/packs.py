@@ -19,14 +19,14 @@ class Group(Reporting, click.Group):
 
 @click.group(cls=Group)
 def packs() -> None:
-    """List the packs, and check one that you write."""
+    """List the packs, or check your own."""
 
 
 @packs.command("list", cls=Reporting)
 @options.wants_json
 @options.verbose
 def listing(wants_json: bool) -> None:
-    """List the packs with their node types, and why others were left out."""
+    """List the packs, their node types, and errors of broken packs."""
     registry = _registry()
     if wants_json:
         click.echo(as_json(_as_data(registry)))
@@ -80,11 +80,14 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where its folder goes; the packs folder if not set.",
+    help="The folder to make it in; the packs folder if not set.",
 )
 @options.verbose
 def new_pack(name: str, folder: Path | None) -> None:
-    """Make a folder with a node, its test, and what makes it installable."""
+    """Make a new pack: a folder with a node and its test.
+
+    The folder can be installed by pip, too.
+    """
     from nodegraph.packs.scaffold import make_pack
     from nodegraph.settings.settings import Settings
 

@@ -40,7 +40,9 @@ class Running(Reporting):
     help="Set an input of the node with this id or title; repeatable.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0, _LARGEST_SEED), help="Set every seed that is no link."
+    "--seed",
+    type=click.IntRange(0, _LARGEST_SEED),
+    help="Set all seeds, except those that come by a link.",
 )
 @click.option(
     "--allow-pickle",
@@ -52,15 +54,17 @@ class Running(Reporting):
     "--previews",
     "preview_method",
     type=click.Choice(("latent2rgb", "taesd")),
-    help="With --json: show how images come about, as events, made by this method.",
+    help="With --json: also print previews of unfinished images, made by this method.",
 )
 @click.option(
     "--attention",
     type=click.Choice(get_args(Attention)),
-    help="Which kernels compute attention; xformers and sage need their packages.",
+    help="The kernels that compute attention; xformers and sage need their packages.",
 )
 @options.result_cache
-@click.option("--locked", is_flag=True, help="Refuse if anything differs from WORKFLOW.lock.json.")
+@click.option(
+    "--locked", is_flag=True, help="Refuse to run if anything differs from WORKFLOW.lock.json."
+)
 @options.folders
 @options.wants_json
 @options.verbose
@@ -74,12 +78,12 @@ def run(
     locked: bool,
     **folders: Any,
 ) -> None:
-    """Run a workflow and print where its results are.
+    """Run a workflow and print the paths of its results.
 
     WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
-    - for stdin. Progress goes to stderr; stdout has the paths of the saved files, or with --json
-    one event a line: an "invalid" one with every problem if it could not begin.
-    Exits with 0; 1 if the run fails; 2 if it could not begin; 130 after Ctrl-C.
+    - for stdin. Progress goes to stderr. The paths of the saved files go to stdout, or with --json
+    one event a line; if the run can not begin, that is one "invalid" event with every problem.
+    Exits with 0; 1 if the run fails; 2 if it can not begin; 130 after Ctrl-C.
     """
     from nodegraph.validation.validate import check
 

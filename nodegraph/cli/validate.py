@@ -38,7 +38,7 @@ def validate(
     """Check a workflow without running it.
 
     WORKFLOW is a JSON file in the editor's or the API's format, an image that carries one, or
-    - for stdin. Exits with 2 if anything is wrong, and says all that is.
+    - for stdin. Lists every problem, and exits with 2 if there is one.
     """
     from nodegraph.validation.validate import check
 

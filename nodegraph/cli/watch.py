@@ -8,16 +8,21 @@ LOCAL = "http://127.0.0.1:8188"
 
 
 @click.command(cls=Reporting)
-@click.option("--server", "url", default=LOCAL, show_default=True, help="Where the server is.")
-@click.option("--token", help="What it wants to know; the one in the settings if not given.")
+@click.option("--server", "url", default=LOCAL, show_default=True, help="The URL of the server.")
+@click.option("--token", help="The token of that server; by default the one in the settings.")
 @click.option(
-    "--last", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many over."
+    "--last",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="How many finished runs to show.",
 )
 def watch(url: str, token: str | None, last: int) -> None:
-    """Follow a server's queue: what runs, what waits, what is over.
+    """Show a server's queue, and follow it as it changes.
 
-    On a terminal it is drawn anew all the time; elsewhere each change is a line. A server that
-    goes away is waited for. Ctrl-C ends it, and nothing else.
+    Shows the runs that are active, waiting and finished: on a terminal as one picture that changes,
+    elsewhere as a line for each change. If the server goes away, it waits until it is back. Ctrl-C
+    ends the command and leaves the queue alone.
     """
     import asyncio
 

@@ -20,7 +20,7 @@ _MODELS = click.option(
     "--models-dir",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Holds checkpoints/, loras/, …; repeatable.",
+    help="A folder with checkpoints/, loras/, …; repeatable.",
 )
 
 
@@ -165,12 +165,12 @@ def _pull(name: str, files: "Files") -> "Origin":
 def verify_models(
     ctx: click.Context, names: tuple[str, ...], wants_json: bool, **folders: Any
 ) -> None:
-    """Read model files anew and check them: all of them, or those named.
+    """Check the hashes of model files: of all, or of those named.
 
-    A file's hash must be the one after #sha256= in its NAME, the one that the lock file and the
-    hub give for a REF (the hub is asked only for those named here, and not in offline mode), and
-    the one it had when it was first used. Exits with 0 if all match, 1 if not, 2 if a file is
-    missing.
+    Reads each file and computes its sha256. This must be the one after #sha256= in the NAME, the
+    one that the lock file and the hub give for a REF (the hub is asked only about files named here,
+    and not in offline mode), and the one that the file had when it was first used. Exits with 0 if
+    all match, 1 if not, 2 if a file is missing.
     """
     from nodes.cli.listing import all_models, find
 

@@ -34,10 +34,16 @@ from nodegraph.cli.terminal.report import Reporting
     help="A file with one `name: password` a line; only these users can log in.",
 )
 @options.folders
-@click.option("--device", "devices", metavar="DEVICE", multiple=True, help="cpu, cuda:0, …")
+@click.option(
+    "--device",
+    "devices",
+    metavar="DEVICE",
+    multiple=True,
+    help="The device of a server that is started: cpu, cuda:0, …; repeatable.",
+)
 @options.verbose
 def app(**flags: Any) -> None:
-    """Show a workflow as a form in the browser: fill in prompts, sizes or seeds, and get images.
+    """Show a workflow as a form in the browser.
 
     Each visitor has a separate place in the queue. Only this machine can reach the page, unless
     --host says otherwise; then it needs --login-file. Ctrl-C ends it.
