@@ -63,12 +63,13 @@ class IPAdapterHandle:
             ModelMismatchError: it was made for another family.
         """
         config, network = self.network.spec.config, model.network
-        sources = network.sources.items() if network_class(network.spec.kind).cross_attends else ()
+        reads = network_class(network.spec.kind).cross_attends
+        sources = network.file.sources.items() if reads else ()
         crossing = [source.key for key, source in sources if key.endswith(_CROSS)]
         widths = [network.header.shape(key)[0] for key in crossing]
         text = network.spec.config.get("cross_attention_dim")
         if widths != config["widths"] or text != config["text"]:
-            raise ModelMismatchError("ip_adapter_mismatch", self.network.header.path)
+            raise ModelMismatchError(self.network.header.path, code="ip_adapter_mismatch")
 
     @torch.no_grad()
     def keys(self, seen: SeenPictures) -> ImageKeys:
@@ -76,7 +77,6 @@ class IPAdapterHandle:
 
         Raises:
             VisionEncoderMismatchError: it was made for another vision encoder.
-            VisionEncoderMismatchError: the same.
             NoVectorError: it reads a vector, and the vision encoder makes none.
         """
         made: tuple[Tensor, Tensor] = self.network.module()(self._read(seen))
@@ -102,9 +102,9 @@ class IPAdapterHandle:
             raise NoVectorError
         if seen.embeds.shape[1] != wide:
             raise VisionEncoderMismatchError(
-                "seen_width",
-                f"{wide} numbers of a picture are read here",
-                f"it gives {seen.embeds.shape[1]}",
+                code="seen_width",
+                reads=f"{self.network.header.path.name!r} reads {wide} numbers of a picture",
+                found=f"it gives {seen.embeds.shape[1]}",
             )
         return seen.embeds.to(place.device, place.dtype)
 

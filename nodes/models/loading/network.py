@@ -6,23 +6,22 @@ leave alone with the base network, and holds only those they touch.
 
 import threading
 from collections import ChainMap, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from nodegraph.runtime.model_pool import held_or_loaded
-from nodegraph.runtime.run_environment import check_cancelled
-from nodes.models.families.base.errors import MissingWeightsError
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.loading.network_file import NetworkFile, with_weights
 from nodes.models.loading.placement import default_placement
 from nodes.models.loading.widening import widen
-from nodes.models.networks.factory import network_class, skeleton
+from nodes.models.networks.factory import skeleton
 from nodes.models.weights.header import Header
-from nodes.models.weights.key_table import KeyTable, Source
-from nodes.models.weights.lazy import FullPrecisionTensors, LazyTensors, is_quantized, read_weight
-from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision, matrix_keys
+from nodes.models.weights.key_table import KeyTable
+from nodes.models.weights.lazy import FullPrecisionTensors
+from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import TensorFiles
 from nodes.sampling.conditioning.cond import Alteration
 
@@ -62,10 +61,37 @@ class _Variant(NamedTuple):
     dtype: torch.dtype | None = None
 
 
+class _Clones:
+    """The clones of a network that were used last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Variant, nn.Module] = OrderedDict()
+
+    def get(self, variant: _Variant, build: Callable[[], nn.Module]) -> nn.Module:
+        """Return the clone of a variant, built if it is not there."""
+        if variant not in self._kept:
+            self._kept[variant] = build()
+        self._kept.move_to_end(variant)
+        while len(self._kept) > CLONES_KEPT:
+            self._kept.popitem(last=False)
+        return self._kept[variant]
+
+    def clear(self) -> None:
+        """Forget them all."""
+        self._kept.clear()
+
+
 class Network:
     """One network of a file; equal to another by its content.
 
-    Thread-safe: whoever comes first loads it, the others wait.
+    Thread-safe: whoever comes first loads it, the others wait. Until then nothing is read.
+
+    Args:
+        header: of the file that holds it.
+        identity: the file's sha256.
+        spec: the network in the file.
+        storage_dtype: round all weights to this, and keep matrices so; None: as the file has them.
+        on_cpu: compute there, even if there is a better device.
     """
 
     def __init__(
@@ -77,23 +103,14 @@ class Network:
         *,
         on_cpu: bool = False,
     ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            header: of the file that holds it.
-            identity: the file's sha256.
-            spec: which of the networks in it.
-            narrow: round all weights to this, and keep matrices so; None: as the file has them.
-            on_cpu: compute there, even if there is a better device.
-        """
         self.header = header
         self.identity = identity
         self.spec = spec
         self.placement = default_placement(spec, storage_dtype, on_cpu=on_cpu)
+        self.file = NetworkFile(header, spec, self.placement)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
-        self._table: KeyTable | None = None
-        self._clones: OrderedDict[_Variant, nn.Module] = OrderedDict()
+        self._clones = _Clones()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -109,28 +126,17 @@ class Network:
 
     @property
     def table(self) -> KeyTable:
-        """Where each of its weights comes from."""
-        with self._lock:
-            if self._table is None:
-                self._table = self._table_of(skeleton(self.spec))
-            return self._table
-
-    @property
-    def sources(self) -> KeyTable:
-        """The tensors that its weights are read from: those of the table, or its own."""
-        own = self.header.own.get(self.spec.prefix)
-        return self.table if own is None else {key: Source(own + key) for key in self.table}
+        """The place of each of its weights in a file of its family's own layout."""
+        return self.file.table
 
     def nbytes(self, patches: Patches = ()) -> int:
-        """What its weights take in memory once loaded; with patches, those they touch alone."""
-        if patches:
-            touched = {key for patch in patches for key in patch.touches}
-            own = [self.table[key] for key in touched & self.table.keys()]
-            sizes = (source.share(self.header.tensors[source.key].numel) for source in own)
-            return sum(sizes) * self.placement.dtype.itemsize
-        named = self.header.tensors.items()
-        infos = {(i.file, i.name): i for key, i in named if key.startswith(self.spec.prefix)}
-        return sum(self.placement.nbytes(info) for info in infos.values())
+        """Return the bytes of its loaded weights; with patches, of those they touch alone."""
+        if not patches:
+            return self.file.nbytes
+        touched = {key for patch in patches for key in patch.touches}
+        own = [self.table[key] for key in touched & self.table.keys()]
+        sizes = (source.share(self.header.tensors[source.key].numel) for source in own)
+        return sum(sizes) * self.placement.dtype.itemsize
 
     def module(
         self,
@@ -138,7 +144,7 @@ class Network:
         alterations: Alterations = (),
         dtype: torch.dtype | None = None,
     ) -> nn.Module:
-        """The network with its weights and patches; ready to be called, never to be changed.
+        """Return the network with its weights and patches: to be called, never to be changed.
 
         Args:
             patches: on its weights.
@@ -151,15 +157,10 @@ class Network:
         """
         variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
         with self._lock:
-            self._base = held_or_loaded(self, self._base, self._load)
+            base = self._base = held_or_loaded(self, self._base, self.file.load)
             if variant == _Variant():
-                return self._base
-            if variant not in self._clones:
-                self._clones[variant] = self._clone_of(self._base, variant)
-            self._clones.move_to_end(variant)
-            while len(self._clones) > CLONES_KEPT:
-                self._clones.popitem(last=False)
-            return self._clones[variant]
+                return base
+            return self._clones.get(variant, lambda: self._clone(base, variant))
 
     def unload(self) -> bool:
         """Let go of its weights, which are read again when used; False if there are none."""
@@ -168,134 +169,54 @@ class Network:
             self._clones.clear()
         return held
 
-    def _clone_of(self, base: nn.Module, variant: _Variant) -> nn.Module:
-        if variant == _Variant(variant.patches):
-            return self._clone(base, variant.patches)
-        weights = dict(self.module(variant.patches).state_dict())
-        if variant.dtype is not None:
-            weights = {k: _computed_in(weight, variant.dtype) for k, weight in weights.items()}
-        clone = self._filled_with(weights)
-        for alteration in variant.alterations:
-            alteration.alter(clone)
-        return clone
-
-    def _filled_with(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        return _filled(skeleton(widen(self.spec, weights)), weights)
-
-    def _load(self) -> nn.Module:
-        module = skeleton(self.spec)
-        self._table = self._table_of(module)
-        sources = self.sources
-        self._check(module, sources)
-        matrices = frozenset(matrix_keys(module))
-        with TensorFiles(str(self.placement.device)) as files:
-            weights = {
-                key: self._weight(files, source, matrix=key in matrices)
-                for key, source in sources.items()
-                if source.key in self.header
-            }
-        return _filled(module, self._empty(module) | weights)
-
-    def _empty(self, module: nn.Module) -> dict[str, Tensor]:
-        """Zeros that take no memory for what the file may lack; see `NetworkSpec.completed`."""
-        if not self.spec.completed:
-            return {}
-        nothing = torch.zeros((), device=self.placement.device, dtype=self.placement.dtype)
-        return {key: nothing.expand(each.shape) for key, each in module.state_dict().items()}
-
-    def _weight(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
-        """A weight as it is kept: packed if it may be, or in the precision that is computed in."""
-        check_cancelled()
-        place = self.placement
-        weight = read_weight(self.header, files, source, place.dtype)
-        if isinstance(weight, QuantizedTensor) and matrix and place.keeps_quantized:
-            return weight.with_dtype(place.dtype)
-        kept = place.storage_dtype_of(self.header.tensors[source.key])
-        if is_quantized(self.header, source.key) or not matrix or kept == place.dtype:
-            return full_precision(weight, place.dtype)
-        return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
-
-    @property
-    def shapes(self) -> Mapping[str, torch.Size]:
-        """What each of its weights is shaped like."""
-        return {key: weight.shape for key, weight in skeleton(self.spec).state_dict().items()}
-
     def weights(self, keys: Iterable[str], patches: Patches = ()) -> Iterator[tuple[str, Tensor]]:
-        """Some weights, in the precision that is computed in; no others are read.
+        """Yield some weights, in the precision that is computed in; no others are read.
 
         Args:
-            keys: which.
+            keys: the names of the weights.
             patches: on top of them.
         """
         changed = self.changed_weights(patches)
         with TensorFiles(str(self.placement.device)) as files:
-            read = FullPrecisionTensors(self._unloaded(files), self.placement.dtype)
+            read = FullPrecisionTensors(self.file.lazy_weights(files), self.placement.dtype)
             for key in sorted(keys):
                 yield key, changed[key] if key in changed else read[key]
 
     def changed_weights(self, patches: Patches) -> dict[str, Tensor]:
-        """The weights that patches change; no others are read."""
+        """Return the weights that patches change; no others are read."""
         with TensorFiles(str(self.placement.device)) as files:
-            return self._changed(self._unloaded(files), patches)
+            return self._patch(self.file.lazy_weights(files), patches)
 
-    def _unloaded(self, files: TensorFiles) -> Mapping[str, Tensor]:
-        """Every weight as its file has it, read when it is asked for."""
-        sources, dtype = self.sources, self.placement.dtype
-        return LazyTensors(
-            sources, lambda key: read_weight(self.header, files, sources[key], dtype)
-        )
+    def _clone(self, base: nn.Module, variant: _Variant) -> nn.Module:
+        if variant == _Variant(variant.patches):
+            weights = dict(base.state_dict())
+            return self._build(weights | self._patch(weights, variant.patches))
+        weights = dict(self.module(variant.patches).state_dict())
+        if variant.dtype is not None:
+            weights = {k: _with_dtype(weight, variant.dtype) for k, weight in weights.items()}
+        clone = self._build(weights)
+        for alteration in variant.alterations:
+            alteration.alter(clone)
+        return clone
 
-    def _clone(self, base: nn.Module, patches: Patches) -> nn.Module:
-        weights = dict(base.state_dict())
-        touched = self._changed(weights, patches)
-        return self._filled_with({**weights, **touched})
+    def _build(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        return with_weights(skeleton(widen(self.spec, weights)), weights)
 
-    def _changed(self, weights: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
+    def _patch(self, weights: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
+        """The weights that patches change, one patch after the other."""
         touched: dict[str, Tensor] = {}
         now = ChainMap(touched, cast("dict[str, Tensor]", weights))  # which it only reads
         for patch in patches:
             touched |= patch.apply(self, FullPrecisionTensors(now, self.placement.dtype))
         if self.spec.rounds_patched:
-            touched = {key: self._rounded(key, weight) for key, weight in touched.items()}
+            touched = {key: self._round(key, weight) for key, weight in touched.items()}
         return touched
 
-    def _rounded(self, key: str, weight: Tensor) -> Tensor:
-        read_weight = self.header.tensors[self.table[key].key].dtype
-        return weight.to(_DTYPES.get(read_weight, weight.dtype)).to(weight.dtype)
-
-    def _table_of(self, module: nn.Module) -> KeyTable:
-        return self.spec.table(module.state_dict(), self.spec.prefix)
-
-    def _check(self, module: nn.Module, table: KeyTable) -> None:
-        wrong: list[str] = []
-        for key, weight in module.state_dict().items():
-            source = table[key]
-            if source.key not in self.header:
-                if self.spec.completed:
-                    continue
-                wrong.append(f"no {source.key}")
-            elif not _fits(self.header, source, weight):
-                shape = list(self.header.shape(source.key))
-                wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
-        if wrong:
-            raise MissingWeightsError(self.header.path, network_class(self.spec.kind).title, wrong)
+    def _round(self, key: str, weight: Tensor) -> Tensor:
+        """Round a weight to the precision that it has in its file."""
+        stored = self.header.tensors[self.table[key].key].dtype
+        return weight.to(_DTYPES.get(stored, weight.dtype)).to(weight.dtype)
 
 
-def _fits(header: Header, source: Source, weight: Tensor) -> bool:
-    """Whether the weight's part of the file's tensor has the numbers and rows that it wants."""
-    info = header.tensors[source.key]
-    rows = info.shape[:1] if source.op != "transpose" else info.shape[1:2]
-    if any(size % source.slots for size in rows):
-        return False
-    own = tuple(source.share(size) for size in rows)
-    return own == tuple(weight.shape[:1]) and source.share(info.numel) == weight.numel()
-
-
-def _computed_in(weight: Tensor, dtype: torch.dtype) -> Tensor:
+def _with_dtype(weight: Tensor, dtype: torch.dtype) -> Tensor:
     return weight.with_dtype(dtype) if isinstance(weight, QuantizedTensor) else weight.to(dtype)
-
-
-def _filled(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
-    """Give an empty network its weights: the tensors themselves, no copies."""
-    module.load_state_dict(weights, assign=True)
-    return module.eval().requires_grad_(False)

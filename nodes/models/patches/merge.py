@@ -11,7 +11,7 @@ from nodes.models.loading.network import Network, Patches
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How much of both networks goes into some weights."""
+    """The factors of both networks in the sums of some weights."""
 
     keys: frozenset[str]
     own: float
@@ -20,7 +20,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class MergePatch:
-    """Weighted sums of a network's weights and another's."""
+    """Replaces weights by weighted sums with another network's."""
 
     other: Network
     other_patches: Patches
@@ -33,7 +33,7 @@ class MergePatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sums, in the precision of `weights`; see `nodes.models.loading.network.Patch`."""
+        """Return the sums, in the precision of `weights`; see `nodes.models.loading.network.Patch`."""
         del network
         return {
             key: weights[key] * share.own + theirs.to(weights[key]) * share.other
@@ -56,14 +56,14 @@ class ScalePatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The products; see `nodes.models.loading.network.Patch`."""
+        """Return the products; see `nodes.models.loading.network.Patch`."""
         del network
         return {key: weights[key] * self.factor for key in self.keys}
 
 
 def common(network: Network, other: Network) -> frozenset[str]:
-    """The weights that both have, in the same shape."""
-    mine, theirs = network.shapes, other.shapes
+    """Return the weights that both networks have, in the same shape."""
+    mine, theirs = network.file.shapes, other.file.shapes
     return frozenset(key for key in mine if theirs.get(key) == mine[key])
 
 

@@ -21,6 +21,7 @@ from nodes.models.loading.errors import MissingPartError
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.network import Network
+from nodes.models.loading.network_file import NetworkFile
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.models.weights.errors import PickleRefusedError
 from nodes.preflight.models import checkpoint as preflight
@@ -53,7 +54,7 @@ def denoised(model, rows=2):
 
 
 def test_loading_reads_no_weights(root, monkeypatch):
-    monkeypatch.setattr(Network, "_load", lambda _: pytest.fail("read the weights"))
+    monkeypatch.setattr(NetworkFile, "load", lambda _: pytest.fail("read the weights"))
 
     loaded = checkpoint_loader_simple("small.safetensors", Bench(root))
 
@@ -89,8 +90,8 @@ def test_threads_that_come_together_load_once(small, monkeypatch):
     found = small.model.network
     network = Network(found.header, "", found.spec)
     loads = []
-    load = Network._load
-    monkeypatch.setattr(Network, "_load", lambda self: loads.append(1) or load(self))
+    load = NetworkFile.load
+    monkeypatch.setattr(NetworkFile, "load", lambda self: loads.append(1) or load(self))
     found = []
 
     threads = [threading.Thread(target=lambda: found.append(network.module())) for _ in range(4)]
@@ -213,7 +214,7 @@ def test_a_lora_without_a_single_patch_is_refused_before_the_run(tmp_path):
     bench = Bench(tmp_path)
     write(bench.root / "models/loras/foreign.safetensors", {"x.weight": torch.zeros(2)})
 
-    with pytest.raises(UnrecognisedFileError):
+    with pytest.raises(UnrecognisedFileError, match="holds no LoRA"):
         lora_preflight({"lora_name": "foreign.safetensors"}, bench.files)
 
 

@@ -25,6 +25,7 @@ from nodes.models.families.sd15 import SD15, TEXT_PREFIX
 from nodes.models.loading.checkpoint import open_vae
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.loading.network import Network
+from nodes.models.loading.network_file import NetworkFile
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
 from nodes.models.weights.errors import BadMetadataError, MissingShardError, NoFolderWeightsError
@@ -84,7 +85,7 @@ def test_the_loaders_open_folders_and_shards_lazily(folder, single, tmp_path, mo
     for number, half in enumerate(halves, 1):
         write(tmp_path / f"models/checkpoints/whole-0000{number}-of-00002.safetensors", half)
     write_index(tmp_path / "models/checkpoints/whole.safetensors.index.json")
-    monkeypatch.setattr(Network, "_load", lambda _: pytest.fail("read the weights"))
+    monkeypatch.setattr(NetworkFile, "load", lambda _: pytest.fail("read the weights"))
 
     preflight({"model_path": "sub/sd15"}, bench.files)
     loaded = diffusers_loader("sub/sd15", bench)

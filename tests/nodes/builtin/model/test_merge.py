@@ -29,7 +29,7 @@ from nodes.builtin.model.merge import (
 )
 from nodes.builtin.model.save import checkpoint_save
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
-from nodes.models.loading.network import Network
+from nodes.models.loading.network_file import NetworkFile
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, small_sd3, small_sd15, small_sdxl, write
 from tests.tiny_models.compare import NO_WORDS, assert_same, denoised
@@ -191,7 +191,7 @@ def test_merging_reads_of_the_other_model_only_what_is_mixed(pair, bench, monkey
     assert touched
     assert all(key.startswith("mid_block.attentions.0.") for key in touched)
     base = one.model.network.module().state_dict()
-    monkeypatch.setattr(Network, "_load", lambda _: pytest.fail("read everything"))
+    monkeypatch.setattr(NetworkFile, "load", lambda _: pytest.fail("read everything"))
     clone = one.model.network.module(mixed.patches).state_dict()
     shared = {key for key in base if clone[key].data_ptr() == base[key].data_ptr()}
     assert shared == base.keys() - touched

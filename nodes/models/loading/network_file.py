@@ -1,0 +1,140 @@
+"""One network's weights in a file: where each of them lies there, and how they are read."""
+
+import threading
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from nodegraph.runtime.run_environment import check_cancelled
+from nodes.models.families.base.errors import MissingWeightsError
+from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.loading.placement import Placement
+from nodes.models.networks.factory import network_class, skeleton
+from nodes.models.weights.header import Header
+from nodes.models.weights.key_table import KeyTable, Source
+from nodes.models.weights.lazy import LazyTensors, is_quantized, read_weight
+from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision, matrix_keys
+from nodes.models.weights.reader import TensorFiles
+
+
+class NetworkFile:
+    """The part of a file that is one network; any thread may read it.
+
+    Args:
+        header: of the file.
+        spec: the network in it.
+        placement: the device and dtypes of the weights once they are read.
+    """
+
+    def __init__(self, header: Header, spec: NetworkSpec, placement: Placement) -> None:
+        self._header = header
+        self._spec = spec
+        self._placement = placement
+        self._lock = threading.Lock()
+        self._table: KeyTable | None = None
+
+    @property
+    def table(self) -> KeyTable:
+        """The place of each weight in a file of the family's own layout."""
+        with self._lock:
+            if self._table is None:
+                self._table = self._table_of(skeleton(self._spec))
+            return self._table
+
+    @property
+    def sources(self) -> KeyTable:
+        """The tensors that the weights are read from: those of the table, or the file's own."""
+        own = self._header.own.get(self._spec.prefix)
+        return self.table if own is None else {key: Source(own + key) for key in self.table}
+
+    @property
+    def shapes(self) -> Mapping[str, torch.Size]:
+        """The shape of each weight."""
+        return {key: weight.shape for key, weight in skeleton(self._spec).state_dict().items()}
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that all weights take in memory once loaded."""
+        named = self._header.tensors.items()
+        infos = {(i.file, i.name): i for key, i in named if key.startswith(self._spec.prefix)}
+        return sum(self._placement.nbytes(info) for info in infos.values())
+
+    def load(self) -> nn.Module:
+        """Read all weights into a new module.
+
+        Raises:
+            MissingWeightsError: the file does not have them all.
+        """
+        module = skeleton(self._spec)
+        with self._lock:
+            self._table = self._table or self._table_of(module)
+        sources = self.sources
+        self._check(module, sources)
+        matrices = frozenset(matrix_keys(module))
+        with TensorFiles(str(self._placement.device)) as files:
+            weights = {
+                key: self._read_to_keep(files, source, matrix=key in matrices)
+                for key, source in sources.items()
+                if source.key in self._header
+            }
+        return with_weights(module, self._zeros(module) | weights)
+
+    def lazy_weights(self, files: TensorFiles) -> Mapping[str, Tensor]:
+        """Return every weight as the file has it, read when it is asked for."""
+        header, sources, dtype = self._header, self.sources, self._placement.dtype
+        return LazyTensors(sources, lambda key: read_weight(header, files, sources[key], dtype))
+
+    def _table_of(self, module: nn.Module) -> KeyTable:
+        return self._spec.table(module.state_dict(), self._spec.prefix)
+
+    def _zeros(self, module: nn.Module) -> dict[str, Tensor]:
+        """Zeros that take no memory for what the file may lack; see `NetworkSpec.completed`."""
+        if not self._spec.completed:
+            return {}
+        place = self._placement
+        zero = torch.zeros((), device=place.device, dtype=place.dtype)
+        return {key: zero.expand(each.shape) for key, each in module.state_dict().items()}
+
+    def _read_to_keep(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
+        """A weight as it is kept: quantized if it may be, or in the precision of computation."""
+        check_cancelled()
+        place = self._placement
+        weight = read_weight(self._header, files, source, place.dtype)
+        if isinstance(weight, QuantizedTensor) and matrix and place.keeps_quantized:
+            return weight.with_dtype(place.dtype)
+        kept = place.storage_dtype_of(self._header.tensors[source.key])
+        if is_quantized(self._header, source.key) or not matrix or kept == place.dtype:
+            return full_precision(weight, place.dtype)
+        return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
+
+    def _check(self, module: nn.Module, sources: KeyTable) -> None:
+        wrong: list[str] = []
+        for key, weight in module.state_dict().items():
+            source = sources[key]
+            if source.key not in self._header:
+                if self._spec.completed:
+                    continue
+                wrong.append(f"no {source.key}")
+            elif not _fits(self._header, source, weight):
+                shape = list(self._header.shape(source.key))
+                wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
+        if wrong:
+            title = network_class(self._spec.kind).title
+            raise MissingWeightsError(self._header.path, title, wrong)
+
+
+def with_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """Give an empty network its weights: the tensors themselves, no copies."""
+    module.load_state_dict(weights, assign=True)
+    return module.eval().requires_grad_(False)
+
+
+def _fits(header: Header, source: Source, weight: Tensor) -> bool:
+    """True if the weight's part of the file's tensor has the numbers and rows that it wants."""
+    info = header.tensors[source.key]
+    rows = info.shape[:1] if source.op != "transpose" else info.shape[1:2]
+    if any(size % source.slots for size in rows):
+        return False
+    own = tuple(source.share(size) for size in rows)
+    return own == tuple(weight.shape[:1]) and source.share(info.numel) == weight.numel()
