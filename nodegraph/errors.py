@@ -6,7 +6,7 @@ The problems that validation finds in a graph are in `nodegraph.validation.probl
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import ClassVar, Self
+from typing import Self
 
 LONGEST_SHOWN = 80
 LONGEST_COMPARED = 200
@@ -20,7 +20,7 @@ class NodeGraphError(Exception):
     A node raises without `node_id`; the executor fills it in.
     """
 
-    code: ClassVar[str] = "nodegraph_error"
+    code: str = "nodegraph_error"
 
     def __init__(
         self,

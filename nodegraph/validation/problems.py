@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
 
 from nodegraph.errors import LONGEST_SHOWN, NodeGraphError, nearest, short_repr
 from nodegraph.graph.graph import Link, NodeId
@@ -172,19 +171,19 @@ class CustomValidationError(NodeGraphError):
 class ConvertedValue(InputError):  # noqa: N818 - a remark
     """A remark: the literal is of another type, and was converted without loss."""
 
-    code: ClassVar[str] = "converted_value"
+    code = "converted_value"
 
 
 class UnknownInput(InputError):  # noqa: N818 - a remark
     """A remark: the node type has no such input; it is ignored."""
 
-    code: ClassVar[str] = "unknown_input"
+    code = "unknown_input"
 
 
 class NotHereYet(InputError):  # noqa: N818 - a remark
     """A remark: the model is on a hub, and is downloaded when the workflow runs."""
 
-    code: ClassVar[str] = "not_here_yet"
+    code = "not_here_yet"
 
     def __init__(self, node_id: NodeId, input_name: str, reference: str) -> None:
         super().__init__(

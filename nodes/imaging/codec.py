@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from PIL import ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from nodes.imaging.errors import DamagedImageError, ImageTooLargeError, NotAnImageError
+from nodes.imaging.errors import ImageTooLargeError, InputFileError
 
 MOST_PIXELS = 89_000_000
 """What a file may hold over all its frames: as a tensor they take 12 bytes each."""
@@ -108,20 +108,21 @@ def read_frames(path: Path) -> list[Picture.Image]:
     Frames of another size than the first are left out.
 
     Raises:
-        NotAnImageError: the file is no image.
+        InputFileError: the file is no image, or is truncated or damaged.
         ImageTooLargeError: it has more than `MOST_PIXELS`.
-        DamagedImageError: it is truncated or damaged.
     """
     try:
         with Picture.open(path, formats=_FORMATS) as opened:
             _check_size(path, opened)
             frames = [_rotate_upright(frame) for frame in _frames(opened)]
     except UnidentifiedImageError as error:
-        raise NotAnImageError(path, "its format is not known") from error
+        raise InputFileError(path, "its format is not known", code="not_an_image") from error
     except _BOMBS as error:
         raise ImageTooLargeError(path, "far too many pixels", MOST_PIXELS) from error
     except _BROKEN as error:
-        raise DamagedImageError(path, str(error).rstrip(".") or type(error).__name__) from error
+        raise InputFileError(
+            path, str(error).rstrip(".") or type(error).__name__, code="damaged_image"
+        ) from error
     return [frame for frame in frames if frame.size == frames[0].size]
 
 

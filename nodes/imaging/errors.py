@@ -1,8 +1,28 @@
-"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+"""Errors of image and latent files, and of empty batches."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
+
+InputFileCode: TypeAlias = Literal["not_an_image", "damaged_image", "not_a_latent"]
+
+_INPUT_FILES: Mapping[InputFileCode, tuple[str, str]] = {
+    "not_an_image": (
+        "can not be loaded as a picture",
+        "PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and PPM files work.",
+    ),
+    "damaged_image": (
+        "is a damaged picture",
+        "Copy it again, or save it anew from a program that can open it.",
+    ),
+    "not_a_latent": (
+        "can not be loaded as a latent",
+        "SaveLatent writes .latent files that can.",
+    ),
+}
+"""Each code: the problem, and what would work."""
 
 
 class EmptyBatchError(NodeGraphError):
@@ -14,28 +34,13 @@ class EmptyBatchError(NodeGraphError):
         super().__init__(f"the batch of {what} is empty.", hint="It needs at least one.")
 
 
-class NotAnImageError(NodeGraphError):
-    """A file that a workflow loads as a picture is none."""
+class InputFileError(NodeGraphError):
+    """A file can not be read as the picture or latent that a workflow takes it for."""
 
-    code = "not_an_image"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path.name!r} can not be loaded as a picture: {reason}.",
-            hint="PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and PPM files work.",
-        )
-
-
-class DamagedImageError(NodeGraphError):
-    """A picture breaks off, or its contents make no sense."""
-
-    code = "damaged_image"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"the picture {path.name!r} is damaged: {reason}.",
-            hint="Copy it again, or save it anew from a program that can open it.",
-        )
+    def __init__(self, path: Path, reason: str, *, code: InputFileCode) -> None:
+        problem, hint = _INPUT_FILES[code]
+        super().__init__(f"{path.name!r} {problem}: {reason}.", hint=hint)
+        self.code = code
 
 
 class ImageTooLargeError(NodeGraphError):
@@ -47,16 +52,4 @@ class ImageTooLargeError(NodeGraphError):
         super().__init__(
             f"the picture {path.name!r} has {pixels}; at most {most // 10**6} million are loaded.",
             hint="Scale it down first.",
-        )
-
-
-class NotALatentError(NodeGraphError):
-    """A file that a workflow loads as a latent is none."""
-
-    code = "not_a_latent"
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            f"{path.name!r} can not be loaded as a latent: {reason}.",
-            hint="SaveLatent writes .latent files that can.",
         )

@@ -1,4 +1,4 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of images that a VAE can not encode."""
 
 from nodegraph.errors import NodeGraphError
 

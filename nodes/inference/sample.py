@@ -116,7 +116,7 @@ def _sample(
 
 
 def fitting(latent: Latent, model: ModelHandle) -> Latent:
-    """The latent with as many channels as the model has; only an empty one can be changed.
+    """Return the latent with as many channels as the model has; only an empty one can be changed.
 
     Raises:
         ChannelMismatchError: it has other channels, and something in them.
@@ -126,10 +126,10 @@ def fitting(latent: Latent, model: ModelHandle) -> Latent:
         return latent
     if latent.samples.count_nonzero():
         raise ChannelMismatchError(
-            "latent_channels",
-            "the latent",
-            found,
-            wanted,
+            code="latent_channels",
+            what="the latent",
+            found=found,
+            expected=wanted,
             reader="this model",
             hint="Encode the picture with the VAE that belongs to the model.",
         )

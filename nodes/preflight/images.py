@@ -32,9 +32,9 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
     with path.open("rb") as file:
         start = file.read(12)
     if not start:
-        raise InputFileError("not_an_image", path, "the file is empty")
+        raise InputFileError(path, "the file is empty", code="not_an_image")
     if not start.startswith(_MAGIC) and start[8:12] not in _BRANDS:
-        raise InputFileError("not_an_image", path, "it begins as no picture does")
+        raise InputFileError(path, "it begins as no picture does", code="not_an_image")
 
 
 def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
@@ -63,4 +63,4 @@ def check_latent(inputs: Mapping[str, object], files: Files) -> None:
         start = file.read(9)
     length = int.from_bytes(start[:8], "little")
     if not start.endswith(b"{") or length > path.stat().st_size - 8:
-        raise InputFileError("not_a_latent", path, "it is no safetensors file, or breaks off")
+        raise InputFileError(path, "it is not a safetensors file, or breaks off", code="not_a_latent")

@@ -56,8 +56,9 @@ def _architecture(path: Path) -> object:
 
 
 def _lora(path: Path) -> None:
-    if not LoraFile(path, identity="").modules:
-        raise UnrecognisedFileError(path)
+    file = LoraFile(path, identity="")
+    if not file.modules:
+        raise UnrecognisedFileError(path, file.header.summary, code="not_a_lora")
 
 
 checkpoint = _check("ckpt_name", "checkpoints", _architecture)

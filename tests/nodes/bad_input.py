@@ -90,12 +90,12 @@ BAD: Mapping[str, Bad] = {
     ),
     "a web page": Bad(
         "not_safetensors",
-        ("'page.safetensors' is no safetensors file: it is a web page",),
+        ("'page.safetensors' is not a safetensors file: it is a web page",),
         inputs={"load.ckpt_name": "page.safetensors"},
     ),
     "a pointer": Bad(
         "not_safetensors",
-        ("'pointer.safetensors' is no safetensors file: it is a Git LFS pointer",),
+        ("'pointer.safetensors' is not a safetensors file: it is a Git LFS pointer",),
         inputs={"load.ckpt_name": "pointer.safetensors"},
     ),
     "a pickle": Bad(
@@ -158,7 +158,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "no LoRA": Bad(
         "not_a_lora",
-        ("'none.safetensors' is no LoRA",),
+        ("'none.safetensors' holds no LoRA",),
         {
             "lora": (
                 "LoraLoaderModelOnly",
@@ -178,7 +178,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "VAE of another family": Bad(
         "wrong_latent",
-        ("4 channels", "16", "Use the VAE of the model"),
+        ("4 channels", "16", "Use the VAE of the model that made the latent"),
         {"vae": ("VAELoader", {"vae_name": "ae16.safetensors"})},
         {"decode.vae": ["vae", 0]},
         where="decode",
@@ -193,7 +193,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "latent of another family": Bad(
         "latent_channels",
-        ("16 channels", "the model takes 4", "the VAE that belongs to the model"),
+        ("16 channels", "this model reads 4", "the VAE that belongs to the model"),
         {"latent": ("LoadLatent", {"latent": "sd3.latent"})},
         {"sample.latent_image": ["latent", 0]},
         where="sample",

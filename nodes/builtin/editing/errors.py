@@ -1,4 +1,4 @@
-"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+"""Errors of crops, channels and thresholds that an image or mask does not allow."""
 
 from nodegraph.errors import NodeGraphError
 

@@ -1,4 +1,4 @@
-"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+"""Errors of images that can not become one batch."""
 
 from collections.abc import Sequence
 

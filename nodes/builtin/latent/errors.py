@@ -1,4 +1,4 @@
-"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+"""Errors of latents that can not be combined."""
 
 from collections.abc import Sequence
 
@@ -18,23 +18,11 @@ class LatentMismatchError(NodeGraphError):
 
 
 class NoTimeAxisError(NodeGraphError):
-    """A node should work along the time of latents that have none."""
+    """Latents of pictures are to be joined along time, which they do not have."""
 
     code = "no_time_axis"
 
     def __init__(self) -> None:
         super().__init__(
             "these are latents of pictures and have no time.", hint="'x' and 'y' work."
-        )
-
-
-class WrongLatentError(NodeGraphError):
-    """A latent does not fit the VAE that should decode it."""
-
-    code = "wrong_latent"
-
-    def __init__(self, found: int, expected: int) -> None:
-        super().__init__(
-            f"the latent has {found} channels, this VAE's have {expected}.",
-            hint="Use the VAE of the model that made the latent.",
         )

@@ -10,7 +10,7 @@ from nodegraph.definition.context import Context
 from nodegraph.definition.markers import InputFile
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Ui
-from nodes.imaging.errors import NotALatentError
+from nodes.imaging.errors import InputFileError
 from nodes.imaging.metadata import texts
 from nodes.values import Latent
 
@@ -52,8 +52,8 @@ def load_latent(latent: Annotated[str, InputFile(suffixes=(".latent",))], ctx: C
     try:
         tensors = load(path.read_bytes())
     except SafetensorError as error:
-        raise NotALatentError(path, str(error)) from error
+        raise InputFileError(path, str(error), code="not_a_latent") from error
     if _TENSOR not in tensors:
-        raise NotALatentError(path, f"it holds no {_TENSOR!r}")
+        raise InputFileError(path, f"it holds no {_TENSOR!r}", code="not_a_latent")
     scale = 1.0 if _VERSION in tensors else 1.0 / _OLD_SCALE
     return Latent(tensors[_TENSOR].float() * scale)

@@ -13,7 +13,6 @@ from torch.nn import functional
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
-from nodes.builtin.latent.errors import WrongLatentError
 from nodes.imaging.tiling import compute_tiled, split_batch, tilings
 from nodes.inference.vae import (
     crop_to_vae,
@@ -24,6 +23,7 @@ from nodes.inference.vae import (
     fill_masked,
 )
 from nodes.models.loading.handles import VaeHandle
+from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.sampling.conditioning.regions import resize_mask
 from nodes.values import Image, Latent, Mask
 
@@ -119,7 +119,14 @@ def vae_encode_for_inpaint(
 def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
     channels = samples.samples.shape[1]
     if channels != vae.channels:
-        raise WrongLatentError(channels, vae.channels)
+        raise ChannelMismatchError(
+            code="wrong_latent",
+            what="the latent",
+            found=channels,
+            expected=vae.channels,
+            reader="this VAE",
+            hint="Use the VAE of the model that made the latent.",
+        )
     return samples.samples
 
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of LoRAs and merges between models of different families."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,15 +29,4 @@ class MergeMismatchError(NodeGraphError):
         super().__init__(
             f"{first.name!r} and {second.name!r} can not be mixed: they are of different families.",
             hint="Merge two models of one family.",
-        )
-
-
-class ModelPatchMismatchError(NodeGraphError):
-    """A model patch was made for another model."""
-
-    code = "model_patch_mismatch"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"{path.name!r} does not fit this model.", hint="USO's projector is for FLUX.1."
         )

@@ -41,7 +41,7 @@ def uso_style_reference(
     reads = network_class(model.model.network.spec.kind).reads_projected
     wide = heads * config["attention_head_dim"] if reads else 0
     if wide != found:
-        raise ModelMismatchError("model_patch_mismatch", model_patch.network.header.path)
+        raise ModelMismatchError(model_patch.network.header.path, code="model_patch_mismatch")
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
     return replace(model, injections=(*model.injections, tokens))
 

@@ -1,4 +1,4 @@
-"""What can be wrong with how a workflow samples; imports no torch."""
+"""Errors of a batch of prompts whose guiders and noises do not belong together."""
 
 from nodegraph.errors import NodeGraphError
 

@@ -1,4 +1,4 @@
-"""What can be wrong with how pictures, masks, latents and texts are combined; no torch."""
+"""Errors of regular expressions and of texts that grow too long."""
 
 from nodegraph.errors import NodeGraphError, short_repr
 

@@ -1,4 +1,4 @@
-"""Errors of packs written for ComfyUI."""
+"""Errors of packs that were written for ComfyUI."""
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.validation.problems import CustomValidationError

@@ -1,20 +1,8 @@
-"""What can be wrong with a model that steers another, or with how a workflow uses it."""
+"""Errors of encoders and embeddings that an adapter can not work with."""
 
 from pathlib import Path
 
 from nodegraph.errors import NodeGraphError
-
-
-class NoControlTypeError(NodeGraphError):
-    """A ControlNet for several kinds of hint is not told which one it gets."""
-
-    code = "no_control_type"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"the ControlNet {path.name!r} knows several kinds of hint, and is told none.",
-            hint="Choose one with SetUnionControlNetType.",
-        )
 
 
 class NoVectorError(NodeGraphError):
@@ -30,7 +18,7 @@ class NoVectorError(NodeGraphError):
 
 
 class StyleMismatchError(NodeGraphError):
-    """A style model was made for the text encoder of another family."""
+    """A style model or a PhotoMaker was made for the text encoders of another family."""
 
     code = "style_mismatch"
 
@@ -38,16 +26,4 @@ class StyleMismatchError(NodeGraphError):
         super().__init__(
             f"the tokens of {path.name!r} are {found} wide, the conditioning's {expected}.",
             hint="FLUX.1 Redux is for FLUX.1's prompts, PhotoMaker for SDXL's.",
-        )
-
-
-class AdapterMismatchError(NodeGraphError):
-    """An IP-Adapter was made for another family."""
-
-    code = "ip_adapter_mismatch"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"the IP-Adapter {path.name!r} does not fit the model.",
-            hint="Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",
         )

@@ -74,9 +74,9 @@ def checkpoint_tensors(
     for encoder in encoders:
         if encoder.name not in parts:
             raise UnsavableError(
-                "wrong_part",
-                f"the text encoder {encoder.name}",
-                f"a checkpoint of the family {family} has no place for it",
+                code="wrong_part",
+                part=f"the text encoder {encoder.name}",
+                reason=f"a checkpoint of the family {family} has no place for it",
                 hint="Save it in a file of its own with CLIPSave.",
             )
         patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
@@ -158,9 +158,9 @@ def _with_weights(vae: VaeHandle) -> Network:
     network = vae.vae.network
     if not network_class(network.spec.kind).saved:
         raise UnsavableError(
-            "unsavable_vae",
-            "this VAE",
-            "TAESDs are pairs of files, and pixel_space has no weights",
+            code="unsavable_vae",
+            part="this VAE",
+            reason="TAESDs are pairs of files, and pixel_space has no weights",
             hint="Use a full VAE.",
         )
     return network

@@ -1,27 +1,15 @@
-"""What can be wrong with the files of a model's layout, or with parts that are put together."""
+"""Errors of models that can not be saved."""
+
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
-
-class WrongPartError(NodeGraphError):
-    """Parts of different families are to be saved in one file."""
-
-    code = "wrong_part"
-
-    def __init__(self, part: str, family: str) -> None:
-        super().__init__(
-            f"the text encoder {part} has no place in a checkpoint of the family {family}.",
-            hint="Save it in a file of its own with CLIPSave.",
-        )
+UnsavableCode: TypeAlias = Literal["unsavable_vae", "wrong_part"]
 
 
-class UnsavableVaeError(NodeGraphError):
-    """A VAE that is to be saved is of a kind that has no file of its own."""
+class UnsavableError(NodeGraphError):
+    """A part of a model has no place in the file that it is to be saved in."""
 
-    code = "unsavable_vae"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this VAE can not be saved: TAESDs are pairs of files, and pixel_space has no weights.",
-            hint="Use a full VAE.",
-        )
+    def __init__(self, *, code: UnsavableCode, part: str, reason: str, hint: str) -> None:
+        super().__init__(f"{part} can not be saved: {reason}.", hint=hint)
+        self.code = code

@@ -1,9 +1,13 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of checkpoints, their configurations and text encoders that match no model family."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
+
+UnknownTypeCode: TypeAlias = Literal["unknown_text_type", "unknown_control_type"]
+TextEncoderCode: TypeAlias = Literal["wrong_text_encoder", "repeated_text_encoder"]
 
 
 class UnknownFamilyError(NodeGraphError):
@@ -19,7 +23,7 @@ class UnknownFamilyError(NodeGraphError):
 
 
 class BadConfigError(NodeGraphError):
-    """A configuration file beside a checkpoint says something that has no meaning."""
+    """A YAML configuration beside a checkpoint can not be understood."""
 
     code = "bad_config"
 
@@ -30,50 +34,20 @@ class BadConfigError(NodeGraphError):
         )
 
 
-class NotATextEncoderError(NodeGraphError):
-    """A file of the text encoders' folder holds none that is known here."""
+class UnknownTypeError(NodeGraphError):
+    """A workflow asks for a type of text encoder or of control image that there is not."""
 
-    code = "not_a_text_encoder"
-
-    def __init__(self, path: Path, seen: Sequence[str]) -> None:
-        super().__init__(
-            f"{path.name!r} holds no text encoder that is known here. "
-            f"Its weights: {', '.join(seen)}, …",
-            hint="CLIP-L, CLIP-H, CLIP-G and T5-XXL are read.",
-        )
+    def __init__(self, *, code: UnknownTypeCode, message: str, known: Sequence[str]) -> None:
+        hint = f"Known types: {', '.join(known)}." if known else "There is one type only."
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
-class UnknownTextTypeError(NodeGraphError):
-    """A loader is asked for the text encoders of a family that is not known here."""
+class TextEncoderError(NodeGraphError):
+    """A file holds a text encoder that its loader does not use, or that another file holds."""
 
-    code = "unknown_text_type"
-
-    def __init__(self, kind: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"there is no model family here whose text encoders are of type {kind!r}.",
-            hint=f"Known types: {', '.join(known)}.",
-        )
-
-
-class WrongTextEncoderError(NodeGraphError):
-    """A file holds a text encoder, but none that is wanted there."""
-
-    code = "wrong_text_encoder"
-
-    def __init__(self, path: Path, found: str, kind: str, wanted: Sequence[str]) -> None:
-        super().__init__(
-            f"{path.name!r} holds {found}, which type {kind!r} does not use here.",
-            hint=f"It uses {', '.join(wanted)}.",
-        )
-
-
-class RepeatedTextEncoderError(NodeGraphError):
-    """Two files hold the same text encoder."""
-
-    code = "repeated_text_encoder"
-
-    def __init__(self, path: Path, found: str, wanted: Sequence[str]) -> None:
-        super().__init__(
-            f"{path.name!r} holds {found}, and so does another file.",
-            hint=f"Give each of {', '.join(wanted)} once.",
-        )
+    def __init__(
+        self, *, code: TextEncoderCode, path: Path, found: str, reason: str, hint: str
+    ) -> None:
+        super().__init__(f"{path.name!r} holds {found}, {reason}.", hint=hint)
+        self.code = code

@@ -1,52 +1,63 @@
-"""Text encoders in files of their own: which they are, and which family they serve together."""
+"""Text encoders in files of their own, and the family whose set they make up."""
 
 from collections.abc import Sequence
 
-from nodes.models.families.base.spec import EncoderName, EncoderSpec, TextStyle
+from nodes.models.families.base.errors import UnrecognisedFileError
+from nodes.models.families.base.spec import EncoderName, EncoderSpec, TextEncoderSet
 from nodes.models.families.base.text_encoders import encoder_name, read_encoder
-from nodes.models.families.errors import (
-    NotATextEncoderError,
-    RepeatedTextEncoderError,
-    UnknownTextTypeError,
-    WrongTextEncoderError,
-)
-from nodes.models.families.registry import loader_types, text_styles
+from nodes.models.families.errors import TextEncoderError, UnknownTypeError
+from nodes.models.families.registry import encoder_sets, loader_types
 from nodes.models.weights.header import Header
 
 
 def read_text_files(
     headers: Sequence[Header], kind: str | None = None
-) -> tuple[TextStyle, tuple[EncoderSpec, ...]]:
-    """What the files are together: the style, and the encoder of each file.
+) -> tuple[TextEncoderSet, tuple[EncoderSpec, ...]]:
+    """Return the set of text encoders that the files make up, and the encoder of each file.
 
     Args:
         headers: one file each, in any order.
-        kind: the `type` of the loader; None: the only one there is for so many files.
+        kind: the `type` of the loader; None: the only one there is for this number of files.
 
     Raises:
-        UnknownTextTypeError: no family here has such text encoders.
-        NotATextEncoderError: a file holds something else.
-        WrongTextEncoderError: the family does not use one of them.
-        RepeatedTextEncoderError: one of them is there twice.
+        UnknownTypeError: no family here has such text encoders.
+        UnrecognisedFileError: a file holds something else.
+        TextEncoderError: the family does not use one of them, or one is there twice.
         MissingWeightsError: one of them is there in part.
         BadMetadataError: an override in the metadata has no meaning.
     """
     known = loader_types(len(headers))
     kind = known[0] if kind is None else kind
-    styles = [style for style in text_styles(len(headers)) if style.loader_type == kind]
-    if not styles:
-        raise UnknownTextTypeError(kind, known)
+    candidates = [each for each in encoder_sets(len(headers)) if each.loader_type == kind]
+    if not candidates:
+        raise UnknownTypeError(
+            code="unknown_text_type",
+            message=f"there is no model family here whose text encoders are of type {kind!r}.",
+            known=known,
+        )
     names: list[EncoderName] = [_name(header) for header in headers]
-    fitting = [style for style in styles if names[0] in style.readings]
-    style = (*fitting, *styles)[0]
-    wanted = [name for style in styles for name in style.readings]
+    fitting = [each for each in candidates if names[0] in each.policies]
+    encoder_set = (*fitting, *candidates)[0]
+    wanted = [name for each in candidates for name in each.policies]
     for number, (header, name) in enumerate(zip(headers, names, strict=True)):
         if name not in wanted:
-            raise WrongTextEncoderError(header.path, name, kind, wanted)
+            raise TextEncoderError(
+                code="wrong_text_encoder",
+                path=header.path,
+                found=name,
+                reason=f"which type {kind!r} does not use here",
+                hint=f"It uses {', '.join(wanted)}.",
+            )
         if name in names[:number]:
-            raise RepeatedTextEncoderError(header.path, name, wanted)
-    return style, tuple(
-        read_encoder(header, "", name, style.readings[name])
+            raise TextEncoderError(
+                code="repeated_text_encoder",
+                path=header.path,
+                found=name,
+                reason="and so does another file",
+                hint=f"Give each of {', '.join(wanted)} once.",
+            )
+    return encoder_set, tuple(
+        read_encoder(header, "", name, encoder_set.policies[name])
         for header, name in zip(headers, names, strict=True)
     )
 
@@ -54,5 +65,5 @@ def read_text_files(
 def _name(header: Header) -> EncoderName:
     name = encoder_name(header)
     if name is None:
-        raise NotATextEncoderError(header.path, sorted(header.tensors)[:3])
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_text_encoder")
     return name

@@ -1,4 +1,4 @@
-"""Errors of references and of the hub."""
+"""Errors of model references and of the hub that they name."""
 
 from collections.abc import Sequence
 

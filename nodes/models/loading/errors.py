@@ -1,4 +1,4 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of the parts of a checkpoint that a workflow uses."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,20 +14,6 @@ class MissingPartError(NodeGraphError):
     def __init__(self, path: Path, part: str) -> None:
         super().__init__(
             f"{path.name!r} holds no {part}.", hint=f"Load a {part} from a file of its own."
-        )
-
-
-class SeenStatesError(NodeGraphError):
-    """A network reads another vision encoder's states than it was made for."""
-
-    code = "seen_states"
-
-    def __init__(self, path: Path, expected: int, found: str) -> None:
-        super().__init__(
-            f"{path.name!r} reads {expected} numbers of each patch of a picture, which this vision"
-            f" encoder does not give: {found}.",
-            hint="Use the vision encoder that it was made with: SigLIP so400m gives 1152, ViT-L"
-            " 1024, ViT-H 1280, bigG 1664.",
         )
 
 

@@ -57,13 +57,18 @@ def read_states(states: Tensor | None, reader: Network, width: int, patches: int
     Raises:
         VisionEncoderMismatchError: it was made for another vision encoder.
     """
+    reads = f"{reader.header.path.name!r} reads {width} numbers of each patch of a picture"
     if states is None:
-        raise VisionEncoderMismatchError("seen_states", reads, "it has too few layers")
+        raise VisionEncoderMismatchError(
+            code="seen_states", reads=reads, found="it has too few layers"
+        )
     if states.shape[2] != width:
-        raise VisionEncoderMismatchError("seen_states", reads, f"its states have {states.shape[2]}")
+        raise VisionEncoderMismatchError(
+            code="seen_states", reads=reads, found=f"its states have {states.shape[2]}"
+        )
     if patches and states.shape[1] != patches:
-        found = f"it sees {states.shape[1]} patches, not {patches} patches"
-        raise VisionEncoderMismatchError("seen_states", reads, found)
+        found = f"it gives {states.shape[1]} patches, not {patches}"
+        raise VisionEncoderMismatchError(code="seen_states", reads=reads, found=found)
     return states.to(reader.placement.device, reader.placement.dtype)
 
 

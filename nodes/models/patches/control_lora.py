@@ -1,7 +1,7 @@
-"""ControlNets that are kept as changes to the model that they steer: Stability's Control-LoRAs.
+"""Stability's Control-LoRAs: ControlNets stored as changes to the model that they steer.
 
-The file has the parts that a U-Net does not have, biases and norms as they are, and every other
-weight as two factors of what is to be added to the model's own (Hu et al. 2021, arXiv:2106.09685).
+The file has whole biases, norms, and parts that a U-Net lacks; every other weight is a low-rank
+change, in two factors, to the model's own (Hu et al. 2021, arXiv:2106.09685).
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from nodes.models.families.controlnets.unet import factors
 from nodes.models.loading.network import Network
-from nodes.models.patches.errors import ControlMismatchError
-from nodes.models.weights.quantized import precise
-from nodes.models.weights.reader import opened
+from nodes.models.patches.errors import ModelMismatchError
+from nodes.models.weights.quantized import full_precision
+from nodes.models.weights.reader import open_tensors
 
 
 @dataclass(frozen=True, slots=True)
 class ControlLoraPatch:
-    """Completes a Control-LoRA with a model's weights; equal to another for the same network."""
+    """Completes a Control-LoRA with the weights of a model."""
 
     base: nn.Module
     """The network that is steered."""
@@ -31,21 +31,21 @@ class ControlLoraPatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the file does not have whole; see `nodes.models.loading.network.Patch`.
+        """Return the weights that the file does not have whole; see `nodes.models.loading.network.Patch`.
 
         Raises:
-            ControlMismatchError: the model has no such weight, or one of another shape.
+            ModelMismatchError: the model has no such weight, or one of another shape.
         """
         base, header, place = self.base.state_dict(), network.header, network.placement
         made: dict[str, Tensor] = {}
-        with opened(header.path) as file:
+        with open_tensors(header.path) as file:
             for key, source in network.table.items():
                 if source.key in header:
                     continue
                 own = base.get(key)
                 if own is None or own.shape != weights[key].shape:
-                    raise ControlMismatchError(header.path)
-                made[key] = precise(own, place.dtype).to(place.device)
+                    raise ModelMismatchError(header.path, code="controlnet_mismatch")
+                made[key] = full_precision(own, place.dtype).to(place.device)
                 up, down = factors(source.key)
                 if up in header:
                     pair = (file.get_tensor(name).to(made[key]).flatten(1) for name in (up, down))

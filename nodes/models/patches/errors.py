@@ -1,41 +1,31 @@
-"""What can be wrong with a model that steers another, or with how a workflow uses it."""
+"""Errors of files that extend a model and were made for another one."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
+ModelMismatchCode: TypeAlias = Literal[
+    "controlnet_mismatch", "gligen_mismatch", "ip_adapter_mismatch", "model_patch_mismatch"
+]
 
-class ControlMismatchError(NodeGraphError):
-    """A ControlNet was made for a model of another family."""
-
-    code = "controlnet_mismatch"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"the ControlNet {path.name!r} does not fit the model.",
-            hint="Use one that was made for the model's family.",
-        )
-
-
-class GligenMismatchError(NodeGraphError):
-    """A GLIGEN model was made for another U-Net."""
-
-    code = "gligen_mismatch"
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(
-            f"the GLIGEN model {path.name!r} does not fit the model.",
-            hint="Use one that was made for the model's family.",
-        )
+_EXTENSIONS: Mapping[ModelMismatchCode, tuple[str, str]] = {
+    "controlnet_mismatch": ("ControlNet", "Use one that was made for the model's family."),
+    "gligen_mismatch": ("GLIGEN model", "Use one that was made for the model's family."),
+    "ip_adapter_mismatch": (
+        "IP-Adapter",
+        "Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",
+    ),
+    "model_patch_mismatch": ("model patch", "USO's projector is for FLUX.1."),
+}
+"""Each code: the kind of file, and what would work."""
 
 
-class UnavailableSchemeError(NodeGraphError):
-    """A way to quantise needs something that this machine does not have."""
+class ModelMismatchError(NodeGraphError):
+    """A file that extends a model was made for a model of another family."""
 
-    code = "unavailable_scheme"
-
-    def __init__(self, scheme: str, why: str) -> None:
-        super().__init__(
-            f"{scheme} can't be had here: {why}.",
-            hint="int8_weight_only works everywhere.",
-        )
+    def __init__(self, path: Path, *, code: ModelMismatchCode) -> None:
+        kind, hint = _EXTENSIONS[code]
+        super().__init__(f"the {kind} {path.name!r} does not fit the model.", hint=hint)
+        self.code = code

@@ -1,7 +1,7 @@
-"""GLIGEN: layers that are put into a U-Net and tell it what to draw in which box.
+"""GLIGEN: layers added to a U-Net that read boxes with a text each (Li et al. 2023).
 
-Li et al. 2023, arXiv:2301.07093. The files hold those layers alone, under the names that they
-have in the original layout of the whole network.
+arXiv:2301.07093. The files hold these layers alone, under their names in the original layout of
+the whole network.
 """
 
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ from torch import Tensor
 from nodes.models.families.adapters.gligen import gligen_prefix
 from nodes.models.families.base.ldm_keys import unet_table
 from nodes.models.loading.network import Network
-from nodes.models.loading.widening import grounded
+from nodes.models.loading.widening import with_gligen
 from nodes.models.networks.factory import network_class, skeleton
-from nodes.models.patches.errors import GligenMismatchError
+from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import Header, read_header
 from nodes.models.weights.key_table import KeyTable
-from nodes.models.weights.reader import opened
+from nodes.models.weights.reader import open_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +35,19 @@ class GligenHandle:
 
     @property
     def touches(self) -> frozenset[str]:
-        """Nothing that a network has without it."""
+        """Empty: a network without the patch has none of these weights."""
         return frozenset()
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The new layers' weights; see `nodes.models.loading.network.Patch`.
+        """Return the new layers' weights; see `nodes.models.loading.network.Patch`.
 
         Raises:
-            GligenMismatchError: they were made for another network.
+            ModelMismatchError: they were made for another network.
         """
         del weights
         place, table = network.placement, self._table(network)
-        with opened(self.header.path) as file:
+        with open_tensors(self.header.path) as file:
             return {
                 key: file.get_tensor(source.key).to(place.device, place.dtype)
                 for key, source in table.items()
@@ -56,12 +56,12 @@ class GligenHandle:
     def _table(self, network: Network) -> KeyTable:
         spec, path = network.spec, self.header.path
         if not network_class(spec.kind).cross_attends:
-            raise GligenMismatchError(path)
-        state = skeleton(replace(spec, config=grounded(spec.config))).state_dict()
+            raise ModelMismatchError(path, code="gligen_mismatch")
+        state = skeleton(replace(spec, config=with_gligen(spec.config))).state_dict()
         table = unet_table(state, self.prefix)
         own = {key: source for key, source in table.items() if key not in network.table}
         if any(self._shape(source.key) != state[key].shape for key, source in own.items()):
-            raise GligenMismatchError(path)
+            raise ModelMismatchError(path, code="gligen_mismatch")
         return own
 
     def _shape(self, key: str) -> tuple[int, ...] | None:
@@ -72,7 +72,7 @@ def open_gligen(path: Path, identity: str) -> GligenHandle:
     """Open a file; reads its header only.
 
     Raises:
-        NotGligenError: it is another.
+        UnrecognisedFileError: it is another.
     """
     header = read_header(path)
     return GligenHandle(identity, header, gligen_prefix(header))

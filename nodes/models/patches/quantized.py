@@ -1,4 +1,4 @@
-"""A network whose blocks' matrices are kept and multiplied in 8 or 4 bits, by torchao."""
+"""Networks whose blocks' matrices torchao stores and multiplies in 8 or 4 bits."""
 
 import importlib.util
 import re
@@ -11,13 +11,12 @@ from torch import Tensor, nn
 
 from nodes.models.loading.network import Network
 from nodes.models.networks.factory import skeleton
-from nodes.models.patches.errors import UnavailableSchemeError
-from nodes.models.weights.errors import MissingExtraError
+from nodes.models.weights.errors import UnavailableHereError
 
 Scheme: TypeAlias = Literal[
     "int8_weight_only", "int8_dynamic", "fp8_weight_only", "int4_weight_only"
 ]
-_WHAT = "Quantising a model"
+_WHAT = "Quantizing a model"
 _CONFIGS: Mapping[Scheme, str] = {
     "int8_weight_only": "Int8WeightOnlyConfig",
     "int8_dynamic": "Int8DynamicActivationInt8WeightConfig",
@@ -25,14 +24,14 @@ _CONFIGS: Mapping[Scheme, str] = {
     "int4_weight_only": "Int4WeightOnlyConfig",
 }
 _IN_BLOCK = re.compile(r"\.\d+\.")
-"""What comes before and after the blocks is small, and matters much: it stays as it is."""
+"""Only the blocks are quantized: the layers around them are small, and matter much."""
 
 
 @dataclass(frozen=True, slots=True)
-class QuantisedPatch:
-    """Quantises the weights as they are then: patches before it are in them, later ones add on top.
+class QuantizedPatch:
+    """Quantizes weights after the patches before it.
 
-    What a later patch touches is in full precision again.
+    A weight that a later patch touches is in full precision again.
     """
 
     scheme: Scheme
@@ -40,15 +39,15 @@ class QuantisedPatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The quantised weights; see `nodes.models.loading.network.Patch`.
+        """Return the quantized weights; see `nodes.models.loading.network.Patch`.
 
         Raises:
-            UnavailableSchemeError: torchao can't do that here.
+            UnavailableHereError: torchao can't do that here.
         """
         del network
-        return {key: self._quantised(weights[key]) for key in sorted(self.touches)}
+        return {key: self._quantize(weights[key]) for key in sorted(self.touches)}
 
-    def _quantised(self, weight: Tensor) -> Tensor:
+    def _quantize(self, weight: Tensor) -> Tensor:
         from torchao import (  # pyright: ignore[reportMissingImports]
             quantization,  # pyright: ignore[reportUnknownVariableType]
         )
@@ -60,18 +59,28 @@ class QuantisedPatch:
         try:
             torchao.quantize_(layer, getattr(torchao, _CONFIGS[self.scheme])())
         except (ImportError, RuntimeError, ValueError, AssertionError) as error:
-            raise UnavailableSchemeError(self.scheme, str(error)) from error
+            raise UnavailableHereError(
+                code="unavailable_scheme",
+                what=self.scheme,
+                reason=str(error),
+                hint="int8_weight_only works everywhere.",
+            ) from error
         return layer.weight.detach()
 
 
-def quantised_patch(scheme: Scheme, network: Network) -> QuantisedPatch:
-    """The patch for all linear layers in a network's blocks.
+def quantized_patch(scheme: Scheme, network: Network) -> QuantizedPatch:
+    """Return the patch for all linear layers in a network's blocks.
 
     Raises:
-        MissingExtraError: torchao is not installed.
+        UnavailableHereError: torchao is not installed.
     """
     if importlib.util.find_spec("torchao") is None:
-        raise MissingExtraError(_WHAT, "quant")
+        raise UnavailableHereError(
+            code="missing_extra",
+            what=_WHAT,
+            reason="a package is not installed",
+            hint="Run: pip install 'nodegraph[quant]'",
+        )
     layers = cast("Any", skeleton(network.spec)).named_modules()
     keys = (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear))
-    return QuantisedPatch(scheme, frozenset(key for key in keys if _IN_BLOCK.search(key)))
+    return QuantizedPatch(scheme, frozenset(key for key in keys if _IN_BLOCK.search(key)))

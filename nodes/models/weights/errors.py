@@ -1,49 +1,53 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of weight files: format, completeness, pickles; and of packages that are not there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
+WeightFileCode: TypeAlias = Literal["not_safetensors", "unreadable_gguf"]
 
-class NotSafetensorsError(NodeGraphError):
-    """A weights file is in another format, or in none."""
+_FORMATS: Mapping[WeightFileCode, tuple[str, str]] = {
+    "not_safetensors": (
+        "safetensors file",
+        "Use the .safetensors version of this model.",
+    ),
+    "unreadable_gguf": (
+        "GGUF file that is read here",
+        "Download it again, or use another quantisation of this model.",
+    ),
+}
+"""Each code: the format that was expected, and what would work."""
 
-    code = "not_safetensors"
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(
-            f"{path.name!r} is no safetensors file: {what}.",
-            hint="Use the .safetensors version of this model.",
-        )
-
-
-class UnreadableGgufError(NodeGraphError):
-    """A GGUF file is damaged, or has something that is not read here."""
-
-    code = "unreadable_gguf"
-
-    def __init__(self, path: Path, what: str) -> None:
-        super().__init__(
-            f"{path.name!r} is no GGUF file that is read here: {what}.",
-            hint="Download it again, or use another quantisation of this model.",
-        )
+UnavailableCode: TypeAlias = Literal[
+    "missing_extra",
+    "attention_unavailable",
+    "unavailable_scheme",
+    "cannot_compile",
+    "face_adapter",
+]
 
 
-class MissingExtraError(NodeGraphError):
-    """Something needs a package that is not installed by default."""
+class WeightFileError(NodeGraphError):
+    """A weight file is in another format, in none, or malformed."""
 
-    code = "missing_extra"
+    def __init__(self, path: Path, reason: str, *, code: WeightFileCode) -> None:
+        expected, hint = _FORMATS[code]
+        super().__init__(f"{path.name!r} is not a {expected}: {reason}.", hint=hint)
+        self.code = code
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(
-            f"{what} needs a package that is not installed.",
-            hint=f"Run: pip install 'nodegraph[{extra}]'",
-        )
+
+class UnavailableHereError(NodeGraphError):
+    """A feature needs a package or a device that this machine does not have."""
+
+    def __init__(self, *, code: UnavailableCode, what: str, reason: str, hint: str) -> None:
+        super().__init__(f"{what} is not available here: {reason}.", hint=hint)
+        self.code = code
 
 
 class PickleRefusedError(NodeGraphError):
-    """A weights file is a pickle, which can run code when it is loaded."""
+    """A weight file is a pickle, which can run code when it is loaded."""
 
     code = "pickle_refused"
 
@@ -68,7 +72,7 @@ class UnsafePickleError(NodeGraphError):
 
 
 class TruncatedFileError(NodeGraphError):
-    """A weights file ends before its header says it should: a download that broke off."""
+    """A weight file ends before its header says it should: a download that broke off."""
 
     code = "truncated_file"
 
@@ -80,12 +84,15 @@ class TruncatedFileError(NodeGraphError):
 
 
 class BadMetadataError(NodeGraphError):
-    """A checkpoint's metadata says something that has no meaning."""
+    """The metadata of a checkpoint, or a JSON file beside it, can not be understood."""
 
     code = "bad_metadata"
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(f"{path.name!r}: the metadata's {what}.")
+        super().__init__(
+            f"{path.name!r}: the metadata's {what}.",
+            hint="Download the file again, or use another copy of this model.",
+        )
 
 
 class MissingShardError(NodeGraphError):

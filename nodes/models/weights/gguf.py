@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
-from nodes.models.weights.errors import TruncatedFileError, UnreadableGgufError
+from nodes.models.weights.errors import TruncatedFileError, WeightFileError
 
 MAGIC = b"GGUF"
 _LONGEST = 2**24
-"""What a name or a text may have at most, in bytes, and a list in numbers."""
+"""The longest name or text, in bytes, and the longest list, in items, that is read."""
 _KINDS = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K",
     11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 20: "IQ4_NL", 23: "IQ4_XS", 24: "I8",
@@ -26,7 +26,7 @@ BLOCKS: Mapping[str, tuple[int, int]] = {
     "Q2_K": (256, 84), "Q3_K": (256, 110), "Q4_K": (256, 144), "Q5_K": (256, 176),
     "Q6_K": (256, 210), "IQ4_NL": (32, 18), "IQ4_XS": (256, 136),
 }  # fmt: skip
-"""How many numbers a block of each quantised type has, and how many bytes."""
+"""The numbers and the bytes of a block of each quantized type."""
 _PLAIN = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I8": 1, "I16": 2, "I32": 4}
 _VALUES = {
     0: "B",
@@ -43,7 +43,10 @@ _VALUES = {
 }
 _TEXT, _LIST = 8, 9
 _SHAPE = "comfy.gguf.orig_shape."
-"""Before the name of a tensor whose rows were made longer, so that blocks fit into them."""
+"""The start of a metadata key that has the true shape of a tensor with lengthened rows.
+
+Rows are lengthened to whole blocks.
+"""
 _T5_PARTS = {
     "attn_q": "layer.0.SelfAttention.q",
     "attn_k": "layer.0.SelfAttention.k",
@@ -60,22 +63,22 @@ _T5_ENDS = {"token_embd": "shared", "enc.output_norm": "encoder.final_layer_norm
 
 
 class Entry(NamedTuple):
-    """What the header says of one tensor."""
+    """The name, type, shape and place of one tensor, as the header has them."""
 
     name: str
-    """What it is called in the file."""
+    """Its name in the file."""
     kind: str
     shape: tuple[int, ...]
-    """As torch has it."""
+    """In torch's order of dimensions."""
     start: int
     nbytes: int
 
 
 def read_gguf(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
-    """The tensors by the names that networks here know, and the metadata that is text.
+    """Return the tensors, by the names of the networks here, and the metadata that is text.
 
     Raises:
-        UnreadableGgufError: it is no GGUF file of version 2 or 3, or is malformed.
+        WeightFileError: it is not a GGUF file of version 2 or 3, or is malformed.
         TruncatedFileError: it breaks off.
     """
     size = path.stat().st_size
@@ -89,16 +92,16 @@ def read_gguf(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
         alignment = metadata.get("general.alignment", 32)
         reader.check(isinstance(alignment, int) and alignment > 0, "its alignment is no number")
         origin = math.ceil(file.tell() / int(str(alignment))) * int(str(alignment))
-    entries = [_placed(path, item, origin, metadata) for item in raw]
+    entries = [_entry(path, item, origin, metadata) for item in raw]
     end = max((entry.start + entry.nbytes for entry in entries), default=origin)
     if size < end:
         raise TruncatedFileError(path, end, size)
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    return {_known(entry.name): entry for entry in entries}, texts
+    return {_network_key(entry.name): entry for entry in entries}, texts
 
 
 class _Reader:
-    """Takes a header's parts one after the other."""
+    """Reads the parts of a header one after another."""
 
     def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
         self._path = path
@@ -107,7 +110,7 @@ class _Reader:
 
     def check(self, holds: bool, what: str) -> None:
         if not holds:
-            raise UnreadableGgufError(self._path, what)
+            raise WeightFileError(self._path, what, code="unreadable_gguf")
 
     def number(self, code: str) -> int:
         return int(self._value(code))
@@ -117,10 +120,10 @@ class _Reader:
 
     def pairs(self, number: int) -> Iterator[tuple[str, object]]:
         for _ in range(number):
-            yield self.text(), self._typed(self.number("I"))
+            yield self.text(), self._read_value(self.number("I"))
 
     def tensor(self) -> tuple[str, tuple[int, ...], str, int]:
-        """A tensor's name, shape, type and offset."""
+        """Read a tensor's name, shape, type and offset."""
         name, dims = self.text(), self.number("I")
         self.check(dims <= 8, f"{name!r} has {dims} dimensions")
         shape = tuple(self.number("Q") for _ in range(dims))[::-1]
@@ -128,13 +131,13 @@ class _Reader:
         self.check(kind in _KINDS, f"{name!r} is of type {kind}, which is not read here")
         return name, shape, _KINDS[kind], self.number("Q")
 
-    def _typed(self, type_: int) -> object:
+    def _read_value(self, type_: int) -> object:
         if type_ == _TEXT:
             return self.text()
         if type_ == _LIST:
             inner, length = self.number("I"), self._length()
             self.check(inner != _LIST, "it has lists in lists")
-            return [self._typed(inner) for _ in range(length)]
+            return [self._read_value(inner) for _ in range(length)]
         self.check(type_ in _VALUES, f"it has a value of type {type_}")
         return self._value(_VALUES[type_])
 
@@ -154,7 +157,7 @@ class _Reader:
         return found
 
 
-def _placed(
+def _entry(
     path: Path,
     raw: tuple[str, tuple[int, ...], str, int],
     origin: int,
@@ -164,17 +167,21 @@ def _placed(
     numbers = math.prod(shape)
     size, wide = BLOCKS.get(kind) or (1, _PLAIN[kind])
     if shape and shape[-1] % size:
-        raise UnreadableGgufError(path, f"the rows of {name!r} are no whole blocks")
+        raise WeightFileError(
+            path, f"the rows of {name!r} are no whole blocks", code="unreadable_gguf"
+        )
     own = metadata.get(_SHAPE + name)
     if isinstance(own, list):
         shape = tuple(int(str(side)) for side in cast("list[object]", own))
         if math.prod(shape) != numbers:
-            raise UnreadableGgufError(path, f"{name!r} has another size than its shape")
+            raise WeightFileError(
+                path, f"{name!r} has another size than its shape", code="unreadable_gguf"
+            )
     return Entry(name, kind, shape, origin + offset, numbers // size * wide)
 
 
-def _known(name: str) -> str:
-    """A name as networks here have it."""
+def _network_key(name: str) -> str:
+    """Return the name that the networks here have for a tensor of the file."""
     layer, dot, leaf = name.rpartition(".")
     match = re.fullmatch(r"enc\.blk\.(\d+)\.(\w+)", layer)
     if match and match[2] in _T5_PARTS:

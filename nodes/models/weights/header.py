@@ -1,4 +1,4 @@
-"""A weights file's header: names, dtypes and shapes, read without torch and checked.
+"""The header of a weights file: names, dtypes and shapes, read without torch and checked.
 
 Safetensors: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
 (https://huggingface.co/docs/safetensors). GGUF's is in `nodes.models.weights.gguf`.
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from nodes.models.weights.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+from nodes.models.weights.errors import PickleRefusedError, TruncatedFileError, WeightFileError
 from nodes.models.weights.gguf import BLOCKS, MAGIC, read_gguf
 
 _LENGTH = 8
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LONGEST = 100_000_000  # what the safetensors library itself accepts
 _OTHERS = {
-    b"<": "it is a web page, such as a hub shows to who is not logged in",
-    b"version ": "it is a Git LFS pointer, which stands for the file where that was not fetched",
+    b"<": "it is a web page, such as a hub shows to somebody who is not logged in",
+    b"version ": "it is a Git LFS pointer; the file itself was not fetched",
 }
-"""What else lies where models should, by how it begins."""
+"""Other files that are found in place of models, by their first bytes."""
 _BITS = {
     "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
     "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
@@ -32,31 +32,31 @@ _FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "f"}
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What the header says of one tensor."""
+    """The dtype, shape and place of one tensor, as the header has them."""
 
     dtype: str
     shape: tuple[int, ...]
     file: Path = Path()
-    """Where it lies."""
+    """The file that holds it."""
     name: str = ""
-    """What it is called there."""
+    """Its name in that file."""
     start: int = 0
-    """Where its bytes begin there."""
+    """The offset of its first byte in that file."""
 
     @property
     def numel(self) -> int:
-        """How many numbers it holds."""
+        """The number of its elements."""
         return math.prod(self.shape)
 
     @property
-    def is_packed(self) -> bool:
-        """Whether its type is one of GGUF's quantised ones."""
+    def is_quantized(self) -> bool:
+        """True if its type is one of GGUF's quantized ones."""
         return self.dtype in BLOCKS
 
     @property
     def nbytes(self) -> int:
-        """How many bytes it takes in the file, if its type is known."""
-        if self.is_packed:
+        """Its size in the file in bytes; 0 if its type is not known."""
+        if self.is_quantized:
             size, wide = BLOCKS[self.dtype]
             return self.numel // size * wide
         return self.numel * _BITS.get(self.dtype, 0) // 8
@@ -64,22 +64,23 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file holds."""
+    """The tensors and the metadata of a file."""
 
     path: Path
     tensors: Mapping[str, TensorInfo]
     """By the names of the original layout."""
     metadata: Mapping[str, str]
     own: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Where a network has its own names instead: what stands before them.
+    """For networks that are stored under their own names: the prefix of those names.
 
-    By what the original layout has before its names for them; those are in `tensors` too, for
-    their shapes alone. See `nodes.models.families.diffusers_layout`.
+    The keys are the prefixes of the original layout. `tensors` has the names of both layouts
+    then, those of the original one for their shapes alone. See
+    `nodes.models.families.diffusers_layout`.
     """
 
     @property
     def summary(self) -> str:
-        """How many tensors there are, and the names of some."""
+        """The number of tensors, and the names of some of them."""
         some = ", ".join(sorted(self.tensors)[:3])
         return f"{len(self.tensors)}, such as {some}" if some else "none"
 
@@ -87,7 +88,7 @@ class Header:
         return key in self.tensors
 
     def shape(self, key: str) -> tuple[int, ...]:
-        """A tensor's shape.
+        """Return a tensor's shape.
 
         Raises:
             KeyError: there is no such tensor.
@@ -100,13 +101,12 @@ def read_header(path: Path) -> Header:
 
     Raises:
         PickleRefusedError: it is a pickle.
-        UnreadableGgufError: it is a GGUF file, but malformed.
-        NotSafetensorsError: it is something else.
+        WeightFileError: it is neither a safetensors file nor a GGUF file, or is malformed.
         TruncatedFileError: it breaks off.
     """
     size = path.stat().st_size
     if is_gguf(path):
-        return _gguf(path)
+        return _gguf_header(path)
     with path.open("rb") as file:
         start = file.read(_LENGTH)
         length = _header_length(path, start, size)
@@ -124,16 +124,16 @@ def read_header(path: Path) -> Header:
     return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
 
 
-def numbers(header: Header, key: str) -> tuple[float, ...]:
-    """The numbers of a small tensor, without torch.
+def read_numbers(header: Header, key: str) -> tuple[float, ...]:
+    """Return the numbers of a small tensor, read without torch.
 
     Raises:
         KeyError: there is no such tensor.
-        NotSafetensorsError: its type is none that weights have.
+        WeightFileError: its type is not one that weights have.
     """
     info = header.tensors[key]
     if info.dtype not in _FORMATS:
-        raise NotSafetensorsError(info.file, f"{key!r} is of type {info.dtype}")
+        raise WeightFileError(info.file, f"{key!r} is of type {info.dtype}", code="not_safetensors")
     with info.file.open("rb") as file:
         file.seek(info.start)
         data = file.read(info.numel * _BITS[info.dtype] // 8)
@@ -143,18 +143,18 @@ def numbers(header: Header, key: str) -> tuple[float, ...]:
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is a pickle, or an archive of them as torch writes it."""
+    """Return True for a pickle, or an archive of pickles as torch writes it."""
     with path.open("rb") as file:
         return file.read(_LENGTH).startswith(_PICKLES)
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file says that it is a GGUF file."""
+    """Return True for a file that begins as GGUF files do."""
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def _gguf(path: Path) -> Header:
+def _gguf_header(path: Path) -> Header:
     entries, metadata = read_gguf(path)
     tensors = {
         key: TensorInfo(entry.kind, entry.shape, path, entry.name, entry.start)
@@ -171,7 +171,9 @@ def _header_length(path: Path, start: bytes, size: int) -> int:
     length = int.from_bytes(start, "little")
     if length > _LONGEST:
         found = (what for first, what in _OTHERS.items() if start.startswith(first))
-        raise NotSafetensorsError(path, next(found, "it does not start with a header"))
+        raise WeightFileError(
+            path, next(found, "it does not start with a header"), code="not_safetensors"
+        )
     if size < _LENGTH + length:
         raise TruncatedFileError(path, _LENGTH + length, size)
     return length
@@ -181,32 +183,38 @@ def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
     try:
         entries: object = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotSafetensorsError(path, "its header is no JSON") from error
+        raise WeightFileError(path, "its header is not JSON", code="not_safetensors") from error
     if not isinstance(entries, dict):
-        raise NotSafetensorsError(path, "its header is no JSON object")
+        raise WeightFileError(path, "its header is not a JSON object", code="not_safetensors")
     pairs = cast("dict[str, object]", entries)
     if not all(isinstance(entry, dict) for entry in pairs.values()):
-        raise NotSafetensorsError(path, "its header lists things that are no tensors")
+        raise WeightFileError(
+            path, "its header lists entries that are not tensors", code="not_safetensors"
+        )
     return cast("dict[str, dict[str, object]]", entries)
 
 
 def _tensor(
     path: Path, key: str, entry: Mapping[str, object], origin: int
 ) -> tuple[TensorInfo, int]:
-    """One entry, and the offset where its bytes end; offsets count from `origin`."""
+    """Return one entry, and the offset where its bytes end, counted from `origin`."""
     dtype, shape, offsets = (entry.get(name) for name in ("dtype", "shape", "data_offsets"))
-    pair = _naturals(offsets) and len(cast("list[int]", offsets)) == 2
-    if not (isinstance(dtype, str) and _naturals(shape) and pair):
-        raise NotSafetensorsError(path, f"its header's entry {key!r} is malformed")
+    pair = _is_naturals(offsets) and len(cast("list[int]", offsets)) == 2
+    if not (isinstance(dtype, str) and _is_naturals(shape) and pair):
+        raise WeightFileError(
+            path, f"its header's entry {key!r} is malformed", code="not_safetensors"
+        )
     start, end = cast("list[int]", offsets)
     info = TensorInfo(dtype, tuple(cast("list[int]", shape)), path, key, origin + start)
     if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
-        raise NotSafetensorsError(path, f"its header gives {key!r} a size that is not its shape's")
+        raise WeightFileError(
+            path, f"its header gives {key!r} a size that is not its shape's", code="not_safetensors"
+        )
     return info, end
 
 
-def _naturals(value: object) -> bool:
-    """Whether it is a list of whole numbers from 0."""
+def _is_naturals(value: object) -> bool:
+    """Return True for a list of whole numbers that are not negative."""
     if not isinstance(value, list):
         return False
     items = cast("list[object]", value)

@@ -1,4 +1,7 @@
-"""GGUF's block types unpacked by torch, on whatever device; diffusers has the arithmetic."""
+"""Quantized weights: tensors of GGUF blocks or scaled fp8, dequantized when they are used.
+
+Torch does it on the weights' device; the arithmetic of GGUF's blocks is diffusers'.
+"""
 
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,23 +12,28 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree  # pyright: ignore[reportPrivateUsage]
 
-from nodes.models.weights.errors import MissingExtraError
+from nodes.models.weights.errors import UnavailableHereError
 
-_WHAT = "Reading quantised GGUF files"
+_WHAT = "Reading quantized GGUF files"
 
 
-def unpack(packed: Tensor, kind: str) -> Tensor:
-    """The numbers of whole blocks, flat, float32.
+def dequantize_blocks(packed: Tensor, kind: str) -> Tensor:
+    """Return the numbers of whole blocks, flat, float32.
 
     Args:
         packed: uint8, of any shape.
-        kind: the blocks' type, one of `nodes.models.weights.gguf.BLOCKS`.
+        kind: the type of the blocks, one of `nodes.models.weights.gguf.BLOCKS`.
 
     Raises:
-        MissingExtraError: the package `gguf` is not installed.
+        UnavailableHereError: the package `gguf` is not installed.
     """
     if importlib.util.find_spec("gguf") is None:
-        raise MissingExtraError(_WHAT, "gguf")
+        raise UnavailableHereError(
+            code="missing_extra",
+            what=_WHAT,
+            reason="a package is not installed",
+            hint="Run: pip install 'nodegraph[gguf]'",
+        )
     import gguf  # pyright: ignore[reportMissingImports]
     from diffusers.quantizers.gguf import utils
 
@@ -37,21 +45,21 @@ def unpack(packed: Tensor, kind: str) -> Tensor:
     return known[type_](blocks, size, wide, torch.float32).flatten()
 
 
-class Packing(Protocol):
-    """How numbers are packed."""
+class Quantization(Protocol):
+    """A way to store numbers in few bits."""
 
-    def unpack(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """The numbers."""
+    def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return the numbers of a whole tensor."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Rounded:
-    """Rounded to 8 bits each, and perhaps divided by a number for all of them."""
+class ScaledFp8:
+    """Numbers in fp8 that are to be multiplied by one scale."""
 
     scale: float = 1.0
 
-    def unpack(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """See `Packing`."""
         del shape
         whole = packed.to(dtype)
@@ -59,47 +67,47 @@ class Rounded:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class GgufBlocks:
     """Blocks of one of GGUF's types, row by row."""
 
     kind: str
 
-    def unpack(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """See `Packing`."""
-        return unpack(packed, self.kind).reshape(tuple(shape)).to(dtype)
+        return dequantize_blocks(packed, self.kind).reshape(tuple(shape)).to(dtype)
 
 
-class PackedTensor(Tensor):
-    """Looks like a weight; whatever is done with it is done with the unpacked numbers.
+class QuantizedTensor(Tensor):
+    """A weight in few bits that is dequantized for every operation.
 
-    Some of its rows are packed too, if every row is packed by itself.
+    A slice of its rows is quantized as well, if the rows are stored one by one.
     """
 
     packed: Tensor
-    packing: Packing
+    quantization: Quantization
 
     @staticmethod
     def __new__(
-        cls: "type[PackedTensor]",
+        cls: "type[QuantizedTensor]",
         packed: Tensor,
-        packing: Packing,
+        packing: Quantization,
         shape: Sequence[int],
         dtype: torch.dtype,
-    ) -> "PackedTensor":
-        """A weight of that shape, which is computed with in that precision."""
+    ) -> "QuantizedTensor":
+        """Make a weight of a shape that is computed with in a precision."""
         empty: object = Tensor._make_wrapper_subclass  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        make = cast("Callable[..., PackedTensor]", empty)
+        make = cast("Callable[..., QuantizedTensor]", empty)
         made = make(cls, tuple(shape), dtype=dtype, device=packed.device)
-        made.packed, made.packing = packed, packing
+        made.packed, made.quantization = packed, packing
         return made
 
-    def unpacked(self, dtype: torch.dtype | None = None) -> Tensor:
-        """The numbers as a plain tensor."""
-        return self.packing.unpack(self.packed, self.shape, dtype or self.dtype)
+    def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
+        """Return the numbers as a plain tensor."""
+        return self.quantization.dequantize(self.packed, self.shape, dtype or self.dtype)
 
-    def computing_in(self, dtype: torch.dtype) -> "PackedTensor":
-        """The same numbers, unpacked in another precision when they are used."""
-        return PackedTensor(self.packed, self.packing, self.shape, dtype)
+    def with_dtype(self, dtype: torch.dtype) -> "QuantizedTensor":
+        """Return the same numbers, to be dequantized to another precision."""
+        return QuantizedTensor(self.packed, self.quantization, self.shape, dtype)
 
     @classmethod
     def __torch_function__(
@@ -109,7 +117,7 @@ class PackedTensor(Tensor):
         args: tuple[object, ...] = (),
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
-        """Results are what they are, and not of this class."""
+        """Run a function of torch; its results are plain tensors."""
         with torch._C.DisableTorchFunctionSubclass():  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             return func(*args, **(kwargs or {}))
 
@@ -121,41 +129,43 @@ class PackedTensor(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> object:
-        """Every operation that reaches a tensor comes here."""
+        """Run an operation of torch on the dequantized numbers."""
         if func in (torch.ops.aten.detach.default, torch.ops.aten.alias.default):
-            return args[0].computing_in(args[0].dtype)
+            return args[0].with_dtype(args[0].dtype)
         if func is torch.ops.aten.slice.Tensor:
             rows = _rows(*args)
             if rows is not None:
                 return rows
-        plain = _pytree.tree_map_only(PackedTensor, PackedTensor.unpacked, (args, kwargs or {}))
+        plain = _pytree.tree_map_only(
+            QuantizedTensor, QuantizedTensor.dequantize, (args, kwargs or {})
+        )
         return func(*plain[0], **plain[1])
 
 
-def precise(weight: Tensor, dtype: torch.dtype) -> Tensor:
-    """A weight's numbers as a plain tensor, however they are kept."""
-    if isinstance(weight, PackedTensor):
-        return weight.unpacked(dtype)
+def full_precision(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a weight's numbers as a plain tensor, however they are stored."""
+    if isinstance(weight, QuantizedTensor):
+        return weight.dequantize(dtype)
     if type(weight) not in (Tensor, torch.nn.Parameter):  # torchao's
         return weight.dequantize().to(dtype)
     return weight.to(dtype)
 
 
-def matrices_of(module: nn.Module) -> Iterator[str]:
-    """The keys of the weights of its linear and convolutional layers."""
+def matrix_keys(module: nn.Module) -> Iterator[str]:
+    """Return the keys of the weights of a network's linear and convolutional layers."""
     layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
     return (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def _rows(
-    whole: PackedTensor,
+    whole: QuantizedTensor,
     dim: int = 0,
     start: int | None = None,
     end: int | None = None,
     step: int = 1,
-) -> PackedTensor | None:
-    """Some rows, if they can be had without unpacking."""
+) -> QuantizedTensor | None:
+    """Return some rows, still quantized; None if that is not possible."""
     if dim != 0 or step != 1 or whole.packed.shape[0] != whole.shape[0]:
         return None
     part = whole.packed[start:end]
-    return PackedTensor(part, whole.packing, (part.shape[0], *whole.shape[1:]), whole.dtype)
+    return QuantizedTensor(part, whole.quantization, (part.shape[0], *whole.shape[1:]), whole.dtype)

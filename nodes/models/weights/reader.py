@@ -8,36 +8,36 @@ from typing import Protocol, Self, cast
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from nodes.models.weights.errors import NotSafetensorsError
-from nodes.models.weights.gguf_tensors import opened_gguf
+from nodes.models.weights.errors import WeightFileError
+from nodes.models.weights.gguf_tensors import open_gguf
 from nodes.models.weights.header import TensorInfo, is_gguf
 
 
 class TensorFile(Protocol):
-    """An open file."""
+    """An open weights file."""
 
     def get_tensor(self, name: str) -> Tensor:
-        """One tensor, as the file stores it."""
+        """Return one tensor, as the file stores it."""
         ...
 
 
-def opened(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile]:
+def open_tensors(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile]:
     """Open a file whose header has been checked; tensors may outlive the block.
 
     Raises:
-        NotSafetensorsError: its tensors overlap, or leave gaps.
+        WeightFileError: its tensors overlap, or leave gaps.
     """
     if is_gguf(path):
-        return opened_gguf(path, device)
+        return open_gguf(path, device)
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
     try:
         return open_file(str(path), framework="pt", device=device)
     except SafetensorError as error:
-        raise NotSafetensorsError(path, str(error)) from error
+        raise WeightFileError(path, str(error), code="not_safetensors") from error
 
 
 class TensorFiles:
-    """The files that tensors lie in, each opened when it is first needed."""
+    """The files that hold a model's tensors, each opened when it is first needed."""
 
     def __init__(self, device: str = "cpu") -> None:
         self._device = device
@@ -51,11 +51,11 @@ class TensorFiles:
         self._stack.close()
 
     def tensor(self, info: TensorInfo) -> Tensor:
-        """One tensor, as its file stores it; may outlive the block.
+        """Return one tensor, as its file stores it; it may outlive the block.
 
         Raises:
-            NotSafetensorsError: its file has tensors that overlap, or leave gaps.
+            WeightFileError: its file has tensors that overlap, or leave gaps.
         """
         if info.file not in self._open:
-            self._open[info.file] = self._stack.enter_context(opened(info.file, self._device))
+            self._open[info.file] = self._stack.enter_context(open_tensors(info.file, self._device))
         return self._open[info.file].get_tensor(info.name)

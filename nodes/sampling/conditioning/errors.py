@@ -1,4 +1,4 @@
-"""What can be wrong with how a workflow samples; imports no torch."""
+"""Errors of noise masks and samplers that exclude each other."""
 
 from nodegraph.errors import NodeGraphError
 

@@ -1,4 +1,4 @@
-"""What can be wrong with how a workflow samples; imports no torch."""
+"""Errors of predictions that are no finite numbers."""
 
 from nodegraph.errors import NodeGraphError
 

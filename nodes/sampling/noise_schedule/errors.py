@@ -1,18 +1,6 @@
-"""What can be wrong with a picture or a latent that a workflow loads; imports no torch."""
+"""Errors of sampling settings, and of seeds that do not match the latents."""
 
 from nodegraph.errors import NodeGraphError
-
-
-class LatentChannelsError(NodeGraphError):
-    """A latent was made for a model of another family."""
-
-    code = "latent_channels"
-
-    def __init__(self, found: int, wanted: int) -> None:
-        super().__init__(
-            f"the latent has {found} channels, but the model takes {wanted}.",
-            hint="Encode the picture with the VAE that belongs to the model.",
-        )
 
 
 class BadSettingError(NodeGraphError):

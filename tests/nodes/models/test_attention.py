@@ -7,7 +7,7 @@ from torch import Tensor
 from nodegraph.runtime.run_environment import RunEnvironment, run_environment, use_environment
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.networks.base.attention_backends import AttendWith
-from nodes.models.networks.base.errors import AttentionUnavailableError
+from nodes.models.weights.errors import UnavailableHereError
 from nodes.values import CondBatch
 from tests.nodes.pictures import grid
 from tests.tiny_models.samplable import samplable
@@ -81,7 +81,7 @@ def test_what_has_a_mask_stays_with_torch():
 def test_what_is_not_installed_is_said_so(kinds, choice, package):
     with (
         use_environment(RunEnvironment(attention=choice)),
-        pytest.raises(AttentionUnavailableError, match=package),
+        pytest.raises(UnavailableHereError, match=f"attention by the package {package!r}"),
     ):
         predicted(kinds["sd15"])
 

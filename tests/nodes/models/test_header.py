@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from nodes.models.weights.errors import NotSafetensorsError, PickleRefusedError, TruncatedFileError
+from nodes.models.weights.errors import PickleRefusedError, TruncatedFileError, WeightFileError
 from nodes.models.weights.header import read_header
 
 
@@ -66,5 +66,5 @@ def test_another_file_is_named_for_what_it_is(tmp_path, content, reason):
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
 
-    with pytest.raises(NotSafetensorsError, match=reason):
+    with pytest.raises(WeightFileError, match=reason):
         read_header(path)

@@ -29,7 +29,7 @@ from nodes.models.networks.modifiers.freeu import FreeU
 from nodes.models.networks.modifiers.hypertile import HyperTile
 from nodes.models.networks.modifiers.perturbed_attention import PerturbedAttention
 from nodes.models.networks.modifiers.skip_layers import SkipLayers
-from nodes.models.networks.modifiers.token_merging import Pairs, TokenMerging, kept_for_sure
+from nodes.models.networks.modifiers.token_merging import Pairs, TokenMerging, draw_targets
 from nodes.models.networks.modifiers.unet_parts import input_blocks, unet_of
 from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import resolve
@@ -229,35 +229,37 @@ def test_tokens_that_are_alike_merge_without_loss():
     """Four kinds of tokens, in stripes: each stands for its like."""
     kinds_of_tokens = torch.randn(1, 4, 8, generator=torch.Generator().manual_seed(3))
     hidden = kinds_of_tokens.repeat(2, 16, 1)
-    sure = torch.zeros(64, dtype=torch.bool)
-    sure[::3] = True
+    targets = torch.zeros(64, dtype=torch.bool)
+    targets[::3] = True
 
-    pairs = Pairs.of(hidden, sure, 30)
+    pairs = Pairs.of(hidden, targets, 30)
 
     merged = pairs.merge(hidden)
     assert merged.shape == (2, 34, 8)
-    torch.testing.assert_close(pairs.apart(merged), hidden)
+    torch.testing.assert_close(pairs.unmerge(merged), hidden)
 
 
 def test_what_merges_is_the_mean_and_comes_back_to_every_place():
     hidden = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [3.0, 0.1], [0.0, 5.0]]])
-    sure = torch.tensor([True, True, False, False])
+    targets = torch.tensor([True, True, False, False])
 
-    pairs = Pairs.of(hidden, sure, 1)
+    pairs = Pairs.of(hidden, targets, 1)
 
     merged = pairs.merge(hidden)
     assert pairs.goes.tolist() == [[3]]
     assert sorted(merged[0].tolist()) == [[0.0, 3.0], [1.0, 0.0], pytest.approx([3.0, 0.1])]
-    assert pairs.apart(merged)[0, 3].tolist() == pairs.apart(merged)[0, 1].tolist() == [0.0, 3.0]
+    assert (
+        pairs.unmerge(merged)[0, 3].tolist() == pairs.unmerge(merged)[0, 1].tolist() == [0.0, 3.0]
+    )
 
 
 def test_of_every_four_neighbours_one_stays():
-    sure = kept_for_sure(call(6, 9)).reshape(6, 9)
+    targets = draw_targets(call(6, 9)).reshape(6, 9)
 
-    assert sure[:, 8].sum() == 0
-    cells = sure[:, :8].reshape(3, 2, 4, 2).sum(dim=(1, 3))
+    assert targets[:, 8].sum() == 0
+    cells = targets[:, :8].reshape(3, 2, 4, 2).sum(dim=(1, 3))
     assert torch.equal(cells, torch.ones(3, 4, dtype=torch.int64))
-    assert not torch.equal(sure.flatten(), kept_for_sure(call(6, 9, 2.0)))
+    assert not torch.equal(targets.flatten(), draw_targets(call(6, 9, 2.0)))
 
 
 def test_no_more_merge_than_there_are_neighbours(kinds, sample):

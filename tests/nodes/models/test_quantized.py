@@ -15,11 +15,11 @@ from nodes.models.families.flux import FLUX
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network
-from nodes.models.weights.errors import TruncatedFileError, UnreadableGgufError
+from nodes.models.weights.errors import TruncatedFileError, WeightFileError
 from nodes.models.weights.gguf import BLOCKS
 from nodes.models.weights.header import read_header
-from nodes.models.weights.quantized import Blocks, PackedTensor
-from nodes.models.weights.reader import opened
+from nodes.models.weights.quantized import GgufBlocks, QuantizedTensor
+from nodes.models.weights.reader import open_tensors
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, write
@@ -77,7 +77,7 @@ def test_scaled_8_bit_files_mean_their_numbers_times_the_scales(bench):
 
     assert_close(denoised(model), denoised(expected))
     weight = model.model.network.module().state_dict()[KEY]
-    assert isinstance(weight, PackedTensor)
+    assert isinstance(weight, QuantizedTensor)
     assert weight.packed.dtype == E4M3
     assert model.nbytes < 0.3 * expected.nbytes
 
@@ -110,8 +110,8 @@ def test_a_lora_on_packed_weights_adds_to_their_numbers(bench):
 
     assert_close(denoised(patched), denoised(wanted))
     state = patched.model.network.module(patched.patches).state_dict()
-    assert not isinstance(state[KEY], PackedTensor)
-    assert isinstance(state["transformer_blocks.1.attn.to_k.weight"], PackedTensor)
+    assert not isinstance(state[KEY], QuantizedTensor)
+    assert isinstance(state["transformer_blocks.1.attn.to_k.weight"], QuantizedTensor)
     assert torch.equal(denoised(model), before)
     assert not torch.equal(denoised(patched), before)
 
@@ -148,7 +148,7 @@ def test_gguf_files_mean_what_the_reference_reads_in_them(bench, kind):
     expected = loaded(bench, meant)
     assert_close(denoised(model), denoised(expected))
     weight = model.model.network.module().state_dict()[KEY]
-    assert isinstance(weight, PackedTensor) == (kind in BLOCKS)
+    assert isinstance(weight, QuantizedTensor) == (kind in BLOCKS)
     if kind in BLOCKS:
         assert model.nbytes < 0.4 * expected.nbytes
 
@@ -174,13 +174,13 @@ def test_every_type_of_block_is_unpacked_as_the_reference_does(kind):
     raw[:, 1::2] &= 0x3F  # no infinities among the scales
     expected = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[kind])
 
-    found = PackedTensor(torch.from_numpy(raw), Blocks(kind), (4, 2 * size), torch.float32)
+    found = QuantizedTensor(torch.from_numpy(raw), GgufBlocks(kind), (4, 2 * size), torch.float32)
 
     wanted = torch.from_numpy(expected)
-    torch.testing.assert_close(found.unpacked(), wanted, rtol=1e-5, atol=1e-5, equal_nan=True)
+    torch.testing.assert_close(found.dequantize(), wanted, rtol=1e-5, atol=1e-5, equal_nan=True)
     rows = found[1:3]
-    assert isinstance(rows, PackedTensor)
-    torch.testing.assert_close(rows.unpacked(), wanted[1:3], rtol=1e-5, atol=1e-5, equal_nan=True)
+    assert isinstance(rows, QuantizedTensor)
+    torch.testing.assert_close(rows.dequantize(), wanted[1:3], rtol=1e-5, atol=1e-5, equal_nan=True)
 
 
 def llama_name(key: str) -> str:
@@ -202,7 +202,7 @@ def test_a_t5_encoder_has_llamas_names(bench):
     meant = write_gguf(bench.root / "t5.gguf", draw.tensors, "Q8_0", names)
 
     spec = read_encoder(
-        read_header(bench.root / "t5.gguf"), "", "t5xxl", FLUX.styles[0].readings["t5xxl"]
+        read_header(bench.root / "t5.gguf"), "", "t5xxl", FLUX.encoder_sets[0].policies["t5xxl"]
     )
     module = Network(read_header(bench.root / "t5.gguf"), "a", spec.network).module()
 
@@ -218,7 +218,7 @@ def test_rows_that_were_made_longer_get_their_shape_back(bench):
 
     meant = write_gguf(path, tensors, "Q8_0", shapes={"a.weight": (16, 16)})
 
-    with opened(path) as file:
+    with open_tensors(path) as file:
         found = file.get_tensor("a.weight")
     assert read_header(path).shape("a.weight") == (16, 16)
     assert torch.equal(found + 0, meant["a.weight"])
@@ -238,7 +238,7 @@ def test_rows_that_were_made_longer_get_their_shape_back(bench):
 def test_a_malformed_gguf_file_is_an_error_that_says_why(tmp_path, data, what):
     (tmp_path / "a.gguf").write_bytes(data)
 
-    with pytest.raises(UnreadableGgufError, match=what):
+    with pytest.raises(WeightFileError, match=what):
         read_header(tmp_path / "a.gguf")
 
 

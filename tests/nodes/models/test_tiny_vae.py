@@ -16,7 +16,7 @@ from nodegraph.packs.object_info import input_info
 from nodes.builtin.latent.vae import vae_decode, vae_encode
 from nodes.builtin.model.checkpoints import vae_loader
 from nodes.inference.previews import choose_preview, preview
-from nodes.models.families.base.errors import MissingWeightsError, NotAVaeError
+from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
 from nodes.models.families.base.spec import LatentRules
 from nodes.models.families.base.tiny_vae import KNOWN, name_for
 from nodes.models.families.registry import families
@@ -109,7 +109,7 @@ def test_a_file_in_diffusers_layout_is_the_same_vae(bench):
 def test_a_file_whose_name_does_not_say_whose_it_is_is_refused(bench):
     write(bench.root / "models" / "vae" / "tiny.safetensors", tiny(4).state_dict())
 
-    with pytest.raises(NotAVaeError, match="taesd, taesdxl, taesd3, taef1"):
+    with pytest.raises(UnrecognisedFileError, match="taesd, taesdxl, taesd3, taef1"):
         vae_loader("tiny.safetensors", bench)
 
 
@@ -117,7 +117,7 @@ def test_a_pair_of_another_family_is_refused(bench):
     for half, tensors in halves(16).items():
         write(bench.root / "models" / "vae_approx" / f"taesd_{half}.safetensors", tensors)
 
-    with pytest.raises(NotAVaeError, match="16 channels, those of taesd have 4"):
+    with pytest.raises(UnrecognisedFileError, match="16 channels, those of taesd have 4"):
         vae_loader("taesd", bench)
 
 

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nodes.models.families.adapters.errors import FaceAdapterError, NotAnIPAdapterError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import count, shape_of
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.weights.errors import UnavailableHereError
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
@@ -36,18 +37,18 @@ _ATTENTION_KEY = re.compile(r"(to_[kv]_ip)\.(\d+)\.weight")
 
 
 def ip_adapter_spec(header: Header) -> NetworkSpec:
-    """Which IP-Adapter a file holds.
+    """Return the IP-Adapter in a file.
 
     Raises:
-        NotAnIPAdapterError: none.
-        FaceAdapterError: one that reads faces otherwise than by a vision encoder.
+        UnrecognisedFileError: none.
+        UnavailableHereError: one that reads faces otherwise than by a vision encoder.
         MissingWeightsError: it is incomplete.
     """
     layers = 0
     while _LAYER.format(2 * layers + 1) in header:
         layers += 1
     if not layers:
-        raise NotAnIPAdapterError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_an_ip_adapter")
     shapes = [header.shape(_LAYER.format(2 * layer + 1)) for layer in range(layers)]
     text = shapes[0][1]
     config = {"widths": [shape[0] for shape in shapes], "text": text, **_projection(header, text)}
@@ -55,7 +56,7 @@ def ip_adapter_spec(header: Header) -> NetworkSpec:
 
 
 def _projection(header: Header, text: int) -> dict[str, Any]:
-    """What makes tokens of what a vision encoder sees."""
+    """Return the configuration of the layers that turn a vision encoder's output into tokens."""
     if "image_proj.proj.weight" in header:
         rows, seen = header.shape("image_proj.proj.weight")
         return {"projection": "plain", "seen": seen, "tokens": rows // text}
@@ -76,11 +77,16 @@ def _projection(header: Header, text: int) -> dict[str, Any]:
             "heads": shape_of(header, f"{block}0.to_q.weight", _PART)[0] // _HEAD,
             "inner": shape_of(header, f"{block}1.1.weight", _PART)[0],
         }
-    raise FaceAdapterError(header.path)
+    raise UnavailableHereError(
+        code="face_adapter",
+        what=f"the FaceID adapter {header.path.name!r}",
+        reason="it needs a face recogniser",
+        hint="Use a plain, plus, plus-face or full-face adapter.",
+    )
 
 
 def ip_adapter_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of an IP-Adapter's weights."""
+    """Return the key table of an IP-Adapter."""
     keys = list(keys)
     ends = _FULL if any(key.startswith("image_proj.ff.") for key in keys) else _PLAIN
     return {key: _source(key, prefix, ends) for key in keys}

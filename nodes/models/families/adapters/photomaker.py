@@ -5,9 +5,9 @@ Names and sizes are those of https://github.com/TencentARC/PhotoMaker (Apache-2.
 
 from collections.abc import Iterable
 
-from nodes.models.families.adapters.errors import NotAPhotoMakerError
 from nodes.models.families.adapters.vision import clip_vision_config
 from nodes.models.families.base.encoder_keys import vision_table
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import first_in, shape_of
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.weights.header import Header
@@ -20,16 +20,16 @@ _EYES = "eyes."
 
 
 def photomaker_spec(header: Header) -> NetworkSpec:
-    """Which PhotoMaker a file holds.
+    """Return the PhotoMaker in a file.
 
     Raises:
-        NotAPhotoMakerError: none, or not the first version.
+        UnrecognisedFileError: none, or not the first version.
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     prefix = first_in(header, _PREFIXES, _MARK)
     if prefix is None or prefix + _SECOND_VERSION in header:
-        raise NotAPhotoMakerError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_photomaker")
     eyes = clip_vision_config(header, prefix)
     first = eyes.pop("projection_dim", 0)
     second = shape_of(header, f"{prefix}visual_projection_2.weight", "PhotoMaker")[0]
@@ -38,7 +38,7 @@ def photomaker_spec(header: Header) -> NetworkSpec:
 
 
 def photomaker_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of its weights: a CLIP vision encoder's, and its own."""
+    """Return the key table: a CLIP vision encoder's, and PhotoMaker's own keys."""
     keys = list(keys)
     eyes = [key.removeprefix(_EYES) for key in keys if key.startswith(_EYES)]
     seen = {_EYES + key: source for key, source in vision_table(eyes, prefix).items()}

@@ -1,31 +1,30 @@
 """Safety checkers of Stable Diffusion: a CLIP vision encoder, and concepts to compare with.
 
-In the layout of diffusers' `StableDiffusionSafetyChecker`; the encoder's names stand below one more
-`vision_model.` there.
+Files have the layout of diffusers' `StableDiffusionSafetyChecker`, in which the encoder's names have
+one more `vision_model.` in front.
 """
 
 from dataclasses import replace
 
-from nodes.models.families.adapters.errors import NotASafetyCheckerError
-from nodes.models.families.base.errors import MissingWeightsError
+from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
 from nodes.models.weights.header import Header
 
 _OUTER = "vision_model."
 _MARK = "concept_embeds"
 CONCEPTS = ("concept_embeds", "concept_embeds_weights")
 SPECIAL = ("special_care_embeds", "special_care_embeds_weights")
-"""The vectors of concepts, and from which likeness on each of them counts."""
+"""The keys of the concepts' vectors, and of the similarities from which on they count."""
 
 
-def without_outer(header: Header) -> Header:
-    """The file with its encoder under the names that encoders in files of their own have.
+def unnest_encoder(header: Header) -> Header:
+    """Return the header with the vision encoder's usual names.
 
     Raises:
-        NotASafetyCheckerError: it holds no concepts.
-        MissingWeightsError: it does not hold them all.
+        UnrecognisedFileError: it holds no concepts.
+        MissingWeightsError: some of its tensors are missing.
     """
     if _MARK not in header:
-        raise NotASafetyCheckerError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_safety_checker")
     needed = (*CONCEPTS, *SPECIAL, "visual_projection.weight")
     missing = [f"no {key}" for key in needed if key not in header]
     if missing:

@@ -1,6 +1,6 @@
-"""Files whose networks make tokens of pictures: FLUX.1 Redux, and USO's projector."""
+"""Networks that turn pictures into tokens, FLUX.1 Redux and USO's projector: recognise files."""
 
-from nodes.models.families.adapters.errors import NotAModelPatchError, NotAStyleModelError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import first_in, shape_of
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.weights.header import Header
@@ -12,14 +12,14 @@ _PREFIXES = ("feature_embedder.", "")
 
 
 def style_spec(header: Header) -> NetworkSpec:
-    """Which style model a file holds.
+    """Return the style model in a file.
 
     Raises:
-        NotAStyleModelError: none that is known here.
+        UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
     """
     if "redux_up.weight" not in header:
-        raise NotAStyleModelError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_style_model")
     inner, seen = header.shape("redux_up.weight")
     tokens = shape_of(header, "redux_down.weight", _PART)[0]
     config = {"seen": seen, "inner": inner, "tokens": tokens}
@@ -27,15 +27,15 @@ def style_spec(header: Header) -> NetworkSpec:
 
 
 def projector_spec(header: Header) -> NetworkSpec:
-    """Which model patch a file holds.
+    """Return the model patch in a file.
 
     Raises:
-        NotAModelPatchError: none that is known here.
+        UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
     """
     prefix = first_in(header, _PREFIXES, _MARK)
     if prefix is None:
-        raise NotAModelPatchError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_model_patch")
     part = "USO projector"
     tokens, patches = shape_of(header, f"{prefix}high_embedding_linear.0.weight", part)
     width, seen = shape_of(header, f"{prefix}high_projection.weight", part)

@@ -1,4 +1,4 @@
-"""Networks that enlarge pictures: how to recognise one, read its configuration, name its keys.
+"""Upscale models: how to recognise one, read its configuration and name its keys.
 
 ESRGAN's come with three sets of names for the same weights: the first release numbers its layers
 (`model.1.sub.0.RDB1.conv1.0`), the next names them (`RRDB_trunk.0.RDB1.conv1`), and Real-ESRGAN's
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nodes.models.families.adapters.errors import NotAnUpscalerError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import count, shape_of
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.weights.header import Header
@@ -19,17 +19,17 @@ from nodes.models.weights.key_table import Source, identity_table
 
 _PART = "upscale model"
 _PREFIXES = ("", "module.")
-"""Training on several devices leaves the second."""
+"""The prefixes of keys; training on several devices adds the second."""
 _DENSE = re.compile(r"body\.(?P<block>\d+)\.rdb(?P<dense>\d)\.conv(?P<conv>\d)")
 _UP = re.compile(r"conv_up\.(\d+)")
 _COLOURS = 3
 _FACTORS = (1, 2, 4)
-"""By how much pixels may be folded into channels first."""
+"""The factors by which pixels may be folded into channels first."""
 
 
 @dataclass(frozen=True, slots=True)
 class RrdbTable:
-    """What a release calls the parts of an ESRGAN; numbers go where the braces are."""
+    """One release's names of an ESRGAN's parts; numbers go where the braces are."""
 
     dense: str
     trunk: str
@@ -39,13 +39,13 @@ class RrdbTable:
     first: str = "conv_first"
 
     def __call__(self, keys: Iterable[str], prefix: str) -> dict[str, Source]:
-        """The sources of a `nodes.models.networks.components.esrgan.Rrdb`'s weights."""
+        """Return the key table of a `nodes.models.networks.components.esrgan.Rrdb`."""
         return {key: Source(prefix + self._original(*key.rsplit(".", 1))) for key in keys}
 
     def _original(self, part: str, parameter: str) -> str:
-        return f"{self._called(part)}.{parameter}"
+        return f"{self._part_name(part)}.{parameter}"
 
-    def _called(self, part: str) -> str:
+    def _part_name(self, part: str) -> str:
         if match := _DENSE.fullmatch(part):
             return self.dense.format(*match.groups())
         if match := _UP.fullmatch(part):
@@ -58,11 +58,11 @@ class RrdbTable:
         }[part]
 
 
-def spec_of(header: Header) -> NetworkSpec:
-    """Which network a file holds.
+def upscaler_spec(header: Header) -> NetworkSpec:
+    """Return the upscale model in a file.
 
     Raises:
-        NotAnUpscalerError: none that is known here.
+        UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
     """
     for prefix in _PREFIXES:
@@ -71,18 +71,18 @@ def spec_of(header: Header) -> NetworkSpec:
             return _rrdb(header, prefix, table)
         if f"{prefix}body.0.weight" in header and f"{prefix}body.1.weight" in header:
             return _compact(header, prefix)
-    raise NotAnUpscalerError(header.path, header.summary)
+    raise UnrecognisedFileError(header.path, header.summary, code="not_an_upscaler")
 
 
 def scale_of(spec: NetworkSpec) -> int:
-    """How many times as wide and high it makes a picture."""
+    """Return the factor by which it makes a picture wider and higher."""
     if spec.kind == "compact":
         return spec.config["scale"]
     return 2 ** spec.config["doublings"] // spec.config["unshuffle"]
 
 
 def _rrdb_table(header: Header, prefix: str) -> RrdbTable | None:
-    """What the file calls the parts of an ESRGAN, if it is one."""
+    """Return the file's names of an ESRGAN's parts, if it holds one."""
     if f"{prefix}body.0.rdb1.conv1.weight" in header:
         ups = _ups(header, prefix, "conv_up{}")
         return RrdbTable("body.{}.rdb{}.conv{}", "conv_body", ups, "conv_hr", "conv_last")
@@ -90,7 +90,7 @@ def _rrdb_table(header: Header, prefix: str) -> RrdbTable | None:
         ups = _ups(header, prefix, "upconv{}")
         return RrdbTable("RRDB_trunk.{}.RDB{}.conv{}", "trunk_conv", ups, "HRconv", "conv_last")
     if f"{prefix}model.1.sub.0.RDB1.conv1.0.weight" in header:
-        return _numbered(header, prefix)
+        return _numbered_table(header, prefix)
     return None
 
 
@@ -101,8 +101,8 @@ def _ups(header: Header, prefix: str, name: str) -> tuple[str, ...]:
     return tuple(name.format(number) for number in numbers)
 
 
-def _numbered(header: Header, prefix: str) -> RrdbTable:
-    """The first release's names: a doubling takes three layers, its convolution is the last."""
+def _numbered_table(header: Header, prefix: str) -> RrdbTable:
+    """Return the first release's names: a doubling has three layers, the last is its convolution."""
     blocks = count(header, prefix + "model.1.sub.{}.RDB1.conv1.0.weight")
     pattern = re.compile(re.escape(prefix) + r"model\.(\d+)\.weight")
     layers = (pattern.fullmatch(key) for key in header.tensors)
@@ -126,7 +126,9 @@ def _rrdb(header: Header, prefix: str, table: RrdbTable) -> NetworkSpec:
         unshuffle in _FACTORS and first[1] == channels * unshuffle**2 <= channels * 4**doublings
     )
     if channels != _COLOURS or not folded:
-        raise NotAnUpscalerError(header.path, f"{first[1]} channels in, {channels} out")
+        raise UnrecognisedFileError(
+            header.path, f"{first[1]} channels in, {channels} out", code="not_an_upscaler"
+        )
     dense = shape_of(header, f"{prefix}{table.dense.format(0, 1, 1)}.weight", _PART)
     config = {
         "channels": channels,
@@ -145,7 +147,9 @@ def _compact(header: Header, prefix: str) -> NetworkSpec:
     last = shape_of(header, f"{prefix}body.{layers - 1}.weight", _PART)
     scale = math.isqrt(last[0] // _COLOURS)
     if first[1] != _COLOURS or last[0] != _COLOURS * scale**2:
-        raise NotAnUpscalerError(header.path, f"{first[1]} channels in, {last[0]} out")
+        raise UnrecognisedFileError(
+            header.path, f"{first[1]} channels in, {last[0]} out", code="not_an_upscaler"
+        )
     config = {
         "channels": _COLOURS,
         "width": first[0],

@@ -4,17 +4,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from nodes.models.families.adapters.errors import NotAVisionEncoderError
 from nodes.models.families.base.encoder_keys import open_vision_table, vision_table
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.weights.header import Header
 
 UNCLIP = "embedder.model.visual."
-"""Where the keys of an unCLIP checkpoint's vision encoder start."""
+"""The prefix of the vision encoder in an unCLIP checkpoint."""
 _PART = "vision encoder"
-_SAID = frozenset({"num_attention_heads", "hidden_act"})
-"""The entries of the configuration that the metadata may say."""
+_METADATA_ENTRIES = frozenset({"num_attention_heads", "hidden_act"})
+"""The entries of the configuration that the metadata may set."""
 _HF = {
     "patches": "vision_model.embeddings.patch_embedding.weight",
     "positions": "vision_model.embeddings.position_embedding.weight",
@@ -34,14 +34,14 @@ _SIXTEEN_HEADS = (1152, 1280, 1536, 1664)
 """The widths whose heads are not 64 wide."""
 _OPENAI_WIDEST = 1024
 _SIGLIP_384 = 729
-"""So many patches of 14 pixels are of a picture of 384, of which 6 are left over each way."""
+"""The patches of 14 pixels of a picture of 384, of which 6 pixels are left over each way."""
 
 
 def vision_spec(header: Header) -> NetworkSpec:
-    """Which vision encoder a file holds.
+    """Return the vision encoder in a file.
 
     Raises:
-        NotAVisionEncoderError: none that is known here.
+        UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
@@ -50,18 +50,18 @@ def vision_spec(header: Header) -> NetworkSpec:
         return NetworkSpec("vision", "vision", config, "", vision_table)
     prefix = first_in(header, _OPEN_PREFIXES, _OPEN["patches"])
     if prefix is None:
-        raise NotAVisionEncoderError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_vision_encoder")
     config = _clip(header, prefix, _OPEN)
     return NetworkSpec("vision", "vision", config, prefix, open_vision_table)
 
 
 def clip_vision_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a `CLIPVisionModel` in transformers' layout; see `vision_spec`."""
+    """Return the configuration of a `CLIPVisionModel` in transformers' layout."""
     return _clip(header, prefix, _HF)
 
 
 def _clip(header: Header, prefix: str, parts: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration of a `CLIPVisionModel`; with a `projection_dim` if it has a projection.
+    """Return the configuration of a `CLIPVisionModel`; with a `projection_dim` for a projection.
 
     OpenAI's encoders are up to 1024 wide, OpenCLIP's, with another activation, wider.
     """
@@ -76,12 +76,12 @@ def _clip(header: Header, prefix: str, parts: Mapping[str, str]) -> dict[str, An
         "hidden_act": "quick_gelu" if width <= _OPENAI_WIDEST else "gelu",
         **sizes,
         **projected,
-        **overrides(header, "vision", _SAID),
+        **overrides(header, "vision", _METADATA_ENTRIES),
     }
 
 
 def _siglip(header: Header) -> dict[str, Any]:
-    """The configuration of a `SiglipVisionModel`."""
+    """Return the configuration of a `SiglipVisionModel`."""
     sizes = _sizes(header, "", _HF, extra=0)
     if sizes["patch_size"] == 14 and header.shape(_HF["positions"])[0] == _SIGLIP_384:
         sizes["image_size"] = 384
@@ -90,12 +90,12 @@ def _siglip(header: Header) -> dict[str, Any]:
         "hidden_act": "gelu_pytorch_tanh",
         "vision_use_head": _HEAD in header,
         **sizes,
-        **overrides(header, "vision", _SAID),
+        **overrides(header, "vision", _METADATA_ENTRIES),
     }
 
 
 def _sizes(header: Header, prefix: str, parts: Mapping[str, str], extra: int) -> dict[str, Any]:
-    """What both have: sizes that the shapes tell; `extra` positions are no patches."""
+    """Return the sizes of either encoder; `extra` positions are not of patches."""
     width, channels, patch, _ = shape_of(header, prefix + parts["patches"], _PART)
     positions = shape_of(header, prefix + parts["positions"], _PART)[0]
     return {

@@ -1,9 +1,70 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of files that hold another model than their folder is for, or not all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
+
+ModelFileCode: TypeAlias = Literal[
+    "not_a_vae",
+    "not_a_text_encoder",
+    "not_a_lora",
+    "not_a_controlnet",
+    "not_gligen",
+    "not_an_ip_adapter",
+    "not_a_photomaker",
+    "not_a_vision_encoder",
+    "not_a_style_model",
+    "not_a_model_patch",
+    "not_an_upscaler",
+    "not_a_safety_checker",
+]
+
+_READ: Mapping[ModelFileCode, tuple[str, str]] = {
+    "not_a_vae": ("VAE", "VAEs for pictures with 4 or 16 latent channels are read."),
+    "not_a_text_encoder": ("text encoder", "CLIP-L, CLIP-H, CLIP-G and T5-XXL are read."),
+    "not_a_lora": ("LoRA", "LoRA, LoCon, LoHa, LoKr, DoRA and diff files are read."),
+    "not_a_controlnet": (
+        "ControlNet",
+        "ControlNets for Stable Diffusion 1, 2, XL, 3 and FLUX.1 are read, and T2I-Adapters.",
+    ),
+    "not_gligen": ("GLIGEN model", "GLIGEN models for boxes with a text are read."),
+    "not_an_ip_adapter": (
+        "IP-Adapter",
+        "Those of h94/IP-Adapter for a U-Net are read: plain, plus and full-face.",
+    ),
+    "not_a_photomaker": (
+        "PhotoMaker",
+        "Version 1 is read; version 2 needs a face recogniser.",
+    ),
+    "not_a_vision_encoder": (
+        "vision encoder",
+        "CLIP's and SigLIP's are read, in transformers' layout and in OpenCLIP's.",
+    ),
+    "not_a_style_model": ("style model", "FLUX.1 Redux is read."),
+    "not_a_model_patch": ("model patch", "USO's projector for FLUX.1 is read."),
+    "not_an_upscaler": (
+        "upscale model",
+        "ESRGAN and Real-ESRGAN models are read, and the compact ones of the latter.",
+    ),
+    "not_a_safety_checker": (
+        "safety checker",
+        "Stable Diffusion's is read, in diffusers' layout.",
+    ),
+}
+"""Each code: the kind of model that a file should hold, and which of the kind are read."""
+
+
+class UnrecognisedFileError(NodeGraphError):
+    """A file holds no model of the kind that it is loaded as, or none that is known here."""
+
+    def __init__(self, path: Path, seen: str, *, code: ModelFileCode) -> None:
+        kind, hint = _READ[code]
+        super().__init__(
+            f"{path.name!r} holds no {kind} that is known here. Its weights: {seen}.", hint=hint
+        )
+        self.code = code
 
 
 class MissingWeightsError(NodeGraphError):
@@ -16,16 +77,4 @@ class MissingWeightsError(NodeGraphError):
         super().__init__(
             f"{path.name!r} does not hold a complete {part}: {', '.join(wrong[:3])}{more}.",
             hint="The file may be damaged, or hold only a part of the model.",
-        )
-
-
-class NotAVaeError(NodeGraphError):
-    """A file of the VAE folder holds none that is known here."""
-
-    code = "not_a_vae"
-
-    def __init__(self, path: Path, seen: str) -> None:
-        super().__init__(
-            f"{path.name!r} holds no VAE that is known here. Its weights: {seen}.",
-            hint="VAEs for pictures with 4 or 16 latent channels are read.",
         )

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
-from nodes.models.families.base.errors import NotAVaeError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_table
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
-from nodes.models.families.base.tiny_vae import is_tiny, named, read_tiny_vae
+from nodes.models.families.base.tiny_vae import is_tiny, known_name, read_tiny_vae
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
@@ -17,14 +17,14 @@ _MARK = "decoder.conv_in.weight"
 
 
 def read_vae(header: Header, latent: LatentRules) -> VaeSpec | None:
-    """The autoencoder of a checkpoint, if it has one.
+    """Return the autoencoder of a checkpoint, if it has one.
 
     Args:
         header: of the file.
         latent: the family's.
 
     Raises:
-        MissingWeightsError: it is there in part.
+        MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     prefix = first_in(header, PREFIXES, _MARK)
@@ -32,25 +32,25 @@ def read_vae(header: Header, latent: LatentRules) -> VaeSpec | None:
 
 
 def read_lone_vae(header: Header) -> VaeSpec:
-    """The autoencoder of a file that holds nothing else that matters.
+    """Return the autoencoder of a file of its own.
 
     Raises:
-        NotAVaeError: there is none.
-        MissingWeightsError: it is there in part.
+        UnrecognisedFileError: there is none.
+        MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     if is_tiny(header):
-        return read_tiny_vae(header, named(header))
+        return read_tiny_vae(header, known_name(header))
     prefix = first_in(header, PREFIXES if header.own else ("", *PREFIXES), _MARK)
     if prefix is None:
-        raise NotAVaeError(header.path, header.summary)
+        raise UnrecognisedFileError(header.path, header.summary, code="not_a_vae")
     network = _network(header, prefix)
     downscale = 2 ** (len(network.config["block_out_channels"]) - 1)
     return VaeSpec(network, LatentRules(network.config["latent_channels"], downscale, scale=1.0))
 
 
 def pixel_space() -> VaeSpec:
-    """The autoencoder whose latents are the pictures themselves."""
+    """Return the autoencoder whose latents are the pictures themselves."""
     network = NetworkSpec("pixels", "vae", {}, "", _no_weights)
     return VaeSpec(network, LatentRules(channels=3, downscale=1, scale=1.0))
 
@@ -64,7 +64,7 @@ def _network(header: Header, prefix: str) -> NetworkSpec:
 
 
 def vae_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of an `AutoencoderKL`."""
+    """Return the configuration of an `AutoencoderKL`."""
     levels = count(header, prefix + "encoder.down.{}.block.0.conv1.weight")
     widths = [
         header.shape(f"{prefix}encoder.down.{level}.block.0.conv1.weight")[0]

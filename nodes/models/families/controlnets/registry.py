@@ -1,24 +1,24 @@
-"""Every kind of network that steers another, and which of them a file holds."""
+"""Every kind of ControlNet, and the choice of the one that a file holds."""
 
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.controlnets import flux, sd3, t2i_adapter, unet
-from nodes.models.families.controlnets.errors import NotAControlNetError
 from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.weights.header import Header
 
 DIFFERENCE = "difference"
-"""A key of files that hold the difference to a model's own weights."""
+"""A key of files that hold the difference from a model's own weights."""
 _KINDS = (flux, sd3, unet, t2i_adapter)
 
 
-def control_of(header: Header) -> ControlSpec:
-    """What a file of the ControlNet folder holds.
+def control_spec(header: Header) -> ControlSpec:
+    """Return the ControlNet or T2I-Adapter in a file.
 
     Raises:
-        NotAControlNetError: none that is known here.
+        UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
         BadMetadataError: its metadata has no meaning.
     """
     for kind in _KINDS:
         if kind.recognises(header):
             return kind.read(header)
-    raise NotAControlNetError(header.path, header.summary)
+    raise UnrecognisedFileError(header.path, header.summary, code="not_a_controlnet")

@@ -1,7 +1,7 @@
-"""Which kernels compute attention, whatever network asks for it.
+"""The kernels that compute attention, for all networks.
 
-All networks call `torch.nn.functional.scaled_dot_product_attention`. torch's own kernels are
-chosen by its context manager, others stand in for that function while a network runs.
+Networks call `torch.nn.functional.scaled_dot_product_attention`. Torch's own kernels are chosen
+by its context manager; xformers and SageAttention replace that function while a network runs.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -15,12 +15,12 @@ from torch.overrides import TorchFunctionMode
 
 from nodegraph.runtime.choices import Attention
 from nodegraph.runtime.run_environment import run_environment
-from nodes.models.networks.base.errors import AttentionUnavailableError
+from nodes.models.weights.errors import UnavailableHereError
 
 Attend: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Query, key and value, [batch, heads, length, size] each, to [batch, heads, length, size]."""
 _XFORMERS, _SAGE = "xformers", "sageattention"
-_GIVEN = ("query", "key", "value")
+_INPUTS = ("query", "key", "value")
 _FASTEST_FIRST = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -35,7 +35,7 @@ class _Sage(Protocol):
 
 
 class AttendWith(TorchFunctionMode):
-    """Computes attention by another function wherever that is possible: without a mask."""
+    """Computes attention without a mask by another function; with a mask, torch does."""
 
     def __init__(self, attend: Attend) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class AttendWith(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """For torch: every function that is called inside comes by here."""
+        """Run a function of torch, or the replacement of its attention."""
         more = dict(kwargs or {})
         if func is not functional.scaled_dot_product_attention or not _is_plain(args, more):
             return func(*args, **more)
@@ -57,19 +57,19 @@ class AttendWith(TorchFunctionMode):
 
 @contextmanager
 def attention_backend() -> Generator[None]:
-    """Let networks that run inside attend as this run's settings say.
+    """Let networks in the block use the attention kernels that the run's settings ask for.
 
     Raises:
-        AttentionUnavailableError: what they ask for is not installed.
+        UnavailableHereError: what they ask for is not installed.
     """
     with _CHOICES[run_environment().attention]():
         yield
 
 
 def _is_plain(args: tuple[Any, ...], more: Mapping[str, Any]) -> bool:
-    """Whether there is nothing but a query, a key and a value."""
+    """Return True if there is nothing but a query, a key and a value."""
     return len(args) in (0, 3) and not any(
-        isinstance(value, Tensor) or value for name, value in more.items() if name not in _GIVEN
+        isinstance(value, Tensor) or value for name, value in more.items() if name not in _INPUTS
     )
 
 
@@ -81,11 +81,20 @@ def _math() -> AbstractContextManager[object]:
     return cast("AbstractContextManager[object]", sdpa_kernel([SDPBackend.MATH]))
 
 
+def _not_installed(package: str) -> UnavailableHereError:
+    return UnavailableHereError(
+        code="attention_unavailable",
+        what=f"attention by the package {package!r}",
+        reason="it is not installed",
+        hint=f"pip install {package}; or use --attention sdpa, which is always there.",
+    )
+
+
 def _xformers() -> AbstractContextManager[object]:
     try:
         import xformers.ops  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise AttentionUnavailableError(_XFORMERS) from error
+        raise _not_installed(_XFORMERS) from error
     found = cast("_Xformers", xformers.ops)
 
     def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -99,7 +108,7 @@ def _sage() -> AbstractContextManager[object]:
     try:
         import sageattention  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise AttentionUnavailableError(_SAGE) from error
+        raise _not_installed(_SAGE) from error
     found = cast("_Sage", sageattention)
     return AttendWith(lambda q, k, v: found.sageattn(q, k, v, tensor_layout="HND"))
 

@@ -1,18 +1,39 @@
-"""What can be wrong with a model file, or with how a workflow uses one."""
+"""Errors of inputs that a network can not use: absent, or made for another model."""
+
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
+ChannelCode: TypeAlias = Literal[
+    "beside_channels", "hint_channels", "latent_channels", "wrong_latent", "wrong_reference"
+]
+MissingInputCode: TypeAlias = Literal[
+    "difference_controlnet",
+    "hint_needs_mask",
+    "hint_needs_vae",
+    "no_control_type",
+    "no_mask_beside",
+    "nothing_beside",
+]
+WrongNetworkCode: TypeAlias = Literal["wrong_network", "no_picture_model"]
 
-class AttentionUnavailableError(NodeGraphError):
-    """The settings ask for attention kernels of a package that is not installed."""
 
-    code = "attention_unavailable"
+class ChannelMismatchError(NodeGraphError):
+    """A latent has another number of channels than the network that should read it."""
 
-    def __init__(self, package: str) -> None:
-        super().__init__(
-            f"attention is to be computed by the package {package!r}, which is not installed.",
-            hint=f"pip install {package}; or use --attention sdpa, which is always there.",
-        )
+    def __init__(
+        self, *, code: ChannelCode, what: str, found: int, expected: int, reader: str, hint: str
+    ) -> None:
+        super().__init__(f"{what} has {found} channels, {reader} reads {expected}.", hint=hint)
+        self.code = code
+
+
+class MissingInputError(NodeGraphError):
+    """A network needs an input that the workflow does not give it."""
+
+    def __init__(self, *, code: MissingInputCode, need: str, missing: str, hint: str) -> None:
+        super().__init__(f"{need}, and {missing} is given.", hint=hint)
+        self.code = code
 
 
 class WrongConditioningError(NodeGraphError):
@@ -21,8 +42,19 @@ class WrongConditioningError(NodeGraphError):
     code = "wrong_conditioning"
 
     def __init__(self, what: str, found: int, expected: int) -> None:
-        said = f"is {found} wide" if found else "is lacking"
+        width = f"is {found} wide" if found else "is lacking"
         super().__init__(
-            f"the conditioning's {what} {said}, this model's is {expected} wide.",
+            f"the conditioning's {what} {width}, this model's is {expected} wide.",
             hint="Encode the prompt with the CLIP that belongs to the model.",
         )
+
+
+class WrongNetworkError(NodeGraphError):
+    """A node is used with a model that lacks the layers or the input it works on."""
+
+    def __init__(self, *, code: WrongNetworkCode, what: str, wanted: str) -> None:
+        super().__init__(
+            f"{what} is for {wanted}, which this model is not.",
+            hint="Take the node out, or use another model.",
+        )
+        self.code = code

@@ -1,7 +1,7 @@
-"""Pictures that FLUX.1 Kontext looks at: latents whose patches stand beside the noisy ones.
+"""Reference latents for FLUX.1 Kontext: their patches are read beside the noisy ones.
 
-Labs 2025, arXiv:2506.15742, section 3: a reference's patches have the positions of a picture, and
-a first coordinate that says it is not the one to be made.
+Labs 2025, arXiv:2506.15742, section 3: a reference's patches have positions of their own, whose
+first coordinate tells them from the picture that is made.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from typing import Literal, TypeAlias, cast, get_args
 import torch
 from torch import Tensor
 
-from nodes.models.networks.base.patchify import PATCH, packed, padded, positions
-from nodes.models.networks.denoisers.errors import WrongReferenceError
+from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions
 from nodes.sampling.conditioning.cond import REFERENCES, Cond
 from nodes.sampling.conditioning.latents import LatentFormat
 
 METHOD = "reference_latents_method"
-"""Which of a condition's extras says how."""
+"""The name of the method in a condition's extras."""
 
 Method: TypeAlias = Literal["offset", "index", "uxo/uno"]
-"""How several references are told apart.
+"""The positions of several references' patches.
 
 `offset` lays them out beside one another, `index` numbers them, `uxo/uno` lays them along the
 diagonal that starts at the picture's far corner (Wu et al. 2025, arXiv:2504.02160, section 3.2).
@@ -28,23 +28,34 @@ diagonal that starts at the picture's far corner (Wu et al. 2025, arXiv:2504.021
 
 
 def with_references(cond: Cond, latents: LatentFormat) -> Cond:
-    """A condition whose references are in the model's space.
+    """Return a condition with its references in the model's space.
 
     Raises:
-        WrongReferenceError: one of them is of another family.
+        ChannelMismatchError: one of them is of another family.
     """
-    shown = cast("Sequence[Tensor]", cond.extras.get(REFERENCES, ()))
-    if not shown:
+    references = cast("Sequence[Tensor]", cond.extras.get(REFERENCES, ()))
+    if not references:
         return cond
-    for latent in shown:
+    for latent in references:
         if latent.shape[1] != latents.channels:
-            raise WrongReferenceError(latent.shape[1], latents.channels)
-    scaled = tuple(latents.to_model(latent) for latent in shown)
+            raise _mismatch(latent.shape[1], latents.channels)
+    scaled = tuple(latents.to_model(latent) for latent in references)
     return replace(cond, extras={**cond.extras, REFERENCES: scaled})
 
 
-def named(extras: Mapping[str, object]) -> dict[str, object]:
-    """The extras with each reference by itself, under a name that says its method.
+def _mismatch(found: int, expected: int) -> ChannelMismatchError:
+    return ChannelMismatchError(
+        code="wrong_reference",
+        what="the reference latent",
+        found=found,
+        expected=expected,
+        reader="this model",
+        hint="Encode the picture with the VAE that belongs to the model.",
+    )
+
+
+def name_references(extras: Mapping[str, object]) -> dict[str, object]:
+    """Return the extras with each reference under a name of its own, which has the method.
 
     Conditions share a call of the model only if their extras have the same names.
     """
@@ -55,39 +66,39 @@ def named(extras: Mapping[str, object]) -> dict[str, object]:
 
 
 def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-    """The references' patches, [batch, number, size], and their positions, [number, 3].
+    """Return the references' patches, [batch, number, size], and their positions, [number, 3].
 
     Args:
-        extras: of a call, as `named` made them.
+        extras: of a call, from `name_references`.
         x: the latent that is denoised, [batch, channels, h, w], padded.
 
     Raises:
-        WrongReferenceError: the model reads more beside its latent, which references do not have.
+        ChannelMismatchError: the model reads more beside its latent, which references do not have.
     """
     names = [name for name in extras if name.startswith(REFERENCES)]
-    latents = [padded(extras[name].to(x), PATCH) for name in names]
+    latents = [pad_to_patch(extras[name].to(x), PATCH) for name in names]
     if not latents:
         return [], []
     if latents[0].shape[1] != x.shape[1]:
-        raise WrongReferenceError(latents[0].shape[1], x.shape[1])
+        raise _mismatch(latents[0].shape[1], x.shape[1])
     method = cast("Method", names[0].split(" ")[1])
     starts = _starts(method, [_size(latent) for latent in latents], _size(x))
     places = [
         positions(latent) + torch.tensor(start, device=x.device)
         for latent, start in zip(latents, starts, strict=True)
     ]
-    return [packed(latent) for latent in latents], places
+    return [patchify(latent) for latent in latents], places
 
 
 def _size(latent: Tensor) -> tuple[int, int]:
-    """How many patches it has down and across."""
+    """Return the numbers of a latent's patches down and across."""
     return latent.shape[-2] // PATCH, latent.shape[-1] // PATCH
 
 
 def _starts(
     method: Method, sizes: Sequence[tuple[int, int]], picture: tuple[int, int]
 ) -> list[tuple[int, int, int]]:
-    """Where each reference starts: (index, row, column) of its first patch."""
+    """Return (index, row, column) of each reference's first patch."""
     if method == "index":
         return [(number, 0, 0) for number in range(1, len(sizes) + 1)]
     return _diagonal(sizes, picture) if method == "uxo/uno" else _beside(sizes)
@@ -96,7 +107,7 @@ def _starts(
 def _diagonal(
     sizes: Sequence[tuple[int, int]], picture: tuple[int, int]
 ) -> list[tuple[int, int, int]]:
-    """Each starts where the one before it ends, the first where the picture ends."""
+    """Return the starts: each at the end of the one before, the first at the picture's end."""
     starts = list[tuple[int, int, int]]()
     row, column = picture
     for height, width in sizes:
@@ -106,7 +117,7 @@ def _diagonal(
 
 
 def _beside(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
-    """Each right of or below all before it, whichever keeps the whole nearer to a square."""
+    """Return the starts: each right of or below all before it, to keep the whole near a square."""
     starts = list[tuple[int, int, int]]()
     rows = columns = 0
     for height, width in sizes:

@@ -1,6 +1,6 @@
-"""Show pictures to models that were trained to read a vision encoder's vectors.
+"""Image conditioning of unCLIP models, which read a vision encoder's vectors.
 
-Such a vector gets noise, so that less of the picture is copied, and the model is told how much
+Noise is added to a vector, so that less of the picture is copied; the model also reads its level
 (unCLIP: Ramesh et al. 2022, arXiv:2204.06125; the noise is Stability AI's for Stable unCLIP,
 https://github.com/Stability-AI/stablediffusion, MIT).
 """
@@ -17,14 +17,14 @@ from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.sampling.conditioning.cond import Cond
 
 VECTOR = "picture_vector"
-"""The name of [1, 2 * width] in `Cond.extras`: the picture, and how much noise is in it."""
+"""The name of [1, 2 * width] in `Cond.extras`: the picture's vector, and its noise level."""
 _LEVELS = 1000
 _APART = 10
-"""How far the seed is from that of the latent's noise, which is another draw."""
+"""The distance of the seed from that of the latent's noise."""
 
 
 def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
-    """Return a condition with its pictures where the model reads them; zeros if it has none.
+    """Return a condition with its pictures as the model reads them; zeros if it has none.
 
     Args:
         cond: as nodes made it.
@@ -53,18 +53,18 @@ def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
 
 
 def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
-    """The pictures times their strengths, added up: [1, 2 * width]."""
+    """Return the sum of the pictures' vectors times their strengths: [1, 2 * width]."""
     draw = torch.Generator().manual_seed((seed - _APART) % 2**63)
     found: list[Tensor] = []
-    for shown in cond.image_prompts:
-        if shown.embeds.shape[1] != rules.width:
+    for prompt in cond.image_prompts:
+        if prompt.embeds.shape[1] != rules.width:
             raise VisionEncoderMismatchError(
                 code="seen_width",
-                reads=f"{rules.width} numbers of a picture are read here",
-                found=f"it gives {shown.embeds.shape[1]}",
+                reads=f"this model reads {rules.width} numbers of a picture",
+                found=f"it gives {prompt.embeds.shape[1]}",
             )
-        each = (_add_noise(one[None], rules, shown.noise, draw) for one in shown.embeds)
-        found.extend(shown.strength * one for one in each)
+        each = (_add_noise(one[None], rules, prompt.noise, draw) for one in prompt.embeds)
+        found.extend(prompt.strength * one for one in each)
     total = torch.stack(found).sum(dim=0)
     if len(found) > 1 and not rules.pooled:
         return _add_noise(total[:, : rules.width], rules, rules.merging, draw)
@@ -72,19 +72,19 @@ def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
 
 
 def _add_noise(embeds: Tensor, rules: PictureRules, noise: float, draw: torch.Generator) -> Tensor:
-    """A vector, [1, width], with noise, and the level of that as the model is told it."""
+    """Return a vector, [1, width], with noise, followed by the embedding of the noise's level."""
     level = round((_LEVELS - 1) * noise)
     mean, deviation = embeds.new_tensor(rules.mean), embeds.new_tensor(rules.deviation)
-    left = _alpha_bar(level)
+    alpha_bar = _alpha_bar(level)
     drawn = torch.randn(embeds.shape, generator=draw)
-    scaled = math.sqrt(left) * (embeds - mean) / deviation + math.sqrt(1 - left) * drawn
+    scaled = math.sqrt(alpha_bar) * (embeds - mean) / deviation + math.sqrt(1 - alpha_bar) * drawn
     return torch.cat([scaled * deviation + mean, _level_embedding(level, rules.width)], dim=1)
 
 
 def _alpha_bar(level: int) -> float:
-    """How much of the variance is left: the cosine schedule of Nichol & Dhariwal 2021, eq. 17.
+    """Return the signal's share of the variance by the cosine schedule.
 
-    arXiv:2102.09672.
+    Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.
     """
 
     def at(step: int) -> float:
@@ -95,7 +95,7 @@ def _alpha_bar(level: int) -> float:
 
 
 def _level_embedding(level: int, width: int) -> Tensor:
-    """Cosines, then sines, as networks are told a timestep: [1, width]."""
+    """Return the sinusoidal embedding of a level, cosines first: [1, width]."""
     half = width // 2
     turns = level * torch.exp(-math.log(10000) * torch.arange(half) / half)
     return torch.cat([turns.cos(), turns.sin()])[None]

@@ -1,4 +1,4 @@
-"""A network that is compiled when it is first called."""
+"""Compilation of a network by torch, when it is first called."""
 
 import os
 import shutil
@@ -8,27 +8,38 @@ import torch
 from torch import nn
 
 from nodegraph.runtime.devices import default_device
-from nodes.models.networks.modifiers.errors import CannotCompileError
+from nodes.models.weights.errors import UnavailableHereError
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
+_HINT = "Use the other backend, or take the node out."
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """Compiles it with one of torch's backends."""
+class TorchCompile:
+    """Compiles the network with one of torch's backends."""
 
     backend: str
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`.
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`.
 
         Raises:
-            CannotCompileError: the backend lacks what it needs here.
+            UnavailableHereError: the backend lacks what it needs here.
         """
         if self.backend == "cudagraphs" and not torch.cuda.is_available():
-            raise CannotCompileError(self.backend, "an NVIDIA GPU")
+            raise UnavailableHereError(
+                code="cannot_compile",
+                what=f"the backend {self.backend!r}",
+                reason="it needs an NVIDIA GPU",
+                hint=_HINT,
+            )
         if self.backend == "inductor" and default_device().type == "cpu" and not _has_compiler():
-            raise CannotCompileError(self.backend, "a C++ compiler (g++ or clang++)")
+            raise UnavailableHereError(
+                code="cannot_compile",
+                what=f"the backend {self.backend!r}",
+                reason="it needs a C++ compiler (g++ or clang++)",
+                hint=_HINT,
+            )
         network.compile(backend=self.backend)  # pyright: ignore[reportUnknownMemberType]
 
 

@@ -1,4 +1,4 @@
-"""Transformers without some of their blocks."""
+"""Skipped layers: a transformer without some of its blocks."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -6,20 +6,20 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from nodes.models.networks.base.call_context import wrap
-from nodes.models.networks.modifiers.errors import WrongNetworkError
+from nodes.models.networks.base.errors import WrongNetworkError
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
-    """Leaves out blocks by their numbers from 0; those that there aren't don't matter."""
+class SkipLayers:
+    """Leaves out blocks by their numbers from 0; numbers of no block are ignored."""
 
     double: tuple[int, ...]
-    """Of those with a half for the text and one for the picture."""
+    """The double blocks, which have one half for the text and one for the picture."""
     single: tuple[int, ...] = ()
-    """Of those for both together, which only FLUX has."""
+    """The single blocks, which only FLUX has."""
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`.
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`.
 
         Raises:
             WrongNetworkError: it has no such blocks.
@@ -27,20 +27,22 @@ class Skipped:
         doubles = _blocks(network, "transformer_blocks")
         if not doubles:
             what = "Skip layer guidance"
-            raise WrongNetworkError(what, "a transformer (SD3, FLUX)")
+            raise WrongNetworkError(
+                code="wrong_network", what=what, wanted="a transformer (SD3, FLUX)"
+            )
         singles = _blocks(network, "single_transformer_blocks")
         for numbers, blocks in ((self.double, doubles), (self.single, singles)):
             for number in numbers:
                 if number < len(blocks):
-                    wrap(blocks[number], _pass)
+                    wrap(blocks[number], _pass_through)
 
 
 def _blocks(network: nn.Module, name: str) -> list[nn.Module]:
     return list(cast("nn.ModuleList", getattr(network, name, ())))
 
 
-def _pass(
+def _pass_through(
     _: object, hidden_states: Tensor, encoder_hidden_states: Tensor, *__: object, **___: Any
 ) -> tuple[Tensor, Tensor]:
-    """What the block was given."""
+    """Return the inputs of the block."""
     return encoder_hidden_states, hidden_states

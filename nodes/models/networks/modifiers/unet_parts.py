@@ -1,4 +1,4 @@
-"""The parts of a U-Net that alterations reach for."""
+"""The parts of diffusers' U-Net that alterations change."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -7,10 +7,10 @@ from typing import Any, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.models.networks.modifiers.errors import WrongNetworkError
+from nodes.models.networks.base.errors import WrongNetworkError
 
 Join: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(hidden, skip) to the same, before they are laid one upon the other on the way up."""
+"""From (hidden, skip) to the same, before they are concatenated on the way up."""
 
 
 class Block(Protocol):
@@ -20,13 +20,13 @@ class Block(Protocol):
 
 
 class DownBlock(Block, Protocol):
-    """One on the way down."""
+    """A level on the way down."""
 
     downsamplers: nn.ModuleList | None
 
 
 class UpBlock(Block, Protocol):
-    """One on the way up."""
+    """A level on the way up."""
 
     upsamplers: nn.ModuleList | None
     joins: list[Join]
@@ -34,13 +34,13 @@ class UpBlock(Block, Protocol):
 
 
 class UNetConfig(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     block_out_channels: tuple[int, ...]
 
 
 class UNetParts(Protocol):
-    """A U-Net from within."""
+    """The parts of a U-Net."""
 
     config: UNetConfig
     conv_in: nn.Module
@@ -50,18 +50,20 @@ class UNetParts(Protocol):
 
 
 def unet_of(network: nn.Module, what: str) -> UNetParts:
-    """The network, if it is a U-Net.
+    """Return the network, which must be a U-Net.
 
     Raises:
         WrongNetworkError: it isn't; `what` names who needs one.
     """
     if not hasattr(network, "up_blocks"):
-        raise WrongNetworkError(what, "a U-Net (SD 1.x, SD 2.x, SDXL)")
+        raise WrongNetworkError(
+            code="wrong_network", what=what, wanted="a U-Net (SD 1.x, SD 2.x, SDXL)"
+        )
     return cast("UNetParts", network)
 
 
 def self_attentions(part: object) -> Iterator[nn.Module]:
-    """Where a part of a U-Net lets the picture attend to itself, from the outside in."""
+    """Yield the self-attentions of a part of a U-Net, from the outside in."""
     modules = cast("Iterator[tuple[str, nn.Module]]", cast("nn.Module", part).named_modules())
     for name, module in modules:
         if name.endswith(".attn1"):
@@ -69,7 +71,7 @@ def self_attentions(part: object) -> Iterator[nn.Module]:
 
 
 def input_blocks(unet: UNetParts) -> list[list[nn.Module]]:
-    """The way down as the original layout numbers it, each with the modules that it consists of."""
+    """Return the modules of each block on the way down, as the original layout numbers them."""
     found = [[unet.conv_in]]
     for block in unet.down_blocks:
         attentions = _attentions(block)
@@ -80,7 +82,7 @@ def input_blocks(unet: UNetParts) -> list[list[nn.Module]]:
 
 
 def join_by(unet: UNetParts, join: Join) -> None:
-    """Change what comes from below and what comes from the side wherever these meet."""
+    """Apply a function to backbone and skip connection wherever they are concatenated."""
     for block in unet.up_blocks:
         if not hasattr(block, "joins"):
             block.joins = []
@@ -96,13 +98,13 @@ def _up(
     upsample_size: tuple[int, int] | None = None,
     **text: Any,
 ) -> Tensor:
-    """As the block's own `forward`, with its joins."""
+    """Run a level on the way up as its own `forward` does, with its joins."""
     hidden, skips = hidden_states, reversed(res_hidden_states_tuple)
-    for resnet, attention, skip in zip(block.resnets, _attentions(block), skips, strict=True):
-        beside = skip
+    for resnet, attention, side in zip(block.resnets, _attentions(block), skips, strict=True):
+        skip = side
         for join in block.joins:
-            hidden, beside = join(hidden, beside)
-        hidden = cast("Tensor", resnet(torch.cat([hidden, beside], dim=1), temb))
+            hidden, skip = join(hidden, skip)
+        hidden = cast("Tensor", resnet(torch.cat([hidden, skip], dim=1), temb))
         if attention is not None:
             (hidden,) = cast("tuple[Tensor]", attention(hidden, **text, return_dict=False))
     for upsampler in block.upsamplers or ():

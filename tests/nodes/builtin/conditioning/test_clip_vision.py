@@ -11,10 +11,9 @@ from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
 from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
 from nodes.builtin.conditioning.clip_vision import clip_vision_encode, clip_vision_loader
-from nodes.models.families.adapters.errors import NotAVisionEncoderError
 from nodes.models.families.adapters.vision import vision_spec
-from nodes.models.families.base.errors import MissingWeightsError
-from nodes.models.networks.components.vision import prepared
+from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
+from nodes.models.networks.components.vision import prepare_pixels
 from nodes.preflight.models import vision_encoder as preflight
 from tests.nodes.bench import Bench
 from tests.nodes.models.test_families import header_of
@@ -65,7 +64,7 @@ def test_clip_sees_what_transformers_sees(tmp_path):
 
     with torch.no_grad():
         model = clip_oracle(tensors)
-        expected = model(prepared(pictures, SIZE, "clip"), output_hidden_states=True)
+        expected = model(prepare_pixels(pictures, SIZE, "clip"), output_hidden_states=True)
     assert seen.embeds is not None
     torch.testing.assert_close(seen.embeds, expected.image_embeds)
     torch.testing.assert_close(seen.last, expected.last_hidden_state)
@@ -88,7 +87,7 @@ def test_open_clips_layout_is_the_same_network(tmp_path):
     seen = clip_vision_encode(eyes, picture(1, 16, 16), "center")
 
     with torch.no_grad():
-        expected = clip_oracle(renamed)(prepared(picture(1, 16, 16), SIZE, "clip"))
+        expected = clip_oracle(renamed)(prepare_pixels(picture(1, 16, 16), SIZE, "clip"))
     torch.testing.assert_close(seen.embeds, expected.image_embeds)
 
 
@@ -132,7 +131,7 @@ def test_siglip_sees_what_transformers_sees(tmp_path, head):
     seen = clip_vision_encode(eyes, picture(1, 16, 16), "none")
 
     with torch.no_grad():
-        pixels = prepared(picture(1, 16, 16), SIZE, "siglip", "none")
+        pixels = prepare_pixels(picture(1, 16, 16), SIZE, "siglip", "none")
         expected = model(pixels, output_hidden_states=True)
     torch.testing.assert_close(seen.last, expected.last_hidden_state)
     for layer in (-2, -11, -20):
@@ -181,7 +180,7 @@ def test_pictures_are_prepared_as_by_transformers():
 
     expected = np.asarray(processor(as_pil, return_tensors="np")["pixel_values"])
 
-    found = prepared(pictures, 24, "clip").numpy()
+    found = prepare_pixels(pictures, 24, "clip").numpy()
     assert np.abs(found - expected).max() <= 1.01 / 255 / 0.26
 
 
@@ -189,7 +188,7 @@ def test_without_a_crop_the_whole_picture_is_squeezed():
     pictures = torch.zeros(1, 32, 64, 4)
     pictures[:, :, :8] = 1
 
-    whole, middle = (prepared(pictures, 16, "siglip", crop) for crop in ("none", "center"))
+    whole, middle = (prepare_pixels(pictures, 16, "siglip", crop) for crop in ("none", "center"))
 
     assert whole[..., 0].min() > 0.9
     assert middle.max() == -1.0
@@ -200,7 +199,9 @@ def test_a_file_without_a_vision_encoder_is_refused(tmp_path):
     draw.linear("something", 4, 4)
     write(tmp_path / "models" / "clip_vision" / "text.safetensors", draw.tensors)
 
-    with pytest.raises(NotAVisionEncoderError, match=r"'text\.safetensors'.*something"):
+    with pytest.raises(
+        UnrecognisedFileError, match=r"'text\.safetensors' holds no vision encoder .*something"
+    ):
         preflight({"clip_name": "text.safetensors"}, Bench(tmp_path).files)
 
 

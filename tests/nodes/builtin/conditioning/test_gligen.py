@@ -183,10 +183,10 @@ def test_a_gligen_model_of_another_family_is_an_error(model, clip, bench):
     other = ModelHandle(opened(path).model)
 
     for handle in (wide, less):
-        with pytest.raises(ModelMismatchError, match="does not fit the model"):
+        with pytest.raises(ModelMismatchError, match="GLIGEN model .* does not fit the model"):
             predict(model, boxed(bench, clip, handle, BOXES[0]))
     said = boxed(bench, clip, load(bench, tensors(), "i.safetensors"), BOXES[0])
-    with pytest.raises(ModelMismatchError, match="does not fit the model"):
+    with pytest.raises(ModelMismatchError, match="GLIGEN model .* does not fit the model"):
         predict(other, said, torch.zeros(1, 16, 6, 8), torch.tensor([0.5]))
 
 
@@ -202,7 +202,7 @@ def test_a_box_read_by_another_text_encoder_is_an_error(model, clip, bench):
 def test_a_file_that_is_no_gligen_model_is_an_error(bench):
     write(bench.root / "models/gligen/a.safetensors", small_sd21())
 
-    with pytest.raises(UnrecognisedFileError, match="is no GLIGEN model"):
+    with pytest.raises(UnrecognisedFileError, match="holds no GLIGEN model"):
         preflight({"gligen_name": "a.safetensors"}, bench.files)
-    with pytest.raises(UnrecognisedFileError, match="is no GLIGEN model"):
+    with pytest.raises(UnrecognisedFileError, match="holds no GLIGEN model"):
         gligen_loader("a.safetensors", bench)

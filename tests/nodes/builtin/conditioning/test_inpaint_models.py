@@ -307,9 +307,11 @@ def test_what_is_missing_is_an_error(folder, bench):
         predict(model, side().conds[0], x_of(4))
     with pytest.raises(MissingInputError, match="InpaintModelConditioning"):
         predict(flux_model, side().conds[0], x_of(16))
-    with pytest.raises(MissingInputError, match="gives it no mask"):
+    with pytest.raises(MissingInputError, match="no mask is given"):
         predict(model, picture.positive.conds[0], x_of(4))
-    with pytest.raises(ChannelMismatchError, match="has 16 channels, this model's latents have 4"):
+    with pytest.raises(
+        ChannelMismatchError, match="picture beside the latent has 16 channels, this model reads 4"
+    ):
         predict(model, other.positive.conds[0], x_of(4))
 
 

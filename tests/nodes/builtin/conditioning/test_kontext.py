@@ -15,8 +15,8 @@ from nodes.builtin.conditioning.flux import (
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.denoisers.errors import WrongReferenceError
-from nodes.models.networks.denoisers.reference_latents import named, patches
+from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.models.networks.denoisers.reference_latents import name_references, patches
 from nodes.values import REFERENCES, Cond, CondBatch, Conditioning, Latent
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import small_flux, write
@@ -109,7 +109,7 @@ def test_several_references_are_told_apart(prompt, method, starts):
     if method:
         prompt = flux_kontext_multi_reference_latent_method(prompt, method)
 
-    extras = cast("dict[str, Tensor]", named(prompt.conds[0].extras))
+    extras = cast("dict[str, Tensor]", name_references(prompt.conds[0].extras))
     shown, places = patches(extras, torch.zeros(1, 16, 4, 8))
 
     assert [tuple(place[0].tolist()) for place in places] == starts
@@ -145,7 +145,9 @@ def test_only_the_side_that_has_a_reference_looks_at_it(model, prompt, tmp_path)
 def test_a_reference_of_another_family_is_refused(model, prompt):
     shown = reference_latent(prompt, Latent(torch.zeros(1, 4, 4, 4)))
 
-    with pytest.raises(WrongReferenceError, match="has 4 channels, this model's latents have 16"):
+    with pytest.raises(
+        ChannelMismatchError, match="reference latent has 4 channels, this model reads 16"
+    ):
         prepare(model, shown.conds[0], (4, 4))
 
 

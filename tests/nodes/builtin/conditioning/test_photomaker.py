@@ -9,9 +9,9 @@ from transformers.models.clip.modeling_clip import CLIPVisionModel
 from nodes.builtin.conditioning.errors import TriggerPlaceError
 from nodes.builtin.conditioning.photomaker import photo_maker_encode, photo_maker_loader
 from nodes.models.adapters.errors import StyleMismatchError
-from nodes.models.families.adapters.errors import NotAPhotoMakerError
+from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.handles import ClipHandle
-from nodes.models.networks.components.vision import prepared
+from nodes.models.networks.components.vision import prepare_pixels
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.preflight.models import photomaker as preflight
 from tests.nodes.bench import Bench
@@ -75,7 +75,7 @@ def expected_person(pictures, words):
     eyes.load_state_dict(
         {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
     )
-    pooled = eyes(prepared(pictures, 16, "clip")).pooler_output
+    pooled = eyes(prepare_pixels(pictures, 16, "clip")).pooler_output
     names = ("visual_projection", "visual_projection_2")
     person = torch.cat([pooled @ tensors[f"id_encoder.{n}.weight"].T for n in names], dim=1)
     fused = mlp(tensors, "mlp1", torch.cat([words, person], dim=1)) + words
@@ -141,5 +141,5 @@ def test_other_files_are_refused(tmp_path):
     write(folder / "second.safetensors", drawn() | second.tensors)
 
     for name in ("other", "second"):
-        with pytest.raises(NotAPhotoMakerError, match=name):
+        with pytest.raises(UnrecognisedFileError, match=name):
             preflight({"photomaker_model_name": f"{name}.safetensors"}, Bench(tmp_path).files)

@@ -176,14 +176,16 @@ def test_a_model_that_reads_no_pictures_says_so(tmp_path):
     model = ModelHandle(opened(write(tmp_path / "small.safetensors", small_sd15())).model)
     seen = SeenPictures(grid((1, 64), 0.7), torch.zeros(1, 1, 1), {})
 
-    with pytest.raises(WrongNetworkError):
+    with pytest.raises(WrongNetworkError, match="unCLIPConditioning is for SDXL"):
         prepare(model, unclip_conditioning(text(), seen).conds[0], (8, 8))
 
 
 def test_what_another_vision_encoder_sees_is_refused(sdxl):
     seen = SeenPictures(grid((1, 32), 0.7), torch.zeros(1, 1, 1), {})
 
-    with pytest.raises(VisionEncoderMismatchError, match=r"32 numbers .* 64 are read"):
+    with pytest.raises(
+        VisionEncoderMismatchError, match=r"reads 64 numbers of a picture.*gives 32"
+    ):
         prepare(sdxl, unclip_conditioning(text(128), seen).conds[0], (8, 8))
 
 
@@ -195,5 +197,5 @@ def test_an_encoder_without_a_head_says_nothing_that_could_be_shown():
 def test_a_checkpoint_without_a_vision_encoder_is_refused(tmp_path):
     write(tmp_path / "models" / "checkpoints" / "plain.safetensors", small_sd15())
 
-    with pytest.raises(UnrecognisedFileError):
+    with pytest.raises(UnrecognisedFileError, match="holds no vision encoder"):
         unclip_checkpoint_loader("plain.safetensors", Bench(tmp_path))

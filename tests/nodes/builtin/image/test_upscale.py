@@ -14,8 +14,7 @@ from nodes.builtin.image.upscale import (
     upscale_model_loader,
     upscale_tiled,
 )
-from nodes.models.families.adapters.errors import NotAnUpscalerError
-from nodes.models.families.base.errors import MissingWeightsError
+from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
 from nodes.models.weights.errors import PickleRefusedError
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture, untouched
@@ -214,12 +213,14 @@ def test_other_failures_are_not_tried_again(bench):
 
 
 def test_other_files_are_refused_with_what_would_work(bench):
-    with pytest.raises(NotAnUpscalerError, match=r"1, such as x") as refused:
+    with pytest.raises(
+        UnrecognisedFileError, match=r"holds no upscale model .*1, such as x"
+    ) as refused:
         load(bench, {"x": torch.zeros(2)})
 
     assert "ESRGAN" in refused.value.hint
     grey = esrgan() | {"conv_last.weight": torch.zeros(1, 8, 3, 3)}
-    with pytest.raises(NotAnUpscalerError, match="3 channels in, 1 out"):
+    with pytest.raises(UnrecognisedFileError, match="3 channels in, 1 out"):
         load(bench, grey, "grey.safetensors")
 
 

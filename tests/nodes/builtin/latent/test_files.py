@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from nodes.builtin.latent.files import load_latent, save_latent
-from nodes.imaging.errors import NotALatentError
+from nodes.imaging.errors import InputFileError
 from nodes.preflight.images import check_latent
 from nodes.values import Latent
 from tests.nodes.bench import Bench
@@ -76,7 +76,7 @@ def test_half_precision_is_read_as_float32(bench):
 def test_what_is_no_latent_is_refused(bench, content):
     (bench.root / "input/x.latent").write_bytes(content)
 
-    with pytest.raises(NotALatentError, match=r"x\.latent"):
+    with pytest.raises(InputFileError, match=r"x\.latent' can not be loaded as a latent"):
         load_latent("x.latent", bench)
 
 
@@ -85,12 +85,12 @@ def test_what_is_no_safetensors_file_is_refused_before_the_run(bench):
     save_file({"latent_tensor": torch.ones(1)}, bench.root / "input/good.latent")
 
     check_latent({"latent": "good.latent"}, bench.files)
-    with pytest.raises(NotALatentError, match=r"x\.latent"):
+    with pytest.raises(InputFileError, match=r"x\.latent' can not be loaded as a latent"):
         check_latent({"latent": "x.latent"}, bench.files)
 
 
 def test_weights_of_something_else_are_refused(bench):
     save_file({"weight": torch.ones(1)}, bench.root / "input/w.latent")
 
-    with pytest.raises(NotALatentError, match="it holds no 'latent_tensor'"):
+    with pytest.raises(InputFileError, match="it holds no 'latent_tensor'"):
         load_latent("w.latent", bench)

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from nodes.builtin.latent.errors import WrongLatentError
 from nodes.builtin.latent.vae import (
     vae_decode,
     vae_decode_tiled,
@@ -14,6 +13,7 @@ from nodes.builtin.latent.vae import (
 from nodes.imaging.tiling import Tiling, compute_tiled
 from nodes.inference.errors import TooSmallPictureError
 from nodes.models.loading.handles import VaeHandle
+from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.values import Latent
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture, untouched
@@ -54,7 +54,7 @@ def test_transparency_is_ignored(vae, bench):
 
 
 def test_a_latent_of_another_model_is_refused(vae, bench):
-    with pytest.raises(WrongLatentError, match="16 channels"):
+    with pytest.raises(ChannelMismatchError, match="the latent has 16 channels, this VAE reads 4"):
         vae_decode(Latent(torch.zeros(1, 16, 4, 4)), vae, bench)
 
 

@@ -9,8 +9,7 @@ from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.model_patches import quantize_model
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.patches.errors import UnavailableSchemeError
-from nodes.models.weights.errors import MissingExtraError
+from nodes.models.weights.errors import UnavailableHereError
 from nodes.models.weights.quantized import full_precision
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
@@ -42,7 +41,7 @@ def off(found, expected):
 
 @pytest.mark.skipif(INSTALLED, reason="torchao is installed")
 def test_without_torchao_the_error_says_what_to_install(model):
-    with pytest.raises(MissingExtraError, match=r"nodegraph\[quant\]"):
+    with pytest.raises(UnavailableHereError, match=r"nodegraph\[quant\]"):
         quantize_model(model)
 
 
@@ -84,5 +83,7 @@ def test_a_scheme_that_is_not_there_says_why(model):
         pytest.skip("four bits work here")
     small = quantize_model(model, "int4_weight_only")
 
-    with pytest.raises(UnavailableSchemeError, match=r"int4_weight_only can't be had here: .*mslk"):
+    with pytest.raises(
+        UnavailableHereError, match=r"int4_weight_only is not available here: .*mslk"
+    ):
         denoised(small)

@@ -11,7 +11,7 @@ from PIL import Image as Pictures
 from nodes.builtin.latent.latents import latent_from_batch
 from nodes.builtin.sampling.ksampler import ksampler, ksampler_advanced
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.noise_schedule.errors import LatentChannelsError
+from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.sampling.noise_schedule.schedules import SCHEDULES
 from nodes.sampling.samplers.registry import SAMPLERS
 from nodes.values import Cond, Conditioning, Latent
@@ -211,7 +211,9 @@ def test_no_steps_leave_the_latent_as_it_is(model, bench, start, end):
 def test_an_empty_latent_takes_the_models_channels_and_a_full_one_is_refused(model, bench):
     assert run(model, Latent(torch.zeros(2, 16, 8, 8)), bench).samples.shape == (2, 4, 8, 8)
 
-    with pytest.raises(LatentChannelsError, match="16 channels, but the model takes 4"):
+    with pytest.raises(
+        ChannelMismatchError, match="the latent has 16 channels, this model reads 4"
+    ):
         run(model, Latent(torch.ones(1, 16, 8, 8)), bench)
 
 
