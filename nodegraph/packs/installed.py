@@ -13,6 +13,7 @@ from nodegraph.files.user_dirs import cache_folder
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.catalog import OWN_PATIENCE, PackSource, read_catalog
 from nodegraph.packs.folder import packs_in
+from nodegraph.packs.routes import PackServer
 from nodegraph.packs.snapshot import PackCatalog
 from nodegraph.runtime.choices import PATIENCE
 from nodegraph.runtime.entry_points import all_entry_points, entry_points
@@ -144,13 +145,13 @@ def _each(
         return list(pool.map(read, sources))
 
 
-def hosted_packs(settings: "Settings") -> Found:
+def hosted_packs(settings: "Settings", server: PackServer) -> Found:
     """The packs that were written for another program, by whoever can run them."""
     found: Found = ([], [])
     if settings.custom_nodes_dir.is_dir():
         for place in entry_points(HOSTS).values():
-            find = cast("Callable[[Settings], Found]", resolve_name(place))
-            sources, problems = find(settings)
+            find = cast("Callable[[Settings, PackServer], Found]", resolve_name(place))
+            sources, problems = find(settings, server)
             found[0].extend(sources)
             found[1].extend(problems)
     return found

@@ -20,6 +20,7 @@ from nodegraph.packs.installed import (
     pack_sources,
 )
 from nodegraph.packs.loading import forget, import_named, import_types
+from nodegraph.packs.routes import PackServer
 
 if TYPE_CHECKING:
     from nodegraph.definition.node import NodeType
@@ -65,9 +66,14 @@ class Registry:
         return cls(Places(None if names is None else tuple(names), cache, folder))
 
     @classmethod
-    def from_settings(cls, settings: "Settings") -> "Registry":
-        """Load the packs that the settings name; raises what `load` raises."""
-        hosted = partial(hosted_packs, settings)
+    def from_settings(cls, settings: "Settings", server: PackServer | None = None) -> "Registry":
+        """Load the packs that the settings name; raises what `load` raises.
+
+        Args:
+            settings: all of them.
+            server: gets packs' routes and messages; one that reaches nobody if None.
+        """
+        hosted = partial(hosted_packs, settings, server or PackServer())
         packs, patience = settings.packs, settings.pack_patience
         return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience))
 

@@ -22,14 +22,13 @@ def _discard(name: str, data: object, run: str) -> None:
     del name, data, run
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PackServer:
-    """The routes of the packs of one process, and the function that reaches their clients."""
+    """The server as packs see it: takes their routes, and reaches their clients.
 
-    routes: list[PackRoute] = field(default_factory=list[PackRoute])
+    Whoever loads packs hands one in (`Registry.from_settings`); packs add to its routes.
+    """
+
     tell: Tell = _discard
     """Sends a message to clients; without a server, to nobody."""
-
-
-OFFERED = PackServer()
-"""The one of this process."""
+    routes: list[PackRoute] = field(default_factory=list[PackRoute])

@@ -11,10 +11,10 @@ from typing import Any, cast
 from nodegraph.definition.node import NodeType
 from nodegraph.definition.pack import Pack
 from nodegraph.graph.spec import NodeSpec, OutputSpec
-from nodegraph.packs.routes import OFFERED
 from nodes.comfy.call import CONTEXT, Call
 from nodes.comfy.callbacks import State, needs_of, state_of
 from nodes.comfy.input_types import Entries, read_entries, socket_of
+from nodes.comfy.values import runtime
 
 _NO_VERSION = "0"
 
@@ -105,7 +105,8 @@ async def _extension_nodes(entry: Any) -> list[Any]:
 
 def _routes() -> tuple[str, ...]:
     """Return the routes of this process's packs; a process that describes a pack has no other."""
-    return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in OFFERED.routes))
+    routes = runtime.current().server.routes
+    return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in routes))
 
 
 def _web(module: ModuleType) -> str:

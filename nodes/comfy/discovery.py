@@ -7,17 +7,25 @@ from pathlib import Path
 
 from nodegraph.errors import NodeGraphError, PackError
 from nodegraph.packs.catalog import PackSource
+from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
 from nodes.comfy.import_hook import PACKAGE, install
-from nodes.comfy.values import runtime
+from nodes.comfy.values.runtime import PackEnvironment
 
 HOST = "nodes.comfy.discovery:prepare"
 _PASSED = ("models_dir", "input_dir", "output_dir", "temp_dir", "cache_dir", "custom_nodes_dir")
 _SKIPPED = ("__pycache__", ".git", "node_modules", ".venv", "venv")
 
 
-def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]]:
-    """Find the packs in the folder and make them importable."""
+def packs_in(
+    settings: Settings, server: PackServer
+) -> tuple[list[PackSource], list[NodeGraphError]]:
+    """Find the packs in the folder and make them importable.
+
+    Args:
+        settings: name the folder, and those that packs read and write.
+        server: gets the packs' routes and messages.
+    """
     folder = settings.custom_nodes_dir.absolute()
     found: dict[str, Path] = {}
     problems: list[NodeGraphError] = []
@@ -29,7 +37,7 @@ def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]
         else:
             problems.append(_no_pack(item))
     if found:
-        prepare(settings)
+        prepare(settings, server)
     readers = _readers()
     environment = _environment(settings)
     sources = [
@@ -39,10 +47,14 @@ def packs_in(settings: Settings) -> tuple[list[PackSource], list[NodeGraphError]
     return sources, problems
 
 
-def prepare(settings: Settings | None = None) -> None:
-    """Make the packs importable by the names `custom_nodes.…`."""
-    runtime.settle(settings or Settings.read())
-    install(runtime.current().custom_nodes)
+def prepare(settings: Settings | None = None, server: PackServer | None = None) -> None:
+    """Make the packs importable by the names `custom_nodes.…`.
+
+    Args:
+        settings: those of this process if None.
+        server: gets the packs' routes and messages; one that reaches nobody if None.
+    """
+    install(PackEnvironment(settings or Settings.read(), server or PackServer()))
 
 
 def _items(folder: Path) -> list[Path]:

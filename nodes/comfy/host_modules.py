@@ -1,6 +1,7 @@
 """The stand-ins for ComfyUI's modules."""
 
 import importlib
+from functools import cache
 from types import ModuleType
 
 from nodes.comfy.values.errors import NoSuchHostModuleError
@@ -21,13 +22,13 @@ _STANDINS = {
     "comfy.utils": "comfy.comfy_utils",
     "comfy_api": "namespace",
     "comfy_api.input": "api.api_input",
-    "comfy_api.latest": "api.api_latest",
+    "comfy_api.latest": "api.latest",
     "comfy_api.latest._io": "api.api_io",
-    "comfy_api.latest._ui": "api.api_ui",
+    "comfy_api.latest._ui": "api.ui",
     "comfy_api.latest.io": "api.api_io",
-    "comfy_api.latest.ui": "api.api_ui",
+    "comfy_api.latest.ui": "api.ui",
     "comfy_api.util": "api.api_input",
-    "comfy_api.v0_0_2": "api.api_latest",
+    "comfy_api.v0_0_2": "api.latest",
     "comfy_execution": "namespace",
     "comfy_execution.graph": "execution",
     "comfy_execution.graph_utils": "execution",
@@ -42,7 +43,6 @@ _STANDINS = {
 }
 _TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
 _EXTRAS = "comfy_extras.nodes_"
-_made: dict[str, ModuleType] = {}
 
 
 def is_host(name: str) -> bool:
@@ -62,14 +62,12 @@ def host_module(name: str) -> ModuleType:
     return found
 
 
+@cache
 def find_host(name: str) -> ModuleType | None:
     """Return a module's stand-in, set as an attribute of its parent; None if there is none."""
-    if name in _made:
-        return _made[name]
     module = _make(name)
     if module is None:
         return None
-    _made[name] = module
     parent, _, own = name.rpartition(".")
     above = find_host(parent) if parent else None
     if above is not None and own not in vars(above):

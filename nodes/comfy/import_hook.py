@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from nodes.comfy.host_modules import find_host, host_module, is_host
+from nodes.comfy.values.runtime import PackEnvironment, PackFinder, current
 
 PACKAGE = "custom_nodes"
 """What the packs are modules of."""
@@ -44,11 +45,13 @@ class PackEntry(PackLoader):
         vars(module).update(declarations_of(module))
 
 
-class Finder:
+class Finder(PackFinder):
     """Finds packs below a folder as modules of `PACKAGE`, and what they import there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    @property
+    def folder(self) -> Path:
+        """Return the folder that the packs lie in."""
+        return self.environment.custom_nodes
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -84,14 +87,18 @@ class Finder:
         return origin is not None and Path(origin).is_relative_to(self.folder)
 
 
-def install(folder: Path) -> None:
-    """Find packs below this folder from now on, and no longer those below another one."""
+def install(environment: PackEnvironment) -> None:
+    """Find the packs of this environment from now on, and no longer those of another one."""
+    finder: Any = Finder(environment)
+    if finder in sys.meta_path:
+        return  # It stays, with what packs have added to it.
+    before = current()
     others = [item for item in sys.meta_path if not isinstance(item, Finder)]
     at = others.index(PathFinder) if PathFinder in others else len(others)
-    finder: Any = Finder(folder)
     sys.meta_path[:] = [*others[:at], finder, *others[at:]]
-    known = sys.modules.get(PACKAGE)
-    if known is not None and list(known.__path__) != [str(folder)]:
+    if before.custom_nodes == environment.custom_nodes:
+        environment.take_additions(before)  # Its modules are not run again.
+    elif PACKAGE in sys.modules:
         for name in [name for name in sys.modules if f"{name}.".startswith(f"{PACKAGE}.")]:
             del sys.modules[name]
 

@@ -12,7 +12,7 @@ from nodegraph.errors import PackError
 from nodegraph.graph.json_values import is_plain
 from nodegraph.packs.loading import import_named
 from nodegraph.packs.registry import Registry
-from nodegraph.packs.routes import OFFERED
+from nodegraph.packs.routes import PackServer
 from server.workers.wire import Channel
 
 _log = logging.getLogger(__name__)
@@ -40,14 +40,21 @@ class PackMessages:
             self._channel.send({"op": "event", "run": run, "event": event})
 
 
-def serve_pack_routes(registry: Registry, path: Path, channel: Channel) -> None:
-    """Import the packs that have routes, and serve these on a socket, in a thread."""
+def serve_pack_routes(registry: Registry, server: PackServer, path: Path, channel: Channel) -> None:
+    """Import the packs that have routes, and serve these on a socket, in a thread.
+
+    Args:
+        registry: the packs.
+        server: the one that was handed to them, which they add their routes to.
+        path: of the socket.
+        channel: is told when the socket is open.
+    """
 
     def serve() -> None:
         for pack in registry.packs:
             if pack.routes:
                 _import(pack.module, pack.name)
-        asyncio.run(_serve(path, channel))
+        asyncio.run(_serve(server, path, channel))
 
     threading.Thread(target=serve, name="packs", daemon=True).start()
 
@@ -59,9 +66,9 @@ def _import(module: str, name: str) -> None:
         _log.warning("%s", error)
 
 
-async def _serve(path: Path, channel: Channel) -> None:
+async def _serve(server: PackServer, path: Path, channel: Channel) -> None:
     app = web.Application(client_max_size=_LARGEST)
-    routes = {(route.method, route.path): route.handler for route in OFFERED.routes}
+    routes = {(route.method, route.path): route.handler for route in server.routes}
     for (method, place), handler in routes.items():
         app.router.add_route(method, place, handler)
     runner = web.AppRunner(app, access_log=None)

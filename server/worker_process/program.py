@@ -13,7 +13,7 @@ from nodegraph.execution.engine import Engine
 from nodegraph.files.file_names import Naming
 from nodegraph.packs.installed import BUILT_IN
 from nodegraph.packs.registry import Registry
-from nodegraph.packs.routes import OFFERED
+from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
 from server.observability import logs
 from server.worker_process.device import describe_device, machine
@@ -53,34 +53,37 @@ def serve(channel: Channel) -> None:
 def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     logs.receive(ToServer(channel), options["log_levels"])
     naming = StoreNaming(channel)
-    engine = open_engine(_flags(options["flags"]), naming)
+    server = PackServer(PackMessages(channel).tell)
+    engine = open_engine(_flags(options["flags"]), naming, server)
     registry = engine.registry
     reports = CacheReports(engine.cache, channel)
     runs = Runs(engine, channel, naming.forget, reports)
-    OFFERED.tell = PackMessages(channel).tell
     reports.send()
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
     if any(pack.name == BUILT_IN for pack in registry.packs):
         threading.Thread(target=_describe, args=(channel,), daemon=True).start()
     while (frame := channel.receive()) is not None:
         if frame.body["op"] == "open":
-            serve_pack_routes(registry, Path(frame.body["path"]), channel)
+            serve_pack_routes(registry, server, Path(frame.body["path"]), channel)
         else:
             _obey(frame, runs, naming)
 
 
-def open_engine(flags: Mapping[str, object], naming: Naming) -> Engine:
+def open_engine(
+    flags: Mapping[str, object], naming: Naming, server: PackServer | None = None
+) -> Engine:
     """Return the engine that a worker runs graphs with.
 
     Args:
         flags: what the server is told, which overrules the file and the environment.
         naming: remembers the numbers of saved files.
+        server: gets packs' routes and messages; one that reaches nobody if None.
 
     Raises:
         SettingsError: a setting has no meaning.
     """
     settings = Settings.read(flags)
-    registry = Registry.from_settings(settings)
+    registry = Registry.from_settings(settings, server)
     files = replace(settings.files(registry.model_places), naming=naming)
     return Engine.from_settings(settings, registry, files)
 

@@ -14,7 +14,6 @@ from nodes.comfy.values import runtime
 supported_pt_extensions = set(WEIGHTS)
 filename_list_cache: dict[str, Any] = {}
 extension_mimetypes_cache = {"webp": "image"}
-_added: dict[str, list[str]] = {}
 
 
 class FileList(list[Any]):
@@ -41,7 +40,7 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
 
     def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
         """Return the paths and suffixes of a folder."""
-        if name not in MODEL_FOLDERS and name not in _added:
+        if name not in MODEL_FOLDERS and name not in runtime.current().added_folders:
             raise KeyError(name)
         return get_folder_paths(name), set(WEIGHTS)
 
@@ -52,11 +51,11 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
 
     def __delitem__(self, name: str) -> None:
         """Forget a folder's paths that packs added."""
-        _added.pop(name, None)
+        runtime.current().added_folders.pop(name, None)
 
     def __iter__(self) -> Iterator[str]:
         """Yield the folders' names."""
-        return iter({**dict.fromkeys(MODEL_FOLDERS), **dict.fromkeys(_added)})
+        return iter(dict.fromkeys([*MODEL_FOLDERS, *runtime.current().added_folders]))
 
     def __len__(self) -> int:
         """Return the number of folders."""
@@ -114,14 +113,19 @@ def get_directory_by_type(type_name: str) -> str | None:
 def get_folder_paths(folder_name: str) -> list[str]:
     """Return the directories of a model folder."""
     places = [str(path.absolute()) for path in runtime.files().folders.of_model(folder_name)]
-    return [*places, *(path for path in _added.get(folder_name, ()) if path not in places)]
+    return [*places, *(path for path in _added_to(folder_name) if path not in places)]
+
+
+def _added_to(folder_name: str) -> list[str]:
+    """Return the directories that packs added to a model folder."""
+    return runtime.current().added_folders.get(folder_name, [])
 
 
 def add_model_folder_path(
     folder_name: str, full_folder_path: str, is_default: bool = False
 ) -> None:
     """Add a directory to a model folder, for packs' own look-ups."""
-    paths = _added.setdefault(folder_name, [])
+    paths = runtime.current().added_folders.setdefault(folder_name, [])
     if full_folder_path not in paths:
         paths.insert(0 if is_default else len(paths), full_folder_path)
 
@@ -129,7 +133,7 @@ def add_model_folder_path(
 def get_filename_list(folder_name: str) -> FileList:
     """Return the files of a model folder, by their paths below it."""
     names = runtime.files().model_names(folder_name)
-    for place in _added.get(folder_name, ()):
+    for place in _added_to(folder_name):
         names += [name for name in recursive_search(place)[0] if name not in names]
     return FileList.of(folder_name, sorted(names))
 
@@ -139,7 +143,7 @@ def get_full_path(folder_name: str, filename: str) -> str | None:
     try:
         return str(runtime.files().models.source(folder_name, filename).absolute())
     except NodeGraphError:
-        paths = (Path(place) / filename for place in _added.get(folder_name, ()))
+        paths = (Path(place) / filename for place in _added_to(folder_name))
         return next((str(path) for path in paths if path.is_file()), None)
 
 

@@ -15,12 +15,10 @@ from nodes.comfy.values.convert import from_pack, to_pack
 from nodes.imaging.resize import ImageMethod, LatentMethod
 
 MAX_RESOLUTION = 16384
-_MADE: dict[str, type] = {}
 
 
-@cache
 def _registry() -> Registry:
-    return Registry.load(names=("nodes",), cache=runtime.current().settings.cache_dir)
+    return runtime.current().registry
 
 
 def class_of(name: str) -> type:
@@ -31,13 +29,12 @@ def class_of(name: str) -> type:
     """
     if name in ("SaveImage", "PreviewImage"):
         return {"SaveImage": SaveImage, "PreviewImage": PreviewImage}[name]
-    if name not in _MADE:
-        if name.startswith("__") or name not in _registry().catalog:
-            raise AttributeError(name)
-        _MADE[name] = _make_class(name)
-    return _MADE[name]
+    if name.startswith("__") or name not in _registry().catalog:
+        raise AttributeError(name)
+    return _make_class(name)
 
 
+@cache
 def _make_class(name: str) -> type:
     spec = _registry().spec(name)
     function, order = METHODS.get(name, ("execute", tuple(item.name for item in spec.inputs)))

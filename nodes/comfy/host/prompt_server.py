@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from nodegraph.packs.routes import OFFERED, PackRoute
+from nodegraph.packs.routes import PackRoute
 from nodes.comfy.values import runtime
 
 Handler = Callable[..., Any]
@@ -17,7 +17,8 @@ class Routes:
         """Add a route of any method."""
 
         def add(handler: Handler) -> Handler:
-            OFFERED.routes.append(PackRoute(method.upper(), path, handler))
+            route = PackRoute(method.upper(), path, handler)
+            runtime.current().server.routes.append(route)
             return handler
 
         return add
@@ -95,7 +96,7 @@ class PromptServer:
         """Send a message to the run's client, or to all if no node runs."""
         del sid
         running = runtime.context()
-        OFFERED.tell(event, data, running.run_id if running else "")
+        runtime.current().server.tell(event, data, running.run_id if running else "")
 
     async def send(self, event: str, data: object, sid: str | None = None) -> None:
         """Send a message to a client, or to all."""

@@ -1,30 +1,43 @@
-"""The environment of packs in this process: the folders, and the node that runs now."""
+"""The environment of packs in this process: the folders, the server, and the node that runs now."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 
 from nodegraph.definition.context import Context
 from nodegraph.files.files import Files
 from nodegraph.packs.registry import Registry
+from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
 
 
 @dataclass(frozen=True)
-class Here:
-    """The settings and folders that all packs of a process share."""
+class PackEnvironment:
+    """The settings, folders and server that all packs of a process share."""
 
     settings: Settings
-    custom_nodes: Path
+    server: PackServer
+    added_folders: dict[str, list[str]] = field(default_factory=dict[str, list[str]], compare=False)
+    """The directories that packs added to model folders, by folder."""
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Return the node types that come with this project."""
+        return Registry.load(names=("nodes",), cache=self.settings.cache_dir)
 
     @cached_property
     def files(self) -> Files:
         """Return the shared folders, with the models that come with this project."""
-        own = Registry.load(names=("nodes",), cache=self.settings.cache_dir)
-        return self.settings.files(own.model_places)
+        return self.settings.files(self.registry.model_places)
+
+    @property
+    def custom_nodes(self) -> Path:
+        """Return the folder that packs lie in."""
+        return self.settings.custom_nodes_dir.absolute()
 
     @property
     def base(self) -> Path:
@@ -36,50 +49,76 @@ class Here:
         """Return a folder for files that packs would write beside ComfyUI's code."""
         return self.settings.cache_dir.absolute() / "comfyui"
 
-
-_settled: dict[str, Here] = {}
-_files: ContextVar[Files | None] = ContextVar("files", default=None)
-_context: ContextVar[Context | None] = ContextVar("context", default=None)
-
-
-def settle(settings: Settings) -> None:
-    """Set this process's environment from the settings."""
-    _settled["here"] = Here(settings, settings.custom_nodes_dir.absolute())
+    def take_additions(self, before: "PackEnvironment") -> None:
+        """Add the routes and model folders that packs added to an earlier environment."""
+        known = self.server.routes
+        known.extend(route for route in before.server.routes if route not in known)
+        self.added_folders.update(before.added_folders)
 
 
-def current() -> Here:
-    """Return this process's environment."""
-    if "here" not in _settled:
-        settle(Settings.read())
-    return _settled["here"]
+@dataclass(frozen=True)
+class PackFinder:
+    """The part of the import hook that says in which environment its packs are.
+
+    A process imports a module once, so packs share an environment: that of the finder in
+    `sys.meta_path`.
+    """
+
+    environment: PackEnvironment
+
+
+def current() -> PackEnvironment:
+    """Return the environment of this process's packs."""
+    for finder in sys.meta_path:
+        if isinstance(finder, PackFinder):
+            return finder.environment
+    return _without_packs()
+
+
+@cache
+def _without_packs() -> PackEnvironment:
+    """Return the environment of a process that has no packs, for the stand-ins alone."""
+    return PackEnvironment(Settings.read(), PackServer())
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The node and the folders that a pack's code in this thread works for."""
+
+    context: Context | None = None
+    files: Files | None = None
+
+
+_OUTSIDE = _Scope()
+_SCOPE: ContextVar[_Scope] = ContextVar("pack_scope", default=_OUTSIDE)
 
 
 def context() -> Context | None:
     """Return the context of the node that runs in this thread, or None."""
-    return _context.get()
+    return _SCOPE.get().context
 
 
 def files() -> Files:
     """Return the folders of the run's user; outside of a run, the shared ones."""
-    running = context()
-    return running.files if running else _files.get() or current().files
+    scope = _SCOPE.get()
+    return scope.context.files if scope.context else scope.files or current().files
 
 
 @contextmanager
 def with_files(files: Files) -> Generator[None]:
     """Use these folders within this block, outside of a node."""
-    token = _files.set(files)
+    token = _SCOPE.set(replace(_SCOPE.get(), files=files))
     try:
         yield
     finally:
-        _files.reset(token)
+        _SCOPE.reset(token)
 
 
 @contextmanager
 def running(context: Context | None) -> Generator[None]:
     """Set the node that runs within this block."""
-    token = _context.set(context)
+    token = _SCOPE.set(replace(_SCOPE.get(), context=context))
     try:
         yield
     finally:
-        _context.reset(token)
+        _SCOPE.reset(token)

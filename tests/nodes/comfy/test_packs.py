@@ -1,6 +1,7 @@
 """Packs that were written for ComfyUI, run by this engine."""
 
 import json
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from nodegraph.execution.events import Notice, Progress
 from nodegraph.packs.catalog import PackSource, describe_apart
 from nodegraph.packs.object_info import object_info
 from nodegraph.packs.registry import Registry
-from nodegraph.packs.routes import OFFERED
+from nodegraph.packs.routes import PackRoute, PackServer
 from nodegraph.settings.settings import Settings
 from nodegraph.workflow.read import read_prompt
 from nodes.comfy.callbacks import State
@@ -52,8 +53,19 @@ def settings(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def registry(settings):
-    return Registry.from_settings(settings)
+def messages():
+    """What packs tell their clients."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def server(messages):
+    return PackServer(lambda *message: messages.append(message))
+
+
+@pytest.fixture(scope="module")
+def registry(settings, server):
+    return Registry.from_settings(settings, server)
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +148,14 @@ def test_a_pack_reads_no_pickle_unless_that_is_allowed(settings, tmp_path):
         load_torch_file(str(path))
 
 
-def test_a_pack_that_hangs_is_given_up(settings, tmp_path):
+def test_a_pack_that_hangs_is_given_up(settings, tmp_path, server):
     root = packs.write(tmp_path / "custom_nodes", "hangs", "import time\ntime.sleep(600)\n")
-    sources, problems = packs_in(replace(settings, custom_nodes_dir=root.parent))
+    sources, problems = packs_in(replace(settings, custom_nodes_dir=root.parent), server)
 
     assert not problems
     with pytest.raises(PackError, match="took more than 2 s"):
         describe_apart(sources[0], patience=2.0)
-    packs_in(settings)  # the other folder again
+    packs_in(settings, server)  # the other folder again
 
 
 def test_hidden_inputs_defaults_and_choices_arrive_as_the_class_wants_them(engine):
@@ -154,6 +166,21 @@ def test_hidden_inputs_defaults_and_choices_arrive_as_the_class_wants_them(engin
         run(engine, "1", **{"1": node("Arithmetic", a=-3, factor=4)})
     with pytest.raises(InvalidWorkflowError):
         run(engine, "1", **{"1": node("Arithmetic", a=3, factor=3)})
+
+
+def test_what_packs_added_stays_when_their_folder_is_loaded_again(registry, settings, server):
+    module = registry.find("ToyArithmetic").function.kind.__module__
+    before = sys.modules[module]
+    route = PackRoute("GET", "/toys", print)
+    server.routes.append(route)
+    again = PackServer()
+
+    packs_in(settings, again)
+
+    assert sys.modules[module] is before
+    assert runtime.current().server is again
+    assert route in again.routes
+    packs_in(settings, server)  # the first server again
 
 
 def test_lists_of_files_are_those_of_the_moment(engine, registry):
@@ -197,15 +224,15 @@ def test_lazy_inputs_are_computed_only_if_asked_for(engine):
         run(engine, "4", **graph, **{"4": chosen})
 
 
-def test_a_node_shows_returns_and_tells(engine, monkeypatch):
-    told, events = [], []
-    monkeypatch.setattr(OFFERED, "tell", lambda *message: told.append(message))
+def test_a_node_shows_returns_and_tells(engine, messages):
+    messages.clear()
+    events = []
     outputs, ui = run(engine, "1", events.append, **{"1": node("Shows", text="hi")})
 
     assert outputs == ("HI",)
     assert ui.as_dict() == {"text": ["hi"]}
-    assert [message[:2] for message in told] == [("toys.shown", {"text": "hi"})]
-    assert told[0][2]
+    assert [message[:2] for message in messages] == [("toys.shown", {"text": "hi"})]
+    assert messages[0][2]
     assert [(e.value, e.total) for e in events if isinstance(e, Progress)] == [(3, 4)]
 
 
@@ -319,10 +346,10 @@ def test_our_own_modules_stay_what_they_are(engine):
     assert not hasattr(server, "PromptServer")
 
 
-def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings):
-    (source,) = [pack for pack in packs_in(settings)[0] if pack.name == "clash"]
+def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings, server):
+    (source,) = [pack for pack in packs_in(settings, server)[0] if pack.name == "clash"]
     (settings.custom_nodes_dir / "clash" / "styles.json").write_text(json.dumps({}))
-    (changed,) = [pack for pack in packs_in(settings)[0] if pack.name == "clash"]
+    (changed,) = [pack for pack in packs_in(settings, server)[0] if pack.name == "clash"]
 
     assert isinstance(source, PackSource)
     assert source.digest() != changed.digest()
@@ -386,7 +413,7 @@ def test_what_reads_a_blocked_output_does_not_run(engine):
     assert run(engine, "3", **graph)[1].as_dict() == {"text": ["2 of 3 ['workflow']"]}
 
 
-def test_an_edited_pack_is_read_again(settings, tmp_path):
+def test_an_edited_pack_is_read_again(settings, tmp_path, server):
     own = replace(settings, custom_nodes_dir=tmp_path / "custom_nodes")
     root = packs.write(own.custom_nodes_dir, "edited", packs.CLASH)
     registry = Registry.from_settings(own)
@@ -397,4 +424,4 @@ def test_an_edited_pack_is_read_again(settings, tmp_path):
 
     assert registry.refresh() == ["edited"]
     assert (before, run(engine, "1", **graph)[0]) == ((42,), (43000,))
-    packs_in(settings)  # the other folder again
+    packs_in(settings, server)  # the other folder again
