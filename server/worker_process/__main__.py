@@ -1,4 +1,4 @@
-"""`python -m server.worker_process FD`: the worker process; FD is the inherited socket to the server."""
+"""`python -m server.worker_process FD`: a worker; FD is the inherited socket to the server."""
 
 import socket
 import sys

@@ -1,4 +1,4 @@
-"""The house rules that a linter cannot see: rooms, file sizes, names and the voice of docstrings."""
+"""House rules that a linter cannot see: rooms, file sizes, names, the voice of docstrings."""
 
 import ast
 import re
@@ -24,11 +24,46 @@ SHORT_KINDS = ("__init__.py", "__main__.py", "errors.py")
 SHORT_FOLDERS = ("nodes/comfy/host",)
 """One file stands in for one module of ComfyUI, however little of it packs import."""
 
-SHORT_FILES: dict[str, str] = {}
+SHORT_FILES = {
+    "nodegraph/cli/lock.py": "each command is a file, found by its name",
+    "nodegraph/definition/pack.py": "declaring a pack imports nothing but this",
+    "nodegraph/files/user_dirs.py": "settings need it before there are folders",
+    "nodegraph/graph/sockets.py": "part of the public API, imported by all rooms",
+    "nodegraph/packs/routes.py": "packs import it without a registry",
+    "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
+    "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
+    "nodegraph/runtime/devices.py": "the only file of the core that imports torch",
+    "nodegraph/runtime/node_errors.py": "validation and execution both call nodes' code",
+    "nodes/imaging/batch.py": "images, masks and latents share it",
+    "nodes/models/adapters/upscaler.py": "each adapter is a file",
+    "nodes/models/families/adapters/gligen.py": "each kind of model file is recognised in a file",
+    "nodes/models/families/adapters/safety.py": "each kind of model file is recognised in a file",
+    "nodes/models/families/controlnets/registry.py": "stands above the kinds, which import spec.py",
+    "nodes/models/families/controlnets/spec.py": "stands below the kinds, which registry.py lists",
+    "nodes/models/families/original_config.py": "the only file beside models that is YAML",
+    "nodes/models/networks/base/text_inputs.py": "six networks check their texts with it",
+    "nodes/models/networks/components/vae.py": "each network is a file that ends in its record",
+    "nodes/models/networks/modifiers/perturbed_attention.py": "each paper's change is a file",
+    "nodes/models/text/t5_tokenizer.py": "each tokenizer is a file",
+    "server/api/comfy/object_info.py": "each resource is a file",
+    "server/api/v1/handlers/validate.py": "each resource is a file",
+    "server/api/v1/paths.py": "the server's start imports it, but no handler",
+    "server/observability/access_log.py": "needs aiohttp, which workers do not load for logs.py",
+    "server/pictures/program.py": "the main loop of a process of its own",
+    "server/scheduling/file_names.py": "the server's end of what workers ask in file_numbers.py",
+}
 """Other files below forty lines, and why each is a file of its own."""
+FORMERLY_SHORT = 50
+"""The lines from which a file needs no reason any more."""
 
-SMALL_ROOMS: dict[str, str] = {}
+SMALL_ROOMS = {
+    "nodegraph/settings": "read at the start of every command, so that nothing heavy may join",
+    "nodes/models/export": "the reverse of loading, which knows nothing of it",
+    "server/observability": "logs and metrics, which the rooms above call",
+    "server/pictures": "a process of its own, which alone decodes images",
+}
 """Rooms of fewer than five files, and why each is a room of its own."""
+
 
 def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -64,7 +99,12 @@ def test_a_file_below_forty_lines_has_a_reason():
         and not named(path).startswith(SHORT_FOLDERS)
     }
 
-    assert short == set(SHORT_FILES)
+    assert short <= set(SHORT_FILES)
+
+
+@pytest.mark.parametrize("name", SHORT_FILES)
+def test_a_reason_is_given_for_a_short_file_alone(name):
+    assert len((ROOT / name).read_text().splitlines()) < FORMERLY_SHORT
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=named)
@@ -99,14 +139,14 @@ def test_docstrings_say_what_a_thing_is_or_does():
     assert found == []
 
 
-IRREGULAR = set(
-    "begun bound broken brought built caught chosen done drawn driven fallen fed felt forgotten "
-    "found frozen given gone grown held hidden kept known laid led left lent lost made meant met "
-    "overwritten paid rewritten said seen sent shaken shown sold spent split spoken stuck sunk "
-    "taken taught thought thrown told torn understood undone unknown unread unseen won worn "
-    "written wound wrapped".split()
-) - {"split"}
-"""Past participles that do not end in -ed; `split` and the like are verbs, too."""
+IRREGULAR = """
+begun bound broken brought built caught chosen done drawn driven fallen fed felt forgotten
+found frozen given gone grown held hidden kept known laid led left lent lost made meant met
+overwritten paid rewritten said seen sent shaken shown sold spent spoken stuck sunk
+taken taught thought thrown told torn understood undone unknown unread unseen won worn
+written wound wrapped
+"""
+"""Past participles that do not end in -ed, without those that are verbs, too, such as `split`."""
 
 NOT_PARTICIPLES = {"embed", "feed", "need", "proceed", "seed", "shed", "speed"}
 
@@ -115,7 +155,7 @@ def is_participle(name: str) -> bool:
     word = name.strip("_")
     if "_" in word or word in NOT_PARTICIPLES:
         return False
-    return word in IRREGULAR or word.endswith("ed")
+    return word in IRREGULAR.split() or word.endswith("ed")
 
 
 @pytest.mark.parametrize("name", ["told", "_shown", "opened"])
