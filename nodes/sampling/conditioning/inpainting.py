@@ -1,11 +1,11 @@
 """Denoising inside a mask: the rest follows the original latent, at each call's noise level."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.errors import EnlargedMaskError
 from nodes.sampling.conditioning.regions import resize_mask
 from nodes.sampling.noise_schedule.parameterization import Parameterization
@@ -35,8 +35,7 @@ class Inpainting:
     ) -> "Inpainting":
         """Fit a mask of any size, and of one image or more, to the latent."""
         resized = resize_mask(mask.float(), (latent.shape[-2], latent.shape[-1]))
-        repeats = math.ceil(len(latent) / len(resized))
-        mask = resized.repeat(repeats, 1, 1, 1)[: len(latent)].to(latent.device)
+        mask = repeat_to_batch(resized, len(latent)).to(latent.device)
         return cls(mask, latent, noise, parameterization, denoise_mask_function)
 
     def surround(self, x: Tensor, sigma: Tensor) -> Tensor:

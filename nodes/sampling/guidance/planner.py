@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, TypeVar
 import torch
 from torch import Tensor
 
+from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.cond import Alteration, CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
 from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
@@ -231,7 +232,7 @@ def _concat_input(resolved: ResolvedCond, batch: int) -> Tensor | None:
     whole = resolved.cond.concat_input
     if whole is None:
         return None
-    return resolved.crop(whole.repeat(math.ceil(batch / len(whole)), 1, 1, 1)[:batch])
+    return resolved.crop(repeat_to_batch(whole, batch))
 
 
 def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.device) -> CondBatch:
@@ -260,10 +261,7 @@ def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.devi
 
 def _rows(values: list[Tensor], counts: list[int], device: torch.device) -> Tensor:
     """Return each value repeated to, or cut to, as many rows as its condition has samples."""
-    rows = [
-        v.repeat(math.ceil(count / len(v)), *[1] * (v.ndim - 1))[:count]
-        for v, count in zip(values, counts, strict=True)
-    ]
+    rows = [repeat_to_batch(v, count) for v, count in zip(values, counts, strict=True)]
     return torch.cat(rows).to(device)
 
 
@@ -301,4 +299,4 @@ def _count(resolved: ResolvedCond, batch: int) -> int:
 def _per_sample(weight: Tensor, batch: int, resolved: ResolvedCond) -> Tensor:
     if weight.ndim == 0 or len(weight) == 1:
         return weight
-    return weight.repeat(math.ceil(batch / len(weight)), 1, 1, 1)[:batch][resolved.rows]
+    return repeat_to_batch(weight, batch)[resolved.rows]

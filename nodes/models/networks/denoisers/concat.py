@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.imaging.batch import repeat_to_batch
 from nodes.imaging.resize import resize
 from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
 from nodes.models.networks.denoisers.errors import UnknownConcatError
@@ -87,8 +88,4 @@ def concat_input(
 def _same_rows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Repeat the one with fewer rows to the rows of the other."""
     rows = max(len(a), len(b))
-    return _rows(a, rows), _rows(b, rows)
-
-
-def _rows(x: Tensor, rows: int) -> Tensor:
-    return x.repeat(-(rows // -len(x)), 1, 1, 1)[:rows]
+    return repeat_to_batch(a, rows), repeat_to_batch(b, rows)
