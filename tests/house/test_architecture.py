@@ -47,7 +47,7 @@ SHORT_FILES = {
     "nodes/models/text/t5_tokenizer.py": "each tokenizer is a file",
     "server/api/comfy/object_info.py": "each resource is a file",
     "server/api/v1/handlers/validate.py": "each resource is a file",
-    "server/api/v1/paths.py": "the server's start imports it, but no handler",
+    "server/api/v1/schema/paths.py": "the server's start imports it, but no handler",
     "server/observability/access_log.py": "needs aiohttp, which workers do not load for logs.py",
     "server/pictures/program.py": "the main loop of a process of its own",
     "server/scheduling/file_names.py": "the server's end of what workers ask in file_numbers.py",

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from server.api.v1.paths import DOCUMENT, ROOT
+from server.api.v1.schema.paths import DOCUMENT, ROOT
 from server.web.security import Handler
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """All operations of `/v1`: their handlers, the models they take, and their replies.
 
-Their methods and paths are in `server.api.v1.paths`, by the name of the handler.
+Their methods and paths are in `server.api.v1.schema.paths`, by the name of the handler.
 """
 
 from server.api.v1.handlers import catalog, events, generate, outputs, runs, validate

@@ -6,7 +6,7 @@ from functools import cache
 
 from aiohttp import web
 
-from server.api.v1.paths import DOCUMENT, PAGE, PATHS
+from server.api.v1.schema.paths import DOCUMENT, PAGE, PATHS
 from server.web.security import Handler
 
 

@@ -5,9 +5,9 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from server.api.v1.paths import DOCUMENT
 from server.api.v1.schema.openapi import parameters, schemas, summary, tag
 from server.api.v1.schema.operation import IMAGES, Operation, Reply
+from server.api.v1.schema.paths import DOCUMENT
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

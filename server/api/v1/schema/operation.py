@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
-from server.api.v1.paths import PATHS
+from server.api.v1.schema.paths import PATHS
 from server.web.security import Handler
 
 JSON = "application/json"

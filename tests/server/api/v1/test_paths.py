@@ -1,7 +1,7 @@
 """Every path of `/v1` leads to an operation."""
 
 from server.api.v1.operations import OPERATIONS
-from server.api.v1.paths import PATHS
+from server.api.v1.schema.paths import PATHS
 
 
 def test_every_operation_has_a_path_and_every_path_an_operation():
