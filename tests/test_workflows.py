@@ -6,7 +6,6 @@ from importlib.resources import files as resources
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image as Pictures
 
 from nodegraph.execution.engine import Engine
@@ -14,6 +13,8 @@ from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
 from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_workflow
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SHIPPED = {
     path.name.removesuffix(".json"): path.read_text()
@@ -23,14 +24,6 @@ SHIPPED = {
 PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2}
 """How many pictures a workflow saves; one if it is not here."""
 RED, BLUE = (220, 30, 30), (30, 60, 220)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -43,13 +43,7 @@ from tests.nodes.pictures import grid
 from tests.nodes.reference import distance
 from tests.tiny_models.samplable import samplable
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +226,7 @@ def test_tokens_that_are_alike_merge_without_loss():
     targets = torch.zeros(64, dtype=torch.bool)
     targets[::3] = True
 
-    pairs = Pairs.of(hidden, targets, 30)
+    pairs = Pairs.most_alike(hidden, targets, 30)
 
     merged = pairs.merge(hidden)
     assert merged.shape == (2, 34, 8)
@@ -243,7 +237,7 @@ def test_what_merges_is_the_mean_and_comes_back_to_every_place():
     hidden = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [3.0, 0.1], [0.0, 5.0]]])
     targets = torch.tensor([True, True, False, False])
 
-    pairs = Pairs.of(hidden, targets, 1)
+    pairs = Pairs.most_alike(hidden, targets, 1)
 
     merged = pairs.merge(hidden)
     assert pairs.goes.tolist() == [[3]]

@@ -1,7 +1,6 @@
 """A batch whose images differ in everything, against the same images made one by one."""
 
 import pytest
-import torch
 
 from nodes.builtin.sampling.custom import (
     batch_prompt,
@@ -18,17 +17,11 @@ from nodes.values import Conditioning
 from tests.nodes.bench import Bench
 from tests.tiny_models.samplable import Samplable, samplable
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 IMAGES = 8
 MOST = 1e-5
 """How far an image of a batch may be from the same one alone, relative to its length."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -27,16 +27,10 @@ from nodes.values import Conditioning
 from tests.nodes.bench import Bench
 from tests.tiny_models.samplable import samplable
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Style: TypeAlias = Literal["regular", "nested"]
 STYLES: tuple[Style, ...] = ("regular", "nested")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,7 @@ from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid
 from tests.tiny_models.samplable import samplable
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
