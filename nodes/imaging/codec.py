@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image as Picture
+from PIL import Image as PILImage
 from PIL import ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from nodes.imaging.errors import ImageTooLargeError, InputFileError
+from nodes.imaging.errors import InputFileError, SizeLimitError
 
 MOST_PIXELS = 89_000_000
 """What a file may hold over all its frames: as a tensor they take 12 bytes each."""
 
 _MODEL_TAG = 0x0110
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
-_BOMBS = (Picture.DecompressionBombError, Picture.DecompressionBombWarning)
+_BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # raised by Pillow's codecs
 
 
@@ -36,7 +36,7 @@ def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4)
     """Encode [height, width, 1, 3 or 4 channels] as a PNG file with text chunks."""
     buffer = io.BytesIO()
     info = _text_chunks(texts)
-    _picture(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
+    _pil_image(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
     return buffer.getvalue()
 
 
@@ -44,7 +44,7 @@ def encode_apng(
     images: Tensor, texts: Mapping[str, str], milliseconds: float, compress_level: int
 ) -> bytes:
     """Encode [frames, height, width, channels] as an endless animated PNG with text chunks."""
-    first, *rest = map(_picture, images)
+    first, *rest = map(_pil_image, images)
     buffer = io.BytesIO()
     first.save(
         buffer,
@@ -71,8 +71,8 @@ def encode_webp(
 
     As in ComfyUI, the texts are EXIF tags, downwards from `Model`, each with `keyword:text`.
     """
-    first, *rest = map(_picture, images)
-    exif = Picture.Exif()
+    first, *rest = map(_pil_image, images)
+    exif = PILImage.Exif()
     for tag, (keyword, text) in zip(range(_MODEL_TAG, 0, -1), texts.items(), strict=False):
         exif[tag] = f"{keyword}:{text}"
     buffer = io.BytesIO()
@@ -90,9 +90,9 @@ def encode_webp(
     return buffer.getvalue()
 
 
-def _picture(image: Tensor) -> Picture.Image:
+def _pil_image(image: Tensor) -> PILImage.Image:
     pixels = to_bytes(image)
-    return Picture.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    return PILImage.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
@@ -102,23 +102,23 @@ def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     return info
 
 
-def read_frames(path: Path) -> list[Picture.Image]:
+def read_frames(path: Path) -> list[PILImage.Image]:
     """Read the frames of an image file, turned upright; more than one if it is animated.
 
     Frames of another size than the first are left out.
 
     Raises:
         InputFileError: the file is no image, or is truncated or damaged.
-        ImageTooLargeError: it has more than `MOST_PIXELS`.
+        SizeLimitError: it has more than `MOST_PIXELS`.
     """
     try:
-        with Picture.open(path, formats=_FORMATS) as opened:
+        with PILImage.open(path, formats=_FORMATS) as opened:
             _check_size(path, opened)
             frames = [_rotate_upright(frame) for frame in _frames(opened)]
     except UnidentifiedImageError as error:
         raise InputFileError(path, "its format is not known", code="not_an_image") from error
     except _BOMBS as error:
-        raise ImageTooLargeError(path, "far too many pixels", MOST_PIXELS) from error
+        raise _too_large(path, "far too many pixels") from error
     except _BROKEN as error:
         raise InputFileError(
             path, str(error).rstrip(".") or type(error).__name__, code="damaged_image"
@@ -126,12 +126,12 @@ def read_frames(path: Path) -> list[Picture.Image]:
     return [frame for frame in frames if frame.size == frames[0].size]
 
 
-def colours(frame: Picture.Image) -> Tensor:
+def colours(frame: PILImage.Image) -> Tensor:
     """Return a frame without its alpha channel: [height, width, 3] in [0, 1]."""
     return _as_tensor(_rgba(frame).convert("RGB"))
 
 
-def channel(frame: Picture.Image, letter: str) -> Tensor:
+def channel(frame: PILImage.Image, letter: str) -> Tensor:
     """Return one channel, `R`, `G`, `B` or `A`, of a frame: [height, width] in [0, 1].
 
     A frame without an alpha channel is opaque: its `A` is 1 everywhere.
@@ -139,44 +139,53 @@ def channel(frame: Picture.Image, letter: str) -> Tensor:
     return _as_tensor(_rgba(frame).getchannel(letter))
 
 
-def has_alpha(frame: Picture.Image) -> bool:
+def has_alpha(frame: PILImage.Image) -> bool:
     """True if a frame has an alpha channel, or a palette with transparency."""
     return "A" in frame.getbands() or (frame.mode == "P" and "transparency" in frame.info)
 
 
-def _as_tensor(picture: Picture.Image) -> Tensor:
-    return torch.tensor(np.asarray(picture), dtype=torch.float32).div_(255)
+def _as_tensor(image: PILImage.Image) -> Tensor:
+    return torch.tensor(np.asarray(image), dtype=torch.float32).div_(255)
 
 
-def _rgba(frame: Picture.Image) -> Picture.Image:
+def _rgba(frame: PILImage.Image) -> PILImage.Image:
     frame = _eight_bits(frame)
     return frame.convert("RGBA") if has_alpha(frame) else frame.convert("RGB").convert("RGBA")
 
 
-def _frames(opened: Picture.Image) -> Iterator[Picture.Image]:
-    """Yield every frame; of a camera's multi-picture file (MPO) only the first."""
+def _frames(opened: PILImage.Image) -> Iterator[PILImage.Image]:
+    """Yield every frame; of a camera's multi-image file (MPO) only the first."""
     if opened.format == "MPO":
         yield opened
     else:
         yield from ImageSequence.Iterator(opened)
 
 
-def _rotate_upright(frame: Picture.Image) -> Picture.Image:
+def _rotate_upright(frame: PILImage.Image) -> PILImage.Image:
     frame.load()
     return ImageOps.exif_transpose(frame)
 
 
-def _check_size(path: Path, opened: Picture.Image) -> None:
+def _check_size(path: Path, opened: PILImage.Image) -> None:
     frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
     width, height = opened.size
     if width * height * frames > MOST_PIXELS:
         size = f"{frames} frames of {width} by {height} pixels" if frames > 1 else ""
-        raise ImageTooLargeError(path, size or f"{width} by {height} pixels", MOST_PIXELS)
+        raise _too_large(path, size or f"{width} by {height} pixels")
 
 
-def _eight_bits(frame: Picture.Image) -> Picture.Image:
+def _too_large(path: Path, pixels: str) -> SizeLimitError:
+    most = MOST_PIXELS // 10**6
+    return SizeLimitError(
+        code="image_too_large",
+        problem=f"the picture {path.name!r} has {pixels}; at most {most} million are loaded",
+        hint="Scale it down first.",
+    )
+
+
+def _eight_bits(frame: PILImage.Image) -> PILImage.Image:
     """Scale a 16-bit or 32-bit grey image to 8 bits, as ComfyUI does: 65535 is white."""
     if not frame.mode.startswith("I"):
         return frame
     values = np.asarray(frame).astype(np.int64) // 255
-    return Picture.fromarray(values.clip(0, 255).astype(np.uint8))
+    return PILImage.fromarray(values.clip(0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Errors of image and latent files, and of empty batches."""
+"""Errors of image and latent files, of sizes, and of empty batches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
+SizeLimitCode: TypeAlias = Literal["image_too_large", "too_small_picture", "too_large_latent"]
 InputFileCode: TypeAlias = Literal["not_an_image", "damaged_image", "not_a_latent"]
 
 _INPUT_FILES: Mapping[InputFileCode, tuple[str, str]] = {
@@ -43,13 +44,9 @@ class InputFileError(NodeGraphError):
         self.code = code
 
 
-class ImageTooLargeError(NodeGraphError):
-    """A picture has so many pixels that loading it could exhaust the memory."""
+class SizeLimitError(NodeGraphError):
+    """A picture or a latent is larger or smaller than what can be worked with."""
 
-    code = "image_too_large"
-
-    def __init__(self, path: Path, pixels: str, most: int) -> None:
-        super().__init__(
-            f"the picture {path.name!r} has {pixels}; at most {most // 10**6} million are loaded.",
-            hint="Scale it down first.",
-        )
+    def __init__(self, *, code: SizeLimitCode, problem: str, hint: str) -> None:
+        super().__init__(f"{problem}.", hint=hint)
+        self.code = code

@@ -1,4 +1,4 @@
-"""A guider, and what every sampling node does with one: denoise a latent, tell how far it is."""
+"""A guider, and `run`, which denoises a latent with one; every sampling node calls it."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -23,7 +23,7 @@ from nodes.sampling.samplers.registry import SamplerOrName
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guider:
-    """A model with its conditions and guidance strength; its own `guidance` has the rule."""
+    """A model with its conditions and cfg; the guidance rule is in the model's settings."""
 
     __socket__: ClassVar = "GUIDER"
 
@@ -35,13 +35,13 @@ class Guider:
 
 
 @dataclass(frozen=True, slots=True)
-class Denoised:
-    """What sampling makes."""
+class SamplingResult:
+    """The latents that sampling returns."""
 
     output: Latent
     """The latent at the last noise level."""
     clean: Latent
-    """What the model took for the clean latent in the last step."""
+    """The model's x0 in the last step."""
 
 
 def run(
@@ -51,16 +51,16 @@ def run(
     noise: Noise,
     latent: Latent,
     ctx: Context,
-) -> Denoised:
+) -> SamplingResult:
     """Add noise to a latent and remove it, with progress, previews and cancellation.
 
     Raises:
         ChannelMismatchError: the latent is of another family.
-        SeedCountError: each image has its seed, but there are not as many images.
-        NotFiniteError: the model predicts what is no number.
+        BatchCountError: each image has its seed, but there are not as many images.
+        NotFiniteError: the model predicts infinities or NaN, even in float32.
     """
-    model, last = guider.model, list[Tensor]()
-    latent = fitting(latent, model)
+    model, last_x0 = guider.model, list[Tensor]()
+    latent = fit_channels(latent, model)
     request = Request(
         denoiser=ModelDenoiser(model, ctx.check_cancelled),
         sampler=sampler,
@@ -75,15 +75,15 @@ def run(
     show = cache(lambda: choose_preview(model, ctx))
 
     def on_step(done: int, total: int, x0: Tensor) -> None:
-        last[:] = [x0]
+        last_x0[:] = [x0]
         ctx.progress(done, total)
         if ctx.wants_preview:
             ctx.preview(*preview(model, x0, show()))
 
     start = noise_for(latent, noise.seed, add=noise.adds)
     output = replace(latent, samples=_sample(model, request, latent, start, on_step, ctx))
-    clean = replace(output, samples=model.latent_format.to_raw(last[0])) if last else output
-    return Denoised(output, clean)
+    clean = replace(output, samples=model.latent_format.to_raw(last_x0[0])) if last_x0 else output
+    return SamplingResult(output, clean)
 
 
 def _sample(
@@ -94,7 +94,7 @@ def _sample(
     on_step: OnStep,
     ctx: Context,
 ) -> Tensor:
-    """As `sample`; again in float32 where numbers were too large, or with more memory freed."""
+    """Call `sample`; again in float32 if numbers overflow, or with other models unloaded."""
 
     def attempt(model: ModelHandle) -> Tensor:
         denoiser = ModelDenoiser(model, ctx.check_cancelled)
@@ -115,7 +115,7 @@ def _sample(
     return attempt(model)
 
 
-def fitting(latent: Latent, model: ModelHandle) -> Latent:
+def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
     """Return the latent with as many channels as the model has; only an empty one can be changed.
 
     Raises:
@@ -131,6 +131,6 @@ def fitting(latent: Latent, model: ModelHandle) -> Latent:
             found=found,
             expected=wanted,
             reader="this model",
-            hint="Encode the picture with the VAE that belongs to the model.",
+            hint="Encode the image with the VAE that belongs to the model.",
         )
     return replace(latent, samples=torch.zeros(batch, wanted, *size))

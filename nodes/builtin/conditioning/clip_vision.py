@@ -85,7 +85,7 @@ def unclip_conditioning(
     if strength == 0:
         return conditioning
     if clip_vision_output.embeds is None:
-        raise NoVectorError
+        raise NoVectorError(code="no_vector")
     shown = ImagePrompt(clip_vision_output.embeds, strength, noise_augmentation)
     conds = (
         replace(cond, image_prompts=(*cond.image_prompts, shown)) for cond in conditioning.conds

@@ -1,18 +1,6 @@
-"""Errors of prompts that GLIGEN and PhotoMaker can not use."""
+"""Errors of prompts that PhotoMaker can not use."""
 
 from nodegraph.errors import NodeGraphError
-
-
-class NoBoxTextError(NodeGraphError):
-    """A text encoder makes no vector of the text for a box."""
-
-    code = "no_box_text"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the text encoder makes no single vector of a text, which a box needs.",
-            hint="Use the CLIP of the Stable Diffusion model that draws.",
-        )
 
 
 class TriggerPlaceError(NodeGraphError):

@@ -8,11 +8,11 @@ from pydantic import Field
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import ModelFile, Step
 from nodegraph.definition.node import node
-from nodes.builtin.conditioning.errors import NoBoxTextError
 from nodes.builtin.inputs import LatentOffset, Prompt
+from nodes.models.adapters.errors import NoVectorError
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.patches.gligen import GligenHandle, open_gligen
-from nodes.models.text.textual_inversion import Embeddings, contents
+from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import Area, Box, Conditioning
 
 Side = Annotated[int, Field(ge=8, le=16384), Step(8)]
@@ -25,7 +25,7 @@ def gligen_loader(gligen_name: Annotated[str, ModelFile("gligen")], ctx: Context
     return open_gligen(path, ctx.files.identity(path))
 
 
-@node("GLIGENTextBoxApply", category="conditioning/gligen", state=contents("text"))
+@node("GLIGENTextBoxApply", category="conditioning/gligen", state=embedding_hashes("text"))
 def gligen_text_box_apply(  # noqa: PLR0917 - the node has as many
     conditioning_to: Conditioning,
     clip: ClipHandle,
@@ -43,7 +43,7 @@ def gligen_text_box_apply(  # noqa: PLR0917 - the node has as many
     """
     encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
     if encoded.pooled is None:
-        raise NoBoxTextError
+        raise NoVectorError(code="no_box_text")
     box = Box(encoded.pooled, Area(height // 8, width // 8, y // 8, x // 8), gligen_textbox_model)
     conds = (replace(cond, boxes=(*cond.boxes, box)) for cond in conditioning_to.conds)
     return Conditioning(tuple(conds))

@@ -9,10 +9,11 @@ from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Name
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Cfg, Seed
-from nodes.builtin.sampling.errors import MixedModelsError, UnmatchedBatchError
-from nodes.inference.sample import Denoised, Guider, fitting, run
+from nodes.builtin.sampling.errors import MixedModelsError
+from nodes.inference.sample import Guider, SamplingResult, fit_channels, run
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.loop import noise_for
+from nodes.sampling.noise_schedule.errors import BatchCountError
 from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise, Sigmas
 
@@ -50,7 +51,8 @@ def batch_prompt(
     seeds = noise.seeds if noise else ()
     cfgs = before.cfg if isinstance(before.cfg, tuple) else (before.cfg,)
     if len(cfgs) != len(seeds):
-        raise UnmatchedBatchError(len(cfgs), len(seeds))
+        problem = f"the guider is for {len(cfgs)} images so far, the noise for {len(seeds)}"
+        raise BatchCountError(problem, code="unmatched_batch")
     if before.model != model:
         raise MixedModelsError
     own = len(seeds)
@@ -140,7 +142,7 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
     """
     if len(sigmas) == 0:
         return latent_image
-    latent = fitting(latent_image, model)
+    latent = fit_channels(latent_image, model)
     drawn = noise_for(latent, noise.seed, add=noise.adds)
     level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
     noised = model.parameterization.add_noise(level, drawn, _to_model_space(latent.samples, model))
@@ -152,5 +154,5 @@ def _to_model_space(raw: Tensor, model: ModelHandle) -> Tensor:
     return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 
-def _latents(denoised: Denoised) -> SampledLatents:
+def _latents(denoised: SamplingResult) -> SampledLatents:
     return SampledLatents(denoised.output, denoised.clean)

@@ -1,30 +1,25 @@
 """Errors of regular expressions and of texts that grow too long."""
 
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
 from nodegraph.errors import NodeGraphError, short_repr
 
+RegexCode: TypeAlias = Literal["bad_pattern", "slow_pattern"]
 
-class BadPatternError(NodeGraphError):
-    """A regular expression makes no sense."""
-
-    code = "bad_pattern"
-
-    def __init__(self, pattern: str, reason: str) -> None:
-        super().__init__(
-            f"the regular expression {short_repr(pattern)} has no meaning: {reason}.",
-            hint="A backslash before a special character makes it an ordinary one.",
-        )
+_REGEX_HINTS: Mapping[RegexCode, str] = {
+    "bad_pattern": "A backslash before a special character makes it an ordinary one.",
+    "slow_pattern": "Nested repetitions such as (a+)+ are the usual reason.",
+}
 
 
-class SlowPatternError(NodeGraphError):
-    """A regular expression takes far too long: it backtracks."""
+class RegexError(NodeGraphError):
+    """A regular expression is not valid, or searching with it takes far too long."""
 
-    code = "slow_pattern"
-
-    def __init__(self, pattern: str, seconds: float) -> None:
-        super().__init__(
-            f"the regular expression {short_repr(pattern)} takes more than {seconds:g} seconds.",
-            hint="Nested repetitions such as (a+)+ are the usual reason.",
-        )
+    def __init__(self, pattern: str, problem: str, *, code: RegexCode) -> None:
+        message = f"the regular expression {short_repr(pattern)} {problem}."
+        super().__init__(message, hint=_REGEX_HINTS[code])
+        self.code = code
 
 
 class TooLongTextError(NodeGraphError):

@@ -12,7 +12,7 @@ from pydantic import Field
 from nodegraph.definition.markers import Name, Optional
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Text
-from nodes.builtin.text.errors import BadPatternError, SlowPatternError, TooLongTextError
+from nodes.builtin.text.errors import RegexError, TooLongTextError
 from nodes.builtin.text.strings import LONGEST
 
 Wanted = Literal["First Match", "All Matches", "First Group", "All Groups"]
@@ -92,12 +92,11 @@ def _run_worker(task: str, text: str, pattern: str, flags: int, **more: object) 
     """Run a search in its own process, which is stopped when it takes too long.
 
     Raises:
-        BadPatternError: the pattern or the replacement is not valid.
-        SlowPatternError: it takes longer than `SECONDS`.
+        RegexError: the pattern or the replacement is not valid, or takes longer than `SECONDS`.
         TooLongTextError: the result is longer than `LONGEST`.
     """
     if len(pattern) > _LONGEST_PATTERN:
-        raise BadPatternError(pattern, f"it is longer than {_LONGEST_PATTERN:,} characters")
+        raise _invalid(pattern, f"it is longer than {_LONGEST_PATTERN:,} characters")
     request = {"task": task, "text": text, "pattern": pattern, "flags": flags, "longest": LONGEST}
     command = [sys.executable, "-I", "-S", str(_WORKER)]
     try:
@@ -110,12 +109,17 @@ def _run_worker(task: str, text: str, pattern: str, flags: int, **more: object) 
             encoding="ascii",
         )
     except subprocess.TimeoutExpired as error:
-        raise SlowPatternError(pattern, SECONDS) from error
+        problem = f"takes more than {SECONDS:g} seconds"
+        raise RegexError(pattern, problem, code="slow_pattern") from error
     if done.returncode:
-        raise BadPatternError(pattern, "searching with it broke down")
+        raise _invalid(pattern, "searching with it broke down")
     answer = cast("dict[str, object]", json.loads(done.stdout))
     if "error" in answer:
-        raise BadPatternError(pattern, str(answer["error"]))
+        raise _invalid(pattern, str(answer["error"]))
     if "too_long" in answer:
         raise TooLongTextError(cast("int", answer["too_long"]), LONGEST)
     return answer["found"]
+
+
+def _invalid(pattern: str, reason: str) -> RegexError:
+    return RegexError(pattern, f"is not valid: {reason}", code="bad_pattern")

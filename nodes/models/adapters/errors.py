@@ -1,20 +1,33 @@
 """Errors of encoders and embeddings that an adapter can not work with."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
+NoVectorCode: TypeAlias = Literal["no_vector", "no_box_text"]
+
+_ENCODERS: Mapping[NoVectorCode, tuple[str, str]] = {
+    "no_vector": (
+        "the vision encoder makes no vector of a picture: its file holds no head.",
+        "Use CLIP's vision encoder that belongs to the model.",
+    ),
+    "no_box_text": (
+        "the text encoder makes no single vector of a text, which a box needs.",
+        "Use the CLIP of the Stable Diffusion model that draws.",
+    ),
+}
+"""Each code: what is wrong, and what would work."""
+
 
 class NoVectorError(NodeGraphError):
-    """A vision encoder makes no vector of a picture, and one is needed."""
+    """An encoder makes no single vector of a picture or a text, and one is needed."""
 
-    code = "no_vector"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the vision encoder makes no vector of a picture: its file holds no head.",
-            hint="Use CLIP's vision encoder that belongs to the model.",
-        )
+    def __init__(self, *, code: NoVectorCode) -> None:
+        message, hint = _ENCODERS[code]
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class StyleMismatchError(NodeGraphError):

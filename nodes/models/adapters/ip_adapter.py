@@ -99,7 +99,7 @@ class IPAdapterHandle:
         if not self.is_plain:
             return read_states(seen.states.get(-2), self.network, wide)
         if seen.embeds is None:
-            raise NoVectorError
+            raise NoVectorError(code="no_vector")
         if seen.embeds.shape[1] != wide:
             raise VisionEncoderMismatchError(
                 code="seen_width",

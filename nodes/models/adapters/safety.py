@@ -57,7 +57,7 @@ class SafetyChecker:
         """
         embeds = self.vision.see(pictures).embeds
         if embeds is None:
-            raise NoVectorError
+            raise NoVectorError(code="no_vector")
         care = self.special.matches(embeds)[:, None] * _CARE
         return [bool(flag) for flag in self.concepts.matches(embeds, care)]
 

@@ -121,7 +121,7 @@ def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
     """Return the seed's noise for a latent, a draw each image; zeros if none is to be added.
 
     Raises:
-        SeedCountError: there is one seed an image, but not as many as images.
+        BatchCountError: there is one seed an image, but not as many as images.
     """
     noise = noise_like(latent.samples, seed, latent.batch_index)
     return noise if add else torch.zeros_like(noise)
@@ -163,7 +163,7 @@ def _in_model_space(raw: Tensor, denoiser: Denoiser) -> Tensor:
 
 
 def _concat(latent: Latent) -> ConcatLatent | None:
-    """Return the latent and its mask, for models that read a picture and bring none."""
+    """Return the latent and its mask, for models that read a image and bring none."""
     mask = latent.noise_mask
     return None if mask is None else ConcatLatent(latent.samples, mask.float())
 

@@ -1,6 +1,16 @@
-"""Errors of sampling settings, and of seeds that do not match the latents."""
+"""Errors of sampling settings, and of seeds that do not match their batch."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
+
+BatchCountCode: TypeAlias = Literal["seed_count", "unmatched_batch"]
+
+_BATCH_HINTS: Mapping[BatchCountCode, str] = {
+    "seed_count": "Give the empty latent the batch size that the batch has.",
+    "unmatched_batch": "Link guider and noise of the same node, or neither.",
+}
 
 
 class BadSettingError(NodeGraphError):
@@ -12,13 +22,9 @@ class BadSettingError(NodeGraphError):
         super().__init__(f"{name} {what}.", hint=hint, input_name=name)
 
 
-class SeedCountError(NodeGraphError):
-    """Each image has a seed of its own, but there are more or fewer images."""
+class BatchCountError(NodeGraphError):
+    """Each image of a batch has a seed and a guidance of its own, and there are too many or few."""
 
-    code = "seed_count"
-
-    def __init__(self, seeds: int, images: int) -> None:
-        super().__init__(
-            f"there are seeds for {seeds} images, but {images} latents.",
-            hint="Give the empty latent the batch size that the batch has.",
-        )
+    def __init__(self, problem: str, *, code: BatchCountCode) -> None:
+        super().__init__(f"{problem}.", hint=_BATCH_HINTS[code])
+        self.code = code

@@ -10,7 +10,7 @@ import torch
 import torchsde
 from torch import Tensor
 
-from nodes.sampling.noise_schedule.errors import SeedCountError
+from nodes.sampling.noise_schedule.errors import BatchCountError
 
 Seeds: TypeAlias = int | Sequence[int]
 """One seed for the whole batch, or one an image; 0 to 2^64 - 1 each."""
@@ -105,12 +105,13 @@ def noise_like(x: Tensor, seeds: Seeds, batch_index: Sequence[int] | None = None
     """Return the initial noise for a latent, [batch, …], on its device.
 
     Raises:
-        SeedCountError: there is one seed an image, but not as many as images.
+        BatchCountError: there is one seed an image, but not as many as images.
     """
     if isinstance(seeds, int):
         return initial_noise(x.shape, seeds, batch_index).to(x)
     if len(seeds) != len(x):
-        raise SeedCountError(len(seeds), len(x))
+        problem = f"there are seeds for {len(seeds)} images, but {len(x)} latents"
+        raise BatchCountError(problem, code="seed_count")
     return torch.cat([initial_noise((1, *x.shape[1:]), seed) for seed in seeds]).to(x)
 
 

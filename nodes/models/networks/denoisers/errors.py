@@ -1,22 +1,10 @@
-"""Errors of a denoiser's inputs: latent size, concat channels, vision encoder."""
+"""Errors of what a denoiser reads beside its latent: concat channels, a vision encoder's output."""
 
 from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
 VisionEncoderCode: TypeAlias = Literal["seen_width", "seen_states"]
-
-
-class TooLargeLatentError(NodeGraphError):
-    """A latent has more patches than the model has positions for."""
-
-    code = "too_large_latent"
-
-    def __init__(self, width: int, height: int, most: int) -> None:
-        super().__init__(
-            f"a latent of {width}x{height} is too large for this model.",
-            hint=f"It takes at most {most} each way: {most * 8} pixels.",
-        )
 
 
 class UnknownConcatError(NodeGraphError):

@@ -4,16 +4,16 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
+from nodes.imaging.errors import SizeLimitError
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.patchify import padded
+from nodes.models.networks.base.patchify import pad_to_patch
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
-from nodes.models.networks.denoisers.errors import TooLargeLatentError
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 
 class MMDiTConfig(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     patch_size: int
     pos_embed_max_size: int
@@ -22,7 +22,7 @@ class MMDiTConfig(Protocol):
 
 
 class MMDiT(Protocol):
-    """What an SD3 transformer offers."""
+    """The interface of diffusers' SD3 transformer."""
 
     config: MMDiTConfig
 
@@ -36,16 +36,16 @@ class MMDiT(Protocol):
         *,
         return_dict: bool,
     ) -> tuple[Tensor]:
-        """One forward pass: the velocity, shaped as `hidden_states`."""
+        """Return the velocity, shaped as `hidden_states`."""
         ...
 
 
 class MMDiTAdapter:
-    """Asks an SD3 transformer; see `nodes.models.networks.base.builder.Adapter`."""
+    """Calls an SD3 transformer; see `nodes.models.networks.base.builder.Adapter`."""
 
     repeats_text = False
-    packs = 1
-    reads_raw = False
+    patch_pixels = 1
+    concat_raw = False
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
         """Return the condition unchanged: SD3 reads the texts alone."""
@@ -53,18 +53,22 @@ class MMDiTAdapter:
         return cond
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass.
+        """Run the transformer, and return the velocity.
 
         Raises:
-            TooLargeLatentError: the model has no positions for so many patches.
+            SizeLimitError: the model has no positions for so many patches.
             WrongConditioningError: text encoders of another family made the conditions.
         """
         model = cast("MMDiT", module)
         height, width = x.shape[-2:]
-        patches = padded(x, model.config.patch_size)
+        patches = pad_to_patch(x, model.config.patch_size)
         largest = model.config.pos_embed_max_size * model.config.patch_size
         if max(patches.shape[-2:]) > largest:
-            raise TooLargeLatentError(width, height, largest)
+            raise SizeLimitError(
+                code="too_large_latent",
+                problem=f"a latent of {width}x{height} is too large for this model",
+                hint=f"It takes at most {largest} each way: {largest * 8} pixels.",
+            )
         tokens = text(cond, x, model.config.joint_attention_dim)
         pooled = pooled_or_zeros(cond, x, model.config.pooled_projection_dim)
         blocks = cond.residuals.get("blocks")
@@ -74,7 +78,7 @@ class MMDiTAdapter:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 
     def build(config: dict[str, Any]) -> nn.Module:
@@ -83,4 +87,6 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("mmdit", "transformer", builder, adapter=MMDiTAdapter(), keeps_narrow=True)
+NETWORK = NetworkClass(
+    "mmdit", "transformer", builder, adapter=MMDiTAdapter(), keeps_quantized=True
+)

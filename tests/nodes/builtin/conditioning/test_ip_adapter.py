@@ -294,7 +294,7 @@ def test_another_vision_encoder_is_refused(root, tmp_path):
     siglip(draw, head=False)
     write(tmp_path / "models" / "clip_vision" / "headless.safetensors", draw.tensors)
     headless = clip_vision_loader("headless.safetensors", Bench(tmp_path))
-    with pytest.raises(NoVectorError):
+    with pytest.raises(NoVectorError, match="no vector of a picture"):
         adapter(root, "plain").keys(headless.see(picture(1, 16, 16)))
 
 

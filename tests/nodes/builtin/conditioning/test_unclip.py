@@ -190,7 +190,7 @@ def test_what_another_vision_encoder_sees_is_refused(sdxl):
 
 
 def test_an_encoder_without_a_head_says_nothing_that_could_be_shown():
-    with pytest.raises(NoVectorError):
+    with pytest.raises(NoVectorError, match="no vector of a picture"):
         unclip_conditioning(text(), SeenPictures(None, torch.zeros(1, 1, 1), {}))
 
 

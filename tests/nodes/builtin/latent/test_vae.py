@@ -10,8 +10,8 @@ from nodes.builtin.latent.vae import (
     vae_encode_for_inpaint,
     vae_encode_tiled,
 )
+from nodes.imaging.errors import SizeLimitError
 from nodes.imaging.tiling import Tiling, compute_tiled
-from nodes.inference.errors import TooSmallPictureError
 from nodes.models.loading.handles import VaeHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.values import Latent
@@ -59,7 +59,7 @@ def test_a_latent_of_another_model_is_refused(vae, bench):
 
 
 def test_a_picture_without_a_latent_pixel_is_refused(vae, bench):
-    with pytest.raises(TooSmallPictureError, match="16x7"):
+    with pytest.raises(SizeLimitError, match="16x7"):
         vae_encode(picture(1, 7, 16), vae, bench)
 
 

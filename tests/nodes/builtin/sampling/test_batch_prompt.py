@@ -8,11 +8,11 @@ from nodes.builtin.sampling.custom import (
     sampler_custom,
     sampler_custom_advanced,
 )
-from nodes.builtin.sampling.errors import MixedModelsError, UnmatchedBatchError
+from nodes.builtin.sampling.errors import MixedModelsError
 from nodes.builtin.sampling.guiders import cfg_guider
 from nodes.builtin.sampling.schedulers import basic_scheduler
 from nodes.inference.sample import Guider
-from nodes.sampling.noise_schedule.errors import SeedCountError
+from nodes.sampling.noise_schedule.errors import BatchCountError
 from nodes.values import Conditioning
 from tests.nodes.bench import Bench
 from tests.tiny_models.samplable import Samplable, samplable
@@ -123,7 +123,7 @@ def test_a_batch_of_another_size_than_the_latent_is_refused(kinds, bench):
     kind = kinds["sd15"]
     batch = chained(kind, 2)
 
-    with pytest.raises(SeedCountError, match="seeds for 2 images, but 3 latents"):
+    with pytest.raises(BatchCountError, match="seeds for 2 images, but 3 latents"):
         sampler_custom_advanced(
             noise=batch.NOISE,
             guider=batch.GUIDER,
@@ -138,9 +138,9 @@ def test_what_does_not_belong_together_is_refused(kinds):
     kind, batch = kinds["sd15"], chained(kinds["sd15"], 2)
     more = {"positive": kind.text(0.1), "negative": kind.text(0.2)}
 
-    with pytest.raises(UnmatchedBatchError, match="for 2 images so far, the noise for 0"):
+    with pytest.raises(BatchCountError, match="for 2 images so far, the noise for 0"):
         batch_prompt(model=kind.model, guider=batch.GUIDER, **more)
-    with pytest.raises(UnmatchedBatchError, match="for 0 images so far, the noise for 1"):
+    with pytest.raises(BatchCountError, match="for 0 images so far, the noise for 1"):
         batch_prompt(model=kind.model, noise=random_noise(1), **more)
     with pytest.raises(MixedModelsError):
         batch_prompt(model=kinds["sdxl"].model, guider=batch.GUIDER, noise=batch.NOISE, **more)

@@ -1,11 +1,9 @@
 """Regular expressions: what they find, and what stops them."""
 
-import time
-
 import pytest
 
 from nodes.builtin.text import regexes
-from nodes.builtin.text.errors import BadPatternError, SlowPatternError, TooLongTextError
+from nodes.builtin.text.errors import RegexError, TooLongTextError
 from nodes.builtin.text.regexes import regex_extract, regex_match, regex_replace
 
 TEXT = "a red cat,\nA blue dog"
@@ -87,7 +85,7 @@ def test_texts_of_any_characters_come_back_as_they_are():
     ],
 )
 def test_a_pattern_without_meaning_is_explained(pattern, reason):
-    with pytest.raises(BadPatternError, match=reason) as refused:
+    with pytest.raises(RegexError, match=reason) as refused:
         regex_match("text", pattern)
 
     assert "backslash" in refused.value.hint
@@ -96,18 +94,16 @@ def test_a_pattern_without_meaning_is_explained(pattern, reason):
 
 @pytest.mark.parametrize("template", [r"\3", r"\g<name>", "\\"])
 def test_a_replacement_without_meaning_is_explained(template):
-    with pytest.raises(BadPatternError):
+    with pytest.raises(RegexError, match="is not valid"):
         regex_replace(string="a", regex_pattern="(a)", replace=template)
 
 
 def test_a_pattern_that_backtracks_is_stopped(monkeypatch):
     monkeypatch.setattr(regexes, "SECONDS", 0.5)
-    began = time.monotonic()
 
-    with pytest.raises(SlowPatternError, match=r"more than 0\.5 seconds") as refused:
+    with pytest.raises(RegexError, match=r"more than 0\.5 seconds") as refused:
         regex_match("a" * 60 + "b", "(a+)+$")
 
-    assert time.monotonic() - began < 5
     assert "Nested repetitions" in refused.value.hint
 
 
@@ -117,5 +113,5 @@ def test_a_text_does_not_grow_without_end():
 
 
 def test_what_takes_too_much_memory_ends_as_an_error():
-    with pytest.raises(BadPatternError, match="too much memory"):
+    with pytest.raises(RegexError, match="too much memory"):
         regex_replace(string="x" * 1_000_000, regex_pattern="x", replace="y" * 100_000)
