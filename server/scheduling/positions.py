@@ -1,7 +1,7 @@
 """Publishes the position of a waiting run to those who watch it, whenever it changes."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from server.scheduling.event_bus import Bus, Message, Topic
 from server.scheduling.scheduler import Waiting
@@ -16,11 +16,18 @@ class Positions:
     Args:
         bus: takes the messages, and knows who watches a run.
         queue: the queue, next first.
+        sleep: waits so many seconds.
     """
 
-    def __init__(self, bus: Bus, queue: Iterable[Waiting]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        queue: Iterable[Waiting],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._bus = bus
         self._queue = queue
+        self._sleep = sleep
         self._published: dict[str, int] = {}
         """The position that was published last, by run."""
         self._watched: dict[str, None] = {}
@@ -37,7 +44,7 @@ class Positions:
             await self._changed.wait()
             self._changed.clear()
             self._publish()
-            await asyncio.sleep(PAUSE)
+            await self._sleep(PAUSE)
 
     def _update_viewers(self, topic: Topic) -> None:
         """Note that a run has a new viewer, who gets its position at once, or one less."""

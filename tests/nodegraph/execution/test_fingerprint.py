@@ -5,6 +5,7 @@ import pytest
 from nodegraph.definition.node import node
 from nodegraph.execution.steps import Steps
 from nodegraph.graph.graph import Graph, Link, Node
+from nodegraph.runtime.choices import Attention
 from nodegraph.validation.validate import check
 from tests.toys import BLANK, add, chain_of, files_in, graph_of, registry_of
 
@@ -14,7 +15,7 @@ def files(tmp_path):
     return files_in(tmp_path)
 
 
-def keys(files, graph, registry=None, attention="sdpa", run="run"):
+def keys(files, graph, registry=None, attention: Attention = "sdpa", run="run"):
     """The key of every node, after validation as the engine does it."""
     registry = registry or registry_of()
     steps = Steps(registry, files, attention, run)

@@ -1,7 +1,6 @@
 """Validation: every problem at once, each with its code, its place and what would work."""
 
 import json
-import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +11,7 @@ from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.validation.validate import check
 from nodegraph.workflow.read import read_prompt
 from tests.toys import BLANK, chain_of, files_in, graph_of, registry_of
+from tests.work import growth
 
 REGISTRY = registry_of()
 
@@ -342,29 +342,31 @@ def test_a_preflight_that_breaks_is_a_problem_too(files):
     assert problems(files, ["x"], **nodes) == [("custom_validation_failed", "x", None)]
 
 
-def test_ten_thousand_nodes_are_checked_in_a_moment(files):
-    start = time.thread_time()
-
-    checked = check(chain_of(10_000), REGISTRY, files)
-
-    assert checked.problems == ()
-    assert time.thread_time() - start < 2
+def test_ten_thousand_nodes_in_a_row_are_checked(files):
+    assert check(chain_of(10_000), REGISTRY, files).problems == ()
 
 
-@pytest.mark.parametrize("kind", ["unknown types", "loops"])
-def test_hostile_graphs_are_refused_in_a_moment(files, kind):
-    count = 5_000
-    if kind == "unknown types":
-        nodes = {str(k): (f"Blank{k:0100}", {f"in{k}": k}) for k in range(count)}
-    else:
-        nodes = {str(k): ("Pass", {"image": Link(str((k + 1) % count), 0)}) for k in range(count)}
-        nodes["s"] = ("Show", {"value": Link("0", 0)})
-    start = time.thread_time()
+def of_unknown_types(count):
+    return graph_of(**{str(k): (f"Blank{k:0100}", {f"in{k}": k}) for k in range(count)})
 
-    found = check(graph_of(**nodes), REGISTRY, files).problems
+
+def loop_of(count):
+    nodes = {str(k): ("Pass", {"image": Link(str((k + 1) % count), 0)}) for k in range(count)}
+    return graph_of(**nodes, s=("Show", {"value": Link("0", 0)}))
+
+
+@pytest.mark.parametrize("draw", [chain_of, of_unknown_types, loop_of])
+def test_a_graph_twice_as_large_is_twice_the_work_to_check(files, draw):
+    graphs = {count: draw(count) for count in (500, 1000)}
+
+    assert growth(lambda count: check(graphs[count], REGISTRY, files), 500) < 2.2
+
+
+@pytest.mark.parametrize("draw", [of_unknown_types, loop_of])
+def test_hostile_graphs_are_refused_in_few_words(files, draw):
+    found = check(draw(5_000), REGISTRY, files).problems
 
     assert found
-    assert time.thread_time() - start < 3
     assert len(str(InvalidWorkflowError(found))) < 100_000
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from server.scheduling.event_bus import Bus
 from server.scheduling.fair_queue import FairQueue
-from server.scheduling.positions import PAUSE, Positions
+from server.scheduling.positions import Positions
 from server.scheduling.scheduler import Waiting
 
 
@@ -13,6 +13,27 @@ def queue_of(count):
     for number in range(count):
         queue.add(Waiting(f"r{number}", "", 0, float(number), number))
     return queue
+
+
+class Pauses:
+    """Pauses that last until the test ends them."""
+
+    def __init__(self):
+        self._begun = asyncio.Semaphore(0)
+        self._ended = asyncio.Semaphore(0)
+
+    async def __call__(self, seconds):
+        self._begun.release()
+        await self._ended.acquire()
+
+    async def begin(self):
+        """Wait until a round is over."""
+        await asyncio.wait_for(self._begun.acquire(), 60)
+
+    async def next_round(self):
+        """End the pause, and wait until the next round is over."""
+        self._ended.release()
+        await self.begin()
 
 
 async def told(subscriber):
@@ -26,20 +47,20 @@ async def told(subscriber):
 
 def test_only_those_who_look_are_told_and_only_of_changes():
     async def scenario():
-        bus, queue = Bus(), queue_of(4)
-        positions = Positions(bus, queue)
+        bus, queue, pauses = Bus(), queue_of(4), Pauses()
+        positions = Positions(bus, queue, pauses)
         task = asyncio.create_task(positions.run())
         everything, of_one, of_two = (
             bus.subscribe(),
             bus.subscribe(run="r1"),
             bus.subscribe(run="r3"),
         )
-        await asyncio.sleep(0.01)
+        await pauses.begin()
         queue.remove("r2")
         positions.mark_changed()
-        await asyncio.sleep(2 * PAUSE)
+        await pauses.next_round()
         late = bus.subscribe(run="r1")
-        await asyncio.sleep(2 * PAUSE)
+        await pauses.next_round()
         task.cancel()
         return [await told(each) for each in (everything, of_one, of_two, late)]
 
@@ -52,15 +73,15 @@ def test_only_those_who_look_are_told_and_only_of_changes():
 
 def test_changes_that_come_together_are_told_once():
     async def scenario():
-        bus, queue = Bus(), queue_of(50)
-        positions = Positions(bus, queue)
+        bus, queue, pauses = Bus(), queue_of(50), Pauses()
+        positions = Positions(bus, queue, pauses)
         last = bus.subscribe(run="r49")
         task = asyncio.create_task(positions.run())
-        await asyncio.sleep(0.01)
+        await pauses.begin()
         for number in range(49):
             queue.remove(f"r{number}")
             positions.mark_changed()
-        await asyncio.sleep(2 * PAUSE)
+        await pauses.next_round()
         task.cancel()
         return await told(last)
 
