@@ -1,4 +1,4 @@
-"""Plain JSON values, and the checks of their types."""
+"""JSON values: parsed within limits, and the checks of their types."""
 
 import json
 import math
@@ -6,6 +6,11 @@ from collections.abc import Iterable
 from typing import NoReturn, TypeGuard
 
 from nodegraph.errors import InvalidPromptError, InvalidWorkflowError
+
+DEEPEST = 100
+"""The deepest nesting of lists and objects."""
+MOST_NODES = 100_000
+"""The most nodes of a workflow, once its subgraphs are unfolded."""
 
 
 def is_list(value: object) -> TypeGuard[list[object]]:
@@ -50,12 +55,6 @@ def _is_scalar(item: object) -> bool:
     if isinstance(item, str):
         return is_clean(item)
     return item is None or (isinstance(item, int) and -(2**63) <= item < 2**64)
-
-
-DEEPEST = 100
-"""The deepest nesting of lists and objects."""
-MOST_NODES = 100_000
-"""The most nodes of a workflow, once its subgraphs are unfolded."""
 
 
 def parse_json(data: str | bytes) -> object:

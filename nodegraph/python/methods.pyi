@@ -2351,7 +2351,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Write a batch of pictures as one animated PNG that carries its workflow."""
+        """Write a batch of images as one animated PNG that carries its workflow."""
 
     def SaveAnimatedWEBP(
         self,
@@ -2365,7 +2365,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:
-        """Write a batch of pictures as one animated WebP that carries its workflow."""
+        """Write a batch of images as one animated WebP that carries its workflow."""
 
     def SaveImage(
         self,

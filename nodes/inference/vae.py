@@ -1,4 +1,4 @@
-"""VAE calls with fallbacks: float32 where numbers overflow, tiles where memory is short."""
+"""VAE calls on batches, with fallbacks: float32 where numbers overflow, tiles for large images."""
 
 from collections.abc import Callable
 from functools import partial
@@ -109,7 +109,7 @@ def crop_to_vae(image: Tensor, vae: VaeHandle) -> Tensor:
     if min(height, width) < step:
         raise SizeLimitError(
             code="too_small_picture",
-            problem=f"a picture of {width}x{height} pixels is too small to encode",
+            problem=f"an image of {width}x{height} pixels is too small to encode",
             hint=f"It needs at least {step} pixels each way.",
         )
     top, left = height % step // 2, width % step // 2

@@ -1,4 +1,4 @@
-"""Ends this process when its parent process dies."""
+"""The main loop of a worker process, which ends with its parent."""
 
 import os
 import signal
@@ -24,19 +24,6 @@ from server.worker_process.runs import Runs
 from server.workers.wire import Channel, Frame
 
 _PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Have the system kill this process as soon as its parent dies; only on Linux.
-
-    The closed socket would end the process too, but only once a thread can read it, which a
-    node may prevent.
-    """
-    if sys.platform != "linux":
-        return
-    import ctypes  # imported here because only Linux needs it
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def serve(channel: Channel) -> None:
@@ -119,3 +106,16 @@ def _flags(values: Mapping[str, Any]) -> dict[str, object]:
         name: tuple(map(Path, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         for name, value in values.items()
     }
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process as soon as its parent dies; only on Linux.
+
+    The closed socket would end the process too, but only once a thread can read it, which a
+    node may prevent.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes  # imported here because only Linux needs it
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

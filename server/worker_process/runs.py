@@ -1,4 +1,4 @@
-"""The report of a node's failure: the error, its traceback, and the inputs of the node."""
+"""The runs of a worker: started and stopped as the server asks, their events and failures sent."""
 
 import logging
 import threading
@@ -27,28 +27,6 @@ from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
 
 _MOST_LINES = 50
-
-
-def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:
-    """Return an error as JSON, with `traceback` and `current_inputs` among its details."""
-    body = error.as_dict()
-    cause = error.__cause__
-    lines = traceback.format_tb(cause.__traceback__)[-_MOST_LINES:] if cause else []
-    more = {"traceback": lines, "current_inputs": _inputs(error, graph)}
-    return {**body, "details": {**error.details, **more}}
-
-
-def _inputs(error: NodeGraphError, graph: Graph) -> dict[str, list[str]]:
-    node = graph.nodes.get(error.node_id or "")
-    return {name: [_describe_input(value)] for name, value in node.inputs.items()} if node else {}
-
-
-def _describe_input(value: object) -> str:
-    if isinstance(value, Link):
-        return f"output {value.output} of node {short_repr(value.source)}"
-    return value if isinstance(value, str) else short_repr(value)
-
-
 _log = logging.getLogger(__name__)
 
 
@@ -160,3 +138,23 @@ class Runs:
         if isinstance(event, NodeFinished | NodeCached):
             self._reports.send_when_due()
         self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)
+
+
+def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:
+    """Return an error as JSON, with `traceback` and `current_inputs` among its details."""
+    body = error.as_dict()
+    cause = error.__cause__
+    lines = traceback.format_tb(cause.__traceback__)[-_MOST_LINES:] if cause else []
+    more = {"traceback": lines, "current_inputs": _inputs(error, graph)}
+    return {**body, "details": {**error.details, **more}}
+
+
+def _inputs(error: NodeGraphError, graph: Graph) -> dict[str, list[str]]:
+    node = graph.nodes.get(error.node_id or "")
+    return {name: [_describe_input(value)] for name, value in node.inputs.items()} if node else {}
+
+
+def _describe_input(value: object) -> str:
+    if isinstance(value, Link):
+        return f"output {value.output} of node {short_repr(value.source)}"
+    return value if isinstance(value, str) else short_repr(value)

@@ -1,4 +1,4 @@
-"""Nodes that pad images, or join two of them side by side."""
+"""Nodes that crop, flip, rotate or pad images, or join two of them side by side."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -12,13 +12,14 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Flip, Offset, Rotation, Side
 from nodes.imaging.batch import with_channels
-from nodes.imaging.resize import ImageMethod, resize_pictures
+from nodes.imaging.resize import ImageMethod, resize_images
 from nodes.values import Image, Mask
 
 Margin = Annotated[int, Field(ge=0, le=16384), Step(8)]
 Interpolation = Literal["area", "bicubic", "nearest-exact", "bilinear", "lanczos"]
 
 _GREY = 0.5
+_QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
 _COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
         "white": (1.0, 1.0, 1.0),
@@ -28,6 +29,30 @@ _COLOURS: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "blue": (0.0, 0.0, 1.0),
     }
 )
+
+
+@node("ImageCrop", category="image/transform", display_name="Image Crop")
+def image_crop(
+    image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0
+) -> Image:
+    """Crop images to a rectangle, smaller where the image ends.
+
+    A corner beyond the image means its last column or row.
+    """
+    top, left = min(y, image.shape[1] - 1), min(x, image.shape[2] - 1)
+    return image[:, top : top + height, left : left + width].contiguous()
+
+
+@node("ImageFlip", category="image/transform")
+def image_flip(image: Image, flip_method: Flip) -> Image:
+    """Mirror images: upside down (`x-axis`), or left to right (`y-axis`)."""
+    return image.flip(1 if flip_method.startswith("x") else 2)
+
+
+@node("ImageRotate", category="image/transform")
+def image_rotate(image: Image, rotation: Rotation) -> Image:
+    """Rotate images clockwise."""
+    return torch.rot90(image, _QUARTERS.index(rotation), dims=(2, 1)).contiguous()
 
 
 class PaddedImage(NamedTuple):
@@ -92,7 +117,7 @@ def image_stitch(
     first, second = (_pad_side(x, 3 - along, length) for x in (first, second))
     shape = list(first.shape)
     shape[along] = spacing_width + spacing_width % 2
-    strip = _filled_picture(first, shape, spacing_color)
+    strip = _filled_image(first, shape, spacing_color)
     parts = [first, strip, second] if direction in ("right", "down") else [second, strip, first]
     return torch.cat(parts, dim=along)
 
@@ -110,8 +135,8 @@ def resize_and_pad_image(
     batch, height, width, channels = image.shape
     scale = min(target_width / width, target_height / height)
     wide, high = max(1, int(width * scale)), max(1, int(height * scale))
-    scaled = resize_pictures(image, wide, high, interpolation)
-    whole = _filled_picture(image, (batch, target_height, target_width, channels), padding_color)
+    scaled = resize_images(image, wide, high, interpolation)
+    whole = _filled_image(image, (batch, target_height, target_width, channels), padding_color)
     top, left = (target_height - high) // 2, (target_width - wide) // 2
     whole[:, top : top + high, left : left + wide] = scaled
     return whole
@@ -134,54 +159,27 @@ def _match_batches(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return one, two.to(one)
 
 
-def _scale_side(pictures: Tensor, dim: int, length: int) -> Tensor:
+def _scale_side(images: Tensor, dim: int, length: int) -> Tensor:
     """Scale images until the side `dim` has this length."""
-    height, width = pictures.shape[1:3]
-    if pictures.shape[dim] == length:
-        return pictures
+    height, width = images.shape[1:3]
+    if images.shape[dim] == length:
+        return images
     method: ImageMethod = "lanczos"
     if dim == 1:
-        return resize_pictures(pictures, max(1, int(length * width / height)), length, method)
-    return resize_pictures(pictures, length, max(1, int(length * height / width)), method)
+        return resize_images(images, max(1, int(length * width / height)), length, method)
+    return resize_images(images, length, max(1, int(length * height / width)), method)
 
 
-def _pad_side(pictures: Tensor, dim: int, length: int) -> Tensor:
+def _pad_side(images: Tensor, dim: int, length: int) -> Tensor:
     """Pad both ends of the side `dim` with black to this length."""
-    shape = list(pictures.shape)
+    shape = list(images.shape)
     shape[dim] = length
-    whole = _filled_picture(pictures, shape, "black")
-    whole.narrow(dim, (length - pictures.shape[dim]) // 2, pictures.shape[dim]).copy_(pictures)
+    whole = _filled_image(images, shape, "black")
+    whole.narrow(dim, (length - images.shape[dim]) // 2, images.shape[dim]).copy_(images)
     return whole
 
 
-def _filled_picture(like: Tensor, shape: Sequence[int], colour: str) -> Tensor:
+def _filled_image(like: Tensor, shape: Sequence[int], colour: str) -> Tensor:
     """Return an opaque image of one colour: [batch, h, w, channels]."""
     rgb = with_channels(like.new_tensor(_COLOURS[colour]), shape[-1])
     return rgb.expand(*shape).contiguous()
-
-
-_QUARTERS = ("none", "90 degrees", "180 degrees", "270 degrees")
-
-
-@node("ImageCrop", category="image/transform", display_name="Image Crop")
-def image_crop(
-    image: Image, width: Side = 512, height: Side = 512, x: Offset = 0, y: Offset = 0
-) -> Image:
-    """Crop images to a rectangle, smaller where the image ends.
-
-    A corner beyond the image means its last column or row.
-    """
-    top, left = min(y, image.shape[1] - 1), min(x, image.shape[2] - 1)
-    return image[:, top : top + height, left : left + width].contiguous()
-
-
-@node("ImageFlip", category="image/transform")
-def image_flip(image: Image, flip_method: Flip) -> Image:
-    """Mirror images: upside down (`x-axis`), or left to right (`y-axis`)."""
-    return image.flip(1 if flip_method.startswith("x") else 2)
-
-
-@node("ImageRotate", category="image/transform")
-def image_rotate(image: Image, rotation: Rotation) -> Image:
-    """Rotate images clockwise."""
-    return torch.rot90(image, _QUARTERS.index(rotation), dims=(2, 1)).contiguous()

@@ -7,8 +7,14 @@ from typing import Literal, Self, TypeAlias
 import torch
 from torch import Tensor
 
+Prediction: TypeAlias = Literal["eps", "v_prediction", "edm"]
+Clock: TypeAlias = Literal["log", "angle"]
+"""The network's time: a quarter of log sigma, or sigma's angle from 0 to 1."""
+
 PURE_NOISE = 999999999.9
 """The sigma that stands for "before any step" where the levels have no upper bound."""
+_LEVELS = 1000
+_EDM_SIGMA_DATA = 0.5
 
 
 def broadcast(sigma: Tensor, x: Tensor) -> Tensor:
@@ -64,14 +70,6 @@ class VarianceExploding:
         """Return the latent unchanged: nothing faded."""
         del sigma
         return latent
-
-
-Prediction: TypeAlias = Literal["eps", "v_prediction", "edm"]
-Clock: TypeAlias = Literal["log", "angle"]
-"""The network's time: a quarter of log sigma, or sigma's angle from 0 to 1."""
-
-_LEVELS = 1000
-_EDM_SIGMA_DATA = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)

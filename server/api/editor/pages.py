@@ -1,4 +1,4 @@
-"""The page at `/` if the editor is not installed."""
+"""The editor's page, its files and the scripts of packs; or else a page on how to install it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from nodegraph.packs.installed import LoadedPack
 from server.api.editor.packages import EditorFiles
 from server.api.editor.static import find_file, send
 
+_EXTENSIONS = "extensions"
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 PAGE = """<!doctype html>
 <html lang="en">
@@ -65,9 +66,6 @@ _POLICY = "; ".join(
     )
 )
 """The policy: scripts only from this server, some compiled by the editor; images from anywhere."""
-
-
-_EXTENSIONS = "extensions"
 
 
 class Pages:

@@ -1,4 +1,4 @@
-"""The base class of the models of `/v1`."""
+"""The pydantic models of what `/v1` replies, which its OpenAPI document describes."""
 
 from typing import Any
 
@@ -6,15 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from server.store.runs import Milestone, Run, State
 
+_ABOUT = ("event", "run_id", "sequence", "time_ms")
+"""Keys of an event's data that are fields of `EventModel` or not needed."""
+
 
 class Model(BaseModel):
     """A model whose validator is built at its first use, so that the server starts sooner."""
 
     model_config = ConfigDict(defer_build=True)
-
-
-_ABOUT = ("event", "run_id", "sequence", "time_ms")
-"""Keys of an event's data that are fields of `EventModel` or not needed."""
 
 
 class RunModel(Model):
