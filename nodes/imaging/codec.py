@@ -178,7 +178,7 @@ def _too_large(path: Path, pixels: str) -> SizeLimitError:
     most = MOST_PIXELS // 10**6
     return SizeLimitError(
         code="image_too_large",
-        problem=f"the picture {path.name!r} has {pixels}; at most {most} million are loaded",
+        problem=f"the image {path.name!r} has {pixels}; at most {most} million are loaded",
         hint="Scale it down first.",
     )
 

@@ -11,11 +11,11 @@ InputFileCode: TypeAlias = Literal["not_an_image", "damaged_image", "not_a_laten
 
 _INPUT_FILES: Mapping[InputFileCode, tuple[str, str]] = {
     "not_an_image": (
-        "can not be loaded as a picture",
+        "can not be loaded as an image",
         "PNG, JPEG, WebP, AVIF, GIF, BMP, TIFF and PPM files work.",
     ),
     "damaged_image": (
-        "is a damaged picture",
+        "is damaged",
         "Copy it again, or save it anew from a program that can open it.",
     ),
     "not_a_latent": (
@@ -27,7 +27,7 @@ _INPUT_FILES: Mapping[InputFileCode, tuple[str, str]] = {
 
 
 class EmptyBatchError(NodeGraphError):
-    """A node gets a batch without a single picture, mask or latent in it."""
+    """A node gets a batch without a single image, mask or latent in it."""
 
     code = "empty_batch"
 
@@ -36,7 +36,7 @@ class EmptyBatchError(NodeGraphError):
 
 
 class InputFileError(NodeGraphError):
-    """A file can not be read as the picture or latent that a workflow takes it for."""
+    """A file can not be read as the image or latent that a workflow takes it for."""
 
     def __init__(self, path: Path, reason: str, *, code: InputFileCode) -> None:
         problem, hint = _INPUT_FILES[code]
@@ -45,7 +45,7 @@ class InputFileError(NodeGraphError):
 
 
 class SizeLimitError(NodeGraphError):
-    """A picture or a latent is larger or smaller than what can be worked with."""
+    """An image or a latent is larger or smaller than what can be worked with."""
 
     def __init__(self, *, code: SizeLimitCode, problem: str, hint: str) -> None:
         super().__init__(f"{problem}.", hint=hint)

@@ -58,6 +58,7 @@ FORMERLY_SHORT = 50
 
 SMALL_ROOMS = {
     "nodegraph/settings": "read at the start of every command, so that nothing heavy may join",
+    "nodes/inference": "models at work, above all models and below the nodes",
     "nodes/models/export": "the reverse of loading, which knows nothing of it",
     "server/observability": "logs and metrics, which the rooms above call",
     "server/pictures": "a process of its own, which alone decodes images",

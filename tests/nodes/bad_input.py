@@ -119,7 +119,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "unknown reference": Bad(
         "hub_offline",
-        ("hf://nobody/nothing@main/model.safetensors is not here", "nodegraph models pull"),
+        ("hf://nobody/nothing@main/model.safetensors is not downloaded", "nodegraph models pull"),
         inputs={"load.ckpt_name": "hf://nobody/nothing@main/model.safetensors"},
         fails=True,
     ),
@@ -321,7 +321,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "no picture": Bad(
         "not_an_image",
-        ("'notes.png' can not be loaded as a picture", "PNG, JPEG"),
+        ("'notes.png' can not be loaded as an image", "PNG, JPEG"),
         {"picture": ("LoadImage", {"image": "notes.png"})},
         {"save.images": ["picture", 0]},
         where="picture",

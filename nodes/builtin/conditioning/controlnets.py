@@ -222,7 +222,7 @@ def _hint(
         raise MissingInputError(
             code="hint_needs_vae",
             need=f"the ControlNet {path.name!r} reads latents",
-            missing="no VAE to encode the picture",
+            missing="no VAE to encode the image",
             hint="Use ControlNetApplyAdvanced, and connect the model's VAE to it.",
         )
     if vae.channels != spec.channels:
@@ -258,17 +258,17 @@ def _add_control(conditioning: Conditioning, control: NetControl) -> Conditionin
     return Conditioning(tuple(conds))
 
 
-def _identity(picture: Tensor) -> Tensor:
-    return picture
+def _identity(image: Tensor) -> Tensor:
+    return image
 
 
-def _quantize_edges(picture: Tensor) -> Tensor:
+def _quantize_edges(image: Tensor) -> Tensor:
     """Scale an image to [0, 255], which SD3.5's ControlNet for edges was trained on."""
-    return (picture * 255 * 0.5 + 0.5 + 1) / 2
+    return (image * 255 * 0.5 + 0.5 + 1) / 2
 
 
-def _invert(picture: Tensor) -> Tensor:
-    return 1 - picture
+def _invert(image: Tensor) -> Tensor:
+    return 1 - image
 
 
 _CHANGES: Mapping[Change, Callable[[Tensor], Tensor]] = {

@@ -4,7 +4,7 @@ from nodegraph.errors import NodeGraphError
 
 
 class OutsideError(NodeGraphError):
-    """A cut begins where the picture, mask or latent has already ended."""
+    """A cut begins where the image, mask or latent has already ended."""
 
     code = "outside"
 
@@ -17,13 +17,13 @@ class OutsideError(NodeGraphError):
 
 
 class ChannelError(NodeGraphError):
-    """A picture lacks the channel that a node reads."""
+    """An image lacks the channel that a node reads."""
 
     code = "missing_channel"
 
     def __init__(self, channel: str, channels: int) -> None:
         hint = "Join it with a mask first (JoinImageWithAlpha)." if channel == "alpha" else ""
-        super().__init__(f"the picture has {channels} channels and no {channel}.", hint=hint)
+        super().__init__(f"the image has {channels} channels and no {channel}.", hint=hint)
 
 
 class ThresholdOrderError(NodeGraphError):

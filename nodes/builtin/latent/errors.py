@@ -18,11 +18,9 @@ class LatentMismatchError(NodeGraphError):
 
 
 class NoTimeAxisError(NodeGraphError):
-    """Latents of pictures are to be joined along time, which they do not have."""
+    """Latents of images are to be joined along time, which they do not have."""
 
     code = "no_time_axis"
 
     def __init__(self) -> None:
-        super().__init__(
-            "these are latents of pictures and have no time.", hint="'x' and 'y' work."
-        )
+        super().__init__("these are latents of images and have no time.", hint="'x' and 'y' work.")

@@ -10,7 +10,7 @@ NoVectorCode: TypeAlias = Literal["no_vector", "no_box_text"]
 
 _ENCODERS: Mapping[NoVectorCode, tuple[str, str]] = {
     "no_vector": (
-        "the vision encoder makes no vector of a picture: its file holds no head.",
+        "the vision encoder makes no vector of an image: its file holds no head.",
         "Use CLIP's vision encoder that belongs to the model.",
     ),
     "no_box_text": (
@@ -22,7 +22,7 @@ _ENCODERS: Mapping[NoVectorCode, tuple[str, str]] = {
 
 
 class NoVectorError(NodeGraphError):
-    """An encoder makes no single vector of a picture or a text, and one is needed."""
+    """An encoder makes no single vector of an image or a text, and one is needed."""
 
     def __init__(self, *, code: NoVectorCode) -> None:
         message, hint = _ENCODERS[code]

@@ -103,7 +103,7 @@ class IPAdapterHandle:
         if seen.embeds.shape[1] != wide:
             raise VisionEncoderMismatchError(
                 code="seen_width",
-                reads=f"{self.network.header.path.name!r} reads {wide} numbers of a picture",
+                reads=f"{self.network.header.path.name!r} reads {wide} numbers of an image",
                 found=f"it gives {seen.embeds.shape[1]}",
             )
         return seen.embeds.to(place.device, place.dtype)

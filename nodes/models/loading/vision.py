@@ -57,7 +57,7 @@ def read_states(states: Tensor | None, reader: Network, width: int, patches: int
     Raises:
         VisionEncoderMismatchError: it was made for another vision encoder.
     """
-    reads = f"{reader.header.path.name!r} reads {width} numbers of each patch of a picture"
+    reads = f"{reader.header.path.name!r} reads {width} numbers of each patch of an image"
     if states is None:
         raise VisionEncoderMismatchError(
             code="seen_states", reads=reads, found="it has too few layers"

@@ -51,7 +51,7 @@ def concat_input(
     if concat is None:
         raise MissingInputError(
             code="nothing_beside",
-            need=f"the model reads a picture beside the latent ({extra} channels more)",
+            need=f"the model reads an image beside the latent ({extra} channels more)",
             missing="none",
             hint="Models for inpainting need InpaintModelConditioning, or a latent with a mask;"
             " those that follow instructions or edges need InstructPixToPixConditioning.",
@@ -59,7 +59,7 @@ def concat_input(
     if concat.latent.shape[1] != latents.channels:
         raise ChannelMismatchError(
             code="beside_channels",
-            what="the picture beside the latent",
+            what="the image beside the latent",
             found=concat.latent.shape[1],
             expected=latents.channels,
             reader="this model",

@@ -25,7 +25,7 @@ class VisionEncoderMismatchError(NodeGraphError):
     def __init__(self, *, code: VisionEncoderCode, reads: str, found: str) -> None:
         super().__init__(
             f"{reads}, which this vision encoder does not give: {found}.",
-            hint="Use the vision encoder that it was made with. Numbers of a picture and of each"
+            hint="Use the vision encoder that it was made with. Numbers of an image and of each"
             " patch: ViT-L 768 and 1024, ViT-H 1024 and 1280, bigG 1280 and 1664, SigLIP so400m"
             " 1152 of a patch.",
         )

@@ -50,7 +50,7 @@ def _mismatch(found: int, expected: int) -> ChannelMismatchError:
         found=found,
         expected=expected,
         reader="this model",
-        hint="Encode the picture with the VAE that belongs to the model.",
+        hint="Encode the image with the VAE that belongs to the model.",
     )
 
 

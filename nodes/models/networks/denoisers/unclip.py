@@ -60,7 +60,7 @@ def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
         if prompt.embeds.shape[1] != rules.width:
             raise VisionEncoderMismatchError(
                 code="seen_width",
-                reads=f"this model reads {rules.width} numbers of a picture",
+                reads=f"this model reads {rules.width} numbers of an image",
                 found=f"it gives {prompt.embeds.shape[1]}",
             )
         each = (_add_noise(one[None], rules, prompt.noise, draw) for one in prompt.embeds)

@@ -303,14 +303,14 @@ def test_what_is_missing_is_an_error(folder, bench):
     picture = instruct_pix_to_pix_conditioning(side(), side(), vae, PICTURE, bench)
     other = inpaint_model_conditioning(side(), side(), flux_vae, PICTURE, MASK, ctx=bench)
 
-    with pytest.raises(MissingInputError, match=r"reads a picture beside the latent \(5 chan"):
+    with pytest.raises(MissingInputError, match=r"reads an image beside the latent \(5 chan"):
         predict(model, side().conds[0], x_of(4))
     with pytest.raises(MissingInputError, match="InpaintModelConditioning"):
         predict(flux_model, side().conds[0], x_of(16))
     with pytest.raises(MissingInputError, match="no mask is given"):
         predict(model, picture.positive.conds[0], x_of(4))
     with pytest.raises(
-        ChannelMismatchError, match="picture beside the latent has 16 channels, this model reads 4"
+        ChannelMismatchError, match="image beside the latent has 16 channels, this model reads 4"
     ):
         predict(model, other.positive.conds[0], x_of(4))
 

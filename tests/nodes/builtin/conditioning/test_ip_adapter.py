@@ -282,9 +282,7 @@ def test_an_adapter_of_another_family_is_refused(root, models, eyes, tmp_path):
 def test_another_vision_encoder_is_refused(root, tmp_path):
     seen = SeenPictures(grid((1, 32), 0.1), grid((1, 9, 32), 0.1), {-2: grid((1, 9, 32), 0.1)})
 
-    with pytest.raises(
-        VisionEncoderMismatchError, match=r"reads 64 numbers of a picture.*gives 32"
-    ):
+    with pytest.raises(VisionEncoderMismatchError, match=r"reads 64 numbers of an image.*gives 32"):
         adapter(root, "plain").keys(seen)
     with pytest.raises(
         VisionEncoderMismatchError, match=r"'plus\.safetensors' reads 128 .* have 32"
@@ -294,7 +292,7 @@ def test_another_vision_encoder_is_refused(root, tmp_path):
     siglip(draw, head=False)
     write(tmp_path / "models" / "clip_vision" / "headless.safetensors", draw.tensors)
     headless = clip_vision_loader("headless.safetensors", Bench(tmp_path))
-    with pytest.raises(NoVectorError, match="no vector of a picture"):
+    with pytest.raises(NoVectorError, match="no vector of an image"):
         adapter(root, "plain").keys(headless.see(picture(1, 16, 16)))
 
 

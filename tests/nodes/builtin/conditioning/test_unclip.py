@@ -183,14 +183,12 @@ def test_a_model_that_reads_no_pictures_says_so(tmp_path):
 def test_what_another_vision_encoder_sees_is_refused(sdxl):
     seen = SeenPictures(grid((1, 32), 0.7), torch.zeros(1, 1, 1), {})
 
-    with pytest.raises(
-        VisionEncoderMismatchError, match=r"reads 64 numbers of a picture.*gives 32"
-    ):
+    with pytest.raises(VisionEncoderMismatchError, match=r"reads 64 numbers of an image.*gives 32"):
         prepare(sdxl, unclip_conditioning(text(128), seen).conds[0], (8, 8))
 
 
 def test_an_encoder_without_a_head_says_nothing_that_could_be_shown():
-    with pytest.raises(NoVectorError, match="no vector of a picture"):
+    with pytest.raises(NoVectorError, match="no vector of an image"):
         unclip_conditioning(text(), SeenPictures(None, torch.zeros(1, 1, 1), {}))
 
 

@@ -265,9 +265,9 @@ def test_a_picture_that_breaks_off_is_reported(bench, suffix):
 def test_what_is_no_picture_is_refused_before_the_run_and_in_it(bench, content):
     name = put(bench, "foreign.png", content)
 
-    with pytest.raises(InputFileError, match=r"foreign\.png' can not be loaded as a picture"):
+    with pytest.raises(InputFileError, match=r"foreign\.png' can not be loaded as an image"):
         check_image({"image": name}, bench.files)
-    with pytest.raises(InputFileError, match=r"foreign\.png' can not be loaded as a picture"):
+    with pytest.raises(InputFileError, match=r"foreign\.png' can not be loaded as an image"):
         load_image(name, bench)
 
 

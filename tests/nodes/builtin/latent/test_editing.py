@@ -163,7 +163,7 @@ def test_time_is_cut_out_of_a_video_only():
     video = torch.arange(5.0)[:, None, None].expand(1, 4, 5, 2, 2)
 
     assert latent_cut(Latent(video), "t", 1, 3).samples[0, 0, :, 0, 0].tolist() == [1, 2, 3]
-    with pytest.raises(NoTimeAxisError, match="latents of pictures"):
+    with pytest.raises(NoTimeAxisError, match="latents of images"):
         latent_cut(latent(), "t")
 
 
