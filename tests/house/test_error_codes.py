@@ -57,6 +57,16 @@ def test_codes_of_a_set_that_are_never_raised_or_not_literal_are_found():
     ]
 
 
+def test_a_table_of_codes_has_every_code_of_its_set():
+    assert incomplete_tables(sources()) == []
+
+
+def test_a_table_that_lacks_a_code_is_found():
+    table = '_HINTS: Mapping[Codes, str] = {"one": "Try again."}\n'
+
+    assert incomplete_tables({Path("x"): SEVERAL + table}) == ["x: _HINTS lacks two"]
+
+
 def sources():
     return {
         path: path.read_text() for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
@@ -96,6 +106,33 @@ def misused_codes(texts):
     return [*found, *never]
 
 
+def incomplete_tables(texts):
+    """The module-level tables by code that lack an entry; the type checker finds none too many."""
+    found = []
+    for path, text in texts.items():
+        tree = ast.parse(text)
+        aliases = dict(filter(None, map(literal_alias, tree.body)))
+        of_codes = {alias for _, alias in code_arguments(tree)}
+        for name, alias, keys in filter(None, map(table_by_alias, tree.body)):
+            lacking = set(aliases[alias]) - keys if alias in of_codes else ()
+            found.extend(f"{path}: {name} lacks {code}" for code in sorted(lacking))
+    return found
+
+
+def table_by_alias(statement):
+    match statement:
+        case ast.AnnAssign(
+            target=ast.Name(name),
+            annotation=ast.Subscript(
+                value=ast.Name("Mapping"), slice=ast.Tuple(elts=[ast.Name(alias), _])
+            ),
+            value=ast.Dict(keys=keys),
+        ):
+            return name, alias, {key.value for key in keys if isinstance(key, ast.Constant)}
+        case _:
+            return None
+
+
 def classes(tree):
     return [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
 
@@ -123,19 +160,17 @@ def code_of(statement):
 def sets_of_codes(tree):
     """The codes that classes take as an argument, by class."""
     aliases = dict(filter(None, map(literal_alias, tree.body)))
-    return {
-        node.name: aliases[alias]
-        for node in classes(tree)
-        for method in node.body
-        if isinstance(method, ast.FunctionDef) and method.name == "__init__"
-        for alias in code_annotations(method)
-    }
+    return {name: aliases[alias] for name, alias in code_arguments(tree)}
 
 
-def code_annotations(method):
-    for argument in (*method.args.args, *method.args.kwonlyargs):
-        if argument.arg == "code" and isinstance(argument.annotation, ast.Name):
-            yield argument.annotation.id
+def code_arguments(tree):
+    """Every class that takes its code as an argument, with the name of the argument's type."""
+    for node in classes(tree):
+        for method in node.body:
+            if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                for argument in (*method.args.args, *method.args.kwonlyargs):
+                    if argument.arg == "code" and isinstance(argument.annotation, ast.Name):
+                        yield node.name, argument.annotation.id
 
 
 def literal_alias(statement):

@@ -33,7 +33,7 @@ class NoPromptError(NodeGraphError):
         super().__init__("there is no prompt.", hint='Send {"prompt": {…}, "client_id": "…"}.')
 
 
-class RefusedError(Exception):
+class PromptRefusedError(Exception):
     """No part of a prompt can run; holds the reply."""
 
     def __init__(self, reply: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ async def post_prompt(request: web.Request) -> web.Response:
     try:
         new, errors = await asyncio.to_thread(_new, parts, await request.read(), client)
         accepted = await parts.dispatcher.submit(new)
-    except RefusedError as error:
+    except PromptRefusedError as error:
         return web.json_response(error.reply, status=400)
     except InvalidWorkflowError as error:
         return web.json_response(refusal(error.problems), status=400)
@@ -75,7 +75,7 @@ def _new(parts: Services, data: bytes, client: str) -> tuple[NewRun, dict[str, A
     refusals = Refusals(parts.registry, parts.files)
     runnable = checked.runnable if checked.problems else checked.targets
     if not runnable:
-        raise RefusedError(refusals.whole(checked))
+        raise PromptRefusedError(refusals.whole(checked))
     return wanted.run(runnable), refusals.by_node(checked)
 
 
