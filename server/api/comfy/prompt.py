@@ -68,7 +68,7 @@ def _new(parts: Services, data: bytes, client: str) -> tuple[NewRun, dict[str, A
 
     Raises:
         InvalidWorkflowError: the request is malformed.
-        RefusedError: no part of the prompt can run.
+        PromptRefusedError: no part of the prompt can run.
     """
     wanted = read_submission(data, client)
     checked = check(wanted.graph, parts.registry, parts.files, wanted.targets)
