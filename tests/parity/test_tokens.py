@@ -32,13 +32,13 @@ class Encoder:
 CLIP, T5 = ClipTokenizer.clip(), T5Tokenizer.t5()
 PADDED_WITH_END = TextRules(length=77, start=49406, end=49407, pad=49407)
 PADDED_WITH_0 = replace(PADDED_WITH_END, pad=0)
-AT_LEAST_77 = TextRules(length=None, start=None, end=1, pad=0, least=77)
+AT_LEAST_77 = TextRules(length=None, start=None, end=1, pad=0, min_length=77)
 ENCODERS = {
     "CLIP-L": Encoder("l", CLIP, 768, PADDED_WITH_END),
     "CLIP-G": Encoder("g", CLIP, 1280, PADDED_WITH_0),
     "CLIP-H": Encoder("g", CLIP, 1024, PADDED_WITH_0),
     "T5 of SD3": Encoder("t5", T5, 4096, AT_LEAST_77),
-    "T5 of FLUX": Encoder("t5", T5, 4096, replace(AT_LEAST_77, least=256)),
+    "T5 of FLUX": Encoder("t5", T5, 4096, replace(AT_LEAST_77, min_length=256)),
 }
 
 
@@ -109,7 +109,7 @@ def test_a_prompt_has_the_sections_of_the_reference(name, number):
     embeddings = KnownEmbeddings(None, print)
     reader = PromptReader(encoder.tokenizer, encoder.rules, encoder.width, embeddings)
 
-    sections = reader.sections(reference["text"])
+    sections = reader.chunks(reference["text"])
 
-    expected = [expanded(section, encoder.rules.least) for section in reference[encoder.key]]
+    expected = [expanded(section, encoder.rules.min_length) for section in reference[encoder.key]]
     assert [[entry(token) for token in section] for section in sections] == expected

@@ -208,9 +208,9 @@ def _hint(
         NodeGraphError: the VAE or the mask that it needs is missing, or the VAE does not fit.
     """
     spec, path = control_net.spec, control_net.network.header.path
-    picture = _CHANGES[spec.change](image[..., :3].movedim(-1, 1))
+    pixels = _CHANGES[spec.change](image[..., :3].movedim(-1, 1))
     if spec.reads == "pixels":
-        return ControlHint(picture)
+        return ControlHint(pixels)
     if spec.masked and mask is None:
         raise MissingInputError(
             code="hint_needs_mask",
@@ -234,9 +234,7 @@ def _hint(
             reader=f"the ControlNet {path.name!r}",
             hint="Connect the VAE that belongs to the model.",
         )
-    return ControlHint(
-        picture, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:])
-    )
+    return ControlHint(pixels, vae, None if mask is None else mask.reshape(-1, 1, *mask.shape[-2:]))
 
 
 def _apply_control(

@@ -11,7 +11,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import Prompt
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.loading.text_model import Texts
-from nodes.models.text.textual_inversion import Embeddings, contents
+from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import CONTROL_TEXT, Cond, Conditioning
 
 Side = Annotated[int, Field(ge=0, le=16384)]
@@ -20,7 +20,7 @@ Side = Annotated[int, Field(ge=0, le=16384)]
 @node(
     "CLIPTextEncodeSDXL",
     category="advanced/conditioning",
-    state=contents("text_g", "text_l"),
+    state=embedding_hashes("text_g", "text_l"),
 )
 def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
     clip: ClipHandle,
@@ -51,7 +51,7 @@ def clip_text_encode_sdxl(  # noqa: PLR0917 - the node has as many
     return _encode(clip, ctx, {"": text_g, "clip_g": text_g, "clip_l": text_l}, **said)
 
 
-@node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning", state=contents("text"))
+@node("CLIPTextEncodeSDXLRefiner", category="advanced/conditioning", state=embedding_hashes("text"))
 def clip_text_encode_sdxl_refiner(
     ascore: Annotated[float, Field(ge=0.0, le=1000.0), Step(0.01)] = 6.0,
     width: Side = 1024,
@@ -71,7 +71,7 @@ def clip_text_encode_sdxl_refiner(
 @node(
     "CLIPTextEncodeSD3",
     category="advanced/conditioning",
-    state=contents("clip_l", "clip_g", "t5xxl"),
+    state=embedding_hashes("clip_l", "clip_g", "t5xxl"),
 )
 def clip_text_encode_sd3(
     clip: ClipHandle,
@@ -94,7 +94,7 @@ def clip_text_encode_sd3(
 @node(
     "CLIPTextEncodeFlux",
     category="advanced/conditioning/flux",
-    state=contents("clip_l", "t5xxl"),
+    state=embedding_hashes("clip_l", "t5xxl"),
 )
 def clip_text_encode_flux(
     *,
@@ -117,7 +117,7 @@ def clip_text_encode_flux(
 @node(
     "CLIPTextEncodeControlnet",
     category="_for_testing/conditioning",
-    state=contents("text"),
+    state=embedding_hashes("text"),
     experimental=True,
 )
 def clip_text_encode_controlnet(
@@ -148,7 +148,7 @@ def t5_tokenizer_options(
     """
     if all(encoder.rules.length for encoder in clip.text.encoders):
         ctx.notice("This CLIP has no T5, so there is nothing to pad.")
-    return replace(clip, text=clip.text.padding_t5(min_length, min_padding))
+    return replace(clip, text=clip.text.with_t5_padding(min_length, min_padding))
 
 
 def _encode(clip: ClipHandle, ctx: Context, texts: Texts, **extras: object) -> Conditioning:

@@ -10,7 +10,7 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Prompt
 from nodes.models.loading.handles import ClipHandle
-from nodes.models.text.textual_inversion import Embeddings, contents
+from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import Cond, Conditioning
 
 
@@ -18,7 +18,7 @@ from nodes.values import Cond, Conditioning
     "CLIPTextEncode",
     category="conditioning",
     display_name="CLIP Text Encode (Prompt)",
-    state=contents("text"),
+    state=embedding_hashes("text"),
 )
 def clip_text_encode(
     text: Prompt,

@@ -77,7 +77,7 @@ def clip_attention_multiply(
     factors = {rf".*\.self_attn\.{part}": factor for part, factor in parts.items()}
     for encoder in clip.text.encoders:
         for patch in _patches(encoder.network, factors):
-            clip = clip.patched(encoder.name, patch)
+            clip = clip.with_patch(encoder.name, patch)
     return clip
 
 
@@ -93,7 +93,7 @@ def _multiply_weights(
         ctx.notice("This model is not a U-Net: its attention is not changed.")
         return model
     for patch in _patches(model.model.network, factors):
-        model = model.patched(patch)
+        model = model.with_patch(patch)
     return model
 
 

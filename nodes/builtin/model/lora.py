@@ -52,10 +52,10 @@ def lora_loader(
         on_text = lora_patch(file, strength_clip, encoder.network)
         used |= set(on_text.targets)
         if strength_clip and on_text.targets:
-            clip = clip.patched(encoder.name, on_text)
+            clip = clip.with_patch(encoder.name, on_text)
     _report(file, used, model, ctx)
     return ModelAndClip(
-        model.patched(on_model) if strength_model and on_model.targets else model, clip
+        model.with_patch(on_model) if strength_model and on_model.targets else model, clip
     )
 
 
@@ -73,7 +73,7 @@ def lora_loader_model_only(
     patch = lora_patch(file, strength_model, model.model.network)
     text = {name for name in file.modules if is_for_text(name)}
     _report(file, {*patch.targets, *text}, model, ctx)
-    return model.patched(patch) if patch.targets else model
+    return model.with_patch(patch) if patch.targets else model
 
 
 def _lora_file(name: str, ctx: Context) -> LoraFile:
@@ -87,15 +87,15 @@ def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) ->
     Raises:
         LoraMismatchError: none matches, or only by chance.
     """
-    unused = [*(name for name in file.modules if name not in used), *file.strangers]
+    unused = [*(name for name in file.modules if name not in used), *file.unknown_keys]
     like = likeness(file)
-    if (unused and not used) or (like and like.speaks_against(model.model.network.spec)):
+    if (unused and not used) or (like and like.contradicts(model.model.network.spec)):
         family = title_of(model.model.spec.family)
         looks = like.title if like else None
         raise LoraMismatchError(file.path.name, family, looks, (unused or sorted(used))[:_SHOWN])
     if unused:
         some = ", ".join(unused[:_SHOWN]) + (", …" if len(unused) > _SHOWN else "")
-        total = len(file.modules) + len(file.strangers)
+        total = len(file.modules) + len(file.unknown_keys)
         ctx.notice(
             f"LoRA {file.path.name}: {len(unused)} of {total} modules match no layer: {some}"
         )

@@ -146,7 +146,7 @@ def by_name(ratios: Mapping[str, float]) -> Shares:
 def _merge(model1: ModelHandle, model2: ModelHandle, shares: Shares, ctx: Context) -> ModelHandle:
     network, other = model1.model.network, model2.model.network
     patch = _patch(network, other, model2.patches, shares, ctx)
-    return model1.patched(patch) if patch.shares else model1
+    return model1.with_patch(patch) if patch.shares else model1
 
 
 def _merge_clip(
@@ -160,7 +160,7 @@ def _merge_clip(
             raise MergeMismatchError(encoder.network.header.path, clip2.text.origin)
         patches = clip2.by_encoder.get(encoder.name, ())
         patch = _patch(encoder.network, other, patches, lambda _: share, ctx)
-        found = found.patched(encoder.name, patch) if patch.shares else found
+        found = found.with_patch(encoder.name, patch) if patch.shares else found
     return found
 
 

@@ -10,8 +10,8 @@ from nodegraph.definition.markers import Round, Step, Widget
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Fraction, Strength
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.modifiers.perturbed_attention import Perturbed
-from nodes.models.networks.modifiers.skip_layers import Skipped
+from nodes.models.networks.modifiers.perturbed_attention import PerturbedAttention
+from nodes.models.networks.modifiers.skip_layers import SkipLayers
 from nodes.sampling.guidance.settings import PerturbedGuidance, UncondModifier
 
 Layers = Annotated[str, Widget(multiline=False)]
@@ -30,7 +30,7 @@ def perturbed_attention_guidance(
     It is added to the sampler's own guidance, needs no negative prompt, and takes another model
     call per step. For U-Nets.
     """
-    return _add_guidance(model, PerturbedGuidance(Perturbed(), scale))
+    return _add_guidance(model, PerturbedGuidance(PerturbedAttention(), scale))
 
 
 @node("SkipLayerGuidanceSD3", category=_GUIDANCE, experimental=True)
@@ -50,7 +50,7 @@ def skip_layer_guidance_sd3(
     if not numbers:
         return model
     return _add_guidance(
-        model, PerturbedGuidance(Skipped(numbers), scale, start_percent, end_percent)
+        model, PerturbedGuidance(SkipLayers(numbers), scale, start_percent, end_percent)
     )
 
 
@@ -101,9 +101,9 @@ def _add_guidance(model: ModelHandle, perturbed: PerturbedGuidance) -> ModelHand
     return replace(model, guidance=guidance)
 
 
-def _skip_layers(double: str, single: str) -> Skipped | None:
+def _skip_layers(double: str, single: str) -> SkipLayers | None:
     numbers = _numbers(double), _numbers(single)
-    return Skipped(*numbers) if any(numbers) else None
+    return SkipLayers(*numbers) if any(numbers) else None
 
 
 def _numbers(text: str) -> tuple[int, ...]:

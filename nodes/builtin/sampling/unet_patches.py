@@ -8,10 +8,10 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Fraction, Ratio, Strength
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.modifiers.deep_shrink import Shrunk
+from nodes.models.networks.modifiers.deep_shrink import DeepShrink
 from nodes.models.networks.modifiers.freeu import FreeU
-from nodes.models.networks.modifiers.hypertile import Tiled
-from nodes.models.networks.modifiers.token_merging import Merged
+from nodes.models.networks.modifiers.hypertile import HyperTile
+from nodes.models.networks.modifiers.token_merging import TokenMerging
 
 Method = Literal["bicubic", "nearest-exact", "bilinear", "area", "bislerp"]
 
@@ -31,7 +31,7 @@ def free_u(
     `b1` and `b2` scale the output of its two deepest levels, `s1` and `s2` the low frequencies of
     the skip connections to them.
     """
-    return model.altered(FreeU((b1, b2), (s1, s2)))
+    return model.with_alteration(FreeU((b1, b2), (s1, s2)))
 
 
 @node("FreeU_V2", category=_UNET)
@@ -43,7 +43,7 @@ def free_u_v2(
     s2: Strength = 0.2,
 ) -> ModelHandle:
     """Strengthen a U-Net's deep features where the image has content; see FreeU."""
-    return model.altered(FreeU((b1, b2), (s1, s2), by_structure=True))
+    return model.with_alteration(FreeU((b1, b2), (s1, s2), by_structure=True))
 
 
 @node("HyperTile", category=_UNET)
@@ -61,7 +61,7 @@ def hyper_tile(
     seed gives the same image. Tiles are used in the levels down to `max_depth` halvings of the
     image, and with `scale_depth` they keep their size in pixels there.
     """
-    return model.altered(Tiled(tile_size, swap_size, max_depth, scale_depth))
+    return model.with_alteration(HyperTile(tile_size, swap_size, max_depth, scale_depth))
 
 
 @node("TomePatchModel", category=_UNET)
@@ -70,7 +70,7 @@ def tome_patch_model(model: ModelHandle, ratio: Ratio = 0.3) -> ModelHandle:
 
     `ratio` is the share of tokens that are merged, at most three quarters.
     """
-    return model.altered(Merged(ratio))
+    return model.with_alteration(TokenMerging(ratio))
 
 
 @node(
@@ -94,8 +94,8 @@ def patch_model_add_downscale(
     They are scaled after the input block `block_number`, from `start_percent` to `end_percent` of
     the denoising. `downscale_after_skip` leaves this block's skip connection at full size.
     """
-    return model.altered(
-        Shrunk(
+    return model.with_alteration(
+        DeepShrink(
             block_number,
             downscale_factor,
             start_percent,

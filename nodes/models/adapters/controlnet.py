@@ -69,7 +69,10 @@ class NetControl:
 
     @torch.no_grad()
     def residuals(self, call: ControlCall) -> Residuals:
-        """Return the residuals times the strength; see `nodes.sampling.conditioning.cond.Control`."""
+        """Return the residuals times the strength.
+
+        See `nodes.sampling.conditioning.cond.Control`.
+        """
         first, last = call.sigma_at(self.start), call.sigma_at(self.end)
         held = (call.sigma <= first) & (call.sigma >= last)
         if not held.any():

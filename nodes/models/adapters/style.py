@@ -35,7 +35,7 @@ class StyleHandle:
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
-        """Return pictures as tokens of the text's width: [1, patches of all pictures, width] float32.
+        """Return tokens of the text's width: [1, patches of all pictures, width] float32.
 
         Raises:
             VisionEncoderMismatchError: it was made for another vision encoder.
@@ -59,7 +59,7 @@ class ProjectorHandle:
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
-        """Return pictures as tokens of the model's width: [1, tokens of all pictures, width] float32.
+        """Return tokens of the model's width: [1, tokens of all pictures, width] float32.
 
         Raises:
             VisionEncoderMismatchError: it was made for another vision encoder.

@@ -1,4 +1,4 @@
-"""Upscale models as they travel along links."""
+"""Upscale models: the value of an UPSCALE_MODEL link."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,17 +20,20 @@ class UpscaleModel:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.network.nbytes()
 
     @property
     def scale(self) -> int:
-        """How many times as wide and high it makes a picture."""
+        """The factor by which it makes a picture wider and higher."""
         return scale_of(self.network.spec)
 
     @torch.no_grad()
     def enlarge(self, picture: Tensor) -> Tensor:
-        """[batch, 3, h, w] in [0, 1] to [batch, 3, h * scale, w * scale], a little beyond too."""
+        """Enlarge [batch, 3, h, w] in [0, 1] to [batch, 3, h * scale, w * scale].
+
+        Values may lie a little outside [0, 1].
+        """
         place = self.network.placement
         made: Tensor = self.network.module()(picture.to(place.device, place.dtype))
         return made.to(picture)

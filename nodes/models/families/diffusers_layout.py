@@ -1,8 +1,8 @@
 """Files and folders in diffusers' layout, read as if they had the original one.
 
-Each network has its own names there. The families' key tables, run backwards, say what the
-original layout calls each tensor and how large it is there, so that whatever recognises and
-reads a model needs to know one layout. `Header.own` says where the weights really are.
+Each network has its own names there. The families' key tables, run backwards, give the name and
+the shape of each tensor in the original layout, so that the code that recognises and reads models
+knows one layout only. `Header.own` has the true names of the weights.
 """
 
 import json
@@ -23,12 +23,12 @@ from nodes.models.weights.sharded import is_folder, part_header, read_json, read
 _VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 _CLIP_MARK = "embeddings.token_embedding.weight"
 _CLIP = Part("clip", "", clip_table, own_clip_key)
-_WORDS = 49408
-"""The size of the vocabulary that all CLIPs share; a smaller one has a tokenizer of its own."""
+_CLIP_VOCABULARY = 49408
+"""The size of CLIP's own vocabulary; with any other, a model has a tokenizer of its own."""
 
 
 def read_model(path: Path) -> Header:
-    """The header of a checkpoint, or of a model, VAE or text encoder alone, in any layout.
+    """Read the header of a checkpoint, or of a model, VAE or text encoder alone, in any layout.
 
     Args:
         path: a file, one of several shards, or a diffusers folder.
@@ -41,11 +41,11 @@ def read_model(path: Path) -> Header:
         return _read_folder(path)
     header = read_weights(path)
     part = _lone_part(header)
-    return _restated(header, part) if part else header
+    return _in_original_layout(header, part) if part else header
 
 
 def _lone_part(header: Header) -> Part | None:
-    """Which network's own names a file has; None if it has the original ones."""
+    """Return the network whose own names a file has; None if it has the original names."""
     for layout in (layout for family in families() for layout in family.layouts):
         if layout.mark in header:
             return next(iter(layout.parts.values()))
@@ -71,7 +71,7 @@ def _read_folder(path: Path) -> Header:
         tensors["ztsnr"] = TensorInfo("F32", (0,))
     metadata = {
         "config": json.dumps(configs),
-        **_predicted(schedule),
+        **_prediction_metadata(schedule),
         **_statistics(configs, schedule),
         **_tokenizer(path, configs),
     }
@@ -79,7 +79,7 @@ def _read_folder(path: Path) -> Header:
 
 
 def _denoiser(path: Path) -> tuple[Family, Header]:
-    """The family of a folder, and the part of it that denoises."""
+    """Return the family of a folder, and the header of its denoiser."""
     seen = ""
     for family in families():
         layout = family.layouts[0]
@@ -95,18 +95,18 @@ def _denoiser(path: Path) -> tuple[Family, Header]:
 
 
 def _layout(family: Family, path: Path) -> Layout:
-    """The one whose text encoders the folder has, else the first."""
+    """Return the family's layout with the folder's text encoders, else the first."""
     there = {place.name for place in path.glob("text_encoder*") if place.is_dir()}
     return next((one for one in family.layouts if set(one.text) == there), family.layouts[0])
 
 
 def _part(own: Header, name: str, part: Part) -> Header:
     config = json.dumps({part.name: json.loads(own.metadata["config"])})
-    return replace(_restated(own, part, f"{name}/"), metadata={"config": config})
+    return replace(_in_original_layout(own, part, f"{name}/"), metadata={"config": config})
 
 
-def _restated(header: Header, part: Part, prefix: str = "") -> Header:
-    """With the original layout's names for one network, besides its own below a prefix."""
+def _in_original_layout(header: Header, part: Part, prefix: str = "") -> Header:
+    """Add the original layout's names of one network; its own names get a prefix."""
     named = ((part.own(key), info) for key, info in header.tensors.items())
     own = {key: info for key, info in named if key}
     try:
@@ -117,28 +117,28 @@ def _restated(header: Header, part: Part, prefix: str = "") -> Header:
     tensors = {prefix + key: info for key, info in own.items()}
     for key, source in table.items():
         before = tensors.get(source.key) if source.slots > 1 else None
-        shape = _stored(source, own[key].shape)
+        shape = _original_shape(source, own[key].shape)
         if before:
             shape = (before.shape[0] + shape[0], *shape[1:])
         tensors[source.key] = replace(before or own[key], shape=shape)
     return replace(header, tensors=tensors, own={part.prefix: prefix})
 
 
-def _stored(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A tensor's shape in the original layout."""
+def _original_shape(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return a tensor's shape in the original layout."""
     if source.op == "conv1x1":
         return (*shape, 1, 1)
     return shape[::-1] if source.op == "transpose" else shape
 
 
-def _predicted(schedule: Mapping[str, object]) -> dict[str, str]:
-    """What the network predicts, if the scheduler says so."""
-    said = schedule.get("prediction_type")
-    return {"modelspec.prediction_type": said} if isinstance(said, str) else {}
+def _prediction_metadata(schedule: Mapping[str, object]) -> dict[str, str]:
+    """Return the network's prediction type as metadata, if the scheduler has it."""
+    prediction = schedule.get("prediction_type")
+    return {"modelspec.prediction_type": prediction} if isinstance(prediction, str) else {}
 
 
 def _statistics(configs: Mapping[str, Any], schedule: Mapping[str, object]) -> dict[str, str]:
-    """The latents' mean and spread, where a model brings them to its own (Playground 2.5)."""
+    """Return the mean and deviation that Playground 2.5 normalizes its latents with."""
     if "EDM" not in str(schedule.get("_class_name")):
         return {}
     vae = configs.get("vae", {})
@@ -147,9 +147,15 @@ def _statistics(configs: Mapping[str, Any], schedule: Mapping[str, object]) -> d
 
 
 def _tokenizer(path: Path, configs: Mapping[str, Any]) -> dict[str, str]:
-    """The folder's own words, if they are others than CLIP's."""
-    sizes = [config.get("vocab_size", _WORDS) for name, config in configs.items() if "clip" in name]
+    """Return the folder's vocabulary as metadata, if it is not CLIP's own."""
+    sizes = [
+        config.get("vocab_size", _CLIP_VOCABULARY)
+        for name, config in configs.items()
+        if "clip" in name
+    ]
     files = {"vocab": path / "tokenizer/vocab.json", "merges": path / "tokenizer/merges.txt"}
-    if all(size == _WORDS for size in sizes) or not all(map(Path.is_file, files.values())):
+    if all(size == _CLIP_VOCABULARY for size in sizes) or not all(
+        map(Path.is_file, files.values())
+    ):
         return {}
     return {f"tokenizer.{name}": file.read_text("utf-8") for name, file in files.items()}

@@ -15,24 +15,29 @@ from nodes.models.families.base.spec import (
     EncoderName,
     Family,
     FlowRules,
+    HiddenStatePolicy,
     LatentRules,
     Layout,
     LoraMark,
     ModelSpec,
     NetworkSpec,
     Part,
-    Reading,
-    TextStyle,
+    TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
-from nodes.models.families.base.transformer_keys import JOINT_LORA, Stack, block_table, fused
+from nodes.models.families.base.transformer_keys import (
+    JOINT_LORA,
+    Stack,
+    block_table,
+    fused_sources,
+)
 from nodes.models.families.base.vae import PART as VAE
 from nodes.models.families.base.vae import read_vae
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
 _NAME = "flux"
-"""Of the family, and of its kind of network."""
+"""The name of the family, and of its kind of network."""
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
 _PART = "transformer"
@@ -56,7 +61,7 @@ _RGB = (
     (-0.1146, -0.0827, -0.0598),
     (0.0, 0.0, 0.0),
 )
-"""A linear fit; the numbers are those that InvokeAI (Apache-2.0) shows previews with."""
+"""A linear fit; the numbers are those of InvokeAI's previews (Apache-2.0)."""
 _LATENT = LatentRules(
     channels=16, downscale=8, scale=0.3611, shift=0.1159, rgb=_RGB, tiny_vae="taef1"
 )
@@ -77,8 +82,8 @@ _ENDS = {
 _DOUBLE = {
     "norm1.linear": Source("img_mod.lin"),
     "norm1_context.linear": Source("txt_mod.lin"),
-    **fused("img_attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
-    **fused("txt_attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
+    **fused_sources("img_attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
+    **fused_sources("txt_attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
     "attn.norm_q.weight": Source("img_attn.norm.query_norm.scale"),
     "attn.norm_k.weight": Source("img_attn.norm.key_norm.scale"),
     "attn.norm_added_q.weight": Source("txt_attn.norm.query_norm.scale"),
@@ -109,9 +114,9 @@ _TEXT: Mapping[EncoderName, str] = {
     "clip_l": "text_encoders.clip_l.transformer.",
     "t5xxl": "text_encoders.t5xxl.transformer.",
 }
-_STYLE = TextStyle(
+_ENCODERS = TextEncoderSet(
     _NAME,
-    {"clip_l": Reading(projected=False), "t5xxl": Reading(least=256)},
+    {"clip_l": HiddenStatePolicy(projected=False), "t5xxl": HiddenStatePolicy(min_length=256)},
     combine="t5_with_pooled_clip",
     loader_type=_NAME,
     files=(2,),
@@ -119,17 +124,18 @@ _STYLE = TextStyle(
 
 
 def flux_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a `FluxTransformer2DModel`'s weights; see `block_table`."""
+    """Return the key table of a `FluxTransformer2DModel`; see `block_table`."""
     return block_table(keys, prefix, _ENDS, _STACKS)
 
 
 def flux_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a `FluxTransformer2DModel`.
+    """Return the configuration of a `FluxTransformer2DModel`.
 
-    An eighth of each head's rotary positions is for what is neither row nor column.
+    An eighth of each head's rotary positions is for the first coordinate, the rest for row and
+    column.
 
     Raises:
-        MissingWeightsError: a tensor that says something about it is not there.
+        MissingWeightsError: a tensor that the configuration is read from is missing.
     """
     width, channels = shape_of(header, f"{prefix}img_in.weight", _PART)
     (head,) = shape_of(header, prefix + _MARK, _PART)
@@ -150,18 +156,18 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def recognises(header: Header) -> bool:
-    """Double blocks whose keys are normed."""
+    """Return True for double blocks with normed keys."""
     return first_in(header, PREFIXES, _MARK) is not None
 
 
 def read(header: Header) -> Architecture:
-    """The architecture, from the shapes; a model that takes guidance is the dev one."""
+    """Return the architecture, from the shapes; a model that takes guidance is FLUX.1 dev."""
     prefix = first_in(header, PREFIXES, _MARK) or ""
     config = flux_config(header, prefix)
     network = NetworkSpec(_NAME, "model", config, prefix, flux_table)
     noise = _DISTILLED if config["guidance_embeds"] else _SCHNELL
     model = ModelSpec(_NAME, network, _LATENT, noise)
-    return Architecture(model, read_text(header, _STYLE, _TEXT), read_vae(header, _LATENT))
+    return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, _LATENT))
 
 
 _LAYOUT = Layout(
@@ -177,4 +183,4 @@ _LORAS = (
     LoraMark(r"double_blocks.\d+.(img|txt)_|single_(transformer_)?blocks.\d+", _NAME),
     LoraMark(JOINT_LORA, _NAME, range(3072, 2**31)),
 )
-FLUX = Family(_NAME, "FLUX.1", recognises, read, (_LAYOUT,), (_STYLE,), _LORAS)
+FLUX = Family(_NAME, "FLUX.1", recognises, read, (_LAYOUT,), (_ENCODERS,), _LORAS)

@@ -12,15 +12,15 @@ _PLACE = ("model", "params", "parameterization")
 
 
 def predicts_v(path: Path) -> bool:
-    """Whether the model is said to predict v, and not the noise.
+    """Return True if the file says that the model predicts v, and not the noise.
 
     Raises:
-        BadConfigError: it is no YAML, or says something else.
+        BadConfigError: it is not YAML, or names another prediction.
     """
     try:
         found: object = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadConfigError(path, "it is no YAML") from error
+        raise BadConfigError(path, "it is not YAML") from error
     for name in _PLACE:
         found = cast("Mapping[str, object]", found).get(name) if isinstance(found, dict) else None
     if found not in (None, "eps", "v"):

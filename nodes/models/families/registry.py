@@ -5,7 +5,7 @@ from functools import cache
 from pkgutil import resolve_name
 
 from nodegraph.runtime.entry_points import entry_points
-from nodes.models.families.base.spec import Architecture, Family, Layout, TextStyle
+from nodes.models.families.base.spec import Architecture, Family, Layout, TextEncoderSet
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.flux import FLUX
 from nodes.models.families.sd2 import SD2
@@ -26,18 +26,18 @@ def families() -> tuple[Family, ...]:
     return (*_OWN, *added)
 
 
-def text_styles(files: int) -> tuple[TextStyle, ...]:
-    """Return the mixtures of text encoders that can come as so many files."""
-    return tuple(s for family in families() for s in family.styles if files in s.files)
+def encoder_sets(files: int) -> tuple[TextEncoderSet, ...]:
+    """Return the sets of text encoders that can come as this number of files."""
+    return tuple(s for family in families() for s in family.encoder_sets if files in s.files)
 
 
 def loader_types(files: int) -> tuple[str, ...]:
-    """Return the `type`s of nodes that load so many files of text encoders."""
-    return tuple(dict.fromkeys(style.loader_type for style in text_styles(files)))
+    """Return the `type`s of nodes that load this number of files of text encoders."""
+    return tuple(dict.fromkeys(each.loader_type for each in encoder_sets(files)))
 
 
 def layout_of(family: str, encoders: Collection[str]) -> Layout:
-    """How diffusers has a family with these text encoders.
+    """Return diffusers' layout of a family with these text encoders.
 
     Args:
         family: its name, as `ModelSpec.family` has it.
@@ -54,7 +54,7 @@ def layout_of(family: str, encoders: Collection[str]) -> Layout:
 
 
 def architecture_of(header: Header) -> Architecture:
-    """The architecture of a checkpoint.
+    """Return the architecture of a checkpoint.
 
     Raises:
         UnknownFamilyError: no family recognises it.
@@ -69,5 +69,5 @@ def architecture_of(header: Header) -> Architecture:
 
 
 def title_of(name: str) -> str:
-    """What people call a family."""
+    """Return the title of a family: its name for people."""
     return next((family.title for family in families() if family.name == name), name)

@@ -5,11 +5,11 @@ from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
     Family,
+    HiddenStatePolicy,
     LatentRules,
     ModelSpec,
     Part,
-    Reading,
-    TextStyle,
+    TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
@@ -39,7 +39,7 @@ LATENT_RGB = (
 
 
 def recognises(header: Header) -> bool:
-    """A U-Net of the original layout, convolutional projections, and no vector besides the text."""
+    """Return True for a U-Net with convolutional projections that reads nothing but text."""
     prefix = unet_prefix(header)
     return (
         prefix is not None
@@ -49,19 +49,23 @@ def recognises(header: Header) -> bool:
 
 
 def read(header: Header) -> Architecture:
-    """The architecture, from the shapes and the metadata's overrides."""
+    """Return the architecture, from the shapes and the metadata's overrides."""
     unet = unet_spec(header, unet_prefix(header) or "", _HEADS)
     rgb = preview_rgb(header) or LATENT_RGB
     latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb, tiny_vae="taesd")
     model = ModelSpec(_NAME, unet, latent, noise_rules(header))
-    text = read_text(header, _STYLE, {"clip_l": TEXT_PREFIX})
+    text = read_text(header, _ENCODERS, {"clip_l": TEXT_PREFIX})
     return Architecture(model, text, read_vae(header, latent))
 
 
-_STYLE = TextStyle(
-    _NAME, {"clip_l": Reading()}, combine="single", loader_type="stable_diffusion", files=(1,)
+_ENCODERS = TextEncoderSet(
+    _NAME,
+    {"clip_l": HiddenStatePolicy()},
+    combine="single",
+    loader_type="stable_diffusion",
+    files=(1,),
 )
 _LAYOUT = layout({"text_encoder": Part("clip_l", TEXT_PREFIX, clip_table, own_clip_key)})
 SD15 = Family(
-    _NAME, "Stable Diffusion 1.x", recognises, read, (_LAYOUT,), (_STYLE,), (lora_mark(768),)
+    _NAME, "Stable Diffusion 1.x", recognises, read, (_LAYOUT,), (_ENCODERS,), (lora_mark(768),)
 )

@@ -1,6 +1,6 @@
 """Stable Diffusion 2.x: OpenCLIP's text encoder H, a U-Net with linear projections.
 
-The unCLIP models read, besides the text, what a vision encoder sees (Stability AI's
+The unCLIP models also read the output of a vision encoder (Stability AI's
 https://github.com/Stability-AI/stablediffusion/blob/main/doc/UNCLIP.MD, MIT).
 """
 
@@ -11,13 +11,13 @@ from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
     Family,
+    HiddenStatePolicy,
     LatentRules,
     ModelSpec,
     Part,
     PictureRules,
     Prediction,
-    Reading,
-    TextStyle,
+    TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
@@ -31,10 +31,10 @@ from nodes.models.families.unets import (
     unet_prefix,
     unet_spec,
 )
-from nodes.models.weights.header import Header, numbers
+from nodes.models.weights.header import Header, read_numbers
 
 _NAME = "sd2"
-_TELLING = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
+_BIASES = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SPREAD = 0.09
 _MEAN, _DEVIATION = "noise_augmentor.data_mean", "noise_augmentor.data_std"
 _MERGING = 0.05
@@ -42,7 +42,7 @@ _TEXT = ("cond_stage_model.model.", "cond_stage_model.transformer.")
 
 
 def recognises(header: Header) -> bool:
-    """A U-Net of the original layout, linear projections, and no vector besides the text."""
+    """Return True for a U-Net with linear projections that reads nothing but text."""
     prefix = unet_prefix(header)
     return (
         prefix is not None
@@ -52,7 +52,7 @@ def recognises(header: Header) -> bool:
 
 
 def read(header: Header) -> Architecture:
-    """The architecture, from the shapes, the metadata's overrides and one telling tensor."""
+    """Return the architecture, from the shapes, the metadata's overrides and one tensor."""
     prefix = unet_prefix(header) or ""
     unet = unet_spec(header, prefix)
     rgb = preview_rgb(header) or LATENT_RGB
@@ -62,34 +62,34 @@ def read(header: Header) -> Architecture:
     pictures = _pictures(header, vector) if vector else None
     model = ModelSpec(_NAME, unet, latent, noise, pictures)
     return Architecture(
-        model, read_text(header, _STYLE, {"clip_h": _TEXT}), read_vae(header, latent)
+        model, read_text(header, _ENCODERS, {"clip_h": _TEXT}), read_vae(header, latent)
     )
 
 
 def _pictures(header: Header, vector: int) -> PictureRules:
-    """Half of the vector is the picture's, half says how much noise is in that."""
+    """Return the rules for pictures: half of the vector is for the noise level."""
     spread = (_MEAN, _DEVIATION)
     if not all(key in header for key in spread):
         return PictureRules(vector // 2, merging=_MERGING)
-    mean, deviation = (numbers(header, key) for key in spread)
+    mean, deviation = (read_numbers(header, key) for key in spread)
     return PictureRules(vector // 2, mean=mean, deviation=deviation, merging=_MERGING)
 
 
 def _prediction(header: Header, prefix: str) -> Prediction:
-    """What the network predicts: the trained models that predict v have larger biases there."""
-    if prefix + _TELLING not in header or header.metadata.get("modelspec.prediction_type"):
+    """Return the prediction type: models that predict v have larger biases in one layer."""
+    if prefix + _BIASES not in header or header.metadata.get("modelspec.prediction_type"):
         return "eps"
-    return "v" if pstdev(numbers(header, prefix + _TELLING)) > _SPREAD else "eps"
+    return "v" if pstdev(read_numbers(header, prefix + _BIASES)) > _SPREAD else "eps"
 
 
-_STYLE = TextStyle(
+_ENCODERS = TextEncoderSet(
     _NAME,
-    {"clip_h": Reading(layer=-2)},
+    {"clip_h": HiddenStatePolicy(layer=-2)},
     combine="single",
     loader_type="stable_diffusion",
     files=(1,),
 )
 _LAYOUT = layout({"text_encoder": Part("clip_h", _TEXT[0], open_clip_table, own_clip_key)})
 SD2 = Family(
-    _NAME, "Stable Diffusion 2.x", recognises, read, (_LAYOUT,), (_STYLE,), (lora_mark(1024),)
+    _NAME, "Stable Diffusion 2.x", recognises, read, (_LAYOUT,), (_ENCODERS,), (lora_mark(1024),)
 )

@@ -17,17 +17,22 @@ from nodes.models.families.base.spec import (
     EncoderName,
     Family,
     FlowRules,
+    HiddenStatePolicy,
     LatentRules,
     Layout,
     LoraMark,
     ModelSpec,
     NetworkSpec,
     Part,
-    Reading,
-    TextStyle,
+    TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import PENULTIMATE, read_text
-from nodes.models.families.base.transformer_keys import JOINT_LORA, Stack, block_table, fused
+from nodes.models.families.base.transformer_keys import (
+    JOINT_LORA,
+    Stack,
+    block_table,
+    fused_sources,
+)
 from nodes.models.families.base.vae import PART as VAE
 from nodes.models.families.base.vae import read_vae
 from nodes.models.weights.header import Header
@@ -75,15 +80,17 @@ _ENDS = {
 _BLOCK = {
     "norm1.linear": Source("x_block.adaLN_modulation.1"),
     "norm1_context.linear": Source("context_block.adaLN_modulation.1"),
-    **fused("x_block.attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
-    **fused("context_block.attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
+    **fused_sources("x_block.attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
+    **fused_sources(
+        "context_block.attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")
+    ),
     "attn.norm_q": Source("x_block.attn.ln_q"),
     "attn.norm_k": Source("x_block.attn.ln_k"),
     "attn.norm_added_q": Source("context_block.attn.ln_q"),
     "attn.norm_added_k": Source("context_block.attn.ln_k"),
     "attn.to_out.0": Source("x_block.attn.proj"),
     "attn.to_add_out": Source("context_block.attn.proj"),
-    **fused("x_block.attn2.qkv", ("attn2.to_q", "attn2.to_k", "attn2.to_v")),
+    **fused_sources("x_block.attn2.qkv", ("attn2.to_q", "attn2.to_k", "attn2.to_v")),
     "attn2.norm_q": Source("x_block.attn2.ln_q"),
     "attn2.norm_k": Source("x_block.attn2.ln_k"),
     "attn2.to_out.0": Source("x_block.attn2.proj"),
@@ -101,10 +108,10 @@ _TEXT: Mapping[EncoderName, str] = {
 
 
 def mmdit_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of an `SD3Transformer2DModel`'s weights; see `block_table`.
+    """Return the key table of an `SD3Transformer2DModel`; see `block_table`.
 
-    The text leaves after the last block's attention: that block scales and shifts it as the
-    final layer does the picture.
+    The last block drops the text after its attention, so that it scales and shifts the text as
+    the final layer does the picture.
     """
     table = block_table(keys, prefix, _ENDS, _STACKS)
     last = max(int(key.split(".")[1]) for key in table if key.startswith("transformer_blocks."))
@@ -115,10 +122,10 @@ def mmdit_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 
 def mmdit_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of an `SD3Transformer2DModel`: heads of 64.
+    """Return the configuration of an `SD3Transformer2DModel`, whose heads are 64 wide.
 
     Raises:
-        MissingWeightsError: a tensor that says something about it is not there.
+        MissingWeightsError: a tensor that the configuration is read from is missing.
     """
     width, channels, _, patch = shape_of(header, f"{prefix}x_embedder.proj.weight", _PART)
     inner, text = shape_of(header, f"{prefix}context_embedder.weight", _PART)
@@ -144,24 +151,24 @@ def mmdit_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def recognises(header: Header) -> bool:
-    """Blocks with one half for the text and one for the picture."""
+    """Return True for blocks with one half for the text and one for the picture."""
     return first_in(header, PREFIXES, _MARK) is not None
 
 
 def read(header: Header) -> Architecture:
-    """The architecture, from the shapes."""
+    """Return the architecture, from the shapes."""
     prefix = first_in(header, PREFIXES, _MARK) or ""
     network = NetworkSpec(_KIND, "model", mmdit_config(header, prefix), prefix, mmdit_table)
     model = ModelSpec(_NAME, network, _LATENT, FlowRules(shift=3.0))
-    return Architecture(model, read_text(header, _STYLE, _TEXT), read_vae(header, _LATENT))
+    return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, _LATENT))
 
 
-_STYLE = TextStyle(
+_ENCODERS = TextEncoderSet(
     _NAME,
     {
-        "clip_l": Reading(layer=-2, final_norm=False, projected=False),
+        "clip_l": HiddenStatePolicy(layer=-2, final_norm=False, projected=False),
         "clip_g": PENULTIMATE,
-        "t5xxl": Reading(least=77),
+        "t5xxl": HiddenStatePolicy(min_length=77),
     },
     combine="clips_then_t5",
     loader_type=_NAME,
@@ -182,4 +189,4 @@ _LORAS = (
     LoraMark(r"joint_blocks.\d+", _KIND),
     LoraMark(JOINT_LORA, _KIND, range(3072)),
 )
-SD3 = Family(_NAME, "Stable Diffusion 3.x", recognises, read, (_LAYOUT,), (_STYLE,), _LORAS)
+SD3 = Family(_NAME, "Stable Diffusion 3.x", recognises, read, (_LAYOUT,), (_ENCODERS,), _LORAS)

@@ -20,8 +20,8 @@ from nodes.models.families.base.spec import (
     NoiseRules,
     Part,
     PictureRules,
+    TextEncoderSet,
     TextSpec,
-    TextStyle,
 )
 from nodes.models.families.base.text_encoders import PENULTIMATE, read_text
 from nodes.models.families.base.vae import read_vae
@@ -34,7 +34,7 @@ from nodes.models.families.unets import (
     unet_spec,
 )
 from nodes.models.weights.errors import BadMetadataError
-from nodes.models.weights.header import Header, numbers
+from nodes.models.weights.header import Header, read_numbers
 
 _NAME = "sdxl"
 SCALE = 0.13025
@@ -47,7 +47,7 @@ _RGB = (
     (-0.549, -0.392, -0.275),
     (0.176, 0.098, 0.020),
 )
-"""A linear fit by T. A. Vass, which diffusers' guide to callbacks has too."""
+"""A linear fit by T. A. Vass, as in diffusers' guide to callbacks."""
 _BASE_TEXT: Mapping[EncoderName, str] = {
     "clip_l": "conditioner.embedders.0.transformer.",
     "clip_g": "conditioner.embedders.1.model.",
@@ -56,13 +56,13 @@ _REFINER_TEXT: Mapping[EncoderName, str] = {"clip_g": "conditioner.embedders.0.m
 
 
 def recognises(header: Header) -> bool:
-    """A U-Net of the original layout that reads a vector besides the text."""
+    """Return True for a U-Net that reads the pooled text and sizes besides the text."""
     prefix = unet_prefix(header)
     return prefix is not None and takes_vector(header, prefix)
 
 
 def read(header: Header) -> Architecture:
-    """The architecture, from the shapes, the metadata's overrides and keys that say something."""
+    """Return the architecture, from the shapes, the metadata's overrides and marker keys."""
     unet = unet_spec(header, unet_prefix(header) or "")
     latent = _latent(header, unet.config["out_channels"])
     model = ModelSpec(_NAME, unet, latent, _noise(header), _pictures(unet.config))
@@ -70,7 +70,7 @@ def read(header: Header) -> Architecture:
 
 
 def _latent(header: Header, channels: int) -> LatentRules:
-    """Playground 2.5 brings its latents to a mean and a spread of its own."""
+    """Return the latents' rules; Playground 2.5 normalizes them with statistics of its own."""
     rgb = preview_rgb(header)
     if not _is_edm(header):
         return LatentRules(channels, 8, SCALE, rgb=rgb or _RGB, tiny_vae="taesdxl")
@@ -79,9 +79,9 @@ def _latent(header: Header, channels: int) -> LatentRules:
 
 
 def _pictures(config: Config) -> PictureRules:
-    """CLIP-G's vectors of pictures are its vectors of texts ("Revision").
+    """Return the rules for pictures, whose CLIP-G vectors replace the pooled text ("Revision").
 
-    Besides them the base model is told six sizes, and the refiner, whose text is as wide, five.
+    The base model reads six sizes besides, and the refiner, whose text is as wide, five.
     """
     size, vector = (
         config[f"{name}_dim"]
@@ -100,29 +100,34 @@ def _is_edm(header: Header) -> bool:
 
 
 def _statistic(header: Header, key: str) -> tuple[float, ...]:
-    """One of the latents, by channel: a tensor, or in the metadata."""
+    """Return a statistic of the latents, by channel, from a tensor or the metadata."""
     if key in header:
-        return numbers(header, key)
+        return read_numbers(header, key)
     try:
         found = tuple(float(number) for number in json.loads(header.metadata[key]))
     except (ValueError, TypeError) as error:
-        raise BadMetadataError(header.path, f"{key!r} is no list of numbers") from error
+        raise BadMetadataError(header.path, f"{key!r} is not a list of numbers") from error
     return found
 
 
 def _text(header: Header) -> TextSpec | None:
-    """The refiner's one text encoder stands where the base model's first one does."""
-    return read_text(header, _STYLE, _BASE_TEXT) or read_text(header, _REFINER_STYLE, _REFINER_TEXT)
+    """Return the text encoders of the base model, or else of the refiner.
+
+    The refiner's only text encoder has the keys of the base model's first one.
+    """
+    return read_text(header, _ENCODERS, _BASE_TEXT) or read_text(
+        header, _REFINER_ENCODERS, _REFINER_TEXT
+    )
 
 
-_STYLE = TextStyle(
+_ENCODERS = TextEncoderSet(
     _NAME,
     {"clip_l": PENULTIMATE, "clip_g": PENULTIMATE},
     combine="side_by_side",
     loader_type=_NAME,
     files=(2,),
 )
-_REFINER_STYLE = TextStyle(
+_REFINER_ENCODERS = TextEncoderSet(
     "sdxl_refiner",
     {"clip_g": PENULTIMATE},
     combine="single",
@@ -139,6 +144,6 @@ SDXL = Family(
     recognises,
     read,
     layouts=(_BASE, _REFINER),
-    styles=(_STYLE, _REFINER_STYLE),
+    encoder_sets=(_ENCODERS, _REFINER_ENCODERS),
     loras=(lora_mark(2048), lora_mark(1280, "Stable Diffusion XL (refiner)")),
 )

@@ -1,4 +1,4 @@
-"""What the families with a U-Net in the original Stable Diffusion layout share."""
+"""The U-Net of the original Stable Diffusion layout, which SD 1, SD 2 and SDXL share."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +19,11 @@ from nodes.models.weights.errors import BadMetadataError
 from nodes.models.weights.header import Header
 
 PREFIXES = (UNET_PREFIX, "")
-"""Of a checkpoint, and of a file that holds the U-Net alone."""
+"""The prefixes of a U-Net's keys in a checkpoint, and in a file of its own."""
 _HEAD = 64
 _KIND = "unet"
-_SAID = frozenset({"norm_num_groups", "attention_head_dim"})
-"""The entries of the configuration that the metadata may say."""
+_METADATA_ENTRIES = frozenset({"norm_num_groups", "attention_head_dim"})
+"""The entries of the configuration that the metadata may set."""
 _READS_TEXT = r"(down|up|input|output|mid|middle)_block.*attn2[._](processor[._])?to_[kv]"
 _PREDICTIONS: Mapping[str, Prediction] = {
     "eps": "eps",
@@ -34,46 +34,46 @@ _PREDICTIONS: Mapping[str, Prediction] = {
 
 
 def layout(text: Mapping[str, Part]) -> Layout:
-    """How diffusers has a family with a U-Net; `text` as in `Layout.parts`."""
+    """Return diffusers' layout of a family with a U-Net; `text` as in `Layout.parts`."""
     unet = Part(_KIND, UNET_PREFIX, unet_table, own_key)
     return Layout("down_blocks.0.resnets.0.conv1.weight", {_KIND: unet, **text, "vae": VAE})
 
 
 def lora_mark(width: int, title: str = "") -> LoraMark:
-    """Return the mark of LoRAs for a family whose text is so wide."""
+    """Return the mark of LoRAs for a family whose text has this width."""
     return LoraMark(_READS_TEXT, _KIND, range(width, width + 1), "cross_attention_dim", title)
 
 
 def unet_prefix(header: Header) -> str | None:
-    """Where the keys of a U-Net start, if the file has one."""
+    """Return the prefix of a U-Net's keys; None if the file has no U-Net."""
     return first_in(header, PREFIXES, "input_blocks.0.0.weight")
 
 
 def takes_vector(header: Header, prefix: str) -> bool:
-    """Whether it reads a vector and sizes besides the text, as SDXL's does.
+    """Return True for a U-Net that reads a vector and sizes besides the text, as SDXL's does.
 
-    So do unCLIP's, but these attend to the text from the first level on.
+    unCLIP's read a vector too, but attend to the text from the first level on.
     """
     first_level = f"{prefix}input_blocks.1.1.norm.weight"
     return f"{prefix}label_emb.0.0.weight" in header and first_level not in header
 
 
 def is_linear(header: Header, prefix: str) -> bool | None:
-    """Whether its attentions begin with a matrix, not a convolution; None if it has none."""
+    """Return True if its attentions begin with a matrix, not a convolution; None without any."""
     projection = f"{prefix}middle_block.1.proj_in.weight"
     return len(header.shape(projection)) == 2 if projection in header else None
 
 
 def unet_spec(header: Header, prefix: str, heads: int | None = None) -> NetworkSpec:
-    """The U-Net.
+    """Return the spec of the U-Net.
 
     Args:
         header: of the file.
-        prefix: where its keys start.
-        heads: how many each attention has; None: as many as make them 64 wide.
+        prefix: of its keys.
+        heads: of each attention; None: as many as make them 64 wide.
 
     Raises:
-        MissingWeightsError: a tensor that says something about it is not there.
+        MissingWeightsError: a tensor that the configuration is read from is missing.
         BadMetadataError: an override in the metadata has no meaning.
     """
     config = unet_config(header, prefix)
@@ -83,27 +83,27 @@ def unet_spec(header: Header, prefix: str, heads: int | None = None) -> NetworkS
 
 
 def noise_rules(header: Header, otherwise: Prediction = "eps") -> DiscreteRules:
-    """What a U-Net predicts, and over which levels of noise.
+    """Return the prediction type of a U-Net and its levels of noise.
 
-    The metadata's `modelspec.prediction_type` counts first, then the keys `v_pred` and `ztsnr`,
-    which have no other purpose than to say so.
+    The metadata's `modelspec.prediction_type` counts first, then the marker keys `v_pred` and
+    `ztsnr`.
 
     Args:
         header: of the file.
-        otherwise: what it predicts if the file does not say.
+        otherwise: the prediction type if the file does not have it.
 
     Raises:
         BadMetadataError: it predicts something else.
     """
-    said = header.metadata.get("modelspec.prediction_type")
-    if said and said not in _PREDICTIONS:
-        raise BadMetadataError(header.path, f"prediction type is {said!r}")
+    prediction = header.metadata.get("modelspec.prediction_type")
+    if prediction and prediction not in _PREDICTIONS:
+        raise BadMetadataError(header.path, f"prediction type is {prediction!r}")
     predicts = "v" if "v_pred" in header else otherwise
-    return DiscreteRules(_PREDICTIONS[said] if said else predicts, "ztsnr" in header)
+    return DiscreteRules(_PREDICTIONS[prediction] if prediction else predicts, "ztsnr" in header)
 
 
 def unet_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a `UNet2DConditionModel`, without the number of heads."""
+    """Return the configuration of a `UNet2DConditionModel`, without the number of heads."""
     encoder = encoder_config(header, prefix)
     up = [kind.replace("Down", "Up") for kind in reversed(encoder["down_block_types"])]
     channels = shape_of(header, f"{prefix}out.2.weight", "U-Net")[0]
@@ -111,7 +111,7 @@ def unet_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def encoder_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The part of it that a ControlNet has too: all but the way up."""
+    """Return the configuration of a U-Net's way down and middle, which a ControlNet has too."""
     first = shape_of(header, f"{prefix}input_blocks.0.0.weight", "U-Net")
     levels, attention = _unet_levels(header, prefix)
     if not levels:
@@ -128,14 +128,14 @@ def encoder_config(header: Header, prefix: str) -> dict[str, Any]:
         "use_linear_projection": len(shape_of(header, projection, "U-Net")) == 2,
         **_unet_depths(header, prefix, levels),
         **_unet_vector(header, prefix),
-        **overrides(header, _KIND, _SAID),
+        **overrides(header, _KIND, _METADATA_ENTRIES),
     }
 
 
 def _unet_depths(header: Header, prefix: str, levels: list[list[int]]) -> dict[str, Any]:
-    """How many transformer blocks the attentions of each level have, if not one each.
+    """Return the number of transformer blocks of each level's attentions, if not one each.
 
-    Where the last level has none, its number is that of the middle.
+    A last level without any has the number of the middle.
     """
     block = ".1.transformer_blocks.{}.norm1.weight"
     starts = [1 + level * (len(levels[0]) + 1) for level in range(len(levels))]
@@ -146,10 +146,10 @@ def _unet_depths(header: Header, prefix: str, levels: list[list[int]]) -> dict[s
 
 
 def _unet_vector(header: Header, prefix: str) -> dict[str, Any]:
-    """What networks read besides the text.
+    """Return the configuration of the inputs besides the text.
 
     SDXL's read a vector, and sizes of 256 numbers each; unCLIP's, which attend to the text from
-    the first level on, read what a vision encoder sees.
+    the first level on, read the output of a vision encoder.
     """
     key = f"{prefix}label_emb.0.0.weight"
     if key not in header:
@@ -161,7 +161,7 @@ def _unet_vector(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def _unet_levels(header: Header, prefix: str) -> tuple[list[list[int]], list[bool]]:
-    """Every level's blocks, each by its width, and whether the level has attention."""
+    """Return the widths of every level's blocks, and for each level if it has attention."""
     convolution = prefix + "input_blocks.{}.0.in_layers.2.weight"
     levels: list[list[int]] = []
     attention: list[bool] = []

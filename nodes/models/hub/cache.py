@@ -9,17 +9,17 @@ from pathlib import Path
 from nodegraph.files.references import HubReference, is_commit
 
 
-def blob_of(cache: Path, reference: HubReference, etag: str) -> Path:
+def blob_path(cache: Path, reference: HubReference, etag: str) -> Path:
     """Return the path of a blob in the cache."""
     return _repository(cache, reference) / "blobs" / etag
 
 
-def guard_of(cache: Path, reference: HubReference, etag: str) -> Path:
+def lock_path(cache: Path, reference: HubReference, etag: str) -> Path:
     """Return the lock file that guards the download of a blob."""
     return cache / ".locks" / _repository(cache, reference).name / f"{etag}.lock"
 
 
-def place_of(cache: Path, reference: HubReference) -> Path:
+def snapshot_path(cache: Path, reference: HubReference) -> Path:
     """Return the path of a file or folder of a commit."""
     return _repository(cache, reference) / "snapshots" / reference.revision / reference.path
 

@@ -1,4 +1,7 @@
-"""The hub's hashes of files: sha256, or git's sha1 for small files."""
+"""Download files of the hub into its client's cache; each is checked against the hub's hash.
+
+The hash is a sha256, or for small files git's sha1.
+"""
 
 import hashlib
 from collections.abc import Callable, Generator
@@ -16,10 +19,12 @@ from huggingface_hub.file_download import (
 from nodegraph.errors import WrongHashError
 from nodegraph.files.references import HubReference, is_sha256
 from nodegraph.files.sources import Watch
-from nodes.models.hub.cache import blob_of, guard_of, place_of
+from nodes.models.hub.cache import blob_path, lock_path, snapshot_path
 from nodes.models.hub.client import Client, Remote
 
 MEGABYTE = 1_000_000
+_GLANCE = 0.2
+"""Seconds between two looks at whether the run was cancelled, while another process downloads."""
 
 
 def digest(path: Path, like: str) -> str:
@@ -31,9 +36,6 @@ def digest(path: Path, like: str) -> str:
         while chunk := file.read(MEGABYTE):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-_GLANCE = 0.2
 
 
 def download(
@@ -58,11 +60,11 @@ def download(
     remote = client.remote(reference)
     if sha256 and is_sha256(remote.etag) and remote.etag != sha256:
         raise WrongHashError(str(reference), sha256, remote.etag, "the lock file")
-    blob = blob_of(cache, reference, remote.etag)
-    place = place_of(cache, reference)
+    blob = blob_path(cache, reference, remote.etag)
+    place = snapshot_path(cache, reference)
     for folder in (blob.parent, place.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    with _file_lock(guard_of(cache, reference, remote.etag), watch):
+    with _file_lock(lock_path(cache, reference, remote.etag), watch):
         if not blob.is_file():
             _transfer(client, reference, remote, blob, watch)
         _link(place, blob)

@@ -88,17 +88,17 @@ def _pin(entry: object, path: Path) -> Pin:
     """Check an entry and return its pin; its paths could be from anybody."""
     if not isinstance(entry, dict):
         raise _damage_error(path)
-    given = cast("dict[str, Any]", entry)
-    commit, place, licence = (str(given.get(key, "")) for key in ("commit", "path", "licence"))
-    files: object = given.get("files", {})
+    fields = cast("dict[str, Any]", entry)
+    commit, place, licence = (str(fields.get(key, "")) for key in ("commit", "path", "licence"))
+    files: object = fields.get("files", {})
     if not is_commit(commit) or not isinstance(files, dict):
         raise _damage_error(path)
-    named = {str(name): str(sha) for name, sha in cast("dict[object, object]", files).items()}
-    if not all(is_plain(name) for name in (*named, place or "x")):
+    hashes = {str(name): str(sha) for name, sha in cast("dict[object, object]", files).items()}
+    if not all(is_plain(name) for name in (*hashes, place or "x")):
         raise _damage_error(path)
-    if not all(is_sha256(sha) for sha in named.values() if sha):
+    if not all(is_sha256(sha) for sha in hashes.values() if sha):
         raise _damage_error(path)
-    return Pin(commit, place, named, licence)
+    return Pin(commit, place, hashes, licence)
 
 
 def is_plain(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nodegraph.files.references import HubReference
 from nodegraph.files.sources import Origin, SourceOptions, Watch
-from nodes.models.hub.cache import known_commit, place_of
+from nodes.models.hub.cache import known_commit, snapshot_path
 from nodes.models.hub.discovery import choose
 from nodes.models.hub.errors import HubOfflineError
 from nodes.models.hub.lockfile import Lock, Pin
@@ -132,4 +132,4 @@ class Hub:
         return Origin(place, reference.at(pin.commit, pin.path), pin.licence)
 
     def _place(self, reference: HubReference, pin: Pin, path: str) -> Path:
-        return place_of(self._cache, reference.at(pin.commit, path))
+        return snapshot_path(self._cache, reference.at(pin.commit, path))

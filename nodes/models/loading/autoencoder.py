@@ -10,12 +10,12 @@ from nodes.models.loading.network import Network
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """What stands behind a VAE link; equal to another by its weights."""
+    """The autoencoder behind a VAE link; equal to another by its weights."""
 
     origin: Path = field(compare=False)
     """The file that it comes from."""
     found: Network | None
-    """None if the file has none, which is an error as soon as somebody wants it."""
+    """None if the file has none, which is an error only when it is used."""
     spec: VaeSpec | None = field(compare=False)
 
     @property
@@ -31,12 +31,12 @@ class Autoencoder:
 
     @property
     def downscale(self) -> int:
-        """How many pixels a latent pixel stands for, each way."""
+        """The image pixels that a latent pixel stands for, each way."""
         return self._spec.latent.downscale
 
     @property
     def channels(self) -> int:
-        """How many channels its latents have."""
+        """The number of channels of its latents."""
         return self._spec.latent.channels
 
     @property

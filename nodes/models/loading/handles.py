@@ -1,4 +1,4 @@
-"""What travels along MODEL, CLIP and VAE links: which weights, and what is patched onto them.
+"""The values of MODEL, CLIP and VAE links: references to weights, with patches on top.
 
 Handles are values: cheap, immutable, equal by content. The weights behind them are shared.
 """
@@ -57,26 +57,26 @@ class ModelHandle:
     model: DiffusionModel
     patches: Patches = ()
     sampling: Parameterization | None = None
-    """Stands in for the model's own."""
+    """Replaces the model's own parameterization."""
     guidance: GuidanceSettings = PLAIN
-    """How its predictions are combined; no part of the forward pass."""
+    """The settings of guidance, which combines predictions after the forward pass."""
     latents: LatentFormat | None = None
-    """Stands in for the model's own, too."""
+    """Replaces the model's own latent format."""
     injections: tuple[ConditioningInjection, ...] = ()
     """Tensors that it reads besides the conditions, such as those of an IP-Adapter."""
     alterations: Alterations = ()
-    """What is changed inside of its network."""
+    """The changes inside of its network."""
     compute: torch.dtype | None = None
-    """What its network computes in; None is its placement's."""
+    """The dtype that its network computes in; None is its placement's."""
 
     @property
     def parameterization(self) -> Parameterization:
-        """How noise is added, and which levels of it the model was trained on."""
+        """The kind of noise and of prediction that the model was trained with."""
         return self.sampling or self.model.parameterization
 
     @property
     def latent_format(self) -> LatentFormat:
-        """How its latents relate to the VAE's."""
+        """The scale and shift from the VAE's latents to the model's."""
         return self.latents or self.model.latent_format
 
     @property
@@ -86,7 +86,7 @@ class ModelHandle:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
+        """The bytes that it takes in memory."""
         return self.model.network.nbytes(self.patches)
 
     @property
@@ -96,15 +96,15 @@ class ModelHandle:
 
     @property
     def precision(self) -> str:
-        """What it computes in, such as `float16`."""
+        """The precision that it computes in, such as `float16`."""
         return _name(self.dtype)
 
     def in_float32(self) -> "ModelHandle":
-        """The same model computing in float32; itself if it does."""
+        """Return the same model computing in float32; itself if it does already."""
         return self if self.precision == "float32" else replace(self, compute=torch.float32)
 
     def with_patch(self, patch: Patch) -> "ModelHandle":
-        """With one more patch on top."""
+        """Return the model with one more patch on top."""
         return replace(self, patches=(*self.patches, patch))
 
     def check(self, alteration: Alteration) -> None:
@@ -116,7 +116,7 @@ class ModelHandle:
         alteration.alter(skeleton(self.model.network.spec))
 
     def with_alteration(self, alteration: Alteration) -> "ModelHandle":
-        """With one more change inside of its network.
+        """Return the model with one more change inside of its network.
 
         Raises:
             NodeGraphError: it isn't for a network of this kind.
@@ -135,18 +135,18 @@ class ClipHandle:
     patches: tuple[tuple[str, Patch], ...] = ()
     """Each with the text encoder that it is for."""
     layer: int | None = None
-    """Which layer's states are read, -1 is the last; None is the family's own choice."""
+    """The layer whose states are read, -1 is the last; None is the family's own choice."""
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory; nothing if its file has none."""
+        """The bytes that it takes in memory; 0 if its file has none."""
         patches = self.by_encoder
         return sum(
             encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
         )
 
     def with_patch(self, encoder: str, patch: Patch) -> "ClipHandle":
-        """With one more patch on top of one text encoder."""
+        """Return the encoders with one more patch on top of one of them."""
         return replace(self, patches=(*self.patches, (encoder, patch)))
 
     def encode(self, texts: str | Texts, embeddings: Embeddings) -> Encoded:
@@ -162,7 +162,7 @@ class ClipHandle:
 
     @property
     def by_encoder(self) -> Mapping[str, Patches]:
-        """The patches of each text encoder, by its name; none for those that are not named."""
+        """The patches of each text encoder, by its name; none for any other name."""
         found: defaultdict[str, Patches] = defaultdict(tuple)
         for encoder, patch in self.patches:
             found[encoder] = (*found[encoder], patch)
@@ -177,35 +177,35 @@ class VaeHandle:
 
     vae: Autoencoder
     compute: torch.dtype | None = None
-    """What its network computes in; None is its placement's."""
+    """The dtype that its network computes in; None is its placement's."""
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory; nothing if its file has none."""
+        """The bytes that it takes in memory; 0 if its file has none."""
         return self.vae.found.nbytes() if self.vae.found else 0
 
     @property
     def precision(self) -> str:
-        """What it computes in, such as `float16`."""
+        """The precision that it computes in, such as `float16`."""
         return _name(self.compute or self.vae.network.placement.dtype)
 
     def in_float32(self) -> "VaeHandle":
-        """The same VAE computing in float32; itself if it does."""
+        """Return the same VAE computing in float32; itself if it does already."""
         return self if self.precision == "float32" else replace(self, compute=torch.float32)
 
     @property
     def downscale(self) -> int:
-        """How many pixels a latent pixel stands for, each way."""
+        """The image pixels that a latent pixel stands for, each way."""
         return self.vae.downscale
 
     @property
     def channels(self) -> int:
-        """How many channels its latents have."""
+        """The number of channels of its latents."""
         return self.vae.channels
 
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:
-        """The most likely latent of a picture.
+        """Return the most likely latent of a picture.
 
         Args:
             picture: [1, 3, height, width] float32 in [0, 1], sides multiples of `downscale`.
@@ -218,7 +218,7 @@ class VaeHandle:
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """The picture of a latent, the inverse of `encode`; may lie a little outside [0, 1]."""
+        """Return the picture of a latent; values may lie a little outside [0, 1]."""
         (picture,) = self._network.decode(self._to_network(latent), return_dict=False)
         return (picture.to(latent) + 1) / 2
 
@@ -226,9 +226,9 @@ class VaeHandle:
     def _network(self) -> Vae:
         return cast("Vae", self.vae.network.module(dtype=self.compute))
 
-    def _to_network(self, given: Tensor) -> Tensor:
+    def _to_network(self, x: Tensor) -> Tensor:
         place = self.vae.network.placement
-        return given.to(place.device, self.compute or place.dtype)
+        return x.to(place.device, self.compute or place.dtype)
 
 
 def _name(dtype: torch.dtype) -> str:

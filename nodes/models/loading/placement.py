@@ -1,4 +1,4 @@
-"""Where a network computes, in which precision, and how its weights are kept until then."""
+"""The placement of a network: its device, its precision, and how its weights are stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.header import TensorInfo
 
-_NARROW: Mapping[str, torch.dtype] = {
+_STORAGE_DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
@@ -19,36 +19,36 @@ _NARROW: Mapping[str, torch.dtype] = {
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where and how."""
+    """The device, the precision and the storage of a network's weights."""
 
     device: torch.device
     dtype: torch.dtype
-    """What is computed in."""
-    narrow: torch.dtype | None = None
-    """What all weights are rounded to, and matrices kept in; None: as the file has them."""
-    keeps: bool = False
-    """Whether matrices that are narrow in the file stay so."""
+    """The precision of the computation."""
+    storage_dtype: torch.dtype | None = None
+    """The dtype that weights are rounded to and matrices stored in; None: as the file has them."""
+    keeps_quantized: bool = False
+    """True if matrices that the file has in fp8 or quantized are stored so in memory."""
 
     def nbytes(self, info: TensorInfo) -> int:
-        """What a tensor of the file takes, if it is a matrix."""
-        if info.is_packed and self.keeps:
+        """Return the bytes that a matrix of the file takes in memory."""
+        if info.is_quantized and self.keeps_quantized:
             return info.nbytes
-        return info.numel * self.kept(info).itemsize
+        return info.numel * self.storage_dtype_of(info).itemsize
 
-    def kept(self, info: TensorInfo) -> torch.dtype:
-        """What a tensor of the file becomes, if it is a matrix."""
-        stored = _NARROW.get(info.dtype) if self.keeps else None
-        return self.narrow or stored or self.dtype
+    def storage_dtype_of(self, info: TensorInfo) -> torch.dtype:
+        """Return the dtype that a matrix of the file is stored in."""
+        stored = _STORAGE_DTYPES.get(info.dtype) if self.keeps_quantized else None
+        return self.storage_dtype or stored or self.dtype
 
 
 def default_placement(
-    spec: NetworkSpec, narrow: torch.dtype | None = None, *, on_cpu: bool = False
+    spec: NetworkSpec, storage_dtype: torch.dtype | None = None, *, on_cpu: bool = False
 ) -> Placement:
-    """The best device unless it must be the CPU, and there the precision that the network bears.
+    """Return the placement of a network on the best device, or on the CPU.
 
-    On CUDA that is the network's own half precision, elsewhere float32.
+    The precision is the network's half precision on CUDA, and float32 elsewhere.
     """
     network = network_class(spec.kind)
     device = torch.device("cpu") if on_cpu else default_device()
     dtype = network.half_dtype if device.type == "cuda" else torch.float32
-    return Placement(device, dtype, narrow, network.keeps_narrow)
+    return Placement(device, dtype, storage_dtype, network.keeps_quantized)

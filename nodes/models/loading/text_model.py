@@ -6,20 +6,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
-from nodes.models.families.base.spec import TextRules, TextStyle
+from nodes.models.families.base.spec import TextEncoderSet, TextRules
 from nodes.models.loading.errors import MissingPartError, UnreadTextError
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.base.builder import TextClass
 from nodes.models.networks.factory import network_class
-from nodes.models.text.chunks import PromptReader, Token, Tokenizer, empty_section
+from nodes.models.text.chunks import PromptReader, Token, Tokenizer, empty_chunk
 from nodes.models.text.clip_tokenizer import ClipTokenizer
 from nodes.models.text.combine import combination
-from nodes.models.text.encode import Encoded, Sections, encode
+from nodes.models.text.encode import Chunks, Encoded, encode
 from nodes.models.text.t5_tokenizer import T5Tokenizer
 from nodes.models.text.textual_inversion import Embeddings
 
 Texts: TypeAlias = Mapping[str, str | None]
-"""By text encoder; those that are not named read the text named ``, None is to be left out."""
+"""The text for each encoder; "" is the text of all others, None leaves an encoder out."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class TextEncoder:
 
     @property
     def name(self) -> str:
-        """Which one it is, such as `clip_l`."""
+        """Its name, such as `clip_l`."""
         return self.network.spec.name
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """What turns text into its tokens."""
+        """The tokenizer of its vocabulary."""
         if self.rules.tokenizer == "unigram":
             return T5Tokenizer.t5()
         if self.rules.vocabulary and self.rules.merges:
@@ -51,17 +51,17 @@ class TextEncoder:
 
     @property
     def width(self) -> int:
-        """How many numbers a token becomes."""
+        """The width of a token's embedding."""
         return self.network.spec.config[self._class.width]
 
-    def sections(self, text: str | None, embeddings: Embeddings) -> Sections:
-        """The sections of a prompt; none if it is left out, but T5 always reads its end token."""
+    def chunks(self, text: str | None, embeddings: Embeddings) -> Chunks:
+        """Return the chunks of a prompt; of None none, though T5 always reads its end token."""
         if text is None:
             return [] if self.rules.length else [[Token(self.rules.end)]]
-        return PromptReader(self.tokenizer, self.rules, self.width, embeddings).sections(text)
+        return PromptReader(self.tokenizer, self.rules, self.width, embeddings).chunks(text)
 
     def encode(
-        self, prompts: Sequence[Sections], patches: Patches, layer: int | None
+        self, prompts: Sequence[Chunks], patches: Patches, layer: int | None
     ) -> list[Encoded]:
         """Encode prompts, weights and all; `layer` None is the family's own choice."""
         network = self._class.drive(self.network.module(patches))
@@ -71,34 +71,34 @@ class TextEncoder:
 
 @dataclass(frozen=True)
 class TextModel:
-    """What stands behind a CLIP link; equal to another by its weights."""
+    """The text encoders behind a CLIP link; equal to others by their weights."""
 
     origin: Path = field(compare=False)
     """The file that it comes from."""
     found: tuple[TextEncoder, ...]
-    """None if the file has none, which is an error as soon as somebody wants one."""
-    style: TextStyle | None = None
-    """None if there is none."""
+    """Empty if the file has none, which is an error only when they are used."""
+    encoder_set: TextEncoderSet | None = None
+    """None if the file has no text encoders."""
 
     @property
     def encoders(self) -> tuple[TextEncoder, ...]:
-        """Its text encoders, at least one, and all that the family can't do without.
+        """The text encoders: at least one, and all that the family needs.
 
         Raises:
             MissingPartError: the file has none, or not all.
         """
-        if not self.found or self.style is None:
+        if not self.found or self.encoder_set is None:
             raise MissingPartError(self.origin, "text encoder")
         names = {encoder.name for encoder in self.found}
-        for name in self.style.readings:
-            if name not in names and not self.style.any_suffices:
+        for name in self.encoder_set.policies:
+            if name not in names and not self.encoder_set.any_suffices:
                 raise MissingPartError(self.origin, f"text encoder {name}")
         return self.found
 
-    def padding_t5(self, least: int, padding: int) -> "TextModel":
-        """The same, but T5's prompts are padded otherwise; see `TextRules`."""
+    def with_t5_padding(self, min_length: int, min_padding: int) -> "TextModel":
+        """Return the same encoders with other padding of T5's prompts; see `TextRules`."""
         padded = (
-            replace(each, rules=replace(each.rules, least=least, padding=padding))
+            replace(each, rules=replace(each.rules, min_length=min_length, min_padding=min_padding))
             if each.rules.length is None
             else each
             for each in self.encoders
@@ -112,13 +112,13 @@ class TextModel:
         patches: Mapping[str, Patches],
         layer: int | None,
     ) -> list[Encoded]:
-        """Encode prompts, each encoder all at once, and make one conditioning of each.
+        """Encode prompts, each encoder all at once, and make one conditioning of each prompt.
 
         Args:
-            texts: what each text encoder is to read, prompt by prompt.
+            texts: of each prompt, the text for each encoder.
             embeddings: where textual inversions are.
             patches: by encoder.
-            layer: which layer to read; None is the family's own choice.
+            layer: the layer to read; None is the family's own choice.
 
         Raises:
             UnreadTextError: a text is for an encoder that the family does not have.
@@ -126,29 +126,29 @@ class TextModel:
         """
         found: list[dict[str, Encoded]] = [{} for _ in texts]
         encoders = self.encoders
-        assert self.style is not None, "what has encoders has a style"
-        prompts = [self._sections(each, self.style, embeddings) for each in texts]
-        combine = combination(self.style.combine)
+        assert self.encoder_set is not None, "the encoders of a file belong to a set"
+        prompts = [self._chunks(each, self.encoder_set, embeddings) for each in texts]
+        combine = combination(self.encoder_set.combine)
         for encoder in encoders:
             mine = [(n, each[encoder.name]) for n, each in enumerate(prompts) if each[encoder.name]]
             if not mine:
                 continue
-            given = [sections for _, sections in mine]
-            encoded = encoder.encode(given, patches.get(encoder.name, ()), layer)
+            batch = [chunks for _, chunks in mine]
+            encoded = encoder.encode(batch, patches.get(encoder.name, ()), layer)
             for (n, _), one in zip(mine, encoded, strict=True):
                 found[n][encoder.name] = one
         return [combine(parts) for parts in found]
 
-    def _sections(
-        self, texts: Texts, style: TextStyle, embeddings: Embeddings
-    ) -> dict[str, Sections]:
-        """One prompt's sections by encoder; where texts differ, CLIPs get as many each."""
-        unread = texts.keys() - style.readings.keys() - {""}
+    def _chunks(
+        self, texts: Texts, encoder_set: TextEncoderSet, embeddings: Embeddings
+    ) -> dict[str, Chunks]:
+        """Return one prompt's chunks by encoder; all CLIPs get the same number."""
+        unread = texts.keys() - encoder_set.policies.keys() - {""}
         if unread:
-            raise UnreadTextError(sorted(unread), tuple(style.readings))
+            raise UnreadTextError(sorted(unread), tuple(encoder_set.policies))
         found = {
-            encoder.name: encoder.sections(
-                texts.get(encoder.name, texts.get("", "")), embeddings.of(encoder.name)
+            encoder.name: encoder.chunks(
+                texts.get(encoder.name, texts.get("", "")), embeddings.for_encoder(encoder.name)
             )
             for encoder in self.encoders
         }
@@ -156,11 +156,11 @@ class TextModel:
         if set(texts) != {""} and clips:
             most = max(len(found[encoder.name]) for encoder in clips)
             for encoder in clips:
-                found[encoder.name] = _padded(found[encoder.name], encoder.rules, most)
+                found[encoder.name] = _pad(found[encoder.name], encoder.rules, most)
         return found
 
 
-def _padded(sections: Sections, rules: TextRules, number: int) -> Sections:
-    """With empty prompts' sections at the end, up to a number."""
+def _pad(chunks: Chunks, rules: TextRules, number: int) -> Chunks:
+    """Add the chunks of empty prompts at the end, up to a number."""
     assert rules.length is not None
-    return [*sections, *[empty_section(rules, rules.length)] * (number - len(sections))]
+    return [*chunks, *[empty_chunk(rules, rules.length)] * (number - len(chunks))]

@@ -1,7 +1,7 @@
-"""Networks that patches make larger.
+"""Networks that a patch makes wider.
 
-FLUX.1's LoRAs for edges and depth let the first layer take more channels: beside the latent it
-then reads a second one. GLIGEN puts layers into a U-Net that read boxes.
+FLUX.1's LoRAs for edges and depth widen the first layer, which then reads a second latent beside
+the noisy one. GLIGEN adds layers to a U-Net that read boxes.
 """
 
 from collections.abc import Mapping
@@ -10,31 +10,31 @@ from dataclasses import replace
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.models.families.adapters.gligen import GROUNDED
+from nodes.models.families.adapters.gligen import GLIGEN_MARK
 from nodes.models.families.base.spec import Config, NetworkSpec
 from nodes.models.networks.factory import network_class
 
 
-def grows(spec: NetworkSpec, keys: tuple[str, ...]) -> bool:
-    """Whether these weights are the one that may have more columns after a patch."""
+def can_widen(spec: NetworkSpec, keys: tuple[str, ...]) -> bool:
+    """Return True for the one weight that may have more columns after a patch."""
     return keys == (network_class(spec.kind).widened,)
 
 
-def grown(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> NetworkSpec:
-    """The network with as many channels as its first layer has, and GLIGEN's, if among these."""
-    if GROUNDED in weights:
-        return replace(spec, config=grounded(spec.config))
+def widen(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> NetworkSpec:
+    """Return the spec of the network that has these weights, GLIGEN's among them or not."""
+    if GLIGEN_MARK in weights:
+        return replace(spec, config=with_gligen(spec.config))
     first = weights.get(network_class(spec.kind).widened)
     if first is None or first.shape[1] == spec.config["in_channels"]:
         return spec
     return replace(spec, config={**spec.config, "in_channels": first.shape[1]})
 
 
-def grounded(config: Config) -> Config:
-    """The configuration of a U-Net that reads boxes."""
+def with_gligen(config: Config) -> Config:
+    """Return the configuration of a U-Net with GLIGEN's layers."""
     return {**config, "attention_type": "gated"}
 
 
-def widened(weight: Tensor, columns: int) -> Tensor:
-    """A matrix with columns of zeros behind its own, up to a number."""
+def pad_columns(weight: Tensor, columns: int) -> Tensor:
+    """Add columns of zeros to a matrix, up to a number."""
     return functional.pad(weight, (0, max(0, columns - weight.shape[1])))

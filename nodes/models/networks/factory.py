@@ -1,4 +1,4 @@
-"""Every class of network, and how a network is built without weights."""
+"""The registry of network classes, and networks built without weights."""
 
 from functools import cache
 from pkgutil import resolve_name
@@ -38,7 +38,7 @@ _CLASSES = (
 
 @cache
 def network_classes() -> dict[str, NetworkClass]:
-    """Every class by its kind: our own, and those of families that distributions add."""
+    """Return every class by its kind: our own, and those of families that distributions add."""
     places = (place for family in families() for place in family.networks)
     added: list[NetworkClass] = [resolve_name(place) for place in places]
     return {network.kind: network for network in (*_CLASSES, *added)}
@@ -54,7 +54,7 @@ def network_class(kind: str) -> NetworkClass:
 
 
 def skeleton(spec: NetworkSpec) -> nn.Module:
-    """The network on the meta device: every shape, no memory."""
+    """Build a network on the meta device: every shape, no memory."""
     build = network_class(spec.kind).builder()  # imports first: they must not be on that device
     with torch.device("meta"):
         return build(dict(spec.config)).eval().requires_grad_(False)

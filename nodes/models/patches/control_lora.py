@@ -31,7 +31,7 @@ class ControlLoraPatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights that the file does not have whole; see `nodes.models.loading.network.Patch`.
+        """Return the weights that the file lacks; see `nodes.models.loading.network.Patch`.
 
         Raises:
             ModelMismatchError: the model has no such weight, or one of another shape.

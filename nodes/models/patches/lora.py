@@ -1,4 +1,4 @@
-"""Patches: changes to a network's weights that a handle carries along."""
+"""LoRAs as patches on a network's weights."""
 
 from collections import ChainMap
 from collections.abc import Iterator, Mapping
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from nodes.models.loading.network import Network
-from nodes.models.loading.widening import grows, widened
-from nodes.models.patches.lora_file import LoraFile, Module, size_of
-from nodes.models.patches.lora_math import Parts, Whole, change, decomposed
+from nodes.models.loading.widening import can_widen, pad_columns
+from nodes.models.patches.lora_file import LoraFile, Module, weight_size
+from nodes.models.patches.lora_math import FusedWeights, Parts, apply_dora, weight_delta
 from nodes.models.patches.lora_names import Target, targets_of
-from nodes.models.weights.reader import opened
+from nodes.models.weights.reader import open_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,38 +40,38 @@ class LoraPatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """New tensors for the weights it changes; see `nodes.models.loading.network.Patch`."""
+        """Return the weights after the change; see `nodes.models.loading.network.Patch`."""
         changed: dict[str, Tensor] = {}
         now = ChainMap(changed, cast("dict[str, Tensor]", weights))
         device = network.placement.device
-        with opened(self.file.path) as file:
+        with open_tensors(self.file.path) as file:
             for name, target in self.targets.items():
                 keys = self.file.modules[name]
                 parts = {part: file.get_tensor(key) for part, key in keys.items()}
                 own = {part: tensor.to(device).float() for part, tensor in parts.items()}
-                for whole, pieces in _pieces(network, target, own):
-                    merged = self._merged(whole.join(now), pieces)
-                    changed |= whole.split(merged.to(network.placement.dtype))
+                for fused, tensors in _changes(network, target, own):
+                    merged = self._add(fused.join(now), tensors)
+                    changed |= fused.split(merged.to(network.placement.dtype))
         return changed
 
-    def _merged(self, weight: Tensor, parts: Parts) -> Tensor:
-        """A weight, in float32, after the change."""
+    def _add(self, weight: Tensor, parts: Parts) -> Tensor:
+        """Return a weight, in float32, after the change."""
         if "set" in parts:
             return parts["set"].reshape(weight.shape)
-        delta = change(parts)
+        delta = weight_delta(parts)
         if delta is None:
             return weight
         if delta.numel() != weight.numel():  # see `nodes.models.loading.widening`
             columns = max(weight.shape[1], delta.shape[1])
-            weight, delta = widened(weight, columns), widened(delta, columns)
+            weight, delta = pad_columns(weight, columns), pad_columns(delta, columns)
         delta = delta.reshape(weight.shape)
         if "dora_scale" in parts:
-            delta = decomposed(weight, delta, parts["dora_scale"]) - weight
+            delta = apply_dora(weight, delta, parts["dora_scale"]) - weight
         return weight + self.strength * delta
 
 
 def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
-    """The part of a LoRA that changes a network; its `targets` are empty if none does."""
+    """Return the part of a LoRA that changes a network; without `targets` if none does."""
     named = targets_of(network)
     targets = {
         name: named[name]
@@ -81,13 +81,15 @@ def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
     return LoraPatch(file, strength, targets)
 
 
-def _pieces(network: Network, target: Target, parts: Parts) -> Iterator[tuple[Whole, Parts]]:
-    """What is changed by what: the weights, then their biases."""
+def _changes(
+    network: Network, target: Target, parts: Parts
+) -> Iterator[tuple[FusedWeights, Parts]]:
+    """Yield the weights with the tensors that change them, then the same for their biases."""
     biases = {"diff": parts["diff_b"]} if "diff_b" in parts else {}
     if len(parts) > len(biases):
-        yield Whole.of(network.table, target.weights, stored=target.stored), parts
+        yield FusedWeights.in_layout(network.table, target.weights, stored=target.stored), parts
     if biases:
-        yield Whole.of(network.table, _biases(target), stored=target.stored), biases
+        yield FusedWeights.in_layout(network.table, _biases(target), stored=target.stored), biases
 
 
 def _biases(target: Target) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ def _biases(target: Target) -> tuple[str, ...]:
 
 
 def _fits(file: LoraFile, module: Module, network: Network, target: Target) -> bool:
-    """Whether a module changes as many numbers as there are."""
+    """Return True if a module's change has the size of the weights, or may widen them."""
     if "diff_b" in module:
         biases = _biases(target)
         if not all(key in network.table for key in biases):
@@ -105,15 +107,15 @@ def _fits(file: LoraFile, module: Module, network: Network, target: Target) -> b
             return False
         if len(module) == 1:
             return True
-    size = size_of(file.header, module)
+    size = weight_size(file.header, module)
     if size is None:
         return False
     own = _numbers(network, target.weights, stored=target.stored)
-    return size == own or (size > own and grows(network.spec, target.weights))
+    return size == own or (size > own and can_widen(network.spec, target.weights))
 
 
 def _numbers(network: Network, keys: tuple[str, ...], *, stored: bool) -> int:
-    """How many numbers these weights have together."""
+    """Return the number of elements of these weights together."""
     sources = [network.table[key] for key in keys]
     if stored:
         return network.header.tensors[sources[0].key].numel

@@ -1,4 +1,4 @@
-"""What a LoRA file holds: which tensors belong together, whatever trainer wrote it."""
+"""LoRA files: their tensors grouped by module, whatever trainer wrote them, and their sizes."""
 
 import re
 from collections import defaultdict
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from nodes.models.weights.header import Header, read_header
 
-_ADAPTER = r"(\.default(_\d+)?)?"  # PEFT's name for it
+_ADAPTER = r"(\.default(_\d+)?)?"  # PEFT's name of an adapter
 _PARTS: Mapping[str, str] = {
     "up": r"\.lora_up\.weight|[._]lora\.up\.weight|\.lora_B" + _ADAPTER + r"\.weight|\.lora_B"
     r"|\.lora_linear_layer\.up\.weight",
@@ -28,7 +28,7 @@ _PARTS: Mapping[str, str] = {
     "lokr": r"\.(lokr_w1|lokr_w2|lokr_w1_a|lokr_w1_b|lokr_w2_a|lokr_w2_b|lokr_t2)",
 }
 _PATTERNS = {part: re.compile(f"(?P<module>.+?)(?:{ends})") for part, ends in _PARTS.items()}
-_COLLECTED = ("hada", "lokr")  # whose tensors go by their own names
+_COLLECTED = ("hada", "lokr")  # whose tensors keep their own names
 
 Module: TypeAlias = Mapping[str, str]
 """The keys of one module's tensors, by what they are: `up`, `down`, `alpha`, `hada_w1_a`, …"""
@@ -53,7 +53,7 @@ class LoraFile:
 
     @cached_property
     def modules(self) -> Mapping[str, Module]:
-        """The modules it changes, by the name that stands before what a tensor is."""
+        """The modules by their names, which are the start of their tensors' keys."""
         modules: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for key in self.header.tensors:
             for part, pattern in _PATTERNS.items():
@@ -64,14 +64,14 @@ class LoraFile:
         return dict(modules)
 
     @cached_property
-    def strangers(self) -> list[str]:
+    def unknown_keys(self) -> list[str]:
         """The keys that belong to no module."""
         known = {key for module in self.modules.values() for key in module.values()}
         return sorted(self.header.tensors.keys() - known)
 
 
-def size_of(header: Header, module: Module) -> int | None:
-    """How many numbers the weight has that a module changes; None if it changes a bias only."""
+def weight_size(header: Header, module: Module) -> int | None:
+    """Return the size of the weight that a module changes; None if it changes a bias only."""
     sizes = _Sizes(header, module)
     if "up" in module and "down" in module:
         return sizes.product("up", "down", "mid")
@@ -88,13 +88,13 @@ class _Sizes:
         self._shapes = {part: header.shape(key) for part, key in module.items()}
 
     def product(self, first: str, second: str, core: str, *, turned: bool = False) -> int:
-        """The size of two matrices' product, or of a Tucker decomposition.
+        """Return the size of two matrices' product, or of a Tucker decomposition.
 
         Args:
             first: the matrix of the outputs.
             second: that of the inputs.
             core: the part between them, if there is one.
-            turned: whether around a core the first has its rank in front.
+            turned: with a core, the first matrix has its rank in front.
         """
         rows, columns = self._shapes[first], self._shapes[second]
         if core not in self._shapes:
@@ -103,7 +103,7 @@ class _Sizes:
         return outputs * columns[1] * prod(self._shapes[core][2:])
 
     def factor(self, number: int) -> int:
-        """The size of one factor of a Kronecker product; 0 if it is not there."""
+        """Return the size of one factor of a Kronecker product; 0 if it is not there."""
         whole = f"lokr_w{number}"
         if whole in self._shapes:
             return prod(self._shapes[whole])

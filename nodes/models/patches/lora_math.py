@@ -1,4 +1,8 @@
-"""Weights that a LoRA changes as one: fused as in the checkpoint's file, or one by itself."""
+"""The change that a LoRA's module makes, and the weights it makes it to.
+
+A module changes one weight, or several that the checkpoint's file has fused in one tensor. The
+kinds of change are those of LoRA (arXiv:2106.09685), LoHa, LoKr and DoRA (arXiv:2402.09353).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,46 +16,46 @@ from nodes.models.weights.key_table import KeyTable, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """Some weights of a network, in the layout that a LoRA has them in."""
+class FusedWeights:
+    """The weights of a network that a LoRA changes as one tensor."""
 
     keys: tuple[str, ...]
     """The network's own, in the file's order if they are fused there."""
     sources: tuple[Source, ...] = ()
-    """Where each comes from; empty if the layout is the network's, which is so for one only."""
+    """The source of each in the file's layout; empty for one weight in the network's own layout."""
 
     @classmethod
-    def of(cls, table: KeyTable, keys: tuple[str, ...], *, stored: bool) -> "Whole":
-        """Those weights; `stored` says that they are laid out as in the file."""
+    def in_layout(cls, table: KeyTable, keys: tuple[str, ...], *, stored: bool) -> "FusedWeights":
+        """Return the weights of some keys, in the file's layout if `stored`."""
         if not stored:
             return cls(keys)
         ordered = tuple(sorted(keys, key=lambda key: table[key].slot))
         return cls(ordered, tuple(table[key] for key in ordered))
 
     def join(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """One tensor of them all, in float32."""
+        """Return one tensor of them all, in float32."""
         if not self.sources:
             return weights[self.keys[0]].float()
         pairs = zip(self.keys, self.sources, strict=True)
         parts = [to_file(source.op, weights[key].float()) for key, source in pairs]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def split(self, whole: Tensor) -> dict[str, Tensor]:
-        """The inverse of `join`."""
+    def split(self, joined: Tensor) -> dict[str, Tensor]:
+        """Return the weights in one tensor: the inverse of `join`."""
         if not self.sources:
-            return {self.keys[0]: whole}
+            return {self.keys[0]: joined}
         pairs = zip(self.keys, self.sources, strict=True)
-        return {key: from_file(source, whole) for key, source in pairs}
+        return {key: from_file(source, joined) for key, source in pairs}
 
 
 Parts: TypeAlias = Mapping[str, Tensor]
-"""The tensors of one module, by what they are."""
+"""The tensors of one module, by their part: `up`, `down`, …"""
 
 
-def change(parts: Parts) -> Tensor | None:
-    """What a module adds to a weight at strength 1; shaped as the trainer has it.
+def weight_delta(parts: Parts) -> Tensor | None:
+    """Return the change to a weight at strength 1, in the trainer's shape.
 
-    None if the module adds nothing that is known here.
+    None if no kind of change that is known here is in the module.
     """
     if "up" in parts and "down" in parts:
         return _low_rank(parts)
@@ -62,10 +66,10 @@ def change(parts: Parts) -> Tensor | None:
     return parts.get("diff")
 
 
-def decomposed(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
-    """DoRA: the changed weight's direction, with magnitudes of its own.
+def apply_dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
+    """Return DoRA's weight: the direction of the changed weight, times learned magnitudes.
 
-    They are one a row or one a column, as the shape of `magnitude` tells.
+    There is one magnitude a row or a column, as the shape of `magnitude` tells.
     """
     merged = weight + delta
     axis = 0 if magnitude.shape[0] == weight.shape[0] else 1
@@ -89,7 +93,7 @@ def _low_rank(parts: Parts) -> Tensor:
 
 def _hadamard(parts: Parts) -> Tensor:
     halves = [
-        _factored(parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}"))
+        _product(parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}"))
         for n in (1, 2)
     ]
     return _scale(parts, parts["hada_w1_b"].shape[0]) * halves[0] * halves[1]
@@ -103,7 +107,7 @@ def _kronecker(parts: Parts) -> Tensor:
         if whole is None:
             second = parts[f"lokr_w{n}_b"]
             core = parts.get("lokr_t2") if n == 2 else None
-            whole = _factored(parts[f"lokr_w{n}_a"], second, core)
+            whole = _product(parts[f"lokr_w{n}_a"], second, core)
             rank = second.shape[0]
         factors.append(whole)
     first, second = factors
@@ -111,8 +115,8 @@ def _kronecker(parts: Parts) -> Tensor:
     return (_scale(parts, rank) if rank else 1.0) * torch.kron(first, second)
 
 
-def _factored(first: Tensor, second: Tensor, core: Tensor | None) -> Tensor:
-    """A product of two matrices, or a Tucker decomposition around a core."""
+def _product(first: Tensor, second: Tensor, core: Tensor | None) -> Tensor:
+    """Return the product of two matrices, or of a Tucker decomposition around a core."""
     if core is None:
         return first @ second
     return torch.einsum("ij...,jr,ip->pr...", core, second, first)

@@ -1,4 +1,4 @@
-"""Which model family a LoRA was made for, as far as names and sizes tell."""
+"""The names of LoRAs' modules: the weights they mean, and the model family they point to."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,61 +16,9 @@ _FOREIGN = (
     (r"double_blocks\.\d+\.img_attn_q", "HunyuanVideo"),
     (r"(^|[._])blocks.\d+.(cross|self)_attn", "Wan"),
 )
-"""The names of modules, and the title, of families that are not here."""
+"""Patterns of the modules of families that are not here, and their titles."""
 _FEW = 1 / 3
-"""The share of its modules that may be another family's by their names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Likeness:
-    """What a LoRA looks like it was made for."""
-
-    title: str | None
-    """The family; None if it is none that is known."""
-    kind: str | None
-    """The kind of network; None if it is none of those here."""
-    entry: str = ""
-    """The entry of the network's configuration that `inputs` is."""
-    inputs: int = 0
-
-    def speaks_against(self, spec: NetworkSpec) -> bool:
-        """Whether that is another network than this one."""
-        if self.kind != spec.kind:
-            return True
-        return bool(self.entry) and self.inputs != spec.config.get(self.entry)
-
-
-def likeness(file: LoraFile) -> Likeness | None:
-    """Return what a LoRA looks like it was made for; None if nothing tells."""
-    marks = [(mark, mark.title or each.title) for each in families() for mark in each.loras]
-    named = [(mark.names, title, mark.network) for mark, title in marks if mark.inputs is None]
-    for pattern, title, kind in (*((*each, None) for each in _FOREIGN), *named):
-        if sum(bool(re.search(pattern, name)) for name in file.modules) > len(file.modules) * _FEW:
-            return Likeness(title, kind)
-    return _by_inputs(file, [(mark, title) for mark, title in marks if mark.inputs is not None])
-
-
-def _by_inputs(file: LoraFile, marks: Iterable[tuple[LoraMark, str]]) -> Likeness | None:
-    """By names that several families have, and how many numbers such modules read."""
-    unknown: Likeness | None = None
-    for mark, title in marks:
-        inputs = next(_inputs(file, re.compile(mark.names)), None)
-        if inputs is None or mark.inputs is None:
-            continue
-        if inputs in mark.inputs:
-            return Likeness(title, mark.network, mark.entry, inputs)
-        unknown = unknown or Likeness(None, mark.network, mark.entry, inputs)
-    return unknown
-
-
-def _inputs(file: LoraFile, pattern: re.Pattern[str]) -> Iterator[int]:
-    """How many numbers the modules of such names read."""
-    for name, module in file.modules.items():
-        key = module.get("down") or module.get("hada_w1_b") or module.get("diff")
-        if key and pattern.search(name) and len(file.header.shape(key)) > 1:
-            yield file.header.shape(key)[1]
-
-
+"""A LoRA is for a family if more than this share of its modules has the family's names."""
 _FLAT = ("lora_unet_", "lora_transformer_", "lycoris_", "lycoris_unet_")
 _DOTTED = (
     *("", "base_model.model.", "diffusion_model.", "model.diffusion_model."),
@@ -83,22 +31,72 @@ _TEXT = (
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """The network that a LoRA was probably made for."""
+
+    title: str | None
+    """The title of its family; None if it is not known."""
+    kind: str | None
+    """The kind of network; None if it is not one of those here."""
+    entry: str = ""
+    """The entry of the network's configuration that should equal `inputs`."""
+    inputs: int = 0
+
+    def contradicts(self, spec: NetworkSpec) -> bool:
+        """Return True if that is another network than this one."""
+        if self.kind != spec.kind:
+            return True
+        return bool(self.entry) and self.inputs != spec.config.get(self.entry)
+
+
+def likeness(file: LoraFile) -> Likeness | None:
+    """Return the network that a LoRA was probably made for; None if nothing tells."""
+    marks = [(mark, mark.title or each.title) for each in families() for mark in each.loras]
+    named = [(mark.names, title, mark.network) for mark, title in marks if mark.inputs is None]
+    for pattern, title, kind in (*((*each, None) for each in _FOREIGN), *named):
+        if sum(bool(re.search(pattern, name)) for name in file.modules) > len(file.modules) * _FEW:
+            return Likeness(title, kind)
+    return _by_inputs(file, [(mark, title) for mark, title in marks if mark.inputs is not None])
+
+
+def _by_inputs(file: LoraFile, marks: Iterable[tuple[LoraMark, str]]) -> Likeness | None:
+    """Return the network by names that several families share and the width of their inputs."""
+    unknown: Likeness | None = None
+    for mark, title in marks:
+        inputs = next(_inputs(file, re.compile(mark.names)), None)
+        if inputs is None or mark.inputs is None:
+            continue
+        if inputs in mark.inputs:
+            return Likeness(title, mark.network, mark.entry, inputs)
+        unknown = unknown or Likeness(None, mark.network, mark.entry, inputs)
+    return unknown
+
+
+def _inputs(file: LoraFile, pattern: re.Pattern[str]) -> Iterator[int]:
+    """Yield the width of the inputs of modules with such names."""
+    for name, module in file.modules.items():
+        key = module.get("down") or module.get("hada_w1_b") or module.get("diff")
+        if key and pattern.search(name) and len(file.header.shape(key)) > 1:
+            yield file.header.shape(key)[1]
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """The weights that one name of a LoRA means."""
 
     weights: tuple[str, ...]
     """The network's own keys."""
     stored: bool
-    """Whether the change has the file's layout (fused, convolutional), or the network's."""
+    """True if the change has the file's layout (fused, convolutional), else the network's."""
 
 
 def is_for_text(name: str) -> bool:
-    """Whether a name is one of those that weights of text encoders have."""
+    """Return True for a name of a text encoder's module."""
     return name.startswith(_TEXT)
 
 
 def targets_of(network: Network) -> dict[str, Target]:
-    """Every name that a LoRA may have for a weight of the network, without `.weight`."""
+    """Return every name that a LoRA may have for a weight of the network, without `.weight`."""
     spec = network.spec
     found: dict[str, Target] = {}
     fused: dict[str, list[str]] = {}
@@ -122,7 +120,7 @@ def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
     if spec.name in LORA_NUMBERS:
         yield from _text_names(spec, path)
         return
-    yield from _prefixed(path)
+    yield from _with_prefixes(path)
     before, _, last = path.removesuffix(".0").rpartition(".")
     yield from (f"unet.{before}.processor.{last}", f"{before}.processor.{last}")
 
@@ -130,10 +128,10 @@ def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
 def _stored_names(spec: NetworkSpec, original: str) -> Iterable[str]:
     if spec.name in LORA_NUMBERS:
         return (original,)
-    return (original, *_prefixed(original.removeprefix(spec.prefix)))
+    return (original, *_with_prefixes(original.removeprefix(spec.prefix)))
 
 
-def _prefixed(path: str) -> Iterator[str]:
+def _with_prefixes(path: str) -> Iterator[str]:
     flat = path.replace(".", "_")
     yield from (f"{prefix}{flat}" for prefix in _FLAT)
     yield from (f"{prefix}{path}" for prefix in _DOTTED)

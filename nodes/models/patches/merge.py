@@ -33,7 +33,7 @@ class MergePatch:
 
     @torch.no_grad()
     def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the sums, in the precision of `weights`; see `nodes.models.loading.network.Patch`."""
+        """Return the sums, in the dtype of `weights`; see `nodes.models.loading.network.Patch`."""
         del network
         return {
             key: weights[key] * share.own + theirs.to(weights[key]) * share.other

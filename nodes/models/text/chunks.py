@@ -1,8 +1,8 @@
-"""Cut a prompt into sections as long as the text encoder can read.
+"""Cut a prompt into chunks of the length that the text encoder reads.
 
-Each starts and ends with the special tokens and is padded. A stretch of fewer than eight tokens
-is never cut: it moves to the next section. Where sections end shows in the picture, so the
-rules are ComfyUI's. Where a text encoder reads any length, all is one section.
+A chunk starts and ends with the special tokens and is padded. A stretch of fewer than eight tokens
+is never cut: it moves to the next chunk. The ends of chunks change the image, so the rules are
+ComfyUI's. A text encoder that reads any length gets the whole prompt as one chunk.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,59 +13,59 @@ from torch import Tensor
 
 from nodes.models.families.base.spec import TextRules
 from nodes.models.text.prompt_weights import parse
-from nodes.models.text.textual_inversion import Embeddings, split
+from nodes.models.text.textual_inversion import Embeddings, split_embeddings
 
 SHORT = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Token:
-    """One position of a section."""
+    """One token of a chunk."""
 
     id: int
     weight: float = 1.0
     word: int = 0
-    """Which stretch of the prompt it is from, from 1 on; 0 is none: start, end, padding."""
+    """The number of the prompt's stretch it is from, from 1 on; 0 for start, end and padding."""
     vector: Tensor | None = None
-    """[width] float32: stands in for the embedding of `id`."""
+    """[width] float32: used in place of the embedding of `id`."""
 
 
-Section: TypeAlias = Sequence[Token]
+Chunk: TypeAlias = Sequence[Token]
 
 
 class Tokenizer(Protocol):
     """Turns text into token ids."""
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without start, end or padding."""
+        """Return the ids of a text, without start, end or padding."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PromptReader:
-    """Turns prompts into sections for one text encoder."""
+    """Turns prompts into chunks for one text encoder."""
 
     tokenizer: Tokenizer
     rules: TextRules
     width: int
-    """How long an embedding's vector must be."""
+    """The length of an embedding's vectors."""
     embeddings: Embeddings
 
-    def sections(self, prompt: str) -> list[list[Token]]:
-        """The sections of a prompt: at least one, all of one length."""
+    def chunks(self, prompt: str) -> list[list[Token]]:
+        """Return the chunks of a prompt: at least one, all of one length."""
         return _fill(self._stretches(prompt), self.rules)
 
     def _stretches(self, prompt: str) -> list[list[Token]]:
         stretches: list[list[Token]] = []
         for segment in parse(prompt):
-            for found in self._found(segment.text.replace("\n", " ")):
+            for found in self._segment_stretches(segment.text.replace("\n", " ")):
                 word = len(stretches) + 1
                 stretches.append([Token(n, segment.weight, word, vector) for n, vector in found])
         return stretches
 
-    def _found(self, text: str) -> Iterator[list[tuple[int, Tensor | None]]]:
-        """The stretches of one segment: each an embedding or the text between two."""
-        before, embeddings = split(text)
+    def _segment_stretches(self, text: str) -> Iterator[list[tuple[int, Tensor | None]]]:
+        """Yield the stretches of one segment: each an embedding or the text between two."""
+        before, embeddings = split_embeddings(text)
         if before.strip():
             yield self._plain(before)
         for name, rest in embeddings:
@@ -81,17 +81,18 @@ class PromptReader:
         return [(token, None) for token in self.tokenizer.encode(text)]
 
 
-def empty_section(rules: TextRules, length: int) -> list[Token]:
-    """The section of an empty prompt, padded to a length."""
-    return _closed(_opened(rules), rules, length)
+def empty_chunk(rules: TextRules, length: int) -> list[Token]:
+    """Return the chunk of an empty prompt, padded to a length."""
+    return _end_chunk(_start_tokens(rules), rules, length)
 
 
 def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[Token]]:
     if rules.length is None:
-        tokens = [*_opened(rules), *(token for stretch in stretches for token in stretch)]
-        return [_closed(tokens, rules, max(rules.least, len(tokens) + 1 + rules.padding))]
-    sections: list[list[Token]] = []
-    current = _opened(rules)
+        tokens = [*_start_tokens(rules), *(token for stretch in stretches for token in stretch)]
+        length = max(rules.min_length, len(tokens) + 1 + rules.min_padding)
+        return [_end_chunk(tokens, rules, length)]
+    chunks: list[list[Token]] = []
+    current = _start_tokens(rules)
     for stretch in stretches:
         rest = list(stretch)
         while rest:
@@ -101,17 +102,17 @@ def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[T
                 continue
             if len(rest) >= SHORT:
                 current, rest = [*current, *rest[:room]], rest[room:]
-            sections.append(_closed(current, rules, rules.length))
-            current = _opened(rules)
-    return [*sections, _closed(current, rules, rules.length)]
+            chunks.append(_end_chunk(current, rules, rules.length))
+            current = _start_tokens(rules)
+    return [*chunks, _end_chunk(current, rules, rules.length)]
 
 
-def _opened(rules: TextRules) -> list[Token]:
-    """The start token, if there is one."""
+def _start_tokens(rules: TextRules) -> list[Token]:
+    """Return the start token, if the encoder has one."""
     return [] if rules.start is None else [Token(rules.start)]
 
 
-def _closed(tokens: Sequence[Token], rules: TextRules, length: int) -> list[Token]:
-    """With the end token, padded to a length."""
+def _end_chunk(tokens: Sequence[Token], rules: TextRules, length: int) -> list[Token]:
+    """Add the end token, and pad to a length."""
     padding = length - len(tokens) - 1
     return [*tokens, Token(rules.end), *[Token(rules.pad)] * padding]

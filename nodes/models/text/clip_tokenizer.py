@@ -1,8 +1,8 @@
 """CLIP's tokenizer: byte-pair encoding over words (Sennrich et al. 2016, arXiv:1508.07909).
 
-Text is prepared as the BERT-style basic tokenizer of transformers 4 does when ftfy is not
-installed, which is what the models' users have seen for years: control and format characters
-are dropped, CJK characters stand alone, everything is NFC and lower case.
+Text is prepared as transformers 4 does without ftfy (its BERT-style basic tokenizer), which is
+what most users of these models have: control and format characters are dropped, CJK characters
+stand alone, everything is NFC and lower case.
 """
 
 import gzip
@@ -33,7 +33,7 @@ _WORD_END = "</w>"
 
 
 class ClipTokenizer:
-    """Text to token ids, without start, end or padding."""
+    """Turns text into token ids, without start, end or padding."""
 
     def __init__(self, vocabulary: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> None:
         self._ids = vocabulary
@@ -43,14 +43,14 @@ class ClipTokenizer:
 
     @classmethod
     def from_texts(cls, vocabulary: str, merges: str) -> "ClipTokenizer":
-        """From the contents of a `vocab.json` and a `merges.txt`."""
+        """Make a tokenizer from the contents of a `vocab.json` and a `merges.txt`."""
         lines = (line for line in merges.split("\n") if line and not line.startswith("#version"))
         return cls(cast("dict[str, int]", json.loads(vocabulary)), _pairs(lines))
 
     @classmethod
     @cache
     def clip(cls) -> "ClipTokenizer":
-        """The one that all CLIP models were trained with: 49,408 tokens."""
+        """Return the tokenizer that all CLIP models were trained with: 49,408 tokens."""
         packed = files("nodes.models.text").joinpath("assets", "clip_merges.txt.gz").read_bytes()
         merges = list(_pairs(gzip.decompress(packed).decode().splitlines()))
         symbols = list(_byte_symbols().values())
@@ -58,7 +58,7 @@ class ClipTokenizer:
         return cls({word: n for n, word in enumerate([*words, START, END])}, merges)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; the names of the special tokens in it are those tokens."""
+        """Return the ids of a text; names of special tokens in it become those tokens."""
         ids: list[int] = []
         for n, part in enumerate(_SPECIAL.split(text)):
             if n % 2:
@@ -106,9 +106,9 @@ def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 @cache
 def _byte_symbols() -> dict[int, str]:
-    """A printable character for every byte: itself where it is one, else one from U+0100 on.
+    """Return a printable character for every byte: itself, or one from U+0100 on.
 
-    The order of the entries is the order of the first 256 tokens (GPT-2's scheme).
+    The entries are in the order of the first 256 tokens (GPT-2's scheme).
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -118,7 +118,7 @@ def _byte_symbols() -> dict[int, str]:
 
 
 def _prepare(text: str) -> str:
-    """Drop what can't be seen, set CJK characters apart, normalise, lower case."""
+    """Drop invisible characters, set CJK characters apart, normalize, and lower the case."""
     visible = "".join(_visible(char) for char in text)
     return " ".join(unicodedata.normalize("NFC", visible).lower().split())
 
@@ -157,7 +157,7 @@ def _run_end(text: str, at: int) -> int:
 
 
 def _kind(char: str) -> str:
-    """L for a letter, N for a number, a blank for a space, P for anything else."""
+    """Return L for a letter, N for a number, a blank for a space, P for anything else."""
     if char.isspace():
         return " "
     category = unicodedata.category(char)[0]

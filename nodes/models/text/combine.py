@@ -1,4 +1,4 @@
-"""One conditioning of what several text encoders say."""
+"""The ways to combine the outputs of several text encoders to one conditioning."""
 
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
@@ -11,27 +11,27 @@ from torch.nn import functional
 from nodes.models.text.encode import Encoded
 
 Parts: TypeAlias = Mapping[str, Encoded]
-"""What each text encoder gave, by its name."""
+"""The output of each text encoder, by its name."""
 _L_WIDTH, _G_WIDTH = 768, 1280
 _T5_WIDTH, _CLIP_LENGTH = 4096, 77
 
 
 def single(parts: Parts) -> Encoded:
-    """The only one's."""
+    """Return the output of the only encoder."""
     (encoded,) = parts.values()
     return encoded
 
 
 def side_by_side(parts: Parts) -> Encoded:
-    """CLIP-L's and CLIP-G's features side by side; CLIP-G's pooled state."""
+    """Return CLIP-L's and CLIP-G's features side by side, and CLIP-G's pooled state."""
     return Encoded(_features(parts["clip_l"], parts["clip_g"]), parts["clip_g"].pooled)
 
 
 def clips_then_t5(parts: Parts) -> Encoded:
-    """CLIP-L's and CLIP-G's features side by side, then T5's tokens; both pooled states.
+    """Return CLIP-L's and CLIP-G's features side by side, then T5's tokens; both pooled states.
 
     CLIP's features are padded with zeros to T5's width (Esser et al. 2024, arXiv:2403.03206,
-    section 5.1). Encoders that are not there say zeros.
+    section 5.1). An encoder that is missing gives zeros.
     """
     clip_l, clip_g, t5 = (parts.get(name) for name in ("clip_l", "clip_g", "t5xxl"))
     tokens: list[Tensor] = []
@@ -44,22 +44,24 @@ def clips_then_t5(parts: Parts) -> Encoded:
     tokens = [functional.pad(part, (0, _T5_WIDTH - part.shape[-1])) for part in tokens]
     if t5:
         tokens.append(t5.tokens)
-    pooled = torch.cat([_pooled(clip_l, _L_WIDTH), _pooled(clip_g, _G_WIDTH)], dim=-1)
+    pooled = torch.cat(
+        [_pooled_or_zeros(clip_l, _L_WIDTH), _pooled_or_zeros(clip_g, _G_WIDTH)], dim=-1
+    )
     return Encoded(torch.cat(tokens or [torch.zeros(1, _CLIP_LENGTH, _T5_WIDTH)], dim=1), pooled)
 
 
 def t5_with_pooled_clip(parts: Parts) -> Encoded:
-    """T5's tokens, CLIP-L's pooled state."""
+    """Return T5's tokens, and CLIP-L's pooled state."""
     return Encoded(parts["t5xxl"].tokens, parts["clip_l"].pooled)
 
 
 def _features(left: Encoded, right: Encoded) -> Tensor:
-    """Their features, as many tokens as the shorter one has."""
+    """Return the features of two encoders side by side, cut to the shorter one's tokens."""
     length = min(left.tokens.shape[1], right.tokens.shape[1])
     return torch.cat([left.tokens[:, :length], right.tokens[:, :length]], dim=-1)
 
 
-def _pooled(part: Encoded | None, width: int) -> Tensor:
+def _pooled_or_zeros(part: Encoded | None, width: int) -> Tensor:
     return torch.zeros(1, width) if part is None or part.pooled is None else part.pooled
 
 

@@ -1,4 +1,4 @@
-"""Run a text encoder over sections of tokens, and put the prompt's weights on the result."""
+"""Run a text encoder over chunks of tokens, and apply the prompt's weights to the result."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from torch.nn import functional
 
 from nodes.models.families.base.spec import TextRules
 from nodes.models.networks.base.builder import TextNetwork
-from nodes.models.text.chunks import Section, empty_section
+from nodes.models.text.chunks import Chunk, empty_chunk
 
-Sections: TypeAlias = Sequence[Section]
-"""A prompt's, all of one length."""
+Chunks: TypeAlias = Sequence[Chunk]
+"""The chunks of a prompt, all of one length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +22,14 @@ class Encoded:
     """A prompt as a model reads it."""
 
     tokens: Tensor
-    """[1, length of all sections, width] float32."""
+    """[1, length of all chunks, width] float32."""
     pooled: Tensor | None
-    """[1, width] float32: the last layer at the first section's end token; None if T5 alone."""
+    """[1, width] float32: the last layer at the first chunk's end token; None for T5."""
 
 
 @dataclass(frozen=True, slots=True)
 class _States:
-    """What one row became: [length, width] each."""
+    """The hidden states of one chunk: [length, width] each."""
 
     chosen: Tensor
     last: Tensor
@@ -37,53 +37,53 @@ class _States:
 
 @torch.no_grad()
 def encode(
-    network: TextNetwork, prompts: Sequence[Sections], rules: TextRules, layer: int
+    network: TextNetwork, prompts: Sequence[Chunks], rules: TextRules, layer: int
 ) -> list[Encoded]:
-    """Encode prompts; sections of one length go through the network together.
+    """Encode prompts; chunks of one length go through the network together.
 
-    Where a weight is not 1, a token is moved along the line from what an empty prompt has in
-    its place: z = (z - z_empty) * weight + z_empty.
+    A token with a weight is moved along the line from the empty prompt's token at the same
+    position: z = (z - z_empty) * weight + z_empty.
 
     Args:
         network: the text encoder.
-        prompts: at least one section each.
+        prompts: at least one chunk each.
         rules: the family's.
-        layer: which layer to read, -1 is the last; beyond the first, the last with its norm.
+        layer: the layer to read, -1 is the last; if there is no such layer, the last with its norm.
     """
-    rows = [_with_empty(sections, rules) for sections in prompts]
+    rows = [_with_empty(chunks, rules) for chunks in prompts]
     states = iter(_run(network, [row for group in rows for row in group], rules, layer))
     return [
-        _encoded(network, sections, [next(states) for _ in group], rules)
-        for sections, group in zip(prompts, rows, strict=True)
+        _weigh(network, chunks, [next(states) for _ in group], rules)
+        for chunks, group in zip(prompts, rows, strict=True)
     ]
 
 
-def _with_empty(sections: Sections, rules: TextRules) -> Sections:
-    """With an empty prompt's section at the end, if there are weights that need it."""
-    weighted = any(token.weight != 1.0 for section in sections for token in section)
-    return [*sections, empty_section(rules, len(sections[0]))] if weighted else sections
+def _with_empty(chunks: Chunks, rules: TextRules) -> Chunks:
+    """Add the chunk of an empty prompt at the end, if any token has a weight."""
+    weighted = any(token.weight != 1.0 for section in chunks for token in section)
+    return [*chunks, empty_chunk(rules, len(chunks[0]))] if weighted else chunks
 
 
-def _encoded(
-    network: TextNetwork, sections: Sections, states: Sequence[_States], rules: TextRules
+def _weigh(
+    network: TextNetwork, chunks: Chunks, states: Sequence[_States], rules: TextRules
 ) -> Encoded:
     hidden = torch.stack([state.chosen for state in states]).float().cpu()
-    if len(states) > len(sections):
-        weights = hidden.new_tensor([[token.weight for token in section] for section in sections])
+    if len(states) > len(chunks):
+        weights = hidden.new_tensor([[token.weight for token in section] for section in chunks])
         empty = hidden[-1:]
         hidden = (hidden[:-1] - empty) * weights[..., None] + empty
-    pooled = _pooled(network, sections[0], states[0].last, rules) if network.pools else None
+    pooled = _pool(network, chunks[0], states[0].last, rules) if network.pools else None
     return Encoded(hidden.flatten(0, 1)[None], pooled)
 
 
-def _pooled(network: TextNetwork, section: Section, last: Tensor, rules: TextRules) -> Tensor:
+def _pool(network: TextNetwork, section: Chunk, last: Tensor, rules: TextRules) -> Tensor:
     end = [token.id if token.vector is None else None for token in section].index(rules.end)
     pooled = network.norm(last[None, end])
     return (network.project(pooled) if rules.projected else pooled).float().cpu()
 
 
-def _run(network: TextNetwork, rows: Sections, rules: TextRules, layer: int) -> list[_States]:
-    """The states of each row: one pass for all rows of a length."""
+def _run(network: TextNetwork, rows: Chunks, rules: TextRules, layer: int) -> list[_States]:
+    """Return the states of each row; rows of one length share a pass."""
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         numbers[len(row)].append(number)
@@ -95,9 +95,9 @@ def _run(network: TextNetwork, rows: Sections, rules: TextRules, layer: int) -> 
 
 
 def _pass(
-    network: TextNetwork, rows: Sections, rules: TextRules, layer: int
+    network: TextNetwork, rows: Chunks, rules: TextRules, layer: int
 ) -> tuple[Tensor, Tensor]:
-    """The states that count, and those after the last layer: [rows, length, width]."""
+    """Return the states of the layer to read, and of the last layer: [rows, length, width]."""
     wanted = layer % network.depth if -network.depth <= layer < 0 else None
     chosen = last = embedded = _embed(network, rows)
     for number, last in enumerate(network.states(embedded)):
@@ -108,10 +108,12 @@ def _pass(
     return network.norm(chosen) if rules.final_norm else chosen, last
 
 
-def _embed(network: TextNetwork, rows: Sections) -> Tensor:
-    """Look the tokens up, and put embeddings' vectors in their places."""
-    ids = torch.tensor([[token.id for token in row] for row in rows], device=network.words.device)
-    embedded = functional.embedding(ids, network.words)
+def _embed(network: TextNetwork, rows: Chunks) -> Tensor:
+    """Look up the tokens' embeddings, and put in the vectors of textual inversions."""
+    ids = torch.tensor(
+        [[token.id for token in row] for row in rows], device=network.token_embedding.device
+    )
+    embedded = functional.embedding(ids, network.token_embedding)
     for row, tokens in enumerate(rows):
         for column, token in enumerate(tokens):
             if token.vector is not None:

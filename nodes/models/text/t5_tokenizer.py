@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 
 class T5Tokenizer:
-    """Text to token ids, without end or padding."""
+    """Turns text into token ids, without end or padding."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -16,10 +16,10 @@ class T5Tokenizer:
     @classmethod
     @cache
     def t5(cls) -> "T5Tokenizer":
-        """The one that all of Google's T5 models were trained with: 32,100 tokens."""
+        """Return the tokenizer that all of Google's T5 models were trained with: 32,100 tokens."""
         packed = files("nodes.models.text").joinpath("assets", "t5_tokenizer.json.gz").read_bytes()
         return cls(Tokenizer.from_buffer(gzip.decompress(packed)))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; the names of the special tokens in it are those tokens."""
+        """Return the ids of a text; names of special tokens in it become those tokens."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.weights.gguf import BLOCKS, Entry, read_gguf
-from nodes.models.weights.quantized import Blocks, PackedTensor
+from nodes.models.weights.quantized import GgufBlocks, QuantizedTensor
 
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -29,7 +29,7 @@ class GgufTensors:
     """By their names in the file."""
 
     def get_tensor(self, name: str) -> Tensor:
-        """One tensor, packed if its type is a quantised one."""
+        """Return one tensor, a `QuantizedTensor` if its type is a quantized one."""
         entry = self.entries[name]
         if not entry.nbytes:
             return torch.zeros(entry.shape, dtype=_DTYPES.get(entry.kind, torch.float32))
@@ -37,19 +37,19 @@ class GgufTensors:
         mapped = np.memmap(self.path, np.uint8, "c", entry.start, (entry.nbytes,))
         raw = torch.frombuffer(mapped, dtype=torch.uint8).to(self.device)
         if entry.kind not in BLOCKS:
-            return _aligned(raw, entry).view(_DTYPES[entry.kind]).reshape(entry.shape)
+            return _align(raw, entry).view(_DTYPES[entry.kind]).reshape(entry.shape)
         size, wide = BLOCKS[entry.kind]
         rows, columns = entry.shape[0], math.prod(entry.shape[1:])
         packed = raw if columns % size else raw.reshape(rows, columns // size * wide)
-        return PackedTensor(packed, Blocks(entry.kind), entry.shape, torch.float32)
+        return QuantizedTensor(packed, GgufBlocks(entry.kind), entry.shape, torch.float32)
 
 
 @contextmanager
-def opened_gguf(path: Path, device: str) -> Generator[GgufTensors]:
+def open_gguf(path: Path, device: str) -> Generator[GgufTensors]:
     """Open a file whose header has been checked; tensors may outlive the block."""
     yield GgufTensors(path, device, {entry.name: entry for entry in read_gguf(path)[0].values()})
 
 
-def _aligned(raw: Tensor, entry: Entry) -> Tensor:
-    """The bytes where a view in another type may begin."""
+def _align(raw: Tensor, entry: Entry) -> Tensor:
+    """Return the bytes at an address where a view in the tensor's type may begin."""
     return raw if entry.start % _DTYPES[entry.kind].itemsize == 0 else raw.clone()

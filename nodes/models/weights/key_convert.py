@@ -10,7 +10,7 @@ from nodes.models.weights.key_table import KeyTable, Op, Source
 
 
 def from_file(source: Source, stored: Tensor) -> Tensor:
-    """The network's weight out of the file's tensor; a view wherever that is possible."""
+    """Return the network's weight from the file's tensor; a view wherever that is possible."""
     part = _part(source, stored) if source.slots > 1 else stored
     if source.op == "conv1x1":
         return part.flatten(1)
@@ -22,13 +22,13 @@ def from_file(source: Source, stored: Tensor) -> Tensor:
 
 
 def _part(source: Source, stored: Tensor) -> Tensor:
-    """Its rows of a tensor that holds several weights."""
+    """Return the rows of one weight in a tensor that holds several."""
     rows = stored.shape[0]
     return stored.narrow(0, rows // source.slots * source.slot, source.share(rows))
 
 
 def to_file(op: Op, weight: Tensor) -> Tensor:
-    """The inverse of `from_file` for one part."""
+    """Return one part of the file's tensor from a weight: the inverse of `from_file`."""
     if op == "conv1x1":
         return weight[:, :, None, None]
     if op == "transpose":
@@ -39,7 +39,7 @@ def to_file(op: Op, weight: Tensor) -> Tensor:
 
 
 def export(table: KeyTable, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A network's state dict under the file's keys and in its layout; contiguous."""
+    """Return a network's state dict under the file's keys and in its layout; contiguous."""
     parts: defaultdict[str, dict[int, Tensor]] = defaultdict(dict)
     for key, source in table.items():
         parts[source.key][source.slot] = to_file(source.op, state[key])

@@ -1,6 +1,6 @@
 """Key tables: which tensor of a file a network's weight comes from, and by which conversion.
 
-One table serves loading, exporting (the inverse) and finding what a LoRA's key means.
+One table serves for loading, for exporting (backwards), and for finding the weight of a LoRA's key.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Op: TypeAlias = Literal["id", "conv1x1", "transpose", "swap"]
-"""From the file's layout to the network's.
+"""The conversion from the file's layout to the network's.
 
-`id` as it is, `conv1x1` a 1x1 convolution that the network has as a linear layer, `transpose` a
-matrix stored the other way round, `swap` the two halves of the first dimension exchanged.
+`id`: none; `conv1x1`: a 1x1 convolution becomes a linear layer; `transpose`: a matrix is
+transposed; `swap`: the two halves of the first dimension change places.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a weight comes from: `span` of `slots` equal parts of the tensor `key`."""
+    """The tensor that a weight comes from: `span` of the `slots` equal parts of `key`."""
 
     key: str
     op: Op = "id"
     slot: int = 0
-    """The first of them."""
+    """The first of those parts."""
     slots: int = 1
     span: int = 1
 
     def share(self, size: int) -> int:
-        """How much of `size`, which all the parts have together, is its own."""
+        """Return this weight's part of a size that all the parts have together."""
         return size * self.span // self.slots
 
 
@@ -36,5 +36,5 @@ KeyTable: TypeAlias = Mapping[str, Source]
 
 
 def identity_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a network whose file has its own names."""
+    """Return the key table of a network whose file has the network's own names."""
     return {key: Source(prefix + key) for key in keys}

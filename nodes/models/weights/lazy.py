@@ -1,4 +1,4 @@
-"""Weights as their file has them: plain, quantised, or in few bits with a scale beside them."""
+"""Weights that are read when they are asked for: plain, quantized, or fp8 with a scale."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -8,42 +8,42 @@ from torch import Tensor
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_convert import from_file
 from nodes.models.weights.key_table import Source
-from nodes.models.weights.quantized import PackedTensor, Rounded, precise
+from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision
 from nodes.models.weights.reader import TensorFiles
 
 _SCALES = ("scale_weight", "weight_scale")
 
 
-def stored(header: Header, files: TensorFiles, source: Source, dtype: torch.dtype) -> Tensor:
-    """One weight; packed if its tensor is quantised, or has a scale.
+def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch.dtype) -> Tensor:
+    """Read one weight; a `QuantizedTensor` if its tensor is quantized or has a scale.
 
     Args:
-        header: says where the tensor lies.
+        header: of the file that has the tensor.
         files: to read it from.
         source: the tensor, and which part of it.
-        dtype: what a packed one is unpacked to.
+        dtype: the precision that a quantized one is computed with.
     """
     whole = files.tensor(header.tensors[source.key])
     scale = scale_of(header, source.key)
     if scale is not None:
-        rounded = Rounded(float(files.tensor(header.tensors[scale])))
-        whole = PackedTensor(whole, rounded, whole.shape, dtype)
+        rounded = ScaledFp8(float(files.tensor(header.tensors[scale])))
+        whole = QuantizedTensor(whole, rounded, whole.shape, dtype)
     return from_file(source, whole)
 
 
-def is_packed(header: Header, key: str) -> bool:
-    """Whether a tensor is quantised, or has a scale."""
-    return header.tensors[key].is_packed or scale_of(header, key) is not None
+def is_quantized(header: Header, key: str) -> bool:
+    """Return True for a tensor that is quantized or has a scale."""
+    return header.tensors[key].is_quantized or scale_of(header, key) is not None
 
 
 def scale_of(header: Header, key: str) -> str | None:
-    """The key of the number that a tensor has to be multiplied by, if any."""
+    """Return the key of the number that a tensor has to be multiplied by, if there is one."""
     names = (key.removesuffix("weight") + name for name in _SCALES)
     return next((name for name in names if name in header), None)
 
 
-class OnDemand(Mapping[str, Tensor]):
-    """Weights that are read each time when they are asked for."""
+class LazyTensors(Mapping[str, Tensor]):
+    """Weights that are read anew each time they are asked for."""
 
     def __init__(self, keys: Collection[str], read: Callable[[str], Tensor]) -> None:
         self._keys = keys
@@ -64,11 +64,11 @@ class OnDemand(Mapping[str, Tensor]):
         return len(self._keys)
 
 
-class Precise(OnDemand):
-    """Weights in full precision, whatever they are kept in.
+class FullPrecisionTensors(LazyTensors):
+    """Weights in full precision, whatever they are stored in.
 
-    A change can be smaller than what separates two narrow numbers.
+    A patch may change a weight by less than one step of fp8.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-        super().__init__(weights, lambda key: precise(weights[key], dtype))
+        super().__init__(weights, lambda key: full_precision(weights[key], dtype))

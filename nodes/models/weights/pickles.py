@@ -1,4 +1,4 @@
-"""Turn a pickle of weights into a safetensors file: tensors only, nothing in it is run.
+"""Convert a pickle of weights to a safetensors file; only tensors are read, no code is run.
 
 torch's weights-only loader knows tensors, numbers, texts and containers, and refuses whatever
 else a pickle asks for (https://docs.pytorch.org/docs/stable/generated/torch.load.html).
@@ -19,9 +19,9 @@ from torch import Tensor
 from nodes.models.weights.errors import UnsafePickleError
 
 _WRAPPERS = ("state_dict", "params_ema", "params")
-"""Under which trainers put the weights: Lightning, BasicSR."""
+"""The keys under which trainers (Lightning, BasicSR) put the weights."""
 _INVERSION = "string_to_param"
-"""Under which textual inversion puts its vectors, by the word they stand for."""
+"""The key under which textual inversion puts its vectors, by their words."""
 
 
 class _CheckpointCallback:
@@ -58,11 +58,11 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         raise UnsafePickleError(path, _reason(error)) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UnsafePickleError(path, f"it is damaged ({type(error).__name__})") from error
-    return _unshared(dict(_weights(loaded)))
+    return _unshare(dict(_weights(loaded)))
 
 
 def _weights(loaded: object) -> Iterator[tuple[str, Tensor]]:
-    """The named tensors of what was loaded."""
+    """Return the named tensors of a loaded pickle."""
     if not isinstance(loaded, Mapping):
         return
     held = cast("Mapping[object, object]", loaded)
@@ -80,8 +80,8 @@ def _weights(loaded: object) -> Iterator[tuple[str, Tensor]]:
             yield key, value
 
 
-def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Each tensor with memory of its own, as a safetensors file has it."""
+def _unshare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors, each with memory of its own, as a safetensors file has them."""
     seen: set[int] = set()
     own: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
@@ -93,7 +93,7 @@ def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _reason(error: pickle.UnpicklingError) -> str:
-    """The first thing that it asked for and may not have."""
+    """Return the reason of a refusal: the first class that the pickle may not have."""
     text = str(error)
     name = text.partition("GLOBAL ")[2].split(" ")[0].rstrip(".,")
     return f"it asks for {name}" if name else "it asks for more than tensors, or is damaged"

@@ -32,17 +32,17 @@ def read_weights(path: Path) -> Header:
     missing = [file.name for file in shards if not file.is_file()]
     if missing:
         raise MissingShardError(path, missing)
-    return _joined(path, [read_header(file) for file in shards])
+    return _merge_headers(path, [read_header(file) for file in shards])
 
 
 def part_header(folder: Path, part: str) -> Header | None:
-    """What a diffusers folder has of one of its parts; None if it has not this part.
+    """Return the header of one part of a diffusers folder; None if it lacks this part.
 
-    Its metadata has the part's `config.json` as `config`.
+    The header's metadata has the part's `config.json` as `config`.
 
     Raises:
-        NoFolderWeightsError: it is there, but without weights that are read.
-        BadMetadataError: its configuration is no JSON object.
+        NoFolderWeightsError: the part is there, but without weights that are read here.
+        BadMetadataError: its configuration is not a JSON object.
         NodeGraphError: a file is damaged or of another format.
     """
     place = folder / part
@@ -57,12 +57,12 @@ def part_header(folder: Path, part: str) -> Header | None:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder as diffusers writes it."""
+    """Return True for a folder as diffusers writes it."""
     return (path / INDEX).is_file()
 
 
 def read_json(folder: Path, name: str) -> Mapping[str, Any]:
-    """A small file of a folder, which must be a JSON object; empty if it is not there.
+    """Return the JSON object in a small file of a folder; empty if it is not there.
 
     Raises:
         BadMetadataError: it is something else.
@@ -72,13 +72,13 @@ def read_json(folder: Path, name: str) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, RecursionError) as error:
-        raise BadMetadataError(folder, f"file {name} is no JSON") from error
+        raise BadMetadataError(folder, f"file {name} is not JSON") from error
     if not isinstance(found, dict):
-        raise BadMetadataError(folder, f"file {name} is no JSON object")
+        raise BadMetadataError(folder, f"file {name} is not a JSON object")
     return cast("dict[str, Any]", found)
 
 
-def _joined(path: Path, headers: Iterable[Header]) -> Header:
+def _merge_headers(path: Path, headers: Iterable[Header]) -> Header:
     tensors: dict[str, TensorInfo] = {}
     metadata: dict[str, str] = {}
     for header in headers:

@@ -21,10 +21,10 @@ _NAMES: Mapping[torch.dtype, str] = {
 
 
 def chunks(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> Iterator[memoryview]:
-    """The bytes of a file, one after the other; each tensor is read when its turn comes.
+    """Yield the bytes of a file in order; each tensor is read when its turn comes.
 
     Raises:
-        KeyError: a tensor is of a type that the format does not have.
+        KeyError: the format has no name for a tensor's dtype.
     """
     order = sorted(tensors, key=lambda key: (-tensors[key].itemsize, key))
     header: dict[str, object] = {"__metadata__": dict(metadata)}

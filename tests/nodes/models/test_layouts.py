@@ -151,7 +151,7 @@ def test_the_scheduler_says_what_the_network_predicts(folder, tmp_path):
 
     assert opened(copy).model.spec.noise == DiscreteRules("v", zero_terminal_snr=True)
     (copy / "scheduler/scheduler_config.json").write_text("[")
-    with pytest.raises(BadMetadataError, match=r"scheduler_config\.json is no JSON"):
+    with pytest.raises(BadMetadataError, match=r"scheduler_config\.json is not JSON"):
         opened(copy)
 
 
@@ -215,7 +215,7 @@ def test_a_configuration_of_the_original_code_says_what_is_predicted(tmp_path, s
     assert [prediction(name) for name in ("v", "eps", "silent")] == ["v", "eps", "eps"]
     with pytest.raises(BadConfigError, match="parameterization is 'x0'"):
         prediction("x")
-    with pytest.raises(BadConfigError, match="it is no YAML"):
+    with pytest.raises(BadConfigError, match="it is not YAML"):
         configured({"config_name": "broken.yaml", "ckpt_name": "a.safetensors"}, bench.files)
 
 

@@ -17,9 +17,9 @@ from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.factory import skeleton
 from nodes.models.text.textual_inversion import Embeddings
-from nodes.models.weights.header import numbers, read_header
+from nodes.models.weights.header import read_header, read_numbers
 from nodes.models.weights.key_convert import export, from_file
-from nodes.models.weights.reader import opened as tensors_of
+from nodes.models.weights.reader import open_tensors as tensors_of
 from nodes.values import Cond, CondBatch
 from tests.nodes.bench import Bench
 from tests.nodes.models.test_families import header_of
@@ -167,7 +167,7 @@ def test_numbers_are_read_without_torch(tmp_path, dtype):
     values = torch.tensor([[0.5, -2.0], [3.0, 1e-3]], dtype=dtype)
     path = write(tmp_path / "a.safetensors", {"other": torch.ones(3), "x": values})
 
-    assert numbers(read_header(path), "x") == tuple(values.double().flatten().tolist())
+    assert read_numbers(read_header(path), "x") == tuple(values.double().flatten().tolist())
 
 
 def test_sdxl_says_by_its_keys_what_it_predicts(tmp_path):

@@ -1,7 +1,7 @@
 """Safety checkers of Stable Diffusion: a CLIP vision encoder, and concepts to compare with.
 
-Files have the layout of diffusers' `StableDiffusionSafetyChecker`, in which the encoder's names have
-one more `vision_model.` in front.
+Files have the layout of diffusers' `StableDiffusionSafetyChecker`, in which the encoder's names
+have one more `vision_model.` in front.
 """
 
 from dataclasses import replace

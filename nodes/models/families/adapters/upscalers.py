@@ -102,7 +102,7 @@ def _ups(header: Header, prefix: str, name: str) -> tuple[str, ...]:
 
 
 def _numbered_table(header: Header, prefix: str) -> RrdbTable:
-    """Return the first release's names: a doubling has three layers, the last is its convolution."""
+    """Return the first release's names: a doubling is three layers, the last a convolution."""
     blocks = count(header, prefix + "model.1.sub.{}.RDB1.conv1.0.weight")
     pattern = re.compile(re.escape(prefix) + r"model\.(\d+)\.weight")
     layers = (pattern.fullmatch(key) for key in header.tensors)

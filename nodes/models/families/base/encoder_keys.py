@@ -1,6 +1,6 @@
 """Key tables of encoders of texts and pictures: transformers' layout, OpenCLIP's, and T5's.
 
-OpenCLIP keeps query, key and value in one matrix, and the projection the other way round.
+OpenCLIP has query, key and value in one matrix, and the projection transposed.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import TypeAlias
 from nodes.models.weights.key_table import Source
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
-"""From a network's own keys and a prefix to the sources of its weights."""
+"""From a network's own keys and a prefix to its key table."""
 T5 = "t5"
 """The kind of T5's network."""
 LORA_NUMBERS: Mapping[str, tuple[str, ...]] = {
@@ -19,9 +19,9 @@ LORA_NUMBERS: Mapping[str, tuple[str, ...]] = {
     "clip_g": ("2",),
     "t5xxl": ("2", "3"),
 }
-"""The number of a text encoder in LoRAs: the first has 1 or none; T5 is FLUX's second, SD3's third.
+"""The numbers of a text encoder in LoRAs: 1 or none for the first; 2 (FLUX) or 3 (SD3) for T5.
 
-No name means two encoders: CLIP's layers are called otherwise than T5's.
+A number that CLIP and T5 share is not ambiguous, as their layers have different names.
 """
 _OPEN_ENDS = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
@@ -51,23 +51,23 @@ _OPEN_PROJECTIONS = {_PROJECTION: "text_projection", _VISUAL_PROJECTION: "proj"}
 
 
 def own_clip_key(key: str) -> str | None:
-    """The network's key of a CLIP text encoder in a file of transformers, whichever version."""
+    """Return the network's key for a CLIP text encoder's key in a file of transformers."""
     return None if key.endswith("position_ids") else key.removeprefix("text_model.")
 
 
 def own_t5_key(key: str) -> str | None:
-    """The same for a T5 encoder; the words are there twice, or once."""
+    """Return the network's key for a T5 encoder's; the token embedding may be there twice."""
     if key == "encoder.embed_tokens.weight":
         return None
     return "embed_tokens.weight" if key == "shared.weight" else key.removeprefix("encoder.")
 
 
 def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a CLIP text encoder's weights, in the layout of transformers before 5.
+    """Return the key table of a CLIP text encoder in the layout of transformers before 5.
 
     Args:
         keys: the network's own.
-        prefix: what stands before every key of the file.
+        prefix: of every key of the file.
     """
     return {
         key: Source(f"{prefix}{'' if key == _PROJECTION else 'text_model.'}{key}") for key in keys
@@ -75,12 +75,12 @@ def clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 
 def open_clip_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The same in OpenCLIP's layout."""
+    """Return the key table of a CLIP text encoder in OpenCLIP's layout."""
     return {key: _open_clip(key, prefix, _OPEN_ENDS) for key in keys}
 
 
 def vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a CLIP or SigLIP vision encoder's weights in transformers' layout."""
+    """Return the key table of a CLIP or SigLIP vision encoder in transformers' layout."""
     return {
         key: Source(f"{prefix}{'' if key == _VISUAL_PROJECTION else 'vision_model.'}{key}")
         for key in keys
@@ -88,12 +88,12 @@ def vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 
 def open_vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a CLIP vision encoder's weights in OpenCLIP's layout, which is OpenAI's."""
+    """Return the key table of a CLIP vision encoder in OpenCLIP's layout, which is OpenAI's."""
     return {key: _open_clip(key, prefix, _OPEN_VISION_ENDS) for key in keys}
 
 
 def t5_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a T5 encoder's weights."""
+    """Return the key table of a T5 encoder."""
     return {
         key: Source(
             f"{prefix}{'shared.weight' if key == 'embed_tokens.weight' else f'encoder.{key}'}"

@@ -1,6 +1,6 @@
 """Key tables of the original Stable Diffusion code's layout, shared by SD 1, SD 2 and SDXL.
 
-Each is derived from the network's own keys. The correspondence is the one in diffusers'
+Each table is derived from the network's own keys. The correspondence is the one in diffusers'
 `convert_original_stable_diffusion` scripts (Apache-2.0).
 """
 
@@ -44,7 +44,7 @@ _FORMER_ATTENTION = {
     "value": "to_v",
     "proj_attn": "to_out.0",
 }
-"""What diffusers called these before its version 0.18."""
+"""The names that diffusers had for these before version 0.18."""
 _VAE_PARTS = {"resnets": "block", "downsamplers": "downsample", "upsamplers": "upsample"}
 _UNET_KEY = re.compile(
     r"(?:(?P<side>down|up)_blocks\.(?P<block>\d+)|mid_block)"
@@ -58,11 +58,11 @@ _VAE_KEY = re.compile(
 
 
 def unet_table(keys: Iterable[str], prefix: str = UNET_PREFIX) -> dict[str, Source]:
-    """The sources of a `UNet2DConditionModel`'s weights.
+    """Return the key table of a `UNet2DConditionModel`.
 
     Args:
-        keys: the network's own, all of them: they tell how deep its blocks are.
-        prefix: what stands before every key of the file.
+        keys: all of the network's own, which tell how deep its blocks are.
+        prefix: of every key of the file.
     """
     keys = list(keys)
     stride = 1 + _count(keys, r"down_blocks\.0\.resnets\.(\d+)")
@@ -83,7 +83,7 @@ def unet_table(keys: Iterable[str], prefix: str = UNET_PREFIX) -> dict[str, Sour
 
 
 def _unet_place(match: re.Match[str], stride: int, attentive: bool) -> str:
-    """Where one of a block's parts stands in the flat lists of the original."""
+    """Return the place of a block's part in the flat lists of the original."""
     kind, index = match["kind"], int(match["index"])
     if match["side"] is None:
         return f"middle_block.{1 if kind == 'attentions' else 2 * index}"
@@ -99,7 +99,7 @@ def _unet_place(match: re.Match[str], stride: int, attentive: bool) -> str:
 
 
 def vae_table(keys: Iterable[str], prefix: str = VAE_PREFIX) -> dict[str, Source]:
-    """The sources of an `AutoencoderKL`'s weights; arguments as for `unet_table`."""
+    """Return the key table of an `AutoencoderKL`; arguments as for `unet_table`."""
     keys = list(keys)
     levels = _count(keys, r"decoder\.up_blocks\.(\d+)")
 
@@ -120,12 +120,12 @@ def vae_table(keys: Iterable[str], prefix: str = VAE_PREFIX) -> dict[str, Source
 
 
 def own_key(key: str) -> str:
-    """The network's key of a U-Net or a transformer in a file of diffusers."""
+    """Return the network's key for a U-Net's or a transformer's key in a file of diffusers."""
     return key
 
 
 def own_vae_key(key: str) -> str:
-    """The same for an autoencoder."""
+    """Return the network's key for an autoencoder's key in a file of diffusers."""
     match = _VAE_KEY.fullmatch(key)
     if not match or match["kind"] != "attentions":
         return key
@@ -152,7 +152,7 @@ def _table(
 
 
 def _count(keys: Iterable[str], pattern: str) -> int:
-    """One more than the highest number that the pattern finds."""
+    """Return the highest number that the pattern finds, plus one."""
     return 1 + max(int(match[1]) for key in keys if (match := re.match(pattern, key)))
 
 

@@ -10,7 +10,7 @@ from nodes.models.weights.header import Header
 
 
 def shape_of(header: Header, key: str, part: str) -> tuple[int, ...]:
-    """A tensor's shape.
+    """Return a tensor's shape.
 
     Raises:
         MissingWeightsError: the file does not have it.
@@ -21,7 +21,7 @@ def shape_of(header: Header, key: str, part: str) -> tuple[int, ...]:
 
 
 def count(header: Header, pattern: str, *, step: int = 1) -> int:
-    """How many of `pattern.format(0)`, `pattern.format(step)`, … are there in a row."""
+    """Count the keys `pattern.format(0)`, `pattern.format(step)`, … up to the first gap."""
     number = 0
     while pattern.format(number * step) in header:
         number += 1
@@ -34,38 +34,38 @@ def overrides(header: Header, network: str, entries: Collection[str]) -> dict[st
     Args:
         header: of the file.
         network: its name there.
-        entries: what the shapes do not tell. Anything else there is ignored.
+        entries: those that the shapes do not tell; all others are ignored.
 
     Raises:
-        BadMetadataError: it is no JSON object of objects.
+        BadMetadataError: it is not a JSON object of objects.
     """
     try:
         config: object = json.loads(header.metadata.get("config", "{}"))
     except (ValueError, RecursionError) as error:
-        raise BadMetadataError(header.path, "'config' is no JSON") from error
+        raise BadMetadataError(header.path, "'config' is not JSON") from error
     part = cast("dict[str, object]", config).get(network, {}) if isinstance(config, dict) else None
     if not isinstance(part, dict):
         raise BadMetadataError(header.path, f"'config' has no object {network!r}")
-    given = cast("dict[str, Any]", part)
-    return {key: value for key, value in given.items() if key in entries}
+    values = cast("dict[str, Any]", part)
+    return {key: value for key, value in values.items() if key in entries}
 
 
 def preview_rgb(header: Header) -> tuple[tuple[float, ...], ...]:
-    """The metadata's own `preview.rgb`, or nothing; see `LatentRules.rgb`.
+    """Return the metadata's `preview.rgb`, or an empty table; see `LatentRules.rgb`.
 
     Raises:
-        BadMetadataError: it is no JSON list of rows of three numbers.
+        BadMetadataError: it is not a JSON list of rows of three numbers.
     """
     try:
         rows: object = json.loads(header.metadata.get("preview.rgb", "[]"))
         table = tuple(tuple(float(n) for n in row) for row in cast("list[list[float]]", rows))
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadMetadataError(header.path, "'preview.rgb' is no table of numbers") from error
+        raise BadMetadataError(header.path, "'preview.rgb' is not a table of numbers") from error
     if any(len(row) != 3 for row in table):
         raise BadMetadataError(header.path, "'preview.rgb' has rows that are not 3 long")
     return table
 
 
 def first_in(header: Header, prefixes: Sequence[str], key: str) -> str | None:
-    """The first of the prefixes under which the file has `key`."""
+    """Return the first of the prefixes under which the file has `key`, if any."""
     return next((prefix for prefix in prefixes if prefix + key in header), None)

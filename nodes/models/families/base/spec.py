@@ -1,6 +1,6 @@
-"""What a family file says: how to recognise its checkpoints, and how to read their config.
+"""The records of model families: networks, text encoders, latents, noise, layouts.
 
-Nothing here needs torch, so that a workflow can be checked without loading it.
+Nothing here needs torch, so that a workflow can be checked without importing it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -18,45 +18,45 @@ EncoderName: TypeAlias = Literal["clip_l", "clip_h", "clip_g", "t5xxl"]
 
 @dataclass(frozen=True, slots=True)
 class NetworkSpec:
-    """One network of a checkpoint: which class, its configuration, where its weights are."""
+    """One network of a checkpoint: its class, its configuration, and its keys in the file."""
 
     kind: str
     """The name of its class; see `nodes.models.networks.base.builder.NetworkClass`."""
     name: str
-    """Its part in the whole: `model`, `vae`, or which text encoder it is: `clip_l`, …"""
+    """Its part of the checkpoint: `model`, `vae`, or a text encoder's name, such as `clip_l`."""
     config: Config
     prefix: str
     table: Callable[[Iterable[str], str], dict[str, Source]]
-    """From the network's own keys and the prefix to the sources of its weights."""
+    """From the network's own keys and the prefix to its key table."""
     completed: bool = False
-    """Whether the file lacks weights, which a patch brings."""
+    """True if the file lacks weights, which a patch adds."""
     rounds_patched: bool = False
-    """Whether patched weights are rounded to the file's precision.
+    """True if patched weights are rounded to the file's precision.
 
-    ComfyUI keeps text encoders as they are stored, so that a LoRA's sum is rounded there.
+    ComfyUI keeps text encoders in the file's precision, and so rounds the sum with a LoRA.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """How a family turns a text encoder's hidden states into conditioning."""
+    """The steps from a prompt to one text encoder's part of the conditioning."""
 
     length: int | None
-    """Tokens in a section, start and end included; None: one section, as long as the prompt."""
+    """Tokens in a chunk, start and end included; None: one chunk, as long as the prompt."""
     start: int | None
-    """None if there is no such token."""
+    """The start token's id; None if there is none."""
     end: int
     pad: int
-    least: int = 0
-    """A section as long as the prompt is padded to this."""
-    padding: int = 0
-    """A section as long as the prompt has at least so many padding tokens."""
+    min_length: int = 0
+    """The least length of a chunk that is as long as the prompt."""
+    min_padding: int = 0
+    """The least number of padding tokens in a chunk that is as long as the prompt."""
     final_norm: bool = True
-    """Whether the layer that counts is normed as the last one is."""
+    """True if the states of the layer to read go through the final norm."""
     layer: int = -1
-    """The layer that counts unless the workflow says otherwise; -1 is the last."""
+    """The layer to read, unless the workflow sets another; -1 is the last."""
     projected: bool = True
-    """Whether the pooled state goes through the projection, if the file has one."""
+    """True if the pooled state goes through the projection, where the file has one."""
     tokenizer: Literal["bpe", "unigram"] = "bpe"
     """CLIP's byte pairs (arXiv:1508.07909), or T5's SentencePiece (arXiv:1804.10959)."""
     vocabulary: str = ""
@@ -66,49 +66,52 @@ class TextRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What a family reads of a text encoder; see `TextRules`."""
+class HiddenStatePolicy:
+    """The hidden states of a text encoder that a family reads; see `TextRules`."""
 
     layer: int = -1
     final_norm: bool = True
     projected: bool = True
-    least: int = 0
+    min_length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class TextStyle:
-    """Which text encoders a family has, what it reads of each, and what it makes of them."""
+class TextEncoderSet:
+    """The text encoders of a family, the states it reads of each, and how it combines them."""
 
     name: str
-    readings: Mapping[EncoderName, Reading] = field(compare=False)
+    policies: Mapping[EncoderName, HiddenStatePolicy] = field(compare=False)
     """By encoder, in the family's order."""
     combine: str
     """A function of `nodes.models.text.combine`, or `module:function`: one conditioning of all."""
     loader_type: str
     """The `type` of nodes that load text encoders from files of their own."""
     files: tuple[int, ...]
-    """With how many files such nodes can be given."""
+    """The numbers of files that such nodes can load it from."""
     any_suffices: bool = False
-    """Whether it can do without any of them that the file lacks, if it has another one."""
+    """True if any one of the encoders is enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class LatentRules:
-    """How a family's latents relate to its VAE's; see `nodes.sampling.conditioning.latents.LatentFormat`."""
+    """The scale and shift from the VAE's latents to a family's, and their colours in previews.
+
+    See `nodes.sampling.conditioning.latents.LatentFormat`.
+    """
 
     channels: int
     downscale: int
     scale: float | tuple[float, ...]
     shift: float | tuple[float, ...] = 0.0
     rgb: tuple[tuple[float, ...], ...] = ()
-    """For previews: what each channel adds to red, green and blue, and a row to add to that."""
+    """For previews: each channel's share of red, green and blue, and a last row to add."""
     tiny_vae: str = ""
-    """The TAESD autoencoder for these latents, by its name in `tiny_vae` beside this file."""
+    """The name of the TAESD autoencoder for these latents, as `tiny_vae.KNOWN` has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscreteRules:
-    """Trained on 1000 levels of noise that is added to the latent."""
+    """Noise of a model trained on 1000 levels of noise that is added to the latent."""
 
     prediction: Prediction = "eps"
     zero_terminal_snr: bool = False
@@ -116,23 +119,23 @@ class DiscreteRules:
 
 @dataclass(frozen=True, slots=True)
 class EdmRules:
-    """Trained on any level of noise in a range (Karras et al. 2022, arXiv:2206.00364)."""
+    """Noise of a model trained on any level in a range (Karras et al. 2022, arXiv:2206.00364)."""
 
     sigma_min: float = 0.002
     sigma_max: float = 80.0
     sigma_data: float = 0.5
-    """The standard deviation that the latents were brought to."""
+    """The standard deviation of the latents in training."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlowRules:
-    """Trained on the straight line from the latent to the noise."""
+    """Noise of a model trained on the straight line from the latent to the noise."""
 
     shift: float = 1.0
     multiplier: float = 1000.0
-    """What the network is told is the noise level times this."""
+    """The timestep over the noise level."""
     mu: float | None = None
-    """The logarithm of the shift, where the family gives that."""
+    """The logarithm of the shift, for families that state it so."""
 
 
 NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
@@ -140,29 +143,29 @@ NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
 
 @dataclass(frozen=True, slots=True)
 class PictureRules:
-    """How a model reads the vectors that a vision encoder makes of pictures."""
+    """The way a model reads a vision encoder's vectors of pictures."""
 
     width: int
-    """Of such a vector."""
+    """The width of such a vector."""
     pooled: bool = False
-    """Whether they stand in for the prompt as one vector; else they have a place of their own."""
+    """True if they replace the pooled text; else they are an input of their own."""
     mean: tuple[float, ...] = (0.0,)
     deviation: tuple[float, ...] = (1.0,)
-    """What brings them to the spread of the noise that is added to them; one or `width`."""
+    """The statistics that normalize them before noise is added: one number, or `width`."""
     merging: float = 0.0
-    """How much noise is added to the sum of several, 0 to 1."""
+    """The noise level that is added to the sum of several vectors, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """The part of a checkpoint that denoises."""
+    """The denoiser of a checkpoint."""
 
     family: str
     network: NetworkSpec
     latent: LatentRules
     noise: NoiseRules
     pictures: PictureRules | None = None
-    """None if it reads none."""
+    """None if it reads no pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +178,10 @@ class EncoderSpec:
 
 @dataclass(frozen=True, slots=True)
 class TextSpec:
-    """The text encoders of a checkpoint, and how they work together."""
+    """The text encoders of a checkpoint, and the family's set that they belong to."""
 
     encoders: tuple[EncoderSpec, ...]
-    style: TextStyle
+    encoder_set: TextEncoderSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,7 @@ class VaeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Everything about one checkpoint but its weights."""
+    """Everything about a checkpoint except its weights."""
 
     model: ModelSpec
     text: TextSpec | None
@@ -203,26 +206,26 @@ class Part:
     """One network as the original layout has it, for reading and writing other layouts."""
 
     name: str
-    """As overrides in the metadata call it; a text encoder's is its `NetworkSpec.name`."""
+    """Its name in the metadata's overrides; a text encoder's is its `NetworkSpec.name`."""
     prefix: str
-    """What stands before its keys."""
+    """The prefix of its keys."""
     table: Callable[[Iterable[str], str], dict[str, Source]]
     """See `NetworkSpec`."""
     own: Callable[[str], str | None]
     """From a key of a file in diffusers' or transformers' layout to the network's own key.
 
-    None for what no network has.
+    None for a key that is not a weight.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How diffusers has the networks of a family."""
+    """The folders in which diffusers has the networks of a family."""
 
     mark: str
-    """A key of the part that denoises, which no other kind of network has."""
+    """A key of the denoiser that no other kind of network has."""
     parts: Mapping[str, Part]
-    """By the names of their folders; that which denoises comes first."""
+    """By the names of their folders; the denoiser comes first."""
 
     @property
     def text(self) -> Mapping[str, Part]:
@@ -232,38 +235,38 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class LoraMark:
-    """A mark by which a LoRA for a family is known."""
+    """A mark by which a LoRA for a family is recognised."""
 
     names: str
-    """A pattern for names of modules."""
+    """A pattern for names of modules (a regular expression)."""
     network: str
     """The kind of the network that has them."""
     inputs: range | None = None
-    """How many numbers such a module reads; None: the names alone tell."""
+    """The widths of such a module's input; None: the names alone tell."""
     entry: str = ""
-    """The entry of the network's configuration that has the same number, if any."""
+    """The entry of the network's configuration that equals the width, if any."""
     title: str = ""
-    """What people call the models it is for; empty: the family's title."""
+    """The title of the models it is for; empty: the family's title."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """All that is particular to one model family, as its file says it."""
+    """All that is particular to one model family."""
 
     name: str
     title: str
     recognises: Callable[[Header], bool]
     read: Callable[[Header], Architecture]
-    """The architecture of a file that the family recognises.
+    """Returns the architecture of a file that the family recognises.
 
     Raises:
-        MissingWeightsError: a tensor that says something about it is not there.
+        MissingWeightsError: a tensor that the configuration is read from is missing.
         BadMetadataError: an override in the metadata has no meaning.
     """
     layouts: tuple[Layout, ...]
-    """The one whose text encoders a folder has counts, else the first."""
-    styles: tuple[TextStyle, ...]
-    """Most families have one."""
+    """The first one is used for folders whose text encoders are those of no other."""
+    encoder_sets: tuple[TextEncoderSet, ...]
+    """Most families have one set of text encoders."""
     loras: tuple[LoraMark, ...] = ()
     networks: tuple[str, ...] = ()
     """`module:attribute` of network classes that `nodes.models.networks.factory` does not list."""

@@ -1,14 +1,14 @@
-"""What a file says of its text encoders, and what each family reads of them.
+"""The text encoders of a checkpoint: found by their keys, configured from their shapes.
 
-A family file calls `read_text` with its style and where each encoder's keys start:
+A family file calls `read_text` with its encoder set and the prefix of each encoder's keys:
 
-    text = read_text(header, _STYLE, {
+    text = read_text(header, _ENCODERS, {
         "clip_l": "conditioner.embedders.0.transformer.",
         "clip_g": "conditioner.embedders.1.model.",
     })
 
-The layout (transformers' or OpenCLIP's) is seen from the keys. What comes back goes into
-`Architecture.text`: a `TextSpec` with those encoders that the file has, or None if it has none.
+The keys tell the layout (transformers' or OpenCLIP's). The result, for `Architecture.text`, is a
+`TextSpec` with the encoders that the file has, or None if it has none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,109 +20,121 @@ from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import (
     EncoderName,
     EncoderSpec,
+    HiddenStatePolicy,
     NetworkSpec,
-    Reading,
+    TextEncoderSet,
     TextRules,
     TextSpec,
-    TextStyle,
 )
 from nodes.models.weights.header import Header
 
 _PART = "text encoder"
 _HF = {
-    "words": "text_model.embeddings.token_embedding.weight",
+    "embedding": "text_model.embeddings.token_embedding.weight",
     "positions": "text_model.embeddings.position_embedding.weight",
     "mlp": "text_model.encoder.layers.{}.mlp.fc1.weight",
     "projection": "text_projection.weight",
 }
 _OPEN = {
-    "words": "token_embedding.weight",
+    "embedding": "token_embedding.weight",
     "positions": "positional_embedding",
     "mlp": "transformer.resblocks.{}.mlp.c_fc.weight",
     "projection": "text_projection",
 }
 _WIDTHS: Mapping[int, EncoderName] = {768: "clip_l", 1024: "clip_h", 1280: "clip_g"}
 _H_LAYERS = 24
-_T5_WORDS, _T5_WIDTH = "shared.weight", 4096
+_T5_EMBEDDING, _T5_WIDTH = "shared.weight", 4096
 _T5_END, _T5_PAD = 1, 0
-_NAMED = frozenset({"num_attention_heads", "hidden_act"})
-_SAID = _NAMED | {"bos_token_id", "eos_token_id", "pad_token_id"}
-"""The entries of the configuration that the metadata may say."""
-PENULTIMATE = Reading(layer=-2, final_norm=False)
+_ENCODER_ENTRIES = frozenset({"num_attention_heads", "hidden_act"})
+_METADATA_ENTRIES = _ENCODER_ENTRIES | {"bos_token_id", "eos_token_id", "pad_token_id"}
+"""The entries of the configuration that the metadata may set: one encoder's, and all CLIPs'."""
+PENULTIMATE = HiddenStatePolicy(layer=-2, final_norm=False)
 
 
 def read_text(
-    header: Header, style: TextStyle, prefixes: Mapping[EncoderName, str | Sequence[str]]
+    header: Header, encoder_set: TextEncoderSet, prefixes: Mapping[EncoderName, str | Sequence[str]]
 ) -> TextSpec | None:
-    """The text encoders of a file, in the order of the style.
+    """Return the text encoders of a file, in the order of the encoder set.
 
     Args:
         header: of the file.
-        style: the family's.
-        prefixes: what each encoder's keys may start with, by its name.
+        encoder_set: the family's.
+        prefixes: those that each encoder's keys may have, by its name.
 
     Raises:
-        MissingWeightsError: an encoder is there in part.
+        MissingWeightsError: an encoder is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     found: list[EncoderSpec] = []
-    for name, reading in style.readings.items():
+    for name, policy in encoder_set.policies.items():
         options = prefixes.get(name, ())
         for prefix in (options,) if isinstance(options, str) else options:
             if has_encoder(header, prefix):
-                found.append(read_encoder(header, prefix, name, reading))
+                found.append(read_encoder(header, prefix, name, policy))
                 break
-    return TextSpec(tuple(found), style) if found else None
+    return TextSpec(tuple(found), encoder_set) if found else None
 
 
 def has_encoder(header: Header, prefix: str) -> bool:
-    """Whether the keys of a text encoder start there."""
-    return any(prefix + mark in header for mark in (_HF["words"], _OPEN["words"], _T5_WORDS))
+    """Return True if the file has a text encoder's keys below the prefix."""
+    return any(
+        prefix + mark in header for mark in (_HF["embedding"], _OPEN["embedding"], _T5_EMBEDDING)
+    )
 
 
 def encoder_name(header: Header, prefix: str = "") -> EncoderName | None:
-    """Which text encoder's keys start there, None if no known one's; CLIPs differ in width."""
-    if prefix + _T5_WORDS in header:
-        return "t5xxl" if header.shape(prefix + _T5_WORDS)[-1:] == (_T5_WIDTH,) else None
+    """Return the name of the text encoder below a prefix; None if there is no known one.
+
+    The width tells one CLIP from another.
+    """
+    if prefix + _T5_EMBEDDING in header:
+        return "t5xxl" if header.shape(prefix + _T5_EMBEDDING)[-1:] == (_T5_WIDTH,) else None
     words = next(
-        (prefix + mark for mark in (_HF["words"], _OPEN["words"]) if prefix + mark in header), ""
+        (
+            prefix + mark
+            for mark in (_HF["embedding"], _OPEN["embedding"])
+            if prefix + mark in header
+        ),
+        "",
     )
     return _WIDTHS.get(header.shape(words)[-1]) if words else None
 
 
-def read_encoder(header: Header, prefix: str, name: EncoderName, reading: Reading) -> EncoderSpec:
-    """One text encoder, from its shapes and the metadata's overrides.
+def read_encoder(
+    header: Header, prefix: str, name: EncoderName, policy: HiddenStatePolicy
+) -> EncoderSpec:
+    """Return one text encoder, from its shapes and the metadata's overrides.
 
     Raises:
-        MissingWeightsError: a tensor that says something about it is not there.
+        MissingWeightsError: a tensor that the configuration is read from is missing.
         BadMetadataError: an override in the metadata has no meaning.
     """
     if name == "clip_h" and _lacks_last(header, prefix):
-        reading = replace(reading, layer=-1)
+        policy = replace(policy, layer=-1)
     if name == "t5xxl":
         config, kind, table = t5_config(header, prefix), T5, t5_table
-    elif prefix + _OPEN["words"] in header:
+    elif prefix + _OPEN["embedding"] in header:
         config, kind, table = clip_config(header, prefix, name), "clip", open_clip_table
     else:
         config, kind, table = clip_config(header, prefix, name), "clip", clip_table
     network = NetworkSpec(kind, name, config, prefix, table, rounds_patched=True)
-    return EncoderSpec(network, _rules(header, config, reading))
+    return EncoderSpec(network, _rules(header, config, policy))
 
 
 def _lacks_last(header: Header, prefix: str) -> bool:
-    """Whether it is CLIP-H without its last layer, which nobody reads and diffusers leaves out."""
+    """Return True for CLIP-H without its last layer, which no model reads and diffusers drops."""
     layers = count(header, prefix + _HF["mlp"])
     return bool(header.own.get(prefix)) or layers == _H_LAYERS - 1
 
 
 def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> dict[str, Any]:
-    """The configuration of a CLIP text encoder, in either layout.
+    """Return the configuration of a CLIP text encoder, in either layout.
 
-    Heads are 64 wide; start and end are the last two tokens; CLIP-L pads with the end, the others
-    with 0. It has a `projection_dim` if the file has a projection.
+    Heads are 64 wide; start and end are the last two tokens; CLIP-L pads with the end token, the
+    others with 0. It has a `projection_dim` if the file has a projection.
     """
-    parts = _OPEN if prefix + _OPEN["words"] in header else _HF
-    words, width = shape_of(header, prefix + parts["words"], _PART)
+    parts = _OPEN if prefix + _OPEN["embedding"] in header else _HF
+    words, width = shape_of(header, prefix + parts["embedding"], _PART)
     projection = prefix + parts["projection"]
     original = name == "clip_l"
     projected = {"projection_dim": width} if projection in header else {}
@@ -138,14 +150,14 @@ def clip_config(header: Header, prefix: str, name: EncoderName = "clip_l") -> di
         "eos_token_id": words - 1,
         "pad_token_id": words - 1 if original else 0,
         **projected,
-        **overrides(header, "clip", _SAID),
-        **overrides(header, name, _NAMED),
+        **overrides(header, "clip", _METADATA_ENTRIES),
+        **overrides(header, name, _ENCODER_ENTRIES),
     }
 
 
 def t5_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a T5 v1.1 encoder."""
-    words, width = shape_of(header, prefix + _T5_WORDS, _PART)
+    """Return the configuration of a T5 v1.1 encoder."""
+    words, width = shape_of(header, prefix + _T5_EMBEDDING, _PART)
     block = prefix + "encoder.block.{}.layer.0.SelfAttention."
     bias = shape_of(header, f"{block.format(0)}relative_attention_bias.weight", _PART)
     mlp = f"{prefix}encoder.block.0.layer.1.DenseReluDense.wi_0.weight"
@@ -161,13 +173,13 @@ def t5_config(header: Header, prefix: str) -> dict[str, Any]:
     }
 
 
-def _rules(header: Header, config: Mapping[str, Any], reading: Reading) -> TextRules:
+def _rules(header: Header, config: Mapping[str, Any], policy: HiddenStatePolicy) -> TextRules:
     return replace(
         _token_rules(header, config),
-        least=reading.least,
-        final_norm=reading.final_norm,
-        layer=reading.layer,
-        projected=reading.projected,
+        min_length=policy.min_length,
+        final_norm=policy.final_norm,
+        layer=policy.layer,
+        projected=policy.projected,
     )
 
 

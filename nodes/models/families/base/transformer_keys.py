@@ -8,9 +8,9 @@ from typing import TypeAlias
 from nodes.models.weights.key_table import Source
 
 Layers: TypeAlias = Mapping[str, Source]
-"""By a layer's path in the network, its path in the file; or by whole keys."""
+"""The source of each layer, by its path in the network, or of each weight, by its whole key."""
 JOINT_LORA = r"(?<!single_)transformer_blocks.\d+.attn.add_[qkv]_proj"
-"""Modules of LoRAs in diffusers' names, which FLUX.1 and SD3 share; FLUX.1's are wider than any."""
+"""Modules of LoRAs in diffusers' names that FLUX.1 and SD3 share; FLUX.1's are wider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,13 @@ class Stack:
     """A list of blocks."""
 
     name: str
-    """In the file."""
+    """Its name in the file."""
     layers: Layers
-    """Within a block."""
+    """The layers of a block."""
 
 
-def fused(original: str, names: Sequence[str]) -> dict[str, Source]:
-    """Layers of the same size that the file has in one."""
+def fused_sources(original: str, names: Sequence[str]) -> dict[str, Source]:
+    """Return the sources of layers of one size that the file has fused in one tensor."""
     slots = len(names)
     return {name: Source(original, slot=slot, slots=slots) for slot, name in enumerate(names)}
 
@@ -32,11 +32,11 @@ def fused(original: str, names: Sequence[str]) -> dict[str, Source]:
 def block_table(
     keys: Iterable[str], prefix: str, ends: Layers, stacks: Mapping[str, Stack]
 ) -> dict[str, Source]:
-    """The sources of a transformer's weights.
+    """Return the key table of a transformer.
 
     Args:
         keys: the network's own.
-        prefix: what stands before every key of the file.
+        prefix: of every key of the file.
         ends: the layers before and after the blocks.
         stacks: by their names in the network.
 

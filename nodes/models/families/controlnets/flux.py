@@ -17,7 +17,7 @@ from nodes.models.weights.key_table import Source, identity_table
 _NAME = "flux_controlnet"
 _PART = "ControlNet"
 _PATCH = 4
-"""How many pixels of a latent make one patch."""
+"""The pixels of a latent in one patch."""
 _CHANNELS = 16
 _MODES = "controlnet_mode_embedder.weight"
 _MARKS = ("controlnet_x_embedder.weight", "pos_embed_input.weight")
@@ -27,16 +27,16 @@ _KINDS: Mapping[str, int] = {
     "depth": 2,
     "openpose": 4,
 }
-"""Those of a union ControlNet's modes that SetUnionControlNetType has a name for."""
+"""The modes of a union ControlNet that SetUnionControlNetType has a name for."""
 
 
 def recognises(header: Header) -> bool:
-    """Double blocks, and something to add to each."""
+    """Return True for an input embedder and an output layer for each double block."""
     return any(mark in header for mark in _MARKS) and "controlnet_blocks.0.weight" in header
 
 
 def read(header: Header) -> ControlSpec:
-    """The ControlNet, from the shapes.
+    """Return the ControlNet, from the shapes.
 
     Raises:
         MissingWeightsError: it is incomplete.
@@ -52,7 +52,7 @@ def read(header: Header) -> ControlSpec:
 
 
 def xlabs_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of an XLabs ControlNet's weights."""
+    """Return the key table of an XLabs ControlNet."""
     keys = list(keys)
     own = {key: _xlabs(key) for key in keys if key.startswith(("controlnet_", "input_hint_"))}
     table = flux_table((key for key in keys if key not in own), prefix)
@@ -72,7 +72,7 @@ def _xlabs(key: str) -> str:
 
 
 def _config(header: Header, *, original: bool) -> dict[str, Any]:
-    """The configuration of a `FluxControlNetModel`, and how wide a patch of its hint is."""
+    """Return the configuration of a `FluxControlNetModel`, and the width of its hint's patches."""
     embedder, text, pooled, guidance, mark, head = (
         (
             "img_in.weight",

@@ -1,7 +1,7 @@
 """ControlNets for SD3 and SD3.5: how to recognise one, read its configuration and name its keys.
 
-Those in diffusers' layout read text; Stability's for SD3.5 large do not, and have the original
-names of attention and MLP. That correspondence is the one in diffusers'
+Those in diffusers' layout read text. Stability's for SD3.5 large do not, and have the original
+names of attention and MLP; their correspondence is the one in diffusers'
 `convert_sd3_controlnet_to_diffusers` script (Apache-2.0).
 """
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from nodes.models.families.base.shapes import count, shape_of
 from nodes.models.families.base.spec import NetworkSpec
-from nodes.models.families.base.transformer_keys import Stack, block_table, fused
+from nodes.models.families.base.transformer_keys import Stack, block_table, fused_sources
 from nodes.models.families.controlnets.spec import Change, ControlSpec
-from nodes.models.weights.header import Header, numbers
+from nodes.models.weights.header import Header, read_numbers
 from nodes.models.weights.key_table import Source, identity_table
 
 _NAME = "sd3_controlnet"
@@ -23,7 +23,7 @@ _CHANNELS = 16
 _INPUT = "pos_embed_input.proj.weight"
 _FUSED = "transformer_blocks.0.attn.qkv.weight"
 _CHANGES: dict[int, Change] = {0: "none", 1: "edges", 2: "inverted"}
-"""By the number that Stability's files carry: made for blurred pictures, for edges, for depth."""
+"""By the number in Stability's files: made for blurred pictures, for edges, for depth."""
 _ENDS = {
     layer: Source(layer)
     for layer in (
@@ -36,7 +36,7 @@ _ENDS = {
 }
 _BLOCK = {
     "norm1.linear": Source("adaLN_modulation.1"),
-    **fused("attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
+    **fused_sources("attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
     "attn.to_out.0": Source("attn.proj"),
     "ff.net.0.proj": Source("mlp.fc1"),
     "ff.net.2": Source("mlp.fc2"),
@@ -45,19 +45,19 @@ _STACKS = {"transformer_blocks": Stack("transformer_blocks", _BLOCK)}
 
 
 def recognises(header: Header) -> bool:
-    """Patches of a latent, and transformer blocks."""
+    """Return True for an embedder of the hint's patches."""
     return _INPUT in header
 
 
 def read(header: Header) -> ControlSpec:
-    """The ControlNet, from the shapes.
+    """Return the ControlNet, from the shapes.
 
     Raises:
         MissingWeightsError: it is incomplete.
     """
     table = textless_table if _FUSED in header else identity_table
     config = _config(header)
-    number = round(numbers(header, "control_type")[0]) if "control_type" in header else 0
+    number = round(read_numbers(header, "control_type")[0]) if "control_type" in header else 0
     return ControlSpec(
         NetworkSpec(_NAME, _NAME, config, "", table),
         reads="latent",
@@ -68,7 +68,7 @@ def read(header: Header) -> ControlSpec:
 
 
 def textless_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of Stability's for SD3.5 large; see `block_table`."""
+    """Return the key table of Stability's ControlNets for SD3.5 large; see `block_table`."""
     keys = list(keys)
     ends = [key for key in keys if key.startswith("controlnet_blocks.")]
     table = block_table((key for key in keys if key not in ends), prefix, _ENDS, _STACKS)
@@ -76,7 +76,7 @@ def textless_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 
 def _config(header: Header) -> dict[str, Any]:
-    """The configuration of an `SD3ControlNetModel`: heads of 64, 16 channels a latent."""
+    """Return the configuration of an `SD3ControlNetModel`: heads 64 wide, 16 channels."""
     width, channels, _, patch = shape_of(header, _INPUT, _PART)
     places, text = "pos_embed.pos_embed", "context_embedder.weight"
     pooled = shape_of(header, "time_text_embed.text_embedder.linear_1.weight", _PART)[1]

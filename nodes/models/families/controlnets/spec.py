@@ -1,4 +1,4 @@
-"""What a file says of a network that steers another; like `nodes.models.families.base.spec`."""
+"""The record of a ControlNet's file, beside those of `nodes.models.families.base.spec`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,19 +19,19 @@ KINDS = (
 """The kinds of hint, in the order in which union ControlNets for SDXL number them."""
 Reads: TypeAlias = Literal["pixels", "latent"]
 Change: TypeAlias = Literal["none", "edges", "inverted"]
-"""What becomes of a picture's values before they are encoded."""
+"""The change to a picture's values before they are encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlSpec:
-    """A network that steers another."""
+    """A ControlNet or T2I-Adapter: its network, and the hints that it reads."""
 
     network: NetworkSpec
     kinds: Mapping[str, int] = field(default_factory=dict[str, int])
-    """The kinds of hint that it tells apart, each with its number; empty where there is one."""
+    """The number of each kind of hint that it tells apart; empty if it knows one kind only."""
     reads: Reads = "pixels"
     channels: int = 0
-    """How many the latents have that it reads."""
+    """The channels of the latents that it reads."""
     masked: bool = False
-    """Whether it is told which part of the hint counts."""
+    """True if it also reads a mask of the hint."""
     change: Change = "none"

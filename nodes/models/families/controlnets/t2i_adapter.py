@@ -1,7 +1,7 @@
 """T2I-Adapters: how to recognise one, read its configuration and name its keys.
 
-In the original layout the blocks of full adapters stand in one row, two a level; in diffusers'
-they are below `adapter.`, level by level.
+In the original layout the blocks of full adapters are numbered in one row, two a level; in
+diffusers' they are below `adapter.`, level by level.
 """
 
 import re
@@ -22,19 +22,19 @@ _NAME = "t2i_adapter"
 _PART = "T2I-Adapter"
 _BLOCKS = 2
 _INPUTS: Mapping[int, tuple[int, int]] = {192: (3, 8), 64: (1, 8), 768: (3, 16), 256: (1, 16)}
-"""By the first convolution's: the picture's channels, and how many times smaller it becomes."""
+"""By the first convolution's input: the picture's channels, and the factor it is shrunk by."""
 _LARGE = 16
 _RESNET = re.compile(r"adapter\.body\.(\d+)\.resnets\.(\d+)\.(.+)")
 _CONVOLUTION = re.compile(r"adapter\.body\.(\d+)\.(in_conv\..+)")
 
 
 def recognises(header: Header) -> bool:
-    """Blocks of two convolutions, in a row or level by level."""
+    """Return True for blocks of two convolutions, in a row or level by level."""
     return _table_of(header) is not None
 
 
 def read(header: Header) -> ControlSpec:
-    """The adapter, from the shapes.
+    """Return the adapter, from the shapes.
 
     Raises:
         MissingWeightsError: it is incomplete.
@@ -44,12 +44,12 @@ def read(header: Header) -> ControlSpec:
 
 
 def full_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The sources of a full `T2IAdapter`'s weights in the original layout."""
+    """Return the key table of a full `T2IAdapter` in the original layout."""
     return {key: Source(prefix + _in_a_row(key)) for key in keys}
 
 
 def light_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """The same of a light one."""
+    """Return the key table of a light `T2IAdapter` in the original layout."""
     plain = {key: key.removeprefix("adapter.") for key in keys}
     return {key: Source(prefix + name.replace("resnets", "body")) for key, name in plain.items()}
 
@@ -72,7 +72,7 @@ def _in_a_row(key: str) -> str:
 
 
 def _config(header: Header, table: Table) -> dict[str, Any]:
-    """The configuration of a `T2IAdapter`; where the file has a weight, the table says."""
+    """Return the configuration of a `T2IAdapter` whose weights have the keys of the table."""
 
     def at(pattern: str) -> str:
         return table([pattern], "")[pattern].key

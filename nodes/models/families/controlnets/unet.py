@@ -1,7 +1,7 @@
 """ControlNets for U-Nets: how to recognise one, read its configuration and name its keys.
 
-In the original code's layout, below `control_model.` or bare, and in diffusers' own, where the
-names in the file are the network's. The correspondence is the one in diffusers'
+Files have the original code's layout, with the prefix `control_model.` or none, or diffusers',
+whose names are the network's own. The correspondence is the one in diffusers'
 `convert_original_controlnet_to_diffusers` (Apache-2.0).
 """
 
@@ -20,7 +20,7 @@ from nodes.models.weights.key_table import Source, identity_table
 _NAME = "controlnet"
 _PREFIXES = ("control_model.", "")
 _LORA = "lora_controlnet"
-"""A key of files that hold changes to the model that they steer."""
+"""A key of Control-LoRAs, which hold changes to the model that they steer."""
 _HINT = "controlnet_cond_embedding."
 _OWN = ("controlnet_", "control_add_embedding.", "task_embedding", "transformer_layes.", "spatial_")
 _HEADS = 8
@@ -28,12 +28,12 @@ _UNION = {"task_embedding", "spatial_ch_projs.weight", "control_add_embedding.li
 
 
 def recognises(header: Header) -> bool:
-    """Convolutions that bring a picture to the latent's size, in either layout."""
+    """Return True for convolutions that shrink a picture to the latent's size, in either layout."""
     return f"{_HINT}conv_in.weight" in header or _prefix(header) is not None
 
 
 def read(header: Header) -> ControlSpec:
-    """The ControlNet, from the shapes.
+    """Return the ControlNet, from the shapes.
 
     Raises:
         MissingWeightsError: it is incomplete.
@@ -56,13 +56,13 @@ def read(header: Header) -> ControlSpec:
 
 
 def factors(key: str) -> tuple[str, str]:
-    """What a Control-LoRA calls the two factors of a change to a weight."""
+    """Return a Control-LoRA's keys of the two factors of a change to a weight."""
     stem = key.removesuffix("weight")
     return f"{stem}up", f"{stem}down"
 
 
 def _whole(header: Header) -> Header:
-    """A Control-LoRA's header with the weights that its factors make, by their shapes."""
+    """Return a Control-LoRA's header with the shapes of the weights that its factors make."""
     found = dict(header.tensors)
     for key, up in header.tensors.items():
         down = header.tensors.get(f"{key.removesuffix('up')}down")
@@ -73,12 +73,12 @@ def _whole(header: Header) -> Header:
 
 
 def _prefix(header: Header) -> str | None:
-    """Where the keys of the original layout start."""
+    """Return the prefix of the original layout's keys, if the file has this layout."""
     return first_in(header, _PREFIXES, "input_hint_block.0.weight")
 
 
 def controlnet_config(header: Header, prefix: str) -> dict[str, Any]:
-    """The configuration of a `ControlNetModel` in the original layout."""
+    """Return the configuration of a `ControlNetModel` in the original layout."""
     config = encoder_config(header, prefix)
     convolutions = count(header, prefix + "input_hint_block.{}.weight", step=2)
     hint = [header.shape(f"{prefix}input_hint_block.{2 * i}.weight") for i in range(convolutions)]
@@ -93,7 +93,7 @@ def controlnet_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def controlnet_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """Return the sources of a `ControlNetModel`'s weights; see `ldm_keys.unet_table`."""
+    """Return the key table of a `ControlNetModel`; see `ldm_keys.unet_table`."""
     keys = list(keys)
     own = [key for key in keys if key.startswith(_OWN)]
     hint = {key.split(".")[2] for key in own if key.startswith(f"{_HINT}blocks.")}
@@ -102,7 +102,7 @@ def controlnet_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
 
 
 def _original(key: str, blocks: int) -> str:
-    """What the original calls a part that a U-Net does not have."""
+    """Return the original name of a part that a U-Net does not have."""
     name, _, parameter = key.rpartition(".")
     places = {
         f"{_HINT}conv_in": "input_hint_block.0",
@@ -118,7 +118,7 @@ def _original(key: str, blocks: int) -> str:
 
 
 def _union_config(header: Header) -> dict[str, Any]:
-    """What a `ControlNetUnionModel` has besides; empty for any other."""
+    """Return the further configuration of a `ControlNetUnionModel`; empty for any other."""
     if not all(key in header for key in _UNION):
         return {}
     kinds, width = header.shape("task_embedding")

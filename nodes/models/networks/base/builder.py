@@ -1,4 +1,4 @@
-"""The record that each network file ends with: all that is particular to one class of network."""
+"""The record that each network file ends with, and the protocols of its adapters."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
-from nodes.models.networks.base.control_hint import Hint
+from nodes.models.networks.base.control_hint import ControlHint
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, Residuals
 from nodes.sampling.conditioning.denoiser import Branch
 
 Build: TypeAlias = Callable[[dict[str, Any]], nn.Module]
 """From a configuration to the network."""
 Builder: TypeAlias = Callable[[], Build]
-"""Imports the network's class."""
+"""Imports the network's class, and returns how to build it."""
 
 
 class Adapter(Protocol):
-    """Knows what one class of denoising network takes."""
+    """Calls one class of denoising network with the inputs that it takes."""
 
     @property
     def repeats_text(self) -> bool:
@@ -27,19 +27,19 @@ class Adapter(Protocol):
         ...
 
     @property
-    def packs(self) -> int:
-        """How many of a latent's pixels the network reads as one."""
+    def patch_pixels(self) -> int:
+        """The number of latent pixels that the network reads as one patch of channels."""
         ...
 
     @property
-    def reads_raw(self) -> bool:
-        """Whether pictures beside the latent, without a mask, stay in the VAE's space."""
+    def concat_raw(self) -> bool:
+        """True if a concatenated picture without a mask stays in the VAE's space."""
         ...
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
-        """A condition with all that the network reads as tensors in `extras`, [1, …] each.
+        """Return a condition with all inputs of the network as tensors in `extras`, [1, …] each.
 
-        What nodes put there otherwise (a guidance, a size) is turned into such tensors.
+        The numbers that nodes put there (a guidance, a size) become such tensors.
 
         Args:
             cond: as nodes made it.
@@ -49,32 +49,32 @@ class Adapter(Protocol):
         ...
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass: the network's prediction, shaped as the latent.
+        """Run the network, and return its prediction, shaped as the latent.
 
         Args:
             module: the network.
             x: [batch, channels, h, w], scaled, on the network's device and in its precision.
-            timestep: [batch], as the parameterization gives it.
+            timestep: [batch], the parameterization's.
             cond: one row a sample.
         """
         ...
 
 
 class ControlAdapter(Protocol):
-    """Knows what one class of steering network takes, and which networks it steers."""
+    """Calls one class of ControlNet with the inputs that it takes."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Whether it steers a network of that configuration."""
+        """Return True if it can steer a network of that configuration."""
         ...
 
-    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
-        """The hint as the network reads it, [batch or 1, …], for a call's latent."""
+    def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
+        """Return the hint as the network reads it, [batch or 1, …], for a call's latent."""
         ...
 
-    def ask(
+    def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
     ) -> Residuals:
-        """One forward pass.
+        """Run the network, and return the residuals for the model.
 
         Args:
             module: the network.
@@ -86,40 +86,40 @@ class ControlAdapter(Protocol):
 
 
 class TextNetwork(Protocol):
-    """A text encoder, driven layer by layer.
+    """A text encoder that is run layer by layer.
 
-    transformers' own forward passes take no embeddings, and run every layer.
+    The forward passes of transformers can't read textual inversions, and run every layer.
     """
 
     @property
-    def words(self) -> Tensor:
+    def token_embedding(self) -> Tensor:
         """[vocabulary, width]: the embedding of each token."""
         ...
 
     @property
     def pools(self) -> bool:
-        """Whether its state at the end token stands for the whole text."""
+        """True if its state at the end token stands for the whole text."""
         ...
 
     @property
     def depth(self) -> int:
-        """How many layers it has."""
+        """The number of its layers."""
         ...
 
     def states(self, embedded: Tensor) -> Iterator[Tensor]:
-        """The output of each layer, first to last: [rows, length, width] each.
+        """Yield the output of each layer, first to last: [rows, length, width] each.
 
         Args:
-            embedded: [rows, length, width]: the tokens looked up, no positions.
+            embedded: [rows, length, width]: the tokens' embeddings, without positions.
         """
         ...
 
     def norm(self, states: Tensor) -> Tensor:
-        """The norm that follows the last layer."""
+        """Apply the norm that follows the last layer."""
         ...
 
     def project(self, pooled: Tensor) -> Tensor:
-        """The projection of a pooled state; as it is if the file has none."""
+        """Project a pooled state; unchanged if the file has no projection."""
         ...
 
 
@@ -129,7 +129,7 @@ class TextClass:
 
     drive: Callable[[nn.Module], TextNetwork]
     width: str
-    """The entry of its configuration that says how many numbers a token becomes."""
+    """The entry of its configuration for the width of a token's embedding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,25 +137,25 @@ class NetworkClass:
     """All that is particular to one class of network."""
 
     kind: str
-    """Its name, as `NetworkSpec.kind` and overrides in the metadata have it."""
+    """Its name in `NetworkSpec.kind` and in the metadata's overrides."""
     title: str
-    """What people call it."""
+    """Its name for people."""
     builder: Builder
     adapter: Adapter | None = None
-    """How it is asked, if it denoises."""
+    """Calls it, if it denoises."""
     control: ControlAdapter | None = None
-    """How it is asked, if it steers another."""
+    """Calls it, if it is a ControlNet."""
     text: TextClass | None = None
-    """How it is driven, if it reads text."""
+    """Runs it, if it is a text encoder."""
     half_dtype: torch.dtype = torch.float16
-    """The precision that it bears on a GPU: float32 where half precision shows in pictures."""
-    keeps_narrow: bool = False
-    """Whether matrices that are narrow in the file (fp8, quantized) stay so in memory."""
+    """Its precision on a GPU: float32 if half precision would show in images."""
+    keeps_quantized: bool = False
+    """True if matrices that the file has in fp8 or quantized are stored so in memory."""
     widened: str = ""
     """The weight, [width, channels], that may have more columns after a patch."""
     cross_attends: bool = False
-    """Whether its blocks read the text in cross-attentions of diffusers' names."""
+    """True if its blocks read the text in cross-attentions with diffusers' names."""
     reads_projected: bool = False
-    """Whether it takes tokens of its own width before the text, as USO's projector makes them."""
+    """True if it reads tokens of its own width before the text, as USO's projector makes them."""
     saved: bool = True
-    """Whether it has a file format of its own."""
+    """True if it can be saved: it has a file format of its own."""

@@ -1,4 +1,4 @@
-"""What the parts of a network can know of the call that they are in, and how one is wrapped."""
+"""The call that a network is in, as its parts can read it, and wrappers of such parts."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,24 +13,24 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkCall:
-    """One forward pass."""
+    """The size and the noise level of one forward pass."""
 
     height: int
-    """Of the latent."""
+    """The latent's."""
     width: int
     sigma: Tensor
     """[batch]."""
     sigma_at: Callable[[float], float]
-    """From a fraction of the schedule to the level there."""
+    """From a fraction of the schedule to its sigma."""
     steered: bool = False
-    """Whether ControlNets add to its hidden states."""
+    """True if ControlNets add to its hidden states."""
 
     def is_between(self, start: float, end: float) -> bool:
-        """Whether it is in this part of the schedule, in fractions; its noisiest row counts."""
+        """Return True in this part of the schedule, in fractions; the noisiest row counts."""
         return self.sigma_at(end) <= float(self.sigma.max()) <= self.sigma_at(start)
 
     def generator(self, number: int = 0) -> torch.Generator:
-        """Randomness that only depends on the level of noise and on a number."""
+        """Return a generator whose seed depends only on the noise level and on a number."""
         return torch.Generator().manual_seed(round(float(self.sigma.max()) * 1e6) + number)
 
 
@@ -38,13 +38,13 @@ _CURRENT: ContextVar[NetworkCall] = ContextVar("network_call")
 
 
 def current() -> NetworkCall:
-    """The call that this thread's network is in."""
+    """Return the call that this thread's network is in."""
     return _CURRENT.get()
 
 
 @contextmanager
 def during(call: NetworkCall) -> Generator[None]:
-    """Let `current` be this call."""
+    """Let `current` return this call in the block."""
     token = _CURRENT.set(call)
     try:
         yield
@@ -53,5 +53,5 @@ def during(call: NetworkCall) -> Generator[None]:
 
 
 def wrap(part: nn.Module, wrapper: Callable[..., Any]) -> None:
-    """Call `wrapper(forward, *args, **kwargs)` where a part of a network is called from now on."""
+    """Let `wrapper(forward, *args, **kwargs)` run in place of a part's `forward` from now on."""
     part.forward = partial(wrapper, part.forward)

@@ -1,4 +1,4 @@
-"""Latents as transformers see them: cut into patches."""
+"""Cut latents into the patches that transformers read, and put them together again."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from torch import Tensor
 from torch.nn import functional
 
 PATCH = 2
-"""How many latent pixels a patch has each way, in all transformers here."""
+"""The size of a patch in latent pixels, each way, in all transformers here."""
 
 
-def padded(x: Tensor, patch: int) -> Tensor:
-    """Widen [batch, channels, h, w] at the right and the bottom to multiples of `patch`.
+def pad_to_patch(x: Tensor, patch: int) -> Tensor:
+    """Pad [batch, channels, h, w] at the right and the bottom to multiples of `patch`.
 
-    What is added repeats the latent from its other side. Cut the network's answer back to (h, w).
+    The padding repeats the latent from its other side. Crop the network's output to (h, w).
     """
     height, width = x.shape[-2:]
     right, bottom = -width % patch, -height % patch
@@ -21,12 +21,12 @@ def padded(x: Tensor, patch: int) -> Tensor:
 
 
 def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tuple[Tensor, ...]:
-    """Give each of a transformer's blocks one of the states, in their order; none has none.
+    """Return one of the states for each of a transformer's blocks, in order; empty without states.
 
     Args:
         states: as many as blocks, or fewer.
         blocks: how many there are.
-        cycled: begin anew after the last, instead of giving each to several neighbours.
+        cycled: begin anew after the last state, instead of repeating each for several blocks.
     """
     if not states:
         return ()
@@ -35,16 +35,16 @@ def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tu
     return tuple(states[n] for n in chosen)
 
 
-def packed(latent: Tensor) -> Tensor:
-    """Patches of 2x2, row by row: [batch, c, h, w] to [batch, h/2 * w/2, c * 4]."""
+def patchify(latent: Tensor) -> Tensor:
+    """Cut a latent into patches of 2x2 by row: [batch, c, h, w] to [batch, h/2 * w/2, c * 4]."""
     batch, channels, height, width = latent.shape
     rows, columns = height // PATCH, width // PATCH
     patches = latent.reshape(batch, channels, rows, PATCH, columns, PATCH)
     return patches.permute(0, 2, 4, 1, 3, 5).reshape(batch, rows * columns, channels * PATCH**2)
 
 
-def unpacked(patches: Tensor, height: int) -> Tensor:
-    """The inverse of `packed`, for a latent of that height."""
+def unpatchify(patches: Tensor, height: int) -> Tensor:
+    """Put the patches of a latent of some height together: the inverse of `patchify`."""
     batch, number, size = patches.shape
     rows, channels = height // PATCH, size // PATCH**2
     columns = number // rows
@@ -53,7 +53,7 @@ def unpacked(patches: Tensor, height: int) -> Tensor:
 
 
 def positions(latent: Tensor) -> Tensor:
-    """(0, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32."""
+    """Return (0, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32."""
     rows, columns = (torch.arange(side // PATCH) for side in latent.shape[-2:])
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     places = torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3)

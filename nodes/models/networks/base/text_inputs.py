@@ -1,4 +1,4 @@
-"""A condition's texts as networks take them, if they are of their family."""
+"""The text inputs of networks, checked to be of their family."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from nodes.sampling.conditioning.cond import CondBatch
 
 
 def text(cond: CondBatch, x: Tensor, width: int) -> Tensor:
-    """The text's tokens, [batch, length, width], like `x`.
+    """Return the text's tokens, [batch, length, width], on the device and in the dtype of `x`.
 
     Raises:
         WrongConditioningError: a text encoder of another family made them.
@@ -19,7 +19,7 @@ def text(cond: CondBatch, x: Tensor, width: int) -> Tensor:
 
 
 def pooled_or_zeros(cond: CondBatch, x: Tensor, width: int) -> Tensor:
-    """The pooled text, [batch, width], like `x`; zeros where there is none.
+    """Return the pooled text, [batch, width], like `x`; zeros if there is none.
 
     Raises:
         WrongConditioningError: a text encoder of another family made it.

@@ -32,17 +32,17 @@ class ClipText:
     pools: bool = True
 
     @property
-    def words(self) -> Tensor:
+    def token_embedding(self) -> Tensor:
         """The token embedding."""
         return self._clip.embeddings.token_embedding.weight
 
     @property
     def depth(self) -> int:
-        """How many layers it has."""
+        """The number of its layers."""
         return len(self._clip.encoder.layers)
 
     def states(self, embedded: Tensor) -> Iterator[Tensor]:
-        """Adds positions; every token sees those before it."""
+        """Yield each layer's output; a token attends to those before it."""
         positions = self._clip.embeddings.position_embedding.weight
         hidden = embedded + positions[: embedded.shape[1]]
         for layer in self._clip.encoder.layers:
@@ -50,11 +50,11 @@ class ClipText:
             yield hidden
 
     def norm(self, states: Tensor) -> Tensor:
-        """The final layer norm."""
+        """Apply the final layer norm."""
         return self._clip.final_layer_norm(states)
 
     def project(self, pooled: Tensor) -> Tensor:
-        """The text projection, if there is one."""
+        """Apply the text projection, if there is one."""
         projection = cast("nn.Linear | None", getattr(self.module, "text_projection", None))
         return pooled if projection is None else projection(pooled)
 
@@ -71,7 +71,7 @@ def builder() -> Build:
     def build(config: dict[str, Any]) -> nn.Module:
         model = cast("nn.Module", CLIPTextModel(CLIPTextConfig(**config)))
         embeddings = cast("nn.Module", model.embeddings)
-        del embeddings.position_ids  # a buffer that no file has; positions are always all of them
+        del embeddings.position_ids  # a buffer that no file has; all positions are used
         if "projection_dim" in config:
             width, projected = config["hidden_size"], config["projection_dim"]
             model.text_projection = nn.Linear(width, projected, bias=False)

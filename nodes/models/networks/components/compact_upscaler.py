@@ -1,7 +1,7 @@
 """Real-ESRGAN's small network: convolutions at the picture's own size, then one pixel shuffle.
 
-It adds to the picture enlarged as it is (https://github.com/xinntao/Real-ESRGAN, `SRVGGNetCompact`;
-the shuffle: arXiv:1609.05158).
+Its output is added to the picture, enlarged by repeating pixels (`SRVGGNetCompact` of
+https://github.com/xinntao/Real-ESRGAN; the shuffle: arXiv:1609.05158).
 """
 
 from typing import Any
@@ -14,12 +14,12 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 
 
 class Compact(nn.Module):
-    """The whole.
+    """The whole network, `SRVGGNetCompact`.
 
     Args:
         channels: of the pictures, in and out.
         width: channels inside.
-        convolutions: how many there are between the first and the last.
+        convolutions: the number between the first and the last.
         scale: the result's size over the picture's.
     """
 
@@ -33,13 +33,13 @@ class Compact(nn.Module):
         self.body = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, h, w] in [0, 1] to [batch, channels, h * scale, w * scale]."""
+        """Enlarge [batch, channels, h, w] in [0, 1] to [batch, channels, h * scale, w * scale]."""
         details = functional.pixel_shuffle(self.body(x), self.scale)
         return details + functional.interpolate(x, scale_factor=float(self.scale), mode="nearest")
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
 
     def build(config: dict[str, Any]) -> nn.Module:
         return Compact(**config)

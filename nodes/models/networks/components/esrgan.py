@@ -14,11 +14,11 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 
 _SLOPE = 0.2
 _RESIDUAL = 0.2
-"""How much of a block's output is added to its input."""
+"""The share of a block's output that is added to its input."""
 
 
 class Dense(nn.Module):
-    """Five convolutions, each of which sees what all before it made."""
+    """Five convolutions, each of which reads the outputs of all before it."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Dense(nn.Module):
             self.add_module(f"conv{number}", conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, width, h, w] to the same."""
+        """Map [batch, width, h, w] to the same shape."""
         *convs, last = self.children()
         seen = [x]
         for conv in convs:
@@ -37,7 +37,7 @@ class Dense(nn.Module):
 
 
 class Block(nn.Module):
-    """Three dense blocks in a row, around which the input goes too."""
+    """Three dense blocks in a row, with a skip connection around them."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Block(nn.Module):
             self.add_module(f"rdb{number}", Dense(width, growth))
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, width, h, w] to the same."""
+        """Map [batch, width, h, w] to the same shape."""
         y = x
         for dense in self.children():
             y = dense(y)
@@ -53,15 +53,15 @@ class Block(nn.Module):
 
 
 class Rrdb(nn.Module):
-    """The whole.
+    """The whole generator.
 
     Args:
         channels: of the pictures, in and out.
         width: channels inside.
         growth: channels that each convolution of a dense block adds.
-        blocks: how many there are.
-        doublings: how often the picture is doubled.
-        unshuffle: by how much it is folded before that: 1, 2 or 4.
+        blocks: the number of blocks.
+        doublings: the number of times the picture is doubled.
+        unshuffle: the factor by which it is folded before that: 1, 2 or 4.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Rrdb(nn.Module):
         self.conv_last = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[batch, channels, h, w] in [0, 1] to [batch, channels, h * scale, w * scale]."""
+        """Enlarge [batch, channels, h, w] in [0, 1] to [batch, channels, h * scale, w * scale]."""
         height, width = x.shape[-2:]
-        folded = functional.pixel_unshuffle(_padded(x, self.unshuffle), self.unshuffle)
+        folded = functional.pixel_unshuffle(_pad(x, self.unshuffle), self.unshuffle)
         first = self.conv_first(folded)
         y = first + self.conv_body(self.body(first))
         for conv in self.conv_up:
@@ -101,8 +101,8 @@ def _active(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE)
 
 
-def _padded(x: Tensor, multiple: int) -> Tensor:
-    """Mirrored at the right and the bottom, up to sides that are multiples."""
+def _pad(x: Tensor, multiple: int) -> Tensor:
+    """Pad at the right and the bottom to sides that are multiples, by mirroring."""
     height, width = x.shape[-2:]
     down, right = -height % multiple, -width % multiple
     if not (down or right):
@@ -112,7 +112,7 @@ def _padded(x: Tensor, multiple: int) -> Tensor:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
 
     def build(config: dict[str, Any]) -> nn.Module:
         return Rrdb(**config)

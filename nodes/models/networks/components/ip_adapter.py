@@ -1,4 +1,4 @@
-"""IP-Adapters: pictures as keys and values for a U-Net's cross-attentions (arXiv:2308.06721)."""
+"""IP-Adapters, which turn pictures into keys and values for a U-Net (arXiv:2308.06721)."""
 
 from typing import Any, cast
 
@@ -9,7 +9,7 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 
 
 class IPAdapter(nn.Module):
-    """A projection, which makes tokens, and what each cross-attention makes of these."""
+    """A projection to tokens, and the layers from tokens to each attention's keys and values."""
 
     def __init__(self, projection: nn.Module, text: int, widths: list[int]) -> None:
         super().__init__()
@@ -18,10 +18,10 @@ class IPAdapter(nn.Module):
         self.to_v_ip = _linears(text, widths)
 
     def forward(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values: [batch, tokens, the widths of all cross-attentions] each.
+        """Return keys and values: [batch, tokens, the widths of all cross-attentions] each.
 
         Args:
-            seen: [batch, dim] for a plain one, else [batch, patches, width].
+            seen: [batch, dim] for a plain IP-Adapter, else [batch, patches, width].
         """
         tokens: Tensor = self.image_proj(seen)
         keys, values = (
@@ -36,7 +36,7 @@ def _linears(text: int, widths: list[int]) -> nn.ModuleList:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.embeddings import (
         ImageProjection,
         IPAdapterFullImageProjection,

@@ -1,4 +1,4 @@
-"""PhotoMaker: a word of the prompt becomes a person (Li et al. 2023, arXiv:2312.04461, 3.2)."""
+"""PhotoMaker: a word of the prompt stands for a person (Li et al. 2023, arXiv:2312.04461, 3.2)."""
 
 from typing import Any, cast
 
@@ -11,7 +11,7 @@ from nodes.models.networks.components import vision
 
 
 class PhotoMaker(nn.Module):
-    """Sees a person in pictures, and fuses that with a word's embedding."""
+    """A vision encoder, and layers that fuse its vectors of a person with a word's embedding."""
 
     def __init__(self, eyes: nn.Module, seen: int, first: int, second: int) -> None:
         super().__init__()
@@ -21,14 +21,14 @@ class PhotoMaker(nn.Module):
         self.fuse_module = _Fuse(first + second)
 
     def forward(self, pixels: Tensor, words: Tensor) -> Tensor:
-        """One word a picture.
+        """Return the fused embeddings, one word a picture.
 
         Args:
             pixels: [pictures, 3, size, size], normed.
-            words: [pictures, width]: what both text encoders say, side by side.
+            words: [pictures, width]: the embeddings of both text encoders, side by side.
         """
         pooled = vision.see(self.eyes, pixels).embeds
-        assert pooled is not None, "CLIP always says a vector"
+        assert pooled is not None, "CLIP always makes a vector"
         pooled = pooled.to(words)
         person = torch.cat([self.visual_projection(pooled), self.visual_projection_2(pooled)], 1)
         return self.fuse_module(words, person)
@@ -58,7 +58,7 @@ class _Mlp(nn.Module):
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     see = vision.builder()
 
     def build(config: dict[str, Any]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The autoencoder that does nothing: for models whose latents are pictures."""
+"""The autoencoder that does nothing, for models whose latents are pictures."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,27 +10,27 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exactly:
-    """A distribution that is one point."""
+    """A posterior that is one point."""
 
     mean: Tensor
 
 
 class Pixels(nn.Module):
-    """See `nodes.models.networks.components.vae.Vae`."""
+    """The identity as an autoencoder; see `nodes.models.networks.components.vae.Vae`."""
 
     def encode(self, x: Tensor, return_dict: bool = True) -> tuple[Exactly]:
-        """The picture itself, [batch, 3, h, w] in [-1, 1]."""
+        """Return the picture itself, [batch, 3, h, w] in [-1, 1]."""
         del return_dict
         return (Exactly(x),)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> tuple[Tensor]:
-        """The latent itself."""
+        """Return the latent itself."""
         del return_dict
         return (z,)
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
 
     def build(config: dict[str, Any]) -> nn.Module:
         return Pixels(**config)

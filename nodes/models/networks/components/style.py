@@ -1,8 +1,8 @@
-"""What makes tokens of pictures, for models that read them beside the text's: Redux and USO.
+"""Networks that turn pictures into tokens beside the text's: FLUX.1 Redux and USO's projector.
 
-FLUX.1 Redux (https://github.com/black-forest-labs/flux, Apache-2.0) speaks the text encoder's
-language. USO (Wu et al. 2025, arXiv:2508.18966, section 3; https://github.com/bytedance/USO,
-Apache-2.0) speaks the model's own, and looks at several layers of the vision encoder.
+Redux (https://github.com/black-forest-labs/flux, Apache-2.0) makes tokens of the text's width. USO
+(Wu et al. 2025, arXiv:2508.18966, section 3; https://github.com/bytedance/USO, Apache-2.0) makes
+tokens of the model's width, from several layers of the vision encoder.
 """
 
 from typing import Any, cast
@@ -14,11 +14,11 @@ from torch.nn import functional
 from nodes.models.networks.base.builder import Build, NetworkClass
 
 BIAS = "style_bias"
-"""The name of [1, tokens] in `Cond.extras`: what is added to the attention that each token gets."""
+"""The name of [1, tokens] in `Cond.extras`: the bias of the attention to each token."""
 TOKENS = "style_tokens"
-"""The name of [1, tokens, width] in `Cond.extras`: tokens in the model's own language."""
+"""The name of [1, tokens, width] in `Cond.extras`: tokens of the model's own width."""
 LAYERS = {"high": -2, "mid": -11, "low": -20}
-"""Which layers of the vision encoder USO looks at."""
+"""The layers of the vision encoder that USO reads."""
 
 
 class Redux(nn.Module):
@@ -30,12 +30,12 @@ class Redux(nn.Module):
         self.redux_down = nn.Linear(inner, tokens)
 
     def forward(self, states: Tensor) -> Tensor:
-        """[batch, patches, width] to [batch, patches, the text's width]."""
+        """Map [batch, patches, width] to [batch, patches, the text's width]."""
         return self.redux_down(functional.silu(self.redux_up(states)))
 
 
 class Projector(nn.Module):
-    """For each of three layers: fewer tokens out of all patches, then wider ones."""
+    """For each of three layers: patches mixed to fewer tokens, then widened."""
 
     def __init__(self, patches: int, tokens: int, seen: int, width: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Projector(nn.Module):
             self.add_module(f"{level}_projection", nn.Linear(seen, width))
 
     def forward(self, states: dict[str, Tensor]) -> Tensor:
-        """[batch, patches, width] of each layer to [batch, 3 * tokens, the model's width]."""
+        """Map [batch, patches, width] of each layer to [batch, 3 * tokens, the model's width]."""
         return torch.cat([self._level(level, states[level]) for level in LAYERS], dim=1)
 
     def _level(self, level: str, states: Tensor) -> Tensor:
@@ -56,12 +56,12 @@ class Projector(nn.Module):
 
 
 def attention_bias(bias: Tensor, before: int, after: int) -> Tensor:
-    """A bias for whole attention matrices: what each token gets more, whoever attends to it.
+    """Return the bias of whole attention matrices from that of the text's tokens.
 
     Args:
-        bias: [batch, text]: of each of the text's tokens.
-        before: how many tokens stand before the text.
-        after: how many stand after it, the picture's among them.
+        bias: [batch, text]: added to the attention to each token of the text.
+        before: the number of tokens before the text.
+        after: the number after it, the picture's among them.
 
     Returns:
         [batch, 1, 1, all tokens].
@@ -70,12 +70,12 @@ def attention_bias(bias: Tensor, before: int, after: int) -> Tensor:
 
 
 def redux_builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     return _redux
 
 
 def projector_builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     return _projector
 
 

@@ -24,28 +24,28 @@ class T5Text:
     pools: bool = False
 
     @property
-    def words(self) -> Tensor:
+    def token_embedding(self) -> Tensor:
         """The token embedding."""
         return self._stack.embed_tokens.weight
 
     @property
     def depth(self) -> int:
-        """How many layers it has."""
+        """The number of its layers."""
         return len(self._stack.block)
 
     def states(self, embedded: Tensor) -> Iterator[Tensor]:
-        """Every token sees every other one; the first block's position bias serves all."""
+        """Yield each layer's output; all blocks use the first one's position bias."""
         hidden, bias = embedded, None
         for block in self._stack.block:
             hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
             yield hidden
 
     def norm(self, states: Tensor) -> Tensor:
-        """The final layer norm, a root mean square."""
+        """Apply the final layer norm, a root mean square."""
         return cast("Tensor", self._stack.final_layer_norm(states))
 
     def project(self, pooled: Tensor) -> Tensor:
-        """As it is: T5 has no projection."""
+        """Return the state unchanged: T5 has no projection."""
         return pooled
 
     @property
@@ -54,7 +54,7 @@ class T5Text:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from transformers.models.t5.configuration_t5 import T5Config
     from transformers.models.t5.modeling_t5 import T5Stack
 
@@ -71,5 +71,5 @@ NETWORK = NetworkClass(
     builder,
     text=TextClass(T5Text, "d_model"),
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
-    keeps_narrow=True,
+    keeps_quantized=True,
 )

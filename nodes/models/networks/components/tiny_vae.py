@@ -1,6 +1,6 @@
 """TAESD: small autoencoders that stand in for large ones (https://github.com/madebyollin/taesd).
 
-They work on latents as the model sees them; here they take and give a VAE's own, as all others do.
+They work on the model's latents; here they are converted to and from the VAE's, as for any VAE.
 """
 
 from typing import Any
@@ -16,12 +16,12 @@ DECODER_BLOCKS = (3, 3, 3, 1)
 
 
 class TinyVae(nn.Module):
-    """See `nodes.models.networks.components.vae.Vae`.
+    """A TAESD as an autoencoder; see `nodes.models.networks.components.vae.Vae`.
 
     Args:
         encoder: from pictures in [-1, 1] to the model's latents, if there is one.
-        decoder: the way back.
-        scale: the model's latents are the VAE's own less `shift`, times this.
+        decoder: from the model's latents to pictures.
+        scale: the model's latents are (the VAE's - `shift`) * `scale`.
         shift: see `scale`.
     """
 
@@ -36,19 +36,19 @@ class TinyVae(nn.Module):
         self.decoder = decoder
 
     def encode(self, x: Tensor, return_dict: bool = True) -> tuple[Exactly]:
-        """[batch, 3, h, w] in [-1, 1] to [batch, channels, h / 8, w / 8]."""
+        """Encode [batch, 3, h, w] in [-1, 1] to [batch, channels, h / 8, w / 8]."""
         del return_dict
         latent: Tensor = self.encoder(x)
         return (Exactly(latent / self.scale + self.shift),)
 
     def decode(self, z: Tensor, return_dict: bool = True) -> tuple[Tensor]:
-        """The way back; values may lie a little outside [-1, 1]."""
+        """Decode a latent; values may lie a little outside [-1, 1]."""
         del return_dict
         return (self.decoder((z - self.shift) * self.scale),)
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.autoencoders.vae import DecoderTiny, EncoderTiny
 
     def build(config: dict[str, Any]) -> nn.Module:

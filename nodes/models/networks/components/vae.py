@@ -15,19 +15,19 @@ class Posterior(Protocol):
 
 
 class Vae(Protocol):
-    """What an autoencoder offers."""
+    """The interface of an autoencoder."""
 
     def encode(self, x: Tensor, return_dict: bool) -> tuple[Posterior]:
-        """[batch, 3, h, w] in [-1, 1] to a distribution over [batch, channels, h/8, w/8]."""
+        """Encode [batch, 3, h, w] in [-1, 1] to a distribution over [batch, channels, h/8, w/8]."""
         ...
 
     def decode(self, z: Tensor, return_dict: bool) -> tuple[Tensor]:
-        """The way back; values may lie a little outside [-1, 1]."""
+        """Decode a latent; values may lie a little outside [-1, 1]."""
         ...
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     def build(config: dict[str, Any]) -> nn.Module:

@@ -1,6 +1,6 @@
-"""ControlNets for FLUX.1: some of the transformer's blocks, which read a latent or a picture too.
+"""ControlNets for FLUX.1: some of the transformer's blocks, which also read a hint.
 
-InstantX's, Shakker's and AliMama's read a latent, XLabs' a picture.
+The hint of InstantX's, Shakker's and AliMama's is a latent, that of XLabs' a picture.
 """
 
 import warnings
@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.control_hint import Hint
-from nodes.models.networks.base.patchify import PATCH, packed, padded, positions, spread
+from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, spread
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 
 class Sizes(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     pooled_projection_dim: int
     joint_attention_dim: int
@@ -27,7 +27,7 @@ class Sizes(Protocol):
 
 
 class FluxControlNet(Protocol):
-    """What a ControlNet for FLUX offers."""
+    """The interface of diffusers' ControlNet for FLUX."""
 
     config: Sizes
     input_hint_block: nn.Module | None
@@ -46,48 +46,48 @@ class FluxControlNet(Protocol):
         guidance: Tensor | None,
         return_dict: bool,
     ) -> tuple[list[Tensor] | None, list[Tensor] | None]:
-        """What to add after its share of the double and of the single blocks."""
+        """Return the residuals of its double and of its single blocks."""
         ...
 
 
 class Steered(Protocol):
-    """The parts of the transformer that its ControlNets go by."""
+    """The blocks of the transformer, which are counted here."""
 
     transformer_blocks: nn.ModuleList
     single_transformer_blocks: nn.ModuleList
 
 
 class FluxControl:
-    """Asks a ControlNet for FLUX; see `nodes.models.networks.base.builder.ControlAdapter`."""
+    """Calls a ControlNet for FLUX; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Whether it is as wide as the transformer, and reads the same text."""
+        """Return True for a transformer of the same width that reads the same text."""
         same = ("num_attention_heads", "attention_head_dim", "joint_attention_dim")
         return "axes_dims_rope" in model and all(model.get(key) == config[key] for key in same)
 
-    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
-        """The latent, and where inpainting ones keep it; or the pixels in [-1, 1]."""
+    def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
+        """Return the latent, for inpainting with the mask; or the pixels in [-1, 1]."""
         height, width = (side + -side % PATCH for side in call.x.shape[-2:])
         if config["conditioning_embedding_channels"]:
             scale = call.latents.downscale
             return hint.pixels(height * scale, width * scale) * 2 - 1
         latent = hint.latent(height, width, call.latents)
         if config["hint_channels"] > config["in_channels"]:
-            kept = hint.kept(height, width).to(latent)
+            kept = hint.visible_mask(height, width).to(latent)
             latent = torch.cat([latent, kept.expand(len(latent), -1, -1, -1)], dim=1)
-        return packed(latent)
+        return patchify(latent)
 
-    def ask(
+    def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
     ) -> Residuals:
-        """What to add after each double and each single block."""
+        """Return the residuals of each double and each single block."""
         net, steered = cast("FluxControlNet", module), cast("Steered", call.module)
-        latent = padded(call.x[:, : call.latents.channels], PATCH)
+        latent = pad_to_patch(call.x[:, : call.latents.channels], PATCH)
         tokens = text(call.cond, call.x, net.config.joint_attention_dim)
         guidance = call.cond.extras.get("guidance") if net.config.guidance_embeds else None
         mode = torch.full((len(call.x), 1), kind) if kind is not None else None
         double, single = net(
-            packed(latent),
+            patchify(latent),
             hint,
             mode.to(call.x.device) if mode is not None else None,
             encoder_hidden_states=tokens,
@@ -107,12 +107,12 @@ class FluxControl:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.controlnets.controlnet_flux import FluxControlNetModel
 
     def build(config: dict[str, Any]) -> nn.Module:
         wide = config.pop("hint_channels")
-        with warnings.catch_warnings():  # about where diffusers takes a class of its own from
+        with warnings.catch_warnings():  # diffusers warns of an import of its own
             warnings.filterwarnings("ignore", message=".FluxPosEmbed.", category=FutureWarning)
             model = cast("nn.Module", FluxControlNetModel(**config))
         if wide != config["in_channels"]:
@@ -129,5 +129,5 @@ NETWORK = NetworkClass(
     builder,
     control=FluxControl(),
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
-    keeps_narrow=True,
+    keeps_quantized=True,
 )

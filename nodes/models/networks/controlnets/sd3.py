@@ -1,4 +1,4 @@
-"""ControlNets for SD3 and SD3.5: some of the transformer's blocks, which read a latent too."""
+"""ControlNets for SD3 and SD3.5: some of the transformer's blocks, which also read a latent."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.control_hint import Hint
-from nodes.models.networks.base.patchify import padded, spread
+from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.networks.base.patchify import pad_to_patch, spread
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 
 class Sizes(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     patch_size: int
     pooled_projection_dim: int
@@ -24,7 +24,7 @@ class Sizes(Protocol):
 
 
 class SD3ControlNet(Protocol):
-    """What a ControlNet for SD3 offers."""
+    """The interface of diffusers' ControlNet for SD3."""
 
     config: Sizes
 
@@ -38,7 +38,7 @@ class SD3ControlNet(Protocol):
         timestep: Tensor,
         return_dict: bool,
     ) -> tuple[list[Tensor]]:
-        """What to add after its share of the blocks."""
+        """Return the residuals of its blocks."""
         ...
 
 
@@ -50,39 +50,39 @@ class Steered(Protocol):
 
 
 class SD3Control:
-    """Asks a ControlNet for SD3; see `nodes.models.networks.base.builder.ControlAdapter`."""
+    """Calls a ControlNet for SD3; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Whether it is as wide as the transformer, and reads the same text."""
+        """Return True for a transformer of the same width that reads the same text."""
         return model.get("num_attention_heads") == config["num_attention_heads"] and (
             "dual_attention_layers" in model
             and config["joint_attention_dim"] in (None, model.get("joint_attention_dim"))
         )
 
-    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
-        """The latent, and where inpainting ones keep it."""
+    def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
+        """Return the latent, for inpainting with the mask."""
         height, width = call.x.shape[-2:]
         latent = hint.latent(height, width, call.latents)
         if not config["extra_conditioning_channels"]:
             return latent
-        kept = hint.kept(height, width).to(latent)
+        kept = hint.visible_mask(height, width).to(latent)
         return torch.cat([latent, kept.expand(len(latent), -1, -1, -1)], dim=1)
 
-    def ask(
+    def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
     ) -> Residuals:
-        """What to add after each block.
+        """Return the residuals of each block.
 
-        Those that read no text leave it to the transformer to place the patches; the others
-        were trained without the pooled text.
+        ControlNets that read no text use the transformer's position embedding; the others were
+        trained without the pooled text.
         """
         del kind
         net, steered = cast("SD3ControlNet", module), cast("Steered", call.module)
-        patches = padded(call.x, net.config.patch_size)
+        patches = pad_to_patch(call.x, net.config.patch_size)
         pooled = pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim)
         (blocks,) = net(
             patches if net.config.use_pos_embed else steered.pos_embed(patches),
-            padded(hint, net.config.patch_size),
+            pad_to_patch(hint, net.config.patch_size),
             encoder_hidden_states=text(call.cond, call.x, net.config.joint_attention_dim)
             if net.config.joint_attention_dim
             else None,
@@ -94,7 +94,7 @@ class SD3Control:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.controlnets.controlnet_sd3 import SD3ControlNetModel
 
     def build(config: dict[str, Any]) -> nn.Module:
@@ -104,5 +104,5 @@ def builder() -> Build:
 
 
 NETWORK = NetworkClass(
-    "sd3_controlnet", "ControlNet", builder, control=SD3Control(), keeps_narrow=True
+    "sd3_controlnet", "ControlNet", builder, control=SD3Control(), keeps_quantized=True
 )

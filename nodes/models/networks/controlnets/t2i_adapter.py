@@ -7,23 +7,23 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.control_hint import Hint
+from nodes.models.networks.base.control_hint import ControlHint
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 
 class Adapter(Protocol):
-    """What a T2I-Adapter offers."""
+    """The interface of diffusers' T2I-Adapter."""
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        """The features, one tensor a level of the U-Net."""
+        """Return the features, one tensor a level of the U-Net."""
         ...
 
 
-class PictureAdapter:
-    """Asks a T2I-Adapter; see `nodes.models.networks.base.builder.ControlAdapter`."""
+class T2IAdapterControl:
+    """Calls a T2I-Adapter; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Whether its features are as wide as the U-Net's levels.
+        """Return True if its features are as wide as the U-Net's levels.
 
         SDXL's adapters have one more, which is for the middle; light ones repeat the last.
         """
@@ -31,11 +31,10 @@ class PictureAdapter:
         made = {"full_adapter_xl": own[:-1], "light_adapter": [*own, own[-1]]}
         return model.get("block_out_channels") == made.get(config["adapter_type"], own)
 
-    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
-        """The pixels, in grey for adapters that read one channel.
+    def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
+        """Return the pixels, in grey for adapters that read one channel.
 
-        As many times larger than the latent as it is smaller than the picture, and widened to
-        what the adapter can divide.
+        Their size is the picture's, rounded up to a multiple of the adapter's downscale factor.
         """
         step = config["downscale_factor"]
         height, width = (
@@ -44,17 +43,17 @@ class PictureAdapter:
         pixels = hint.pixels(height, width)
         return pixels.mean(1, keepdim=True) if config["in_channels"] == 1 else pixels
 
-    def ask(
+    def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
     ) -> Residuals:
-        """What to add at the end of each level on the way down."""
+        """Return the features to add at the end of each level on the way down."""
         del kind
         features = cast("Adapter", module)(hint)
         return {"features": tuple(each.expand(len(call.x), -1, -1, -1) for each in features)}
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.adapter import T2IAdapter
 
     def build(config: dict[str, Any]) -> nn.Module:
@@ -63,4 +62,4 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("t2i_adapter", "T2I-Adapter", builder, control=PictureAdapter())
+NETWORK = NetworkClass("t2i_adapter", "T2I-Adapter", builder, control=T2IAdapterControl())

@@ -1,4 +1,4 @@
-"""ControlNets for U-Nets: copies of the way down that read a picture too (arXiv:2302.05543)."""
+"""ControlNets for U-Nets: copies of the way down that also read a picture (arXiv:2302.05543)."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
@@ -7,23 +7,23 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.control_hint import Hint
+from nodes.models.networks.base.control_hint import ControlHint
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.size_conditioning import Added, added
+from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 _SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")
-"""What a ControlNet's configuration shares with its model's."""
+"""The entries that a ControlNet's configuration shares with its model's."""
 
 
 class TextConfig(Protocol):
-    """What is needed of a configuration."""
+    """The entry of a configuration that is read here."""
 
     cross_attention_dim: int
 
 
 class ControlNet(Protocol):
-    """What a ControlNet offers."""
+    """The interface of diffusers' ControlNet."""
 
     @property
     def config(self) -> "TextConfig":
@@ -37,31 +37,31 @@ class ControlNet(Protocol):
         encoder_hidden_states: Tensor,
         controlnet_cond: Tensor | list[Tensor],
         *,
-        added_cond_kwargs: Added | None,
+        added_cond_kwargs: AddedCond | None,
         return_dict: bool,
         **union: object,
     ) -> tuple[list[Tensor], Tensor]:
-        """What to add on the way down, and in the middle."""
+        """Return the residuals of the way down, and of the middle."""
         ...
 
 
 class UNetControl:
-    """Asks a ControlNet; see `nodes.models.networks.base.builder.ControlAdapter`."""
+    """Calls a ControlNet; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Whether the widths and depths are the same."""
+        """Return True for a U-Net of the same widths and depths."""
         return all(model.get(key) == config[key] for key in _SAME)
 
-    def hint(self, config: Config, hint: Hint, call: ControlCall) -> Tensor:
-        """The pixels, eight times as large as the latent."""
+    def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
+        """Return the pixels at the picture's size."""
         del config
         height, width = (side * call.latents.downscale for side in call.x.shape[-2:])
         return hint.pixels(height, width)
 
-    def ask(
+    def residuals(
         self, module: nn.Module, call: ControlCall, hint: Tensor, kind: int | None
     ) -> Residuals:
-        """What to add on the way down, and in the middle.
+        """Return the residuals of the way down, and of the middle.
 
         Raises:
             WrongConditioningError: it reads a vector that the conditions lack.
@@ -77,7 +77,7 @@ class UNetControl:
             call.timestep,
             text(call.cond, call.x, cast("ControlNet", module).config.cross_attention_dim),
             [hint] if kinds else hint,
-            added_cond_kwargs=added(module, call.cond, call.x),
+            added_cond_kwargs=added_cond(module, call.cond, call.x),
             return_dict=False,
             **kinds,
         )
@@ -85,7 +85,7 @@ class UNetControl:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 
@@ -97,5 +97,5 @@ def builder() -> Build:
 
 
 NETWORK = NetworkClass(
-    "controlnet", "ControlNet", builder, control=UNetControl(), keeps_narrow=True
+    "controlnet", "ControlNet", builder, control=UNetControl(), keeps_quantized=True
 )

@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.patchify import PATCH, packed, padded, positions, unpacked
+from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, unpatchify
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.models.networks.components.style import BIAS, TOKENS, attention_bias
-from nodes.models.networks.denoisers.reference_latents import named, patches
+from nodes.models.networks.denoisers.reference_latents import name_references, patches
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 GUIDANCE = 3.5
-"""What a distilled model is told where no node says anything."""
+"""The guidance of a distilled model if no node sets one."""
 
 
 class FluxConfig(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     joint_attention_dim: int
     pooled_projection_dim: int
@@ -28,7 +28,7 @@ class FluxConfig(Protocol):
 
 
 class Flux(Protocol):
-    """What a FLUX transformer offers."""
+    """The interface of diffusers' FLUX transformer."""
 
     config: FluxConfig
 
@@ -47,38 +47,39 @@ class Flux(Protocol):
         controlnet_single_block_samples: tuple[Tensor, ...] | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
-        """One forward pass: the velocity of every patch, shaped as `hidden_states`."""
+        """Return the velocity of every patch, shaped as `hidden_states`."""
         ...
 
 
 class Text(NamedTuple):
-    """What the transformer reads before the picture."""
+    """The tokens that the transformer reads before the picture's."""
 
     tokens: Tensor
     """[batch, length, dim]."""
     style: Tensor | None
-    """[batch, length, the transformer's width]: tokens in its own language, which go first."""
+    """[batch, length, the transformer's width]: tokens of its own width, which come first."""
 
     @property
     def length(self) -> int:
-        """Of both together."""
+        """The number of tokens of both together."""
         return self.tokens.shape[1] + (0 if self.style is None else self.style.shape[1])
 
 
 class FluxAdapter:
-    """Asks a FLUX transformer; see `nodes.models.networks.base.builder.Adapter`."""
+    """Calls a FLUX transformer; see `nodes.models.networks.base.builder.Adapter`."""
 
     repeats_text = False
-    packs = PATCH**2
-    reads_raw = False
+    patch_pixels = PATCH**2
+    concat_raw = False
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
-        """With the guidance as a tensor, none at all where a node put None; and references.
+        """Return a condition with the guidance and the reference latents as tensors.
 
-        A bias of the attention to a style's tokens is as long as the whole text.
+        There is no guidance if a node set it to None. The bias of the attention to a style's
+        tokens is padded to the whole text.
         """
         del size, branch
-        extras = named(cond.extras)
+        extras = name_references(cond.extras)
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:
             extras["guidance"] = torch.tensor([float(cast("float", guidance))])
@@ -88,17 +89,17 @@ class FluxAdapter:
         return replace(cond, extras=extras)
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass.
+        """Run the transformer, and return the velocity.
 
         Raises:
             WrongConditioningError: text encoders of another family made the conditions.
         """
         model = cast("Flux", module)
         height, width = x.shape[-2:]
-        latent = padded(x, PATCH)
-        own = packed(latent)
-        shown, places = patches(cond.extras, latent)
-        seen = torch.cat([own, *shown], dim=1)
+        latent = pad_to_patch(x, PATCH)
+        own = patchify(latent)
+        references, places = patches(cond.extras, latent)
+        seen = torch.cat([own, *references], dim=1)
         tokens = Text(text(cond, x, model.config.joint_attention_dim), cond.extras.get(TOKENS))
         guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
         (output,) = model(
@@ -109,51 +110,51 @@ class FluxAdapter:
             img_ids=torch.cat([positions(latent), *places]),
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),
             guidance=guidance.to(x.device) if guidance is not None else None,
-            joint_attention_kwargs=_biased(cond, tokens, seen),
-            controlnet_block_samples=_widened(cond.residuals.get("double"), seen),
-            controlnet_single_block_samples=_widened(cond.residuals.get("single"), seen),
+            joint_attention_kwargs=_attention_kwargs(cond, tokens, seen),
+            controlnet_block_samples=_pad_residuals(cond.residuals.get("double"), seen),
+            controlnet_single_block_samples=_pad_residuals(cond.residuals.get("single"), seen),
             return_dict=False,
         )
-        return unpacked(output[:, : own.shape[1]], latent.shape[-2])[..., :height, :width]
+        return unpatchify(output[:, : own.shape[1]], latent.shape[-2])[..., :height, :width]
 
 
-def _biased(cond: CondBatch, text: Text, patches: Tensor) -> dict[str, Tensor] | None:
-    """How much more the tokens of a style are attended to, if a condition says so."""
+def _attention_kwargs(cond: CondBatch, text: Text, patches: Tensor) -> dict[str, Tensor] | None:
+    """Return the attention mask that favours the tokens of a style, if a condition has a bias."""
     if BIAS not in cond.extras:
         return None
     before, after = text.length - text.tokens.shape[1], patches.shape[1]
     return {"attention_mask": attention_bias(cond.extras[BIAS].to(patches), before, after)}
 
 
-def _widened(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[Tensor, ...] | None:
-    """What is added to the picture's patches, with nothing for those of references."""
+def _pad_residuals(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[Tensor, ...] | None:
+    """Pad the residuals of the picture's patches with zeros for those of references."""
     if states is None:
         return None
     return tuple(functional.pad(s, (0, 0, 0, patches.shape[1] - s.shape[1])) for s in states)
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.embeddings import CombinedTimestepGuidanceTextProjEmbeddings
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
     class TextEmbedder(nn.Linear):
-        """Puts tokens in the transformer's own language before the text."""
+        """Embeds the text, and puts tokens of the transformer's own width before it."""
 
         def forward(self, input: Text | Tensor) -> Tensor:
-            """[batch, length, dim] to [batch, length, width]."""
+            """Map [batch, length, dim] to [batch, length, width]."""
             if isinstance(input, Tensor):
                 return super().forward(input)
             tokens = super().forward(input.tokens)
             return tokens if input.style is None else torch.cat([input.style.to(tokens), tokens], 1)
 
     class Embeddings(CombinedTimestepGuidanceTextProjEmbeddings):
-        """Goes without guidance where there is none."""
+        """The embeddings of timestep, pooled text and, if there is any, guidance."""
 
         def forward(
             self, timestep: Tensor, guidance: Tensor, pooled_projection: Tensor | None = None
         ) -> Tensor:
-            """As the base class; called without guidance, the pooled text stands in its place."""
+            """Embed as the base class; without guidance the second argument is the pooled text."""
             if pooled_projection is not None:
                 return cast("Any", super()).forward(timestep, guidance, pooled_projection)
             pooled = guidance
@@ -177,7 +178,7 @@ NETWORK = NetworkClass(
     builder,
     adapter=FluxAdapter(),
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
-    keeps_narrow=True,
+    keeps_quantized=True,
     widened="x_embedder.weight",
     reads_projected=True,
 )

@@ -1,4 +1,4 @@
-"""Cross-attention that sees pictures apart from the text (arXiv:2308.06721, equation 5)."""
+"""Decoupled cross-attention: to the text, and to image prompts (arXiv:2308.06721, equation 5)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from torch.nn import functional
 from nodes.sampling.conditioning.cond import CondBatch
 
 KEYS, VALUES, MASK = "picture_keys.", "picture_values.", "picture_mask."
-"""What stands in `Cond.extras`, each with a number behind it: [1, tokens, widths], the same, and
+"""The names in `Cond.extras`, each followed by a number: [1, tokens, widths], the same, and
 [1, 1, height, width] of the latent."""
 Processor: TypeAlias = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture, or several that are seen together, as all cross-attentions take it."""
+    """An image prompt: the keys and values of one or several pictures for all cross-attentions."""
 
     keys: Tensor
     """[batch, tokens, the widths of all cross-attentions]."""
     values: Tensor
     """The same, times the weight."""
     mask: Tensor | None
-    """[batch, 1, h, w] float32, in which it is resized: where it is seen."""
+    """[batch, 1, h, w] float32: the part of the latent that reads it."""
     size: tuple[int, int]
-    """Of the latent."""
+    """Height and width of the latent."""
 
 
 class _Attention(Protocol):
@@ -45,14 +45,14 @@ class _Attentive(Protocol):
 
 
 class PictureAttention:
-    """An attention processor of diffusers': the plain one, and then the pictures."""
+    """An attention processor of diffusers that adds attention to image prompts."""
 
     def __init__(self, plain: Processor, start: int | None = None) -> None:
-        """It is called by a diffusers network.
+        """Wrap a processor of a diffusers network.
 
         Args:
-            plain: what it does without pictures.
-            start: where the part of its attention begins in keys and values; None sees none.
+            plain: the processor without pictures.
+            start: of this attention's part of the keys and values; None for no pictures.
         """
         self._plain = plain
         self._start = start
@@ -66,16 +66,16 @@ class PictureAttention:
         temb: Tensor | None = None,
         pictures: tuple[Picture, ...] = (),
     ) -> Tensor:
-        """As the plain one; what is seen of the pictures is added before the last layer."""
+        """Run the plain processor, and add the attention to each picture."""
         text = (hidden_states, encoder_hidden_states, attention_mask, temb)
         output = self._plain(attn, *text)
         if self._start is None:
             return output
         for picture in pictures:
-            output = output + self._seen(attn, hidden_states, picture, self._start)
+            output = output + self._attend(attn, hidden_states, picture, self._start)
         return output
 
-    def _seen(self, attn: _Attention, hidden: Tensor, picture: Picture, start: int) -> Tensor:
+    def _attend(self, attn: _Attention, hidden: Tensor, picture: Picture, start: int) -> Tensor:
         queries = attn.to_q(hidden)
         part = slice(start, start + queries.shape[-1])
         query, key, value = (
@@ -92,12 +92,12 @@ class PictureAttention:
 
 
 def _heads(x: Tensor, heads: int) -> Tensor:
-    """From [batch, tokens, width] to [batch, heads, tokens, width / heads]."""
+    """Map [batch, tokens, width] to [batch, heads, tokens, width / heads]."""
     return x.reshape(len(x), x.shape[1], heads, -1).transpose(1, 2)
 
 
-def let_see(module: nn.Module) -> None:
-    """Let every cross-attention of a new U-Net see pictures."""
+def add_image_prompts(module: nn.Module) -> None:
+    """Let every cross-attention of a new U-Net read image prompts."""
     network, start = cast("_Attentive", module), 0
     processors: dict[str, Processor] = {}
     for name, plain in network.attn_processors.items():
@@ -110,7 +110,7 @@ def let_see(module: nn.Module) -> None:
 
 
 def pictures_of(cond: CondBatch, x: Tensor) -> tuple[Picture, ...]:
-    """The pictures of conditions, for a latent."""
+    """Return the image prompts of conditions, for a latent."""
     size = x.shape[-2], x.shape[-1]
     names = [key.removeprefix(KEYS) for key in cond.extras if key.startswith(KEYS)]
     return tuple(
@@ -125,7 +125,7 @@ def pictures_of(cond: CondBatch, x: Tensor) -> tuple[Picture, ...]:
 
 
 def _grid(size: tuple[int, int], queries: int) -> tuple[int, int]:
-    """The level of a U-Net that has so many places: each is half as large as the one before."""
+    """Return the height and width of the U-Net's level that has this number of queries."""
     height, width = size
     while height * width > queries:
         height, width = (height + 1) // 2, (width + 1) // 2

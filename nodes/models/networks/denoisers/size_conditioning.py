@@ -1,7 +1,7 @@
-"""What SDXL's networks read besides the text: the prompt as one vector, and some sizes.
+"""SDXL's size conditioning: the pooled text and some sizes, which networks read beside the text.
 
-Podell et al. 2023, arXiv:2307.01952, section 2.2. The refiner is told how well liked a picture is
-where the base model is told how large it should become.
+Podell et al. 2023, arXiv:2307.01952, section 2.2. The refiner reads an aesthetic score in place of
+the base model's target size.
 """
 
 from typing import Protocol, TypedDict, cast
@@ -14,21 +14,21 @@ from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 LIKED, DISLIKED = 6.0, 2.5
-"""The scores that the refiner is told where the workflow gives none, by side."""
+"""The aesthetic scores of the positive and the negative branch, if the workflow sets none."""
 _PIXELS = 8
 _BASE, _REFINER = [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 6]
-"""Which of the sizes each is told."""
+"""The sizes that each model reads, by their index in `sizes`."""
 
 
 class Config(Protocol):
-    """The sizes of a network's extra embedding; None where it has none."""
+    """The sizes of a network's added embedding; None for a network without one."""
 
     addition_time_embed_dim: int | None
     projection_class_embeddings_input_dim: int | None
 
 
-class Added(TypedDict):
-    """The names that diffusers' U-Nets and ControlNets know these by."""
+class AddedCond(TypedDict):
+    """The added conditions, by diffusers' names (`added_cond_kwargs`)."""
 
     text_embeds: Tensor
     """[batch, dim]."""
@@ -37,33 +37,33 @@ class Added(TypedDict):
 
 
 def sizes(cond: Cond, size: tuple[int, int], branch: Branch) -> Tensor:
-    """Height, width, top, left, target height, target width, score: [1, 7] float32.
+    """Return height, width, top, left, target height, target width, score: [1, 7] float32.
 
     Args:
-        cond: may say them in its extras, by ComfyUI's names.
-        size: height and width of the whole latent, for a condition that says no size.
+        cond: may have them in its extras, by ComfyUI's names.
+        size: height and width of the whole latent, for a condition without sizes.
         branch: the negative one has a low aesthetic score.
     """
     height, width = size
-    given = {"height": height * _PIXELS, "width": width * _PIXELS, **cond.extras}
+    extras = {"height": height * _PIXELS, "width": width * _PIXELS, **cond.extras}
     rest = {
         "crop_h": 0,
         "crop_w": 0,
-        "target_height": given["height"],
-        "target_width": given["width"],
+        "target_height": extras["height"],
+        "target_width": extras["width"],
         "aesthetic_score": DISLIKED if branch == "negative" else LIKED,
     }
-    numbers = [given["height"], given["width"], *({**rest, **given}[name] for name in rest)]
+    numbers = [extras["height"], extras["width"], *({**rest, **extras}[name] for name in rest)]
     return torch.tensor([[float(cast("float", number)) for number in numbers]])
 
 
-def added(module: nn.Module, cond: CondBatch, x: Tensor) -> Added | None:
-    """The vector and the sizes as a network takes them; None if it takes none.
+def added_cond(module: nn.Module, cond: CondBatch, x: Tensor) -> AddedCond | None:
+    """Return the pooled text and the sizes as a network reads them; None if it reads neither.
 
     Args:
         module: a U-Net or a ControlNet.
         cond: has `sizes` in its extras.
-        x: says where, and in which precision.
+        x: has the device and the dtype of the result.
 
     Raises:
         WrongConditioningError: the vector is lacking, or of another width.

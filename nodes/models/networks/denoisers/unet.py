@@ -23,7 +23,7 @@ _LEAST = 30
 
 
 class UNet(Protocol):
-    """What a denoising U-Net offers."""
+    """The interface of diffusers' U-Net."""
 
     def __call__(
         self,
@@ -39,30 +39,30 @@ class UNet(Protocol):
         down_intrablock_additional_residuals: list[Tensor] | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
-        """One forward pass: the prediction, shaped as `sample` but for its channels."""
+        """Return the prediction, shaped as `sample` but for its channels."""
         ...
 
 
 class UNetConfig(Protocol):
-    """The sizes that are asked for here."""
+    """The entries of a configuration that are read here."""
 
     cross_attention_dim: int
 
 
 class UNetAdapter:
-    """Asks a U-Net; see `nodes.models.networks.base.builder.Adapter`."""
+    """Calls a U-Net; see `nodes.models.networks.base.builder.Adapter`."""
 
     repeats_text = True
     patch_pixels = 1
     concat_raw = True
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
-        """With the sizes that SDXL's are told; the others leave them alone."""
+        """Return a condition with its boxes, and with the sizes, which only SDXL's read."""
         cond = _with_boxes(cond, *size)
         return replace(cond, extras={**cond.extras, "sizes": sizes(cond, size, branch)})
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
-        """One forward pass.
+        """Run the U-Net, and return its prediction.
 
         Raises:
             WrongConditioningError: a text encoder of another family made the conditions.
@@ -108,7 +108,7 @@ def _with_boxes(cond: Cond, height: int, width: int) -> Cond:
 
 
 def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
-    """What GLIGEN's layers read, by the names that diffusers has for it.
+    """Return the inputs of GLIGEN's layers, by diffusers' names.
 
     Raises:
         WrongConditioningError: a text encoder of another family read the boxes' texts.
@@ -125,7 +125,7 @@ def _boxes(cond: CondBatch, x: Tensor) -> dict[str, object]:
 
 
 def builder() -> Build:
-    """For `nodes.models.networks.factory.skeleton`."""
+    """Return the function that builds the network."""
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     def build(config: dict[str, Any]) -> nn.Module:

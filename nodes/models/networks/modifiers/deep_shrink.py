@@ -1,4 +1,4 @@
-"""A U-Net that sees large pictures smaller at first: "deep shrink", after a method by Kohya."""
+"""Deep shrink, by Kohya: a U-Net computes large pictures at a smaller size at first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from nodes.sampling.noise_schedule.errors import BadSettingError
 
 
 @dataclass(frozen=True, slots=True)
-class Shrunk:
+class DeepShrink:
     """Scales hidden states down after a block of the way down, and up on the way back."""
 
     block: int
-    """By its number in the original layout, where 0 is the first convolution."""
+    """The block's number in the original layout, where 0 is the first convolution."""
     factor: float
     start: float
     end: float
-    """The part of the schedule it holds for, as a fraction."""
+    """The part of the schedule it holds for, in fractions."""
     after_skip: bool
-    """Whether what the block hands across keeps its size."""
+    """True if the block's skip connection keeps its size."""
     down: LatentMethod
     up: LatentMethod
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`.
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`.
 
         Raises:
             WrongNetworkError: it is no U-Net.
@@ -62,13 +62,13 @@ class Shrunk:
             return hidden
         if current().steered:
             name, what = "start_percent", "and end_percent overlap with those of a ControlNet"
-            hint = "What it adds has full size: let it end before, or begin after."
+            hint = "The ControlNet's output has full size: let it end before, or begin after."
             raise BadSettingError(name, what, hint)
         height, width = (max(1, round(side / self.factor)) for side in hidden.shape[-2:])
         return resize(hidden, width, height, self.down)
 
-    def _join(self, hidden: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
-        height, width = beside.shape[-2:]
-        if hidden.shape[-2:] != beside.shape[-2:]:
+    def _join(self, hidden: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
+        height, width = skip.shape[-2:]
+        if hidden.shape[-2:] != skip.shape[-2:]:
             hidden = resize(hidden, width, height, self.up)
-        return hidden, beside
+        return hidden, skip

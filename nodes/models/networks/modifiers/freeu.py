@@ -1,4 +1,4 @@
-"""FreeU: a U-Net's depth counts for more, what it hands across for less.
+"""FreeU: a stronger backbone of a U-Net, and weaker skip connections.
 
 Si et al. 2023, arXiv:2309.11497.
 """
@@ -17,31 +17,31 @@ _LOW = 1
 
 @dataclass(frozen=True, slots=True)
 class FreeU:
-    """Scales half of the channels that come from below, and low frequencies from the side."""
+    """Scales half of the backbone's channels, and the low frequencies of skip connections."""
 
     backbone: tuple[float, float]
-    """At four and at two times as many channels as the U-Net begins with."""
+    """The factors at four and at two times the channels that the U-Net begins with."""
     skip: tuple[float, float]
     by_structure: bool = False
-    """The most where the channels' mean is high (version 2), not everywhere."""
+    """True for version 2, which scales more where the channels' mean is high."""
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`."""
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`."""
         unet = unet_of(network, "FreeU")
         width = unet.config.block_out_channels[0]
         pairs = zip(self.backbone, self.skip, strict=True)
         scales = dict(zip((4 * width, 2 * width), pairs, strict=True))
 
-        def join(hidden: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
+        def join(hidden: Tensor, skip: Tensor) -> tuple[Tensor, Tensor]:
             if hidden.shape[1] not in scales:
-                return hidden, beside
-            backbone, skip = scales[hidden.shape[1]]
-            return self._scale_backbone(hidden, backbone), scale_frequencies(beside, _LOW, skip)
+                return hidden, skip
+            backbone, skip_scale = scales[hidden.shape[1]]
+            return self._scale_backbone(hidden, backbone), scale_frequencies(skip, _LOW, skip_scale)
 
         join_by(unet, join)
 
     def _scale_backbone(self, hidden: Tensor, scale: float) -> Tensor:
-        """Eq. 4, and in version 2 what follows it."""
+        """Scale half of the channels (eq. 4; version 2 by their structure)."""
         half, rest = torch.split(hidden, [hidden.shape[1] // 2, -(-hidden.shape[1] // 2)], dim=1)
         share: float | Tensor = 1.0
         if self.by_structure:

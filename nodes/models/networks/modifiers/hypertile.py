@@ -16,26 +16,26 @@ _SMALLEST = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Tiled:
-    """Lets each tile of the picture attend to itself alone."""
+class HyperTile:
+    """Cuts the picture into tiles that attend to themselves alone."""
 
     tile: int
-    """Of this many pixels each way, at least."""
+    """The least size of a tile in pixels, each way."""
     choices: int
-    """How many sizes from there on one is drawn from, for each attention and level of noise."""
+    """The number of sizes that one is drawn from, for each attention and sigma."""
     depth: int
-    """How many times the picture may have been halved where it still holds."""
+    """The depth of the U-Net down to which attention is tiled."""
     grows: bool
-    """Whether tiles keep their size in hidden pixels as the picture is halved."""
+    """True if tiles cover more of the picture at each depth, with the same number of tokens."""
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`."""
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`."""
         unet = unet_of(network, "HyperTile")
         for number, attention in enumerate(self_attentions(unet)):
             wrap(attention, _Tiling(self, number))
 
     def tiles(self, call: NetworkCall, tokens: int, number: int) -> tuple[int, int, int, int]:
-        """(rows, columns, height, width): of the tiles, and of one of them."""
+        """Return the rows and columns of tiles, and the height and width of one tile."""
         for depth in range(self.depth + 1):
             height, width = -(-call.height // 2**depth), -(-call.width // 2**depth)
             if height * width == tokens:
@@ -47,14 +47,14 @@ class Tiled:
         return 1, 1, 1, tokens
 
     def _side(self, side: int, least: int, generator: torch.Generator) -> int:
-        """One of the smallest divisors that are large enough."""
+        """Draw one of the smallest divisors that are large enough."""
         fits = [n for n in range(min(least, side), side + 1) if side % n == 0][: self.choices]
         return fits[int(torch.randint(len(fits), (1,), generator=generator))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Tiling:
-    settings: Tiled
+    settings: HyperTile
     number: int
 
     def __call__(

@@ -1,4 +1,4 @@
-"""A U-Net that can't see how the picture hangs together (Ahn et al. 2024, arXiv:2403.17377)."""
+"""Perturbed attention: a U-Net without self-attention (Ahn et al. 2024, arXiv:2403.17377)."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -15,17 +15,17 @@ class _Attention(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Perturbed:
-    """In the middle of the U-Net, each place attends to itself alone (eq. 15)."""
+class PerturbedAttention:
+    """Replaces self-attention in the middle of the U-Net by the identity (eq. 15)."""
 
     def alter(self, network: nn.Module) -> None:
-        """See `nodes.sampling.conditioning.cond.Alteration`."""
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`."""
         unet = unet_of(network, "PerturbedAttentionGuidance")
         for attention in self_attentions(unet.mid_block):
-            _see_only_yourself(attention)
+            _attend_to_self(attention)
 
 
-def _see_only_yourself(attention: nn.Module) -> None:
+def _attend_to_self(attention: nn.Module) -> None:
     parts = cast("_Attention", attention)
 
     def identity(_: object, hidden: Tensor, *__: object, **___: Any) -> Tensor:

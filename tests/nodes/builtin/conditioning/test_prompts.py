@@ -109,7 +109,7 @@ def test_a_short_stretch_is_never_cut(words, in_first):
     rules = TextRules(length=77, start=49406, end=49407, pad=49407)
     reader = PromptReader(ClipTokenizer.clip(), rules, 64, Embeddings(None, print))
 
-    first, second = reader.sections("a " * 72 + f"({'b ' * words}:1.2)")
+    first, second = reader.chunks("a " * 72 + f"({'b ' * words}:1.2)")
 
     assert [token.word for token in first].count(2) == in_first
     assert [token.word for token in second].count(2) == words - in_first

@@ -8,14 +8,14 @@ from nodes.models.families.base.spec import (
     Architecture,
     DiscreteRules,
     Family,
+    HiddenStatePolicy,
     LatentRules,
     Layout,
     LoraMark,
     ModelSpec,
     NetworkSpec,
     Part,
-    Reading,
-    TextStyle,
+    TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import PART as VAE
@@ -26,7 +26,9 @@ from nodes.models.weights.key_table import Source
 KIND = "toy_net"
 PREFIX = "model.diffusion_model."
 TEXT = "cond_stage_model.transformer."
-STYLE = TextStyle("toy", {"clip_l": Reading()}, "single", loader_type="toy", files=(1,))
+STYLE = TextEncoderSet(
+    "toy", {"clip_l": HiddenStatePolicy()}, "single", loader_type="toy", files=(1,)
+)
 
 
 def table(keys: Iterable[str], prefix: str) -> dict[str, Source]:

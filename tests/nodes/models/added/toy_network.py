@@ -23,8 +23,8 @@ class Net(nn.Module):
 
 class Adapter:
     repeats_text = False
-    packs = 1
-    reads_raw = False
+    patch_pixels = 1
+    concat_raw = False
 
     def conditions(self, cond, size, branch):
         return cond
