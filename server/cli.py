@@ -6,7 +6,7 @@ from typing import Any, get_args
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 from nodegraph.runtime.choices import LogFormat, LogLevel, PreviewMethod
 
 _COMMON = ("models_dir", "input_dir", "output_dir", "preview_method", "result_cache")
@@ -30,7 +30,7 @@ class Levels(click.ParamType[tuple[str, str]]):
         return room, level
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @click.option("--host", help="The address to listen on; 127.0.0.1 if not set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="8188 if not set; 0 is any free one.")
 @click.option(

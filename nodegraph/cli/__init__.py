@@ -5,17 +5,17 @@ from functools import cache
 
 import click
 
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 from nodegraph.runtime.entry_points import entry_points
 
 GROUP = "nodegraph.commands"
 
 
-class Commands(Reporting, click.Group):
+class Commands(ReportingCommand, click.Group):
     """Imports a command when it is needed; packages add theirs as entry points of `GROUP`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Every command's name, ours first."""
+        """Return every command's name, ours first."""
         return [*_OWN, *sorted(_others().keys() - _OWN.keys())]
 
     def get_command(
@@ -23,14 +23,14 @@ class Commands(Reporting, click.Group):
         ctx: click.Context,  # noqa: ARG002 - click's signature
         cmd_name: str,
     ) -> click.Command | None:
-        """The command of that name, imported now."""
+        """Return the command of that name, imported now."""
         reference = _OWN.get(cmd_name) or _others().get(cmd_name)
         return _load(reference) if reference else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command that the arguments name; names the nearest if there is none."""
+        """Return the command that the arguments name; names the nearest if there is none."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting, as_json
+from nodegraph.cli.terminal.report import ReportingCommand, as_json
 
 if TYPE_CHECKING:
     from nodegraph.graph.graph import Graph
     from nodegraph.workflow.read import Shapes
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @options.workflow
 @click.option(
     "-o",
@@ -44,13 +44,13 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     from nodegraph.packs.editor_shapes import shapes_of
     from nodegraph.workflow.read import read_workflow, to_prompt
 
-    opened = options.open_all()
+    workspace = options.open_workspace()
     others: dict[str, Mapping[str, Any]] = {}
     for place in reversed(places):
         others |= read_object_info(place)
-    shapes = shapes_of(opened.registry.catalog, opened.files, others)
+    shapes = shapes_of(workspace.registry.catalog, workspace.files, others)
     graph = read_workflow(options.workflow_source(workflow), shapes)
-    _check_types(graph, shapes, {**opened.registry.catalog, **others})
+    _check_types(graph, shapes, {**workspace.registry.catalog, **others})
     text = as_json(to_prompt(graph))
     if target == "-":
         click.echo(text)

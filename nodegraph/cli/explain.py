@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import WRONG, Reporting, as_json, report, warn
+from nodegraph.cli.terminal.report import EXIT_INVALID, ReportingCommand, as_json, report, warn
 
 if TYPE_CHECKING:
-    from nodegraph.cli.explanation.facts import Explanation
+    from nodegraph.cli.explanation.values import Explanation
 
 _FORMATS = (".svg", ".mmd", ".md")
 
@@ -22,7 +22,7 @@ def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> P
     return path
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @options.workflow
 @click.option(
     "--draw",
@@ -58,11 +58,11 @@ def explain(
     from nodegraph.cli.explanation.text import as_plain, as_text
     from nodegraph.validation.validate import check
 
-    opened = options.open_all(**folders)
-    graph = options.read_graph(workflow, opened)
-    checked = check(graph, opened.registry, opened.files)
-    keeps = opened.settings.result_cache != 0
-    found = find_out(checked, opened.registry.catalog, opened.files, keeps_results=keeps)
+    workspace = options.open_workspace(**folders)
+    graph = options.read_graph(workflow, workspace)
+    checked = check(graph, workspace.registry, workspace.files)
+    keeps = workspace.settings.result_cache != 0
+    found = find_out(checked, workspace.registry.catalog, workspace.files, keeps_results=keeps)
     if drawing:
         options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found))
     if wants_json:
@@ -75,7 +75,7 @@ def explain(
         for problem in found.problems:
             report(problem, titles)
     if found.problems:
-        ctx.exit(WRONG)
+        ctx.exit(EXIT_INVALID)
 
 
 def _draw(suffix: str, workflow: str, found: "Explanation") -> str:

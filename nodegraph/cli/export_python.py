@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 
 
-@click.command("export-python", cls=Reporting)
+@click.command("export-python", cls=ReportingCommand)
 @options.workflow
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="The file to write; stdout if not set."
@@ -23,9 +23,9 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
     """
     from nodegraph.python.export import as_python
 
-    opened = options.open_all(**folders)
+    workspace = options.open_workspace(**folders)
     name = "a workflow" if workflow == "-" else Path(workflow).name
-    code = as_python(options.read_graph(workflow, opened), opened.registry.catalog, name)
+    code = as_python(options.read_graph(workflow, workspace), workspace.registry.catalog, name)
     if output is None:
         click.echo(code, nl=False)
     else:
@@ -33,7 +33,7 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
         click.echo(output)
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @click.option(
     "-o",
     "--output",
@@ -54,5 +54,5 @@ def stubs(output: Path) -> None:
 
     path = output / SHIPPED.relative_to(SHIPPED.parents[2])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(stubs_of(options.open_all().registry.catalog), encoding="utf-8")
+    path.write_text(stubs_of(options.open_workspace().registry.catalog), encoding="utf-8")
     click.echo(path)

@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @options.workflow
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The lock file to write.")
 @options.folders
@@ -22,8 +22,8 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     """
     from nodegraph.execution.lockfile import Lock, lock_path
 
-    opened = options.open_all(**folders)
-    graph = options.read_graph(workflow, opened)
+    workspace = options.open_workspace(**folders)
+    graph = options.read_graph(workflow, workspace)
     path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
-    options.write_text(path, Lock.from_graph(graph, opened.registry, opened.files).text())
+    options.write_text(path, Lock.from_graph(graph, workspace.registry, workspace.files).text())
     click.echo(path)

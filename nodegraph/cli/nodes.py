@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting, as_json
+from nodegraph.cli.terminal.report import ReportingCommand, as_json
 
 if TYPE_CHECKING:
     from nodegraph.graph.spec import InputSpec, NodeSpec
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MOST_CHOICES = 6
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @click.argument("name", required=False)
 @click.option(
     "--compare",
@@ -34,10 +34,10 @@ def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
     if name is not None and place is not None:
         message = "NAME and --compare exclude each other."
         raise click.UsageError(message)
-    opened = options.open_all()
-    registry = opened.registry
+    workspace = options.open_workspace()
+    registry = workspace.registry
     if place is not None:
-        _compare(opened, place, wants_json)
+        _compare(workspace, place, wants_json)
         return
     if name is None:
         _print_all(registry.catalog, wants_json)
@@ -50,12 +50,12 @@ def nodes(name: str | None, place: str | None, wants_json: bool) -> None:
         click.echo(line)
 
 
-def _compare(opened: options.Opened, place: str, wants_json: bool) -> None:
+def _compare(workspace: options.Workspace, place: str, wants_json: bool) -> None:
     from nodegraph.cli.server_types import read_object_info
     from nodegraph.packs.comparison import compare
 
     theirs = read_object_info(place)
-    found = compare(opened.registry.catalog, theirs, opened.files)
+    found = compare(workspace.registry.catalog, theirs, workspace.files)
     if wants_json:
         click.echo(as_json(_as_data(found)))
         return
@@ -113,7 +113,7 @@ def _spec_lines(spec: "NodeSpec") -> Iterable[str]:
         yield ""
         yield from (f"  {line}".rstrip() for line in spec.description.splitlines())
     sections = {
-        "Inputs": [(item.name, item.socket, _facts(item)) for item in spec.inputs],
+        "Inputs": [(item.name, item.socket, _describe_values(item)) for item in spec.inputs],
         "Outputs": [
             (item.name, item.socket, "a list" if item.is_list else "") for item in spec.outputs
         ],
@@ -127,27 +127,27 @@ def _spec_lines(spec: "NodeSpec") -> Iterable[str]:
 
 def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    for name, socket, facts in rows:
-        yield f"  {name:{first}}  {socket:{second}}  {facts}".rstrip()
+    for name, socket, values in rows:
+        yield f"  {name:{first}}  {socket:{second}}  {values}".rstrip()
 
 
-def _facts(item: "InputSpec") -> str:
+def _describe_values(item: "InputSpec") -> str:
     """Describe an input's values in a few words."""
-    facts: list[str] = [] if item.required else ["optional"]
+    values: list[str] = [] if item.required else ["optional"]
     if item.has_default:
-        facts.append(f"default {as_json(item.default)}")
+        values.append(f"default {as_json(item.default)}")
     if item.minimum is not None or item.maximum is not None:
         low = "" if item.minimum is None else item.minimum
         high = "" if item.maximum is None else item.maximum
-        facts.append(f"{low} … {high}")
+        values.append(f"{low} … {high}")
     if item.model_folder:
-        facts.append(f"a file of models/{item.model_folder}")
+        values.append(f"a file of models/{item.model_folder}")
     if item.input_file:
-        facts.append(f"a file of the {item.file_folder} folder")
+        values.append(f"a file of the {item.file_folder} folder")
     if item.choices:
         more = ", …" if len(item.choices) > _MOST_CHOICES else ""
-        facts.append("one of " + ", ".join(item.choices[:_MOST_CHOICES]) + more)
-    return "; ".join(facts)
+        values.append("one of " + ", ".join(item.choices[:_MOST_CHOICES]) + more)
+    return "; ".join(values)
 
 
 def _first_line(text: str) -> str:

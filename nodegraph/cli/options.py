@@ -66,7 +66,7 @@ def folders(function: F) -> F:
     return models(inputs(output(function)))
 
 
-class Opened(NamedTuple):
+class Workspace(NamedTuple):
     """The registry, files and settings that a command works with."""
 
     registry: "Registry"
@@ -74,7 +74,7 @@ class Opened(NamedTuple):
     settings: "Settings"
 
 
-def open_all(**flags: object) -> Opened:
+def open_workspace(**flags: object) -> Workspace:
     """Read the settings, find the packs and the folders; a broken pack is a warning.
 
     Raises:
@@ -88,11 +88,11 @@ def open_all(**flags: object) -> Opened:
     registry = Registry.from_settings(settings)
     for problem in registry.problems:
         warn(str(problem))
-    return Opened(registry, settings.files(registry.model_places), settings)
+    return Workspace(registry, settings.files(registry.model_places), settings)
 
 
-def read_graph(workflow: str, opened: Opened) -> "Graph":
-    """The workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
+def read_graph(workflow: str, workspace: Workspace) -> "Graph":
+    """Return the workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
 
     Raises:
         UnknownFileError: there is no such file.
@@ -102,11 +102,11 @@ def read_graph(workflow: str, opened: Opened) -> "Graph":
     from nodegraph.workflow.read import read_workflow
 
     source = workflow_source(workflow)
-    return read_workflow(source, shapes_of(opened.registry.catalog, opened.files))
+    return read_workflow(source, shapes_of(workspace.registry.catalog, workspace.files))
 
 
 def workflow_source(workflow: str) -> Path | bytes:
-    """The file of that name, or what is on stdin if it is `-`.
+    """Return the file of that name, or what is on stdin if it is `-`.
 
     Raises:
         UnknownFileError: there is no such file.

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import FAILED, Reporting, as_json
+from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, as_json
 
 if TYPE_CHECKING:
     from nodegraph.packs.catalog import PackSource
     from nodegraph.packs.registry import Registry
 
 
-class Group(Reporting, click.Group):
+class Group(ReportingCommand, click.Group):
     """Commands about packs."""
 
 
@@ -22,7 +22,7 @@ def packs() -> None:
     """List the packs, or check your own."""
 
 
-@packs.command("list", cls=Reporting)
+@packs.command("list", cls=ReportingCommand)
 @options.wants_json
 @options.verbose
 def listing(wants_json: bool) -> None:
@@ -38,7 +38,7 @@ def listing(wants_json: bool) -> None:
         click.secho(f"left out: {problem}", fg="yellow")
 
 
-@packs.command(cls=Reporting)
+@packs.command(cls=ReportingCommand)
 @click.argument("name", metavar="NAME|FOLDER")
 @options.wants_json
 @options.verbose
@@ -72,10 +72,10 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
         if not findings:
             click.echo(f"{source.name}: nothing to complain about")
     if any(found.level == "error" for found in findings):
-        ctx.exit(FAILED)
+        ctx.exit(EXIT_FAILED)
 
 
-@click.command("new-pack", cls=Reporting)
+@click.command("new-pack", cls=ReportingCommand)
 @click.argument("name")
 @click.option(
     "--folder",
@@ -104,7 +104,7 @@ def _registry() -> "Registry":
 
 
 def _source(name: str) -> "PackSource":
-    """The pack in that folder, or of that name.
+    """Return the pack in that folder, or of that name.
 
     Raises:
         PackError: there is none.

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
+from nodegraph.cli.terminal.report import (
+    EXIT_INVALID,
+    ReportingCommand,
+    as_data,
+    as_json,
+    parts_of,
+    report,
+    warn,
+)
 from nodegraph.runtime.choices import Attention
 
 if TYPE_CHECKING:
-    from nodegraph.cli.options import Opened
+    from nodegraph.cli.options import Workspace
     from nodegraph.errors import NodeGraphError
     from nodegraph.execution.engine import RunOptions
     from nodegraph.graph.graph import Graph
@@ -19,7 +27,7 @@ if TYPE_CHECKING:
 _LARGEST_SEED = 2**64 - 1
 
 
-class Running(Reporting):
+class RunCommand(ReportingCommand):
     """The `run` command: with `--json`, a run that could not begin is one line on stdout."""
 
     def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
@@ -30,7 +38,7 @@ class Running(Reporting):
             super().refuse(error, wants_json=False)
 
 
-@click.command(cls=Running)
+@click.command(cls=RunCommand)
 @options.workflow
 @click.option(
     "--set",
@@ -87,51 +95,51 @@ def run(
     """
     from nodegraph.validation.validate import check
 
-    opened = options.open_all(**folders)
-    graph = _apply_options(options.read_graph(workflow, opened), assignments, seed, opened)
+    workspace = options.open_workspace(**folders)
+    graph = _apply_options(options.read_graph(workflow, workspace), assignments, seed, workspace)
     titles = options.titles(graph)
-    checked = check(graph, opened.registry, opened.files)
+    checked = check(graph, workspace.registry, workspace.files)
     if locked and not checked.problems:
-        _check_lock(workflow, graph, opened)
+        _check_lock(workflow, graph, workspace)
     if checked.problems and wants_json:
         _print_invalid(checked.problems, checked.warnings)
-        ctx.exit(WRONG)
+        ctx.exit(EXIT_INVALID)
     for warning in checked.warnings:
         warn(str(warning))
     for problem in checked.problems:
         report(problem, titles)
     if checked.problems:
-        ctx.exit(WRONG)
-    opened.files.saver.check_writable()
-    shown: RunOptions = {
+        ctx.exit(EXIT_INVALID)
+    workspace.files.saver.check_writable()
+    run_options: RunOptions = {
         "previews": wants_json and bool(folders["preview_method"]),
-        "preview_method": opened.settings.preview_method,
+        "preview_method": workspace.settings.preview_method,
     }
-    ctx.exit(_run(checked, opened, titles, wants_json, shown))
+    ctx.exit(_run(checked, workspace, titles, wants_json, run_options))
 
 
 def _run(
     checked: "CheckedGraph",
-    opened: "Opened",
+    workspace: "Workspace",
     titles: dict[str, str],
     wants_json: bool,
-    shown: "RunOptions",
+    run_options: "RunOptions",
 ) -> int:
     """Run the graph, show its progress and its files, and return the exit code."""
     from nodegraph.cli.terminal.interruptible import run_checked
     from nodegraph.cli.terminal.run_progress import open_view
     from nodegraph.execution.engine import Engine
 
-    engine = Engine.from_settings(opened.settings, opened.registry, opened.files)
-    with open_view(wants_json, titles, opened.files) as view:
-        error, code = run_checked(checked, engine, view, shown)
+    engine = Engine.from_settings(workspace.settings, workspace.registry, workspace.files)
+    with open_view(wants_json, titles, workspace.files) as view:
+        error, code = run_checked(checked, engine, view, run_options)
     if error:
         report(error, titles)
     view.finish()
     return code
 
 
-def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
+def _check_lock(workflow: str, graph: "Graph", workspace: "Workspace") -> None:
     """Raise if anything differs from the lock file."""
     from pathlib import Path
 
@@ -139,7 +147,7 @@ def _check_lock(workflow: str, graph: "Graph", opened: "Opened") -> None:
     from nodegraph.execution.lockfile import Lock, lock_path
 
     locked = Lock.read(lock_path(Path(workflow)))
-    drift = locked.drift(Lock.from_graph(graph, opened.registry, opened.files))
+    drift = locked.drift(Lock.from_graph(graph, workspace.registry, workspace.files))
     if drift:
         raise InvalidWorkflowError(drift)
 
@@ -152,11 +160,11 @@ def _print_invalid(
 
 
 def _apply_options(
-    graph: "Graph", assignments: tuple[str, ...], seed: int | None, opened: "Opened"
+    graph: "Graph", assignments: tuple[str, ...], seed: int | None, workspace: "Workspace"
 ) -> "Graph":
     from nodegraph.cli.assign import assign, has_seed, set_seeds
 
-    catalog = opened.registry.catalog
+    catalog = workspace.registry.catalog
     if seed is not None:
         if not has_seed(graph, catalog):
             warn("--seed: no node of this workflow has a seed that is no link.")

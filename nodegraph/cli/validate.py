@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import WRONG, Reporting, as_data, as_json, parts_of, report, warn
+from nodegraph.cli.terminal.report import (
+    EXIT_INVALID,
+    ReportingCommand,
+    as_data,
+    as_json,
+    parts_of,
+    report,
+    warn,
+)
 
 if TYPE_CHECKING:
     from nodegraph.errors import NodeGraphError
 
 
-class Validating(Reporting):
+class ValidateCommand(ReportingCommand):
     """The `validate` command: with `--json`, an unreadable workflow is a problem as any other."""
 
     def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
@@ -23,7 +31,7 @@ class Validating(Reporting):
             super().refuse(error, wants_json=False)
 
 
-@click.command(cls=Validating)
+@click.command(cls=ValidateCommand)
 @options.workflow
 @options.folders
 @options.wants_json
@@ -42,9 +50,9 @@ def validate(
     """
     from nodegraph.validation.validate import check
 
-    opened = options.open_all(**folders)
-    graph = options.read_graph(workflow, opened)
-    checked = check(graph, opened.registry, opened.files)
+    workspace = options.open_workspace(**folders)
+    graph = options.read_graph(workflow, workspace)
+    checked = check(graph, workspace.registry, workspace.files)
     if wants_json:
         _print_json(checked.problems, checked.warnings)
     else:
@@ -54,7 +62,7 @@ def validate(
         for problem in checked.problems:
             report(problem, titles)
     if checked.problems:
-        ctx.exit(WRONG)
+        ctx.exit(EXIT_INVALID)
     if not wants_json:
         click.echo(f"{workflow}: valid, {len(checked.graph.nodes)} nodes")
 

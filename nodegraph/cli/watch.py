@@ -2,12 +2,12 @@
 
 import click
 
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 
 LOCAL = "http://127.0.0.1:8188"
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @click.option("--server", "url", default=LOCAL, show_default=True, help="The URL of the server.")
 @click.option("--token", help="The token of that server; by default the one in the settings.")
 @click.option(
@@ -20,7 +20,7 @@ LOCAL = "http://127.0.0.1:8188"
 def watch(url: str, token: str | None, last: int) -> None:
     """Show a server's queue, and follow it as it changes.
 
-    Shows the runs that are active, waiting and finished: on a terminal as one picture that changes,
+    Shows the runs that are active, waiting and finished: on a terminal as one image that changes,
     elsewhere as a line for each change. If the server goes away, it waits until it is back. Ctrl-C
     ends the command and leaves the queue alone.
     """

@@ -15,18 +15,18 @@ Strength = Annotated[float, Field(ge=0.0, le=10.0), Step(0.01)]
 """A factor; 1 is the usual strength."""
 
 Side = Annotated[int, Field(ge=1, le=16384), Step(1)]
-"""The width or height of a picture or mask in pixels."""
+"""The width or height of a image or mask in pixels."""
 SideOrAuto = Annotated[int, Field(ge=0, le=16384), Step(1)]
 """A width or height in pixels; 0 stands for one that follows from the rest."""
 Offset = Annotated[int, Field(ge=0, le=16384), Step(1)]
-"""A distance from the upper left corner of a picture or mask in pixels."""
+"""A distance from the upper left corner of a image or mask in pixels."""
 
 LatentSide = Annotated[int, Field(ge=16, le=16384), Step(8)]
-"""The width or height of a new latent, in pixels of the picture."""
+"""The width or height of a new latent, in pixels of the image."""
 LatentAreaSide = Annotated[int, Field(ge=64, le=16384), Step(8)]
-"""The width or height of a part of a latent, in pixels of the picture."""
+"""The width or height of a part of a latent, in pixels of the image."""
 LatentOffset = Annotated[int, Field(ge=0, le=16384), Step(8)]
-"""A distance from the upper left corner of a latent, in pixels of the picture."""
+"""A distance from the upper left corner of a latent, in pixels of the image."""
 
 BatchSize = Annotated[int, Field(ge=1, le=4096)]
 BatchSizes = Annotated[list[int], Socket("INT"), Field(ge=1, le=4096), Widget(default=1)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import FAILED, Reporting, as_json, report, warn
+from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, as_json, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.files.files import Files
@@ -24,10 +24,10 @@ _MODELS = click.option(
 )
 
 
-class ReportingGroup(Reporting, click.Group):
+class ReportingGroup(ReportingCommand, click.Group):
     """A group whose errors are shown as panels."""
 
-    command_class = Reporting
+    command_class = ReportingCommand
 
 
 @click.group(cls=ReportingGroup)
@@ -47,10 +47,10 @@ def list_models(wants_json: bool, **folders: Any) -> None:
     """List every model file: its folder, its name, its size."""
     from nodes.cli.listing import all_models
 
-    opened = options.open_all(**folders)
-    inputs = (item for spec in opened.registry.catalog.values() for item in spec.inputs)
+    workspace = options.open_workspace(**folders)
+    inputs = (item for spec in workspace.registry.catalog.values() for item in spec.inputs)
     rows = list(
-        all_models(opened.files, {item.model_folder for item in inputs if item.model_folder})
+        all_models(workspace.files, {item.model_folder for item in inputs if item.model_folder})
     )
     if wants_json:
         data = [{"folder": row.folder, "name": row.name, "bytes": row.size} for row in rows]
@@ -79,7 +79,7 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
     from nodegraph.errors import WrongHashError
     from nodes.cli.listing import describe, find
 
-    files = options.open_all(**folders).files
+    files = options.open_workspace(**folders).files
     model = find(name, files)
     found = describe(model, files)
     if model.sha256 and model.sha256 != found["sha256"]:
@@ -114,7 +114,7 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
     if target.exists() and not force:
         message = f"{target} exists already; --force replaces it."
         raise click.UsageError(message)
-    convert(find(name, options.open_all(**folders).files).path, target)
+    convert(find(name, options.open_workspace(**folders).files).path, target)
     click.echo(str(target))
 
 
@@ -132,10 +132,10 @@ def pull_model(ctx: click.Context, reference: str) -> None:
     from nodes.models.hub.errors import HubError
 
     try:
-        origin = _pull(reference, options.open_all().files)
+        origin = _pull(reference, options.open_workspace().files)
     except (HubError, WrongHashError) as error:
         report(error)
-        ctx.exit(FAILED)
+        ctx.exit(EXIT_FAILED)
     click.echo(f"{origin.reference}, licence: {origin.licence or 'not declared'}", err=True)
     click.echo(str(origin.path))
 
@@ -174,7 +174,7 @@ def verify_models(
     """
     from nodes.cli.listing import all_models, find
 
-    files = options.open_all(**folders).files
+    files = options.open_workspace(**folders).files
     chosen = [find(name, files) for name in names] or list(all_models(files))
     found = [verdict for model in chosen for verdict in _verdicts(model, files, ask=bool(names))]
     if wants_json:
@@ -182,7 +182,7 @@ def verify_models(
     else:
         for verdict in found:
             _show_verdict(verdict)
-    ctx.exit(FAILED if any(verdict.wrong for verdict in found) else 0)
+    ctx.exit(EXIT_FAILED if any(verdict.wrong for verdict in found) else 0)
 
 
 def _verdicts(model: "ModelFile", files: "Files", *, ask: bool) -> "Iterable[Verdict]":
@@ -202,7 +202,7 @@ def _show_verdict(verdict: "Verdict") -> None:
         said = ", ".join(verdict.said) or "nobody says what it should be; recorded now"
         click.echo(f"ok     {verdict.name}  {verdict.sha256}  ({said})")
         return
-    click.echo(f"WRONG  {verdict.name}  {verdict.sha256}  {verdict.path}")
+    click.echo(f"EXIT_INVALID  {verdict.name}  {verdict.sha256}  {verdict.path}")
     if verdict.damage:
         click.echo(f"       {verdict.damage}")
     for who, expected in verdict.said.items():

@@ -32,22 +32,22 @@ class Call:
         """Run the node."""
         context = cast("Context | None", inputs.pop(CONTEXT, None))
         with runtime.running(context):
-            given = {name: self._to_argument(name, value) for name, value in inputs.items()}
-            given |= self._hidden_values(context)
-            returned = await_result(getattr(self.kind(), self.kind.FUNCTION)(**given))
+            arguments = {name: self._to_argument(name, value) for name, value in inputs.items()}
+            arguments |= self._hidden_values(context)
+            returned = await_result(getattr(self.kind(), self.kind.FUNCTION)(**arguments))
             return self._to_result(returned)
 
     def _to_argument(self, name: str, value: object) -> object:
-        means = self.entries.meant.get(name)
-        if means and isinstance(value, str):
-            return means.get(value, value)
-        if means and isinstance(value, list):
-            return [means.get(str(item), item) for item in cast("list[object]", value)]
+        meanings = self.entries.choice_values.get(name)
+        if meanings and isinstance(value, str):
+            return meanings.get(value, value)
+        if meanings and isinstance(value, list):
+            return [meanings.get(str(item), item) for item in cast("list[object]", value)]
         return to_pack(value)
 
     def _hidden_values(self, context: Context | None) -> dict[str, object]:
-        found = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}
-        return {name: [value] for name, value in found.items()} if self._takes_lists else found
+        hidden = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}
+        return {name: [value] for name, value in hidden.items()} if self._takes_lists else hidden
 
     @property
     def _takes_lists(self) -> bool:
@@ -57,16 +57,16 @@ class Call:
         """Convert the class's result to one that the engine accepts."""
         if hasattr(returned, "as_returned"):
             returned = returned.as_returned()
-        shown, expanded = None, None
+        ui, expanded = None, None
         if isinstance(returned, dict):
-            told = cast("dict[str, Any]", returned)
-            shown, expanded = told.get("ui"), told.get("expand")
-            returned = told.get("result", ())
+            result = cast("dict[str, Any]", returned)
+            ui, expanded = result.get("ui"), result.get("expand")
+            returned = result.get("result", ())
         outputs = self._outputs(returned)
         if expanded:
             return expansion(cast("Mapping[str, Any]", expanded), outputs)
-        if shown is not None:
-            return ui_of(cast("Mapping[str, Any]", shown), outputs)
+        if ui is not None:
+            return ui_of(cast("Mapping[str, Any]", ui), outputs)
         if len(outputs) == 1:
             return outputs[0]
         return outputs or None
@@ -134,14 +134,14 @@ def _as_link(value: Any) -> object:
     return from_pack(value, "*") if not is_plain(value) else value
 
 
-def ui_of(shown: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
+def ui_of(ui: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
     """Return a node's UI output: files as artifacts, everything else as JSON."""
-    if hasattr(shown, "as_dict"):
-        shown = cast("Any", shown).as_dict()
+    if hasattr(ui, "as_dict"):
+        ui = cast("Any", ui).as_dict()
     artifacts: dict[str, list[Artifact]] = {}
     values: dict[str, list[object]] = {}
-    for kind, found in shown.items():
-        items = cast("list[object]", list(found) if isinstance(found, list | tuple) else [found])
+    for kind, value in ui.items():
+        items = cast("list[object]", list(value) if isinstance(value, list | tuple) else [value])
         files = [_artifact(item) for item in items]
         if items and all(files):
             artifacts[str(kind)] = [item for item in files if item]
@@ -153,10 +153,10 @@ def ui_of(shown: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
 def _artifact(item: object) -> Artifact | None:
     if not isinstance(item, dict):
         return None
-    told = cast("dict[str, Any]", item)
-    if set(told) != {"filename", "subfolder", "type"} or told["type"] not in _ROOTS:
+    file = cast("dict[str, Any]", item)
+    if set(file) != {"filename", "subfolder", "type"} or file["type"] not in _ROOTS:
         return None
-    return Artifact(str(told["filename"]), str(told["subfolder"]), told["type"])
+    return Artifact(str(file["filename"]), str(file["subfolder"]), file["type"])
 
 
 def _as_json(item: object) -> object:
@@ -164,6 +164,6 @@ def _as_json(item: object) -> object:
     if isinstance(item, tuple | list):
         return [_as_json(part) for part in cast("Sequence[object]", item)]
     if isinstance(item, dict):
-        told = cast("dict[object, object]", item)
-        return {str(key): _as_json(part) for key, part in told.items()}
+        values = cast("dict[object, object]", item)
+        return {str(key): _as_json(part) for key, part in values.items()}
     return item if is_plain(item) else str(item)

@@ -13,7 +13,7 @@ from typing import Any
 from nodegraph.definition.node import Needs
 from nodegraph.files.files import Files
 from nodegraph.graph.spec import NodeSpec
-from nodes.comfy.input_types import Entries, given_names
+from nodes.comfy.input_types import Entries, accepted_names
 from nodes.comfy.values import runtime
 from nodes.comfy.values.convert import to_pack
 from nodes.comfy.values.errors import InputsRefusedError, TooSlowError
@@ -52,11 +52,11 @@ class State:
             raise InputsRefusedError(self.name, str(answer) if answer else "it does not say why")
 
     def _change_token(self, literals: Mapping[str, object]) -> str:
-        ask = getattr(self.kind, "IS_CHANGED", None)
-        if ask is None:
+        is_changed = getattr(self.kind, "IS_CHANGED", None)
+        if is_changed is None:
             return ""
         try:
-            answer = self._call("IS_CHANGED", ask, literals)
+            answer = self._call("IS_CHANGED", is_changed, literals)
         except TooSlowError:
             raise
         except Exception as error:  # noqa: BLE001 - foreign code; as in ComfyUI, it has changed then
@@ -67,16 +67,16 @@ class State:
 
     def _call(self, what: str, function: Any, literals: Mapping[str, object]) -> object:
         names = {item.name: None for item in self.entries.inputs}
-        given = {**names, **dict.fromkeys(self.entries.hidden), **literals}
-        given |= {
-            name: means.get(str(given[name]), given[name])
-            for name, means in self.entries.meant.items()
+        values = {**names, **dict.fromkeys(self.entries.hidden), **literals}
+        values |= {
+            name: meanings.get(str(values[name]), values[name])
+            for name, meanings in self.entries.choice_values.items()
         }
-        taken = {name: given[name] for name in given_names(function, given)}
-        if "input_types" in inspect.signature(function).parameters and "input_types" not in given:
-            taken["input_types"] = {}
+        arguments = {name: values[name] for name in accepted_names(function, values)}
+        if "input_types" in inspect.signature(function).parameters and "input_types" not in values:
+            arguments["input_types"] = {}
         return call_with_timeout(
-            lambda: await_result(function(**taken)), self.name, what, self.patience
+            lambda: await_result(function(**arguments)), self.name, what, self.patience
         )
 
 
@@ -86,19 +86,19 @@ def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
         return None
     lazy = [item.name for item in spec.inputs if item.lazy]
 
-    def needs(given: Mapping[str, object]) -> list[str]:
-        inputs = {name: to_pack(value) for name, value in given.items()}
+    def needs(values: Mapping[str, object]) -> list[str]:
+        inputs = {name: to_pack(value) for name, value in values.items()}
         absent = {name: None for name in lazy if name not in inputs}
-        asked = await_result(kind().check_lazy_status(**inputs, **absent))
-        return [asked] if isinstance(asked, str) else list(asked or ())
+        names = await_result(kind().check_lazy_status(**inputs, **absent))
+        return [names] if isinstance(names, str) else list(names or ())
 
     return needs
 
 
 def state_of(state: State) -> State | None:
     """Return the checks if the class has any."""
-    asks = ("VALIDATE_INPUTS", "IS_CHANGED")
-    return state if any(getattr(state.kind, name, None) for name in asks) else None
+    checks = ("VALIDATE_INPUTS", "IS_CHANGED")
+    return state if any(getattr(state.kind, name, None) for name in checks) else None
 
 
 def await_result(value: Any) -> Any:
@@ -106,7 +106,9 @@ def await_result(value: Any) -> Any:
     return asyncio.run(value) if inspect.iscoroutine(value) else value
 
 
-def call_with_timeout(ask: Callable[[], object], name: str, what: str, patience: float) -> object:
+def call_with_timeout(
+    function: Callable[[], object], name: str, what: str, patience: float
+) -> object:
     """Return a function's result; after `patience` seconds its thread is abandoned.
 
     Raises:
@@ -118,7 +120,7 @@ def call_with_timeout(ask: Callable[[], object], name: str, what: str, patience:
 
     def run() -> None:
         try:
-            answers.append(ask())
+            answers.append(function())
         except Exception as error:  # noqa: BLE001 - raised again below
             failures.append(error)
 

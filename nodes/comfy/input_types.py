@@ -24,13 +24,13 @@ class Entries:
 
     inputs: tuple[InputSpec, ...]
     hidden: Mapping[str, str]
-    """What each hidden input is: `PROMPT`, `UNIQUE_ID`, …"""
+    """The kind of each hidden input: `PROMPT`, `UNIQUE_ID`, …"""
     more: str = ""
     """The socket of inputs that are not declared, if it takes such."""
-    meant: Mapping[str, Mapping[str, object]] = field(
+    choice_values: Mapping[str, Mapping[str, object]] = field(
         default_factory=dict[str, Mapping[str, object]]
     )
-    """What the choices of an input stand for, where they are no strings."""
+    """The values of the choices of inputs whose choices are not strings, by their text."""
 
 
 def read_entries(kind: Any) -> Entries:
@@ -42,27 +42,28 @@ def read_entries(kind: Any) -> Entries:
     declared = kind.INPUT_TYPES()
     exempt = _exempt(kind)
     inputs: list[InputSpec] = []
-    meant: dict[str, Mapping[str, object]] = {}
+    choice_values: dict[str, Mapping[str, object]] = {}
     for required in (True, False):
         group = declared.get("required" if required else "optional") or {}
         for name, entry in dict(group).items():
-            of, options = _entry(entry)
-            inputs.append(_input(str(name), of, options, required=required, exempt=exempt))
-            choices = _choices(of, options)
+            io_type, options = _entry(entry)
+            inputs.append(_input(str(name), io_type, options, required=required, exempt=exempt))
+            choices = _choices(io_type, options)
             if choices and not _all_are(choices, str) and not _all_are(choices, dict):
-                meant[str(name)] = {str(choice): choice for choice in choices}
+                choice_values[str(name)] = {str(choice): choice for choice in choices}
     hidden = {
-        str(name): _hidden_kind(of) for name, of in dict(declared.get("hidden") or {}).items()
+        str(name): _hidden_kind(io_type)
+        for name, io_type in dict(declared.get("hidden") or {}).items()
     }
-    return Entries(tuple(inputs), hidden, _open_inputs(declared.get("optional")), meant)
+    return Entries(tuple(inputs), hidden, _open_inputs(declared.get("optional")), choice_values)
 
 
-def socket_of(of: object) -> str:
+def socket_of(io_type: object) -> str:
     """Return the socket of a type, which is a string or a list of choices."""
-    if isinstance(of, str):
-        lies = not (of != _NOBODYS_TYPE)  # noqa: SIM202 - classes that fit everything override this one
-        return ANY if lies else str.__str__(of)
-    return COMBO if _choices(of, {}) is not None else ANY
+    if isinstance(io_type, str):
+        lies = not (io_type != _NOBODYS_TYPE)  # noqa: SIM202 - classes that fit everything override this one
+        return ANY if lies else str.__str__(io_type)
+    return COMBO if _choices(io_type, {}) is not None else ANY
 
 
 def _entry(entry: Any) -> tuple[Any, dict[str, Any]]:
@@ -79,9 +80,14 @@ def _entry(entry: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _input(
-    name: str, of: Any, options: Mapping[str, Any], *, required: bool, exempt: Iterable[str] | None
+    name: str,
+    io_type: Any,
+    options: Mapping[str, Any],
+    *,
+    required: bool,
+    exempt: Iterable[str] | None,
 ) -> InputSpec:
-    choices = _choices(of, options)
+    choices = _choices(io_type, options)
     files = choices if isinstance(choices, FileList) else None
     uploaded = choices is not None and any(options.get(upload) for upload in _UPLOADS)
     rich = choices is not None and bool(choices) and _all_are(choices, dict)
@@ -94,7 +100,7 @@ def _input(
         widget["options"] = choices
     return InputSpec(
         name=name,
-        socket=COMBO if choices is not None else socket_of(of),
+        socket=COMBO if choices is not None else socket_of(io_type),
         required=required,
         has_default=has_default and required,
         default=default if has_default and required else None,
@@ -120,11 +126,11 @@ def _fixed_choices(
     return tuple(str(choice) for choice in (choices if files is None else files.before))
 
 
-def _choices(of: Any, options: Mapping[str, Any]) -> list[object] | None:
-    if isinstance(of, str):
-        listed = options.get("options") if of == COMBO else None
+def _choices(io_type: Any, options: Mapping[str, Any]) -> list[object] | None:
+    if isinstance(io_type, str):
+        listed = options.get("options") if io_type == COMBO else None
     else:
-        listed = of if isinstance(of, Iterable) else None
+        listed = io_type if isinstance(io_type, Iterable) else None
     if listed is None or isinstance(listed, FileList):
         return listed
     return list(cast("Iterable[object]", listed))
@@ -140,8 +146,8 @@ def _all_are(choices: Iterable[object], kind: type) -> bool:
     return all(isinstance(choice, kind) for choice in choices)
 
 
-def _hidden_kind(of: Any) -> str:
-    return str(_entry(of)[0])
+def _hidden_kind(io_type: Any) -> str:
+    return str(_entry(io_type)[0])
 
 
 def _open_inputs(optional: Any) -> str:
@@ -162,7 +168,7 @@ def _exempt(kind: Any) -> tuple[str, ...] | None:
     return tuple(parameters)
 
 
-def given_names(function: Any, names: Iterable[str]) -> Iterator[str]:
+def accepted_names(function: Any, names: Iterable[str]) -> Iterator[str]:
     """Return those of the names that a function takes."""
     parameters = signature(function).parameters
     anything = any(item.kind is Parameter.VAR_KEYWORD for item in parameters.values())

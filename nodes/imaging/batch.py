@@ -22,16 +22,16 @@ def repeat_to_batch(x: Tensor, count: int) -> Tensor:
     return x if len(x) == count else repeat_batch(x, -(-count // len(x)))[:count]
 
 
-def with_channels(pictures: Tensor, channels: int) -> Tensor:
-    """Return [..., channels] pictures: extra channels cut off, or opaque alpha added."""
-    missing = channels - pictures.shape[-1]
+def with_channels(images: Tensor, channels: int) -> Tensor:
+    """Return [..., channels] images: extra channels cut off, or opaque alpha added."""
+    missing = channels - images.shape[-1]
     if missing <= 0:
-        return pictures[..., :channels]
-    return torch.cat([pictures, pictures.new_ones(*pictures.shape[:-1], missing)], dim=-1)
+        return images[..., :channels]
+    return torch.cat([images, images.new_ones(*images.shape[:-1], missing)], dim=-1)
 
 
-def luma(pictures: Tensor) -> Tensor:
-    """The brightness of [..., c] pictures: [...]; the first channel where there are no three."""
-    if pictures.shape[-1] < len(LUMA):
-        return pictures[..., 0]
-    return pictures[..., : len(LUMA)] @ pictures.new_tensor(LUMA)
+def luma(images: Tensor) -> Tensor:
+    """Return the brightness of [..., c] images: [...]; the first channel if there are not three."""
+    if images.shape[-1] < len(LUMA):
+        return images[..., 0]
+    return images[..., : len(LUMA)] @ images.new_tensor(LUMA)

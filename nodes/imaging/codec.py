@@ -14,7 +14,7 @@ from torch import Tensor
 from nodes.imaging.errors import InputFileError, SizeLimitError
 
 MOST_PIXELS = 89_000_000
-"""What a file may hold over all its frames: as a tensor they take 12 bytes each."""
+"""The most pixels of a file, over all its frames: as a tensor they take 12 bytes each."""
 
 _MODEL_TAG = 0x0110
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
@@ -112,9 +112,9 @@ def read_frames(path: Path) -> list[PILImage.Image]:
         SizeLimitError: it has more than `MOST_PIXELS`.
     """
     try:
-        with PILImage.open(path, formats=_FORMATS) as opened:
-            _check_size(path, opened)
-            frames = [_rotate_upright(frame) for frame in _frames(opened)]
+        with PILImage.open(path, formats=_FORMATS) as image:
+            _check_size(path, image)
+            frames = [_rotate_upright(frame) for frame in _frames(image)]
     except UnidentifiedImageError as error:
         raise InputFileError(path, "its format is not known", code="not_an_image") from error
     except _BOMBS as error:
@@ -140,7 +140,7 @@ def channel(frame: PILImage.Image, letter: str) -> Tensor:
 
 
 def has_alpha(frame: PILImage.Image) -> bool:
-    """True if a frame has an alpha channel, or a palette with transparency."""
+    """Return True if a frame has an alpha channel, or a palette with transparency."""
     return "A" in frame.getbands() or (frame.mode == "P" and "transparency" in frame.info)
 
 
@@ -153,12 +153,12 @@ def _rgba(frame: PILImage.Image) -> PILImage.Image:
     return frame.convert("RGBA") if has_alpha(frame) else frame.convert("RGB").convert("RGBA")
 
 
-def _frames(opened: PILImage.Image) -> Iterator[PILImage.Image]:
+def _frames(image: PILImage.Image) -> Iterator[PILImage.Image]:
     """Yield every frame; of a camera's multi-image file (MPO) only the first."""
-    if opened.format == "MPO":
-        yield opened
+    if image.format == "MPO":
+        yield image
     else:
-        yield from ImageSequence.Iterator(opened)
+        yield from ImageSequence.Iterator(image)
 
 
 def _rotate_upright(frame: PILImage.Image) -> PILImage.Image:
@@ -166,9 +166,9 @@ def _rotate_upright(frame: PILImage.Image) -> PILImage.Image:
     return ImageOps.exif_transpose(frame)
 
 
-def _check_size(path: Path, opened: PILImage.Image) -> None:
-    frames = 1 if opened.format == "MPO" else getattr(opened, "n_frames", 1)
-    width, height = opened.size
+def _check_size(path: Path, image: PILImage.Image) -> None:
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    width, height = image.size
     if width * height * frames > MOST_PIXELS:
         size = f"{frames} frames of {width} by {height} pixels" if frames > 1 else ""
         raise _too_large(path, size or f"{width} by {height} pixels")

@@ -25,12 +25,12 @@ def paste(
     result = below.clone()
     target = result[..., y : y + above.shape[-2], x : x + above.shape[-1]]
     height, width = target.shape[-2:]
-    shown = above[..., :height, :width]
+    visible = above[..., :height, :width]
     if mask is not None:
-        share = functional.interpolate(mask, size=above.shape[-2:], mode="bilinear")
-        share = repeat_to_batch(share, len(below))[..., :height, :width].to(below)
-        shown = share * shown + (1 - share) * target
-    target.copy_(shown)
+        opacity = functional.interpolate(mask, size=above.shape[-2:], mode="bilinear")
+        opacity = repeat_to_batch(opacity, len(below))[..., :height, :width].to(below)
+        visible = opacity * visible + (1 - opacity) * target
+    target.copy_(visible)
     return result
 
 

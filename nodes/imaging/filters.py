@@ -1,4 +1,4 @@
-"""Filters of pictures and latents: a Gaussian blur, and one on the Fourier transform."""
+"""Filters of images and latents: a Gaussian blur, and one on the Fourier transform."""
 
 from typing import Literal, TypeAlias, cast
 
@@ -9,7 +9,7 @@ from torch.nn import functional
 BorderMode: TypeAlias = Literal["mirror", "replicate", "shrink"]
 """Values that the window finds beyond the border.
 
-`mirror` reflects the picture as often as needed, `replicate` reflects it once and repeats the
+`mirror` reflects the image as often as needed, `replicate` reflects it once and repeats the
 last value from there on, `shrink` makes the window no wider than one reflection.
 """
 
@@ -44,7 +44,7 @@ def _blur_along(x: Tensor, dim: int, radius: int, sigma: float, mode: BorderMode
 
 
 def _source_index(size: int, margin: int, mode: BorderMode) -> Tensor:
-    """The pixel that each position of a padded side copies: [margin + size + margin]."""
+    """Return the pixel that each position of a padded side copies: [margin + size + margin]."""
     at = torch.arange(-margin, size + margin)
     if mode == "replicate":
         at = at.clamp(1 - size, 2 * size - 2)

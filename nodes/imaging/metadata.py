@@ -21,7 +21,7 @@ _FOLDERS: Mapping[str, str] = {
     "unet_name": "diffusion_models",
     "vae_name": "vae",
 }
-"""Where the files of well-known inputs lie; those of others are looked for everywhere."""
+"""The model folders of well-known inputs; files of other inputs are looked for in all."""
 _SEEDS = ("seed", "noise_seed")
 
 
@@ -33,9 +33,9 @@ def texts(ctx: Context) -> dict[str, str]:
     {"checkpoints/a.safetensors": sha256}, "seeds": {"3.seed": 42}}`. A model of the hub is listed
     with its commit, and `licences` gives the licence of its repository.
     """
-    found: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
-    found["nodegraph"] = provenance(ctx.prompt, ctx.files)
-    return {key: json.dumps(value) for key, value in found.items()}
+    chunks: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
+    chunks["nodegraph"] = provenance(ctx.prompt, ctx.files)
+    return {key: json.dumps(value) for key, value in chunks.items()}
 
 
 def provenance(prompt: Mapping[str, object], files: Files) -> dict[str, object]:
@@ -50,8 +50,8 @@ def provenance(prompt: Mapping[str, object], files: Files) -> dict[str, object]:
             models |= _identity(files, name, value.partition(MARK)[0])
             licences |= _licence(files, value)
     versions = {name: _version(name) for name in ("nodegraph", "torch")}
-    known = {"licences": licences} if licences else {}
-    return {**versions, "models": models, **known, "seeds": seeds}
+    optional = {"licences": licences} if licences else {}
+    return {**versions, "models": models, **optional, "seeds": seeds}
 
 
 def _literals(prompt: Mapping[str, object]) -> Iterator[tuple[str, str, object]]:

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image as Picture
+from PIL import Image as PILImage
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,7 +24,7 @@ def resize(
         x: [batch, channels, h, w] float32.
         width: of the result.
         height: of the result.
-        method: `lanczos` rounds to 8 bits and so is for pictures in [0, 1] only; `bislerp` turns
+        method: `lanczos` rounds to 8 bits and so is for images in [0, 1] only; `bislerp` turns
             the channel vectors instead of averaging them, which keeps the norm of latents.
         crop: `center` first crops `x` to the aspect ratio of the result, evenly at both sides.
     """
@@ -37,7 +37,7 @@ def resize(
     return functional.interpolate(x, size=(height, width), mode=method)
 
 
-def resize_pictures(
+def resize_images(
     images: Tensor, width: int, height: int, method: ImageMethod, crop: Crop = "disabled"
 ) -> Tensor:
     """Resize [batch, height, width, channels]; see `resize`."""
@@ -47,11 +47,11 @@ def resize_pictures(
 def centre_crop(x: Tensor, width: int, height: int) -> Tensor:
     """Crop [..., h, w] to the aspect ratio of `width` : `height`, evenly at both sides."""
     own_height, own_width = x.shape[-2:]
-    own, wanted = own_width / own_height, width / height
-    if own > wanted:
-        margin = round(own_width * (1 - wanted / own) / 2)
+    own, target = own_width / own_height, width / height
+    if own > target:
+        margin = round(own_width * (1 - target / own) / 2)
         return x.narrow(-1, margin, own_width - 2 * margin)
-    margin = round(own_height * (1 - own / wanted) / 2)
+    margin = round(own_height * (1 - own / target) / 2)
     return x.narrow(-2, margin, own_height - 2 * margin)
 
 
@@ -110,6 +110,6 @@ def _slerp_along(x: Tensor, dim: int, size: int) -> Tensor:
 
 def _lanczos_one(row: np.ndarray, width: int, height: int) -> np.ndarray:
     grey = row.shape[-1] == 1
-    picture = Picture.fromarray(row[..., 0] if grey else row)
-    scaled = np.asarray(picture.resize((width, height), Picture.Resampling.LANCZOS))
+    image = PILImage.fromarray(row[..., 0] if grey else row)
+    scaled = np.asarray(image.resize((width, height), PILImage.Resampling.LANCZOS))
     return scaled[..., None] if grey else scaled

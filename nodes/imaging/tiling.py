@@ -14,14 +14,14 @@ class Tiling:
     height: int
     width: int
     overlap: int
-    """How many input pixels neighbours share."""
+    """The number of input pixels that neighbours share."""
     scale: float
     """The result's size over the input's."""
 
 
 def compute_tiled(
     compute: Callable[[Tensor], Tensor],
-    picture: Tensor,
+    batch: Tensor,
     tilings: Sequence[Tiling],
     each: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Tensor:
@@ -31,15 +31,15 @@ def compute_tiled(
 
     Args:
         compute: from [1, channels, h, w] to [1, channels', h * scale, w * scale].
-        picture: [batch, channels, h, w].
+        batch: [batch, channels, h, w].
         tilings: at least one.
         each: called before every tile with the number of tiles done and of all tiles.
     """
-    plans = [(tiling, list(_tile_corners(picture, tiling))) for tiling in tilings]
-    total = len(picture) * sum(len(places) for _, places in plans)
+    plans = [(tiling, list(_tile_corners(batch, tiling))) for tiling in tilings]
+    total = len(batch) * sum(len(places) for _, places in plans)
     done = 0
     rows: list[Tensor] = []
-    for image in split_batch(picture):
+    for image in split_batch(batch):
         means: list[Tensor] = []
         for tiling, places in plans:
             blend = _Blend(image, tiling)
@@ -108,5 +108,5 @@ def fade(length: int, feather: int) -> Tensor:
 
 def tilings(size: int, overlap: int, scale: float) -> list[Tiling]:
     """Return square, wide and tall tilings, in the order in which they are added up."""
-    sides = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
-    return [Tiling(height, width, overlap, scale) for height, width in sides]
+    sizes = [(size * 2, size // 2), (size // 2, size * 2), (size, size)]
+    return [Tiling(height, width, overlap, scale) for height, width in sizes]

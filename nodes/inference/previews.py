@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import torch
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 from torch import Tensor
 
 from nodegraph.definition.context import Context
@@ -34,12 +34,12 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
         show: makes the image; see `choose_preview`.
     """
     shades = show(x0[:1].cpu().float())
-    picture = Pictures.fromarray((shades * 255).round().to(torch.uint8).numpy())
+    image = PILImage.fromarray((shades * 255).round().to(torch.uint8).numpy())
     downscale = model.latent_format.downscale
-    scale = min(downscale * x0.shape[-1] / picture.width, LARGEST / max(picture.size))
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    scale = min(downscale * x0.shape[-1] / image.width, LARGEST / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     file = io.BytesIO()
-    picture.resize(size, Pictures.Resampling.BILINEAR).save(file, "JPEG", quality=_QUALITY)
+    image.resize(size, PILImage.Resampling.BILINEAR).save(file, "JPEG", quality=_QUALITY)
     return file.getvalue(), MIME
 
 

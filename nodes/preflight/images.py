@@ -34,7 +34,7 @@ def check_image(inputs: Mapping[str, object], files: Files) -> None:
     if not start:
         raise InputFileError(path, "the file is empty", code="not_an_image")
     if not start.startswith(_MAGIC) and start[8:12] not in _BRANDS:
-        raise InputFileError(path, "it begins as no picture does", code="not_an_image")
+        raise InputFileError(path, "it begins as no image does", code="not_an_image")
 
 
 def check_prefix(inputs: Mapping[str, object], files: Files) -> None:
@@ -63,4 +63,6 @@ def check_latent(inputs: Mapping[str, object], files: Files) -> None:
         start = file.read(9)
     length = int.from_bytes(start[:8], "little")
     if not start.endswith(b"{") or length > path.stat().st_size - 8:
-        raise InputFileError(path, "it is not a safetensors file, or breaks off", code="not_a_latent")
+        raise InputFileError(
+            path, "it is not a safetensors file, or breaks off", code="not_a_latent"
+        )

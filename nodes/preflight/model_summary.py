@@ -1,4 +1,4 @@
-"""What a model file is, in short: its family and its dtypes, from its headers alone."""
+"""The family and the dtypes of a model file, from its headers alone."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ def summarize(path: Path) -> ModelSummary:
 
 
 def parameters_by_dtype(headers: Iterable[Header]) -> dict[str, int]:
-    """How many numbers are stored in each dtype."""
+    """Return the number of parameters stored in each dtype."""
     dtypes: dict[str, int] = {}
     for tensor in (tensor for header in headers for tensor in header.tensors.values()):
         dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.numel
@@ -37,7 +37,7 @@ def parameters_by_dtype(headers: Iterable[Header]) -> dict[str, int]:
 
 
 def family_title(path: Path, headers: Iterable[Header]) -> str:
-    """The family whose files look like this one, or what the file says of itself.
+    """Return the family whose files look like this one, or what the file says of itself.
 
     Raises:
         NodeGraphError: the file is damaged.
@@ -54,7 +54,7 @@ def family_title(path: Path, headers: Iterable[Header]) -> str:
 
 
 def first_metadata(headers: Iterable[Header], keys: Iterable[str]) -> str:
-    """The first entry that one of the headers has under one of the keys; empty if none has."""
+    """Return the first entry of a header under one of the keys; empty if there is none."""
     wanted = list(keys)
     found = (header.metadata[key] for header in headers for key in wanted if key in header.metadata)
     return next(found, "")

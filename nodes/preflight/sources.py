@@ -20,7 +20,7 @@ class ModelSources(Hub):
         self._identity = options.identity
 
     def loadable(self, path: Path, watch: Watch | None) -> Path | None:
-        """The file itself; or, for a pickle that is allowed, the safetensors file made of it.
+        """Return the file itself, or the safetensors file made of a pickle that is allowed.
 
         Raises:
             UnsafePickleError: it asks for more than tensors.
@@ -38,12 +38,12 @@ class ModelSources(Hub):
         return target
 
     def summarize(self, path: Path) -> ModelSummary:
-        """The family, the dtypes and the number of parameters of a weights file or folder."""
+        """Return the family, dtypes and number of parameters of a weights file or folder."""
         from nodes.preflight.model_summary import summarize  # the families, which few commands need
 
         return summarize(path)
 
 
 def open_sources(options: SourceOptions) -> ModelSources:
-    """What the settings ask for."""
+    """Return the model sources that the settings ask for."""
     return ModelSources(options)

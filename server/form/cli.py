@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import Reporting
+from nodegraph.cli.terminal.report import ReportingCommand
 
 
-@click.command(cls=Reporting)
+@click.command(cls=ReportingCommand)
 @options.workflow
 @click.option("--server", "url", help="The URL of a running server; without it, one is started.")
 @click.option("--token", help="The token of that server; by default the one in the settings.")

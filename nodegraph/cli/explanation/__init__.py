@@ -1,1 +1,1 @@
-"""What `nodegraph explain` says of a workflow: the facts, as text, as JSON, and as a drawing."""
+"""The explanation of a workflow for `nodegraph explain`: as text, as JSON, and as a drawing."""

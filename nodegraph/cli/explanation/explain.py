@@ -5,9 +5,9 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from nodegraph.cli.explanation.facts import Explanation, NodeFacts, Source, Status
 from nodegraph.cli.explanation.files import named_files
 from nodegraph.cli.explanation.paths import critical_path, layers
+from nodegraph.cli.explanation.values import ExplainedNode, Explanation, Source, Status
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
@@ -24,7 +24,7 @@ def explain(
     """Explain a workflow, whether it is valid or not.
 
     Args:
-        checked: what validation found.
+        checked: the workflow after validation.
         catalog: the node types there are.
         files: the folders that its inputs name files in.
         keeps_results: whether a run keeps results, so that equal nodes are computed once.
@@ -39,8 +39,8 @@ def explain(
     links = {i: [source for source in nodes[i].sources if source in nodes] for i in order}
     depth = layers(links)
     device = expected_device()
-    found = {
-        node_id: NodeFacts(
+    explained = {
+        node_id: ExplainedNode(
             id=node_id,
             type_name=nodes[node_id].type_name,
             title=nodes[node_id].title or _display_name(nodes[node_id], catalog),
@@ -55,9 +55,9 @@ def explain(
         )
         for node_id, status in order.items()
     }
-    path = critical_path({node.id: found[node.id].cost for node in needed}, links)
+    path = critical_path({node.id: explained[node.id].cost for node in needed}, links)
     return Explanation(
-        nodes=_mark(found, path),
+        nodes=_mark(explained, path),
         targets=checked.targets,
         critical_path=path,
         files=named_files(needed, catalog, files, device),
@@ -67,14 +67,16 @@ def explain(
     )
 
 
-def _mark(nodes: dict[NodeId, NodeFacts], path: Sequence[NodeId]) -> dict[NodeId, NodeFacts]:
+def _mark(
+    nodes: dict[NodeId, ExplainedNode], path: Sequence[NodeId]
+) -> dict[NodeId, ExplainedNode]:
     return nodes | {node_id: replace(nodes[node_id], critical=True) for node_id in path}
 
 
 def _order(
     nodes: Mapping[NodeId, Node], targets: Sequence[NodeId], catalog: Catalog
 ) -> dict[NodeId, Status]:
-    """Every node once, in the order in which the nodes that are needed run."""
+    """Return every node once, in the order in which the nodes that are needed run."""
 
     def reads(node_id: NodeId) -> list[NodeId]:
         return [source for source in nodes[node_id].sources if source in nodes]
@@ -84,8 +86,8 @@ def _order(
         if not lazy:
             return reads(node_id)
         links = (value for name, value in nodes[node_id].inputs.items() if name not in lazy)
-        found = (link.source for link in links if isinstance(link, Link))
-        return [source for source in dict.fromkeys(found) if source in nodes]
+        sources = (link.source for link in links if isinstance(link, Link))
+        return [source for source in dict.fromkeys(sources) if source in nodes]
 
     sure = set(sources_first(targets, needs)[0])
     order: dict[NodeId, Status] = {
@@ -107,18 +109,18 @@ class _Shared(NamedTuple):
 
     node_id: NodeId
     volatile: bool
-    """Whether its result is good for nobody else."""
+    """True if no other node may take its result."""
 
 
 def _repeats(
     nodes: Sequence[Node], catalog: Catalog, broken: Container[NodeId]
 ) -> dict[NodeId, NodeId]:
-    """The nodes that take the result of an equal one before them, and which that is.
+    """Return the nodes that take the result of an equal one before them, and that one.
 
     Args:
         nodes: those that run in any case, in order.
         catalog: the node types there are.
-        broken: those that nobody can tell of what they would compute.
+        broken: nodes with problems, whose result is not known.
     """
     shared: dict[NodeId, _Shared] = {}
     first: dict[str, NodeId] = {}
@@ -142,7 +144,7 @@ _UNKNOWN = _Shared("", volatile=True)
 
 
 def _names_linked_file(node: Node, spec: NodeSpec) -> bool:
-    """Whether another node says which file it reads, so that its content is not known yet."""
+    """Return True if a link names the file it reads, so that its content is not known yet."""
     return any(
         (item.model_folder or item.input_file) and isinstance(node.inputs.get(item.name), Link)
         for item in spec.inputs
@@ -150,7 +152,7 @@ def _names_linked_file(node: Node, spec: NodeSpec) -> bool:
 
 
 def _content(node: Node, shared: Mapping[NodeId, _Shared]) -> str:
-    """What is the same for equal nodes: type, values, and which results are read."""
+    """Return a text that is equal for equal nodes: type, values, and the results they read."""
     inputs = {
         name: ["link", shared[value.source].node_id, value.output]
         if isinstance(value, Link)
@@ -161,7 +163,7 @@ def _content(node: Node, shared: Mapping[NodeId, _Shared]) -> str:
 
 
 def _sources(node: Node, nodes: Mapping[NodeId, Node], catalog: Catalog) -> tuple[Source, ...]:
-    found: list[Source] = []
+    sources: list[Source] = []
     for name, link in node.inputs.items():
         if not isinstance(link, Link):
             continue
@@ -169,10 +171,10 @@ def _sources(node: Node, nodes: Mapping[NodeId, Node], catalog: Catalog) -> tupl
         spec = catalog.get(source.type_name) if source else None
         if spec and 0 <= link.output < len(spec.outputs):
             output = spec.outputs[link.output]
-            found.append(Source(name, link.source, output.name, output.socket))
+            sources.append(Source(name, link.source, output.name, output.socket))
         else:
-            found.append(Source(name, link.source, f"output {link.output}", ""))
-    return tuple(found)
+            sources.append(Source(name, link.source, f"output {link.output}", ""))
+    return tuple(sources)
 
 
 def _display_name(node: Node, catalog: Catalog) -> str:
@@ -181,7 +183,7 @@ def _display_name(node: Node, catalog: Catalog) -> str:
 
 
 def _steps(inputs: Mapping[str, object]) -> int | None:
-    """The steps that inputs ask for: `steps`, from `start_at_step` to `end_at_step`."""
+    """Return the steps that inputs ask for: `steps`, from `start_at_step` to `end_at_step`."""
     steps = inputs.get("steps")
     if not isinstance(steps, int):
         return None

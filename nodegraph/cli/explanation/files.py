@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from nodegraph.cli.explanation.facts import FileFacts
+from nodegraph.cli.explanation.values import ExplainedFile
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
 from nodegraph.files.folders import WEIGHTS
@@ -26,8 +26,8 @@ class _Use(NamedTuple):
 
 def named_files(
     nodes: Iterable[Node], catalog: Mapping[str, NodeSpec], files: Files, device: str
-) -> tuple[FileFacts, ...]:
-    """Every file that an input of the nodes names, once for each device it would be used on.
+) -> tuple[ExplainedFile, ...]:
+    """Return every file that an input of the nodes names, once for each device it would be used on.
 
     Args:
         nodes: those that are needed.
@@ -40,7 +40,9 @@ def named_files(
         for use in _uses(node, catalog.get(node.type_name), device):
             uses.setdefault(use, []).append(node.id)
     return tuple(
-        fact for use, ids in uses.items() for fact in _facts(use, tuple(dict.fromkeys(ids)), files)
+        file
+        for use, ids in uses.items()
+        for file in _explain_files(use, tuple(dict.fromkeys(ids)), files)
     )
 
 
@@ -63,11 +65,11 @@ def _model_use(item: InputSpec, folder: str, name: str, device: str) -> _Use:
     return _Use(folder, name, is_model=True, is_pair=False, device=device)
 
 
-def _facts(use: _Use, nodes: tuple[NodeId, ...], files: Files) -> Iterator[FileFacts]:
+def _explain_files(use: _Use, nodes: tuple[NodeId, ...], files: Files) -> Iterator[ExplainedFile]:
     try:
         paths = list(_paths(use, files))
     except NodeGraphError as error:
-        yield FileFacts(
+        yield ExplainedFile(
             folder=use.folder, name=use.name, nodes=nodes, is_model=use.is_model, note=error.message
         )
         return
@@ -84,7 +86,7 @@ def _paths(use: _Use, files: Files) -> Iterator[Path]:
         yield files.input(use.name)
 
 
-def _describe(use: _Use, path: Path, nodes: tuple[NodeId, ...], files: Files) -> FileFacts:
+def _describe(use: _Use, path: Path, nodes: tuple[NodeId, ...], files: Files) -> ExplainedFile:
     model, note = None, ""
     weights = use.is_model and (path.is_dir() or path.name.lower().endswith(WEIGHTS))
     if weights:
@@ -93,7 +95,7 @@ def _describe(use: _Use, path: Path, nodes: tuple[NodeId, ...], files: Files) ->
             model = files.models.sources.summarize(loadable)
         except NodeGraphError as error:
             note = error.message
-    return FileFacts(
+    return ExplainedFile(
         folder=use.folder,
         name=path.name if use.is_pair else use.name,
         nodes=nodes,
@@ -107,6 +109,6 @@ def _describe(use: _Use, path: Path, nodes: tuple[NodeId, ...], files: Files) ->
 
 
 def _size(path: Path) -> int:
-    """The bytes of a file, of the shards that it is one of, or of everything in a folder."""
+    """Return the bytes of a file, of the shards that it is one of, or of everything in a folder."""
     items = path.rglob("*") if path.is_dir() else shards_of(path)
     return sum(item.stat().st_size for item in items if item.is_file())

@@ -61,7 +61,7 @@ class Layout:
     """The heights at which links pass through layers."""
 
     def trunk(self, wire: Wire, before: int | None = None) -> list[Point]:
-        """The points that all links of a wire share, from the right of a box through its lanes.
+        """Return the points that all links of a wire share, from a box's right through the lanes.
 
         Args:
             wire: the wire.
@@ -76,7 +76,7 @@ class Layout:
         return points
 
     def branch(self, wire: Wire, reader: NodeId) -> list[Point]:
-        """The points of one link alone, from the last lane, or the source, to a box."""
+        """Return the points of one link alone, from the last lane, or the source, to a box."""
         end = self.boxes[reader]
         layer = round(end.x / COLUMN) - 1
         y = self.lanes.get(Lane(wire, layer))
@@ -84,7 +84,7 @@ class Layout:
         return [start, Point(end.x, end.y + BOX_HEIGHT / 2)]
 
     def way(self, wire: Wire, reader: NodeId) -> list[Point]:
-        """All points that a link passes."""
+        """Return all points that a link passes."""
         trunk = self.trunk(wire, round(self.boxes[reader].x / COLUMN))
         return [*trunk, self.branch(wire, reader)[1]]
 
@@ -150,7 +150,7 @@ def _layers(depth: Mapping[NodeId, int], wires: Mapping[NodeId, Sequence[Wire]])
 
 
 def _lanes(depth: Mapping[NodeId, int], wires: Mapping[NodeId, Sequence[Wire]]) -> dict[Lane, None]:
-    """The lanes of all wires, each as far as its farthest reader; none if there are too many."""
+    """Return the lanes of all wires up to their farthest readers; none if there are too many."""
     ends: dict[Wire, int] = {}
     for node_id, found in wires.items():
         for wire in found:
@@ -180,13 +180,13 @@ def _number(layer: Sequence[Slot], position: dict[Slot, float]) -> None:
 
 
 def _mean(slot: Slot, near: Mapping[Slot, Iterable[Slot]], values: Mapping[Slot, float]) -> float:
-    """The mean value of what a slot is linked to; its own if that is nothing."""
+    """Return the mean value of what a slot is linked to; its own if that is nothing."""
     found = [values[other] for other in near.get(slot, ())]
     return sum(found) / len(found) if found else values[slot]
 
 
 def _place(layers: _Layers) -> dict[Slot, float]:
-    """The heights of all slots: close to their neighbours, none closer than it may be."""
+    """Return the heights of all slots: close to their neighbours, none closer than it may be."""
     heights: dict[Slot, float] = {}
     for layer in layers.slots:
         offsets = _offsets(layer)
@@ -205,7 +205,7 @@ def _half(slot: Slot) -> float:
 
 
 def _offsets(layer: Sequence[Slot]) -> list[float]:
-    """How far the middles of a layer's slots are at least below that of the first."""
+    """Return the least distances of the middles of a layer's slots from that of the first."""
     offsets: list[float] = []
     for k, slot in enumerate(layer):
         before = layer[k - 1] if k else slot
@@ -216,7 +216,7 @@ def _offsets(layer: Sequence[Slot]) -> list[float]:
 
 
 def _spread(wanted: Sequence[float], offsets: Sequence[float]) -> list[float]:
-    """The heights nearest to those wanted that are as far apart as the offsets say.
+    """Return the heights nearest to those wanted that are as far apart as the offsets say.
 
     Without the offsets they only have to ascend: neighbours that do not are pooled, and take
     their mean.

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
-from nodegraph.cli.explanation.facts import Explanation, NodeFacts
-from nodegraph.cli.explanation.text import clean, counted, path_text
+from nodegraph.cli.explanation.text import clean, format_count, path_text
+from nodegraph.cli.explanation.values import ExplainedNode, Explanation
 
 _CLASSES = """\
 classDef runs fill:#ffffff,stroke:#2f7fd1,color:#1c2733
@@ -16,28 +16,28 @@ classDef broken fill:#fdecee,stroke:#c8102e,stroke-width:3px
 """
 
 
-def as_mermaid(name: str, found: Explanation) -> str:
-    """The drawing as text.
+def as_mermaid(name: str, explanation: Explanation) -> str:
+    """Return the drawing as text.
 
     Args:
         name: of the workflow.
-        found: what was found out.
+        explanation: of the workflow.
     """
-    return "".join(f"{line}\n" for line in _lines(name, found)) + _CLASSES
+    return "".join(f"{line}\n" for line in _lines(name, explanation)) + _CLASSES
 
 
-def _lines(name: str, found: Explanation) -> Iterator[str]:
+def _lines(name: str, explanation: Explanation) -> Iterator[str]:
     yield "flowchart LR"
-    path = f", critical path: {path_text(found)}" if found.critical_path else ""
+    path = f", critical path: {path_text(explanation)}" if explanation.critical_path else ""
     yield f"%% {clean(name)}{path}"
-    numbers = {node_id: number for number, node_id in enumerate(found.nodes)}
-    for node in found.nodes.values():
+    numbers = {node_id: number for number, node_id in enumerate(explanation.nodes)}
+    for node in explanation.nodes.values():
         yield f'n{numbers[node.id]}["{_label(node)}"]:::{node.status}'
         yield from (f"class n{numbers[node.id]} {kind}" for kind in _kinds(node))
-    path_links = set(pairwise(found.critical_path))
+    path_links = set(pairwise(explanation.critical_path))
     bold: list[int] = []
     count = 0
-    for node in found.nodes.values():
+    for node in explanation.nodes.values():
         for source in node.sources:
             if source.node not in numbers:
                 continue
@@ -50,22 +50,22 @@ def _lines(name: str, found: Explanation) -> Iterator[str]:
         yield f"linkStyle {','.join(map(str, bold))} stroke:#e8590c,stroke-width:4px"
 
 
-def _kinds(node: NodeFacts) -> Iterator[str]:
+def _kinds(node: ExplainedNode) -> Iterator[str]:
     if node.critical:
         yield "critical"
     if node.broken:
         yield "broken"
 
 
-def _label(node: NodeFacts) -> str:
+def _label(node: ExplainedNode) -> str:
     lines = [f"<b>{_escape(node.title)}</b>", f"{_escape(node.type_name)} · {_escape(node.id)}"]
     if node.repeats is not None:
         lines.append(f"equal to node {_escape(node.repeats)}")
     elif node.steps is not None:
-        lines.append(counted(node.steps, "step"))
+        lines.append(format_count(node.steps, "step"))
     return "<br/>".join(lines)
 
 
 def _escape(text: str) -> str:
-    """The text with entities for everything that Mermaid reads as something else."""
+    """Return the text with entities for everything that Mermaid reads as something else."""
     return "".join(c if c.isalnum() or c in " .-_·,:/" else f"#{ord(c)};" for c in clean(text))

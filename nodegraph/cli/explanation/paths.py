@@ -12,7 +12,7 @@ Links = Mapping[NodeId, Sequence[NodeId]]
 
 
 def layers(links: Links) -> dict[NodeId, int]:
-    """The layer of every node: above its sources' layers, but for links that close a loop.
+    """Return the layer of every node: above its sources' layers, but for links that close a loop.
 
     A node without sources stands in the layer before the first that reads it.
     """
@@ -30,7 +30,7 @@ def layers(links: Links) -> dict[NodeId, int]:
 
 
 def critical_path(costs: Mapping[NodeId, int], links: Links) -> tuple[NodeId, ...]:
-    """The path along the links whose nodes cost most together; empty if the links loop.
+    """Return the path along the links whose nodes cost most together; empty if the links loop.
 
     Args:
         costs: of the nodes that count.
@@ -50,7 +50,7 @@ def critical_path(costs: Mapping[NodeId, int], links: Links) -> tuple[NodeId, ..
 
 
 def _forward(links: Links) -> tuple["DiGraph[int]", list[NodeId]]:
-    """The graph without the links that close a loop; nodes are numbered in their order."""
+    """Return the graph without the links that close a loop; nodes are numbered in their order."""
     ids = list(links)
     number = {node_id: k for k, node_id in enumerate(ids)}
     graph: DiGraph[int] = DiGraph()

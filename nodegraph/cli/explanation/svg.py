@@ -6,7 +6,6 @@ from itertools import accumulate, pairwise
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 
-from nodegraph.cli.explanation.facts import Explanation, NodeFacts, Source
 from nodegraph.cli.explanation.layout import (
     BOX_HEIGHT,
     BOX_WIDTH,
@@ -15,7 +14,8 @@ from nodegraph.cli.explanation.layout import (
     Wire,
     lay_out,
 )
-from nodegraph.cli.explanation.text import clean, counted, model_text, path_text
+from nodegraph.cli.explanation.text import clean, format_count, model_text, path_text
+from nodegraph.cli.explanation.values import ExplainedNode, Explanation, Source
 from nodegraph.graph.graph import NodeId
 from nodegraph.runtime.sizes import format_size
 
@@ -28,7 +28,7 @@ _COLOURS = (
     "#7c5cc4", "#c98a00", "#d1495b", "#e0762f", "#c2489b", "#2f7fd1", "#3c9d5d", "#5b6b7b",
     "#008c95", "#8a6d3b",
 )  # fmt: skip
-"""One a type of value, in the order in which they first appear."""
+"""One for each type of value, in the order in which they first appear."""
 _PLAIN = "#8b98a5"
 _CRITICAL = "#e8590c"
 _STYLE = """
@@ -64,17 +64,17 @@ _LEGEND = (
 )
 
 
-def as_svg(name: str, found: Explanation) -> str:
-    """The drawing.
+def as_svg(name: str, explanation: Explanation) -> str:
+    """Return the drawing.
 
     Args:
         name: of the workflow.
-        found: what was found out.
+        explanation: of the workflow.
     """
-    nodes = found.nodes
-    wires = {i: _wires(node, found) for i, node in nodes.items()}
+    nodes = explanation.nodes
+    wires = {i: _wires(node, explanation) for i, node in nodes.items()}
     layout = lay_out({i: node.layer for i, node in nodes.items()}, wires)
-    colours = _colours(found)
+    colours = _colours(explanation)
     inner = max(layout.width, _NARROWEST, sum(map(_socket_width, colours)))
     width = inner + 2 * _MARGIN
     height = layout.height + _HEAD + 2 * _MARGIN
@@ -86,42 +86,42 @@ def as_svg(name: str, found: Explanation) -> str:
         f"<style>\n{_STYLE}\n</style>",
         f'<clipPath id="inside"><rect width="{BOX_WIDTH - 8}" height="{BOX_HEIGHT}"/></clipPath>',
         f'<rect {size} fill="#fbfcfd"/>',
-        *_heading(name, found, colours),
+        *_heading(name, explanation, colours),
         f'<g transform="translate({shift:.1f} {_HEAD + _MARGIN:.1f})">',
-        *_links(found, layout, colours),
-        *_boxes(found, layout),
+        *_links(explanation, layout, colours),
+        *_boxes(explanation, layout),
         "</g>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _wires(node: NodeFacts, found: Explanation) -> list[Wire]:
-    """What a node reads from smaller layers."""
-    sources = (source for source in node.sources if source.node in found.nodes)
+def _wires(node: ExplainedNode, explanation: Explanation) -> list[Wire]:
+    """Return the wires that a node reads from smaller layers."""
+    sources = (source for source in node.sources if source.node in explanation.nodes)
     wires = dict.fromkeys(Wire(source.node, source.socket) for source in sources)
-    return [wire for wire in wires if found.nodes[wire.source].layer < node.layer]
+    return [wire for wire in wires if explanation.nodes[wire.source].layer < node.layer]
 
 
-def _colours(found: Explanation) -> dict[str, str]:
-    """A colour for each type of value."""
-    sources = (source for node in found.nodes.values() for source in node.sources)
+def _colours(explanation: Explanation) -> dict[str, str]:
+    """Return a colour for each type of value."""
+    sources = (source for node in explanation.nodes.values() for source in node.sources)
     sockets = list(dict.fromkeys(source.socket for source in sources if source.socket))
     return dict(zip(sockets, _COLOURS, strict=False))
 
 
-def _heading(name: str, found: Explanation, colours: dict[str, str]) -> Iterator[str]:
+def _heading(name: str, explanation: Explanation, colours: dict[str, str]) -> Iterator[str]:
     yield f'<text class="head" x="{_MARGIN}" y="40">{_text(name, 80)}</text>'
-    runs = counted(len(found.with_status("runs")), "node")
-    facts = [f"{runs} would run on: {found.device}"]
-    repeated = len(found.with_status("repeats"))
-    facts += [f"{repeated} computed once with an equal one"] if repeated else []
-    facts += ["nothing is cached before a run"]
-    facts += [f"critical path: {path_text(found)}"] if found.critical_path else []
-    facts += [counted(len(found.problems), "problem")] if found.problems else []
-    yield f'<text class="about" x="{_MARGIN}" y="62">{_text(" · ".join(facts), 150)}</text>'
+    runs = format_count(len(explanation.with_status("runs")), "node")
+    parts = [f"{runs} would run on: {explanation.device}"]
+    repeated = len(explanation.with_status("repeats"))
+    parts += [f"{repeated} computed once with an equal one"] if repeated else []
+    parts += ["nothing is cached before a run"]
+    parts += [f"critical path: {path_text(explanation)}"] if explanation.critical_path else []
+    parts += [format_count(len(explanation.problems), "problem")] if explanation.problems else []
+    yield f'<text class="about" x="{_MARGIN}" y="62">{_text(" · ".join(parts), 150)}</text>'
     x = _MARGIN
-    for kind, label in _legend(found):
+    for kind, label in _legend(explanation):
         yield f'<g class="{kind}" transform="translate({x:.0f} 76)">'
         yield '<rect class="box" width="26" height="15" rx="4"/>'
         yield '<rect class="bar" x="4" y="3.5" width="3" height="8" rx="1.5"/></g>'
@@ -136,30 +136,30 @@ def _heading(name: str, found: Explanation, colours: dict[str, str]) -> Iterator
 
 
 def _socket_width(socket: str) -> float:
-    """The room that the legend of a type of value takes."""
+    """Return the width of a value type's entry in the legend."""
     return 44 + 9.2 * min(len(socket), _LABEL)
 
 
-def _legend(found: Explanation) -> Iterator[tuple[str, str]]:
-    """What the drawing has of what there may be."""
-    seen: set[str] = {node.status for node in found.nodes.values()}
-    seen |= {"runs critical"} if found.critical_path else set()
-    seen |= {"runs broken"} if any(node.broken for node in found.nodes.values()) else set()
+def _legend(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Yield the entries of the legend that the drawing needs."""
+    seen: set[str] = {node.status for node in explanation.nodes.values()}
+    seen |= {"runs critical"} if explanation.critical_path else set()
+    seen |= {"runs broken"} if any(node.broken for node in explanation.nodes.values()) else set()
     yield from ((kind, label) for kind, label in _LEGEND if kind in seen)
 
 
-def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Iterator[str]:
-    """All links, those on the critical path last, so that nothing covers them."""
-    drawn = _inputs_by_wire(found)
+def _links(explanation: Explanation, layout: Layout, colours: dict[str, str]) -> Iterator[str]:
+    """Yield all links, those on the critical path last, so that nothing covers them."""
+    drawn = _inputs_by_wire(explanation)
     for wire in dict.fromkeys(wire for wire, _ in drawn):
         trunk = layout.trunk(wire)
         if len(trunk) > 1:
             yield _path("link", _curve(trunk), _stroke(wire, colours), "")
-    steps = set(pairwise(found.critical_path))
+    steps = set(pairwise(explanation.critical_path))
     critical: dict[tuple[NodeId, NodeId], str] = {}
     for (wire, reader), sources in drawn.items():
-        label = _label(found, reader, sources)
-        if found.nodes[wire.source].layer >= found.nodes[reader].layer:
+        label = _label(explanation, reader, sources)
+        if explanation.nodes[wire.source].layer >= explanation.nodes[reader].layer:
             yield _path("link loop", _around(layout, wire.source, reader), "", label)
             continue
         branch = _curve(layout.branch(wire, reader))
@@ -170,12 +170,12 @@ def _links(found: Explanation, layout: Layout, colours: dict[str, str]) -> Itera
     yield from critical.values()
 
 
-def _inputs_by_wire(found: Explanation) -> dict[tuple[Wire, NodeId], list[Source]]:
-    """The inputs that each wire leads to, by its reader."""
+def _inputs_by_wire(explanation: Explanation) -> dict[tuple[Wire, NodeId], list[Source]]:
+    """Return the inputs that each wire leads to, by its reader."""
     drawn: dict[tuple[Wire, NodeId], list[Source]] = {}
-    for node in found.nodes.values():
+    for node in explanation.nodes.values():
         for source in node.sources:
-            if source.node in found.nodes:
+            if source.node in explanation.nodes:
                 drawn.setdefault((Wire(source.node, source.socket), node.id), []).append(source)
     return drawn
 
@@ -190,15 +190,15 @@ def _stroke(wire: Wire, colours: dict[str, str]) -> str:
     return colours.get(wire.socket, _PLAIN)
 
 
-def _label(found: Explanation, reader: NodeId, sources: Sequence[Source]) -> str:
-    """What a link carries from where to where."""
-    start = f"{found.nodes[sources[0].node].title} {sources[0].output}"
+def _label(explanation: Explanation, reader: NodeId, sources: Sequence[Source]) -> str:
+    """Return a link's tooltip: from which output to which inputs it leads."""
+    start = f"{explanation.nodes[sources[0].node].title} {sources[0].output}"
     inputs = ", ".join(source.input for source in sources)
-    return f"{start} → {found.nodes[reader].title} {inputs}"
+    return f"{start} → {explanation.nodes[reader].title} {inputs}"
 
 
 def _curve(points: Sequence[Point]) -> str:
-    """A curve through points that leaves and enters all of them horizontally."""
+    """Return a curve through points that leaves and enters all of them horizontally."""
     parts = [f"M{points[0].x:.1f} {points[0].y:.1f}"]
     for a, b in pairwise(points):
         if a.y == b.y:
@@ -210,7 +210,7 @@ def _curve(points: Sequence[Point]) -> str:
 
 
 def _around(layout: Layout, source: NodeId, reader: NodeId) -> str:
-    """A curve that goes back, below the boxes."""
+    """Return a curve that goes back, below the boxes."""
     a, b = layout.boxes[source], layout.boxes[reader]
     start, end = Point(a.x + BOX_WIDTH, a.y + BOX_HEIGHT / 2), Point(b.x, b.y + BOX_HEIGHT / 2)
     low = max(a.y, b.y) + 1.5 * BOX_HEIGHT
@@ -220,9 +220,9 @@ def _around(layout: Layout, source: NodeId, reader: NodeId) -> str:
     )
 
 
-def _boxes(found: Explanation, layout: Layout) -> Iterator[str]:
-    files = _files(found)
-    for node in found.nodes.values():
+def _boxes(explanation: Explanation, layout: Layout) -> Iterator[str]:
+    files = _files(explanation)
+    for node in explanation.nodes.values():
         x, y = layout.boxes[node.id]
         kinds = [node.status, *(["critical"] if node.critical else [])]
         kinds += ["broken"] if node.broken else []
@@ -234,34 +234,34 @@ def _boxes(found: Explanation, layout: Layout) -> Iterator[str]:
         yield f'<text class="title" x="20" y="23">{_text(node.title, 26)}</text>'
         about = f"{node.type_name} · {node.id}" if node.title != node.type_name else node.id
         yield f'<text class="type" x="20" y="40">{_text(about, 35)}</text>'
-        fact = _fact(node, files)
-        if fact:
+        remark = _remark(node, files)
+        if remark:
             kind = "fact dark" if node.critical and node.steps else "fact"
-            yield f'<text class="{kind}" x="20" y="56">{_text(fact, 35)}</text>'
+            yield f'<text class="{kind}" x="20" y="56">{_text(remark, 35)}</text>'
         yield "</g></g>"
 
 
-def _fact(node: NodeFacts, files: dict[NodeId, str]) -> str:
-    """What is most worth knowing of a node beside its name."""
+def _remark(node: ExplainedNode, files: dict[NodeId, str]) -> str:
+    """Return the third line of a node's box: the most useful thing besides its name."""
     if node.repeats is not None:
         return f"equal to node {node.repeats}"
     if node.steps is not None:
-        return counted(node.steps, "step")
+        return format_count(node.steps, "step")
     return files.get(node.id, "")
 
 
-def _files(found: Explanation) -> dict[NodeId, str]:
-    """The first file of each node that names any."""
-    facts: dict[NodeId, str] = {}
-    for file in found.files:
-        known = [model_text(file), format_size(file.size)] if file.path else ["not here"]
+def _files(explanation: Explanation) -> dict[NodeId, str]:
+    """Return the first file of each node that names any."""
+    texts: dict[NodeId, str] = {}
+    for file in explanation.files:
+        parts = [model_text(file), format_size(file.size)] if file.path else ["not here"]
         for node_id in file.nodes:
-            facts.setdefault(node_id, ", ".join(part for part in known if part))
-    return facts
+            texts.setdefault(node_id, ", ".join(part for part in parts if part))
+    return texts
 
 
 def _text(text: str, most: int) -> str:
-    """The text for XML, cut off where there is no room for more."""
+    """Escape a text for XML, cut off after `most` columns."""
     widths = list(accumulate(2 if east_asian_width(c) in "WF" else 1 for c in text))
     short = text
     if widths and widths[-1] > most:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from nodegraph.cli.explanation.facts import Explanation, FileFacts, NodeFacts, Status
+from nodegraph.cli.explanation.values import ExplainedFile, ExplainedNode, Explanation, Status
 from nodegraph.cli.terminal.report import as_data
 from nodegraph.graph.graph import NodeId
 from nodegraph.runtime.sizes import format_size
@@ -23,73 +23,73 @@ _HEADS: tuple[tuple[Status, str], ...] = (
 )
 
 
-def as_text(name: str, found: Explanation) -> str:
-    """The explanation for people.
+def as_text(name: str, explanation: Explanation) -> str:
+    """Return the explanation for people.
 
     Args:
         name: of the workflow.
-        found: what was found out.
+        explanation: of the workflow.
     """
-    return "\n".join(clean(line) for line in _lines(name, found)) + "\n"
+    return "\n".join(clean(line) for line in _lines(name, explanation)) + "\n"
 
 
-def as_plain(found: Explanation) -> dict[str, Any]:
-    """The explanation for programs: JSON."""
+def as_plain(explanation: Explanation) -> dict[str, Any]:
+    """Return the explanation for programs: JSON."""
     return {
-        "valid": not found.problems,
-        "targets": list(found.targets),
-        "nodes": [_node_data(node) for node in found.nodes.values()],
+        "valid": not explanation.problems,
+        "targets": list(explanation.targets),
+        "nodes": [_node_data(node) for node in explanation.nodes.values()],
         "cached": {"nodes": [], "why": CACHED},
-        "critical_path": {"nodes": list(found.critical_path), "length": found.length},
-        "device": found.device,
-        "files": [_file_data(file) for file in found.files],
-        **as_data(found.problems, found.warnings),
+        "critical_path": {"nodes": list(explanation.critical_path), "length": explanation.length},
+        "device": explanation.device,
+        "files": [_file_data(file) for file in explanation.files],
+        **as_data(explanation.problems, explanation.warnings),
     }
 
 
 def clean(text: str) -> str:
-    """The text without what terminals or XML take for something else."""
+    """Replace characters that terminals or XML take for something else."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 node`, `2 nodes`."""
+def format_count(count: int, noun: str) -> str:
+    """Return a count and its noun: `1 node`, `2 nodes`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def model_text(file: FileFacts) -> str:
-    """The family and the dtypes of a model file; empty if they are not known."""
+def model_text(file: ExplainedFile) -> str:
+    """Return the family and the dtypes of a model file; empty if they are not known."""
     if file.model is None:
         return ""
     return ", ".join((file.model.family or "no known family", "/".join(file.model.dtypes)))
 
 
-def path_text(found: Explanation) -> str:
-    """The length of the critical path, in nodes and steps."""
-    steps = sum(found.nodes[node_id].steps or 0 for node_id in found.critical_path)
-    nodes = counted(len(found.critical_path), "node")
-    return f"{nodes}, {counted(steps, 'step')}" if steps else nodes
+def path_text(explanation: Explanation) -> str:
+    """Return the length of the critical path, in nodes and steps."""
+    steps = sum(explanation.nodes[node_id].steps or 0 for node_id in explanation.critical_path)
+    nodes = format_count(len(explanation.critical_path), "node")
+    return f"{nodes}, {format_count(steps, 'step')}" if steps else nodes
 
 
-def _lines(name: str, found: Explanation) -> Iterator[str]:
-    valid = "not valid: see its problems" if found.problems else "valid"
-    outputs = counted(len(found.targets), "output")
-    yield f"{name}: {counted(len(found.nodes), 'node')}, {outputs}, {valid}"
-    width = len(str(len(found.nodes)))
+def _lines(name: str, explanation: Explanation) -> Iterator[str]:
+    valid = "not valid: see its problems" if explanation.problems else "valid"
+    outputs = format_count(len(explanation.targets), "output")
+    yield f"{name}: {format_count(len(explanation.nodes), 'node')}, {outputs}, {valid}"
+    width = len(str(len(explanation.nodes)))
     number = 0
     for status, head in _HEADS:
-        nodes = found.with_status(status)
+        nodes = explanation.with_status(status)
         if nodes:
             yield from ("", f"{head}:")
         for node in nodes:
             number += 1
             yield from _node_lines(node, f"{number:{width + 2}}")
     yield from ("", f"Cached before it runs: {CACHED}")
-    yield from ("", *_path_lines(found))
-    yield from _file_lines(found)
+    yield from ("", *_path_lines(explanation))
+    yield from _file_lines(explanation)
 
 
-def _node_lines(node: NodeFacts, number: str) -> Iterator[str]:
+def _node_lines(node: ExplainedNode, number: str) -> Iterator[str]:
     indent = " " * (len(number) + 4)
     mark = "*" if node.critical else " "
     title = f'  "{node.title}"' if node.title != node.type_name else ""
@@ -98,42 +98,45 @@ def _node_lines(node: NodeFacts, number: str) -> Iterator[str]:
         yield f"{indent}  {source.input} <- node {source.node}, {source.output}"
 
 
-def _remarks(node: NodeFacts) -> str:
+def _remarks(node: ExplainedNode) -> str:
     remarks = [
         f"equal to node {node.repeats}" if node.repeats is not None else "",
-        counted(node.steps, "step") if node.steps is not None else "",
+        format_count(node.steps, "step") if node.steps is not None else "",
         "another node says how many steps" if node.steps_linked else "",
         "has a problem" if node.broken else "",
     ]
-    said = ", ".join(remark for remark in remarks if remark)
-    return f"  ({said})" if said else ""
+    joined = ", ".join(remark for remark in remarks if remark)
+    return f"  ({joined})" if joined else ""
 
 
-def _path_lines(found: Explanation) -> Iterator[str]:
-    if not found.critical_path:
-        looping = any(problem.code == "cycle" for problem in found.problems)
+def _path_lines(explanation: Explanation) -> Iterator[str]:
+    if not explanation.critical_path:
+        looping = any(problem.code == "cycle" for problem in explanation.problems)
         yield f"Critical path: none, for {'the graph loops' if looping else 'nothing runs'}."
         return
-    yield f"Critical path ({path_text(found)}; length {found.length:,}):"
-    names = [f"{i} ({found.nodes[i].title})" for i in found.critical_path]
+    yield f"Critical path ({path_text(explanation)}; length {explanation.length:,}):"
+    names = [f"{i} ({explanation.nodes[i].title})" for i in explanation.critical_path]
     if len(names) > _MOST:
         names = [*names[: _MOST // 2], "…", *names[-_MOST // 2 :]]
     yield "  " + " -> ".join(names)
 
 
-def _file_lines(found: Explanation) -> Iterator[str]:
+def _file_lines(explanation: Explanation) -> Iterator[str]:
     for head, files in (
-        (f"Models (computed on: {found.device})", [f for f in found.files if f.is_model]),
-        ("Other files that it reads", [f for f in found.files if not f.is_model]),
+        (
+            f"Models (computed on: {explanation.device})",
+            [f for f in explanation.files if f.is_model],
+        ),
+        ("Other files that it reads", [f for f in explanation.files if not f.is_model]),
     ):
         if not files:
             continue
         yield from ("", f"{head}:")
         for file in files:
             yield f"  {file.folder}/{file.name}  (node {_some(file.nodes)})"
-            facts = [format_size(file.size) if file.path else "", model_text(file)]
-            facts += [f"on {file.device}" if file.device else "", file.note]
-            yield "      " + ", ".join(fact for fact in facts if fact)
+            parts = [format_size(file.size) if file.path else "", model_text(file)]
+            parts += [f"on {file.device}" if file.device else "", file.note]
+            yield "      " + ", ".join(part for part in parts if part)
             if file.path:
                 yield f"      {file.path}"
 
@@ -143,7 +146,7 @@ def _some(ids: Sequence[NodeId]) -> str:
     return ", ".join(ids[:_MOST]) + more
 
 
-def _node_data(node: NodeFacts) -> dict[str, Any]:
+def _node_data(node: ExplainedNode) -> dict[str, Any]:
     return {
         "id": node.id,
         "class_type": node.type_name,
@@ -158,7 +161,7 @@ def _node_data(node: NodeFacts) -> dict[str, Any]:
     }
 
 
-def _file_data(file: FileFacts) -> dict[str, Any]:
+def _file_data(file: ExplainedFile) -> dict[str, Any]:
     model = file.model
     return {
         "folder": file.folder,

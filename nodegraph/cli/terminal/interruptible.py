@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
-from nodegraph.cli.terminal.report import FAILED, WRONG
+from nodegraph.cli.terminal.report import EXIT_FAILED, EXIT_INVALID
 from nodegraph.cli.terminal.run_progress import View
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
 from nodegraph.execution.engine import Engine, RunOptions
@@ -91,9 +91,9 @@ def run_checked(
         except RunCancelledError:
             return None, stop.code
         except InvalidWorkflowError as error:
-            return error, WRONG
+            return error, EXIT_INVALID
         except NodeGraphError as error:
-            return error, FAILED
+            return error, EXIT_FAILED
     return None, 0
 
 

@@ -63,7 +63,7 @@ class QueueView:
         self._trouble = ""
 
     def show(self, queue: Queue, doing: Mapping[str, RunActivity]) -> None:  # noqa: ARG002 - lines tell of changes only
-        """The queue as it is now."""
+        """Return the queue as it is now."""
         if self._trouble:
             self._trouble = ""
             self._say("the server is back")
@@ -75,7 +75,7 @@ class QueueView:
                     self._tell_cache(describe(queue.cache))
 
     def away(self, reason: str) -> None:
-        """The server does not answer."""
+        """Show that the server does not answer."""
         if not self._trouble:
             self._say(f"{reason} Trying again.")
         self._trouble = reason
@@ -127,7 +127,7 @@ class LiveQueueView(QueueView):
 
 @contextmanager
 def open_view(url: str) -> Generator[QueueView]:
-    """The view that suits where stdout goes."""
+    """Return the view that suits where stdout goes."""
     if not sys.stdout.isatty():
         yield QueueView()
         return
@@ -138,7 +138,7 @@ def open_view(url: str) -> Generator[QueueView]:
 
 
 def state_of(run: Run) -> str:
-    """How a run is doing, in words."""
+    """Return the state of a run in words."""
     if run.status == "queued":
         return f"waits, {run.position or 0} before it"
     if run.status == "running":

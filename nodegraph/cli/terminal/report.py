@@ -9,13 +9,13 @@ import click
 if TYPE_CHECKING:
     from nodegraph.errors import NodeGraphError
 
-FAILED = 1
-WRONG = 2
-INTERRUPTED = 130
+EXIT_FAILED = 1
+EXIT_INVALID = 2
+EXIT_INTERRUPTED = 130
 _VERBOSE = "nodegraph.verbose"
 
 
-class Reporting(click.Command):
+class ReportingCommand(click.Command):
     """A command whose `NodeGraphError`s are shown and exit with 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -26,9 +26,9 @@ class Reporting(click.Command):
             return super().invoke(ctx)
         except NodeGraphError as error:
             self.refuse(error, wants_json=bool(ctx.params.get("wants_json")))
-            ctx.exit(WRONG)
+            ctx.exit(EXIT_INVALID)
         except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
+            ctx.exit(EXIT_INTERRUPTED)
 
     def refuse(
         self,
@@ -40,10 +40,10 @@ class Reporting(click.Command):
         report(error)
 
 
-def set_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
+def set_verbose(ctx: click.Context, _: click.Parameter, verbose: bool) -> bool:
     """Remember `--verbose` for the report of an error."""
-    ctx.meta[_VERBOSE] = wanted
-    return wanted
+    ctx.meta[_VERBOSE] = verbose
+    return verbose
 
 
 def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> None:

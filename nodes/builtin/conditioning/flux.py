@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nodegraph.definition.markers import Choices, Step
 from nodegraph.definition.node import node
-from nodes.imaging.resize import resize_pictures
+from nodes.imaging.resize import resize_images
 from nodes.models.networks.denoisers.reference_latents import METHOD, Method
 from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent
 
@@ -80,7 +80,7 @@ def flux_kontext_image_scale(image: Image) -> Image:
     """
     shape = image.shape[2] / image.shape[1]
     width, height = min(_TRAINED, key=lambda size: abs(shape - size[0] / size[1]))
-    return resize_pictures(image, width, height, "lanczos", "center")
+    return resize_images(image, width, height, "lanczos", "center")
 
 
 def _set_extra(conditioning: Conditioning, name: str, value: object) -> Conditioning:

@@ -8,7 +8,7 @@ import torch
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Name
 from nodegraph.definition.node import node
-from nodes.inference.vae import crop_to_vae, encode_pictures, fill_masked
+from nodes.inference.vae import crop_to_vae, encode_images, fill_masked
 from nodes.models.loading.handles import VaeHandle
 from nodes.sampling.conditioning.regions import resize_mask
 from nodes.values import ConcatLatent, Conditioning, Image, Latent, Mask
@@ -38,11 +38,11 @@ def inpaint_model_conditioning(
     The latent is that of the whole image. With `noise_mask` nothing outside the mask changes;
     without it, the model may change the rest slightly. Sides are cropped to multiples of 8.
     """
-    picture = pixels.movedim(-1, 1)[:, :3]
-    resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae)
-    picture = crop_to_vae(picture, vae)
-    concat = ConcatLatent(encode_pictures(fill_masked(picture, resized.round()), vae, ctx), resized)
-    latent = Latent(encode_pictures(picture, vae, ctx), noise_mask=resized if noise_mask else None)
+    image = pixels.movedim(-1, 1)[:, :3]
+    resized = crop_to_vae(resize_mask(mask, (image.shape[-2], image.shape[-1])), vae)
+    image = crop_to_vae(image, vae)
+    concat = ConcatLatent(encode_images(fill_masked(image, resized.round()), vae, ctx), resized)
+    latent = Latent(encode_images(image, vae, ctx), noise_mask=resized if noise_mask else None)
     return InpaintInputs(_add_concat(positive, concat), _add_concat(negative, concat), latent)
 
 
@@ -55,7 +55,7 @@ def instruct_pix_to_pix_conditioning(
     For InstructPix2Pix models, and for FLUX.1 Canny and Depth. The latent is empty and has the
     image's size; sides are cropped to multiples of 8.
     """
-    samples = encode_pictures(crop_to_vae(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
+    samples = encode_images(crop_to_vae(pixels.movedim(-1, 1)[:, :3], vae), vae, ctx)
     concat = ConcatLatent(samples)
     latent = Latent(torch.zeros_like(samples))
     return InpaintInputs(_add_concat(positive, concat), _add_concat(negative, concat), latent)

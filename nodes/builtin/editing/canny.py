@@ -42,9 +42,9 @@ def canny(
     if low_threshold > high_threshold:
         raise ThresholdOrderError(low_threshold, high_threshold)
     drawn: list[Tensor] = []
-    for picture in image:
+    for frame in image:
         ctx.check_cancelled()
-        blurred = gaussian_blur(luma(picture[None])[None], 2, 1.0, mode="replicate")
+        blurred = gaussian_blur(luma(frame[None])[None], 2, 1.0, mode="replicate")
         ridges = _thin_gradient(blurred)
         edges = _link_edges(ridges.numpy(force=True), low_threshold, high_threshold)
         drawn.append(torch.tensor(edges).to(image)[..., None].expand(-1, -1, 3))
@@ -52,7 +52,7 @@ def canny(
 
 
 def _thin_gradient(x: Tensor) -> Tensor:
-    """The gradient's strength where it is a maximum along its direction, 0 elsewhere.
+    """Return the gradient's strength where it is a maximum along its direction, 0 elsewhere.
 
     Args:
         x: [1, 1, height, width].

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image as Picture
+from PIL import Image as PILImage
 from pydantic import Field
 from torch import Tensor
 
@@ -67,28 +67,28 @@ def image_quantize(
     n by n pattern (Bayer 1973), strong enough to bridge two colours of the palette.
     """
     painted: list[Tensor] = []
-    for picture in image:
+    for frame in image:
         ctx.check_cancelled()
-        colour = Picture.fromarray(to_bytes(picture[..., :3]))
+        colour = PILImage.fromarray(to_bytes(frame[..., :3]))
         flat = _quantize(colour, colors, dither).convert("RGB")
         values = torch.tensor(np.asarray(flat)).to(image) / 255
-        painted.append(torch.cat([values, picture[..., 3:]], dim=-1))
+        painted.append(torch.cat([values, frame[..., 3:]], dim=-1))
     return torch.stack(painted)
 
 
-def _quantize(picture: Picture.Image, colours: int, dither: Dither) -> Picture.Image:
-    plain = picture.quantize(colours, dither=Picture.Dither.NONE)
+def _quantize(image: PILImage.Image, colours: int, dither: Dither) -> PILImage.Image:
+    plain = image.quantize(colours, dither=PILImage.Dither.NONE)
     if dither == "none":
         return plain
     if dither == "floyd-steinberg":
-        return picture.quantize(colours, palette=plain, dither=Picture.Dither.FLOYDSTEINBERG)
+        return image.quantize(colours, palette=plain, dither=PILImage.Dither.FLOYDSTEINBERG)
     size = int(dither.removeprefix("bayer-"))
     pattern = bayer(size) * (2 * 256 / colours)
-    pixels = np.asarray(picture).astype(np.float32)
+    pixels = np.asarray(image).astype(np.float32)
     height, width = pixels.shape[:2]
     tiled = np.tile(pattern, (math.ceil(height / size), math.ceil(width / size)))
     shifted = np.clip(pixels + tiled[:height, :width, None] + 0.5, 0, 255).astype(np.uint8)
-    return Picture.fromarray(shifted).quantize(palette=plain, dither=Picture.Dither.NONE)
+    return PILImage.fromarray(shifted).quantize(palette=plain, dither=PILImage.Dither.NONE)
 
 
 def bayer(size: int) -> np.ndarray:

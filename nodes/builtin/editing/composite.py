@@ -11,7 +11,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import Offset, Ratio
 from nodes.imaging.batch import repeat_to_batch, with_channels
 from nodes.imaging.composite import flat_mask, paste, stretch_to
-from nodes.imaging.resize import resize_pictures
+from nodes.imaging.resize import resize_images
 from nodes.values import Image, Mask
 
 BlendMode = Literal["normal", "multiply", "screen", "overlay", "soft_light", "difference"]
@@ -57,7 +57,7 @@ def image_blend(
     channels = max(image1.shape[-1], image2.shape[-1])
     first, second = with_channels(image1, channels), with_channels(image2, channels)
     if second.shape[1:3] != first.shape[1:3]:
-        second = resize_pictures(second, width, height, "bicubic", "center")
+        second = resize_images(second, width, height, "bicubic", "center")
     count = max(len(first), len(second))
     first, second = repeat_to_batch(first, count), repeat_to_batch(second, count).to(first)
     blended = _MODES[blend_mode](first, second)

@@ -94,7 +94,7 @@ def _erode(x: Tensor, size: int) -> Tensor:
 
 
 def _largest(x: Tensor, size: int, before: int) -> Tensor:
-    """The maximum over a square that begins `before` pixels up and left of each pixel."""
+    """Return the maximum over a square that begins `before` pixels up and left of each pixel."""
     after = size - before - 1
     x = functional.pad(x, (before, after, before, after), value=-torch.inf)
     x = functional.max_pool2d(x, (1, size), stride=1)

@@ -130,7 +130,7 @@ def _grow(masks: Tensor, pixels: int, *, tapered: bool) -> Tensor:
 
 
 def _widest(x: Tensor, rows: int, columns: int) -> Tensor:
-    """The maximum over a rectangle around each pixel: 2 * `rows` + 1 by 2 * `columns` + 1."""
+    """Return the maximum around each pixel, over 2 * `rows` + 1 by 2 * `columns` + 1 pixels."""
     x = functional.max_pool2d(x, (2 * rows + 1, 1), stride=1, padding=(rows, 0))
     return functional.max_pool2d(x, (1, 2 * columns + 1), stride=1, padding=(0, columns))
 

@@ -15,7 +15,7 @@ from nodegraph.definition.markers import Choices
 from nodegraph.definition.node import node
 from nodes.builtin.editing.mask_channels import ImageAndMask
 from nodes.imaging.batch import as_batch, with_channels
-from nodes.imaging.resize import resize, resize_pictures
+from nodes.imaging.resize import resize, resize_images
 from nodes.values import Image, Mask
 
 _INVISIBLE = 1e-5  # below this alpha a pixel has no colour
@@ -105,10 +105,10 @@ def porter_duff_image_composite(
     return ImageAndMask(colour, 1.0 - alpha[..., 0])
 
 
-def _layer(picture: Tensor, mask: Tensor, width: int, height: int) -> Layers:
-    if picture.shape[1:3] != (height, width):
-        picture = resize_pictures(picture, width, height, "bicubic", "center")
+def _layer(image: Tensor, mask: Tensor, width: int, height: int) -> Layers:
+    if image.shape[1:3] != (height, width):
+        image = resize_images(image, width, height, "bicubic", "center")
     if mask.shape[1:] != (height, width):
         mask = resize(mask[:, None], width, height, "bicubic", "center")[:, 0]
-    alpha = 1.0 - mask[..., None].to(picture)
-    return with_channels(picture, 3) * alpha, alpha
+    alpha = 1.0 - mask[..., None].to(image)
+    return with_channels(image, 3) * alpha, alpha

@@ -1,4 +1,4 @@
-"""Nodes that write a batch of pictures as one animated file."""
+"""Nodes that write a batch of images as one animated file."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeAlias
@@ -36,7 +36,7 @@ def save_animated_png(
     *,
     ctx: Context,
 ) -> Ui:
-    """Write a batch of pictures as one animated PNG that carries its workflow.
+    """Write a batch of images as one animated PNG that carries its workflow.
 
     `filename_prefix` works as in `SaveImage`. A higher `compress_level` takes longer and makes
     smaller files; it changes no pixel.
@@ -63,7 +63,7 @@ def save_animated_webp(
     method: Method,
     ctx: Context,
 ) -> Ui:
-    """Write a batch of pictures as one animated WebP that carries its workflow.
+    """Write a batch of images as one animated WebP that carries its workflow.
 
     With `lossless` no pixel changes, and a higher `quality` compresses harder; without it, a higher
     `quality` keeps more detail. A higher `method` takes longer and makes smaller files.
@@ -83,7 +83,7 @@ def save_animated_webp(
 def _check(images: Image, ctx: Context) -> None:
     ctx.check_cancelled()
     if len(images) == 0:
-        raise EmptyBatchError(what="pictures")
+        raise EmptyBatchError(what="images")
 
 
 def _save(images: Image, prefix: str, suffix: str, data: bytes, ctx: Context) -> Ui:

@@ -14,7 +14,7 @@ from nodes.builtin.image.errors import MixedSizesError
 from nodes.builtin.inputs import BatchSize, BatchSizes
 from nodes.imaging.batch import repeat_batch, with_channels
 from nodes.imaging.errors import EmptyBatchError
-from nodes.imaging.resize import resize_pictures
+from nodes.imaging.resize import resize_images
 from nodes.values import Image
 
 
@@ -37,7 +37,7 @@ def image_batch(image1: Image, image2: Image) -> Image:
     first, second = with_channels(image1, channels), with_channels(image2, channels)
     if second.shape[1:3] != first.shape[1:3]:
         height, width = first.shape[1:3]
-        second = resize_pictures(second, width, height, "bilinear", "center")
+        second = resize_images(second, width, height, "bilinear", "center")
     return torch.cat([first, second.to(first)])
 
 
@@ -52,7 +52,7 @@ def image_from_batch(
     A number beyond the batch means its last image.
     """
     if len(image) == 0:
-        raise EmptyBatchError(what="pictures")
+        raise EmptyBatchError(what="images")
     first = min(len(image) - 1, batch_index)
     return image[first : first + length].contiguous()
 
@@ -84,9 +84,9 @@ def get_image_size(image: Image) -> ImageSize:
 def _match_sizes(batches: Iterable[Tensor]) -> list[Tensor]:
     filled = [batch for batch in batches if len(batch)]
     if not filled:
-        raise EmptyBatchError(what="pictures")
+        raise EmptyBatchError(what="images")
     channels = max(batch.shape[-1] for batch in filled)
     sizes = dict.fromkeys(f"{batch.shape[2]}x{batch.shape[1]}" for batch in filled)
     if len(sizes) > 1:
-        raise MixedSizesError(what="pictures", sizes=list(sizes))
+        raise MixedSizesError(what="images", sizes=list(sizes))
     return [with_channels(batch, channels) for batch in filled]

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, NamedTuple
 
 import torch
-from PIL.Image import Image as Picture
+from PIL.Image import Image as PILImage
 from torch import Tensor
 
 from nodegraph.definition.context import Context
@@ -77,10 +77,10 @@ def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
     channel the mask is 64 by 64 zeros. An animation gives a batch of its frames.
     """
     frames = read_frames(ctx.files.input(image))
-    pictures = torch.stack([colours(frame) for frame in frames])
+    images = torch.stack([colours(frame) for frame in frames])
     if not any(has_alpha(frame) for frame in frames):
-        return ImageAndMask(pictures, torch.zeros(_NO_MASK))
-    return ImageAndMask(pictures, torch.stack([_transparency(frame) for frame in frames]))
+        return ImageAndMask(images, torch.zeros(_NO_MASK))
+    return ImageAndMask(images, torch.stack([_transparency(frame) for frame in frames]))
 
 
 @node(
@@ -112,11 +112,11 @@ def load_image_mask(
     return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
 
 
-def _transparency(frame: Picture) -> Tensor:
+def _transparency(frame: PILImage) -> Tensor:
     return 1.0 - _channel(frame, "alpha")
 
 
-def _channel(frame: Picture, name: str) -> Tensor:
+def _channel(frame: PILImage, name: str) -> Tensor:
     return channel(frame, name[0].upper())
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from nodegraph.definition.markers import Choices, Step, Widget
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import BatchSize, Side, SideOrAuto
-from nodes.imaging.resize import Crop, ImageMethod, resize_pictures
+from nodes.imaging.resize import Crop, ImageMethod, resize_images
 from nodes.values import Image
 
 _METHODS = ("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic")
@@ -47,7 +47,7 @@ def image_scale(
     old_height, old_width = image.shape[1:3]
     wide = width or max(1, round(old_width * height / old_height))
     high = height or max(1, round(old_height * width / old_width))
-    return resize_pictures(image, wide, high, upscale_method, crop)
+    return resize_images(image, wide, high, upscale_method, crop)
 
 
 @node("ImageScaleBy", category="image/upscaling", display_name="Upscale Image By")
@@ -58,7 +58,7 @@ def image_scale_by(
 ) -> Image:
     """Resize images by a factor; each side is rounded to whole pixels, at least one."""
     height, width = (max(1, round(side * scale_by)) for side in image.shape[1:3])
-    return resize_pictures(image, width, height, upscale_method)
+    return resize_images(image, width, height, upscale_method)
 
 
 @node("ImageScaleToTotalPixels", category="image/upscaling")
@@ -71,7 +71,7 @@ def image_scale_to_total_pixels(
     height, width = image.shape[1:3]
     scale = math.sqrt(int(megapixels * 1024 * 1024) / (width * height))
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    return resize_pictures(image, wide, high, upscale_method)
+    return resize_images(image, wide, high, upscale_method)
 
 
 @node("ImageScaleToMaxDimension", category="image/upscaling")
@@ -86,7 +86,7 @@ def image_scale_to_max_dimension(
     height, width = image.shape[1:3]
     scale = largest_size / max(height, width)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    return resize_pictures(image, wide, high, cast("ImageMethod", upscale_method))
+    return resize_images(image, wide, high, cast("ImageMethod", upscale_method))
 
 
 @node("ImageInvert", category="image", display_name="Invert Image")

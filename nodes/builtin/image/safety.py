@@ -18,7 +18,7 @@ _LEFT = 8
 """The pixels along each side that are left of a blurred image."""
 
 
-class CheckedPictures(NamedTuple):
+class CheckedImages(NamedTuple):
     """The outputs of `SafetyChecker`."""
 
     image: Image
@@ -37,7 +37,7 @@ def safety_checker(
     checker_name: Annotated[str, ModelFile("safety_checker")],
     hide: Hiding,
     ctx: Context,
-) -> CheckedPictures:
+) -> CheckedImages:
     """Hide images with sexual content, as found by Stable Diffusion's safety checker.
 
     Checkers are in `models/safety_checker`, in diffusers' layout. `flagged` is true for each hidden
@@ -47,12 +47,12 @@ def safety_checker(
     path = ctx.files.model("safety_checker", checker_name)
     checker = open_checker(path, ctx.files.identity(path), ctx.models)
     flags: list[bool] = []
-    for picture in image:
+    for frame in image:
         ctx.check_cancelled()
-        flags += checker.flags(picture[None])
+        flags += checker.flags(frame[None])
     hidden = _blacken(image) if hide == "black" else _blur(image)
     mask = torch.tensor(flags).view(-1, 1, 1, 1)
-    return CheckedPictures(torch.where(mask, hidden, image), flags, sum(flags))
+    return CheckedImages(torch.where(mask, hidden, image), flags, sum(flags))
 
 
 def _blacken(image: Tensor) -> Tensor:

@@ -80,8 +80,8 @@ def image_pad_for_outpaint(
     batch, height, width, channels = image.shape
     whole = (height + top + bottom, width + left + right)
     rows, columns = slice(top, top + height), slice(left, left + width)
-    picture = image.new_full((batch, *whole, channels), _GREY)
-    picture[:, rows, columns] = image
+    padded = image.new_full((batch, *whole, channels), _GREY)
+    padded[:, rows, columns] = image
     mask = torch.ones(1, *whole)
     mask[:, rows, columns] = 0.0
     if 0 < 2 * feathering < min(height, width):
@@ -89,7 +89,7 @@ def image_pad_for_outpaint(
         across = _distances(width, before=left > 0, after=right > 0)
         near = (feathering - torch.minimum(down[:, None], across)).clamp(min=0) / feathering
         mask[:, rows, columns] = near.square()
-    return PaddedImage(picture, mask)
+    return PaddedImage(padded, mask)
 
 
 @node("ImageStitch", category="image/transform", display_name="Image Stitch")

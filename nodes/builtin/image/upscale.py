@@ -49,19 +49,19 @@ def image_upscale_with_model(upscale_model: UpscaleModel, image: Image, ctx: Con
 
     They are computed in overlapping tiles of 512 pixels, or smaller ones if memory is short.
     """
-    pictures = image[..., :3].movedim(-1, 1)
-    made = upscale_tiled(upscale_model.enlarge, pictures, upscale_model.scale, ctx)
+    images = image[..., :3].movedim(-1, 1)
+    made = upscale_tiled(upscale_model.enlarge, images, upscale_model.scale, ctx)
     return made.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
 def upscale_tiled(
-    compute: Callable[[Tensor], Tensor], pictures: Tensor, scale: int, ctx: Context
+    compute: Callable[[Tensor], Tensor], images: Tensor, scale: int, ctx: Context
 ) -> Tensor:
     """Upscale tile by tile; if memory is short, start again with tiles half as large.
 
     Args:
         compute: from [1, 3, h, w] to [1, 3, h * scale, w * scale].
-        pictures: [batch, 3, height, width].
+        images: [batch, 3, height, width].
         scale: the model's factor.
         ctx: gets the progress, and a notice of each new start.
     """
@@ -74,7 +74,7 @@ def upscale_tiled(
     while True:
         tiling = Tiling(size, size, OVERLAP, float(scale))
         try:
-            return compute_tiled(compute, pictures, [tiling], before)
+            return compute_tiled(compute, images, [tiling], before)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error) or size <= SMALLEST:
                 raise

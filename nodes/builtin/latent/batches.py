@@ -83,7 +83,7 @@ class _Single:
         return self.sample.shape == other.sample.shape
 
     def stretched_mask(self) -> Tensor:
-        """The mask as [1, 1, h * 8, w * 8]; 1 everywhere if there is none."""
+        """Return the mask as [1, 1, h * 8, w * 8]; 1 everywhere if there is none."""
         height, width = (side * _SCALE for side in self.sample.shape[-2:])
         if self.mask is None:
             return torch.ones(1, 1, height, width)

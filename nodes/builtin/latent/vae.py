@@ -19,7 +19,7 @@ from nodes.inference.vae import (
     decode,
     decode_with_fallback,
     encode,
-    encode_pictures,
+    encode_images,
     fill_masked,
 )
 from nodes.models.loading.handles import VaeHandle
@@ -38,11 +38,11 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
     """Decode latents to images, one at a time; in tiles if memory is short."""
     latents = _check_channels(samples, vae)
-    pictures: list[Tensor] = []
+    images: list[Tensor] = []
     for latent in split_batch(latents):
         ctx.check_cancelled()
-        pictures.append(decode_with_fallback(vae, latent, ctx))
-    return _to_image(torch.cat(pictures))
+        images.append(decode_with_fallback(vae, latent, ctx))
+    return _to_image(torch.cat(images))
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
@@ -71,7 +71,7 @@ def vae_decode_tiled(
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
     """Encode images to latents; the sides are cropped to multiples of 8."""
-    return Latent(encode_pictures(crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
+    return Latent(encode_images(crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -94,8 +94,8 @@ def vae_encode_tiled(
     size = tile_size // (2 * step) * 2 * step
     shared = overlap if overlap < size // 2 else size // 4
     plan = tilings(size, shared // step * step, 1 / step)
-    pictures = crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3]
-    return Latent(compute_tiled(partial(encode, vae, ctx=ctx), pictures, plan, _watch(ctx)))
+    images = crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3]
+    return Latent(compute_tiled(partial(encode, vae, ctx=ctx), images, plan, _watch(ctx)))
 
 
 @node("VAEEncodeForInpaint", category="latent/inpaint", display_name="VAE Encode (for Inpainting)")
@@ -110,9 +110,9 @@ def vae_encode_for_inpaint(
 
     The mask grows by `grow_mask_by` pixels, so that the new part blends into the rest.
     """
-    picture = pixels.movedim(-1, 1)
-    resized = crop_to_vae(resize_mask(mask, (picture.shape[-2], picture.shape[-1])), vae).round()
-    samples = encode_pictures(fill_masked(crop_to_vae(picture, vae)[:, :3], resized), vae, ctx)
+    image = pixels.movedim(-1, 1)
+    resized = crop_to_vae(resize_mask(mask, (image.shape[-2], image.shape[-1])), vae).round()
+    samples = encode_images(fill_masked(crop_to_vae(image, vae)[:, :3], resized), vae, ctx)
     return Latent(samples, noise_mask=_grow(resized, grow_mask_by))
 
 
@@ -130,9 +130,9 @@ def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
     return samples.samples
 
 
-def _to_image(pictures: Tensor) -> Tensor:
+def _to_image(images: Tensor) -> Tensor:
     """Return [batch, 3, height, width] as an IMAGE."""
-    return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+    return images.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 
 def _grow(mask: Tensor, pixels: int) -> Tensor:

@@ -28,7 +28,7 @@ _PLAYGROUND = LatentFormat(
 )
 """Playground v2.5's latents, by the mean and the deviation of each channel."""
 _SMALL, _LARGE = 256, 4096
-"""The tokens of pictures that FLUX's two shifts are for: 256x256 and 1024x1024 pixels."""
+"""The tokens of images that FLUX's two shifts are for: 256x256 and 1024x1024 pixels."""
 
 Shift = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
 Level = Annotated[float, Field(ge=0.0, le=1000.0), Step(0.001), Round(False)]

@@ -23,16 +23,18 @@ class FileList(list[Any]):
     before: list[Any]
 
     @classmethod
-    def of(cls, folder: str, names: list[str], before: list[Any] | None = None) -> "FileList":
+    def with_choices(
+        cls, folder: str, names: list[str], before: list[Any] | None = None
+    ) -> "FileList":
         """Make a list of file names, after the choices in `before`."""
-        found = cls([*(before or []), *names])
-        found.folder, found.before = folder, list(before or [])
-        return found
+        files = cls([*(before or []), *names])
+        files.folder, files.before = folder, list(before or [])
+        return files
 
     def __radd__(self, first: list[Any]) -> "FileList":
         """Return a file list with more choices before the files."""
         names = self[len(self.before) :]
-        return FileList.of(self.folder, names, [*first, *self.before])
+        return FileList.with_choices(self.folder, names, [*first, *self.before])
 
 
 class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
@@ -135,7 +137,7 @@ def get_filename_list(folder_name: str) -> FileList:
     names = runtime.files().model_names(folder_name)
     for place in _added_to(folder_name):
         names += [name for name in recursive_search(place)[0] if name not in names]
-    return FileList.of(folder_name, sorted(names))
+    return FileList.with_choices(folder_name, sorted(names))
 
 
 def get_full_path(folder_name: str, filename: str) -> str | None:

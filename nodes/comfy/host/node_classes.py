@@ -46,14 +46,14 @@ def _make_class(name: str) -> type:
         groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for item in spec.inputs:
             group = groups["required" if item.required else "optional"]
-            of, options = input_info(item, runtime.files())
+            kind, options = input_info(item, runtime.files())
             if item.model_folder:
                 names = runtime.files().model_names(item.model_folder)
-                of = FileList.of(item.model_folder, names, list(item.choices or ()))
-            group[item.name] = (of, options)
+                kind = FileList.with_choices(item.model_folder, names, list(item.choices or ()))
+            group[item.name] = (kind, options)
         return groups
 
-    said: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "INPUT_TYPES": classmethod(input_types),
         "RETURN_TYPES": tuple(item.socket for item in spec.outputs),
         "RETURN_NAMES": tuple(item.name for item in spec.outputs),
@@ -65,7 +65,7 @@ def _make_class(name: str) -> type:
         "execute": method,
         **_methods_of(name),
     }
-    return type(name, (), said)
+    return type(name, (), attributes)
 
 
 def _methods_of(name: str) -> dict[str, object]:
@@ -81,15 +81,15 @@ def _methods_of(name: str) -> dict[str, object]:
 def call(name: str, inputs: Mapping[str, object]) -> Any:
     """Call a built-in node type with ComfyUI's values, and return ComfyUI's values."""
     kind: NodeType[..., Any] = _registry().find(name)
-    given: dict[str, object] = {}
+    arguments: dict[str, object] = {}
     for item in kind.spec.inputs:
         if item.name in inputs and (inputs[item.name] is not None or not item.has_default):
-            given[item.name] = from_pack(inputs[item.name], item.socket)
+            arguments[item.name] = from_pack(inputs[item.name], item.socket)
         elif item.has_default:
-            given[item.name] = item.default
+            arguments[item.name] = item.default
     if kind.context_name:
-        given[kind.context_name] = runtime.context()
-    returned = kind(**given)
+        arguments[kind.context_name] = runtime.context()
+    returned = kind(**arguments)
     if isinstance(returned, Ui):
         return {"ui": returned.as_dict(), "result": tuple(map(to_pack, returned.outputs))}
     outputs = returned if isinstance(returned, tuple) and len(kind.spec.outputs) > 1 else None
@@ -194,7 +194,7 @@ def common_ksampler(
     force_full_denoise: bool = False,
 ) -> Any:
     """Denoise a latent, as KSampler and KSamplerAdvanced do."""
-    told: dict[str, object] = {
+    inputs: dict[str, object] = {
         "model": model,
         "steps": steps,
         "cfg": cfg,
@@ -205,7 +205,7 @@ def common_ksampler(
         "latent_image": latent,
     }
     if not disable_noise and start_step is None and last_step is None:
-        return call("KSampler", {**told, "seed": seed, "denoise": denoise})
+        return call("KSampler", {**inputs, "seed": seed, "denoise": denoise})
     part: dict[str, object] = {
         "add_noise": "disable" if disable_noise else "enable",
         "noise_seed": seed,
@@ -213,7 +213,7 @@ def common_ksampler(
         "end_at_step": 10000 if last_step is None else last_step,
         "return_with_leftover_noise": "disable" if force_full_denoise else "enable",
     }
-    return call("KSamplerAdvanced", {**told, **part})
+    return call("KSamplerAdvanced", {**inputs, **part})
 
 
 def before_node_execution() -> None:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from PIL import Image as Picture
+from PIL import Image as PILImage
 from PIL import ImageFile, UnidentifiedImageError
 from torch import Tensor
 
@@ -15,16 +15,16 @@ def conditioning_set_values(
     conditioning: list[list[Any]], values: Mapping[str, Any] | None = None, append: bool = False
 ) -> list[list[Any]]:
     """Set values in every dict of a conditioning; with `append` existing lists are extended."""
-    told: list[list[Any]] = []
+    changed: list[list[Any]] = []
     for tokens, before in conditioning:
         more = dict(values or {})
         if append:
             more = {k: before[k] + v if before.get(k) is not None else v for k, v in more.items()}
-        told.append([tokens, {**before, **more}])
-    return told
+        changed.append([tokens, {**before, **more}])
+    return changed
 
 
-def pillow(open_file: Callable[[T], Picture.Image], arg: T) -> Picture.Image:
+def pillow(open_file: Callable[[T], PILImage.Image], arg: T) -> PILImage.Image:
     """Open an image; of a truncated one, the part that can be read."""
     try:
         return open_file(arg)

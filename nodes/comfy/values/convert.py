@@ -12,7 +12,7 @@ from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.values import Area, ConcatLatent, Cond, Conditioning, Latent, RelativeArea
 
 ORIGIN = "nodegraph_condition"
-"""Where the dict keeps what has no counterpart in it: controls, pictures, boxes."""
+"""The key in the dict of the original condition, for what ComfyUI's dict has no place for."""
 _PERCENT = "percentage"
 _LATENT_KEYS = ("samples", "noise_mask", "batch_index")
 
@@ -29,9 +29,9 @@ def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
     return [[cond.tokens.clone(), _cond_dict(cond)] for cond in conditioning.conds]
 
 
-def conditioning_from(told: Sequence[Sequence[Any]]) -> Conditioning:
+def conditioning_from(conditions: Sequence[Sequence[Any]]) -> Conditioning:
     """Convert ComfyUI's list to a conditioning; unknown keys become extras."""
-    return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in told))
+    return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in conditions))
 
 
 def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
@@ -50,7 +50,7 @@ def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
 
 def _cond_dict(cond: Cond) -> dict[str, Any]:
     """Return a condition's dict."""
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
         "strength": cond.strength,
         "mask": None if cond.mask is None else cond.mask.clone(),
@@ -59,7 +59,7 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
         "start_percent": cond.start,
         "end_percent": cond.end,
     }
-    untold = {
+    defaults = {
         "strength": 1.0,
         "mask": None,
         "mask_strength": 1.0,
@@ -67,9 +67,11 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
         "start_percent": 0.0,
         "end_percent": 1.0,
     }
-    told = {key: value for key, value in told.items() if key not in untold or value != untold[key]}
+    values = {
+        key: value for key, value in values.items() if key not in defaults or value != defaults[key]
+    }
     if cond.relative_area:
-        told["area"] = (
+        values["area"] = (
             _PERCENT,
             cond.relative_area.height,
             cond.relative_area.width,
@@ -77,33 +79,33 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
             cond.relative_area.x,
         )
     elif cond.area:
-        told["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
+        values["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
     if cond.concat is not None:
-        told["concat_latent_image"] = cond.concat.latent.clone()
-        told["concat_mask"] = cond.concat.mask
-    return {**{key: _copy(value) for key, value in cond.extras.items()}, **told, ORIGIN: cond}
+        values["concat_latent_image"] = cond.concat.latent.clone()
+        values["concat_mask"] = cond.concat.mask
+    return {**{key: _copy(value) for key, value in cond.extras.items()}, **values, ORIGIN: cond}
 
 
-def _cond(tokens: Tensor, told: dict[str, Any]) -> Cond:
+def _cond(tokens: Tensor, values: dict[str, Any]) -> Cond:
     """Make a condition from its dict."""
-    origin = told.pop(ORIGIN, None)
+    origin = values.pop(ORIGIN, None)
     base = origin if isinstance(origin, Cond) else Cond(tokens)
-    area, relative_area = _area(told.pop("area", None))
-    latent, mask = told.pop("concat_latent_image", None), told.pop("concat_mask", None)
+    area, relative_area = _area(values.pop("area", None))
+    latent, mask = values.pop("concat_latent_image", None), values.pop("concat_mask", None)
     return replace(
         base,
         tokens=tokens,
-        pooled=told.pop("pooled_output", None),
+        pooled=values.pop("pooled_output", None),
         area=area,
         relative_area=relative_area,
-        strength=float(told.pop("strength", 1.0)),
-        mask=told.pop("mask", None),
-        mask_strength=float(told.pop("mask_strength", 1.0)),
-        mask_bounds=bool(told.pop("set_area_to_bounds", False)),
-        start=float(told.pop("start_percent", 0.0)),
-        end=float(told.pop("end_percent", 1.0)),
+        strength=float(values.pop("strength", 1.0)),
+        mask=values.pop("mask", None),
+        mask_strength=float(values.pop("mask_strength", 1.0)),
+        mask_bounds=bool(values.pop("set_area_to_bounds", False)),
+        start=float(values.pop("start_percent", 0.0)),
+        end=float(values.pop("end_percent", 1.0)),
         concat=None if latent is None else ConcatLatent(latent, mask),
-        extras=told,
+        extras=values,
     )
 
 
@@ -126,25 +128,25 @@ def _copy(value: object) -> object:
 
 def latent_to(latent: Latent) -> dict[str, Any]:
     """Convert a latent to ComfyUI's dict; its tensors are copies."""
-    told: dict[str, Any] = {"samples": latent.samples.clone()}
+    values: dict[str, Any] = {"samples": latent.samples.clone()}
     if latent.noise_mask is not None:
-        told["noise_mask"] = latent.noise_mask.clone()
+        values["noise_mask"] = latent.noise_mask.clone()
     if latent.batch_index is not None:
-        told["batch_index"] = list(latent.batch_index)
+        values["batch_index"] = list(latent.batch_index)
     extras = {k: v.clone() if isinstance(v, Tensor) else v for k, v in latent.extras.items()}
-    return extras | told
+    return extras | values
 
 
-def latent_from(told: dict[str, Any]) -> Latent:
+def latent_from(values: dict[str, Any]) -> Latent:
     """Convert ComfyUI's dict to a latent; a mask gets four dimensions."""
-    mask, index = told.get("noise_mask"), told.get("batch_index")
+    mask, index = values.get("noise_mask"), values.get("batch_index")
     if isinstance(mask, Tensor) and mask.ndim < 4:
         mask = mask.reshape(-1, 1, *mask.shape[-2:])
     return Latent(
-        samples=told["samples"],
+        samples=values["samples"],
         noise_mask=mask,
         batch_index=None if index is None else tuple(index),
-        extras={key: value for key, value in told.items() if key not in _LATENT_KEYS},
+        extras={key: value for key, value in values.items() if key not in _LATENT_KEYS},
     )
 
 
@@ -171,8 +173,8 @@ def to_pack(value: object) -> object:
     if convert:
         return convert(value)
     if type(value) is dict:
-        held = cast("dict[object, object]", value)
-        return {key: to_pack(item) for key, item in held.items()}
+        items_by_key = cast("dict[object, object]", value)
+        return {key: to_pack(item) for key, item in items_by_key.items()}
     if type(value) is list or type(value) is tuple:
         items = cast("Sequence[object]", value)
         return type(value)(to_pack(item) for item in items)
@@ -185,8 +187,8 @@ def from_pack(value: object, socket: str) -> object:
     if ours:
         return ours(value)
     if isinstance(value, dict) and socket in ("LATENT", "*"):
-        held = cast("dict[str, Any]", value)
-        return latent_from(held) if isinstance(held.get("samples"), Tensor) else held
+        latent = cast("dict[str, Any]", value)
+        return latent_from(latent) if isinstance(latent.get("samples"), Tensor) else latent
     if socket in ("CONDITIONING", "*") and is_conditioning(value):
         return conditioning_from(cast("Any", value))
     return value

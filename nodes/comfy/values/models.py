@@ -21,43 +21,43 @@ _ALWAYS = "disable_cfg1_optimization"
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRule:
+class PackRule:
     """A pack's function as a guidance rule; it combines x minus each prediction."""
 
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Call the function with x minus each prediction; x minus its result is x0."""
-        told = terms_as_told(terms, self.model)
-        told["cond"], told["uncond"] = terms.x - terms.cond, terms.x - terms.uncond
-        return terms.x - self.function(told)
+        arguments = rule_arguments(inputs, self.model)
+        arguments["cond"], arguments["uncond"] = inputs.x - inputs.cond, inputs.x - inputs.uncond
+        return inputs.x - self.function(arguments)
 
 
 @dataclass(frozen=True, slots=True)
-class Corrected:
+class PackPostCfg:
     """A guidance rule followed by a pack's function that corrects its result."""
 
     rule: Callable[[GuidanceInputs], Tensor]
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
 
-    def __call__(self, terms: GuidanceInputs) -> Tensor:
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Correct the guided prediction."""
-        guided = self.rule(terms)
-        return self.function({**terms_as_told(terms, self.model), "denoised": guided})
+        guided = self.rule(inputs)
+        return self.function({**rule_arguments(inputs, self.model), "denoised": guided})
 
 
-def terms_as_told(terms: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
+def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
     """Return the arguments of packs' guidance functions at a step."""
-    sigma = terms.sigma.reshape(-1).expand(terms.x.shape[0])
+    sigma = inputs.sigma.reshape(-1).expand(inputs.x.shape[0])
     return {
-        "cond_scale": terms.cfg,
+        "cond_scale": inputs.cfg,
         "timestep": sigma,
         "sigma": sigma,
-        "input": terms.x,
-        "cond_denoised": terms.cond,
-        "uncond_denoised": terms.uncond,
+        "input": inputs.x,
+        "cond_denoised": inputs.cond,
+        "uncond_denoised": inputs.uncond,
         "model": model.model,
         "model_options": model.model_options,
     }
@@ -193,9 +193,9 @@ class PackModel:
         always = guidance.disable_cfg1_optimization or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)
         if combine:
-            guidance = guidance.with_rule(OwnRule(combine, self))
+            guidance = guidance.with_rule(PackRule(combine, self))
         for correct in self.model_options.get(_CORRECT, ()):
-            guidance = replace(guidance, rule=Corrected(guidance.rule, correct, self))
+            guidance = replace(guidance, rule=PackPostCfg(guidance.rule, correct, self))
         return replace(self.handle, guidance=replace(guidance, disable_cfg1_optimization=always))
 
     def _ask_always(self, always: bool) -> None:
@@ -260,13 +260,13 @@ class PackVae:
         """Encode [batch, height, width, 3] in [0, 1] to latents."""
         from nodes.inference.vae import crop_to_vae  # Here: it imports much.
 
-        pictures = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
-        return torch.cat([self.handle.encode(picture) for picture in torch.split(pictures, 1)])
+        images = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
+        return torch.cat([self.handle.encode(image) for image in torch.split(images, 1)])
 
     def decode(self, samples: Tensor) -> Tensor:
         """Decode latents to [batch, height, width, 3] in [0, 1]."""
-        pictures = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
-        return pictures.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+        images = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
+        return images.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
     def spacial_compression_decode(self) -> int:
         """Return the number of pixels per latent pixel, along each side."""

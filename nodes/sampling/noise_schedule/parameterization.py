@@ -162,7 +162,7 @@ class Discrete(VarianceExploding):
 class Flow:
     """A straight line from the latent to the noise (Lipman et al. 2022, arXiv:2210.02747).
 
-    `shift` moves the levels towards the noise for larger pictures (Esser et al. 2024,
+    `shift` moves the levels towards the noise for larger images (Esser et al. 2024,
     arXiv:2403.03206, eq. 23); FLUX gives its logarithm, mu.
     """
 

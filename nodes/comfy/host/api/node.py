@@ -35,10 +35,10 @@ class NodeOutput:
         """Return it as a class of the v1 contract does."""
         blocked = self.block_execution is not None
         outputs = ExecutionBlocker(self.block_execution) if blocked else self.args
-        told: dict[str, Any] = {"result": outputs}
+        returned: dict[str, Any] = {"result": outputs}
         if self.ui is not None:
-            told["ui"] = self.ui.as_dict() if hasattr(self.ui, "as_dict") else self.ui
-        return told | ({"expand": self.expand} if self.expand else {})
+            returned["ui"] = self.ui.as_dict() if hasattr(self.ui, "as_dict") else self.ui
+        return returned | ({"expand": self.expand} if self.expand else {})
 
 
 class FromSchema:
@@ -98,12 +98,12 @@ class ComfyNode:
         return cls.GET_SCHEMA().input_types()
 
     @classmethod
-    def EXECUTE_NORMALIZED(cls, **given: Any) -> Any:
+    def EXECUTE_NORMALIZED(cls, **inputs: Any) -> Any:
         """Run `execute`, with the hidden inputs set on the class."""
         schema = cls.GET_SCHEMA()
-        told: dict[str, Any] = {item.name: None for item in Hidden}
+        hidden: dict[str, Any] = {item.name: None for item in Hidden}
         for item in schema.hidden or ():
-            value = given.pop(item.name, None)
-            told[item.name] = value[0] if schema.is_input_list and value else value
-        running: Any = type(cls.__name__, (cls,), {"hidden": SimpleNamespace(**told)})
-        return running.execute(**given)
+            value = inputs.pop(item.name, None)
+            hidden[item.name] = value[0] if schema.is_input_list and value else value
+        running: Any = type(cls.__name__, (cls,), {"hidden": SimpleNamespace(**hidden)})
+        return running.execute(**inputs)

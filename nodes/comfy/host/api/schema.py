@@ -41,8 +41,10 @@ class Input:
         self.type_name: Any = "*"
         renamed = {_NAMES.get(key, key): value for key, value in options.items()}
         more = renamed.pop("extra_dict", None) or {}
-        told = {"display_name": display_name, **renamed, **more}
-        self.options = {key: _plain(value) for key, value in told.items() if value is not None}
+        given_options = {"display_name": display_name, **renamed, **more}
+        self.options = {
+            key: _plain(value) for key, value in given_options.items() if value is not None
+        }
 
     @property
     def entry(self) -> tuple[Any, dict[str, Any]]:

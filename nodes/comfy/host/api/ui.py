@@ -14,45 +14,45 @@ class SavedResult(dict[str, Any]):
         super().__init__(filename=filename, subfolder=subfolder, type=str(folder))
 
 
-class Shown:
+class UiOutput:
     """A UI output."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as in the v1 contract."""
-        return self._told
+        return self._values
 
 
-class PreviewText(Shown):
+class PreviewText(UiOutput):
     """A text to show."""
 
     def __init__(self, value: str, **_more: object) -> None:
         super().__init__({"text": (value,)})
 
 
-class PreviewImage(Shown):
+class PreviewImage(UiOutput):
     """Images to show without keeping them."""
 
     def __init__(self, image: Any, animated: bool = False, **_more: object) -> None:
-        told = call("PreviewImage", {"images": image})["ui"]
-        super().__init__(told | ({"animated": (animated,)} if animated else {}))
+        values = call("PreviewImage", {"images": image})["ui"]
+        super().__init__(values | ({"animated": (animated,)} if animated else {}))
 
 
-class PreviewMask(Shown):
+class PreviewMask(UiOutput):
     """Masks to show without keeping them."""
 
     def __init__(self, mask: Any, **_more: object) -> None:
         super().__init__(call("MaskPreview", {"mask": mask})["ui"])
 
 
-class SavedImages(Shown):
+class SavedImages(UiOutput):
     """Saved images."""
 
     def __init__(self, results: Sequence[Any], is_animated: bool = False) -> None:
-        told: dict[str, Any] = {"images": list(results)}
-        super().__init__(told | ({"animated": (is_animated,)} if is_animated else {}))
+        values: dict[str, Any] = {"images": list(results)}
+        super().__init__(values | ({"animated": (is_animated,)} if is_animated else {}))
         self.results = list(results)
 
 
@@ -62,8 +62,8 @@ class ImageSaveHelper:
     @staticmethod
     def save_images(images: Any, filename_prefix: str, *_where: object, **_more: object) -> Any:
         """Save images to the output folder."""
-        shown = call("SaveImage", {"images": images, "filename_prefix": filename_prefix})["ui"]
-        return [SavedResult(**item) for item in shown["images"]]
+        ui = call("SaveImage", {"images": images, "filename_prefix": filename_prefix})["ui"]
+        return [SavedResult(**item) for item in ui["images"]]
 
     @staticmethod
     def get_save_images_ui(images: Any, filename_prefix: str, **_more: object) -> SavedImages:

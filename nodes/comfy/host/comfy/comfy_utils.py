@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from PIL import Image as Picture
+from PIL import Image as PILImage
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -66,7 +66,7 @@ def _without_pickle(path: Path) -> Path:
     """Return the safetensors file made of a pickle; any other file as it is."""
     if not is_pickle(path):
         return path
-    converted = runtime.files().sources.loadable(path, runtime.context())
+    converted = runtime.files().models.sources.loadable(path, runtime.context())
     if converted is None:
         raise NotHereError(path.name, "converted")
     if converted == path:
@@ -186,7 +186,7 @@ def get_attr(obj: object, attr: str) -> object:
     return obj
 
 
-def pil2tensor(image: Picture.Image) -> Tensor:
+def pil2tensor(image: PILImage.Image) -> Tensor:
     """Convert a Pillow image to [1, height, width, channels]."""
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255.0)[None]
 

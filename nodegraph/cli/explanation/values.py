@@ -1,4 +1,4 @@
-"""What is known of a workflow before it runs, as plain values."""
+"""An explanation of a workflow before it runs, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from nodegraph.files.sources import ModelSummary
 from nodegraph.graph.graph import NodeId
 
 Status: TypeAlias = Literal["runs", "repeats", "on_demand", "not_needed"]
-"""Whether a node runs; takes the result of an equal node; runs only if a lazy input asks for it;
-or is needed by no output."""
+"""A node runs; takes the result of an equal node; runs only if a lazy input asks for it; or is
+needed by no output."""
 
 
 class Source(NamedTuple):
-    """Where an input comes from."""
+    """The output that an input is linked to."""
 
     input: str
     node: NodeId
@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
+class ExplainedNode:
     """One node."""
 
     id: NodeId
@@ -40,11 +40,11 @@ class NodeFacts:
     """The steps that its inputs ask for; None if they ask for none, or if that is a link."""
     steps_linked: bool
     layer: int
-    """Every source is in a smaller one, but for those that close a loop."""
+    """The column of the drawing: sources are in smaller ones, except those that close a loop."""
     critical: bool
-    """Whether it is on the critical path."""
+    """True on the critical path."""
     broken: bool
-    """Whether there is a problem with it."""
+    """True if there is a problem with it."""
 
     @property
     def cost(self) -> int:
@@ -53,7 +53,7 @@ class NodeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+class ExplainedFile:
     """One file that inputs name."""
 
     folder: str
@@ -67,21 +67,21 @@ class FileFacts:
     is_model: bool = False
     model: ModelSummary | None = None
     device: str = ""
-    """Where it would compute; empty for what is no model."""
+    """The device it would compute on; empty for files that are not models."""
     note: str = ""
-    """Why something about it is not known."""
+    """The reason why something about it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """A workflow, explained."""
 
-    nodes: Mapping[NodeId, NodeFacts]
+    nodes: Mapping[NodeId, ExplainedNode]
     """In the order of execution; those that are not needed come last."""
     targets: tuple[NodeId, ...]
     critical_path: tuple[NodeId, ...]
     """Empty if nothing can run, as in a graph that loops."""
-    files: tuple[FileFacts, ...]
+    files: tuple[ExplainedFile, ...]
     device: str
     problems: tuple[NodeGraphError, ...]
     warnings: tuple[NodeGraphError, ...]
@@ -91,6 +91,6 @@ class Explanation:
         """The cost of all nodes on the critical path."""
         return sum(self.nodes[node_id].cost for node_id in self.critical_path)
 
-    def with_status(self, status: Status) -> list[NodeFacts]:
-        """The nodes of one status, in the order of execution."""
+    def with_status(self, status: Status) -> list[ExplainedNode]:
+        """Return the nodes of one status, in the order of execution."""
         return [node for node in self.nodes.values() if node.status == status]
