@@ -54,7 +54,7 @@ Alterations: TypeAlias = tuple[Alteration, ...]
 
 
 class _Variant(NamedTuple):
-    """How a clone differs from the network of the file."""
+    """The differences of a clone from the network of the file."""
 
     patches: Patches = ()
     alterations: Alterations = ()
