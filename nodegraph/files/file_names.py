@@ -51,6 +51,6 @@ class Claim(Protocol):
 class Naming(Protocol):
     """Remembers numbers, so that another attempt at a run gives its files the same names."""
 
-    def next_file(self, owner: SaveSlot) -> Claim:
+    def next_file(self, slot: SaveSlot) -> Claim:
         """Return the claim for the next file that a node saves."""
         ...

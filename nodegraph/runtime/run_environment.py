@@ -45,7 +45,7 @@ def _go_on() -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunEnvironment:
-    """What a run lets the code inside its nodes know and tell; the defaults are those of no run."""
+    """The run's settings and callbacks for code inside nodes; the defaults hold outside of runs."""
 
     attention: Attention = DEFAULT_ATTENTION
     """The kernels that networks use."""

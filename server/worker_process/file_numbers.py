@@ -28,12 +28,12 @@ class StoreNaming:
         self._asked: dict[int, SimpleQueue[Mapping[str, Any]]] = {}
         self._questions = count()
 
-    def next_file(self, owner: SaveSlot) -> "StoreClaim":
+    def next_file(self, slot: SaveSlot) -> "StoreClaim":
         """Return the claim of the next file that a node saves."""
         with self._lock:
-            position = self._files[owner]
-            self._files[owner] += 1
-        return StoreClaim(self, owner, position)
+            position = self._files[slot]
+            self._files[slot] += 1
+        return StoreClaim(self, slot, position)
 
     def ask(self, body: Mapping[str, Any]) -> NumberedFile:
         """Send a question and wait for the answer.
