@@ -60,6 +60,26 @@ def test_the_runs_of_one_engine_share_networks_and_those_of_another_do_not(tmp_p
     assert network.header == third.text.encoders[0].network.header
 
 
+def test_a_run_reports_each_model_once_and_if_it_had_to_be_loaded(tmp_path):
+    registry = Registry.load(names=("nodes",))
+    engine = Engine(registry, Settings(models_dir=(tmp_path,)).files(registry.model_places))
+    reports: list[tuple[object, float | None]] = []
+    clip = None
+    for text in ("a fox", "a dog"):
+        run = engine.run(
+            load_and_encode(text),
+            targets=["model", "text"],
+            on_model_use=lambda *report: reports.append(report),
+        )
+        clip = run.outputs["model"][1]
+
+    assert isinstance(clip, ClipHandle)
+    (first, loaded), (again, in_memory) = reports
+    assert first is again is clip.text.encoders[0].network
+    assert loaded is not None
+    assert in_memory is None
+
+
 def test_a_lora_on_one_runs_text_encoder_is_not_on_the_others(tmp_path):
     bench = Bench(tmp_path)
     path = write(tmp_path / "a.safetensors", small_sd15())
