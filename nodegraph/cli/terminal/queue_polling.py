@@ -31,7 +31,7 @@ async def follow_queue(client: AsyncClient, view: QueueView, last: int) -> None:
             try:
                 queue = await _look(client, last)
             except (UnreachableError, UnavailableError) as error:
-                view.away(error.message)
+                view.show_unreachable(error.message)
             else:
                 followers.follow(run.id for run in queue.running)
                 view.show(queue, followers.doing)

@@ -74,7 +74,7 @@ class QueueView:
                 if run.ended:
                     self._tell_cache(describe(queue.cache))
 
-    def away(self, reason: str) -> None:
+    def show_unreachable(self, reason: str) -> None:
         """Show that the server does not answer."""
         if not self._trouble:
             self._say(f"{reason} Trying again.")
@@ -116,7 +116,7 @@ class LiveQueueView(QueueView):
         self._drawn = Group(head, Text(describe(queue.cache), style="dim"), *shown)
         self._live.update(self._drawn, refresh=True)
 
-    def away(self, reason: str) -> None:
+    def show_unreachable(self, reason: str) -> None:
         """Say so above what was known."""
         from rich.console import Group
         from rich.text import Text
