@@ -1,1 +1,1 @@
-"""How the demo models in nodes/assets were made: data, networks, training, evaluation."""
+"""The making of the demo models in nodes/assets: data, networks, training, evaluation."""

@@ -26,7 +26,7 @@ NOTHING = -1
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a batch of pictures shows; indices as in Scenes, -1 for "nothing of the kind"."""
+    """The contents of a batch of images; indices as in Scenes, -1 for "nothing of the kind"."""
 
     background: Tensor
     colour: Tensor
@@ -38,7 +38,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Which pictures are right, one boolean tensor for every attribute."""
+    """One boolean tensor for every attribute: the images that are right in it."""
 
     background: Tensor
     colour: Tensor
@@ -81,7 +81,7 @@ def templates(outline: bool = False) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _votes(nearest: Tensor, counted: Tensor) -> Tensor:
-    """How many counted pixels have each palette colour: [batch, 10]."""
+    """Count the pixels of each palette colour: [batch, 10]."""
     return (functional.one_hot(nearest, len(palette())) * counted.unsqueeze(-1)).sum((1, 2))
 
 
@@ -100,7 +100,7 @@ def _colours(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mask(images: Tensor, background: Tensor, colour: Tensor) -> Tensor:
-    """How much every pixel goes from background to foreground colour, noise cut off: in [0, 1]."""
+    """Return how far each pixel is from background to foreground colour: in [0, 1], noise cut off."""
     start, end = palette()[background], palette()[colour]
     axis = (end - start)[:, :, None, None]
     along = ((images - start[:, :, None, None]) * axis).sum(1) / (axis**2).sum(1).clamp(min=1e-6)

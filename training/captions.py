@@ -51,7 +51,7 @@ def sample_scenes(count: int, generator: torch.Generator, *, held_out: bool = Fa
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a caption may say; an empty string leaves the attribute out."""
+    """The words of a caption; an empty string leaves the attribute out."""
 
     size: str
     colour: str

@@ -1,4 +1,4 @@
-"""How good a model is: pictures for 1,000 prompts, read back by the analyser.
+"""Measure a model: images for 1,000 prompts, read back by the analyser.
 
 Half of the prompts ask for combinations of shape and colours that no stage was trained on.
 """
@@ -20,7 +20,7 @@ EVALUATION_SEED = 777
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a source of pictures is asked for."""
+    """A request to a source of images."""
 
     text: str
     seed: int

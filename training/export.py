@@ -32,7 +32,7 @@ TEXT_KEYS = (
 
 
 def metadata() -> dict[str, str]:
-    """What the weights' shapes do not tell a loader."""
+    """Return the facts that a loader cannot read from the weights' shapes."""
     tokenizer = build()
     text = text_config(len(tokenizer.vocab))
     config = {

@@ -17,7 +17,7 @@ LOG_EVERY, SAVE_EVERY = 50, 500
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how fast to train."""
+    """The number of steps and the learning rates of a training run."""
 
     name: str  # of the result
     steps: int

@@ -64,5 +64,5 @@ def new_text_encoder(vocabulary: int) -> CLIPTextModel:
 
 
 def parameters(model: nn.Module) -> int:
-    """How many numbers a network holds."""
+    """Return the number of parameters of a network."""
     return sum(weight.numel() for weight in model.parameters())

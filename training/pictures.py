@@ -21,7 +21,7 @@ ASSETS = Path(__file__).parents[1] / "nodes" / "assets"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the pictures are made."""
+    """The settings of sampling."""
 
     checkpoint: str = "demo-shapes.safetensors"
     steps: int = 20

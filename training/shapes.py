@@ -49,7 +49,7 @@ class Scenes:
     radius: Tensor
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Return the number of images."""
         return len(self.shape)
 
     def __getitem__(self, index: Tensor | slice) -> "Scenes":
@@ -124,7 +124,7 @@ def distance(scenes: Scenes) -> Tensor:
 
 
 def coverage(scenes: Scenes, *, outline: bool = False) -> Tensor:
-    """How much of every pixel the shape covers: [batch, 64, 64] in [0, 1]."""
+    """Return the share of each pixel that the shape covers: [batch, 64, 64] in [0, 1]."""
     signed = distance(scenes)
     if outline:
         signed = (signed + STROKE / 2).abs() - STROKE / 2

@@ -1,4 +1,4 @@
-"""What the stages share: where results are kept, averaging of weights, the rate schedule."""
+"""Shared by the stages: where results are kept, averaging of weights, the rate schedule."""
 
 import copy
 import math

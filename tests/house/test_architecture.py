@@ -151,6 +151,12 @@ written wound wrapped
 
 NOT_PARTICIPLES = {"embed", "feed", "need", "proceed", "seed", "shed", "speed"}
 
+GIVEN_NAMES = {
+    "nodegraph/client/values.py: ended": "users of the client read this field",
+    "server/observability/access_log.py: enabled": "aiohttp's AbstractAccessLogger has it",
+}
+"""Participles that stay, and why."""
+
 
 def is_participle(name: str) -> bool:
     word = name.strip("_")
@@ -172,4 +178,4 @@ def test_functions_are_verbs_or_nouns():
         if is_participle(function.name)
     ]
 
-    assert found == []
+    assert set(found) == set(GIVEN_NAMES)
