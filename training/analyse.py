@@ -100,7 +100,7 @@ def _colours(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _mask(images: Tensor, background: Tensor, colour: Tensor) -> Tensor:
-    """Return how far each pixel is from background to foreground colour: in [0, 1], noise cut off."""
+    """Return how far each pixel is from background to foreground colour: in [0, 1], no noise."""
     start, end = palette()[background], palette()[colour]
     axis = (end - start)[:, :, None, None]
     along = ((images - start[:, :, None, None]) * axis).sum(1) / (axis**2).sum(1).clamp(min=1e-6)
