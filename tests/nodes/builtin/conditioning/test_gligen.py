@@ -183,10 +183,10 @@ def test_a_gligen_model_of_another_family_is_an_error(model, clip, bench):
     other = ModelHandle(opened(path).model)
 
     for handle in (wide, less):
-        with pytest.raises(ModelMismatchError, match="GLIGEN model .* does not fit the model"):
+        with pytest.raises(ModelMismatchError, match=r"GLIGEN model .* does not fit the model"):
             predict(model, boxed(bench, clip, handle, BOXES[0]))
     said = boxed(bench, clip, load(bench, tensors(), "i.safetensors"), BOXES[0])
-    with pytest.raises(ModelMismatchError, match="GLIGEN model .* does not fit the model"):
+    with pytest.raises(ModelMismatchError, match=r"GLIGEN model .* does not fit the model"):
         predict(other, said, torch.zeros(1, 16, 6, 8), torch.tensor([0.5]))
 
 

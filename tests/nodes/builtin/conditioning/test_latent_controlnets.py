@@ -367,5 +367,5 @@ def test_a_controlnet_of_another_family_is_an_error(models, bench):
         side("sd3"), side("sd3"), handle, PICTURE, vae=vae_of(models)
     )
 
-    with pytest.raises(ModelMismatchError, match="ControlNet .* does not fit the model"):
+    with pytest.raises(ModelMismatchError, match=r"ControlNet .* does not fit the model"):
         predict(model_of(models, "sd3"), sides.positive.conds[0])
