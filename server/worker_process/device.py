@@ -21,23 +21,20 @@ def machine() -> dict[str, Any]:
 
 def describe_device() -> dict[str, Any]:
     """Return the device that torch computes on and its memory, in the same form; imports torch."""
-    import torch
-
-    from nodegraph.runtime.devices import default_device
+    from nodegraph.runtime.devices import default_device, device_name, memory_bytes
 
     device = default_device()
     facts = machine() | {"name": device.type, "type": device.type, "index": device.index or 0}
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        name = torch.cuda.get_device_name(device)
-        facts |= {"name": name, "vram_total": total, "vram_free": free}
+    if device.type != "cpu":
+        free, total = memory_bytes(device)
+        facts |= {"name": device_name(device), "vram_total": total, "vram_free": free}
     return facts
 
 
 def memory_in_use() -> int | None:
     """Return the used bytes of the GPU, by all processes; None if no GPU is in use here."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    if "torch" not in sys.modules:
         return None
-    free, total = torch.cuda.mem_get_info()
-    return total - free
+    from nodegraph.runtime import devices
+
+    return devices.memory_in_use()

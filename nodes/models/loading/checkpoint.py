@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from nodegraph.runtime.devices import release_unused
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.base.spec import Architecture, NetworkSpec, TextSpec, VaeSpec
 from nodes.models.families.base.vae import pixel_space, read_lone_vae
@@ -47,8 +48,7 @@ def unload_others(models: ModelPool, keep: Network) -> bool:
     """Free the memory of all networks but one; True if that freed anything."""
     freed = models.unload([keep])
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_unused()
     return freed
 
 

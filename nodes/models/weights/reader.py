@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Protocol, Self, cast
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -24,6 +25,11 @@ class TensorFile(Protocol):
 def open_tensors(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile]:
     """Open a file whose header has been checked; tensors may outlive the block.
 
+    Args:
+        path: the file.
+        device: the device that tensors of a GGUF file are read to. Those of a safetensors file
+            are views of it on the CPU, since not every device can be read to directly.
+
     Raises:
         WeightFileError: its tensors overlap, or leave gaps.
     """
@@ -31,7 +37,7 @@ def open_tensors(path: Path, device: str = "cpu") -> AbstractContextManager[Tens
         return open_gguf(path, device)
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
     try:
-        return open_file(str(path), framework="pt", device=device)
+        return open_file(str(path), framework="pt", device="cpu")
     except SafetensorError as error:
         raise WeightFileError(path, str(error), code="not_safetensors") from error
 
@@ -51,11 +57,13 @@ class TensorFiles:
         self._stack.close()
 
     def tensor(self, info: TensorInfo) -> Tensor:
-        """Return one tensor, as its file stores it; it may outlive the block.
+        """Return one tensor on the device, as its file stores it; it may outlive the block.
 
         Raises:
             WeightFileError: its file has tensors that overlap, or leave gaps.
         """
         if info.file not in self._open:
             self._open[info.file] = self._stack.enter_context(open_tensors(info.file, self._device))
-        return self._open[info.file].get_tensor(info.name)
+        tensor = self._open[info.file].get_tensor(info.name)
+        there = tensor.device.type == torch.device(self._device).type
+        return tensor if there else tensor.to(self._device)

@@ -1,14 +1,13 @@
 """`comfy.model_management`: devices and memory, which the engine manages itself."""
 
 import gc
-import os
 from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from nodegraph.runtime.devices import default_device
+from nodegraph.runtime.devices import computes_in_half, default_device, memory_bytes, release_unused
 from nodes.comfy.values import runtime
 
 
@@ -38,7 +37,7 @@ class InterruptProcessingException(Exception):  # noqa: N818 - the name that pac
 OOM_EXCEPTION = torch.OutOfMemoryError
 XFORMERS_IS_AVAILABLE = False
 vram_state = VRAMState.NORMAL_VRAM
-cpu_state = CPUState.GPU if torch.cuda.is_available() else CPUState.CPU
+cpu_state = CPUState.CPU if default_device().type == "cpu" else CPUState.GPU
 current_loaded_models: list[Any] = []
 
 
@@ -56,11 +55,11 @@ def _device(*_args: object, **_more: object) -> torch.device:
 
 
 def _dtype(*_args: object, **_more: object) -> torch.dtype:
-    return torch.float16 if default_device().type == "cuda" else torch.float32
+    return torch.float16 if computes_in_half(default_device()) else torch.float32
 
 
 def _yes(*_args: object, **_more: object) -> bool:
-    return default_device().type == "cuda"
+    return computes_in_half(default_device())
 
 
 def _no(*_args: object, **_more: object) -> bool:
@@ -111,27 +110,18 @@ def soft_empty_cache(force: bool = False) -> None:
     """Free the memory that the allocator holds unused."""
     del force
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_unused()
 
 
 def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
     """Return the free bytes of a device."""
-    device = torch.device(dev) if dev is not None else default_device()
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = _memory("SC_AVPHYS_PAGES")
+    free, _ = memory_bytes(None if dev is None else torch.device(dev))
     return (free, free) if torch_free_too else free
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
     """Return the total bytes of a device."""
-    device = torch.device(dev) if dev is not None else default_device()
-    if device.type == "cuda":
-        total = torch.cuda.mem_get_info(device)[1]
-    else:
-        total = _memory("SC_PHYS_PAGES")
+    _, total = memory_bytes(None if dev is None else torch.device(dev))
     return (total, total) if torch_total_too else total
 
 
@@ -162,7 +152,3 @@ def processing_interrupted() -> bool:
     """Return False; if the run was cancelled, the node stops here instead."""
     throw_exception_if_processing_interrupted()
     return False
-
-
-def _memory(pages: str) -> int:
-    return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
