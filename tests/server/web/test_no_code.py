@@ -131,13 +131,15 @@ def test_pickles_between_processes_are_no_frames(canary):
 def test_a_worker_that_is_sent_a_pickle_ends(canary):
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        command = [sys.executable, "-m", "server.worker", str(theirs.fileno())]
-        process = subprocess.Popen(
-            command, cwd=ROOT, pass_fds=[theirs.fileno()], stderr=subprocess.DEVNULL
-        )
-        ours.sendall(frames(pickle.dumps(Evil(canary)))[1])
-        assert process.wait(60) != 0
+        command = [sys.executable, "-m", "server.worker_process", str(theirs.fileno())]
+        with subprocess.Popen(
+            command, cwd=ROOT, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE, text=True
+        ) as process:
+            ours.sendall(frames(pickle.dumps(Evil(canary)))[1])
+            _, errors = process.communicate(timeout=60)
 
+    assert process.returncode == 1
+    assert "BrokenWireError" in errors
     assert not canary.exists()
 
 
