@@ -115,7 +115,7 @@ def test_broken_packs_are_reported_and_the_others_work(registry):
     }
 
     assert "SyntaxError" in told["syntax"]
-    assert "ended without a word" in told["exits"]
+    assert "ended without a result" in told["exits"]
     assert "torch.nn.functional.silu" in told["patches"]
     assert "a_package_that_nobody_has" in told["missing"]
     assert "comfy.ldm" in told["deep"]

@@ -377,7 +377,7 @@ def test_rescaling_brings_all_guidance_to_the_deviation_of_the_positive():
     generator = torch.Generator().manual_seed(1)
     led, cond, weak = torch.randn(3, 2, 4, 8, 8, generator=generator)
 
-    found = PerturbedGuidance(PerturbedAttention(), 3.0, rescale=1.0).lead(led * 3, cond, weak)
+    found = PerturbedGuidance(PerturbedAttention(), 3.0, rescale=1.0).apply(led * 3, cond, weak)
 
     torch.testing.assert_close(found.std(dim=(1, 2, 3)), cond.std(dim=(1, 2, 3)))
 
