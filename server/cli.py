@@ -9,9 +9,6 @@ from nodegraph.cli import options
 from nodegraph.cli.terminal.report import ReportingCommand
 from nodegraph.runtime.choices import LogFormat, LogLevel, PreviewMethod
 
-_COMMON = ("models_dir", "input_dir", "output_dir", "preview_method", "result_cache")
-"""Flags that are no keys of the `[server]` table."""
-
 
 class Levels(click.ParamType[tuple[str, str]]):
     """A log level for all rooms or for one: `LEVEL` or `ROOM=LEVEL`."""
@@ -118,10 +115,14 @@ def serve(**flags: Any) -> None:
     """
     import asyncio
     import signal
+    from dataclasses import fields
 
+    from nodegraph.settings.server import ServerSettings
     from server.lifecycle.run import run_server
 
-    common = {name: flags.pop(name) for name in _COMMON}
     flags["log_levels"] = dict(flags["log_levels"])
+    table = {
+        item.name: flags.pop(item.name) for item in fields(ServerSettings) if item.name in flags
+    }
     stops = (signal.SIGINT, signal.SIGTERM)
-    asyncio.run(run_server({**common, "server": flags}, stops))
+    asyncio.run(run_server({**flags, "server": table}, stops))

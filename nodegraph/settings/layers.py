@@ -5,7 +5,7 @@ A key of a table has a dot in it: `server.port`.
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,6 +20,7 @@ FILE_VARIABLE = "NODEGRAPH_CONFIG"
 ENVIRONMENT = "the environment"
 TABLES = ("server",)
 """Tables whose keys are settings; other tables are values."""
+_HERE = Path()
 _FOLDERS = tuple[Path, ...]
 _FOLDERS_BY_NAME = Mapping[str, tuple[Path, ...]]
 _NAMES = tuple[str, ...]
@@ -56,10 +57,13 @@ def types_of(settings: type[Any], table: str = "") -> dict[str, object]:
     return types
 
 
-def from_flags(flags: Mapping[str, object]) -> Layer:
-    """Read the settings from flags; None and empty values count as not given."""
-    values = {key: value for key, value in _flat(flags) if value not in (None, (), {})}
-    return Layer(FLAGS, values)
+def from_flags(flags: Mapping[str, object], types: Mapping[str, object]) -> Layer:
+    """Read the settings from flags; `types` as from `types_of`.
+
+    None and empty values count as not given.
+    """
+    values = {key: value for key, value in _flat(flags) if value not in (None, (), [], {})}
+    return Layer(FLAGS, {key: _resolve(value, types.get(key)) for key, value in values.items()})
 
 
 def from_environment(environment: Mapping[str, str], types: Mapping[str, object]) -> Layer:
@@ -134,29 +138,42 @@ def _bare(hint: object) -> object:
 def _parse(text: str, wanted: object) -> object:
     """An environment variable's text: lists are separated as PATH is, or by commas."""
     if wanted == _FOLDERS:
-        return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+        return _paths([part for part in text.split(os.pathsep) if part])
     if wanted == _NAMES:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if get_origin(wanted) is Mapping and wanted != _FOLDERS_BY_NAME:
         return dict(pair(part.strip()) for part in text.split(",") if part.strip())
-    return Path(text).expanduser() if wanted is Path else text
+    return _resolve(text, wanted)
 
 
-def _resolve(value: Any, wanted: object, folder: Path) -> object:
-    """A value of the file, with its relative paths made relative to the file's folder."""
+def _resolve(value: object, wanted: object, folder: Path = _HERE) -> object:
+    """Return a value with `~` in its paths expanded, and relative ones below a folder."""
     if wanted == _FOLDERS:
         return _paths(value, folder)
     if wanted == _FOLDERS_BY_NAME and isinstance(value, dict):
         given = cast("dict[str, object]", value)
         return {name: _paths(places, folder) for name, places in given.items()}
-    if wanted is Path and isinstance(value, str):
-        return folder / Path(value).expanduser()
+    if wanted is Path and isinstance(value, str | Path):
+        return folder / _expand(value)
     return value
 
 
-def _paths(value: object, folder: Path) -> object:
-    """One path or a list of them as a tuple; anything else as it is, to be refused later."""
-    items = cast("list[object]", value if isinstance(value, list) else [value])
-    if not all(isinstance(item, str) for item in items):
+def _paths(value: object, folder: Path = _HERE) -> object:
+    """Return one path or several as a tuple; anything else as it is, to be refused later."""
+    items = cast("Sequence[object]", value if isinstance(value, list | tuple) else [value])
+    if not all(isinstance(item, str | Path) for item in items):
         return items
-    return tuple(folder / Path(str(item)).expanduser() for item in items)
+    return tuple(folder / _expand(str(item)) for item in items)
+
+
+def _expand(path: str | Path) -> Path:
+    """Return a path with `~` or `~name` at its start replaced by that person's home.
+
+    Raises:
+        SettingsError: nobody has that name.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        message = f"the path {str(path)!r} begins in the home of somebody who is not known."
+        raise SettingsError(message) from error

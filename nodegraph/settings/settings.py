@@ -110,7 +110,7 @@ class Settings:
         """Gather the settings from everywhere.
 
         Args:
-            flags: what the command line says; None values and empty ones say nothing.
+            flags: what the command line says, also as JSON; None and empty values say nothing.
             environment: `os.environ` if None.
             flags_checked: whether the flags are of the right types and in their ranges.
 
@@ -121,7 +121,7 @@ class Settings:
         environment = os.environ if environment is None else environment
         types = types_of(cls)
         file, variables = from_file(environment, types), from_environment(environment, types)
-        layers = (file, variables, from_flags(flags or {}))
+        layers = (file, variables, from_flags(flags or {}, types))
         for layer, *later in (layers, layers[1:]):
             _check_overruled(layer, later)
         merged: dict[str, object] = {}

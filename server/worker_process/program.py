@@ -41,7 +41,7 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     logs.receive(ToServer(channel), options["log_levels"])
     naming = StoreNaming(channel)
     server = PackServer(PackMessages(channel).tell)
-    engine = open_engine(_flags(options["flags"]), naming, server)
+    engine = open_engine(options["flags"], naming, server)
     registry = engine.registry
     reports = CacheReports(engine.cache, channel)
     runs = Runs(engine, channel, naming.forget, reports)
@@ -62,7 +62,7 @@ def open_engine(
     """Return the engine that a worker runs graphs with.
 
     Args:
-        flags: what the server is told, which overrules the file and the environment.
+        flags: what the server is told, also as JSON; overrules the file and the environment.
         naming: remembers the numbers of saved files.
         server: gets packs' routes and messages; one that reaches nobody if None.
 
@@ -98,14 +98,6 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
         case unknown:
             message = f"unknown message {unknown!r} from the server"
             raise ValueError(message)
-
-
-def _flags(values: Mapping[str, Any]) -> dict[str, object]:
-    """Return settings in the form of command-line flags, from their form in JSON."""
-    return {
-        name: tuple(map(Path, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        for name, value in values.items()
-    }
 
 
 def die_with_parent() -> None:

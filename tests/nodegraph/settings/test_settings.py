@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 import pytest
 
 from nodegraph.errors import SettingsError
-from nodegraph.settings.layers import from_environment, from_file, types_of
+from nodegraph.settings.layers import from_environment, from_file, nest, types_of
 from nodegraph.settings.server import ServerSettings
 from nodegraph.settings.settings import Settings
 
@@ -89,9 +89,25 @@ def test_every_path_is_expanded_and_relative_to_its_file(here, key):
     variable = f"NODEGRAPH_{key.replace('.', '_').upper()}"
     set_in_file = attrgetter(key)(read({"NODEGRAPH_CONFIG": str(file)}))
     set_by_variable = attrgetter(key)(read({variable: "~/x"}))
+    set_by_text, set_by_path = (
+        attrgetter(key)(Settings.read(nest({key: value}), {}, flags_checked=True))
+        for value in ("~/x", Path("~/x"))
+    )
 
     assert set_in_file in (file.parent / "x", (file.parent / "x",))
     assert set_by_variable in (Path.home() / "x", (Path.home() / "x",))
+    assert set_by_text == set_by_path == set_by_variable
+
+
+def test_a_home_of_nobody_is_a_mistake(here):
+    write(here / "nodegraph.toml", 'input_dir = "~nobody-of-that-name/x"')
+
+    with pytest.raises(SettingsError, match="somebody who is not known"):
+        read()
+
+
+def test_several_paths_of_a_flag_are_expanded(here):
+    assert read(models_dir=("~/x", Path("y"))).models_dir == (Path.home() / "x", Path("y"))
 
 
 @dataclass
