@@ -1,6 +1,5 @@
 """Nodes that open text encoders from their own files."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from nodegraph.definition.context import Context
@@ -12,26 +11,18 @@ from nodes.models.loading.text_files import open_text_files
 
 File = Annotated[str, ModelFile("text_encoders")]
 Device = Annotated[Literal["default", "cpu"] | None, Widget(advanced=True)]
-_OURS = ""
-
-
-def _fill(types: tuple[str, ...], ours: Sequence[str]) -> tuple[str, ...]:
-    """Put the types of our families in their places; those that have none come last."""
-    left = list(ours)
-    filled = [each or left.pop(0) for each in types]
-    return (*filled, *left)
-
-
-_SINGLE = _fill(
-    (
-        *(_OURS, "stable_cascade", _OURS, "stable_audio", "mochi", "ltxv", "pixart", "cosmos"),
-        *("lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
-        "hunyuan_image",
-    ),
-    loader_types(1),
+_SINGLE = (
+    *("stable_diffusion", "stable_cascade", "sd3", "stable_audio", "mochi", "ltxv", "pixart"),
+    *("cosmos", "lumina2", "wan", "hidream", "chroma", "ace", "omnigen2", "qwen_image"),
+    "hunyuan_image",
 )
-_DUAL = _fill((_OURS, _OURS, _OURS, "hunyuan_video", "hidream", "hunyuan_image"), loader_types(2))
-"""In ComfyUI's order."""
+_DUAL = ("sdxl", "sd3", "flux", "hunyuan_video", "hidream", "hunyuan_image")
+"""ComfyUI's types, in its order, with those that no family here has."""
+
+
+def _types(comfy: tuple[str, ...], files: int) -> Choices:
+    """Return the choice of ComfyUI's types, and then of types that only families here have."""
+    return Choices(tuple(dict.fromkeys((*comfy, *loader_types(files)))))
 
 
 @node(
@@ -42,7 +33,7 @@ _DUAL = _fill((_OURS, _OURS, _OURS, "hunyuan_video", "hidream", "hunyuan_image")
 )
 def clip_loader(
     clip_name: File,
-    type: Annotated[str, Choices(_SINGLE)],
+    type: Annotated[str, _types(_SINGLE, 1)],
     device: Device = None,
     *,
     ctx: Context,
@@ -63,7 +54,7 @@ def clip_loader(
 def dual_clip_loader(
     clip_name1: File,
     clip_name2: File,
-    type: Annotated[str, Choices(_DUAL)],
+    type: Annotated[str, _types(_DUAL, 2)],
     device: Device = None,
     *,
     ctx: Context,

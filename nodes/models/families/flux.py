@@ -183,4 +183,13 @@ _LORAS = (
     LoraMark(r"double_blocks.\d+.(img|txt)_|single_(transformer_)?blocks.\d+", _NAME),
     LoraMark(JOINT_LORA, _NAME, range(3072, 2**31)),
 )
-FLUX = Family(_NAME, "FLUX.1", recognises, read, (_LAYOUT,), (_ENCODERS,), _LORAS)
+FLUX = Family(
+    _NAME,
+    "FLUX.1",
+    recognises,
+    read,
+    (_LAYOUT,),
+    (_ENCODERS,),
+    _LORAS,
+    networks=("nodes.models.networks.denoisers.flux:NETWORK",),
+)

@@ -14,6 +14,7 @@ from nodes.models.families.base.spec import (
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
 from nodes.models.families.unets import (
+    NETWORKS,
     is_linear,
     layout,
     lora_mark,
@@ -67,5 +68,12 @@ _ENCODERS = TextEncoderSet(
 )
 _LAYOUT = layout({"text_encoder": Part("clip_l", TEXT_PREFIX, clip_table, own_clip_key)})
 SD15 = Family(
-    _NAME, "Stable Diffusion 1.x", recognises, read, (_LAYOUT,), (_ENCODERS,), (lora_mark(768),)
+    _NAME,
+    "Stable Diffusion 1.x",
+    recognises,
+    read,
+    (_LAYOUT,),
+    (_ENCODERS,),
+    (lora_mark(768),),
+    networks=NETWORKS,
 )

@@ -23,6 +23,7 @@ from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
 from nodes.models.families.sd15 import LATENT_RGB, SCALE
 from nodes.models.families.unets import (
+    NETWORKS,
     is_linear,
     layout,
     lora_mark,
@@ -91,5 +92,12 @@ _ENCODERS = TextEncoderSet(
 )
 _LAYOUT = layout({"text_encoder": Part("clip_h", _TEXT[0], open_clip_table, own_clip_key)})
 SD2 = Family(
-    _NAME, "Stable Diffusion 2.x", recognises, read, (_LAYOUT,), (_ENCODERS,), (lora_mark(1024),)
+    _NAME,
+    "Stable Diffusion 2.x",
+    recognises,
+    read,
+    (_LAYOUT,),
+    (_ENCODERS,),
+    (lora_mark(1024),),
+    networks=NETWORKS,
 )

@@ -189,4 +189,13 @@ _LORAS = (
     LoraMark(r"joint_blocks.\d+", _KIND),
     LoraMark(JOINT_LORA, _KIND, range(3072)),
 )
-SD3 = Family(_NAME, "Stable Diffusion 3.x", recognises, read, (_LAYOUT,), (_ENCODERS,), _LORAS)
+SD3 = Family(
+    _NAME,
+    "Stable Diffusion 3.x",
+    recognises,
+    read,
+    (_LAYOUT,),
+    (_ENCODERS,),
+    _LORAS,
+    networks=("nodes.models.networks.denoisers.mmdit:NETWORK",),
+)

@@ -26,6 +26,7 @@ from nodes.models.families.base.spec import (
 from nodes.models.families.base.text_encoders import PENULTIMATE, read_text
 from nodes.models.families.base.vae import read_vae
 from nodes.models.families.unets import (
+    NETWORKS,
     layout,
     lora_mark,
     noise_rules,
@@ -146,4 +147,5 @@ SDXL = Family(
     layouts=(_BASE, _REFINER),
     encoder_sets=(_ENCODERS, _REFINER_ENCODERS),
     loras=(lora_mark(2048), lora_mark(1280, "Stable Diffusion XL (refiner)")),
+    networks=NETWORKS,
 )

@@ -1,4 +1,7 @@
-"""The registry of network classes, and networks built without weights."""
+"""The registry of network classes, and networks built without weights.
+
+Denoisers are not listed here: each family names its own (`Family.networks`).
+"""
 
 from functools import cache
 from pkgutil import resolve_name
@@ -22,15 +25,11 @@ from nodes.models.networks.components import (
     vae,
     vision,
 )
-from nodes.models.networks.controlnets import flux as flux_controlnet
-from nodes.models.networks.controlnets import sd3, t2i_adapter
-from nodes.models.networks.controlnets import unet as controlnet
-from nodes.models.networks.denoisers import flux, mmdit, unet
+from nodes.models.networks.controlnets import flux, sd3, t2i_adapter, unet
 
-_CLASSES = (
-    *(unet.NETWORK, mmdit.NETWORK, flux.NETWORK),
+_SHARED = (
     *(vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK, clip.NETWORK, t5.NETWORK, vision.NETWORK),
-    *(controlnet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux_controlnet.NETWORK),
+    *(unet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux.NETWORK),
     *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
     *(esrgan.NETWORK, compact_upscaler.NETWORK),
 )
@@ -38,10 +37,10 @@ _CLASSES = (
 
 @cache
 def network_classes() -> dict[str, NetworkClass]:
-    """Return every class by its kind: our own, and those of families that distributions add."""
-    places = (place for family in families() for place in family.networks)
-    added: list[NetworkClass] = [resolve_name(place) for place in places]
-    return {network.kind: network for network in (*_CLASSES, *added)}
+    """Return every class by its kind: those that belong to no family, then those of families."""
+    places = dict.fromkeys(place for family in families() for place in family.networks)
+    denoisers: list[NetworkClass] = [resolve_name(place) for place in places]
+    return {network.kind: network for network in (*_SHARED, *denoisers)}
 
 
 def network_class(kind: str) -> NetworkClass:

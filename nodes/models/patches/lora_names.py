@@ -16,7 +16,7 @@ _FOREIGN = (
     (r"double_blocks\.\d+\.img_attn_q", "HunyuanVideo"),
     (r"(^|[._])blocks.\d+.(cross|self)_attn", "Wan"),
 )
-"""Patterns of the modules of families that are not here, and their titles."""
+"""Patterns of the modules of families and their titles; unused once a family has the title."""
 _FEW = 1 / 3
 """A LoRA is for a family if more than this share of its modules has the family's names."""
 _FLAT = ("lora_unet_", "lora_transformer_", "lycoris_", "lycoris_unet_")
@@ -53,10 +53,15 @@ def likeness(file: LoraFile) -> Likeness | None:
     """Return the network that a LoRA was probably made for; None if nothing tells."""
     marks = [(mark, mark.title or each.title) for each in families() for mark in each.loras]
     named = [(mark.names, title, mark.network) for mark, title in marks if mark.inputs is None]
-    for pattern, title, kind in (*((*each, None) for each in _FOREIGN), *named):
+    foreign = [(names, title, None) for names, title in _FOREIGN if not _is_known(title)]
+    for pattern, title, kind in (*foreign, *named):
         if sum(bool(re.search(pattern, name)) for name in file.modules) > len(file.modules) * _FEW:
             return Likeness(title, kind)
     return _by_inputs(file, [(mark, title) for mark, title in marks if mark.inputs is not None])
+
+
+def _is_known(title: str) -> bool:
+    return any(title.casefold() in family.title.casefold() for family in families())
 
 
 def _by_inputs(file: LoraFile, marks: Iterable[tuple[LoraMark, str]]) -> Likeness | None:

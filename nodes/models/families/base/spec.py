@@ -268,5 +268,5 @@ class Family:
     encoder_sets: tuple[TextEncoderSet, ...]
     """Most families have one set of text encoders."""
     loras: tuple[LoraMark, ...] = ()
-    networks: tuple[str, ...] = ()
-    """`module:attribute` of network classes that `nodes.models.networks.factory` does not list."""
+    networks: tuple[str, ...] = field(kw_only=True)
+    """The `NetworkClass` of each of its denoisers, as `module:attribute`: they import torch."""

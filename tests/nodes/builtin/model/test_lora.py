@@ -1,16 +1,20 @@
 """LoRAs are patches on handles: the checkpoint's own weights stay as they are."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import torch
 
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader, lora_loader_model_only
+from nodes.models.families.base.spec import LoraMark
+from nodes.models.families.flux import FLUX
+from nodes.models.families.registry import families
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.loading.network import CLONES_KEPT
 from nodes.models.loading.network_file import NetworkFile
+from nodes.models.patches import lora_names
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
 from nodes.values import CondBatch
@@ -354,6 +358,17 @@ def test_a_lora_for_another_family_is_an_error(checkpoint, bench, tensors, looks
     name = save(bench, tensors)
 
     with pytest.raises(LoraMismatchError, match=looks):
+        lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
+
+
+def test_a_family_that_becomes_known_has_its_loras(checkpoint, bench, monkeypatch):
+    wan = replace(
+        FLUX, title="Wan 2.1", loras=(LoraMark(r"blocks\.\d+\.(self|cross)_attn", "wan"),)
+    )
+    monkeypatch.setattr(lora_names, "families", lambda: (*families(), wan))
+    name = save(bench, lora(1, {"blocks.0.cross_attn.k": (32, 48)}))
+
+    with pytest.raises(LoraMismatchError, match=r"looks like one for Wan 2\.1"):
         lora_loader_model_only(ModelHandle(checkpoint.model), name, bench, 1.0)
 
 

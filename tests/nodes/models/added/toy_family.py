@@ -1,6 +1,7 @@
 """A model family from outside: what another distribution writes to add one."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
 from nodes.models.families.base.ldm_keys import own_key
@@ -27,8 +28,9 @@ KIND = "toy_net"
 PREFIX = "model.diffusion_model."
 TEXT = "cond_stage_model.transformer."
 STYLE = TextEncoderSet(
-    "toy", {"clip_l": HiddenStatePolicy()}, "single", loader_type="toy", files=(1,)
+    "toy", {"clip_l": HiddenStatePolicy()}, "single", loader_type="wan", files=(1,)
 )
+"""Its loader type is one of ComfyUI's, which nodes list without it, too."""
 
 
 def table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
@@ -63,7 +65,7 @@ TOY = Family(
     recognises,
     read,
     (LAYOUT,),
-    (STYLE,),
+    (STYLE, replace(STYLE, loader_type="toy")),
     (LoraMark("toy_(reads|inlet)", KIND),),
     networks=(f"{__name__.replace('toy_family', 'toy_network')}:NETWORK",),
 )
