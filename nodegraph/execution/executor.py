@@ -41,8 +41,8 @@ class Executor:
     def __init__(
         self, steps: Steps, facts: RunFacts, cache: Cache, flights: Flights, cancel: CancelToken
     ) -> None:
-        self._graph = steps
-        self._steps = steps.by_id
+        self._steps = steps
+        self._by_id = steps.by_id
         self._facts = facts
         self._cache = cache
         self._flights = flights
@@ -51,8 +51,8 @@ class Executor:
         self._splices: dict[NodeId, Splices] = {}
         self._inner: dict[NodeId, tuple[Inner, ...]] = {}
         self._plan = Plan(
-            reads=lambda node_id: self._steps[node_id].reads,
-            needs=lambda node_id: self._steps[node_id].needs,
+            reads=lambda node_id: self._by_id[node_id].reads,
+            needs=lambda node_id: self._by_id[node_id].needs,
             at_hand=self._at_hand,
         )
         self.shown: dict[NodeId, Ui] = {}
@@ -78,7 +78,7 @@ class Executor:
         self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
         for node_id in self._plan:
             self._cancel.check()
-            entry = self._obtain(self._steps[node_id])
+            entry = self._obtain(self._by_id[node_id])
             if entry is None:
                 continue
             self._live[node_id] = entry
@@ -91,7 +91,7 @@ class Executor:
         found, planned = dict.fromkeys(self._live), set(upcoming)
         pending = list(found)
         while pending:
-            for source in self._steps[pending.pop()].reads:
+            for source in self._by_id[pending.pop()].reads:
                 if source not in found and source not in planned:
                     found[source] = None
                     pending.append(source)
@@ -99,7 +99,7 @@ class Executor:
 
     def _at_hand(self, node_id: NodeId) -> bool:
         """Say if a node's result is cached, and if so hold it for this run."""
-        entry = self._find(self._steps[node_id])
+        entry = self._find(self._by_id[node_id])
         if entry is not None:
             self._live[node_id] = entry
         return entry is not None
@@ -205,7 +205,7 @@ class Executor:
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
             self._splices[step.node.id] = splices = Splices.from_results(
-                step, results, mapped, self._graph
+                step, results, mapped, self._steps
             )
             self._plan.put_off(step.node.id, splices.reads)
             return None
@@ -227,7 +227,7 @@ class Executor:
             suffix = node_id.removeprefix(step.node.id)
             ui = self.shown.get(node_id)
             if ui is not None:
-                yield Inner(suffix, self._steps[node_id].node.type_name, ui)
+                yield Inner(suffix, self._by_id[node_id].node.type_name, ui)
             for inner in self._inner.get(node_id, ()):
                 yield inner._replace(suffix=suffix + inner.suffix)
 
@@ -283,7 +283,7 @@ class Executor:
             entry = self._live.get(source)
             if entry is None or not entry.versions or entry.intact:
                 continue
-            self._cache.drop(self._steps[source].key)
+            self._cache.drop(self._by_id[source].key)
             self._live[source] = replace(entry, versions=())
             message = (
                 f"{step.node.type_name} changed its input from node {source!r} in place,"

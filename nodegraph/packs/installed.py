@@ -38,8 +38,9 @@ class LoadedPack:
     root: Path
     models: Mapping[str, tuple[Path, ...]] = field(default_factory=dict[str, tuple[Path, ...]])
     web: Path | None = None
-    routes: tuple[str, ...] = ()
     """The folder with its scripts for the editor."""
+    routes: tuple[str, ...] = ()
+    """The routes that it handles itself; see `Pack.routes`."""
     module: str = ""
     digest: str = ""
     """Of its source files."""

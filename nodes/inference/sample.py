@@ -1,5 +1,6 @@
 """A guider, and `run`, which denoises a latent with one; every sampling node calls it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
@@ -17,7 +18,7 @@ from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.sampling.conditioning.cond import Conditioning
 from nodes.sampling.conditioning.latents import Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
-from nodes.sampling.guidance.loop import OnStep, Request, noise_for, sample
+from nodes.sampling.guidance.loop import Request, noise_for, sample
 from nodes.sampling.samplers.registry import SamplerOrName
 
 
@@ -61,17 +62,7 @@ def run(
     """
     model, last_x0 = guider.model, list[Tensor]()
     latent = fit_channels(latent, model)
-    request = Request(
-        denoiser=ModelDenoiser(model, ctx.check_cancelled),
-        sampler=sampler,
-        sigmas=sigmas,
-        positive=guider.positive,
-        negative=guider.negative,
-        cfg=guider.cfg,
-        seed=noise.seed,
-        guidance=model.guidance,
-    )
-
+    start = noise_for(latent, noise.seed, add=noise.adds)
     show = cache(lambda: choose_preview(model, ctx))
 
     def on_step(done: int, total: int, x0: Tensor) -> None:
@@ -80,26 +71,26 @@ def run(
         if ctx.wants_preview:
             ctx.preview(*preview(model, x0, show()))
 
-    start = noise_for(latent, noise.seed, add=noise.adds)
-    output = replace(latent, samples=_sample(model, request, latent, start, on_step, ctx))
+    def attempt(model: ModelHandle) -> Tensor:
+        request = Request(
+            denoiser=ModelDenoiser(model, ctx.check_cancelled),
+            sampler=sampler,
+            sigmas=sigmas,
+            positive=guider.positive,
+            negative=guider.negative,
+            cfg=guider.cfg,
+            seed=noise.seed,
+            guidance=model.guidance,
+        )
+        return sample(request, latent, start, on_step)
+
+    output = replace(latent, samples=_retry(attempt, model, ctx))
     clean = replace(output, samples=model.latent_format.to_raw(last_x0[0])) if last_x0 else output
     return SamplingResult(output, clean)
 
 
-def _sample(
-    model: ModelHandle,
-    request: Request,
-    latent: Latent,
-    noise: Tensor,
-    on_step: OnStep,
-    ctx: Context,
-) -> Tensor:
-    """Call `sample`; again in float32 if numbers overflow, or with other models unloaded."""
-
-    def attempt(model: ModelHandle) -> Tensor:
-        denoiser = ModelDenoiser(model, ctx.check_cancelled)
-        return sample(replace(request, denoiser=denoiser), latent, noise, on_step)
-
+def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Context) -> Tensor:
+    """Sample; again in float32 if numbers overflow, or with other models unloaded."""
     try:
         return attempt(model)
     except NotFiniteError:
