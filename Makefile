@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test test-all lint types unit browser catalog clean
+.PHONY: demo test test-all lint types unit browser compiler catalog clean
 
 demo: $(VENV)/.installed
 	@$(BIN)/nodegraph run workflows/txt2img.json --output-dir output
@@ -19,11 +19,11 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/basedpyright
 
-unit: $(VENV)/.installed-dev browser
+unit: $(VENV)/.installed-dev browser compiler
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 # The slow half too: every reference case, full soak runs.
-test-all: $(VENV)/.installed-dev browser
+test-all: $(VENV)/.installed-dev browser compiler
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu and not weights"
 
 # The editor is tested in Chromium; where that can not be installed, those tests are skipped.
@@ -31,6 +31,12 @@ browser:
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 		&& { apt-get update -qq; apt-get install -y -qq --no-install-recommends chromium; } >/dev/null; } \
 		|| echo "No chromium on the PATH: the tests of the editor are skipped." >&2
+
+# The simulated accelerator is compiled; where no compiler can be installed, its tests are skipped.
+compiler:
+	@command -v "$${CXX:-c++}" >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& { apt-get update -qq; apt-get install -y -qq --no-install-recommends g++; } >/dev/null; } \
+		|| echo "No C++ compiler: the tests of the simulated accelerator are skipped." >&2
 
 # The specs of the built-in nodes as data; a test says when it is out of date.
 catalog: $(VENV)/.installed

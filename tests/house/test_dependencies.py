@@ -19,6 +19,7 @@ NOT_IMPORTED = {
     "comfyui-frontend-package": "files that server/api/editor/packages.py finds",
     "comfyui-workflow-templates": "files that server/api/editor/packages.py finds",
     "import-linter": "`make test` runs it",
+    "ninja": "compiles the simulated accelerator of the tests",
     "pytest-xdist": "`make test` runs pytest with -n",
     "ruff": "`make test` runs it",
     "schemathesis": "tests/server/api/v1/test_schemathesis.py runs it as a program",

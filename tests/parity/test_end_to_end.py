@@ -45,7 +45,11 @@ def has_picture(family: str, name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
+    return new_engine(tmp_path_factory.mktemp("results"))
+
+
+def new_engine(root: Path) -> Engine:
+    """An engine over the tiny models that writes below a folder."""
     folders = Folders((tiny_root() / "models",), INPUT, root / "output", root / "temp")
     return Engine(Registry.load(["nodes"]), Files(folders))
 
@@ -68,7 +72,11 @@ def written(engine: Engine, result: RunResult, kind: str) -> dict[str, list[Path
     ],
 )
 def test_a_workflow_makes_what_the_reference_makes(engine, family, name):
-    """Every latent that it saves; and the pictures, where the reference's are here."""
+    check_workflow(engine, family, name)
+
+
+def check_workflow(engine: Engine, family: str, name: str) -> None:
+    """Compare every latent that it saves; and the pictures, where the reference's are here."""
     workflow, expected = WORKFLOWS[family, name], tensors(f"e2e/{family}")
     tiny_models(json.dumps(workflow))
 
