@@ -11,7 +11,7 @@ from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
 from nodes.imaging.filters import gaussian_blur
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.guidance.settings import GuidanceInputs
+from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.values import Latent
 
 _OPERATIONS = "latent/advanced/operations"

@@ -12,7 +12,7 @@ from nodes.comfy.values import runtime
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.text.textual_inversion import Embeddings
-from nodes.sampling.guidance.settings import GuidanceInputs
+from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.values import Cond, Conditioning
 

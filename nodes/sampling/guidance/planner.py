@@ -18,10 +18,9 @@ from nodes.sampling.conditioning.cond import Alteration, CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
 from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
 from nodes.sampling.guidance.errors import NotFiniteError
+from nodes.sampling.guidance.rules import Cfg, GuidanceInputs
 from nodes.sampling.guidance.settings import (
     PLAIN,
-    Cfg,
-    GuidanceInputs,
     GuidanceSettings,
     PerturbedGuidance,
     UncondModifier,

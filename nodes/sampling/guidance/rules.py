@@ -1,22 +1,51 @@
-"""Guidance rules from papers: functions for `GuidanceSettings`.
+"""Guidance rules: classifier-free guidance, and those of other papers, for `GuidanceSettings`.
 
-`RescaledCfg`, `PerpNeg`, `DualCfg` and `AdaptiveProjectedGuidance` are rules that combine the
-predictions; `cfg_zero_star_scale`, `tangential_damping` and `FreSca` are `pre_cfg` functions,
-`EpsilonScaling` is a `post_cfg` function.
+`classifier_free_guidance`, `RescaledCfg`, `PerpNeg`, `DualCfg` and `AdaptiveProjectedGuidance`
+are rules that combine the predictions; `cfg_zero_star_scale`, `tangential_damping` and `FreSca` are
+`pre_cfg` functions, `EpsilonScaling` is a `post_cfg` function.
 
 All work on x0. The noise, or the velocity, of a prediction is (x - x0) / sigma:
 what the papers say about directions and ratios of lengths holds for x - x0.
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from nodes.imaging.filters import scale_frequencies
-from nodes.sampling.guidance.settings import GuidanceInputs, deviation
+
+Cfg: TypeAlias = float | Tensor
+"""The guidance scale; as a tensor [batch], one for each image."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuidanceInputs:
+    """The predictions that a guidance rule combines; [batch, channels, h, w] each."""
+
+    x: Tensor
+    sigma: Tensor
+    """A scalar, or [batch]."""
+    cond: Tensor
+    uncond: Tensor
+    cfg: Cfg
+    """A number, or [batch, 1, 1, 1]."""
+    extras: tuple[Tensor, ...] = ()
+    """The predictions for `GuidanceSettings.extras`."""
+    memory: MutableMapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """Tensors that a rule keeps from one call of a run to the next, each by a name."""
+
+
+Rule: TypeAlias = Callable[[GuidanceInputs], Tensor]
+"""Combines the predictions into one x0."""
+
+
+def classifier_free_guidance(inputs: GuidanceInputs) -> Tensor:
+    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
+    return inputs.uncond + (inputs.cond - inputs.uncond) * inputs.cfg
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +214,11 @@ class CfgCurve:
         t = step / max(steps - 1, 1)
         weights = {"constant": 0.0, "linear": t, "cosine": (1 - math.cos(math.pi * t)) / 2}
         return self.first + (self.last - self.first) * weights[self.shape]
+
+
+def deviation(x: Tensor) -> Tensor:
+    """Return the standard deviation of each image: [batch, 1, …]."""
+    return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
 
 
 def _projection(a: Tensor, b: Tensor) -> Tensor:

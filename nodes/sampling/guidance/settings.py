@@ -1,4 +1,4 @@
-"""The settings of guidance: the rule, and functions that run before and after it.
+"""The settings of guidance: the rule (see `rules`), and functions that run before and after it.
 
 Guidance nodes put a `GuidanceSettings` on the model, so that every way of sampling honours it. At
 each call of a sampler `planner` gets the predictions, and from these the settings make one x0:
@@ -6,37 +6,21 @@ each call of a sampler `planner` gets the predictions, and from these the settin
 another), `PerturbedGuidance` is added, and `post_cfg` functions correct the result.
 """
 
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from torch import Tensor
 
 from nodes.sampling.conditioning.cond import Alteration, Conditioning
+from nodes.sampling.guidance.rules import (
+    Cfg,
+    GuidanceInputs,
+    Rule,
+    classifier_free_guidance,
+    deviation,
+)
 
-Cfg: TypeAlias = float | Tensor
-"""How far beyond the negative prediction to go; as a tensor, [batch], one an image."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GuidanceInputs:
-    """The predictions that a guidance rule combines; [batch, channels, h, w] each."""
-
-    x: Tensor
-    sigma: Tensor
-    """A scalar, or [batch]."""
-    cond: Tensor
-    uncond: Tensor
-    cfg: Cfg
-    """A number, or [batch, 1, 1, 1]."""
-    extras: tuple[Tensor, ...] = ()
-    """The predictions for `GuidanceSettings.extras`."""
-    memory: MutableMapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    """Tensors that a rule keeps from one call of a run to the next, each by a name."""
-
-
-Rule: TypeAlias = Callable[[GuidanceInputs], Tensor]
-"""Combines the predictions into one x0."""
 PreCfg: TypeAlias = Callable[[GuidanceInputs], GuidanceInputs]
 """Changes the predictions before they are combined, as ComfyUI's `sampler_pre_cfg_function`."""
 PostCfg: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -93,16 +77,6 @@ class StepCacheSettings:
     """Log the steps that are skipped."""
     guided: bool = False
     """Repeat the guided x0 (ComfyUI's LazyCache) instead of each condition's prediction."""
-
-
-def deviation(x: Tensor) -> Tensor:
-    """Return the standard deviation of each image: [batch, 1, …]."""
-    return x.std(dim=tuple(range(1, x.ndim)), keepdim=True)
-
-
-def classifier_free_guidance(inputs: GuidanceInputs) -> Tensor:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598, eq. 6)."""
-    return inputs.uncond + (inputs.cond - inputs.uncond) * inputs.cfg
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,7 @@ from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import resize_mask, resolve
 from nodes.sampling.guidance.loop import Request, noise_for, sample
 from nodes.sampling.guidance.planner import GuidancePlanner
-from nodes.sampling.guidance.rules import RescaledCfg
-from nodes.sampling.guidance.settings import GuidanceInputs, classifier_free_guidance
+from nodes.sampling.guidance.rules import GuidanceInputs, RescaledCfg, classifier_free_guidance
 from nodes.sampling.noise_schedule.parameterization import Discrete
 from nodes.sampling.samplers.registry import Call, sigmas_for
 from nodes.values import Area, Cond, Conditioning, Latent

@@ -13,12 +13,14 @@ from nodes.sampling.guidance.rules import (
     DualCfg,
     EpsilonScaling,
     FreSca,
+    GuidanceInputs,
     PerpNeg,
     RescaledCfg,
     cfg_zero_star_scale,
+    classifier_free_guidance,
     tangential_damping,
 )
-from nodes.sampling.guidance.settings import PLAIN, GuidanceInputs, classifier_free_guidance
+from nodes.sampling.guidance.settings import PLAIN
 
 ACROSS, ALONG = torch.tensor([1.0, 0.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0, 0.0])
 

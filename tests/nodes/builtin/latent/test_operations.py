@@ -10,7 +10,7 @@ from nodes.builtin.latent.operations import (
     latent_operation_sharpen,
     latent_operation_tonemap_reinhard,
 )
-from nodes.sampling.guidance.settings import GuidanceInputs
+from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.values import Latent
 from tests.nodes.pictures import grid, untouched
 from tests.tiny_models.samplable import samplable
