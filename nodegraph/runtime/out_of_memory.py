@@ -5,11 +5,21 @@ import re
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.sizes import PREFIXES, format_size
 
-_SAYS = re.compile(
-    r"out of memory|(can't|cannot) allocate memory|Storage size calculation overflowed",
-    re.IGNORECASE,
+_TEXTS = (
+    "out of memory",  # allocators, drivers and torch: CUDA, HIP, XPU and MPS
+    "(can't|cannot) allocate memory",
+    "Storage size calculation overflowed",
+    "cudaErrorMemoryAllocation|hipErrorOutOfMemory",
+    "(CU|HIP)BLAS_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)",  # the latter if there is no room for it
+    "CUDNN_STATUS_(ALLOC_FAILED|INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED)",
+    "miopenStatusAllocFailed|rocblas_status_memory_error",
+    "UR_RESULT_ERROR_OUT_OF_((DEVICE|HOST)_MEMORY|RESOURCES)",  # XPU
+    "Invalid buffer size",  # MPS, for a tensor larger than any buffer may be
 )
-_WANTED = re.compile(r"(?:tried|unable) to allocate ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE)
+_SAYS = re.compile("|".join(_TEXTS), re.IGNORECASE)
+_WANTED = re.compile(
+    r"(?:(?:tried|unable) to allocate|Invalid buffer size:) ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE
+)
 
 
 class OutOfMemoryError(NodeGraphError):

@@ -46,8 +46,33 @@ def test_an_accelerators_and_the_systems_way():
     assert is_out_of_memory(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", None),
+        ("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`", None),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", None),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", None),
+        ("HIP out of memory. Tried to allocate 2.00 GiB.", 2**31),
+        ("CUDA error: HIPBLAS_STATUS_ALLOC_FAILED when calling `hipblasCreate(handle)`", None),
+        ("miopenStatusAllocFailed", None),
+        ("XPU out of memory. Tried to allocate 512.00 MiB.", 2**29),
+        ("level_zero backend failed with error: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)", None),
+        ("level_zero backend failed with error: 40 (UR_RESULT_ERROR_OUT_OF_RESOURCES)", None),
+        ("MPS backend out of memory (MPS allocated: 9 GB). Tried to allocate 1.00 GB", 2**30),
+        ("Invalid buffer size: 12.00 GB", 12 * 2**30),
+    ],
+)
+def test_libraries_of_accelerators_say_it_by_their_codes(text, wanted):
+    error = RuntimeError(text)
+
+    assert is_out_of_memory(error)
+    assert wanted_bytes(error) == wanted
+
+
 def test_other_failures_are_something_else():
     assert not is_out_of_memory(raised(lambda: torch.zeros(2) @ torch.zeros(3)))
+    assert not is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED"))
     assert not is_out_of_memory(ValueError("out of memory"))
     assert not is_out_of_memory(FileNotFoundError(errno.ENOENT, "no file"))
 
