@@ -26,7 +26,7 @@ class ContentCache:
         self._kept: dict[str, Entry] = {}
         self._ranks: dict[str, float] = {}
         self._alive: WeakValueDictionary[str, Entry] = WeakValueDictionary()
-        """What is not kept, but somebody's still."""
+        """Results that are not kept, but that a run still refers to."""
         self._heap: list[tuple[float, str]] = []
         self._nbytes = 0
         self._age = 0.0

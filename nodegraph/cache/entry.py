@@ -13,7 +13,7 @@ class Inner(NamedTuple):
     """The display of an output node inside an expansion."""
 
     suffix: str
-    """What its id has beyond that of the node that expanded."""
+    """The part of its id that follows the id of the node that expanded."""
     type_name: str
     ui: Ui
 
@@ -26,11 +26,11 @@ class Entry:
     ui: Ui | None = None
     nbytes: int = 0
     seconds: float = 0.0
-    """How long it took to compute."""
+    """Seconds that its computation took."""
     versions: tuple[tuple[object, int], ...] = ()
     """The tensors in it, and how often each had been written to."""
     inner: tuple[Inner, ...] = ()
-    """What the nodes show that it expanded to."""
+    """The displays of the nodes that it expanded to."""
 
     @property
     def intact(self) -> bool:

@@ -7,7 +7,7 @@ from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.runtime.run_environment import CancelToken
 
 POLL_SECONDS = 0.05
-"""How soon a waiting run notices that it was cancelled."""
+"""Seconds after which a waiting run notices at the latest that it was cancelled."""
 
 
 class Flight:

@@ -52,7 +52,7 @@ _FOLDER_HINTS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""How an editor lists a folder's files itself; a server lists those of the input folder."""
+"""Hints with which editors list the files of a folder; a server lists the input folder itself."""
 _MISSING = object()
 T = TypeVar("T")
 

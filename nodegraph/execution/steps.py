@@ -25,9 +25,9 @@ class Step(NamedTuple):
     lazy: frozenset[str]
     """The lazy inputs that are linked."""
     volatile: bool
-    """Whether the result is good for this run only."""
+    """True if only this run can use the result."""
     who: tuple[NodeId, str, NodeId]
-    """How events name it: id, type, and the node shown for it."""
+    """Its names in events: its id, its type, and the id of the node that is shown for it."""
 
     @property
     def shown_as(self) -> NodeId:

@@ -49,7 +49,7 @@ class ModelSummary(NamedTuple):
     family: str
     """As people call it, or as the file calls itself; empty if nobody says."""
     dtypes: tuple[str, ...]
-    """What its tensors are stored in, the one of most numbers first."""
+    """The dtypes of its stored tensors; that of the most numbers comes first."""
     parameters: int
 
 

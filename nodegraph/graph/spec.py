@@ -25,9 +25,9 @@ class InputSpec:
     pairs: tuple[str, ...] = ()
     """Further choices, each while its two files exist; see `markers.Pairs`."""
     input_file: bool = False
-    """The choices are the files of a folder that users look into."""
+    """The choices are the files of `file_folder`."""
     file_folder: Literal["input", "output"] = "input"
-    """Which; a file of another than the input folder is named `name [output]`."""
+    """The folder; a file of the output folder is named `name [output]`."""
     suffixes: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -64,7 +64,7 @@ class NodeSpec:
     open_inputs: str = ""
     """The socket of further inputs, under any name; none if it is empty."""
     hidden: tuple[str, ...] = ()
-    """Which of `prompt`, `extra_pnginfo`, `unique_id` the editor must send along."""
+    """Those of `prompt`, `extra_pnginfo` and `unique_id` that the editor must send along."""
     output_node: bool = False
     input_is_list: bool = False
     cache: Caching = "content"

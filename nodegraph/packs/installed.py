@@ -63,7 +63,7 @@ class Places(NamedTuple):
     hosted: "Callable[[], Found]" = nothing
     """Finds packs that were written for another program."""
     patience: float = PATIENCE
-    """How many seconds a pack may take to import."""
+    """The most seconds that the import of a pack may take."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,28 +76,28 @@ class Settings:
     packs_dir: Path = field(default_factory=lambda: _beside_or_data("packs"))
     """Holds packs that are not installed, a folder each."""
     pack_patience: Annotated[float, Range(gt=0)] = PATIENCE
-    """How many seconds a pack may take to import when it is read for the first time."""
+    """The most seconds that the import of a new or edited pack may take."""
     custom_nodes_dir: Path = field(default_factory=lambda: _beside_or_data("custom_nodes"))
     """Holds packs that were written for ComfyUI."""
     hub_cache_dir: Path = field(default_factory=hub_folder)
-    """What `hf://` references download; by default the folder that the hub's client uses."""
+    """Downloads of `hf://` references; by default the folder that the hub's own client uses."""
     hub_endpoint: str = field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or HUB)
     hub_token: str = field(default="", repr=False)
     """For repositories that need one; by default the client's own: `HF_TOKEN`, or a login."""
     hub_offline: bool = field(default_factory=_offline)
     """Use only what is here."""
     lock_file: Path = field(default_factory=_lock_file)
-    """Which commit each `hf://` reference means."""
+    """The file that records the commit of each `hf://` reference."""
     preview_method: PreviewMethod = "latent2rgb"
-    """How unfinished images are shown to those who look; `taesd` needs a file in `vae_approx`."""
+    """The method that makes previews of unfinished images; `taesd` needs a file in `vae_approx`."""
     attention: Attention = DEFAULT_ATTENTION
-    """Which kernels compute attention; some need a package of their own."""
+    """The kernels that compute attention; some need a package of their own."""
     result_cache: Limit = AUTO
-    """How many bytes of results are kept between runs; `auto` goes by the machine's memory."""
+    """Bytes of results that are kept between runs; `auto` is half of the memory."""
     allow_pickle: bool = False
     """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
     server: ServerSettings = field(default_factory=ServerSettings)
-    """What only `nodegraph serve` needs."""
+    """The settings of `nodegraph serve` only."""
 
     @classmethod
     def read(

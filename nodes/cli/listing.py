@@ -28,7 +28,7 @@ class ModelFile(NamedTuple):
     name: str
     path: Path
     sha256: str = ""
-    """What whoever named it says its content is."""
+    """The sha256 that the reference to it expects; empty if it expects none."""
     origin: Origin | None = None
 
     @property

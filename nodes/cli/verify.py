@@ -18,11 +18,11 @@ class Verdict(NamedTuple):
     name: str
     path: Path
     sha256: str
-    """What it is."""
+    """The sha256 of the file on the disk."""
     said: Mapping[str, str]
-    """What it should be, by who says so."""
+    """The expected sha256s, by the record that has each."""
     damage: str = ""
-    """What its own header shows to be wrong with it."""
+    """The damage that the file's header shows; empty if there is none."""
 
     @property
     def wrong(self) -> bool:

@@ -18,7 +18,7 @@ from nodes.comfy.host_modules import find_host, host_module, is_host
 from nodes.comfy.values.runtime import PackEnvironment, PackFinder, current
 
 PACKAGE = "custom_nodes"
-"""What the packs are modules of."""
+"""The package that packs are modules of."""
 
 
 class PackLoader(SourceFileLoader):
@@ -151,4 +151,4 @@ _IMPORTLIB_UTIL = _as_seen(
 )
 _IMPORTLIB = _as_seen(importlib, import_module=_import_module, util=_IMPORTLIB_UTIL)
 BUILTINS: dict[str, object] = {**vars(builtins), "__import__": pack_import}
-"""What a pack's modules have for builtins."""
+"""The builtins of a pack's modules."""

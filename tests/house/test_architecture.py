@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,6 @@ SHORT_FILES = {
     "nodegraph/packs/routes.py": "packs import it without a registry",
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
-    "nodegraph/runtime/devices.py": "the only file of the core that imports torch",
     "nodegraph/runtime/node_errors.py": "validation and execution both call nodes' code",
     "nodes/imaging/batch.py": "images, masks and latents share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",
@@ -78,6 +78,24 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     for found in ast.walk(tree(path)):
         if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef):
             yield found
+
+
+def texts(value: ast.expr) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        yield value.value
+
+
+def docstrings(module: ast.Module) -> Iterator[str]:
+    """The docstrings of modules, classes, functions, and of attributes: text right after one."""
+    for part in ast.walk(module):
+        if isinstance(part, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if docstring := ast.get_docstring(part):
+                yield docstring
+            for attribute, after in pairwise(part.body):
+                if isinstance(attribute, ast.Assign | ast.AnnAssign) and isinstance(
+                    after, ast.Expr
+                ):
+                    yield from texts(after.value)
 
 
 def test_the_house_is_found():
@@ -127,13 +145,11 @@ def test_no_file_has_a_name_that_says_nothing():
 
 def test_docstrings_say_what_a_thing_is_or_does():
     indirect = re.compile(r"(What|How|Whether|Which)\b")
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
     found = [
         f"{named(path)}: {docstring.splitlines()[0]}"
         for path in SOURCES
-        for part in ast.walk(tree(path))
-        if isinstance(part, documented) and (docstring := ast.get_docstring(part))
+        for docstring in docstrings(tree(path))
         if indirect.match(docstring)
     ]
 

@@ -16,7 +16,7 @@ BOX_HEIGHT = 66.0
 GAP = 22.0
 """Between two nodes of a layer."""
 LANE = 14.0
-"""How much room a link takes that passes through a layer."""
+"""The width of a link that passes through a layer."""
 COLUMN = BOX_WIDTH + 76.0
 """From one layer to the next."""
 _MOST_LANES = 20_000

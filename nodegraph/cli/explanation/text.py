@@ -14,7 +14,7 @@ CACHED = (
     " and do not say which."
 )
 _MOST = 24
-"""How many nodes of a path, or of a file's readers, are named."""
+"""The most nodes of a path, or readers of a file, that are named."""
 _HEADS: tuple[tuple[Status, str], ...] = (
     ("runs", "Runs, in this order (* on the critical path)"),
     ("repeats", "Takes the result of an equal node, which is computed once"),

@@ -59,7 +59,7 @@ class _Followers:
         self._client = client
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.doing: dict[str, RunActivity] = {}
-        """What each run is doing, as far as it is known."""
+        """The activity of each run, as far as it is known."""
 
     def follow(self, runs: Iterable[str]) -> None:
         """Listen to these, and to no others."""

@@ -13,7 +13,7 @@ from nodes.imaging.resize import Crop, ImageMethod, resize_images
 from nodes.values import Image
 
 _METHODS = ("area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic")
-"""What ImageScaleToMaxDimension offers; ComfyUI lists one of them twice."""
+"""The choices of ImageScaleToMaxDimension; ComfyUI lists one of them twice."""
 
 
 @node("EmptyImage", category="image")

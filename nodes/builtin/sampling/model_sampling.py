@@ -62,7 +62,7 @@ class Consistency(Discrete):
     """
 
     stride: int = 1
-    """How many training timesteps lie between two levels."""
+    """Training timesteps from one level to the next."""
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Return the training timestep of the nearest level."""

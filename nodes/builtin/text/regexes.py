@@ -18,7 +18,7 @@ from nodes.builtin.text.strings import LONGEST
 Wanted = Literal["First Match", "All Matches", "First Group", "All Groups"]
 
 SECONDS = 5.0
-"""How long one search may take."""
+"""The most seconds that one search may take."""
 _WORKER = Path(__file__).with_name("regex_worker.py")
 _LONGEST_PATTERN = 10_000
 

@@ -22,7 +22,7 @@ class Pin:
     path: str
     """A file, or a folder; empty is the whole repository."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    """What is needed of it: the sha256 of each file, or nothing where the hub does not say."""
+    """The sha256 of each needed file; an empty text where the hub gives none."""
     licence: str = ""
 
     @property

@@ -62,9 +62,9 @@ class Request:
     positive: Conditioning
     negative: Conditioning
     cfg: float | Sequence[float]
-    """How far beyond the negative prediction to go; at 1 the negative is not asked for.
+    """The guidance scale, one for the batch or one for each image.
 
-    One for the whole batch, or one an image.
+    At 1 the negative prediction is not needed, and not computed.
     """
     seed: Seeds
     """For the noise that samplers add on the way."""

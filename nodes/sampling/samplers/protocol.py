@@ -30,9 +30,9 @@ class Call:
     sigma: Tensor
     """A scalar, or [batch]."""
     step: int
-    """Which step of the schedule this serves, from 0; a step may take several calls."""
+    """The step of the schedule that it serves, from 0; a step may take several calls."""
     wants_uncond: bool = False
-    """Whether the reply must carry the unconditional prediction too."""
+    """True if the reply must also have the unconditional prediction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ class NamedSampler:
 
     sampler: Sampler
     drops_penultimate: bool = False
-    """Whether it does worse with the last level above 0: it takes one level more and drops it."""
+    """True if the last level above 0 harms it: it takes one level more, and drops that one."""
     renews_noise: bool = False
-    """Whether the noise outside an inpainting mask is drawn anew, as ComfyUI does for DDIM."""
+    """True to draw the noise outside an inpainting mask anew, as ComfyUI does for DDIM."""
 
 
 SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]

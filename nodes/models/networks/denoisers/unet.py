@@ -10,14 +10,14 @@ from torch.nn import functional
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.image_prompt_attention import add_image_prompts, pictures_of
+from nodes.models.networks.denoisers.image_prompt_attention import add_image_prompts, image_prompts_of
 from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond, sizes
 from nodes.models.networks.denoisers.unclip import VECTOR
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 BOXES, TEXTS, MASKS = "boxes", "box_texts", "box_masks"
-"""What a condition's extras call them, [1, number, …] each."""
+"""The keys of a condition's extras for GLIGEN; each value is [1, number, …]."""
 _LEAST = 30
 """So many boxes the networks were trained with; those that are not there are empty."""
 
@@ -69,8 +69,8 @@ class UNetAdapter:
         """
         tokens = text(cond, x, cast("UNetConfig", module.config).cross_attention_dim)
         (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
-        pictures = pictures_of(cond, x)
-        seen = ({"pictures": pictures} if pictures else {}) | _boxes(cond, x)
+        prompts = image_prompts_of(cond, x)
+        seen = ({"image_prompts": prompts} if prompts else {}) | _boxes(cond, x)
         (output,) = cast("UNet", module)(
             x,
             timestep,
