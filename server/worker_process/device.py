@@ -1,9 +1,19 @@
 """The device that this process computes on."""
 
 import os
+import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
+
+_FOR_GOOD = re.compile(
+    r"illegal memory access|device-side assert|unspecified launch failure|misaligned address"
+    r"|illegal instruction|illegal address|uncorrectable ECC error|launch timed out"
+    r"|hipErrorIllegalAddress|hipErrorLaunchFailure|UR_RESULT_ERROR_DEVICE_LOST",
+    re.IGNORECASE,
+)
+"""Errors after which a device computes nothing more for the process."""
 
 
 def machine() -> dict[str, Any]:
@@ -29,6 +39,23 @@ def describe_device() -> dict[str, Any]:
         free, total = memory_bytes(device)
         facts |= {"name": device_name(device), "vram_total": total, "vram_free": free}
     return facts
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Return True if an error, or one behind it, ends all use of the device in this process."""
+    return any(
+        isinstance(one, RuntimeError) and _FOR_GOOD.search(str(one)) for one in _chain(error)
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, then the one that it was raised from, and so on."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        yield following
+        seen.append(following)
+        following = following.__cause__ or following.__context__
 
 
 def memory_in_use() -> int | None:

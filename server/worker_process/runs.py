@@ -1,6 +1,7 @@
 """The runs of a worker: started and stopped as the server asks, their events and failures sent."""
 
 import logging
+import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -22,16 +23,18 @@ from nodegraph.graph.json_values import is_object
 from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
-from server.worker_process.device import memory_in_use
+from server.worker_process.device import is_device_lost, memory_in_use
 from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
 
 _MOST_LINES = 50
+_LOST_DEVICE_EXIT = 5
+"""The exit code of a worker whose device computes nothing more."""
 _log = logging.getLogger(__name__)
 
 
 class Runs:
-    """Starts and stops the runs of a worker.
+    """Starts and stops the runs of a worker; ends its process after a run that lost the device.
 
     Args:
         engine: runs them.
@@ -53,6 +56,7 @@ class Runs:
         self._reports = reports
         self._tokens: dict[str, CancelToken] = {}
         self._watched: set[str] = set()
+        self._device_lost = False
 
     def start(self, order: Mapping[str, Any]) -> None:
         """Start a run."""
@@ -90,16 +94,26 @@ class Runs:
             outcome = self._outcome(order, token)
         except Exception as error:  # noqa: BLE001 - reported as the run's error
             _log.exception("a run failed with an unexpected error")
+            self._note_failure(error)
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
             outcome = {"state": "failed", "error": failure.as_dict()}
         del self._tokens[run]
         self._watched.discard(run)
         self._ended(run)
         self._reports.send()
+        if self._device_lost:
+            self._channel.send({"op": "retire"})
         self._channel.send({"op": "done", "run": run, **outcome})
+        if self._device_lost:
+            _log.error("the device computes nothing more in this process, which ends")
+            os._exit(_LOST_DEVICE_EXIT)
         memory = memory_in_use()
         if memory is not None:
             self._channel.send({"op": "memory", "used": memory})
+
+    def _note_failure(self, error: BaseException) -> None:
+        """Remember if an error ended all use of the device."""
+        self._device_lost = self._device_lost or is_device_lost(error)
 
     def _model_used(self, _model: object, seconds: float | None) -> None:
         self._channel.send({"op": "model", "seconds": seconds})
@@ -126,6 +140,7 @@ class Runs:
         except InvalidWorkflowError as error:
             return {"state": "failed", "error": error.problems[0].as_dict()}
         except NodeGraphError as error:
+            self._note_failure(error)
             return {"state": "failed", "error": describe_failure(error, graph)}
         return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
 

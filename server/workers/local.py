@@ -253,7 +253,7 @@ class LocalWorker:
                 await self._report(body["run"], Report("done", body))
             case "opened":
                 self._pack_socket.mark_open()
-            case "model" | "memory" | "cache" | "log":
+            case "model" | "memory" | "cache" | "log" | "retire":
                 self._note(body)
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
@@ -268,6 +268,8 @@ class LocalWorker:
             self._hooks.metrics.model_used(body["seconds"])
         elif body["op"] == "memory":
             self._hooks.metrics.gpu_memory(self.name, body["used"])
+        elif body["op"] == "retire":
+            self._retire()
         elif body["op"] == "cache":
             self._hooks.metrics.result_cache(self.name, Stats(**body["stats"]))
         else:
@@ -305,6 +307,10 @@ class LocalWorker:
         together = len(self._runs)
         for inbox in self._runs.values():
             inbox.lose(WorkerLostError(reason, together))
+        self._retire()
+
+    def _retire(self) -> None:
+        """Give it no more runs, until a new process is ready."""
         if self.ready:
             self.ready, self.device = False, {}
             self._hooks.changed()

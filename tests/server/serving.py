@@ -88,6 +88,12 @@ def fail(a: int = 0) -> int:
     raise ValueError(f"no {a}")
 
 
+@node("ToyLoseDevice", category="toys", cache="never")
+def lose_device(a: int = 0, text: str = "device-side assert triggered") -> int:
+    """Raise the error that torch raises in every call from now on."""
+    raise RuntimeError(f"CUDA error: {text}")
+
+
 @node("ToyExit", category="toys", cache="never")
 def leave(a: int = 0, code: int = 3) -> int:
     """End the worker's process."""

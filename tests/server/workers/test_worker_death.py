@@ -62,6 +62,36 @@ def test_what_kills_its_worker_is_parked_with_the_reason(toys, kind, inputs, rea
     toys.ready()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "device-side assert triggered",
+        "an illegal memory access was encountered",
+        "unspecified launch failure",
+    ],
+)
+def test_a_lost_device_fails_the_run_and_the_next_one_has_a_fresh_worker(toys, text):
+    toys.ready()
+    (pid,) = toys.worker_pids()
+    run = toys.submit(deadly("ToyLoseDevice", text=text))
+    after = toys.submit(toy(value=6))
+
+    messages = dict(toys.finished(run)["status"]["messages"])
+    assert text in messages["execution_error"]["exception_message"]
+    assert toys.finished(after)["outputs"]["2"] == {"text": ["6"]}
+    assert [event["name"] for event in events_of(toys, run)].count("run_started") == 1
+    assert pid not in toys.worker_pids()
+
+
+def test_a_run_that_fails_otherwise_leaves_its_worker_alive(toys):
+    toys.ready()
+    pids = toys.worker_pids()
+    toys.finished(toys.submit(deadly("ToyFail")))
+    toys.finished(toys.submit(toy(value=9)))
+
+    assert toys.worker_pids() == pids
+
+
 def test_others_do_not_notice_a_death(toys):
     beside = toys.submit(toy(steps=40, value=1), client_id="other")
     until(lambda: toys.get("/queue").json["queue_running"])
