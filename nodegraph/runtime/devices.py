@@ -12,6 +12,8 @@ import torch
 
 _HALF_PRECISION_TYPES = frozenset({"cuda"})
 """Types of device where networks compute in half precision; ROCm's type is `cuda`, too."""
+_GRAPH_TYPES = frozenset({"cuda"})
+"""Types of device whose work torch can record as a graph and replay."""
 _HOST_MEMORY_TYPES = frozenset({"cpu", "mps"})
 """Types of device that compute in the machine's own memory."""
 
@@ -24,6 +26,11 @@ def default_device() -> torch.device:
 def computes_in_half(device: torch.device) -> bool:
     """Return True if networks compute in half precision on a device."""
     return device.type in _HALF_PRECISION_TYPES
+
+
+def captures_graphs(device: torch.device) -> bool:
+    """Return True if a device's work can be recorded as a graph and replayed."""
+    return device.type in _GRAPH_TYPES
 
 
 def free_bytes(device: torch.device | None = None) -> int:

@@ -4,10 +4,9 @@ import os
 import shutil
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
-from nodegraph.runtime.devices import default_device
+from nodegraph.runtime.devices import captures_graphs, default_device
 from nodes.models.weights.errors import UnavailableHereError
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
@@ -26,7 +25,7 @@ class TorchCompile:
         Raises:
             UnavailableHereError: the backend lacks what it needs here.
         """
-        if self.backend == "cudagraphs" and not torch.cuda.is_available():
+        if self.backend == "cudagraphs" and not captures_graphs(default_device()):
             raise UnavailableHereError(
                 code="cannot_compile",
                 what=f"the backend {self.backend!r}",
