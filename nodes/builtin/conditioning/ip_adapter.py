@@ -9,7 +9,7 @@ from nodegraph.definition.context import Context
 from nodegraph.definition.markers import ModelFile, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Fraction
-from nodes.models.adapters.ip_adapter import ImagePrompt, IPAdapterHandle, open_ip_adapter
+from nodes.models.adapters.ip_adapter import IPAdapterHandle, IPAdapterInjection, open_ip_adapter
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.vision import VisionHandle
 from nodes.values import Image, Mask
@@ -51,7 +51,7 @@ def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
     """
     ipadapter.check(model.model)
     seen, blank = clip_vision.see(image), clip_vision.see_nothing()
-    prompt = ImagePrompt(
+    injection = IPAdapterInjection(
         ipadapter.keys(seen),
         ipadapter.negative_keys(seen, blank),
         weight,
@@ -59,4 +59,4 @@ def ip_adapter_apply(  # noqa: PLR0917 - as the node of ControlNets
         end_percent,
         mask if mask is None or mask.ndim > 2 else mask[None],
     )
-    return replace(model, injections=(*model.injections, prompt))
+    return replace(model, injections=(*model.injections, injection))

@@ -30,10 +30,10 @@ _CROSS = ".attn2.to_k.weight"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageKeys:
-    """The keys and values of pictures for all cross-attentions."""
+    """The keys and values of images for all cross-attentions."""
 
     keys: Tensor
-    """[1, tokens of all pictures, the widths of all cross-attentions] float32."""
+    """[1, tokens of all images, the widths of all cross-attentions] float32."""
     values: Tensor
     """The same."""
 
@@ -53,7 +53,7 @@ class IPAdapterHandle:
 
     @property
     def is_plain(self) -> bool:
-        """True if it reads each picture as one vector; others read all patches."""
+        """True if it reads each image as one vector; others read all patches."""
         return self.network.spec.config["projection"] == "plain"
 
     def check(self, model: DiffusionModel) -> None:
@@ -73,7 +73,7 @@ class IPAdapterHandle:
 
     @torch.no_grad()
     def keys(self, seen: SeenPictures) -> ImageKeys:
-        """Return the keys and values of pictures.
+        """Return the keys and values of images.
 
         Raises:
             VisionEncoderMismatchError: it was made for another vision encoder.
@@ -87,8 +87,8 @@ class IPAdapterHandle:
         """Return the keys and values for the negative branch.
 
         Args:
-            seen: the pictures of the positive branch.
-            blank: a picture of zeros, as the same vision encoder sees it.
+            seen: the images of the positive branch.
+            blank: an image of zeros, as the same vision encoder sees it.
         """
         if self.is_plain and seen.embeds is not None:
             return self.keys(replace(seen, embeds=torch.zeros_like(seen.embeds)))
@@ -110,7 +110,7 @@ class IPAdapterHandle:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ImagePrompt:
+class IPAdapterInjection:
     """Images that all cross-attentions read: a `ConditioningInjection`."""
 
     positive: ImageKeys

@@ -15,9 +15,9 @@ from nodes.models.families.base.spec import (
     LatentRules,
     ModelSpec,
     Part,
-    PictureRules,
     Prediction,
     TextEncoderSet,
+    UnclipRules,
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
@@ -60,20 +60,20 @@ def read(header: Header) -> Architecture:
     latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb, tiny_vae="taesd")
     noise = noise_rules(header, _prediction(header, prefix))
     vector = unet.config.get("projection_class_embeddings_input_dim")
-    pictures = _pictures(header, vector) if vector else None
-    model = ModelSpec(_NAME, unet, latent, noise, pictures)
+    unclip = _unclip_rules(header, vector) if vector else None
+    model = ModelSpec(_NAME, unet, latent, noise, unclip)
     return Architecture(
         model, read_text(header, _ENCODERS, {"clip_h": _TEXT}), read_vae(header, latent)
     )
 
 
-def _pictures(header: Header, vector: int) -> PictureRules:
-    """Return the rules for pictures: half of the vector is for the noise level."""
+def _unclip_rules(header: Header, vector: int) -> UnclipRules:
+    """Return the rules for images: half of the vector is for the noise level."""
     spread = (_MEAN, _DEVIATION)
     if not all(key in header for key in spread):
-        return PictureRules(vector // 2, merging=_MERGING)
+        return UnclipRules(vector // 2, merging=_MERGING)
     mean, deviation = (read_numbers(header, key) for key in spread)
-    return PictureRules(vector // 2, mean=mean, deviation=deviation, merging=_MERGING)
+    return UnclipRules(vector // 2, mean=mean, deviation=deviation, merging=_MERGING)
 
 
 def _prediction(header: Header, prefix: str) -> Prediction:

@@ -19,9 +19,9 @@ from nodes.models.families.base.spec import (
     ModelSpec,
     NoiseRules,
     Part,
-    PictureRules,
     TextEncoderSet,
     TextSpec,
+    UnclipRules,
 )
 from nodes.models.families.base.text_encoders import PENULTIMATE, read_text
 from nodes.models.families.base.vae import read_vae
@@ -66,7 +66,7 @@ def read(header: Header) -> Architecture:
     """Return the architecture, from the shapes, the metadata's overrides and marker keys."""
     unet = unet_spec(header, unet_prefix(header) or "")
     latent = _latent(header, unet.config["out_channels"])
-    model = ModelSpec(_NAME, unet, latent, _noise(header), _pictures(unet.config))
+    model = ModelSpec(_NAME, unet, latent, _noise(header), _unclip_rules(unet.config))
     return Architecture(model, _text(header), read_vae(header, latent))
 
 
@@ -79,8 +79,8 @@ def _latent(header: Header, channels: int) -> LatentRules:
     return LatentRules(channels, 8, scale, _statistic(header, _MEAN), rgb)
 
 
-def _pictures(config: Config) -> PictureRules:
-    """Return the rules for pictures, whose CLIP-G vectors replace the pooled text ("Revision").
+def _unclip_rules(config: Config) -> UnclipRules:
+    """Return the rules for images, whose CLIP-G vectors replace the pooled text ("Revision").
 
     The base model reads six sizes besides, and the refiner, whose text is as wide, five.
     """
@@ -89,7 +89,7 @@ def _pictures(config: Config) -> PictureRules:
         for name in ("addition_time_embed", "projection_class_embeddings_input")
     )
     refines = config["cross_attention_dim"] == vector - 5 * size
-    return PictureRules(vector - (5 if refines else 6) * size, pooled=True)
+    return UnclipRules(vector - (5 if refines else 6) * size, pooled=True)
 
 
 def _noise(header: Header) -> NoiseRules:

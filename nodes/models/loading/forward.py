@@ -13,7 +13,7 @@ from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.denoisers.concat import concat_input
 from nodes.models.networks.denoisers.reference_latents import with_references
-from nodes.models.networks.denoisers.unclip import with_pictures
+from nodes.models.networks.denoisers.unclip import with_unclip_vector
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
@@ -91,7 +91,7 @@ def prepare(
         control.check(model.model.network.spec.config)
     for number, injection in enumerate(model.injections):
         cond = injection.conditions(cond, number, size, branch)
-    cond = with_pictures(cond, model.model.spec.pictures, seed)
+    cond = with_unclip_vector(cond, model.model.spec.unclip, seed)
     cond = with_references(cond, model.latent_format)
     concat = _concat_input(model, cond, size)
     return PreparedCond.from_cond(model.model.adapter.conditions(cond, size, branch), concat)

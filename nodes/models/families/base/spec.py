@@ -142,8 +142,8 @@ NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
 
 
 @dataclass(frozen=True, slots=True)
-class PictureRules:
-    """The way a model reads a vision encoder's vectors of pictures."""
+class UnclipRules:
+    """The way a model reads a vision encoder's vectors of images, as unCLIP and SDXL do."""
 
     width: int
     """The width of such a vector."""
@@ -164,8 +164,8 @@ class ModelSpec:
     network: NetworkSpec
     latent: LatentRules
     noise: NoiseRules
-    pictures: PictureRules | None = None
-    """None if it reads no pictures."""
+    unclip: UnclipRules | None = None
+    """None if it reads no images."""
 
 
 @dataclass(frozen=True, slots=True)

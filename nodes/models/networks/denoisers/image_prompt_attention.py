@@ -9,15 +9,15 @@ from torch.nn import functional
 
 from nodes.sampling.conditioning.cond import CondBatch
 
-KEYS, VALUES, MASK = "picture_keys.", "picture_values.", "picture_mask."
+KEYS, VALUES, MASK = "image_prompt_keys.", "image_prompt_values.", "image_prompt_mask."
 """The names in `Cond.extras`, each followed by a number: [1, tokens, widths], the same, and
 [1, 1, height, width] of the latent."""
 Processor: TypeAlias = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """An image prompt: the keys and values of one or several pictures for all cross-attentions."""
+class ImagePromptKeys:
+    """An image prompt, of one or several images: its keys and values for all cross-attentions."""
 
     keys: Tensor
     """[batch, tokens, the widths of all cross-attentions]."""
@@ -44,15 +44,15 @@ class _Attentive(Protocol):
     def set_attn_processor(self, processor: dict[str, Processor]) -> None: ...
 
 
-class PictureAttention:
+class ImagePromptAttention:
     """An attention processor of diffusers that adds attention to image prompts."""
 
     def __init__(self, plain: Processor, start: int | None = None) -> None:
         """Wrap a processor of a diffusers network.
 
         Args:
-            plain: the processor without pictures.
-            start: of this attention's part of the keys and values; None for no pictures.
+            plain: the processor without image prompts.
+            start: of this attention's part of the keys and values; None if it reads none.
         """
         self._plain = plain
         self._start = start
@@ -64,29 +64,31 @@ class PictureAttention:
         encoder_hidden_states: Tensor | None = None,
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
-        pictures: tuple[Picture, ...] = (),
+        image_prompts: tuple[ImagePromptKeys, ...] = (),
     ) -> Tensor:
-        """Run the plain processor, and add the attention to each picture."""
+        """Run the plain processor, and add the attention to each image prompt."""
         text = (hidden_states, encoder_hidden_states, attention_mask, temb)
         output = self._plain(attn, *text)
         if self._start is None:
             return output
-        for picture in pictures:
-            output = output + self._attend(attn, hidden_states, picture, self._start)
+        for prompt in image_prompts:
+            output = output + self._attend(attn, hidden_states, prompt, self._start)
         return output
 
-    def _attend(self, attn: _Attention, hidden: Tensor, picture: Picture, start: int) -> Tensor:
+    def _attend(
+        self, attn: _Attention, hidden: Tensor, prompt: ImagePromptKeys, start: int
+    ) -> Tensor:
         queries = attn.to_q(hidden)
         part = slice(start, start + queries.shape[-1])
         query, key, value = (
             _heads(x.to(queries), attn.heads)
-            for x in (queries, picture.keys[..., part], picture.values[..., part])
+            for x in (queries, prompt.keys[..., part], prompt.values[..., part])
         )
         seen = functional.scaled_dot_product_attention(query, key, value)
         seen = seen.transpose(1, 2).flatten(2)
-        if picture.mask is not None:
-            grid = _grid(picture.size, queries.shape[1])
-            mask = functional.interpolate(picture.mask, size=grid, mode="bilinear", antialias=True)
+        if prompt.mask is not None:
+            grid = _grid(prompt.size, queries.shape[1])
+            mask = functional.interpolate(prompt.mask, size=grid, mode="bilinear", antialias=True)
             seen = seen * mask.flatten(1)[..., None].to(seen)
         return functional.linear(seen, cast("Tensor", attn.to_out[0].weight).to(seen))
 
@@ -103,18 +105,18 @@ def add_image_prompts(module: nn.Module) -> None:
     for name, plain in network.attn_processors.items():
         path = name.removesuffix(".processor")
         cross = path.endswith("attn2")
-        processors[name] = PictureAttention(plain, start if cross else None)
+        processors[name] = ImagePromptAttention(plain, start if cross else None)
         if cross:
             start += cast("_Attention", network.get_submodule(path)).to_k.out_features
     network.set_attn_processor(processors)
 
 
-def pictures_of(cond: CondBatch, x: Tensor) -> tuple[Picture, ...]:
+def image_prompts_of(cond: CondBatch, x: Tensor) -> tuple[ImagePromptKeys, ...]:
     """Return the image prompts of conditions, for a latent."""
     size = x.shape[-2], x.shape[-1]
     names = [key.removeprefix(KEYS) for key in cond.extras if key.startswith(KEYS)]
     return tuple(
-        Picture(
+        ImagePromptKeys(
             cond.extras[KEYS + name].to(x),
             cond.extras[VALUES + name].to(x),
             cond.extras[MASK + name].to(x.device) if MASK + name in cond.extras else None,

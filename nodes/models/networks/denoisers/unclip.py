@@ -1,6 +1,6 @@
 """Image conditioning of unCLIP models, which read a vision encoder's vectors.
 
-Noise is added to a vector, so that less of the picture is copied; the model also reads its level
+Noise is added to a vector, so that less of the image is copied; the model also reads its level
 (unCLIP: Ramesh et al. 2022, arXiv:2204.06125; the noise is Stability AI's for Stable unCLIP,
 https://github.com/Stability-AI/stablediffusion, MIT).
 """
@@ -11,28 +11,28 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from nodes.models.families.base.spec import PictureRules
+from nodes.models.families.base.spec import UnclipRules
 from nodes.models.networks.base.errors import WrongNetworkError
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.sampling.conditioning.cond import Cond
 
-VECTOR = "picture_vector"
-"""The name of [1, 2 * width] in `Cond.extras`: the picture's vector, and its noise level."""
+VECTOR = "unclip_vector"
+"""The name of [1, 2 * width] in `Cond.extras`: the image's vector, and its noise level."""
 _LEVELS = 1000
 _APART = 10
 """The distance of the seed from that of the latent's noise."""
 
 
-def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
-    """Return a condition with its pictures as the model reads them; zeros if it has none.
+def with_unclip_vector(cond: Cond, rules: UnclipRules | None, seed: int) -> Cond:
+    """Return a condition with its images as the model reads them; zeros if it has none.
 
     Args:
         cond: as nodes made it.
-        rules: of the model; None if it reads no pictures.
-        seed: of the run, for the noise on the pictures.
+        rules: of the model; None if it reads no images.
+        seed: of the run, for the noise on the images.
 
     Raises:
-        WrongNetworkError: it has pictures, and the model reads none.
+        WrongNetworkError: it has images, and the model reads none.
         VisionEncoderMismatchError: another vision encoder saw them than the model knows.
     """
     if rules is None:
@@ -52,8 +52,8 @@ def with_pictures(cond: Cond, rules: PictureRules | None, seed: int) -> Cond:
     return replace(cond, extras={**cond.extras, VECTOR: vector})
 
 
-def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
-    """Return the sum of the pictures' vectors times their strengths: [1, 2 * width]."""
+def _vector(cond: Cond, rules: UnclipRules, seed: int) -> Tensor:
+    """Return the sum of the images' vectors times their strengths: [1, 2 * width]."""
     draw = torch.Generator().manual_seed((seed - _APART) % 2**63)
     found: list[Tensor] = []
     for prompt in cond.image_prompts:
@@ -71,7 +71,7 @@ def _vector(cond: Cond, rules: PictureRules, seed: int) -> Tensor:
     return total
 
 
-def _add_noise(embeds: Tensor, rules: PictureRules, noise: float, draw: torch.Generator) -> Tensor:
+def _add_noise(embeds: Tensor, rules: UnclipRules, noise: float, draw: torch.Generator) -> Tensor:
     """Return a vector, [1, width], with noise, followed by the embedding of the noise's level."""
     level = round((_LEVELS - 1) * noise)
     mean, deviation = embeds.new_tensor(rules.mean), embeds.new_tensor(rules.deviation)

@@ -10,7 +10,10 @@ from torch.nn import functional
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.image_prompt_attention import add_image_prompts, image_prompts_of
+from nodes.models.networks.denoisers.image_prompt_attention import (
+    add_image_prompts,
+    image_prompts_of,
+)
 from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond, sizes
 from nodes.models.networks.denoisers.unclip import VECTOR
 from nodes.sampling.conditioning.cond import Cond, CondBatch

@@ -15,7 +15,7 @@ from nodes.models.loading.checkpoint import open_model
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
-from nodes.models.networks.denoisers.image_prompt_attention import KEYS, VALUES
+from nodes.models.networks.denoisers.image_prompt_attention import KEYS, MASK, VALUES
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.errors import UnavailableHereError
 from nodes.preflight.models import ip_adapter as preflight
@@ -192,8 +192,7 @@ def test_a_mask_is_cut_with_the_conditions_area(root, models, eyes):
     )
 
     left, right = (
-        prepare(shown, text(area=Area(8, 8, 0, x)), (8, 16)).extras["picture_mask.0"]
-        for x in (0, 8)
+        prepare(shown, text(area=Area(8, 8, 0, x)), (8, 16)).extras[f"{MASK}0"] for x in (0, 8)
     )
 
     assert left.shape == right.shape == (1, 1, 8, 8)

@@ -14,12 +14,12 @@ from nodes.builtin.conditioning.clip_vision import unclip_checkpoint_loader, unc
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.adapters.errors import NoVectorError
 from nodes.models.families.base.errors import UnrecognisedFileError
-from nodes.models.families.base.spec import PictureRules
+from nodes.models.families.base.spec import UnclipRules
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import WrongNetworkError
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
-from nodes.models.networks.denoisers.unclip import VECTOR, with_pictures
+from nodes.models.networks.denoisers.unclip import VECTOR, with_unclip_vector
 from nodes.values import Cond, CondBatch, Conditioning, ImagePrompt, Latent, SeenPictures
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture
@@ -54,10 +54,10 @@ def test_noise_is_added_as_in_diffusers():
     normalizer = StableUnCLIPImageNormalizer(64)
     normalizer.mean.data, normalizer.std.data = grid((1, 64), 0.2), grid((1, 64), 0.4) + 2
     mean, deviation = (tuple(v[0].tolist()) for v in (normalizer.mean, normalizer.std))
-    rules = PictureRules(64, mean=mean, deviation=deviation)
+    rules = UnclipRules(64, mean=mean, deviation=deviation)
     cond = Cond(torch.zeros(1, 1, 1), image_prompts=(ImagePrompt(embeds, 0.5, 0.25),))
 
-    found = with_pictures(cond, rules, 17).extras[VECTOR]
+    found = with_unclip_vector(cond, rules, 17).extras[VECTOR]
 
     level = torch.tensor([round(999 * 0.25)], dtype=torch.int32)
     noise = torch.randn(1, 64, generator=torch.Generator().manual_seed(7))
@@ -73,10 +73,10 @@ def test_several_pictures_add_up_and_are_blurred_once_more():
     embeds = grid((3, 64), 0.7)
     shown = (ImagePrompt(embeds[:2]), ImagePrompt(embeds[2:], 0.5))
     cond = Cond(torch.zeros(1, 1, 1), image_prompts=shown)
-    own, pooled = PictureRules(64, merging=0.3), PictureRules(64, pooled=True)
+    own, pooled = UnclipRules(64, merging=0.3), UnclipRules(64, pooled=True)
 
-    vector = with_pictures(cond, own, 0).extras[VECTOR]
-    instead = with_pictures(cond, pooled, 0).pooled
+    vector = with_unclip_vector(cond, own, 0).extras[VECTOR]
+    instead = with_unclip_vector(cond, pooled, 0).pooled
 
     assert isinstance(vector, torch.Tensor)
     assert instead is not None
@@ -101,9 +101,9 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
 
     module = model.model.network.module()
     facts = model.parameterization
-    vector = with_pictures(
+    vector = with_unclip_vector(
         Cond(text().conds[0].tokens, image_prompts=(ImagePrompt(seen.embeds),)),
-        model.model.spec.pictures,
+        model.model.spec.unclip,
         0,
     ).extras[VECTOR]
     for found, labels in ((shown, vector), (plain, torch.zeros(1, 128))):
@@ -119,7 +119,7 @@ def test_an_unclip_model_is_asked_with_the_vector(unclip):
 
 
 def test_an_unclip_checkpoint_says_how_its_pictures_are_spread(unclip):
-    rules = unclip.MODEL.model.spec.pictures
+    rules = unclip.MODEL.model.spec.unclip
 
     assert (rules.width, rules.pooled, rules.merging) == (64, False, 0.05)
     stored = small_unclip()["noise_augmentor.data_mean"].float()
