@@ -8,9 +8,9 @@ from nodegraph.runtime.sizes import read_size
 
 AUTO: Final = "auto"
 SHARE: Final = 2
-"""Of the memory, all caches of one program together may fill one part in so many."""
+"""The divisor of the memory that all caches of one program may fill together."""
 SMALLEST: Final = 256 << 20
-"""Bytes that one cache has by itself at least."""
+"""The least bytes of one cache if the limit is `auto`."""
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _OWN_CGROUP: Final = Path("/proc/self/cgroup")
 

@@ -56,7 +56,7 @@ _OWN: Mapping[str, str] = {
     "packs": "nodegraph.cli.packs:packs",
     "new-pack": "nodegraph.cli.packs:new_pack",
 }
-"""Where each command is, in the order in which `--help` lists them; a new one is one row."""
+"""The module of each command, in the order of `--help`; a new command is one row."""
 
 
 @cache

@@ -72,7 +72,7 @@ class Reply:
     status: int
     data: bytes
     value: Any = None
-    """Its body as JSON; None if it is something else."""
+    """The body, if it is JSON; else None."""
 
     @property
     def json_object(self) -> dict[str, Any]:

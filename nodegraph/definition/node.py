@@ -18,11 +18,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Needs = Callable[[Mapping[str, object]], list[str]]
-"""Given the inputs computed so far, the names of the lazy inputs that are needed next."""
+"""A function from the inputs computed so far to the names of the lazy inputs needed next."""
 State = Callable[[Mapping[str, object], Files], str]
-"""Given the literal inputs and the folders, a text that changes when the node's result would."""
+"""A function from the literal inputs and the folders to a text that changes with the result."""
 Memory = Callable[[Mapping[str, object]], int]
-"""Given the inputs of a call, how many bytes of the device's memory it will need, about."""
+"""A function from the inputs of a call to the bytes of device memory that it needs, about."""
 
 
 class Declared(TypedDict, total=False):

@@ -25,11 +25,11 @@ class Files:
 
     folders: Folders
     identities: Identities = field(default_factory=Identities)
-    """Remembers what files hash to."""
+    """The cache of files' hashes."""
     open_sources: Callable[[], Sources] | None = None
     """Opens the sources of models on a hub, or of models that need converting."""
     watch: Watch | None = None
-    """Is told of downloads and conversions; without one there are none."""
+    """The listener for downloads and conversions; if None, there are none of these."""
     naming: Naming | None = None
     """Remembers which numbers a run's files have."""
     slot: SaveSlot | None = None

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from nodegraph.files.shards import shards_of
 
 Stamp: TypeAlias = tuple[int, int, int]
-"""Size, mtime in ns, inode."""
+"""The size, the mtime in ns and the inode of a file."""
 
 _SETTLED_NS = 2_000_000_000
 """A file younger than this may change again without its mtime showing it."""

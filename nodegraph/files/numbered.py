@@ -14,7 +14,7 @@ from nodegraph.files.folders import inside, relative
 
 _LONGEST_STEM = 200
 _LONGEST_NUMBER = 12
-"""Digits."""
+"""The most digits of a number."""
 _CLOCK = {"year": "%Y", "month": "%m", "day": "%d", "hour": "%H", "minute": "%M", "second": "%S"}
 _DATE_PARTS = {
     "yyyy": "%Y",

@@ -24,7 +24,7 @@ class Node:
     inputs: Mapping[str, object]
     title: str | None = None
     version: str | None = field(default=None, compare=False)
-    """Of its type, where a file says so; see `nodegraph.validation.migrate`."""
+    """The version of its type, if the file has it; see `nodegraph.validation.migrate`."""
 
     @property
     def sources(self) -> list[NodeId]:

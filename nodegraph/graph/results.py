@@ -63,7 +63,7 @@ class Blocked:
     """An output that is not there: nodes that read it are not called, and block theirs in turn."""
 
     message: str | None = None
-    """Why, if anybody should know."""
+    """The reason; None if nobody needs it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ class InputSpec:
     required: bool = True
     has_default: bool = False
     default: object = None
-    """JSON."""
+    """The default value, as JSON."""
     choices: tuple[str, ...] | None = None
     model_folder: str | None = None
     """The choices are the files of this model folder."""
     pairs_folder: str = ""
-    """Where the two files of each of `pairs` lie."""
+    """The model folder with the two files of each of `pairs`."""
     pairs: tuple[str, ...] = ()
     """Further choices, each while its two files exist; see `markers.Pairs`."""
     input_file: bool = False
@@ -58,7 +58,7 @@ class NodeSpec:
     module: str
     version: str = "1.0"
     revision: str = ""
-    """Of its code: a pack's types are computed anew when that changes, whatever their version."""
+    """The hash of its code: if it changes, cached results of the type are no longer used."""
     inputs: tuple[InputSpec, ...]
     outputs: tuple[OutputSpec, ...]
     open_inputs: str = ""

@@ -26,7 +26,7 @@ HOSTS = "nodegraph.pack_hosts"
 FEW, AT_ONCE = 2, 4
 BUILT_IN = "nodes"
 Found: TypeAlias = tuple[list[PackSource], list[NodeGraphError]]
-"""Packs, and what is no pack where there should be one."""
+"""The packs that were found, and the errors where a pack should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class LoadedPack:
     """The routes that it handles itself; see `Pack.routes`."""
     module: str = ""
     digest: str = ""
-    """Of its source files."""
+    """The hash of its source files."""
 
 
 def nothing() -> Found:
@@ -57,7 +57,7 @@ class Places(NamedTuple):
     names: tuple[str, ...] | None = None
     """Entry points of the group `nodegraph.packs`, and folders' names; all if None."""
     cache: Path | None = None
-    """Where snapshots of packs are kept; the user's cache folder if None."""
+    """The folder for snapshots of packs; the user's cache folder if None."""
     folder: Path | None = None
     """Holds further packs, a sub-folder each."""
     hosted: "Callable[[], Found]" = nothing
@@ -72,10 +72,10 @@ class Contents:
 
     packs: list[LoadedPack] = field(default_factory=list[LoadedPack])
     problems: list[NodeGraphError] = field(default_factory=list[NodeGraphError])
-    """Why packs were left out."""
+    """The reasons why packs were left out."""
     specs: dict[str, NodeSpec] = field(default_factory=dict[str, NodeSpec])
     owners: dict[str, str] = field(default_factory=dict[str, str])
-    """Who declares each type, in words."""
+    """The pack that declares each type, in words."""
     origins: dict[str, LoadedPack] = field(default_factory=dict[str, LoadedPack])
     """The pack that each type comes from."""
 

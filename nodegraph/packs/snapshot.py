@@ -15,7 +15,7 @@ class PackCatalog:
 
     format: int
     digest: str
-    """Of the pack's source files, and of the code that reads their declarations."""
+    """The hash of the pack's source files, and of the code that reads their declarations."""
     name: str
     version: str
     models: Mapping[str, tuple[str, ...]]

@@ -11,7 +11,7 @@ from nodegraph.errors import RunCancelledError
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
 
 ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
-"""Gets a model's key, and the seconds it took to load; None if it was in memory."""
+"""A listener: gets a model's key, and the seconds to load it; None if it was in memory."""
 
 
 class CancelToken:
@@ -50,7 +50,7 @@ class RunEnvironment:
     attention: Attention = DEFAULT_ATTENTION
     """The kernels that networks use."""
     on_model_use: ModelListener | None = None
-    """Hears of each model that is used."""
+    """The listener for each model that is used."""
     check_cancelled: Callable[[], None] = _go_on
     """Raises `RunCancelledError` if nobody wants the result any more."""
 

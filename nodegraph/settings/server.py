@@ -18,7 +18,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: Annotated[int, Range(ge=0, le=65535)] = 8188
-    """0 means any free one."""
+    """The port to listen on; 0 means any free one."""
     allow_hosts: tuple[str, ...] = ()
     """Further host names of the server."""
     token: str = field(default="", repr=False)

@@ -83,9 +83,9 @@ class Settings:
     """Downloads of `hf://` references; by default the folder that the hub's own client uses."""
     hub_endpoint: str = field(default_factory=lambda: os.environ.get("HF_ENDPOINT") or HUB)
     hub_token: str = field(default="", repr=False)
-    """For repositories that need one; by default the client's own: `HF_TOKEN`, or a login."""
+    """The token for the hub; by default the client's own: `HF_TOKEN`, or a login."""
     hub_offline: bool = field(default_factory=_offline)
-    """Use only what is here."""
+    """True to use only local files of the hub."""
     lock_file: Path = field(default_factory=_lock_file)
     """The file that records the commit of each `hf://` reference."""
     preview_method: PreviewMethod = "latent2rgb"
@@ -95,7 +95,7 @@ class Settings:
     result_cache: Limit = AUTO
     """Bytes of results that are kept between runs; `auto` is half of the memory."""
     allow_pickle: bool = False
-    """Convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
+    """True to convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
     server: ServerSettings = field(default_factory=ServerSettings)
     """The settings of `nodegraph serve` only."""
 

@@ -14,7 +14,7 @@ from nodegraph.validation.inputs import Report
 from nodegraph.validation.problems import CustomValidationError
 
 Migrate = Callable[[Mapping[str, object], str], Mapping[str, object]]
-"""Given the inputs of a saved node and its version, the inputs that the type takes now."""
+"""A function from the inputs and version of a saved node to the inputs that its type takes now."""
 _NAMED = re.compile(r"(.+)@(\d[\w.+-]*)")
 
 

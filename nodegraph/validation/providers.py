@@ -16,9 +16,9 @@ class Providers:
     """Hints about the origins of node types and models."""
 
     types: Mapping[str, str]
-    """By node type: the pack that has it."""
+    """The pack of each node type."""
     models: Mapping[str, str]
-    """By file name: the address of the model."""
+    """The URL of each model, by file name."""
 
     def explain(self, problems: Iterable[NodeGraphError]) -> None:
         """Add the origin of each missing node type or model to the hint of its problem."""

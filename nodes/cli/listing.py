@@ -15,7 +15,7 @@ from nodes.preflight.model_summary import family_title, first_metadata, paramete
 from nodes.preflight.sources import ModelSources
 
 HUB = "hub"
-"""Stands where others have a model folder."""
+"""The folder of models from a hub, in place of a model folder."""
 _LICENCE = ("modelspec.license", "license")
 _SOURCE = ("modelspec.source", "source", "modelspec.author")
 

@@ -22,7 +22,7 @@ MIME = "image/jpeg"
 _QUALITY = 85
 
 Show: TypeAlias = Callable[[Tensor], Tensor]
-"""From [1, channels, h, w] in the model's space to [h', w', 3] in [0, 1], roughly."""
+"""A function from [1, channels, h, w] in the model's space to [h', w', 3] in about [0, 1]."""
 
 
 def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:

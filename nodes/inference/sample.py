@@ -32,7 +32,7 @@ class Guider:
     positive: Conditioning
     negative: Conditioning
     cfg: float | tuple[float, ...]
-    """One for the whole batch, or one an image."""
+    """The guidance scale, one for the batch or one for each image."""
 
 
 @dataclass(frozen=True, slots=True)

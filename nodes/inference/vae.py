@@ -15,7 +15,7 @@ from nodes.models.loading.handles import VaeHandle
 from nodes.sampling.guidance.errors import NotFiniteError
 
 _TILES = (512, 256, 128)
-"""In pixels, tried one after the other; neighbours share an eighth."""
+"""Sizes of tiles in pixels, tried one after the other; neighbours overlap by an eighth."""
 
 
 def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:

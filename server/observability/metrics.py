@@ -28,7 +28,7 @@ _CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily]
     "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept."),
     "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have together."),
 }
-"""By name: the kind, the field of `Stats`, and the help text."""
+"""The kind, the field of `Stats` and the help text of each metric, by its name."""
 
 
 class Metrics:

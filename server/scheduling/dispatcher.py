@@ -30,7 +30,7 @@ from server.workers.worker import Order, Worker
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-"""Workers that a run may kill before it is given up."""
+"""The workers that a run may kill before it is given up."""
 
 
 @dataclass(slots=True)

@@ -77,11 +77,11 @@ class RunFilter:
     """A filter of runs; by default it selects all."""
 
     states: Sequence[State] = ()
-    """In one of these states; in any if empty."""
+    """The states to select; all if empty."""
     owner: str | None = None
-    """Of this owner; of any if None."""
+    """The owner to select; all owners if None."""
     client: str | None = None
-    """Of this client; of any if None."""
+    """The client to select; all clients if None."""
     before: int | None = None
     """Accepted before the run with this `seq`."""
     begun: bool = False

@@ -14,13 +14,13 @@ from nodegraph.graph.graph import NodeId
 BOX_WIDTH = 250.0
 BOX_HEIGHT = 66.0
 GAP = 22.0
-"""Between two nodes of a layer."""
+"""The distance between two nodes of a layer."""
 LANE = 14.0
 """The width of a link that passes through a layer."""
 COLUMN = BOX_WIDTH + 76.0
-"""From one layer to the next."""
+"""The distance from one layer to the next."""
 _MOST_LANES = 20_000
-"""With more of them, links are drawn straight, and run behind nodes."""
+"""The most lanes; with more, links are drawn straight, and run behind nodes."""
 _ORDERINGS = 12
 _PLACINGS = 16
 

@@ -22,13 +22,13 @@ from nodegraph.runtime.sizes import format_size
 _MARGIN = 32.0
 _HEAD = 112.0
 _NARROWEST = 1020.0
-"""So that the heading has room."""
+"""The least width of a drawing, which the heading needs."""
 _LABEL = 16
 _COLOURS = (
     "#7c5cc4", "#c98a00", "#d1495b", "#e0762f", "#c2489b", "#2f7fd1", "#3c9d5d", "#5b6b7b",
     "#008c95", "#8a6d3b",
 )  # fmt: skip
-"""One for each type of value, in the order in which they first appear."""
+"""The colours of the types of values, in the order in which these first appear."""
 _PLAIN = "#8b98a5"
 _CRITICAL = "#e8590c"
 _STYLE = """

@@ -61,7 +61,7 @@ class ExplainedFile:
     name: str
     nodes: tuple[NodeId, ...]
     path: Path | None = None
-    """None if it is not here."""
+    """The local file; None if there is none."""
     size: int = 0
     """Bytes: of all files of a folder, of all shards of a set."""
     is_model: bool = False
@@ -77,10 +77,10 @@ class Explanation:
     """A workflow, explained."""
 
     nodes: Mapping[NodeId, ExplainedNode]
-    """In the order of execution; those that are not needed come last."""
+    """The nodes in the order of execution; those that are not needed come last."""
     targets: tuple[NodeId, ...]
     critical_path: tuple[NodeId, ...]
-    """Empty if nothing can run, as in a graph that loops."""
+    """The nodes of the critical path; empty if nothing can run, as in a graph with a loop."""
     files: tuple[ExplainedFile, ...]
     device: str
     problems: tuple[NodeGraphError, ...]

@@ -83,4 +83,4 @@ class Document:
 
     canvas: Canvas
     subgraphs: Mapping[str, Canvas]
-    """By the type name that nodes use them under."""
+    """The subgraphs, by the type name under which nodes use them."""

@@ -14,7 +14,7 @@ from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import Cond, Conditioning, Image
 
 TRIGGER = "photomaker"
-"""Stands behind the word that is to become the person."""
+"""The trigger, which follows the word for the person."""
 _BEFORE = re.compile(rf"(?P<before>.*?(?P<word>\S+))\s+{TRIGGER}\b", re.DOTALL)
 
 

@@ -19,7 +19,7 @@ _CATEGORY = "advanced/model_merging"
 Multiplier = Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)]
 Block = Annotated[Ratio, Widget(default=1.0)]
 Shares: TypeAlias = Callable[[str], tuple[float, float]]
-"""By a weight's name in the original layout: how much of both goes into it."""
+"""The share of each model in a weight, by the weight's name in the original layout."""
 _ALL = (1.0, 0.0)
 
 

@@ -16,7 +16,7 @@ class Differential:
     """A denoise mask function: a pixel changes once less denoising remains than its mask value."""
 
     strength: float = 1.0
-    """From 1, all of the effect, to 0, none."""
+    """The strength of the effect, from 0 (none) to 1 (full)."""
 
     def __call__(self, mask: Tensor, remaining: float) -> Tensor:
         """Return the mask for a step; `remaining` is the fraction of the denoising still to do."""

@@ -15,7 +15,7 @@ from nodes.values import Sigmas
 
 _SIGMAS = "sampling/custom_sampling/sigmas"
 _LOWEST = 1e-4
-"""Where levels begin that would begin at 0, which samplers divide by."""
+"""The lowest level, in place of 0, by which samplers would divide."""
 
 
 class SplitSchedule(NamedTuple):

@@ -15,7 +15,7 @@ from nodes.models.weights.quantized import full_precision
 from nodes.models.weights.reader import TensorFiles
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
-"""From a network's keys and a prefix to a key table, as `NetworkSpec.table`."""
+"""A function from a network's keys and a prefix to a key table, as `NetworkSpec.table`."""
 _PARTS = ("model.", "first_stage_model.", "vae.", "cond_stage_model.", "conditioner.")
 _MORE = ("text_encoders.", "model_ema.")
 """The prefixes of other networks' keys, which are not those of a network without a prefix."""

@@ -71,7 +71,7 @@ class Remote:
     url: str
     headers: Mapping[str, str]
     etag: str
-    """Its sha256, or for small files the sha1 that git gives it."""
+    """The sha256, or for small files the sha1 that git gives them."""
     size: int | None
 
 

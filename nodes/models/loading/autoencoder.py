@@ -15,7 +15,7 @@ class Autoencoder:
     origin: Path = field(compare=False)
     """The file that it comes from."""
     found: Network | None
-    """None if the file has none, which is an error only when it is used."""
+    """The VAE's network; None if the file has none, which is an error only when it is used."""
     spec: VaeSpec | None = field(compare=False)
 
     @property

@@ -130,7 +130,7 @@ class _Inputs(NamedTuple):
     """A network's inputs beside the conditions, on its device."""
 
     x: Tensor
-    """Scaled, with what is concatenated to it, in the network's precision."""
+    """The scaled latent with everything that is concatenated to it, in the network's precision."""
     sigma: Tensor
     """[batch], where the caller has it."""
     timestep: Tensor

@@ -26,7 +26,7 @@ from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 SigmaAt: TypeAlias = Callable[[float], float]
-"""From a fraction of the schedule to the level there."""
+"""A function from a fraction of the schedule to the level there."""
 
 
 class ConditioningInjection(Protocol):

@@ -76,9 +76,9 @@ class TextModel:
     origin: Path = field(compare=False)
     """The file that it comes from."""
     found: tuple[TextEncoder, ...]
-    """Empty if the file has none, which is an error only when they are used."""
+    """The text encoders; empty if the file has none, which is an error only when they are used."""
     encoder_set: TextEncoderSet | None = None
-    """None if the file has no text encoders."""
+    """The family's set of encoders; None if the file has no text encoders."""
 
     @property
     def encoders(self) -> tuple[TextEncoder, ...]:

@@ -69,7 +69,7 @@ class Entry(NamedTuple):
     """Its name in the file."""
     kind: str
     shape: tuple[int, ...]
-    """In torch's order of dimensions."""
+    """The shape in torch's order of dimensions."""
     start: int
     nbytes: int
 

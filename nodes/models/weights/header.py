@@ -68,10 +68,10 @@ class Header:
 
     path: Path
     tensors: Mapping[str, TensorInfo]
-    """By the names of the original layout."""
+    """The tensors, by their names in the original layout."""
     metadata: Mapping[str, str]
     own: Mapping[str, str] = field(default_factory=dict[str, str])
-    """For networks that are stored under their own names: the prefix of those names.
+    """The prefix of the names, for networks that are stored under their own names.
 
     The keys are the prefixes of the original layout. `tensors` has the names of both layouts
     then, those of the original one for their shapes alone. See

@@ -79,7 +79,7 @@ class Cond:
     controls: tuple["Control", ...] = ()
     """ControlNets and the like; their effects add up."""
     image_prompts: tuple["ImagePrompt", ...] = ()
-    """For unCLIP models; they add up."""
+    """Images for unCLIP models; they add up."""
     boxes: tuple["Box", ...] = ()
     """GLIGEN's texts for rectangles."""
     concat: ConcatLatent | None = None
@@ -167,7 +167,7 @@ class ControlCall:
     """[batch]: the network's own time for that sigma."""
     cond: CondBatch
     sigma_at: Callable[[float], float]
-    """From a fraction of the schedule to the level there."""
+    """A function from a fraction of the schedule to the level there."""
     module: nn.Module
     """The network that is steered."""
     latents: LatentFormat

@@ -42,7 +42,7 @@ class ModelCall:
     sigma: Tensor
     """[rows]; every row may have its own."""
     cond: CondBatch
-    """One row each."""
+    """The conditions, one for each row."""
 
 
 class Denoiser(Protocol):

@@ -16,7 +16,7 @@ class LatentFormat:
     channels: int
     downscale: int
     scale: float | tuple[float, ...]
-    """One number, or one a channel."""
+    """The scale, one number or one for each channel."""
     shift: float | tuple[float, ...] = 0.0
 
     def to_model(self, raw: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Noise:
     __socket__: ClassVar = "NOISE"
 
     seeds: tuple[int, ...]
-    """One for the whole batch, or one an image; 0 to 2^64 - 1 each."""
+    """The seeds, one for the batch or one for each image, from 0 to 2^64 - 1."""
     adds: bool = True
     """Add noise before the first step; samplers add theirs on the way in any case."""
 

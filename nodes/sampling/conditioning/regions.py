@@ -42,7 +42,7 @@ class ResolvedCond:
 
     cond: PreparedCond
     area: Area
-    """Inside the latent; the whole of it where the condition names none."""
+    """The area inside the latent; all of the latent if the condition has none."""
     weight: Tensor | None
     """[batch or 1, 1, area height, area width]: its share in the average; None is 1 everywhere."""
     sigmas: SigmaRange

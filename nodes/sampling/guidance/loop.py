@@ -67,7 +67,7 @@ class Request:
     At 1 the negative prediction is not needed, and not computed.
     """
     seed: Seeds
-    """For the noise that samplers add on the way."""
+    """The seed of the noise that samplers add during sampling."""
     guidance: GuidanceSettings = PLAIN
 
 

@@ -44,7 +44,7 @@ class PerturbedGuidance:
     end: float = 1.0
     """The part of the schedule it holds for, as a fraction."""
     rescale: float = 0.0
-    """From 0 to 1: how far the result is rescaled to the positive prediction's deviation."""
+    """The amount, from 0 to 1, of rescaling to the positive prediction's standard deviation."""
 
     def apply(self, guided: Tensor, cond: Tensor, perturbed: Tensor) -> Tensor:
         """Return `guided` moved further, along the way from the perturbed to the positive x0."""
@@ -95,7 +95,7 @@ class GuidanceSettings:
     pre_cfg: tuple[PreCfg, ...] = ()
     post_cfg: tuple[PostCfg, ...] = ()
     cfg_schedule: CfgSchedule | None = None
-    """None uses all of the guidance at every step."""
+    """The schedule of the guidance; None uses all of it at every step."""
     denoise_mask_function: DenoiseMaskFunction | None = None
     """Changes a latent's mask from step to step."""
     perturbed: tuple[PerturbedGuidance, ...] = ()

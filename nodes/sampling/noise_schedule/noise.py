@@ -13,7 +13,7 @@ from torch import Tensor
 from nodes.sampling.noise_schedule.errors import BatchCountError
 
 Seeds: TypeAlias = int | Sequence[int]
-"""One seed for the whole batch, or one an image; 0 to 2^64 - 1 each."""
+"""One seed for the batch, or one for each image, from 0 to 2^64 - 1."""
 
 
 def initial_noise(

@@ -14,7 +14,7 @@ from nodegraph.runtime.entry_points import entry_points
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 Schedule: TypeAlias = Callable[[Parameterization, int], Tensor]
-"""From a parameterization and a number of steps to [steps + 1] sigmas, the last of them 0."""
+"""A function from a parameterization and a number of steps to [steps + 1] sigmas; the last is 0."""
 
 
 def simple(parameterization: Parameterization, steps: int) -> Tensor:

@@ -27,7 +27,7 @@ def reverse_time(eta: float) -> NoiseScale:
 
 
 ODE = reverse_time(0.0)
-"""No noise."""
+"""The noise scale that adds no noise, which solves the ODE."""
 
 
 def er_sde(

@@ -63,7 +63,7 @@ res_multistep_cfg_pp = partial(res_multistep, cfg_pp=True)
 res_multistep_ancestral = partial(res_multistep, eta=1.0)
 """`res_multistep` with fresh noise at each step."""
 res_multistep_ancestral_cfg_pp = partial(res_multistep, eta=1.0, cfg_pp=True)
-"""Both."""
+"""The variant that is ancestral and CFG++."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class _Stage:
     sigma: Tensor
     alpha: Tensor
     h: Tensor
-    """From the step's start to here, in lambda."""
+    """The distance from the step's start to here, in lambda."""
     shrink: Tensor
     """sigma here over sigma at the step's start."""
     eta: float

@@ -103,7 +103,7 @@ _OWN = {
     "uni_pc": NamedSampler(uni_pc, drops_penultimate=True),
     "uni_pc_bh2": NamedSampler(uni_pc_bh2, drops_penultimate=True),
 }
-"""In ComfyUI's order."""
+"""The samplers of this package, in ComfyUI's order."""
 
 
 def _load_entry_points() -> dict[str, NamedSampler]:

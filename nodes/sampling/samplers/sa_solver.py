@@ -18,7 +18,7 @@ from nodes.sampling.samplers.protocol import Call, Process, Sampling
 from nodes.sampling.samplers.steps import finite_snr, steps_of
 
 Tau: TypeAlias = Callable[[float], float]
-"""From a sigma to the scale of the SDE's noise there."""
+"""A function from a sigma to the scale of the SDE's noise there."""
 
 _Point = tuple[Tensor, float]
 """A prediction, and the lambda it was made at."""
@@ -83,7 +83,7 @@ class Scheme:
 
     predictor_order: int = 3
     corrector_order: int = 4
-    """0 goes without the corrector."""
+    """The order of the corrector; 0 means none."""
     use_pece: bool = False
     """Predict again from the corrected latent."""
     simple_order_2: bool = False

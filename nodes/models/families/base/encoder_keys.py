@@ -10,7 +10,7 @@ from typing import TypeAlias
 from nodes.models.weights.key_table import Source
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
-"""From a network's own keys and a prefix to its key table."""
+"""A function from a network's own keys and a prefix to its key table."""
 T5 = "t5"
 """The kind of T5's network."""
 LORA_NUMBERS: Mapping[str, tuple[str, ...]] = {

@@ -23,7 +23,7 @@ _CHANNELS = 16
 _INPUT = "pos_embed_input.proj.weight"
 _FUSED = "transformer_blocks.0.attn.qkv.weight"
 _CHANGES: dict[int, Change] = {0: "none", 1: "edges", 2: "inverted"}
-"""By the number in Stability's files: made for blurred pictures, for edges, for depth."""
+"""The change to the control image, by the number in Stability's files: 0 blur, 1 edges, 2 depth."""
 _ENDS = {
     layer: Source(layer)
     for layer in (

@@ -22,7 +22,7 @@ _NAME = "t2i_adapter"
 _PART = "T2I-Adapter"
 _BLOCKS = 2
 _INPUTS: Mapping[int, tuple[int, int]] = {192: (3, 8), 64: (1, 8), 768: (3, 16), 256: (1, 16)}
-"""By the first convolution's input: the picture's channels, and the factor it is shrunk by."""
+"""The channels of the image and the factor it is shrunk by, by the first convolution's input."""
 _LARGE = 16
 _RESNET = re.compile(r"adapter\.body\.(\d+)\.resnets\.(\d+)\.(.+)")
 _CONVOLUTION = re.compile(r"adapter\.body\.(\d+)\.(in_conv\..+)")

@@ -13,9 +13,9 @@ from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, Resid
 from nodes.sampling.conditioning.denoiser import Branch
 
 Build: TypeAlias = Callable[[dict[str, Any]], nn.Module]
-"""From a configuration to the network."""
+"""A function from a configuration to the network."""
 Builder: TypeAlias = Callable[[], Build]
-"""Imports the network's class, and returns how to build it."""
+"""A function that imports the network's class, and returns the function that builds it."""
 
 
 class Adapter(Protocol):

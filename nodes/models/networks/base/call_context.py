@@ -21,7 +21,7 @@ class NetworkCall:
     sigma: Tensor
     """[batch]."""
     sigma_at: Callable[[float], float]
-    """From a fraction of the schedule to its sigma."""
+    """A function from a fraction of the schedule to its sigma."""
     steered: bool = False
     """True if ControlNets add to its hidden states."""
 

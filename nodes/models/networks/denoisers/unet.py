@@ -22,7 +22,7 @@ from nodes.sampling.conditioning.denoiser import Branch
 BOXES, TEXTS, MASKS = "boxes", "box_texts", "box_masks"
 """The keys of a condition's extras for GLIGEN; each value is [1, number, …]."""
 _LEAST = 30
-"""So many boxes the networks were trained with; those that are not there are empty."""
+"""The number of boxes that the networks were trained with; missing ones are empty."""
 
 
 class UNet(Protocol):

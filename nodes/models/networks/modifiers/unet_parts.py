@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nodes.models.networks.base.errors import WrongNetworkError
 
 Join: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From (hidden, skip) to the same, before they are concatenated on the way up."""
+"""A function from (hidden, skip) to the same, before they are concatenated in the decoder."""
 
 
 class Block(Protocol):
