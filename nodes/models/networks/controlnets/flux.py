@@ -15,6 +15,7 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.control_hint import ControlHint
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, spread
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
+from nodes.models.networks.denoisers.flux import ExactTimestep
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 
@@ -40,7 +41,7 @@ class FluxControlNet(Protocol):
         *,
         encoder_hidden_states: Tensor,
         pooled_projections: Tensor,
-        timestep: Tensor,
+        timestep: ExactTimestep,
         img_ids: Tensor,
         txt_ids: Tensor,
         guidance: Tensor | None,
@@ -92,7 +93,7 @@ class FluxControl:
             mode.to(call.x.device) if mode is not None else None,
             encoder_hidden_states=tokens,
             pooled_projections=pooled_or_zeros(call.cond, call.x, net.config.pooled_projection_dim),
-            timestep=call.timestep,
+            timestep=ExactTimestep(call.timestep),
             img_ids=positions(latent),
             txt_ids=torch.zeros(tokens.shape[1], 3, device=call.x.device),
             guidance=guidance.to(call.x.device) if guidance is not None else None,

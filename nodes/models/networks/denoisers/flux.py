@@ -1,6 +1,6 @@
 """The transformer of FLUX.1 (https://github.com/black-forest-labs/flux, Apache-2.0)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
@@ -37,7 +37,7 @@ class Flux(Protocol):
         hidden_states: Tensor,
         encoder_hidden_states: "Text",
         pooled_projections: Tensor,
-        timestep: Tensor,
+        timestep: "ExactTimestep",
         *,
         img_ids: Tensor,
         txt_ids: Tensor,
@@ -63,6 +63,28 @@ class Text(NamedTuple):
     def length(self) -> int:
         """The number of tokens of both together."""
         return self.tokens.shape[1] + (0 if self.style is None else self.style.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExactTimestep:
+    """A timestep that stays float32, whatever dtype the network computes in.
+
+    diffusers rounds timesteps to the network's dtype and multiplies them by 1000 afterwards; in
+    bfloat16 that shifts them by as much as half a step. The network that FLUX.1 was trained with,
+    and ComfyUI, embed the exact ones.
+    """
+
+    level: Tensor
+    """[batch] in [0, 1]."""
+
+    def to(self, dtype: torch.dtype) -> "ExactTimestep":
+        """Return it as it is."""
+        del dtype
+        return self
+
+    def __mul__(self, factor: float) -> Tensor:
+        """Return the timestep times a factor: [batch] float32."""
+        return self.level.float() * factor
 
 
 class FluxAdapter:
@@ -106,7 +128,7 @@ class FluxAdapter:
             seen,
             tokens,
             pooled_or_zeros(cond, x, model.config.pooled_projection_dim),
-            timestep,
+            ExactTimestep(timestep),
             img_ids=torch.cat([positions(latent), *places]),
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),
             guidance=guidance.to(x.device) if guidance is not None else None,
