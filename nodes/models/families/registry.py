@@ -3,27 +3,30 @@
 from collections.abc import Collection
 from functools import cache
 from pkgutil import resolve_name
+from typing import cast
 
 from nodegraph.runtime.entry_points import entry_points
 from nodes.models.families.base.spec import Architecture, Family, Layout, TextEncoderSet
 from nodes.models.families.errors import UnknownFamilyError
-from nodes.models.families.flux import FLUX
-from nodes.models.families.sd2 import SD2
-from nodes.models.families.sd3 import SD3
-from nodes.models.families.sd15 import SD15
-from nodes.models.families.sdxl import SDXL
 from nodes.models.weights.header import Header
 
 GROUP = "nodes.model_families"
 """Entry points of distributions that add families: each names a `Family`."""
-_OWN = (SD15, SD2, SDXL, SD3, FLUX)
+_OWN = (
+    "nodes.models.families.sd15:SD15",
+    "nodes.models.families.sd2:SD2",
+    "nodes.models.families.sdxl:SDXL",
+    "nodes.models.families.sd3:SD3",
+    "nodes.models.families.flux:FLUX",
+)
+"""A row for each family; a file belongs to the first that recognises it."""
 
 
 @cache
 def families() -> tuple[Family, ...]:
     """Return every family: our own, then those that installed distributions add."""
-    added: list[Family] = [resolve_name(place) for place in entry_points(GROUP).values()]
-    return (*_OWN, *added)
+    places = (*_OWN, *entry_points(GROUP).values())
+    return tuple(cast("Family", resolve_name(place)) for place in places)
 
 
 def encoder_sets(files: int) -> tuple[TextEncoderSet, ...]:
