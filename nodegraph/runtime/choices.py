@@ -7,7 +7,7 @@ PATIENCE = 60.0
 """The most seconds that a pack may take to import, unless the settings say otherwise."""
 
 
-Attention: TypeAlias = Literal["sdpa", "math", "flash", "xformers", "sage"]
+Attention: TypeAlias = Literal["sdpa", "math", "flash", "cudnn", "xformers", "sage"]
 """The kernels that compute attention: torch's choice, its plainest, or a fast kind."""
 DEFAULT_ATTENTION: Attention = "sdpa"
 PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]

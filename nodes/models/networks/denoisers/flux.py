@@ -70,8 +70,8 @@ class ExactTimestep:
     """A timestep that stays float32, whatever dtype the network computes in.
 
     diffusers rounds timesteps to the network's dtype and multiplies them by 1000 afterwards; in
-    bfloat16 that shifts them by as much as half a step. The network that FLUX.1 was trained with,
-    and ComfyUI, embed the exact ones.
+    bfloat16 that shifts them by up to 4 of 1000. The original code of FLUX.1 and ComfyUI embed the
+    exact ones.
     """
 
     level: Tensor
