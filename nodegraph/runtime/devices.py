@@ -5,15 +5,19 @@ devices of other packages take one path. The only core module that may import to
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
 
-_HALF_PRECISION_TYPES = frozenset({"cuda"})
-"""Types of device where networks compute in half precision; ROCm's type is `cuda`, too."""
+_BFLOAT16_SINCE: Mapping[str, tuple[int, int]] = {"cuda": (8, 0)}
+"""Types of device where networks compute in half precision, and the first capability that has
+bfloat16: on NVIDIA's it is Ampere. ROCm's type is `cuda`, too, and all its capabilities are above.
+"""
 _GRAPH_TYPES = frozenset({"cuda"})
 """Types of device whose work torch can record as a graph and replay."""
+_CUDA_TYPES = frozenset({"cuda"})
+"""Types of device that are NVIDIA's with CUDA, and AMD's with ROCm."""
 _HOST_MEMORY_TYPES = frozenset({"cpu", "mps"})
 """Types of device that compute in the machine's own memory."""
 
@@ -25,7 +29,43 @@ def default_device() -> torch.device:
 
 def computes_in_half(device: torch.device) -> bool:
     """Return True if networks compute in half precision on a device."""
-    return device.type in _HALF_PRECISION_TYPES
+    return device.type in _BFLOAT16_SINCE
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Return True if networks compute in bfloat16 on a device, which torch emulates on others."""
+    since = _BFLOAT16_SINCE.get(device.type)
+    return (
+        since is not None and torch.get_device_module(device).get_device_capability(device) >= since
+    )
+
+
+def computing_dtype(device: torch.device, half_dtype: torch.dtype) -> torch.dtype:
+    """Return the precision that a network computes in on a device.
+
+    Args:
+        device: where it computes.
+        half_dtype: the network's own half precision, or float32.
+
+    Returns:
+        `half_dtype`, float16 if that is bfloat16 and the device has none; float32 where networks
+        do not compute in half precision.
+    """
+    if not computes_in_half(device):
+        return torch.float32
+    if half_dtype == torch.bfloat16 and not has_bfloat16(device):
+        return torch.float16
+    return half_dtype
+
+
+def is_nvidia(device: torch.device) -> bool:
+    """Return True for a GPU of NVIDIA; False for one of AMD, whose type is `cuda`, too."""
+    return device.type in _CUDA_TYPES and torch.version.hip is None
+
+
+def is_amd(device: torch.device) -> bool:
+    """Return True for a GPU of AMD under ROCm."""
+    return device.type in _CUDA_TYPES and torch.version.hip is not None
 
 
 def captures_graphs(device: torch.device) -> bool:
@@ -34,8 +74,20 @@ def captures_graphs(device: torch.device) -> bool:
 
 
 def free_bytes(device: torch.device | None = None) -> int:
-    """Return the free memory of a device, the default one if None; for the CPU, the machine's."""
-    return memory_bytes(device)[0]
+    """Return the memory that tensors can still take, on the default device if None.
+
+    That is what is free, for the CPU in the machine, and what torch holds unused.
+    """
+    device = default_device() if device is None else device
+    return memory_bytes(device)[0] + unused_bytes(device)
+
+
+def unused_bytes(device: torch.device) -> int:
+    """Return the bytes that torch's allocator has reserved on a device and no tensor uses."""
+    if device.type in _HOST_MEMORY_TYPES:
+        return 0
+    memory = torch.accelerator
+    return memory.memory_reserved(device) - memory.memory_allocated(device)
 
 
 def memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
@@ -45,6 +97,12 @@ def memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
         return torch.accelerator.get_memory_info(device)
     page = os.sysconf("SC_PAGE_SIZE")
     return os.sysconf("SC_AVPHYS_PAGES") * page, os.sysconf("SC_PHYS_PAGES") * page
+
+
+def own_memory_bytes() -> int | None:
+    """Return the total memory of the accelerator; None if networks compute in the machine's."""
+    device = default_device()
+    return None if device.type in _HOST_MEMORY_TYPES else memory_bytes(device)[1]
 
 
 def memory_in_use() -> int | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nodegraph.runtime.devices import computes_in_half, default_device
+from nodegraph.runtime.devices import computing_dtype, default_device
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.header import TensorInfo
@@ -46,9 +46,10 @@ def default_placement(
 ) -> Placement:
     """Return the placement of a network on the best device, or on the CPU.
 
-    The precision is the network's half precision where the device computes in it, else float32.
+    The precision is the network's half precision where the device computes in it, float16 where
+    it lacks bfloat16, else float32.
     """
     network = network_class(spec.kind)
     device = torch.device("cpu") if on_cpu else default_device()
-    dtype = network.half_dtype if computes_in_half(device) else torch.float32
+    dtype = computing_dtype(device, network.half_dtype)
     return Placement(device, dtype, storage_dtype, network.keeps_quantized)

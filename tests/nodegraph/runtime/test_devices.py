@@ -4,13 +4,16 @@ import os
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 from nodegraph.runtime.devices import (
     captures_graphs,
     computes_in_half,
+    computing_dtype,
     device_name,
     free_bytes,
+    has_bfloat16,
     memory_bytes,
 )
 
@@ -33,6 +36,40 @@ def test_only_cuda_computes_in_half_precision_and_records_graphs():
     assert computes_in_half(torch.device("cuda", 1))
     assert captures_graphs(torch.device("cuda", 1))
     assert device_name(CPU) == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("type_name", "capability", "wanted", "expected"),
+    [
+        ("cuda", (9, 0), torch.bfloat16, torch.bfloat16),  # Hopper
+        ("cuda", (8, 0), torch.bfloat16, torch.bfloat16),  # Ampere
+        ("cuda", (7, 5), torch.bfloat16, torch.float16),  # Turing
+        ("cuda", (7, 0), torch.bfloat16, torch.float16),  # Volta
+        ("cuda", (7, 5), torch.float16, torch.float16),
+        ("cuda", (7, 5), torch.float32, torch.float32),
+        ("cuda", (9, 0), torch.float32, torch.float32),
+        ("cpu", None, torch.bfloat16, torch.float32),
+        ("mps", None, torch.float16, torch.float32),
+        ("xpu", None, torch.bfloat16, torch.float32),
+    ],
+)
+def test_the_precision_follows_from_the_type_and_capability_of_the_device(
+    monkeypatch, type_name, capability, wanted, expected
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    device = torch.device(type_name)
+
+    assert computing_dtype(device, wanted) == expected
+    assert has_bfloat16(device) == bool(capability and capability >= (8, 0))
+
+
+def test_what_torch_has_reserved_and_not_used_counts_as_free(monkeypatch):
+    facts = {"get_memory_info": (100, 1000), "memory_reserved": 700, "memory_allocated": 650}
+    for name, value in facts.items():
+        monkeypatch.setattr(torch.accelerator, name, lambda _device, value=value: value)
+
+    assert memory_bytes(torch.device("cuda")) == (100, 1000)
+    assert free_bytes(torch.device("cuda")) == 150
 
 
 def test_types_of_device_are_told_apart_in_one_file():
