@@ -23,6 +23,7 @@ from nodes.models.weights.key_table import KeyTable
 from nodes.models.weights.lazy import FullPrecisionTensors
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import TensorFiles
+from nodes.models.weights.storages import storage_nbytes
 from nodes.sampling.conditioning.cond import Alteration
 
 CLONES_KEPT = 4
@@ -75,6 +76,10 @@ class _Clones:
         while len(self._kept) > CLONES_KEPT:
             self._kept.popitem(last=False)
         return self._kept[variant]
+
+    def find(self, variant: _Variant) -> nn.Module | None:
+        """Return the clone of a variant if it is there."""
+        return self._kept.get(variant)
 
     def clear(self) -> None:
         """Forget them all."""
@@ -130,7 +135,18 @@ class Network:
         return self.file.table
 
     def nbytes(self, patches: Patches = ()) -> int:
-        """Return the bytes of its loaded weights; with patches, of those they touch alone."""
+        """Return the bytes of its weights in memory; with patches, of those that they add.
+
+        While they are not loaded, it is an estimate from the file's header.
+        """
+        base = self._base
+        module = self._clones.find(_Variant(patches)) if patches else base
+        if base is None or module is None:
+            return self._estimate_nbytes(patches)
+        shared = base.state_dict().values() if patches else ()
+        return storage_nbytes(module.state_dict().values(), shared)
+
+    def _estimate_nbytes(self, patches: Patches) -> int:
         if not patches:
             return self.file.nbytes
         touched = {key for patch in patches for key in patch.touches}

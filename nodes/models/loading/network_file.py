@@ -55,7 +55,10 @@ class NetworkFile:
 
     @property
     def nbytes(self) -> int:
-        """The bytes that all weights take in memory once loaded."""
+        """The bytes that its tensors take in memory once loaded, by the file's header.
+
+        Biases, norms and embeddings are counted as matrices are.
+        """
         named = self._header.tensors.items()
         infos = {(i.file, i.name): i for key, i in named if key.startswith(self._spec.prefix)}
         return sum(self._placement.nbytes(info) for info in infos.values())

@@ -48,7 +48,10 @@ class LoraPatch:
             for name, target in self.targets.items():
                 keys = self.file.modules[name]
                 parts = {part: file.get_tensor(key) for part, key in keys.items()}
-                own = {part: tensor.to(device).float() for part, tensor in parts.items()}
+                own = {
+                    part: tensor.float() if part == "alpha" else tensor.to(device).float()
+                    for part, tensor in parts.items()
+                }
                 for fused, tensors in _changes(network, target, own):
                     merged = self._add(fused.join(now), tensors)
                     changed |= fused.split(merged.to(network.placement.dtype))

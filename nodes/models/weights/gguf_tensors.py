@@ -24,30 +24,63 @@ class GgufTensors:
     """An open file; see `nodes.models.weights.reader.TensorFile`."""
 
     path: Path
-    device: str
     entries: Mapping[str, Entry]
     """By their names in the file."""
 
     def get_tensor(self, name: str) -> Tensor:
         """Return one tensor, a `QuantizedTensor` if its type is a quantized one."""
-        entry = self.entries[name]
-        if not entry.nbytes:
-            return torch.zeros(entry.shape, dtype=_DTYPES.get(entry.kind, torch.float32))
-        # Copy on write: torch wants to be able to write, and the file stays as it is.
-        mapped = np.memmap(self.path, np.uint8, "c", entry.start, (entry.nbytes,))
-        raw = torch.frombuffer(mapped, dtype=torch.uint8).to(self.device)
-        if entry.kind not in BLOCKS:
-            return _align(raw, entry).view(_DTYPES[entry.kind]).reshape(entry.shape)
-        size, wide = BLOCKS[entry.kind]
-        rows, columns = entry.shape[0], math.prod(entry.shape[1:])
-        packed = raw if columns % size else raw.reshape(rows, columns // size * wide)
-        return QuantizedTensor(packed, GgufBlocks(entry.kind), entry.shape, torch.float32)
+        return _read(self.path, self.entries[name])
+
+    def get_slice(self, name: str) -> "GgufRows":
+        """Return the rows of one tensor, to be read when they are asked for."""
+        return GgufRows(self.path, self.entries[name])
+
+
+@dataclass(frozen=True, slots=True)
+class GgufRows:
+    """The rows of a tensor; see `nodes.models.weights.reader.TensorRows`."""
+
+    path: Path
+    entry: Entry
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Return some rows; not quantized any more if a block has numbers of others too."""
+        start, end, _ = rows.indices(self.entry.shape[0])
+        part = _part(self.entry, start, end)
+        if part is None:
+            return _read(self.path, self.entry)[start:end].clone()
+        return _read(self.path, part)
 
 
 @contextmanager
-def open_gguf(path: Path, device: str) -> Generator[GgufTensors]:
+def open_gguf(path: Path) -> Generator[GgufTensors]:
     """Open a file whose header has been checked; tensors may outlive the block."""
-    yield GgufTensors(path, device, {entry.name: entry for entry in read_gguf(path)[0].values()})
+    yield GgufTensors(path, {entry.name: entry for entry in read_gguf(path)[0].values()})
+
+
+def _part(entry: Entry, start: int, end: int) -> Entry | None:
+    """Return the entry of some rows alone; None if they are not whole blocks."""
+    size, wide = BLOCKS.get(entry.kind) or (1, _DTYPES[entry.kind].itemsize)
+    columns = math.prod(entry.shape[1:])
+    if start * columns % size or end * columns % size:
+        return None
+    first, last = (row * columns // size * wide for row in (start, end))
+    shape = (end - start, *entry.shape[1:])
+    return entry._replace(shape=shape, start=entry.start + first, nbytes=last - first)
+
+
+def _read(path: Path, entry: Entry) -> Tensor:
+    if not entry.nbytes:
+        return torch.zeros(entry.shape, dtype=_DTYPES.get(entry.kind, torch.float32))
+    # Copy on write: torch wants to be able to write, and the file stays as it is.
+    mapped = np.memmap(path, np.uint8, "c", entry.start, (entry.nbytes,))
+    raw = torch.frombuffer(mapped, dtype=torch.uint8)
+    if entry.kind not in BLOCKS:
+        return _align(raw, entry).view(_DTYPES[entry.kind]).reshape(entry.shape)
+    size, wide = BLOCKS[entry.kind]
+    rows, columns = entry.shape[0], math.prod(entry.shape[1:])
+    packed = raw if columns % size else raw.reshape(rows, columns // size * wide)
+    return QuantizedTensor(packed, GgufBlocks(entry.kind), entry.shape, torch.float32)
 
 
 def _align(raw: Tensor, entry: Entry) -> Tensor:

@@ -10,25 +10,23 @@ from nodes.models.weights.key_table import KeyTable, Op, Source
 
 
 def from_file(source: Source, stored: Tensor) -> Tensor:
-    """Return the network's weight from the file's tensor; a view wherever that is possible."""
-    part = _part(source, stored) if source.slots > 1 else stored
-    if source.op == "conv1x1":
+    """Return the network's weight from the file's whole tensor; a view where that is possible."""
+    return to_network(source.op, stored[source.rows(len(stored))] if source.slots > 1 else stored)
+
+
+def to_network(op: Op, part: Tensor) -> Tensor:
+    """Return the network's weight from its part of the file's tensor."""
+    if op == "conv1x1":
         return part.flatten(1)
-    if source.op == "transpose":
+    if op == "transpose":
         return part.T
-    if source.op == "swap":
+    if op == "swap":
         return torch.cat(part.chunk(2)[::-1])
     return part
 
 
-def _part(source: Source, stored: Tensor) -> Tensor:
-    """Return the rows of one weight in a tensor that holds several."""
-    rows = stored.shape[0]
-    return stored.narrow(0, rows // source.slots * source.slot, source.share(rows))
-
-
 def to_file(op: Op, weight: Tensor) -> Tensor:
-    """Return one part of the file's tensor from a weight: the inverse of `from_file`."""
+    """Return one part of the file's tensor from a weight: the inverse of `to_network`."""
     if op == "conv1x1":
         return weight[:, :, None, None]
     if op == "transpose":

@@ -30,6 +30,11 @@ class Source:
         """Return this weight's part of a size that all the parts have together."""
         return size * self.span // self.slots
 
+    def rows(self, size: int) -> slice:
+        """Return this weight's rows of a tensor with `size` rows, which all the parts share."""
+        start = size // self.slots * self.slot
+        return slice(start, start + self.share(size))
+
 
 KeyTable: TypeAlias = Mapping[str, Source]
 """The network's key → its source."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.weights.header import Header
-from nodes.models.weights.key_convert import from_file
+from nodes.models.weights.key_convert import to_network
 from nodes.models.weights.key_table import Source
 from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision
 from nodes.models.weights.reader import TensorFiles
@@ -17,18 +17,21 @@ _SCALES = ("scale_weight", "weight_scale")
 def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch.dtype) -> Tensor:
     """Read one weight; a `QuantizedTensor` if its tensor is quantized or has a scale.
 
+    Of a tensor that holds several weights, its own rows alone are read.
+
     Args:
         header: of the file that has the tensor.
         files: to read it from.
         source: the tensor, and which part of it.
         dtype: the precision that a quantized one is computed with.
     """
-    whole = files.tensor(header.tensors[source.key])
+    info = header.tensors[source.key]
+    part = files.tensor(info, source.rows(info.shape[0]) if source.slots > 1 else None)
     scale = scale_of(header, source.key)
     if scale is not None:
-        rounded = ScaledFp8(float(files.tensor(header.tensors[scale])))
-        whole = QuantizedTensor(whole, rounded, whole.shape, dtype)
-    return from_file(source, whole)
+        rounded = ScaledFp8(files.number(header.tensors[scale]))
+        part = QuantizedTensor(part, rounded, part.shape, dtype)
+    return to_network(source.op, part)
 
 
 def is_quantized(header: Header, key: str) -> bool:

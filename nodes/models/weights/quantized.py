@@ -109,6 +109,10 @@ class QuantizedTensor(Tensor):
         """Return the same numbers, to be dequantized to another precision."""
         return QuantizedTensor(self.packed, self.quantization, self.shape, dtype)
 
+    def to_device(self, device: str) -> "QuantizedTensor":
+        """Return it on a device, still quantized."""
+        return QuantizedTensor(self.packed.to(device), self.quantization, self.shape, self.dtype)
+
     @classmethod
     def __torch_function__(
         cls,

@@ -5,13 +5,21 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Protocol, Self, cast
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from nodes.models.weights.errors import WeightFileError
 from nodes.models.weights.gguf_tensors import open_gguf
 from nodes.models.weights.header import TensorInfo, is_gguf
+from nodes.models.weights.quantized import QuantizedTensor
+
+
+class TensorRows(Protocol):
+    """The rows of a tensor in an open weights file."""
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        """Return some rows, as the file stores them; no others are read."""
+        ...
 
 
 class TensorFile(Protocol):
@@ -21,20 +29,21 @@ class TensorFile(Protocol):
         """Return one tensor, as the file stores it."""
         ...
 
+    def get_slice(self, name: str) -> TensorRows:
+        """Return the rows of one tensor, to be read when they are asked for."""
+        ...
 
-def open_tensors(path: Path, device: str = "cpu") -> AbstractContextManager[TensorFile]:
+
+def open_tensors(path: Path) -> AbstractContextManager[TensorFile]:
     """Open a file whose header has been checked; tensors may outlive the block.
 
-    Args:
-        path: the file.
-        device: the device that tensors of a GGUF file are read to. Those of a safetensors file
-            are views of it on the CPU, since not every device can be read to directly.
+    They are views of the mapped file on the CPU, since not every device can be read to directly.
 
     Raises:
         WeightFileError: its tensors overlap, or leave gaps.
     """
     if is_gguf(path):
-        return open_gguf(path, device)
+        return open_gguf(path)
     open_file = cast("Callable[..., AbstractContextManager[TensorFile]]", safe_open)
     try:
         return open_file(str(path), framework="pt", device="cpu")
@@ -49,6 +58,7 @@ class TensorFiles:
         self._device = device
         self._stack = ExitStack()
         self._open: dict[Path, TensorFile] = {}
+        self._numbers: dict[tuple[Path, str], float] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -56,14 +66,34 @@ class TensorFiles:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def tensor(self, info: TensorInfo) -> Tensor:
+    def tensor(self, info: TensorInfo, rows: slice | None = None) -> Tensor:
         """Return one tensor on the device, as its file stores it; it may outlive the block.
+
+        Args:
+            info: the tensor.
+            rows: those that are wanted; no others are read, nor kept on the device. None: all.
 
         Raises:
             WeightFileError: its file has tensors that overlap, or leave gaps.
         """
-        if info.file not in self._open:
-            self._open[info.file] = self._stack.enter_context(open_tensors(info.file, self._device))
-        tensor = self._open[info.file].get_tensor(info.name)
-        there = tensor.device.type == torch.device(self._device).type
-        return tensor if there else tensor.to(self._device)
+        file = self._file(info.file)
+        tensor = file.get_tensor(info.name) if rows is None else file.get_slice(info.name)[rows]
+        if isinstance(tensor, QuantizedTensor):
+            return tensor.to_device(self._device)
+        return tensor.to(self._device)
+
+    def number(self, info: TensorInfo) -> float:
+        """Return the only number of a tensor, without a copy on the device; read once.
+
+        Raises:
+            WeightFileError: as above.
+        """
+        key = (info.file, info.name)
+        if key not in self._numbers:
+            self._numbers[key] = float(self._file(info.file).get_tensor(info.name))
+        return self._numbers[key]
+
+    def _file(self, path: Path) -> TensorFile:
+        if path not in self._open:
+            self._open[path] = self._stack.enter_context(open_tensors(path))
+        return self._open[path]

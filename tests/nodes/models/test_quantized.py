@@ -1,7 +1,6 @@
 """Weights in 8 bits and fewer: kept as they are, unpacked when they are used."""
 
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,13 +22,13 @@ from nodes.models.weights.reader import open_tensors
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, write
+from tests.tiny_models.quantized_files import E4M3, scaled, write_gguf
 from tests.tiny_models.random_weights import Draw, Tensors, t5
 
 gguf = pytest.importorskip("gguf")
 
 QKV = "double_blocks.0.img_attn.qkv.weight"
 KEY = "transformer_blocks.0.attn.to_k.weight"
-E4M3 = torch.float8_e4m3fn
 
 
 @pytest.fixture
@@ -54,22 +53,6 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def matrices(tensors: Tensors) -> list[str]:
-    return [key for key, tensor in tensors.items() if tensor.ndim == 2]
-
-
-def scaled(tensors: Tensors) -> tuple[Tensors, Tensors]:
-    """In 8 bits with a scale for each matrix; and the numbers that this stands for."""
-    small, plain = dict(tensors), {k: v.float() for k, v in tensors.items()}
-    for key in matrices(tensors):
-        scale = tensors[key].float().abs().max() / 448
-        small[key] = (tensors[key].float() / scale).to(E4M3)
-        small[key.replace(".weight", ".scale_weight")] = scale
-        plain[key] = small[key].float() * scale
-    small["scaled_fp8"] = torch.zeros(2, dtype=E4M3)
-    return small, plain
-
-
 def test_scaled_8_bit_files_mean_their_numbers_times_the_scales(bench):
     small, plain = scaled(small_flux())
 
@@ -79,7 +62,7 @@ def test_scaled_8_bit_files_mean_their_numbers_times_the_scales(bench):
     weight = model.model.network.module().state_dict()[KEY]
     assert isinstance(weight, QuantizedTensor)
     assert weight.packed.dtype == E4M3
-    assert model.nbytes < 0.3 * expected.nbytes
+    assert model.weight_bytes < 0.3 * expected.weight_bytes
 
 
 @pytest.mark.parametrize(
@@ -116,29 +99,6 @@ def test_a_lora_on_packed_weights_adds_to_their_numbers(bench):
     assert not torch.equal(denoised(patched), before)
 
 
-def write_gguf(path: Path, tensors: Tensors, kind: str, names=None, shapes=None) -> Tensors:
-    """Write a GGUF file whose matrices are quantised; returns the numbers that it stands for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(path, "flux")
-    type_ = gguf.GGMLQuantizationType[kind]
-    meant: Tensors = {}
-    for key, tensor in tensors.items():
-        packs = tensor.ndim == 2 and tensor.shape[-1] % gguf.GGML_QUANT_SIZES[type_][0] == 0
-        own = type_ if packs else gguf.GGMLQuantizationType.F32
-        data = gguf.quants.quantize(tensor.float().numpy(), own)
-        meant[key] = torch.from_numpy(gguf.quants.dequantize(data, own)).reshape(tensor.shape)
-        name = (names or {}).get(key, key)
-        if shapes and key in shapes:
-            writer.add_array(f"comfy.gguf.orig_shape.{name}", list(shapes[key]))
-            meant[key] = meant[key].reshape(shapes[key])
-        writer.add_tensor(name, data, raw_dtype=own)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return meant
-
-
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "F16", "BF16"])
 def test_gguf_files_mean_what_the_reference_reads_in_them(bench, kind):
     meant = write_gguf(bench.root / "models/diffusion_models/a.gguf", small_flux(), kind)
@@ -150,7 +110,7 @@ def test_gguf_files_mean_what_the_reference_reads_in_them(bench, kind):
     weight = model.model.network.module().state_dict()[KEY]
     assert isinstance(weight, QuantizedTensor) == (kind in BLOCKS)
     if kind in BLOCKS:
-        assert model.nbytes < 0.4 * expected.nbytes
+        assert model.weight_bytes < 0.4 * expected.weight_bytes
 
 
 def test_a_lora_on_a_gguf_file(bench):

@@ -1,0 +1,204 @@
+"""Loading reads each tensor of a file once, and keeps none of it twice.
+
+On the CPU tensors are views of the mapped file. Here every read is a copy of its own, as it is on
+any other device.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nodegraph.runtime.model_pool import ModelPool
+from nodes.builtin.model.checkpoints import unet_loader
+from nodes.builtin.model.lora import lora_loader_model_only
+from nodes.models.loading.checkpoint import Checkpoint, open_checkpoint
+from nodes.models.loading.network import Network
+from nodes.models.loading.placement import default_placement
+from nodes.models.weights import reader
+from nodes.models.weights.lazy import scale_of
+from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.reader import TensorFile, TensorRows
+from tests.nodes.bench import Bench
+from tests.tiny_models.checkpoints import lora, small_flux, small_sd3, write
+from tests.tiny_models.folders import ORIGINALS, original, write_folder
+from tests.tiny_models.quantized_files import scaled, write_gguf
+from tests.tiny_models.random_weights import Tensors
+
+QKV = "double_blocks.0.img_attn.qkv"
+MODELS = {"flux": small_flux, "sd3": small_sd3}
+
+
+@dataclass
+class Reads:
+    """The bytes of all reads, each of which is a copy."""
+
+    nbytes: int = 0
+
+    def copy(self, tensor: Tensor) -> Tensor:
+        if isinstance(tensor, QuantizedTensor):
+            self.nbytes += tensor.packed.nbytes
+            return QuantizedTensor(
+                tensor.packed.clone(), tensor.quantization, tensor.shape, tensor.dtype
+            )
+        self.nbytes += tensor.nbytes
+        return tensor.clone()
+
+
+@dataclass(frozen=True)
+class CopiedRows:
+    """The rows of a tensor; see `TensorRows`."""
+
+    rows: TensorRows
+    reads: Reads
+
+    def __getitem__(self, rows: slice) -> Tensor:
+        return self.reads.copy(self.rows[rows])
+
+
+@dataclass(frozen=True)
+class CopiedFile:
+    """An open file; see `TensorFile`."""
+
+    file: TensorFile
+    reads: Reads = field(default_factory=Reads)
+
+    def get_tensor(self, name: str) -> Tensor:
+        return self.reads.copy(self.file.get_tensor(name))
+
+    def get_slice(self, name: str) -> TensorRows:
+        return CopiedRows(self.file.get_slice(name), self.reads)
+
+
+@pytest.fixture
+def reads(monkeypatch) -> Reads:
+    """Makes every read a copy."""
+    found, open_tensors = Reads(), reader.open_tensors
+
+    @contextmanager
+    def open_copied(*args: Any) -> Generator[TensorFile]:
+        with open_tensors(*args) as file:
+            yield CopiedFile(file, found)
+
+    monkeypatch.setattr(reader, "open_tensors", open_copied)
+    return found
+
+
+def networks(checkpoint: Checkpoint) -> Iterator[Network]:
+    yield checkpoint.model.network
+    if checkpoint.vae.found:
+        yield checkpoint.vae.found
+    yield from (encoder.network for encoder in checkpoint.text.encoders)
+
+
+def stored(weight: Tensor) -> Tensor:
+    """The tensor that holds a weight's bytes."""
+    return weight.packed if isinstance(weight, QuantizedTensor) else weight
+
+
+def bytes_in_file(network: Network) -> int:
+    """The bytes of a network's tensors, and of their scales."""
+    header = network.header
+    keys = {source.key for source in network.file.sources.values()}
+    scales = {scale for key in keys if (scale := scale_of(header, key))}
+    return sum(header.tensors[key].nbytes for key in keys | scales)
+
+
+def assert_loads_once(network: Network, reads: Reads) -> None:
+    before = reads.nbytes
+    weights = [stored(weight) for weight in network.module().state_dict().values()]
+    storages = {weight.untyped_storage().data_ptr(): weight for weight in weights}
+
+    assert reads.nbytes - before == bytes_in_file(network)
+    held = sum(weight.untyped_storage().nbytes() for weight in storages.values())
+    assert held == sum(weight.nbytes for weight in weights)
+    assert network.nbytes() == held
+
+
+def in_float32(tensors: Tensors) -> Tensors:
+    """In the precision that is computed in, as models on a device often are."""
+    return {key: tensor.float() for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_each_network_of_a_checkpoint(tmp_path, reads, name):
+    path = write(tmp_path / "a.safetensors", in_float32(original(name)))
+
+    for network in networks(open_checkpoint(path, "a", ModelPool())):
+        assert_loads_once(network, reads)
+
+
+@pytest.mark.parametrize("shards", [{}, {"max_shard_size": "1MB"}], ids=["whole", "shards"])
+@pytest.mark.parametrize("name", ["sd15", "sd2", "sdxl", "refiner", "sd3", "sd35", "flux"])
+def test_each_network_of_a_folder(tmp_path, reads, name, shards):
+    path = write(tmp_path / "a.safetensors", original(name))
+    whole = open_checkpoint(path, "a", ModelPool())
+    folder = write_folder(tmp_path / "folder", name, whole, **shards)
+
+    for network in networks(open_checkpoint(folder, "b", ModelPool())):
+        assert_loads_once(network, reads)
+
+
+def model_of(path: Path) -> Network:
+    return open_checkpoint(path, "a", ModelPool()).model.network
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_fp8_with_scales(tmp_path, reads, name):
+    small, _ = scaled(MODELS[name]())
+    network = model_of(write(tmp_path / "a.safetensors", small))
+
+    assert_loads_once(network, reads)
+
+    assert any(isinstance(w, QuantizedTensor) for w in network.module().state_dict().values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "F16"])
+def test_gguf(tmp_path, reads, name, kind):
+    pytest.importorskip("gguf")
+    write_gguf(tmp_path / "a.gguf", MODELS[name](), kind)
+
+    assert_loads_once(model_of(tmp_path / "a.gguf"), reads)
+
+
+def test_a_lora_adds_the_bytes_of_what_it_changes(tmp_path):
+    bench = Bench(tmp_path)
+    write(tmp_path / "models/diffusion_models/a.safetensors", in_float32(small_flux()))
+    write(tmp_path / "models/loras/a.safetensors", lora(1, {QKV: (192, 64)}))
+    model = unet_loader("a.safetensors", "default", bench)
+    network = model.model.network
+
+    patches = lora_loader_model_only(model, "a.safetensors", bench, 0.7).patches
+    network.module(patches)
+
+    assert network.nbytes(patches) == 192 * 64 * 4
+    assert (
+        network.nbytes(patches)
+        < network.nbytes()
+        == 4 * sum(weight.numel() for weight in network.module().state_dict().values())
+    )
+
+
+def test_nothing_on_the_device_is_read_back_to_load_a_model_with_a_lora(tmp_path, monkeypatch):
+    """The device is one whose tensors can't be read: `float` of one is an error."""
+    place = partial(replace, device=torch.device("meta"))
+    monkeypatch.setattr(
+        "nodes.models.loading.network.default_placement",
+        lambda *args, **kwargs: place(default_placement(*args, **kwargs)),
+    )
+    bench = Bench(tmp_path)
+    write(tmp_path / "models/diffusion_models/a.safetensors", scaled(small_flux())[0])
+    write(tmp_path / "models/loras/a.safetensors", lora(1, {QKV: (192, 64)}))
+    model = unet_loader("a.safetensors", "default", bench)
+
+    patched = lora_loader_model_only(model, "a.safetensors", bench, 0.7)
+    weights = patched.model.network.module(patched.patches).state_dict().values()
+
+    assert {stored(weight).device.type for weight in weights} == {"meta"}
