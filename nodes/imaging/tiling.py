@@ -61,17 +61,19 @@ class _Blend:
         self._tiling = tiling
         self._shape = (height, width)
         self._sum: Tensor | None = None
-        self._weights = image.new_zeros(height, width)
+        self._weights = torch.zeros(height, width)
 
     def add(self, tile: Tensor, y: int, x: int) -> None:
         """Add one tile whose input began at (y, x)."""
         if self._sum is None:
             self._sum = tile.new_zeros(1, tile.shape[1], *self._shape)
+            self._weights = tile.new_zeros(self._shape)
         scale = self._tiling.scale
         feather = round(self._tiling.overlap * scale)
         rows = slice(top := round(y * scale), top + tile.shape[2])
         columns = slice(left := round(x * scale), left + tile.shape[3])
         weights = fade(tile.shape[2], feather)[:, None] * fade(tile.shape[3], feather)
+        weights = weights.to(tile.device)
         self._sum[:, :, rows, columns] += tile * weights
         self._weights[rows, columns] += weights
 

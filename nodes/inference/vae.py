@@ -118,7 +118,7 @@ def crop_to_vae(image: Tensor, vae: VaeHandle) -> Tensor:
 
 def fill_masked(image: Tensor, mask: Tensor) -> Tensor:
     """Make an image grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
-    return (image - 0.5) * (1 - mask) + 0.5
+    return (image - 0.5) * (1 - mask.to(image.device)) + 0.5
 
 
 def encode_images(images: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:

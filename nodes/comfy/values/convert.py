@@ -181,8 +181,28 @@ def to_pack(value: object) -> object:
     return value
 
 
+def move_to_cpu(value: object) -> object:
+    """Return a value with the tensors in it on the CPU; the same object if they are there."""
+    if isinstance(value, Tensor):
+        return value.cpu()
+    if type(value) is dict:
+        items_by_key = cast("dict[object, object]", value)
+        moved = {key: move_to_cpu(item) for key, item in items_by_key.items()}
+        return moved if any(moved[key] is not items_by_key[key] for key in moved) else value
+    if type(value) is list or type(value) is tuple:
+        items = cast("Sequence[object]", value)
+        there = [move_to_cpu(item) for item in items]
+        changed = any(new is not old for new, old in zip(there, items, strict=True))
+        return type(value)(there) if changed else value
+    return value
+
+
 def from_pack(value: object, socket: str) -> object:
-    """Convert a value that a pack returned, for a socket."""
+    """Convert a value that a pack returned, for a socket.
+
+    Its tensors come to the CPU, which packs are told is the device between nodes.
+    """
+    value = move_to_cpu(value)
     ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
     if ours:
         return ours(value)

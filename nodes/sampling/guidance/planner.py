@@ -222,7 +222,7 @@ def _merge(call: Call, group: list[Chunk]) -> PlannedCall:
     rows = _cond_batch(conds, [_count(cond, batch) for cond in conds], x.device)
     concat = [part for cond in conds if (part := _concat_input(cond, batch)) is not None]
     if concat:
-        rows = replace(rows, concat_input=torch.cat(concat).to(x))
+        rows = replace(rows, concat_input=torch.cat([part.to(x) for part in concat]))
     return PlannedCall(x, sigma, rows, tuple(group))
 
 
@@ -259,9 +259,12 @@ def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.devi
 
 
 def _rows(values: list[Tensor], counts: list[int], device: torch.device) -> Tensor:
-    """Return each value repeated to, or cut to, as many rows as its condition has samples."""
-    rows = [repeat_to_batch(v, count) for v, count in zip(values, counts, strict=True)]
-    return torch.cat(rows).to(device)
+    """Return each value repeated to, or cut to, as many rows as its condition has samples.
+
+    The values may be on several devices; packs leave them on any.
+    """
+    moved = [value.to(device) for value in values]
+    return torch.cat([repeat_to_batch(v, count) for v, count in zip(moved, counts, strict=True)])
 
 
 def _blend(
