@@ -18,11 +18,15 @@ _NAME = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 @contextmanager
-def part_in(folder: Path, data: bytes | Iterable[Chunk]) -> Generator[Path]:
+def part_in(folder: Path, data: bytes | Iterable[Chunk], *, synced: bool = True) -> Generator[Path]:
     """Write `data` to a hidden file that is deleted after the block.
 
-    The file is synced to disk. It is locked before its first byte is written; one without a
-    lock is a killed writer's.
+    It is locked before its first byte is written; one without a lock is a killed writer's.
+
+    Args:
+        folder: the folder of the file.
+        data: the whole file, or its chunks.
+        synced: True to sync it to disk, so that it survives a power cut.
 
     Raises:
         OSError: it can not be written.
@@ -34,7 +38,8 @@ def part_in(folder: Path, data: bytes | Iterable[Chunk]) -> Generator[Path]:
             for chunk in [data] if isinstance(data, bytes) else data:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
             yield part
     finally:
         part.unlink(missing_ok=True)

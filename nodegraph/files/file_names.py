@@ -1,7 +1,11 @@
 """The numbers of saved files: the next free one, or the one from an earlier attempt at the run."""
 
+import threading
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+MOST_SERIES = 1000
+"""The most series whose last numbers are remembered."""
 
 
 class SaveSlot(NamedTuple):
@@ -25,6 +29,31 @@ class FileSeries(NamedTuple):
     def file(self, number: int, *, again: bool = False) -> "NumberedFile":
         """Return the file with that number."""
         return NumberedFile(self.folder / self.name(number), number, again)
+
+
+class LastNumbers:
+    """The last number that this process gave a file of each series; any thread may ask."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[FileSeries, int] = {}
+        self._lock = threading.Lock()
+
+    def get(self, place: FileSeries) -> int | None:
+        """Return the last number of a series; None if it is not known."""
+        return self._numbers.get(place)
+
+    def raise_to(self, place: FileSeries, number: int) -> None:
+        """Note that a series has numbers up to this one."""
+        with self._lock:
+            self._numbers[place] = max(number, self._numbers.get(place, 0))
+            while len(self._numbers) > MOST_SERIES:
+                del self._numbers[next(iter(self._numbers))]
+
+    def next(self, place: FileSeries) -> int:
+        """Return the number after the last, which nobody else gets."""
+        with self._lock:
+            self._numbers[place] = number = self._numbers.get(place, 0) + 1
+        return number
 
 
 class NumberedFile(NamedTuple):

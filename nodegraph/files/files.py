@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from nodegraph.files.atomic import Chunk
-from nodegraph.files.file_names import Naming, SaveSlot
+from nodegraph.files.file_names import LastNumbers, Naming, SaveSlot
 from nodegraph.files.folders import Folders
 from nodegraph.files.identity import Identities
 from nodegraph.files.models import ModelFiles
@@ -34,6 +34,8 @@ class Files:
     """Remembers which numbers a run's files have."""
     slot: SaveSlot | None = None
     """The node that saves."""
+    last_numbers: LastNumbers = field(default_factory=LastNumbers)
+    """The last number of each series in the temp folder."""
 
     def for_owner(self, owner: str) -> "Files":
         """Return the same models, but with that owner's own input, output and temp folder."""
@@ -52,7 +54,7 @@ class Files:
     @cached_property
     def saver(self) -> Saver:
         """Writes new files."""
-        return Saver(self.users, self.naming, self.slot)
+        return Saver(self.users, self.last_numbers, self.naming, self.slot)
 
     def model_names(self, folder: str) -> list[str]:
         """Return every file of a model folder, as workflows name it (`sub/name.safetensors`)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nodegraph.errors import UnsafePathError
 from nodegraph.files.atomic import Chunk, link, part_in, sweep, sync, write_error
-from nodegraph.files.file_names import Claim, FileSeries
+from nodegraph.files.file_names import Claim, FileSeries, LastNumbers
 from nodegraph.files.folders import inside, relative
 
 _LONGEST_STEM = 200
@@ -61,6 +61,38 @@ def save_numbered(
     except OSError as error:
         raise write_error(folder, error) from error
     return path
+
+
+def save_temporary(
+    root: Path, prefix: str, suffix: str, data: bytes | Iterable[Chunk], last: LastNumbers
+) -> Path:
+    """Write `data` as `save_numbered` does, but to a file that a power cut may take.
+
+    The folder is listed only once: a folder of previews grows by a file with every run.
+
+    Args:
+        root: the temp folder.
+        prefix: the start of the name.
+        suffix: the end of the name.
+        data: the whole file, or its chunks.
+        last: remembers the last number of the series, for the next call.
+
+    Raises:
+        UnsafePathError: the prefix leads out of `root`.
+        DiskFullError: the disk is full.
+        OutputFolderError: the folder can not be written.
+    """
+    folder, stem = _split(root, prefix)
+    place = FileSeries(folder, stem, suffix)
+    try:
+        if last.get(place) is None or not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sweep(folder)
+            last.raise_to(place, _highest(folder, stem))
+        with part_in(folder, data, synced=False) as part:
+            return _link_next(part, place, last)
+    except OSError as error:
+        raise write_error(folder, error) from error
 
 
 def expand(prefix: str, tokens: Mapping[str, object]) -> str:
@@ -143,6 +175,15 @@ def _link_numbered(part: Path, root: Path, place: FileSeries, claim: Claim | Non
             return named.path
         if claim:
             claim.release()
+
+
+def _link_next(part: Path, place: FileSeries, last: LastNumbers) -> Path:
+    """Give the part the next free number; others may write to the same folder."""
+    while True:
+        path = place.file(last.next(place)).path
+        with suppress(FileExistsError):
+            link(part, path)
+            return path
 
 
 def _highest(folder: Path, stem: str) -> int:

@@ -7,9 +7,15 @@ from typing import Literal
 
 from nodegraph.errors import UnknownFileError
 from nodegraph.files.atomic import Chunk
-from nodegraph.files.file_names import Naming, SaveSlot
+from nodegraph.files.file_names import LastNumbers, Naming, SaveSlot
 from nodegraph.files.folders import Folders, inside
-from nodegraph.files.numbered import check_prefix, check_writable, expand, save_numbered
+from nodegraph.files.numbered import (
+    check_prefix,
+    check_writable,
+    expand,
+    save_numbered,
+    save_temporary,
+)
 from nodegraph.graph.results import Artifact, FolderType, split_mark
 
 
@@ -79,11 +85,13 @@ class Saver:
 
     Attributes:
         users: the folders that it writes to.
+        last_numbers: the last number of each series in the temp folder.
         naming: remembers which numbers a run's files have; without it, the next free one is used.
         slot: the node that saves.
     """
 
     users: UserFiles
+    last_numbers: LastNumbers
     naming: Naming | None = None
     slot: SaveSlot | None = None
 
@@ -97,12 +105,14 @@ class Saver:
     ) -> Artifact:
         """Write a new file; see `Files.save`."""
         base = self.users.root(root)
+        name = expand(prefix, tokens)
+        if root == "temp":
+            path = save_temporary(base, name, suffix, data, self.last_numbers)
+            return _artifact(path, base, root)
         claim = None
         if root == "output" and self.naming and self.slot:
             claim = self.naming.next_file(self.slot)
-        path = save_numbered(base, expand(prefix, tokens), suffix, data, claim)
-        subfolder = path.parent.relative_to(base).as_posix()
-        return Artifact(path.name, "" if subfolder == "." else subfolder, root)
+        return _artifact(save_numbered(base, name, suffix, data, claim), base, root)
 
     def check_writable(self) -> None:
         """Check that results can be written, before anything is computed.
@@ -120,3 +130,8 @@ class Saver:
             UnsafePathError: it leads out of the output folder, or makes no file name.
         """
         check_prefix(self.users.folders.output, prefix)
+
+
+def _artifact(path: Path, base: Path, root: FolderType) -> Artifact:
+    subfolder = path.parent.relative_to(base).as_posix()
+    return Artifact(path.name, "" if subfolder == "." else subfolder, root)

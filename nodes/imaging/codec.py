@@ -28,14 +28,14 @@ def to_bytes(image: Tensor) -> np.ndarray:
     Args:
         image: [height, width, channels] in [0, 1]; other values are clipped, NaN is 0.
     """
-    scaled = (image.detach().float().nan_to_num(0.0) * 255).clamp(0, 255)
+    scaled = image.detach().float().mul(255).nan_to_num_(0.0).clamp_(0, 255)
     return scaled.to(torch.uint8).cpu().numpy()
 
 
 def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:
     """Encode [height, width, 1, 3 or 4 channels] as a PNG file with text chunks."""
     buffer = io.BytesIO()
-    info = _text_chunks(texts)
+    info = text_chunks(texts)
     _pil_image(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
     return buffer.getvalue()
 
@@ -49,7 +49,7 @@ def encode_apng(
     first.save(
         buffer,
         format="PNG",
-        pnginfo=_text_chunks(texts),
+        pnginfo=text_chunks(texts),
         compress_level=compress_level,
         save_all=True,
         duration=int(milliseconds),
@@ -95,7 +95,8 @@ def _pil_image(image: Tensor) -> PILImage.Image:
     return PILImage.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+def text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    """Return the text chunks of a PNG file."""
     info = PngImagePlugin.PngInfo()
     for key, text in texts.items():
         info.add_text(key, text)

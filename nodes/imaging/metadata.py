@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
@@ -97,6 +98,7 @@ def _find(files: Files, folder: str, name: str) -> Path | None:
         return None
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return version(package)

@@ -1,5 +1,6 @@
 """Nodes that read and write image files."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -12,11 +13,13 @@ from nodegraph.definition.node import node
 from nodegraph.graph.results import Artifact, FolderType, Ui
 from nodes.imaging.codec import channel, colours, encode_png, has_alpha, read_frames
 from nodes.imaging.metadata import texts
+from nodes.imaging.preview_png import encode_preview
 from nodes.values import Image, Mask
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 _HIDDEN = ("prompt", "extra_pnginfo")
 _NO_MASK = (1, 64, 64)
+_Encode = Callable[[Tensor, Mapping[str, str]], bytes]
 
 ImageFile = Annotated[str, InputFile("image_upload", _SUFFIXES)]
 
@@ -46,7 +49,7 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
     `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
     `%date:yyyy-MM-dd%`. Running the file as a workflow makes the same pixels again.
     """
-    return _save(images, "output", filename_prefix, ctx, compress_level=4)
+    return _save(images, "output", filename_prefix, ctx, encode_png)
 
 
 @node(
@@ -54,14 +57,14 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
 )
 def preview_image(images: Image, ctx: Context) -> Ui:
     """Show images without keeping them: they go to the temp folder, lightly compressed."""
-    return _save(images, "temp", "ComfyUI_temp", ctx, compress_level=1)
+    return _save(images, "temp", "ComfyUI_temp", ctx, encode_preview)
 
 
 @node("MaskPreview", category="mask", output_node=True, hidden=_HIDDEN)
 def mask_preview(mask: Mask, ctx: Context) -> Ui:
     """Show masks without keeping them: grey images in the temp folder, 1 is white."""
     grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
-    return _save(grey, "temp", "ComfyUI_temp", ctx, compress_level=1)
+    return _save(grey, "temp", "ComfyUI_temp", ctx, encode_preview)
 
 
 @node(
@@ -120,14 +123,12 @@ def _channel(frame: PILImage, name: str) -> Tensor:
     return channel(frame, name[0].upper())
 
 
-def _save(
-    images: Tensor, folder: FolderType, prefix: str, ctx: Context, *, compress_level: int
-) -> Ui:
+def _save(images: Tensor, folder: FolderType, prefix: str, ctx: Context, encode: _Encode) -> Ui:
     chunks = texts(ctx)
     saved: list[Artifact] = []
     for number, image in enumerate(images):
         ctx.check_cancelled()
-        data = encode_png(image, chunks, compress_level)
+        data = encode(image, chunks)
         tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
         saved.append(ctx.files.save(folder, prefix, ".png", data, tokens))
     return Ui(artifacts={"images": saved})

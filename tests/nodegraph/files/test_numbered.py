@@ -11,8 +11,8 @@ import pytest
 
 from nodegraph.errors import DiskFullError, OutputFolderError
 from nodegraph.files import numbered
-from nodegraph.files.file_names import NumberedFile
-from nodegraph.files.numbered import check_writable, expand, save_numbered
+from nodegraph.files.file_names import MOST_SERIES, FileSeries, LastNumbers, NumberedFile
+from nodegraph.files.numbered import check_writable, expand, save_numbered, save_temporary
 
 WRITER = """
 import sys
@@ -209,3 +209,45 @@ def test_a_number_that_nobody_could_have_counted_to_is_a_name(tmp_path):
         (tmp_path / name).touch()
 
     assert save_numbered(tmp_path, "x", ".png", b"").name == "x_00003_.png"
+
+
+def test_the_temp_folder_is_listed_once_and_never_synced(tmp_path, monkeypatch):
+    (tmp_path / "cat_00007_.png").touch()
+    listed = []
+    highest = numbered._highest
+    monkeypatch.setattr(numbered, "_highest", lambda *a: listed.append(a) or highest(*a))
+    monkeypatch.setattr(os, "fsync", lambda _: pytest.fail("a preview is synced"))
+    last = LastNumbers()
+
+    saved = [save_temporary(tmp_path, "cat", ".png", b"x", last).name for _ in range(3)]
+
+    assert saved == ["cat_00008_.png", "cat_00009_.png", "cat_00010_.png"]
+    assert len(listed) == 1
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_preview_never_overwrites_what_another_process_saved(tmp_path):
+    last = LastNumbers()
+    save_temporary(tmp_path, "cat", ".png", b"mine", last)
+    (tmp_path / "cat_00002_.png").write_bytes(b"another's")
+
+    assert save_temporary(tmp_path, "cat", ".png", b"mine", last).name == "cat_00003_.png"
+    assert (tmp_path / "cat_00002_.png").read_bytes() == b"another's"
+
+
+def test_previews_go_on_when_their_folder_was_removed(tmp_path):
+    last, folder = LastNumbers(), tmp_path / "temp"
+    save_temporary(folder, "cat", ".png", b"", last).unlink()
+    folder.rmdir()
+
+    assert save_temporary(folder, "cat", ".png", b"", last).parent == folder
+
+
+def test_only_so_many_series_are_remembered(tmp_path):
+    last = LastNumbers()
+    series = [FileSeries(tmp_path, str(number), ".png") for number in range(MOST_SERIES + 1)]
+    for place in series:
+        last.raise_to(place, 5)
+
+    assert last.get(series[0]) is None
+    assert last.next(series[-1]) == 6
