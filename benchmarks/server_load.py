@@ -1,12 +1,14 @@
 """The server under load: prompts a second, how long requests take, and its memory.
 
-Run as `python -m benchmarks.server_load [part …]`; parts are `start`, `prompts`, `sampling` and
-`crowd`, all of them if none is named. Each starts a real server with real workers on this machine,
+Run as `python -m benchmarks.server_load [part …]`; parts are `start`, `prompts`, `images`,
+`sampling` and `crowd`, all of them if none is named. Each starts a real server with real workers on this machine,
 in a folder of its own. Clients are in this process, so on two cores they take part of the time.
 
 - `start`: processor seconds and resident memory until the first answer to an HTTP request.
 - `prompts`: 1,000 tiny prompts from 64 clients, then 5,000 in all: prompts a second from the first
   submit to the last result, how long a submit takes, and memory before and after.
+- `images`: 400 prompts of EmptyImage and PreviewImage from 32 clients, with 1 slot and with 8:
+  prompts done a second, and processor milliseconds a prompt of the server and of its worker.
 - `sampling`: how long a GET takes while nothing runs, and while the demo model samples.
 - `crowd`: 10,000 prompts wait and 500 WebSocket clients listen, one of whom never reads.
 """
@@ -27,6 +29,7 @@ from tests.server.serving import Server, install_toys, picture, serving, toy
 
 TOYS = {"NODEGRAPH_PACKS": "toys"}
 CLIENTS = 64
+IMAGES, IMAGE_CLIENTS = 400, 32
 WAITING, LISTENERS = 10_000, 500
 
 
@@ -57,6 +60,15 @@ def tiny(value: int) -> dict[str, Any]:
     }
 
 
+def image(value: int) -> dict[str, Any]:
+    """A prompt that makes an image of one colour, and a preview of it."""
+    inputs = {"width": 512, "height": 512, "batch_size": 1, "color": value}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": inputs},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+
 async def timed(call: Callable[[], Awaitable[object]]) -> float:
     """How long it takes."""
     begin = time.perf_counter()
@@ -77,7 +89,12 @@ async def get(session: aiohttp.ClientSession, path: str) -> Any:
         return await reply.json()
 
 
-async def submitted(server: Server, values: Iterable[int]) -> list[float]:
+async def submitted(
+    server: Server,
+    values: Iterable[int],
+    make: Callable[[int], dict[str, Any]] = tiny,
+    clients: int = CLIENTS,
+) -> list[float]:
     """How long each of these prompts takes to be accepted, sent by all clients at once."""
     left = iter(values)
     taken: list[float] = []
@@ -85,10 +102,10 @@ async def submitted(server: Server, values: Iterable[int]) -> list[float]:
     async def client(number: int) -> None:
         async with aiohttp.ClientSession(server.url) as session:
             for value in left:
-                body = {"prompt": tiny(value), "client_id": f"client-{number}"}
+                body = {"prompt": make(value), "client_id": f"client-{number}"}
                 taken.append(await timed(partial(submit, session, body)))
 
-    await asyncio.gather(*(client(number) for number in range(CLIENTS)))
+    await asyncio.gather(*(client(number) for number in range(clients)))
     return taken
 
 
@@ -135,6 +152,31 @@ def prompts(home: Path) -> None:
 
     with serving(home, environment=TOYS) as server:
         asyncio.run(load(server))
+
+
+def images(home: Path) -> None:
+    """Print how many prompts that make an image are done a second, and their processor time."""
+
+    async def load(server: Server, slots: int) -> None:
+        pids = (server.process.pid, *server.worker_pids())
+        await submitted(server, range(100), image, IMAGE_CLIENTS)
+        await emptied(server)
+        before = [processor(pid) for pid in pids]
+        begin = time.perf_counter()
+        await submitted(server, range(100, 100 + IMAGES), image, IMAGE_CLIENTS)
+        await emptied(server)
+        rate = IMAGES / (time.perf_counter() - begin)
+        used = [processor(pid) - first for pid, first in zip(pids, before, strict=True)]
+        server_ms, worker_ms = (seconds / IMAGES * 1000 for seconds in used)
+        print(
+            f"images: {slots} slots: {rate:.0f} done a second; processor time a prompt:"
+            f" server {server_ms:.1f} ms, worker {worker_ms:.1f} ms"
+        )
+
+    for slots in (1, 8):
+        folder = home / f"{slots}-slots"
+        with serving(folder, ["--slots", str(slots)]) as server:
+            asyncio.run(load(server, slots))
 
 
 def sampling(home: Path) -> None:
@@ -218,7 +260,13 @@ def crowd(home: Path) -> None:
         asyncio.run(load(server))
 
 
-PARTS = {"start": start, "prompts": prompts, "sampling": sampling, "crowd": crowd}
+PARTS = {
+    "start": start,
+    "prompts": prompts,
+    "images": images,
+    "sampling": sampling,
+    "crowd": crowd,
+}
 
 
 def main() -> None:

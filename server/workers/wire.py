@@ -8,14 +8,20 @@ import json
 import socket
 import struct
 import threading
+import time
 from asyncio import IncompleteReadError, StreamReader
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
 LARGEST = 256 * 2**20
 """The most bytes of one part of a frame."""
 _LENGTHS = struct.Struct("<II")
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_MOST_HELD = 100
+_LONGEST_HOLD = 0.02
+"""Seconds that a held frame waits for others at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ def pack(frame: Frame) -> bytes:
     Raises:
         ValueError: the frame is too large, or its body is not JSON.
     """
-    body = json.dumps(frame.body, separators=(",", ":"), allow_nan=False).encode()
+    body = _encode(frame.body).encode()
     if max(len(body), len(frame.data)) > LARGEST:
         message = f"a frame of {len(body)} and {len(frame.data)} bytes is too large"
         raise ValueError(message)
@@ -58,22 +64,60 @@ async def read_frame(reader: StreamReader) -> Frame | None:
 
 
 class Channel:
-    """The worker's end of the connection: blocking, and safe to send from any thread."""
+    """The worker's end of the connection: blocking, and safe to send from any thread.
+
+    Frames arrive in the order in which they are sent or held.
+    """
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._file = end.makefile("rb")
         self._lock = threading.Lock()
+        self._held: list[bytes] = []
+        self._holds = threading.Event()
+        self._sender: threading.Thread | None = None
 
     def send(self, body: Mapping[str, Any], data: bytes = b"") -> None:
-        """Send a frame.
+        """Send a frame, after those that are held.
 
         Raises:
             OSError: the connection is closed.
         """
         packed = pack(Frame(body, data))
         with self._lock:
-            self._socket.sendall(packed)
+            self._held.append(packed)
+            self._flush()
+
+    def hold(self, body: Mapping[str, Any]) -> None:
+        """Send a frame together with the next one, or after a moment if none comes.
+
+        Raises:
+            OSError: the connection is closed; not noticed by every call.
+        """
+        packed = pack(Frame(body))
+        with self._lock:
+            self._held.append(packed)
+            if len(self._held) >= _MOST_HELD:
+                self._flush()
+            if self._sender is None:
+                self._sender = threading.Thread(target=self._send_held, daemon=True)
+                self._sender.start()
+        self._holds.set()
+
+    def _flush(self) -> None:
+        held, self._held = self._held, []
+        if held:
+            self._socket.sendall(b"".join(held))
+
+    def _send_held(self) -> None:
+        """Send frames that nothing followed, until the connection is closed."""
+        with suppress(OSError):
+            while True:
+                self._holds.wait()
+                time.sleep(_LONGEST_HOLD)
+                self._holds.clear()
+                with self._lock:
+                    self._flush()
 
     def receive(self) -> Frame | None:
         """Read the next frame; None if the other side is gone.
