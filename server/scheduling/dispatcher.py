@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.choices import PreviewMethod
 from server.errors import (
+    DamagedRunError,
     DrainingError,
     RunParkedError,
-    RunStateError,
     StorageError,
     UnknownRunError,
     WorkerLostError,
@@ -23,22 +24,43 @@ from server.scheduling.positions import Positions
 from server.scheduling.preview_demand import PreviewDemand, preview_method_of
 from server.scheduling.recorder import PAUSE, Recorder
 from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
-from server.store.runs import Accepted, NewRun, Run, RunFilter
+from server.store.changes import now_ms
+from server.store.runs import Accepted, NewRun, Run, RunFilter, Work
 from server.store.store import Store
-from server.workers.worker import Order, Worker
+from server.workers.worker import Order, Report, Worker
 
 _log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 """The workers that a run may kill before it is given up."""
 
+AHEAD = 16
+"""Runs that a worker may have computed whose ends are not yet on the disk, besides its slots."""
+
 
 @dataclass(slots=True)
 class _Active:
     run: Run
+    """The run as it will be recorded; from then on, as it is."""
+    work: Work | DamagedRunError
     worker: Worker
+    begun: asyncio.Task[None] | None = None
+    """Records that it has begun, while the worker already computes it."""
     task: asyncio.Task[None] | None = None
     cancelled: bool = False
+    computed: bool = False
+    """True if its worker is done with it, and only its end has to be recorded."""
+
+    async def has_begun(self) -> None:
+        """Wait until it is recorded that it has begun; raise if that failed."""
+        if self.begun:
+            await self.begun
+
+    async def settle(self) -> Run:
+        """Return the run, once it is recorded that it has begun, or clear that it can not be."""
+        if self.begun:
+            await asyncio.wait([self.begun])
+        return self.run
 
 
 class Dispatcher:
@@ -72,6 +94,8 @@ class Dispatcher:
         self._active: dict[str, _Active] = {}
         self._withdrawn: set[str] = set()
         """Runs that have left the queue while the store records that they are cancelled."""
+        self._disk_fails = False
+        """True while it can not be recorded that a run has begun: none is begun then."""
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -186,7 +210,8 @@ class Dispatcher:
     async def stop(self) -> None:
         """Stop at once; the next server repeats the active runs."""
         self.draining = True
-        following = [active.task for active in self._active.values() if active.task]
+        pairs = [(active.task, active.begun) for active in self._active.values()]
+        following = [task for pair in pairs for task in pair if task]
         for task in (tasks := [*self._tasks, *following]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -197,7 +222,7 @@ class Dispatcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while not self.draining and (chosen := self._pick()):
+            while not self.draining and not self._disk_fails and (chosen := self._pick()):
                 try:
                     await self._launch(chosen)
                 except StorageError as error:
@@ -216,23 +241,51 @@ class Dispatcher:
         return pick(self._queue, slots)
 
     def _slot(self, worker: Worker) -> Slot:
-        runs = [active.run for active in self._active.values() if active.worker is worker]
+        mine = [active for active in self._active.values() if active.worker is worker]
+        runs = [active.run for active in mine if not active.computed]
         alone = any(run.suspect for run in runs)
-        return Slot(worker.name, worker.slots - len(runs), len(runs), alone)
+        free = worker.slots - len(runs) if len(mine) < worker.slots + AHEAD else 0
+        return Slot(worker.name, free, len(runs), alone)
 
     async def _launch(self, chosen: Assignment) -> None:
+        """Have a worker compute a run, and record meanwhile that it has begun.
+
+        If the server is killed before that is on the disk, the run still waits in the queue.
+        """
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
         try:
-            run = await self.store.begin(chosen.run, worker.name)
-        except (RunStateError, UnknownRunError):  # cancelled or deleted in the meantime
+            run, work = await self.store.run_with_work(chosen.run)
+        except UnknownRunError:  # deleted in the meantime
             self._queue.remove(chosen.run)
             return
         if self._queue.serve(run.id) is None:  # is being cancelled
             return
         self._positions.mark_changed()
-        self.metrics.run_begun(run)
-        active = self._active[run.id] = _Active(run, worker)
+        begun = replace(
+            run,
+            state="running",
+            attempts=run.attempts + 1,
+            worker=worker.name,
+            started_ms=now_ms(),
+        )
+        active = self._active[run.id] = _Active(begun, work, worker)
+        active.begun = asyncio.create_task(self._begin(active))
         active.task = asyncio.create_task(self._follow(active))
+
+    async def _begin(self, active: _Active) -> None:
+        """Record that a run has begun; try again until the disk takes it."""
+        while True:
+            try:
+                active.run = await self.store.begin(active.run.id, active.worker.name)
+                break
+            except StorageError as error:
+                _log.error("%s", error)
+                self._disk_fails = True
+                await asyncio.sleep(PAUSE)
+        if self._disk_fails:
+            self._disk_fails = False
+            self.wake()
+        self.metrics.run_begun(active.run)
 
     async def _follow(self, active: _Active) -> None:
         """Follow one attempt at a run to its end."""
@@ -243,32 +296,52 @@ class Dispatcher:
         except WorkerLostError as error:
             await self._handle_lost_worker(active, error)
         except NodeGraphError as error:
-            await self.recorder.end(run, "failed", {"error": error.as_dict()})
+            await self.recorder.end(await active.settle(), "failed", {"error": error.as_dict()})
         except Exception as error:  # noqa: BLE001 - a run has to end, whatever happens
             _log.exception("run %s failed in the server itself", run.id)
             failure = NodeGraphError(f"{type(error).__name__} in the server.", hint="See its log.")
-            await self.recorder.end(run, "failed", {"error": failure.as_dict()})
+            await self.recorder.end(await active.settle(), "failed", {"error": failure.as_dict()})
         finally:
             self._active.pop(run.id, None)
             self._preview_demand.end(run.id)
             self._notify_change(run.owner)
 
     async def _attempt(self, active: _Active) -> None:
-        run = active.run
-        work = await self.store.work(run.id)
+        """Have the worker compute the run; its slot is free before the end is recorded."""
+        run, work = active.run, active.work
+        if isinstance(work, DamagedRunError):
+            raise work
         if active.cancelled:
-            await self.recorder.end(run, "cancelled")
+            await self.recorder.end(await active.settle(), "cancelled")
             return
         watched = self._preview_demand.begin(run, active.worker)
         method = preview_method_of(work, self._previews)
         order = Order(run.id, run.attempts, work, run.owner, method, watched)
+        last: Sequence[Report] = ()
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
-                await self.recorder.record(run, reports)
+                if reports[-1].name == "done":
+                    last = reports
+                    break
+                await self._record(active, reports)
+        active.computed = True
+        self.wake()
+        if last:
+            await self._record(active, last)
+
+    async def _record(self, active: _Active, reports: Sequence[Report]) -> None:
+        """Record reports of a run, after its beginning; stop the run if it can not begin."""
+        try:
+            await active.has_begun()
+        except Exception:
+            with suppress(WorkerLostError):
+                await active.worker.cancel(active.run.id)
+            raise
+        await self.recorder.record(active.run, reports)
 
     async def _handle_lost_worker(self, active: _Active, error: WorkerLostError) -> None:
         """Queue the run of a dead worker again, unless the run has killed too many workers."""
-        run, charged = active.run, error.together == 1
+        run, charged = await active.settle(), error.together == 1
         deaths = run.deaths + charged
         if not active.cancelled and deaths >= ATTEMPTS:
             parked = RunParkedError(deaths, error.reason)

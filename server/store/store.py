@@ -182,6 +182,22 @@ class Store:
         """
         return await self._database.read(lambda db: rows.work_of(db, run_id))
 
+    async def run_with_work(self, run_id: str) -> tuple[Run, Work | DamagedRunError]:
+        """Return a run and its work; or instead of that, the error that it is damaged.
+
+        Raises:
+            UnknownRunError: there is no such run.
+        """
+
+        def question(db: Connection) -> tuple[Run, Work | DamagedRunError]:
+            run = rows.get(db, run_id)
+            try:
+                return run, rows.work_of(db, run_id)
+            except DamagedRunError as error:
+                return run, error
+
+        return await self._database.read(question)
+
     async def works(self, run_ids: Sequence[str]) -> dict[str, Work]:
         """Return the work of these runs by id, without missing and damaged ones."""
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from server.errors import DrainingError, WorkerLostError
-from server.scheduling.dispatcher import ATTEMPTS, Dispatcher
+from server.errors import DrainingError, StorageError, WorkerLostError
+from server.scheduling import dispatcher
+from server.scheduling.dispatcher import AHEAD, ATTEMPTS, Dispatcher
 from server.scheduling.event_bus import Bus
 from server.store.runs import NewRun, Work
 from server.store.store import Store
@@ -320,3 +321,110 @@ def test_a_run_that_can_not_be_begun_holds_nobody_up(path):
     runs, alive = asyncio.run(scenario())
     assert [run.state for run in runs] == ["failed", "succeeded"]
     assert alive
+
+
+async def _until(true):
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0.001)
+
+
+def test_the_worker_goes_on_while_the_ends_of_runs_are_written_but_not_for_ever(path):
+    async def scenario():
+        async with House(path, worker := Scripted()) as house:
+            report, may_write = house.store.report, asyncio.Event()
+
+            async def slow(run_id, events, ending):
+                if ending:
+                    await may_write.wait()
+                return await report(run_id, events, ending)
+
+            house.store.report = slow
+            for number in range(AHEAD + 5):
+                await house.submit(f"r{number}")
+            await _until(lambda: len(worker.begun) > AHEAD)
+            await asyncio.sleep(0.05)
+            begun, remaining = len(worker.begun), house.dispatcher.remaining("")
+            may_write.set()
+            await house.over(AHEAD + 5)
+            return begun, remaining, worker, await house.store.events()
+
+    begun, remaining, worker, kept = asyncio.run(scenario())
+    assert begun == AHEAD + 1
+    assert remaining == AHEAD + 5
+    assert worker.most_at_once == 1
+    ends = [event.run for event in kept if event.name == "run_finished"]
+    assert ends == [f"r{number}" for number in range(AHEAD + 5)]
+
+
+def test_nothing_of_a_run_is_recorded_before_its_beginning(path):
+    async def scenario():
+        async with House(path, worker := Scripted()) as house:
+            begin, may_begin = house.store.begin, asyncio.Event()
+
+            async def slow(*given):
+                await may_begin.wait()
+                return await begin(*given)
+
+            house.store.begin = slow
+            await house.submit("a")
+            await _until(lambda: worker.begun)
+            await asyncio.sleep(0.05)
+            before = [event.name for event in await house.store.events("a")]
+            state = (await house.store.run("a")).state
+            may_begin.set()
+            await house.over()
+            return before, state, await house.store.run("a")
+
+    before, state, run = asyncio.run(scenario())
+    assert before == ["run_queued"]
+    assert state == "queued"
+    assert (run.state, run.attempts) == ("succeeded", 1)
+
+
+def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkeypatch):
+    monkeypatch.setattr(dispatcher, "PAUSE", 0.05)
+
+    async def scenario():
+        async with House(path, worker := Scripted()) as house:
+            begin, tries = house.store.begin, []
+
+            async def fails(run_id, name):
+                tries.append(run_id)
+                if len(tries) < 4:
+                    raise StorageError(run_id)
+                return await begin(run_id, name)
+
+            house.store.begin = fails
+            await house.submit("a")
+            await house.submit("b")
+            await _until(lambda: len(tries) == 3)
+            begun = list(worker.begun)
+            await house.over(2)
+            return tries, begun, [await house.store.run(name) for name in ("a", "b")]
+
+    tries, begun, runs = asyncio.run(scenario())
+    assert tries == ["a", "a", "a", "a", "b"]
+    assert begun == ["a"]
+    assert [(run.state, run.attempts) for run in runs] == [("succeeded", 1)] * 2
+
+
+def test_a_run_that_dies_with_its_worker_before_its_beginning_is_written_runs_again(path):
+    async def scenario():
+        worker = Scripted()
+        worker.killers = {"a": 1}
+        async with House(path, worker) as house:
+            begin = house.store.begin
+
+            async def slow(*given):
+                await asyncio.sleep(0.05)
+                return await begin(*given)
+
+            house.store.begin = slow
+            await house.submit("a")
+            await house.over()
+            return house.names("a"), await house.store.run("a")
+
+    names, run = asyncio.run(scenario())
+    assert names.count("run_requeued") == 1
+    assert (run.state, run.attempts, run.deaths) == ("succeeded", 2, 1)
