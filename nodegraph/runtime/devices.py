@@ -16,8 +16,8 @@ bfloat16: on NVIDIA's it is Ampere. ROCm's type is `cuda`, too, and all its capa
 """
 _GRAPH_TYPES = frozenset({"cuda"})
 """Types of device whose work torch can record as a graph and replay."""
-_CUDA_TYPES = frozenset({"cuda"})
-"""Types of device that are NVIDIA's with CUDA, and AMD's with ROCm."""
+_MAKERS: Mapping[str, str] = {"cuda": "nvidia", "xpu": "intel", "mps": "apple"}
+"""Makers of devices by type; under ROCm, AMD's have NVIDIA's."""
 _HOST_MEMORY_TYPES = frozenset({"cpu", "mps"})
 """Types of device that compute in the machine's own memory."""
 
@@ -58,14 +58,10 @@ def computing_dtype(device: torch.device, half_dtype: torch.dtype) -> torch.dtyp
     return half_dtype
 
 
-def is_nvidia(device: torch.device) -> bool:
-    """Return True for a GPU of NVIDIA; False for one of AMD, whose type is `cuda`, too."""
-    return device.type in _CUDA_TYPES and torch.version.hip is None
-
-
-def is_amd(device: torch.device) -> bool:
-    """Return True for a GPU of AMD under ROCm."""
-    return device.type in _CUDA_TYPES and torch.version.hip is not None
+def device_maker(device: torch.device) -> str:
+    """Return the maker of a device: `nvidia`, `amd`, `intel` or `apple`; else nothing."""
+    maker = _MAKERS.get(device.type, "")
+    return "amd" if maker == "nvidia" and torch.version.hip else maker
 
 
 def captures_graphs(device: torch.device) -> bool:

@@ -6,9 +6,11 @@ from torch import Tensor
 
 from nodes.builtin.latent.vae import vae_decode_tiled, vae_encode_for_inpaint
 from nodes.comfy.values.convert import from_pack
+from nodes.comfy.values.models import PackModel
 from nodes.imaging.tiling import compute_tiled, tilings
 from nodes.models.loading.handles import VaeHandle
 from nodes.sampling.guidance.loop import Request, noise_for, sample
+from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.sampling.samplers.registry import sigmas_for
 from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.bench import Bench
@@ -17,6 +19,7 @@ from tests.nodes.pictures import grid, picture
 from tests.nodes.reference import MODELS
 from tests.tiny_models.checkpoints import small_sd15, write
 from tests.tiny_models.handles import opened
+from tests.tiny_models.samplable import samplable
 
 CPU = torch.device("cpu")
 MODEL = next(iter(MODELS.values()))
@@ -80,6 +83,32 @@ def test_the_vae_takes_what_is_on_the_device(simulated, vae, tmp_path):
         torch.testing.assert_close(found.cpu(), expected)
     found = vae_decode_tiled(Latent(latent.to(card)), vae, bench, tile_size=64, overlap=16)
     torch.testing.assert_close(found.cpu(), image)
+
+
+def test_packs_guide_on_the_device_that_they_are_told(simulated, tmp_path):
+    """Their functions get every tensor where `load_device` says; the result comes back."""
+    model, seen = PackModel(samplable(tmp_path).model), set[str]()
+
+    def guide(arguments):
+        found = [value for value in arguments.values() if isinstance(value, Tensor)]
+        seen.update(value.device.type for value in found)
+        level = model.model.model_sampling.timestep(arguments["sigma"])
+        assert level.device == arguments["sigma"].device
+        return arguments["cond"] + torch.zeros(1, device=model.load_device)
+
+    model.set_model_sampler_cfg_function(guide)
+    model.set_model_sampler_post_cfg_function(
+        lambda arguments: guide(arguments | {"cond": arguments["denoised"]})
+    )
+    x, cond, uncond = grid((3, 1, 4, 8, 8), 0.1)
+    inputs = GuidanceInputs(x, torch.tensor([2.0]), cond, uncond, torch.tensor([3.0]))
+
+    found = model.to_handle().guidance.combine(inputs)
+
+    assert model.load_device.type == "simulated"
+    assert seen == {"simulated"}
+    assert found.device == CPU
+    torch.testing.assert_close(found, cond)
 
 
 def devices(value: object) -> set[str]:

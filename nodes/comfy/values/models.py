@@ -30,8 +30,10 @@ class PackRule:
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Call the function with x minus each prediction; x minus its result is x0."""
         arguments = rule_arguments(inputs, self.model)
-        arguments["cond"], arguments["uncond"] = inputs.x - inputs.cond, inputs.x - inputs.uncond
-        return inputs.x - self.function(arguments)
+        x = arguments["input"]
+        arguments["cond"] = x - arguments["cond_denoised"]
+        arguments["uncond"] = x - arguments["uncond_denoised"]
+        return inputs.x - self.function(arguments).to(inputs.x.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,22 @@ class PackPostCfg:
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Correct the guided prediction."""
         guided = self.rule(inputs)
-        return self.function({**rule_arguments(inputs, self.model), "denoised": guided})
+        arguments = rule_arguments(inputs, self.model)
+        arguments["denoised"] = guided.to(self.model.load_device)
+        return self.function(arguments).to(guided.device)
 
 
 def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
-    """Return the arguments of packs' guidance functions at a step."""
-    sigma = inputs.sigma.reshape(-1).expand(inputs.x.shape[0])
+    """Return the arguments of packs' guidance functions at a step, on the device of the model."""
+    device, cfg = model.load_device, inputs.cfg
+    sigma = inputs.sigma.reshape(-1).expand(inputs.x.shape[0]).to(device)
     return {
-        "cond_scale": inputs.cfg,
+        "cond_scale": cfg.to(device) if isinstance(cfg, Tensor) else cfg,
         "timestep": sigma,
         "sigma": sigma,
-        "input": inputs.x,
-        "cond_denoised": inputs.cond,
-        "uncond_denoised": inputs.uncond,
+        "input": inputs.x.to(device),
+        "cond_denoised": inputs.cond.to(device),
+        "uncond_denoised": inputs.uncond.to(device),
         "model": model.model,
         "model_options": model.model_options,
     }
@@ -74,11 +79,12 @@ class ModelSampling:
 
     def timestep(self, sigma: Tensor) -> Tensor:
         """Return the timestep of a noise level."""
-        return self.parameterization.timestep(sigma)
+        return self.parameterization.timestep(sigma.cpu()).to(sigma.device)
 
     def sigma(self, timestep: Tensor) -> Tensor:
         """Return the noise level at a timestep."""
-        return self.parameterization.sigma(torch.as_tensor(timestep, dtype=torch.float32))
+        level = torch.as_tensor(timestep, dtype=torch.float32)
+        return self.parameterization.sigma(level.cpu()).to(level.device)
 
     def percent_to_sigma(self, percent: float) -> float:
         """Return the noise level at a fraction of the schedule."""
@@ -124,7 +130,8 @@ class PackModel:
         self.handle = handle
         self.model = InnerModel(handle)
         self.model_options = _copy_options({"transformer_options": {}, **(options or {})})
-        self.load_device = self.offload_device = torch.device("cpu")
+        self.load_device = handle.model.network.placement.device
+        self.offload_device = torch.device("cpu")
 
     def clone(self) -> "PackModel":
         """Return a copy to be patched."""

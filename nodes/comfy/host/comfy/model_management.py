@@ -7,7 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nodegraph.runtime.devices import computes_in_half, default_device, memory_bytes, release_unused
+from nodegraph.runtime.devices import (
+    computes_in_half,
+    computing_dtype,
+    default_device,
+    device_maker,
+    free_bytes,
+    has_bfloat16,
+    memory_bytes,
+    release_unused,
+    unused_bytes,
+)
 from nodes.comfy.values import runtime
 
 
@@ -37,7 +47,7 @@ class InterruptProcessingException(Exception):  # noqa: N818 - the name that pac
 OOM_EXCEPTION = torch.OutOfMemoryError
 XFORMERS_IS_AVAILABLE = False
 vram_state = VRAMState.NORMAL_VRAM
-cpu_state = CPUState.CPU if default_device().type == "cpu" else CPUState.GPU
+cpu_state = {"cpu": CPUState.CPU, "mps": CPUState.MPS}.get(default_device().type, CPUState.GPU)
 current_loaded_models: list[Any] = []
 
 
@@ -55,11 +65,11 @@ def _device(*_args: object, **_more: object) -> torch.device:
 
 
 def _dtype(*_args: object, **_more: object) -> torch.dtype:
-    return torch.float16 if computes_in_half(default_device()) else torch.float32
+    return computing_dtype(default_device(), torch.float16)
 
 
-def _yes(*_args: object, **_more: object) -> bool:
-    return computes_in_half(default_device())
+def _vae_dtype(*_args: object, **_more: object) -> torch.dtype:
+    return torch.float32
 
 
 def _no(*_args: object, **_more: object) -> bool:
@@ -73,12 +83,41 @@ def _nothing(*_args: object, **_more: object) -> None:
 unet_offload_device = intermediate_device = text_encoder_offload_device = vae_offload_device = _cpu
 unet_inital_load_device = _cpu
 text_encoder_device = vae_device = _device
-unet_dtype = text_encoder_dtype = vae_dtype = unet_manual_cast = _dtype
-should_use_fp16 = should_use_bf16 = _yes
-xformers_enabled = pytorch_attention_enabled = is_directml_enabled = mps_mode = is_amd = _no
-is_intel_xpu = is_nvidia = _no
+unet_dtype = text_encoder_dtype = unet_manual_cast = _dtype
+vae_dtype = _vae_dtype
+xformers_enabled = pytorch_attention_enabled = is_directml_enabled = _no
 load_models_gpu = load_model_gpu = free_memory = cleanup_models = unload_all_models = _nothing
 interrupt_current_processing = _nothing
+
+
+def should_use_fp16(device: Any = None, *_args: object, **_more: object) -> bool:
+    """Return True if networks compute in float16 on a device, the default one if None."""
+    return computes_in_half(_device_or_default(device))
+
+
+def should_use_bf16(device: Any = None, *_args: object, **_more: object) -> bool:
+    """Return True if networks compute in bfloat16 on a device, the default one if None."""
+    return has_bfloat16(_device_or_default(device))
+
+
+def is_nvidia() -> bool:
+    """Return True if the device that computes is a GPU of NVIDIA."""
+    return device_maker(default_device()) == "nvidia"
+
+
+def is_amd() -> bool:
+    """Return True if the device that computes is a GPU of AMD."""
+    return device_maker(default_device()) == "amd"
+
+
+def is_intel_xpu() -> bool:
+    """Return True if the device that computes is a GPU of Intel."""
+    return device_maker(default_device()) == "intel"
+
+
+def mps_mode() -> bool:
+    """Return True if Apple's GPU computes."""
+    return is_device_mps(default_device())
 
 
 def get_torch_device_name(device: torch.device) -> str:
@@ -114,15 +153,20 @@ def soft_empty_cache(force: bool = False) -> None:
 
 
 def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
-    """Return the free bytes of a device."""
-    free, _ = memory_bytes(None if dev is None else torch.device(dev))
-    return (free, free) if torch_free_too else free
+    """Return the bytes that tensors can still take; with `torch_free_too` also torch's share."""
+    device = _device_or_default(dev)
+    free = free_bytes(device)
+    return (free, unused_bytes(device)) if torch_free_too else free
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
     """Return the total bytes of a device."""
-    _, total = memory_bytes(None if dev is None else torch.device(dev))
+    _, total = memory_bytes(_device_or_default(dev))
     return (total, total) if torch_total_too else total
+
+
+def _device_or_default(device: Any) -> torch.device:
+    return default_device() if device is None else torch.device(device)
 
 
 def module_size(module: nn.Module) -> int:
