@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, TypeAlias
 
 from nodegraph.files.file_names import FileSeries, NumberedFile
 from server.errors import KeyReusedError, NoJsonError, RunExistsError, RunStateError
@@ -13,6 +13,8 @@ from server.store import deliveries, rows
 from server.store.rows import ENDED_MARKS
 from server.store.runs import ENDED, Accepted, Ending, File, Milestone, NewRun, Run
 
+NamedData: TypeAlias = tuple[str, Mapping[str, Any]]
+"""The name and the data of an event."""
 _PAGES = 2000
 """Pages that are returned to the file system at once."""
 
@@ -41,22 +43,23 @@ def accept(db: Connection, new: NewRun) -> Accepted:
     last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'runs'").fetchone()
     following = float(last["seq"] if last else 0)
     number = new.number if new.number is not None else -following if new.front else following
-    db.execute(
+    row = db.execute(
         "INSERT INTO runs (id, client, owner, priority, number, state, created_ms,"
-        " idempotency_key, digest, webhook) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
+        " idempotency_key, digest, webhook) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)"
+        " RETURNING *",
         (
             *(new.id, new.client, new.owner, new.priority, number, now_ms()),
             *(new.idempotency_key, new.digest, new.webhook),
         ),
-    )
+    ).fetchone()
     work = new.work
     parts = [_to_json(part) for part in (work.prompt, list(work.targets), work.extra)]
     db.execute(
         "INSERT INTO graphs (run, prompt, targets, extra, checksum) VALUES (?, ?, ?, ?, ?)",
         (new.id, *parts, rows.checksum(parts)),
     )
-    (queued,) = add_events(db, new.id, [("run_queued", {})])
-    return Accepted(rows.get(db, new.id), queued)
+    (queued,) = _append(db, new.id, 0, [("run_queued", {})])
+    return Accepted(rows.run_of(row), queued)
 
 
 def _to_json(part: object) -> str:
@@ -79,33 +82,39 @@ def requeue(
     return rows.get(db, run_id), milestone
 
 
-def end(db: Connection, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
-    """Record the end of a run; return None if it had ended before."""
-    error = ending.data.get("error")
-    changed = db.execute(
-        "UPDATE runs SET state = ?, error = ?, finished_ms = ?"
-        f" WHERE id = ? AND state NOT IN {ENDED_MARKS}",
-        (ending.state, json.dumps(error) if error else None, now_ms(), run_id, *ENDED),
-    )
-    if not changed.rowcount:
-        return None
-    (milestone,) = add_events(db, run_id, [(ending.event, ending.data)])
-    run = rows.get(db, run_id)
+def report(
+    db: Connection, run_id: str, events: Sequence[NamedData], ending: Ending
+) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
+    """Append events and record the end of a run, unless it had ended before."""
+    run = _end(db, run_id, ending)
+    if run is None:
+        return add_events(db, run_id, events), None
+    *added, last = add_events(db, run_id, [*events, (ending.event, ending.data)])
     if run.webhook:
         deliveries.add(db, run)
-    return run, milestone
+    return added, (run, last)
+
+
+def _end(db: Connection, run_id: str, ending: Ending) -> Run | None:
+    error = ending.data.get("error")
+    row = db.execute(
+        "UPDATE runs SET state = ?, error = ?, finished_ms = ?"
+        f" WHERE id = ? AND state NOT IN {ENDED_MARKS} RETURNING *",
+        (ending.state, json.dumps(error) if error else None, now_ms(), run_id, *ENDED),
+    ).fetchone()
+    return rows.run_of(row) if row is not None else None
 
 
 def begin(db: Connection, run_id: str, worker: str) -> Run:
     """Record that a worker starts a queued run."""
-    changed = db.execute(
+    row = db.execute(
         "UPDATE runs SET state = 'running', attempts = attempts + 1, worker = ?,"
-        " started_ms = ? WHERE id = ? AND state = 'queued'",
+        " started_ms = ? WHERE id = ? AND state = 'queued' RETURNING *",
         (worker, now_ms(), run_id),
-    )
-    if not changed.rowcount:
+    ).fetchone()
+    if row is None:
         raise RunStateError(run_id, rows.get(db, run_id).state, "a queued one")
-    return rows.get(db, run_id)
+    return rows.run_of(row)
 
 
 def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
@@ -122,24 +131,29 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
     return rows.get(db, run_id), queued
 
 
-def add_events(
-    db: Connection, run_id: str, events: Sequence[tuple[str, Mapping[str, Any]]]
-) -> list[Milestone]:
+def add_events(db: Connection, run_id: str, events: Sequence[NamedData]) -> list[Milestone]:
     """Number events and append them to a run; return none if the run is deleted."""
-    if not db.execute("SELECT 1 FROM runs WHERE id = ?", (run_id,)).fetchone():
-        return []
-    (last,) = db.execute(
-        "SELECT coalesce(max(sequence), 0) FROM events WHERE run = ?", (run_id,)
+    row = db.execute(
+        "SELECT (SELECT coalesce(max(sequence), 0) FROM events WHERE run = runs.id)"
+        " FROM runs WHERE id = ?",
+        (run_id,),
     ).fetchone()
-    kept: list[Milestone] = []
-    for sequence, (name, data) in enumerate(events, last + 1):
-        time_ms = int(data.get("time_ms", now_ms()))
-        row = (run_id, sequence, name, time_ms, json.dumps(data))
-        added = db.execute(
-            "INSERT INTO events (run, sequence, name, time_ms, data) VALUES (?, ?, ?, ?, ?)", row
-        )
-        kept.append(Milestone(added.lastrowid or 0, run_id, sequence, name, time_ms, data))
-    return kept
+    return _append(db, run_id, row[0], events) if row is not None and events else []
+
+
+def _append(db: Connection, run_id: str, last: int, events: Sequence[NamedData]) -> list[Milestone]:
+    """Append events after that with the number `last`, in one statement."""
+    numbered = [
+        (run_id, sequence, name, int(data.get("time_ms", now_ms())), data)
+        for sequence, (name, data) in enumerate(events, last + 1)
+    ]
+    values = ", ".join(["(?, ?, ?, ?, ?)"] * len(numbered))
+    added = db.execute(
+        f"INSERT INTO events (run, sequence, name, time_ms, data) VALUES {values}",
+        [item for *facts, data in numbered for item in (*facts, json.dumps(data))],
+    )
+    first = (added.lastrowid or 0) - len(numbered) + 1  # their ids follow each other
+    return [Milestone(number, *facts) for number, facts in enumerate(numbered, first)]
 
 
 def name_file(db: Connection, file: File, place: FileSeries, first: int) -> NumberedFile:

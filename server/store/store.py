@@ -1,14 +1,14 @@
 """The store of runs and events; every change is on the disk when its method returns."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Any
 
 from nodegraph.files.file_names import FileSeries, NumberedFile
 from server.errors import DamagedRunError, UnknownRunError
 from server.store import changes, rows
+from server.store.changes import NamedData
 from server.store.database import Database
 from server.store.deliveries import Deliveries
 from server.store.runs import (
@@ -80,8 +80,7 @@ class Store:
 
     async def end(self, run_id: str, ending: Ending) -> tuple[Run, Milestone] | None:
         """Record the end of a run and its last event; return None if it had ended before."""
-        ended = await self._database.write(lambda db: changes.end(db, run_id, ending))
-        self._notify_deliveries(ended)
+        _, ended = await self.report(run_id, (), ending)
         return ended
 
     async def retry(self, run_id: str) -> tuple[Run, Milestone]:
@@ -96,14 +95,15 @@ class Store:
     async def report(
         self,
         run_id: str,
-        events: Sequence[tuple[str, Mapping[str, Any]]],
+        events: Sequence[NamedData],
         ending: Ending | None = None,
     ) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
         """Append events to a run, in this order, and end it if `ending` is given; see `end`."""
 
         def work(db: Connection) -> tuple[list[Milestone], tuple[Run, Milestone] | None]:
-            added = changes.add_events(db, run_id, events)
-            return added, changes.end(db, run_id, ending) if ending else None
+            if ending is None:
+                return changes.add_events(db, run_id, events), None
+            return changes.report(db, run_id, events, ending)
 
         written = await self._database.write(work)
         self._notify_deliveries(written[1])
