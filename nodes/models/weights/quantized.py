@@ -62,8 +62,9 @@ class ScaledFp8:
     def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """See `Packing`."""
         del shape
-        whole = packed.to(dtype)
-        return whole if self.scale == 1.0 else whole * self.scale
+        if self.scale == 1.0:
+            return packed.to(dtype)
+        return packed.to(dtype, copy=True).mul_(self.scale)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ On the CPU tensors are views of the mapped file. Here every read is a copy of it
 any other device.
 """
 
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -143,6 +144,29 @@ def test_each_network_of_a_folder(tmp_path, reads, name, shards):
 
     for network in networks(open_checkpoint(folder, "b", ModelPool())):
         assert_loads_once(network, reads)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/maps")
+def test_on_the_cpu_fused_weights_are_views_of_the_mapped_file(tmp_path):
+    path = write(tmp_path / "a.safetensors", in_float32(small_flux()))
+
+    state = model_of(path).module().state_dict()
+
+    names = ("to_q", "to_k", "to_v")
+    fused = [state[f"transformer_blocks.0.attn.{name}.weight"] for name in names]
+    (storage,) = {weight.untyped_storage().data_ptr() for weight in fused}
+    assert str(path) == mapped_file(storage)
+    assert [weight.data_ptr() - storage for weight in fused] == [0, 64 * 64 * 4, 2 * 64 * 64 * 4]
+
+
+def mapped_file(address: int) -> str | None:
+    """The file that is mapped at an address of this process's memory."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, *_, name = line.split()
+        start, end = (int(number, 16) for number in place.split("-"))
+        if start <= address < end:
+            return name
+    return None
 
 
 def model_of(path: Path) -> Network:
