@@ -35,7 +35,7 @@ class ControlHint:
     mask: Tensor | None = None
     """[batch or 1, 1, height, width] in [0, 1]: 1 where the picture is to be ignored."""
     _latents: dict[tuple[int, int], Tensor] = field(default_factory=dict[tuple[int, int], Tensor])
-    """The latents, by size."""
+    """The latents of the last size; runs in several threads may share a hint."""
 
     def pixels(self, height: int, width: int) -> Tensor:
         """Return the picture at a size: [batch, 3, height, width] in [0, 1]."""
@@ -49,10 +49,12 @@ class ControlHint:
             width: of the latent.
             latents: the model's format.
         """
-        if (height, width) not in self._latents:
+        found = self._latents.get((height, width))
+        if found is None:
+            found = self._encode(height, width, latents)
             self._latents.clear()
-            self._latents[height, width] = self._encode(height, width, latents)
-        return self._latents[height, width]
+            self._latents[height, width] = found
+        return found
 
     def visible_mask(self, height: int, width: int) -> Tensor:
         """Return [batch or 1, 1, height, width]: 1 where the picture counts."""
