@@ -59,7 +59,7 @@ def run_of(row: Row) -> Run:
         client=row["client"],
         owner=row["owner"],
         priority=row["priority"],
-        number=row["number"],
+        number=float(row["number"]),  # RETURNING gives whole numbers as integers
         state=row["state"],
         attempts=row["attempts"],
         deaths=row["deaths"],

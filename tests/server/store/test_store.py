@@ -76,6 +76,18 @@ def test_numbers_grow_and_front_is_before_everything(store):
     assert own.number == -7.5
 
 
+def test_what_a_change_returns_is_what_is_read_later(store):
+    async def scenario():
+        accepted = (await store.accept(new("a"))).run
+        read = await store.run("a")
+        begun = await store.begin("a", "w")
+        return [(accepted, read), (begun, await store.run("a"))]
+
+    for returned, read in done(scenario()):
+        assert returned == read
+        assert type(returned.number) is float
+
+
 def test_an_idempotency_key_gives_the_same_run_and_refuses_another_request(store):
     async def scenario():
         first = await store.accept(new("a", idempotency_key="k", digest="x"))
