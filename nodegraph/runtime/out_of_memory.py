@@ -1,6 +1,8 @@
 """Out-of-memory errors, recognised by the messages of libraries that are not imported here."""
 
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.runtime.sizes import PREFIXES, format_size
@@ -20,6 +22,18 @@ _SAYS = re.compile("|".join(_TEXTS), re.IGNORECASE)
 _WANTED = re.compile(
     r"(?:(?:tried|unable) to allocate|Invalid buffer size:) ([\d.]+) ?([KMGTPE]i?)?B", re.IGNORECASE
 )
+_SMALLER_IMAGES = (
+    "Use a smaller width, height or batch size; to encode or decode large images,"
+    " the tiled VAE nodes."
+)
+_SMALLER_WEIGHTS = (
+    "Load the model in a smaller dtype (such as fp8, by `weight_dtype`), or use a quantized file"
+    " (GGUF or fp8); fewer models in one workflow help, too."
+)
+
+
+class WeightsMemoryError(MemoryError):
+    """The weights of a model do not fit into memory; the error of the allocator is chained."""
 
 
 class OutOfMemoryError(NodeGraphError):
@@ -30,11 +44,13 @@ class OutOfMemoryError(NodeGraphError):
     def __init__(self, node_id: str, type_name: str, cause: BaseException) -> None:
         wanted = wanted_bytes(cause)
         asked = "" if wanted is None else f": it asked for {format_size(wanted)} at once"
-        details = {"class_type": type_name, "exception_type": type(cause).__qualname__}
+        raised = cause.__cause__ or cause if isinstance(cause, WeightsMemoryError) else cause
+        details = {"class_type": type_name, "exception_type": type(raised).__qualname__}
+        weights = isinstance(cause, WeightsMemoryError)
+        purpose = " for the weights of a model" if weights else ""
         super().__init__(
-            f"{type_name} ran out of memory{asked}.",
-            hint="Use a smaller width, height or batch size; to encode or decode large images,"
-            " the tiled VAE nodes.",
+            f"{type_name} ran out of memory{purpose}{asked}.",
+            hint=_SMALLER_WEIGHTS if weights else _SMALLER_IMAGES,
             node_id=node_id,
             details=details if wanted is None else {**details, "wanted_bytes": wanted},
         )
@@ -45,6 +61,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError | OSError) and bool(_SAYS.search(str(error)))
+
+
+@contextmanager
+def attribute_to_weights() -> Generator[None]:
+    """Let an out-of-memory error in the block say that the weights of a model do not fit.
+
+    Raises:
+        WeightsMemoryError: there was not enough memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, WeightsMemoryError) or not is_out_of_memory(error):
+            raise
+        raise WeightsMemoryError(str(error)) from error
 
 
 def wanted_bytes(error: BaseException) -> int | None:

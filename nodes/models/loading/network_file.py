@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.run_environment import check_cancelled
 from nodes.models.families.base.errors import MissingWeightsError
 from nodes.models.families.base.spec import NetworkSpec
@@ -68,6 +69,7 @@ class NetworkFile:
 
         Raises:
             MissingWeightsError: the file does not have them all.
+            WeightsMemoryError: they do not fit into memory.
         """
         module = skeleton(self._spec)
         with self._lock:
@@ -75,7 +77,7 @@ class NetworkFile:
         sources = self.sources
         self._check(module, sources)
         matrices = frozenset(matrix_keys(module))
-        with TensorFiles(str(self._placement.device)) as files:
+        with attribute_to_weights(), TensorFiles(str(self._placement.device)) as files:
             weights = {
                 key: self._read_to_keep(files, source, matrix=key in matrices)
                 for key, source in sources.items()

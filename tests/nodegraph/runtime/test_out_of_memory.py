@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from nodegraph.runtime.out_of_memory import OutOfMemoryError, is_out_of_memory, wanted_bytes
+from nodegraph.runtime.out_of_memory import (
+    OutOfMemoryError,
+    WeightsMemoryError,
+    attribute_to_weights,
+    is_out_of_memory,
+    wanted_bytes,
+)
 
 CUDA = (
     "CUDA out of memory. Tried to allocate 20.50 GiB. GPU 0 has a total capacity of 79.10 GiB"
@@ -94,3 +100,30 @@ def test_says_how_much_was_wanted_if_that_is_known(text, said):
     assert error.message == said
     assert error.as_dict()["code"] == "out_of_memory"
     assert error.details["exception_type"] == "MemoryError"
+
+
+def test_weights_that_do_not_fit_have_advice_of_their_own():
+    with pytest.raises(WeightsMemoryError) as caught, attribute_to_weights():
+        raise torch.OutOfMemoryError(CUDA)
+
+    assert is_out_of_memory(caught.value)
+    error = OutOfMemoryError("3", "X", caught.value)
+    assert error.message == (
+        "X ran out of memory for the weights of a model: it asked for 20.5 GiB at once."
+    )
+    assert error.hint is not None
+    assert "weight_dtype" in error.hint
+    assert "quantized file" in error.hint
+    assert "width" not in error.hint
+    assert error.details["exception_type"] == "OutOfMemoryError"
+    images = OutOfMemoryError("3", "X", torch.OutOfMemoryError(CUDA))
+    assert images.hint is not None
+    assert "smaller width" in images.hint
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("out of memory")])
+def test_other_failures_of_loading_stay_what_they_are(error):
+    with pytest.raises(type(error)) as caught, attribute_to_weights():
+        raise error
+
+    assert caught.value is error
