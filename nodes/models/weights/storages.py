@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from nodes.models.weights.quantized import QuantizedTensor
 
@@ -21,11 +22,17 @@ def storage_nbytes(weights: Iterable[Tensor], beside: Iterable[Tensor] = ()) -> 
 
 
 def _storages(weights: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
-    """Yield the address and the size of each storage."""
+    """Yield the address and the size of each storage.
+
+    Two that are views of a mapped file have one address. Those without memory, on the meta device
+    or fake, have the addresses of the storages themselves.
+    """
     for weight in weights:
         for part in _plain_tensors(weight):
             storage = part.untyped_storage()
-            yield storage.data_ptr(), storage.nbytes()
+            virtual = storage.device.type == "meta"
+            address = cast("Any", StorageWeakRef(storage)).cdata if virtual else storage.data_ptr()
+            yield address, storage.nbytes()
 
 
 def _plain_tensors(weight: Tensor) -> Iterator[Tensor]:

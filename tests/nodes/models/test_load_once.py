@@ -22,6 +22,7 @@ from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.models.loading.checkpoint import Checkpoint, open_checkpoint
 from nodes.models.loading.network import Network
 from nodes.models.loading.placement import default_placement
+from nodes.models.loading.vision import open_vision
 from nodes.models.weights import reader
 from nodes.models.weights.lazy import scale_of
 from nodes.models.weights.quantized import QuantizedTensor
@@ -30,7 +31,8 @@ from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_flux, small_sd3, write
 from tests.tiny_models.folders import ORIGINALS, original, write_folder
 from tests.tiny_models.quantized_files import scaled, write_gguf
-from tests.tiny_models.random_weights import Tensors
+from tests.tiny_models.random_weights import Draw, Tensors
+from tests.tiny_models.vision_encoders import open_vision as open_vision_weights
 
 QKV = "double_blocks.0.img_attn.qkv"
 MODELS = {"flux": small_flux, "sd3": small_sd3}
@@ -173,6 +175,14 @@ def model_of(path: Path) -> Network:
     return open_checkpoint(path, "a", ModelPool()).model.network
 
 
+def test_a_vision_encoder(tmp_path, reads):
+    draw = Draw(1, torch.float32)
+    open_vision_weights(draw)
+    path = write(tmp_path / "a.safetensors", draw.tensors)
+
+    assert_loads_once(open_vision(path, "a", ModelPool()).network, reads)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_fp8_with_scales(tmp_path, reads, name):
     small, _ = scaled(MODELS[name]())
@@ -226,3 +236,5 @@ def test_nothing_on_the_device_is_read_back_to_load_a_model_with_a_lora(tmp_path
     weights = patched.model.network.module(patched.patches).state_dict().values()
 
     assert {stored(weight).device.type for weight in weights} == {"meta"}
+    sizes = (stored(weight).nbytes for weight in model.model.network.module().state_dict().values())
+    assert model.model.network.nbytes() == sum(sizes)
