@@ -95,11 +95,26 @@ class Recorder:
 
     def _publish_end(self, ended: tuple[Run, Milestone] | None) -> None:
         if ended:
-            self._metrics.run_ended(ended[0])
-            self.publish(ended[0], [ended[1]])
+            run, last = ended
+            self._metrics.run_ended(run)
+            _log_end(run, last.data)
+            self.publish(run, [last])
 
     def _publish(self, run: Run, message: Message) -> None:
         self._bus.publish(message.about(run.id, run.client, run.owner))
+
+
+def _log_end(run: Run, data: Mapping[str, Any]) -> None:
+    """Log one line about a run that is over: its end, its time, its nodes, and who began it."""
+    seconds = ((run.finished_ms or 0) - run.started_ms) / 1000 if run.started_ms else 0.0
+    error, counted = data.get("error"), "executed" in data
+    nodes = f": {data['executed']} nodes run, {data['cached']} cached" if counted else ""
+    _log.info(
+        "%s%s after %.2f s%s; begun by client %r%s",
+        *(run.state, f" ({error.get('code')})" if error else "", seconds, nodes, run.client),
+        f" of {run.owner}" if run.owner else "",
+        extra={"run": run.id, **({"worker": run.worker} if run.worker else {})},
+    )
 
 
 async def _retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:

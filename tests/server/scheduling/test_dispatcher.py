@@ -1,6 +1,7 @@
 """From the queue to workers and back, with workers that do as the tests say."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -428,3 +429,23 @@ def test_a_run_that_dies_with_its_worker_before_its_beginning_is_written_runs_ag
     names, run = asyncio.run(scenario())
     assert names.count("run_requeued") == 1
     assert (run.state, run.attempts, run.deaths) == ("succeeded", 2, 1)
+
+
+def test_the_log_has_one_line_about_each_run(path, caplog):
+    async def scenario():
+        async with House(path, Scripted()) as house:
+            await house.submit("good", client="me\n", owner="ann")
+            await house.submit("odd", prompt={"breaks": True})
+            await house.over(2)
+
+    with caplog.at_level(logging.INFO, "server.scheduling.recorder"):
+        asyncio.run(scenario())
+
+    records = [found for found in caplog.records if found.levelno == logging.INFO]
+    good, odd = (next(r for r in records if vars(r)["run"] == name) for name in ("good", "odd"))
+    assert len(records) == 2
+    assert good.getMessage().startswith("succeeded after 0.")
+    end = r" s: 1 nodes run, 0 cached; begun by client 'me\n' of ann"
+    assert good.getMessage().endswith(end)
+    assert odd.getMessage().startswith("failed (")
+    assert odd.getMessage().endswith(" s; begun by client ''")
