@@ -2,9 +2,10 @@
 
 import logging
 import os
-import threading
 import traceback
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,11 @@ from nodegraph.execution.events import (
     NodeFinished,
     NodeStarted,
     Preview,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunPlanned,
+    RunStarted,
     as_dict,
 )
 from nodegraph.graph.graph import Graph, Link
@@ -28,6 +34,12 @@ from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
 
 _MOST_LINES = 50
+_MOST_THREADS = 10_000
+"""More than the server has a worker compute at once; threads are only started when needed."""
+_SOON_FOLLOWED = (RunStarted, RunPlanned, NodeCached, NodeFinished)
+"""Events that something else follows at once, as a rule."""
+_LAST = (RunFinished, RunFailed, RunCancelled)
+"""Events that end a run; `done` says the same."""
 _LOST_DEVICE_EXIT = 5
 """The exit code of a worker whose device computes nothing more."""
 _log = logging.getLogger(__name__)
@@ -57,13 +69,13 @@ class Runs:
         self._tokens: dict[str, CancelToken] = {}
         self._watched: set[str] = set()
         self._device_lost = False
+        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="run")
 
     def start(self, order: Mapping[str, Any]) -> None:
         """Start a run."""
         token = self._tokens[order["run"]] = CancelToken()
         self.set_watched(order["run"], order["looked_at"])
-        name = f"run-{order['run']}"
-        threading.Thread(target=self._run, args=(order, token), name=name, daemon=True).start()
+        self._threads.submit(copy_context().run, self._run, order, token)
 
     def cancel(self, run: str) -> None:
         """Stop a run after its current step; do nothing if it is over."""
@@ -146,13 +158,19 @@ class Runs:
 
     def _emit(self, event: Event) -> None:
         image = b""
+        if isinstance(event, _LAST):
+            return
         if isinstance(event, NodeStarted):
             logs.note(node=event.node_id)
         if isinstance(event, Preview):
             image, event = event.image, replace(event, image=b"")
         if isinstance(event, NodeFinished | NodeCached):
             self._reports.send_when_due()
-        self._channel.send({"op": "event", "run": event.run_id, "event": as_dict(event)}, image)
+        body = {"op": "event", "run": event.run_id, "event": as_dict(event)}
+        if isinstance(event, _SOON_FOLLOWED):
+            self._channel.hold(body)
+        else:
+            self._channel.send(body, image)
 
 
 def describe_failure(error: NodeGraphError, graph: Graph) -> dict[str, Any]:
