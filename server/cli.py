@@ -71,6 +71,7 @@ class Levels(click.ParamType[tuple[str, str]]):
     help="How previews of unfinished images are made.",
 )
 @options.result_cache
+@options.weights_cache
 @click.option(
     "--drain",
     type=click.FloatRange(0),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, NamedTuple
 
 from nodegraph.graph.results import Ui
+from nodegraph.runtime.pooled_model import PooledModel
 
 _ATOMS = frozenset({int, float, bool, complex, type(None)})
 
@@ -29,6 +30,8 @@ class Entry:
     """Seconds that its computation took."""
     versions: tuple[tuple[object, int], ...] = ()
     """The tensors in it, and how often each had been written to."""
+    models: tuple[tuple[PooledModel, ...], ...] = ()
+    """The models that each output refers to; empty if none does. Their weights do not count."""
     inner: tuple[Inner, ...] = ()
     """The displays of the nodes that it expanded to."""
 
@@ -43,6 +46,8 @@ class Survey(NamedTuple):
 
     nbytes: int
     versions: tuple[tuple[object, int], ...]
+    models: tuple[PooledModel, ...] = ()
+    """The models in it, whose weights do not count: they have a store of their own."""
 
 
 def entry_of(
@@ -50,9 +55,10 @@ def entry_of(
 ) -> Entry:
     """Weigh fresh outputs."""
     if not [value for value in outputs if type(value) not in _ATOMS]:
-        return Entry(outputs, ui, 0, seconds, (), inner)
-    nbytes, versions = survey(outputs[0] if len(outputs) == 1 else outputs)
-    return Entry(outputs, ui, nbytes, seconds, versions, inner)
+        return Entry(outputs, ui, 0, seconds, inner=inner)
+    nbytes, versions, found = survey(outputs[0] if len(outputs) == 1 else outputs)
+    models = tuple(survey(value).models for value in outputs) if found else ()
+    return Entry(outputs, ui, nbytes, seconds, versions, models, inner)
 
 
 def survey(value: object) -> Survey:
@@ -61,13 +67,17 @@ def survey(value: object) -> Survey:
     Tensors that share a storage count once, and for the whole storage: that is what a view
     keeps alive.
     """
-    if hasattr(value, "nbytes"):
+    if hasattr(value, "nbytes") and not isinstance(value, PooledModel):
         version = version_of(value)
         return Survey(_storage(value)[1], () if version is None else ((value, version),))
     nbytes = 0
     counted: set[object] = set()
     versions: list[tuple[object, int]] = []
+    models: list[PooledModel] = []
     for leaf in _leaves(value):
+        if isinstance(leaf, PooledModel):
+            models.append(leaf)
+            continue
         identity, size = _storage(leaf)
         if identity not in counted:
             counted.add(identity)
@@ -75,7 +85,7 @@ def survey(value: object) -> Survey:
         version = version_of(leaf)
         if version is not None:
             versions.append((leaf, version))
-    return Survey(nbytes, tuple(versions))
+    return Survey(nbytes, tuple(versions), tuple(models))
 
 
 def version_of(value: object) -> int | None:

@@ -10,22 +10,29 @@ POLL_SECONDS = 0.05
 """Seconds after which a waiting run notices at the latest that it was cancelled."""
 
 
-class Flight:
-    """One computation, and the runs that want its result; the first of them does the work."""
+class Passengers:
+    """The runs that want the result of one computation."""
 
-    __slots__ = ("ended", "entry", "error", "key", "passengers")
+    __slots__ = ("_tokens",)
 
-    def __init__(self, key: str, leader: CancelToken) -> None:
-        self.key = key
-        self.entry: Entry | None = None
-        self.error: NodeGraphError | None = None
-        self.ended = False
-        self.passengers = [leader]
+    def __init__(self, leader: CancelToken) -> None:
+        self._tokens = [leader]
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def board(self, token: CancelToken) -> None:
+        """Add a run."""
+        self._tokens.append(token)
+
+    def leave(self, token: CancelToken) -> None:
+        """Remove a run."""
+        self._tokens.remove(token)
 
     @property
     def is_abandoned(self) -> bool:
         """True once every run that wants it was cancelled."""
-        return not [token for token in tuple(self.passengers) if not token.is_cancelled]
+        return not [token for token in tuple(self._tokens) if not token.is_cancelled]
 
     def check(self) -> None:
         """Stop here if nobody wants it any more.
@@ -35,6 +42,23 @@ class Flight:
         """
         if self.is_abandoned:
             raise RunCancelledError
+
+
+class Flight:
+    """One computation, and the runs that want its result; the first of them does the work.
+
+    What a node may keep of its call refers to the passengers, never to the flight, whose result
+    would then live as long.
+    """
+
+    __slots__ = ("ended", "entry", "error", "key", "passengers")
+
+    def __init__(self, key: str, leader: CancelToken) -> None:
+        self.key = key
+        self.entry: Entry | None = None
+        self.error: NodeGraphError | None = None
+        self.ended = False
+        self.passengers = Passengers(leader)
 
 
 class Flights:
@@ -76,10 +100,10 @@ class Flights:
                 self._changed.notify_all()
 
     def _wait(self, flight: Flight, token: CancelToken) -> None:
-        flight.passengers.append(token)
+        flight.passengers.board(token)
         try:
             while not flight.ended:
                 token.check()
                 self._changed.wait(POLL_SECONDS)
         finally:
-            flight.passengers.remove(token)
+            flight.passengers.leave(token)

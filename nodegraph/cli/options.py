@@ -52,6 +52,13 @@ result_cache = click.option(
 )
 
 
+weights_cache = click.option(
+    "--weights-cache",
+    type=CacheLimit(),
+    help="Memory for weights that later runs can use: a size such as 24GiB, 0 or auto.",
+)
+
+
 def folders(function: F) -> F:
     """Add `--models-dir`, `--input-dir` and `--output-dir`."""
     path = click.Path(path_type=Path)

@@ -70,6 +70,7 @@ class RunCommand(ReportingCommand):
     help="The kernels that compute attention; xformers and sage need their packages.",
 )
 @options.result_cache
+@options.weights_cache
 @click.option(
     "--locked", is_flag=True, help="Refuse to run if anything differs from WORKFLOW.lock.json."
 )

@@ -4,10 +4,10 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Literal, TypedDict, Unpack
 
 from nodegraph.cache.content import ContentCache
-from nodegraph.cache.limit import limit_bytes
+from nodegraph.cache.limit import AUTO, limit_bytes
 from nodegraph.cache.protocol import Cache
 from nodegraph.cache.single_flight import Flights
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError, RunCancelledError
@@ -22,14 +22,16 @@ from nodegraph.execution.events import (
 from nodegraph.execution.executor import Executor
 from nodegraph.execution.run_context import RunFacts
 from nodegraph.execution.steps import Steps
+from nodegraph.execution.weights_budget import auto_budget
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.results import Ui
 from nodegraph.packs.editor_shapes import shapes_of
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention, PreviewMethod
-from nodegraph.runtime.model_pool import ModelPool, once_a_model
-from nodegraph.runtime.run_environment import CancelToken, ModelListener, RunEnvironment
+from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.runtime.run_environment import CancelToken, ModelListener
+from nodegraph.runtime.run_models import RunModels
 from nodegraph.settings.settings import Settings
 from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.read import read_workflow
@@ -76,6 +78,7 @@ class Engine:
         files: the folders that nodes read and write.
         cache: results between runs; a `ContentCache` of 4 GiB if None.
         attention: which kernels compute attention; part of every key.
+        weights_cache: the bytes of weights that stay in memory when no run uses them.
     """
 
     def __init__(
@@ -85,12 +88,13 @@ class Engine:
         cache: Cache | None = None,
         *,
         attention: Attention = DEFAULT_ATTENTION,
+        weights_cache: int | Literal["auto"] = AUTO,
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
         self._attention: Attention = attention
-        self._models = ModelPool()
+        self.models = ModelPool(auto_budget if weights_cache == AUTO else weights_cache)
         self._flights = Flights()
 
     @classmethod
@@ -107,7 +111,13 @@ class Engine:
         if files is None:
             files = settings.files(registry.model_places)
         cache = ContentCache(limit_bytes(settings.result_cache))
-        return cls(registry, files, cache, attention=settings.attention)
+        attention, weights = settings.attention, settings.weights_cache
+        return cls(registry, files, cache, attention=attention, weights_cache=weights)
+
+    def free(self) -> None:
+        """Forget all results, and let go of the weights that no run uses."""
+        self.cache.clear()
+        self.models.unload_idle()
 
     def read(self, source: Path | str | bytes) -> Graph:
         """A graph out of a workflow file in any format.
@@ -178,13 +188,10 @@ class Engine:
             extra_pnginfo=options.get("extra_pnginfo", {"workflow": editor} if editor else {}),
             previews=_previews(options),
             looked_at=options.get("looked_at", _always),
-            models=self._models,
-            environment=self._environment(options.get("on_model_use")),
+            models=self.models,
+            uses=RunModels(self.models, options.get("on_model_use")),
+            attention=self._attention,
         )
-
-    def _environment(self, on_model_use: ModelListener | None) -> RunEnvironment:
-        listener = once_a_model(on_model_use) if on_model_use else None
-        return RunEnvironment(self._attention, listener)
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
         steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)

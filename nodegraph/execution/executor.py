@@ -22,6 +22,7 @@ from nodegraph.execution.call import (
 )
 from nodegraph.execution.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
 from nodegraph.execution.expand import Splices
+from nodegraph.execution.model_claims import ModelClaims
 from nodegraph.execution.plan import Plan
 from nodegraph.execution.run_context import RunContext, RunFacts
 from nodegraph.execution.steps import Step, Steps
@@ -55,6 +56,7 @@ class Executor:
             needs=lambda node_id: self._by_id[node_id].needs,
             at_hand=self._at_hand,
         )
+        self._claims = ModelClaims(facts.uses, self._by_id, self._plan)
         self.shown: dict[NodeId, Ui] = {}
         self.executed: dict[NodeId, None] = {}
         self.cached: dict[NodeId, None] = {}
@@ -71,6 +73,7 @@ class Executor:
         finally:  # now, not when the garbage collector comes
             self._live.clear()
             self._splices.clear()
+            self._claims.end()
 
     def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
         self._plan.require(targets)
@@ -81,9 +84,12 @@ class Executor:
             entry = self._obtain(self._by_id[node_id])
             if entry is None:
                 continue
-            self._live[node_id] = entry
-            for done in self._plan.finish(node_id):
+            self._hold(node_id, entry)
+            freed = self._plan.finish(node_id)
+            for done in freed:
                 self._live.pop(done, None)
+            if self._claims:
+                self._claims.release(self._by_id[node_id], freed)
         return {target: self._live[target] for target in targets}
 
     def _skipped_nodes(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:
@@ -101,8 +107,13 @@ class Executor:
         """Say if a node's result is cached, and if so hold it for this run."""
         entry = self._find(self._by_id[node_id])
         if entry is not None:
-            self._live[node_id] = entry
+            self._hold(node_id, entry)
         return entry is not None
+
+    def _hold(self, node_id: NodeId, entry: Entry) -> None:
+        self._live[node_id] = entry
+        if entry.models:
+            self._claims.hold(node_id, entry)
 
     def _obtain(self, step: Step) -> Entry | None:
         """Return the node's result, or None if it was put off until other nodes are done."""
@@ -193,13 +204,14 @@ class Executor:
         self.executed[step.node.id] = None
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
-        context = RunContext(self._facts, step, flight) if step.kind.context_name else None
+        check = flight.passengers.check
+        context = RunContext(self._facts, step.who, check) if step.kind.context_name else None
         batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
         results: list[Result | Expansion] = []
-        with use_environment(self._facts.environment_with(flight.check)):
+        with use_environment(self._facts.environment_with(check)):
             for batch in batches:
                 if results:
-                    flight.check()
+                    check()
                 held = blocked_result(batch, step.kind.spec)
                 results.append(held or self._call(step, batch, context))
         seconds = time.perf_counter() - started
@@ -238,7 +250,7 @@ class Executor:
         try:
             return self._attempt(step, batch, context)
         except OutOfMemoryError:
-            if not self._cache.clear():
+            if not self._forget():
                 raise
         gc.collect()  # what the error's traceback holds
         self._facts.emitter.send(Notice, *step.who, _FORGOTTEN)
@@ -251,9 +263,14 @@ class Executor:
         )
 
         wanted = call_node_code(step.node, memory, batch)
-        if wanted > free_bytes() and self._cache.clear():
+        if wanted > free_bytes() and self._forget():
             gc.collect()
             self._facts.emitter.send(Notice, *step.who, _ROOM)
+
+    def _forget(self) -> bool:
+        """Forget results and weights that no run needs; return True if there were any."""
+        results, weights = self._cache.clear(), self._facts.models.unload_idle()
+        return results or weights
 
     def _attempt(
         self, step: Step, batch: Arguments, context: RunContext | None

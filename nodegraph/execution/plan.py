@@ -1,6 +1,6 @@
 """Decide what runs next and what may be freed; the executor obeys."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from nodegraph.graph.graph import NodeId
 from nodegraph.graph.traversal import Sources, sources_first
@@ -61,6 +61,15 @@ class Plan:
         if not self._readers.get(node_id) and node_id not in self._kept:
             freed.append(node_id)
         return freed
+
+    @property
+    def pending(self) -> Set[NodeId]:
+        """The planned nodes that are not done."""
+        return self._pending
+
+    def needs_whole(self, node_id: NodeId) -> bool:
+        """Return True if all outputs of a node are kept: it is a target, or others wait for it."""
+        return node_id in self._kept or any(node_id in until for until in self._held.values())
 
     def upcoming(self) -> list[NodeId]:
         """Return the nodes still to run, the next one first."""

@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from nodegraph.cache.single_flight import Flight
 from nodegraph.execution.events import Emitter, Notice, Preview, Progress
-from nodegraph.execution.steps import Step
 from nodegraph.files.file_names import SaveSlot
 from nodegraph.files.files import Files
-from nodegraph.graph.graph import Graph
+from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.spec import NodeSpec
-from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.choices import Attention, PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import RunEnvironment
+from nodegraph.runtime.run_models import RunModels
 from nodegraph.validation.migrate import pin_versions
 from nodegraph.workflow.api_format import to_prompt
 
@@ -34,7 +33,10 @@ class RunFacts:
     """Returns True while a client watches them."""
     models: ModelPool
     """Those that all runs of the engine share."""
-    environment: RunEnvironment
+    uses: RunModels
+    """The models that this run uses."""
+    attention: Attention
+    """The kernels that networks use."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -43,18 +45,48 @@ class RunFacts:
 
     def environment_with(self, check_cancelled: Callable[[], None]) -> RunEnvironment:
         """Return the environment of one call of a node, which this function can end."""
-        base = self.environment
-        return RunEnvironment(base.attention, base.on_model_use, check_cancelled)
+        return RunEnvironment(self.attention, self.uses, check_cancelled)
 
 
-class RunContext:
-    """The `Context` of one call of a node."""
+class NodeReports:
+    """The reports of one call of a node to those who watch its run.
 
-    def __init__(self, facts: RunFacts, step: Step, flight: Flight) -> None:
+    Args:
+        facts: of the run.
+        who: the node; see `Step.who`.
+        check_cancelled: raises `RunCancelledError` if no run wants the node's result any more.
+    """
+
+    def __init__(
+        self, facts: RunFacts, who: tuple[NodeId, str, NodeId], check_cancelled: Callable[[], None]
+    ) -> None:
         self._facts = facts
-        self._flight = flight
-        self._who = step.who
-        self._files: Files | None = None
+        self._who = who
+        self._check_cancelled = check_cancelled
+
+    def progress(self, value: int, total: int) -> None:
+        """Report the node's progress."""
+        self._facts.emitter.send(Progress, *self._who, value, total)
+
+    def notice(self, message: str) -> None:
+        """Tell the user something that is not an error."""
+        self._facts.emitter.send(Notice, *self._who, message)
+
+    def check_cancelled(self) -> None:
+        """Raise if no run wants the result any more.
+
+        While another run waits for the same result, the computation goes on.
+
+        Raises:
+            RunCancelledError: every run that wanted it was cancelled.
+        """
+        self._check_cancelled()
+
+
+class RunContext(NodeReports):
+    """The `Context` of one call of a node; its files have reports that do not refer to it."""
+
+    _files: Files | None = None
 
     @property
     def node_id(self) -> str:
@@ -71,7 +103,8 @@ class RunContext:
         """The models, input, output and temp folders; downloads are reported here."""
         if self._files is None:
             slot = SaveSlot(self.run_id, self.node_id)
-            self._files = replace(self._facts.files, watch=self, slot=slot)
+            reports = NodeReports(self._facts, self._who, self._check_cancelled)
+            self._files = replace(self._facts.files, watch=reports, slot=slot)
         return self._files
 
     @property
@@ -99,24 +132,6 @@ class RunContext:
         """The way in which previews are made."""
         return self._facts.previews
 
-    def progress(self, value: int, total: int) -> None:
-        """Report the node's progress."""
-        self._facts.emitter.send(Progress, *self._who, value, total)
-
     def preview(self, image: bytes, mime: str) -> None:
         """Show an intermediate image."""
         self._facts.emitter.send(Preview, *self._who, image, mime)
-
-    def notice(self, message: str) -> None:
-        """Tell the user something that is not an error."""
-        self._facts.emitter.send(Notice, *self._who, message)
-
-    def check_cancelled(self) -> None:
-        """Raise if no run wants the result any more.
-
-        While another run waits for the same result, the computation goes on.
-
-        Raises:
-            RunCancelledError: every run that wanted it was cancelled.
-        """
-        self._flight.check()

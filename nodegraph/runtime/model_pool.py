@@ -1,36 +1,56 @@
-"""The models in memory that the runs of one engine share, and reports of their use."""
+"""The models that the runs of one engine share: their weights stay in memory up to a budget."""
 
 import threading
 import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable
-from typing import Protocol, TypeVar, cast
+from dataclasses import dataclass
+from typing import TypeVar, cast
 from weakref import WeakValueDictionary
 
-from nodegraph.runtime.run_environment import ModelListener, run_environment
+from nodegraph.runtime.pooled_model import PooledModel
+from nodegraph.runtime.run_environment import run_environment
 
 T = TypeVar("T")
-
-
-class PooledModel(Protocol):
-    """A model whose weights can be let go of, and are read again when they are needed."""
-
-    def unload(self) -> bool:
-        """Let go of the weights; False if there are none."""
-        ...
-
-
 M = TypeVar("M", bound=PooledModel)
 
 
-class ModelPool:
-    """The models that something still refers to: one object for each content.
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """The state of a pool, and its counts since it was made."""
 
-    Every engine has its own, which nodes reach as `Context.models`.
+    models: int = 0
+    """Models whose weights it holds."""
+    nbytes: int = 0
+    """Bytes of those weights."""
+    limit: int = 0
+    """Bytes that it may hold between runs; 0 also while that is not decided yet."""
+    hits: int = 0
+    """Models that a run found in memory."""
+    loads: int = 0
+    """Models that a run had to load."""
+    evictions: int = 0
+    """Models whose weights were let go of to make room."""
+
+
+class ModelPool:
+    """One model object for each content, and the weights that were used last.
+
+    Every engine has its own, which nodes reach as `Context.models`. Weights that a run claims
+    stay; of all others, the least recently used go as soon as all together exceed the budget.
+
+    Args:
+        budget: the bytes of weights, or a function that returns them when they are first needed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: int | Callable[[], int] = 0) -> None:
+        self._budget = budget
         self._lock = threading.Lock()
         self._models: WeakValueDictionary[Hashable, PooledModel] = WeakValueDictionary()
+        self._recent: OrderedDict[int, PooledModel] = OrderedDict()
+        """Models that runs have used, the last one last, by identity."""
+        self._claims: Counter[int] = Counter()
+        self._hits = self._loads = self._evictions = 0
 
     def share(self, key: Hashable, make: Callable[[], M]) -> M:
         """Return the model of this key, made if nothing refers to it any more.
@@ -45,40 +65,116 @@ class ModelPool:
                 found = self._models[key] = make()
             return cast("M", found)
 
-    def unload(self, keep: Collection[PooledModel]) -> bool:
-        """Let go of the weights of all other models; True if that freed anything."""
+    def claim(self, model: PooledModel) -> None:
+        """Keep a model's weights until `release`; counted, for several runs may claim it."""
         with self._lock:
-            others = [model for model in self._models.values() if model not in keep]
-        freed = [model.unload() for model in others]
+            self._claims[id(model)] += 1
+
+    def release(self, model: PooledModel) -> None:
+        """Take back a claim, and let go of what then exceeds the budget."""
+        with self._lock:
+            self._claims[id(model)] -= 1
+            if self._claims[id(model)]:
+                return
+            del self._claims[id(model)]
+            victims = self._take_surplus()
+        _unload(victims)
+
+    def make_room(self, model: PooledModel) -> None:
+        """Let go of other weights before those of a model are loaded."""
+        with self._lock:
+            self._limit()
+            self._recent.pop(id(model), None)
+            victims = self._take_surplus(model.nbytes())
+        _unload(victims)
+
+    def note_use(self, model: PooledModel, *, loaded: bool) -> None:
+        """Note that a run uses a model, which it found in memory or had to load."""
+        with self._lock:
+            self._recent[id(model)] = model
+            self._recent.move_to_end(id(model))
+            self._loads += loaded
+            self._hits += not loaded
+
+    def unload(self, keep: Collection[PooledModel]) -> bool:
+        """Let go of the weights of other models, and of old copies of those that are kept.
+
+        Args:
+            keep: the models whose weights stay.
+
+        Returns:
+            True if that freed anything.
+        """
+        with self._lock:
+            models = list(self._models.values())
+            kept = {id(model) for model in keep}
+            self._recent = OrderedDict((k, v) for k, v in self._recent.items() if k in kept)
+        freed = [model.trim() if id(model) in kept else model.unload() for model in models]
         return any(freed)
+
+    def unload_idle(self) -> bool:
+        """Let go of all weights that no run claims; True if there were any."""
+        with self._lock:
+            victims = [model for key, model in self._recent.items() if key not in self._claims]
+            for model in victims:
+                del self._recent[id(model)]
+        return _unload(victims)
+
+    @property
+    def stats(self) -> PoolStats:
+        """The state of the pool, and its counts so far."""
+        with self._lock:
+            sizes = [size for model in self._recent.values() if (size := model.held_bytes)]
+            limit = self._budget if isinstance(self._budget, int) else 0
+            counts = (self._hits, self._loads, self._evictions)
+            return PoolStats(len(sizes), sum(sizes), limit, *counts)
 
     def __len__(self) -> int:
         return len(self._models)
 
+    def _limit(self) -> int:
+        if not isinstance(self._budget, int):
+            self._budget = self._budget()
+        return self._budget
 
-def held_or_loaded(model: Hashable, held: T | None, load: Callable[[], T]) -> T:
-    """Return the weights of a model that this thread's run uses, and tell the run's listener.
+    def _take_surplus(self, wanted: int = 0) -> list[PooledModel]:
+        """Remove from the list and return what must go so that `wanted` more bytes fit."""
+        if not self._recent:
+            return []
+        surplus = wanted + sum(model.held_bytes for model in self._recent.values()) - self._limit()
+        victims: list[PooledModel] = []
+        for key, model in list(self._recent.items()):
+            if surplus <= 0:
+                break
+            if key not in self._claims:
+                victims.append(self._recent.pop(key))
+                surplus -= model.held_bytes
+        self._evictions += len(victims)
+        return victims
+
+
+def held_or_loaded(model: PooledModel, held: T | None, load: Callable[[], T]) -> T:
+    """Return the weights of a model, and tell the run of this thread that it uses them.
 
     Args:
-        model: stands for it; equal for equal models.
+        model: whose weights they are.
         held: its weights, if they are in memory.
         load: loads them.
     """
+    uses = run_environment().models
+    if uses is None:
+        return load() if held is None else held
+    if held is not None:
+        uses.note(model, None)
+        return held
+    uses.make_room(model)
     started = time.perf_counter()
-    weights = load() if held is None else held
-    listener = run_environment().on_model_use
-    if listener is not None:
-        listener(model, time.perf_counter() - started if held is None else None)
+    weights = load()
+    uses.note(model, time.perf_counter() - started)
     return weights
 
 
-def once_a_model(listener: ModelListener) -> ModelListener:
-    """Return a listener that tells this one of each model's first use only."""
-    heard: set[Hashable] = set()
-
-    def hear(model: Hashable, seconds: float | None) -> None:
-        if model not in heard:
-            heard.add(model)
-            listener(model, seconds)
-
-    return hear
+def _unload(models: Collection[PooledModel]) -> bool:
+    """Let go of weights; never under the pool's lock, for who loads them may wait for that."""
+    freed = [model.unload() for model in models]
+    return any(freed)

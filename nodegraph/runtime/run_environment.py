@@ -5,13 +5,26 @@ from collections.abc import Callable, Generator, Hashable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from nodegraph.errors import RunCancelledError
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
+from nodegraph.runtime.pooled_model import PooledModel
 
 ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
 """A listener: gets a model's key, and the seconds to load it; None if it was in memory."""
+
+
+class ModelUses(Protocol):
+    """Receives the uses of models by one run."""
+
+    def make_room(self, model: PooledModel) -> None:
+        """Prepare for the loading of a model's weights."""
+        ...
+
+    def note(self, model: PooledModel, seconds: float | None) -> None:
+        """Note a use of a model; `seconds` that loading took, None if it was in memory."""
+        ...
 
 
 class CancelToken:
@@ -49,8 +62,8 @@ class RunEnvironment:
 
     attention: Attention = DEFAULT_ATTENTION
     """The kernels that networks use."""
-    on_model_use: ModelListener | None = None
-    """The listener for each model that is used."""
+    models: ModelUses | None = None
+    """The receiver of the run's uses of models."""
     check_cancelled: Callable[[], None] = _go_on
     """Raises `RunCancelledError` if nobody wants the result any more."""
 

@@ -94,6 +94,8 @@ class Settings:
     """The kernels that compute attention; some need a package of their own."""
     result_cache: Limit = AUTO
     """Bytes of results that are kept between runs; `auto` is half of the memory."""
+    weights_cache: Limit = AUTO
+    """Bytes of weights that stay in memory between runs; `auto` goes by the device's memory."""
     allow_pickle: bool = False
     """True to convert `.ckpt`, `.pt`, `.pth` and `.bin` files instead of refusing them."""
     server: ServerSettings = field(default_factory=ServerSettings)

@@ -4,6 +4,7 @@ No metric has a label for runs, prompts, clients or model files, whose number is
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -11,6 +12,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from nodegraph.cache.protocol import Stats
+from nodegraph.runtime.model_pool import PoolStats
 from server.store.runs import ENDED, Run
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,7 +22,11 @@ _NODES = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _RUNS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 _WAITS = (0.01, 0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400)
 
-_CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]] = {
+_StatsMetrics: TypeAlias = Mapping[
+    str, tuple[type[CounterMetricFamily | GaugeMetricFamily], str, str]
+]
+"""The kind, the field of the stats and the help text of each metric, by its name."""
+_RESULTS: _StatsMetrics = {
     "hits": (CounterMetricFamily, "hits", "Nodes whose result was kept."),
     "misses": (CounterMetricFamily, "misses", "Nodes whose result was not there."),
     "evictions": (CounterMetricFamily, "evictions", "Results dropped to make room."),
@@ -28,7 +34,14 @@ _CACHE_METRICS: Mapping[str, tuple[type[CounterMetricFamily | GaugeMetricFamily]
     "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept."),
     "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have together."),
 }
-"""The kind, the field of `Stats` and the help text of each metric, by its name."""
+_WEIGHTS: _StatsMetrics = {
+    "hits": (CounterMetricFamily, "hits", "Networks that a run found in memory."),
+    "loads": (CounterMetricFamily, "loads", "Networks that a run had to load."),
+    "evictions": (CounterMetricFamily, "evictions", "Networks let go of to make room."),
+    "networks": (GaugeMetricFamily, "models", "Networks whose weights are in memory."),
+    "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the weights in memory."),
+    "limit_bytes": (GaugeMetricFamily, "limit", "Bytes of weights that stay between runs."),
+}
 
 
 class Metrics:
@@ -59,8 +72,10 @@ class Metrics:
             ["worker"],
             registry=self._registry,
         )
-        self._caches: dict[str, Stats] = {}
-        self._registry.register(_ResultCaches(self._caches))
+        self._results: dict[str, Stats] = {}
+        self._weights: dict[str, PoolStats] = {}
+        self._registry.register(_Caches("result_cache", _RESULTS, self._results))
+        self._registry.register(_Caches("weights_cache", _WEIGHTS, self._weights))
 
     def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
         """Set the function that returns the number of waiting runs by priority."""
@@ -91,17 +106,19 @@ class Metrics:
             self._loads.observe(seconds)
 
     def worker_restarted(self, worker: str, reason: str) -> None:
-        """Count the death of a worker, by a signal or by `exit`, and forget its result cache."""
+        """Count the death of a worker, by a signal or by `exit`, and forget its caches."""
         self._restarts.labels(reason).inc()
-        self._caches.pop(worker, None)
+        self._results.pop(worker, None)
+        self._weights.pop(worker, None)
 
     def gpu_memory(self, worker: str, used: int) -> None:
         """Set the used bytes of a worker's GPU."""
         self._memory.labels(worker).set(used)
 
-    def result_cache(self, worker: str, stats: Stats) -> None:
-        """Set the state of a worker's result cache."""
-        self._caches[worker] = stats
+    def caches(self, worker: str, results: Stats, weights: PoolStats) -> None:
+        """Set the state of a worker's caches."""
+        self._results[worker] = results
+        self._weights[worker] = weights
 
     def page(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -134,17 +151,21 @@ class _Depths(Collector):
         yield family
 
 
-class _ResultCaches(Collector):
-    """The result caches of the workers, each as its process counts: from 0 when it starts anew."""
+class _Caches(Collector):
+    """Caches of the workers, each as its process counts: from 0 when it starts anew."""
 
-    def __init__(self, caches: Mapping[str, Stats]) -> None:
+    def __init__(
+        self, prefix: str, metrics: _StatsMetrics, caches: Mapping[str, Stats | PoolStats]
+    ) -> None:
+        self._prefix = prefix
+        self._metrics = metrics
         self._caches = caches
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metrics, one worker a label."""
         caches = dict(self._caches)
-        for name, (family, field, says) in _CACHE_METRICS.items():
-            metric = family(f"nodegraph_result_cache_{name}", says, labels=["worker"])
+        for name, (family, field, says) in self._metrics.items():
+            metric = family(f"nodegraph_{self._prefix}_{name}", says, labels=["worker"])
             for worker, stats in caches.items():
                 metric.add_metric([worker], getattr(stats, field))
             yield metric

@@ -43,7 +43,7 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     server = PackServer(PackMessages(channel).tell)
     engine = open_engine(options["flags"], naming, server)
     registry = engine.registry
-    reports = CacheReports(engine.cache, channel)
+    reports = CacheReports(engine, channel)
     runs = Runs(engine, channel, naming.forget, reports)
     reports.send()
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})

@@ -1,11 +1,11 @@
-"""A worker's reports to the server: its log records and the state of its result cache."""
+"""A worker's reports to the server: its log records, and the state of its caches."""
 
 import logging
 import time
 from contextlib import suppress
 from dataclasses import asdict
 
-from nodegraph.cache.protocol import Cache
+from nodegraph.execution.engine import Engine
 from server.observability.logs import exception_of, facts_of
 from server.workers.wire import Channel
 
@@ -15,17 +15,17 @@ _LONGEST = 100_000
 
 
 class CacheReports:
-    """Sends the state of a cache, which `/metrics` and `nodegraph watch` show.
+    """Sends the state of an engine's caches, which `/metrics` and `nodegraph watch` show.
 
     Any thread may send it: two at once cost a report too many at most.
 
     Args:
-        cache: the engine's.
+        engine: has them.
         channel: leads to the server.
     """
 
-    def __init__(self, cache: Cache, channel: Channel) -> None:
-        self._cache = cache
+    def __init__(self, engine: Engine, channel: Channel) -> None:
+        self._engine = engine
         self._channel = channel
         self._sent = 0.0
 
@@ -36,7 +36,9 @@ class CacheReports:
             OSError: the server is gone.
         """
         self._sent = time.monotonic()
-        self._channel.send({"op": "cache", "stats": asdict(self._cache.stats)})
+        results, weights = self._engine.cache.stats, self._engine.models.stats
+        body = {"op": "cache", "results": asdict(results), "weights": asdict(weights)}
+        self._channel.hold(body)
 
     def send_when_due(self) -> None:
         """Send the state unless it was sent a moment ago.

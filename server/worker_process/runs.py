@@ -95,8 +95,8 @@ class Runs:
         self._engine.registry.refresh()
 
     def free(self) -> None:
-        """Clear the result cache, which frees the models that no run uses."""
-        self._engine.cache.clear()
+        """Clear the result cache, and free the weights that no run uses."""
+        self._engine.free()
         self._reports.send()
 
     def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:
@@ -114,10 +114,10 @@ class Runs:
         self._ended(run)
         self._reports.send()
         if self._device_lost:
+            _log.error("the device computes nothing more in this process, which ends")
             self._channel.send({"op": "retire"})
         self._channel.send({"op": "done", "run": run, **outcome})
         if self._device_lost:
-            _log.error("the device computes nothing more in this process, which ends")
             os._exit(_LOST_DEVICE_EXIT)
         memory = memory_in_use()
         if memory is not None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from nodegraph.cache.protocol import Stats
 from nodegraph.files.file_names import NumberedFile
+from nodegraph.runtime.model_pool import PoolStats
 from nodegraph.settings.layers import variable
 from server.errors import WorkerLostError
 from server.observability.metrics import Metrics
@@ -271,7 +272,8 @@ class LocalWorker:
         elif body["op"] == "retire":
             self._retire()
         elif body["op"] == "cache":
-            self._hooks.metrics.result_cache(self.name, Stats(**body["stats"]))
+            results, weights = Stats(**body["results"]), PoolStats(**body["weights"])
+            self._hooks.metrics.caches(self.name, results, weights)
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
             logging.getLogger(record.name).handle(record)

@@ -16,7 +16,7 @@ from nodegraph.settings.settings import Settings
 from server.worker_process.file_numbers import StoreNaming
 from server.worker_process.program import open_engine
 from server.workers.wire import Channel
-from tests.server.observability.test_metrics import result_cache
+from tests.server.observability.test_metrics import result_cache, weights_cache
 from tests.server.serving import ROOT, block, install_toys, serving
 
 PAGE = (ROOT / "docs/settings.md").read_text()
@@ -107,14 +107,16 @@ def test_every_setting_for_runs_is_used(here, used, run, unused):
 
 
 def test_a_run_and_a_worker_do_as_the_settings_say(here):
-    (here / "nodegraph.toml").write_text('attention = "math"\nresult_cache = "3MiB"\n')
+    (here / "nodegraph.toml").write_text(
+        'attention = "math"\nresult_cache = "3MiB"\nweights_cache = "5MiB"\n'
+    )
     (here / "workflow.json").write_text(json.dumps(block(1)))
     done = CliRunner().invoke(cli, ["run", "workflow.json", "--json"])
     with serving(here, ("--device", "cpu")) as server:
         run = server.finished(server.submit(block(1)))
-        limit = result_cache(server)["limit_bytes"]
+        limits = [of(server)["limit_bytes"] for of in (result_cache, weights_cache)]
 
     shown = [json.loads(line).get("ui") for line in done.stdout.splitlines()]
     assert [ui["attention"] for ui in shown if ui] == [["math"]]
     assert run["outputs"]["2"]["attention"] == ["math"]
-    assert limit == 3 << 20
+    assert limits == [3 << 20, 5 << 20]

@@ -44,8 +44,8 @@ async def _look(client: AsyncClient, last: int) -> Queue:
     running = await client.runs("running", limit=MOST)
     waiting = await client.runs("queued", limit=MOST)
     over = await client.runs("succeeded", "failed", "cancelled", limit=last) if last else []
-    cache = read_stats(await client.metrics())
-    return Queue(running, sorted(waiting, key=lambda run: run.position or 0), over, cache)
+    caches = read_stats(await client.metrics())
+    return Queue(running, sorted(waiting, key=lambda run: run.position or 0), over, *caches)
 
 
 class _Followers:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from nodegraph.cache.protocol import Stats
-from nodegraph.cli.terminal.cache_view import describe
+from nodegraph.cli.terminal.cache_view import describe, describe_weights
 from nodegraph.client import Run, RunEvent
+from nodegraph.runtime.model_pool import PoolStats
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -52,6 +53,8 @@ class Queue:
     """The last one first."""
     cache: Stats = field(default_factory=Stats)
     """The result caches of all workers together."""
+    weights: PoolStats = field(default_factory=PoolStats)
+    """Their weights in memory."""
 
 
 class QueueView:
@@ -59,7 +62,7 @@ class QueueView:
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
-        self._cache = ""
+        self._caches: set[str] = set()
         self._trouble = ""
 
     def show(self, queue: Queue, doing: Mapping[str, RunActivity]) -> None:  # noqa: ARG002 - lines tell of changes only
@@ -72,7 +75,7 @@ class QueueView:
                 self._told[run.id] = run.status
                 self._say(f"{run.id} {state_of(run)}")
                 if run.ended:
-                    self._tell_cache(describe(queue.cache))
+                    self._tell_caches({describe(queue.cache), describe_weights(queue.weights)})
 
     def show_unreachable(self, reason: str) -> None:
         """Show that the server does not answer."""
@@ -80,11 +83,11 @@ class QueueView:
             self._say(f"{reason} Trying again.")
         self._trouble = reason
 
-    def _tell_cache(self, state: str) -> None:
-        """Say what the run that is over left in the result cache."""
-        if state != self._cache:
-            self._cache = state
+    def _tell_caches(self, states: set[str]) -> None:
+        """Say what the run that is over left in the caches."""
+        for state in sorted(states - self._caches):
             self._say(state)
+        self._caches = states
 
     def _say(self, text: str) -> None:
         click.echo(f"{time.strftime('%H:%M:%S')} {text}")
@@ -113,7 +116,8 @@ class LiveQueueView(QueueView):
         tables = (_running(queue.running, doing), _waiting(queue.waiting), _over(queue.over))
         shown = [table for table in tables if table.row_count]
         head = Text(f"{self._url}: {counts}", style="bold")
-        self._drawn = Group(head, Text(describe(queue.cache), style="dim"), *shown)
+        caches = f"{describe(queue.cache)}\n{describe_weights(queue.weights)}"
+        self._drawn = Group(head, Text(caches, style="dim"), *shown)
         self._live.update(self._drawn, refresh=True)
 
     def show_unreachable(self, reason: str) -> None:

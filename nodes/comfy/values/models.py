@@ -168,7 +168,7 @@ class PackModel:
 
     def model_size(self) -> int:
         """Return the size in bytes."""
-        return self.handle.nbytes
+        return self.handle.weight_bytes
 
     def model_dtype(self) -> torch.dtype:
         """Return the dtype that it computes in."""

@@ -31,11 +31,6 @@ class ControlNetHandle:
     """The kind of hint, for a ControlNet that knows several."""
 
     @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes(self.patches)
-
-    @property
     def adapter(self) -> ControlAdapter:
         """The adapter that calls its network."""
         adapter = network_class(self.spec.network.kind).control

@@ -47,11 +47,6 @@ class IPAdapterHandle:
     network: Network
 
     @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
-
-    @property
     def is_plain(self) -> bool:
         """True if it reads each image as one vector; others read all patches."""
         return self.network.spec.config["projection"] == "plain"

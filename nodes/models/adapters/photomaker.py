@@ -24,11 +24,6 @@ class PhotoMakerHandle:
 
     network: Network
 
-    @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
-
     @torch.no_grad()
     def fuse(self, pictures: Tensor, words: Tensor) -> Tensor:
         """Return the embeddings of words that stand for the person in the pictures.

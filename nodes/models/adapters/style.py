@@ -28,11 +28,6 @@ class StyleHandle:
 
     network: Network
 
-    @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
-
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
         """Return tokens of the text's width: [1, patches of all pictures, width] float32.
@@ -51,11 +46,6 @@ class ProjectorHandle:
     __socket__: ClassVar = "MODEL_PATCH"
 
     network: Network
-
-    @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:

@@ -19,11 +19,6 @@ class UpscaleModel:
     network: Network
 
     @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
-
-    @property
     def scale(self) -> int:
         """The factor by which it makes a picture wider and higher."""
         return scale_of(self.network.spec)

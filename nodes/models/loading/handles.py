@@ -85,7 +85,7 @@ class ModelHandle:
         return self.model.adapter.repeats_text
 
     @property
-    def nbytes(self) -> int:
+    def weight_bytes(self) -> int:
         """The bytes that it takes in memory."""
         return self.model.network.nbytes(self.patches)
 
@@ -138,7 +138,7 @@ class ClipHandle:
     """The layer whose states are read, -1 is the last; None is the family's own choice."""
 
     @property
-    def nbytes(self) -> int:
+    def weight_bytes(self) -> int:
         """The bytes that it takes in memory; 0 if its file has none."""
         patches = self.by_encoder
         return sum(
@@ -180,7 +180,7 @@ class VaeHandle:
     """The dtype that its network computes in; None is its placement's."""
 
     @property
-    def nbytes(self) -> int:
+    def weight_bytes(self) -> int:
         """The bytes that it takes in memory; 0 if its file has none."""
         return self.vae.found.nbytes() if self.vae.found else 0
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nodegraph.runtime.model_pool import held_or_loaded
+from nodegraph.runtime.pooled_model import PooledModel
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.network_file import NetworkFile, with_weights
 from nodes.models.loading.placement import default_placement
@@ -81,12 +82,24 @@ class _Clones:
         """Return the clone of a variant if it is there."""
         return self._kept.get(variant)
 
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The clones themselves, the one that was used last at the end."""
+        return tuple(self._kept.values())
+
+    def trim(self) -> bool:
+        """Forget all but the one that was used last; False if there are no others."""
+        others = list(self._kept)[:-1]
+        for variant in others:
+            del self._kept[variant]
+        return bool(others)
+
     def clear(self) -> None:
         """Forget them all."""
         self._kept.clear()
 
 
-class Network:
+class Network(PooledModel):
     """One network of a file; equal to another by its content.
 
     Thread-safe: whoever comes first loads it, the others wait. Until then nothing is read.
@@ -115,6 +128,7 @@ class Network:
         self.file = NetworkFile(header, spec, self.placement)
         self._lock = threading.RLock()
         self._base: nn.Module | None = None
+        self._held_bytes = 0
         self._clones = _Clones()
 
     def __eq__(self, other: object) -> bool:
@@ -154,6 +168,11 @@ class Network:
         sizes = (source.share(self.header.tensors[source.key].numel) for source in own)
         return sum(sizes) * self.placement.dtype.itemsize
 
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that its weights take in memory now, those of its clones too."""
+        return self._held_bytes
+
     def module(
         self,
         patches: Patches = (),
@@ -173,17 +192,32 @@ class Network:
         """
         variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
         with self._lock:
+            fresh = self._base is None
             base = self._base = held_or_loaded(self, self._base, self.file.load)
+            if fresh:
+                self._weigh()
             if variant == _Variant():
                 return base
-            return self._clones.get(variant, lambda: self._clone(base, variant))
+            known = self._clones.find(variant) is not None
+            clone = self._clones.get(variant, lambda: self._clone(base, variant))
+            if not known:
+                self._weigh()
+            return clone
 
     def unload(self) -> bool:
         """Let go of its weights, which are read again when used; False if there are none."""
         with self._lock:
             held, self._base = self._base is not None, None
             self._clones.clear()
+            self._held_bytes = 0
         return held
+
+    def trim(self) -> bool:
+        """Forget the clones but the one that was used last; False if there are no others."""
+        with self._lock:
+            trimmed = self._clones.trim()
+            self._weigh()
+        return trimmed
 
     def weights(self, keys: Iterable[str], patches: Patches = ()) -> Iterator[tuple[str, Tensor]]:
         """Yield some weights, in the precision that is computed in; no others are read.
@@ -202,6 +236,12 @@ class Network:
         """Return the weights that patches change; no others are read."""
         with TensorFiles(str(self.placement.device)) as files:
             return self._patch(self.file.lazy_weights(files), patches)
+
+    def _weigh(self) -> None:
+        """Measure what its weights and those of its clones take, each storage once."""
+        modules = [] if self._base is None else [self._base, *self._clones.modules]
+        weights = (weight for module in modules for weight in module.state_dict().values())
+        self._held_bytes = storage_nbytes(weights)
 
     def _clone(self, base: nn.Module, variant: _Variant) -> nn.Module:
         if variant == _Variant(variant.patches):

@@ -24,11 +24,6 @@ class VisionHandle:
 
     network: Network
 
-    @property
-    def nbytes(self) -> int:
-        """The bytes that it takes in memory."""
-        return self.network.nbytes()
-
     def see(self, pictures: Tensor, crop: Crop = "center") -> SeenPictures:
         """Encode pictures, [batch, height, width, 3 or 4] in [0, 1]."""
         config = self.network.spec.config

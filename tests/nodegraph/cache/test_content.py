@@ -179,7 +179,7 @@ def test_views_of_one_storage_count_once_and_whole():
 
 def test_a_tensor_that_does_not_count_writes_is_taken_as_it_is():
     assert entry_of((NoCounting(),), None, 0.0).intact
-    assert survey(NoCounting()) == (8, ())
+    assert survey(NoCounting()) == (8, (), ())
 
 
 def test_a_deep_value_needs_no_recursion():

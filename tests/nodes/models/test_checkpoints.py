@@ -62,9 +62,9 @@ def test_loading_reads_no_weights(root, monkeypatch):
         part: sum(v.numel() for k, v in small_sd15().items() if k.startswith(prefix))
         for part, prefix in PARTS.items()
     }
-    assert loaded.MODEL.nbytes == numbers["unet"] * 4
-    assert loaded.CLIP.nbytes == numbers["text"] * 4
-    assert loaded.VAE.nbytes == numbers["vae"] * 4
+    assert loaded.MODEL.weight_bytes == numbers["unet"] * 4
+    assert loaded.CLIP.weight_bytes == numbers["text"] * 4
+    assert loaded.VAE.weight_bytes == numbers["vae"] * 4
 
 
 def test_loading_twice_gives_equal_handles_on_the_same_weights(root):
@@ -122,7 +122,7 @@ def test_a_checkpoint_without_a_part_says_which(tmp_path):
         ClipHandle(checkpoint.text).encode("", Embeddings(None, print))
     with pytest.raises(MissingPartError, match="holds no VAE"):
         VaeHandle(checkpoint.vae).decode(torch.zeros(1, 4, 2, 2))
-    assert VaeHandle(checkpoint.vae).nbytes == ClipHandle(checkpoint.text).nbytes == 0
+    assert VaeHandle(checkpoint.vae).weight_bytes == ClipHandle(checkpoint.text).weight_bytes == 0
 
 
 def test_a_checkpoint_can_bring_its_own_tokenizer_and_prediction(tmp_path):

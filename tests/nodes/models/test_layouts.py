@@ -96,7 +96,7 @@ def test_the_loaders_open_folders_and_shards_lazily(folder, single, tmp_path, mo
     assert "whole.safetensors.index.json" in bench.files.model_names("checkpoints")
     monkeypatch.undo()
     plain = ModelHandle(single("sd15").model)
-    assert loaded.MODEL.nbytes == shard.MODEL.nbytes == plain.nbytes
+    assert loaded.MODEL.weight_bytes == shard.MODEL.weight_bytes == plain.weight_bytes
     assert_same(denoised(loaded.MODEL), denoised(plain))
     assert_same(denoised(shard.MODEL), denoised(plain))
     assert shard == indexed, "whichever of them is named"

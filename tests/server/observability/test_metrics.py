@@ -5,6 +5,9 @@ import json
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodegraph.cache.limit import limit_bytes
+from nodegraph.cache.protocol import Stats
+from nodegraph.cli.terminal.cache_view import describe_weights, read_stats
+from nodegraph.runtime.model_pool import PoolStats
 from server.observability.metrics import OTHER, Metrics
 from tests.server.serving import block, install_toys, picture, serving, toy, until
 
@@ -72,7 +75,16 @@ def test_what_waits_and_what_dies_is_counted(tmp_path):
 
 def result_cache(server):
     """The result cache of the one worker, by metric."""
-    start = "nodegraph_result_cache_"
+    return metrics_of(server, "nodegraph_result_cache_")
+
+
+def weights_cache(server):
+    """The weights that the one worker has in memory, by metric."""
+    return metrics_of(server, "nodegraph_weights_cache_")
+
+
+def metrics_of(server, start):
+    """The metrics of the one worker whose name begins so."""
     found = {key: value for key, value in page(server).items() if key[0].startswith(start)}
     assert {worker for _, worker in found} == {"cpu"}
     return {name.removeprefix(start): int(value) for (name, _), value in found.items()}
@@ -103,6 +115,21 @@ def test_the_result_cache_has_the_size_that_is_set_and_is_counted(tmp_path):
     assert too_large["misses_total"] > evicted["misses_total"] > hit["misses_total"] > 0
     assert too_large["bytes"] == evicted["bytes"]
     assert (freed["bytes"], freed["hits_total"]) == (0, too_large["hits_total"])
+
+
+def test_the_weights_in_memory_are_counted_and_watched_by_their_metrics():
+    metrics = Metrics()
+    stats = PoolStats(models=2, nbytes=3 << 20, limit=5 << 20, hits=7, loads=4, evictions=1)
+    metrics.caches("cuda:0", Stats(), stats)
+    metrics.caches("cuda:1", Stats(), stats)
+    both = PoolStats(models=4, nbytes=6 << 20, limit=10 << 20, hits=14, loads=8, evictions=2)
+
+    _, read = read_stats(metrics.page().decode())
+
+    assert read == both
+    assert describe_weights(read) == "weights: 6.0 MiB of 10.0 MiB, 14 hits, 8 loads, 2 evictions"
+    metrics.worker_restarted("cuda:1", "exit")
+    assert read_stats(metrics.page().decode())[1] == stats
 
 
 def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
