@@ -65,11 +65,13 @@ def run(
     start = noise_for(latent, noise.seed, add=noise.adds)
     show = cache(lambda: choose_preview(model, ctx))
 
-    def on_step(done: int, total: int, x0: Tensor) -> None:
+    def on_step(done: int, total: int, x0: Tensor) -> bool:
         last_x0[:] = [x0]
         ctx.progress(done, total)
-        if ctx.wants_preview:
+        watched = ctx.wants_preview
+        if watched:
             ctx.preview(*preview(model, x0, show()))
+        return watched
 
     def attempt(model: ModelHandle) -> Tensor:
         request = Request(
@@ -85,8 +87,9 @@ def run(
         return sample(request, latent, start, on_step)
 
     output = replace(latent, samples=_retry(attempt, model, ctx))
-    clean = replace(output, samples=model.latent_format.to_raw(last_x0[0])) if last_x0 else output
-    return SamplingResult(output, clean)
+    home = latent.samples.device
+    clean = [replace(output, samples=model.latent_format.to_raw(x0.to(home))) for x0 in last_x0]
+    return SamplingResult(output, clean[0] if clean else output)
 
 
 def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Context) -> Tensor:

@@ -16,6 +16,7 @@ class ClosedForm:
     """Pulls x towards a cosine pattern whose height is the mean of the condition's tokens."""
 
     repeats_text = True
+    device = torch.device("cpu")
     latent_format = LatentFormat(channels=4, downscale=8, scale=1.0)
 
     def __init__(self, parameterization: Parameterization) -> None:

@@ -1,5 +1,6 @@
 """Small models with conditions that fit them, for tests of whatever samples."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,14 +9,25 @@ import torch
 from nodes.models.loading.handles import ModelHandle
 from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.pictures import grid
-from tests.tiny_models.checkpoints import small_flux, small_sd3, small_sd15, small_sdxl, write
+from tests.tiny_models.checkpoints import (
+    small_flux,
+    small_refiner,
+    small_sd3,
+    small_sd15,
+    small_sd21,
+    small_sdxl,
+    write,
+)
 from tests.tiny_models.handles import opened
 
 _MAKERS = {
     "sd15": (small_sd15, 64, None),
+    "sd21": (small_sd21, 64, None),
     "sdxl": (small_sdxl, 128, 64),
+    "refiner": (small_refiner, 64, 64),
     "sd3": (small_sd3, 128, 128),
     "flux": (small_flux, 64, 64),
+    "schnell": (partial(small_flux, guidance=False), 64, 64),
 }
 
 

@@ -51,6 +51,11 @@ class ModelDenoiser:
         return self.model.latent_format
 
     @property
+    def device(self) -> torch.device:
+        """The device of its network."""
+        return self.model.model.network.placement.device
+
+    @property
     def repeats_text(self) -> bool:
         """See `Denoiser`."""
         return self.model.repeats_text

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 
 from nodes.sampling.conditioning.cond import Cond, CondBatch
@@ -40,7 +41,7 @@ class ModelCall:
     x: Tensor
     """[rows, channels, h, w] float32, in the model's space."""
     sigma: Tensor
-    """[rows]; every row may have its own."""
+    """[rows], where the sampler has it, mostly on the CPU; every row may have its own."""
     cond: CondBatch
     """The conditions, one for each row."""
 
@@ -60,6 +61,11 @@ class Denoiser(Protocol):
     @property
     def latent_format(self) -> LatentFormat:
         """Converts between its latents and the VAE's."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """The device that it computes on, where a run keeps its latents."""
         ...
 
     @property

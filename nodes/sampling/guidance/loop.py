@@ -30,6 +30,7 @@ from nodes.sampling.conditioning.denoiser import Branch, Denoiser, PreparedCond
 from nodes.sampling.conditioning.inpainting import Inpainting
 from nodes.sampling.conditioning.latents import Latent
 from nodes.sampling.conditioning.regions import resolve
+from nodes.sampling.guidance.finiteness import FinitenessCheck
 from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
 from nodes.sampling.guidance.step_cache import EasyCache
@@ -46,8 +47,12 @@ from nodes.sampling.samplers.registry import (
     SamplerRun,
 )
 
-OnStep: TypeAlias = Callable[[int, int, Tensor], None]
-"""Gets (steps done, steps in all, x0 in the model's space) once a step."""
+OnStep: TypeAlias = Callable[[int, int, Tensor], bool | None]
+"""Gets (steps done, steps in all, x0 in the model's space) once a step.
+
+x0 is on the model's device; True says that it was copied from there, so that nothing more is lost
+by a look at the predictions' finiteness.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +89,8 @@ def sample(
         on_step: called in each step as soon as its first prediction is there.
 
     Returns:
-        The new samples, in the VAE's space.
+        The new samples, in the VAE's space, on the device of the latent. Between the start and the
+        end all is on the model's device; sigmas are on the CPU, where samplers calculate with them.
 
     Raises:
         NotFiniteError: the model's prediction holds infinities or NaN.
@@ -92,10 +98,12 @@ def sample(
     sigmas, denoiser = request.sigmas, request.denoiser
     if len(sigmas) < 2:
         return latent.samples
-    parameterization = denoiser.parameterization
-    clean = _in_model_space(latent.samples, denoiser)
+    parameterization, home = denoiser.parameterization, latent.samples.device
+    clean = _in_model_space(latent.samples, denoiser).to(denoiser.device)
+    noise = noise.to(denoiser.device)
     inpainting = _inpainting(request, latent, clean, noise)
-    planner_for = cache(partial(_planner, request, _concat(latent)))
+    finiteness = FinitenessCheck()
+    planner_for = cache(partial(_planner, request, _concat(latent), finiteness))
     predict = _predictor(request)
 
     max_denoise = _is_highest(float(sigmas[0]), parameterization)
@@ -110,11 +118,12 @@ def sample(
         x0 = inpainting.restore(reply.x0, call.sigma) if inpainting else reply.x0
         if on_step and call.step >= steps_done:
             steps_done = call.step + 1
-            on_step(steps_done, len(sigmas) - 1, x0)
+            if on_step(steps_done, len(sigmas) - 1, x0):
+                finiteness.look()
         run.answer(replace(reply, x0=x0))
-    return denoiser.latent_format.to_raw(
-        parameterization.inverse_noise_scaling(sigmas[-1], run.latent)
-    )
+    finiteness.look()
+    denoised = parameterization.inverse_noise_scaling(sigmas[-1], run.latent)
+    return denoiser.latent_format.to_raw(denoised.to(home))
 
 
 def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
@@ -191,13 +200,18 @@ def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
 
 
 def _planner(
-    request: Request, concat: ConcatLatent | None, height: int, width: int
+    request: Request,
+    concat: ConcatLatent | None,
+    finiteness: FinitenessCheck,
+    height: int,
+    width: int,
 ) -> GuidancePlanner:
     """Return the guidance for latents of one size; few samplers change the size.
 
     Args:
         request: with the conditions.
         concat: for conditions that bring none.
+        finiteness: of the whole run.
         height: of the latent.
         width: of the latent.
     """
@@ -221,6 +235,7 @@ def _planner(
         repeats_text=denoiser.repeats_text,
         perturbed=with_ranges(settings.perturbed, parameterization),
         uncond_modifiers=with_ranges(settings.uncond_modifiers, parameterization),
+        finiteness=finiteness,
     )
 
 

@@ -17,7 +17,7 @@ from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.cond import Alteration, CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
 from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
-from nodes.sampling.guidance.errors import NotFiniteError
+from nodes.sampling.guidance.finiteness import FinitenessCheck
 from nodes.sampling.guidance.rules import Cfg, GuidanceInputs
 from nodes.sampling.guidance.settings import (
     PLAIN,
@@ -87,12 +87,14 @@ class GuidancePlanner:
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """See `GuidanceInputs.memory`."""
+    finiteness: FinitenessCheck = field(default_factory=FinitenessCheck)
+    """Gets every prediction of the model; who samples looks at it at the end."""
 
     def predict(self, call: Call, denoiser: Denoiser) -> Reply:
         """Answer a call of a sampler by asking a model.
 
         Raises:
-            NotFiniteError: the model's prediction holds infinities or NaN.
+            NotFiniteError: the model's prediction holds infinities or NaN; see `FinitenessCheck`.
         """
         calls = self.plan(call)
         outputs = self.run_model(call, calls, denoiser)
@@ -104,12 +106,11 @@ class GuidancePlanner:
         """Return the model's x0 predictions, one a model call.
 
         Raises:
-            NotFiniteError: one of them holds infinities or NaN.
+            NotFiniteError: one of them holds infinities or NaN; see `FinitenessCheck`.
         """
         outputs = denoiser.predict(calls)
-        if not all(output.isfinite().all() for output in outputs):
-            what = f"the model's prediction in step {call.step + 1} of {self.steps}"
-            raise NotFiniteError(what)
+        what = f"the model's prediction in step {call.step + 1} of {self.steps}"
+        self.finiteness.add(what, outputs)
         return outputs
 
     def plan(self, call: Call) -> list[PlannedCall]:

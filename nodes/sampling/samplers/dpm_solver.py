@@ -180,8 +180,10 @@ def dpm_adaptive(
         start = yield from _evaluate(x, t, i)
         higher, lower = yield from _pair(start, target, i, accuracy.order)
         delta = (accuracy.rtol * torch.maximum(lower.abs(), before.abs())).clamp(min=accuracy.atol)
-        error = ((lower - higher) / delta).square().mean().sqrt()
-        if size.accepts(float(error)):
+        error = float(((lower - higher) / delta).square().mean().sqrt())
+        if math.isnan(error):
+            return higher  # no step would ever be accepted; the loop says whose numbers are none
+        if size.accepts(error):
             before, x, t = lower, higher, t_next
             if up is not None:
                 x = x + up * s_noise * process.noise.white(x)
