@@ -238,3 +238,21 @@ def test_nothing_on_the_device_is_read_back_to_load_a_model_with_a_lora(tmp_path
     assert {stored(weight).device.type for weight in weights} == {"meta"}
     sizes = (stored(weight).nbytes for weight in model.model.network.module().state_dict().values())
     assert model.model.network.nbytes() == sum(sizes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "held", "quantized"), [(slice(2, 4), 34, True), (slice(3, 5), 2 * 16 * 4, False)]
+)
+def test_rows_of_blocks_that_are_longer_than_rows(tmp_path, rows, held, quantized):
+    """A block of 32 numbers takes 34 bytes; rows of 16 numbers need not begin with one."""
+    pytest.importorskip("gguf")
+    path, key = tmp_path / "a.gguf", "a.weight"
+    tensors = {key: torch.linspace(-1, 1, 4 * 64).reshape(4, 64)}
+    meant = write_gguf(path, tensors, "Q8_0", shapes={key: (16, 16)})
+
+    with reader.open_tensors(path) as file:
+        found = file.get_slice(key)[rows]
+
+    assert torch.equal(found + 0, meant[key][rows])
+    assert isinstance(found, QuantizedTensor) == quantized
+    assert stored(found).untyped_storage().nbytes() == held
