@@ -387,7 +387,7 @@ def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkey
     monkeypatch.setattr(dispatcher, "PAUSE", 0.05)
 
     async def scenario():
-        async with House(path, worker := Scripted()) as house:
+        async with House(path, worker := Scripted(slots=2)) as house:
             begin, tries = house.store.begin, []
 
             async def fails(run_id, name):
@@ -398,6 +398,7 @@ def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkey
 
             house.store.begin = fails
             await house.submit("a")
+            await _until(lambda: tries)
             await house.submit("b")
             await _until(lambda: len(tries) == 3)
             begun = list(worker.begun)
