@@ -80,14 +80,16 @@ def test_a_terminal_shows_how_far_a_run_is(server):
         heard.wait(rf"{run[:8]}.*cancelled")
 
 
-def test_what_the_result_cache_holds_is_a_line_too(tmp_path):
+def test_what_the_caches_hold_is_a_line_each(tmp_path):
     install_toys(tmp_path)
+    flags = ("--device", "cpu", "--result-cache", "1MiB", "--weights-cache", "5MiB")
     with (
-        serving(tmp_path, ("--device", "cpu", "--result-cache", "1MiB")) as server,
+        serving(tmp_path, flags) as server,
         watching(server.url) as (_, lines),
         watching(server.url, terminal=True) as (_, drawn),
     ):
         drawn.wait(r"result cache: 0 bytes of 1\.0 MiB, 0 hits, 0 misses, 0 evictions")
+        drawn.wait(r"weights: 0 bytes of 5\.0 MiB, 0 hits, 0 loads, 0 evictions")
         server.finished(server.submit(block(700)))
         lines.wait(r"result cache: 70\d\.\d KiB of 1\.0 MiB, 0 hits, 1 misses, 0 evictions\r?\n")
         server.finished(server.submit(block(700)))
