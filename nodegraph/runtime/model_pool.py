@@ -99,16 +99,22 @@ class ModelPool:
     def unload(self, keep: Collection[PooledModel]) -> bool:
         """Let go of the weights of other models, and of old copies of those that are kept.
 
+        What another run claims stays as it is: that run would only read it again.
+
         Args:
             keep: the models whose weights stay.
 
         Returns:
             True if that freed anything.
         """
+        uses = run_environment().models
+        own = () if uses is None else uses.claimed
         with self._lock:
-            models = list(self._models.values())
+            foreign = {key for key, claims in self._claims.items() if claims > (key in own)}
+            models = [model for model in self._models.values() if id(model) not in foreign]
             kept = {id(model) for model in keep}
-            self._recent = OrderedDict((k, v) for k, v in self._recent.items() if k in kept)
+            stay = kept | foreign
+            self._recent = OrderedDict((k, v) for k, v in self._recent.items() if k in stay)
         freed = [model.trim() if id(model) in kept else model.unload() for model in models]
         return any(freed)
 

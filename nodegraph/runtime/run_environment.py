@@ -1,7 +1,7 @@
 """The run that a thread computes, for code too deep inside a node to be handed a `Context`."""
 
 import threading
-from collections.abc import Callable, Generator, Hashable
+from collections.abc import Callable, Collection, Generator, Hashable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,6 +17,11 @@ ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
 
 class ModelUses(Protocol):
     """Receives the uses of models by one run."""
+
+    @property
+    def claimed(self) -> Collection[int]:
+        """The models whose weights the run claims, by identity."""
+        ...
 
     def make_room(self, model: PooledModel) -> None:
         """Prepare for the loading of a model's weights."""

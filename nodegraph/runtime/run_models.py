@@ -1,7 +1,7 @@
 """The models that one run uses, and what it claims of their weights."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from weakref import WeakSet
 
 from nodegraph.runtime.model_pool import ModelPool
@@ -26,6 +26,11 @@ class RunModels:
         self._heard: WeakSet[PooledModel] = WeakSet()
         self._held: Counter[int] = Counter()
         self._claimed: dict[int, PooledModel] = {}
+
+    @property
+    def claimed(self) -> Collection[int]:
+        """The models whose weights the run claims, by identity."""
+        return self._claimed
 
     def hold(self, models: Iterable[PooledModel]) -> None:
         """Claim the models of a result that is still to be read."""

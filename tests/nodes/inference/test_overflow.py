@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.runtime.run_environment import RunEnvironment, use_environment
+from nodegraph.runtime.run_models import RunModels
 from nodes.builtin.latent.vae import vae_decode, vae_decode_tiled, vae_encode
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.checkpoint import Checkpoint, open_checkpoint, unload_others
@@ -147,3 +149,30 @@ def test_unloading_spares_what_is_needed(tmp_path):
     assert other.module() is not before[1]
     state, again = before[1].state_dict(), other.module().state_dict()
     assert all(torch.equal(state[key], again[key]) for key in state)
+
+
+def test_a_lack_of_memory_throws_out_nothing_that_another_run_uses(tmp_path):
+    models = ModelPool(2**30)
+    path = write(tmp_path / "a.safetensors", small_sd15(seed=78))
+    opened_file = open_checkpoint(path, "a", models)
+    networks = [opened_file.vae.network, opened_file.model.network]
+    networks.append(opened_file.text.encoders[0].network)
+    kept, own, foreign = networks
+    this_run, other_run = RunModels(models, None), RunModels(models, None)
+    with use_environment(RunEnvironment(models=other_run)):
+        used = foreign.module()
+
+    with use_environment(RunEnvironment(models=this_run)):
+        before = kept.module(), own.module()
+        freed = unload_others(models, kept)
+        again = unload_others(models, kept)
+
+    assert freed
+    assert not again
+    assert kept.module() is before[0]
+    assert own.module() is not before[1]
+    assert foreign.module() is used
+    other_run.end()
+    with use_environment(RunEnvironment(models=this_run)):
+        assert unload_others(models, kept)
+    assert foreign.module() is not used
