@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from nodegraph.runtime.model_pool import held_or_loaded
+from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.pooled_model import PooledModel
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.network_file import NetworkFile, with_weights
@@ -188,6 +189,7 @@ class Network(PooledModel):
 
         Raises:
             MissingWeightsError: the file does not have them all.
+            WeightsMemoryError: they, or those that patches change, do not fit into memory.
             NodeGraphError: an alteration isn't for a network of this kind.
         """
         variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
@@ -243,6 +245,7 @@ class Network(PooledModel):
         weights = (weight for module in modules for weight in module.state_dict().values())
         self._held_bytes = storage_nbytes(weights)
 
+    @attribute_to_weights()
     def _clone(self, base: nn.Module, variant: _Variant) -> nn.Module:
         if variant == _Variant(variant.patches):
             weights = dict(base.state_dict())
