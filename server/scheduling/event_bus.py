@@ -132,6 +132,8 @@ class Bus:
 
     def publish(self, message: Message) -> None:
         """Hand a message to every subscriber whose topic it belongs to."""
+        if not self._subscribers:
+            return
         about_none = (topic for topic in list(self._subscribers) if topic.includes(message))
         for topic in _topics_of(message) if message.run else about_none:
             for subscriber in self._subscribers.get(topic, ()):

@@ -84,7 +84,8 @@ class Recorder:
         """Publish events that are stored."""
         for event in milestones:
             data = {**event.data, "time_ms": event.time_ms}
-            self._publish(run, Message(event.name, id=event.id, sequence=event.sequence, data=data))
+            about = (run.id, run.client, run.owner)
+            self._bus.publish(Message(event.name, *about, event.id, event.sequence, data))
 
     async def _write(
         self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None

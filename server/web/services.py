@@ -1,6 +1,6 @@
 """The services that routes use: the server's parts, limited to the owner of a request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
@@ -30,9 +30,15 @@ class Parts:
     pictures: Pictures
     webhooks: Webhooks
     data_dir: Path
+    _by_owner: dict[str, "Services"] = field(default_factory=dict[str, "Services"], init=False)
 
     def for_owner(self, owner: str) -> "Services":
-        """Return the services for the requests of one owner."""
+        """Return the services for the requests of one owner, which are made once."""
+        if owner not in self._by_owner:
+            self._by_owner[owner] = self._make_services(owner)
+        return self._by_owner[owner]
+
+    def _make_services(self, owner: str) -> "Services":
         return Services(
             owner=owner,
             settings=self.settings,
