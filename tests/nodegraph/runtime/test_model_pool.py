@@ -65,6 +65,7 @@ def test_room_is_made_before_weights_are_loaded(models):
     for model in models:
         run = RunModels(pool, None)
         model.use(run)
+        assert sum(held(models)) <= 200
         run.end()
 
     assert held(models) == [0, 100, 100]
@@ -122,6 +123,7 @@ def test_the_budget_is_asked_for_when_weights_are_first_loaded(models):
     pool = ModelPool(budget)
     assert (pool.stats.limit, asked) == (0, [])
     models[0].use(RunModels(pool, None))
+    assert (pool.stats.limit, asked) == (250, [1])
     models[1].use(RunModels(pool, None))
 
     assert (pool.stats.limit, asked) == (250, [1])
