@@ -13,17 +13,17 @@ class Model(PooledModel):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._weights: bytes | None = None
+        self.weights: bytes | None = None
 
     def nbytes(self) -> int:
         return self._size
 
     @property
     def held_bytes(self) -> int:
-        return 0 if self._weights is None else len(self._weights)
+        return 0 if self.weights is None else len(self.weights)
 
     def unload(self) -> bool:
-        held, self._weights = self._weights is not None, None
+        held, self.weights = self.weights is not None, None
         return held
 
     def trim(self) -> bool:
@@ -32,7 +32,7 @@ class Model(PooledModel):
     def use(self, run: RunModels) -> None:
         """Use the weights as a node of a run does."""
         with use_environment(RunEnvironment(models=run)):
-            self._weights = held_or_loaded(self, self._weights, lambda: bytes(self._size))
+            self.weights = held_or_loaded(self, self.weights, lambda: bytes(self._size))
 
 
 @pytest.fixture

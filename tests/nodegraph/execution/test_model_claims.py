@@ -1,0 +1,89 @@
+"""Weights that a run claims: released when it fails, and never at another's expense."""
+
+import pytest
+
+from nodegraph.cache.protocol import NoCache
+from nodegraph.definition.context import Context
+from nodegraph.definition.node import node
+from nodegraph.errors import NodeExecutionError
+from nodegraph.execution.engine import Engine
+from nodegraph.graph.graph import Link
+from nodegraph.runtime.model_pool import held_or_loaded
+from nodegraph.runtime.out_of_memory import OutOfMemoryError
+from tests.nodegraph.runtime.test_model_pool import Model
+from tests.toys import files_in, graph_of, registry_of
+
+MEMORY = 100
+
+
+class Machine:
+    """Nodes that use models, and a memory that is as large as `MEMORY`."""
+
+    def __init__(self, files, **options) -> None:
+        self.models: list[Model] = []
+
+        @node("Use", category="test")
+        def use(size: int, after: int, ctx: Context) -> int:
+            return self._use(size, ctx)
+
+        @node("UseAndFail", category="test")
+        def use_and_fail(size: int, ctx: Context) -> int:
+            raise ValueError(self._use(size, ctx))
+
+        registry = registry_of(use, use_and_fail)
+        self.engine = Engine(registry, files, NoCache(), **options)
+
+    @property
+    def held(self) -> int:
+        """The bytes in use."""
+        return sum(model.held_bytes for model in self.models)
+
+    def _use(self, size: int, ctx: Context) -> int:
+        model = ctx.models.share(size, lambda: Model(size))
+        if model not in self.models:
+            self.models.append(model)
+        if not model.held_bytes and self.held + size > MEMORY:
+            raise MemoryError
+        model.weights = held_or_loaded(model, model.weights, lambda: bytes(size))
+        return size
+
+
+@pytest.fixture
+def files(tmp_path):
+    return files_in(tmp_path)
+
+
+def test_a_node_that_lacks_memory_gets_that_of_idle_weights(files):
+    machine, events = Machine(files, weights_cache=1000), []
+    machine.engine.run(graph_of(x=("Use", {"size": 60, "after": 0})), targets=["x"])
+    assert machine.held == 60
+
+    machine.engine.run(
+        graph_of(x=("Use", {"size": 70, "after": 0})), targets=["x"], emit=events.append
+    )
+
+    assert machine.held == 70
+    assert len([event for event in events if event.name == "notice"]) == 1
+
+
+def test_a_node_that_lacks_memory_does_not_get_what_its_run_claims(files):
+    machine = Machine(files, weights_cache=1000)
+    nodes = {
+        "x": ("Use", {"size": 60, "after": 0}),
+        "y": ("Use", {"size": 70, "after": Link("x", 0)}),
+    }
+
+    with pytest.raises(OutOfMemoryError):
+        machine.engine.run(graph_of(**nodes), targets=["y"])
+
+    assert machine.held == 60
+
+
+def test_a_run_that_fails_leaves_no_more_than_the_budget(files):
+    machine = Machine(files, weights_cache=0)
+
+    with pytest.raises(NodeExecutionError):
+        machine.engine.run(graph_of(x=("UseAndFail", {"size": 60})), targets=["x"])
+
+    assert machine.engine.models.stats.loads == 1
+    assert machine.held == 0
