@@ -108,9 +108,9 @@ class ModelPool:
             True if that freed anything.
         """
         uses = run_environment().models
-        own = () if uses is None else uses.claimed
+        own = () if uses is None else uses.claims
         with self._lock:
-            foreign = {key for key, claims in self._claims.items() if claims > (key in own)}
+            foreign = {key for key, count in self._claims.items() if count > (key in own)}
             models = [model for model in self._models.values() if id(model) not in foreign]
             kept = {id(model) for model in keep}
             stay = kept | foreign

@@ -19,7 +19,7 @@ class ModelUses(Protocol):
     """Receives the uses of models by one run."""
 
     @property
-    def claimed(self) -> Collection[int]:
+    def claims(self) -> Collection[int]:
         """The models whose weights the run claims, by identity."""
         ...
 

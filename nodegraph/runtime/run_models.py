@@ -28,7 +28,7 @@ class RunModels:
         self._claimed: dict[int, PooledModel] = {}
 
     @property
-    def claimed(self) -> Collection[int]:
+    def claims(self) -> Collection[int]:
         """The models whose weights the run claims, by identity."""
         return self._claimed
 
