@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from asyncio import IncompleteReadError, StreamReader
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class Channel:
         self._socket = end
         self._file = end.makefile("rb")
         self._lock = threading.Lock()
-        self._held: list[bytes] = []
+        self._held: deque[bytes] = deque()
+        """Frames to be sent; any thread appends, and whoever has the lock sends them."""
         self._holds = threading.Event()
         self._sender: threading.Thread | None = None
 
@@ -83,10 +85,8 @@ class Channel:
         Raises:
             OSError: the connection is closed.
         """
-        packed = pack(Frame(body, data))
-        with self._lock:
-            self._held.append(packed)
-            self._flush()
+        self._held.append(pack(Frame(body, data)))
+        self._flush()
 
     def hold(self, body: Mapping[str, Any]) -> None:
         """Send a frame together with the next one, or after a moment if none comes.
@@ -94,20 +94,25 @@ class Channel:
         Raises:
             OSError: the connection is closed; not noticed by every call.
         """
-        packed = pack(Frame(body))
+        self._held.append(pack(Frame(body)))
+        if len(self._held) >= _MOST_HELD:
+            self._flush()
+        if self._sender is None:
+            self._start_sender()
+        if not self._holds.is_set():
+            self._holds.set()
+
+    def _start_sender(self) -> None:
         with self._lock:
-            self._held.append(packed)
-            if len(self._held) >= _MOST_HELD:
-                self._flush()
             if self._sender is None:
                 self._sender = threading.Thread(target=self._send_held, daemon=True)
                 self._sender.start()
-        self._holds.set()
 
     def _flush(self) -> None:
-        held, self._held = self._held, []
-        if held:
-            self._socket.sendall(b"".join(held))
+        with self._lock:
+            waiting = len(self._held)
+            if waiting:
+                self._socket.sendall(b"".join(self._held.popleft() for _ in range(waiting)))
 
     def _send_held(self) -> None:
         """Send frames that nothing followed, until the connection is closed."""
@@ -116,8 +121,7 @@ class Channel:
                 self._holds.wait()
                 time.sleep(_LONGEST_HOLD)
                 self._holds.clear()
-                with self._lock:
-                    self._flush()
+                self._flush()
 
     def receive(self) -> Frame | None:
         """Read the next frame; None if the other side is gone.
