@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -39,6 +40,16 @@ def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4)
     buffer = io.BytesIO()
     info = text_chunks(texts)
     _pil_image(image).save(buffer, format="PNG", pnginfo=info, compress_level=compress_level)
+    return buffer.getvalue()
+
+
+def encode_preview(image: Tensor, texts: Mapping[str, str]) -> bytes:
+    """Encode an image as `encode_png` does, in less time: zlib looks for runs only."""
+    buffer = io.BytesIO()
+    info = text_chunks(texts)
+    _pil_image(image).save(
+        buffer, format="PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE
+    )
     return buffer.getvalue()
 
 

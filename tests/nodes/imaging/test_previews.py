@@ -1,4 +1,4 @@
-"""Previews: the pixels and texts that Pillow would have written."""
+"""Previews have the pixels and texts of saved images."""
 
 import io
 import json
@@ -8,8 +8,7 @@ import pytest
 import torch
 from PIL import Image as PILImage
 
-from nodes.imaging.codec import encode_png
-from nodes.imaging.preview_png import encode_preview
+from nodes.imaging.codec import encode_png, encode_preview
 
 TEXTS = {"prompt": json.dumps({"1": {}}), "title": "größer \N{SNOWMAN}"}
 
