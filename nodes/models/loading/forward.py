@@ -18,6 +18,7 @@ from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_c
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.noise_schedule.parameterization import Parameterization
+from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
 
 class Inputs(Protocol):
@@ -80,7 +81,7 @@ def prepare(
     branch: Branch = "positive",
     seed: int = 0,
 ) -> PreparedCond:
-    """Return a condition as a model's network takes it.
+    """Return a condition as a model's network takes it, on the network's device.
 
     Args:
         model: with its patches.
@@ -99,7 +100,8 @@ def prepare(
     cond = with_unclip_vector(cond, model.model.spec.unclip, seed)
     cond = with_references(cond, model.latent_format)
     concat = _concat_input(model, cond, size)
-    return PreparedCond.from_cond(model.model.adapter.conditions(cond, size, branch), concat)
+    prepared = PreparedCond.from_cond(model.model.adapter.conditions(cond, size, branch), concat)
+    return prepared.on(model.model.network.placement.device, model.dtype)
 
 
 @torch.no_grad()
@@ -145,7 +147,7 @@ class _Inputs(NamedTuple):
 def _inputs(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> _Inputs:
     parameterization, device = model.parameterization, model.model.network.placement.device
     scaled = parameterization.scale_input(x, sigma).to(device, model.dtype)
-    timestep = parameterization.timestep(sigma).to(device)
+    timestep = rows_on(device, parameterization.timestep(sigma))
     if cond.concat_input is not None:
         scaled = torch.cat([scaled, cond.concat_input.to(scaled)], dim=1)
     return _Inputs(scaled, sigma, timestep)

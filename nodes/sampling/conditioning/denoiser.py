@@ -1,7 +1,7 @@
 """The protocol between sampling and models: conditions to prepare, and model calls to answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
@@ -23,6 +23,8 @@ class PreparedCond(Cond):
     """The network's inputs besides the text, [1, …] each."""
     concat_input: Tensor | None = None
     """[batch or 1, channels, h, w]: read with the latent, channel upon channel, at its size."""
+    dtype: torch.dtype | None = None
+    """The precision that the network reads the text in; None: as it is."""
 
     @classmethod
     def from_cond(cls, cond: Cond, concat_input: Tensor | None = None) -> "PreparedCond":
@@ -32,6 +34,22 @@ class PreparedCond(Cond):
             name: value for name, value in cond.extras.items() if isinstance(value, Tensor)
         }
         return cls(**values, concat_input=concat_input)
+
+    def on(self, device: torch.device, dtype: torch.dtype) -> "PreparedCond":
+        """Return the condition with what the network reads on a device.
+
+        Args:
+            device: of the network. The mask, whose bounds are looked at, stays where it is.
+            dtype: the precision of the network.
+        """
+        return replace(
+            self,
+            tokens=self.tokens.to(device),
+            pooled=None if self.pooled is None else self.pooled.to(device),
+            extras={name: value.to(device) for name, value in self.extras.items()},
+            concat_input=None if self.concat_input is None else self.concat_input.to(device),
+            dtype=dtype,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

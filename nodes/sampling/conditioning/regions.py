@@ -170,7 +170,9 @@ def _resolve(
 ) -> ResolvedCond:
     sigmas = SigmaRange.between(cond.start, cond.end, parameterization)
     area = cond.area or Area(*size, 0, 0)
-    return ResolvedCond(cond, area, _weight(cond, area, size), sigmas)
+    weight = _weight(cond, area, size)
+    there = None if weight is None else weight.to(cond.tokens.device)
+    return ResolvedCond(cond, area, there, sigmas)
 
 
 def _weight(cond: PreparedCond, area: Area, size: tuple[int, int]) -> Tensor | None:

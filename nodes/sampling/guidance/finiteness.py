@@ -11,18 +11,18 @@ from nodes.sampling.guidance.errors import NotFiniteError
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FinitenessCheck:
-    """Flags of predictions, kept on their device until somebody looks at them.
+    """The largest number of each prediction, kept on its device until somebody looks.
 
-    To look at a flag waits for all that the device was told before, so that is done once at the
-    end, and when a preview has waited anyway. On the CPU nothing is gained by that: there a wrong
-    prediction is an error at once.
+    To look at one waits for all that the device was told before, so that is done once at the end,
+    and when a preview has waited anyway. On the CPU nothing is gained by that: there a prediction
+    that is not finite is an error at once.
     """
 
-    flags: list[tuple[str, Tensor]] = field(default_factory=list[tuple[str, Tensor]])
-    """The name of each prediction, and a scalar: True if all of its numbers are finite."""
+    largest: list[tuple[str, Tensor]] = field(default_factory=list[tuple[str, Tensor]])
+    """The name of each prediction, and its largest absolute value; NaN if any number is."""
 
     def add(self, what: str, predictions: Iterable[Tensor]) -> None:
-        """Add the flags of some predictions.
+        """Add predictions.
 
         Args:
             what: they are called so in the error.
@@ -31,20 +31,21 @@ class FinitenessCheck:
         Raises:
             NotFiniteError: they hold infinities or NaN, and are on the CPU.
         """
-        self.flags.extend((what, each.isfinite().all()) for each in predictions)
-        if all(flag.is_cpu for _, flag in self.flags):
+        self.largest.extend((what, each.abs().amax()) for each in predictions)
+        if all(number.is_cpu for _, number in self.largest):
             self.look()
 
     def look(self) -> None:
-        """Look at all flags, with one copy from the device, and drop them.
+        """Look at all predictions, with one copy from the device, and drop them.
 
         Raises:
-            NotFiniteError: of the first prediction that holds infinities or NaN.
+            NotFiniteError: of the first that holds infinities or NaN.
         """
-        if not self.flags:
+        if not self.largest:
             return
-        names, flags = zip(*self.flags, strict=True)
-        self.flags.clear()
-        for what, is_finite in zip(names, torch.stack(flags).cpu(), strict=True):
+        names, numbers = zip(*self.largest, strict=True)
+        self.largest.clear()
+        finite = torch.stack(numbers).cpu().isfinite()
+        for what, is_finite in zip(names, finite, strict=True):
             if not is_finite:
                 raise NotFiniteError(what)

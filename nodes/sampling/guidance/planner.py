@@ -6,8 +6,9 @@ branch over their areas and applies the guidance rule to the branches.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Protocol, TypeAlias, TypeVar
 
 import torch
@@ -41,6 +42,12 @@ class PlannedCall(ModelCall):
 
     chunks: tuple[Chunk, ...]
     """The blocks of rows; branch 0 is positive, 1 negative, others follow."""
+
+
+Gather: TypeAlias = Callable[[Sequence[ResolvedCond], int, torch.device], CondBatch]
+"""A function from conditions, samples in a batch and a device to the conditions' rows there."""
+Alter: TypeAlias = Callable[[ResolvedCond, Alteration], ResolvedCond]
+"""A function from a condition to the same with one more alteration of the network."""
 
 
 class Ranged(Protocol):
@@ -87,6 +94,10 @@ class GuidancePlanner:
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """See `GuidanceInputs.memory`."""
+    gather: Gather = field(default_factory=lambda: cache(_gather))
+    """Gathers the conditions of a model call: once for each group of them and number of samples."""
+    alter: Alter = field(default_factory=lambda: cache(_alter))
+    """Adds an alteration to a condition, which makes the same one each time."""
     finiteness: FinitenessCheck = field(default_factory=FinitenessCheck)
     """Gets every prediction of the model; who samples looks at it at the end."""
 
@@ -121,7 +132,7 @@ class GuidancePlanner:
         while waiting:
             group = _group(waiting, MOST_REPEATS if self.repeats_text else 1)
             waiting = [chunk for chunk in waiting if chunk not in group]
-            merged.append(_merge(call, group))
+            merged.append(self._merge(call, group))
         return merged
 
     def combine(self, call: Call, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]) -> Reply:
@@ -139,15 +150,29 @@ class GuidancePlanner:
         if self._needs_all(call):
             branches += [(1, self._negative(call)), *enumerate(self.extras, 2)]
         for i, perturbed in self._perturbations(call):
-            branches.append((i, _alter(self.positive, perturbed.alteration)))
+            branches.append((i, self._with_alteration(self.positive, perturbed.alteration)))
         return branches
 
     def _negative(self, call: Call) -> Sequence[ResolvedCond]:
         conds = self.negative
         for sigmas, modifier in self.uncond_modifiers:
             if _level(call) in sigmas:
-                conds = _alter(conds, modifier.alteration)
+                conds = self._with_alteration(conds, modifier.alteration)
         return conds
+
+    def _with_alteration(
+        self, conds: Sequence[ResolvedCond], alteration: Alteration
+    ) -> Sequence[ResolvedCond]:
+        """Return the conditions with one more alteration of the network."""
+        return [self.alter(cond, alteration) for cond in conds]
+
+    def _merge(self, call: Call, group: Sequence[Chunk]) -> PlannedCall:
+        """Return the model call of a group of conditions."""
+        batch, conds = len(call.x), tuple(cond for _, cond in group)
+        sigmas = call.sigma.expand(batch)
+        x = torch.cat([cond.crop(call.x) for cond in conds])
+        sigma = torch.cat([sigmas[cond.rows] for cond in conds])
+        return PlannedCall(x, sigma, self.gather(conds, batch, x.device), tuple(group))
 
     def _perturbations(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
         """Return those that hold at this level, with the numbers of their predictions."""
@@ -180,12 +205,10 @@ def _level(call: Call) -> float:
     return float(call.sigma.flatten()[0])
 
 
-def _alter(conds: Sequence[ResolvedCond], alteration: Alteration) -> list[ResolvedCond]:
-    """Return the conditions with one more alteration of the network."""
-    return [
-        replace(c, cond=replace(c.cond, alterations=(*c.cond.alterations, alteration)))
-        for c in conds
-    ]
+def _alter(resolved: ResolvedCond, alteration: Alteration) -> ResolvedCond:
+    """Return the condition with one more alteration of the network."""
+    alterations = (*resolved.cond.alterations, alteration)
+    return replace(resolved, cond=replace(resolved.cond, alterations=alterations))
 
 
 def _group(waiting: list[Chunk], most_repeats: int) -> list[Chunk]:
@@ -215,16 +238,13 @@ def _shapes(resolved: ResolvedCond) -> object:
     return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, fixed
 
 
-def _merge(call: Call, group: list[Chunk]) -> PlannedCall:
-    batch, conds = len(call.x), [cond for _, cond in group]
-    sigmas = call.sigma.expand(batch)
-    x = torch.cat([cond.crop(call.x) for cond in conds])
-    sigma = torch.cat([sigmas[cond.rows] for cond in conds])
-    rows = _cond_batch(conds, [_count(cond, batch) for cond in conds], x.device)
-    concat = [part for cond in conds if (part := _concat_input(cond, batch)) is not None]
-    if concat:
-        rows = replace(rows, concat_input=torch.cat([part.to(x) for part in concat]))
-    return PlannedCall(x, sigma, rows, tuple(group))
+def _gather(group: Sequence[ResolvedCond], batch: int, device: torch.device) -> CondBatch:
+    """Return the conditions of a model call on a device, row below row."""
+    rows = _cond_batch(group, [_count(cond, batch) for cond in group], device)
+    concat = [part for cond in group if (part := _concat_input(cond, batch)) is not None]
+    if not concat:
+        return rows
+    return replace(rows, concat_input=torch.cat([part.to(device).float() for part in concat]))
 
 
 def _concat_input(resolved: ResolvedCond, batch: int) -> Tensor | None:
@@ -235,8 +255,12 @@ def _concat_input(resolved: ResolvedCond, batch: int) -> Tensor | None:
     return resolved.crop(repeat_to_batch(whole, batch))
 
 
-def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.device) -> CondBatch:
+def _cond_batch(
+    group: Sequence[ResolvedCond], counts: Sequence[int], device: torch.device
+) -> CondBatch:
     """Return the conditions row below row, texts repeated to a common length.
+
+    Texts are in the network's precision, unless ControlNets read them, which may have another.
 
     Repeating all of a text changes nothing in cross-attention: every weight is shared out
     equally among the copies.
@@ -248,9 +272,10 @@ def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.devi
     extras = {
         name: _rows([c.extras[name] for c in conds], counts, device) for name in conds[0].extras
     }
+    dtype = None if conds[0].controls else conds[0].dtype
     return CondBatch(
-        tokens=_rows(tokens, counts, device),
-        pooled=_rows(pooled, counts, device) if pooled else None,
+        tokens=_rows(tokens, counts, device).to(dtype=dtype),
+        pooled=_rows(pooled, counts, device).to(dtype=dtype) if pooled else None,
         extras=extras,
         controls=conds[0].controls,
         alterations=conds[0].alterations,
@@ -259,7 +284,7 @@ def _cond_batch(group: list[ResolvedCond], counts: list[int], device: torch.devi
     )
 
 
-def _rows(values: list[Tensor], counts: list[int], device: torch.device) -> Tensor:
+def _rows(values: Sequence[Tensor], counts: Sequence[int], device: torch.device) -> Tensor:
     """Return each value repeated to, or cut to, as many rows as its condition has samples.
 
     The values may be on several devices; packs leave them on any.
@@ -282,7 +307,7 @@ def _blend(
         return parts[0][1]
     total, count = torch.zeros_like(x), torch.full_like(x, 1e-37)
     for resolved, part in parts:
-        weight = torch.ones(()) if resolved.weight is None else resolved.weight
+        weight = x.new_ones(()) if resolved.weight is None else resolved.weight
         weight = _per_sample(weight, len(x), resolved).to(x.device)
         resolved.crop(total).add_(part * weight)
         resolved.crop(count).add_(weight)

@@ -18,8 +18,26 @@ _EDM_SIGMA_DATA = 0.5
 
 
 def broadcast(sigma: Tensor, x: Tensor) -> Tensor:
-    """Shape sigma, a scalar or [batch], so that it multiplies x, [batch, …]."""
+    """Shape sigma, a scalar or [batch], so that it multiplies x, [batch, …].
+
+    For x on a device a sigma of the CPU that is the same in all rows becomes a scalar: these
+    multiply what is on any device, without a copy.
+    """
+    if sigma.ndim and _is_uniform(sigma) and sigma.device != x.device:
+        return sigma[0]
     return sigma.reshape(-1, *[1] * (x.ndim - 1)).to(x.device) if sigma.ndim else sigma
+
+
+def rows_on(device: torch.device, rows: Tensor) -> Tensor:
+    """Return numbers, [batch], on a device: without a copy if they are all the same."""
+    if _is_uniform(rows) and rows.device != device:
+        return torch.full(rows.shape, float(rows[0]), dtype=rows.dtype, device=device)
+    return rows.to(device)
+
+
+def _is_uniform(rows: Tensor) -> bool:
+    """Return True for equal numbers on the CPU; on a device a look at them would be waited for."""
+    return rows.is_cpu and bool((rows == rows[0]).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

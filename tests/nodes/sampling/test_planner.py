@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import resize_mask, resolve
 from nodes.sampling.guidance.loop import Request, noise_for, sample
-from nodes.sampling.guidance.planner import GuidancePlanner
+from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
 from nodes.sampling.guidance.rules import GuidanceInputs, RescaledCfg, classifier_free_guidance
+from nodes.sampling.guidance.settings import PLAIN, PerturbedGuidance
 from nodes.sampling.noise_schedule.parameterization import Discrete
 from nodes.sampling.samplers.registry import Call, sigmas_for
 from nodes.values import Area, Cond, Conditioning, Latent
@@ -142,6 +144,26 @@ def test_each_sample_keeps_its_own_sigma() -> None:
     (merged,) = guidance([A], [N]).plan(call(1.0, 2.0))
 
     assert merged.sigma.tolist() == [1.0, 2.0, 1.0, 2.0]
+
+
+class Change:
+    def alter(self, network: nn.Module) -> None:
+        del network
+
+
+def test_the_conditions_of_a_call_are_gathered_once() -> None:
+    settings = replace(PLAIN, perturbed=(PerturbedGuidance(Change(), 2.0),))
+    planner = guidance([cond(1.0, 2.0)], [cond(3.0)])
+    ranges = with_ranges(settings.perturbed, Discrete.scaled_linear())
+    planner = replace(planner, settings=settings, perturbed=ranges)
+
+    first, second = (planner.plan(call(sigma)) for sigma in (5.0, 2.0))
+    (wider,) = planner.plan(replace(call(5.0), x=torch.zeros(3, 4, 16, 16)))[:1]
+
+    assert len(first) == 2
+    for one, other in zip(first, second, strict=True):
+        assert one.cond is other.cond
+    assert len(wider.cond.tokens) == 6
 
 
 def test_texts_of_unlike_lengths_merge_by_repeating_them() -> None:

@@ -1,6 +1,7 @@
 """Cut latents into the patches that transformers read, and put them together again."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -54,7 +55,14 @@ def unpatchify(patches: Tensor, height: int) -> Tensor:
 
 def positions(latent: Tensor) -> Tensor:
     """Return (0, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32."""
-    rows, columns = (torch.arange(side // PATCH) for side in latent.shape[-2:])
-    y, x = torch.meshgrid(rows, columns, indexing="ij")
-    places = torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3)
-    return places.to(latent.device, torch.float32)
+    height, width = latent.shape[-2:]
+    return _grid(height // PATCH, width // PATCH, latent.device)
+
+
+@lru_cache(maxsize=16)
+def _grid(rows: int, columns: int, device: torch.device) -> Tensor:
+    """Return (0, row, column) of every place in a grid: made once, as steps have the same size."""
+    y, x = torch.meshgrid(
+        torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
+    )
+    return torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3).float()

@@ -16,8 +16,10 @@ from nodes.sampling.conditioning.denoiser import Branch
 LIKED, DISLIKED = 6.0, 2.5
 """The aesthetic scores of the positive and the negative branch, if the workflow sets none."""
 _PIXELS = 8
-_BASE, _REFINER = [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 6]
+_BASE, _REFINER = (slice(6),), (slice(4), slice(6, 7))
 """The sizes that each model reads, by their index in `sizes`."""
+_NUMBERS = 6, 5
+"""The number of sizes that each reads."""
 
 
 class Config(Protocol):
@@ -73,10 +75,10 @@ def added_cond(module: nn.Module, cond: CondBatch, x: Tensor) -> AddedCond | Non
     if wide is None or each is None:
         return None
     found = 0 if cond.pooled is None else cond.pooled.shape[1]
-    for chosen in (_BASE, _REFINER):
-        if cond.pooled is not None and found == wide - len(chosen) * each:
-            time_ids = cond.extras["sizes"][:, chosen]
+    for chosen, number in zip((_BASE, _REFINER), _NUMBERS, strict=True):
+        if cond.pooled is not None and found == wide - number * each:
+            time_ids = torch.cat([cond.extras["sizes"][:, part] for part in chosen], dim=1)
             return {"text_embeds": cond.pooled.to(x), "time_ids": time_ids.to(x)}
-    wanted = wide - len(_BASE) * each
+    wanted = wide - _NUMBERS[0] * each
     what = "pooled text"
     raise WrongConditioningError(what, found, wanted)
