@@ -1,8 +1,9 @@
 """The server under load: prompts a second, how long requests take, and its memory.
 
 Run as `python -m benchmarks.server_load [part …]`; parts are `start`, `prompts`, `images`,
-`sampling` and `crowd`, all of them if none is named. Each starts a real server with real workers on this machine,
-in a folder of its own. Clients are in this process, so on two cores they take part of the time.
+`sampling` and `crowd`, all of them if none is named. Each starts a real server with real workers
+on this machine, in a folder of its own. Clients are in this process, so on two cores they take
+part of the time.
 
 - `start`: processor seconds and resident memory until the first answer to an HTTP request.
 - `prompts`: 1,000 tiny prompts from 64 clients, then 5,000 in all: prompts a second from the first
