@@ -25,7 +25,7 @@ def test_a_preview_has_the_pixels_and_texts_of_a_saved_image(channels, size):
 
     assert found.mode == expected.mode
     assert np.array_equal(np.asarray(found), np.asarray(expected))
-    assert found.text == expected.text == TEXTS
+    assert found.info == expected.info == TEXTS
 
 
 def test_encoding_a_preview_leaves_the_image_as_it_is():

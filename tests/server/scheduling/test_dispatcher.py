@@ -335,7 +335,7 @@ def test_the_worker_goes_on_while_the_ends_of_runs_are_written_but_not_for_ever(
         async with House(path, worker := Scripted()) as house:
             report, may_write = house.store.report, asyncio.Event()
 
-            async def slow(run_id, events, ending):
+            async def slow(run_id, events, ending=None):
                 if ending:
                     await may_write.wait()
                 return await report(run_id, events, ending)
@@ -363,9 +363,9 @@ def test_nothing_of_a_run_is_recorded_before_its_beginning(path):
         async with House(path, worker := Scripted()) as house:
             begin, may_begin = house.store.begin, asyncio.Event()
 
-            async def slow(*given):
+            async def slow(run_id, worker):
                 await may_begin.wait()
-                return await begin(*given)
+                return await begin(run_id, worker)
 
             house.store.begin = slow
             await house.submit("a")
@@ -390,11 +390,11 @@ def test_while_the_disk_takes_no_beginnings_no_further_run_is_begun(path, monkey
         async with House(path, worker := Scripted(slots=2)) as house:
             begin, tries = house.store.begin, []
 
-            async def fails(run_id, name):
+            async def fails(run_id, worker):
                 tries.append(run_id)
                 if len(tries) < 4:
                     raise StorageError(run_id)
-                return await begin(run_id, name)
+                return await begin(run_id, worker)
 
             house.store.begin = fails
             await house.submit("a")
@@ -418,9 +418,9 @@ def test_a_run_that_dies_with_its_worker_before_its_beginning_is_written_runs_ag
         async with House(path, worker) as house:
             begin = house.store.begin
 
-            async def slow(*given):
+            async def slow(run_id, worker):
                 await asyncio.sleep(0.05)
-                return await begin(*given)
+                return await begin(run_id, worker)
 
             house.store.begin = slow
             await house.submit("a")
