@@ -179,6 +179,6 @@ def literal_alias(statement):
             target=ast.Name(name), value=ast.Subscript(value=ast.Name("Literal"), slice=members)
         ):
             constants = members.elts if isinstance(members, ast.Tuple) else [members]
-            return name, [item.value for item in constants if isinstance(item, ast.Constant)]
+            return name, [str(item.value) for item in constants if isinstance(item, ast.Constant)]
         case _:
             return None
