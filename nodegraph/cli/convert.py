@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     "target",
     required=True,
     metavar="FILE",
+    type=options.FILE_OR_DASH,
     help="The file to write; - for stdout.",
 )
 @click.option(
     "--object-info",
     "places",
     metavar="PLACE",
+    type=options.FILE_OR_DASH,
     multiple=True,
     help="Describes node types that are not here: a ComfyUI server's address, or a file with the"
     " answer of its /object_info; repeatable, the first that has a type counts.",

@@ -28,7 +28,7 @@ def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> P
     "--draw",
     "drawing",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=options.HomePath(path_type=Path, dir_okay=False),
     callback=_check_format,
     help="Also draw the graph, as SVG (.svg) or Mermaid (.mmd, or .md with a fence around it).",
 )

@@ -12,7 +12,10 @@ from nodegraph.cli.terminal.report import ReportingCommand
 @click.command("export-python", cls=ReportingCommand)
 @options.workflow
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The file to write; stdout if not set."
+    "-o",
+    "--output",
+    type=options.HomePath(path_type=Path),
+    help="The file to write; stdout if not set.",
 )
 @options.folders
 @options.verbose
@@ -37,7 +40,7 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.HomePath(path_type=Path, file_okay=False),
     default=Path("typings"),
     show_default=True,
     help="The folder where type checkers look for stubs.",

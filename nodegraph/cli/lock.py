@@ -11,7 +11,9 @@ from nodegraph.cli.terminal.report import ReportingCommand
 
 @click.command(cls=ReportingCommand)
 @options.workflow
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The lock file to write.")
+@click.option(
+    "-o", "--output", type=options.HomePath(path_type=Path), help="The lock file to write."
+)
 @options.folders
 @options.verbose
 def lock(workflow: str, output: Path | None, **folders: Any) -> None:

@@ -21,6 +21,7 @@ _MOST_CHOICES = 6
     "--compare",
     "place",
     metavar="PLACE",
+    type=options.FILE_OR_DASH,
     help="Compare the node types with those of another server: its address, or a file with"
     " the answer of its /object_info.",
 )

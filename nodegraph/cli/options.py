@@ -1,5 +1,6 @@
 """The options that commands share, and the objects they open."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,25 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-workflow = click.argument("workflow", metavar="WORKFLOW")
+
+class HomePath(click.Path):
+    """A path, in which `~` or `~name` at the start is that person's home folder."""
+
+    def convert(
+        self,
+        value: "str | os.PathLike[str]",
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> "str | bytes | os.PathLike[str]":
+        """Return the path with the home folder in place of `~`; a home not known stays as it is."""
+        expanded = os.path.expanduser(value)  # noqa: PTH111 - `Path` refuses an unknown `~name`
+        return super().convert(expanded, param, ctx)
+
+
+FILE_OR_DASH = HomePath(allow_dash=True, readable=False, path_type=str)
+"""The name of a file, or `-` for stdin or stdout; who reads it reports what is wrong."""
+
+workflow = click.argument("workflow", metavar="WORKFLOW", type=FILE_OR_DASH)
 wants_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON instead of text.")
 verbose = click.option(
     "--verbose",

@@ -39,7 +39,7 @@ def listing(wants_json: bool) -> None:
 
 
 @packs.command(cls=ReportingCommand)
-@click.argument("name", metavar="NAME|FOLDER")
+@click.argument("name", metavar="NAME|FOLDER", type=options.FILE_OR_DASH)
 @options.wants_json
 @options.verbose
 @click.pass_context
@@ -79,7 +79,7 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
 @click.argument("name")
 @click.option(
     "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=options.HomePath(path_type=Path, file_okay=False),
     help="The folder to make it in; the packs folder if not set.",
 )
 @options.verbose
@@ -93,7 +93,7 @@ def new_pack(name: str, folder: Path | None) -> None:
 
     root = make_pack(name, folder or Settings.read().packs_dir)
     click.echo(root)
-    click.echo(f"Its node type is in {root / 'nodes.py'}; to test it: pytest {root}", err=True)
+    click.echo(f"Its node type is in {root / 'node_types.py'}; to test it: pytest {root}", err=True)
 
 
 def _registry() -> "Registry":
