@@ -57,7 +57,7 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     if target == "-":
         click.echo(text)
         return
-    options.write_text(Path(target), f"{text}\n")
+    options.write_text(Path(target), f"{text}\n", "-o")
     click.echo(f"{target}: {len(graph.nodes)} nodes")
 
 

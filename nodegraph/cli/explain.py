@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import EXIT_INVALID, ReportingCommand, as_json, report, warn
+from nodegraph.cli.terminal.report import EXIT_INVALID, CheckingCommand, as_json, report, warn
 
 if TYPE_CHECKING:
     from nodegraph.cli.explanation.values import Explanation
@@ -22,7 +22,7 @@ def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> P
     return path
 
 
-@click.command(cls=ReportingCommand)
+@click.command(cls=CheckingCommand)
 @options.workflow
 @click.option(
     "--draw",
@@ -64,7 +64,7 @@ def explain(
     keeps = workspace.settings.result_cache != 0
     found = find_out(checked, workspace.registry.catalog, workspace.files, keeps_results=keeps)
     if drawing:
-        options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found))
+        options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found), "--draw")
     if wants_json:
         click.echo(as_json(as_plain(found)))
     else:

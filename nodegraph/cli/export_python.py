@@ -32,7 +32,7 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
     if output is None:
         click.echo(code, nl=False)
     else:
-        options.write_text(output, code)
+        options.write_text(output, code, "-o")
         click.echo(output)
 
 
@@ -56,6 +56,6 @@ def stubs(output: Path) -> None:
     from nodegraph.python.stubs import stubs as stubs_of
 
     path = output / SHIPPED.relative_to(SHIPPED.parents[2])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(stubs_of(options.open_workspace().registry.catalog), encoding="utf-8")
+    text = stubs_of(options.open_workspace().registry.catalog)
+    options.write_text(path, text, "-o", make_folders=True)
     click.echo(path)

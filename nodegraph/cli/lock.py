@@ -27,5 +27,6 @@ def lock(workflow: str, output: Path | None, **folders: Any) -> None:
     workspace = options.open_workspace(**folders)
     graph = options.read_graph(workflow, workspace)
     path = output or lock_path(Path(workflow if workflow != "-" else "workflow.json"))
-    options.write_text(path, Lock.from_graph(graph, workspace.registry, workspace.files).text())
+    text = Lock.from_graph(graph, workspace.registry, workspace.files).text()
+    options.write_text(path, text, "-o")
     click.echo(path)

@@ -146,12 +146,22 @@ def workflow_source(workflow: str) -> Path | bytes:
         folder = path.parent
         inner = path if _is_folder(path) else folder
         beside = [str(item) for item in inner.glob("*.json")] if _is_folder(inner) else []
-        raise UnknownFileError(workflow, f"the folder {folder.resolve()}", sorted(beside))
+        error = UnknownFileError(workflow, f"the folder {folder.resolve()}", sorted(beside))
+        if _is_folder(path):
+            error.message = f"{workflow!r} is a folder, no workflow file."
+            error.hint = error.hint if beside else "There is no .json file in it."
+        raise error
     return path
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, option: str, *, make_folders: bool = False) -> None:
     """Write a command's result to a file.
+
+    Args:
+        path: the file.
+        text: its content.
+        option: the option that names the file, or would: for the error.
+        make_folders: if True, makes the folders that the file is to be in.
 
     Raises:
         OutputFolderError: it can not be written there.
@@ -159,9 +169,13 @@ def write_text(path: Path, text: str) -> None:
     from nodegraph.errors import OutputFolderError
 
     try:
+        if make_folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputFolderError(path.parent, error.strerror or str(error)) from error
+        refusal = OutputFolderError(path.parent, error.strerror or str(error))
+        refusal.hint = f"Choose another file with {option}."
+        raise refusal from error
 
 
 def _is_folder(path: Path) -> bool:

@@ -1,37 +1,21 @@
 """`nodegraph validate`: every problem of a workflow at once, without running it."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import (
     EXIT_INVALID,
-    ReportingCommand,
+    CheckingCommand,
     as_data,
     as_json,
-    parts_of,
     report,
     warn,
 )
 
-if TYPE_CHECKING:
-    from nodegraph.errors import NodeGraphError
 
-
-class ValidateCommand(ReportingCommand):
-    """The `validate` command: with `--json`, an unreadable workflow is a problem as any other."""
-
-    def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
-        """Show why there is nothing to check."""
-        if wants_json:
-            _print_json(parts_of(error))
-        else:
-            super().refuse(error, wants_json=False)
-
-
-@click.command(cls=ValidateCommand)
+@click.command(cls=CheckingCommand)
 @options.workflow
 @options.folders
 @options.wants_json
@@ -54,7 +38,8 @@ def validate(
     graph = options.read_graph(workflow, workspace)
     checked = check(graph, workspace.registry, workspace.files)
     if wants_json:
-        _print_json(checked.problems, checked.warnings)
+        found = as_data(checked.problems, checked.warnings)
+        click.echo(as_json({"valid": not checked.problems} | found))
     else:
         titles = options.titles(graph)
         for warning in checked.warnings:
@@ -65,9 +50,3 @@ def validate(
         ctx.exit(EXIT_INVALID)
     if not wants_json:
         click.echo(f"{workflow}: valid, {len(checked.graph.nodes)} nodes")
-
-
-def _print_json(
-    problems: "Sequence[NodeGraphError]", warnings: "Sequence[NodeGraphError]" = ()
-) -> None:
-    click.echo(as_json({"valid": not problems} | as_data(problems, warnings)))

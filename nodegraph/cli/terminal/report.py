@@ -40,6 +40,17 @@ class ReportingCommand(click.Command):
         report(error)
 
 
+class CheckingCommand(ReportingCommand):
+    """A command whose JSON lists problems: with `--json`, an unreadable workflow is one of them."""
+
+    def refuse(self, error: "NodeGraphError", *, wants_json: bool) -> None:
+        """Show why there is nothing to check."""
+        if wants_json:
+            click.echo(as_json({"valid": False} | as_data(parts_of(error))))
+        else:
+            super().refuse(error, wants_json=False)
+
+
 def set_verbose(ctx: click.Context, _: click.Parameter, verbose: bool) -> bool:
     """Remember `--verbose` for the report of an error."""
     ctx.meta[_VERBOSE] = verbose

@@ -46,3 +46,47 @@ def test_a_tilde_that_is_nobodys_home_is_part_of_the_name(invoke, here, home):
     (here / "~nobody-of-that-name.json").write_text((home / "x.json").read_text())
 
     assert invoke("validate", "~nobody-of-that-name.json").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "option"),
+    [
+        (["explain", "workflow.json", "--draw", "no/such/g.svg"], "--draw"),
+        (["convert", "workflow.json", "-o", "no/such/y.json"], "-o"),
+        (["export-python", "workflow.json", "-o", "no/such/y.py"], "-o"),
+        (["lock", "workflow.json", "-o", "no/such/y.lock"], "-o"),
+        (["stubs", "-o", "workflow.json/typings"], "-o"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_file_that_can_not_be_written_names_the_option_for_it(invoke, simple, args, option):
+    done = invoke(*args)
+
+    assert done.exit_code == 2
+    assert done.stderr.endswith(f"[output_not_writable]\n  Choose another file with {option}.\n")
+
+
+@pytest.mark.parametrize("command", ["validate", "explain"])
+@pytest.mark.parametrize(("name", "code"), [("no.json", "unknown_file"), ("raw", "invalid_prompt")])
+def test_a_workflow_that_can_not_be_read_is_a_problem_as_json(invoke, here, command, name, code):
+    (here / "raw").write_bytes(bytes(range(256)))
+    done = invoke(command, name, "--json")
+    answer = json.loads(done.stdout)
+
+    assert (done.exit_code, done.stderr, answer["valid"]) == (2, "", False)
+    assert [problem["code"] for problem in answer["problems"]] == [code]
+
+
+@pytest.mark.parametrize(
+    ("files", "hint"),
+    [((), "There is no .json file in it."), (("a.json",), "Did you mean 'folder.json/a.json'?")],
+)
+def test_a_folder_is_called_one(invoke, here, files, hint):
+    (here / "folder.json").mkdir()
+    for name in files:
+        (here / "folder.json" / name).touch()
+    done = invoke("validate", "folder.json")
+
+    assert done.exit_code == 2
+    assert "'folder.json' is a folder, no workflow file. [unknown_file]" in done.stderr
+    assert hint in done.stderr
