@@ -23,7 +23,7 @@ def page(tmp_path_factory):
     pack.mkdir(parents=True)
     declaration, *code = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (pack / "__init__.py").write_text(declaration)
-    (pack / "nodes.py").write_text("".join(code))
+    (pack / "node_types.py").write_text("".join(code))
     yield Registry.load(["nodes", "my_nodes"], folder.parent, folder)
     forget("my_nodes")
 

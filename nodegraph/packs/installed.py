@@ -193,7 +193,9 @@ def _check_built_in(source: PackSource) -> None:
     if actual.parent != expected:
         message = f"Python finds another module called 'nodes', at {actual}, before nodegraph's."
         hint = (
-            "Uninstall it (pip uninstall nodes), or install nodegraph in an environment of its own."
+            "If it is a file of yours, rename it, or run nodegraph from another folder. If it is "
+            "installed, uninstall it (pip uninstall nodes), or install nodegraph in an environment "
+            "of its own."
         )
         raise PackError(message, hint=hint)
 

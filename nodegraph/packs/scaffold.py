@@ -1,5 +1,9 @@
 """Create a new pack's files: a node, its test, and the project file to install it."""
 
+import re
+import sys
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 
 from nodegraph.errors import NodeGraphError
@@ -8,7 +12,7 @@ _INIT = '''"""{title}: node types for nodegraph."""
 
 from nodegraph import Pack
 
-PACK = Pack("{name}", "0.1.0", ("{name}.nodes",))
+PACK = Pack("{name}", "0.1.0", ("{name}.node_types",))
 '''
 _NODES = '''"""The node types."""
 
@@ -29,7 +33,7 @@ def darken(image: Image, strength: Strength = 0.5) -> Image:
 _TEST = '''"""The node types, run by the engine."""
 
 import torch
-from {name}.nodes import darken
+from {name}.node_types import darken
 
 
 def test_darkens(run_node):
@@ -75,12 +79,16 @@ package-dir = {{ "{name}" = "." }}
 """
 _FILES = {
     "__init__.py": _INIT,
-    "nodes.py": _NODES,
+    "node_types.py": _NODES,
     "tests/__init__.py": "",
-    "tests/test_nodes.py": _TEST,
+    "tests/test_node_types.py": _TEST,
     "README.md": _README,
     "pyproject.toml": _PROJECT,
 }
+
+
+_NAME = re.compile(r"[a-z]([a-z0-9_]*[a-z0-9])?")
+"""A module's name that is the name of a distribution, too, once its underscores are dashes."""
 
 
 class ScaffoldError(NodeGraphError):
@@ -93,16 +101,15 @@ def make_pack(name: str, folder: Path) -> Path:
     """Write a new pack's files to a sub-folder of `folder`, and return the path of that.
 
     Raises:
-        ScaffoldError: the name is not one for a Python module, or the folder exists.
+        ScaffoldError: the name is not one for a Python module, another module has it, or the
+            folder exists.
     """
-    if not name.isidentifier() or name != name.lower():
-        hint = "Use small letters, digits and underscores: my_nodes."
-        message = f"{name!r} is not a valid name for a pack."
-        raise ScaffoldError(message, hint=hint)
+    _check_name(name)
     root = folder / name
     if root.exists():
         message = f"{root} exists already."
         raise ScaffoldError(message, hint="Choose another name or --folder.")
+    _check_no_module(name)
     words = name.replace("_", " ")
     known = {
         "name": name,
@@ -115,3 +122,40 @@ def make_pack(name: str, folder: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text.format(**known), encoding="utf-8")
     return root
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        message = f"{name!r} is not a valid name for a pack."
+        hint = (
+            "Use small letters (a to z), digits and underscores, a letter first and no underscore "
+            "last: my_nodes."
+        )
+        raise ScaffoldError(message, hint=hint)
+    if iskeyword(name):
+        message = f"{name!r} is not a valid name for a pack: it is a keyword of Python."
+        raise ScaffoldError(message, hint="Choose another name.")
+
+
+def _check_no_module(name: str) -> None:
+    """Refuse a name that Python or an installed distribution has: one would hide the other."""
+    if name in sys.stdlib_module_names:
+        message = f"{name!r} is not a valid name for a pack: Python has a module of this name."
+    elif place := _find_module(name):
+        message = f"{name!r} is not a valid name for a pack: a module has it already, {place}."
+    else:
+        return
+    raise ScaffoldError(message, hint="Choose another name.")
+
+
+def _find_module(name: str) -> str | None:
+    """Return the place of the module of this name; None if there is none.
+
+    A folder without `__init__.py` in the current folder does not count: a pack goes before it.
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin:
+        return spec and spec.origin
+    here = Path.cwd()
+    folders = map(Path, spec.submodule_search_locations or ())
+    return next((str(found) for found in folders if found.absolute().parent != here), None)

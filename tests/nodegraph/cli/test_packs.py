@@ -33,18 +33,37 @@ def test_a_new_pack_is_found_and_in_order(invoke, pack):
     assert invoke("nodes", "OwnNodesDarken").exit_code == 0
 
 
-def test_a_new_pack_passes_its_own_tests(pack, anywhere):
+def run_python(folder, *args):
+    """Run `python -m` in a folder, which is then the first that Python looks into."""
     path = os.pathsep.join(item for item in sys.path if item)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(pack)]
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    environment = os.environ | {"PYTHONPATH": path}
+    command = [sys.executable, "-m", *args]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_a_new_pack_passes_its_own_tests(pack, anywhere):
+    done = run_python(anywhere, "pytest", "-q", "-p", "no:cacheprovider", str(pack))
 
     assert "2 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_new_pack_passes_its_own_tests_in_its_own_folder(pack):
+    done = run_python(pack, "pytest", "-q", "-p", "no:cacheprovider")
+
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_built_in_nodes_are_found_in_a_new_pack_s_folder(pack):
+    done = run_python(pack, "nodegraph", "nodes", "KSampler")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "KSampler" in done.stdout
+
+
 def test_what_is_wrong_is_told_with_its_place(invoke, pack):
-    nodes = pack / "nodes.py"
+    nodes = pack / "node_types.py"
     text = nodes.read_text().replace(
         '    """Make pictures darker: 0 changes nothing, 1 is black."""', ""
     )
@@ -62,7 +81,7 @@ def test_what_is_wrong_is_told_with_its_place(invoke, pack):
 
 
 def test_a_name_that_is_taken_is_an_error(invoke, pack):
-    nodes = pack / "nodes.py"
+    nodes = pack / "node_types.py"
     nodes.write_text(nodes.read_text().replace("OwnNodesDarken", "KSampler"))
 
     done = invoke("packs", "check", "own_nodes")
@@ -82,7 +101,7 @@ def test_a_name_that_is_taken_is_an_error(invoke, pack):
     ],
 )
 def test_a_pack_that_breaks_is_told_and_hurts_nobody(invoke, pack, code, message):
-    (pack / "nodes.py").write_text(code)
+    (pack / "node_types.py").write_text(code)
 
     done = invoke("packs", "check", "own_nodes")
 
@@ -92,7 +111,7 @@ def test_a_pack_that_breaks_is_told_and_hurts_nobody(invoke, pack, code, message
 
 
 def test_what_changes_other_modules_is_told(invoke, pack):
-    with (pack / "nodes.py").open("a") as file:
+    with (pack / "node_types.py").open("a") as file:
         file.write("import torch.nn as nn\nnn.Linear.forward = None\nsetattr(nn, 'Conv2d', 1)\n")
 
     done = invoke("packs", "check", "own_nodes")
@@ -110,3 +129,42 @@ def test_a_pack_is_not_made_twice_nor_with_a_bad_name(invoke, pack):
     assert "exists already" in invoke("new-pack", "own_nodes").stderr
     assert "is not a valid name for a pack" in invoke("new-pack", "Own-Nodes").stderr
     assert "No pack 'gone' is installed" in invoke("packs", "check", "gone").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ünï", "Use small letters (a to z)"),
+        ("2nd", "a letter first"),
+        ("own_", "no underscore last"),
+        ("class", "it is a keyword of Python"),
+        ("json", "Python has a module of this name"),
+        ("nodes", "a module has it already"),
+        ("server", "a module has it already"),
+        ("nodegraph", "a module has it already"),
+        ("torch", "a module has it already"),
+    ],
+)
+def test_a_name_that_can_not_work_is_refused(invoke, anywhere, name, reason):
+    done = invoke("new-pack", name)
+
+    assert done.exit_code != 0
+    assert f"{name!r} is not a valid name for a pack" in done.stderr
+    assert reason in done.stderr
+    assert not (anywhere / "packs" / name).exists()
+
+
+def test_a_folder_of_the_pack_s_name_is_no_module(invoke, anywhere, monkeypatch):
+    (anywhere / "my_own").mkdir()
+    monkeypatch.chdir(anywhere)
+    monkeypatch.syspath_prepend(anywhere)
+
+    assert invoke("new-pack", "my_own", "--folder", "my_own").exit_code == 0
+
+
+def test_a_folder_of_an_installed_module_s_name_is_one(invoke, anywhere, monkeypatch):
+    (anywhere / "site" / "my_own").mkdir(parents=True)
+    monkeypatch.chdir(anywhere)
+    monkeypatch.syspath_prepend(anywhere / "site")
+
+    assert "a module has it already" in invoke("new-pack", "my_own").stderr

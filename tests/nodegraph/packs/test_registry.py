@@ -167,7 +167,9 @@ def test_refuses_another_distribution_s_nodes(site, tmp_path):
     (site / "other-1.0.dist-info/entry_points.txt").write_text(text)
     loaded = {name: sys.modules.pop(name) for name in list(sys.modules) if name == "nodes"}
     try:
-        with pytest.raises(PackError, match=r"another module called 'nodes'.*pip uninstall nodes"):
+        with pytest.raises(
+            PackError, match=r"another module called 'nodes'.*rename it.*pip uninstall nodes"
+        ):
             Registry.load(["nodes"], tmp_path)
     finally:
         sys.modules.update(loaded)
