@@ -29,7 +29,8 @@ def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> G
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
     if not data.startswith(CARRIERS):
-        return read_any(parse_json(data), shapes)
+        name = "" if isinstance(source, bytes) else str(source)
+        return read_any(_parse_file(data, name), shapes)
     texts = texts_of(data)
     if "prompt" not in texts and "workflow" not in texts:
         refuse("the file carries no workflow.", "Was its metadata removed?")
@@ -67,6 +68,33 @@ def _editor_workflow(value: object) -> Mapping[str, object] | None:
         if is_object(found) and is_list(found.get("nodes")):
             return found
     return None
+
+
+def _parse_file(data: bytes, name: str) -> object:
+    """Parse the JSON in a file; its name, if it has one, begins the errors.
+
+    Raises:
+        InvalidWorkflowError: it is empty, binary, or no JSON that `parse_json` takes.
+    """
+    try:
+        return parse_json(data)
+    except InvalidWorkflowError as error:
+        if not data.strip():
+            refuse(f"{name or 'the workflow'} is empty.")
+        if not name:
+            raise
+        if _is_binary(data):
+            refuse(f"{name} is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file.")
+        reasons = " ".join(problem.message for problem in error.problems)
+        refuse(f"{name}: {reasons}")
+
+
+def _is_binary(data: bytes) -> bool:
+    """Return True if data are no text in UTF-8."""
+    try:
+        return "\0" in data.decode()
+    except UnicodeDecodeError:
+        return True
 
 
 def _read(path: Path) -> bytes:

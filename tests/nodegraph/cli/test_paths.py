@@ -90,3 +90,25 @@ def test_a_folder_is_called_one(invoke, here, files, hint):
     assert done.exit_code == 2
     assert "'folder.json' is a folder, no workflow file. [unknown_file]" in done.stderr
     assert hint in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b" \n", "Bad.json is empty. [invalid_prompt]"),
+        (bytes(range(256)), "Bad.json is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file."),
+        (b'{"a": }', "Bad.json: this is no JSON: Expecting value: line 1 column 7 (char 6)."),
+        (b"[" * 200 + b"]" * 200, "Bad.json: the JSON nests deeper than 100."),
+    ],
+    ids=["empty", "binary", "syntax", "deep"],
+)
+def test_a_file_that_is_no_json_is_named_with_what_it_is(invoke, here, data, message):
+    (here / "bad.json").write_bytes(data)
+    done = invoke("validate", "bad.json")
+
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_an_empty_stdin_is_called_empty(invoke):
+    assert "The workflow is empty." in invoke("validate", "-", input="").stderr
