@@ -12,7 +12,6 @@ from nodegraph.validation.literals import COMBO
 
 SEEDS = ("seed", "noise_seed")
 _TEXTS = ("STRING", COMBO)
-_HINT = "It is written --set NODE.INPUT=VALUE, where NODE is an id or a title."
 
 
 class AssignmentError(NodeGraphError):
@@ -36,7 +35,7 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
         name, equals, value = rest.partition("=")
         if not equals:
             message = f"--set {text!r} has no value."
-            raise AssignmentError(message, hint=_HINT)
+            raise AssignmentError(message, hint=_form("--set"))
         _check_input(node, name, catalog)
         parsed = _parse(value, nodes)
         if _takes_text(node, name, catalog) and not isinstance(parsed, str | Link):
@@ -90,9 +89,19 @@ def _unknown_node(text: str, nodes: Mapping[str, Node], option: str) -> NoReturn
     target = text.partition("=")[0]
     name = target.rpartition(".")[0] or target
     known = [*nodes, *(node.title for node in nodes.values() if node.title)]
+    if target in known:
+        message = f"{option} {text!r} names a node, and none of its inputs."
+        raise AssignmentError(message, hint=_form(option))
     message = f"{option}: the workflow has no node with the id or title {name!r}."
+    if "." not in target:
+        raise AssignmentError(message, hint=_form(option))
     there = f"There are: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}."
     raise AssignmentError(message, hint=nearest(name, known) or there)
+
+
+def _form(option: str) -> str:
+    value = "=VALUE" if option == "--set" else ""
+    return f"It is written {option} NODE.INPUT{value}, where NODE is an id or a title."
 
 
 def _check_input(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> None:

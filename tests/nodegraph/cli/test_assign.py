@@ -90,7 +90,10 @@ def test_an_input_that_takes_text_gets_text(name, text, value):
         ("1.zzz=1", "Its inputs: width, "),
         ("1.width", "has no value. It is written --set NODE.INPUT=VALUE"),
         ("Twin.width=1", "2 nodes have the title 'Twin'. Use an id: 'Canvas', '4'"),
-        ("nonsense", "no node with the id or title 'nonsense'"),
+        ("nonsense", "'nonsense'. It is written --set NODE.INPUT=VALUE"),
+        ("nonsense=3.5", "'nonsense'. It is written --set NODE.INPUT=VALUE"),
+        ("Canvas", "names a node, and none of its inputs. It is written --set NODE.INPUT=VALUE"),
+        ("Canvas=3.5", "names a node, and none of its inputs. It is written --set NODE.INPUT="),
     ],
 )
 def test_says_what_would_work(assignment, message):
