@@ -75,18 +75,26 @@ def _lines(name: str, explanation: Explanation) -> Iterator[str]:
     valid = "not valid: see its problems" if explanation.problems else "valid"
     outputs = format_count(len(explanation.targets), "output")
     yield f"{name}: {format_count(len(explanation.nodes), 'node')}, {outputs}, {valid}"
+    looping = _has_cycle(explanation)
+    if looping:
+        yield "Nothing can run, for the graph loops."
     width = len(str(len(explanation.nodes)))
     number = 0
     for status, head in _HEADS:
         nodes = explanation.with_status(status)
         if nodes:
-            yield from ("", f"{head}:")
+            blocked = looping and status == "runs"
+            yield from ("", "Needed, in no order that could run:" if blocked else f"{head}:")
         for node in nodes:
             number += 1
             yield from _node_lines(node, f"{number:{width + 2}}")
     yield from ("", f"Cached before it runs: {CACHED}")
     yield from ("", *_path_lines(explanation))
     yield from _file_lines(explanation)
+
+
+def _has_cycle(explanation: Explanation) -> bool:
+    return any(problem.code == "cycle" for problem in explanation.problems)
 
 
 def _node_lines(node: ExplainedNode, number: str) -> Iterator[str]:
@@ -111,8 +119,8 @@ def _remarks(node: ExplainedNode) -> str:
 
 def _path_lines(explanation: Explanation) -> Iterator[str]:
     if not explanation.critical_path:
-        looping = any(problem.code == "cycle" for problem in explanation.problems)
-        yield f"Critical path: none, for {'the graph loops' if looping else 'nothing runs'}."
+        why = "the graph loops" if _has_cycle(explanation) else "nothing runs"
+        yield f"Critical path: none, for {why}."
         return
     yield f"Critical path ({path_text(explanation)}; length {explanation.length:,}):"
     names = [f"{i} ({explanation.nodes[i].title})" for i in explanation.critical_path]

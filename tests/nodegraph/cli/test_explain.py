@@ -134,6 +134,8 @@ def test_a_graph_that_loops_has_no_critical_path(explain, invoke):
     assert found["problems"][0]["details"]["path"] == ["a", "b", "a"]
     assert found["critical_path"]["nodes"] == []
     assert "Critical path: none, for the graph loops." in done.stdout
+    assert "Nothing can run, for the graph loops." in done.stdout
+    assert "Runs, in this order" not in done.stdout
 
 
 def test_takes_the_editor_format_and_stdin(invoke):
