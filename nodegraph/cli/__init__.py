@@ -5,7 +5,7 @@ from functools import cache
 
 import click
 
-from nodegraph.cli.terminal.report import ReportingCommand
+from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, report_no_room
 from nodegraph.runtime.entry_points import entry_points
 
 GROUP = "nodegraph.commands"
@@ -94,5 +94,10 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line, and exit."""
-    cli()
+    """Run the command line, and exit; with 1 if there is no room for what it writes."""
+    try:
+        cli()
+    except OSError as error:
+        if not report_no_room(error):
+            raise
+        raise SystemExit(EXIT_FAILED) from None

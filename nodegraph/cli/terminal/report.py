@@ -1,5 +1,6 @@
 """Errors on the terminal: place, message, hint; with a traceback only on request."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,22 @@ def as_json(data: object, indent: int | None = 2) -> str:
     import json  # Imported here, for `--help` must be fast.
 
     return json.dumps(data, indent=indent, default=str)
+
+
+def report_no_room(error: OSError) -> bool:
+    """Show an error of a full disk, on stdout for example; return False if it is another error."""
+    import errno
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return False
+    place = f" {error.filename}" if error.filename else ""
+    click.echo(f"error: cannot write{place}: {error.strerror}.", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # The interpreter flushes once more when it ends, and would print a second error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _print_panel(where: str, what: str, hint: str, code: str) -> None:

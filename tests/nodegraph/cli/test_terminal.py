@@ -1,5 +1,6 @@
 """What a person sees: frames around errors, and a live line that goes away."""
 
+import errno
 import os
 import pty
 import re
@@ -7,8 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+
+from nodegraph.cli.terminal.report import report_no_room
 
 
 def seen(command, environment, interrupt_at=()):
@@ -87,3 +91,34 @@ def test_an_error_is_a_frame_with_where_what_and_what_would_work(look, workflow)
     assert lines[0].startswith("╭─ node 'odd' (Stepz) ─")
     assert "Did you mean 'Steps'?" in lines[2]
     assert lines[-1].startswith("╰─")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["explain", "workflow.json"],
+        ["validate", "workflow.json"],
+        ["nodes", "Steps"],
+        ["nodes", "--json"],
+        ["--help"],
+    ],
+    ids=" ".join,
+)
+def test_a_full_stdout_is_one_line_and_exit_code_1(simple, toys, args):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(toys), *sys.path])}
+    command = [sys.executable, "-m", "nodegraph", *args]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+
+    assert done.stderr == "error: cannot write: No space left on device.\n"
+    assert done.returncode == 1
+
+
+def test_only_a_lack_of_room_is_reported_as_one(capsys):
+    assert not report_no_room(PermissionError(errno.EACCES, "denied", "x"))
+    assert capsys.readouterr().err == ""
+    assert report_no_room(OSError(errno.EFBIG, "File too large", "x.png"))
+    assert capsys.readouterr().err == "error: cannot write x.png: File too large.\n"
