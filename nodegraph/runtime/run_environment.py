@@ -1,11 +1,9 @@
 """The run that a thread computes, for code too deep inside a node to be handed a `Context`."""
 
 import threading
-from collections.abc import Callable, Collection, Generator, Hashable
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Collection, Hashable
+from contextvars import ContextVar, Token
+from typing import NamedTuple, Protocol, TypeAlias
 
 from nodegraph.errors import RunCancelledError
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
@@ -61,8 +59,7 @@ def _go_on() -> None:
     """Let the run go on: nobody can cancel it."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnvironment:
+class RunEnvironment(NamedTuple):
     """The run's settings and callbacks for code inside nodes; the defaults hold outside of runs."""
 
     attention: Attention = DEFAULT_ATTENTION
@@ -82,14 +79,30 @@ def run_environment() -> RunEnvironment:
     return _CURRENT.get()
 
 
-@contextmanager
-def use_environment(environment: RunEnvironment) -> Generator[None]:
+class EnvironmentScope:
+    """A block within which `run_environment` returns another environment, in this thread.
+
+    Args:
+        environment: the one of the block.
+    """
+
+    __slots__ = ("_environment", "_token")
+
+    def __init__(self, environment: RunEnvironment) -> None:
+        self._environment = environment
+        self._token: Token[RunEnvironment] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _CURRENT.set(self._environment)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _CURRENT.reset(self._token)
+
+
+def use_environment(environment: RunEnvironment) -> EnvironmentScope:
     """Make `run_environment` return this one in this thread, within the block."""
-    token = _CURRENT.set(environment)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
+    return EnvironmentScope(environment)
 
 
 def check_cancelled() -> None:
