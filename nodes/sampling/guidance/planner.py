@@ -19,6 +19,7 @@ from nodes.sampling.conditioning.cond import Alteration, CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
 from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
 from nodes.sampling.guidance.finiteness import FinitenessCheck
+from nodes.sampling.guidance.gather import count_rows, gather_conds, text_length
 from nodes.sampling.guidance.rules import Cfg, GuidanceInputs
 from nodes.sampling.guidance.settings import (
     PLAIN,
@@ -94,7 +95,7 @@ class GuidancePlanner:
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     """See `GuidanceInputs.memory`."""
-    gather: Gather = field(default_factory=lambda: cache(_gather))
+    gather: Gather = field(default_factory=lambda: cache(gather_conds))
     """Gathers the conditions of a model call: once for each group of them and number of samples."""
     alter: Alter = field(default_factory=lambda: cache(_alter))
     """Adds an alteration to a condition, which makes the same one each time."""
@@ -214,17 +215,13 @@ def _alter(resolved: ResolvedCond, alteration: Alteration) -> ResolvedCond:
 def _group(waiting: list[Chunk], most_repeats: int) -> list[Chunk]:
     """Return the first chunk, and those after it that fit into the same call."""
     group, (_, first) = waiting[:1], waiting[0]
-    lengths = [_length(first)]
+    lengths = [text_length(first)]
     for chunk in waiting[1:]:
-        more = [*lengths, _length(chunk[1])]
+        more = [*lengths, text_length(chunk[1])]
         if _shapes(chunk[1]) == _shapes(first) and math.lcm(*more) // min(more) <= most_repeats:
             group.append(chunk)
             lengths = more
     return group
-
-
-def _length(resolved: ResolvedCond) -> int:
-    return resolved.cond.tokens.shape[1]
 
 
 def _shapes(resolved: ResolvedCond) -> object:
@@ -236,61 +233,6 @@ def _shapes(resolved: ResolvedCond) -> object:
     controls = cond.controls and (cond.controls, cond.sample is None)
     fixed = concat, patch, controls, cond.alterations
     return (area.height, area.width), cond.tokens.shape[2:], pooled, extras, fixed
-
-
-def _gather(group: Sequence[ResolvedCond], batch: int, device: torch.device) -> CondBatch:
-    """Return the conditions of a model call on a device, row below row."""
-    rows = _cond_batch(group, [_count(cond, batch) for cond in group], device)
-    concat = [part for cond in group if (part := _concat_input(cond, batch)) is not None]
-    if not concat:
-        return rows
-    return replace(rows, concat_input=torch.cat([part.to(device).float() for part in concat]))
-
-
-def _concat_input(resolved: ResolvedCond, batch: int) -> Tensor | None:
-    """Return the part of the concat input that a condition holds for."""
-    whole = resolved.cond.concat_input
-    if whole is None:
-        return None
-    return resolved.crop(repeat_to_batch(whole, batch))
-
-
-def _cond_batch(
-    group: Sequence[ResolvedCond], counts: Sequence[int], device: torch.device
-) -> CondBatch:
-    """Return the conditions row below row, texts repeated to a common length.
-
-    Texts are in the network's precision, unless ControlNets read them, which may have another.
-
-    Repeating all of a text changes nothing in cross-attention: every weight is shared out
-    equally among the copies.
-    """
-    length = math.lcm(*(_length(resolved) for resolved in group))
-    conds = [resolved.cond for resolved in group]
-    tokens = [c.tokens.repeat(1, length // c.tokens.shape[1], 1) for c in conds]
-    pooled = [c.pooled for c in conds if c.pooled is not None]
-    extras = {
-        name: _rows([c.extras[name] for c in conds], counts, device) for name in conds[0].extras
-    }
-    dtype = None if conds[0].controls else conds[0].dtype
-    return CondBatch(
-        tokens=_rows(tokens, counts, device).to(dtype=dtype),
-        pooled=_rows(pooled, counts, device).to(dtype=dtype) if pooled else None,
-        extras=extras,
-        controls=conds[0].controls,
-        alterations=conds[0].alterations,
-        patch=conds[0].boxes[-1].patch if conds[0].boxes else None,
-        chunks=len(group),
-    )
-
-
-def _rows(values: Sequence[Tensor], counts: Sequence[int], device: torch.device) -> Tensor:
-    """Return each value repeated to, or cut to, as many rows as its condition has samples.
-
-    The values may be on several devices; packs leave them on any.
-    """
-    moved = [value.to(device) for value in values]
-    return torch.cat([repeat_to_batch(v, count) for v, count in zip(moved, counts, strict=True)])
 
 
 def _blend(
@@ -316,12 +258,7 @@ def _blend(
 
 def _split(call: PlannedCall, output: Tensor, batch: int) -> Sequence[Tensor]:
     """Split a model call's output by condition."""
-    return torch.split(output, [_count(resolved, batch) for _, resolved in call.chunks])
-
-
-def _count(resolved: ResolvedCond, batch: int) -> int:
-    """Return the number of samples that a condition holds for."""
-    return len(range(batch)[resolved.rows])
+    return torch.split(output, [count_rows(resolved, batch) for _, resolved in call.chunks])
 
 
 def _per_sample(weight: Tensor, batch: int, resolved: ResolvedCond) -> Tensor:

@@ -45,6 +45,23 @@ def concat_input(
     """
     if extra <= 0:
         return None
+    given = _fitting(concat, extra, latents)
+    picture = resize(given.latent, size[1], size[0], "bilinear", "center")
+    if extra == latents.channels:
+        return picture if raw else latents.to_model(picture)
+    mask = _required_mask(given)
+    picture = latents.to_model(picture)
+    if extra == latents.channels + _MASK:
+        mask = resize(mask, size[1], size[0], "bilinear", "center").round()
+        return torch.cat(_same_rows(mask, picture), dim=1)
+    height, width = (side * latents.downscale for side in size)
+    mask = resize(mask, width, height, "bilinear", "center")
+    cells = functional.pixel_unshuffle(mask, latents.downscale)
+    return torch.cat(_same_rows(picture, cells), dim=1)
+
+
+def _fitting(concat: ConcatLatent | None, extra: int, latents: LatentFormat) -> ConcatLatent:
+    """Return the workflow's picture, after making sure that the network can read it."""
     cell = latents.downscale**2
     if extra not in (latents.channels, latents.channels + _MASK, latents.channels + cell):
         raise UnknownConcatError(extra)
@@ -65,9 +82,10 @@ def concat_input(
             reader="this model",
             hint="Encode it with the model's own VAE.",
         )
-    picture = resize(concat.latent, size[1], size[0], "bilinear", "center")
-    if extra == latents.channels:
-        return picture if raw else latents.to_model(picture)
+    return concat
+
+
+def _required_mask(concat: ConcatLatent) -> Tensor:
     if concat.mask is None:
         raise MissingInputError(
             code="no_mask_beside",
@@ -75,14 +93,7 @@ def concat_input(
             missing="no mask",
             hint="Use InpaintModelConditioning.",
         )
-    picture = latents.to_model(picture)
-    if extra == latents.channels + _MASK:
-        mask = resize(concat.mask, size[1], size[0], "bilinear", "center").round()
-        return torch.cat(_same_rows(mask, picture), dim=1)
-    height, width = (side * latents.downscale for side in size)
-    mask = resize(concat.mask, width, height, "bilinear", "center")
-    cells = functional.pixel_unshuffle(mask, latents.downscale)
-    return torch.cat(_same_rows(picture, cells), dim=1)
+    return concat.mask
 
 
 def _same_rows(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
