@@ -1,7 +1,6 @@
 """The connection to the decoding process, which is started when needed and restarted if it dies."""
 
 import asyncio
-import signal
 import socket
 import sys
 from asyncio.subprocess import Process
@@ -11,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from server.errors import UnreadablePictureError
+from server.workers.endings import signal_of, wait_for_exit
 from server.workers.wire import BrokenWireError, Frame, pack, read_frame
 
 _PATIENCE = 20.0
 """Seconds that one request may take."""
+_GRACE = 0.2
+"""Seconds that the process has to exit after its socket is closed."""
 _SLOW = "decoding it took too long"
 
 
@@ -56,9 +58,7 @@ class Pictures:
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-            code = await self._process.wait()
+            code = await wait_for_exit(self._process, _GRACE)
         self._process = self._reader = self._writer = None
         return code
 
@@ -103,5 +103,5 @@ class Pictures:
 
 
 def _describe_exit(code: int) -> str:
-    reason = signal.Signals(-code).name if code < 0 else f"code {code}"
+    reason = signal_of(code) or f"code {code}"
     return f"decoding it crashed the decoding process ({reason})"

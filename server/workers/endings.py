@@ -17,10 +17,18 @@ async def watch(process: Process, reader: asyncio.StreamReader) -> None:
     reader.feed_eof()
 
 
-async def wait_for_exit(process: Process) -> int:
-    """Wait for the exit of a process, kill it after `GRACE` seconds, and return its exit code."""
+async def wait_for_exit(process: Process, grace: float = GRACE) -> int:
+    """Wait for the exit of a process, kill it if that takes long, and return its exit code.
+
+    A process that is dead already is never killed: that would take its exit code away from the
+    one who waits for it.
+
+    Args:
+        process: whose socket is closed.
+        grace: the seconds that it has to exit by itself.
+    """
     try:
-        async with asyncio.timeout(GRACE):
+        async with asyncio.timeout(grace):
             return await process.wait()
     except TimeoutError:
         process.kill()

@@ -46,6 +46,7 @@ def test_a_pinned_copy_on_a_side_stream_is_overlapped(simulated):
     arrived.synchronize()
 
     assert time.perf_counter() - start >= SECONDS
+    stream.synchronize()
     assert stream.query()
     assert torch.equal(there.cpu(), value)
 

@@ -16,6 +16,10 @@ def seen(server, run):
     return server.finished(run)["outputs"]["1"]
 
 
+def events_of(server, run):
+    return [event["name"] for event in server.get(f"/v1/runs/{run}/events").json["events"]]
+
+
 async def previews(server, client, run_over):
     """How many previews a client gets until a run is over; called once it listens."""
     count = 0
@@ -48,7 +52,7 @@ def test_previews_are_made_for_who_listens_from_the_start_or_later(server):
     assert heard == 30
 
     late = server.submit(watched(60), client_id="late")
-    until(lambda: server.get("/queue").json["queue_running"])
+    until(lambda: "node_started" in events_of(server, late))
     heard = asyncio.run(previews(server, "late", lambda: None))
     assert 0 < seen(server, late)["seen"][0] < 60
     assert heard > 0
