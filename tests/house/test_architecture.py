@@ -35,7 +35,6 @@ SHORT_FILES = {
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
     "nodegraph/runtime/node_errors.py": "validation and execution both call nodes' code",
-    "nodegraph/runtime/pooled_model.py": "results and the pool know models by it",
     "nodes/imaging/batch.py": "images, masks and latents share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",
     "nodes/models/families/adapters/gligen.py": "each kind of model file is recognised in a file",
