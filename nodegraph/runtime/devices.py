@@ -6,9 +6,12 @@ devices of other packages take one path. The only core module that may import to
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import torch
+
+Device: TypeAlias = torch.device
+"""A device, for code that must not import torch."""
 
 _BFLOAT16_SINCE: Mapping[str, tuple[int, int]] = {"cuda": (8, 0)}
 """Types of device where networks compute in half precision, and the first capability that has
@@ -20,11 +23,18 @@ _MAKERS: Mapping[str, str] = {"cuda": "nvidia", "xpu": "intel", "mps": "apple"}
 """Makers of devices by type; under ROCm, AMD's have NVIDIA's."""
 _HOST_MEMORY_TYPES = frozenset({"cpu", "mps"})
 """Types of device that compute in the machine's own memory."""
+_HOST_TYPES = frozenset({"cpu", "meta"})
+"""Types of device on which the calling thread itself computes, or nobody."""
 
 
 def default_device() -> torch.device:
     """Return the accelerator that torch finds and can use, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def is_accelerator(device: torch.device) -> bool:
+    """Return True if a device computes beside the processor."""
+    return device.type not in _HOST_TYPES
 
 
 def computes_in_half(device: torch.device) -> bool:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.adapters.errors import NoVectorError
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
@@ -74,8 +75,10 @@ class IPAdapterHandle:
             VisionEncoderMismatchError: it was made for another vision encoder.
             NoVectorError: it reads a vector, and the vision encoder makes none.
         """
-        made: tuple[Tensor, Tensor] = self.network.module()(self._read(seen))
-        keys, values = (part.flatten(0, 1)[None].float().cpu() for part in made)
+        module = self.network.module()
+        with device_lane(self.network.placement.device):
+            made: tuple[Tensor, Tensor] = module(self._read(seen))
+        keys, values = (part.flatten(0, 1)[None].float() for part in made)
         return ImageKeys(keys, values)
 
     def negative_keys(self, seen: SeenPictures, blank: SeenPictures) -> ImageKeys:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.adapters.errors import StyleMismatchError
 from nodes.models.families.adapters.photomaker import photomaker_spec
@@ -41,9 +42,10 @@ class PhotoMakerHandle:
             raise StyleMismatchError(self.network.header.path, wide, words.shape[1])
         pixels = prepare_pixels(pictures, config["eyes"]["image_size"], "clip")
         module = self.network.module()
-        made: Tensor = module(
-            pixels.to(place.device, place.dtype), words.to(place.device, place.dtype)
-        )
+        with device_lane(place.device):
+            made: Tensor = module(
+                pixels.to(place.device, place.dtype), words.to(place.device, place.dtype)
+            )
         return made.to(words)
 
 

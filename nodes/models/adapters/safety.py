@@ -58,6 +58,7 @@ class SafetyChecker:
         embeds = self.vision.see(pictures).embeds
         if embeds is None:
             raise NoVectorError(code="no_vector")
+        embeds = embeds.cpu()  # where the concepts are, and where the flags are read
         care = self.special.matches(embeds)[:, None] * _CARE
         return [bool(flag) for flag in self.concepts.matches(embeds, care)]
 

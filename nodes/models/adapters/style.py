@@ -1,5 +1,6 @@
 """Networks that turn pictures into tokens: the values of STYLE_MODEL and MODEL_PATCH links."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -7,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.adapters.style import projector_spec, style_spec
 from nodes.models.loading.checkpoint import open_network
@@ -36,7 +38,7 @@ class StyleHandle:
             VisionEncoderMismatchError: it was made for another vision encoder.
         """
         states = read_states(seen.last, self.network, self.network.spec.config["seen"])
-        return self.network.module()(states).flatten(0, 1)[None].float().cpu()
+        return _tokens(self.network, states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,15 @@ class ProjectorHandle:
             )
             for level, layer in LAYERS.items()
         }
-        return self.network.module()(states).flatten(0, 1)[None].float().cpu()
+        return _tokens(self.network, states)
+
+
+def _tokens(network: Network, states: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """Return what a network makes of states: [1, tokens of all pictures, width] float32."""
+    module = network.module()
+    with device_lane(network.placement.device):
+        tokens: Tensor = module(states)
+    return tokens.flatten(0, 1)[None].float()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.device_lane import device_lane
 from nodes.models.families.adapters.upscalers import scale_of
 from nodes.models.loading.network import Network
 
@@ -27,8 +28,9 @@ class UpscaleModel:
     def enlarge(self, picture: Tensor) -> Tensor:
         """Enlarge [batch, 3, h, w] in [0, 1] to [batch, 3, h * scale, w * scale].
 
-        Values may lie a little outside [0, 1].
+        The result is on the model's device; values may lie a little outside [0, 1].
         """
-        place = self.network.placement
-        made: Tensor = self.network.module()(picture.to(place.device, place.dtype))
-        return made.to(picture)
+        place, module = self.network.placement, self.network.module()
+        with device_lane(place.device):
+            made: Tensor = module(picture.to(place.device, place.dtype))
+        return made.to(picture.dtype)

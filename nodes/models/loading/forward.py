@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from nodegraph.runtime.device_lane import device_lane
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Patch
 from nodes.models.networks.base.attention_backends import attention_backend
@@ -118,8 +119,9 @@ def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Te
         [batch, channels, h, w] float32.
     """
     parameterization, adapter = model.parameterization, model.model.adapter
-    with attention_backend():
-        module, inputs = _module(model, cond), _inputs(model, x, sigma, cond)
+    module = _module(model, cond)
+    with device_lane(model.model.network.placement.device), attention_backend():
+        inputs = _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
         call = NetworkCall(
             x.shape[-2],

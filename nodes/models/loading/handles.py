@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.device_lane import device_lane
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.network import Alterations, Patch, Patches
@@ -211,16 +212,24 @@ class VaeHandle:
             picture: [1, 3, height, width] float32 in [0, 1], sides multiples of `downscale`.
 
         Returns:
-            [1, channels, height / downscale, width / downscale] float32, unscaled.
+            [1, channels, height / downscale, width / downscale] float32, unscaled, on the VAE's
+            device.
         """
-        (posterior,) = self._network.encode(self._to_network(picture * 2 - 1), return_dict=False)
-        return posterior.mean.to(picture)
+        network = self._network
+        with device_lane(self.vae.network.placement.device):
+            (posterior,) = network.encode(self._to_network(picture * 2 - 1), return_dict=False)
+        return posterior.mean.to(picture.dtype)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """Return the picture of a latent; values may lie a little outside [0, 1]."""
-        (picture,) = self._network.decode(self._to_network(latent), return_dict=False)
-        return (picture.to(latent) + 1) / 2
+        """Return the picture of a latent, on the VAE's device.
+
+        Values may lie a little outside [0, 1].
+        """
+        network = self._network
+        with device_lane(self.vae.network.placement.device):
+            (picture,) = network.decode(self._to_network(latent), return_dict=False)
+        return (picture.to(latent.dtype) + 1) / 2
 
     @property
     def _network(self) -> Vae:

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
 
+from nodegraph.runtime.device_lane import device_lane
 from nodes.models.families.base.spec import TextEncoderSet, TextRules
 from nodes.models.loading.errors import MissingPartError, UnreadTextError
 from nodes.models.loading.network import Network, Patches
@@ -66,7 +67,8 @@ class TextEncoder:
         """Encode prompts, weights and all; `layer` None is the family's own choice."""
         network = self._class.drive(self.network.module(patches))
         layer = self.rules.layer if layer is None else layer
-        return encode(network, prompts, self.rules, layer)
+        with device_lane(self.network.placement.device):
+            return encode(network, prompts, self.rules, layer)
 
 
 @dataclass(frozen=True)

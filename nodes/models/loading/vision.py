@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.adapters.vision import vision_spec
 from nodes.models.loading.checkpoint import open_network
@@ -36,8 +37,9 @@ class VisionHandle:
 
     @torch.no_grad()
     def _run(self, pixels: Tensor) -> SeenPictures:
-        place = self.network.placement
-        return see(self.network.module(), pixels.to(place.device, place.dtype))
+        place, module = self.network.placement, self.network.module()
+        with device_lane(place.device):
+            return see(module, pixels.to(place.device, place.dtype))
 
 
 def read_states(states: Tensor | None, reader: Network, width: int, patches: int = 0) -> Tensor:
