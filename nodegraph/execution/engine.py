@@ -28,6 +28,7 @@ from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.results import Ui
 from nodegraph.packs.editor_shapes import shapes_of
 from nodegraph.packs.registry import Registry
+from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention, PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import CancelToken, ModelListener
@@ -54,6 +55,9 @@ class RunOptions(TypedDict, total=False):
     """Returns True while a client watches previews; always True if not given."""
     on_model_use: ModelListener
     """Is called once for each model that the run uses, from the thread that runs."""
+    on_outputs_left: Callable[[], None]
+    """Is called once when only output nodes are left and none of the run's models is needed: the
+    device is free for the next run while this one writes its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,7 @@ class Engine:
         cache: results between runs; a `ContentCache` of 4 GiB if None.
         attention: which kernels compute attention; part of every key.
         weights_cache: the bytes of weights that stay in memory when no run uses them.
+        merge: model calls that several runs make at the same time are made as one.
     """
 
     def __init__(
@@ -89,12 +94,14 @@ class Engine:
         *,
         attention: Attention = DEFAULT_ATTENTION,
         weights_cache: int | Literal["auto"] = AUTO,
+        merge: bool = False,
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
         self._attention: Attention = attention
         self.models = ModelPool(auto_budget if weights_cache == AUTO else weights_cache)
+        self.merger = CallMerger() if merge else None
         self._flights = Flights()
 
     @classmethod
@@ -112,7 +119,8 @@ class Engine:
             files = settings.files(registry.model_places)
         cache = ContentCache(limit_bytes(settings.result_cache))
         attention, weights = settings.attention, settings.weights_cache
-        return cls(registry, files, cache, attention=attention, weights_cache=weights)
+        merge = settings.merge
+        return cls(registry, files, cache, attention=attention, weights_cache=weights, merge=merge)
 
     def free(self) -> None:
         """Forget all results, and let go of the weights that no run uses."""
@@ -191,6 +199,8 @@ class Engine:
             models=self.models,
             uses=RunModels(self.models, options.get("on_model_use")),
             attention=self._attention,
+            merger=self.merger,
+            on_outputs_left=options.get("on_outputs_left"),
         )
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:

@@ -10,6 +10,7 @@ from nodegraph.files.file_names import SaveSlot
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.spec import NodeSpec
+from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.choices import Attention, PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import RunEnvironment
@@ -37,6 +38,10 @@ class RunFacts:
     """The models that this run uses."""
     attention: Attention
     """The kernels that networks use."""
+    merger: CallMerger | None = None
+    """Merges model calls of the engine's runs, if the settings say so."""
+    on_outputs_left: Callable[[], None] | None = None
+    """Is called when only output nodes are left, and none of the run's models is needed."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
@@ -45,7 +50,7 @@ class RunFacts:
 
     def environment_with(self, check_cancelled: Callable[[], None]) -> RunEnvironment:
         """Return the environment of one call of a node, which this function can end."""
-        return RunEnvironment(self.attention, self.uses, check_cancelled)
+        return RunEnvironment(self.attention, self.uses, check_cancelled, self.merger)
 
 
 class NodeReports:

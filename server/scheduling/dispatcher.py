@@ -38,6 +38,10 @@ AHEAD = 16
 """Runs that a worker may have computed whose ends are not yet on the disk, besides its slots."""
 
 
+WRITING = 3
+"""Runs that may write their files on a worker besides those that it computes."""
+
+
 @dataclass(slots=True)
 class _Active:
     run: Run
@@ -248,7 +252,8 @@ class Dispatcher:
         mine = [active for active in self._active.values() if active.worker is worker]
         runs = [active.run for active in mine if not active.computed]
         alone = any(run.suspect for run in runs)
-        free = worker.slots - len(runs) if len(mine) < worker.slots + AHEAD else 0
+        writing = min(WRITING, sum(run.id in worker.writing for run in runs))
+        free = worker.slots + writing - len(runs) if len(mine) < worker.slots + AHEAD else 0
         return Slot(worker.name, free, len(runs), alone)
 
     async def _launch(self, chosen: Assignment) -> None:

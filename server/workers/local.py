@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,10 +83,16 @@ class LocalWorker:
         self._hooks = hooks
         self._longest_start = longest_start
         self._runs: dict[str, Inbox] = {}
+        self._writing: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
         self._pack_socket = PackSocket(self._send)
+
+    @property
+    def writing(self) -> Collection[str]:
+        """The runs that only write their files."""
+        return self._writing
 
     async def start(self) -> None:
         """Start the process; return before it is ready."""
@@ -117,6 +123,7 @@ class LocalWorker:
         finally:
             inbox.close()
             self._runs.pop(order.run, None)
+            self._writing.discard(order.run)
 
     async def cancel(self, run: str) -> None:
         """Stop a run as soon as possible."""
@@ -254,7 +261,7 @@ class LocalWorker:
                 await self._report(body["run"], Report("done", body))
             case "opened":
                 self._pack_socket.mark_open()
-            case "model" | "memory" | "cache" | "log" | "retire":
+            case "model" | "memory" | "cache" | "log" | "retire" | "writing":
                 self._note(body)
             case "name" | "taken":
                 question = asyncio.create_task(self._answer(body))
@@ -264,19 +271,26 @@ class LocalWorker:
                 _log.error("worker %s sent an unknown message: %r", self.name, unknown)
 
     def _note(self, body: Mapping[str, Any]) -> None:
-        """Handle a message that is about the worker, not about a run."""
+        """Handle a message that is no report of a run."""
         if body["op"] == "model":
             self._hooks.metrics.model_used(body["seconds"])
         elif body["op"] == "memory":
             self._hooks.metrics.gpu_memory(self.name, body["used"])
         elif body["op"] == "retire":
             self._retire()
+        elif body["op"] == "writing":
+            self._note_writing(body["run"])
         elif body["op"] == "cache":
             results, weights = Stats(**body["results"]), PoolStats(**body["weights"])
             self._hooks.metrics.caches(self.name, results, weights)
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
             logging.getLogger(record.name).handle(record)
+
+    def _note_writing(self, run: str) -> None:
+        if run in self._runs:
+            self._writing.add(run)
+            self._hooks.changed()
 
     async def _report(self, run: str, report: Report) -> None:
         if run in self._runs:

@@ -1,6 +1,6 @@
 """The protocol of a worker, which the dispatcher uses to compute runs."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -57,6 +57,11 @@ class Worker(Protocol):
     @property
     def slots(self) -> int:
         """The number of runs that it computes at once."""
+        ...
+
+    @property
+    def writing(self) -> Collection[str]:
+        """The runs that have computed everything and only write their files: no slot is theirs."""
         ...
 
     @property

@@ -1,5 +1,7 @@
 """Weights that a run claims: released when it fails, and never at another's expense."""
 
+import threading
+
 import pytest
 
 from nodegraph.cache.protocol import NoCache
@@ -8,6 +10,7 @@ from nodegraph.definition.node import node
 from nodegraph.errors import NodeExecutionError
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Link
+from nodegraph.graph.results import Ui
 from nodegraph.runtime.model_pool import held_or_loaded
 from nodegraph.runtime.out_of_memory import OutOfMemoryError
 from tests.nodegraph.runtime.test_model_pool import Model
@@ -87,3 +90,82 @@ def test_a_run_that_fails_leaves_no_more_than_the_budget(files):
 
     assert machine.engine.models.stats.loads == 1
     assert machine.held == 0
+
+
+def test_a_run_that_only_has_files_to_write_says_so_once_its_models_are_released(files):
+    log: list[str] = []
+    held = Model(50)
+
+    @node("OpenModel", category="test")
+    def load() -> object:
+        return held
+
+    @node("Compute", category="test")
+    def compute(model: object) -> int:
+        assert isinstance(model, Model)
+        model.weights = held_or_loaded(model, model.weights, lambda: bytes(50))
+        log.append("compute")
+        return 1
+
+    @node("WriteFile", category="test", output_node=True)
+    def write(value: int) -> Ui:
+        log.append("write")
+        return Ui()
+
+    @node("WriteModel", category="test", output_node=True)
+    def write_model(model: object, value: int) -> Ui:
+        log.append("write model")
+        return Ui()
+
+    engine = Engine(registry_of(load, compute, write, write_model), files, NoCache())
+    graph = graph_of(
+        load=("OpenModel", {}),
+        compute=("Compute", {"model": Link("load", 0)}),
+        write=("WriteFile", {"value": Link("compute", 0)}),
+        again=("WriteFile", {"value": Link("compute", 0)}),
+    )
+    engine.run(graph, on_outputs_left=lambda: log.append("free"))
+    assert log == ["compute", "free", "write", "write"]
+
+    log.clear()
+    graph = graph_of(
+        load=("OpenModel", {}),
+        compute=("Compute", {"model": Link("load", 0)}),
+        write=("WriteModel", {"model": Link("load", 0), "value": Link("compute", 0)}),
+    )
+    engine.run(graph, on_outputs_left=lambda: log.append("free"))
+    assert log == ["compute", "write model"]
+
+
+def test_a_run_computes_while_another_writes(files):
+    computed, order = threading.Event(), list[str]()
+
+    @node("Compute", category="test")
+    def compute(name: str) -> str:
+        order.append(f"compute {name}")
+        return name
+
+    @node("WriteFile", category="test", output_node=True)
+    def write(value: str) -> Ui:
+        if value == "first":
+            assert computed.wait(20)
+        order.append(f"write {value}")
+        return Ui()
+
+    engine = Engine(registry_of(compute, write), files, NoCache())
+    free = threading.Event()
+
+    def run(name: str) -> None:
+        graph = graph_of(
+            compute=("Compute", {"name": name}), write=("WriteFile", {"value": Link("compute", 0)})
+        )
+        engine.run(graph, on_outputs_left=free.set)
+
+    first = threading.Thread(target=run, args=("first",))
+    first.start()
+    assert free.wait(20)
+    run("second")
+    computed.set()
+    first.join(20)
+
+    assert order == ["compute first", "compute second", "write second", "write first"]

@@ -7,7 +7,7 @@ import pytest
 
 from server.errors import DrainingError, StorageError, WorkerLostError
 from server.scheduling import dispatcher
-from server.scheduling.dispatcher import AHEAD, ATTEMPTS, Dispatcher
+from server.scheduling.dispatcher import AHEAD, ATTEMPTS, WRITING, Dispatcher
 from server.scheduling.event_bus import Bus
 from server.store.runs import NewRun, Work
 from server.store.store import Store
@@ -25,6 +25,7 @@ class Scripted:
         self.slots = slots
         self.ready = True
         self.device = {}
+        self.writing = set()
         self.begun = []
         self.cancelled = set()
         self.looks = []
@@ -147,6 +148,28 @@ def test_workers_get_as_many_runs_as_they_have_slots(path):
     one, two = asyncio.run(scenario())
     assert (one.most_at_once, two.most_at_once) == (1, 3)
     assert len(one.begun) + len(two.begun) == 20
+
+
+def test_a_run_that_only_writes_its_files_has_no_slot(path):
+    async def scenario():
+        async with House(path, worker := Scripted()) as house:
+            for number in range(WRITING + 3):
+                await house.submit(f"r{number}", steps=100_000)
+            await _until(lambda: len(worker.begun) == 1)
+            for number in range(WRITING + 1):
+                worker.writing.add(f"r{number}")
+                house.dispatcher.wake()
+                await _until(lambda: worker.at_once == len(worker.begun))
+                await asyncio.sleep(0.05)
+            while_writing = list(worker.begun)
+            worker.writing.remove("r0")
+            worker.cancelled.add("r0")
+            await _until(lambda: len(worker.begun) > WRITING + 1)
+            return while_writing, worker.most_at_once
+
+    begun, most = asyncio.run(scenario())
+    assert begun == [f"r{number}" for number in range(WRITING + 1)]
+    assert most == WRITING + 1
 
 
 def test_clients_take_turns(path):
