@@ -4,11 +4,14 @@ Devices are chosen and asked through `torch.accelerator`, so that CUDA, ROCm, XP
 devices of other packages take one path. The only core module that may import torch.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import torch
+
+_log = logging.getLogger(__name__)
 
 Device: TypeAlias = torch.device
 """A device, for code that must not import torch."""
@@ -77,6 +80,29 @@ def device_maker(device: torch.device) -> str:
 def captures_graphs(device: torch.device) -> bool:
     """Return True if a device's work can be recorded as a graph and replayed."""
     return device.type in _GRAPH_TYPES
+
+
+def pinned_bytes(nbytes: int, device: torch.device) -> torch.Tensor:
+    """Return memory of the host, [nbytes] uint8, that a device reads in the background.
+
+    It is pinned, unless the device or the machine refuses: then copies wait for each other.
+    """
+    if device.type not in _HOST_MEMORY_TYPES:
+        try:
+            return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
+        except RuntimeError:
+            _log.info("The host has no pinned memory to give: copies to the device are slower.")
+    return torch.empty(nbytes, dtype=torch.uint8)
+
+
+def side_stream(device: torch.device) -> torch.Stream | None:
+    """Return a new queue of work beside that which computes; None where there is but one."""
+    if device.type in _HOST_MEMORY_TYPES:
+        return None
+    try:
+        return torch.Stream(device=device)
+    except RuntimeError:
+        return None
 
 
 def free_bytes(device: torch.device | None = None) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.residency.units import EVERY_PART, Parts
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, Residuals
 from nodes.sampling.conditioning.denoiser import Branch
 
@@ -93,7 +94,7 @@ class TextNetwork(Protocol):
 
     @property
     def token_embedding(self) -> Tensor:
-        """[vocabulary, width]: the embedding of each token."""
+        """[vocabulary, width]: the embedding of each token; may be on the host."""
         ...
 
     @property
@@ -159,3 +160,5 @@ class NetworkClass:
     """True if it reads tokens of its own width before the text, as USO's projector makes them."""
     saved: bool = True
     """True if it can be saved: it has a file format of its own."""
+    parts: Parts = EVERY_PART
+    """The modules that matter when it is larger than its share of the device."""

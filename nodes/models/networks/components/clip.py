@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.residency.units import Parts
 
 
 class _Embeddings(Protocol):
@@ -44,7 +45,7 @@ class ClipText:
     def states(self, embedded: Tensor) -> Iterator[Tensor]:
         """Yield each layer's output; a token attends to those before it."""
         positions = self._clip.embeddings.position_embedding.weight
-        hidden = embedded + positions[: embedded.shape[1]]
+        hidden = embedded.to(positions) + positions[: embedded.shape[1]]
         for layer in self._clip.encoder.layers:
             hidden = cast("Tensor", layer(hidden, None, is_causal=True))
             yield hidden
@@ -80,4 +81,13 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("clip", "text encoder", builder, text=TextClass(ClipText, "hidden_size"))
+NETWORK = NetworkClass(
+    "clip",
+    "text encoder",
+    builder,
+    text=TextClass(ClipText, "hidden_size"),
+    parts=Parts(
+        uncalled=("encoder", "embeddings", "embeddings.position_embedding"),
+        tables=("embeddings.token_embedding",),
+    ),
+)

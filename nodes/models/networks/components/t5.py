@@ -8,12 +8,19 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.residency.units import Parts
+
+
+class _Norm(Protocol):
+    weight: Tensor
+
+    def __call__(self, states: Tensor) -> Tensor: ...
 
 
 class _Stack(Protocol):
     embed_tokens: nn.Embedding
     block: nn.ModuleList
-    final_layer_norm: nn.Module
+    final_layer_norm: _Norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +42,14 @@ class T5Text:
 
     def states(self, embedded: Tensor) -> Iterator[Tensor]:
         """Yield each layer's output; all blocks use the first one's position bias."""
-        hidden, bias = embedded, None
+        hidden, bias = embedded.to(self._stack.final_layer_norm.weight.device), None
         for block in self._stack.block:
             hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
             yield hidden
 
     def norm(self, states: Tensor) -> Tensor:
         """Apply the final layer norm, a root mean square."""
-        return cast("Tensor", self._stack.final_layer_norm(states))
+        return self._stack.final_layer_norm(states)
 
     def project(self, pooled: Tensor) -> Tensor:
         """Return the state unchanged: T5 has no projection."""
@@ -72,4 +79,5 @@ NETWORK = NetworkClass(
     text=TextClass(T5Text, "d_model"),
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
     keeps_quantized=True,
+    parts=Parts(uncalled=("final_layer_norm",), tables=("embed_tokens",)),
 )

@@ -1,0 +1,151 @@
+"""The choice which units of a network stay on the device, and which wait on the host."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from nodes.models.residency.units import Division, Unit
+
+FINEST = 128
+"""Units are no smaller than this fraction of the network, if that fits."""
+Divide: TypeAlias = Callable[[int], Division]
+"""A function from the bytes of the largest unit to the division of a network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The weights of a network by their places."""
+
+    resident: tuple[str, ...]
+    """Weights that are on the device all the time."""
+    looked_up: tuple[str, ...] = ()
+    """Weights on the host whose rows are looked up there."""
+    parked: tuple[Unit, ...] = ()
+    """Units on the host that come to the device when they are called, in that order."""
+    slots: int = 0
+    """The number of buffers on the device that they come to."""
+    held_bytes: int = field(kw_only=True)
+    """Bytes that it takes on the device: resident weights and slots."""
+
+    @property
+    def slot_nbytes(self) -> int:
+        """The bytes of one slot."""
+        return max((unit.flat_nbytes for unit in self.parked), default=0)
+
+    @property
+    def streamed_bytes(self) -> int:
+        """The bytes that move to the device when all of the network is called once."""
+        return sum(unit.flat_nbytes for unit in self.parked)
+
+
+def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
+    """Return the split of a network that moves the fewest bytes; None if there is none.
+
+    Units are as small as they need be so that two slots take little room; units that are larger
+    stay. What is parked is spread evenly, so that one unit is copied while others compute.
+
+    Args:
+        divide: divides the network.
+        sizes: the bytes of each weight.
+        share: the bytes that the network may take on the device.
+    """
+    atoms, total = divide(0), sum(sizes.values())
+    if total <= share:
+        return Split(tuple(sizes), held_bytes=total)
+    rest = total - _sum(sizes, atoms.tables)
+    if rest <= share:
+        stay = sizes.keys() - set(atoms.tables)
+        return Split(_in_order(sizes, stay), atoms.tables, held_bytes=rest)
+    fixed = _sum(sizes, atoms.fixed)
+    found = _largest(atoms.units, total // FINEST, share - fixed)
+    if found is None:
+        return None
+    largest, slots = found
+    division = divide(largest)
+    room = share - _sum(sizes, division.fixed)
+    stays = _Choice(division.units, largest, slots, room).stays
+    parked = tuple(unit for unit in division.units if unit.name not in stays)
+    gone = {key for unit in parked for key in unit.keys} | set(division.tables)
+    resident = _in_order(sizes, sizes.keys() - gone)
+    slots = min(slots, len(parked))
+    widest = max((unit.flat_nbytes for unit in parked), default=0)
+    held = _sum(sizes, resident) + slots * widest
+    return Split(resident, division.tables, parked, slots, held_bytes=held)
+
+
+def least_share(divide: Divide, sizes: Mapping[str, int]) -> int:
+    """Return the fewest bytes on the device that a network can compute with."""
+    atoms = divide(0)
+    candidates = {unit.flat_nbytes for unit in atoms.units} or {0}
+    least = min(_kept(atoms.units, largest) + largest for largest in candidates)
+    return min(sum(sizes.values()), _sum(sizes, atoms.fixed) + least)
+
+
+def _largest(atoms: Sequence[Unit], finest: int, room: int) -> tuple[int, int] | None:
+    """Return the bytes of the largest unit that is parked, and the number of slots."""
+    distinct = sorted({unit.flat_nbytes for unit in atoms} | {finest})
+    ordered = [n for n in distinct if n >= finest] + [n for n in reversed(distinct) if n < finest]
+    for slots in (2, 1):
+        for largest in ordered:
+            if _kept(atoms, largest) + slots * largest <= room:
+                return largest, slots
+    return None
+
+
+def _kept(atoms: Sequence[Unit], largest: int) -> int:
+    """Return the bytes of the units that are too large for a slot."""
+    return sum(unit.nbytes for unit in atoms if unit.flat_nbytes > largest)
+
+
+class _Choice:
+    """Fills the room on the device with units."""
+
+    def __init__(self, units: Sequence[Unit], largest: int, slots: int, room: int) -> None:
+        self._slots = slots
+        self._room = room
+        self._parked = {unit.name: unit for unit in units}
+        self._used = 0
+        self.stays: set[str] = set()
+        for unit in units:
+            if unit.flat_nbytes > largest:
+                self._keep(unit)
+        self._spread(largest)
+        while (unit := self._next()) is not None:
+            self._keep(unit)
+
+    def _keep(self, unit: Unit) -> None:
+        self.stays.add(unit.name)
+        self._used += unit.nbytes
+        del self._parked[unit.name]
+
+    def _spread(self, largest: int) -> None:
+        """Keep the same share of every stretch of units."""
+        often = [unit for unit in self._parked.values() if not unit.is_seldom]
+        whole = sum(unit.nbytes for unit in often)
+        share = max(0, self._room - self._used - self._slots * largest) / max(1, whole)
+        due = 0.0
+        for unit in often:
+            due += unit.nbytes * min(1.0, share)
+            if unit.nbytes <= due:
+                self._keep(unit)
+                due -= unit.nbytes
+
+    def _next(self) -> Unit | None:
+        """Return the largest unit that still fits, beside the slots for the others."""
+        ordered = sorted(self._parked.values(), key=lambda unit: -unit.flat_nbytes)
+        fits: list[Unit] = []
+        for unit in ordered:
+            others = [other for other in ordered[:2] if other is not unit]
+            slots = min(self._slots, len(ordered) - 1)
+            widest = others[0].flat_nbytes if others else 0
+            if self._used + unit.nbytes + slots * widest <= self._room:
+                fits.append(unit)
+        return min(fits, key=lambda unit: unit.is_seldom, default=None)
+
+
+def _in_order(sizes: Mapping[str, int], keys: Collection[str]) -> tuple[str, ...]:
+    return tuple(key for key in sizes if key in keys)
+
+
+def _sum(sizes: Mapping[str, int], keys: Collection[str]) -> int:
+    return sum(sizes[key] for key in keys)
