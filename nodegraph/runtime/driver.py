@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,17 +11,60 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 DRIVER = Path("/dev")
 
 
-def visible_devices(
-    environment: Mapping[str, str] = os.environ, folder: Path = DRIVER
-) -> list[str]:
-    """The CUDA devices that this process sees, as the driver names them; the first is `cuda:0`.
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """The driver of the devices that one build of torch computes on."""
+
+    type: str
+    """The devices' type in torch."""
+    variable: str
+    """The environment variable that says which of them a process sees."""
+    pattern: str
+    """The files of the devices, in the folder where the driver shows them."""
+    hidden: Mapping[str, str]
+    """Environment variables that hide them all."""
+    sign: str = ""
+    """A file that is there if the driver is; nothing if the devices' files are enough."""
+
+    def count(self, folder: Path) -> int:
+        """Return the number of devices that the driver shows in a folder."""
+        if self.sign and not (folder / self.sign).exists():
+            return 0
+        start = len(Path(self.pattern).name.rstrip("*"))
+        return sum(1 for path in folder.glob(self.pattern) if path.name[start:].isdecimal())
+
+
+NVIDIA = Driver("cuda", VARIABLE, "nvidia*", {VARIABLE: ""})
+AMD = Driver(
+    "cuda", "HIP_VISIBLE_DEVICES", "dri/renderD*", {"HIP_VISIBLE_DEVICES": "-1"}, sign="kfd"
+)
+INTEL = Driver("xpu", "ZE_AFFINITY_MASK", "dri/renderD*", {"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"})
+
+
+def installed_driver(build: str | None = None) -> Driver:
+    """Return the driver that a build of torch asks for devices.
 
     Args:
-        environment: may say which CUDA devices this process sees.
-        folder: where the driver shows its devices.
+        build: torch's version, such as `2.10.0+rocm6.4`; that of the installed one if None.
     """
-    count = sum(1 for path in folder.glob("nvidia*") if path.name[len("nvidia") :].isdecimal())
-    given = environment.get(VARIABLE)
+    build = version("torch") if build is None else build
+    if "+rocm" in build:
+        return AMD
+    return INTEL if "+xpu" in build else NVIDIA
+
+
+def visible_devices(
+    environment: Mapping[str, str] = os.environ, folder: Path = DRIVER, driver: Driver = NVIDIA
+) -> list[str]:
+    """The devices that this process sees, as the driver names them; the first is number 0.
+
+    Args:
+        environment: may say which devices this process sees.
+        folder: where the driver shows its devices.
+        driver: whose devices.
+    """
+    count = driver.count(folder)
+    given = environment.get(driver.variable)
     if given is None or not count:
         return [str(number) for number in range(count)]
     found: list[str] = []
@@ -36,19 +80,18 @@ def expected_device(
     environment: Mapping[str, str] = os.environ,
     folder: Path = DRIVER,
 ) -> str:
-    """The kind of device that torch would choose: `cuda`, `mps` or `cpu`.
+    """The type of device that torch would choose: `cuda`, `xpu`, `mps` or `cpu`.
 
     Args:
         build: torch's version, such as `2.10.0+cpu`; that of the installed one if None.
-        environment: may say which CUDA devices this process sees.
+        environment: may say which devices this process sees.
         folder: where the driver shows its devices.
     """
     build = version("torch") if build is None else build
     if "+cpu" in build:
         return "cpu"
-    if "+rocm" in build:
-        return "cuda" if (folder / "kfd").exists() else "cpu"
-    if visible_devices(environment, folder):
-        return "cuda"
+    driver = installed_driver(build)
+    if visible_devices(environment, folder, driver):
+        return driver.type
     apple = platform.system() == "Darwin" and platform.machine() == "arm64"
-    return "mps" if apple else "cpu"
+    return "mps" if apple and driver is NVIDIA else "cpu"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nodegraph.errors import SettingsError
-from nodegraph.runtime.driver import DRIVER, VARIABLE, visible_devices
+from nodegraph.runtime.driver import DRIVER, Driver, installed_driver, visible_devices
 
-_CUDA = re.compile(r"cuda:(\d{1,4})", re.ASCII)
+_NUMBERED = re.compile(r"([a-z]+):(\d{1,4})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,25 @@ class Device:
 
 
 def choose_devices(
-    wanted: Sequence[str], environment: Mapping[str, str] = os.environ, folder: Path = DRIVER
+    wanted: Sequence[str],
+    environment: Mapping[str, str] = os.environ,
+    folder: Path = DRIVER,
+    driver: Driver | None = None,
 ) -> list[Device]:
-    """Return the devices that were asked for; if none, every CUDA device, or torch's default.
+    """Return the devices that were asked for; if none, every one that is seen, or torch's default.
 
     Args:
-        wanted: `cpu`, `cuda:0`, …
-        environment: may name the CUDA devices that this process sees.
+        wanted: `cpu`, `cuda:0`, `xpu:0`, …
+        environment: may name the devices that this process sees.
         folder: the folder in which the driver lists its devices.
+        driver: the driver; that of the installed torch if None.
 
     Raises:
         SettingsError: there is no such device.
     """
-    seen = visible_devices(environment, folder)
-    names = wanted or [f"cuda:{number}" for number in range(len(seen))]
+    driver = driver or installed_driver()
+    seen = visible_devices(environment, folder, driver)
+    names = wanted or [f"{driver.type}:{number}" for number in range(len(seen))]
     if not names:
         return [Device("local", {})]
     times: Counter[str] = Counter()
@@ -45,16 +50,17 @@ def choose_devices(
     for name in names:
         times[name] += 1
         label = name if times[name] == 1 else f"{name}#{times[name]}"
-        devices.append(Device(label, {VARIABLE: _visible_device(name, seen)}))
+        devices.append(Device(label, _environment(name, seen, driver)))
     return devices
 
 
-def _visible_device(name: str, seen: Sequence[str]) -> str:
+def _environment(name: str, seen: Sequence[str], driver: Driver) -> Mapping[str, str]:
+    """Return the variables with which a process sees one device alone."""
     if name == "cpu":
-        return ""
-    match = _CUDA.fullmatch(name)
-    if match and int(match[1]) < len(seen):
-        return seen[int(match[1])]
-    available = ", ".join(["cpu", *(f"cuda:{number}" for number in range(len(seen)))])
+        return driver.hidden
+    match = _NUMBERED.fullmatch(name)
+    if match and match[1] == driver.type and int(match[2]) < len(seen):
+        return {driver.variable: seen[int(match[2])]}
+    available = ", ".join(["cpu", *(f"{driver.type}:{number}" for number in range(len(seen)))])
     message = f"there is no device {name!r}."
     raise SettingsError(message, hint=f"Available: {available}.")

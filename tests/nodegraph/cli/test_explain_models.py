@@ -138,12 +138,15 @@ def test_the_device_is_the_one_that_torch_would_choose():
         ("2.13.0", None, ["nvidia0", "nvidiactl"], "cuda"),
         ("2.13.0", "", ["nvidia0"], "cpu"),
         ("2.13.0+cu130", None, ["nvidiactl"], "cpu"),
-        ("2.13.0+rocm7.0", None, ["kfd"], "cuda"),
-        ("2.13.0+rocm7.0", None, [], "cpu"),
+        ("2.13.0+rocm7.0", None, ["kfd", "dri/renderD128"], "cuda"),
+        ("2.13.0+rocm7.0", None, ["dri/renderD128"], "cpu"),
+        ("2.13.0+xpu", None, ["dri/card0", "dri/renderD128"], "xpu"),
+        ("2.13.0+xpu", None, ["nvidia0"], "cpu"),
     ],
 )
 def test_the_device_follows_from_the_build_and_the_driver(tmp_path, build, shown, drivers, device):
     for name in drivers:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     environment = {} if shown is None else {"CUDA_VISIBLE_DEVICES": shown}
 

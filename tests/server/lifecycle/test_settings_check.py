@@ -8,12 +8,13 @@ import sys
 import pytest
 
 from nodegraph.errors import SettingsError
+from nodegraph.runtime.driver import AMD, INTEL, VARIABLE
 from nodegraph.settings.server import ServerSettings
 from server.lifecycle.data_folder import lock_data_folder
 from server.lifecycle.settings_check import tokens_of
 from server.lifecycle.sockets import open_sockets
 from server.web.tokens import NOBODY
-from server.workers.devices import VARIABLE, choose_devices
+from server.workers.devices import choose_devices
 
 TOKEN = "sixteen-or-more-characters"
 
@@ -63,6 +64,25 @@ def test_cards_are_counted_among_those_that_the_server_sees(cards):
     devices = choose_devices(("cuda:1", "cpu", "cpu"), {VARIABLE: "2,GPU-abc, 0,-1,1"}, cards)
 
     assert shown(devices) == [("cuda:1", "GPU-abc"), ("cpu", ""), ("cpu#2", "")]
+
+
+@pytest.mark.parametrize(
+    ("driver", "second", "hidden"),
+    [
+        (AMD, {"HIP_VISIBLE_DEVICES": "1"}, {"HIP_VISIBLE_DEVICES": "-1"}),
+        (INTEL, {"ZE_AFFINITY_MASK": "1"}, {"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"}),
+    ],
+)
+def test_cards_of_other_makers_are_chosen_likewise(tmp_path, driver, second, hidden):
+    (tmp_path / "dri").mkdir()
+    for name in ("kfd", "dri/card0", "dri/renderD128", "dri/renderD129"):
+        (tmp_path / name).touch()
+
+    every = choose_devices((), {}, tmp_path, driver)
+    chosen = choose_devices((f"{driver.type}:1", "cpu"), {}, tmp_path, driver)
+
+    assert [device.name for device in every] == [f"{driver.type}:0", f"{driver.type}:1"]
+    assert [device.environment for device in chosen] == [second, hidden]
 
 
 def test_without_a_card_there_is_one_worker_on_what_torch_finds(tmp_path):
