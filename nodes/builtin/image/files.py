@@ -1,6 +1,9 @@
 """Nodes that read and write image files."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -19,6 +22,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", 
 _HIDDEN = ("prompt", "extra_pnginfo")
 _NO_MASK = (1, 64, 64)
 _Encode = Callable[[Tensor, Mapping[str, str]], bytes]
+_ENCODERS = min(4, os.cpu_count() or 1)
+"""Images of a batch that are encoded at once."""
 
 ImageFile = Annotated[str, InputFile("image_upload", _SUFFIXES)]
 
@@ -125,9 +130,21 @@ def _channel(frame: PILImage, name: str) -> Tensor:
 def _save(images: Tensor, folder: FolderType, prefix: str, ctx: Context, encode: _Encode) -> Ui:
     chunks = texts(ctx)
     saved: list[Artifact] = []
-    for number, image in enumerate(images):
+    encoded = zip(images, _encode_all(images, chunks, encode), strict=True)
+    for number, (image, data) in enumerate(encoded):
         ctx.check_cancelled()
-        data = encode(image, chunks)
         tokens = {"width": image.shape[1], "height": image.shape[0], "batch_num": number}
         saved.append(ctx.files.save(folder, prefix, ".png", data, tokens))
     return Ui(artifacts={"images": saved})
+
+
+def _encode_all(images: Tensor, chunks: Mapping[str, str], encode: _Encode) -> Iterator[bytes]:
+    """Yield each image as a file, in order; the next ones are encoded while one is written."""
+    if len(images) < 2:
+        yield from (encode(image, chunks) for image in images)
+        return
+    threads = ThreadPoolExecutor(min(len(images), _ENCODERS), thread_name_prefix="encode")
+    try:
+        yield from threads.map(encode, list[Tensor](images), repeat(chunks))
+    finally:
+        threads.shutdown(cancel_futures=True)

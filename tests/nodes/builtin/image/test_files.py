@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import threading
 import zlib
 from hashlib import sha256
 
@@ -12,6 +13,8 @@ import torch
 from PIL import Image as Picture
 
 from nodegraph.errors import NodeGraphError, UnsafePathError
+from nodegraph.files.files import Files
+from nodes.builtin.image import files
 from nodes.builtin.image.files import (
     load_image,
     load_image_mask,
@@ -19,7 +22,7 @@ from nodes.builtin.image.files import (
     preview_image,
     save_image,
 )
-from nodes.imaging.codec import to_bytes
+from nodes.imaging.codec import encode_png, to_bytes
 from nodes.imaging.errors import InputFileError, SizeLimitError
 from nodes.preflight.images import check_image, check_prefix
 from tests.nodes.bench import Bench
@@ -292,6 +295,29 @@ def test_a_link_is_not_checked_before_the_run_and_a_missing_file_is_named(bench)
 def test_a_prefix_that_makes_no_safe_name_is_refused_before_the_run(prefix, bench):
     with pytest.raises(UnsafePathError):
         check_prefix({"filename_prefix": prefix}, bench.files)
+
+
+def test_the_next_image_of_a_batch_is_encoded_while_one_is_written(bench, monkeypatch):
+    save, ahead = Files.save, threading.Event()
+    monkeypatch.setattr(files, "_ENCODERS", 2)
+
+    def encode(image, chunks):
+        if image[0, 0, 0] == 1:
+            ahead.set()
+        return encode_png(image, chunks)
+
+    def waits(self, *args):
+        assert ahead.wait(20)
+        return save(self, *args)
+
+    monkeypatch.setattr(Files, "save", waits)
+    batch = torch.stack([torch.zeros(8, 8, 3), torch.ones(8, 8, 3), torch.zeros(8, 8, 3)])
+    ui = files._save(batch, "output", "ahead", bench, encode)
+
+    names = [artifact.filename for artifact in ui.artifacts["images"]]
+    assert names == [f"ahead_{number:05}_.png" for number in (1, 2, 3)]
+    shades = [np.asarray(Picture.open(bench.files.path(each))) for each in ui.artifacts["images"]]
+    assert [int(shade.max()) for shade in shades] == [0, 255, 0]
 
 
 def test_saving_stops_between_pictures_when_the_run_is_cancelled(bench):
