@@ -20,6 +20,7 @@ from server.observability.logs import note
 from server.observability.metrics import Metrics
 from server.scheduling.event_bus import Bus, Message
 from server.scheduling.fair_queue import FairQueue
+from server.scheduling.look_ahead import look_ahead
 from server.scheduling.positions import Positions
 from server.scheduling.preview_demand import PreviewDemand, preview_method_of
 from server.scheduling.recorder import PAUSE, Recorder
@@ -111,7 +112,9 @@ class Dispatcher:
             self._queue.add(_queue_entry(run))
         for worker in self.workers:
             await worker.start()
-        self._tasks = [asyncio.create_task(work) for work in (self._run(), self._positions.run())]
+        ahead = look_ahead(self._queue, self.store, self.workers, lambda: bool(self._active))
+        works = (self._run(), self._positions.run(), ahead)
+        self._tasks = [asyncio.create_task(work) for work in works]
         self.wake()
 
     @property

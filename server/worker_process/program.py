@@ -89,6 +89,8 @@ def _obey(frame: Frame, runs: Runs, naming: StoreNaming) -> None:
             runs.cancel(body["run"])
         case "look":
             runs.set_watched(body["run"], body["looked_at"])
+        case "expect":
+            runs.expect(body["prompt"])
         case "named":
             naming.answer(body)
         case "free":

@@ -30,6 +30,7 @@ from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
 from server.worker_process.device import is_device_lost, memory_in_use
+from server.worker_process.look_ahead import LookAhead
 from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
 
@@ -66,6 +67,7 @@ class Runs:
         self._channel = channel
         self._ended = ended
         self._reports = reports
+        self._look_ahead = LookAhead(engine)
         self._tokens: dict[str, CancelToken] = {}
         self._watched: set[str] = set()
         self._device_lost = False
@@ -89,6 +91,10 @@ class Runs:
             self._watched.add(run)
         else:
             self._watched.discard(run)
+
+    def expect(self, prompt: Mapping[str, Any]) -> None:
+        """Read the files of a run that will probably come next."""
+        self._look_ahead.expect(prompt)
 
     def reload(self) -> None:
         """Reload packs whose files have changed; active runs keep the old ones."""
@@ -133,6 +139,7 @@ class Runs:
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
         graph = read_prompt(order["prompt"])
+        self._look_ahead.note(graph)
         try:
             result = self._engine.run(
                 graph,

@@ -135,6 +135,11 @@ class LocalWorker:
         if run in self._runs and self._writer is not None:
             self._writer.write(pack(Frame({"op": "look", "run": run, "looked_at": watched})))
 
+    async def expect(self, prompt: Mapping[str, Any]) -> None:
+        """Have it read the files of the graph that it will probably compute next."""
+        if self.ready:
+            await self._send({"op": "expect", "prompt": prompt})
+
     async def reload(self) -> None:
         """Have it reload packs whose files have changed; a new process loads them anyway."""
         if self.ready:

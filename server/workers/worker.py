@@ -92,6 +92,10 @@ class Worker(Protocol):
         """Turn previews of a run on or off, as somebody watches it or nobody does."""
         ...
 
+    async def expect(self, prompt: Mapping[str, Any]) -> None:
+        """Tell it of the graph that it will probably compute next, so that it reads its files."""
+        ...
+
     async def reload(self) -> None:
         """Have it reload packs whose files have changed."""
         ...

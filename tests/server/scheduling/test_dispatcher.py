@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from server.errors import DrainingError, StorageError, WorkerLostError
-from server.scheduling import dispatcher
+from server.scheduling import dispatcher, look_ahead
 from server.scheduling.dispatcher import AHEAD, ATTEMPTS, WRITING, Dispatcher
 from server.scheduling.event_bus import Bus
 from server.store.runs import NewRun, Work
@@ -26,6 +26,7 @@ class Scripted:
         self.ready = True
         self.device = {}
         self.writing = set()
+        self.expected = []
         self.begun = []
         self.cancelled = set()
         self.looks = []
@@ -38,6 +39,9 @@ class Scripted:
 
     async def stop(self):
         pass
+
+    async def expect(self, prompt):
+        self.expected.append(prompt)
 
     async def reload(self):
         pass
@@ -170,6 +174,25 @@ def test_a_run_that_only_writes_its_files_has_no_slot(path):
     begun, most = asyncio.run(scenario())
     assert begun == [f"r{number}" for number in range(WRITING + 1)]
     assert most == WRITING + 1
+
+
+def test_a_worker_is_told_of_the_run_that_waits_next(path):
+    async def scenario():
+        async with House(path, worker := Scripted()) as house:
+            await house.submit("r0", steps=100_000)
+            await _until(lambda: worker.begun)
+            await house.submit("r1", steps=7)
+            await house.submit("r2", steps=8)
+            await _until(lambda: worker.expected)
+            await asyncio.sleep(2 * look_ahead.PAUSE)
+            first = list(worker.expected)
+            worker.cancelled.add("r0")
+            await house.over(3)
+            await asyncio.sleep(2 * look_ahead.PAUSE)
+            return first, worker.expected
+
+    first, after = asyncio.run(scenario())
+    assert first == after == [{"steps": 7}]
 
 
 def test_clients_take_turns(path):
