@@ -1,5 +1,7 @@
 """A worker reads the files of the run that is next."""
 
+import os
+
 import pytest
 
 from nodegraph.execution.engine import Engine
@@ -21,7 +23,9 @@ def engine(tmp_path):
     folder = tmp_path / "models/checkpoints"
     folder.mkdir(parents=True)
     for name in "ab":
-        (folder / f"{name}.safetensors").write_bytes(name.encode() * 1000)
+        path = folder / f"{name}.safetensors"
+        path.write_bytes(name.encode() * 1000)
+        os.utime(path, (1e9, 1e9))  # the hash of a file that was just written is not remembered
     registry = Registry.load(names=("nodes",))
     settings = Settings(models_dir=(tmp_path / "models",), cache_dir=tmp_path / "cache")
     return Engine(registry, settings.files(registry.model_places))
