@@ -28,7 +28,7 @@ class ServerSettings:
     data_dir: Path = field(default_factory=lambda: data_folder() / "server")
     """Holds the queue."""
     devices: tuple[str, ...] = ()
-    """`cpu`, `cuda:0`, …, a worker process each; every CUDA device that is seen if empty."""
+    """`cpu`, `cuda:0`, `xpu:0`, …, a worker process each; every card that is seen if empty."""
     reload_packs: bool = False
     """True to reload packs when their files change; for writing packs."""
     slots: Annotated[int, Range(ge=1)] = 1

@@ -9,6 +9,10 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("nodegraph", "nodes", "server")
 
 REASONS = {
+    "nodegraph.runtime.device_lane:lane_of": (
+        "who computes on a device: there is one device for all engines of a process"
+    ),
+    "nodegraph.runtime.device_lane:turn_of": "who samples there, likewise",
     "nodegraph.runtime.run_environment:_CURRENT": (
         "the run that a thread computes, for code inside networks that no argument reaches"
     ),

@@ -66,7 +66,7 @@ class _NoiseAhead:
             noise = self._source.white(_on_host(x.shape, x.dtype))
         self._given.append((x.shape, x.dtype))
         source, host, device = self._source, _on_host(x.shape, x.dtype), self._device
-        drawn = _threads().submit(lambda: _pinned(source.white(host), device))
+        drawn = _threads().submit(lambda: _pin(source.white(host), device))
         self._next = _Draw(x.shape, x.dtype, drawn)
         return noise.to(x.device, non_blocking=True)
 
@@ -110,7 +110,7 @@ class _PathAhead:
     def _draw(self, step: tuple[float, float]) -> None:
         sigma, sigma_next = (torch.tensor(level, dtype=self._dtype) for level in step)
         self._drawn[step] = _threads().submit(
-            lambda: _pinned(self._increment(sigma, sigma_next), self._device)
+            lambda: _pin(self._increment(sigma, sigma_next), self._device)
         )
 
     def _increment(self, sigma: Tensor, sigma_next: Tensor) -> Tensor:
@@ -123,8 +123,8 @@ def _on_host(shape: torch.Size, dtype: torch.dtype) -> Tensor:
     return torch.zeros((), dtype=dtype).expand(shape)
 
 
-def _pinned(noise: Tensor, device: torch.device) -> Tensor:
-    """Return a copy in memory that the device reads in the background."""
+def _pin(noise: Tensor, device: torch.device) -> Tensor:
+    """Copy noise to memory that the device reads in the background."""
     place = pinned_bytes(noise.numel() * noise.itemsize, device)
     return place.view(noise.dtype).view(noise.shape).copy_(noise)
 
