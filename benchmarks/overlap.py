@@ -75,7 +75,7 @@ def decode(pixels: Pixels) -> Pixels:
     return pixels
 
 
-@node("OverlapWrite", category="test", cache="never", output_node=True)
+@node("OverlapWrite", category="test", cache="never", output_node=True, writes_only=True)
 def write(pixels: Pixels, context: Context) -> Ui:
     work("write", pixels, {WRITE})
     return Ui(artifacts={{"images": [context.files.save("output", "overlap", ".png", b"pixels")]}})

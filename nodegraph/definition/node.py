@@ -50,6 +50,8 @@ class NodeType(Generic[P, R]):
     needs: Needs | None = None
     state: State | None = None
     memory: Memory | None = None
+    writes_only: bool = False
+    """True if it only writes what it is given, so that another run may compute meanwhile."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""
@@ -65,6 +67,7 @@ def node(  # noqa: PLR0913 - each is named where it is given
     needs: Needs | None = None,
     state: State | None = None,
     memory: Memory | None = None,
+    writes_only: bool = False,
     **more: Unpack[Declared],
 ) -> Callable[[Callable[P, R]], NodeType[P, R]]:
     """Turn a typed function into a `NodeType`.
@@ -81,6 +84,8 @@ def node(  # noqa: PLR0913 - each is named where it is given
         needs: for lazy inputs.
         state: outside state beyond the files that the inputs name.
         memory: what a call needs, so that room is made before it and not when it has failed.
+        writes_only: True if it only writes what it is given. As soon as only such nodes are left
+            of a run, the server has the next one computed, besides those that `slots` allows.
         **more: see `Declared`.
 
     Raises:
@@ -113,7 +118,7 @@ def node(  # noqa: PLR0913 - each is named where it is given
             outputs=read_outputs(name, hints.get("return")),
             **more,
         )
-        return NodeType(spec, function, context, needs, state, memory)
+        return NodeType(spec, function, context, needs, state, memory, writes_only)
 
     return declare
 

@@ -55,9 +55,9 @@ class RunOptions(TypedDict, total=False):
     """Returns True while a client watches previews; always True if not given."""
     on_model_use: ModelListener
     """Is called once for each model that the run uses, from the thread that runs."""
-    on_outputs_left: Callable[[], None]
-    """Is called once when only output nodes are left and none of the run's models is needed: the
-    device is free for the next run while this one writes its files."""
+    on_files_left: Callable[[], None]
+    """Is called once no model is needed any more, and the nodes that are left only write: the
+    device is free for the next run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Engine:
             uses=RunModels(self.models, options.get("on_model_use")),
             attention=self._attention,
             merger=self.merger,
-            on_outputs_left=options.get("on_outputs_left"),
+            on_files_left=options.get("on_files_left"),
         )
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:

@@ -48,7 +48,7 @@ class Executor:
         self._cache = cache
         self._flights = flights
         self._cancel = cancel
-        self._on_outputs_left = facts.on_outputs_left
+        self._on_files_left = facts.on_files_left
         self._live: dict[NodeId, Entry] = {}
         self._splices: dict[NodeId, Splices] = {}
         self._inner: dict[NodeId, tuple[Inner, ...]] = {}
@@ -82,7 +82,7 @@ class Executor:
         self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
         for node_id in self._plan:
             self._cancel.check()
-            self._tell_if_only_outputs_are_left()
+            self._tell_if_only_files_are_left()
             entry = self._obtain(self._by_id[node_id])
             if entry is None:
                 continue
@@ -94,13 +94,13 @@ class Executor:
                 self._claims.release(self._by_id[node_id], freed)
         return {target: self._live[target] for target in targets}
 
-    def _tell_if_only_outputs_are_left(self) -> None:
-        """Call the listener once no model is needed any more, and only output nodes are left."""
-        tell = self._on_outputs_left
+    def _tell_if_only_files_are_left(self) -> None:
+        """Call the listener once no model is needed any more, and what is left only writes."""
+        tell = self._on_files_left
         if tell is None or self._facts.uses.claims:
             return
-        if all(self._by_id[node_id].kind.spec.output_node for node_id in self._plan.pending):
-            self._on_outputs_left = None
+        if all(self._by_id[node_id].kind.writes_only for node_id in self._plan.pending):
+            self._on_files_left = None
             tell()
 
     def _skipped_nodes(self, upcoming: Sequence[NodeId]) -> tuple[NodeId, ...]:

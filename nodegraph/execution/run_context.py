@@ -40,8 +40,8 @@ class RunFacts:
     """The kernels that networks use."""
     merger: CallMerger | None = None
     """Merges model calls of the engine's runs, if the settings say so."""
-    on_outputs_left: Callable[[], None] | None = None
-    """Is called when only output nodes are left, and none of the run's models is needed."""
+    on_files_left: Callable[[], None] | None = None
+    """Is called once no model is needed any more, and the nodes that are left only write."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:

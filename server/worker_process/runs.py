@@ -153,7 +153,7 @@ class Runs:
                 preview_method=order["previews"],
                 looked_at=lambda: run in self._watched,
                 on_model_use=self._model_used,
-                on_outputs_left=lambda: self._channel.send({"op": "writing", "run": run}),
+                on_files_left=lambda: self._channel.send({"op": "writing", "run": run}),
             )
         except RunCancelledError:
             return {"state": "cancelled"}

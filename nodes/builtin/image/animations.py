@@ -25,6 +25,7 @@ _EFFORT: Mapping[Method, int] = {"default": 4, "fastest": 0, "slowest": 6}
     "SaveAnimatedPNG",
     category="image/animation",
     output_node=True,
+    writes_only=True,
     hidden=_HIDDEN,
     preflight="nodes.preflight.images:check_prefix",
 )
@@ -50,6 +51,7 @@ def save_animated_png(
     "SaveAnimatedWEBP",
     category="image/animation",
     output_node=True,
+    writes_only=True,
     hidden=_HIDDEN,
     preflight="nodes.preflight.images:check_prefix",
 )

@@ -43,6 +43,7 @@ class ImageAndMask(NamedTuple):
     category="image",
     display_name="Save Image",
     output_node=True,
+    writes_only=True,
     hidden=_HIDDEN,
     preflight="nodes.preflight.images:check_prefix",
 )
@@ -57,14 +58,19 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
 
 
 @node(
-    "PreviewImage", category="image", display_name="Preview Image", output_node=True, hidden=_HIDDEN
+    "PreviewImage",
+    category="image",
+    display_name="Preview Image",
+    output_node=True,
+    writes_only=True,
+    hidden=_HIDDEN,
 )
 def preview_image(images: Image, ctx: Context) -> Ui:
     """Show images without keeping them: they go to the temp folder, lightly compressed."""
     return _save(images, "temp", "ComfyUI_temp", ctx, encode_preview)
 
 
-@node("MaskPreview", category="mask", output_node=True, hidden=_HIDDEN)
+@node("MaskPreview", category="mask", output_node=True, writes_only=True, hidden=_HIDDEN)
 def mask_preview(mask: Mask, ctx: Context) -> Ui:
     """Show masks without keeping them: grey images in the temp folder, 1 is white."""
     grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)

@@ -23,6 +23,7 @@ _OLD_SCALE = 0.18215  # files without the version key are in the model's space, 
     "SaveLatent",
     category="_for_testing",
     output_node=True,
+    writes_only=True,
     hidden=("prompt", "extra_pnginfo"),
     preflight="nodes.preflight.images:check_prefix",
 )

@@ -107,25 +107,39 @@ def test_a_run_that_only_has_files_to_write_says_so_once_its_models_are_released
         log.append("compute")
         return 1
 
-    @node("WriteFile", category="test", output_node=True)
+    @node("WriteFile", category="test", output_node=True, writes_only=True)
     def write(value: int) -> Ui:
         log.append("write")
         return Ui()
 
-    @node("WriteModel", category="test", output_node=True)
+    @node("WriteModel", category="test", output_node=True, writes_only=True)
     def write_model(model: object, value: int) -> Ui:
         log.append("write model")
         return Ui()
 
-    engine = Engine(registry_of(load, compute, write, write_model), files, NoCache())
+    @node("ComputeAndShow", category="test", output_node=True)
+    def show(value: int) -> Ui:
+        log.append("show")
+        return Ui()
+
+    engine = Engine(registry_of(load, compute, write, write_model, show), files, NoCache())
     graph = graph_of(
         load=("OpenModel", {}),
         compute=("Compute", {"model": Link("load", 0)}),
         write=("WriteFile", {"value": Link("compute", 0)}),
         again=("WriteFile", {"value": Link("compute", 0)}),
     )
-    engine.run(graph, on_outputs_left=lambda: log.append("free"))
+    engine.run(graph, on_files_left=lambda: log.append("free"))
     assert log == ["compute", "free", "write", "write"]
+
+    log.clear()
+    graph = graph_of(
+        load=("OpenModel", {}),
+        compute=("Compute", {"model": Link("load", 0)}),
+        show=("ComputeAndShow", {"value": Link("compute", 0)}),
+    )
+    engine.run(graph, on_files_left=lambda: log.append("free"))
+    assert log == ["compute", "show"]
 
     log.clear()
     graph = graph_of(
@@ -133,7 +147,7 @@ def test_a_run_that_only_has_files_to_write_says_so_once_its_models_are_released
         compute=("Compute", {"model": Link("load", 0)}),
         write=("WriteModel", {"model": Link("load", 0), "value": Link("compute", 0)}),
     )
-    engine.run(graph, on_outputs_left=lambda: log.append("free"))
+    engine.run(graph, on_files_left=lambda: log.append("free"))
     assert log == ["compute", "write model"]
 
 
@@ -145,7 +159,7 @@ def test_a_run_computes_while_another_writes(files):
         order.append(f"compute {name}")
         return name
 
-    @node("WriteFile", category="test", output_node=True)
+    @node("WriteFile", category="test", output_node=True, writes_only=True)
     def write(value: str) -> Ui:
         if value == "first":
             assert computed.wait(20)
@@ -159,7 +173,7 @@ def test_a_run_computes_while_another_writes(files):
         graph = graph_of(
             compute=("Compute", {"name": name}), write=("WriteFile", {"value": Link("compute", 0)})
         )
-        engine.run(graph, on_outputs_left=free.set)
+        engine.run(graph, on_files_left=free.set)
 
     first = threading.Thread(target=run, args=("first",))
     first.start()
