@@ -52,6 +52,8 @@ class NodeType(Generic[P, R]):
     memory: Memory | None = None
     writes_only: bool = False
     """True if it only writes what it is given, so that another run may compute meanwhile."""
+    takes_any_device: bool = False
+    """True if tensors of several devices are given to it as they are."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 from nodegraph.cache.entry import Entry
 from nodegraph.definition.context import Context
+from nodegraph.execution.border import bring_together
 from nodegraph.execution.fingerprint import Opaque
 from nodegraph.execution.steps import Step
 from nodegraph.graph.graph import Link, Node, NodeId
@@ -67,6 +68,8 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     kind = step.kind
     for name in step.lazy:
         arguments.setdefault(name, None)
+    if not kind.takes_any_device:
+        arguments = bring_together(arguments, {each.name: each.socket for each in kind.spec.inputs})
     if kind.context_name:
         arguments = arguments | {kind.context_name: context}
     returned = kind.function(**arguments)

@@ -56,7 +56,8 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
     )
     call = Call(kind, spec, entries)
     asks = State(kind, name, entries)
-    return NodeType(spec, call, CONTEXT, needs_of(kind, spec), state_of(asks))
+    needs, state = needs_of(kind, spec), state_of(asks)
+    return NodeType(spec, call, CONTEXT, needs, state, takes_any_device=True)
 
 
 def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:

@@ -22,7 +22,10 @@ MIME = "image/jpeg"
 _QUALITY = 85
 
 Show: TypeAlias = Callable[[Tensor], Tensor]
-"""A function from [1, channels, h, w] in the model's space to [h', w', 3] in about [0, 1]."""
+"""A function from [1, channels, h, w] in the model's space to [h', w', 3] in about [0, 1].
+
+The latent is where the model computes, the image on the CPU: one copy.
+"""
 
 
 def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
@@ -33,7 +36,7 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
         x0: [batch, channels, h, w] in the model's space, as `denoise` gives it.
         show: makes the image; see `choose_preview`.
     """
-    shades = show(x0[:1].cpu().float())
+    shades = show(x0[:1])
     image = PILImage.fromarray((shades * 255).round().to(torch.uint8).numpy())
     downscale = model.latent_format.downscale
     scale = min(downscale * x0.shape[-1] / image.width, LARGEST / max(image.size))
@@ -60,15 +63,15 @@ def choose_preview(model: ModelHandle, ctx: Context) -> Show:
 def by_matrix(model: ModelHandle) -> Show:
     """Return a preview that gives each latent pixel one colour."""
     rgb = model.model.spec.latent.rgb
-    return lambda x0: latent_rgb(x0, rgb)[0]
+    return lambda x0: latent_rgb(x0.cpu().float(), rgb)[0]
 
 
 def by_decoder(model: ModelHandle, vae: VaeHandle) -> Show:
     """Return a preview that decodes with a small autoencoder."""
 
     def show(x0: Tensor) -> Tensor:
-        raw = model.latent_format.to_raw(x0)
-        return vae.decode(raw)[0].clamp(0, 1).movedim(0, -1)
+        raw = model.latent_format.to_raw(x0.float())
+        return vae.decode(raw)[0].clamp(0, 1).movedim(0, -1).cpu()
 
     return show
 

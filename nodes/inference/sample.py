@@ -62,7 +62,8 @@ def run(
     """
     model, last_x0 = guider.model, list[Tensor]()
     latent = fit_channels(latent, model)
-    start = noise_for(latent, noise.seed, add=noise.adds)
+    device = model.model.network.placement.device
+    start = noise_for(latent, noise.seed, add=noise.adds, device=device)
     show = cache(lambda: choose_preview(model, ctx))
 
     def on_step(done: int, total: int, x0: Tensor) -> bool:
@@ -87,8 +88,7 @@ def run(
         return sample(request, latent, start, on_step)
 
     output = replace(latent, samples=_retry(attempt, model, ctx))
-    home = latent.samples.device
-    clean = [replace(output, samples=model.latent_format.to_raw(x0.to(home))) for x0 in last_x0]
+    clean = [replace(output, samples=model.latent_format.to_raw(x0)) for x0 in last_x0]
     return SamplingResult(output, clean[0] if clean else output)
 
 
@@ -127,4 +127,4 @@ def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
             reader="this model",
             hint="Encode the image with the VAE that belongs to the model.",
         )
-    return replace(latent, samples=torch.zeros(batch, wanted, *size))
+    return replace(latent, samples=torch.zeros(batch, wanted, *size, device=latent.samples.device))

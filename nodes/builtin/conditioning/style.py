@@ -66,7 +66,7 @@ def _append_tokens(cond: Cond, tokens: Tensor, bias: float, style: StyleHandle) 
     before = cond.extras.get(BIAS)
     if bias == 0.0 and before is None:
         return longer
-    whole = torch.zeros(1, longer.tokens.shape[1])
+    whole = longer.tokens.new_zeros(1, longer.tokens.shape[1], dtype=torch.float32)
     if isinstance(before, Tensor):
         whole[:, : before.shape[1]] = before
     whole[:, cond.tokens.shape[1] :] = bias

@@ -51,7 +51,7 @@ def safety_checker(
         ctx.check_cancelled()
         flags += checker.flags(frame[None])
     hidden = _blacken(image) if hide == "black" else _blur(image)
-    mask = torch.tensor(flags).view(-1, 1, 1, 1)
+    mask = torch.tensor(flags, device=image.device).view(-1, 1, 1, 1)
     return CheckedImages(torch.where(mask, hidden, image), flags, sum(flags))
 
 

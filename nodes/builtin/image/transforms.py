@@ -82,13 +82,13 @@ def image_pad_for_outpaint(
     rows, columns = slice(top, top + height), slice(left, left + width)
     padded = image.new_full((batch, *whole, channels), _GREY)
     padded[:, rows, columns] = image
-    mask = torch.ones(1, *whole)
+    mask = torch.ones(1, *whole, device=image.device)
     mask[:, rows, columns] = 0.0
     if 0 < 2 * feathering < min(height, width):
         down = _distances(height, before=top > 0, after=bottom > 0)
         across = _distances(width, before=left > 0, after=right > 0)
         near = (feathering - torch.minimum(down[:, None], across)).clamp(min=0) / feathering
-        mask[:, rows, columns] = near.square()
+        mask[:, rows, columns] = near.square().to(mask)
     return PaddedImage(padded, mask)
 
 

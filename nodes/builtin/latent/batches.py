@@ -86,7 +86,7 @@ class _Single:
         """Return the mask as [1, 1, h * 8, w * 8]; 1 everywhere if there is none."""
         height, width = (side * _SCALE for side in self.sample.shape[-2:])
         if self.mask is None:
-            return torch.ones(1, 1, height, width)
+            return torch.ones(1, 1, height, width, device=self.sample.device)
         return functional.interpolate(self.mask, size=(height, width), mode="bilinear")
 
 

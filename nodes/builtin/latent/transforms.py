@@ -75,8 +75,8 @@ def latent_composite(
         return samples_to
     rows = _feather(above.shape[-2], top, below.shape[-2], over)
     columns = _feather(above.shape[-1], left, below.shape[-1], over)
-    mask = (rows[:, None] * columns)[None, None]
-    return replace(samples_to, samples=paste(below, above, (top, left), mask if over else None))
+    mask = (rows[:, None] * columns)[None, None].to(above.device) if over else None
+    return replace(samples_to, samples=paste(below, above, (top, left), mask))
 
 
 @node("LatentCompositeMasked", category="latent")

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from torch import Tensor
-
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Name
 from nodegraph.definition.node import node
@@ -12,7 +10,7 @@ from nodes.builtin.inputs import Cfg, Seed
 from nodes.builtin.sampling.errors import MixedModelsError
 from nodes.inference.sample import Guider, SamplingResult, fit_channels, run
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.guidance.loop import noise_for
+from nodes.sampling.guidance.loop import in_model_space, noise_for
 from nodes.sampling.noise_schedule.errors import BatchCountError
 from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise, Sigmas
@@ -92,13 +90,9 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
     latent = fit_channels(latent_image, model)
     drawn = noise_for(latent, noise.seed, add=noise.adds)
     level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
-    noised = model.parameterization.add_noise(level, drawn, _to_model_space(latent.samples, model))
+    clean = in_model_space(latent.samples, model.latent_format, latent.samples.device)
+    noised = model.parameterization.add_noise(level, drawn, clean)
     return replace(latent, samples=model.latent_format.to_raw(noised).nan_to_num(0.0, 0.0, 0.0))
-
-
-def _to_model_space(raw: Tensor, model: ModelHandle) -> Tensor:
-    """Scale a latent to the model's space; an all-zero latent stays zero."""
-    return model.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 
 def _latents(denoised: SamplingResult) -> SampledLatents:

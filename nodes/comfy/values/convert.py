@@ -26,7 +26,7 @@ class ExecutionBlocker:
 
 def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
     """Convert a conditioning to ComfyUI's list; its tensors are copies."""
-    return [[cond.tokens.clone(), _cond_dict(cond)] for cond in conditioning.conds]
+    return [[_host_copy(cond.tokens), _cond_dict(cond)] for cond in conditioning.conds]
 
 
 def conditioning_from(conditions: Sequence[Sequence[Any]]) -> Conditioning:
@@ -51,9 +51,9 @@ def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
 def _cond_dict(cond: Cond) -> dict[str, Any]:
     """Return a condition's dict."""
     values: dict[str, Any] = {
-        "pooled_output": None if cond.pooled is None else cond.pooled.clone(),
+        "pooled_output": None if cond.pooled is None else _host_copy(cond.pooled),
         "strength": cond.strength,
-        "mask": None if cond.mask is None else cond.mask.clone(),
+        "mask": None if cond.mask is None else _host_copy(cond.mask),
         "mask_strength": cond.mask_strength,
         "set_area_to_bounds": cond.mask_bounds,
         "start_percent": cond.start,
@@ -81,8 +81,8 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
     elif cond.area:
         values["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
     if cond.concat is not None:
-        values["concat_latent_image"] = cond.concat.latent.clone()
-        values["concat_mask"] = cond.concat.mask
+        values["concat_latent_image"] = _host_copy(cond.concat.latent)
+        values["concat_mask"] = _copy(cond.concat.mask)
     return {**{key: _copy(value) for key, value in cond.extras.items()}, **values, ORIGIN: cond}
 
 
@@ -117,9 +117,14 @@ def _area(area: Any) -> tuple[Area | None, RelativeArea | None]:
     return Area(*(int(part) for part in area)), None
 
 
+def _host_copy(tensor: Tensor) -> Tensor:
+    """Return a copy on the CPU, which packs are told is the device between nodes."""
+    return tensor.clone() if tensor.is_cpu else tensor.cpu()
+
+
 def _copy(value: object) -> object:
     if isinstance(value, Tensor):
-        return value.clone()
+        return _host_copy(value)
     if isinstance(value, tuple | list):
         items = cast("Sequence[object]", value)
         return type(value)(_copy(item) for item in items)
@@ -128,12 +133,12 @@ def _copy(value: object) -> object:
 
 def latent_to(latent: Latent) -> dict[str, Any]:
     """Convert a latent to ComfyUI's dict; its tensors are copies."""
-    values: dict[str, Any] = {"samples": latent.samples.clone()}
+    values: dict[str, Any] = {"samples": _host_copy(latent.samples)}
     if latent.noise_mask is not None:
-        values["noise_mask"] = latent.noise_mask.clone()
+        values["noise_mask"] = _host_copy(latent.noise_mask)
     if latent.batch_index is not None:
         values["batch_index"] = list(latent.batch_index)
-    extras = {k: v.clone() if isinstance(v, Tensor) else v for k, v in latent.extras.items()}
+    extras = {key: _copy(value) for key, value in latent.extras.items()}
     return extras | values
 
 
@@ -168,7 +173,7 @@ _FROM: dict[type, Callable[[Any], object]] = {
 def to_pack(value: object) -> object:
     """Convert a value to ComfyUI's form."""
     if isinstance(value, Tensor):
-        return value.clone()
+        return _host_copy(value)
     convert = _TO.get(type(value))
     if convert:
         return convert(value)

@@ -252,7 +252,8 @@ class PackClip:
         running = runtime.context()
         embeddings = Embeddings(runtime.files(), running.notice if running else _ignore)
         encoded = self.handle.encode(str(tokens["text"]), embeddings)
-        return Conditioning((Cond(encoded.tokens, encoded.pooled),))
+        pooled = None if encoded.pooled is None else encoded.pooled.cpu()
+        return Conditioning((Cond(encoded.tokens.cpu(), pooled),))
 
 
 class PackVae:
@@ -268,12 +269,12 @@ class PackVae:
         from nodes.inference.vae import crop_to_vae  # Here: it imports much.
 
         images = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
-        return torch.cat([self.handle.encode(image) for image in torch.split(images, 1)])
+        return torch.cat([self.handle.encode(image) for image in torch.split(images, 1)]).cpu()
 
     def decode(self, samples: Tensor) -> Tensor:
         """Decode latents to [batch, height, width, 3] in [0, 1]."""
         images = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
-        return images.clamp(0.0, 1.0).movedim(1, -1).contiguous()
+        return images.clamp(0.0, 1.0).movedim(1, -1).contiguous().cpu()
 
     def spacial_compression_decode(self) -> int:
         """Return the number of pixels per latent pixel, along each side."""

@@ -1,6 +1,6 @@
 """The ways to combine the outputs of several text encoders to one conditioning."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pkgutil import resolve_name
 from typing import TypeAlias
 
@@ -44,10 +44,9 @@ def clips_then_t5(parts: Parts) -> Encoded:
     tokens = [functional.pad(part, (0, _T5_WIDTH - part.shape[-1])) for part in tokens]
     if t5:
         tokens.append(t5.tokens)
-    pooled = torch.cat(
-        [_pooled_or_zeros(clip_l, _L_WIDTH), _pooled_or_zeros(clip_g, _G_WIDTH)], dim=-1
-    )
-    return Encoded(torch.cat(tokens or [torch.zeros(1, _CLIP_LENGTH, _T5_WIDTH)], dim=1), pooled)
+    pooled = [_pooled(clip_l, _L_WIDTH), _pooled(clip_g, _G_WIDTH)]
+    tokens = tokens or [torch.zeros(1, _CLIP_LENGTH, _T5_WIDTH)]
+    return Encoded(_join(tokens, 1), _join(pooled, -1))
 
 
 def t5_with_pooled_clip(parts: Parts) -> Encoded:
@@ -61,8 +60,15 @@ def _features(left: Encoded, right: Encoded) -> Tensor:
     return torch.cat([left.tokens[:, :length], right.tokens[:, :length]], dim=-1)
 
 
-def _pooled_or_zeros(part: Encoded | None, width: int) -> Tensor:
+def _pooled(part: Encoded | None, width: int) -> Tensor:
+    """Return an encoder's pooled state; zeros of this width on the CPU if there is none."""
     return torch.zeros(1, width) if part is None or part.pooled is None else part.pooled
+
+
+def _join(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """Concatenate parts on the device of that which is not on the CPU, if one is not."""
+    device = next((part.device for part in parts if not part.is_cpu), torch.device("cpu"))
+    return torch.cat([part.to(device) for part in parts], dim=dim)
 
 
 _COMBINATIONS = {

@@ -67,7 +67,7 @@ def _with_empty(chunks: Chunks, rules: TextRules) -> Chunks:
 def _weigh(
     network: TextNetwork, chunks: Chunks, states: Sequence[_States], rules: TextRules
 ) -> Encoded:
-    hidden = torch.stack([state.chosen for state in states]).float().cpu()
+    hidden = torch.stack([state.chosen for state in states]).float()
     if len(states) > len(chunks):
         weights = hidden.new_tensor([[token.weight for token in section] for section in chunks])
         empty = hidden[-1:]
@@ -79,7 +79,7 @@ def _weigh(
 def _pool(network: TextNetwork, section: Chunk, last: Tensor, rules: TextRules) -> Tensor:
     end = [token.id if token.vector is None else None for token in section].index(rules.end)
     pooled = network.norm(last[None, end])
-    return (network.project(pooled) if rules.projected else pooled).float().cpu()
+    return (network.project(pooled) if rules.projected else pooled).float()
 
 
 def _run(network: TextNetwork, rows: Chunks, rules: TextRules, layer: int) -> list[_States]:

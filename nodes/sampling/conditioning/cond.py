@@ -17,6 +17,8 @@ from nodes.sampling.conditioning.latents import LatentFormat
 class Area:
     """A rectangle in latent pixels: an area that one condition holds for."""
 
+    __data__: ClassVar = True
+
     height: int
     width: int
     y: int
@@ -27,6 +29,8 @@ class Area:
 class ConcatLatent:
     """An image latent that inpainting and edit models read as extra input channels (c_concat)."""
 
+    __data__: ClassVar = True
+
     latent: Tensor
     """[batch or 1, channels, h, w] in the VAE's space, at any size."""
     mask: Tensor | None = None
@@ -36,6 +40,8 @@ class ConcatLatent:
 @dataclass(frozen=True, slots=True)
 class RelativeArea:
     """A rectangle in fractions of the latent's height and width, from 0 to 1."""
+
+    __data__: ClassVar = True
 
     height: float
     width: float
@@ -55,6 +61,8 @@ class RelativeArea:
 @dataclass(frozen=True, slots=True)
 class Cond:
     """One condition: an encoded text, and where and when it holds."""
+
+    __data__: ClassVar = True
 
     tokens: Tensor
     """[1, length, dim] float32: the text encoder's hidden states."""
@@ -92,6 +100,8 @@ class Cond:
 class ImagePrompt:
     """Images as a CLIP vision encoder sees them, for models that read its vectors (unCLIP)."""
 
+    __data__: ClassVar = True
+
     embeds: Tensor
     """[batch, dim] float32: one vector each."""
     strength: float = 1.0
@@ -123,6 +133,7 @@ class Conditioning:
     """A prompt's conditions; where several overlap, they are averaged by strength."""
 
     __socket__: ClassVar = "CONDITIONING"
+    __data__: ClassVar = True
 
     conds: tuple[Cond, ...]
 

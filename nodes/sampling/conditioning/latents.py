@@ -42,6 +42,7 @@ class Latent:
     """A batch of latents in the VAE's own (unscaled) space, as ComfyUI's files keep them."""
 
     __socket__: ClassVar = "LATENT"
+    __data__: ClassVar = True
 
     samples: Tensor
     """[batch, channels, height/8, width/8] float32."""

@@ -28,13 +28,14 @@ from torch import Tensor
 from nodes.sampling.conditioning.cond import ConcatLatent, Conditioning
 from nodes.sampling.conditioning.denoiser import Branch, Denoiser, PreparedCond
 from nodes.sampling.conditioning.inpainting import Inpainting
-from nodes.sampling.conditioning.latents import Latent
+from nodes.sampling.conditioning.latents import Latent, LatentFormat
 from nodes.sampling.conditioning.regions import resolve
 from nodes.sampling.guidance.finiteness import FinitenessCheck
 from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
 from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
 from nodes.sampling.guidance.step_cache import EasyCache
-from nodes.sampling.noise_schedule.noise import Seeds, noise_like, noise_source
+from nodes.sampling.noise_schedule.noise import Seeds, noise_like
+from nodes.sampling.noise_schedule.noise_ahead import noise_ahead
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.samplers.registry import (
     NAMED_SAMPLERS,
@@ -89,8 +90,8 @@ def sample(
         on_step: called in each step as soon as its first prediction is there.
 
     Returns:
-        The new samples, in the VAE's space, on the device of the latent. Between the start and the
-        end all is on the model's device; sigmas are on the CPU, where samplers calculate with them.
+        The new samples, in the VAE's space, on the model's device, as is all between the start and
+        the end; sigmas are on the CPU, where samplers calculate with them.
 
     Raises:
         NotFiniteError: the model's prediction holds infinities or NaN.
@@ -98,8 +99,8 @@ def sample(
     sigmas, denoiser = request.sigmas, request.denoiser
     if len(sigmas) < 2:
         return latent.samples
-    parameterization, home = denoiser.parameterization, latent.samples.device
-    clean = _in_model_space(latent.samples, denoiser).to(denoiser.device)
+    parameterization = denoiser.parameterization
+    clean = in_model_space(latent.samples, denoiser.latent_format, denoiser.device)
     noise = noise.to(denoiser.device)
     inpainting = _inpainting(request, latent, clean, noise)
     finiteness = FinitenessCheck()
@@ -108,7 +109,7 @@ def sample(
 
     max_denoise = _is_highest(float(sigmas[0]), parameterization)
     x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=max_denoise)
-    process = Process(parameterization, noise_source(request.seed))
+    process = Process(parameterization, noise_ahead(request.seed, sigmas, denoiser.device))
     run = SamplerRun(_sampler(request)(x, sigmas, process))
     steps_done = 0
     for call in run:
@@ -123,17 +124,40 @@ def sample(
         run.answer(replace(reply, x0=x0))
     finiteness.look()
     denoised = parameterization.inverse_noise_scaling(sigmas[-1], run.latent)
-    return denoiser.latent_format.to_raw(denoised.to(home))
+    return denoiser.latent_format.to_raw(denoised)
 
 
-def noise_for(latent: Latent, seed: Seeds, *, add: bool = True) -> Tensor:
+def noise_for(
+    latent: Latent, seed: Seeds, *, add: bool = True, device: torch.device | None = None
+) -> Tensor:
     """Return the seed's noise for a latent, a draw each image; zeros if none is to be added.
+
+    Args:
+        latent: the noise has its shape and its dtype.
+        seed: one for the batch, or one for each image.
+        add: False for zeros.
+        device: of the noise, which is drawn on the CPU; the latent's if None.
 
     Raises:
         BatchCountError: there is one seed an image, but not as many as images.
     """
+    if not add and isinstance(seed, int):
+        return torch.zeros_like(latent.samples, device=device)
     noise = noise_like(latent.samples, seed, latent.batch_index)
-    return noise if add else torch.zeros_like(noise)
+    return noise.to(device) if add else torch.zeros_like(noise, device=device)
+
+
+def in_model_space(raw: Tensor, latents: LatentFormat, device: torch.device) -> Tensor:
+    """Return a latent in the model's space on its device; an empty one is empty there, too.
+
+    An empty latent of the CPU is not copied, and nothing is waited for where one is on a device.
+    """
+    if not raw.is_cpu:
+        moved = raw.to(device)
+        return torch.where(moved.any(), latents.to_model(moved), moved)
+    if not raw.count_nonzero():
+        return raw if device.type == raw.device.type else torch.zeros_like(raw, device=device)
+    return latents.to_model(raw).to(device)
 
 
 def cut_steps(sigmas: Tensor, start: int, end: int, *, leave_noise: bool) -> Tensor:
@@ -164,11 +188,6 @@ def _predictor(request: Request) -> Callable[[GuidancePlanner, Call, Denoiser], 
     if step_cache is None:
         return GuidancePlanner.predict
     return EasyCache(step_cache, request.denoiser.parameterization).predict
-
-
-def _in_model_space(raw: Tensor, denoiser: Denoiser) -> Tensor:
-    """Return a latent in the model's space; an empty one is empty there, too."""
-    return denoiser.latent_format.to_model(raw) if raw.count_nonzero() else raw
 
 
 def _concat(latent: Latent) -> ConcatLatent | None:

@@ -28,6 +28,7 @@ class SeenPictures:
     """Pictures as a vision encoder sees them: the value of a CLIP_VISION_OUTPUT link."""
 
     __socket__: ClassVar = "CLIP_VISION_OUTPUT"
+    __data__: ClassVar = True
 
     embeds: Tensor | None
     """[batch, dim] float32: each picture as one vector; None if the encoder makes none."""
@@ -86,9 +87,9 @@ def see(module: nn.Module, pixels: Tensor) -> SeenPictures:
         pixels: [batch, 3, size, size], normalized, on its device and in its precision.
     """
     states = list(_states(module, pixels))
-    kept = {layer: states[layer].float().cpu() for layer in KEPT if -layer <= len(states)}
+    kept = {layer: states[layer].float() for layer in KEPT if -layer <= len(states)}
     embeds, last = (_clip if hasattr(module, "pre_layrnorm") else _siglip)(module, states[-1])
-    return SeenPictures(None if embeds is None else embeds.float().cpu(), last.float().cpu(), kept)
+    return SeenPictures(None if embeds is None else embeds.float(), last.float(), kept)
 
 
 def _states(module: nn.Module, pixels: Tensor) -> Iterator[Tensor]:

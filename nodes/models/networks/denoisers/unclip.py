@@ -75,10 +75,10 @@ def _add_noise(embeds: Tensor, rules: UnclipRules, noise: float, draw: torch.Gen
     """Return a vector, [1, width], with noise, followed by the embedding of the noise's level."""
     level = round((_LEVELS - 1) * noise)
     mean, deviation = embeds.new_tensor(rules.mean), embeds.new_tensor(rules.deviation)
-    alpha_bar = _alpha_bar(level)
-    drawn = torch.randn(embeds.shape, generator=draw)
+    alpha_bar, embedding = _alpha_bar(level), _level_embedding(level, rules.width).to(embeds)
+    drawn = torch.randn(embeds.shape, generator=draw).to(embeds.device)
     scaled = math.sqrt(alpha_bar) * (embeds - mean) / deviation + math.sqrt(1 - alpha_bar) * drawn
-    return torch.cat([scaled * deviation + mean, _level_embedding(level, rules.width)], dim=1)
+    return torch.cat([scaled * deviation + mean, embedding], dim=1)
 
 
 def _alpha_bar(level: int) -> float:
