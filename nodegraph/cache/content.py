@@ -1,7 +1,9 @@
 """Keep results up to a number of bytes; what is cheap to get back for its size goes first."""
 
 import heapq
+import sys
 import threading
+from typing import Any, cast
 from weakref import WeakValueDictionary
 
 from nodegraph.cache.entry import Entry
@@ -9,6 +11,8 @@ from nodegraph.cache.protocol import Stats
 
 OVERHEAD = 1024
 """Bytes that an entry is taken to cost beside its values."""
+DEVICE_SHARE = 10
+"""The divisor of an accelerator's memory that results may fill there."""
 LARGEST_SHARE = 0.8
 """The share of the limit that one entry may fill; a larger one is not kept."""
 
@@ -20,8 +24,10 @@ class ContentCache:
     large to keep: it is there anyway.
     """
 
-    def __init__(self, limit: int = 4 << 30) -> None:
+    def __init__(self, limit: int = 4 << 30, device_limit: int | None = None) -> None:
         self._limit = limit
+        self._device_limit = device_limit
+        self._device_nbytes = 0
         self._lock = threading.Lock()
         self._kept: dict[str, Entry] = {}
         self._ranks: dict[str, float] = {}
@@ -58,8 +64,12 @@ class ContentCache:
                 return
             self._nbytes += size
             self._rank(key, entry)
+            on_device = device_bytes(entry)
+            self._device_nbytes += on_device
             while self._nbytes > self._limit:
                 self._evict()
+            if on_device:
+                self._fit_on_device()
 
     def drop(self, key: str) -> None:
         """Forget a result that is no longer right."""
@@ -74,7 +84,7 @@ class ContentCache:
             self._kept.clear()
             self._ranks.clear()
             self._heap.clear()
-            self._nbytes = 0
+            self._nbytes = self._device_nbytes = 0
             return found
 
     @property
@@ -109,6 +119,19 @@ class ContentCache:
         self._alive[key] = self._remove(key)
         self._evictions += 1
 
+    def _fit_on_device(self) -> None:
+        """Drop the least valuable results on the accelerator until the others fit their share."""
+        if self._device_limit is None:
+            self._device_limit = _device_limit()
+        ranked = sorted(self._ranks, key=self._ranks.__getitem__)
+        for key in ranked if self._device_nbytes > self._device_limit else ():
+            if self._device_nbytes <= self._device_limit:
+                break
+            if device_bytes(self._kept[key]):
+                self._age = max(self._age, self._ranks[key])
+                self._alive[key] = self._remove(key)
+                self._evictions += 1
+
     def _forget(self, key: str) -> None:
         self._alive.pop(key, None)
         if key in self._kept:
@@ -118,8 +141,22 @@ class ContentCache:
         del self._ranks[key]
         entry = self._kept.pop(key)
         self._nbytes -= _size(entry)
+        self._device_nbytes -= device_bytes(entry)
         return entry
 
 
 def _size(entry: Entry) -> int:
     return entry.nbytes + OVERHEAD
+
+
+def device_bytes(entry: Entry) -> int:
+    """Return the bytes of a result's tensors on accelerators."""
+    tensors = (cast("Any", tensor) for tensor, _ in entry.versions)
+    return sum(each.nbytes for each in tensors if not getattr(each, "is_cpu", True))
+
+
+def _device_limit() -> int:
+    from nodegraph.runtime.devices import own_memory_bytes  # torch, which has made the results
+
+    own = own_memory_bytes()
+    return sys.maxsize if own is None else own // DEVICE_SHARE  # None: it is the machine's memory

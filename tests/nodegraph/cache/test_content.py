@@ -199,3 +199,23 @@ def test_a_second_look_of_the_same_run_is_not_counted():
         cache.get(key, counted=False)
 
     assert (cache.stats.hits, cache.stats.misses) == (1, 1)
+
+
+class OnDevice:
+    """What the cache asks of a tensor on an accelerator."""
+
+    is_cpu = False
+    _version = 0
+    nbytes = 1000
+
+
+def test_results_on_an_accelerator_have_a_limit_of_their_own():
+    cache = ContentCache(device_limit=2500)
+    cache.put("host", entry(1000, seconds=0))
+    for k in range(4):
+        cache.put(str(k), entry_of((OnDevice(),), None, seconds=1 + k))
+
+    kept = [key for key in ("host", "0", "1", "2", "3") if cache.get(key)]
+
+    assert kept == ["host", "2", "3"]
+    assert cache.stats.evictions == 2
