@@ -44,7 +44,7 @@ def clips_then_t5(parts: Parts) -> Encoded:
     tokens = [functional.pad(part, (0, _T5_WIDTH - part.shape[-1])) for part in tokens]
     if t5:
         tokens.append(t5.tokens)
-    pooled = [_pooled(clip_l, _L_WIDTH), _pooled(clip_g, _G_WIDTH)]
+    pooled = [_pooled_or_zeros(clip_l, _L_WIDTH), _pooled_or_zeros(clip_g, _G_WIDTH)]
     tokens = tokens or [torch.zeros(1, _CLIP_LENGTH, _T5_WIDTH)]
     return Encoded(_join(tokens, 1), _join(pooled, -1))
 
@@ -60,7 +60,7 @@ def _features(left: Encoded, right: Encoded) -> Tensor:
     return torch.cat([left.tokens[:, :length], right.tokens[:, :length]], dim=-1)
 
 
-def _pooled(part: Encoded | None, width: int) -> Tensor:
+def _pooled_or_zeros(part: Encoded | None, width: int) -> Tensor:
     """Return an encoder's pooled state; zeros of this width on the CPU if there is none."""
     return torch.zeros(1, width) if part is None or part.pooled is None else part.pooled
 
