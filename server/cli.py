@@ -55,7 +55,7 @@ class Levels(click.ParamType[tuple[str, str]]):
     "devices",
     metavar="DEVICE",
     multiple=True,
-    help="cpu, cuda:0, …: a worker process on each; repeatable. All CUDA devices if not set.",
+    help="cpu, cuda:0, xpu:0, …: a worker process on each; repeatable. Every card if not set.",
 )
 @click.option(
     "--reload-packs",
@@ -64,6 +64,12 @@ class Levels(click.ParamType[tuple[str, str]]):
     help="Reload packs when their files change; for writing packs.",
 )
 @click.option("--slots", type=click.IntRange(1), help="Runs at once on a device; 1 if not set.")
+@click.option(
+    "--merge",
+    is_flag=True,
+    default=None,
+    help="Make model calls of the runs on a device as one, where their shapes allow; see --slots.",
+)
 @click.option(
     "--preview",
     "preview_method",

@@ -6,6 +6,7 @@ from contextvars import ContextVar, Token
 from typing import NamedTuple, Protocol, TypeAlias
 
 from nodegraph.errors import RunCancelledError
+from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
 from nodegraph.runtime.pooled_model import PooledModel
 
@@ -68,6 +69,8 @@ class RunEnvironment(NamedTuple):
     """The receiver of the run's uses of models."""
     check_cancelled: Callable[[], None] = _go_on
     """Raises `RunCancelledError` if nobody wants the result any more."""
+    merger: CallMerger | None = None
+    """Merges model calls with those of other runs; None if each run makes its own."""
 
 
 _NO_RUN = RunEnvironment()

@@ -1,6 +1,7 @@
 """A guider, and `run`, which denoises a latent with one; every sampling node calls it."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
@@ -9,10 +10,14 @@ import torch
 from torch import Tensor
 
 from nodegraph.definition.context import Context
+from nodegraph.runtime.device_lane import sampling_turn
+from nodegraph.runtime.devices import is_accelerator
 from nodegraph.runtime.out_of_memory import is_out_of_memory
+from nodegraph.runtime.run_environment import run_environment
+from nodes.inference.merging import open_denoiser
+from nodes.inference.preview_thread import PreviewThread
 from nodes.inference.previews import choose_preview, preview
 from nodes.models.loading.checkpoint import unload_others
-from nodes.models.loading.forward import ModelDenoiser
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.sampling.conditioning.cond import Conditioning
@@ -65,29 +70,36 @@ def run(
     device = model.model.network.placement.device
     start = noise_for(latent, noise.seed, add=noise.adds, device=device)
     show = cache(lambda: choose_preview(model, ctx))
+    beside = is_accelerator(device)
+    previews = PreviewThread(lambda x0: preview(model, x0, show()), ctx.preview)
 
     def on_step(done: int, total: int, x0: Tensor) -> bool:
         last_x0[:] = [x0]
         ctx.progress(done, total)
         watched = ctx.wants_preview
-        if watched:
+        if watched and beside:
+            previews.offer(x0)
+        elif watched:
             ctx.preview(*preview(model, x0, show()))
         return watched
 
     def attempt(model: ModelHandle) -> Tensor:
-        request = Request(
-            denoiser=ModelDenoiser(model, ctx.check_cancelled),
-            sampler=sampler,
-            sigmas=sigmas,
-            positive=guider.positive,
-            negative=guider.negative,
-            cfg=guider.cfg,
-            seed=noise.seed,
-            guidance=model.guidance,
-        )
-        return sample(request, latent, start, on_step)
+        with open_denoiser(model, ctx.check_cancelled) as denoiser:
+            request = Request(
+                denoiser=denoiser,
+                sampler=sampler,
+                sigmas=sigmas,
+                positive=guider.positive,
+                negative=guider.negative,
+                cfg=guider.cfg,
+                seed=noise.seed,
+                guidance=model.guidance,
+            )
+            return sample(request, latent, start, on_step)
 
-    output = replace(latent, samples=_retry(attempt, model, ctx))
+    turn = nullcontext() if run_environment().merger else sampling_turn(device)
+    with turn, previews:
+        output = replace(latent, samples=_retry(attempt, model, ctx))
     clean = [replace(output, samples=model.latent_format.to_raw(x0)) for x0 in last_x0]
     return SamplingResult(output, clean[0] if clean else output)
 
