@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nodegraph.runtime.device_lane import device_lane
+from nodegraph.runtime.run_environment import run_environment
 from nodes.models.families.base.spec import TextEncoderSet, TextRules
 from nodes.models.loading.errors import MissingPartError, UnreadTextError
 from nodes.models.loading.network import Network, Patches
@@ -63,10 +64,25 @@ class TextEncoder:
 
     def encode(
         self, prompts: Sequence[Chunks], patches: Patches, layer: int | None
-    ) -> list[Encoded]:
-        """Encode prompts, weights and all; `layer` None is the family's own choice."""
-        network = self._class.drive(self.network.module(patches))
+    ) -> Sequence[Encoded]:
+        """Encode prompts, weights and all; `layer` None is the family's own choice.
+
+        Prompts of other runs that wait for the encoder share the pass if the setting `merge` is on.
+        """
+        merger = run_environment().merger
         layer = self.rules.layer if layer is None else layer
+        if merger is None:
+            return self._encode(prompts, patches, layer)
+
+        def compute(calls: Sequence[Sequence[Chunks]]) -> Sequence[Sequence[Encoded]]:
+            every = [prompt for each in calls for prompt in each]
+            encoded = iter(self._encode(every, patches, layer))
+            return [[next(encoded) for _ in each] for each in calls]
+
+        return merger.call((self, patches, layer), prompts, compute)
+
+    def _encode(self, prompts: Sequence[Chunks], patches: Patches, layer: int) -> Sequence[Encoded]:
+        network = self._class.drive(self.network.module(patches))
         with device_lane(self.network.placement.device):
             return encode(network, prompts, self.rules, layer)
 

@@ -1,6 +1,7 @@
 """Model calls of several runs that are made as one: the images stay those of each run alone."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,9 +12,15 @@ from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.inference.merging import open_denoiser
+from nodes.models.loading import text_model
 from nodes.models.loading.forward import ModelDenoiser
+from nodes.models.loading.handles import ClipHandle
 from nodes.models.networks.modifiers.freeu import FreeU
+from nodes.models.text.encode import encode
+from nodes.models.text.textual_inversion import Embeddings
 from tests.nodes.bench import Bench
+from tests.tiny_models.checkpoints import small_sd15, write
+from tests.tiny_models.handles import opened
 from tests.tiny_models.samplable import samplable
 
 FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell")
@@ -160,3 +167,36 @@ def test_without_the_setting_each_run_makes_its_own_calls(tmp_path):
     kind = samplable(tmp_path)
     with open_denoiser(kind.model, lambda: None) as denoiser:
         assert type(denoiser) is ModelDenoiser
+
+
+def test_prompts_that_wait_for_an_encoder_share_its_pass(tmp_path, monkeypatch):
+    clip = ClipHandle(opened(write(tmp_path / "model.safetensors", small_sd15())).text)
+    words = ["a red cat", "a (blue:1.3) dog", "", "a tree " * 40]
+    alone = [clip.encode(text, Embeddings(None, print)) for text in words]
+    merger, sizes = CallMerger(), []
+    begun, waiting = threading.Event(), threading.Event()
+
+    def slow_encode(network, prompts, rules, layer):
+        sizes.append(len(prompts))
+        begun.set()
+        waiting.wait(60)
+        return encode(network, prompts, rules, layer)
+
+    monkeypatch.setattr(text_model, "encode", slow_encode)
+
+    def work(text):
+        with use_environment(RunEnvironment(merger=merger)):
+            return clip.encode(text, Embeddings(None, print))
+
+    with ThreadPoolExecutor(len(words)) as pool:
+        first = pool.submit(work, words[0])
+        assert begun.wait(60)
+        others = [pool.submit(work, text) for text in words[1:]]
+        while merger.counts[0] < len(words):
+            time.sleep(0.001)
+        waiting.set()
+        merged = [first.result(60), *(other.result(60) for other in others)]
+
+    assert sizes == [1, 3]
+    for found, expected in zip(merged, alone, strict=True):
+        assert relative_difference(found.tokens, expected.tokens) < 1e-5
