@@ -78,7 +78,7 @@ def _kind(model: ModelHandle, call: ModelCall) -> Hashable:
     """Return all that must be equal for two calls to be rows of one."""
     cond, rows = call.cond, len(call.x)
     steered = bool(cond.controls or cond.alterations or cond.patch or model.alterations)
-    levels = tuple(call.sigma.tolist()) if steered or model.injections else ()
+    levels = tuple(float(level) for level in call.sigma) if steered or model.injections else ()
     return (
         _forward_pass(model),
         (call.x.shape[1:], call.x.dtype, call.x.device),
