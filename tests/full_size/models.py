@@ -1,0 +1,254 @@
+"""Published models at full size, as files that have a header and no bytes on the disk.
+
+Configurations are those of the published checkpoints; names and shapes in a file follow from the
+network's own and its family's key table, read backwards.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
+from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
+from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.flux import flux_table
+from nodes.models.families.sd3 import mmdit_table
+from nodes.models.networks.factory import skeleton
+from nodes.models.weights.key_table import Source
+
+_BYTES = {"F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
+_CROSS = "CrossAttnDownBlock2D", "CrossAttnUpBlock2D"
+_DOWN, _UP = "DownBlock2D", "UpBlock2D"
+
+_SD15: dict[str, Any] = {
+    "in_channels": 4, "out_channels": 4, "layers_per_block": 2,
+    "block_out_channels": [320, 640, 1280, 1280],
+    "down_block_types": [_CROSS[0]] * 3 + [_DOWN], "up_block_types": [_UP] + [_CROSS[1]] * 3,
+    "cross_attention_dim": 768, "attention_head_dim": 8, "use_linear_projection": False,
+}  # fmt: skip
+_SD21 = {
+    **_SD15,
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+    "attention_head_dim": [5, 10, 20, 20],
+}
+_SIZES = {"addition_embed_type": "text_time", "addition_time_embed_dim": 256}
+_SDXL = {
+    **_SD21,
+    **_SIZES,
+    "block_out_channels": [320, 640, 1280],
+    "down_block_types": [_DOWN, _CROSS[0], _CROSS[0]],
+    "up_block_types": [_CROSS[1], _CROSS[1], _UP],
+    "cross_attention_dim": 2048,
+    "attention_head_dim": [5, 10, 20],
+    "transformer_layers_per_block": [1, 2, 10],
+    "projection_class_embeddings_input_dim": 2816,
+}
+_REFINER = {
+    **_SDXL,
+    "block_out_channels": [384, 768, 1536, 1536],
+    "down_block_types": [_DOWN, _CROSS[0], _CROSS[0], _DOWN],
+    "up_block_types": [_UP, _CROSS[1], _CROSS[1], _UP],
+    "cross_attention_dim": 1280,
+    "attention_head_dim": [6, 12, 24, 24],
+    "transformer_layers_per_block": 4,
+    "projection_class_embeddings_input_dim": 2560,
+}
+_SD3: dict[str, Any] = {
+    "sample_size": 128, "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 24,
+    "attention_head_dim": 64, "num_attention_heads": 24, "joint_attention_dim": 4096,
+    "caption_projection_dim": 1536, "pooled_projection_dim": 2048, "pos_embed_max_size": 192,
+}  # fmt: skip
+_SD35 = {
+    **_SD3,
+    "num_layers": 38,
+    "num_attention_heads": 38,
+    "caption_projection_dim": 2432,
+    "qk_norm": "rms_norm",
+}
+_FLUX: dict[str, Any] = {
+    "in_channels": 64, "out_channels": 64, "num_layers": 19, "num_single_layers": 38,
+    "attention_head_dim": 128, "num_attention_heads": 24, "joint_attention_dim": 4096,
+    "pooled_projection_dim": 768, "guidance_embeds": True, "axes_dims_rope": [16, 56, 56],
+}  # fmt: skip
+_SCHNELL = {**_FLUX, "guidance_embeds": False}
+_VAE4: dict[str, Any] = {
+    "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "latent_channels": 4,
+    "down_block_types": ["DownEncoderBlock2D"] * 4, "up_block_types": ["UpDecoderBlock2D"] * 4,
+    "use_quant_conv": True, "use_post_quant_conv": True,
+}  # fmt: skip
+_VAE16 = {
+    **_VAE4,
+    "latent_channels": 16,
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
+_CLIP_L: dict[str, Any] = {
+    "vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+    "num_attention_heads": 12, "max_position_embeddings": 77,
+}  # fmt: skip
+_CLIP_H = {
+    **_CLIP_L,
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "projection_dim": 1024,
+}
+_CLIP_G = {
+    **_CLIP_H,
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "projection_dim": 1280,
+}
+_T5: dict[str, Any] = {
+    "vocab_size": 32128, "d_model": 4096, "d_kv": 64, "d_ff": 10240, "num_layers": 24,
+    "num_heads": 64, "relative_attention_num_buckets": 32, "feed_forward_proj": "gated-gelu",
+}  # fmt: skip
+
+
+_Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One network of a file."""
+
+    kind: str
+    config: Mapping[str, Any]
+    prefix: str
+    table: _Table
+
+
+def _unet(config: Mapping[str, Any]) -> Part:
+    return Part("unet", config, UNET_PREFIX, unet_table)
+
+
+def _clip(config: Mapping[str, Any], prefix: str) -> Part:
+    return Part("clip", config, prefix, clip_table)
+
+
+def _open_clip(config: Mapping[str, Any], prefix: str) -> Part:
+    return Part("clip", config, prefix, open_clip_table)
+
+
+def _flux(config: Mapping[str, Any]) -> Part:
+    return Part("flux", config, "", flux_table)
+
+
+def _mmdit(config: Mapping[str, Any]) -> Part:
+    return Part("mmdit", config, UNET_PREFIX, mmdit_table)
+
+
+_LATENT4, _LATENT16 = (Part("vae", each, VAE_PREFIX, vae_table) for each in (_VAE4, _VAE16))
+_TEXT = "text_encoders.{}.transformer."
+_SD3_TEXTS = (
+    _clip({**_CLIP_L, "projection_dim": 768}, _TEXT.format("clip_l")),
+    _clip(_CLIP_G, _TEXT.format("clip_g")),
+    Part("t5", _T5, _TEXT.format("t5xxl"), t5_table),
+)
+_SD2_TEXT = _open_clip(_CLIP_H, "cond_stage_model.model.")
+
+MODELS: Mapping[str, tuple[Part, ...]] = {
+    "sd15": (_unet(_SD15), _LATENT4, _clip(_CLIP_L, "cond_stage_model.transformer.")),
+    "sd21": (_unet(_SD21), _LATENT4, _SD2_TEXT),
+    "sdxl": (
+        _unet(_SDXL),
+        _LATENT4,
+        _clip(_CLIP_L, "conditioner.embedders.0.transformer."),
+        _open_clip(_CLIP_G, "conditioner.embedders.1.model."),
+    ),
+    "refiner": (_unet(_REFINER), _LATENT4, _open_clip(_CLIP_G, "conditioner.embedders.0.model.")),
+    "sd3_medium": (_mmdit(_SD3), _LATENT16, *_SD3_TEXTS),
+    "sd35_large": (_mmdit(_SD35), _LATENT16, *_SD3_TEXTS),
+    "flux_dev": (_flux(_FLUX),),
+    "flux_schnell": (_flux(_SCHNELL),),
+    "clip_l": (_clip(_CLIP_L, ""),),
+    "t5xxl": (Part("t5", _T5, "", t5_table),),
+    "ae": (Part("vae", _VAE16, "", vae_table),),
+}
+"""The networks of each file. SD-Turbo's are those of `sd21`."""
+
+
+def write_sparse(path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> Path:
+    """Write a safetensors file whose tensors are a hole in it: zeros that take no room.
+
+    Args:
+        path: the file; written only if it is not there.
+        shapes: the dtype, by safetensors' name, and the shape of each tensor.
+    """
+    if path.exists():
+        return path
+    entries: dict[str, object] = {}
+    end = 0
+    for key, (dtype, shape) in shapes.items():
+        start, end = end, end + math.prod(shape) * _BYTES[dtype]
+        entries[key] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+    return path
+
+
+def write_model(path: Path, name: str, dtype: str = "F16", parts: int | None = None) -> Path:
+    """Write one of `MODELS`.
+
+    Args:
+        path: the file.
+        name: of the model.
+        dtype: of its tensors; of `F8_E4M3` are the matrices alone, the others are F16 then.
+        parts: the number of networks in the file, the one that denoises first; None: all.
+            Mapping a file needs as much address space as a machine may refuse to give.
+    """
+    named = (pair for part in MODELS[name][:parts] for pair in _shapes(part).items())
+    return write_sparse(path, {key: (_stored(dtype, shape), shape) for key, shape in named})
+
+
+def write_lora(path: Path, name: str, rank: int = 16) -> Path:
+    """Write a LoRA for every matrix in the blocks of the first network of one of `MODELS`."""
+    part = MODELS[name][0]
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for key, shape in _shapes(part).items():
+        if len(shape) == 2 and key.endswith(".weight") and "blocks." in key:
+            inner = key.removeprefix(part.prefix).removesuffix(".weight").replace(".", "_")
+            shapes[f"lora_unet_{inner}.lora_down.weight"] = "BF16", (rank, shape[1])
+            shapes[f"lora_unet_{inner}.lora_up.weight"] = "BF16", (shape[0], rank)
+            shapes[f"lora_unet_{inner}.alpha"] = "F32", ()
+    return write_sparse(path, shapes)
+
+
+def _stored(dtype: str, shape: tuple[int, ...]) -> str:
+    return "F16" if _BYTES[dtype] == 1 and len(shape) != 2 else dtype
+
+
+def _shapes(part: Part) -> dict[str, tuple[int, ...]]:
+    return _shapes_of(part.kind, json.dumps(part.config), part.prefix, part.table)
+
+
+@cache
+def _shapes_of(kind: str, config: str, prefix: str, table: _Table) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in the file."""
+    state = skeleton(NetworkSpec(kind, kind, json.loads(config), prefix, table)).state_dict()
+    rows: defaultdict[str, int] = defaultdict(int)
+    rest: dict[str, tuple[int, ...]] = {}
+    for key, source in table(state, prefix).items():
+        first, *others = _in_file(source, tuple(state[key].shape))
+        rows[source.key] += first
+        rest[source.key] = tuple(others)
+    return {key: (rows[key], *rest[key]) for key in rows}
+
+
+def _in_file(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if source.op == "conv1x1":
+        return (*shape, 1, 1)
+    return shape[::-1] if source.op == "transpose" else shape

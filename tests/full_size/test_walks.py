@@ -1,0 +1,118 @@
+"""Full-size models through the real code on a pretended card: what it holds, and what a step asks.
+
+No memory is needed, and no number is computed.
+"""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from nodes.builtin.sampling.ksampler import ksampler
+from nodes.models.loading.handles import ModelHandle
+from nodes.values import Cond, Conditioning, Latent
+from tests.full_size.models import write_model
+from tests.full_size.pretended_card import PretendedCard
+from tests.nodes.bench import Bench
+from tests.tiny_models.handles import opened
+
+FEW, MANY = 2, 4
+MOST_OPS = 32
+"""What a denoise call may compute beside its network."""
+
+
+class Kind(NamedTuple):
+    dtype: str
+    size: int
+    length: int
+    width: int
+    pooled: int | None
+
+
+KINDS = {
+    "sd15": Kind("F16", 512, 77, 768, None),
+    "sd21": Kind("F16", 768, 77, 1024, None),
+    "sdxl": Kind("F16", 1024, 77, 2048, 1280),
+    "refiner": Kind("F16", 1024, 77, 1280, 1280),
+    "sd3_medium": Kind("F16", 1024, 154, 4096, 2048),
+    "sd35_large": Kind("F16", 1024, 154, 4096, 2048),
+    "flux_dev": Kind("BF16", 1024, 512, 4096, 768),
+    "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
+}
+CASES = [
+    pytest.param(name, marks=() if name == "sd15" else pytest.mark.slow, id=name) for name in KINDS
+]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_full_size_model(tmp_path, name):
+    kind = KINDS[name]
+    path = write_model(tmp_path / f"{name}.safetensors", name, kind.dtype, parts=1)
+    with PretendedCard() as card:
+        model = ModelHandle(opened(path).model)
+        network = model.model.network
+        stored = sum(
+            network.header.tensors[key].nbytes
+            for key in {source.key for source in network.file.sources.values()}
+        )
+        module = network.module()
+
+        assert card.counts.live_bytes <= 1.02 * stored
+        assert stored <= card.counts.bytes_to_device <= 1.001 * stored
+
+        own: list[int] = []
+        for hook in (module.register_forward_pre_hook, module.register_forward_hook):
+            hook(lambda *_: own.append(card.counts.ops))
+        before = card.counts.live_bytes
+        few, many = (_sample(card, model, kind, steps, tmp_path) for steps in (FEW, MANY))
+        each = [end - start for start, end in zip(own[::2], own[1::2], strict=True)]
+        inside = sum(each[FEW:]) - sum(each[:FEW])
+        added = (many.ops - few.ops - inside) / (MANY - FEW)
+
+        assert len(each) == FEW + MANY
+        assert added <= MOST_OPS
+        assert many.copies_to_host == few.copies_to_host
+        assert many.copies_to_device == few.copies_to_device
+        assert many.syncs == few.syncs
+        print(
+            f"{name}: {stored / 1e9:.2f} GB in the file, {before / 1e9:.2f} on the card;"
+            f" {inside / (MANY - FEW):.0f} ops of the network and {added:.0f} beside it a step;"
+            f" peak {(many.peak_bytes - before) / 1e9:.2f} GB above the weights"
+        )
+
+
+def _sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root):
+    def text() -> Conditioning:
+        pooled = None if kind.pooled is None else torch.zeros(1, kind.pooled)
+        return Conditioning((Cond(torch.zeros(1, kind.length, kind.width), pooled),))
+
+    side = kind.size // 8
+    latent = Latent(torch.zeros(1, model.latent_format.channels, side, side))
+    guided = 1.0 if kind.dtype == "BF16" else 7.0
+    card.reset()
+    ksampler(
+        model=model, seed=1, steps=steps, cfg=guided, sampler_name="euler", scheduler="normal",
+        positive=text(), negative=text(), latent_image=latent, denoise=1.0, ctx=Bench(root),
+    )  # fmt: skip
+    return card.counts
+
+
+def test_memory_beyond_the_budget_is_refused():
+    with PretendedCard(budget=1 << 20) as card:
+        held = torch.empty(1 << 19, dtype=torch.uint8, device=card.device)
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.empty(1 << 20, dtype=torch.uint8, device=card.device)
+        assert (card.counts.live_bytes, card.counts.refusals) == (held.numel(), 1)
+        del held
+        assert card.counts.live_bytes == 0
+
+
+def test_what_crosses_is_counted():
+    with PretendedCard() as card:
+        there = torch.zeros(8).to(card.device)
+        back = (there * 2).cpu()
+
+    counts = card.counts
+    assert (counts.copies_to_device, counts.bytes_to_device) == (1, 32)
+    assert (counts.copies_to_host, counts.bytes_to_host, counts.ops) == (1, 32, 1)
+    assert back.is_cpu
