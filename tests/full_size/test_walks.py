@@ -16,7 +16,7 @@ from tests.full_size.pretended_card import PretendedCard
 from tests.nodes.bench import Bench
 from tests.tiny_models.handles import opened
 
-FEW, MANY = 2, 4
+FEW, MANY = 1, 2
 MOST_OPS = 32
 """What a denoise call may compute beside its network."""
 
