@@ -159,7 +159,8 @@ def _module(model: ModelHandle, cond: CondBatch) -> nn.Module:
     """Return the network with the patches and changes of the model and of the conditions."""
     patches = () if cond.patch is None else (cast("Patch", cond.patch),)
     alterations = (*model.alterations, *cond.alterations)
-    return model.model.network.module((*model.patches, *patches), alterations, model.dtype)
+    network = model.model.network
+    return network.module(model.patches, alterations, model.dtype, beside=patches)
 
 
 def _add_residuals(

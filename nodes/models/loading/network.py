@@ -1,13 +1,14 @@
-"""A network whose weights are in a file: built on first use, shared, never written again.
+"""A network whose weights are in a file: built on first use, shared, its weights there once.
 
-Patches (a LoRA at some strength) give a shallow clone: it shares every tensor that the patches
-leave alone with the base network, and holds only those they touch.
+Patches (a LoRA at some strength) or another dtype make a variant of the weights, which takes the
+place of the one before; see `nodes.models.loading.variants.resident`. Modules share every tensor
+that they have in common, and none is ever written to.
 """
 
 import threading
-from collections import ChainMap, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol, TypeAlias, cast
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,17 +19,17 @@ from nodegraph.runtime.pooled_model import PooledModel
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.network_file import NetworkFile, with_weights
 from nodes.models.loading.placement import default_placement
-from nodes.models.loading.widening import widen
+from nodes.models.loading.variants.patched_weights import PatchedWeights
+from nodes.models.loading.variants.resident import ResidentWeights
+from nodes.models.loading.variants.variant import KeptVariant, Variant
+from nodes.models.loading.variants.widening import widen
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable
-from nodes.models.weights.lazy import FullPrecisionTensors
-from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.quantized import QuantizedTensor, full_precision
 from nodes.models.weights.reader import TensorFiles
-from nodes.models.weights.storages import storage_nbytes
 from nodes.sampling.conditioning.cond import Alteration
 
-CLONES_KEPT = 4
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
@@ -42,8 +43,11 @@ class Patch(Protocol):
         """The weights it changes, by the network's own keys."""
         ...
 
-    def apply(self, network: "Network", weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """New tensors for the weights it changes.
+    def apply(self, network: "Network", weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield new tensors for the weights it changes, a few at a time.
+
+        Each takes the place of the weight before the next is asked for, so that the memory of
+        one weight is enough.
 
         Args:
             network: says what the weights are called, here and in the file.
@@ -54,50 +58,6 @@ class Patch(Protocol):
 
 Patches: TypeAlias = tuple[Patch, ...]
 Alterations: TypeAlias = tuple[Alteration, ...]
-
-
-class _Variant(NamedTuple):
-    """The differences of a clone from the network of the file."""
-
-    patches: Patches = ()
-    alterations: Alterations = ()
-    dtype: torch.dtype | None = None
-
-
-class _Clones:
-    """The clones of a network that were used last."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[_Variant, nn.Module] = OrderedDict()
-
-    def get(self, variant: _Variant, build: Callable[[], nn.Module]) -> nn.Module:
-        """Return the clone of a variant, built if it is not there."""
-        if variant not in self._kept:
-            self._kept[variant] = build()
-        self._kept.move_to_end(variant)
-        while len(self._kept) > CLONES_KEPT:
-            self._kept.popitem(last=False)
-        return self._kept[variant]
-
-    def find(self, variant: _Variant) -> nn.Module | None:
-        """Return the clone of a variant if it is there."""
-        return self._kept.get(variant)
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        """The clones themselves, the one that was used last at the end."""
-        return tuple(self._kept.values())
-
-    def trim(self) -> bool:
-        """Forget all but the one that was used last; False if there are no others."""
-        others = list(self._kept)[:-1]
-        for variant in others:
-            del self._kept[variant]
-        return bool(others)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        self._kept.clear()
 
 
 class Network(PooledModel):
@@ -128,9 +88,8 @@ class Network(PooledModel):
         self.placement = default_placement(spec, storage_dtype, on_cpu=on_cpu)
         self.file = NetworkFile(header, spec, self.placement)
         self._lock = threading.RLock()
-        self._base: nn.Module | None = None
+        self._weights: ResidentWeights | None = None
         self._held_bytes = 0
-        self._clones = _Clones()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -150,16 +109,15 @@ class Network(PooledModel):
         return self.file.table
 
     def nbytes(self, patches: Patches = ()) -> int:
-        """Return the bytes of its weights in memory; with patches, of those that they add.
+        """Return the bytes of its weights in memory; with patches, of those that they change.
 
         While they are not loaded, it is an estimate from the file's header.
         """
-        base = self._base
-        module = self._clones.find(_Variant(patches)) if patches else base
-        if base is None or module is None:
-            return self._estimate_nbytes(patches)
-        shared = base.state_dict().values() if patches else ()
-        return storage_nbytes(module.state_dict().values(), shared)
+        weights = self._weights
+        if weights is None or not patches:
+            return self._estimate_nbytes(patches) if weights is None else weights.own_nbytes
+        changed = weights.changed_nbytes(Variant(patches))
+        return self._estimate_nbytes(patches) if changed is None else changed
 
     def _estimate_nbytes(self, patches: Patches) -> int:
         if not patches:
@@ -171,7 +129,7 @@ class Network(PooledModel):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that its weights take in memory now, those of its clones too."""
+        """The bytes that its weights take in memory now, those of its variants too."""
         return self._held_bytes
 
     def module(
@@ -179,6 +137,8 @@ class Network(PooledModel):
         patches: Patches = (),
         alterations: Alterations = (),
         dtype: torch.dtype | None = None,
+        *,
+        beside: Patches = (),
     ) -> nn.Module:
         """Return the network with its weights and patches: to be called, never to be changed.
 
@@ -186,90 +146,105 @@ class Network(PooledModel):
             patches: on its weights.
             alterations: of what goes on inside.
             dtype: what it computes in; None is its placement's.
+            beside: patches of some calls alone, on top. The weights that they change stay beside
+                the others, for calls with and without them take turns.
 
         Raises:
             MissingWeightsError: the file does not have them all.
             WeightsMemoryError: they, or those that patches change, do not fit into memory.
             NodeGraphError: an alteration isn't for a network of this kind.
         """
-        variant = _Variant(patches, alterations, None if dtype == self.placement.dtype else dtype)
+        variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
         with self._lock:
-            fresh = self._base is None
-            base = self._base = held_or_loaded(self, self._base, self.file.load)
-            if fresh:
-                self._weigh()
-            if variant == _Variant():
-                return base
-            known = self._clones.find(variant) is not None
-            clone = self._clones.get(variant, lambda: self._clone(base, variant))
-            if not known:
-                self._weigh()
-            return clone
+            self._weights = held_or_loaded(self, self._weights, self._load)
+            kept = self._weights.find(variant)
+            module = kept and kept.find((beside, alterations))
+            if module is None:
+                try:
+                    kept = self._weights.get(variant, partial(self._change, variant=variant))
+                    module = self._build(self._weights, kept, variant, beside, alterations)
+                finally:
+                    self._weigh()
+            return module
 
     def unload(self) -> bool:
         """Let go of its weights, which are read again when used; False if there are none."""
         with self._lock:
-            held, self._base = self._base is not None, None
-            self._clones.clear()
-            self._held_bytes = 0
+            held, self._weights = self._weights is not None, None
+            self._weigh()
         return held
 
     def trim(self) -> bool:
-        """Forget the clones but the one that was used last; False if there are no others."""
+        """Forget the variants and modules but those used last; False if there are no others."""
         with self._lock:
-            trimmed = self._clones.trim()
+            trimmed = self._weights is not None and self._weights.trim()
             self._weigh()
         return trimmed
 
     def weights(self, keys: Iterable[str], patches: Patches = ()) -> Iterator[tuple[str, Tensor]]:
         """Yield some weights, in the precision that is computed in; no others are read.
 
+        Those that patches change wait in the machine's memory for their turn.
+
         Args:
             keys: the names of the weights.
             patches: on top of them.
         """
-        changed = self.changed_weights(patches)
-        with TensorFiles(str(self.placement.device)) as files:
-            read = FullPrecisionTensors(self.file.lazy_weights(files), self.placement.dtype)
+        place, changed = self.placement, self.changed_weights(patches)
+        with TensorFiles(str(place.device)) as files:
+            read = self.file.lazy_weights(files)
             for key in sorted(keys):
-                yield key, changed[key] if key in changed else read[key]
+                weight = changed.pop(key) if key in changed else read[key]
+                yield key, full_precision(weight, place.dtype).to(place.device)
 
     def changed_weights(self, patches: Patches) -> dict[str, Tensor]:
-        """Return the weights that patches change; no others are read."""
-        with TensorFiles(str(self.placement.device)) as files:
-            return self._patch(self.file.lazy_weights(files), patches)
+        """Return the weights that patches change, in the machine's memory; no others are read."""
+        place = self.placement
+        with TensorFiles(str(place.device)) as files:
+            read = self.file.lazy_weights(files)
+            weights = PatchedWeights(read, self.table, read.__getitem__, place, home="cpu")
+            self._change(weights, Variant(patches))
+        return weights.changed
+
+    def _load(self) -> ResidentWeights:
+        own = self.file.load()
+        return ResidentWeights(own, self.file.read, self.placement, mapped=self.file.is_mapped)
 
     def _weigh(self) -> None:
-        """Measure what its weights and those of its clones take, each storage once."""
-        modules = [] if self._base is None else [self._base, *self._clones.modules]
-        weights = (weight for module in modules for weight in module.state_dict().values())
-        self._held_bytes = storage_nbytes(weights)
+        """Measure what its weights take, each storage once."""
+        self._held_bytes = 0 if self._weights is None else self._weights.held_bytes
 
     @attribute_to_weights()
-    def _clone(self, base: nn.Module, variant: _Variant) -> nn.Module:
-        if variant == _Variant(variant.patches):
-            weights = dict(base.state_dict())
-            return self._build(weights | self._patch(weights, variant.patches))
-        weights = dict(self.module(variant.patches).state_dict())
+    def _change(self, weights: PatchedWeights, variant: Variant) -> None:
+        """Change weights to those of a variant: one patch after the other, then the dtype."""
+        self._patch(weights, cast("Patches", variant.patches))
         if variant.dtype is not None:
-            weights = {k: _with_dtype(weight, variant.dtype) for k, weight in weights.items()}
-        clone = self._build(weights)
-        for alteration in variant.alterations:
-            alteration.alter(clone)
-        return clone
+            for key in list(weights):
+                weights.replace(key, _with_dtype(weights.stored_weight(key), variant.dtype))
 
-    def _build(self, weights: Mapping[str, Tensor]) -> nn.Module:
-        return with_weights(skeleton(widen(self.spec, weights)), weights)
+    def _build(
+        self,
+        resident: ResidentWeights,
+        kept: KeptVariant,
+        variant: Variant,
+        beside: Patches,
+        alterations: Alterations,
+    ) -> nn.Module:
+        weights = kept.weights
+        if beside:
+            change = partial(self._change, variant=Variant(beside, variant.dtype))
+            weights = resident.beside(kept, change)
+        module = with_weights(skeleton(widen(self.spec, weights)), weights)
+        for alteration in alterations:
+            alteration.alter(module)
+        return kept.keep((beside, alterations), module)
 
-    def _patch(self, weights: Mapping[str, Tensor], patches: Patches) -> dict[str, Tensor]:
-        """The weights that patches change, one patch after the other."""
-        touched: dict[str, Tensor] = {}
-        now = ChainMap(touched, cast("dict[str, Tensor]", weights))  # which it only reads
+    def _patch(self, weights: PatchedWeights, patches: Patches) -> None:
         for patch in patches:
-            touched |= patch.apply(self, FullPrecisionTensors(now, self.placement.dtype))
-        if self.spec.rounds_patched:
-            touched = {key: self._round(key, weight) for key, weight in touched.items()}
-        return touched
+            for changed in patch.apply(self, weights):
+                weights.update(changed)
+        for key in list(weights.changed) if self.spec.rounds_patched else ():
+            weights.replace(key, self._round(key, weights.stored_weight(key)))
 
     def _round(self, key: str, weight: Tensor) -> Tensor:
         """Round a weight to the precision that it has in its file."""

@@ -1,7 +1,8 @@
 """One network's weights in a file: where each of them lies there, and how they are read."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,15 @@ from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_prec
 from nodes.models.weights.reader import TensorFiles
 
 
+class _Plan(NamedTuple):
+    """All that a network's structure says about reading it."""
+
+    table: KeyTable
+    shapes: Mapping[str, torch.Size]
+    matrices: frozenset[str]
+    """The weights of linear and convolutional layers."""
+
+
 class NetworkFile:
     """The part of a file that is one network; any thread may read it.
 
@@ -33,15 +43,12 @@ class NetworkFile:
         self._spec = spec
         self._placement = placement
         self._lock = threading.Lock()
-        self._table: KeyTable | None = None
+        self._read_plan: _Plan | None = None
 
     @property
     def table(self) -> KeyTable:
         """The place of each weight in a file of the family's own layout."""
-        with self._lock:
-            if self._table is None:
-                self._table = self._table_of(skeleton(self._spec))
-            return self._table
+        return self._plan.table
 
     @property
     def sources(self) -> KeyTable:
@@ -52,7 +59,7 @@ class NetworkFile:
     @property
     def shapes(self) -> Mapping[str, torch.Size]:
         """The shape of each weight."""
-        return {key: weight.shape for key, weight in skeleton(self._spec).state_dict().items()}
+        return self._plan.shapes
 
     @property
     def nbytes(self) -> int:
@@ -64,42 +71,55 @@ class NetworkFile:
         infos = {(i.file, i.name): i for key, i in named if key.startswith(self._spec.prefix)}
         return sum(self._placement.nbytes(info) for info in infos.values())
 
-    def load(self) -> nn.Module:
-        """Read all weights into a new module.
+    @property
+    def is_mapped(self) -> bool:
+        """True if its matrices are kept as views of the mapped file, which take no memory."""
+        place = self._placement
+        infos = (self._header.tensors.get(source.key) for source in self.sources.values())
+        return place.device.type == "cpu" and all(
+            place.keeps_stored(info) for info in infos if info and len(info.shape) > 1
+        )
+
+    def load(self) -> dict[str, Tensor]:
+        """Read all weights, in the network's order.
 
         Raises:
             MissingWeightsError: the file does not have them all.
             WeightsMemoryError: they do not fit into memory.
         """
-        module = skeleton(self._spec)
-        with self._lock:
-            self._table = self._table or self._table_of(module)
-        sources = self.sources
-        self._check(module, sources)
-        matrices = frozenset(matrix_keys(module))
-        with attribute_to_weights(), TensorFiles(str(self._placement.device)) as files:
-            weights = {
-                key: self._read_to_keep(files, source, matrix=key in matrices)
-                for key, source in sources.items()
-                if source.key in self._header
-            }
-        return with_weights(module, self._zeros(module) | weights)
+        self._check()
+        with attribute_to_weights():
+            return dict(self.read(self.shapes))
+
+    def read(self, keys: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """Read some weights, one after the other, as they are kept: to the same bits each time."""
+        sources, plan = self.sources, self._plan
+        with TensorFiles(str(self._placement.device)) as files:
+            for key in keys:
+                if sources[key].key in self._header:
+                    yield key, self._read_to_keep(files, sources[key], matrix=key in plan.matrices)
+                else:
+                    yield key, self._zeros(plan.shapes[key])
 
     def lazy_weights(self, files: TensorFiles) -> Mapping[str, Tensor]:
         """Return every weight as the file has it, read when it is asked for."""
         header, sources, dtype = self._header, self.sources, self._placement.dtype
         return LazyTensors(sources, lambda key: read_weight(header, files, sources[key], dtype))
 
-    def _table_of(self, module: nn.Module) -> KeyTable:
-        return self._spec.table(module.state_dict(), self._spec.prefix)
+    @property
+    def _plan(self) -> "_Plan":
+        with self._lock:
+            if self._read_plan is None:
+                module, spec = skeleton(self._spec), self._spec
+                shapes = {key: weight.shape for key, weight in module.state_dict().items()}
+                table = spec.table(module.state_dict(), spec.prefix)
+                self._read_plan = _Plan(table, shapes, frozenset(matrix_keys(module)))
+            return self._read_plan
 
-    def _zeros(self, module: nn.Module) -> dict[str, Tensor]:
+    def _zeros(self, shape: torch.Size) -> Tensor:
         """Zeros that take no memory for what the file may lack; see `NetworkSpec.completed`."""
-        if not self._spec.completed:
-            return {}
         place = self._placement
-        zero = torch.zeros((), device=place.device, dtype=place.dtype)
-        return {key: zero.expand(each.shape) for key, each in module.state_dict().items()}
+        return torch.zeros((), device=place.device, dtype=place.dtype).expand(shape)
 
     def _read_to_keep(self, files: TensorFiles, source: Source, *, matrix: bool) -> Tensor:
         """A weight as it is kept: quantized if it may be, or in the precision of computation."""
@@ -113,17 +133,18 @@ class NetworkFile:
             return full_precision(weight, place.dtype)
         return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
 
-    def _check(self, module: nn.Module, sources: KeyTable) -> None:
+    def _check(self) -> None:
         wrong: list[str] = []
-        for key, weight in module.state_dict().items():
+        sources = self.sources
+        for key, wanted in self.shapes.items():
             source = sources[key]
             if source.key not in self._header:
                 if self._spec.completed:
                     continue
                 wrong.append(f"no {source.key}")
-            elif not _fits(self._header, source, weight):
+            elif not _fits(self._header, source, wanted):
                 shape = list(self._header.shape(source.key))
-                wrong.append(f"{source.key} is {shape}, not {list(weight.shape)}")
+                wrong.append(f"{source.key} is {shape}, not {list(wanted)}")
         if wrong:
             title = network_class(self._spec.kind).title
             raise MissingWeightsError(self._header.path, title, wrong)
@@ -135,11 +156,11 @@ def with_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
     return module.eval().requires_grad_(False)
 
 
-def _fits(header: Header, source: Source, weight: Tensor) -> bool:
+def _fits(header: Header, source: Source, wanted: torch.Size) -> bool:
     """True if the weight's part of the file's tensor has the numbers and rows that it wants."""
     info = header.tensors[source.key]
     rows = info.shape[:1] if source.op != "transpose" else info.shape[1:2]
     if any(size % source.slots for size in rows):
         return False
     own = tuple(source.share(size) for size in rows)
-    return own == tuple(weight.shape[:1]) and source.share(info.numel) == weight.numel()
+    return own == tuple(wanted[:1]) and source.share(info.numel) == wanted.numel()

@@ -17,6 +17,14 @@ _STORAGE_DTYPES: Mapping[str, torch.dtype] = {
 """Dtypes that nothing is computed in, by their names in a file's header."""
 
 
+_DTYPES: Mapping[str, torch.dtype] = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    **_STORAGE_DTYPES,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """The device, the precision and the storage of a network's weights."""
@@ -34,6 +42,12 @@ class Placement:
         if info.is_quantized and self.keeps_quantized:
             return info.nbytes
         return info.numel * self.storage_dtype_of(info).itemsize
+
+    def keeps_stored(self, info: TensorInfo) -> bool:
+        """Return True if a matrix is kept as the file stores it, with no conversion."""
+        if info.is_quantized:
+            return self.keeps_quantized
+        return _DTYPES.get(info.dtype) == self.storage_dtype_of(info)
 
     def storage_dtype_of(self, info: TensorInfo) -> torch.dtype:
         """Return the dtype that a matrix of the file is stored in."""

@@ -4,7 +4,7 @@ The file has whole biases, norms, and parts that a U-Net lacks; every other weig
 change, in two factors, to the model's own (Hu et al. 2021, arXiv:2106.09685).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nodes.models.families.controlnets.unet import factors
 from nodes.models.loading.network import Network
+from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.quantized import full_precision
 from nodes.models.weights.reader import open_tensors
@@ -30,14 +31,13 @@ class ControlLoraPatch:
         return frozenset(self.base.state_dict())
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights that the file lacks; see `nodes.models.loading.network.Patch`.
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the weights that the file lacks; see `nodes.models.loading.network.Patch`.
 
         Raises:
             ModelMismatchError: the model has no such weight, or one of another shape.
         """
         base, header, place = self.base.state_dict(), network.header, network.placement
-        made: dict[str, Tensor] = {}
         with open_tensors(header.path) as file:
             for key, source in network.table.items():
                 if source.key in header:
@@ -45,9 +45,9 @@ class ControlLoraPatch:
                 own = base.get(key)
                 if own is None or own.shape != weights[key].shape:
                     raise ModelMismatchError(header.path, code="controlnet_mismatch")
-                made[key] = full_precision(own, place.dtype).to(place.device)
+                made = full_precision(own, place.dtype).to(place.device)
                 up, down = factors(source.key)
                 if up in header:
-                    pair = (file.get_tensor(name).to(made[key]).flatten(1) for name in (up, down))
-                    made[key] = made[key] + torch.mm(*pair).reshape(own.shape)
-        return made
+                    pair = (file.get_tensor(name).to(made).flatten(1) for name in (up, down))
+                    made = made + torch.mm(*pair).reshape(own.shape)
+                yield {key: made}

@@ -4,7 +4,7 @@ arXiv:2301.07093. The files hold these layers alone, under their names in the or
 the whole network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,8 @@ from torch import Tensor
 from nodes.models.families.adapters.gligen import gligen_prefix
 from nodes.models.families.base.ldm_keys import unet_table
 from nodes.models.loading.network import Network
-from nodes.models.loading.widening import with_gligen
+from nodes.models.loading.variants.patched_weights import PatchedWeights
+from nodes.models.loading.variants.widening import with_gligen
 from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import Header, read_header
@@ -39,8 +40,8 @@ class GligenHandle:
         return frozenset()
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the new layers' weights; see `nodes.models.loading.network.Patch`.
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the new layers' weights; see `nodes.models.loading.network.Patch`.
 
         Raises:
             ModelMismatchError: they were made for another network.
@@ -48,10 +49,8 @@ class GligenHandle:
         del weights
         place, table = network.placement, self._table(network)
         with open_tensors(self.header.path) as file:
-            return {
-                key: file.get_tensor(source.key).to(place.device, place.dtype)
-                for key, source in table.items()
-            }
+            for key, source in table.items():
+                yield {key: file.get_tensor(source.key).to(place.device, place.dtype)}
 
     def _table(self, network: Network) -> KeyTable:
         spec, path = network.spec, self.header.path

@@ -1,20 +1,19 @@
 """LoRAs as patches on a network's weights."""
 
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import cast
 
 import torch
 from torch import Tensor
 
 from nodes.models.loading.network import Network
-from nodes.models.loading.widening import can_widen, pad_columns
+from nodes.models.loading.variants.patched_weights import PatchedWeights
+from nodes.models.loading.variants.widening import can_widen, pad_columns
 from nodes.models.patches.lora_file import LoraFile, Module, weight_size
 from nodes.models.patches.lora_math import FusedWeights, Parts, apply_dora, weight_delta
 from nodes.models.patches.lora_names import Target, targets_of
-from nodes.models.weights.reader import open_tensors
+from nodes.models.weights.reader import TensorFile, open_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +38,37 @@ class LoraPatch:
         )
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the weights after the change; see `nodes.models.loading.network.Patch`."""
-        changed: dict[str, Tensor] = {}
-        now = ChainMap(changed, cast("dict[str, Tensor]", weights))
-        device = network.placement.device
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the weights after the change; see `nodes.models.loading.network.Patch`."""
+        place = network.placement
         with open_tensors(self.file.path) as file:
             for name, target in self.targets.items():
-                keys = self.file.modules[name]
-                parts = {part: file.get_tensor(key) for part, key in keys.items()}
-                own = {
-                    part: tensor.float() if part == "alpha" else tensor.to(device).float()
-                    for part, tensor in parts.items()
-                }
-                for fused, tensors in _changes(network, target, own):
-                    merged = self._add(fused.join(now), tensors)
-                    changed |= fused.split(merged.to(network.placement.dtype))
-        return changed
+                parts = self._parts(name, file, place.device)
+                for fused, tensors in _changes(network, target, parts):
+                    yield fused.split(self._add(fused, weights, tensors).to(place.dtype))
 
-    def _add(self, weight: Tensor, parts: Parts) -> Tensor:
-        """Return a weight, in float32, after the change."""
+    def _parts(self, name: str, file: TensorFile, device: torch.device) -> Parts:
+        """Return the tensors of a module in float32, on the device but for its one number."""
+        parts = {part: file.get_tensor(key) for part, key in self.file.modules[name].items()}
+        return {
+            part: tensor.float() if part == "alpha" else tensor.to(device).float()
+            for part, tensor in parts.items()
+        }
+
+    def _add(self, fused: FusedWeights, weights: Mapping[str, Tensor], parts: Parts) -> Tensor:
+        """Return weights, as one tensor in float32, after the change."""
         if "set" in parts:
-            return parts["set"].reshape(weight.shape)
-        delta = weight_delta(parts)
+            return parts["set"].reshape(fused.join(weights).shape)
+        delta, weight = weight_delta(parts), fused.join(weights)
         if delta is None:
             return weight
-        if delta.numel() != weight.numel():  # see `nodes.models.loading.widening`
+        if delta.numel() != weight.numel():  # see `nodes.models.loading.variants.widening`
             columns = max(weight.shape[1], delta.shape[1])
             weight, delta = pad_columns(weight, columns), pad_columns(delta, columns)
         delta = delta.reshape(weight.shape)
         if "dora_scale" in parts:
             delta = apply_dora(weight, delta, parts["dora_scale"]) - weight
-        return weight + self.strength * delta
+        return torch.mul(delta, self.strength, out=_writable(delta, parts)).add_(weight)
 
 
 def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
@@ -82,6 +80,11 @@ def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
         if name in named and _fits(file, module, network, named[name])
     }
     return LoraPatch(file, strength, targets)
+
+
+def _writable(delta: Tensor, parts: Parts) -> Tensor | None:
+    """Return a change that nothing else reads, which may be written to; None for the file's."""
+    return None if "diff" in parts else delta
 
 
 def _changes(

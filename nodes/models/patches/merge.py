@@ -1,12 +1,13 @@
 """Patches that mix a network's weights with another's, add another's, or multiply some."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from nodes.models.loading.network import Network, Patches
+from nodes.models.loading.variants.patched_weights import PatchedWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,14 @@ class MergePatch:
         return frozenset(key for share in self.shares for key in share.keys)
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the sums, in the dtype of `weights`; see `nodes.models.loading.network.Patch`."""
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the sums, in the dtype of `weights`; see `nodes.models.loading.network.Patch`."""
         del network
-        return {
-            key: weights[key] * share.own + theirs.to(weights[key]) * share.other
-            for share in self.shares
-            for key, theirs in self.other.weights(share.keys, self.other_patches)
-        }
+        keys = [key for share in self.shares for key in share.keys]
+        shares = {key: share for share in self.shares for key in share.keys}
+        for key, theirs in self.other.weights(keys, self.other_patches):
+            own, share = weights[key], shares[key]
+            yield {key: own * share.own + theirs.to(own) * share.other}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ class ScalePatch:
         return self.keys
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the products; see `nodes.models.loading.network.Patch`."""
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the products; see `nodes.models.loading.network.Patch`."""
         del network
-        return {key: weights[key] * self.factor for key in self.keys}
+        for key in sorted(self.keys):
+            yield {key: weights[key] * self.factor}
 
 
 def common(network: Network, other: Network) -> frozenset[str]:
@@ -80,9 +82,11 @@ class DifferencePatch:
         return frozenset(self.base.table)
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The sums; see `nodes.models.loading.network.Patch`."""
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the sums; see `nodes.models.loading.network.Patch`."""
         del network
         base = self.base.module(self.base_patches).state_dict()
-        shared = (k for k in base if k in weights and base[k].shape == weights[k].shape)
-        return {key: weights[key] + base[key].to(weights[key]) for key in shared}
+        for key, theirs in base.items():
+            own = weights.get(key)
+            if own is not None and own.shape == theirs.shape:
+                yield {key: own + theirs.to(own)}

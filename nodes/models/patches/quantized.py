@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.loading.network import Network
+from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.errors import UnavailableHereError
 
@@ -38,14 +39,15 @@ class QuantizedPatch:
     touches: frozenset[str]
 
     @torch.no_grad()
-    def apply(self, network: Network, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the quantized weights; see `nodes.models.loading.network.Patch`.
+    def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
+        """Yield the quantized weights; see `nodes.models.loading.network.Patch`.
 
         Raises:
             UnavailableHereError: torchao can't do that here.
         """
         del network
-        return {key: self._quantize(weights[key]) for key in sorted(self.touches)}
+        for key in sorted(self.touches):
+            yield {key: self._quantize(weights[key])}
 
     def _quantize(self, weight: Tensor) -> Tensor:
         from torchao import (  # pyright: ignore[reportMissingImports]

@@ -195,13 +195,13 @@ def test_freeing_lets_go_of_all_weights(folder):
     assert len(again.loads) == 3
 
 
-def test_unloading_others_drops_old_clones_of_the_one_that_is_kept(folder):
+def test_unloading_others_drops_old_variants_of_the_one_that_is_kept(folder):
     bench = Bench(folder)
-    write(folder / "models/checkpoints/a.safetensors", small_sd15())
+    mapped = {key: tensor.float() for key, tensor in small_sd15().items()}
+    write(folder / "models/checkpoints/a.safetensors", mapped)
     write(folder / "models/loras/l.safetensors", lora(1, {KEY: (64, 64)}))
     loaded = checkpoint_loader_simple("a.safetensors", bench)
     network = loaded.CLIP.text.encoders[0].network
-    base = network.module()
     clones = []
     for strength in (0.25, 0.5, 1.0):
         clip = lora_loader(loaded.MODEL, loaded.CLIP, "l.safetensors", bench, 1.0, strength).CLIP
@@ -212,6 +212,22 @@ def test_unloading_others_drops_old_clones_of_the_one_that_is_kept(folder):
 
     assert freed
     assert [clone() is None for clone in clones] == [True, True, False]
-    assert network.module() is base
     assert 0 < (network.held_bytes - network.nbytes()) * 3 == own
     assert not unload_others(bench.models, network)
+
+
+def test_converted_weights_are_there_once_whatever_the_strength(folder):
+    bench = Bench(folder)
+    write(folder / "models/checkpoints/a.safetensors", small_sd15())
+    write(folder / "models/loras/l.safetensors", lora(1, {KEY: (64, 64)}))
+    loaded = checkpoint_loader_simple("a.safetensors", bench)
+    network = loaded.CLIP.text.encoders[0].network
+    base = {key: weight.clone() for key, weight in network.module().state_dict().items()}
+
+    for strength in (0.25, 0.5, 0.0, 1.0):
+        clip = lora_loader(loaded.MODEL, loaded.CLIP, "l.safetensors", bench, 1.0, strength).CLIP
+        network.module(clip.by_encoder[network.spec.name])
+        assert network.held_bytes == network.nbytes()
+
+    again = network.module().state_dict()
+    assert all(torch.equal(again[key], weight) for key, weight in base.items())

@@ -12,8 +12,8 @@ from nodes.models.families.flux import FLUX
 from nodes.models.families.registry import families
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle
-from nodes.models.loading.network import CLONES_KEPT
 from nodes.models.loading.network_file import NetworkFile
+from nodes.models.loading.variants.resident import VARIANTS_KEPT
 from nodes.models.patches import lora_names
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
@@ -275,7 +275,9 @@ def test_another_strength_reads_nothing_of_the_checkpoint(checkpoint, bench, mon
 
 def test_clones_are_kept_for_the_latest_patches_only(checkpoint, bench):
     file = lora_file(bench, save(bench, whole_lora()))
-    patches = [lora_patch(file, n + 1.0, checkpoint.model.network) for n in range(CLONES_KEPT + 1)]
+    patches = [
+        lora_patch(file, n + 1.0, checkpoint.model.network) for n in range(VARIANTS_KEPT + 1)
+    ]
 
     first = checkpoint.model.network.module((patches[0],))
     again = checkpoint.model.network.module((patches[0],))

@@ -1,0 +1,132 @@
+"""The weights of a network in memory: those of its file, and the variants of them that are kept.
+
+Weights that take memory of their own are there once. What a variant changes takes the place of
+the file's weights, one after the other, and those are read again when another variant needs them:
+a LoRA, another strength or another dtype takes no second model. Only where weights are views of a
+mapped file, which take none, the variants that were used last stay beside each other.
+
+Tensors are never written to. Whoever still computes with an earlier variant keeps its tensors.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeAlias
+
+from torch import Tensor
+
+from nodes.models.loading.placement import Placement
+from nodes.models.loading.variants.patched_weights import PatchedWeights
+from nodes.models.loading.variants.variant import KeptVariant, Variant
+from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.storages import storage_nbytes
+
+VARIANTS_KEPT = 4
+"""The variants that stay beside each other where the file's weights take no memory."""
+
+Change: TypeAlias = Callable[[PatchedWeights], None]
+"""Changes weights to those of a variant."""
+Read: TypeAlias = Callable[[Iterable[str]], Iterator[tuple[str, Tensor]]]
+"""Reads weights from the file, one after the other, as they are kept."""
+
+
+class ResidentWeights:
+    """The weights of one network; not thread-safe.
+
+    Args:
+        own: those of the file, all of them.
+        read: reads some of them again, to the same bits.
+        place: the device and the precision that is computed in.
+        mapped: they are views of the mapped file.
+    """
+
+    def __init__(
+        self, own: dict[str, Tensor], read: Read, place: Placement, *, mapped: bool
+    ) -> None:
+        self.own_nbytes = storage_nbytes(own.values())
+        """The bytes of the file's weights."""
+        self._own = own
+        self._keys = dict.fromkeys(own)
+        self._read = read
+        self._place = place
+        self._mapped = mapped
+        self._kept: OrderedDict[Variant, KeptVariant] = OrderedDict()
+
+    @property
+    def held_bytes(self) -> int:
+        """The bytes that all weights take in memory, each storage once."""
+        kept = (weight for each in self._kept.values() for weight in each.tensors())
+        return storage_nbytes([*self._own.values(), *kept])
+
+    def find(self, variant: Variant) -> KeptVariant | None:
+        """Return a variant if it is there, which is its latest use."""
+        if variant in self._kept:
+            self._kept.move_to_end(variant)
+        return self._kept.get(variant)
+
+    def changed_nbytes(self, variant: Variant) -> int | None:
+        """Return the bytes of a variant's weights that the file does not have; None if unknown."""
+        kept = self._kept.get(variant)
+        if kept is None:
+            return None
+        return storage_nbytes(kept.weights.values(), self._own.values())
+
+    def get(self, variant: Variant, change: Change) -> KeptVariant:
+        """Return a variant, which takes the place of others if it is not there.
+
+        An error leaves no variant behind; the next call reads what is missing then.
+
+        Args:
+            variant: its name.
+            change: makes it of the file's weights.
+        """
+        if variant not in self._kept:
+            while len(self._kept) >= (VARIANTS_KEPT if self._mapped else 1):
+                self._kept.popitem(last=False)
+            self._kept[variant] = KeptVariant(self._make(change))
+        return self._kept[variant]
+
+    def beside(self, kept: KeptVariant, change: Change) -> Mapping[str, Tensor]:
+        """Return weights that are changed further, beside those of a variant, which stay."""
+        weights = PatchedWeights(kept.weights, kept.weights, kept.weights.__getitem__, self._place)
+        change(weights)
+        return {**kept.weights, **weights.changed}
+
+    def trim(self) -> bool:
+        """Forget all variants and modules but those used last; False if there are no others."""
+        others = list(self._kept)[:-1]
+        for variant in others:
+            del self._kept[variant]
+        trimmed = [kept.trim() for kept in self._kept.values()]
+        return bool(others) or any(trimmed)
+
+    def _make(self, change: Change) -> Mapping[str, Tensor]:
+        weights = PatchedWeights(
+            self._own, self._keys, self._read_one, self._place, free=self._free
+        )
+        complete = False
+        try:
+            change(weights)
+            missing = self._keys.keys() - self._own.keys() - weights.changed.keys()
+            self._own.update(self._read(key for key in self._keys if key in missing))
+            complete = True
+        finally:
+            if not complete:  # the error may be kept for a while, and this with it
+                weights.changed.clear()
+        return {key: weights.stored_weight(key) for key in weights}
+
+    def _read_one(self, key: str) -> Tensor:
+        ((_, weight),) = self._read((key,))
+        return weight
+
+    def _free(self, key: str, instead: Tensor) -> None:
+        """Let go of a weight of the file that a variant has replaced."""
+        own = self._own.get(key)
+        if own is not None and not self._mapped and not _shares(own, instead):
+            del self._own[key]
+
+
+def _shares(own: Tensor, instead: Tensor) -> bool:
+    """Return True if a weight takes no memory beside another, whose numbers it has, too."""
+    if isinstance(own, QuantizedTensor) and isinstance(instead, QuantizedTensor):
+        return own.packed is instead.packed
+    return own is instead
