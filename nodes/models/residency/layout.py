@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.models.residency.units import aligned
+from nodes.models.residency.units import align
 from nodes.models.weights.quantized import QuantizedTensor
 
 Rebuild: TypeAlias = Callable[[Iterator[Tensor]], Tensor]
@@ -85,7 +85,7 @@ class Layout:
 
     def _place(self, tensor: Tensor) -> _Place:
         offset, nbytes = self.nbytes, tensor.numel() * tensor.itemsize
-        self.nbytes += aligned(nbytes)
+        self.nbytes += align(nbytes)
         stride = tensor.stride() if _is_dense(tensor) else torch.empty_like(tensor).stride()
         return _Place(offset, nbytes, tensor.shape, stride, tensor.dtype)
 
@@ -104,6 +104,12 @@ def take_apart(weight: Tensor) -> tuple[list[Tensor], Rebuild]:
         size = weight.shape, weight.stride()
         return parts, partial(_unflatten, type(weight), rebuilds, context, *size)
     return [weight], next
+
+
+def stored_nbytes(weight: Tensor) -> int:
+    """Return the bytes of a weight as it is stored; zeros that are one number take none."""
+    tensors = (part for part in take_apart(weight)[0] if 0 not in part.stride())
+    return sum(part.numel() * part.itemsize for part in tensors)
 
 
 def as_parameter(weight: Tensor) -> nn.Parameter:

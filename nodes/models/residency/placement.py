@@ -1,38 +1,69 @@
 """Weights in the places that a split gives them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from nodes.models.residency.conveyor import Conveyor
-from nodes.models.residency.layout import take_apart
+from nodes.models.residency.layout import stored_nbytes, take_apart
 from nodes.models.residency.parked_unit import HostArena, ParkedUnit
 from nodes.models.residency.split import Split
 from nodes.models.residency.streaming import stream
+from nodes.models.weights.storages import storage_nbytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class PlacedWeights:
-    """The weights of a network: on the device, or on the host on their way there and back."""
+    """The weights of a network in their places, and those that its modules are built with.
 
-    conveyor: Conveyor | None
-    """Brings what is parked; None if nothing is."""
+    Args:
+        weights: all of them: on the device, or on the host on their way there and back.
+        units: those that are parked, by name.
+        split: of the weights.
+        device: where the network computes.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, Tensor],
+        units: Mapping[str, ParkedUnit],
+        split: Split,
+        device: torch.device,
+    ) -> None:
+        self.units = units
+        self.split = split
+        self._weights = weights
+        self._conveyor = Conveyor(units, device, split.slots) if split.slots else None
 
     @property
-    def units(self) -> Mapping[str, ParkedUnit]:
-        """The parked units by name."""
-        return {} if self.conveyor is None else self.conveyor.units
+    def is_away(self) -> bool:
+        """True if nothing is on the device, and so nothing can compute."""
+        split = self.split
+        return split.held_bytes == 0 and bool(split.parked or split.looked_up)
 
-    def placeholders(self) -> dict[str, Tensor]:
-        """Return what a module is built with instead of parked weights."""
-        return {key: each for unit in self.units.values() for key, each in unit.empty.items()}
+    @property
+    def slots(self) -> list[Tensor]:
+        """The memory on the device that parked units pass through."""
+        return [] if self._conveyor is None else self._conveyor.buffers
 
-    def stream_to(self, module: nn.Module) -> None:
-        """Let a module, built with the placeholders, get parked weights when it is called."""
-        if self.conveyor is not None:
-            stream(module, self.conveyor)
+    @property
+    def host_bytes(self) -> int:
+        """The bytes that parked weights take on the host."""
+        tables = sum(stored_nbytes(self._weights[key]) for key in self.split.looked_up)
+        return storage_nbytes(unit.buffer for unit in self.units.values()) + tables
+
+    def module(self, skeleton: nn.Module, own: Mapping[str, Tensor]) -> nn.Module:
+        """Return a network with its weights: parked ones are there while they are used.
+
+        Args:
+            skeleton: the network without weights.
+            own: weights that only this module has.
+        """
+        absent = {key: each for unit in self.units.values() for key, each in unit.empty.items()}
+        skeleton.load_state_dict({**self._weights, **absent, **own}, assign=True)
+        if self._conveyor is not None:
+            stream(skeleton, self._conveyor, own)
+        return skeleton.eval().requires_grad_(False)
 
 
 def place(
@@ -64,8 +95,7 @@ def place(
         weights[key] = move(weights[key], torch.device("cpu"))
     for key in split.resident:
         weights[key] = move(weights[key], device)
-    conveyor = Conveyor(units, device, split.slots) if units else None
-    return PlacedWeights(conveyor)
+    return PlacedWeights(weights, units, split, device)
 
 
 def move(weight: Tensor, device: torch.device) -> Tensor:

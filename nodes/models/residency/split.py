@@ -73,11 +73,19 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
     return Split(resident, division.tables, parked, slots, held_bytes=held)
 
 
+def park_all(divide: Divide, sizes: Mapping[str, int]) -> Split:
+    """Return the split of a network that does not compute: nothing of it is on the device."""
+    division = divide(sum(sizes.values()) // FINEST)
+    parked = {key for unit in division.units for key in unit.keys}
+    rest = _in_order(sizes, sizes.keys() - parked)
+    return Split((), rest, division.units, held_bytes=0)
+
+
 def least_share(divide: Divide, sizes: Mapping[str, int]) -> int:
     """Return the fewest bytes on the device that a network can compute with."""
     atoms = divide(0)
     candidates = {unit.flat_nbytes for unit in atoms.units} or {0}
-    least = min(_kept(atoms.units, largest) + largest for largest in candidates)
+    least = min(_kept_bytes(atoms.units, largest) + largest for largest in candidates)
     return min(sum(sizes.values()), _sum(sizes, atoms.fixed) + least)
 
 
@@ -87,12 +95,12 @@ def _largest(atoms: Sequence[Unit], finest: int, room: int) -> tuple[int, int] |
     ordered = [n for n in distinct if n >= finest] + [n for n in reversed(distinct) if n < finest]
     for slots in (2, 1):
         for largest in ordered:
-            if _kept(atoms, largest) + slots * largest <= room:
+            if _kept_bytes(atoms, largest) + slots * largest <= room:
                 return largest, slots
     return None
 
 
-def _kept(atoms: Sequence[Unit], largest: int) -> int:
+def _kept_bytes(atoms: Sequence[Unit], largest: int) -> int:
     """Return the bytes of the units that are too large for a slot."""
     return sum(unit.nbytes for unit in atoms if unit.flat_nbytes > largest)
 

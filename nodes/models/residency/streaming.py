@@ -1,6 +1,6 @@
 """Modules whose units get their weights when they are called."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -38,27 +38,27 @@ class _Binding:
         self.conveyor.close()
 
 
-def stream(module: nn.Module, conveyor: Conveyor) -> None:
+def stream(module: nn.Module, conveyor: Conveyor, own: Collection[str] = ()) -> None:
     """Let a module get the weights of parked units when it calls them.
 
     Args:
         module: with the weights that are resident.
         conveyor: brings the others.
+        own: weights of parked units that the module has in another version, which stay.
     """
     for name, unit in conveyor.units.items():
         part = module.get_submodule(name)
-        entries = list(_entries(part, name, unit.weights))
+        entries = list(_entries(part, name, unit.weights.keys() - set(own)))
         binding = _Binding(name, conveyor, unit, entries)
         binding.close()
         part.register_forward_pre_hook(binding.open)
         part.register_forward_hook(binding.end, always_call=True)
 
 
-def _entries(part: nn.Module, name: str, keys: Iterable[str]) -> Iterator[_Entry]:
+def _entries(part: nn.Module, name: str, keys: Collection[str]) -> Iterator[_Entry]:
     """Yield the places of a unit's weights."""
-    known = set(keys)
     for inner, each in cast("Iterator[tuple[str, nn.Module]]", part.named_modules(prefix=name)):
         for held in (each._parameters, each._buffers):  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
             for own in held:
-                if (key := f"{inner}.{own}") in known:
+                if (key := f"{inner}.{own}") in keys:
                     yield cast("dict[str, Tensor | None]", held), own, key

@@ -54,7 +54,7 @@ class Division:
     """Weights that stay on the device."""
 
 
-def aligned(nbytes: int) -> int:
+def align(nbytes: int) -> int:
     """Return a size rounded up to a multiple of `ALIGNMENT`."""
     return -(nbytes // -ALIGNMENT) * ALIGNMENT
 
@@ -104,7 +104,7 @@ class _Finder:
         if isinstance(module, _CONTAINERS) or _matches(name, self.parts.uncalled):
             return None
         keys = tuple(self._keys(module, name))
-        flat = sum(aligned(self.sizes[key]) for key in keys)
+        flat = sum(align(self.sizes[key]) for key in keys)
         if not keys or (flat > self.largest and not _is_whole(module)):
             return None
         own = sum(self.sizes[key] for key in keys)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.components import vision
+from nodes.models.residency.units import Parts
 
 
 class PhotoMaker(nn.Module):
@@ -69,4 +70,5 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("photomaker", "PhotoMaker", builder)
+_UNCALLED = ("eyes", *(f"eyes.{name}" for name in vision.UNCALLED))
+NETWORK = NetworkClass("photomaker", "PhotoMaker", builder, parts=Parts(_UNCALLED))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.residency.units import Parts
 
 KEPT = (-2, -11, -20)
 """The layers whose states are read: by IP-Adapters the last but one, by USO's projector all."""
@@ -148,4 +149,6 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("vision", "vision encoder", builder)
+UNCALLED = ("embeddings", "embeddings.position_embedding", "encoder")
+"""The modules that `see` does not call: it reads what they hold."""
+NETWORK = NetworkClass("vision", "vision encoder", builder, parts=Parts(UNCALLED))
