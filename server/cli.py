@@ -78,6 +78,7 @@ class Levels(click.ParamType[tuple[str, str]]):
 )
 @options.result_cache
 @options.weights_cache
+@options.memory_budget
 @click.option(
     "--drain",
     type=click.FloatRange(0),

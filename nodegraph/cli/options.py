@@ -77,6 +77,12 @@ weights_cache = click.option(
     help="Memory for weights that later runs can use: a size such as 24GiB, 0 or auto.",
 )
 
+memory_budget = click.option(
+    "--memory-budget",
+    type=CacheLimit(),
+    help="Memory of a GPU for weights in use, the rest is streamed: a size such as 10GiB, or auto.",
+)
+
 
 def folders(function: F) -> F:
     """Add `--models-dir`, `--input-dir` and `--output-dir`."""

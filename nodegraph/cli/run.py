@@ -71,6 +71,7 @@ class RunCommand(ReportingCommand):
 )
 @options.result_cache
 @options.weights_cache
+@options.memory_budget
 @click.option(
     "--locked", is_flag=True, help="Refuse to run if anything differs from WORKFLOW.lock.json."
 )

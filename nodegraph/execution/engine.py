@@ -38,6 +38,19 @@ from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.read import read_workflow
 
 
+class EngineOptions(TypedDict, total=False):
+    """Further options of an engine."""
+
+    attention: Attention
+    """The kernels that compute attention; part of every key. `sdpa` if not given."""
+    weights_cache: int | Literal["auto"]
+    """The bytes of weights that stay in memory when no run uses them; `auto` if not given."""
+    memory_budget: int | Literal["auto"]
+    """The bytes of an accelerator that weights may take while runs use them; likewise."""
+    merge: bool
+    """True if model calls that several runs make at the same time are made as one."""
+
+
 class RunOptions(TypedDict, total=False):
     """Further options of a run."""
 
@@ -81,9 +94,7 @@ class Engine:
         registry: the node types there are.
         files: the folders that nodes read and write.
         cache: results between runs; a `ContentCache` of 4 GiB if None.
-        attention: which kernels compute attention; part of every key.
-        weights_cache: the bytes of weights that stay in memory when no run uses them.
-        merge: model calls that several runs make at the same time are made as one.
+        **options: see `EngineOptions`.
     """
 
     def __init__(
@@ -91,17 +102,17 @@ class Engine:
         registry: Registry,
         files: Files,
         cache: Cache | None = None,
-        *,
-        attention: Attention = DEFAULT_ATTENTION,
-        weights_cache: int | Literal["auto"] = AUTO,
-        merge: bool = False,
+        **options: Unpack[EngineOptions],
     ) -> None:
         self.registry = registry
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
-        self._attention: Attention = attention
-        self.models = ModelPool(auto_budget if weights_cache == AUTO else weights_cache)
-        self.merger = CallMerger() if merge else None
+        self._attention: Attention = options.get("attention", DEFAULT_ATTENTION)
+        kept, used = options.get("weights_cache", AUTO), options.get("memory_budget", AUTO)
+        self.models = ModelPool(
+            auto_budget if kept == AUTO else kept, auto_budget if used == AUTO else used
+        )
+        self.merger = CallMerger() if options.get("merge") else None
         self._flights = Flights()
 
     @classmethod
@@ -118,9 +129,15 @@ class Engine:
         if files is None:
             files = settings.files(registry.model_places)
         cache = ContentCache(limit_bytes(settings.result_cache))
-        attention, weights = settings.attention, settings.weights_cache
-        merge = settings.merge
-        return cls(registry, files, cache, attention=attention, weights_cache=weights, merge=merge)
+        return cls(
+            registry,
+            files,
+            cache,
+            attention=settings.attention,
+            weights_cache=settings.weights_cache,
+            memory_budget=settings.memory_budget,
+            merge=settings.merge,
+        )
 
     def free(self) -> None:
         """Forget all results, and let go of the weights that no run uses."""

@@ -41,10 +41,17 @@ class ModelPool:
 
     Args:
         budget: the bytes of weights, or a function that returns them when they are first needed.
+        device_budget: the bytes of the accelerator that weights may take even while runs use
+            them, likewise; what exceeds them is streamed. None: all there is.
     """
 
-    def __init__(self, budget: int | Callable[[], int] = 0) -> None:
+    def __init__(
+        self,
+        budget: int | Callable[[], int] = 0,
+        device_budget: int | Callable[[], int] | None = None,
+    ) -> None:
         self._budget = budget
+        self._device_budget = device_budget
         self._lock = threading.Lock()
         self._models: WeakValueDictionary[Hashable, PooledModel] = WeakValueDictionary()
         self._recent: OrderedDict[int, PooledModel] = OrderedDict()
@@ -81,12 +88,19 @@ class ModelPool:
         _unload(victims)
 
     def make_room(self, model: PooledModel) -> None:
-        """Let go of other weights before those of a model are loaded."""
+        """Let go of other weights before those of a model are loaded.
+
+        On an accelerator the model gets the room that is left there. If that is less than a
+        quarter of all, the largest model that only this run uses gives up some of its own.
+        """
+        planned = self._device_budget is not None and model.on_accelerator
         with self._lock:
-            self._limit()
+            limit = min(self._limit(), self._device_limit()) if planned else self._limit()
             self._recent.pop(id(model), None)
-            victims = self._take_surplus(model.nbytes())
+            victims = self._take_surplus(model.nbytes(), limit)
         _unload(victims)
+        if planned:
+            self._share_device(model)
 
     def note_use(self, model: PooledModel, *, loaded: bool) -> None:
         """Note that a run uses a model, which it found in memory or had to load."""
@@ -143,11 +157,34 @@ class ModelPool:
             self._budget = self._budget()
         return self._budget
 
-    def _take_surplus(self, wanted: int = 0) -> list[PooledModel]:
+    def _device_limit(self) -> int:
+        budget = self._device_budget
+        if budget is not None and not isinstance(budget, int):
+            budget = self._device_budget = budget()
+        return budget or 0
+
+    def _share_device(self, model: PooledModel) -> None:
+        """Give a model its part of the accelerator, beside those that stay there."""
+        uses = run_environment().models
+        own = () if uses is None else uses.claims
+        with self._lock:
+            budget = self._device_limit()
+            others = [other for other in self._recent.values() if other.on_accelerator]
+            room = budget - sum(other.held_bytes for other in others)
+            mine = [other for other in others if self._claims[id(other)] == (id(other) in own)]
+        missing = min(model.nbytes(), budget // 4) - room
+        if missing > 0 and mine:
+            largest = max(mine, key=lambda other: other.held_bytes)
+            largest.resize(max(largest.held_bytes - missing, 0))
+            room += missing
+        model.resize(max(room, 0))
+
+    def _take_surplus(self, wanted: int = 0, limit: int | None = None) -> list[PooledModel]:
         """Remove from the list and return what must go so that `wanted` more bytes fit."""
         if not self._recent:
             return []
-        surplus = wanted + sum(model.held_bytes for model in self._recent.values()) - self._limit()
+        limit = self._limit() if limit is None else limit
+        surplus = wanted + sum(model.held_bytes for model in self._recent.values()) - limit
         victims: list[PooledModel] = []
         for key, model in list(self._recent.items()):
             if surplus <= 0:

@@ -96,6 +96,8 @@ class Settings:
     """Bytes of results that are kept between runs; `auto` is half of the memory."""
     weights_cache: Limit = AUTO
     """Bytes of weights that stay in memory between runs; `auto` goes by the device's memory."""
+    memory_budget: Limit = AUTO
+    """Bytes of an accelerator that weights may take while runs use them; the rest is streamed."""
     merge: bool = False
     """True to make model calls of runs that go on at the same time as one, where shapes allow."""
     allow_pickle: bool = False

@@ -7,12 +7,14 @@ that they have in common, and none is ever written to.
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
+from nodegraph.runtime.devices import is_accelerator
 from nodegraph.runtime.model_pool import held_or_loaded
 from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.pooled_model import PooledModel
@@ -23,7 +25,9 @@ from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.loading.variants.resident import ResidentWeights
 from nodes.models.loading.variants.variant import KeptVariant, Variant
 from nodes.models.loading.variants.widening import widen
-from nodes.models.networks.factory import skeleton
+from nodes.models.networks.factory import network_class, skeleton
+from nodes.models.residency.placement import PlacedWeights, place
+from nodes.models.residency.share import DeviceShare, sizes_of
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable
 from nodes.models.weights.quantized import QuantizedTensor, full_precision
@@ -89,7 +93,9 @@ class Network(PooledModel):
         self.file = NetworkFile(header, spec, self.placement)
         self._lock = threading.RLock()
         self._weights: ResidentWeights | None = None
-        self._held_bytes = 0
+        self._held_bytes = self._host_bytes = 0
+        kind = network_class(spec.kind)
+        self._share = DeviceShare(kind.title, kind.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -114,8 +120,10 @@ class Network(PooledModel):
         While they are not loaded, it is an estimate from the file's header.
         """
         weights = self._weights
-        if weights is None or not patches:
-            return self._estimate_nbytes(patches) if weights is None else weights.own_nbytes
+        if weights is None or self._is_split:
+            return self._estimate_nbytes(patches)
+        if not patches:
+            return weights.own_nbytes
         changed = weights.changed_nbytes(Variant(patches))
         return self._estimate_nbytes(patches) if changed is None else changed
 
@@ -131,6 +139,32 @@ class Network(PooledModel):
     def held_bytes(self) -> int:
         """The bytes that its weights take in memory now, those of its variants too."""
         return self._held_bytes
+
+    @property
+    def host_bytes(self) -> int:
+        """See `PooledModel`."""
+        return self._host_bytes
+
+    @property
+    def on_accelerator(self) -> bool:
+        """See `PooledModel`."""
+        return is_accelerator(self.placement.device)
+
+    def resize(self, nbytes: int) -> None:
+        """Let at most so many bytes be on the device; see `PooledModel`.
+
+        Weights that are loaded are let go of, and read again into their new places.
+        """
+        with self._lock:
+            limit = nbytes if self.on_accelerator and nbytes < self.nbytes() else None
+            if limit != self._share.limit:
+                self._share.limit = limit
+                self.unload()
+
+    @property
+    def _is_split(self) -> bool:
+        """True if some of its weights wait on the host while it computes."""
+        return self._share.limit is not None
 
     def module(
         self,
@@ -207,12 +241,17 @@ class Network(PooledModel):
         return weights.changed
 
     def _load(self) -> ResidentWeights:
-        own = self.file.load()
-        return ResidentWeights(own, self.file.read, self.placement, mapped=self.file.is_mapped)
+        file, place = self.file, self.placement
+        if not self._is_split:
+            return ResidentWeights(file.load(), file.read, place, mapped=file.is_mapped)
+        file = NetworkFile(self.header, self.spec, replace(place, device=torch.device("cpu")))
+        return ResidentWeights(file.load(), file.read, place, mapped=False, home="cpu")
 
     def _weigh(self) -> None:
         """Measure what its weights take, each storage once."""
-        self._held_bytes = 0 if self._weights is None else self._weights.held_bytes
+        weights = self._weights
+        self._held_bytes = 0 if weights is None else weights.held_bytes
+        self._host_bytes = 0 if weights is None else weights.host_bytes
 
     @attribute_to_weights()
     def _change(self, weights: PatchedWeights, variant: Variant) -> None:
@@ -230,14 +269,31 @@ class Network(PooledModel):
         beside: Patches,
         alterations: Alterations,
     ) -> nn.Module:
+        placed = self._place(kept) if self._is_split else None
         weights = kept.weights
         if beside:
             change = partial(self._change, variant=Variant(beside, variant.dtype))
             weights = resident.beside(kept, change)
-        module = with_weights(skeleton(widen(self.spec, weights)), weights)
+        module = skeleton(widen(self.spec, weights))
+        if placed:
+            own = {key: each for key, each in weights.items() if each is not kept.weights.get(key)}
+            module = placed.module(module, own)
+        else:
+            module = with_weights(module, weights)
         for alteration in alterations:
             alteration.alter(module)
         return kept.keep((beside, alterations), module)
+
+    @attribute_to_weights()
+    def _place(self, kept: KeptVariant) -> PlacedWeights:
+        """Move a variant's weights to their places, unless they are there."""
+        if kept.placed is None:
+            weights = dict(kept.weights)
+            build, sizes = partial(skeleton, widen(self.spec, weights)), sizes_of(weights)
+            self._share.must_compute(build, sizes)
+            kept.placed = place(weights, self._share.split(build, sizes), self.placement.device)
+            kept.weights = weights
+        return kept.placed
 
     def _patch(self, weights: PatchedWeights, patches: Patches) -> None:
         for patch in patches:

@@ -42,8 +42,7 @@ class PatchedWeights(Mapping[str, Tensor]):
         self._home = home
 
     def __getitem__(self, key: str) -> Tensor:
-        weight = full_precision(self.stored_weight(key), self._place.dtype)
-        return weight if self._home is None else weight.to(self._place.device)
+        return full_precision(self.stored_weight(key), self._place.dtype).to(self._place.device)
 
     def stored_weight(self, key: str) -> Tensor:
         """Return a weight as it is kept, which may be quantized.

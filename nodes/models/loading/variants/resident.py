@@ -37,10 +37,17 @@ class ResidentWeights:
         read: reads some of them again, to the same bits.
         place: the device and the precision that is computed in.
         mapped: they are views of the mapped file.
+        home: the device where they wait until they get their places; None: where they are used.
     """
 
     def __init__(
-        self, own: dict[str, Tensor], read: Read, place: Placement, *, mapped: bool
+        self,
+        own: dict[str, Tensor],
+        read: Read,
+        place: Placement,
+        *,
+        mapped: bool,
+        home: str | None = None,
     ) -> None:
         self.own_nbytes = storage_nbytes(own.values())
         """The bytes of the file's weights."""
@@ -49,13 +56,21 @@ class ResidentWeights:
         self._read = read
         self._place = place
         self._mapped = mapped
+        self._home = home
         self._kept: OrderedDict[Variant, KeptVariant] = OrderedDict()
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that all weights take in memory, each storage once."""
+        """The bytes that all weights take where they are used, each storage once."""
+        if self._home is not None:
+            return sum(each.placed.split.held_bytes for each in self._kept.values() if each.placed)
         kept = (weight for each in self._kept.values() for weight in each.tensors())
         return storage_nbytes([*self._own.values(), *kept])
+
+    @property
+    def host_bytes(self) -> int:
+        """The bytes of weights that wait on the host."""
+        return sum(each.placed.host_bytes for each in self._kept.values() if each.placed)
 
     def find(self, variant: Variant) -> KeptVariant | None:
         """Return a variant if it is there, which is its latest use."""
@@ -101,7 +116,7 @@ class ResidentWeights:
 
     def _make(self, change: Change) -> Mapping[str, Tensor]:
         weights = PatchedWeights(
-            self._own, self._keys, self._read_one, self._place, free=self._free
+            self._own, self._keys, self._read_one, self._place, free=self._free, home=self._home
         )
         complete = False
         try:

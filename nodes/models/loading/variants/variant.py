@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from nodes.models.residency.placement import PlacedWeights
+
 MODULES_KEPT = 4
 
 
@@ -25,6 +27,8 @@ class KeptVariant:
 
     weights: Mapping[str, Tensor]
     """All of them, by the network's keys, in its order."""
+    placed: PlacedWeights | None = None
+    """The places of the weights, if some of them wait on the host; else all are on the device."""
     modules: OrderedDict[Hashable, nn.Module] = field(default_factory=OrderedDict)
     """Modules by what was altered in them, the one that was used last at the end."""
 
