@@ -1,7 +1,7 @@
 """Several runs at once on the simulated device: one computes at a time, and nothing twice."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -49,7 +49,7 @@ def txt2img(seed: int) -> Graph:
 
 
 @contextmanager
-def calls_of_networks() -> Iterator[list[tuple[str, int]]]:
+def calls_of_networks() -> Generator[list[tuple[str, int]]]:
     """Yield a list to which each network's call is added: its class and the calling thread."""
     calls: list[tuple[str, int]] = []
     wanted = ("UNet2DConditionModel", "CLIPTextTransformer", "CLIPTextModel", "Decoder")

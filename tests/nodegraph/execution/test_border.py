@@ -1,7 +1,7 @@
 """Tensors of two devices at the border of a node."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
@@ -21,7 +21,7 @@ class Handle:
 
 def test_what_is_on_the_host_goes_to_the_accelerator_of_the_rest(simulated):
     card, host = simulated.device, torch.ones(1, 4)
-    inputs = {
+    inputs: dict[str, Any] = {
         "latent": Latent(host.to(card), noise_mask=host),
         "text": Conditioning((Cond(host, extras={"more": [host]}),)),
         "levels": host,
@@ -29,7 +29,7 @@ def test_what_is_on_the_host_goes_to_the_accelerator_of_the_rest(simulated):
         "steps": 3,
     }
 
-    found = bring_together(inputs, {"levels": "SIGMAS"})
+    found: Any = bring_together(inputs, {"levels": "SIGMAS"})
 
     (cond,) = found["text"].conds
     moved = [found["latent"].noise_mask, cond.tokens, cond.extras["more"][0]]

@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,12 @@ RUNS = (
 
 def sample(kind, ctx, *, seed, cfg, steps, sampler_name, prompt, **options):
     """Return the samples of one run."""
-    given = {"scheduler": "normal", "denoise": 1.0, "latent_image": kind.blank(), **options}
+    given: dict[str, Any] = {
+        "scheduler": "normal",
+        "denoise": 1.0,
+        "latent_image": kind.blank(),
+        **options,
+    }
     out = ksampler(
         model=kind.model, seed=seed, steps=steps, cfg=cfg, sampler_name=sampler_name,
         positive=kind.text(prompt), negative=kind.text(0.7), ctx=ctx, **given,
