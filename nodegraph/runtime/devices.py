@@ -40,6 +40,11 @@ def is_accelerator(device: torch.device) -> bool:
     return device.type not in _HOST_TYPES
 
 
+def has_own_memory(device: torch.device) -> bool:
+    """Return True if a device has memory beside the machine's."""
+    return is_accelerator(device) and device.type not in _HOST_MEMORY_TYPES
+
+
 def computes_in_half(device: torch.device) -> bool:
     """Return True if networks compute in half precision on a device."""
     return device.type in _BFLOAT16_SINCE
@@ -120,6 +125,11 @@ def unused_bytes(device: torch.device) -> int:
         return 0
     memory = torch.accelerator
     return memory.memory_reserved(device) - memory.memory_allocated(device)
+
+
+def used_bytes(device: torch.device) -> int:
+    """Return the bytes of a device that tensors of this process take."""
+    return 0 if device.type in _HOST_MEMORY_TYPES else torch.accelerator.memory_allocated(device)
 
 
 def memory_bytes(device: torch.device | None = None) -> tuple[int, int]:

@@ -24,4 +24,4 @@ def test_so_are_those_of_a_changed_copy(simulated, tmp_path):
     simulated.set_budget(simulated.counters().live_bytes + network.nbytes() // 4)
 
     with pytest.raises(WeightsMemoryError, match="simulated out of memory"):
-        network.module(dtype=torch.float16)
+        network.module(dtype=torch.float64)

@@ -6,28 +6,27 @@ that they have in common, and none is ever written to.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property, partial
 from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
-from nodegraph.runtime.devices import is_accelerator
+from nodegraph.runtime.devices import has_own_memory
 from nodegraph.runtime.model_pool import held_or_loaded
 from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.pooled_model import PooledModel
 from nodes.models.families.base.spec import NetworkSpec
-from nodes.models.loading.network_file import NetworkFile, with_weights
+from nodes.models.loading.network_file import NetworkFile
 from nodes.models.loading.placement import default_placement
 from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.loading.variants.resident import ResidentWeights
 from nodes.models.loading.variants.variant import KeptVariant, Variant
 from nodes.models.loading.variants.widening import widen
 from nodes.models.networks.factory import network_class, skeleton
-from nodes.models.residency.placement import PlacedWeights, place
 from nodes.models.residency.share import DeviceShare, sizes_of
+from nodes.models.residency.split import Split
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable
 from nodes.models.weights.quantized import QuantizedTensor, full_precision
@@ -95,7 +94,7 @@ class Network(PooledModel):
         self._weights: ResidentWeights | None = None
         self._held_bytes = self._host_bytes = 0
         kind = network_class(spec.kind)
-        self._share = DeviceShare(kind.title, kind.parts)
+        self._share = DeviceShare(f"{kind.title} of {header.path.name!r}", kind.parts)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Network):
@@ -120,10 +119,8 @@ class Network(PooledModel):
         While they are not loaded, it is an estimate from the file's header.
         """
         weights = self._weights
-        if weights is None or self._is_split:
-            return self._estimate_nbytes(patches)
-        if not patches:
-            return weights.own_nbytes
+        if weights is None or not patches:
+            return self._estimate_nbytes(patches) if weights is None else weights.own_nbytes
         changed = weights.changed_nbytes(Variant(patches))
         return self._estimate_nbytes(patches) if changed is None else changed
 
@@ -137,8 +134,13 @@ class Network(PooledModel):
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that its weights take in memory now, those of its variants too."""
+        """The bytes that its weights take on its device now, those of its variants too."""
         return self._held_bytes
+
+    @property
+    def on_accelerator(self) -> bool:
+        """See `PooledModel`."""
+        return has_own_memory(self.placement.device)
 
     @property
     def host_bytes(self) -> int:
@@ -146,25 +148,26 @@ class Network(PooledModel):
         return self._host_bytes
 
     @property
-    def on_accelerator(self) -> bool:
-        """See `PooledModel`."""
-        return is_accelerator(self.placement.device)
+    def least_bytes(self) -> int:
+        """See `PooledModel`; by the file's header."""
+        return self._least_bytes if self.on_accelerator else self.nbytes()
+
+    @cached_property
+    def _least_bytes(self) -> int:
+        return self._share.least(partial(skeleton, self.spec), self.file.sizes)
 
     def resize(self, nbytes: int) -> None:
         """Let at most so many bytes be on the device; see `PooledModel`.
 
-        Weights that are loaded are let go of, and read again into their new places.
+        Raises:
+            WeightsMemoryError: they do not fit there after all; all weights are let go of.
         """
+        if not self.on_accelerator:
+            return
         with self._lock:
-            limit = nbytes if self.on_accelerator and nbytes < self.nbytes() else None
-            if limit != self._share.limit:
-                self._share.limit = limit
-                self.unload()
-
-    @property
-    def _is_split(self) -> bool:
-        """True if some of its weights wait on the host while it computes."""
-        return self._share.limit is not None
+            self._share.limit = nbytes
+            if self._weights is not None:
+                self._settle(self._weights, computes=False)
 
     def module(
         self,
@@ -190,12 +193,15 @@ class Network(PooledModel):
         """
         variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
         with self._lock:
-            self._weights = held_or_loaded(self, self._weights, self._load)
+            away = self._weights is not None and self._weights.is_away
+            held = None if away else self._weights
+            self._weights = held_or_loaded(self, held, self._load)
             kept = self._weights.find(variant)
             module = kept and kept.find((beside, alterations))
             if module is None:
                 try:
-                    kept = self._weights.get(variant, partial(self._change, variant=variant))
+                    with attribute_to_weights():
+                        kept = self._weights.get(variant, partial(self._change, variant=variant))
                     module = self._build(self._weights, kept, variant, beside, alterations)
                 finally:
                     self._weigh()
@@ -241,11 +247,29 @@ class Network(PooledModel):
         return weights.changed
 
     def _load(self) -> ResidentWeights:
-        file, place = self.file, self.placement
-        if not self._is_split:
-            return ResidentWeights(file.load(), file.read, place, mapped=file.is_mapped)
-        file = NetworkFile(self.header, self.spec, replace(place, device=torch.device("cpu")))
-        return ResidentWeights(file.load(), file.read, place, mapped=False, home="cpu")
+        """Read the weights to their places, or bring those back that are parked."""
+        if self._weights is not None:
+            self._settle(self._weights, computes=True)
+            return self._weights
+        hosted: set[str] = set()
+        if self._share.limit is not None:
+            sizes = self.file.sizes
+            split = self._share.split(partial(skeleton, self.spec), sizes, computes=True)
+            hosted = sizes.keys() - set(split.resident)
+        own, read = self.file.load(hosted), self.file.read
+        mapped = self.file.is_mapped
+        split = partial(_split, self._share, self.spec)  # which does not hold the network
+        return ResidentWeights(own, read, self.placement, split, mapped=mapped)
+
+    @attribute_to_weights()
+    def _settle(self, weights: ResidentWeights, *, computes: bool) -> None:
+        """Move the weights to their places; what goes wrong on the way loses them."""
+        self._weights = None
+        try:
+            weights.settle(computes=computes)
+            self._weights = weights
+        finally:
+            self._weigh()
 
     def _weigh(self) -> None:
         """Measure what its weights take, each storage once."""
@@ -269,31 +293,14 @@ class Network(PooledModel):
         beside: Patches,
         alterations: Alterations,
     ) -> nn.Module:
-        placed = self._place(kept) if self._is_split else None
-        weights = kept.weights
+        own: Mapping[str, Tensor] = {}
         if beside:
             change = partial(self._change, variant=Variant(beside, variant.dtype))
-            weights = resident.beside(kept, change)
-        module = skeleton(widen(self.spec, weights))
-        if placed:
-            own = {key: each for key, each in weights.items() if each is not kept.weights.get(key)}
-            module = placed.module(module, own)
-        else:
-            module = with_weights(module, weights)
+            own = resident.beside(kept, change)
+        module = kept.placed.module(_skeleton(self.spec, {**kept.weights, **own}), own)
         for alteration in alterations:
             alteration.alter(module)
         return kept.keep((beside, alterations), module)
-
-    @attribute_to_weights()
-    def _place(self, kept: KeptVariant) -> PlacedWeights:
-        """Move a variant's weights to their places, unless they are there."""
-        if kept.placed is None:
-            weights = dict(kept.weights)
-            build, sizes = partial(skeleton, widen(self.spec, weights)), sizes_of(weights)
-            self._share.must_compute(build, sizes)
-            kept.placed = place(weights, self._share.split(build, sizes), self.placement.device)
-            kept.weights = weights
-        return kept.placed
 
     def _patch(self, weights: PatchedWeights, patches: Patches) -> None:
         for patch in patches:
@@ -306,6 +313,18 @@ class Network(PooledModel):
         """Round a weight to the precision that it has in its file."""
         stored = self.header.tensors[self.table[key].key].dtype
         return weight.to(_DTYPES.get(stored, weight.dtype)).to(weight.dtype)
+
+
+def _split(
+    share: DeviceShare, spec: NetworkSpec, weights: Mapping[str, Tensor], computes: bool
+) -> Split:
+    """Return the places of weights, those of a variant too."""
+    empty = partial(_skeleton, spec, weights)
+    return share.split(empty, sizes_of(weights), computes=computes)
+
+
+def _skeleton(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> nn.Module:
+    return skeleton(widen(spec, weights))
 
 
 def _with_dtype(weight: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,11 +1,12 @@
 """One network's weights in a file: where each of them lies there, and how they are read."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.run_environment import check_cancelled
@@ -80,8 +81,16 @@ class NetworkFile:
             place.keeps_stored(info) for info in infos if info and len(info.shape) > 1
         )
 
-    def load(self) -> dict[str, Tensor]:
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """The bytes of each weight as it is kept, by the file's header; 0 if the file lacks it."""
+        return {key: self._kept_nbytes(key) for key in self.shapes}
+
+    def load(self, hosted: Collection[str] = ()) -> dict[str, Tensor]:
         """Read all weights, in the network's order.
+
+        Args:
+            hosted: those that stay in the machine's memory.
 
         Raises:
             MissingWeightsError: the file does not have them all.
@@ -89,13 +98,21 @@ class NetworkFile:
         """
         self._check()
         with attribute_to_weights():
-            return dict(self.read(self.shapes))
+            return dict(self.read(self.shapes, hosted))
 
-    def read(self, keys: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """Read some weights, one after the other, as they are kept: to the same bits each time."""
+    def read(
+        self, keys: Iterable[str], hosted: Collection[str] = ()
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Read some weights, one after the other, as they are kept: to the same bits each time.
+
+        Args:
+            keys: of the weights.
+            hosted: those that stay in the machine's memory.
+        """
         sources, plan = self.sources, self._plan
-        with TensorFiles(str(self._placement.device)) as files:
+        with TensorFiles(str(self._placement.device)) as there, TensorFiles() as here:
             for key in keys:
+                files = here if key in hosted else there
                 if sources[key].key in self._header:
                     yield key, self._read_to_keep(files, sources[key], matrix=key in plan.matrices)
                 else:
@@ -133,6 +150,17 @@ class NetworkFile:
             return full_precision(weight, place.dtype)
         return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
 
+    def _kept_nbytes(self, key: str) -> int:
+        place, source = self._placement, self.sources[key]
+        info, numel = self._header.tensors.get(source.key), self.shapes[key].numel()
+        if info is None:
+            return 0
+        is_matrix = key in self._plan.matrices
+        if is_matrix and place.keeps_quantized and is_quantized(self._header, source.key):
+            return source.share(info.nbytes)
+        packs = is_matrix and not is_quantized(self._header, source.key)
+        return numel * (place.storage_dtype_of(info) if packs else place.dtype).itemsize
+
     def _check(self) -> None:
         wrong: list[str] = []
         sources = self.sources
@@ -148,12 +176,6 @@ class NetworkFile:
         if wrong:
             title = network_class(self._spec.kind).title
             raise MissingWeightsError(self._header.path, title, wrong)
-
-
-def with_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
-    """Give an empty network its weights: the tensors themselves, no copies."""
-    module.load_state_dict(weights, assign=True)
-    return module.eval().requires_grad_(False)
 
 
 def _fits(header: Header, source: Source, wanted: torch.Size) -> bool:

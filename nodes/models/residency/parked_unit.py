@@ -9,7 +9,11 @@ from nodegraph.runtime.devices import pinned_bytes
 from nodes.models.residency.layout import Layout, as_parameter
 
 _CHUNK = 64 << 20
-"""Bytes that are pinned at once, if so many are needed."""
+"""Bytes that are pinned at once, at most, for buffers that are smaller."""
+_CHUNKS = 16
+"""The least number of chunks for small buffers: one is not free before all its buffers are."""
+_BUFFERS = 4
+"""The number of large buffers in one chunk."""
 
 
 class HostArena:
@@ -26,6 +30,7 @@ class HostArena:
     def __init__(self, nbytes: int, device: torch.device) -> None:
         self._device = device
         self._expected = nbytes
+        self._most = min(_CHUNK, nbytes // _CHUNKS)
         self._chunks: list[Tensor] = []
         """The free end of each chunk."""
 
@@ -43,9 +48,9 @@ class HostArena:
 
     def _chunk(self, nbytes: int) -> int:
         """Return the size of a new chunk for a buffer and some of those after it."""
-        wanted = max(nbytes, min(_CHUNK, self._expected))
-        rounded = 1 << (wanted - 1).bit_length() if wanted else 0
-        return rounded if rounded <= max(self._expected, nbytes) else wanted
+        wanted = min(max(_BUFFERS * nbytes, self._most), self._expected)
+        rounded = 1 << (wanted.bit_length() - 1) if wanted > 0 else 0
+        return max(rounded, nbytes)
 
 
 class ParkedUnit:

@@ -1,6 +1,6 @@
 """Weights in the places that a split gives them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from nodes.models.residency.parked_unit import HostArena, ParkedUnit
 from nodes.models.residency.split import Split
 from nodes.models.residency.streaming import stream
 from nodes.models.weights.storages import storage_nbytes
+
+_MOST_KEPT = 1.25
+"""The most that units may keep in memory, by their own bytes."""
 
 
 class PlacedWeights:
@@ -83,19 +86,29 @@ def place(
         before: units that may be parked already, by name.
     """
     known, units = before or {}, dict[str, ParkedUnit]()
-    moving = [unit for unit in split.parked if not _is_parked(known.get(unit.name), weights)]
+    parked = [unit for unit in split.parked if _is_parked(known.get(unit.name), weights)]
+    if _wastes([known[unit.name] for unit in parked]):
+        parked = []
+    moving = [unit for unit in split.parked if unit not in parked]
     arena = HostArena(sum(unit.flat_nbytes for unit in moving), device)
     for unit in split.parked:
-        if unit not in moving:
+        if unit in parked:
             units[unit.name] = known[unit.name]
             continue
-        units[unit.name] = parked = ParkedUnit({k: weights[k] for k in unit.keys}, arena)
-        weights.update(parked.weights)
+        units[unit.name] = made = ParkedUnit({k: weights[k] for k in unit.keys}, arena)
+        weights.update(made.weights)
+    left = {key for unit in known.values() for key in unit.weights}
     for key in split.looked_up:
-        weights[key] = move(weights[key], torch.device("cpu"))
+        weight = move(weights[key], torch.device("cpu"))
+        weights[key] = weight.clone() if key in left else weight  # or it keeps its unit in memory
     for key in split.resident:
         weights[key] = move(weights[key], device)
     return PlacedWeights(weights, units, split, device)
+
+
+def keys_beside(weights: Mapping[str, Tensor], device: torch.device) -> frozenset[str]:
+    """Return the weights that are not on a device."""
+    return frozenset(key for key, each in weights.items() if each.device.type != device.type)
 
 
 def move(weight: Tensor, device: torch.device) -> Tensor:
@@ -104,6 +117,12 @@ def move(weight: Tensor, device: torch.device) -> Tensor:
         return weight
     parts, rebuild = take_apart(weight)
     return rebuild(iter([part.to(device) for part in parts]))
+
+
+def _wastes(units: Sequence[ParkedUnit]) -> bool:
+    """Return True if units keep much more memory than they use, for others that are gone."""
+    buffers = [unit.buffer for unit in units]
+    return storage_nbytes(buffers) > _MOST_KEPT * sum(len(buffer) for buffer in buffers)
 
 
 def _is_parked(unit: ParkedUnit | None, weights: Mapping[str, Tensor]) -> bool:

@@ -91,7 +91,7 @@ def test_threads_that_come_together_load_once(small, monkeypatch):
     network = Network(found.header, "", found.spec)
     loads = []
     load = NetworkFile.load
-    monkeypatch.setattr(NetworkFile, "load", lambda self: loads.append(1) or load(self))
+    monkeypatch.setattr(NetworkFile, "load", lambda *own: loads.append(1) or load(*own))
     found = []
 
     threads = [threading.Thread(target=lambda: found.append(network.module())) for _ in range(4)]

@@ -1,10 +1,12 @@
 """A network's weights while patches change them, one after the other."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
+import torch
 from torch import Tensor
 
 from nodes.models.loading.placement import Placement
+from nodes.models.residency.placement import move
 from nodes.models.weights.quantized import full_precision
 
 
@@ -19,7 +21,8 @@ class PatchedWeights(Mapping[str, Tensor]):
         read: reads one from the file.
         place: the device and the precision that is computed in.
         free: is told of each weight that is replaced, and what by.
-        home: the device where changed weights wait, in full precision; None: where they are made.
+        home: the device where changed weights wait, in full precision; None: where they are made,
+            or of some keys on the host as they are kept.
     """
 
     def __init__(
@@ -30,7 +33,7 @@ class PatchedWeights(Mapping[str, Tensor]):
         place: Placement,
         *,
         free: Callable[[str, Tensor], None] | None = None,
-        home: str | None = None,
+        home: str | Collection[str] | None = None,
     ) -> None:
         self.changed: dict[str, Tensor] = {}
         """The weights that patches have changed, as they are kept."""
@@ -39,10 +42,12 @@ class PatchedWeights(Mapping[str, Tensor]):
         self._read = read
         self._place = place
         self._free = free
-        self._home = home
+        self._home = home if isinstance(home, str) else None
+        self._hosted = () if home is None or isinstance(home, str) else home
 
     def __getitem__(self, key: str) -> Tensor:
-        return full_precision(self.stored_weight(key), self._place.dtype).to(self._place.device)
+        weight = move(self.stored_weight(key), self._place.device)
+        return full_precision(weight, self._place.dtype)
 
     def stored_weight(self, key: str) -> Tensor:
         """Return a weight as it is kept, which may be quantized.
@@ -61,6 +66,8 @@ class PatchedWeights(Mapping[str, Tensor]):
         """Take a weight instead of the one that was there."""
         if self._home is not None:
             weight = full_precision(weight, self._place.dtype).to(self._home)
+        if key in self._hosted:
+            weight = move(weight, torch.device("cpu"))
         self.changed[key] = weight
         if self._free is not None:
             self._free(key, weight)

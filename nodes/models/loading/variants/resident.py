@@ -5,11 +5,13 @@ the file's weights, one after the other, and those are read again when another v
 a LoRA, another strength or another dtype takes no second model. Only where weights are views of a
 mapped file, which take none, the variants that were used last stay beside each other.
 
+A network that has a share of its device keeps the rest on the host; see `nodes.models.residency`.
+
 Tensors are never written to. Whoever still computes with an earlier variant keeps its tensors.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from torch import Tensor
@@ -17,6 +19,10 @@ from torch import Tensor
 from nodes.models.loading.placement import Placement
 from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.loading.variants.variant import KeptVariant, Variant
+from nodes.models.residency.parked_unit import ParkedUnit
+from nodes.models.residency.placement import keys_beside, place
+from nodes.models.residency.share import sizes_of
+from nodes.models.residency.split import Split
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.storages import storage_nbytes
 
@@ -25,8 +31,10 @@ VARIANTS_KEPT = 4
 
 Change: TypeAlias = Callable[[PatchedWeights], None]
 """Changes weights to those of a variant."""
-Read: TypeAlias = Callable[[Iterable[str]], Iterator[tuple[str, Tensor]]]
-"""Reads weights from the file, one after the other, as they are kept."""
+Read: TypeAlias = Callable[[Iterable[str], Collection[str]], Iterator[tuple[str, Tensor]]]
+"""Reads weights from the file, one after the other, as they are kept; some of them to the host."""
+SplitWeights: TypeAlias = Callable[[Mapping[str, Tensor], bool], Split]
+"""Returns the places of all weights, by the weights and whether they are about to be used."""
 
 
 class ResidentWeights:
@@ -36,8 +44,8 @@ class ResidentWeights:
         own: those of the file, all of them.
         read: reads some of them again, to the same bits.
         place: the device and the precision that is computed in.
+        split: says where weights have their places.
         mapped: they are views of the mapped file.
-        home: the device where they wait until they get their places; None: where they are used.
     """
 
     def __init__(
@@ -45,32 +53,58 @@ class ResidentWeights:
         own: dict[str, Tensor],
         read: Read,
         place: Placement,
+        split: SplitWeights,
         *,
         mapped: bool,
-        home: str | None = None,
     ) -> None:
-        self.own_nbytes = storage_nbytes(own.values())
+        self._hosted = keys_beside(own, place.device)
+        """The weights that are not on the device."""
+        one_by_one = sum(sizes_of(own).values()) if self._hosted else 0
+        self.own_nbytes = one_by_one or storage_nbytes(own.values())
         """The bytes of the file's weights."""
+        self._split = split
+        self._units: Mapping[str, ParkedUnit] = {}
+        """Those of the variant that was placed last."""
         self._own = own
         self._keys = dict.fromkeys(own)
         self._read = read
         self._place = place
         self._mapped = mapped
-        self._home = home
         self._kept: OrderedDict[Variant, KeptVariant] = OrderedDict()
 
     @property
     def held_bytes(self) -> int:
-        """The bytes that all weights take where they are used, each storage once."""
-        if self._home is not None:
-            return sum(each.placed.split.held_bytes for each in self._kept.values() if each.placed)
+        """The bytes that all weights take on the device, each storage once."""
         kept = (weight for each in self._kept.values() for weight in each.tensors())
-        return storage_nbytes([*self._own.values(), *kept])
+        device = self._place.device.type
+        there = (weight for weight in (*self._own.values(), *kept) if weight.device.type == device)
+        return storage_nbytes(there)
 
     @property
     def host_bytes(self) -> int:
         """The bytes of weights that wait on the host."""
-        return sum(each.placed.host_bytes for each in self._kept.values() if each.placed)
+        return sum(kept.placed.host_bytes for kept in self._kept.values())
+
+    @property
+    def is_away(self) -> bool:
+        """True if they are all on the host, where they do not compute."""
+        return any(kept.placed.is_away for kept in self._kept.values())
+
+    def settle(self, *, computes: bool) -> None:
+        """Move all weights to where the network's share of the device lets them be.
+
+        After an error they are not to be used any more.
+
+        Args:
+            computes: the network is about to.
+        """
+        for variant in list(self._kept):
+            kept = self._kept[variant]
+            split = self._split(kept.weights, computes)
+            if split != kept.placed.split:
+                self._units, weights = kept.placed.units, dict(kept.weights)
+                del self._kept[variant], kept
+                self._kept[variant] = self._settle(weights, split)
 
     def find(self, variant: Variant) -> KeptVariant | None:
         """Return a variant if it is there, which is its latest use."""
@@ -97,14 +131,15 @@ class ResidentWeights:
         if variant not in self._kept:
             while len(self._kept) >= (VARIANTS_KEPT if self._mapped else 1):
                 self._kept.popitem(last=False)
-            self._kept[variant] = KeptVariant(self._make(change))
+            weights = self._make(change)
+            self._kept[variant] = self._settle(weights, self._split(weights, True))
         return self._kept[variant]
 
     def beside(self, kept: KeptVariant, change: Change) -> Mapping[str, Tensor]:
-        """Return weights that are changed further, beside those of a variant, which stay."""
+        """Return the weights that are changed further, beside those of a variant, which stay."""
         weights = PatchedWeights(kept.weights, kept.weights, kept.weights.__getitem__, self._place)
         change(weights)
-        return {**kept.weights, **weights.changed}
+        return weights.changed
 
     def trim(self) -> bool:
         """Forget all variants and modules but those used last; False if there are no others."""
@@ -114,15 +149,31 @@ class ResidentWeights:
         trimmed = [kept.trim() for kept in self._kept.values()]
         return bool(others) or any(trimmed)
 
-    def _make(self, change: Change) -> Mapping[str, Tensor]:
+    def _settle(self, weights: dict[str, Tensor], split: Split) -> KeptVariant:
+        """Move the weights of a variant to their places, where those of the file are the same."""
+        same = [key for key, own in self._own.items() if weights.get(key) is own]
+        for key in same:  # so that what moves is freed at once
+            del self._own[key]
+        placed = place(weights, split, self._place.device, self._units)
+        self._own.update((key, weights[key]) for key in same)
+        self._units, self._hosted = placed.units, keys_beside(weights, self._place.device)
+        return KeptVariant(weights, placed)
+
+    def _make(self, change: Change) -> dict[str, Tensor]:
         weights = PatchedWeights(
-            self._own, self._keys, self._read_one, self._place, free=self._free, home=self._home
+            self._own,
+            self._keys,
+            self._read_one,
+            self._place,
+            free=self._free,
+            home=self._hosted,
         )
         complete = False
         try:
             change(weights)
             missing = self._keys.keys() - self._own.keys() - weights.changed.keys()
-            self._own.update(self._read(key for key in self._keys if key in missing))
+            ordered = (key for key in self._keys if key in missing)
+            self._own.update(self._read(ordered, self._hosted))
             complete = True
         finally:
             if not complete:  # the error may be kept for a while, and this with it
@@ -130,7 +181,7 @@ class ResidentWeights:
         return {key: weights.stored_weight(key) for key in weights}
 
     def _read_one(self, key: str) -> Tensor:
-        ((_, weight),) = self._read((key,))
+        ((_, weight),) = self._read((key,), self._hosted)
         return weight
 
     def _free(self, key: str, instead: Tensor) -> None:

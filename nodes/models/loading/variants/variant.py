@@ -27,8 +27,8 @@ class KeptVariant:
 
     weights: Mapping[str, Tensor]
     """All of them, by the network's keys, in its order."""
-    placed: PlacedWeights | None = None
-    """The places of the weights, if some of them wait on the host; else all are on the device."""
+    placed: PlacedWeights
+    """The same in their places, which modules are built with."""
     modules: OrderedDict[Hashable, nn.Module] = field(default_factory=OrderedDict)
     """Modules by what was altered in them, the one that was used last at the end."""
 
@@ -53,7 +53,8 @@ class KeptVariant:
         return bool(others)
 
     def tensors(self) -> Iterator[Tensor]:
-        """Yield every weight that it keeps in memory, some several times."""
+        """Yield every tensor that it keeps in memory, some several times."""
         yield from self.weights.values()
+        yield from self.placed.slots
         for module in self.modules.values():
             yield from module.state_dict().values()
