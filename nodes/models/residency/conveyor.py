@@ -80,7 +80,7 @@ class Conveyor:
         """
         thread = threading.get_ident()
         assert self._in_use is None or self._thread == thread, "one thread has the device's lane"
-        self.close()
+        self._close()
         self._thread = thread
         self._order.note(name)
         slot = self._slot_of(name) or self._send(name, [])
@@ -91,8 +91,12 @@ class Conveyor:
         self._send_ahead(slot)
         return slot.views[name]
 
-    def close(self) -> None:
-        """Take back the weights of the unit that was called last, if it still has them."""
+    def close(self, passage: Passage) -> None:
+        """Take back the weights of a unit that has been called."""
+        if self._in_use is not None and self._in_use[1] is passage:
+            self._close()
+
+    def _close(self) -> None:
         if self._in_use is None:
             return
         slot, passage = self._in_use

@@ -35,7 +35,7 @@ class _Binding:
 
     def end(self, *_: object) -> None:
         """Tell the conveyor that the module has computed, or failed to."""
-        self.conveyor.close()
+        self.conveyor.close(self)
 
 
 def stream(module: nn.Module, conveyor: Conveyor, own: Collection[str] = ()) -> None:
