@@ -118,7 +118,7 @@ def test_runs_within_a_memory_budget(simulated, tmp_path, share):
     budget = int(share * max(network.nbytes() for network in networks))
     pool = ModelPool(1 << 40, budget)
     simulated.reset()
-    simulated.set_budget(simulated.counters().live_bytes + budget + MIB)
+    simulated.set_budget(simulated.counters().live_bytes + budget + 4 * MIB)
 
     for number in (0, 1, 2, 0, 1, 2):
         uses = RunModels(pool, None)
