@@ -74,7 +74,7 @@ def test_nodegraph_run_makes_the_same_image_there(environment, tmp_path):
     assert pixels(tmp_path / "there") == pixels(tmp_path / "here")
     counted = max(reports(tmp_path / "reports"), key=lambda one: one.ops)
     assert counted.ops > 500
-    assert counted.syncs == 0
+    assert counted.syncs <= 1  # whether the decoded image is finite
 
 
 @pytest.mark.parametrize(("budget", "status"), [(BUDGET, "success"), (1_000_000, "error")])
