@@ -10,10 +10,18 @@ from torch import Tensor
 from nodes.models.loading.network import Network
 from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.loading.variants.widening import can_widen, pad_columns
-from nodes.models.patches.lora_file import LoraFile, Module, weight_size
-from nodes.models.patches.lora_math import FusedWeights, Parts, apply_dora, weight_delta
+from nodes.models.patches.lora_beside import LoraChange, QuantizedWeights
+from nodes.models.patches.lora_file import LoraFile, Module, factored_size, weight_size
+from nodes.models.patches.lora_math import (
+    FusedWeights,
+    Parts,
+    apply_dora,
+    in_float32,
+    weight_delta,
+)
 from nodes.models.patches.lora_names import Target, targets_of
-from nodes.models.weights.reader import TensorFile, open_tensors
+from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.reader import open_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +51,20 @@ class LoraPatch:
         place = network.placement
         with open_tensors(self.file.path) as file:
             for name, target in self.targets.items():
-                parts = self._parts(name, file, place.device)
-                for fused, tensors in _changes(network, target, parts):
-                    yield fused.split(self._add(fused, weights, tensors).to(place.dtype))
-
-    def _parts(self, name: str, file: TensorFile, device: torch.device) -> Parts:
-        """Return the tensors of a module in float32, on the device but for its one number."""
-        parts = {part: file.get_tensor(key) for part, key in self.file.modules[name].items()}
-        return {
-            part: tensor.float() if part == "alpha" else tensor.to(device).float()
-            for part, tensor in parts.items()
-        }
+                keys = self.file.modules[name]
+                parts = {part: file.get_tensor(key) for part, key in keys.items()}
+                for fused, own in _changes(network, target, parts):
+                    stored = {key: weights.stored_weight(key) for key in fused.keys}
+                    size = factored_size(self.file.header, keys) if own is parts else None
+                    if quantized := _take_quantized(stored, size):
+                        change = LoraChange(own, self.strength, place.dtype)
+                        yield change.beside(quantized, fused)
+                    else:
+                        read = {
+                            key: weights.in_full_precision(weight) for key, weight in stored.items()
+                        }
+                        merged = self._add(fused, read, in_float32(own, place.device))
+                        yield fused.split(merged.to(place.dtype))
 
     def _add(self, fused: FusedWeights, weights: Mapping[str, Tensor], parts: Parts) -> Tensor:
         """Return weights, as one tensor in float32, after the change."""
@@ -80,6 +91,13 @@ def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
         if name in named and _fits(file, module, network, named[name])
     }
     return LoraPatch(file, strength, targets)
+
+
+def _take_quantized(stored: Mapping[str, Tensor], size: int | None) -> QuantizedWeights | None:
+    """Return the weights if all are quantized, and they have `size` elements together."""
+    found = {k: weight for k, weight in stored.items() if isinstance(weight, QuantizedTensor)}
+    whole = len(found) == len(stored) and size == sum(each.numel() for each in found.values())
+    return found if whole else None
 
 
 def _writable(delta: Tensor, parts: Parts) -> Tensor | None:

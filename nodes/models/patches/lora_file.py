@@ -83,6 +83,16 @@ def weight_size(header: Header, module: Module) -> int | None:
     return prod(header.shape(whole)) if whole else None
 
 
+def factored_size(header: Header, module: Module) -> int | None:
+    """Return the size of a change that is factors alone; None for a whole change and for DoRA's.
+
+    A whole change has no factors, and DoRA's reads the weight that it changes.
+    """
+    if module.keys() & {"set", "diff", "dora_scale"}:
+        return None
+    return weight_size(header, module)
+
+
 class _Sizes:
     def __init__(self, header: Header, module: Module) -> None:
         self._shapes = {part: header.shape(key) for part, key in module.items()}

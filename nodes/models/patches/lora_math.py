@@ -4,8 +4,9 @@ A module changes one weight, or several that the checkpoint's file has fused in 
 kinds of change are those of LoRA (arXiv:2106.09685), LoHa, LoKr and DoRA (arXiv:2402.09353).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias
 
 import torch
@@ -47,9 +48,21 @@ class FusedWeights:
         pairs = zip(self.keys, self.sources, strict=True)
         return {key: from_file(source, joined) for key, source in pairs}
 
+    def with_sources(self) -> Iterator[tuple[str, Source | None]]:
+        """Yield each weight with its source; None in the network's own layout."""
+        yield from zip_longest(self.keys, self.sources)
+
 
 Parts: TypeAlias = Mapping[str, Tensor]
 """The tensors of one module, by their part: `up`, `down`, …"""
+
+
+def in_float32(parts: Parts, device: torch.device) -> Parts:
+    """Return the tensors of a module in float32, on a device but for the one that is a number."""
+    return {
+        part: tensor.float() if part == "alpha" else tensor.to(device).float()
+        for part, tensor in parts.items()
+    }
 
 
 def weight_delta(parts: Parts) -> Tensor | None:
@@ -88,7 +101,8 @@ def _low_rank(parts: Parts) -> Tensor:
     if "mid" in parts:
         mid = parts["mid"]
         return scale * torch.einsum("oa,ab...,bi->oi...", up.flatten(1), mid, down.flatten(1))
-    return scale * (up.flatten(1) @ down.flatten(1)).reshape(up.shape[0], *down.shape[1:])
+    product = (up.flatten(1) @ down.flatten(1)).mul_(scale)
+    return product.reshape(up.shape[0], *down.shape[1:])
 
 
 def _hadamard(parts: Parts) -> Tensor:

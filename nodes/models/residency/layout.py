@@ -93,9 +93,7 @@ class Layout:
 def take_apart(weight: Tensor) -> tuple[list[Tensor], Rebuild]:
     """Return the plain tensors that a weight consists of, and how it is made of such."""
     if isinstance(weight, QuantizedTensor):
-        packed, rebuild = take_apart(weight.packed)
-        facts = weight.quantization, weight.shape, weight.dtype
-        return packed, lambda parts: QuantizedTensor(rebuild(parts), *facts)
+        return list(weight.tensors()), weight.rebuilder()
     if hasattr(weight, "__tensor_flatten__"):  # torchao's
         names, context = cast("_Flattened", weight).__tensor_flatten__()
         inner = [take_apart(getattr(weight, name)) for name in names]

@@ -8,7 +8,7 @@ from torch import Tensor
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_convert import to_network
 from nodes.models.weights.key_table import Source
-from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision
+from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8
 from nodes.models.weights.reader import TensorFiles
 
 _SCALES = ("scale_weight", "weight_scale")
@@ -65,13 +65,3 @@ class LazyTensors(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._keys)
-
-
-class FullPrecisionTensors(LazyTensors):
-    """Weights in full precision, whatever they are stored in.
-
-    A patch may change a weight by less than one step of fp8.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-        super().__init__(weights, lambda key: full_precision(weights[key], dtype))

@@ -52,15 +52,23 @@ class Quantization(Protocol):
         """Return the numbers of a whole tensor."""
         ...
 
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the tensors that it needs beside the packed one, on the same device."""
+        return ()
+
+    def rebuilder(self) -> "Callable[[Iterator[Tensor]], Quantization]":
+        """Return a function that makes the same of other copies of `tensors`, and holds none."""
+        return lambda _: self
+
 
 @dataclass(frozen=True, slots=True)
-class ScaledFp8:
+class ScaledFp8(Quantization):
     """Numbers in fp8 that are to be multiplied by one scale."""
 
     scale: float = 1.0
 
     def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """See `Packing`."""
+        """See `Quantization`."""
         del shape
         if self.scale == 1.0:
             return packed.to(dtype)
@@ -68,13 +76,13 @@ class ScaledFp8:
 
 
 @dataclass(frozen=True, slots=True)
-class GgufBlocks:
+class GgufBlocks(Quantization):
     """Blocks of one of GGUF's types, row by row."""
 
     kind: str
 
     def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """See `Packing`."""
+        """See `Quantization`."""
         return dequantize_blocks(packed, self.kind).reshape(tuple(shape)).to(dtype)
 
 
@@ -110,9 +118,22 @@ class QuantizedTensor(Tensor):
         """Return the same numbers, to be dequantized to another precision."""
         return QuantizedTensor(self.packed, self.quantization, self.shape, dtype)
 
+    def stored_by(self, quantization: Quantization) -> "QuantizedTensor":
+        """Return a weight of the same packed numbers that is dequantized in another way."""
+        return QuantizedTensor(self.packed, quantization, self.shape, self.dtype)
+
     def to_device(self, device: str) -> "QuantizedTensor":
         """Return it on a device, still quantized."""
-        return QuantizedTensor(self.packed.to(device), self.quantization, self.shape, self.dtype)
+        return self.rebuilder()(tensor.to(device) for tensor in self.tensors())
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Return the plain tensors that it consists of, the packed one first."""
+        return (self.packed, *self.quantization.tensors())
+
+    def rebuilder(self) -> "Callable[[Iterator[Tensor]], QuantizedTensor]":
+        """Return a function that makes the same of other copies of `tensors`, and holds none."""
+        quantization, facts = self.quantization.rebuilder(), (self.shape, self.dtype)
+        return lambda parts: QuantizedTensor(next(parts), quantization(parts), *facts)
 
     @classmethod
     def __torch_function__(
@@ -171,6 +192,8 @@ def _rows(
 ) -> QuantizedTensor | None:
     """Return some rows, still quantized; None if that is not possible."""
     if dim != 0 or step != 1 or whole.packed.shape[0] != whole.shape[0]:
+        return None
+    if whole.quantization.tensors():  # which are those of all rows
         return None
     part = whole.packed[start:end]
     return QuantizedTensor(part, whole.quantization, (part.shape[0], *whole.shape[1:]), whole.dtype)

@@ -38,7 +38,7 @@ def _storages(weights: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
 def _plain_tensors(weight: Tensor) -> Iterator[Tensor]:
     """Yield the tensors that a weight consists of."""
     if isinstance(weight, QuantizedTensor):
-        yield weight.packed
+        yield from weight.tensors()
     elif hasattr(weight, "__tensor_flatten__"):  # torchao's
         names: list[str] = cast("Any", weight).__tensor_flatten__()[0]
         for name in names:

@@ -46,8 +46,11 @@ class PatchedWeights(Mapping[str, Tensor]):
         self._hosted = () if home is None or isinstance(home, str) else home
 
     def __getitem__(self, key: str) -> Tensor:
-        weight = move(self.stored_weight(key), self._place.device)
-        return full_precision(weight, self._place.dtype)
+        return self.in_full_precision(self.stored_weight(key))
+
+    def in_full_precision(self, stored: Tensor) -> Tensor:
+        """Return a weight in full precision on the device, however and wherever it is kept."""
+        return full_precision(move(stored, self._place.device), self._place.dtype)
 
     def stored_weight(self, key: str) -> Tensor:
         """Return a weight as it is kept, which may be quantized.

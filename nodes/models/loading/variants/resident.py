@@ -12,7 +12,7 @@ Tensors are never written to. Whoever still computes with an earlier variant kee
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from torch import Tensor
 
@@ -151,11 +151,10 @@ class ResidentWeights:
 
     def _settle(self, weights: dict[str, Tensor], split: Split) -> KeptVariant:
         """Move the weights of a variant to their places, where those of the file are the same."""
-        same = [key for key, own in self._own.items() if weights.get(key) is own]
-        for key in same:  # so that what moves is freed at once
-            del self._own[key]
+        shared = [key for key, own in self._own.items() if _shares(own, weights.get(key))]
+        again = {key: _rebuilder(self._own.pop(key), weights[key]) for key in shared}
         placed = place(weights, split, self._place.device, self._units)
-        self._own.update((key, weights[key]) for key in same)
+        self._own.update((key, rebuild(weights[key])) for key, rebuild in again.items())
         self._units, self._hosted = placed.units, keys_beside(weights, self._place.device)
         return KeptVariant(weights, placed)
 
@@ -191,7 +190,18 @@ class ResidentWeights:
             del self._own[key]
 
 
-def _shares(own: Tensor, instead: Tensor) -> bool:
+def _rebuilder(own: Tensor, instead: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return what makes a weight of the file again of one that shares its memory and has moved.
+
+    It does not hold the weight, so that what moves is freed at once.
+    """
+    if own is instead or not isinstance(own, QuantizedTensor):
+        return lambda moved: moved
+    quantization, dtype = own.quantization, own.dtype
+    return lambda moved: cast("QuantizedTensor", moved).stored_by(quantization).with_dtype(dtype)
+
+
+def _shares(own: Tensor, instead: Tensor | None) -> bool:
     """Return True if a weight takes no memory beside another, whose numbers it has, too."""
     if isinstance(own, QuantizedTensor) and isinstance(instead, QuantizedTensor):
         return own.packed is instead.packed
