@@ -105,20 +105,23 @@ def run(
 
 
 def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Context) -> Tensor:
-    """Sample; again in float32 if numbers overflow, or with other models unloaded."""
+    """Sample; again in a wider dtype if numbers overflow, or with other models unloaded."""
     try:
         return attempt(model)
     except NotFiniteError:
-        wide = model.in_float32()
-        if wide is model:
+        wider = model.in_wider_dtype()
+        if wider is model:
             raise
-        ctx.notice(f"numbers of the model were too large for {model.precision}: again in float32.")
-        return attempt(wide)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or not unload_others(ctx.models, model.model.network):
             raise
-    ctx.notice("out of memory: the other models were unloaded, trying again.")
-    return attempt(model)
+        wider = None
+    if wider is None:
+        ctx.notice("out of memory: the other models were unloaded, trying again.")
+        return attempt(model)
+    found, again = model.precision, wider.precision
+    ctx.notice(f"numbers of the model were too large for {found}: again in {again}.")
+    return _retry(attempt, wider, ctx)
 
 
 def fit_channels(latent: Latent, model: ModelHandle) -> Latent:

@@ -76,7 +76,7 @@ class NetControl:
         hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
         hint = per_sample(hint, len(call.x) // call.cond.chunks, call.cond.chunks)
         x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
-        own = (ControlLoraPatch(call.module),) if handle.spec.network.completed else ()
+        own = (ControlLoraPatch(call.weights),) if handle.spec.network.completed else ()
         module = handle.network.module((*handle.patches, *own))
         moved = replace(call, x=x, timestep=timestep)
         made = handle.adapter.residuals(module, moved, hint.to(x), handle.kind)

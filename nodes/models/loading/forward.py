@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nodegraph.runtime.device_lane import device_lane
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.loading.network import Patch
+from nodes.models.loading.network import Patch, VariantWeights
 from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.denoisers.concat import concat_input
@@ -170,7 +170,8 @@ def _add_residuals(
     if not cond.controls:
         return cond
     sigma_at = model.parameterization.percent_to_sigma
-    call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format)
+    weights = VariantWeights(model.model.network, model.patches, model.dtype)
+    call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format, weights)
     return replace(cond, residuals=sum_controls(call))
 
 

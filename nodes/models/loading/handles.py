@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nodegraph.runtime.device_lane import device_lane
+from nodegraph.runtime.devices import has_bfloat16
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.network import Alterations, Patch, Patches
@@ -100,9 +101,16 @@ class ModelHandle:
         """The precision that it computes in, such as `float16`."""
         return _name(self.dtype)
 
-    def in_float32(self) -> "ModelHandle":
-        """Return the same model computing in float32; itself if it does already."""
-        return self if self.precision == "float32" else replace(self, compute=torch.float32)
+    def in_wider_dtype(self) -> "ModelHandle":
+        """Return the same model computing with larger numbers; itself if it is float32 already.
+
+        That is bfloat16 for float16 where the device has it, which takes no more memory.
+        """
+        if self.dtype == torch.float32:
+            return self
+        device = self.model.network.placement.device
+        has_wide_half = self.dtype == torch.float16 and has_bfloat16(device)
+        return replace(self, compute=torch.bfloat16 if has_wide_half else torch.float32)
 
     def with_patch(self, patch: Patch) -> "ModelHandle":
         """Return the model with one more patch on top."""

@@ -7,6 +7,7 @@ that they have in common, and none is ever written to.
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Protocol, TypeAlias, cast
 
@@ -193,19 +194,26 @@ class Network(PooledModel):
         """
         variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
         with self._lock:
-            away = self._weights is not None and self._weights.is_away
-            held = None if away else self._weights
-            self._weights = held_or_loaded(self, held, self._load)
-            kept = self._weights.find(variant)
-            module = kept and kept.find((beside, alterations))
+            weights, kept = self._keep(variant)
+            module = kept.find((beside, alterations))
             if module is None:
                 try:
-                    with attribute_to_weights():
-                        kept = self._weights.get(variant, partial(self._change, variant=variant))
-                    module = self._build(self._weights, kept, variant, beside, alterations)
+                    module = self._build(weights, kept, variant, beside, alterations)
                 finally:
                     self._weigh()
             return module
+
+    def kept_weights(
+        self, patches: Patches = (), dtype: torch.dtype | None = None
+    ) -> Mapping[str, Tensor]:
+        """Return all weights that `module` computes with, on the device or parked on the host.
+
+        Raises:
+            NodeGraphError: as for `module`.
+        """
+        with self._lock:
+            variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
+            return self._keep(variant)[1].weights
 
     def unload(self) -> bool:
         """Let go of its weights, which are read again when used; False if there are none."""
@@ -245,6 +253,20 @@ class Network(PooledModel):
             weights = PatchedWeights(read, self.table, read.__getitem__, place, home="cpu")
             self._change(weights, Variant(patches))
         return weights.changed
+
+    def _keep(self, variant: Variant) -> tuple[ResidentWeights, KeptVariant]:
+        """Load the weights if they are not there, and return them with a variant of them."""
+        away = self._weights is not None and self._weights.is_away
+        held = None if away else self._weights
+        weights = self._weights = held_or_loaded(self, held, self._load)
+        kept = weights.find(variant)
+        if kept is None:
+            try:
+                with attribute_to_weights():
+                    kept = weights.get(variant, partial(self._change, variant=variant))
+            finally:
+                self._weigh()
+        return weights, kept
 
     def _load(self) -> ResidentWeights:
         """Read the weights to their places, or bring those back that are parked."""
@@ -313,6 +335,19 @@ class Network(PooledModel):
         """Round a weight to the precision that it has in its file."""
         stored = self.header.tensors[self.table[key].key].dtype
         return weight.to(_DTYPES.get(stored, weight.dtype)).to(weight.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantWeights:
+    """The weights of one variant of a network, equal to others by content."""
+
+    network: Network
+    patches: Patches
+    dtype: torch.dtype | None
+
+    def __call__(self) -> Mapping[str, Tensor]:
+        """Return them; see `Network.kept_weights`."""
+        return self.network.kept_weights(self.patches, self.dtype)
 
 
 def _split(

@@ -85,8 +85,8 @@ class DifferencePatch:
     def apply(self, network: Network, weights: PatchedWeights) -> Iterator[dict[str, Tensor]]:
         """Yield the sums; see `nodes.models.loading.network.Patch`."""
         del network
-        base = self.base.module(self.base_patches).state_dict()
+        base = self.base.kept_weights(self.base_patches)
         for key, theirs in base.items():
             own = weights.get(key)
             if own is not None and own.shape == theirs.shape:
-                yield {key: own + theirs.to(own)}
+                yield {key: own + weights.in_full_precision(theirs)}

@@ -183,6 +183,8 @@ class ControlCall:
     """The network that is steered."""
     latents: LatentFormat
     """Converts the latent to the VAE's space."""
+    weights: Callable[[], Mapping[str, Tensor]]
+    """Returns that network's weights, by its own keys; equal for equal weights."""
 
 
 class Alteration(Protocol):

@@ -102,6 +102,17 @@ def test_a_model_that_float16_has_no_numbers_for_is_asked_again_in_float32(tmp_p
     assert bench.notices == ["numbers of the model were too large for float16: again in float32."]
 
 
+def test_a_model_is_asked_again_in_bfloat16_where_the_device_has_it(tmp_path, bench, monkeypatch):
+    monkeypatch.setattr("nodes.models.loading.handles.has_bfloat16", lambda _: True)
+    model = ModelHandle(checkpoint(tmp_path, "model").model)
+    small, wide = (replace(model, compute=dtype) for dtype in (torch.float16, torch.bfloat16))
+
+    found = sampled(small, bench)
+
+    assert torch.equal(found.samples, sampled(wide, bench).samples)
+    assert bench.notices == ["numbers of the model were too large for float16: again in bfloat16."]
+
+
 def test_a_model_that_predicts_no_numbers_is_an_error_that_names_the_step(tmp_path, bench):
     model = ModelHandle(checkpoint(tmp_path, "model", 1e38).model)
 

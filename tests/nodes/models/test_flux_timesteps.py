@@ -58,7 +58,7 @@ def of_transformer(dtype: torch.dtype, *, guidance: bool) -> Tensor:
 def of_controlnet(dtype: torch.dtype, hint: Tensor, **config: object) -> Tensor:
     module, steered = controlnet(dtype, **config), transformer(dtype)
     latents = LatentFormat(16, 8, 1.0)
-    call = ControlCall(X.to(dtype), LEVELS, LEVELS, COND, float, steered, latents)
+    call = ControlCall(X.to(dtype), LEVELS, LEVELS, COND, float, steered, latents, dict)
     residuals = controlnets.FluxControl().residuals
     return embedded(module, lambda: residuals(module, call, hint.to(dtype), None))
 
