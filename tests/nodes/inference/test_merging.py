@@ -25,6 +25,8 @@ from tests.tiny_models.handles import opened
 from tests.tiny_models.samplable import samplable
 
 FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell")
+USUAL = ("sd15", "flux")
+"""The families that run by default."""
 SAMPLERS = ("euler", "dpmpp_2m", "dpmpp_2m_sde", "heun", "lcm")
 PATIENT = 60.0
 """Seconds to wait for others where a test has them come for certain."""
@@ -69,7 +71,13 @@ def relative_difference(found, expected):
     return float((found - expected).abs().max() / expected.abs().max())
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(name, marks=() if name in USUAL else pytest.mark.slow)  # one of each kind
+        for name in FAMILIES
+    ],
+)
 def test_merged_runs_give_the_latents_of_runs_alone(tmp_path, family):
     kind, merger = samplable(tmp_path, family), CallMerger(PATIENT)
     alone = [sample(kind, Bench(tmp_path), **run) for run in RUNS]
