@@ -19,6 +19,10 @@ REASONS = {
     "nodes.models.networks.base.call_context:_CURRENT": (
         "the forward pass that a network is in: diffusers calls the parts that want to know"
     ),
+    "nodes.models.networks.call_memory:_figures": (
+        "the memory of calls by their shapes: finding it takes a part of a second, and it is the"
+        " same for all engines"
+    ),
     "nodes.comfy.values.runtime:_SCOPE": (
         "the node that runs: packs call ComfyUI's functions, which have no argument for it"
     ),

@@ -131,7 +131,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object)
 
 def _tensors(result: Any) -> list[Tensor]:
     """Return the tensors that an op returned."""
-    several = [result] if isinstance(result, Tensor) else list(result or ())
+    several: list[Any] = [result] if isinstance(result, Tensor) else list(result or ())
     return [each for each in several if isinstance(each, Tensor)]
 
 
