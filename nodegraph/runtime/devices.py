@@ -58,21 +58,23 @@ def has_bfloat16(device: torch.device) -> bool:
     )
 
 
-def computing_dtype(device: torch.device, half_dtype: torch.dtype) -> torch.dtype:
+def computing_dtype(
+    device: torch.device, half_dtype: torch.dtype, instead: torch.dtype = torch.float16
+) -> torch.dtype:
     """Return the precision that a network computes in on a device.
 
     Args:
         device: where it computes.
         half_dtype: the network's own half precision, or float32.
+        instead: takes the place of bfloat16 where the device has none.
 
     Returns:
-        `half_dtype`, float16 if that is bfloat16 and the device has none; float32 where networks
-        do not compute in half precision.
+        `half_dtype`, or `instead` of it; float32 where networks do not compute in half precision.
     """
     if not computes_in_half(device):
         return torch.float32
     if half_dtype == torch.bfloat16 and not has_bfloat16(device):
-        return torch.float16
+        return instead
     return half_dtype
 
 

@@ -54,11 +54,11 @@ def _retry_in_float32(
         return result
     if not x.isfinite().all():
         raise NotFiniteError(what)
-    wide = vae.in_float32()
-    if wide is vae:
+    if vae.dtype == torch.float32:
         raise NotFiniteError("what the VAE makes of " + what)
     ctx.notice(f"numbers of the VAE were too large for {vae.precision}: computed in float32.")
-    return _retry_in_float32(call, wide, x, what, ctx)
+    vae.note_overflow()
+    return _retry_in_float32(call, vae, x, what, ctx)
 
 
 def _retry_in_tiles(

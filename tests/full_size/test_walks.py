@@ -8,8 +8,10 @@ from typing import NamedTuple
 import pytest
 import torch
 
+from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.sampling.ksampler import ksampler
-from nodes.models.loading.handles import ModelHandle
+from nodes.models.loading.checkpoint import open_vae
+from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.values import Cond, Conditioning, Latent
 from tests.full_size.models import write_model
 from tests.full_size.pretended_card import PretendedCard
@@ -116,3 +118,30 @@ def test_what_crosses_is_counted():
     assert (counts.copies_to_device, counts.bytes_to_device) == (1, 32)
     assert (counts.copies_to_host, counts.bytes_to_host, counts.ops) == (1, 32, 1)
     assert back.is_cpu
+
+
+@pytest.mark.parametrize(
+    ("side", "decoded", "encoded"), [(512, 0.41, 0.34), (1024, 1.62, 1.36)], ids=str
+)
+def test_a_full_size_vae(tmp_path, side, decoded, encoded):
+    path = write_model(tmp_path / "ae.safetensors", "ae", "F32")
+    with PretendedCard() as card:
+        vae = VaeHandle(open_vae(path, "ae", ModelPool()))
+        latent = torch.zeros(1, 16, side // 8, side // 8, device=card.device)
+        pixels = torch.zeros(1, 3, side, side, device=card.device)
+        vae.vae.network.module()
+        peaks: list[float] = []
+        for call in (lambda: vae.decode(latent), lambda: vae.encode(pixels)):
+            card.reset()
+            before = card.counts.live_bytes
+            call()
+            peaks.append((card.counts.peak_bytes - before) / 1e9)
+
+        assert vae.precision == "bfloat16"
+        assert card.counts.live_bytes < 1.02 * vae.weight_bytes + latent.nbytes + pixels.nbytes
+        assert peaks[0] <= decoded
+        assert peaks[1] <= encoded
+        print(
+            f"{side}x{side}: {peaks[0]:.3f} GB above the weights to decode,"
+            f" {peaks[1]:.3f} to encode"
+        )

@@ -56,7 +56,7 @@ def read(header: Header) -> Architecture:
     latent = LatentRules(unet.config["out_channels"], 8, SCALE, rgb=rgb, tiny_vae="taesd")
     model = ModelSpec(_NAME, unet, latent, noise_rules(header))
     text = read_text(header, _ENCODERS, {"clip_l": TEXT_PREFIX})
-    return Architecture(model, text, read_vae(header, latent))
+    return Architecture(model, text, read_vae(header, latent, fits_float16=True))
 
 
 _ENCODERS = TextEncoderSet(

@@ -62,9 +62,8 @@ def read(header: Header) -> Architecture:
     vector = unet.config.get("projection_class_embeddings_input_dim")
     unclip = _unclip_rules(header, vector) if vector else None
     model = ModelSpec(_NAME, unet, latent, noise, unclip)
-    return Architecture(
-        model, read_text(header, _ENCODERS, {"clip_h": _TEXT}), read_vae(header, latent)
-    )
+    text = read_text(header, _ENCODERS, {"clip_h": _TEXT})
+    return Architecture(model, text, read_vae(header, latent, fits_float16=True))
 
 
 def _unclip_rules(header: Header, vector: int) -> UnclipRules:

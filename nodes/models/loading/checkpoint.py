@@ -40,7 +40,8 @@ def open_network(
         on_cpu: compute there, even if there is a better device.
     """
     config = json.dumps(spec.config, sort_keys=True)
-    key = (identity, spec.kind, spec.name, spec.prefix, config, str(storage_dtype), str(on_cpu))
+    precision = (str(storage_dtype), spec.fits_float16)
+    key = (identity, spec.kind, spec.name, spec.prefix, config, precision, on_cpu)
     return models.share(key, lambda: Network(header, identity, spec, storage_dtype, on_cpu=on_cpu))
 
 

@@ -194,13 +194,23 @@ class VaeHandle:
         return self.vae.found.nbytes() if self.vae.found else 0
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type that its network computes in.
+
+        That is float32 once numbers of the network have been too large for another.
+        """
+        network = self.vae.network
+        wanted = self.compute or network.placement.dtype
+        return torch.float32 if wanted in network.too_narrow else wanted
+
+    @property
     def precision(self) -> str:
         """The precision that it computes in, such as `float16`."""
-        return _name(self.compute or self.vae.network.placement.dtype)
+        return _name(self.dtype)
 
-    def in_float32(self) -> "VaeHandle":
-        """Return the same VAE computing in float32; itself if it does already."""
-        return self if self.precision == "float32" else replace(self, compute=torch.float32)
+    def note_overflow(self) -> None:
+        """Let the network compute in float32 from now on instead of in this handle's type."""
+        self.vae.network.too_narrow.add(self.dtype)
 
     @property
     def downscale(self) -> int:
@@ -241,11 +251,10 @@ class VaeHandle:
 
     @property
     def _network(self) -> Vae:
-        return cast("Vae", self.vae.network.module(dtype=self.compute))
+        return cast("Vae", self.vae.network.module(dtype=self.dtype))
 
     def _to_network(self, x: Tensor) -> Tensor:
-        place = self.vae.network.placement
-        return x.to(place.device, self.compute or place.dtype)
+        return x.to(self.vae.network.placement.device, self.dtype)
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -91,6 +91,8 @@ class Network(PooledModel):
         self.spec = spec
         self.placement = default_placement(spec, storage_dtype, on_cpu=on_cpu)
         self.file = NetworkFile(header, spec, self.placement)
+        self.too_narrow: set[torch.dtype] = set()
+        """Types that numbers of its have been too large for; see `VaeHandle`."""
         self._lock = threading.RLock()
         self._weights: ResidentWeights | None = None
         self._held_bytes = self._host_bytes = 0
@@ -304,6 +306,9 @@ class Network(PooledModel):
         """Change weights to those of a variant: one patch after the other, then the dtype."""
         self._patch(weights, cast("Patches", variant.patches))
         if variant.dtype is not None:
+            plain = [key for key in weights if key not in weights.changed]
+            for key, weight in self.file.read_rounded(plain, variant.dtype):
+                weights.replace(key, weight)
             for key in list(weights):
                 weights.replace(key, _with_dtype(weights.stored_weight(key), variant.dtype))
 

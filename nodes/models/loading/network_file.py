@@ -118,6 +118,21 @@ class NetworkFile:
                 else:
                     yield key, self._zeros(plan.shapes[key])
 
+    def read_rounded(self, keys: Iterable[str], dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+        """Read those weights in another dtype that are rounded as they are kept.
+
+        Args:
+            keys: of the weights to look at.
+            dtype: of the result.
+        """
+        header, sources, place = self._header, self.sources, self._placement
+        with TensorFiles(str(place.device)) as files:
+            for key in keys:
+                info = header.tensors.get(sources[key].key)
+                if info is not None and place.rounds(info):
+                    weight = read_weight(header, files, sources[key], dtype)
+                    yield key, full_precision(weight, dtype)
+
     def lazy_weights(self, files: TensorFiles) -> Mapping[str, Tensor]:
         """Return every weight as the file has it, read when it is asked for."""
         header, sources, dtype = self._header, self.sources, self._placement.dtype

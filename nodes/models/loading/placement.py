@@ -49,6 +49,16 @@ class Placement:
             return self.keeps_quantized
         return _DTYPES.get(info.dtype) == self.storage_dtype_of(info)
 
+    def rounds(self, info: TensorInfo) -> bool:
+        """Return True if the file has a plain weight in numbers that `dtype` does not have all of.
+
+        One that is stored in another dtype than it is computed in is meant to be rounded.
+        """
+        stored = _DTYPES.get(info.dtype, self.dtype)
+        if self.storage_dtype_of(info) != self.dtype or stored.itemsize < self.dtype.itemsize:
+            return False
+        return stored != self.dtype
+
     def storage_dtype_of(self, info: TensorInfo) -> torch.dtype:
         """Return the dtype that a matrix of the file is stored in."""
         stored = _STORAGE_DTYPES.get(info.dtype) if self.keeps_quantized else None
@@ -60,10 +70,11 @@ def default_placement(
 ) -> Placement:
     """Return the placement of a network on the best device, or on the CPU.
 
-    The precision is the network's half precision where the device computes in it, float16 where
-    it lacks bfloat16, else float32.
+    The precision is the network's half precision where the device computes in it, another one of
+    the network's where it lacks bfloat16, else float32.
     """
     network = network_class(spec.kind)
     device = torch.device("cpu") if on_cpu else default_device()
-    dtype = computing_dtype(device, network.half_dtype)
+    instead = torch.float16 if spec.fits_float16 else network.without_bfloat16
+    dtype = computing_dtype(device, network.half_dtype, instead)
     return Placement(device, dtype, storage_dtype, network.keeps_quantized)

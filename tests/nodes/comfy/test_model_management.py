@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nodegraph.runtime.devices import has_bfloat16
 from nodes.comfy.host.comfy import model_management as answers
 
 FLAGS = ("should_use_fp16", "should_use_bf16", "is_nvidia", "is_amd", "is_intel_xpu", "mps_mode")
@@ -27,7 +28,8 @@ def test_packs_are_told_what_the_card_is_and_can(monkeypatch, type_name, capabil
 
     assert {name for name in FLAGS if getattr(answers, name)()} == expected
     assert answers.unet_dtype() == answers.text_encoder_dtype() == half
-    assert answers.vae_dtype() == torch.float32
+    wide = has_bfloat16(torch.device(type_name))
+    assert answers.vae_dtype() == (torch.bfloat16 if wide else torch.float32)
     assert not answers.should_use_bf16(torch.device("cpu"))
     assert answers.get_torch_device().type == type_name
 

@@ -29,11 +29,15 @@ FIRST = {
 """Layers whose results are normed before anything else is done with them."""
 
 
-def checkpoint(folder: Path, part: str, factor: float = LARGE) -> Checkpoint:
-    """One whose first layer makes numbers that float16 does not have."""
+def overflowing(folder: Path, part: str, factor: float = LARGE) -> Path:
+    """A checkpoint whose first layer makes numbers that float16 does not have."""
     tensors = small_sd15()
     tensors[FIRST[part]] = tensors[FIRST[part]].float() * factor
-    return opened(write(folder / f"{part}{factor}.safetensors", tensors))
+    return write(folder / f"{part}{factor}.safetensors", tensors)
+
+
+def checkpoint(folder: Path, part: str, factor: float = LARGE) -> Checkpoint:
+    return opened(overflowing(folder, part, factor))
 
 
 def half_vae(vae: VaeHandle) -> VaeHandle:

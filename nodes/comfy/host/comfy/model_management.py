@@ -69,7 +69,7 @@ def _dtype(*_args: object, **_more: object) -> torch.dtype:
 
 
 def _vae_dtype(*_args: object, **_more: object) -> torch.dtype:
-    return torch.float32
+    return computing_dtype(default_device(), torch.bfloat16, torch.float32)
 
 
 def _no(*_args: object, **_more: object) -> bool:

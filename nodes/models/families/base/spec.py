@@ -35,6 +35,8 @@ class NetworkSpec:
 
     ComfyUI keeps text encoders in the file's precision, and so rounds the sum with a LoRA.
     """
+    fits_float16: bool = False
+    """True if its numbers are known to fit float16, even if others of its class do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Autoencoders, in a checkpoint or in a file of their own."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from nodes.models.families.base.errors import UnrecognisedFileError
@@ -16,19 +17,22 @@ PART = Part("vae", VAE_PREFIX, vae_table, own_vae_key)
 _MARK = "decoder.conv_in.weight"
 
 
-def read_vae(header: Header, latent: LatentRules) -> VaeSpec | None:
+def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False) -> VaeSpec | None:
     """Return the autoencoder of a checkpoint, if it has one.
 
     Args:
         header: of the file.
         latent: the family's.
+        fits_float16: see `NetworkSpec`.
 
     Raises:
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
     prefix = first_in(header, PREFIXES, _MARK)
-    return None if prefix is None else VaeSpec(_network(header, prefix), latent)
+    if prefix is None:
+        return None
+    return VaeSpec(replace(_network(header, prefix), fits_float16=fits_float16), latent)
 
 
 def read_lone_vae(header: Header) -> VaeSpec:

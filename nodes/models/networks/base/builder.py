@@ -150,6 +150,8 @@ class NetworkClass:
     """Runs it, if it is a text encoder."""
     half_dtype: torch.dtype = torch.float16
     """Its precision on a GPU: float32 if half precision would show in images."""
+    without_bfloat16: torch.dtype = torch.float16
+    """Its precision where that is bfloat16, which the GPU lacks."""
     keeps_quantized: bool = False
     """True if matrices that the file has in fp8 or quantized are stored so in memory."""
     widened: str = ""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
@@ -38,4 +39,4 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("pixels", "VAE", builder, saved=False)
+NETWORK = NetworkClass("pixels", "VAE", builder, half_dtype=torch.float32, saved=False)

@@ -36,4 +36,10 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("vae", "VAE", builder, half_dtype=torch.float32)
+NETWORK = NetworkClass(
+    "vae",
+    "VAE",
+    builder,
+    half_dtype=torch.bfloat16,
+    without_bfloat16=torch.float32,  # SDXL's and FLUX.1's numbers are too large for float16
+)
