@@ -1,7 +1,10 @@
 """Weights on the simulated device: each byte crosses the link once and has memory once."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.model.checkpoints import unet_loader
@@ -38,12 +41,35 @@ def assert_moved_once(simulated: SimulatedDevice, network: Network) -> None:
     assert {weight.device.type for weight in module.state_dict().values()} == {"simulated"}
 
 
+def scaled_file(path: Path, tensors: dict[str, Tensor]) -> Path:
+    return write(path, scaled(tensors)[0])
+
+
+def gguf_file(path: Path, tensors: dict[str, Tensor]) -> Path:
+    pytest.importorskip("gguf")
+    write_gguf(path, tensors, "Q4_0")
+    return path
+
+
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_each_network_of_a_checkpoint(simulated, tmp_path, name):
     path = write(tmp_path / "a.safetensors", in_float32(original(name)))
 
     for network in networks(open_checkpoint(path, "a", ModelPool())):
         assert_moved_once(simulated, network)
+
+
+@pytest.mark.parametrize("write_model", [write, scaled_file, gguf_file])
+def test_weights_are_read_ahead(simulated, tmp_path, write_model):
+    path = write_model(tmp_path / "a", small_flux())
+    network = open_checkpoint(path, "a", ModelPool()).model.network
+
+    with simulated.log_transfers() as log:
+        network.module()
+
+    large = [each for each in log if each.nbytes > _NUMBERS]
+    assert large
+    assert all("staged_reads.py" in each.calls[1] for each in large)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -8,15 +8,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from nodegraph.runtime.devices import has_own_memory
 from nodegraph.runtime.out_of_memory import attribute_to_weights
 from nodegraph.runtime.run_environment import check_cancelled
 from nodes.models.families.base.errors import MissingWeightsError
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.placement import Placement
 from nodes.models.networks.factory import network_class, skeleton
+from nodes.models.residency.staged_files import StagedFiles
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable, Source
-from nodes.models.weights.lazy import LazyTensors, is_quantized, read_weight
+from nodes.models.weights.lazy import LazyTensors, is_quantized, read_weight, stored_part
 from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision, matrix_keys
 from nodes.models.weights.reader import TensorFiles
 
@@ -109,8 +111,10 @@ class NetworkFile:
             keys: of the weights.
             hosted: those that stay in the machine's memory.
         """
-        sources, plan = self.sources, self._plan
-        with TensorFiles(str(self._placement.device)) as there, TensorFiles() as here:
+        sources, plan, keys = self.sources, self._plan, tuple(keys)
+        stored = [key for key in keys if sources[key].key in self._header]
+        wanted = [sources[key] for key in stored if key not in hosted]
+        with self._files(wanted) as there, TensorFiles() as here:
             for key in keys:
                 files = here if key in hosted else there
                 if sources[key].key in self._header:
@@ -126,12 +130,19 @@ class NetworkFile:
             dtype: of the result.
         """
         header, sources, place = self._header, self.sources, self._placement
-        with TensorFiles(str(place.device)) as files:
-            for key in keys:
-                info = header.tensors.get(sources[key].key)
-                if info is not None and place.rounds(info):
-                    weight = read_weight(header, files, sources[key], dtype)
-                    yield key, full_precision(weight, dtype)
+        infos = {key: header.tensors.get(sources[key].key) for key in keys}
+        rounded = [key for key, info in infos.items() if info is not None and place.rounds(info)]
+        with self._files([sources[key] for key in rounded]) as files:
+            for key in rounded:
+                weight = read_weight(header, files, sources[key], dtype)
+                yield key, full_precision(weight, dtype)
+
+    def _files(self, wanted: Iterable[Source]) -> TensorFiles:
+        """Return the files to read weights from to the device, in that order."""
+        device = self._placement.device
+        if not has_own_memory(device):
+            return TensorFiles(str(device))
+        return StagedFiles([stored_part(self._header, source) for source in wanted], device)
 
     def lazy_weights(self, files: TensorFiles) -> Mapping[str, Tensor]:
         """Return every weight as the file has it, read when it is asked for."""

@@ -1,6 +1,5 @@
 """The tensors of a GGUF file, one at a time; on the CPU views of the mapped file."""
 
-import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +10,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.weights.gguf import BLOCKS, Entry, read_gguf
-from nodes.models.weights.quantized import GgufBlocks, QuantizedTensor
-
-_DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
-    "I8": torch.int8, "I16": torch.int16, "I32": torch.int32,
-}  # fmt: skip
+from nodes.models.weights.stored_bytes import DTYPES, stored_rows, tensor_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +39,16 @@ class GgufRows:
 
     def __getitem__(self, rows: slice) -> Tensor:
         """Return some rows; not quantized any more if a block has numbers of others too."""
-        start, end, _ = rows.indices(self.entry.shape[0])
-        part = _part(self.entry, start, end)
-        if part is None:
-            return _read(self.path, self.entry)[start:end].clone()
-        return _read(self.path, part)
+        entry = self.entry
+        found = stored_rows(entry.kind, entry.shape, rows)
+        if found is None:
+            return _read(self.path, entry)[rows].clone()
+        count = len(range(*rows.indices(entry.shape[0])))
+        first, nbytes = found
+        shape = (count, *entry.shape[1:])
+        return _read(
+            self.path, entry._replace(shape=shape, start=entry.start + first, nbytes=nbytes)
+        )
 
 
 @contextmanager
@@ -58,31 +57,16 @@ def open_gguf(path: Path) -> Generator[GgufTensors]:
     yield GgufTensors(path, {entry.name: entry for entry in read_gguf(path)[0].values()})
 
 
-def _part(entry: Entry, start: int, end: int) -> Entry | None:
-    """Return the entry of some rows alone; None if they are not whole blocks."""
-    size, wide = BLOCKS.get(entry.kind) or (1, _DTYPES[entry.kind].itemsize)
-    columns = math.prod(entry.shape[1:])
-    if start * columns % size or end * columns % size:
-        return None
-    first, last = (row * columns // size * wide for row in (start, end))
-    shape = (end - start, *entry.shape[1:])
-    return entry._replace(shape=shape, start=entry.start + first, nbytes=last - first)
-
-
 def _read(path: Path, entry: Entry) -> Tensor:
     if not entry.nbytes:
-        return torch.zeros(entry.shape, dtype=_DTYPES.get(entry.kind, torch.float32))
+        return torch.zeros(entry.shape, dtype=DTYPES.get(entry.kind, torch.float32))
     # Copy on write: torch wants to be able to write, and the file stays as it is.
     mapped = np.memmap(path, np.uint8, "c", entry.start, (entry.nbytes,))
     raw = torch.frombuffer(mapped, dtype=torch.uint8)
-    if entry.kind not in BLOCKS:
-        return _align(raw, entry).view(_DTYPES[entry.kind]).reshape(entry.shape)
-    size, wide = BLOCKS[entry.kind]
-    rows, columns = entry.shape[0], math.prod(entry.shape[1:])
-    packed = raw if columns % size else raw.reshape(rows, columns // size * wide)
-    return QuantizedTensor(packed, GgufBlocks(entry.kind), entry.shape, torch.float32)
+    return tensor_of(_align(raw, entry), entry.kind, entry.shape)
 
 
 def _align(raw: Tensor, entry: Entry) -> Tensor:
     """Return the bytes at an address where a view in the tensor's type may begin."""
-    return raw if entry.start % _DTYPES[entry.kind].itemsize == 0 else raw.clone()
+    is_aligned = entry.kind in BLOCKS or entry.start % DTYPES[entry.kind].itemsize == 0
+    return raw if is_aligned else raw.clone()

@@ -10,6 +10,7 @@ from nodes.models.weights.key_convert import to_network
 from nodes.models.weights.key_table import Source
 from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8
 from nodes.models.weights.reader import TensorFiles
+from nodes.models.weights.stored_bytes import StoredPart
 
 _SCALES = ("scale_weight", "weight_scale")
 
@@ -25,13 +26,18 @@ def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch
         source: the tensor, and which part of it.
         dtype: the precision that a quantized one is computed with.
     """
-    info = header.tensors[source.key]
-    part = files.tensor(info, source.rows(info.shape[0]) if source.slots > 1 else None)
+    part = files.tensor(*stored_part(header, source))
     scale = scale_of(header, source.key)
     if scale is not None:
         rounded = ScaledFp8(files.number(header.tensors[scale]))
         part = QuantizedTensor(part, rounded, part.shape, dtype)
     return to_network(source.op, part)
+
+
+def stored_part(header: Header, source: Source) -> StoredPart:
+    """Return the tensor or the rows of one that a weight is read from."""
+    info = header.tensors[source.key]
+    return StoredPart(info, source.rows(info.shape[0]) if source.slots > 1 else None)
 
 
 def is_quantized(header: Header, key: str) -> bool:
