@@ -18,6 +18,7 @@ from nodes.models.loading.forward import ModelDenoiser, denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.conditioning.cond import CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
+from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.guidance.settings import PLAIN
 
 
@@ -36,7 +37,8 @@ class MergingDenoiser(ModelDenoiser):
     def _predict_all(self, calls: Sequence[ModelCall]) -> Sequence[Tensor]:
         """Return the x0 of calls that one forward pass can make."""
         if len(calls) == 1:
-            return [denoise(self.model, calls[0].x, calls[0].sigma, calls[0].cond)]
+            call = calls[0]
+            return [denoise(self.model, call.x, call.sigma, call.cond, self.memory)]
         x = torch.cat([call.x for call in calls])
         sigma = torch.cat([call.sigma for call in calls])
         x0 = denoise(self.model, x, sigma, stack_conds([call.cond for call in calls]))
@@ -47,11 +49,12 @@ class MergingDenoiser(ModelDenoiser):
 def open_denoiser(model: ModelHandle, check_cancelled: Callable[[], None]) -> Generator[Denoiser]:
     """Open the denoiser of a model for one sampler; it merges calls if the settings say so."""
     merger = run_environment().merger
+    memory = RunMemory(model.model.network.placement.device)
     if merger is None:
-        yield ModelDenoiser(model, check_cancelled)
+        yield ModelDenoiser(model, check_cancelled, memory=memory)
         return
     with merger.participate(_forward_pass(model)) as participant:
-        yield MergingDenoiser(model, check_cancelled, merger, participant)
+        yield MergingDenoiser(model, check_cancelled, merger, participant, memory=memory)
 
 
 def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:

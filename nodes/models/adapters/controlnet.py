@@ -16,6 +16,7 @@ from nodes.models.networks.factory import network_class
 from nodes.models.patches.control_lora import ControlLoraPatch
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
+from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +73,35 @@ class NetControl:
         held = (call.sigma <= first) & (call.sigma >= last)
         if not held.any():
             return {}
-        handle, place = self.handle, self.handle.network.placement
-        hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
-        hint = per_sample(hint, len(call.x) // call.cond.chunks, call.cond.chunks)
-        x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
-        own = (ControlLoraPatch(call.weights),) if handle.spec.network.completed else ()
-        module = handle.network.module((*handle.patches, *own))
-        moved = replace(call, x=x, timestep=timestep)
-        made = handle.adapter.residuals(module, moved, hint.to(x), handle.kind)
-        weight = (held * self.strength).to(call.x)
+        shape = tuple(call.x.shape), call.cond.chunks
+        if self.handle.adapter.reads_latent:
+            made = self._run(call)
+        else:
+            made = call.memory.recall(("residuals", shape), (self,), lambda: self._run(call))
+        weight = rows_on(call.x.device, held * self.strength).to(call.x)
         return {
             part: tuple(_times(state.to(call.x), weight) for state in states)
             for part, states in made.items()
         }
+
+    def _run(self, call: ControlCall) -> Residuals:
+        """Return the residuals at full strength."""
+        handle, place = self.handle, self.handle.network.placement
+        x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
+        own = (ControlLoraPatch(call.weights),) if handle.spec.network.completed else ()
+        module = handle.network.module((*handle.patches, *own))
+        moved = replace(call, x=x, timestep=timestep)
+        return handle.adapter.residuals(module, moved, self._hint(call, x), handle.kind)
+
+    def _hint(self, call: ControlCall, x: Tensor) -> Tensor:
+        """Return the hint for a call's latent as the network reads it, [batch or 1, …], like x."""
+        handle, chunks, batch = self.handle, call.cond.chunks, len(x)
+
+        def make() -> Tensor:
+            hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
+            return per_sample(hint, batch // chunks, chunks).to(x)
+
+        return call.memory.recall(("hint", tuple(x.shape), chunks), (self,), make)
 
 
 def _times(state: Tensor, weight: Tensor) -> Tensor:

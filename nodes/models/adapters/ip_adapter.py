@@ -18,8 +18,8 @@ from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import read_states
 from nodes.models.networks.components.vision import SeenPictures
+from nodes.models.networks.denoisers.cross_attention import KEYS, MASK, VALUES
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
-from nodes.models.networks.denoisers.image_prompt_attention import KEYS, MASK, VALUES
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import read_header
@@ -121,9 +121,15 @@ class IPAdapterInjection:
     """[batch or 1, height, width] at any size: the part of the image that reads it."""
 
     def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
-        """Return a condition with the keys and values of its branch, and the mask of its area."""
+        """Return a condition with the keys and values of its branch, and the mask of its area.
+
+        The values are times the weight.
+        """
         images = self.negative if branch == "negative" else self.positive
-        extras = {f"{KEYS}{number}": images.keys, f"{VALUES}{number}": images.values}
+        extras = {
+            f"{KEYS}{number}": images.keys,
+            f"{VALUES}{number}": images.values * self.weight,
+        }
         if self.mask is not None:
             mask = functional.interpolate(
                 self.mask[:, None], size=size, mode="bilinear", antialias=True
@@ -134,7 +140,7 @@ class IPAdapterInjection:
         return replace(cond, extras={**cond.extras, **extras})
 
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
-        """Return conditions with the values times the weight, or without them outside its range."""
+        """Return conditions as they are, or without the images outside of its range."""
         held = (sigma <= sigma_at(self.start)) & (sigma >= sigma_at(self.end))
         own = {f"{part}{number}" for part in (KEYS, VALUES, MASK)}
         values = f"{VALUES}{number}"
@@ -143,8 +149,10 @@ class IPAdapterInjection:
         if self.weight == 0 or not held.any():
             rest = {name: value for name, value in cond.extras.items() if name not in own}
             return replace(cond, extras=rest)
-        weighted = cond.extras[values] * (held * self.weight).to(cond.extras[values])[:, None, None]
-        return replace(cond, extras={**cond.extras, values: weighted})
+        if held.all():
+            return cond
+        rows = held.to(cond.extras[values])[:, None, None]
+        return replace(cond, extras={**cond.extras, values: cond.extras[values] * rows})
 
 
 def open_ip_adapter(path: Path, identity: str, models: ModelPool) -> IPAdapterHandle:

@@ -1,7 +1,7 @@
 """The forward pass of a model handle, and the preparation of conditions for its network."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -18,6 +18,7 @@ from nodes.models.networks.denoisers.unclip import with_unclip_vector
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
@@ -41,6 +42,8 @@ class ModelDenoiser:
     model: ModelHandle
     check_cancelled: Callable[[], None]
     """Asked before each call; raises to stop."""
+    memory: RunMemory = field(default_factory=RunMemory, kw_only=True)
+    """Keeps what is the same at every step."""
 
     @property
     def parameterization(self) -> Parameterization:
@@ -72,7 +75,7 @@ class ModelDenoiser:
 
     def _predict(self, call: ModelCall) -> Tensor:
         self.check_cancelled()
-        return denoise(self.model, call.x, call.sigma, call.cond)
+        return denoise(self.model, call.x, call.sigma, call.cond, self.memory)
 
 
 def prepare(
@@ -106,7 +109,13 @@ def prepare(
 
 
 @torch.no_grad()
-def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Tensor:
+def denoise(
+    model: ModelHandle,
+    x: Tensor,
+    sigma: Tensor,
+    cond: CondBatch,
+    memory: RunMemory | None = None,
+) -> Tensor:
     """Predict the clean latent x0.
 
     Args:
@@ -114,21 +123,24 @@ def denoise(model: ModelHandle, x: Tensor, sigma: Tensor, cond: CondBatch) -> Te
         x: [batch, channels, h, w] float32, in the model's space.
         sigma: [batch]; every sample may have its own.
         cond: one row a sample.
+        memory: of the run that makes the call; None for a call by itself.
 
     Returns:
         [batch, channels, h, w] float32.
     """
     parameterization, adapter = model.parameterization, model.model.adapter
+    memory = memory or RunMemory(most=0)
     module = _module(model, cond)
     with device_lane(model.model.network.placement.device), attention_backend():
         inputs = _inputs(model, x, sigma, cond)
-        cond = _inject(model, _add_residuals(model, module, inputs, cond), sigma)
+        cond = _inject(model, _add_residuals(model, module, inputs, cond, memory), sigma)
         call = NetworkCall(
             x.shape[-2],
             x.shape[-1],
             sigma,
             parameterization.percent_to_sigma,
             steered=bool(cond.residuals),
+            memory=memory,
         )
         with during(call):
             output = adapter.predict(module, inputs.x, inputs.timestep, cond)
@@ -164,14 +176,14 @@ def _module(model: ModelHandle, cond: CondBatch) -> nn.Module:
 
 
 def _add_residuals(
-    model: ModelHandle, module: nn.Module, inputs: _Inputs, cond: CondBatch
+    model: ModelHandle, module: nn.Module, inputs: _Inputs, cond: CondBatch, memory: RunMemory
 ) -> CondBatch:
     """Return the conditions with the residuals that their controls add."""
     if not cond.controls:
         return cond
     sigma_at = model.parameterization.percent_to_sigma
     weights = VariantWeights(model.model.network, model.patches, model.dtype)
-    call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format, weights)
+    call = ControlCall(*inputs, cond, sigma_at, module, model.latent_format, weights, memory)
     return replace(cond, residuals=sum_controls(call))
 
 

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol, TypeAlias
 from torch import Tensor, nn
 
 from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.conditioning.run_memory import RunMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,8 @@ class ControlCall:
     """Converts the latent to the VAE's space."""
     weights: Callable[[], Mapping[str, Tensor]]
     """Returns that network's weights, by its own keys; equal for equal weights."""
+    memory: RunMemory = field(default_factory=lambda: RunMemory(most=0))
+    """Keeps what is the same in all calls of a run."""
 
 
 class Alteration(Protocol):

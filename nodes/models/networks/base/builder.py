@@ -64,6 +64,11 @@ class Adapter(Protocol):
 class ControlAdapter(Protocol):
     """Calls one class of ControlNet with the inputs that it takes."""
 
+    @property
+    def reads_latent(self) -> bool:
+        """True if its residuals depend on the latent, or on its level; False: on the hint alone."""
+        ...
+
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Return True if it can steer a network of that configuration."""
         ...

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from nodes.sampling.conditioning.run_memory import RunMemory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +26,8 @@ class NetworkCall:
     """A function from a fraction of the schedule to its sigma."""
     steered: bool = False
     """True if ControlNets add to its hidden states."""
+    memory: RunMemory = field(default_factory=lambda: RunMemory(most=0))
+    """Keeps what is the same in all calls of a run."""
 
     def is_between(self, start: float, end: float) -> bool:
         """Return True in this part of the schedule, in fractions; the noisiest row counts."""
@@ -40,6 +44,12 @@ _CURRENT: ContextVar[NetworkCall] = ContextVar("network_call")
 def current() -> NetworkCall:
     """Return the call that this thread's network is in."""
     return _CURRENT.get()
+
+
+def current_memory() -> RunMemory:
+    """Return the memory of the run that this thread's network is in; outside of runs, of none."""
+    call = _CURRENT.get(None)
+    return RunMemory(most=0) if call is None else call.memory
 
 
 @contextmanager

@@ -61,6 +61,8 @@ class Steered(Protocol):
 class FluxControl:
     """Calls a ControlNet for FLUX; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
+    reads_latent = True
+
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Return True for a transformer of the same width that reads the same text."""
         same = ("num_attention_heads", "attention_head_dim", "joint_attention_dim")

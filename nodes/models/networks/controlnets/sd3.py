@@ -52,6 +52,8 @@ class Steered(Protocol):
 class SD3Control:
     """Calls a ControlNet for SD3; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
+    reads_latent = True
+
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Return True for a transformer of the same width that reads the same text."""
         return model.get("num_attention_heads") == config["num_attention_heads"] and (

@@ -22,6 +22,8 @@ class Adapter(Protocol):
 class T2IAdapterControl:
     """Calls a T2I-Adapter; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
+    reads_latent = False
+
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Return True if its features are as wide as the U-Net's levels.
 

@@ -48,6 +48,8 @@ class ControlNet(Protocol):
 class UNetControl:
     """Calls a ControlNet; see `nodes.models.networks.base.builder.ControlAdapter`."""
 
+    reads_latent = True
+
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
         """Return True for a U-Net of the same widths and depths."""
         return all(model.get(key) == config[key] for key in _SAME)

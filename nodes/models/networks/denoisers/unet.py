@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.call_context import current_memory
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.image_prompt_attention import (
+from nodes.models.networks.denoisers.cross_attention import (
     add_image_prompts,
     image_prompts_of,
 )
@@ -36,7 +37,7 @@ class UNet(Protocol):
         *,
         class_labels: Tensor | None,
         added_cond_kwargs: AddedCond | None,
-        cross_attention_kwargs: dict[str, object] | None,
+        cross_attention_kwargs: dict[str, object],
         down_block_additional_residuals: tuple[Tensor, ...] | None,
         mid_block_additional_residual: Tensor | None,
         down_intrablock_additional_residuals: list[Tensor] | None,
@@ -70,17 +71,18 @@ class UNetAdapter:
         Raises:
             WrongConditioningError: a text encoder of another family made the conditions.
         """
-        tokens = text(cond, x, cast("UNetConfig", module.config).cross_attention_dim)
+        width, memory = cast("UNetConfig", module.config).cross_attention_dim, current_memory()
+        tokens = memory.recall(("text", x.dtype), (cond.tokens,), lambda: text(cond, x, width))
         (middle,), features = cond.residuals.get("middle", (None,)), cond.residuals.get("features")
-        prompts = image_prompts_of(cond, x)
-        seen = ({"image_prompts": prompts} if prompts else {}) | _boxes(cond, x)
+        prompts = image_prompts_of(cond, x, memory)
+        seen = {"image_prompts": prompts, "memory": memory} | _boxes(cond, x)
         (output,) = cast("UNet", module)(
             x,
             timestep,
             tokens,
             class_labels=cond.extras[VECTOR].to(x) if VECTOR in cond.extras else None,
             added_cond_kwargs=added_cond(module, cond, x),
-            cross_attention_kwargs=seen or None,
+            cross_attention_kwargs=seen,
             down_block_additional_residuals=cond.residuals.get("down"),
             mid_block_additional_residual=middle,
             down_intrablock_additional_residuals=list(features) if features else None,

@@ -14,8 +14,8 @@ from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.checkpoint import open_model
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.denoisers.cross_attention import KEYS, MASK, VALUES
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
-from nodes.models.networks.denoisers.image_prompt_attention import KEYS, MASK, VALUES
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.errors import UnavailableHereError
 from nodes.preflight.models import ip_adapter as preflight
@@ -41,9 +41,8 @@ def adapter_tensors(kind, family="sd15", seen=0):
     return draw.tensors
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("root")
+def write_models(folder):
+    """The models, the adapters and a vision encoder, for whoever looks for them there."""
     models = folder / "models"
     write(models / "checkpoints" / "sd15.safetensors", small_sd15())
     write(models / "checkpoints" / "sdxl.safetensors", small_sdxl())
@@ -53,6 +52,12 @@ def root(tmp_path_factory):
     draw = Draw(90)
     vision(draw)
     write(models / "clip_vision" / "eyes.safetensors", draw.tensors)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("root")
+    write_models(folder)
     return folder
 
 

@@ -1,0 +1,205 @@
+"""What does not depend on the latent is computed once a run, and the same pictures come out.
+
+Each run is compared with one that remembers nothing.
+"""
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from nodes.builtin.conditioning.controlnets import control_net_apply_advanced
+from nodes.builtin.conditioning.ip_adapter import ip_adapter_apply
+from nodes.builtin.sampling.skip_layer_guidance import perturbed_attention_guidance
+from nodes.builtin.sampling.unet_patches import free_u
+from nodes.models.adapters.controlnet import NetControl
+from nodes.sampling.conditioning.denoiser import PreparedCond
+from nodes.sampling.conditioning.run_memory import RunMemory
+from nodes.values import Area, CondBatch, Conditioning
+from tests.nodes.bench import Bench
+from tests.nodes.builtin.conditioning import test_ip_adapter as image_prompts
+from tests.nodes.builtin.conditioning.test_controlnets import load
+from tests.nodes.pictures import picture
+from tests.simulated_device.test_sampling import run
+from tests.simulated_device.test_streaming import with_lora
+from tests.tiny_models.checkpoints import SMALL_SD15, small_controlnet
+from tests.tiny_models.control_networks import adapter
+from tests.tiny_models.random_weights import Draw
+from tests.tiny_models.samplable import samplable
+
+UNETS = ("sd15", "sd21", "sdxl", "refiner")
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """A block in which runs remember nothing."""
+
+    @contextmanager
+    def block():
+        with monkeypatch.context() as patched:
+            nothing = partial(RunMemory, most=0)
+            patched.setattr("nodes.inference.merging.RunMemory", nothing)
+            yield
+
+    return block
+
+
+@contextmanager
+def counted(module, suffix):
+    """Count the calls of a module's parts whose names end so."""
+    calls: Counter[str] = Counter()
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: calls.update([name]))
+        for name, part in module.named_modules()
+        if name.endswith(suffix)
+    ]
+    try:
+        yield calls
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@pytest.mark.parametrize("family", UNETS)
+def test_the_text_s_keys_and_values_are_computed_once_a_run(simulated, folder, family, forgetful):
+    kind, bench = samplable(folder, family), Bench(folder)
+    module = kind.model.model.network.module((), (), kind.model.dtype)
+
+    with counted(module, ("attn2.to_k", "attn2.to_v")) as calls:
+        simulated.reset()
+        made = run(kind, bench, "euler", STEPS).samples
+        ops = simulated.counters().ops
+        once = dict(calls)
+        with forgetful():
+            simulated.reset()
+            plain = run(kind, bench, "euler", STEPS).samples
+
+    layers = len(once)
+    assert set(once.values()) == {1}
+    assert set(calls.values()) == {1 + STEPS}
+    assert simulated.counters().ops - ops >= (STEPS - 1) * layers
+    assert torch.equal(made, plain)
+
+
+def areas(kind):
+    whole, part = (kind.text(step).conds[0] for step in (0.3, 0.7))
+    late = replace(kind.text(0.5, length=154).conds[0], start=0.4)
+    return Conditioning((whole, replace(part, area=Area(6, 5, 2, 1)), late))
+
+
+def steered(kind, handle, **options):
+    text = kind.text(0.3)
+    hint = picture(1, 24, 40)
+    positive = control_net_apply_advanced(text, text, handle, hint, **options).positive
+    return {"positive": positive}
+
+
+def controlnet(kind, folder):
+    tensors = small_controlnet(SMALL_SD15)
+    handle = load(Bench(folder), tensors, "control.safetensors")
+    return kind, steered(kind, handle, strength=0.7, end_percent=0.6)
+
+
+def t2i_adapter(kind, folder):
+    draw = Draw(5)
+    adapter(draw, (32, 64))
+    handle = load(Bench(folder), draw.tensors, "t2i.safetensors")
+    return kind, steered(kind, handle, strength=0.7)
+
+
+def ip_adapter(kind, folder):
+    image_prompts.write_models(folder)
+    eyes = image_prompts.clip_vision_loader("eyes.safetensors", Bench(folder))
+    handle = image_prompts.adapter(folder, "plus")
+    model = ip_adapter_apply(kind.model, handle, eyes, picture(1, 16, 16), 0.6, 0.0, 0.5)
+    return kind._replace(model=model), {}
+
+
+CASES = {
+    "a lora": lambda kind, folder: (with_lora(kind, folder, 0.8), {}),
+    "freeu": lambda kind, _: (kind._replace(model=free_u(kind.model)), {}),
+    "perturbed": lambda kind, _: (
+        kind._replace(model=perturbed_attention_guidance(kind.model)),
+        {},
+    ),
+    "areas": lambda kind, _: (kind, {"positive": areas(kind)}),
+    "a batch": lambda kind, _: (kind, {"latent_image": kind.blank(3)}),
+    "a controlnet": controlnet,
+    "a t2i-adapter": t2i_adapter,
+    "an ip-adapter": ip_adapter,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_comes_out(simulated, folder, case, forgetful):
+    kind, options = CASES[case](samplable(folder), folder)
+    bench = Bench(folder)
+    with forgetful():
+        plain = run(kind, bench, "heun", 2, **options).samples
+
+    made = run(kind, bench, "heun", 2, **options).samples
+
+    assert torch.equal(made, plain)
+
+
+def test_the_features_of_a_t2i_adapter_are_computed_once_a_run(simulated, folder):
+    kind, options = t2i_adapter(samplable(folder), folder)
+    (control,) = options["positive"].conds[0].controls
+    assert isinstance(control, NetControl)
+    module = control.handle.network.module()
+
+    with counted(module, "conv_in") as calls:
+        run(kind, Bench(folder), "euler", STEPS, **options)
+
+    assert sum(calls.values()) == 1
+
+
+def test_a_hint_crosses_the_link_once_a_run(simulated, folder):
+    kind, options = controlnet(samplable(folder), folder)
+    bench = Bench(folder)
+    run(kind, bench, "euler", 2, **options)
+    copies: list[int] = []
+    for steps in (STEPS, STEPS + 3):
+        simulated.reset()
+        run(kind, bench, "euler", steps, **options)
+        copies.append(simulated.counters().copies_to_device)
+
+    assert copies[0] == copies[1]
+
+
+def test_a_step_within_an_ip_adapter_s_range_does_not_touch_its_tensors(simulated, folder):
+    kind, _ = ip_adapter(samplable(folder), folder)
+    (injection,) = kind.model.injections
+    cond = injection.conditions(kind.text(0.3).conds[0], 0, (8, 8), "positive")
+    prepared = PreparedCond.from_cond(cond)
+    batch = CondBatch(prepared.tokens, extras=prepared.extras)
+    simulated.reset()
+
+    inside = injection.at(batch, 0, torch.tensor([9.0, 6.0]), lambda fraction: 10 * (1 - fraction))
+    outside = injection.at(batch, 0, torch.tensor([4.0, 3.0]), lambda fraction: 10 * (1 - fraction))
+
+    assert inside is batch
+    assert not outside.extras
+    assert simulated.counters().ops == 0
+
+
+def test_a_device_that_is_nearly_full_remembers_nothing(simulated, folder):
+    kind, bench = samplable(folder), Bench(folder)
+    made = run(kind, bench, "euler", STEPS).samples
+    module = kind.model.model.network.module((), (), kind.model.dtype)
+    simulated.set_budget(simulated.counters().live_bytes + (1 << 20))
+
+    with counted(module, "attn2.to_k") as calls:
+        again = run(kind, bench, "euler", STEPS).samples
+
+    assert torch.equal(again, made)
+    assert set(calls.values()) > {1}
