@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nodegraph.cache.protocol import Stats
 from nodegraph.files.file_names import NumberedFile
@@ -34,6 +34,12 @@ LONGEST_START = 300.0
 """Seconds that a process may take to be ready; after that it is killed."""
 _OURS = variable("server.")
 _LIMIT = 2**20
+_ALLOCATOR: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+}
+"""The limits that glibc's allocator itself comes to once a block of 32 MiB was freed: until then
+it returns the memory of every image to the system, and gets it back page by page."""
 
 Namer = Callable[[Mapping[str, Any]], Awaitable[NumberedFile | None]]
 """Answers a worker's question about the number of a file."""
@@ -233,7 +239,7 @@ class LocalWorker:
     def _variables(self) -> dict[str, str]:
         """Return its environment: the server's, without the server's own settings."""
         ours = {name: text for name, text in os.environ.items() if not name.startswith(_OURS)}
-        return ours | dict(self._environment)
+        return {**_ALLOCATOR, **ours, **self._environment}
 
     def _give_up(self, process: Process) -> None:
         """Kill the process if it is not ready by now."""

@@ -14,8 +14,9 @@ from nodegraph.definition.context import Context
 from nodegraph.definition.markers import InputFile
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Artifact, FolderType, Ui
-from nodes.imaging.codec import channel, colours, encode_png, encode_preview, has_alpha, read_frames
+from nodes.imaging.codec import channel, colours, encode_png, has_alpha, read_frames
 from nodes.imaging.metadata import texts
+from nodes.imaging.preview_png import encode_preview
 from nodes.values import Image, Mask
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")

@@ -2,13 +2,16 @@
 
 import io
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as PILImage
 
-from nodes.imaging.codec import encode_png, encode_preview
+from nodes.imaging.codec import encode_png, to_bytes
+from nodes.imaging.preview_png import encode_preview
 
 TEXTS = {"prompt": json.dumps({"1": {}}), "title": "größer \N{SNOWMAN}"}
 
@@ -35,3 +38,59 @@ def test_encoding_a_preview_leaves_the_image_as_it_is():
     encode_preview(image, {})
 
     assert torch.equal(image, before)
+
+
+def chunks(data):
+    """The kind and body of each chunk of a PNG file, whose lengths and checksums are right."""
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    place, found = 8, []
+    while place < len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        end = place + 8 + length
+        assert struct.unpack(">I", data[end : end + 4]) == (zlib.crc32(kind + body),)
+        found.append((kind, body))
+        place = end + 4
+    assert place == len(data)
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_preview_is_a_file_that_strict_readers_take(channels):
+    data = encode_preview(torch.rand(5, 7, channels), TEXTS)
+
+    (first, header), *_, (before_last, pixels), (last, nothing) = chunks(data)
+    assert (first, before_last, last, nothing) == (b"IHDR", b"IDAT", b"IEND", b"")
+    assert struct.unpack(">IIBBBBB", header) == (7, 5, 8, [0, 4, 2, 6][channels - 1], 0, 0, 0)
+    reader = zlib.decompressobj()
+    rows = reader.decompress(pixels)
+    assert reader.eof
+    assert not reader.unused_data
+    assert len(rows) == 5 * (1 + 7 * channels)
+    assert set(rows[:: 1 + 7 * channels]) == {2}
+
+
+def test_a_preview_of_one_colour_is_small():
+    assert len(encode_preview(torch.full((512, 512, 3), 0.3), {})) < 2000
+
+
+def test_a_preview_of_too_many_channels_is_refused():
+    with pytest.raises(ValueError, match="1 to 4 channels, not 5"):
+        encode_preview(torch.rand(2, 2, 5), {})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.rand(700, 400, 3),
+        torch.rand(3, 700, 400).movedim(0, -1),
+        torch.rand(3).expand(9, 5, 3),
+        torch.rand(9, 1, 1).expand(9, 5, 3),
+        torch.zeros(0, 5, 3),
+    ],
+    ids=["rows", "channels apart", "one pixel", "one column", "empty"],
+)
+def test_every_layout_becomes_the_same_bytes(image):
+    expected = image.mul(255).to(torch.uint8).numpy()
+
+    assert np.array_equal(to_bytes(image), expected)

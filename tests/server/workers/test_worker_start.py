@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from server.observability.metrics import Metrics
 from server.workers import local
 from server.workers.devices import Device
@@ -43,6 +45,36 @@ def test_without_descriptors_it_is_tried_again(monkeypatch):
 
     assert len(tries) == 3
     assert descriptors() <= before + 1
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, "67108864"), ("1000", "1000")])
+def test_it_keeps_freed_memory_unless_the_environment_says_otherwise(monkeypatch, own, kept):
+    found = {}
+
+    async def scenario():
+        tried = asyncio.Event()
+
+        async def note(*_command, env, **_options):
+            found.update(env)
+            tried.set()
+            raise OSError
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
+        hooks = ServerHooks(file_numbers, Metrics(), lambda: None)
+        worker = LocalWorker(Device("cpu", {}), OPTIONS, hooks)
+        await worker.start()
+        await tried.wait()
+        await worker.stop()
+
+    async def file_numbers(_body):
+        raise AssertionError
+
+    if own:
+        monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", own)
+    asyncio.run(scenario())
+
+    assert found["MALLOC_TRIM_THRESHOLD_"] == kept
+    assert found["MALLOC_MMAP_THRESHOLD_"] == "33554432"
 
 
 def test_a_question_that_can_not_be_answered_is_answered_so():
