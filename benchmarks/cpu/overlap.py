@@ -1,22 +1,23 @@
-"""What runs beside what: load, sampling, decode and write of runs that follow each other.
+"""Load, sampling, decode and write of runs that follow each other: what goes on beside what.
 
-Run as `python -m benchmarks.overlap [--runs N] [--out FILE.svg]`. A real server with a real worker;
-its nodes sleep as long as a device, a link and a disk would take, so that the picture is the same
-on any machine, however busy: each run reads its own checkpoint (bytes over the speed of a link),
-samples (20 steps), decodes and writes its image. Sampling and decoding hold the device's lane, as
-real networks do. Printed beside the sum of all parts are the seconds from the first to the last
-part, and the share of them in which the device computes, for one slot and for two.
+A real server with a real worker; its nodes sleep as long as a device, a link and a disk would take,
+so that the picture is the same on any machine, however busy: each run reads its own checkpoint
+(bytes over the speed of a link), samples (20 steps), decodes and writes its image. Sampling and
+decoding hold the device's lane, as real networks do. Figures are the seconds from the first to the
+last part beside the sum of all parts, and the share of them in which the device computes, for one
+slot and for two.
 """
 
-import argparse
 import json
 import os
 import tempfile
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
-from tests.nodegraph.install_pack import install
+from benchmarks.report import Report
+from tests.nodegraph import install_pack
 from tests.server.serving import serving
 
 LINK = 10e9
@@ -91,13 +92,33 @@ class Part(NamedTuple):
     end: float
 
 
-def measured(runs: int, slots: int) -> list[Part]:
-    """Let a server compute the runs; the parts, in the order of their ends."""
+def add_options(parser: ArgumentParser) -> None:
+    """Declare its own options."""
+    parser.add_argument("--runs", type=int, default=6, help="that follow each other")
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 2], help="of the worker")
+
+
+def measure(options: Namespace, report: Report) -> None:
+    """Measure, draw, and report each figure when it is known."""
+    one_run = CHECKPOINT / LINK + STEPS * STEP + DECODE + WRITE
+    report.add("sum of all parts", options.runs * one_run, "s")
+    rows: list[tuple[str, Sequence[Part]]] = []
+    for slots in options.slots:
+        parts = timeline(options.runs, slots)
+        seconds = report.add(f"{slots} slots: first to last", max(p.end for p in parts), "s")
+        busy = sum(p.end - p.begin for p in parts if p.stage in ("sample", "decode")) / seconds
+        report.add(f"{slots} slots: share in which the device computes", busy, "x")
+        rows.append((f"{slots} slots: {seconds:.2f} s; the device computes {busy:.0%}", parts))
+    report.path.with_suffix(".svg").write_text(drawing(rows))
+
+
+def timeline(runs: int, slots: int) -> list[Part]:
+    """Let a server compute the runs; returns the parts, in the order of their ends."""
     with tempfile.TemporaryDirectory() as folder:
         home, packs = Path(folder), Path(folder, "packs")
         init = "from nodegraph.definition.pack import Pack\n"
         init += "PACK = Pack('overlap', '1.0', ('overlap_pack.stages',))\n"
-        install(packs, "overlap", init=init, stages=NODES)
+        cast("Any", install_pack).install(packs, "overlap", init=init, stages=NODES)
         log = home / "log.jsonl"
         path = os.pathsep.join(filter(None, [str(packs), os.environ.get("PYTHONPATH", "")]))
         variables = {**os.environ, "PYTHONPATH": path, "OVERLAP_LOG": str(log)}
@@ -111,7 +132,7 @@ def measured(runs: int, slots: int) -> list[Part]:
 
 
 def prompt(number: int) -> dict[str, object]:
-    """One run, in ComfyUI's dialect."""
+    """Return one run, in ComfyUI's dialect."""
     return {
         "1": {"class_type": "OverlapLoad", "inputs": {"run": number}},
         "2": {"class_type": "OverlapSample", "inputs": {"weights": ["1", 0]}},
@@ -155,28 +176,3 @@ def drawing(rows: Sequence[tuple[str, Sequence[Part]]]) -> str:
             y = top + len(LANES) * line + 10
             shapes.append(f'<text x="{x:.0f}" y="{y}" fill="#777777">{second} s</text>')
     return "\n".join([*shapes, "</svg>", ""])
-
-
-def main() -> None:
-    """Measure, print and draw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/overlap.svg"))
-    options = parser.parse_args()
-    one_run = CHECKPOINT / LINK + STEPS * STEP + DECODE + WRITE
-    print(f"{options.runs} runs, sum of all parts {options.runs * one_run:.2f} s")
-    rows: list[tuple[str, Sequence[Part]]] = []
-    for slots in (1, 2):
-        parts = measured(options.runs, slots)
-        seconds = max(part.end for part in parts)
-        busy = sum(p.end - p.begin for p in parts if p.stage in ("sample", "decode"))
-        total = sum(part.end - part.begin for part in parts)
-        words = f"slots {slots}: {seconds:.2f} s for parts of {total:.2f} s;"
-        words += f" the device computes {busy / seconds:.0%} of the time"
-        print(words)
-        rows.append((words, parts))
-    options.out.write_text(drawing(rows))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,9 @@
 """Opening a checkpoint until it is ready to run on the CPU: seconds and memory, next to diffusers.
 
-Run as `python -m benchmarks.load [rounds]`. Writes a Stable Diffusion 1.5 of full size with random
-bf16 weights (2.1 GB) to a temporary folder. Every measurement is a fresh process that has imported
-its libraries; the ways take turns. The file is in the page cache. Memory is what the process has
-of its own (RssAnon), sampled; pages of the mapped file are not in it.
+Writes a Stable Diffusion 1.5 of full size with random bf16 weights (2.1 GB) to a temporary folder.
+Every measurement is a fresh process that has imported its libraries; the ways take turns. Warm, the
+file is in the page cache; cold, it was dropped from it. Memory is what the process has of its own
+(RssAnon), sampled; pages of the mapped file are not in it.
 
 - `nodegraph open`: the handles that a loader node returns. Only the header is read.
 - `nodegraph ready`: all three networks built, every weight materialised in float32, which is what
@@ -14,24 +14,70 @@ of its own (RssAnon), sampled; pages of the mapped file are not in it.
 """
 
 import json
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from benchmarks.full_size import write_checkpoint, write_configs
+from benchmarks.machine import anonymous
+from benchmarks.report import Report
+from benchmarks.sd15_checkpoint import write_checkpoint, write_configs
 
 WAYS = ("nodegraph open", "nodegraph ready", "diffusers float32", "diffusers bfloat16")
 
 
-def anonymous() -> int:
-    """This process's anonymous memory in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon"))
+def add_options(parser: ArgumentParser) -> None:
+    """Declare its own options."""
+    parser.add_argument("--rounds", type=int, default=3, help="of each way, warm and cold")
+    parser.add_argument("--folder", type=Path, help="for the file; a temporary one if not given")
+
+
+def measure(options: Namespace, report: Report) -> None:
+    """Measure, and report each figure when it is known."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        path, configs = Path(folder) / "sd15.safetensors", Path(folder) / "configs"
+        report.add("the file", write_checkpoint(path) / 1e9, "GB")
+        write_configs(configs)
+        for state in ("warm", "cold"):
+            seconds = measure_ways(state, path, configs, options.rounds, report)
+            ratio = seconds["nodegraph ready"] / seconds["diffusers float32"]
+            report.add(f"{state}: nodegraph beside diffusers", ratio, "x", "<= 1.1")
+
+
+def measure_ways(
+    state: str, path: Path, configs: Path, rounds: int, report: Report
+) -> dict[str, float]:
+    """Let the ways take turns; returns the median seconds of each."""
+    found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way in WAYS:
+            if state == "cold":
+                drop_from_cache(path)
+            command = [sys.executable, "-m", "benchmarks.cpu.load", way, path, configs]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            found[way].append(json.loads(done.stdout.splitlines()[-1]))
+    seconds: dict[str, float] = {}
+    for way, ones in found.items():
+        middle = {key: statistics.median(one[key] for one in ones) for key in ones[0]}
+        seconds[way] = report.add(f"{state}: {way}", middle["seconds"], "s")
+        if state == "warm":
+            report.add(f"{way}: highest memory", middle["peak"], "MB")
+            report.add(f"{way}: memory kept", middle["kept"], "MB")
+    return seconds
+
+
+def drop_from_cache(path: Path) -> None:
+    """Ask the system to forget a file's pages, so that it is read from the disk again."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 class Sampler(threading.Thread):
@@ -48,14 +94,14 @@ class Sampler(threading.Thread):
             self.peak = max(self.peak, anonymous())
 
     def stop(self) -> int:
-        """The highest."""
+        """Return the highest."""
         self._done.set()
         self.join()
         return max(self.peak, anonymous())
 
 
 def ours(path: Path, *, ready: bool) -> Callable[[], object]:
-    """Our way; the imports are done when this returns."""
+    """Return our way; the imports are done then."""
     from nodegraph.runtime.model_pool import ModelPool
     from nodes.models.families.registry import architecture_of
     from nodes.models.loading.checkpoint import open_checkpoint
@@ -77,7 +123,7 @@ def ours(path: Path, *, ready: bool) -> Callable[[], object]:
 
 
 def theirs(path: Path, configs: Path, dtype: str) -> Callable[[], object]:
-    """Diffusers' way; the imports are done when this returns."""
+    """Return diffusers' way; the imports are done then."""
     import torch
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -101,8 +147,8 @@ def theirs(path: Path, configs: Path, dtype: str) -> Callable[[], object]:
     return load
 
 
-def measure(way: str, path: Path, configs: Path) -> dict[str, float]:
-    """One load, in this process."""
+def measure_once(way: str, path: Path, configs: Path) -> dict[str, float]:
+    """Load once, in this process."""
     who, what = way.split()
     load = ours(path, ready=what == "ready") if who == "nodegraph" else theirs(path, configs, what)
     before = anonymous()
@@ -117,31 +163,5 @@ def measure(way: str, path: Path, configs: Path) -> dict[str, float]:
     return {"seconds": seconds, "peak": (peak - before) / 1e6, "kept": (after - before) / 1e6}
 
 
-def main(rounds: int) -> None:
-    """Take turns, and print each measurement and the best of each way."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, configs = Path(folder) / "sd15.safetensors", Path(folder) / "configs"
-        print(f"{write_checkpoint(path) / 1e9:.2f} GB written")
-        write_configs(configs)
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-        for turn in range(rounds):
-            for way in WAYS:
-                command = [sys.executable, "-m", "benchmarks.load", "--one", way, path, configs]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                found[way].append(json.loads(done.stdout.splitlines()[-1]))
-                print(turn, way, shown(found[way][-1]), flush=True)
-    for way in WAYS:
-        best = {key: min(one[key] for one in found[way]) for key in found[way][0]}
-        print(f"best of {rounds}: {way:20} {shown(best)}")
-
-
-def shown(one: dict[str, float]) -> str:
-    """A measurement in words; megabytes are 10^6 bytes above what the imports take."""
-    return f"{one['seconds']:.2f} s, peak {one['peak']:.0f} MB, kept {one['kept']:.0f} MB"
-
-
 if __name__ == "__main__":
-    if "--one" in sys.argv:
-        print(json.dumps(measure(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))
-    else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    print(json.dumps(measure_once(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))
