@@ -146,11 +146,12 @@ def tiny_t5xxl() -> Tensors:
     return draw.tensors
 
 
-def small_sd3(seed: int = 5, *, normed: bool = False, dual: int = 0) -> Tensors:
-    """SD3, 7 M parameters."""
+def small_sd3(
+    seed: int = 5, *, normed: bool = False, dual: int = 0, text: int = 2 * _SMALL_TEXT
+) -> Tensors:
+    """SD3, 7 M parameters; its own text encoders' texts are 4096 wide."""
     draw = Draw(seed)
-    text = 2 * _SMALL_TEXT
-    mmdit(draw, text=text, pooled=text, places=16, normed=normed, dual=dual)
+    mmdit(draw, text=text, pooled=2 * _SMALL_TEXT, places=16, normed=normed, dual=dual)
     vae(draw, multipliers=(1, 1, 1, 1), channels=16)
     _sd3_clips(draw, _SMALL_TEXT, _SMALL_TEXT, layers=2)
     return draw.tensors

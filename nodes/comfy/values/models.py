@@ -14,6 +14,7 @@ from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.sampling.noise_schedule.parameterization import Parameterization
+from nodes.sampling.noise_schedule.variance_exploding import rows_on
 from nodes.values import Cond, Conditioning
 
 _COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
@@ -55,7 +56,7 @@ class PackPostCfg:
 def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
     """Return the arguments of packs' guidance functions at a step, on the device of the model."""
     device, cfg = model.load_device, inputs.cfg
-    sigma = inputs.sigma.reshape(-1).expand(inputs.x.shape[0]).to(device)
+    sigma = rows_on(device, inputs.sigma.reshape(-1).expand(inputs.x.shape[0]))
     return {
         "cond_scale": cfg.to(device) if isinstance(cfg, Tensor) else cfg,
         "timestep": sigma,

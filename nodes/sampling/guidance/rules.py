@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nodes.imaging.filters import scale_frequencies
+from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
 Cfg: TypeAlias = float | Tensor
 """The guidance scale; as a tensor [batch], one for each image."""
@@ -60,7 +61,8 @@ class RescaledCfg:
 
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Combine the predictions as v, and return x0."""
-        sigma = inputs.sigma.reshape(-1, *[1] * (inputs.x.ndim - 1))
+        sigma = rows_on(inputs.x.device, inputs.sigma.reshape(-1))
+        sigma = sigma.reshape(-1, *[1] * (inputs.x.ndim - 1))
         root = (sigma**2 + 1.0).sqrt()
         scaled = inputs.x / (sigma**2 + 1.0)
         cond, uncond = ((scaled - x0) * root / sigma for x0 in (inputs.cond, inputs.uncond))

@@ -53,16 +53,24 @@ def unpatchify(patches: Tensor, height: int) -> Tensor:
     return latent.permute(0, 3, 1, 4, 2, 5).reshape(batch, channels, height, columns * PATCH)
 
 
-def positions(latent: Tensor) -> Tensor:
-    """Return (0, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32."""
+def positions(latent: Tensor, start: tuple[int, int, int] = (0, 0, 0)) -> Tensor:
+    """Return (index, row, column) of every patch of 2x2: [height/2 * width/2, 3] float32.
+
+    Args:
+        latent: [batch, channels, height, width].
+        start: the numbers of the first patch.
+    """
     height, width = latent.shape[-2:]
-    return _grid(height // PATCH, width // PATCH, latent.device)
+    return _grid(height // PATCH, width // PATCH, start, latent.device)
 
 
 @lru_cache(maxsize=16)
-def _grid(rows: int, columns: int, device: torch.device) -> Tensor:
-    """Return (0, row, column) of every place in a grid: made once, as steps have the same size."""
+def _grid(rows: int, columns: int, start: tuple[int, int, int], device: torch.device) -> Tensor:
+    """Return the places in a grid: made once, as steps have the same size."""
+    index, row, column = start
     y, x = torch.meshgrid(
-        torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij"
+        torch.arange(row, row + rows, device=device),
+        torch.arange(column, column + columns, device=device),
+        indexing="ij",
     )
-    return torch.stack([torch.zeros_like(y), y, x], dim=-1).reshape(-1, 3).float()
+    return torch.stack([torch.full_like(y, index), y, x], dim=-1).reshape(-1, 3).float()

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, TypeAlias, cast, get_args
 
-import torch
 from torch import Tensor
 
 from nodes.models.networks.base.errors import ChannelMismatchError
@@ -83,10 +82,7 @@ def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list
         raise _mismatch(latents[0].shape[1], x.shape[1])
     method = cast("Method", names[0].split(" ")[1])
     starts = _starts(method, [_size(latent) for latent in latents], _size(x))
-    places = [
-        positions(latent) + torch.tensor(start, device=x.device)
-        for latent, start in zip(latents, starts, strict=True)
-    ]
+    places = [positions(latent, start) for latent, start in zip(latents, starts, strict=True)]
     return [patchify(latent) for latent in latents], places
 
 
