@@ -77,6 +77,7 @@ class Levels(click.ParamType[tuple[str, str]]):
     help="How previews of unfinished images are made.",
 )
 @options.result_cache
+@options.device_result_cache
 @options.weights_cache
 @options.memory_budget
 @click.option(

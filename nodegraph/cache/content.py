@@ -1,75 +1,77 @@
-"""Keep results up to a number of bytes; what is cheap to get back for its size goes first."""
+"""Results by content: on the accelerator that made them, then on the host, then on the disk."""
 
-import heapq
-import sys
+import logging
 import threading
-from typing import Any, cast
+from collections.abc import Callable, Iterable
 from weakref import WeakValueDictionary
 
-from nodegraph.cache.entry import Entry
+from nodegraph.cache.books import OVERHEAD, Books
+from nodegraph.cache.entry import Entry, Held
+from nodegraph.cache.limit import AUTO, device_limit_bytes
 from nodegraph.cache.protocol import Stats
+from nodegraph.cache.survey import HOST
+from nodegraph.cache.tensors import Carrier
+from nodegraph.runtime.out_of_memory import is_out_of_memory
+from nodegraph.runtime.sizes import format_size
 
-OVERHEAD = 1024
-"""Bytes that an entry is taken to cost beside its values."""
-DEVICE_SHARE = 10
-"""The divisor of an accelerator's memory that results may fill there."""
 LARGEST_SHARE = 0.8
-"""The share of the limit that one entry may fill; a larger one is not kept."""
+"""The share of the host's limit that one result may fill; a larger one is not kept."""
+_log = logging.getLogger(__name__)
 
 
 class ContentCache:
-    """GreedyDual-Size (Cao and Irani, 1997): evicts the least (age + seconds / bytes).
+    """Keeps results up to a number of bytes in each place.
 
-    A result that some run still refers to is found here even when it was evicted or was too
-    large to keep: it is there anyway.
+    What is cheap to compute again for its size goes first (`Ranking`): from an accelerator to
+    the host, from there for good. A result that a run holds stays on its accelerator, unless a
+    node lacks memory there, and is found here even when it was dropped or was too large to
+    keep: it is there anyway. One that waits on the host is copied back when a node reads it.
+
+    Copies are made one at a time, and the books stay open to other threads meanwhile.
+
+    Args:
+        limit: bytes of the host's memory.
+        device_limit: bytes of an accelerator, a share of its memory such as `10%`, or `auto`.
     """
 
-    def __init__(self, limit: int = 4 << 30, device_limit: int | None = None) -> None:
+    def __init__(self, limit: int = 4 << 30, device_limit: int | str = AUTO) -> None:
         self._limit = limit
         self._device_limit = device_limit
-        self._device_nbytes = 0
         self._lock = threading.Lock()
-        self._kept: dict[str, Entry] = {}
-        self._ranks: dict[str, float] = {}
+        self._copying = threading.RLock()
+        """Held while results are copied; whoever waits for it does not have the other lock."""
+        self._books = Books(limit, self._limit_on)
         self._alive: WeakValueDictionary[str, Entry] = WeakValueDictionary()
         """Results that are not kept, but that a run still refers to."""
-        self._heap: list[tuple[float, str]] = []
-        self._nbytes = 0
-        self._age = 0.0
-        self._hits = self._misses = self._evictions = 0
+        self._hits = self._misses = 0
 
     def get(self, key: str, *, counted: bool = True) -> Entry | None:
         """Return the result stored under `key`, unless somebody wrote to it since."""
         with self._lock:
-            kept = self._kept.get(key)
+            kept = self._books.entries.get(key)
             entry = kept or (self._alive.get(key) if self._alive else None)
             if entry is not None and not entry.intact:
                 self._forget(key)
                 entry = None
             if counted:
-                self._hits += entry is not None
-                self._misses += entry is None
+                self._count(entry)
             if entry is not None and kept:
-                self._rank(key, entry)
+                self._books.rank(entry)
             return entry
 
     def put(self, key: str, entry: Entry) -> None:
-        """Store a result, and evict others to make room."""
+        """Store a result, and make others leave what is full."""
+        entry.key = key
         with self._lock:
-            if key in self._kept:
+            if key in self._books.entries:
                 self._forget(key)
-            size = _size(entry)
-            if size > self._limit * LARGEST_SHARE:
+            if not self._fits_host(entry.held):
                 self._alive[key] = entry
                 return
-            self._nbytes += size
-            self._rank(key, entry)
-            on_device = device_bytes(entry)
-            self._device_nbytes += on_device
-            while self._nbytes > self._limit:
-                self._evict()
-            if on_device:
-                self._fit_on_device()
+            self._books.add(entry)
+            self._evict_from_host()
+        if entry.held.on_accelerator:
+            self._make_others_leave(entry)
 
     def drop(self, key: str) -> None:
         """Forget a result that is no longer right."""
@@ -79,84 +81,201 @@ class ContentCache:
     def clear(self) -> bool:
         """Forget everything that no run refers to; whether there was anything."""
         with self._lock:
-            found = bool(self._kept)
-            self._alive.update(self._kept)
-            self._kept.clear()
-            self._ranks.clear()
-            self._heap.clear()
-            self._nbytes = self._device_nbytes = 0
-            return found
+            entries = self._books.clear()
+            self._alive.update(entries)
+            return bool(entries)
+
+    def hold(self, entry: Entry) -> None:
+        """Note that a run needs a result until it releases it."""
+        if entry.held.storages:
+            with self._lock:
+                entry.holders += 1
+                if self._keeps(entry):
+                    self._books.hold(entry)
+
+    def release(self, entries: Iterable[Entry]) -> None:
+        """Take back one `hold` of each; what exceeds the limits leaves the accelerators."""
+        held = [entry for entry in entries if entry.held.storages]
+        if not held:
+            return
+        with self._lock:
+            for entry in held:
+                entry.holders -= 1
+                if not entry.holders and self._keeps(entry):
+                    self._books.rank(entry)
+        self._make_others_leave(None)
+
+    def begin_reading(self, entries: Iterable[Entry]) -> None:
+        """Bring results back to where they were computed; they stay there until `end_reading`.
+
+        Without room there they stay on the host.
+        """
+        read = [entry for entry in entries if entry.held.storages]
+        if not read:
+            return
+        with self._lock:
+            for entry in read:
+                entry.readers += 1
+            away = [entry for entry in read if entry.held.homes]
+        for entry in away:
+            self._bring_back(entry)
+
+    def end_reading(self, entries: Iterable[Entry]) -> None:
+        """Take back one `begin_reading` of each."""
+        read = [entry for entry in entries if entry.held.storages]
+        if read:
+            with self._lock:
+                for entry in read:
+                    entry.readers -= 1
+
+    def spill(self, nbytes: int) -> int:
+        """Move results to the host until so many bytes of the accelerators are free.
+
+        First those that no run holds, then those that no node reads at the moment.
+
+        Returns:
+            The bytes that became free.
+        """
+        freed = 0
+        with self._copying:
+            with self._lock:
+                names = list(self._books.accelerators)
+            for name in names:
+                while freed < nbytes and (entry := self._least_of_all(name)) is not None:
+                    freed += self._move_down(entry, name, held=True)
+        return freed
 
     @property
     def stats(self) -> Stats:
         """The state of the cache, and its counts so far."""
         with self._lock:
-            return Stats(
-                len(self._kept),
-                self._nbytes,
-                self._limit,
-                self._hits,
-                self._misses,
-                self._evictions,
-            )
+            places = self._books.stats()
+            host = next(each for each in places if each.place == HOST)
+            evictions = sum(each.evictions for each in places)
+            counts = (self._hits, self._misses, evictions)
+            return Stats(len(self._books), host.nbytes, self._limit, *counts, tuple(places))
 
-    def _rank(self, key: str, entry: Entry) -> None:
-        rank = self._age + entry.seconds / _size(entry)
-        self._kept[key] = entry
-        self._ranks[key] = rank
-        heapq.heappush(self._heap, (rank, key))
-        if len(self._heap) > 2 * len(self._kept) + 1000:
-            self._heap = [(rank, key) for key, rank in self._ranks.items()]
-            heapq.heapify(self._heap)
+    def _count(self, entry: Entry | None) -> None:
+        self._hits += entry is not None
+        self._misses += entry is None
+        if entry is not None:
+            self._books.place(main_place(entry.held)).hits += 1
 
-    def _evict(self) -> None:
-        """Drop the least valuable; ranks that a later hit replaced are skipped."""
-        while True:
-            rank, key = heapq.heappop(self._heap)
-            if self._ranks.get(key) == rank:
-                break
-        self._age = rank
-        self._alive[key] = self._remove(key)
-        self._evictions += 1
-
-    def _fit_on_device(self) -> None:
-        """Drop the least valuable results on the accelerator until the others fit their share."""
-        if self._device_limit is None:
-            self._device_limit = _device_limit()
-        ranked = sorted(self._ranks, key=self._ranks.__getitem__)
-        for key in ranked if self._device_nbytes > self._device_limit else ():
-            if self._device_nbytes <= self._device_limit:
-                break
-            if device_bytes(self._kept[key]):
-                self._age = max(self._age, self._ranks[key])
-                self._alive[key] = self._remove(key)
-                self._evictions += 1
+    def _keeps(self, entry: Entry) -> bool:
+        return self._books.entries.get(entry.key) is entry
 
     def _forget(self, key: str) -> None:
         self._alive.pop(key, None)
-        if key in self._kept:
-            self._remove(key)
+        entry = self._books.entries.get(key)
+        if entry is not None:
+            self._books.remove(entry)
 
-    def _remove(self, key: str) -> Entry:
-        del self._ranks[key]
-        entry = self._kept.pop(key)
-        self._nbytes -= _size(entry)
-        self._device_nbytes -= device_bytes(entry)
-        return entry
+    def _fits_host(self, held: Held) -> bool:
+        """Say if a result may be kept at all, by what it takes or would take on the host."""
+        nbytes = held.bytes_by_place.get(HOST, 0)
+        return nbytes + OVERHEAD <= self._limit * LARGEST_SHARE
+
+    def _evict_from_host(self) -> None:
+        """Drop the results of the least worth until the others fit; the lock is held."""
+        while self._books.is_over(HOST) and (entry := self._books.pop(HOST)):
+            self._evict(entry, HOST)
+
+    def _evict(self, entry: Entry, name: str) -> None:
+        self._books.remove(entry)
+        self._alive[entry.key] = entry
+        self._books.place(name).evictions += 1
+
+    def _make_others_leave(self, spared: Entry | None) -> None:
+        """Let results leave the accelerators that are too full, but not one that was just made."""
+        with self._lock:
+            full = [name for name in self._books.accelerators if self._books.is_over(name)]
+        for name in full:
+            with self._copying:
+                while (entry := self._least(name, spared)) is not None:
+                    self._move_down(entry, name)
+
+    def _least(self, name: str, spared: Entry | None) -> Entry | None:
+        """Return the result that leaves a place next; None if there is none, or all fit."""
+        with self._lock:
+            if not self._books.is_over(name):
+                return None
+            entry = self._books.pop(name)
+            if spared is not None and entry is spared:
+                entry = self._books.pop(name)
+                self._books.rank(spared)
+            return entry
+
+    def _least_of_all(self, name: str) -> Entry | None:
+        """Return the result that leaves a place next because its memory is needed, if any can."""
+        with self._lock:
+            return self._books.pop(name) or self._books.held_on(name)
+
+    def _move_down(self, entry: Entry, name: str, *, held: bool = False) -> int:
+        """Move a result to the host, or drop it if it does not fit there.
+
+        Args:
+            entry: the result.
+            name: its place.
+            held: True to move it even if a run holds it.
+
+        Returns:
+            The bytes that became free in its place.
+        """
+        before, carrier = entry.held, Carrier(self._twin)
+        moved = self._try(lambda: carrier.to_host(before))
+        with self._lock:
+            if not self._keeps(entry) or entry.readers or (entry.holders and not held):
+                return 0  # it is gone, or somebody needs it now
+            taken = self._books.nbytes(name)
+            if moved is None or not self._fits_host(moved) or not before.intact:
+                self._evict(entry, name)
+            else:
+                self._books.move(entry, moved, carrier.copies)
+                self._books.place(name).spills += 1
+                self._books.place(name).spilled_bytes += taken - self._books.nbytes(name)
+            self._evict_from_host()
+            return taken - self._books.nbytes(name)
+
+    def _bring_back(self, entry: Entry) -> None:
+        """Copy a result back to where it was computed, if there is room."""
+        with self._copying:
+            before, carrier = entry.held, Carrier(self._twin)
+            if not before.homes:
+                return
+            moved = self._try(lambda: carrier.to_homes(before))
+            if moved is None and self.spill(before.nbytes):
+                moved = self._try(lambda: carrier.to_homes(before))
+            if moved is None:
+                _log.info("a result of %s stays on the host", format_size(before.nbytes))
+                return
+            with self._lock:
+                if self._keeps(entry):
+                    self._books.move(entry, moved, carrier.copies)
+                    self._books.place(main_place(moved)).returns += 1
+                else:
+                    entry.held = moved
+        self._make_others_leave(entry)
+
+    def _try(self, copy: Callable[[], Held | None]) -> Held | None:
+        """Return a copy; None if there is not enough memory for it."""
+        try:
+            return copy()
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def _twin(self, identity: object) -> object | None:
+        with self._lock:
+            return self._books.storages.twin(identity)
+
+    def _limit_on(self, name: str) -> int:
+        """Return the bytes of results that may be on an accelerator."""
+        from nodegraph.runtime.devices import device_named, memory_bytes  # torch, which made them
+
+        return device_limit_bytes(self._device_limit, memory_bytes(device_named(name))[1])
 
 
-def _size(entry: Entry) -> int:
-    return entry.nbytes + OVERHEAD
-
-
-def device_bytes(entry: Entry) -> int:
-    """Return the bytes of a result's tensors on accelerators."""
-    tensors = (cast("Any", tensor) for tensor, _ in entry.versions)
-    return sum(each.nbytes for each in tensors if not getattr(each, "is_cpu", True))
-
-
-def _device_limit() -> int:
-    from nodegraph.runtime.devices import own_memory_bytes  # torch, which has made the results
-
-    own = own_memory_bytes()
-    return sys.maxsize if own is None else own // DEVICE_SHARE  # None: it is the machine's memory
+def main_place(held: Held) -> str:
+    """Return the accelerator that a result is on, the first if there are several; else the host."""
+    return next((name for name in held.bytes_by_place if name != HOST), HOST)

@@ -1,13 +1,12 @@
 """The entries of the cache: a node's outputs, their size, and the time they took."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from nodegraph.cache.survey import ATOMS, HOST, Storage, survey, version_of
 from nodegraph.graph.results import Ui
 from nodegraph.runtime.pooled_model import PooledModel
-
-_ATOMS = frozenset({int, float, bool, complex, type(None)})
 
 
 class Inner(NamedTuple):
@@ -19,117 +18,83 @@ class Inner(NamedTuple):
     ui: Ui
 
 
-@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
-class Entry:
-    """The result of one node."""
+class Held(NamedTuple):
+    """A node's outputs where they are now, and the memory that they take there."""
 
     outputs: tuple[object, ...]
-    ui: Ui | None = None
     nbytes: int = 0
-    seconds: float = 0.0
-    """Seconds that its computation took."""
     versions: tuple[tuple[object, int], ...] = ()
     """The tensors in it, and how often each had been written to."""
-    models: tuple[tuple[PooledModel, ...], ...] = ()
-    """The models that each output refers to; empty if none does. Their weights do not count."""
-    inner: tuple[Inner, ...] = ()
-    """The displays of the nodes that it expanded to."""
+    storages: tuple[Storage, ...] = ()
+    homes: Mapping[int, Any] = {}
+    """The accelerators that tensors on the host were moved from, by the tensor's `id`."""
 
     @property
     def intact(self) -> bool:
         """True if no tensor was written to since."""
         return all(version_of(tensor) == version for tensor, version in self.versions)
 
+    @property
+    def bytes_by_place(self) -> dict[str, int]:
+        """The bytes in each place; see `Storage.place`."""
+        found: dict[str, int] = {}
+        for storage in self.storages:
+            if storage.nbytes:
+                found[storage.place] = found.get(storage.place, 0) + storage.nbytes
+        return found
 
-class Survey(NamedTuple):
-    """The memory that a value holds, and the versions of its tensors."""
+    @property
+    def on_accelerator(self) -> bool:
+        """True if something of it is in an accelerator's own memory."""
+        return any(storage.place != HOST for storage in self.storages)
 
-    nbytes: int
-    versions: tuple[tuple[object, int], ...]
-    models: tuple[PooledModel, ...] = ()
-    """The models in it, whose weights do not count: they have a store of their own."""
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Entry:
+    """The result of one node.
+
+    The cache moves its values between the accelerator and the host: it replaces `held` as a
+    whole, so that a thread that reads it sees all of them in one place or all in the other.
+    """
+
+    held: Held
+    ui: Ui | None = None
+    seconds: float = 0.0
+    """Seconds that its computation took."""
+    models: tuple[tuple[PooledModel, ...], ...] = ()
+    """The models that each output refers to; empty if none does. Their weights do not count."""
+    inner: tuple[Inner, ...] = ()
+    """The displays of the nodes that it expanded to."""
+    key: str = field(default="", init=False)
+    """Its content key, once it was given to the cache."""
+    holders: int = field(default=0, init=False)
+    """The runs that still need it."""
+    readers: int = field(default=0, init=False)
+    """The nodes that are computed from it now."""
+
+    @property
+    def outputs(self) -> tuple[object, ...]:
+        """The node's outputs."""
+        return self.held.outputs
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its outputs, wherever they are."""
+        return self.held.nbytes
+
+    @property
+    def intact(self) -> bool:
+        """True if no tensor was written to since."""
+        return self.held.intact
 
 
 def entry_of(
     outputs: tuple[object, ...], ui: Ui | None, seconds: float, inner: tuple[Inner, ...] = ()
 ) -> Entry:
     """Weigh fresh outputs."""
-    if not [value for value in outputs if type(value) not in _ATOMS]:
-        return Entry(outputs, ui, 0, seconds, inner=inner)
-    nbytes, versions, found = survey(outputs[0] if len(outputs) == 1 else outputs)
-    models = tuple(survey(value).models for value in outputs) if found else ()
-    return Entry(outputs, ui, nbytes, seconds, versions, models, inner)
-
-
-def survey(value: object) -> Survey:
-    """Add up all that has `nbytes`, through containers and dataclasses.
-
-    Tensors that share a storage count once, and for the whole storage: that is what a view
-    keeps alive.
-    """
-    if hasattr(value, "nbytes") and not isinstance(value, PooledModel):
-        version = version_of(value)
-        return Survey(_storage(value)[1], () if version is None else ((value, version),))
-    nbytes = 0
-    counted: set[object] = set()
-    versions: list[tuple[object, int]] = []
-    models: list[PooledModel] = []
-    for leaf in _leaves(value):
-        if isinstance(leaf, PooledModel):
-            models.append(leaf)
-            continue
-        identity, size = _storage(leaf)
-        if identity not in counted:
-            counted.add(identity)
-            nbytes += size
-        version = version_of(leaf)
-        if version is not None:
-            versions.append((leaf, version))
-    return Survey(nbytes, tuple(versions), tuple(models))
-
-
-def version_of(value: object) -> int | None:
-    """Return the number of in-place writes to a tensor; None if it does not count them."""
-    try:
-        version = getattr(value, "_version", None)
-    except RuntimeError:  # inference tensors do not count
-        return None
-    return version if isinstance(version, int) else None
-
-
-def _leaves(value: object) -> Iterator[object]:
-    """Everything inside that has a size of its own, each once."""
-    pending = [value]
-    seen: set[int] = set()
-    while pending:
-        item = pending.pop()
-        if type(item) in _ATOMS or id(item) in seen:
-            continue
-        seen.add(id(item))
-        if isinstance(item, str | bytes) or hasattr(item, "nbytes"):
-            yield item
-        else:
-            pending.extend(_children(item))
-
-
-def _children(item: Any) -> list[Any]:
-    if isinstance(item, dict):
-        return [*item.keys(), *item.values()]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    if isinstance(item, list | tuple | set | frozenset):
-        return list(item)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if is_dataclass(item) and not isinstance(item, type):
-        return [getattr(item, field.name) for field in fields(item)]
-    return []
-
-
-def _storage(leaf: Any) -> tuple[object, int]:
-    """Return the identity of a leaf's storage, and its size in bytes."""
-    if isinstance(leaf, str | bytes):
-        return id(leaf), len(leaf)
-    try:
-        if hasattr(leaf, "untyped_storage"):
-            storage = leaf.untyped_storage()
-            return storage.data_ptr() or id(leaf), int(storage.nbytes())
-        return id(leaf), int(leaf.nbytes)
-    except (RuntimeError, TypeError, ValueError):  # no storage: sparse, fake, or a strange handle
-        return id(leaf), 0
+    if not [value for value in outputs if type(value) not in ATOMS]:
+        return Entry(Held(outputs), ui, seconds, inner=inner)
+    found = survey(outputs[0] if len(outputs) == 1 else outputs)
+    models = tuple(survey(value).models for value in outputs) if found.models else ()
+    held = Held(outputs, found.nbytes, found.versions, found.storages)
+    return Entry(held, ui, seconds, models, inner)

@@ -64,10 +64,34 @@ class CacheLimit(click.ParamType[int | Literal["auto"]]):
             self.fail(f"{error}.", param, ctx)
 
 
+class DeviceLimit(click.ParamType[int | str]):
+    """A number of bytes, a size such as `4GiB`, a share such as `10%`, or `auto`."""
+
+    name = "SIZE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | str:
+        """Return the bytes, `auto`, or the share as it is written."""
+        from nodegraph.cache.limit import read_device_limit
+
+        try:
+            return read_device_limit(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 result_cache = click.option(
     "--result-cache",
     type=CacheLimit(),
     help="Memory for results that later runs can use: a size such as 4GiB, 0 or auto.",
+)
+
+
+device_result_cache = click.option(
+    "--device-result-cache",
+    type=DeviceLimit(),
+    help="Memory of a GPU for the same: a size such as 2GiB, a share such as 10%, 0 or auto.",
 )
 
 

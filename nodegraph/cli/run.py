@@ -70,6 +70,7 @@ class RunCommand(ReportingCommand):
     help="The kernels that compute attention; xformers and sage need their packages.",
 )
 @options.result_cache
+@options.device_result_cache
 @options.weights_cache
 @options.memory_budget
 @click.option(

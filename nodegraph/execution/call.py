@@ -3,11 +3,11 @@
 import asyncio
 import inspect
 from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 from nodegraph.cache.entry import Entry
+from nodegraph.cache.tensors import map_tensors, tensors_in
 from nodegraph.definition.context import Context
-from nodegraph.execution.border import bring_together
 from nodegraph.execution.fingerprint import Opaque
 from nodegraph.execution.steps import Step
 from nodegraph.graph.graph import Link, Node, NodeId
@@ -15,12 +15,15 @@ from nodegraph.graph.results import Artifact, Blocked, Expansion, Ui
 from nodegraph.graph.spec import NodeSpec
 
 Arguments: TypeAlias = dict[str, object]
+HOST_SOCKETS: Final = frozenset({"SIGMAS"})
+"""Sockets whose tensors are on the host for good: samplers calculate with them there."""
 
 
 class Items(tuple[object, ...]):
     """Several values on one link: nodes downstream are called once for each."""
 
     __slots__ = ()
+    __data__: ClassVar = True
 
 
 class Result(NamedTuple):
@@ -80,6 +83,29 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     if isinstance(returned, Ui):
         return Result(_check_outputs(kind.spec, returned.outputs), returned)
     return Result(_check_outputs(kind.spec, _outputs(kind.spec, returned)))
+
+
+def bring_together(inputs: Mapping[str, object], sockets: Mapping[str, str]) -> dict[str, object]:
+    """Return a node's inputs on one device: unchanged unless some are on an accelerator.
+
+    Results stay where they were computed, and files are read on the host, so a node may be given
+    both. What is on the host then goes to the accelerator. Nodes of packs get that, too.
+
+    Args:
+        inputs: of one call.
+        sockets: the socket of each input.
+    """
+    movable = [name for name in inputs if sockets.get(name) not in HOST_SOCKETS]
+    found = [tensor for name in movable for tensor in tensors_in(inputs[name])]
+    device = next((tensor.device for tensor in found if not tensor.is_cpu), None)
+    if device is None or not any(tensor.is_cpu for tensor in found):
+        return dict(inputs)
+
+    def move(tensor: Any) -> Any:
+        return tensor.to(device) if tensor.is_cpu else tensor
+
+    moved = {name: map_tensors(inputs[name], move) for name in movable}
+    return {**inputs, **moved}
 
 
 def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:

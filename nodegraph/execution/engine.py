@@ -128,7 +128,7 @@ class Engine:
         """
         if files is None:
             files = settings.files(registry.model_places)
-        cache = ContentCache(limit_bytes(settings.result_cache))
+        cache = ContentCache(limit_bytes(settings.result_cache), settings.device_result_cache)
         return cls(
             registry,
             files,
@@ -227,7 +227,7 @@ class Engine:
         done = executor.run(checked.targets)
         result = RunResult(
             run_id=facts.emitter.run_id,
-            outputs={target: entry.outputs for target, entry in done.items()},
+            outputs=done,
             ui=executor.shown,
             executed=len(executor.executed),
             cached=len(executor.cached),

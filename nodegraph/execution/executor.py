@@ -1,9 +1,9 @@
 """Run a plan: one loop, no policy."""
 
 import gc
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from nodegraph.cache.entry import Entry, Inner, entry_of
@@ -22,6 +22,7 @@ from nodegraph.execution.call import (
 )
 from nodegraph.execution.events import NodeCached, NodeFinished, NodeStarted, Notice, RunPlanned
 from nodegraph.execution.expand import Splices
+from nodegraph.execution.live_results import LiveResults
 from nodegraph.execution.model_claims import ModelClaims
 from nodegraph.execution.plan import Plan
 from nodegraph.execution.run_context import RunContext, RunFacts
@@ -33,6 +34,7 @@ from nodegraph.runtime.out_of_memory import OutOfMemoryError
 from nodegraph.runtime.run_environment import CancelToken, use_environment
 
 _ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
+_MOVED = "out of memory: results of earlier nodes are moved to the host, trying again."
 _FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
 
 
@@ -49,7 +51,7 @@ class Executor:
         self._flights = flights
         self._cancel = cancel
         self._on_files_left = facts.on_files_left
-        self._live: dict[NodeId, Entry] = {}
+        self._live = LiveResults(cache)
         self._splices: dict[NodeId, Splices] = {}
         self._inner: dict[NodeId, tuple[Inner, ...]] = {}
         self._plan = Plan(
@@ -62,8 +64,8 @@ class Executor:
         self.executed: dict[NodeId, None] = {}
         self.cached: dict[NodeId, None] = {}
 
-    def run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
-        """Compute the targets and return their results; to be called once.
+    def run(self, targets: Sequence[NodeId]) -> dict[NodeId, tuple[object, ...]]:
+        """Compute the targets and return their outputs; to be called once.
 
         Raises:
             NodeGraphError: a node failed; nothing of it is cached.
@@ -76,7 +78,7 @@ class Executor:
             self._splices.clear()
             self._claims.end()
 
-    def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, Entry]:
+    def _run(self, targets: Sequence[NodeId]) -> dict[NodeId, tuple[object, ...]]:
         self._plan.require(targets)
         upcoming = self._plan.upcoming()
         self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
@@ -88,11 +90,11 @@ class Executor:
                 continue
             self._hold(node_id, entry)
             freed = self._plan.finish(node_id)
-            for done in freed:
-                self._live.pop(done, None)
+            self._live.release(freed)
             if self._claims:
                 self._claims.release(self._by_id[node_id], freed)
-        return {target: self._live[target] for target in targets}
+        with self._live.reading(targets) as live:
+            return {target: live[target].outputs for target in targets}
 
     def _tell_if_only_files_are_left(self) -> None:
         """Call the listener once no model is needed any more, and what is left only writes."""
@@ -122,7 +124,7 @@ class Executor:
         return entry is not None
 
     def _hold(self, node_id: NodeId, entry: Entry) -> None:
-        self._live[node_id] = entry
+        self._live.hold(node_id, entry)
         if entry.models:
             self._claims.hold(node_id, entry)
 
@@ -188,9 +190,10 @@ class Executor:
         needs = step.kind.needs
         if needs is None:
             return set(step.lazy)
-        batches, _ = batches_of(arguments_of(step.node, self._live), step.kind.spec)
-        batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
-        return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
+        with self._live.reading(step.reads) as live:
+            batches, _ = batches_of(arguments_of(step.node, live), step.kind.spec)
+            batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
+            return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
 
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
@@ -215,16 +218,10 @@ class Executor:
         self.executed[step.node.id] = None
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
-        check = flight.passengers.check
-        context = RunContext(self._facts, step.who, check) if step.kind.context_name else None
-        batches, mapped = batches_of(arguments_of(step.node, self._live), step.kind.spec)
-        results: list[Result | Expansion] = []
-        with use_environment(self._facts.environment_with(check)):
-            for batch in batches:
-                if results:
-                    check()
-                held = blocked_result(batch, step.kind.spec)
-                results.append(held or self._call(step, batch, context))
+        with self._live.reading(step.reads) as live:
+            batches, mapped = batches_of(arguments_of(step.node, live), step.kind.spec)
+            results = self._call_all(step, batches, flight.passengers.check)
+            del batches  # what they hold may be moved from here on
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
             self._splices[step.node.id] = splices = Splices.from_results(
@@ -235,6 +232,20 @@ class Executor:
         plain = cast("list[Result]", results)
         return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
 
+    def _call_all(
+        self, step: Step, batches: Sequence[Arguments], check: Callable[[], None]
+    ) -> list[Result | Expansion]:
+        """Call the node, once for each batch of arguments."""
+        context = RunContext(self._facts, step.who, check) if step.kind.context_name else None
+        results: list[Result | Expansion] = []
+        with use_environment(self._facts.environment_with(check)):
+            for batch in batches:
+                if results:
+                    check()
+                held = blocked_result(batch, step.kind.spec)
+                results.append(held or self._call(step, batch, context))
+        return results
+
     def _join(self, step: Step) -> Entry:
         """Return the result of a node that expanded, made from those of its nodes."""
         splices = self._splices.pop(step.node.id)
@@ -242,7 +253,8 @@ class Executor:
         inner = tuple(self._shown_in(step, splices))
         if inner:
             self._inner[step.node.id] = inner
-        return self._finish(step, splices.result(self._live, step.kind.spec), seconds, inner)
+        with self._live.reading(splices.reads) as live:
+            return self._finish(step, splices.result(live, step.kind.spec), seconds, inner)
 
     def _shown_in(self, step: Step, splices: Splices) -> Iterator[Inner]:
         """Yield what the nodes of an expansion showed, at any depth."""
@@ -255,28 +267,35 @@ class Executor:
                 yield inner._replace(suffix=suffix + inner.suffix)
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
-        """Call the node; again without the results that are kept, if it lacks memory."""
+        """Call the node; again with results moved to the host, and without them, if it must be."""
         if step.kind.memory:
             self._make_room(step, batch, step.kind.memory)
-        try:
-            return self._attempt(step, batch, context)
-        except OutOfMemoryError:
-            if not self._forget():
-                raise
-        gc.collect()  # what the error's traceback holds
-        self._facts.emitter.send(Notice, *step.who, _FORGOTTEN)
-        return self._attempt(step, batch, context)
+        reliefs = iter(((self._spill, _MOVED), (self._forget, _FORGOTTEN)))
+        while True:
+            try:
+                return self._attempt(step, batch, context)
+            except OutOfMemoryError:
+                says = next((says for relieve, says in reliefs if relieve()), None)
+                if says is None:
+                    raise
+            gc.collect()  # what the error's traceback holds
+            self._facts.emitter.send(Notice, *step.who, says)
 
     def _make_room(self, step: Step, batch: Arguments, memory: Memory) -> None:
-        """Forget what is kept of earlier runs if the node says that it needs the memory."""
+        """Move or forget what is kept of earlier runs if the node says that it needs the memory."""
         from nodegraph.runtime.devices import (
             free_bytes,  # torch, which such a node has loaded anyhow
         )
 
         wanted = call_node_code(step.node, memory, batch)
-        if wanted > free_bytes() and self._forget():
+        missing = wanted - free_bytes()
+        if missing > 0 and self._cache.spill(missing) < missing and self._forget():
             gc.collect()
             self._facts.emitter.send(Notice, *step.who, _ROOM)
+
+    def _spill(self) -> bool:
+        """Move results from the accelerators to the host; return True if there were any."""
+        return self._cache.spill(sys.maxsize) > 0
 
     def _forget(self) -> bool:
         """Forget results and weights that no run needs; return True if there were any."""
@@ -309,10 +328,10 @@ class Executor:
         """Report inputs that the node wrote to; they are no longer what their keys say."""
         for source in step.reads:
             entry = self._live.get(source)
-            if entry is None or not entry.versions or entry.intact:
+            if entry is None or entry.intact:
                 continue
             self._cache.drop(self._by_id[source].key)
-            self._live[source] = replace(entry, versions=())
+            self._live.excuse(source)
             message = (
                 f"{step.node.type_name} changed its input from node {source!r} in place,"
                 " so that result is not kept; a node must copy before it writes."

@@ -35,6 +35,16 @@ def default_device() -> torch.device:
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
+def device_named(name: str) -> torch.device:
+    """Return the device of a name such as `cuda:0`."""
+    return torch.device(name)
+
+
+def host_device() -> torch.device:
+    """Return the device whose memory is the machine's."""
+    return torch.device("cpu")
+
+
 def is_accelerator(device: torch.device) -> bool:
     """Return True if a device computes beside the processor."""
     return device.type not in _HOST_TYPES
@@ -100,6 +110,22 @@ def pinned_bytes(nbytes: int, device: torch.device) -> torch.Tensor:
         except RuntimeError:
             _log.info("The host has no pinned memory to give: copies to the device are slower.")
     return torch.empty(nbytes, dtype=torch.uint8)
+
+
+def whole_storage(tensor: torch.Tensor) -> torch.Tensor | None:
+    """Return all memory that a tensor looks at, [n] of its dtype; None if it is no plain memory."""
+    if type(tensor) is not torch.Tensor or tensor.layout != torch.strided or tensor.is_quantized:
+        return None
+    if tensor.is_conj() or tensor.is_neg() or tensor.untyped_storage().nbytes() % tensor.itemsize:
+        return None
+    count = tensor.untyped_storage().nbytes() // tensor.itemsize
+    return tensor.detach().as_strided((count,), (1,), 0)
+
+
+def view_alike(tensor: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that looks at a storage's copy as another one does at the storage."""
+    same = whole if whole.dtype == tensor.dtype else whole.view(tensor.dtype)
+    return same.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
 
 
 def side_stream(device: torch.device) -> torch.Stream | None:

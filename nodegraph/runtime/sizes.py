@@ -10,6 +10,7 @@ _UNITS: Final = {
     **{f"{prefix}IB": 1024 ** (k + 1) for k, prefix in enumerate("KMGT")},
 }
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,6})?)\s?([KMGT]?I?B)?", re.ASCII | re.IGNORECASE)
+_SHARE: Final = re.compile(r"(\d{1,3}(?:\.\d{1,3})?)\s?%", re.ASCII)
 PREFIXES: Final = ("", "K", "M", "G", "T", "P", "E")
 """Each is 1024 times the one before, as in KiB and MiB."""
 
@@ -30,6 +31,13 @@ def read_size(text: str) -> int:
         message = f"{text[:40]!r} is no size; write bytes, or a number with a unit, such as 4GiB"
         raise ValueError(message)
     return int(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
+
+
+def read_share(text: str) -> float | None:
+    """Return the share that a text such as `10%` names, from 0 to 1; None if it names none."""
+    match = _SHARE.fullmatch(text.strip())
+    share = float(match[1]) / 100 if match else None
+    return share if share is not None and share <= 1 else None
 
 
 def format_size(count: int) -> str:

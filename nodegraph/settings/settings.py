@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from nodegraph.cache.limit import AUTO, Limit
+from nodegraph.cache.limit import AUTO, DeviceLimit, Limit
 from nodegraph.errors import SettingsError, nearest
 from nodegraph.files.files import Files
 from nodegraph.files.folders import FORMER_NAMES, Folders
@@ -94,6 +94,9 @@ class Settings:
     """The kernels that compute attention; some need a package of their own."""
     result_cache: Limit = AUTO
     """Bytes of results that are kept between runs; `auto` is half of the memory."""
+    device_result_cache: DeviceLimit = AUTO
+    """Bytes of an accelerator, or a share of its memory, that results fill between runs before
+    they move to the host's memory; `auto` is a tenth."""
     weights_cache: Limit = AUTO
     """Bytes of weights that stay in memory between runs; `auto` goes by the device's memory."""
     memory_budget: Limit = AUTO

@@ -34,6 +34,17 @@ _RESULTS: _StatsMetrics = {
     "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept."),
     "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have together."),
 }
+_PLACES: _StatsMetrics = {
+    "hits": (CounterMetricFamily, "hits", "Results that were found there."),
+    "spills": (CounterMetricFamily, "spills", "Results moved down from there to make room."),
+    "spilled_bytes": (CounterMetricFamily, "spilled_bytes", "Bytes of those results."),
+    "returns": (CounterMetricFamily, "returns", "Results copied back there for a node."),
+    "evictions": (CounterMetricFamily, "evictions", "Results dropped there to make room."),
+    "entries": (GaugeMetricFamily, "entries", "Results that are kept there."),
+    "bytes": (GaugeMetricFamily, "nbytes", "Bytes of the results that are kept there."),
+    "limit_bytes": (GaugeMetricFamily, "limit", "Bytes that results may have there."),
+}
+"""The metrics of a result cache by place: the host, an accelerator, the disk."""
 _WEIGHTS: _StatsMetrics = {
     "hits": (CounterMetricFamily, "hits", "Networks that a run found in memory."),
     "loads": (CounterMetricFamily, "loads", "Networks that a run had to load."),
@@ -75,6 +86,7 @@ class Metrics:
         self._results: dict[str, Stats] = {}
         self._weights: dict[str, PoolStats] = {}
         self._registry.register(_Caches("result_cache", _RESULTS, self._results))
+        self._registry.register(_Places(self._results))
         self._registry.register(_Caches("weights_cache", _WEIGHTS, self._weights))
 
     def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
@@ -168,4 +180,21 @@ class _Caches(Collector):
             metric = family(f"nodegraph_{self._prefix}_{name}", says, labels=["worker"])
             for worker, stats in caches.items():
                 metric.add_metric([worker], getattr(stats, field))
+            yield metric
+
+
+class _Places(Collector):
+    """The places of the workers' results, two labels a sample: the worker and the place."""
+
+    def __init__(self, caches: Mapping[str, Stats]) -> None:
+        self._caches = caches
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metrics."""
+        caches = dict(self._caches)
+        for name, (family, field, says) in _PLACES.items():
+            metric = family(f"nodegraph_results_{name}", says, labels=["worker", "place"])
+            for worker, stats in caches.items():
+                for place in stats.places:
+                    metric.add_metric([worker, place.place], getattr(place, field))
             yield metric

@@ -292,7 +292,7 @@ class LocalWorker:
         elif body["op"] == "writing":
             self._note_writing(body["run"])
         elif body["op"] == "cache":
-            results, weights = Stats(**body["results"]), PoolStats(**body["weights"])
+            results, weights = Stats.from_data(body["results"]), PoolStats(**body["weights"])
             self._hooks.metrics.caches(self.name, results, weights)
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})

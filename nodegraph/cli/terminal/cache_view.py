@@ -1,10 +1,12 @@
 """The caches of a server's workers in a line each: what `nodegraph watch` says of them."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import replace
 from typing import Final
 
-from nodegraph.cache.protocol import Stats
+from nodegraph.cache.protocol import PlaceStats, Stats
+from nodegraph.cache.survey import HOST
 from nodegraph.runtime.model_pool import PoolStats
 from nodegraph.runtime.sizes import format_size
 
@@ -15,6 +17,16 @@ _RESULTS: Final[Mapping[str, str]] = {
     "nodegraph_result_cache_hits_total": "hits",
     "nodegraph_result_cache_misses_total": "misses",
     "nodegraph_result_cache_evictions_total": "evictions",
+}
+_PLACES: Final[Mapping[str, str]] = {
+    "nodegraph_results_entries": "entries",
+    "nodegraph_results_bytes": "nbytes",
+    "nodegraph_results_limit_bytes": "limit",
+    "nodegraph_results_hits_total": "hits",
+    "nodegraph_results_spills_total": "spills",
+    "nodegraph_results_spilled_bytes_total": "spilled_bytes",
+    "nodegraph_results_returns_total": "returns",
+    "nodegraph_results_evictions_total": "evictions",
 }
 _WEIGHTS: Final[Mapping[str, str]] = {
     "nodegraph_weights_cache_networks": "models",
@@ -34,21 +46,35 @@ def read_stats(page: str) -> tuple[Stats, PoolStats]:
     """
     from prometheus_client.parser import text_string_to_metric_families
 
-    results = {item.name: 0 for item in fields(Stats)}
-    weights = {item.name: 0 for item in fields(PoolStats)}
+    results, weights = Counter[str](), Counter[str]()
+    places: dict[str, Counter[str]] = {}
     for family in text_string_to_metric_families(page):
         for sample in family.samples:
-            for names, sums in ((_RESULTS, results), (_WEIGHTS, weights)):
-                if sample.name in names:
-                    sums[names[sample.name]] += int(sample.value)
-    return Stats(**results), PoolStats(**weights)
+            if sample.name in _RESULTS:
+                results[_RESULTS[sample.name]] += int(sample.value)
+            elif sample.name in _WEIGHTS:
+                weights[_WEIGHTS[sample.name]] += int(sample.value)
+            elif sample.name in _PLACES:
+                place = places.setdefault(sample.labels["place"], Counter())
+                place[_PLACES[sample.name]] += int(sample.value)
+    found = tuple(PlaceStats(name, **sums) for name, sums in places.items())
+    return replace(Stats(), **results, places=found), PoolStats(**weights)
 
 
 def describe(stats: Stats) -> str:
-    """Return the state of a result cache in words."""
-    used = f"{format_size(stats.nbytes)} of {format_size(stats.limit)}"
+    """Return the state of a result cache in words: the host's memory, then the other places."""
     counts = f"{stats.hits} hits, {stats.misses} misses, {stats.evictions} evictions"
-    return f"result cache: {used}, {counts}"
+    others = [_describe_place(place) for place in stats.places if place.place != HOST]
+    return "; ".join([f"result cache: {_usage(stats)}, {counts}", *others])
+
+
+def _describe_place(place: PlaceStats) -> str:
+    moved = f"{place.spills} spills ({format_size(place.spilled_bytes)})"
+    return f"{place.place}: {_usage(place)}, {place.hits} hits, {moved}, {place.returns} returns"
+
+
+def _usage(stats: Stats | PlaceStats) -> str:
+    return f"{format_size(stats.nbytes)} of {format_size(stats.limit)}"
 
 
 def describe_weights(stats: PoolStats) -> str:

@@ -376,7 +376,7 @@ def test_a_change_runs_only_what_hangs_on_it(engine):
 
 def test_what_was_evicted_and_nobody_needs_is_not_computed_again(engine):
     engine.run(chain_of(5))
-    for key, entry in list(engine.cache._kept.items()):
+    for key, entry in list(engine.cache._books.entries.items()):
         if entry.ui is None:
             engine.cache.drop(key)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 import pytest
 
+from nodegraph.cache.limit import device_limit_bytes
 from nodegraph.errors import SettingsError
 from nodegraph.settings.layers import from_environment, from_file, nest, types_of
 from nodegraph.settings.server import ServerSettings
@@ -287,6 +288,27 @@ def test_the_environment_names_rooms_and_levels():
 
 def test_the_token_is_not_shown():
     assert "secret" not in repr(read({"NODEGRAPH_SERVER_TOKEN": "secret"}))
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"),
+    [(0, 0), ("2GiB", 2 << 30), ("10%", "10%"), (" 12.5 % ", "12.5 %"), ("auto", "auto")],
+)
+def test_the_size_on_a_device_may_be_a_share(here, given, limit):
+    assert read(device_result_cache=given).device_result_cache == limit
+    assert read({"NODEGRAPH_DEVICE_RESULT_CACHE": str(given)}).device_result_cache == limit
+
+
+@pytest.mark.parametrize("given", ["101%", "-1%", "ten", "1e3", True])
+def test_what_is_neither_size_nor_share_is_refused(here, given):
+    with pytest.raises(SettingsError, match=r"no size.*4GiB, or auto, or a share such as 10%"):
+        read(device_result_cache=given)
+
+
+def test_a_share_is_of_the_device(here):
+    limits = [device_limit_bytes(limit, 1000) for limit in ("auto", "25%", "12.5 %", 70)]
+
+    assert limits == [100, 250, 125, 70]
 
 
 @pytest.mark.parametrize(

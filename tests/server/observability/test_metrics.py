@@ -1,12 +1,13 @@
 """What `/metrics` says, and that it does not grow with what clients send."""
 
 import json
+from dataclasses import asdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodegraph.cache.limit import limit_bytes
-from nodegraph.cache.protocol import Stats
-from nodegraph.cli.terminal.cache_view import describe_weights, read_stats
+from nodegraph.cache.protocol import PlaceStats, Stats
+from nodegraph.cli.terminal.cache_view import describe, describe_weights, read_stats
 from nodegraph.runtime.model_pool import PoolStats
 from server.observability.metrics import OTHER, Metrics
 from tests.server.serving import block, install_toys, picture, serving, toy, until
@@ -130,6 +131,31 @@ def test_the_weights_in_memory_are_counted_and_watched_by_their_metrics():
     assert describe_weights(read) == "weights: 6.0 MiB of 10.0 MiB, 14 hits, 8 loads, 2 evictions"
     metrics.worker_restarted("cuda:1", "exit")
     assert read_stats(metrics.page().decode())[1] == stats
+
+
+def test_each_place_of_results_is_counted_and_watched():
+    metrics, card = Metrics(), "cuda:0"
+    host = PlaceStats("host", entries=3, nbytes=1 << 20, limit=4 << 20, hits=5, evictions=2)
+    there = PlaceStats(card, 2, 3 << 20, 8 << 20, 7, spills=4, spilled_bytes=6 << 20, returns=1)
+    stats = Stats(3, 1 << 20, 4 << 20, hits=12, misses=6, evictions=2, places=(host, there))
+    metrics.caches("one", Stats.from_data(json.loads(json.dumps(asdict(stats)))), PoolStats())
+    metrics.caches("two", stats, PoolStats())
+
+    read, _ = read_stats(metrics.page().decode())
+
+    assert labels_of(metrics, "nodegraph_results_spills_total") == {
+        (place, worker) for place in ("host", card) for worker in ("one", "two")
+    }
+    assert (read.hits, read.places[1].spills, read.places[1].entries) == (24, 8, 4)
+    assert describe(stats) == (
+        "result cache: 1.0 MiB of 4.0 MiB, 12 hits, 6 misses, 2 evictions;"
+        " cuda:0: 3.0 MiB of 8.0 MiB, 7 hits, 4 spills (6.0 MiB), 1 returns"
+    )
+
+
+def labels_of(metrics, name):
+    """The labels of each sample of a metric."""
+    return {key[1:] for key in read(metrics.page().decode()) if key[0] == name}
 
 
 def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):

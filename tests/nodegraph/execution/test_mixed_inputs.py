@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from nodegraph.execution.border import bring_together
+from nodegraph.execution.call import bring_together
 from nodes.values import Cond, Conditioning, Latent
 from tests.simulated_device.conftest import loaded_device, simulated
 

@@ -1,0 +1,155 @@
+"""The books of a cache: its results, the memory that they take in each place, and what goes first.
+
+Nothing here waits or copies; the cache's lock is held while it is called.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from nodegraph.cache.entry import Entry, Held
+from nodegraph.cache.protocol import PlaceStats
+from nodegraph.cache.ranking import Ranking
+from nodegraph.cache.storages import Storages
+from nodegraph.cache.survey import HOST
+
+OVERHEAD = 1024
+"""Bytes of the host's memory that an entry is taken to cost beside its values."""
+
+
+@dataclass(slots=True)
+class Place:
+    """The results in one place, in the order in which they leave it, and its counts."""
+
+    limit: int
+    ranking: Ranking = field(default_factory=Ranking)
+    entries: int = 0
+    hits: int = 0
+    spills: int = 0
+    spilled_bytes: int = 0
+    returns: int = 0
+    evictions: int = 0
+
+    def stats(self, name: str, nbytes: int) -> PlaceStats:
+        """Return its state and its counts."""
+        counts = (self.hits, self.spills, self.spilled_bytes, self.returns, self.evictions)
+        return PlaceStats(name, self.entries, nbytes, self.limit, *counts)
+
+
+class Books:
+    """The results in memory.
+
+    Args:
+        limit: the bytes of the host's memory that they may take.
+        device_limit: returns the bytes that they may take on an accelerator, given its name.
+    """
+
+    def __init__(self, limit: int, device_limit: Callable[[str], int]) -> None:
+        self._device_limit = device_limit
+        self._entries: dict[str, Entry] = {}
+        self._storages = Storages()
+        self._places: dict[str, Place] = {HOST: Place(limit)}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def entries(self) -> Mapping[str, Entry]:
+        """The results by key."""
+        return self._entries
+
+    @property
+    def storages(self) -> Storages:
+        """The memory that they take."""
+        return self._storages
+
+    @property
+    def accelerators(self) -> Collection[str]:
+        """The accelerators that have had results."""
+        return [name for name in self._places if name != HOST]
+
+    def place(self, name: str) -> Place:
+        """Return a place; made when it has its first result."""
+        found = self._places.get(name)
+        if found is None:
+            found = self._places[name] = Place(self._device_limit(name))
+        return found
+
+    def nbytes(self, name: str) -> int:
+        """Return the bytes that the results take in a place."""
+        overhead = OVERHEAD * len(self._entries) if name == HOST else 0
+        return self._storages.nbytes(name) + overhead
+
+    def is_over(self, name: str) -> bool:
+        """Return True if the results take more of a place than they may."""
+        return self.nbytes(name) > self._places[name].limit
+
+    def add(self, entry: Entry) -> None:
+        """Add a result under its key."""
+        self._entries[entry.key] = entry
+        self._storages.add(entry.held.storages)
+        for name in {HOST, *entry.held.bytes_by_place}:
+            self.place(name).entries += 1
+        self.rank(entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Remove a result."""
+        del self._entries[entry.key]
+        self._storages.remove(entry.held.storages)
+        for name in {HOST, *entry.held.bytes_by_place}:
+            self._places[name].entries -= 1
+            self._places[name].ranking.discard(entry.key)
+
+    def move(self, entry: Entry, held: Held, copies: Mapping[object, object]) -> None:
+        """Note that a result is elsewhere now, and let the result know.
+
+        Args:
+            entry: the result.
+            held: the same values in their new place.
+            copies: see `Storages.pair`.
+        """
+        self.remove(entry)
+        entry.held = held
+        self.add(entry)
+        self._storages.pair(copies)
+
+    def rank(self, entry: Entry) -> None:
+        """Rank a result by its use now; on an accelerator only while no run holds it."""
+        for name, nbytes in {HOST: 0, **entry.held.bytes_by_place}.items():
+            size = nbytes + OVERHEAD if name == HOST else nbytes
+            if name == HOST or (size and not entry.holders):
+                self._places[name].ranking.put(entry.key, entry.seconds, size)
+
+    def hold(self, entry: Entry) -> None:
+        """Take a result out of the order in which results leave its accelerators."""
+        for name in entry.held.bytes_by_place:
+            if name != HOST:
+                self._places[name].ranking.discard(entry.key)
+
+    def pop(self, name: str) -> Entry | None:
+        """Take the result of the least worth out of a place's order; None if there is none."""
+        key = self._places[name].ranking.pop()
+        return None if key is None else self._entries[key]
+
+    def held_on(self, name: str) -> Entry | None:
+        """Return the result of the least worth that runs hold there but no node reads now."""
+        found = [
+            (entry.seconds / nbytes, entry.key)
+            for entry in self._entries.values()
+            if entry.holders
+            and not entry.readers
+            and (nbytes := entry.held.bytes_by_place.get(name, 0))
+        ]
+        return self._entries[min(found)[1]] if found else None
+
+    def clear(self) -> dict[str, Entry]:
+        """Forget everything but the counts; return the results by key."""
+        entries, self._entries = self._entries, {}
+        self._storages.clear()
+        for place in self._places.values():
+            place.ranking.clear()
+            place.entries = 0
+        return entries
+
+    def stats(self) -> list[PlaceStats]:
+        """Return the state of each place, the host's first."""
+        return [place.stats(name, self.nbytes(name)) for name, place in self._places.items()]

@@ -1,0 +1,141 @@
+"""The tensors in a value: found, changed, and moved between an accelerator and the host.
+
+A value is looked into if it is a dict, a list, a tuple, or of a class that says `__data__ = True`:
+that it is no more than its fields.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Final, cast
+
+from nodegraph.cache.entry import Held
+from nodegraph.cache.survey import HOST, place_of, storage_of, survey
+
+_ATOMS: Final = frozenset({int, float, bool, str, type(None)})
+
+
+def tensors_in(value: object) -> Iterator[Any]:
+    """Yield the tensors in a value: in containers, and in classes that are plain data."""
+    if type(value) in _ATOMS:
+        return
+    if is_tensor(value):
+        yield value
+    for part in parts_of(value).values():
+        yield from tensors_in(part)
+
+
+def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a value with its tensors changed; the same object if none of them is another one."""
+    if is_tensor(value):
+        return change(value)
+    parts = parts_of(value)
+    new = {key: map_tensors(part, change) for key, part in parts.items()}
+    if all(new[key] is part for key, part in parts.items()):
+        return value
+    return _rebuild(value, new)
+
+
+def is_tensor(value: object) -> bool:
+    """Return True for a torch tensor."""
+    return hasattr(value, "untyped_storage") and hasattr(value, "is_cpu")
+
+
+def parts_of(value: Any) -> dict[Any, Any]:
+    """Return the parts of a container or of a value that is plain data, by name or number."""
+    if type(value) is dict:
+        return cast("dict[Any, Any]", value)
+    if type(value) in (list, tuple) or _is_plain_tuple(value):
+        return dict(enumerate(cast("Sequence[Any]", value)))
+    if is_dataclass(value) and getattr(value, "__data__", False):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {}
+
+
+class Carrier:
+    """Copies the tensors of one result to another place; what shares memory goes on to share it.
+
+    Args:
+        twin: returns a tensor on the copy of a storage that exists already, given the identity
+            of the storage; None if there is none.
+    """
+
+    def __init__(self, twin: Callable[[object], Any | None]) -> None:
+        self._twin = twin
+        self._wholes: dict[object, Any] = {}
+        self._made: dict[int, Any] = {}
+
+    @property
+    def copies(self) -> dict[object, object]:
+        """The identities of the storages that were copied to, by those that were copied."""
+        return {source: storage_of(whole).identity for source, whole in self._wholes.items()}
+
+    def to_host(self, held: Held) -> Held | None:
+        """Return a result with all its tensors on the host, which remembers where they were.
+
+        Returns:
+            None if some of it can't be reached: it is inside of a value of an unknown class.
+
+        Raises:
+            RuntimeError: there is not enough memory.
+        """
+        from nodegraph.runtime.devices import host_device
+
+        host = host_device()
+        moved = self._move(held, lambda tensor: None if place_of(tensor) == HOST else host)
+        return None if moved.on_accelerator else moved
+
+    def to_homes(self, held: Held) -> Held:
+        """Return a result with its tensors where they were computed.
+
+        Raises:
+            RuntimeError: there is not enough memory.
+        """
+        return self._move(held, lambda tensor: held.homes.get(id(tensor)))
+
+    def _move(self, held: Held, target: Callable[[Any], Any]) -> Held:
+        homes: dict[int, Any] = {}
+
+        def change(tensor: Any) -> Any:
+            device = target(tensor)
+            if device is None:
+                return tensor
+            moved = self._made.get(id(tensor))
+            if moved is None:
+                moved = self._made[id(tensor)] = self._copy(tensor, device)
+            if place_of(moved) == HOST:
+                homes[id(moved)] = tensor.device
+            return moved
+
+        outputs = map_tensors(held.outputs, change)
+        found = survey(outputs)
+        return Held(outputs, found.nbytes, found.versions, found.storages, homes)
+
+    def _copy(self, tensor: Any, device: Any) -> Any:
+        """Return a tensor's copy, a view of its storage's copy as the tensor is of the storage."""
+        from nodegraph.runtime.devices import view_alike, whole_storage
+
+        whole = whole_storage(tensor)
+        if whole is None:
+            return tensor.to(device)
+        identity = storage_of(tensor).identity
+        if identity not in self._wholes:
+            twin = self._twin(identity)
+            known = None if twin is None or twin.device != device else whole_storage(twin)
+            self._wholes[identity] = whole.to(device) if known is None else known
+        return view_alike(tensor, self._wholes[identity])
+
+
+def _is_plain_tuple(value: Any) -> bool:
+    """Return True for a named tuple, and for another kind of tuple that says it is plain."""
+    kind = cast("Any", type(cast("object", value)))
+    return isinstance(value, tuple) and (hasattr(kind, "_make") or hasattr(kind, "__data__"))
+
+
+def _rebuild(value: Any, parts: dict[Any, Any]) -> Any:
+    """Return a value of the same kind with other parts; see `parts_of`."""
+    if isinstance(value, dict):
+        return parts
+    kind = cast("Any", type(cast("object", value)))
+    if isinstance(value, list | tuple):
+        return getattr(kind, "_make", kind)(parts.values())
+    return replace(value, **cast("dict[str, Any]", parts))

@@ -1,0 +1,72 @@
+"""The results that a run still needs, and the reading of them for a node."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from nodegraph.cache.entry import Entry
+from nodegraph.cache.protocol import Cache
+from nodegraph.graph.graph import NodeId
+
+
+class LiveResults:
+    """Results by node; the cache does not drop them, and moves them only where memory is short.
+
+    Args:
+        cache: has them, or had them.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._entries: dict[NodeId, Entry] = {}
+
+    def __contains__(self, node_id: NodeId) -> bool:
+        return node_id in self._entries
+
+    def __getitem__(self, node_id: NodeId) -> Entry:
+        return self._entries[node_id]
+
+    def __iter__(self) -> Iterator[NodeId]:
+        return iter(self._entries)
+
+    def get(self, node_id: NodeId) -> Entry | None:
+        """Return a node's result, if the run has it."""
+        return self._entries.get(node_id)
+
+    def hold(self, node_id: NodeId, entry: Entry) -> None:
+        """Add a node's result."""
+        before = self._entries.get(node_id)
+        if before is not entry:
+            self._cache.hold(entry)
+            self._entries[node_id] = entry
+            if before is not None:
+                self._cache.release([before])
+
+    def release(self, node_ids: Iterable[NodeId]) -> None:
+        """Let go of results that the run does not need any more."""
+        released = [entry for each in node_ids if (entry := self._entries.pop(each, None))]
+        if released:
+            self._cache.release(released)
+
+    def excuse(self, node_id: NodeId) -> None:
+        """Keep a result that somebody wrote to for this run alone, without looking at it again."""
+        entry = self._entries[node_id]
+        self.hold(node_id, replace(entry, held=entry.held._replace(versions=())))
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self.release(list(self._entries))
+
+    @contextmanager
+    def reading(self, node_ids: Iterable[NodeId]) -> Generator[Mapping[NodeId, Entry]]:
+        """Bring results back to where they were computed, for as long as a node reads them.
+
+        Args:
+            node_ids: the nodes that they are of; those without a result are left out.
+        """
+        read = [entry for each in node_ids if (entry := self._entries.get(each))]
+        self._cache.begin_reading(read)
+        try:
+            yield self._entries
+        finally:
+            self._cache.end_reading(read)
