@@ -20,6 +20,13 @@ _BFLOAT16_SINCE: Mapping[str, tuple[int, int]] = {"cuda": (8, 0)}
 """Types of device where networks compute in half precision, and the first capability that has
 bfloat16: on NVIDIA's it is Ampere. ROCm's type is `cuda`, too, and all its capabilities are above.
 """
+_CHANNELS_LAST_SINCE: Mapping[str, tuple[int, int]] = {"nvidia": (7, 0)}
+"""Makers whose kernels for convolutions want channels last, and the first capability that does.
+
+Tensor cores read channels last, and cuDNN moves all else there and back (NVIDIA Deep Learning
+Performance, Convolutional Layers User's Guide, "Tensor Layouts"). AMD's library takes channels
+first unless it is told otherwise.
+"""
 _GRAPH_TYPES = frozenset({"cuda"})
 """Types of device whose work torch can record as a graph and replay."""
 _MAKERS: Mapping[str, str] = {"cuda": "nvidia", "xpu": "intel", "mps": "apple"}
@@ -86,6 +93,14 @@ def computing_dtype(
     if half_dtype == torch.bfloat16 and not has_bfloat16(device):
         return instead
     return half_dtype
+
+
+def prefers_channels_last(device: torch.device) -> bool:
+    """Return True if convolutions are fastest with their channels last in memory."""
+    since = _CHANNELS_LAST_SINCE.get(device_maker(device))
+    return (
+        since is not None and torch.get_device_module(device).get_device_capability(device) >= since
+    )
 
 
 def device_maker(device: torch.device) -> str:

@@ -173,7 +173,7 @@ class NetworkFile:
             return weight.with_dtype(place.dtype)
         kept = place.storage_dtype_of(self._header.tensors[source.key])
         if is_quantized(self._header, source.key) or not matrix or kept == place.dtype:
-            return full_precision(weight, place.dtype)
+            return place.lay_out(full_precision(weight, place.dtype))
         return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
 
     def _kept_nbytes(self, key: str) -> int:

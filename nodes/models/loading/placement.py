@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from nodegraph.runtime.devices import computing_dtype, default_device
+from nodegraph.runtime.devices import computing_dtype, default_device, prefers_channels_last
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.header import TensorInfo
+from nodes.models.weights.quantized import QuantizedTensor
 
 _STORAGE_DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn,
@@ -36,6 +38,17 @@ class Placement:
     """The dtype that weights are rounded to and matrices stored in; None: as the file has them."""
     keeps_quantized: bool = False
     """True if matrices that the file has in fp8 or quantized are stored so in memory."""
+    channels_last: bool = False
+    """True if the weights of convolutions lie in memory with their channels last."""
+
+    def lay_out(self, weight: Tensor) -> Tensor:
+        """Return a weight in the order in memory that it is computed with.
+
+        It is the same tensor if it lies so, or is quantized or no convolution's, [out, in, h, w].
+        """
+        if not self.channels_last or weight.ndim != 4 or isinstance(weight, QuantizedTensor):
+            return weight
+        return weight.contiguous(memory_format=torch.channels_last)
 
     def nbytes(self, info: TensorInfo) -> int:
         """Return the bytes that a matrix of the file takes in memory."""
@@ -77,4 +90,5 @@ def default_placement(
     device = torch.device("cpu") if on_cpu else default_device()
     instead = torch.float16 if spec.fits_float16 else network.without_bfloat16
     dtype = computing_dtype(device, network.half_dtype, instead)
-    return Placement(device, dtype, storage_dtype, network.keeps_quantized)
+    channels_last = network.convolves and prefers_channels_last(device)
+    return Placement(device, dtype, storage_dtype, network.keeps_quantized, channels_last)

@@ -69,6 +69,7 @@ class PatchedWeights(Mapping[str, Tensor]):
         """Take a weight instead of the one that was there."""
         if self._home is not None:
             weight = full_precision(weight, self._place.dtype).to(self._home)
+        weight = self._place.lay_out(weight)
         if key in self._hosted:
             weight = move(weight, torch.device("cpu"))
         self.changed[key] = weight

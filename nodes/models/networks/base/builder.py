@@ -157,6 +157,8 @@ class NetworkClass:
     """Its precision on a GPU: float32 if half precision would show in images."""
     without_bfloat16: torch.dtype = torch.float16
     """Its precision where that is bfloat16, which the GPU lacks."""
+    convolves: bool = False
+    """True if most of its work is convolutions, whose layout in memory then matters."""
     keeps_quantized: bool = False
     """True if matrices that the file has in fp8 or quantized are stored so in memory."""
     widened: str = ""

@@ -47,4 +47,6 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("compact", "upscale model", builder, half_dtype=torch.float32)
+NETWORK = NetworkClass(
+    "compact", "upscale model", builder, half_dtype=torch.float32, convolves=True
+)

@@ -120,4 +120,4 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("rrdb", "upscale model", builder, half_dtype=torch.float32)
+NETWORK = NetworkClass("rrdb", "upscale model", builder, half_dtype=torch.float32, convolves=True)

@@ -63,4 +63,6 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("tiny_vae", "VAE", builder, half_dtype=torch.bfloat16, saved=False)
+NETWORK = NetworkClass(
+    "tiny_vae", "VAE", builder, half_dtype=torch.bfloat16, convolves=True, saved=False
+)

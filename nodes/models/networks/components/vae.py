@@ -42,4 +42,5 @@ NETWORK = NetworkClass(
     builder,
     half_dtype=torch.bfloat16,
     without_bfloat16=torch.float32,  # SDXL's and FLUX.1's numbers are too large for float16
+    convolves=True,
 )

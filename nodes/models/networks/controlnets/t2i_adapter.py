@@ -64,4 +64,6 @@ def builder() -> Build:
     return build
 
 
-NETWORK = NetworkClass("t2i_adapter", "T2I-Adapter", builder, control=T2IAdapterControl())
+NETWORK = NetworkClass(
+    "t2i_adapter", "T2I-Adapter", builder, control=T2IAdapterControl(), convolves=True
+)

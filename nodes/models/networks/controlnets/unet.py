@@ -99,5 +99,5 @@ def builder() -> Build:
 
 
 NETWORK = NetworkClass(
-    "controlnet", "ControlNet", builder, control=UNetControl(), keeps_quantized=True
+    "controlnet", "ControlNet", builder, control=UNetControl(), convolves=True, keeps_quantized=True
 )

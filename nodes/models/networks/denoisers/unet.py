@@ -142,5 +142,11 @@ def builder() -> Build:
 
 
 NETWORK = NetworkClass(
-    "unet", "U-Net", builder, adapter=UNetAdapter(), keeps_quantized=True, cross_attends=True
+    "unet",
+    "U-Net",
+    builder,
+    adapter=UNetAdapter(),
+    convolves=True,
+    keeps_quantized=True,
+    cross_attends=True,
 )
