@@ -8,6 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+ALLOCATOR = "PYTORCH_ALLOC_CONF"
+"""The variable that sets torch's allocator, since torch 2.9."""
+_ALLOCATORS = (ALLOCATOR, "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+_TEGRA = "nvmap"
+"""The memory manager of NVIDIA's boards that share the machine's memory."""
 DRIVER = Path("/dev")
 
 
@@ -26,6 +31,24 @@ class Driver:
     sign: str = ""
     """A file that is there if the driver is; nothing if the devices' files are enough."""
 
+    grows: bool = False
+    """True if torch's allocator can let its reservations on the devices grow."""
+
+    def allocation(self, environment: Mapping[str, str], folder: Path) -> Mapping[str, str]:
+        """Return the variables for torch's allocator; none where the environment has its own.
+
+        Reservations that grow leave fewer gaps, which sizes that differ from run to run tear: a
+        large picture then fits into what is free in all.
+
+        Args:
+            environment: may set the allocator already.
+            folder: where the driver shows its devices.
+        """
+        if not self.grows or (folder / _TEGRA).exists():
+            return {}
+        own = any(name in environment for name in _ALLOCATORS)
+        return {} if own else {ALLOCATOR: "expandable_segments:True"}
+
     def count(self, folder: Path) -> int:
         """Return the number of devices that the driver shows in a folder."""
         if self.sign and not (folder / self.sign).exists():
@@ -34,7 +57,7 @@ class Driver:
         return sum(1 for path in folder.glob(self.pattern) if path.name[start:].isdecimal())
 
 
-NVIDIA = Driver("cuda", VARIABLE, "nvidia*", {VARIABLE: ""})
+NVIDIA = Driver("cuda", VARIABLE, "nvidia*", {VARIABLE: ""}, grows=True)
 AMD = Driver(
     "cuda", "HIP_VISIBLE_DEVICES", "dri/renderD*", {"HIP_VISIBLE_DEVICES": "-1"}, sign="kfd"
 )

@@ -20,7 +20,7 @@ class Device:
     name: str
     """`cpu`, `cuda:0`; a second worker on the same device is `cpu#2`."""
     environment: Mapping[str, str]
-    """Environment variables that hide all other devices from the worker's process."""
+    """Environment variables of the worker's process, which hide all other devices from it."""
 
 
 def choose_devices(
@@ -33,7 +33,7 @@ def choose_devices(
 
     Args:
         wanted: `cpu`, `cuda:0`, `xpu:0`, …
-        environment: may name the devices that this process sees.
+        environment: may name the devices that this process sees, and set torch's allocator.
         folder: the folder in which the driver lists its devices.
         driver: the driver; that of the installed torch if None.
 
@@ -46,11 +46,13 @@ def choose_devices(
     if not names:
         return [Device("local", {})]
     times: Counter[str] = Counter()
+    allocation = driver.allocation(environment, folder)
     devices: list[Device] = []
     for name in names:
         times[name] += 1
         label = name if times[name] == 1 else f"{name}#{times[name]}"
-        devices.append(Device(label, _environment(name, seen, driver)))
+        own = _environment(name, seen, driver)
+        devices.append(Device(label, own if name == "cpu" else {**own, **allocation}))
     return devices
 
 

@@ -9,7 +9,6 @@ from nodes.models.loading.handles import VaeHandle
 from nodes.models.loading.network import Network
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
-from nodes.values import Latent
 from tests.nodes.bench import Bench
 from tests.nodes.inference.test_overflow import latent
 from tests.nodes.pictures import picture

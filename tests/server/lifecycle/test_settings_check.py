@@ -1,14 +1,16 @@
 """What `nodegraph serve` is told: who may reach it, and what it computes on."""
 
 import asyncio
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from nodegraph.errors import SettingsError
-from nodegraph.runtime.driver import AMD, INTEL, VARIABLE
+from nodegraph.runtime.driver import ALLOCATOR, AMD, INTEL, NVIDIA, VARIABLE
 from nodegraph.settings.server import ServerSettings
 from server.lifecycle.data_folder import lock_data_folder
 from server.lifecycle.settings_check import tokens_of
@@ -58,6 +60,37 @@ def test_every_card_gets_a_worker_that_sees_no_other(cards):
         ("cuda:1", "1"),
         ("cuda:2", "2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, "expandable_segments:True"),
+        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, None),
+        ({"PYTORCH_CUDA_ALLOC_CONF": "backend:cudaMallocAsync"}, None),
+    ],
+)
+def test_the_memory_that_a_worker_reserves_may_grow_unless_the_user_says_else(cards, own, expected):
+    card, host = choose_devices(("cuda:0", "cpu"), own, cards)
+
+    assert card.environment.get(ALLOCATOR) == expected
+    assert ALLOCATOR not in host.environment
+
+
+def test_on_a_board_that_shares_its_memory_the_allocator_is_left_alone(cards):
+    (cards / "nvmap").touch()
+
+    assert not any(ALLOCATOR in each.environment for each in choose_devices((), {}, cards))
+
+
+def test_torch_knows_the_setting_of_its_allocator():
+    script = "import torch; print(torch._C._accelerator_getAllocatorSettings())"
+    own = {**os.environ, **NVIDIA.allocation({}, Path("/none"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=own
+    )
+
+    assert (done.stdout.strip(), done.stderr) == ("expandable_segments:True", "")
 
 
 def test_cards_are_counted_among_those_that_the_server_sees(cards):
