@@ -15,6 +15,7 @@ from nodes.models.patches.lora_file import LoraFile, Module, factored_size, weig
 from nodes.models.patches.lora_math import (
     FusedWeights,
     Parts,
+    alpha_of,
     apply_dora,
     in_float32,
     weight_delta,
@@ -70,7 +71,7 @@ class LoraPatch:
         """Return weights, as one tensor in float32, after the change."""
         if "set" in parts:
             return parts["set"].reshape(fused.join(weights).shape)
-        delta, weight = weight_delta(parts), fused.join(weights)
+        delta, weight = weight_delta(parts, alpha_of(parts)), fused.join(weights)
         if delta is None:
             return weight
         if delta.numel() != weight.numel():  # see `nodes.models.loading.variants.widening`

@@ -4,17 +4,18 @@ The factors of the change are added to the numbers whenever those are dequantize
 arithmetic that merges them into other weights, so that the sums have the same bits.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import islice
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
-from nodes.models.patches.lora_math import FusedWeights, Parts, weight_delta
+from nodes.models.patches.lora_math import FusedWeights, Parts, alpha_of, weight_delta
 from nodes.models.weights.key_convert import to_file, to_network
 from nodes.models.weights.key_table import Source
-from nodes.models.weights.quantized import Quantization, QuantizedTensor, ScaledFp8
+from nodes.models.weights.quantized import Quantization, QuantizedTensor
 
 QuantizedWeights: TypeAlias = Mapping[str, QuantizedTensor]
 """Weights by the network's keys."""
@@ -37,7 +38,7 @@ class LoraChange:
         self._factors: dict[str, Tensor] = {
             part: each for part, each in factors.items() if part not in _APART
         }
-        self._alpha = factors.get("alpha")
+        self._alpha = alpha_of(factors)
         self._strength = strength
         self._dtype = dtype
 
@@ -63,7 +64,8 @@ class LoraChange:
         return weight.stored_by(
             _Changed(
                 weight.quantization,
-                factors,
+                tuple(factors),
+                tuple(factors.values()),
                 self._alpha,
                 self._strength,
                 source,
@@ -81,14 +83,17 @@ class _Rows:
     all: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class _Changed(Quantization):
     """Numbers in few bits, and the factors of a change to them."""
 
+    tells_rows_apart: ClassVar[bool] = True
+
     before: Quantization
-    factors: Parts
-    alpha: Tensor | None
-    """A number on the CPU."""
+    parts: tuple[str, ...]
+    """The names of the factors."""
+    factors: tuple[Tensor, ...]
+    alpha: float | None
     strength: float
     source: Source
     rows: _Rows | None
@@ -105,25 +110,25 @@ class _Changed(Quantization):
 
     def tensors(self) -> tuple[Tensor, ...]:
         """See `Quantization`."""
-        return (*self.before.tensors(), *self.factors.values())
+        return (*self.before.tensors(), *self.factors)
 
-    def rebuilder(self) -> Callable[[Iterator[Tensor]], Quantization]:
+    def without_tensors(self) -> "_Changed":
         """See `Quantization`."""
-        before, names = self.before.rebuilder(), tuple(self.factors)
-        empty = replace(self, before=ScaledFp8(), factors={})
+        return replace(self, before=self.before.without_tensors(), factors=())
 
-        def rebuild(tensors: Iterator[Tensor]) -> Quantization:
-            quantization = before(tensors)
-            factors = {name: next(tensors) for name in names}
-            return replace(empty, before=quantization, factors=factors)
+    def with_tensors(self, tensors: Iterator[Tensor]) -> "_Changed":
+        """See `Quantization`."""
+        before = self.before.with_tensors(tensors)
+        return replace(self, before=before, factors=tuple(islice(tensors, len(self.parts))))
 
-        return rebuild
+    def as_stored(self) -> Quantization:
+        """See `Quantization`."""
+        return self.before.as_stored()
 
     def _delta(self) -> Tensor:
         """Return the change to this weight, which nothing else reads."""
-        parts = {part: factor.float() for part, factor in self.factors.items()}
-        alpha = {} if self.alpha is None else {"alpha": self.alpha}
-        delta = weight_delta({**parts, **alpha})
+        pairs = zip(self.parts, self.factors, strict=True)
+        delta = weight_delta({part: factor.float() for part, factor in pairs}, self.alpha)
         assert delta is not None, "modules without factors are merged"
         return delta if self.rows is None else delta.reshape(self.rows.all, -1)[self.rows.own]
 

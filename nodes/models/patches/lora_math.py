@@ -65,17 +65,22 @@ def in_float32(parts: Parts, device: torch.device) -> Parts:
     }
 
 
-def weight_delta(parts: Parts) -> Tensor | None:
+def alpha_of(parts: Parts) -> float | None:
+    """Return the number of a module that says how strong its change is; None if it has none."""
+    return float(parts["alpha"]) if "alpha" in parts else None
+
+
+def weight_delta(parts: Parts, alpha: float | None) -> Tensor | None:
     """Return the change to a weight at strength 1, in the trainer's shape.
 
     None if no kind of change that is known here is in the module.
     """
     if "up" in parts and "down" in parts:
-        return _low_rank(parts)
+        return _low_rank(parts, alpha)
     if "hada_w1_a" in parts:
-        return _hadamard(parts)
+        return _hadamard(parts, alpha)
     if "lokr_w1" in parts or "lokr_w1_a" in parts:
-        return _kronecker(parts)
+        return _kronecker(parts, alpha)
     return parts.get("diff")
 
 
@@ -91,13 +96,13 @@ def apply_dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
     return merged * (magnitude.reshape(norm.shape) / norm)
 
 
-def _scale(parts: Parts, rank: int) -> float:
-    return float(parts["alpha"]) / rank if "alpha" in parts else 1.0
+def _scale(alpha: float | None, rank: int) -> float:
+    return 1.0 if alpha is None else alpha / rank
 
 
-def _low_rank(parts: Parts) -> Tensor:
+def _low_rank(parts: Parts, alpha: float | None) -> Tensor:
     up, down = parts["up"], parts["down"]
-    scale = _scale(parts, down.shape[0])
+    scale = _scale(alpha, down.shape[0])
     if "mid" in parts:
         mid = parts["mid"]
         return scale * torch.einsum("oa,ab...,bi->oi...", up.flatten(1), mid, down.flatten(1))
@@ -105,15 +110,15 @@ def _low_rank(parts: Parts) -> Tensor:
     return product.reshape(up.shape[0], *down.shape[1:])
 
 
-def _hadamard(parts: Parts) -> Tensor:
+def _hadamard(parts: Parts, alpha: float | None) -> Tensor:
     halves = [
         _product(parts[f"hada_w{n}_a"], parts[f"hada_w{n}_b"], parts.get(f"hada_t{n}"))
         for n in (1, 2)
     ]
-    return _scale(parts, parts["hada_w1_b"].shape[0]) * halves[0] * halves[1]
+    return _scale(alpha, parts["hada_w1_b"].shape[0]) * halves[0] * halves[1]
 
 
-def _kronecker(parts: Parts) -> Tensor:
+def _kronecker(parts: Parts, alpha: float | None) -> Tensor:
     rank = 0
     factors: list[Tensor] = []
     for n in (1, 2):
@@ -126,7 +131,7 @@ def _kronecker(parts: Parts) -> Tensor:
         factors.append(whole)
     first, second = factors
     first = first.reshape(*first.shape, *[1] * (second.ndim - first.ndim))
-    return (_scale(parts, rank) if rank else 1.0) * torch.kron(first, second)
+    return (_scale(alpha, rank) if rank else 1.0) * torch.kron(first, second)
 
 
 def _product(first: Tensor, second: Tensor, core: Tensor | None) -> Tensor:

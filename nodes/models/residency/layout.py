@@ -1,12 +1,13 @@
 """The weights of a unit in one buffer: where each lies, and how it is made of the bytes there."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from nodes.models.residency.units import align
 from nodes.models.weights.quantized import QuantizedTensor
@@ -110,9 +111,35 @@ def stored_nbytes(weight: Tensor) -> int:
     return sum(part.numel() * part.itemsize for part in tensors)
 
 
+def storage_nbytes(weights: Iterable[Tensor], beside: Iterable[Tensor] = ()) -> int:
+    """Return the bytes of the storages that weights keep in memory, each counted once.
+
+    Args:
+        weights: plain ones, quantized ones, or torchao's.
+        beside: others, whose storages do not count.
+    """
+    held = dict(_storages(weights))
+    others = dict(_storages(beside))
+    return sum(size for place, size in held.items() if place not in others)
+
+
 def as_parameter(weight: Tensor) -> nn.Parameter:
     """Return a weight as a module holds it."""
     return nn.Parameter(weight, requires_grad=False)
+
+
+def _storages(weights: Iterable[Tensor]) -> Iterator[tuple[int, int]]:
+    """Yield the address and the size of each storage.
+
+    Two that are views of a mapped file have one address. Those without memory, on the meta device
+    or fake, have the addresses of the storages themselves.
+    """
+    for weight in weights:
+        for part in take_apart(weight)[0]:
+            storage = part.untyped_storage()
+            virtual = storage.device.type == "meta"
+            address = cast("Any", StorageWeakRef(storage)).cdata if virtual else storage.data_ptr()
+            yield address, storage.nbytes()
 
 
 def _unflatten(

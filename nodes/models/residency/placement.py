@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.residency.conveyor import Conveyor
-from nodes.models.residency.layout import stored_nbytes, take_apart
+from nodes.models.residency.layout import storage_nbytes, stored_nbytes, take_apart
 from nodes.models.residency.parked_unit import HostArena, ParkedUnit
 from nodes.models.residency.split import Split
 from nodes.models.residency.streaming import stream
-from nodes.models.weights.storages import storage_nbytes
 
 _MOST_KEPT = 1.25
 """The most that units may keep in memory, by their own bytes."""

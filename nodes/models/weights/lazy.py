@@ -8,7 +8,7 @@ from torch import Tensor
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_convert import to_network
 from nodes.models.weights.key_table import Source
-from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8
+from nodes.models.weights.quantized import QuantizedTensor, scaled_fp8
 from nodes.models.weights.reader import TensorFiles
 from nodes.models.weights.stored_bytes import StoredPart
 
@@ -29,8 +29,8 @@ def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch
     part = files.tensor(*stored_part(header, source))
     scale = scale_of(header, source.key)
     if scale is not None:
-        rounded = ScaledFp8(files.number(header.tensors[scale]))
-        part = QuantizedTensor(part, rounded, part.shape, dtype)
+        scaled = scaled_fp8(files.number(header.tensors[scale]), part.device)
+        part = QuantizedTensor(part, scaled, part.shape, dtype)
     return to_network(source.op, part)
 
 

@@ -1,52 +1,26 @@
-"""Quantized weights: tensors of GGUF blocks or scaled fp8, dequantized when they are used.
+"""Quantized weights: numbers in few bits, dequantized by torch whenever they are used.
 
-Torch does it on the weights' device; the arithmetic of GGUF's blocks is diffusers'.
+They consist of plain tensors, as torch's `__tensor_flatten__` tells, so that compilers see what
+is computed with them.
 """
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree  # pyright: ignore[reportPrivateUsage]
 
-from nodes.models.weights.errors import UnavailableHereError
-
-_WHAT = "Reading quantized GGUF files"
-
-
-def dequantize_blocks(packed: Tensor, kind: str) -> Tensor:
-    """Return the numbers of whole blocks, flat, float32.
-
-    Args:
-        packed: uint8, of any shape.
-        kind: the type of the blocks, one of `nodes.models.weights.gguf.BLOCKS`.
-
-    Raises:
-        UnavailableHereError: the package `gguf` is not installed.
-    """
-    if importlib.util.find_spec("gguf") is None:
-        raise UnavailableHereError(
-            code="missing_extra",
-            what=_WHAT,
-            reason="a package is not installed",
-            hint="Run: pip install 'nodegraph[gguf]'",
-        )
-    import gguf  # pyright: ignore[reportMissingImports]
-    from diffusers.quantizers.gguf import utils
-
-    library = cast("Any", gguf)
-    type_ = library.GGMLQuantizationType[kind]
-    known = cast("Mapping[Any, Callable[..., Tensor]]", utils.dequantize_functions)
-    size, wide = library.GGML_QUANT_SIZES[type_]
-    blocks = packed.contiguous().reshape(-1, wide)
-    return known[type_](blocks, size, wide, torch.float32).flatten()
+_PLAIN_RESULTS = cast("Any", torch._C._disabled_torch_function_impl)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+"""Runs a function of torch on tensors of a class; its results are plain tensors."""
 
 
 class Quantization(Protocol):
-    """A way to store numbers in few bits."""
+    """A way to store numbers in few bits; without its tensors equal to others by content."""
+
+    tells_rows_apart: ClassVar[bool] = False
+    """True if some of its tensors are those of all rows of the weight."""
 
     def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return the numbers of a whole tensor."""
@@ -56,34 +30,65 @@ class Quantization(Protocol):
         """Return the tensors that it needs beside the packed one, on the same device."""
         return ()
 
-    def rebuilder(self) -> "Callable[[Iterator[Tensor]], Quantization]":
-        """Return a function that makes the same of other copies of `tensors`, and holds none."""
-        return lambda _: self
+    def without_tensors(self) -> "Quantization":
+        """Return the same without its tensors."""
+        return self
+
+    def with_tensors(self, tensors: Iterator[Tensor]) -> "Quantization":
+        """Return the same, which has no tensors, with other copies of its `tensors`."""
+        del tensors
+        return self
+
+    def as_stored(self) -> "Quantization":
+        """Return the same without what was put beside the numbers of the file."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)
 class ScaledFp8(Quantization):
     """Numbers in fp8 that are to be multiplied by one scale."""
 
-    scale: float = 1.0
+    is_scaled: bool = False
+    """True if there is a scale, which `without_tensors` takes away; else it is 1."""
+    scale: Tensor | None = None
+    """[1] float32, so that the product is rounded once."""
 
     def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """See `Quantization`."""
         del shape
-        if self.scale == 1.0:
+        if self.scale is None:
             return packed.to(dtype)
         return packed.to(dtype, copy=True).mul_(self.scale)
 
-
-@dataclass(frozen=True, slots=True)
-class GgufBlocks(Quantization):
-    """Blocks of one of GGUF's types, row by row."""
-
-    kind: str
-
-    def dequantize(self, packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    def tensors(self) -> tuple[Tensor, ...]:
         """See `Quantization`."""
-        return dequantize_blocks(packed, self.kind).reshape(tuple(shape)).to(dtype)
+        return () if self.scale is None else (self.scale,)
+
+    def without_tensors(self) -> "ScaledFp8":
+        """See `Quantization`."""
+        return ScaledFp8(self.is_scaled)
+
+    def with_tensors(self, tensors: Iterator[Tensor]) -> "ScaledFp8":
+        """See `Quantization`."""
+        return ScaledFp8(is_scaled=True, scale=next(tensors)) if self.is_scaled else self
+
+
+def scaled_fp8(scale: float, device: torch.device) -> ScaledFp8:
+    """Return the quantization of fp8 numbers on a device that are to be multiplied by a scale.
+
+    Every weight has a copy of its own, even where a file has one scale for several.
+    """
+    if scale == 1.0:
+        return ScaledFp8()
+    return ScaledFp8(is_scaled=True, scale=torch.tensor([scale], device=device))
+
+
+class _Facts(NamedTuple):
+    """All that a quantized weight is beside its tensors and its shape."""
+
+    quantization: Quantization
+    """Without its tensors."""
+    dtype: torch.dtype
 
 
 class QuantizedTensor(Tensor):
@@ -94,6 +99,7 @@ class QuantizedTensor(Tensor):
 
     packed: Tensor
     quantization: Quantization
+    __torch_function__ = _PLAIN_RESULTS  # pyright: ignore[reportAssignmentType]
 
     @staticmethod
     def __new__(
@@ -108,7 +114,15 @@ class QuantizedTensor(Tensor):
         make = cast("Callable[..., QuantizedTensor]", empty)
         made = make(cls, tuple(shape), dtype=dtype, device=packed.device)
         made.packed, made.quantization = packed, packing
+        for number, tensor in enumerate(made.tensors()):
+            setattr(made, f"_tensor_{number}", tensor)
         return made
+
+    def __repr__(self, *, tensor_contents: object = None) -> str:
+        """Return the facts about it, for logs; the numbers would have to be computed."""
+        del tensor_contents
+        facts = self.quantization.without_tensors(), tuple(self.shape), self.dtype
+        return f"QuantizedTensor{facts}"
 
     def dequantize(self, dtype: torch.dtype | None = None) -> Tensor:
         """Return the numbers as a plain tensor."""
@@ -122,6 +136,10 @@ class QuantizedTensor(Tensor):
         """Return a weight of the same packed numbers that is dequantized in another way."""
         return QuantizedTensor(self.packed, quantization, self.shape, self.dtype)
 
+    def as_stored(self) -> "QuantizedTensor":
+        """Return the weight of the file, without what was put beside its numbers."""
+        return self.stored_by(self.quantization.as_stored())
+
     def to_device(self, device: str) -> "QuantizedTensor":
         """Return it on a device, still quantized."""
         return self.rebuilder()(tensor.to(device) for tensor in self.tensors())
@@ -132,20 +150,23 @@ class QuantizedTensor(Tensor):
 
     def rebuilder(self) -> "Callable[[Iterator[Tensor]], QuantizedTensor]":
         """Return a function that makes the same of other copies of `tensors`, and holds none."""
-        quantization, facts = self.quantization.rebuilder(), (self.shape, self.dtype)
-        return lambda parts: QuantizedTensor(next(parts), quantization(parts), *facts)
+        quantization, facts = self.quantization.without_tensors(), (self.shape, self.dtype)
+        return lambda parts: QuantizedTensor(next(parts), quantization.with_tensors(parts), *facts)
 
-    @classmethod
-    def __torch_function__(
-        cls,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        """Run a function of torch; its results are plain tensors."""
-        with torch._C.DisableTorchFunctionSubclass():  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-            return func(*args, **(kwargs or {}))
+    def __tensor_flatten__(self) -> tuple[list[str], _Facts]:
+        """Return the names of the attributes with its tensors, and the facts beside them."""
+        names = [f"_tensor_{number}" for number in range(len(self.tensors()))]
+        return names, _Facts(self.quantization.without_tensors(), self.dtype)
+
+    @staticmethod
+    def __tensor_unflatten__(
+        tensors: Mapping[str, Tensor], facts: _Facts, shape: torch.Size, stride: tuple[int, ...]
+    ) -> "QuantizedTensor":
+        """Make a weight of what `__tensor_flatten__` tells, or of other tensors like those."""
+        del stride
+        packed, *others = tensors.values()
+        quantization = facts.quantization.with_tensors(iter(others))
+        return QuantizedTensor(packed, quantization, shape, facts.dtype)
 
     @classmethod
     def __torch_dispatch__(
@@ -193,7 +214,7 @@ def _rows(
     """Return some rows, still quantized; None if that is not possible."""
     if dim != 0 or step != 1 or whole.packed.shape[0] != whole.shape[0]:
         return None
-    if whole.quantization.tensors():  # which are those of all rows
+    if whole.quantization.tells_rows_apart:
         return None
     part = whole.packed[start:end]
     return QuantizedTensor(part, whole.quantization, (part.shape[0], *whole.shape[1:]), whole.dtype)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from nodes.models.weights.gguf import BLOCKS
+from nodes.models.weights.gguf_blocks import gguf_blocks
 from nodes.models.weights.header import TensorInfo
-from nodes.models.weights.quantized import GgufBlocks, QuantizedTensor
+from nodes.models.weights.quantized import QuantizedTensor
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -63,7 +64,7 @@ def tensor_of(raw: Tensor, kind: str, shape: Sequence[int]) -> Tensor:
     size, wide = BLOCKS[kind]
     rows, columns = shape[0], math.prod(shape[1:])
     packed = raw if columns % size else raw.reshape(rows, columns // size * wide)
-    return QuantizedTensor(packed, GgufBlocks(kind), shape, torch.float32)
+    return QuantizedTensor(packed, gguf_blocks(kind, raw.device), shape, torch.float32)
 
 
 class StoredPart(NamedTuple):

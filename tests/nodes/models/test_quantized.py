@@ -16,8 +16,9 @@ from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network
 from nodes.models.weights.errors import TruncatedFileError, WeightFileError
 from nodes.models.weights.gguf import BLOCKS
+from nodes.models.weights.gguf_blocks import gguf_blocks
 from nodes.models.weights.header import read_header
-from nodes.models.weights.quantized import GgufBlocks, QuantizedTensor
+from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import open_tensors
 from nodes.values import CondBatch
 from tests.nodes.bench import Bench
@@ -134,7 +135,8 @@ def test_every_type_of_block_is_unpacked_as_the_reference_does(kind):
     raw[:, 1::2] &= 0x3F  # no infinities among the scales
     expected = gguf.quants.dequantize(raw, gguf.GGMLQuantizationType[kind])
 
-    found = QuantizedTensor(torch.from_numpy(raw), GgufBlocks(kind), (4, 2 * size), torch.float32)
+    blocks, shape = gguf_blocks(kind, torch.device("cpu")), (4, 2 * size)
+    found = QuantizedTensor(torch.from_numpy(raw), blocks, shape, torch.float32)
 
     wanted = torch.from_numpy(expected)
     torch.testing.assert_close(found.dequantize(), wanted, rtol=1e-5, atol=1e-5, equal_nan=True)

@@ -19,12 +19,12 @@ from torch import Tensor
 from nodes.models.loading.placement import Placement
 from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.loading.variants.variant import KeptVariant, Variant
+from nodes.models.residency.layout import storage_nbytes
 from nodes.models.residency.parked_unit import ParkedUnit
 from nodes.models.residency.placement import keys_beside, place
 from nodes.models.residency.share import sizes_of
 from nodes.models.residency.split import Split
 from nodes.models.weights.quantized import QuantizedTensor
-from nodes.models.weights.storages import storage_nbytes
 
 VARIANTS_KEPT = 4
 """The variants that stay beside each other where the file's weights take no memory."""
@@ -197,8 +197,8 @@ def _rebuilder(own: Tensor, instead: Tensor) -> Callable[[Tensor], Tensor]:
     """
     if own is instead or not isinstance(own, QuantizedTensor):
         return lambda moved: moved
-    quantization, dtype = own.quantization, own.dtype
-    return lambda moved: cast("QuantizedTensor", moved).stored_by(quantization).with_dtype(dtype)
+    dtype = own.dtype
+    return lambda moved: cast("QuantizedTensor", moved).as_stored().with_dtype(dtype)
 
 
 def _shares(own: Tensor, instead: Tensor | None) -> bool:
