@@ -66,7 +66,7 @@ def test_weights_are_read_ahead(simulated, tmp_path, write_model):
     with simulated.log_transfers() as log:
         network.module()
 
-    large = [each for each in log if each.nbytes > _NUMBERS]
+    large = [each for each in log if each.nbytes > _SCALE]
     assert large
     assert all("staged_reads.py" in each.calls[1] for each in large)
 

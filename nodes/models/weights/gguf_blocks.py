@@ -101,7 +101,7 @@ def _high_bits(found: Tensor) -> Tensor:
     return (found[..., None] >> shifts).bitwise_and_(1).reshape(len(found), 1, 32)
 
 
-def _signed(steps: Tensor, zero: int) -> Tensor:
+def _shift_down(steps: Tensor, zero: int) -> Tensor:
     """Return unsigned steps minus their zero, as signed ones; written in their place."""
     return steps.sub_(zero).view(torch.int8)
 
@@ -183,7 +183,7 @@ def _q6_k(blocks: Tensor) -> _Parts:
     scale = blocks[:, 192:208].view(torch.int8) * _halves(blocks[:, 208:])
     steps = _nibbles(blocks[:, :128], groups=2).reshape(len(blocks), 8, 32)
     steps.add_(_fields(blocks[:, 128:192], 2, groups=2), alpha=16)
-    return _Parts(scale[..., None], _signed(steps, 32).reshape(len(blocks), 16, 16))
+    return _Parts(scale[..., None], _shift_down(steps, 32).reshape(len(blocks), 16, 16))
 
 
 def _on_curve(found: Tensor, curve: Tensor, groups: int = 1) -> Tensor:
