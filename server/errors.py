@@ -190,9 +190,10 @@ class RunParkedError(ServerError):
 
     code = "run_parked"
 
-    def __init__(self, attempts: int, reason: str) -> None:
+    def __init__(self, deaths: int, attempts: int, reason: str) -> None:
         super().__init__(
-            f"the worker process died each of the {attempts} times it ran this: {reason}.",
+            f"it ran {attempts} times, and {deaths} times the worker process died while it ran"
+            f" nothing else; the last time: {reason}.",
             hint="Often that is too little memory: try a smaller size. Retrying is up to you.",
         )
 

@@ -80,12 +80,15 @@ def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> La
     """Read `nodegraph.toml`, or the file that `FILE_VARIABLE` names; `types` as from `types_of`.
 
     Raises:
-        SettingsError: it is no TOML, or the one that is named is not there.
+        SettingsError: it is no TOML or no file, or the one that is named is not there.
     """
     named = environment.get(FILE_VARIABLE)
     path = Path(named or FILE)
-    if not named and not path.is_file():
+    if not named and not path.exists():
         return Layer(FILE, {})
+    if path.is_dir():
+        message = f"{path} is a folder; settings are read from a file."
+        raise SettingsError(message, hint=f"Rename it, or name a file in {FILE_VARIABLE}.")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:

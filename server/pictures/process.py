@@ -11,7 +11,7 @@ from typing import Any
 
 from server.errors import UnreadablePictureError
 from server.workers.endings import signal_of, wait_for_exit
-from server.workers.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.wire import BrokenWireError, Frame, FrameReader, pack
 
 _PATIENCE = 20.0
 """Seconds that one request may take."""
@@ -84,7 +84,7 @@ class Pictures:
         with suppress(ConnectionError, BrokenWireError):
             writer.write(pack(Frame(body)))
             await writer.drain()
-            return await read_frame(reader)
+            return await FrameReader(reader).next()  # it sends one at a time
         return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -20,6 +20,7 @@ from server.observability.logs import note
 from server.observability.metrics import Metrics
 from server.scheduling.event_bus import Bus, Message
 from server.scheduling.fair_queue import FairQueue
+from server.scheduling.fresh_runs import FreshRuns
 from server.scheduling.look_ahead import look_ahead
 from server.scheduling.positions import Positions
 from server.scheduling.preview_demand import PreviewDemand, preview_method_of
@@ -92,6 +93,7 @@ class Dispatcher:
         self.workers: list[Worker] = []
         self.draining = False
         self._queue = FairQueue()
+        self._fresh = FreshRuns()
         self.metrics.watch_queue(lambda: self._queue.depths)
         self._positions = Positions(bus, self._queue)
         self._preview_demand = PreviewDemand(bus)
@@ -141,6 +143,7 @@ class Dispatcher:
         if run.state == "queued" and not elsewhere:
             self._queue.add(_queue_entry(run))
         if accepted.event:
+            self._fresh.keep(accepted, new.work)
             self.recorder.publish(run, [accepted.event])
             self._notify_change(run.owner)
         return accepted
@@ -173,6 +176,7 @@ class Dispatcher:
         if waiting is None:
             return False
         self._withdrawn.add(run_id)
+        self._fresh.take(run_id)
         try:
             await self.recorder.end_once(run_id, "cancelled")
         except StorageError:
@@ -266,7 +270,8 @@ class Dispatcher:
         """
         worker = next(worker for worker in self.workers if worker.name == chosen.worker)
         try:
-            run, work = await self.store.run_with_work(chosen.run)
+            fresh = self._fresh.take(chosen.run)
+            run, work = fresh or await self.store.run_with_work(chosen.run)
         except UnknownRunError:  # deleted in the meantime
             self._queue.remove(chosen.run)
             return
@@ -356,7 +361,7 @@ class Dispatcher:
         run, charged = await active.settle(), error.together == 1
         deaths = run.deaths + charged
         if not active.cancelled and deaths >= ATTEMPTS:
-            parked = RunParkedError(deaths, error.reason)
+            parked = RunParkedError(deaths, run.attempts, error.reason)
             await self.recorder.end(run, "failed", {"error": parked.as_dict()})
             return
         if not active.cancelled:

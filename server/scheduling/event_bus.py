@@ -109,6 +109,11 @@ class Bus:
         self._subscribers: dict[Topic, set[Subscriber]] = {}
         self._watchers: list[Callable[[Topic], None]] = []
 
+    @property
+    def idle(self) -> bool:
+        """True if nobody listens; any thread may ask."""
+        return not self._subscribers
+
     def subscribe(self, *, client: str = "", run: str = "", owner: str | None = None) -> Subscriber:
         """Return a new subscriber, which gets what is published from now on.
 
@@ -132,7 +137,7 @@ class Bus:
 
     def publish(self, message: Message) -> None:
         """Hand a message to every subscriber whose topic it belongs to."""
-        if not self._subscribers:
+        if self.idle:
             return
         about_none = (topic for topic in list(self._subscribers) if topic.includes(message))
         for topic in _topics_of(message) if message.run else about_none:

@@ -6,20 +6,25 @@ the order of their numbers. The queue is never sorted as a whole: ten thousand r
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol, TypeAlias
 
 from server.scheduling.scheduler import Waiting
 
 REMEMBERED = 10_000
 """Number of owners and clients whose last turn is remembered."""
+_Rank: TypeAlias = tuple[int, float, int]
+"""The last turn of a queue, then the number and the `seq` of its first run: no two are the same."""
 
 
 class _Queue(Protocol):
+    @property
+    def first(self) -> Waiting: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Waiting]: ...
     def add(self, run: Waiting) -> None: ...
     def remove(self, run: Waiting) -> None: ...
+    def note_turn(self, run: Waiting) -> None: ...
     def index(self, run: Waiting) -> int: ...
 
 
@@ -28,6 +33,10 @@ class _ClientQueue:
 
     def __init__(self) -> None:
         self._runs: list[Waiting] = []
+
+    @property
+    def first(self) -> Waiting:
+        return self._runs[0]
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -40,6 +49,9 @@ class _ClientQueue:
 
     def remove(self, run: Waiting) -> None:
         del self._runs[self.index(run)]
+
+    def note_turn(self, run: Waiting) -> None:
+        """Do nothing: one client takes no turns with itself."""
 
     def index(self, run: Waiting) -> int:
         return bisect_left(self._runs, _place(run), key=_place)
@@ -64,13 +76,20 @@ class _RoundRobin:
         self._make = make
         self._served = served
         self._lines: dict[str, _Queue] = {}
+        self._ranks: dict[str, _Rank] = {}
+        self._order: list[tuple[_Rank, str]] = []
+        """The queues by rank, first the one whose turn is next."""
         self._count = 0
+
+    @property
+    def first(self) -> Waiting:
+        return self._lines[self._order[0][1]].first
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Waiting]:
-        rows = [iter(line) for line in sorted(self._lines.values(), key=self._rank)]
+        rows: Iterable[Iterator[Waiting]] = (iter(self._lines[name]) for _, name in [*self._order])
         while rows:
             left: list[Iterator[Waiting]] = []
             for row in rows:
@@ -86,31 +105,47 @@ class _RoundRobin:
             self._lines[name] = self._make(run)
         self._lines[name].add(run)
         self._count += 1
+        self._put_in_order(name)
 
     def remove(self, run: Waiting) -> None:
-        line = self._lines[self._name(run)]
+        name = self._name(run)
+        line = self._lines[name]
         line.remove(run)
         self._count -= 1
         if not len(line):
-            del self._lines[self._name(run)]
+            del self._lines[name]
+        self._put_in_order(name)
+
+    def note_turn(self, run: Waiting) -> None:
+        """Note that the queue that a run belonged to has had its turn."""
+        name = self._name(run)
+        if name in self._lines:
+            self._lines[name].note_turn(run)
+            self._put_in_order(name)
 
     def length(self, name: str) -> int:
         line = self._lines.get(name)
         return len(line) if line is not None else 0
 
     def index(self, run: Waiting) -> int:
-        own = self._lines[self._name(run)]
-        turn, rank = own.index(run), self._rank(own)
+        name = self._name(run)
+        turn, rank = self._lines[name].index(run), self._ranks[name]
         ahead = turn
-        for line in self._lines.values():
-            if line is not own:
-                ahead += min(len(line), turn) + (len(line) > turn and self._rank(line) < rank)
+        for other, line in self._lines.items():
+            if other != name:
+                ahead += min(len(line), turn) + (len(line) > turn and self._ranks[other] < rank)
         return ahead
 
-    def _rank(self, line: _Queue) -> tuple[int, float, int]:
-        """Return the sort key of a queue: its last turn, then its first run."""
-        first = next(iter(line))
-        return self._served(first), first.number, first.seq
+    def _put_in_order(self, name: str) -> None:
+        """Put a queue where it belongs now; take it out if it is gone."""
+        before = self._ranks.pop(name, None)
+        if before is not None:
+            del self._order[bisect_left(self._order, (before, name))]
+        line = self._lines.get(name)
+        if line is not None:
+            first = line.first
+            rank = self._ranks[name] = (self._served(first), first.number, first.seq)
+            insort(self._order, (rank, name))
 
 
 class FairQueue:
@@ -175,6 +210,8 @@ class FairQueue:
                 self._served[who] = self._turn
             while len(self._served) > REMEMBERED:
                 del self._served[next(iter(self._served))]
+            for line in self._by_priority.values():
+                line.note_turn(run)
         return run
 
     def position(self, run_id: str) -> int | None:

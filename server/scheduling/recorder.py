@@ -82,6 +82,8 @@ class Recorder:
 
     def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
         """Publish events that are stored."""
+        if self._bus.idle:
+            return
         for event in milestones:
             data = {**event.data, "time_ms": event.time_ms}
             about = (run.id, run.client, run.owner)
@@ -111,11 +113,17 @@ def _log_end(run: Run, data: Mapping[str, Any]) -> None:
     error, counted = data.get("error"), "executed" in data
     nodes = f": {data['executed']} nodes run, {data['cached']} cached" if counted else ""
     _log.info(
-        "%s%s after %.2f s%s; begun by client %r%s",
-        *(run.state, f" ({error.get('code')})" if error else "", seconds, nodes, run.client),
-        f" of {run.owner}" if run.owner else "",
+        "%s%s after %.2f s%s%s",
+        *(run.state, f" ({error.get('code')})" if error else "", seconds, nodes, _beginner(run)),
         extra={"run": run.id, **({"worker": run.worker} if run.worker else {})},
     )
+
+
+def _beginner(run: Run) -> str:
+    """Return who began a run, as far as that is known, for the end of a log line."""
+    client = f"client {run.client!r}" if run.client else ""
+    known = " of ".join(part for part in (client, run.owner) if part)
+    return f"; begun by {known}" if known else ""
 
 
 async def _retry_until_stored(write: Callable[[], Awaitable[T]]) -> T:

@@ -59,7 +59,7 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         (new.id, *parts, rows.checksum(parts)),
     )
     (queued,) = _append(db, new.id, 0, [("run_queued", {})])
-    return Accepted(rows.run_of(row), queued)
+    return Accepted(rows.run_of(row), queued, sum(map(len, parts)))
 
 
 def _to_json(part: object) -> str:

@@ -4,10 +4,12 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -20,6 +22,8 @@ Work = Callable[[Connection], T]
 
 LARGEST_GROUP = 256
 """The most changes in one commit."""
+GATHERING = 0.003
+"""Seconds that a commit waits for further changes, if those before it came together."""
 _OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError),
     *(sqlite3.ProgrammingError, sqlite3.InterfaceError),
@@ -27,17 +31,30 @@ _OWN_FAULTS = (
 """Errors of SQLite that a single change causes; others are errors of the disk."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Change:
     work: Work[Any]
-    done: Future[Any] = field(default_factory=Future[Any])
+    loop: AbstractEventLoop
+    """The loop that waits for it."""
+    done: Future[Any]
+    result: Any = None
+    error: Exception | None = None
+
+    def settle(self) -> None:
+        """Hand over its result or its error, in the thread of its loop."""
+        if self.done.cancelled():
+            return
+        if self.error is None:
+            self.done.set_result(self.result)
+        else:
+            self.done.set_exception(self.error)
 
 
 class Database:
     """A SQLite database; a change is on the disk when its `write` returns.
 
     Changes that wait at the same time share a commit, which takes a few milliseconds for any
-    number of changes.
+    number of changes. While many come, a commit waits a moment for more of them.
 
     Args:
         path: the file; created if it does not exist.
@@ -70,9 +87,10 @@ class Database:
             StorageError: it could not be written; nothing has changed.
             Exception: what `work` raises; nothing has changed.
         """
-        change = _Change(work)
+        loop = asyncio.get_running_loop()
+        change = _Change(work, loop, loop.create_future())
         self._changes.put(change)
-        return await asyncio.wrap_future(change.done)
+        return await change.done
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, and return its result.
@@ -97,18 +115,23 @@ class Database:
             raise UnreadableStoreError(self.path, str(error)) from error
 
     def _write_all(self) -> None:
-        while True:
-            group = self._next_group()
-            if not group:
-                break
-            self._commit(group)
+        group: list[_Change] = []
+        while group := self._next_group(crowded=len(group) > 1):
+            self._commit([change for change in group if not change.done.cancelled()])
+            _settle_all(group)
         if self._writing is not None:
             self._writing.close()
 
-    def _next_group(self) -> list[_Change]:
-        """Wait for changes and return them in order; an empty list ends the writer."""
+    def _next_group(self, *, crowded: bool) -> list[_Change]:
+        """Wait for changes and return them in order; an empty list ends the writer.
+
+        Args:
+            crowded: True if more are likely to come, so that it is worth waiting for them.
+        """
         first = self._changes.get()
         group = [first] if first else []
+        if crowded and first:
+            time.sleep(GATHERING)
         while group and len(group) < LARGEST_GROUP and not self._changes.empty():
             change = self._changes.get()
             if change is None:
@@ -118,30 +141,30 @@ class Database:
         return group
 
     def _commit(self, group: list[_Change]) -> None:
-        wanted = [change for change in group if change.done.set_running_or_notify_cancel()]
+        """Make the changes and commit them, or give each its error."""
         try:
-            results = self._transact(wanted)
+            self._transact(group)
         except sqlite3.Error as error:
             self._recover()
             failure = _storage_error(error)
-            for change in wanted:
-                if not change.done.done():
-                    change.done.set_exception(failure)
-            return
-        for change, result in results:
-            change.done.set_result(result)
+            for change in group:
+                change.error = change.error or failure
 
-    def _transact(self, group: list[_Change]) -> list[tuple[_Change, Any]]:
-        """Make the changes and commit; changes that fail are left out and get their error."""
+    def _transact(self, group: list[_Change]) -> None:
+        """Make the changes and commit; if one fails, make them again and leave it out."""
         db = self._connection()
-        results: list[tuple[_Change, Any]] = []
         db.execute("BEGIN IMMEDIATE")
-        for change in group:
-            result = _attempt(db, change)
-            if not change.done.done():
-                results.append((change, result))
+        try:
+            for change in group:
+                change.result = change.work(db)
+        except Exception as error:
+            if _is_of_disk(error):
+                raise
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            for change in group:
+                _attempt(db, change)
         db.execute("COMMIT")
-        return results
 
     def _connection(self) -> Connection:
         if self._writing is None:
@@ -161,22 +184,37 @@ class Database:
                 writing.close()
 
 
-def _attempt(db: Connection, change: _Change) -> Any:
+def _attempt(db: Connection, change: _Change) -> None:
     """Make one change; if it fails, undo only this one."""
     db.execute("SAVEPOINT change")
     try:
-        return change.work(db)
-    except sqlite3.Error as error:
-        if not isinstance(error, _OWN_FAULTS):
+        change.result = change.work(db)
+    except Exception as error:
+        if _is_of_disk(error):
             raise
         db.execute("ROLLBACK TO change")
-        change.done.set_exception(StorageError(str(error)))
-    except Exception as error:  # noqa: BLE001 - raised where the change is awaited
-        db.execute("ROLLBACK TO change")
-        change.done.set_exception(error)
+        change.error = StorageError(str(error)) if isinstance(error, sqlite3.Error) else error
     finally:
         if db.in_transaction:
             db.execute("RELEASE change")
+
+
+def _is_of_disk(error: Exception) -> bool:
+    """Return True for an error of the disk, which concerns every change of the group."""
+    return isinstance(error, sqlite3.Error) and not isinstance(error, _OWN_FAULTS)
+
+
+def _settle_all(group: list[_Change]) -> None:
+    """Hand over the results, with one message to each loop that waits for some."""
+    for loop in dict.fromkeys(change.loop for change in group):
+        own = [change for change in group if change.loop is loop]
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_settle, own)
+
+
+def _settle(group: list[_Change]) -> None:
+    for change in group:
+        change.settle()
 
 
 def _connect(path: Path) -> Connection:

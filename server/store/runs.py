@@ -113,6 +113,8 @@ class Accepted:
     run: Run
     event: Milestone | None
     """The event that it is queued; None if its idempotency key or id was there already."""
+    nbytes: int = 0
+    """The bytes of its graph and of what belongs to it, as JSON; 0 if it was there already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from server.workers.endings import describe_exit, signal_of, wait_for_exit, watc
 from server.workers.inbox import Inbox
 from server.workers.output import Output
 from server.workers.pack_socket import PackSocket
-from server.workers.wire import BrokenWireError, Frame, pack, read_frame
+from server.workers.wire import BrokenWireError, Frame, FrameReader, pack
 from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
@@ -251,8 +251,9 @@ class LocalWorker:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """Handle its messages until it is gone, or sends something malformed."""
+        frames = FrameReader(reader)
         try:
-            while (frame := await read_frame(reader)) is not None:
+            while (frame := await frames.next()) is not None:
                 await self._handle(frame)
         except (BrokenWireError, LookupError, TypeError) as error:
             _log.error("worker %s sent a malformed message: %r", self.name, error)

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from asyncio import IncompleteReadError, StreamReader
+from asyncio import StreamReader
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,7 +19,10 @@ from typing import Any, cast
 LARGEST = 256 * 2**20
 """The most bytes of one part of a frame."""
 _LENGTHS = struct.Struct("<II")
+_AT_ONCE = 2**18
+"""The most bytes that are read at once."""
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder().decode
 _MOST_HELD = 100
 _LONGEST_HOLD = 0.02
 """Seconds that a held frame waits for others at most."""
@@ -50,18 +53,46 @@ def pack(frame: Frame) -> bytes:
     return _LENGTHS.pack(len(body), len(frame.data)) + body + frame.data
 
 
-async def read_frame(reader: StreamReader) -> Frame | None:
-    """Read the next frame; None if the other side is gone.
+class FrameReader:
+    """The server's end of the connection, of which as many bytes are read as are there.
 
-    Raises:
-        BrokenWireError: the data is not a frame.
+    Args:
+        reader: the connection.
     """
-    try:
-        lengths = _lengths(await reader.readexactly(_LENGTHS.size))
-        body = await reader.readexactly(lengths[0])
-        return _frame(body, await reader.readexactly(lengths[1]))
-    except (IncompleteReadError, ConnectionResetError):
-        return None
+
+    def __init__(self, reader: StreamReader) -> None:
+        self._reader = reader
+        self._bytes = bytearray()
+        """What is read of frames that nobody has taken."""
+
+    async def next(self) -> Frame | None:
+        """Return the next frame; None if the other side is gone.
+
+        Raises:
+            BrokenWireError: the data is not a frame.
+        """
+        while (frame := self._take()) is None:
+            try:
+                read = await self._reader.read(_AT_ONCE)
+            except ConnectionResetError:
+                return None
+            if not read:
+                return None
+            self._bytes += read
+        return frame
+
+    def _take(self) -> Frame | None:
+        """Remove a frame from what is read; None if a part of it is still to come."""
+        if len(self._bytes) < _LENGTHS.size:
+            return None
+        body_length, data_length = _lengths(self._bytes)
+        middle = _LENGTHS.size + body_length
+        end = middle + data_length
+        if len(self._bytes) < end:
+            return None
+        body, data = self._bytes[_LENGTHS.size : middle], bytes(self._bytes[middle:end])
+        del self._bytes[:end]
+        return _frame(body, data)
 
 
 class Channel:
@@ -139,17 +170,17 @@ class Channel:
         return _frame(body, data)
 
 
-def _lengths(start: bytes) -> tuple[int, int]:
-    lengths = cast("tuple[int, int]", _LENGTHS.unpack(start))
+def _lengths(start: bytes | bytearray) -> tuple[int, int]:
+    lengths = cast("tuple[int, int]", _LENGTHS.unpack_from(start))
     if max(lengths) > LARGEST:
         message = "a frame is longer than allowed"
         raise BrokenWireError(message)
     return lengths
 
 
-def _frame(body: bytes, data: bytes) -> Frame:
+def _frame(body: bytes | bytearray, data: bytes) -> Frame:
     try:
-        value = json.loads(body)
+        value = _decode(body.decode())
     except ValueError as error:
         raise BrokenWireError(str(error)) from error
     if not isinstance(value, dict):

@@ -38,7 +38,7 @@ class LogKeeper(logging.Handler):
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         entry = {"t": time, "m": f"{self.format(record)}\n"}
         self._entries.append(entry)
-        if self._loop and not self._loop.is_closed():
+        if self._loop and not self._loop.is_closed() and not self._bus.idle:
             self._loop.call_soon_threadsafe(self._publish, entry)
 
     async def keep_logs(self, _app: web.Application) -> AsyncIterator[None]:

@@ -155,6 +155,14 @@ def test_a_new_setting_is_read_by_its_type(here):
     }
 
 
+@pytest.mark.parametrize("environment", [{}, {"NODEGRAPH_CONFIG": "nodegraph.toml"}])
+def test_a_folder_in_place_of_the_file_is_refused(here, environment):
+    (here / "nodegraph.toml").mkdir()
+
+    with pytest.raises(SettingsError, match=r"nodegraph.toml is a folder.*NODEGRAPH_CONFIG"):
+        read(environment)
+
+
 def test_one_folder_need_not_be_a_list(here):
     write(here / "nodegraph.toml", 'models_dir = "here"')
 

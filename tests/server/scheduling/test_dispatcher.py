@@ -254,6 +254,8 @@ def test_what_killed_its_worker_alone_is_tried_again_and_parked_in_the_end(path)
     assert (bad.state, bad.attempts, bad.deaths) == ("failed", ATTEMPTS, ATTEMPTS - 1)
     assert bad.error
     assert bad.error["code"] == "run_parked"
+    killed = f"it ran {ATTEMPTS} times, and {ATTEMPTS} times the worker process died"
+    assert bad.error["message"].startswith(killed)
     assert "SIGKILL" in bad.error["message"]
     assert (unlucky.state, unlucky.attempts) == ("succeeded", ATTEMPTS)
     assert (good.state, good.attempts) == ("succeeded", 1)
@@ -483,16 +485,20 @@ def test_the_log_has_one_line_about_each_run(path, caplog):
         async with House(path, Scripted()) as house:
             await house.submit("good", client="me\n", owner="ann")
             await house.submit("odd", prompt={"breaks": True})
-            await house.over(2)
+            await house.submit("hers", owner="ann")
+            await house.over(3)
 
     with caplog.at_level(logging.INFO, "server.scheduling.recorder"):
         asyncio.run(scenario())
 
     records = [found for found in caplog.records if found.levelno == logging.INFO]
-    good, odd = (next(r for r in records if vars(r)["run"] == name) for name in ("good", "odd"))
-    assert len(records) == 2
+    good, odd, hers = (
+        next(r for r in records if vars(r)["run"] == name) for name in ("good", "odd", "hers")
+    )
+    assert len(records) == 3
     assert good.getMessage().startswith("succeeded after 0.")
     end = r" s: 1 nodes run, 0 cached; begun by client 'me\n' of ann"
     assert good.getMessage().endswith(end)
     assert odd.getMessage().startswith("failed (")
-    assert odd.getMessage().endswith(" s; begun by client ''")
+    assert odd.getMessage().endswith(" s")
+    assert hers.getMessage().endswith(" s: 1 nodes run, 0 cached; begun by ann")

@@ -58,6 +58,20 @@ def test_who_was_served_longest_ago_is_next():
     assert ids(fair_queue(queue, "ba")) == ["r3", "r2", "r1"]
 
 
+def test_a_turn_counts_at_every_priority():
+    queue = fair_queue(
+        [
+            waiting("r1"),
+            waiting("r2", client="b"),
+            waiting("r3", priority=5),
+            waiting("r4", client="c", owner="other"),
+        ]
+    )
+    queue.serve("r3")
+
+    assert ids(queue) == ["r4", "r2", "r1"]
+
+
 def test_a_client_that_floods_the_queue_delays_others_by_one_run_each():
     flood = [waiting(f"r{n}", client="flood") for n in range(1000)]
     queue, done = fair_queue([*flood, waiting("r5000", client="late")]), []

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,65 @@ def test_an_id_is_used_once_and_what_is_refused_leaves_its_group_alone(store):
     results = done(scenario())
     assert [type(result) is RunExistsError for result in results] == [False, False, True, False]
     assert done(store.count()) == 3
+
+
+def commits(store, monkeypatch, times, count):
+    """The number of changes in each commit, when so many clients make changes so many times."""
+    sizes = []
+    commit = store._database._commit
+
+    def note(group):
+        sizes.append(len(group))
+        commit(group)
+
+    async def client(number):
+        for time in range(times):
+            await store.accept(new(f"{number}-{time}"))
+
+    async def scenario():
+        await asyncio.gather(*map(client, range(count)))
+
+    monkeypatch.setattr(store._database, "_commit", note)
+    asyncio.run(scenario())
+    return sizes
+
+
+def test_changes_that_come_at_the_same_time_share_a_commit(store, monkeypatch):
+    monkeypatch.setattr("server.store.database.GATHERING", 0.1)
+
+    assert commits(store, monkeypatch, times=3, count=8)[-2:] == [8, 8]
+
+
+def test_one_client_alone_never_waits_for_others(store, monkeypatch):
+    monkeypatch.setattr("server.store.database.GATHERING", 3600)
+
+    assert commits(store, monkeypatch, times=3, count=1) == [1, 1, 1]
+
+
+def test_a_change_that_nobody_waits_for_any_more_is_not_made(store, monkeypatch):
+    async def scenario():
+        lost = asyncio.create_task(store.accept(new("lost")))
+        await asyncio.sleep(0)
+        lost.cancel()
+        await asyncio.gather(lost, return_exceptions=True)
+        go_on.set()
+        await store.accept(new("kept"))
+        return [run.id for run in await store.runs()]
+
+    go_on = threading.Event()
+    following = store._database._next_group
+
+    def wait(**options):
+        group = following(**options)
+        go_on.wait(10)
+        return group
+
+    go_on.set()
+    monkeypatch.setattr(store._database, "_next_group", wait)
+    asyncio.run(store.writable())  # after it the writer waits in the function above
+    go_on.clear()
+
+    assert asyncio.run(scenario()) == ["kept"]
 
 
 def test_a_run_goes_its_way_once(store):

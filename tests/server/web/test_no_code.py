@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.workers.wire import BrokenWireError, Channel, read_frame
+from server.workers.wire import BrokenWireError, Channel, FrameReader
 from tests.server.serving import ROOT
 from tests.server.web.test_files import stored
 
@@ -114,7 +114,7 @@ def test_pickles_between_processes_are_no_frames(canary):
         reader = asyncio.StreamReader()
         reader.feed_data(data)
         reader.feed_eof()
-        return await read_frame(reader)
+        return await FrameReader(reader).next()
 
     for data in frames(pickle.dumps(Evil(canary))):
         with pytest.raises(BrokenWireError):

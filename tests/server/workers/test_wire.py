@@ -1,11 +1,12 @@
 """Frames between a worker and its server."""
 
+import asyncio
 import socket
 import time
 
 import pytest
 
-from server.workers.wire import Channel
+from server.workers.wire import BrokenWireError, Channel, Frame, FrameReader, pack
 
 
 @pytest.fixture
@@ -48,3 +49,49 @@ def test_many_held_frames_are_sent_without_waiting(ends, monkeypatch):
         sender.hold({"n": number})
 
     assert received(receiver, 100) == list(range(100))
+
+
+def read(parts):
+    """The frames in bytes that come in these parts, and then the end."""
+
+    async def scenario():
+        stream, found = asyncio.StreamReader(), []
+        frames = FrameReader(stream)
+
+        async def take():
+            while (frame := await frames.next()) is not None:
+                found.append(frame)
+
+        taking = asyncio.create_task(take())
+        for part in parts:
+            stream.feed_data(part)
+            await asyncio.sleep(0)
+        stream.feed_eof()
+        await taking
+        return found
+
+    return asyncio.run(scenario())
+
+
+FRAMES = [Frame({"n": 1, "text": "größer"}), Frame({}, b"image"), Frame({"n": 3}, bytes(1000))]
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 10_000])
+def test_frames_are_the_same_in_whatever_parts_they_come(size):
+    data = b"".join(map(pack, FRAMES))
+
+    parts = [data[start : start + size] for start in range(0, len(data), size)]
+
+    assert read(parts) == FRAMES
+
+
+@pytest.mark.parametrize("lost", [1, 900, 1005])
+def test_a_frame_that_is_cut_off_is_none(lost):
+    data = b"".join(map(pack, FRAMES))
+
+    assert read([data[:-lost]]) == FRAMES[:2]
+
+
+def test_a_frame_that_says_it_is_huge_is_refused_at_once():
+    with pytest.raises(BrokenWireError, match="longer than allowed"):
+        read([b"\xff" * 8])
