@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import ClassVar, Concatenate, ParamSpec
 
 from nodegraph.graph.graph import NodeId
 from nodegraph.graph.results import Ui
 
 P = ParamSpec("P")
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,14 @@ Emit = Callable[[Event], None]
 
 def as_dict(event: Event) -> dict[str, object]:
     """An event as JSON: `event` is its name, bytes are base64."""
-    values = {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    values = {name: _plain(getattr(event, name)) for name in _names(type(event))}
     return {"event": event.name} | values
+
+
+@cache
+def _names(kind: type[Event]) -> tuple[str, ...]:
+    """Return the names of an event's fields, in order."""
+    return tuple(field.name for field in fields(kind))
 
 
 class Emitter:
@@ -175,6 +183,8 @@ class Emitter:
 
 
 def _plain(value: object) -> object:
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Ui):
         return value.as_dict()
     if isinstance(value, bytes):

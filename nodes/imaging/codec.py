@@ -35,7 +35,9 @@ def to_bytes(image: Tensor) -> np.ndarray:
     """
     if image.device.type != "cpu":
         return _scale(image).to(torch.uint8).cpu().numpy()
-    shape, image = image.shape, _without_repeats(image)
+    shape = image.shape
+    if image.stride(0) == 0:  # its rows share their memory
+        image = image[:1]
     pixels = np.empty(image.shape, np.uint8)
     rows = max(1, _BAND // max(1, image[:1].numel()))
     for start in range(0, len(image), rows):  # a few at once stay in the processor's cache
@@ -56,12 +58,6 @@ def _copy(band: np.ndarray, to: np.ndarray) -> None:
         return
     for channel in range(band.shape[-1]):
         to[..., channel] = band[..., channel]
-
-
-def _without_repeats(image: Tensor) -> Tensor:
-    """Return an image with length 1 where its values repeat because they share their memory."""
-    parts = [slice(1) if stride == 0 else slice(None) for stride in image.stride()]
-    return image[tuple(parts)]
 
 
 def encode_png(image: Tensor, texts: Mapping[str, str], compress_level: int = 4) -> bytes:

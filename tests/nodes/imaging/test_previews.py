@@ -85,10 +85,11 @@ def test_a_preview_of_too_many_channels_is_refused():
         torch.rand(700, 400, 3),
         torch.rand(3, 700, 400).movedim(0, -1),
         torch.rand(3).expand(9, 5, 3),
+        torch.rand(5, 3).expand(9, 5, 3),
         torch.rand(9, 1, 1).expand(9, 5, 3),
         torch.zeros(0, 5, 3),
     ],
-    ids=["rows", "channels apart", "one pixel", "one column", "empty"],
+    ids=["rows", "channels apart", "one pixel", "one row", "one column", "empty"],
 )
 def test_every_layout_becomes_the_same_bytes(image):
     expected = image.mul(255).to(torch.uint8).numpy()
