@@ -78,6 +78,7 @@ class Levels(click.ParamType[tuple[str, str]]):
 )
 @options.result_cache
 @options.device_result_cache
+@options.disk_result_cache
 @options.weights_cache
 @options.memory_budget
 @click.option(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from weakref import WeakValueDictionary
 
 from nodegraph.cache.books import OVERHEAD, Books
+from nodegraph.cache.disk import DiskResults
 from nodegraph.cache.entry import Entry, Held
 from nodegraph.cache.limit import AUTO, device_limit_bytes
 from nodegraph.cache.protocol import Stats
@@ -32,10 +33,19 @@ class ContentCache:
     Args:
         limit: bytes of the host's memory.
         device_limit: bytes of an accelerator, a share of its memory such as `10%`, or `auto`.
+        disk: gets what leaves the host, and what is to last, at once; None if nothing does.
     """
 
-    def __init__(self, limit: int = 4 << 30, device_limit: int | str = AUTO) -> None:
+    def __init__(
+        self,
+        limit: int = 4 << 30,
+        device_limit: int | str = AUTO,
+        disk: DiskResults | None = None,
+    ) -> None:
         self._limit = limit
+        self._disk = disk
+        self._leaving: list[Entry] = []
+        """Results that left memory a moment ago, and are not written yet."""
         self._device_limit = device_limit
         self._lock = threading.Lock()
         self._copying = threading.RLock()
@@ -53,11 +63,13 @@ class ContentCache:
             if entry is not None and not entry.intact:
                 self._forget(key)
                 entry = None
-            if counted:
+            if counted and (entry is not None or self._disk is None):
                 self._count(entry)
             if entry is not None and kept:
                 self._books.rank(entry)
-            return entry
+        if entry is None and self._disk is not None:
+            return self._from_disk(key, self._disk, counted=counted)
+        return entry
 
     def put(self, key: str, entry: Entry) -> None:
         """Store a result, and make others leave what is full."""
@@ -70,6 +82,7 @@ class ContentCache:
                 return
             self._books.add(entry)
             self._evict_from_host()
+        self._write_to_disk([entry] if _is_lasting(entry) else [])
         if entry.held.on_accelerator:
             self._make_others_leave(entry)
 
@@ -153,13 +166,41 @@ class ContentCache:
             host = next(each for each in places if each.place == HOST)
             evictions = sum(each.evictions for each in places)
             counts = (self._hits, self._misses, evictions)
-            return Stats(len(self._books), host.nbytes, self._limit, *counts, tuple(places))
+        if self._disk is not None:
+            places.append(self._disk.stats)
+        return Stats(host.entries, host.nbytes, self._limit, *counts, tuple(places))
 
     def _count(self, entry: Entry | None) -> None:
         self._hits += entry is not None
         self._misses += entry is None
         if entry is not None:
             self._books.place(main_place(entry.held)).hits += 1
+
+    def _from_disk(self, key: str, disk: DiskResults, *, counted: bool) -> Entry | None:
+        """Return a result from the disk, which is in memory again then."""
+        entry = disk.read(key)
+        if entry is not None:
+            self.put(key, entry)
+        if counted:
+            with self._lock:
+                self._hits += entry is not None
+                self._misses += entry is None
+        return entry
+
+    def _write_to_disk(self, lasting: list[Entry]) -> None:
+        """Write results that are to last, and those that left memory; no lock is held."""
+        if self._disk is None:
+            return
+        for entry in lasting:
+            self._disk.write(entry)
+        with self._lock:
+            leaving, self._leaving = self._leaving, []
+        for entry in leaving:
+            spilled = self._disk.write(entry)
+            with self._lock:
+                self._books.place(HOST).spills += spilled
+                self._books.place(HOST).spilled_bytes += entry.nbytes if spilled else 0
+                self._books.place(HOST).evictions += not spilled
 
     def _keeps(self, entry: Entry) -> bool:
         return self._books.entries.get(entry.key) is entry
@@ -183,7 +224,10 @@ class ContentCache:
     def _evict(self, entry: Entry, name: str) -> None:
         self._books.remove(entry)
         self._alive[entry.key] = entry
-        self._books.place(name).evictions += 1
+        if self._disk is None:
+            self._books.place(name).evictions += 1
+        else:
+            self._leaving.append(entry)
 
     def _make_others_leave(self, spared: Entry | None) -> None:
         """Let results leave the accelerators that are too full, but not one that was just made."""
@@ -234,7 +278,9 @@ class ContentCache:
                 self._books.place(name).spills += 1
                 self._books.place(name).spilled_bytes += taken - self._books.nbytes(name)
             self._evict_from_host()
-            return taken - self._books.nbytes(name)
+            freed = taken - self._books.nbytes(name)
+        self._write_to_disk([])
+        return freed
 
     def _bring_back(self, entry: Entry) -> None:
         """Copy a result back to where it was computed, if there is room."""
@@ -274,6 +320,11 @@ class ContentCache:
         from nodegraph.runtime.devices import device_named, memory_bytes  # torch, which made them
 
         return device_limit_bytes(self._device_limit, memory_bytes(device_named(name))[1])
+
+
+def _is_lasting(entry: Entry) -> bool:
+    """Say if a result is worth keeping over a restart, as its class says: an encoded prompt."""
+    return any(getattr(value, "__lasting__", False) for value in entry.outputs)
 
 
 def main_place(held: Held) -> str:

@@ -40,7 +40,7 @@ def survey(value: object) -> Survey:
     Tensors that share a storage count once, and for the whole storage: that is what a view
     keeps alive.
     """
-    if hasattr(value, "nbytes") and not isinstance(value, PooledModel):
+    if _has_size(value) and not isinstance(value, PooledModel):
         version, storage = version_of(value), storage_of(value)
         single = () if version is None else ((value, version),)
         return Survey(storage.nbytes, single, (), (storage,))
@@ -102,10 +102,18 @@ def _leaves(value: object) -> Iterator[object]:
         if type(item) in ATOMS or id(item) in seen:
             continue
         seen.add(id(item))
-        if isinstance(item, str | bytes) or hasattr(item, "nbytes"):
+        if isinstance(item, str | bytes) or _has_size(item):
             yield item
         else:
             pending.extend(_children(item))
+
+
+def _has_size(item: object) -> bool:
+    """Return True for what takes memory of its own; also if it can't say how much."""
+    try:
+        return hasattr(item, "nbytes")
+    except RuntimeError:  # a sparse tensor
+        return True
 
 
 def _children(item: Any) -> list[Any]:

@@ -42,13 +42,24 @@ def is_tensor(value: object) -> bool:
 
 def parts_of(value: Any) -> dict[Any, Any]:
     """Return the parts of a container or of a value that is plain data, by name or number."""
-    if type(value) is dict:
+    kind = cast("Any", type(cast("object", value)))
+    if kind is dict:
         return cast("dict[Any, Any]", value)
-    if type(value) in (list, tuple) or _is_plain_tuple(value):
+    if kind in (list, tuple):
         return dict(enumerate(cast("Sequence[Any]", value)))
-    if is_dataclass(value) and getattr(value, "__data__", False):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    return {}
+    if not is_plain_class(kind):
+        return {}
+    if issubclass(kind, tuple):
+        return dict(enumerate(cast("Sequence[Any]", value)))
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
+def is_plain_class(kind: Any) -> bool:
+    """Return True for named tuples, and for dataclasses and tuples that say they are plain."""
+    is_named, says_so = hasattr(kind, "_make"), getattr(kind, "__data__", False) is True
+    if not is_named and not says_so:
+        return False
+    return issubclass(kind, tuple) or (says_so and is_dataclass(kind))
 
 
 class Carrier:
@@ -123,12 +134,6 @@ class Carrier:
             known = None if twin is None or twin.device != device else whole_storage(twin)
             self._wholes[identity] = whole.to(device) if known is None else known
         return view_alike(tensor, self._wholes[identity])
-
-
-def _is_plain_tuple(value: Any) -> bool:
-    """Return True for a named tuple, and for another kind of tuple that says it is plain."""
-    kind = cast("Any", type(cast("object", value)))
-    return isinstance(value, tuple) and (hasattr(kind, "_make") or hasattr(kind, "__data__"))
 
 
 def _rebuild(value: Any, parts: dict[Any, Any]) -> Any:

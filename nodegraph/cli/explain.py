@@ -54,7 +54,10 @@ def explain(
 
     If the workflow is not valid, explains the part that can be read, and exits with 2.
     """
+    from dataclasses import replace
+
     from nodegraph.cli.explanation.explain import explain as find_out
+    from nodegraph.cli.explanation.kept_results import kept_results
     from nodegraph.cli.explanation.text import as_plain, as_text
     from nodegraph.validation.validate import check
 
@@ -63,6 +66,7 @@ def explain(
     checked = check(graph, workspace.registry, workspace.files)
     keeps = workspace.settings.result_cache != 0
     found = find_out(checked, workspace.registry.catalog, workspace.files, keeps_results=keeps)
+    found = replace(found, results=kept_results(workspace.settings, found.device))
     if drawing:
         options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found), "--draw")
     if wants_json:

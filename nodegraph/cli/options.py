@@ -81,6 +81,21 @@ class DeviceLimit(click.ParamType[int | str]):
             self.fail(f"{error}.", param, ctx)
 
 
+class DiskLimit(click.ParamType[int]):
+    """A number of bytes, or a size such as `4GiB`."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the bytes."""
+        from nodegraph.cache.limit import read_disk_limit
+
+        try:
+            return read_disk_limit(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 result_cache = click.option(
     "--result-cache",
     type=CacheLimit(),
@@ -92,6 +107,13 @@ device_result_cache = click.option(
     "--device-result-cache",
     type=DeviceLimit(),
     help="Memory of a GPU for the same: a size such as 2GiB, a share such as 10%, 0 or auto.",
+)
+
+
+disk_result_cache = click.option(
+    "--disk-result-cache",
+    type=DiskLimit(),
+    help="Disk space for results that memory has no room for, and for encoded prompts; 0 if unset.",
 )
 
 

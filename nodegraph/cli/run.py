@@ -71,6 +71,7 @@ class RunCommand(ReportingCommand):
 )
 @options.result_cache
 @options.device_result_cache
+@options.disk_result_cache
 @options.weights_cache
 @options.memory_budget
 @click.option(

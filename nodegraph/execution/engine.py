@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
 from nodegraph.cache.content import ContentCache
+from nodegraph.cache.disk import DiskResults
 from nodegraph.cache.limit import AUTO, limit_bytes
 from nodegraph.cache.protocol import Cache
 from nodegraph.cache.single_flight import Flights
@@ -128,7 +129,9 @@ class Engine:
         """
         if files is None:
             files = settings.files(registry.model_places)
-        cache = ContentCache(limit_bytes(settings.result_cache), settings.device_result_cache)
+        disk = _disk_results(settings, registry) if settings.disk_result_cache else None
+        limit = limit_bytes(settings.result_cache)
+        cache = ContentCache(limit, settings.device_result_cache, disk)
         return cls(
             registry,
             files,
@@ -235,6 +238,18 @@ class Engine:
         )
         facts.emitter.send(RunFinished, result.executed, result.cached)
         return result
+
+
+def _disk_results(settings: Settings, registry: Registry) -> DiskResults:
+    """Return the results on the disk; those of other code or another device are not found."""
+
+    def depends_on() -> str:
+        from nodegraph.runtime.devices import computing_environment  # torch, which results need
+
+        packs = [f"{pack.name} {pack.digest}" for pack in registry.packs]
+        return "\n".join([computing_environment(), *packs])
+
+    return DiskResults(settings.results_dir, settings.disk_result_cache, depends_on)
 
 
 def _always() -> bool:

@@ -6,7 +6,7 @@ devices of other packages take one path. The only core module that may import to
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -143,6 +143,28 @@ def view_alike(tensor: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     return same.as_strided(tensor.size(), tensor.stride(), tensor.storage_offset())
 
 
+def tensor_bytes(tensor: torch.Tensor) -> Any:
+    """Return the numbers of a tensor, in order, as a NumPy array of their bytes, [n] uint8."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def tensor_of(data: Any, dtype: str, shape: Sequence[int]) -> torch.Tensor:
+    """Return the tensor that `tensor_bytes` was given, on the host.
+
+    Args:
+        data: the array.
+        dtype: the name of its dtype, such as `float32`.
+        shape: its shape.
+
+    Raises:
+        AttributeError: there is no such dtype.
+        TypeError: the name is that of something else.
+        RuntimeError: the numbers are too few or too many for the shape.
+    """
+    kind: Any = getattr(torch, dtype)
+    return torch.tensor(data, dtype=torch.uint8).view(kind).reshape(list(shape))
+
+
 def side_stream(device: torch.device) -> torch.Stream | None:
     """Return a new queue of work beside that which computes; None where there is but one."""
     if device.type in _HOST_MEMORY_TYPES:
@@ -204,6 +226,12 @@ def release_unused() -> None:
     device = default_device()
     if device.type != "cpu":
         torch.get_device_module(device).empty_cache()
+
+
+def computing_environment() -> str:
+    """Return what numbers depend on beside the code of nodes: torch's version and the device."""
+    device = default_device()
+    return f"torch {torch.__version__}, {device.type} {device_name(device)}"
 
 
 def device_name(device: torch.device) -> str:

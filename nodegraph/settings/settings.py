@@ -7,7 +7,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from nodegraph.cache.limit import AUTO, DeviceLimit, Limit
+from nodegraph.cache.limit import AUTO, DeviceLimit, DiskLimit, Limit
 from nodegraph.errors import SettingsError, nearest
 from nodegraph.files.files import Files
 from nodegraph.files.folders import FORMER_NAMES, Folders
@@ -97,6 +97,8 @@ class Settings:
     device_result_cache: DeviceLimit = AUTO
     """Bytes of an accelerator, or a share of its memory, that results fill between runs before
     they move to the host's memory; `auto` is a tenth."""
+    disk_result_cache: DiskLimit = 0
+    """Bytes of results that are kept on the disk, in `cache_dir`; 0 keeps none there."""
     weights_cache: Limit = AUTO
     """Bytes of weights that stay in memory between runs; `auto` goes by the device's memory."""
     memory_budget: Limit = AUTO
@@ -148,6 +150,11 @@ class Settings:
         if "cache_dir" in merged and "temp_dir" not in merged:
             return replace(settings, temp_dir=settings.cache_dir / "temp")
         return settings
+
+    @property
+    def results_dir(self) -> Path:
+        """The folder of the results that are kept on the disk."""
+        return self.cache_dir / "results"
 
     def files(self, model_places: Mapping[str, tuple[Path, ...]] | None = None) -> Files:
         """The folders these settings name, with the packs' own model files."""

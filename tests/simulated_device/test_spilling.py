@@ -124,6 +124,26 @@ def test_images_of_a_model_are_kept_likewise(simulated, folder, limit):
     assert counted.bytes_to_device <= second.nbytes
 
 
+def test_prompts_outlive_the_engine_and_come_to_the_device(simulated, folder):
+    settings = Settings(
+        models_dir=(folder,),
+        cache_dir=folder / "cache",
+        disk_result_cache=1 << 20,
+        packs=("nodes",),
+    )
+    registry = Registry.load(names=("nodes",))
+    _, first = run(Engine.from_settings(settings, registry), workflow(1), "invert")
+    started, engine = [], Engine.from_settings(settings, registry)
+    again = engine.run(workflow(1), targets=["invert"], emit=started.append)
+    computed = [event.node_id for event in started if event.name == "node_started"]
+
+    assert computed == ["load", "latent", "sample", "decode", "invert"]  # all but the text
+    assert torch.equal(again.outputs["invert"][0], first)
+    assert (place(engine, "disk").hits, place(engine, "disk").entries) == (1, 1)
+    assert place(engine, "simulated:0").returns == 1
+    assert engine.models.stats.loads == 2
+
+
 def test_what_a_node_reads_is_brought_back_and_what_no_node_reads_stays(simulated, tmp_path):
     engine = engine_of(tmp_path, 0)
     run(engine, doubled(1.0))

@@ -116,7 +116,8 @@ def _heading(name: str, explanation: Explanation, colours: dict[str, str]) -> It
     parts = [f"{runs} would run on: {explanation.device}"]
     repeated = len(explanation.with_status("repeats"))
     parts += [f"{repeated} computed once with an equal one"] if repeated else []
-    parts += ["nothing is cached before a run"]
+    on_disk = any(place.entries for place in explanation.results)
+    parts += ["results may be on the disk" if on_disk else "nothing is cached before a run"]
     parts += [f"critical path: {path_text(explanation)}"] if explanation.critical_path else []
     parts += [format_count(len(explanation.problems), "problem")] if explanation.problems else []
     yield f'<text class="about" x="{_MARGIN}" y="62">{_text(" · ".join(parts), 150)}</text>'

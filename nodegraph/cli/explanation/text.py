@@ -3,16 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from nodegraph.cli.explanation.kept_results import result_lines, why_cached
 from nodegraph.cli.explanation.values import ExplainedFile, ExplainedNode, Explanation, Status
 from nodegraph.cli.terminal.report import as_data
 from nodegraph.graph.graph import NodeId
 from nodegraph.runtime.sizes import format_size
 
-CACHED = (
-    "nothing. Results are kept in the memory of the process that computes them, and every"
-    " `nodegraph run` is a new one. Servers and Python programs keep results from run to run,"
-    " and do not say which."
-)
 _MOST = 24
 """The most nodes of a path, or readers of a file, that are named."""
 _HEADS: tuple[tuple[Status, str], ...] = (
@@ -39,7 +35,8 @@ def as_plain(explanation: Explanation) -> dict[str, Any]:
         "valid": not explanation.problems,
         "targets": list(explanation.targets),
         "nodes": [_node_data(node) for node in explanation.nodes.values()],
-        "cached": {"nodes": [], "why": CACHED},
+        "cached": {"nodes": [], "why": why_cached(explanation)},
+        "results": [place._asdict() for place in explanation.results],
         "critical_path": {"nodes": list(explanation.critical_path), "length": explanation.length},
         "device": explanation.device,
         "files": [_file_data(file) for file in explanation.files],
@@ -88,7 +85,8 @@ def _lines(name: str, explanation: Explanation) -> Iterator[str]:
         for node in nodes:
             number += 1
             yield from _node_lines(node, f"{number:{width + 2}}")
-    yield from ("", f"Cached before it runs: {CACHED}")
+    yield from ("", f"Cached before it runs: {why_cached(explanation)}")
+    yield from result_lines(explanation)
     yield from ("", *_path_lines(explanation))
     yield from _file_lines(explanation)
 

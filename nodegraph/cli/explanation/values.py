@@ -72,6 +72,21 @@ class ExplainedFile:
     """The reason why something about it is not known."""
 
 
+class ResultPlace(NamedTuple):
+    """A place where runs keep results for later ones."""
+
+    place: str
+    """`host`, `disk`, or the type of the accelerator."""
+    setting: str
+    """The setting that limits it."""
+    limit: str
+    """The limit in words."""
+    entries: int | None = None
+    """The results that are there already; None if a process has them, which is another one."""
+    nbytes: int | None = None
+    """Their bytes; likewise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """A workflow, explained."""
@@ -85,6 +100,8 @@ class Explanation:
     device: str
     problems: tuple[NodeGraphError, ...]
     warnings: tuple[NodeGraphError, ...]
+    results: tuple[ResultPlace, ...] = ()
+    """The places where results are kept, the fastest first."""
 
     @property
     def length(self) -> int:

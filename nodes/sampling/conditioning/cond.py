@@ -135,6 +135,7 @@ class Conditioning:
 
     __socket__: ClassVar = "CONDITIONING"
     __data__: ClassVar = True
+    __lasting__: ClassVar = True
 
     conds: tuple[Cond, ...]
 

@@ -1,11 +1,17 @@
 """`nodegraph explain`: what a workflow would do, as text and as JSON."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
+import torch
 
+from nodegraph.cache.disk import DiskResults
+from nodegraph.cache.entry import entry_of
+from nodegraph.cli.explanation.kept_results import kept_results
+from nodegraph.settings.settings import Settings
 from tests.nodegraph.cli.test_commands import HEAVY, IMPORTED
 from tests.nodegraph.drawn import drawn, item
 
@@ -88,6 +94,40 @@ def test_without_a_result_cache_equal_nodes_are_all_computed(explain, monkeypatc
     monkeypatch.setenv("NODEGRAPH_RESULT_CACHE", "0")
 
     assert [node["status"] for node in explain(**twins, **outs)["nodes"]] == ["runs"] * 4
+
+
+def test_it_says_where_results_are_kept_and_what_is_on_the_disk(
+    invoke, workflow, tmp_path, monkeypatch
+):
+    path = workflow(a=("Write", {"text": "x"}))
+    monkeypatch.setenv("NODEGRAPH_RESULT_CACHE", "3GiB")
+    plain = json.loads(invoke("explain", path, "--json").stdout)
+    monkeypatch.setenv("NODEGRAPH_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("NODEGRAPH_DISK_RESULT_CACHE", "2MiB")
+    made = entry_of((torch.ones(1024),), None, 1.0)
+    made.key = "x"
+    assert DiskResults(tmp_path / "cache/results", 2 << 20, str).write(made)
+    (host, disk) = json.loads(invoke("explain", path, "--json").stdout)["results"]
+    text = invoke("explain", path).stdout
+
+    assert [place["place"] for place in plain["results"]] == ["host"]
+    assert "not known" not in plain["cached"]["why"]
+    assert (host["setting"], host["limit"]) == ("result_cache", "3.0 GiB")
+    assert (disk["place"], disk["entries"], disk["nbytes"] > 4096) == ("disk", 1, True)
+    assert re.search(r"\n  host: up to 3\.0 GiB \(result_cache\)\n  disk: up to 2\.0 MiB", text)
+    assert re.search(r"\(disk_result_cache\), now 1 of 4\.\d KiB together", text)
+    assert "Cached before it runs: not known." in text
+
+
+def test_on_an_accelerator_results_have_a_limit_there(tmp_path):
+    settings = Settings(cache_dir=tmp_path, device_result_cache="25%")
+
+    assert [place.place for place in kept_results(settings, "mps")] == ["host"]
+    assert kept_results(settings, "cuda")[0][:3] == ("cuda", "device_result_cache", SHARE)
+    assert kept_results(Settings(result_cache=0), "cuda") == ()
+
+
+SHARE = "25% of its memory"
 
 
 def test_of_a_range_of_steps_those_in_it_count_and_linked_steps_are_not_guessed(explain):
