@@ -19,7 +19,8 @@ from nodes.inference.preview_thread import PreviewThread
 from nodes.inference.previews import choose_preview, preview
 from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.models.networks.base.errors import ChannelMismatchError, CompiledCodeError
+from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import Conditioning
 from nodes.sampling.conditioning.latents import Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
@@ -105,9 +106,16 @@ def run(
 
 
 def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Context) -> Tensor:
-    """Sample; again in a wider dtype if numbers overflow, or with other models unloaded."""
+    """Sample; again in a way that can work if it fails.
+
+    That is without compiled code, in a wider dtype if numbers overflow, or with other models
+    unloaded.
+    """
     try:
         return attempt(model)
+    except CompiledCodeError as error:
+        ctx.notice(f"{error.message} Sampling starts again without compiled code.")
+        return _retry(attempt, model.without_alterations(TorchCompile), ctx)
     except NotFiniteError:
         wider = model.in_wider_dtype()
         if wider is model:

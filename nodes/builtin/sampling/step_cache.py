@@ -10,6 +10,7 @@ from nodegraph.definition.markers import Choices, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio
 from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.factory import network_class
 from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.guidance.settings import StepCacheSettings
 
@@ -75,12 +76,16 @@ def model_compute_dtype(
 def torch_compile_model(
     model: ModelHandle, backend: Literal["inductor", "cudagraphs"]
 ) -> ModelHandle:
-    """Compile the network at its first use: that takes minutes, then every step is faster.
+    """Compile the network at its first use, which takes a while, so that every step is faster.
 
-    Another image size compiles it anew. `inductor` needs a C++ compiler, `cudagraphs` an
-    NVIDIA GPU.
+    `inductor` compiles each kind of the network's blocks once, and once more for other image
+    sizes; on a CPU it needs a C++ compiler. `cudagraphs` records the network as a whole, again
+    for each size; it needs an NVIDIA GPU, and all weights there. If compiling fails, sampling
+    goes on without it, with a notice.
     """
-    return model.with_alteration(TorchCompile(backend))
+    kind = network_class(model.model.network.spec.kind)
+    blocks = kind.repeated_blocks if backend == "inductor" else ()
+    return model.with_alteration(TorchCompile(backend, blocks))
 
 
 def _add_step_cache(model: ModelHandle, step_cache: StepCacheSettings) -> ModelHandle:

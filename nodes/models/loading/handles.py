@@ -133,6 +133,11 @@ class ModelHandle:
         self.check(alteration)
         return replace(self, alterations=(*self.alterations, alteration))
 
+    def without_alterations(self, kind: type[Alteration]) -> "ModelHandle":
+        """Return the model without the changes of one kind inside of its network."""
+        left = (each for each in self.alterations if not isinstance(each, kind))
+        return replace(self, alterations=tuple(left))
+
 
 @dataclass(frozen=True, slots=True)
 class ClipHandle:

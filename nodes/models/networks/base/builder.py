@@ -169,5 +169,7 @@ class NetworkClass:
     """True if it reads tokens of its own width before the text, as USO's projector makes them."""
     saved: bool = True
     """True if it can be saved: it has a file format of its own."""
+    repeated_blocks: tuple[str, ...] = ()
+    """The names of the classes of modules that it repeats, which are compiled once each."""
     parts: Parts = EVERY_PART
     """The modules that matter when it is larger than its share of the device."""

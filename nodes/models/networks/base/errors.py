@@ -49,6 +49,18 @@ class WrongConditioningError(NodeGraphError):
         )
 
 
+class CompiledCodeError(NodeGraphError):
+    """A network can not be compiled, or the compiled code fails; torch's error is chained."""
+
+    code = "compiled_code"
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(
+            f"{kind} does not compute as compiled code: {reason}.",
+            hint="Use the other backend of TorchCompileModel, or take the node out.",
+        )
+
+
 class WrongNetworkError(NodeGraphError):
     """A node is used with a model that lacks the layers or the input it works on."""
 

@@ -203,4 +203,5 @@ NETWORK = NetworkClass(
     keeps_quantized=True,
     widened="x_embedder.weight",
     reads_projected=True,
+    repeated_blocks=("FluxTransformerBlock", "FluxSingleTransformerBlock"),
 )

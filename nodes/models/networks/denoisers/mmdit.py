@@ -88,5 +88,10 @@ def builder() -> Build:
 
 
 NETWORK = NetworkClass(
-    "mmdit", "transformer", builder, adapter=MMDiTAdapter(), keeps_quantized=True
+    "mmdit",
+    "transformer",
+    builder,
+    adapter=MMDiTAdapter(),
+    keeps_quantized=True,
+    repeated_blocks=("JointTransformerBlock",),
 )

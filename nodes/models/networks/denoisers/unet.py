@@ -149,4 +149,5 @@ NETWORK = NetworkClass(
     convolves=True,
     keeps_quantized=True,
     cross_attends=True,
+    repeated_blocks=("BasicTransformerBlock",),
 )
