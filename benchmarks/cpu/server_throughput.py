@@ -6,7 +6,7 @@ process, so on two cores they take part of the time.
 - `toys`: prompts of two toy nodes from 64 clients, from the first submit to the last result, and
   the memory of server and worker before and after all of them.
 - `images`: prompts of EmptyImage (512 by 512) and PreviewImage from 32 clients, with 1 slot and
-  with 8: prompts done a second, and processor milliseconds a prompt of the server and its worker.
+  with 8: prompts done a second, and processor milliseconds a prompt of server, worker and clients.
   With `--comfyui` the same prompts go to both servers.
 """
 
@@ -40,6 +40,8 @@ class Load(NamedTuple):
     """Prompts done a second."""
     submits: list[float]
     """Seconds until each was accepted."""
+    clients: float
+    """Processor seconds of the clients."""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -108,7 +110,8 @@ def images(home: Path, options: Namespace, report: Report) -> None:
         goal = f">= {RATE}" if slots > 1 else f">= {SINGLE_SLOT * rates[8]:.0f}"
         report.add(f"images, {slots} slots", found.rate, "done/s", goal)
         report.add_times(f"images, {slots} slots: submit", found.submits, TAIL)
-        for name, spent in zip(("server", "worker"), used, strict=True):
+        parts = zip(("server", "worker", "clients"), [*used, found.clients], strict=True)
+        for name, spent in parts:
             ms = spent * 1000 / options.images
             report.add(f"images, {slots} slots: processor time of the {name}", ms, "ms/prompt")
     if options.comfyui:
@@ -121,7 +124,8 @@ def images(home: Path, options: Namespace, report: Report) -> None:
 
 async def loaded(url: str, count: int, first: int) -> Load:
     """Let a server make so many images, the first of that colour."""
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     taken = await submit_all(url, range(first, first + count), picture_of, IMAGE_CLIENTS)
     await wait_until_empty(url)
-    return Load(count / (time.perf_counter() - begin), taken)
+    rate = count / (time.perf_counter() - begin)
+    return Load(rate, taken, time.process_time() - used)

@@ -71,7 +71,19 @@ def test_a_preview_is_a_file_that_strict_readers_take(channels):
 
 
 def test_a_preview_of_one_colour_is_small():
-    assert len(encode_preview(torch.full((512, 512, 3), 0.3), {})) < 2000
+    assert len(encode_preview(torch.full((512, 512, 3), 0.3), {})) < 4000
+
+
+@pytest.mark.parametrize("rows", ["", "a", "aaa", "ab", "aab", "aaaabbbbcaaa", "abababaa"])
+@pytest.mark.parametrize(("height", "width"), [(32, 5), (33, 5), (70, 300)])
+def test_bands_of_one_colour_keep_their_place(rows, height, width):
+    bands = [torch.full((height, width, 3), ord(letter) / 255) for letter in rows]
+    image = torch.cat([*bands, torch.rand(3, width, 3), *bands])
+
+    data = encode_preview(image, {})
+
+    assert np.array_equal(np.asarray(PILImage.open(io.BytesIO(data))), to_bytes(image))
+    assert len(zlib.decompress(dict(chunks(data))[b"IDAT"])) == len(image) * (1 + 3 * width)
 
 
 def test_a_preview_of_too_many_channels_is_refused():
