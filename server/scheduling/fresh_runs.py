@@ -1,4 +1,7 @@
-"""Runs that were accepted a moment ago, with their graphs: they begin without the store."""
+"""Runs that were accepted a moment ago, with their graphs: they begin without the store.
+
+Runs that an earlier server accepted, that run again, or that found no room here, are read from it.
+"""
 
 from typing import Final
 

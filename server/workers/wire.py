@@ -63,7 +63,7 @@ class FrameReader:
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._bytes = bytearray()
-        """What is read of frames that nobody has taken."""
+        """Bytes of frames that nobody has taken yet."""
 
     async def next(self) -> Frame | None:
         """Return the next frame; None if the other side is gone.
