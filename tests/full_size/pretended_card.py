@@ -185,11 +185,16 @@ class PretendedCard(TorchDispatchMode):
 
     def _cross_into(self, to: Tensor, source: Tensor) -> Tensor | None:
         if _is_fake(to) == _is_fake(source):
-            return None
+            return to if self._is_pinned(to) else None
         if _is_fake(source):
-            return to.copy_(self._read(source, to.dtype))
+            read = self._read(source, to.dtype)
+            return to if self._is_pinned(to) else to.copy_(read)
         self._count_up(source.numel() * to.itemsize)
         return to
+
+    def _is_pinned(self, tensor: Tensor) -> bool:
+        """True for memory that nothing is written to, so that it takes none of the machine's."""
+        return tensor.untyped_storage() in self._pinned
 
     def _read(self, source: Tensor, dtype: torch.dtype) -> Tensor:
         self.counts.copies_to_host += 1
@@ -204,7 +209,7 @@ class PretendedCard(TorchDispatchMode):
         """Run an op on the CPU; any of its memory may be pinned."""
         name = _name(func)
         if name == "is_pinned":
-            return args[0].untyped_storage() in self._pinned
+            return self._is_pinned(args[0])
         pinned = bool(options.pop("pin_memory", False))
         made = _aten.clone.default(args[0]) if name == "_pin_memory" else func(*args, **options)
         if pinned or name == "_pin_memory":

@@ -36,9 +36,9 @@ MOST_OPS = 32
 """What a step may compute beside the networks of its denoise call."""
 OPS = {"alterations": 60, "differential_diffusion": 36, "regions": 48}
 """Where it is more: a guidance rule with deviations, masks, the weights of several texts."""
-COPIES = {"gguf": 49, "gguf_lora": 49, "gligen": 1, "pack": 2}
-"""Copies to the device in a step, of a few bytes each: a shift a matrix, the waves of the boxes'
-positions, and the timestep that the pack's function asks for."""
+COPIES = {"gligen": 1, "pack": 1}
+"""Copies to the device in a step, of a few bytes each: the waves of the boxes' positions, and the
+timestep that the pack's function asks for."""
 READ = {"pack": 1}
 """Copies to the host: the noise level of which the pack asks the timestep."""
 DEFAULT = {"controlnet_flux", "gguf_lora", "inpaint_model", "ip_adapter_plus", "pack"}

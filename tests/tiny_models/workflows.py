@@ -28,12 +28,16 @@ class Draft:
         family: the checkpoint.
         seed: of the noise.
         steps: of the sampler.
+        side: pixels of an empty latent.
+        batch: how many of them.
     """
 
     registry: Registry
     family: str
     seed: int
     steps: int
+    side: int = SIDE
+    batch: int = 1
     g: Graph = field(init=False)
     model: Out[Any] = field(init=False)
     clip: Out[Any] = field(init=False)
@@ -57,7 +61,8 @@ class Draft:
     def text(self, text: str = "a cat") -> Out[Any]:
         return self.g.CLIPTextEncode(clip=self.clip, text=text)
 
-    def blank(self, batch: int = 1, side: int = SIDE) -> Out[Any]:
+    def blank(self, batch: int = 0, side: int = 0) -> Out[Any]:
+        side, batch = side or self.side, batch or self.batch
         if self.family in ("sd3", "flux"):
             return self.g.EmptySD3LatentImage(width=side, height=side, batch_size=batch)
         return self.g.EmptyLatentImage(width=side, height=side, batch_size=batch)
@@ -287,9 +292,11 @@ class Case:
     make: Make
     kind: str = LATENT
 
-    def prompt(self, registry: Registry, seed: int = 1, steps: int = 3) -> dict[str, Any]:
+    def prompt(
+        self, registry: Registry, seed: int = 1, steps: int = 3, **sizes: int
+    ) -> dict[str, Any]:
         """The workflow in API format; its node `saved` saves what is made."""
-        draft = Draft(registry, self.family, seed, steps)
+        draft = Draft(registry, self.family, seed, steps, **sizes)
         return draft.saved(self.make(draft), self.kind)
 
 

@@ -1,0 +1,32 @@
+"""Mixed prompts, cancels and lack of memory leave nothing behind and change no result."""
+
+import pytest
+import torch
+
+from tests.simulated_device.soak import NAMES, Soak
+
+FEW = ("flux", "lora_flux", "gguf_lora")
+"""Workflows over small files."""
+
+
+@pytest.mark.parametrize(
+    ("names", "count"),
+    [(FEW, 20), pytest.param(NAMES, 300, marks=pytest.mark.slow)],
+    ids=["few", "many"],
+)
+def test_nothing_is_left_of_mixed_prompts(simulated, tmp_path, names, count):
+    soak = Soak(tmp_path, simulated, names)
+    soak.run(count // 2)  # which makes what is made once
+    expected, before = soak.probe(), soak.left()
+
+    soak.run(count)
+
+    assert torch.equal(soak.probe(), expected)
+    after = soak.left()
+    print(before, after, dict(soak.outcomes), sep="\n")
+    assert soak.outcomes["cancelled"]
+    assert soak.outcomes["made"] > count
+    assert (after.threads, after.files) == (before.threads, before.files)
+    assert after.device - before.device <= 4096  # the places in grids of new sizes
+    assert after.objects <= 1.03 * before.objects
+    assert after.rss <= 1.2 * before.rss
