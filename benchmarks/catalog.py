@@ -18,10 +18,15 @@ PLACES: Mapping[str, str] = {
     "load": "benchmarks.cpu.load",
     "cold_start": "benchmarks.cpu.cold_start",
     "batch_tiny": "benchmarks.cpu.batch_tiny",
+    "host_cpu": "benchmarks.cpu.host_cpu",
     "cancel": "benchmarks.cpu.cancel",
     "crowd": "benchmarks.cpu.crowd",
     "overlap": "benchmarks.cpu.overlap",
     "sharing": "benchmarks.cpu.sharing",
+    "latency": "benchmarks.gpu.latency",
+    "throughput": "benchmarks.gpu.throughput",
+    "memory_pressure": "benchmarks.gpu.memory_pressure",
+    "gpu": "benchmarks.gpu.gpu",
 }
 """The module of each benchmark."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +64,40 @@ def run_all(
         return list(pool.map(run, graphs))
 
 
-def text_to_image(
-    checkpoint: str, seed: int, *, size: int, steps: int, cfg: float, text: str = "a red fox"
-) -> Graph:
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that is asked for."""
+
+    size: int
+    """Its sides in pixels."""
+    steps: int
+    """Of Euler's sampler."""
+    cfg: float = 1.0
+    text: str = "a red fox"
+    """The positive prompt; the negative one is empty."""
+    batch: int = 1
+    """The number of images."""
+
+
+def text_to_image(checkpoint: str, seed: int, picture: Picture) -> Graph:
     """Return a text-to-image graph: `sample` gives the latent, `decode` the image.
 
     Args:
         checkpoint: the name of the file.
         seed: of the noise.
-        size: the sides of the image in pixels.
-        steps: of Euler's sampler.
-        cfg: the guidance scale.
-        text: the positive prompt; the negative one is empty.
+        picture: all else.
     """
+    size, batch = picture.size, picture.batch
     return graph_of(
         {
             "load": ("CheckpointLoaderSimple", {"ckpt_name": checkpoint}),
-            "positive": ("CLIPTextEncode", {"text": text, "clip": ("load", 1)}),
+            "positive": ("CLIPTextEncode", {"text": picture.text, "clip": ("load", 1)}),
             "negative": ("CLIPTextEncode", {"text": "", "clip": ("load", 1)}),
-            "canvas": ("EmptyLatentImage", {"width": size, "height": size, "batch_size": 1}),
+            "canvas": ("EmptyLatentImage", {"width": size, "height": size, "batch_size": batch}),
             "sample": (
                 "KSampler",
                 {
-                    "model": ("load", 0), "seed": seed, "steps": steps, "cfg": cfg,
+                    "model": ("load", 0), "seed": seed, "steps": picture.steps, "cfg": picture.cfg,
                     "sampler_name": "euler", "scheduler": "normal", "positive": ("positive", 0),
                     "negative": ("negative", 0), "latent_image": ("canvas", 0), "denoise": 1.0,
                 },

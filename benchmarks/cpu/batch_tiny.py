@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from benchmarks.engines import engine_in, run_all, text_to_image
+from benchmarks.engines import Picture, engine_in, run_all, text_to_image
 from benchmarks.report import Report
 from benchmarks.timing import seconds
 from nodegraph.graph.graph import Graph
@@ -36,6 +36,7 @@ def add_options(parser: ArgumentParser) -> None:
 def measure(options: Namespace, report: Report) -> None:
     """Measure, and report each figure when it is known."""
     torch.set_num_threads(options.threads)
+    picture = Picture(size=128, steps=options.steps, cfg=3.0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "models/checkpoints" / CHECKPOINT, small_sd15())
@@ -53,10 +54,7 @@ def measure(options: Namespace, report: Report) -> None:
         differences: list[float] = []
         for turn in range(options.rounds + 1):  # the first one loads
             seeds = range(turn * options.prompts, (turn + 1) * options.prompts)
-            graphs = [
-                text_to_image(CHECKPOINT, seed, size=128, steps=options.steps, cfg=3.0)
-                for seed in seeds
-            ]
+            graphs = [text_to_image(CHECKPOINT, seed, picture) for seed in seeds]
             for merge in times:
                 times[merge].append(seconds(lambda merge=merge, graphs=graphs: work(merge, graphs)))
             differences.append(difference(found[1], found[0]))

@@ -12,7 +12,6 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from benchmarks.engines import engine_in, run_all, text_to_image
+from benchmarks.engines import Picture, engine_in, run_all, text_to_image
 from benchmarks.report import Report
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Graph
@@ -52,13 +51,14 @@ def add_options(parser: ArgumentParser) -> None:
 def measure(options: Namespace, report: Report) -> None:
     """Measure, and report each figure when it is known."""
     torch.set_num_threads(1)
-    build = partial(text_to_image, CHECKPOINT, size=64, steps=options.steps, cfg=3.0, text=WORDS)
-    graphs = [build(seed) for seed in range(options.prompts)]
+    picture = Picture(size=64, steps=options.steps, cfg=3.0, text=WORDS)
+    graphs = [text_to_image(CHECKPOINT, seed, picture) for seed in range(options.prompts + 1)]
+    first = graphs.pop()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "models/checkpoints" / CHECKPOINT, checkpoint())
         engine = engine_in(folder, folder / "models")
-        engine.run(build(options.prompts), targets=["decode"])  # the weights are there
+        engine.run(first, targets=["decode"])  # the weights are there
         alone, together = Ways([], [], []), Ways([], [], [])
         for _ in range(options.rounds):
             run(one_by_one, engine, graphs, alone)

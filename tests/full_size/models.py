@@ -139,8 +139,8 @@ def _open_clip(config: Mapping[str, Any], prefix: str) -> Part:
     return Part("clip", config, prefix, open_clip_table)
 
 
-def _flux(config: Mapping[str, Any]) -> Part:
-    return Part("flux", config, "", flux_table)
+def _flux(config: Mapping[str, Any], prefix: str = "") -> Part:
+    return Part("flux", config, prefix, flux_table)
 
 
 def _mmdit(config: Mapping[str, Any]) -> Part:
@@ -152,6 +152,11 @@ _TEXT = "text_encoders.{}.transformer."
 _SD3_TEXTS = (
     _clip({**_CLIP_L, "projection_dim": 768}, _TEXT.format("clip_l")),
     _clip(_CLIP_G, _TEXT.format("clip_g")),
+    Part("t5", _T5, _TEXT.format("t5xxl"), t5_table),
+)
+_FLUX_PARTS = (
+    Part("vae", _VAE16, VAE_PREFIX, vae_table),
+    _clip(_CLIP_L, _TEXT.format("clip_l")),
     Part("t5", _T5, _TEXT.format("t5xxl"), t5_table),
 )
 _SD2_TEXT = _open_clip(_CLIP_H, "cond_stage_model.model.")
@@ -170,11 +175,13 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "sd35_large": (_mmdit(_SD35), _LATENT16, *_SD3_TEXTS),
     "flux_dev": (_flux(_FLUX),),
     "flux_schnell": (_flux(_SCHNELL),),
+    "flux_dev_whole": (_flux(_FLUX, UNET_PREFIX), *_FLUX_PARTS),
+    "flux_schnell_whole": (_flux(_SCHNELL, UNET_PREFIX), *_FLUX_PARTS),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),
 }
-"""The networks of each file. SD-Turbo's are those of `sd21`."""
+"""The networks of each file. SD-Turbo's are those of `sd21`; `whole` ones hold all of FLUX.1."""
 
 
 def write_sparse(path: Path, shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> Path:
