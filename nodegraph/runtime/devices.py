@@ -27,6 +27,11 @@ Tensor cores read channels last, and cuDNN moves all else there and back (NVIDIA
 Performance, Convolutional Layers User's Guide, "Tensor Layouts"). AMD's library takes channels
 first unless it is told otherwise.
 """
+_FP8_SINCE: Mapping[str, tuple[int, int]] = {"nvidia": (8, 9)}
+"""Makers whose devices multiply matrices in fp8 (e4m3fn), and the first capability that does: Ada.
+
+AMD's MI300 takes other bit patterns (e4m3fnuz).
+"""
 _GRAPH_TYPES = frozenset({"cuda"})
 """Types of device whose work torch can record as a graph and replay."""
 _MAKERS: Mapping[str, str] = {"cuda": "nvidia", "xpu": "intel", "mps": "apple"}
@@ -70,6 +75,14 @@ def computes_in_half(device: torch.device) -> bool:
 def has_bfloat16(device: torch.device) -> bool:
     """Return True if networks compute in bfloat16 on a device, which torch emulates on others."""
     since = _BFLOAT16_SINCE.get(device.type)
+    return (
+        since is not None and torch.get_device_module(device).get_device_capability(device) >= since
+    )
+
+
+def multiplies_fp8(device: torch.device) -> bool:
+    """Return True if a device multiplies matrices that are in fp8 (e4m3fn), without unpacking."""
+    since = _FP8_SINCE.get(device_maker(device))
     return (
         since is not None and torch.get_device_module(device).get_device_capability(device) >= since
     )

@@ -15,6 +15,7 @@ from nodegraph.runtime.devices import (
     free_bytes,
     has_bfloat16,
     memory_bytes,
+    multiplies_fp8,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -61,6 +62,26 @@ def test_the_precision_follows_from_the_type_and_capability_of_the_device(
 
     assert computing_dtype(device, wanted) == expected
     assert has_bfloat16(device) == bool(capability and capability >= (8, 0))
+
+
+@pytest.mark.parametrize(
+    ("type_name", "hip", "capability", "expected"),
+    [
+        ("cuda", None, (9, 0), True),  # Hopper
+        ("cuda", None, (8, 9), True),  # Ada
+        ("cuda", None, (8, 6), False),  # Ampere
+        ("cuda", "6.3", (9, 4), False),  # MI300
+        ("cpu", None, None, False),
+        ("mps", None, None, False),
+    ],
+)
+def test_nvidias_devices_multiply_in_fp8_since_ada(
+    monkeypatch, type_name, hip, capability, expected
+):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: capability)
+    monkeypatch.setattr(torch.version, "hip", hip)
+
+    assert multiplies_fp8(torch.device(type_name)) == expected
 
 
 def test_what_torch_has_reserved_and_not_used_counts_as_free(monkeypatch):
