@@ -23,7 +23,7 @@ from nodegraph.execution.events import (
 from nodegraph.execution.executor import Executor
 from nodegraph.execution.run_context import RunFacts
 from nodegraph.execution.steps import Steps
-from nodegraph.execution.weights_budget import auto_budget
+from nodegraph.execution.weights_budget import AcceleratorMemory, auto_budget
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.graph.results import Ui
@@ -109,10 +109,9 @@ class Engine:
         self.files = files
         self.cache: Cache = ContentCache() if cache is None else cache
         self._attention: Attention = options.get("attention", DEFAULT_ATTENTION)
-        kept, used = options.get("weights_cache", AUTO), options.get("memory_budget", AUTO)
-        self.models = ModelPool(
-            auto_budget if kept == AUTO else kept, auto_budget if used == AUTO else used
-        )
+        kept = options.get("weights_cache", AUTO)
+        memory = AcceleratorMemory(options.get("memory_budget", AUTO))
+        self.models = ModelPool(auto_budget if kept == AUTO else kept, memory)
         self.merger = CallMerger() if options.get("merge") else None
         self._flights = Flights()
 

@@ -86,6 +86,7 @@ class Executor:
             self._cancel.check()
             self._tell_if_only_files_are_left()
             entry = self._obtain(self._by_id[node_id])
+            self._facts.uses.leave_node()
             if entry is None:
                 continue
             self._hold(node_id, entry)

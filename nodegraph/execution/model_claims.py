@@ -24,6 +24,17 @@ class ModelClaims:
         self._steps = steps
         self._plan = plan
         self._held: dict[NodeId, dict[int, tuple[PooledModel, ...]]] = {}
+        uses.foresee = self.next_uses
+
+    def next_uses(self) -> Mapping[int, float]:
+        """Return the distances of the next uses of models, in nodes, by the models' identity."""
+        found: dict[int, float] = {}
+        for distance, node_id in enumerate(self._plan.upcoming(), start=1):
+            for value in self._steps[node_id].node.inputs.values():
+                if type(value) is Link and value.source in self._held:
+                    for model in self._held[value.source].get(value.output, ()):
+                        found.setdefault(id(model), distance)
+        return found
 
     def __bool__(self) -> bool:
         return bool(self._held)

@@ -3,12 +3,13 @@
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar, cast
-from weakref import WeakValueDictionary
+from typing import Protocol, TypeVar, cast
+from weakref import WeakSet, WeakValueDictionary
 
 from nodegraph.runtime.pooled_model import PooledModel
+from nodegraph.runtime.residency import CLAIMED, NOW, QUEUED, DeviceMemory, ModelUse, Residency
 from nodegraph.runtime.run_environment import run_environment
 
 T = TypeVar("T")
@@ -33,25 +34,47 @@ class PoolStats:
     """Models whose weights were let go of to make room."""
 
 
+class Run(Protocol):
+    """A run, as far as others plan with it."""
+
+    @property
+    def claims(self) -> Collection[int]:
+        """The models whose weights it claims, by identity."""
+        ...
+
+    @property
+    def repeating(self) -> Collection[int]:
+        """The models that its present node calls again and again."""
+        ...
+
+    @property
+    def next_uses(self) -> Mapping[int, float]:
+        """The distances of the next uses of models after its present node, in nodes."""
+        ...
+
+
 class ModelPool:
     """One model object for each content, and the weights that were used last.
 
     Every engine has its own, which nodes reach as `Context.models`. Weights that a run claims
     stay; of all others, the least recently used go as soon as all together exceed the budget.
+    On an accelerator they move to the host as its memory and the plans of the runs ask for it;
+    see `nodegraph.runtime.residency`.
 
     Args:
         budget: the bytes of weights, or a function that returns them when they are first needed.
-        device_budget: the bytes of the accelerator that weights may take even while runs use
-            them, likewise; what exceeds them is streamed. None: all there is.
+        memory: the accelerator's; weights that do not fit there are streamed. None: all fit.
     """
 
     def __init__(
-        self,
-        budget: int | Callable[[], int] = 0,
-        device_budget: int | Callable[[], int] | None = None,
+        self, budget: int | Callable[[], int] = 0, memory: DeviceMemory | None = None
     ) -> None:
         self._budget = budget
-        self._device_budget = device_budget
+        self._residency = None if memory is None else Residency(memory)
+        self._runs: WeakSet[Run] = WeakSet()
+        self._queued: Mapping[int, float] = {}
+        self.epoch = 0
+        """Changes whenever weights of the accelerator have moved."""
         self._lock = threading.Lock()
         self._models: WeakValueDictionary[Hashable, PooledModel] = WeakValueDictionary()
         self._recent: OrderedDict[int, PooledModel] = OrderedDict()
@@ -87,20 +110,80 @@ class ModelPool:
             victims = self._take_surplus()
         _unload(victims)
 
-    def make_room(self, model: PooledModel) -> None:
-        """Let go of other weights before those of a model are loaded.
-
-        On an accelerator the model gets the room that is left there. If that is less than a
-        quarter of all, the largest model that only this run uses gives up some of its own.
-        """
-        planned = self._device_budget is not None and model.on_accelerator
+    def join(self, run: Run) -> None:
+        """Let the plan of a run count as long as there is the run."""
         with self._lock:
-            limit = min(self._limit(), self._device_limit()) if planned else self._limit()
+            self._runs.add(run)
+
+    @property
+    def plans(self) -> bool:
+        """True if an accelerator's memory is planned."""
+        return self._residency is not None
+
+    def expect(self, distances: Mapping[int, float]) -> None:
+        """Take note of the models of the run that comes next; of none if it has begun.
+
+        Args:
+            distances: of their uses, in nodes from its beginning, by identity.
+        """
+        self._queued = distances
+
+    def make_room(self, model: PooledModel) -> None:
+        """Let go of other weights before those of a model are loaded in the machine's memory."""
+        with self._lock:
+            self._limit()
             self._recent.pop(id(model), None)
-            victims = self._take_surplus(model.nbytes(), limit)
+            victims = self._take_surplus(model.nbytes())
         _unload(victims)
-        if planned:
-            self._share_device(model)
+
+    def plan(self, use: ModelUse, *, begins: bool) -> None:
+        """Make room on the accelerator for models that are about to compute there.
+
+        Others move to the host as far as they must, those whose next use is the farthest first;
+        what does not fit of the models themselves is streamed. To be called by who has the
+        device's lane.
+
+        Args:
+            use: the models.
+            begins: a node begins to use them.
+        """
+        residency = self._residency
+        if residency is None:
+            return
+        with self._lock:
+            self._limit()
+            mine = Counter(id(model) for model in use.models)  # the run claims them, too
+            others = [model for key, model in self._recent.items() if key not in mine]
+            others = [model for model in others if model.on_accelerator and model.held_bytes]
+            for model in use.models if begins else ():
+                residency.note_use(model)
+            changes = residency.plan(use, others, lambda model: self._next_use(model, mine))
+        held = {id(model): model.held_bytes for model, _ in changes}
+        for model, share in changes:
+            self._resize(model, share)
+        if any(model.held_bytes != held[id(model)] for model, _ in changes):
+            self.epoch += 1
+
+    def shrink(self, use: ModelUse) -> bool:
+        """Let the largest model of a use keep half of what it has on the accelerator.
+
+        For a use that found too little memory: later ones like it get no more than this. To be
+        called by who has the device's lane.
+
+        Returns:
+            True if that freed anything.
+        """
+        able = [model for model in use.models if model.held_bytes > model.least_bytes]
+        if self._residency is None or not able:
+            return False
+        largest = max(able, key=lambda model: model.held_bytes)
+        before = largest.held_bytes
+        largest.resize(max(before // 2, largest.least_bytes))
+        with self._lock:
+            others = [model for model in self._recent.values() if model.on_accelerator]
+            self._residency.note_shortage(use, sum(model.held_bytes for model in others))
+        self.epoch += 1
+        return largest.held_bytes < before
 
     def note_use(self, model: PooledModel, *, loaded: bool) -> None:
         """Note that a run uses a model, which it found in memory or had to load."""
@@ -144,7 +227,7 @@ class ModelPool:
     def stats(self) -> PoolStats:
         """The state of the pool, and its counts so far."""
         with self._lock:
-            sizes = [size for model in self._recent.values() if (size := model.held_bytes)]
+            sizes = [size for model in self._recent.values() if (size := _kept_bytes(model))]
             limit = self._budget if isinstance(self._budget, int) else 0
             counts = (self._hits, self._loads, self._evictions)
             return PoolStats(len(sizes), sum(sizes), limit, *counts)
@@ -157,41 +240,49 @@ class ModelPool:
             self._budget = self._budget()
         return self._budget
 
-    def _device_limit(self) -> int:
-        budget = self._device_budget
-        if budget is not None and not isinstance(budget, int):
-            budget = self._device_budget = budget()
-        return budget or 0
+    def _next_use(self, model: PooledModel, own: Mapping[int, int]) -> float | None:
+        """Return the distance of a model's next use by the plans of all runs; None if unknown.
 
-    def _share_device(self, model: PooledModel) -> None:
-        """Give a model its part of the accelerator, beside those that stay there."""
-        uses = run_environment().models
-        own = () if uses is None else uses.claims
+        Args:
+            model: any.
+            own: claims that end with the present use.
+        """
+        key = id(model)
+        if any(key in run.repeating for run in self._runs):
+            return NOW
+        known = [run.next_uses[key] for run in self._runs if key in run.next_uses]
+        if key in self._queued:
+            known.append(QUEUED + self._queued[key])
+        if self._claims[key] > own.get(key, 0):
+            known.append(CLAIMED)
+        return min(known, default=None)
+
+    def _resize(self, model: PooledModel, share: int) -> None:
+        """Let a model have so much of the accelerator; without room on the host it is let go of."""
+        leaves = max(model.held_bytes - share, 0)
+        assert self._residency is not None, "who has shares has memory"
         with self._lock:
-            budget = self._device_limit()
-            others = [other for other in self._recent.values() if other.on_accelerator]
-            room = budget - sum(other.held_bytes for other in others)
-            mine = [other for other in others if self._claims[id(other)] == (id(other) in own)]
-        missing = min(model.nbytes(), budget // 4) - room
-        if missing > 0 and mine:
-            largest = max(mine, key=lambda other: other.held_bytes)
-            largest.resize(max(largest.held_bytes - missing, 0))
-            room += missing
-        model.resize(max(room, 0))
+            parked = sum(each.host_bytes for each in self._recent.values())
+            fits = not leaves or self._residency.memory.may_park(parked + leaves)
+        if fits:
+            model.resize(share)
+        else:
+            model.unload()
+            model.resize(share)
 
-    def _take_surplus(self, wanted: int = 0, limit: int | None = None) -> list[PooledModel]:
+    def _take_surplus(self, wanted: int = 0) -> list[PooledModel]:
         """Remove from the list and return what must go so that `wanted` more bytes fit."""
         if not self._recent:
             return []
-        limit = self._limit() if limit is None else limit
-        surplus = wanted + sum(model.held_bytes for model in self._recent.values()) - limit
+        kept = sum(_kept_bytes(model) for model in self._recent.values())
+        surplus = wanted + kept - self._limit()
         victims: list[PooledModel] = []
         for key, model in list(self._recent.items()):
             if surplus <= 0:
                 break
             if key not in self._claims:
                 victims.append(self._recent.pop(key))
-                surplus -= model.held_bytes
+                surplus -= _kept_bytes(model)
         self._evictions += len(victims)
         return victims
 
@@ -215,6 +306,11 @@ def held_or_loaded(model: PooledModel, held: T | None, load: Callable[[], T]) ->
     weights = load()
     uses.note(model, time.perf_counter() - started)
     return weights
+
+
+def _kept_bytes(model: PooledModel) -> int:
+    """Return the bytes of a model's weights, on the accelerator and parked on the host."""
+    return model.held_bytes + model.host_bytes
 
 
 def _unload(models: Collection[PooledModel]) -> bool:

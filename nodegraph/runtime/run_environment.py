@@ -9,6 +9,7 @@ from nodegraph.errors import RunCancelledError
 from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
 from nodegraph.runtime.pooled_model import PooledModel
+from nodegraph.runtime.residency import ModelUse
 
 ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
 """A listener: gets a model's key, and the seconds to load it; None if it was in memory."""
@@ -20,6 +21,10 @@ class ModelUses(Protocol):
     @property
     def claims(self) -> Collection[int]:
         """The models whose weights the run claims, by identity."""
+        ...
+
+    def plan(self, use: ModelUse) -> None:
+        """Make room on the accelerator for models that are about to compute there."""
         ...
 
     def make_room(self, model: PooledModel) -> None:
@@ -106,6 +111,19 @@ class EnvironmentScope:
 def use_environment(environment: RunEnvironment) -> EnvironmentScope:
     """Make `run_environment` return this one in this thread, within the block."""
     return EnvironmentScope(environment)
+
+
+def plan_use(use: ModelUse) -> None:
+    """Make room on the accelerator for models that are about to compute there.
+
+    To be called before each call of the models, by who has the device's lane.
+
+    Args:
+        use: the models, and what they need.
+    """
+    models = _CURRENT.get().models
+    if models is not None:
+        models.plan(use)
 
 
 def check_cancelled() -> None:

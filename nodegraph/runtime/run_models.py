@@ -1,11 +1,12 @@
 """The models that one run uses, and what it claims of their weights."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from weakref import WeakSet
 
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.pooled_model import PooledModel
+from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import ModelListener
 
 
@@ -21,11 +22,24 @@ class RunModels:
     """
 
     def __init__(self, pool: ModelPool, listener: ModelListener | None) -> None:
+        self.foresee: Callable[[], Mapping[int, float]] = dict
+        """Returns the distances of the next uses of models by the plan of the run, in nodes."""
+        self.repeating: frozenset[int] = frozenset()
+        """The models that the present node calls again and again, by identity."""
+        self.next_uses: Mapping[int, float] = {}
+        """The distances as they were when the present node began to use models."""
         self._pool = pool
         self._listener = listener
+        self._computing: frozenset[int] = frozenset()
+        """The models that the present node has used, by identity."""
+        self._use: ModelUse | None = None
+        """The last use of the present node that room was made for."""
+        self._epoch = 0
+        """The state of the pool after that."""
         self._heard: WeakSet[PooledModel] = WeakSet()
         self._held: Counter[int] = Counter()
         self._claimed: dict[int, PooledModel] = {}
+        pool.join(self)
 
     @property
     def claims(self) -> Collection[int]:
@@ -46,10 +60,54 @@ class RunModels:
                 del self._held[id(model)]
                 self._pool.release(self._claimed.pop(id(model)))
 
+    def plan(self, use: ModelUse) -> None:
+        """Make room on the accelerator for models that are about to compute there.
+
+        It costs next to nothing if the same was done before, and nothing has moved since. To be
+        called before each call of the models, by who has the device's lane.
+        """
+        use = use._replace(models=tuple(model for model in use.models if model.on_accelerator))
+        if not use.models or not self._pool.plans:
+            return
+        if self._use == use and self._epoch == self._pool.epoch:
+            return
+        if not self._computing:
+            self.next_uses = self.foresee()
+        for model in use.models:
+            self._claim(model)
+        keys = frozenset(map(id, use.models))
+        begins, self._computing = not keys <= self._computing, self._computing | keys
+        if use.repeats:
+            self.repeating |= keys
+        self._pool.plan(use, begins=begins)
+        self._use, self._epoch = use, self._pool.epoch
+
+    def leave_node(self) -> None:
+        """Note that the present node is done with its models."""
+        self.repeating = self._computing = frozenset()
+        self._use = None
+
+    def shrink(self) -> bool:
+        """Leave more of the accelerator to what the present node computes beside weights.
+
+        Returns:
+            False if its models have no weights there that could be streamed instead.
+        """
+        if self._use is None:
+            return False
+        from nodegraph.runtime.device_lane import device_lane  # torch, which they have loaded
+        from nodegraph.runtime.devices import default_device
+
+        with device_lane(default_device()):
+            return self._pool.shrink(self._use)
+
     def make_room(self, model: PooledModel) -> None:
         """Prepare for the loading of a model's weights."""
         self._claim(model)
-        self._pool.make_room(model)
+        if not (model.on_accelerator and self._pool.plans):
+            self._pool.make_room(model)
+        elif id(model) not in self._computing:
+            self.plan(ModelUse((model,), repeats=False))
 
     def note(self, model: PooledModel, seconds: float | None) -> None:
         """Note a use of a model; `seconds` that loading took, None if it was in memory."""
@@ -65,6 +123,8 @@ class RunModels:
 
     def end(self) -> None:
         """Take back all claims."""
+        self.leave_node()
+        self.foresee, self.next_uses = dict, {}
         self._held.clear()
         while self._claimed:
             self._pool.release(self._claimed.popitem()[1])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.runtime.residency import FixedBudget
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodegraph.runtime.run_models import RunModels
 from nodes.builtin.sampling.ksampler import ksampler
@@ -116,7 +117,7 @@ def test_runs_within_a_memory_budget(simulated, tmp_path, share):
         network.unload()
     gc.collect()
     budget = int(share * max(network.nbytes() for network in networks))
-    pool = ModelPool(1 << 40, budget)
+    pool = ModelPool(1 << 40, FixedBudget(budget))
     simulated.reset()
     simulated.set_budget(simulated.counters().live_bytes + budget + 4 * MIB)
 
@@ -136,7 +137,7 @@ def test_a_model_that_comes_later_in_a_run_gets_room_from_the_first(simulated, t
     first, second = (kind.model.model.network for kind in kinds)
     first.unload()
     second.unload()
-    pool = ModelPool(1 << 40, first.nbytes())
+    pool = ModelPool(1 << 40, FixedBudget(first.nbytes()))
     uses = RunModels(pool, None)
 
     with use_environment(RunEnvironment(models=uses)):

@@ -7,11 +7,17 @@ from typing import NamedTuple, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from nodegraph.cache.entry import survey
 from nodegraph.runtime.device_lane import device_lane
+from nodegraph.runtime.residency import ModelUse
+from nodegraph.runtime.run_environment import plan_use, run_environment
+from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Patch, VariantWeights
+from nodes.models.loading.variants.widening import with_gligen
 from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
+from nodes.models.networks.call_memory import denoiser_peak
 from nodes.models.networks.denoisers.concat import concat_input
 from nodes.models.networks.denoisers.reference_latents import with_references
 from nodes.models.networks.denoisers.unclip import with_unclip_vector
@@ -130,8 +136,9 @@ def denoise(
     """
     parameterization, adapter = model.parameterization, model.model.adapter
     memory = memory or RunMemory(most=0)
-    module = _module(model, cond)
     with device_lane(model.model.network.placement.device), attention_backend():
+        _make_room(model, x, cond)
+        module = _module(model, cond)
         inputs = _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond, memory), sigma)
         call = NetworkCall(
@@ -145,6 +152,32 @@ def denoise(
         with during(call):
             output = adapter.predict(module, inputs.x, inputs.timestep, cond)
     return parameterization.to_x0(x, sigma, output.to(x))
+
+
+def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch) -> None:
+    """Make room on the accelerator for a call: for its networks, and for what they compute.
+
+    A ControlNet is taken to compute as much as the network that it steers.
+    """
+    network = model.model.network
+    if not network.on_accelerator or run_environment().models is None:
+        return
+    steering = survey(cond.controls).models if cond.controls else ()
+    batch, channels, *size = x.shape
+    channels += 0 if cond.concat_input is None else cond.concat_input.shape[1]
+    spec = _spec_of(model, channels, cond)
+    peak = denoiser_peak(spec, model.dtype, (batch, channels, *size), cond)
+    beside = None if peak is None else peak * (2 if steering else 1)
+    plan_use(ModelUse((network, *steering), beside))
+
+
+def _spec_of(model: ModelHandle, channels: int, cond: CondBatch) -> NetworkSpec:
+    """Return the spec of the network that a call is for, which patches may have widened."""
+    spec, wide = model.model.network.spec, channels * model.model.adapter.patch_pixels
+    config = with_gligen(spec.config) if cond.patch is not None else spec.config
+    if config.get("in_channels", wide) != wide:
+        config = {**config, "in_channels": wide}
+    return spec if config is spec.config else replace(spec, config=config)
 
 
 class _Inputs(NamedTuple):

@@ -6,17 +6,20 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, TypeAlias, cast
+from typing import ClassVar, Literal, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.devices import has_bfloat16
+from nodegraph.runtime.residency import ModelUse
+from nodegraph.runtime.run_environment import plan_use
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.network import Alterations, Patch, Patches
 from nodes.models.loading.text_model import TextModel, Texts
+from nodes.models.networks.call_memory import vae_peak
 from nodes.models.networks.components.vae import Vae
 from nodes.models.networks.factory import skeleton
 from nodes.models.text.encode import Encoded
@@ -238,8 +241,8 @@ class VaeHandle:
             [1, channels, height / downscale, width / downscale] float32, unscaled, on the VAE's
             device.
         """
-        network = self._network
         with device_lane(self.vae.network.placement.device):
+            network = self._network("encode", picture)
             (posterior,) = network.encode(self._to_network(picture * 2 - 1), return_dict=False)
         return posterior.mean.to(picture.dtype)
 
@@ -249,14 +252,18 @@ class VaeHandle:
 
         Values may lie a little outside [0, 1].
         """
-        network = self._network
         with device_lane(self.vae.network.placement.device):
+            network = self._network("decode", latent)
             (picture,) = network.decode(self._to_network(latent), return_dict=False)
         return (picture.to(latent.dtype) + 1) / 2
 
-    @property
-    def _network(self) -> Vae:
-        return cast("Vae", self.vae.network.module(dtype=self.dtype))
+    def _network(self, method: Literal["encode", "decode"], x: Tensor) -> Vae:
+        """Return the network, with room on its device for a call."""
+        network = self.vae.network
+        if network.on_accelerator:
+            peak = vae_peak(network.spec, self.dtype, method, tuple(x.shape))
+            plan_use(ModelUse((network,), peak, repeats=False))
+        return cast("Vae", network.module(dtype=self.dtype))
 
     def _to_network(self, x: Tensor) -> Tensor:
         return x.to(self.vae.network.placement.device, self.dtype)

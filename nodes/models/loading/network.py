@@ -14,6 +14,7 @@ from typing import Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 
+from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.devices import has_own_memory
 from nodegraph.runtime.model_pool import held_or_loaded
 from nodegraph.runtime.out_of_memory import attribute_to_weights
@@ -168,8 +169,9 @@ class Network(PooledModel):
         if not self.on_accelerator:
             return
         with self._lock:
+            same = nbytes == self._share.limit and self.held_bytes <= nbytes
             self._share.limit = nbytes
-            if self._weights is not None:
+            if self._weights is not None and not same:
                 self._settle(self._weights, computes=False)
 
     def module(
@@ -195,7 +197,7 @@ class Network(PooledModel):
             NodeGraphError: an alteration isn't for a network of this kind.
         """
         variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
-        with self._lock:
+        with device_lane(self.placement.device), self._lock:
             weights, kept = self._keep(variant)
             module = kept.find((beside, alterations))
             if module is None:
@@ -213,8 +215,8 @@ class Network(PooledModel):
         Raises:
             NodeGraphError: as for `module`.
         """
-        with self._lock:
-            variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
+        variant = Variant(patches, None if dtype == self.placement.dtype else dtype)
+        with device_lane(self.placement.device), self._lock:
             return self._keep(variant)[1].weights
 
     def unload(self) -> bool:

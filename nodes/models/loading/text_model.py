@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from nodegraph.runtime.device_lane import device_lane
-from nodegraph.runtime.run_environment import run_environment
+from nodegraph.runtime.residency import ModelUse
+from nodegraph.runtime.run_environment import plan_use, run_environment
 from nodes.models.families.base.spec import TextEncoderSet, TextRules
 from nodes.models.loading.errors import MissingPartError, UnreadTextError
 from nodes.models.loading.network import Network, Patches
@@ -19,6 +20,9 @@ from nodes.models.text.combine import combination
 from nodes.models.text.encode import Chunks, Encoded, encode
 from nodes.models.text.t5_tokenizer import T5Tokenizer
 from nodes.models.text.textual_inversion import Embeddings
+
+_STATES = 32
+"""The memory that an encoder computes in, in states of all tokens; generous for CLIP and T5."""
 
 Texts: TypeAlias = Mapping[str, str | None]
 """The text for each encoder; "" is the text of all others, None leaves an encoder out."""
@@ -82,8 +86,11 @@ class TextEncoder:
         return merger.call((self, patches, layer), prompts, compute)
 
     def _encode(self, prompts: Sequence[Chunks], patches: Patches, layer: int) -> Sequence[Encoded]:
-        network = self._class.drive(self.network.module(patches))
+        tokens = sum(len(chunk) for chunks in prompts for chunk in chunks)
+        beside = tokens * self.width * _STATES * self.network.placement.dtype.itemsize
         with device_lane(self.network.placement.device):
+            plan_use(ModelUse((self.network,), beside, repeats=False))
+            network = self._class.drive(self.network.module(patches))
             return encode(network, prompts, self.rules, layer)
 
 

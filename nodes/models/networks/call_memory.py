@@ -1,22 +1,26 @@
 """The memory that calls of networks take beside their weights, by configuration and shapes."""
 
 import json
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Literal, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.components.vae import Vae
-from nodes.models.networks.factory import skeleton
+from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.residency.activations import peak_bytes
+from nodes.sampling.conditioning.cond import CondBatch
 
+_log = logging.getLogger(__name__)
 _KEPT = 512
 """Figures that are remembered; the one that was asked for the longest ago goes first."""
-_figures: OrderedDict[Hashable, int] = OrderedDict()
+_figures: OrderedDict[Hashable, int | None] = OrderedDict()
 _lock = threading.Lock()
 
 
@@ -41,13 +45,48 @@ def vae_peak(
             return vae.encode(x, return_dict=False)
         return vae.decode(x, return_dict=False)
 
-    return call_peak(spec, dtype, (method, shape), call)
+    found = call_peak(spec, dtype, (method, shape), call)
+    assert found is not None, "autoencoders read no numbers"
+    return found
+
+
+def denoiser_peak(
+    spec: NetworkSpec, dtype: torch.dtype, shape: tuple[int, ...], cond: CondBatch
+) -> int | None:
+    """Return the peak bytes of one call of a denoiser, beside its weights; None if unknown.
+
+    Args:
+        spec: the denoiser's, with the widths that it has.
+        dtype: what it computes in.
+        shape: [batch, channels, height, width] of the latent as the network takes it.
+        cond: one row a sample. What its controls add is not counted.
+    """
+
+    def call(network: nn.Module) -> object:
+        adapter = network_class(spec.kind).adapter
+        assert adapter, "denoisers have one"
+        extras = {name: _on_meta(each) for name, each in cond.extras.items()}
+        pooled = None if cond.pooled is None else _on_meta(cond.pooled)
+        plain = CondBatch(_on_meta(cond.tokens), pooled, extras, chunks=cond.chunks)
+        x, sigma = torch.empty(shape, dtype=dtype, device="meta"), torch.ones(shape[0])
+        with during(NetworkCall(shape[-2], shape[-1], sigma, float)):
+            return adapter.predict(network, x, sigma.to("meta"), plain)
+
+    tensors = {"": cond.tokens, "pooled": cond.pooled, **cond.extras}
+    forms = [(name, each.shape, each.dtype) for name, each in tensors.items() if each is not None]
+    return call_peak(spec, dtype, (shape, *forms), call)
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, device="meta")
 
 
 def call_peak(
     spec: NetworkSpec, dtype: torch.dtype, inputs: Hashable, call: Callable[[nn.Module], object]
-) -> int:
+) -> int | None:
     """Return the peak bytes of one call of a network; found once for each kind of call.
+
+    None if the call reads numbers, which there are none of on the meta device.
 
     Args:
         spec: the network's, with the widths that it has.
@@ -66,7 +105,11 @@ def call_peak(
     for weight in (*network.parameters(), *network.buffers()):
         if weight.is_floating_point():
             weight.data = weight.data.to(dtype)
-    found = peak_bytes(network, lambda: call(network))
+    try:
+        found = peak_bytes(network, lambda: call(network))
+    except RuntimeError:
+        _log.info("the memory of a call of %s is not known", spec.kind, exc_info=True)
+        found = None
     with _lock:
         _figures[key] = found
         while len(_figures) > _KEPT:

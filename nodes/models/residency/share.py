@@ -27,6 +27,8 @@ class DeviceShare:
         """Bytes; with fewer than the network can compute with it is parked whole."""
         self._title = title
         self._parts = parts
+        self._divided: tuple[dict[str, int], Divide] | None = None
+        """The sizes of the weights that were divided last, and their division."""
 
     def split(self, skeleton: Skeleton, sizes: Mapping[str, int], *, computes: bool) -> Split:
         """Return the places of a network's weights; all on the host if it is parked whole.
@@ -56,8 +58,10 @@ class DeviceShare:
         return least_share(self._divide(skeleton, sizes), sizes)
 
     def _divide(self, skeleton: Skeleton, sizes: Mapping[str, int]) -> Divide:
-        network = skeleton()
-        return lambda largest: divide(network, sizes, largest, self._parts)
+        if self._divided is None or self._divided[0] != sizes:
+            network, own = skeleton(), dict(sizes)
+            self._divided = own, lambda largest: divide(network, own, largest, self._parts)
+        return self._divided[1]
 
 
 def sizes_of(weights: Mapping[str, Tensor]) -> dict[str, int]:

@@ -1,0 +1,228 @@
+"""The share of an accelerator's memory that each model's weights get, by when it is used next."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
+
+from nodegraph.runtime.pooled_model import PooledModel
+
+UNLIMITED: Final = 1 << 62
+"""The bytes that a model may take if all of it fits."""
+NOW: Final = -1.0
+"""The distance of the next use of a model that a node calls again and again until it is done."""
+QUEUED: Final = 1e4
+"""The least distance for a model that a run uses which has not begun."""
+CLAIMED: Final = 1e6
+"""The distance for a model that a run still needs, nobody knows when."""
+UNKNOWN: Final = 1e9
+"""The least distance for a model that nobody is known to need."""
+_WORTH_A_MOVE: Final = 32
+"""A model in use gets more of the device only if that is at least this fraction of it."""
+
+
+class ModelUse(NamedTuple):
+    """Models that compute together, and what they need beside their weights."""
+
+    models: tuple[PooledModel, ...]
+    activations: int | None = None
+    """The most bytes of the accelerator that a call takes beside the weights; None: unknown."""
+    repeats: bool = True
+    """True if they are called again and again; False if their weights are read once."""
+
+
+class DeviceMemory(Protocol):
+    """The accelerator's memory, as far as this process may use it."""
+
+    @property
+    def limit(self) -> int:
+        """The bytes that weights may take if nothing else is on the device."""
+        ...
+
+    def room(self, held: int, activations: int | None) -> int:
+        """Return the bytes that weights may take now, all together.
+
+        Args:
+            held: those that they take now.
+            activations: bytes that are needed beside them; None: unknown.
+        """
+        ...
+
+    def may_park(self, nbytes: int) -> bool:
+        """Return True if so many bytes of weights may wait in the machine's memory."""
+        ...
+
+
+class FixedBudget:
+    """A number of bytes for weights, whatever else is on the device.
+
+    Args:
+        nbytes: all of it, or a function that returns it.
+    """
+
+    def __init__(self, nbytes: int | Callable[[], int]) -> None:
+        self._nbytes = nbytes
+
+    @property
+    def limit(self) -> int:
+        """The budget."""
+        if not isinstance(self._nbytes, int):
+            self._nbytes = self._nbytes()
+        return self._nbytes
+
+    def room(self, held: int, activations: int | None) -> int:
+        """Return the budget."""
+        del held, activations
+        return self.limit
+
+    def may_park(self, nbytes: int) -> bool:
+        """Return True: the host is large enough."""
+        return nbytes >= 0
+
+
+class Demand(NamedTuple):
+    """A model that computes now or has weights on the accelerator."""
+
+    nbytes: int
+    """Bytes of its weights."""
+    held: int
+    """Those on the accelerator now."""
+    least: int
+    """Those that it can not do without while it computes; `nbytes` if it can not be split."""
+    next_use: float
+    """The distance of its next use after this one; `NOW` if its weights are read many times now."""
+    in_use: bool = False
+
+
+def share_room(room: int, demands: Sequence[Demand]) -> list[int]:
+    """Return the bytes of the accelerator that each model's weights get.
+
+    Belady's rule for bytes: those that are used soonest stay (L. A. Belady, A study of replacement
+    algorithms for a virtual-storage computer, 1966). A model in use gets at least what it can not
+    do without. More of it is loaded only in place of bytes that are used later, for bytes that are
+    read once may as well pass through; those of a model that is read many times (`NOW`) come
+    before all others. A model that is not in use never grows.
+
+    Args:
+        room: bytes for all weights together.
+        demands: the models, those in use first.
+    """
+    shares = [demand.least if demand.in_use else 0 for demand in demands]
+    left = room - sum(shares)
+    for number in sorted(range(len(demands)), key=lambda k: _rank(demands[k])):
+        demand = demands[number]
+        wanted = max(demand.nbytes, demand.held) - demand.least if demand.in_use else demand.held
+        given = max(0, min(wanted, left))
+        if given < wanted and not demand.in_use and demand.least >= demand.nbytes:
+            continue  # it can not be split: a part of it is of no use
+        shares[number] += given
+        left -= given
+    return shares
+
+
+def _rank(demand: Demand) -> tuple[float, bool]:
+    """Return the order in which models get room: those in use first if two are used at once."""
+    return demand.next_use, not demand.in_use
+
+
+class UseHistory:
+    """The past uses of one model, from which the next one is guessed.
+
+    Workflows come again: a model that was used every ten uses of any model will be after ten more.
+    One that was used once is taken to be as far in the future as it is in the past, as the least
+    recently used are let go of first.
+    """
+
+    __slots__ = ("_interval", "_last")
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._interval = 0
+
+    def note(self, clock: int) -> None:
+        """Note a use; `clock` counts the uses of all models."""
+        if self._last and clock > self._last:
+            self._interval = clock - self._last
+        self._last = clock
+
+    def next_use(self, clock: int) -> float:
+        """Return the guessed distance of the next use."""
+        return UNKNOWN + max(abs(clock - self._last - self._interval), 1)
+
+
+NextUse: TypeAlias = Callable[[PooledModel], float | None]
+"""A function that returns the distance of a model's next use; None if nobody knows one."""
+Change: TypeAlias = tuple[PooledModel, int]
+"""A model, and the bytes of the accelerator that it may take from now on."""
+
+
+class Residency:
+    """Decides how much of each model is on the accelerator; keeps no weights itself.
+
+    Args:
+        memory: the accelerator's.
+    """
+
+    def __init__(self, memory: DeviceMemory) -> None:
+        self.memory = memory
+        self._clock = 0
+        self._histories: WeakKeyDictionary[PooledModel, UseHistory] = WeakKeyDictionary()
+        self._shortages: WeakKeyDictionary[PooledModel, tuple[int, int]] = WeakKeyDictionary()
+        """By model, the activations of a call that found too little memory, and the room then."""
+
+    def note_shortage(self, use: ModelUse, room: int) -> None:
+        """Note that a use, and any that takes as much beside weights, has no more than a room."""
+        for model in use.models:
+            self._shortages[model] = use.activations or 0, room
+
+    def note_use(self, model: PooledModel) -> None:
+        """Note that a node begins to use a model."""
+        self._clock += 1
+        self._histories.setdefault(model, UseHistory()).note(self._clock)
+
+    def plan(
+        self, use: ModelUse, others: Collection[PooledModel], next_use: NextUse
+    ) -> list[Change]:
+        """Return the models whose share of the accelerator changes for a use, and the new shares.
+
+        Those that give something up come first.
+
+        Args:
+            use: the use.
+            others: models with weights on the accelerator that are not in the use.
+            next_use: says when models are used after this; `NOW` for those that a node is at.
+        """
+        models = [*use.models, *others]
+        held = sum(model.held_bytes for model in models)
+        room = min([self.memory.room(held, use.activations), *self._known_rooms(use)])
+        missing = sum(max(model.nbytes() - model.held_bytes, 0) for model in use.models)
+        if held + missing <= room:
+            return [(model, UNLIMITED) for model in use.models]
+        demands = [self._demand(model, use, next_use) for model in models]
+        shares = share_room(room, demands)
+        sized = list(zip(models, demands, shares, strict=True))
+        return [
+            *((model, share) for model, d, share in sized if not d.in_use and share < d.held),
+            *((model, self._granted(d, share)) for model, d, share in sized if d.in_use),
+        ]
+
+    def _granted(self, demand: Demand, share: int) -> int:
+        """Return the limit of a model in use: no more than all there is, and no small moves."""
+        if share >= max(demand.nbytes, demand.held):
+            return UNLIMITED
+        grows = share - demand.held
+        if demand.held >= demand.least and 0 < grows < demand.nbytes // _WORTH_A_MOVE:
+            return demand.held
+        return min(share, self.memory.limit)
+
+    def _known_rooms(self, use: ModelUse) -> list[int]:
+        """Return the room that weights had when uses like this one found too little memory."""
+        found = [self._shortages[model] for model in use.models if model in self._shortages]
+        beside = use.activations
+        return [room for least, room in found if beside is None or beside >= least]
+
+    def _demand(self, model: PooledModel, use: ModelUse, next_use: NextUse) -> Demand:
+        in_use = any(each is model for each in use.models)
+        distance = NOW if in_use and use.repeats else next_use(model)
+        if distance is None:
+            distance = self._histories.setdefault(model, UseHistory()).next_use(self._clock)
+        return Demand(model.nbytes(), model.held_bytes, model.least_bytes, distance, in_use)
