@@ -21,6 +21,7 @@ from nodegraph.execution.events import (
     RunStarted,
 )
 from nodegraph.execution.executor import Executor
+from nodegraph.execution.forecast import foreseen_uses
 from nodegraph.execution.run_context import RunFacts
 from nodegraph.execution.steps import Steps
 from nodegraph.execution.weights_budget import AcceleratorMemory, auto_budget
@@ -163,6 +164,16 @@ class Engine:
         """Find everything that is wrong with a graph, without running or importing anything."""
         return check(graph, self.registry, files or self.files, targets)
 
+    def expect(self, graph: Graph) -> None:
+        """Keep models of a run that comes next on the accelerator, rather than those of others.
+
+        It counts until the next run begins. What is wrong with the graph is not told here.
+        """
+        checked = self.check(graph)
+        if not checked.problems:
+            steps = self._steps(checked, self.files, run_id="")
+            self.models.expect(foreseen_uses(steps, checked.targets, self.cache))
+
     def run(
         self,
         graph: Graph | CheckedGraph,
@@ -223,8 +234,8 @@ class Engine:
         )
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
-        steps = Steps(self.registry, facts.files, self._attention, facts.emitter.run_id)
-        steps.add(checked.graph.nodes)
+        self.models.expect({})
+        steps = self._steps(checked, facts.files, facts.emitter.run_id)
         executor = Executor(steps, facts, self.cache, self._flights, cancel)
         done = executor.run(checked.targets)
         result = RunResult(
@@ -237,6 +248,11 @@ class Engine:
         )
         facts.emitter.send(RunFinished, result.executed, result.cached)
         return result
+
+    def _steps(self, checked: CheckedGraph, files: Files, run_id: str) -> Steps:
+        steps = Steps(self.registry, files, self._attention, run_id)
+        steps.add(checked.graph.nodes)
+        return steps
 
 
 def _disk_results(settings: Settings, registry: Registry) -> DiskResults:

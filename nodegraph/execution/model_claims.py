@@ -1,6 +1,6 @@
-"""Claims of a run on the models in its results, each output's apart."""
+"""Claims of a run on the models in its results, each output's apart, and their next uses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from nodegraph.cache.entry import Entry
 from nodegraph.execution.plan import Plan
@@ -28,13 +28,8 @@ class ModelClaims:
 
     def next_uses(self) -> Mapping[int, float]:
         """Return the distances of the next uses of models, in nodes, by the models' identity."""
-        found: dict[int, float] = {}
-        for distance, node_id in enumerate(self._plan.upcoming(), start=1):
-            for value in self._steps[node_id].node.inputs.values():
-                if type(value) is Link and value.source in self._held:
-                    for model in self._held[value.source].get(value.output, ()):
-                        found.setdefault(id(model), distance)
-        return found
+        upcoming = [self._steps[node_id] for node_id in self._plan.upcoming()]
+        return distances(upcoming, lambda link: self._held.get(link.source, {}).get(link.output))
 
     def __bool__(self) -> bool:
         return bool(self._held)
@@ -72,3 +67,20 @@ class ModelClaims:
         link = Link(source, output)
         nodes = (self._steps[node_id].node for node_id in self._plan.pending)
         return any(type(v) is Link and v == link for node in nodes for v in node.inputs.values())
+
+
+def distances(
+    upcoming: Iterable[Step], models: Callable[[Link], Iterable[PooledModel] | None]
+) -> dict[int, float]:
+    """Return the distances of the next uses of models, in nodes, by the models' identity.
+
+    Args:
+        upcoming: nodes that will be computed, in their order; the first has distance 1.
+        models: returns those in an output; None if it is not known yet.
+    """
+    found: dict[int, float] = {}
+    for distance, step in enumerate(upcoming, start=1):
+        for value in step.node.inputs.values():
+            for model in (models(value) or ()) if type(value) is Link else ():
+                found.setdefault(id(model), distance)
+    return found

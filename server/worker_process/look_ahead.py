@@ -1,7 +1,8 @@
 """The files of the run that is next, read from the disk while the one before it computes.
 
 Their hashes, which its content keys need, are known then, and the system has them in memory: a
-checkpoint is loaded from there as fast as it can be copied to the device.
+checkpoint is loaded from there as fast as it can be copied to the device. Models that it uses and
+that are on the device stay there rather than others.
 """
 
 import os
@@ -55,7 +56,8 @@ class LookAhead:
     def _read_all(self, prompt: Mapping[str, Any]) -> None:
         try:
             with suppress(NodeGraphError, OSError):  # the run itself says what is wrong
-                for path in self._paths(read_prompt(prompt)):
+                graph = read_prompt(prompt)
+                for path in self._paths(graph):
                     if path not in self._known:
                         if not self._fits(path):
                             continue
@@ -63,6 +65,8 @@ class LookAhead:
                         for file in _files(path):
                             _read(file)
                     self._remember(path)
+                if all(path in self._known for path in self._paths(graph)):
+                    self._engine.expect(graph)
         finally:
             self._busy.release()
 
