@@ -81,6 +81,7 @@ class Levels(click.ParamType[tuple[str, str]]):
 @options.disk_result_cache
 @options.weights_cache
 @options.memory_budget
+@options.memory_reserve
 @click.option(
     "--drain",
     type=click.FloatRange(0),

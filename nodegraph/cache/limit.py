@@ -93,17 +93,18 @@ def limit_bytes(limit: int | Literal["auto"], processes: int = 1) -> int:
     return max(memory_bytes() // SHARE // processes, SMALLEST)
 
 
-def device_limit_bytes(limit: int | str, total: int) -> int:
-    """Return how many bytes of results stay on a device.
+def device_limit_bytes(limit: int | str, total: int, auto: float = RESULTS_SHARE) -> int:
+    """Return the bytes of a device that a limit stands for.
 
     Args:
         limit: as the settings have it.
         total: the bytes of the device's memory.
+        auto: the share that `auto` stands for.
     """
     if isinstance(limit, int):
         return limit
-    share = RESULTS_SHARE if limit == AUTO else read_share(limit)
-    return int(total * (RESULTS_SHARE if share is None else share))
+    share = auto if limit == AUTO else read_share(limit)
+    return int(total * (auto if share is None else share))
 
 
 def memory_bytes(cgroups: Path = _CGROUPS, own: Path = _OWN_CGROUP) -> int:

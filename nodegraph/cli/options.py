@@ -125,8 +125,14 @@ weights_cache = click.option(
 
 memory_budget = click.option(
     "--memory-budget",
-    type=CacheLimit(),
-    help="Memory of a GPU for weights in use, the rest is streamed: a size such as 10GiB, or auto.",
+    type=DeviceLimit(),
+    help="Memory of a GPU for weights, the rest is streamed: a size such as 10GiB, 80%, or auto.",
+)
+
+memory_reserve = click.option(
+    "--memory-reserve",
+    type=DeviceLimit(),
+    help="Memory of a GPU to leave to other programs: a size such as 2GiB, 10%, or auto.",
 )
 
 

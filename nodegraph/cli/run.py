@@ -74,6 +74,7 @@ class RunCommand(ReportingCommand):
 @options.disk_result_cache
 @options.weights_cache
 @options.memory_budget
+@options.memory_reserve
 @click.option(
     "--locked", is_flag=True, help="Refuse to run if anything differs from WORKFLOW.lock.json."
 )

@@ -47,8 +47,10 @@ class EngineOptions(TypedDict, total=False):
     """The kernels that compute attention; part of every key. `sdpa` if not given."""
     weights_cache: int | Literal["auto"]
     """The bytes of weights that stay in memory when no run uses them; `auto` if not given."""
-    memory_budget: int | Literal["auto"]
-    """The bytes of an accelerator that weights may take while runs use them; likewise."""
+    memory_budget: int | str
+    """The most bytes of an accelerator that weights may take, or a share; `auto` likewise."""
+    memory_reserve: int | str
+    """The bytes of an accelerator that stay free for other programs, or a share; likewise."""
     merge: bool
     """True if model calls that several runs make at the same time are made as one."""
 
@@ -111,7 +113,9 @@ class Engine:
         self.cache: Cache = ContentCache() if cache is None else cache
         self._attention: Attention = options.get("attention", DEFAULT_ATTENTION)
         kept = options.get("weights_cache", AUTO)
-        memory = AcceleratorMemory(options.get("memory_budget", AUTO))
+        memory = AcceleratorMemory(
+            options.get("memory_budget", AUTO), options.get("memory_reserve", AUTO)
+        )
         self.models = ModelPool(auto_budget if kept == AUTO else kept, memory)
         self.merger = CallMerger() if options.get("merge") else None
         self._flights = Flights()
@@ -139,6 +143,7 @@ class Engine:
             attention=settings.attention,
             weights_cache=settings.weights_cache,
             memory_budget=settings.memory_budget,
+            memory_reserve=settings.memory_reserve,
             merge=settings.merge,
         )
 

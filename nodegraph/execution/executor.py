@@ -36,6 +36,7 @@ from nodegraph.runtime.run_environment import CancelToken, use_environment
 _ROOM = "what was kept of earlier runs is forgotten, for this node needs the memory."
 _MOVED = "out of memory: results of earlier nodes are moved to the host, trying again."
 _FORGOTTEN = "out of memory: what was kept of earlier runs is forgotten, trying again."
+_STREAMED = "out of memory: more of the model's weights wait on the host, trying again."
 
 
 class Executor:
@@ -268,7 +269,11 @@ class Executor:
                 yield inner._replace(suffix=suffix + inner.suffix)
 
     def _call(self, step: Step, batch: Arguments, context: RunContext | None) -> Result | Expansion:
-        """Call the node; again with results moved to the host, and without them, if it must be."""
+        """Call the node; again with ever less on the accelerator beside it if it must be.
+
+        First results move to the host, then what no run needs is forgotten, then the largest model
+        of the node keeps half of its weights there, again and again.
+        """
         if step.kind.memory:
             self._make_room(step, batch, step.kind.memory)
         reliefs = iter(((self._spill, _MOVED), (self._forget, _FORGOTTEN)))
@@ -277,6 +282,8 @@ class Executor:
                 return self._attempt(step, batch, context)
             except OutOfMemoryError:
                 says = next((says for relieve, says in reliefs if relieve()), None)
+                if says is None and self._facts.uses.shrink():
+                    says = _STREAMED
                 if says is None:
                     raise
             gc.collect()  # what the error's traceback holds

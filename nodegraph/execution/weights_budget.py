@@ -1,15 +1,15 @@
 """The memory that weights may take: by the settings, and by what is free when they are needed."""
 
-from typing import Final, Literal
+from typing import Final
 
-from nodegraph.cache.limit import AUTO, memory_bytes
+from nodegraph.cache.limit import AUTO, device_limit_bytes, memory_bytes
 
 HOST_DIVISOR: Final = 4
 """The divisor of the machine's memory, for networks that compute there."""
 PARKED_DIVISOR: Final = 2
 """The divisor of the machine's memory that weights of an accelerator may wait in."""
-RESERVE_DIVISOR: Final = 16
-"""The divisor of an accelerator's memory that stays free if the reserve is `auto`."""
+RESERVE_SHARE: Final = 1 / 16
+"""The share of an accelerator's memory that stays free if the reserve is `auto`."""
 LARGEST_RESERVE: Final = 1 << 30
 """The most bytes that stay free then."""
 UNKNOWN_DIVISOR: Final = 5
@@ -36,13 +36,11 @@ class AcceleratorMemory:
     plan with the same bytes.
 
     Args:
-        budget: the most bytes of weights; `auto` is all there is.
-        reserve: bytes to leave free; `auto` is a sixteenth, and at most 1 GiB.
+        budget: the most bytes of weights, or a share such as `80%`; `auto` is all there is.
+        reserve: bytes to leave free, or a share; `auto` is a sixteenth, and at most 1 GiB.
     """
 
-    def __init__(
-        self, budget: int | Literal["auto"] = AUTO, reserve: int | Literal["auto"] = AUTO
-    ) -> None:
+    def __init__(self, budget: int | str = AUTO, reserve: int | str = AUTO) -> None:
         self._budget = budget
         self._reserve = reserve
         self._own: int | None = None
@@ -50,7 +48,7 @@ class AcceleratorMemory:
     @property
     def limit(self) -> int:
         """The most bytes that weights may take."""
-        return self._budget if isinstance(self._budget, int) else self._own_bytes()
+        return device_limit_bytes(self._budget, self._own_bytes(), auto=1.0)
 
     def room(self, held: int, activations: int | None) -> int:
         """Return the bytes that weights may take now, all together."""
@@ -65,9 +63,8 @@ class AcceleratorMemory:
         return nbytes <= memory_bytes() // PARKED_DIVISOR
 
     def _reserve_bytes(self, own: int) -> int:
-        if isinstance(self._reserve, int):
-            return self._reserve
-        return min(own // RESERVE_DIVISOR, LARGEST_RESERVE)
+        reserve = device_limit_bytes(self._reserve, own, auto=RESERVE_SHARE)
+        return min(reserve, LARGEST_RESERVE) if self._reserve == AUTO else reserve
 
     def _own_bytes(self) -> int:
         from nodegraph.runtime.devices import own_memory_bytes

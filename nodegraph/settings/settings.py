@@ -101,8 +101,10 @@ class Settings:
     """Bytes of results that are kept on the disk, in `cache_dir`; 0 keeps none there."""
     weights_cache: Limit = AUTO
     """Bytes of weights that stay in memory between runs; `auto` goes by the device's memory."""
-    memory_budget: Limit = AUTO
-    """Bytes of an accelerator that weights may take while runs use them; the rest is streamed."""
+    memory_budget: DeviceLimit = AUTO
+    """The most bytes of an accelerator, or the share, that weights take; the rest is streamed."""
+    memory_reserve: DeviceLimit = AUTO
+    """Bytes of an accelerator, or a share, that stay free for other programs."""
     merge: bool = False
     """True to make model calls of runs that go on at the same time as one, where shapes allow."""
     allow_pickle: bool = False

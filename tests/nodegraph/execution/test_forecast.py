@@ -8,6 +8,7 @@ import pytest
 from nodegraph.definition.context import Context
 from nodegraph.definition.node import node
 from nodegraph.execution.engine import Engine
+from nodegraph.execution.events import Event, Notice
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.residency import FixedBudget
@@ -28,6 +29,9 @@ class Handle:
 MEANWHILE: list[Graph] = []
 """Runs that are expected as soon as a node begins to compute."""
 
+ATTEMPTS: list[int] = []
+"""The bytes of weights on the accelerator at each attempt of a node that lacks memory."""
+
 
 @pytest.fixture
 def engine(tmp_path):
@@ -44,7 +48,17 @@ def engine(tmp_path):
         model.model.compute(run, 2)
         return seed
 
-    engine = Engine(registry_of(open_model, compute), files_in(tmp_path))
+    @node("LackMemory", category="test")
+    def lack_memory(model: Handle) -> int:
+        run = run_environment().models
+        assert run is not None
+        model.model.compute(run, 2)
+        ATTEMPTS.append(model.model.held_bytes)
+        if ATTEMPTS[-1] > 150:
+            raise MemoryError
+        return 1
+
+    engine = Engine(registry_of(open_model, compute, lack_memory), files_in(tmp_path))
     engine.models = ModelPool(1 << 60, FixedBudget(1000))
     return engine
 
@@ -101,3 +115,21 @@ def test_a_node_whose_result_is_kept_uses_no_model(engine):
 
 def test_what_is_wrong_with_a_graph_is_for_its_run_to_say(engine):
     engine.expect(graph_of(a=("Compute", {"model": 1})))
+
+
+def test_a_node_that_lacks_memory_keeps_ever_less_of_its_model(engine):
+    ATTEMPTS.clear()
+    events = list[Event]()
+    nodes = {
+        "open": ("OpenModel", {"name": "a"}),
+        "lacks": ("LackMemory", {"model": Link("open", 0)}),
+        "shown": ("Show", {"value": Link("lacks", 0)}),
+    }
+
+    engine.run(graph_of(**nodes), emit=events.append)
+
+    assert ATTEMPTS == [500, 500, 250, 125]
+    notices = [event.message for event in events if isinstance(event, Notice)]
+    told = "out of memory: more of the model's weights wait on the host, trying again."
+    assert "is forgotten" in notices[0]
+    assert notices[1:] == [told, told]

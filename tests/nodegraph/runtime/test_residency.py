@@ -8,6 +8,7 @@ import pytest
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.pooled_model import PooledModel
 from nodegraph.runtime.residency import NOW, Demand, FixedBudget, ModelUse, UseHistory, share_room
+from nodegraph.runtime.run_environment import ModelUses
 from nodegraph.runtime.run_models import RunModels
 from tests.nodegraph.runtime.belady import Piece, fewest_bytes
 
@@ -59,7 +60,7 @@ class Streamed(PooledModel):
         if self._loaded:
             self._settle()
 
-    def compute(self, run: RunModels, steps: int) -> None:
+    def compute(self, run: ModelUses, steps: int) -> None:
         """Read all weights in each step, as a node does that samples."""
         for _ in range(steps):
             run.plan(ModelUse((self,), activations=0, repeats=steps > 1))

@@ -298,13 +298,14 @@ def test_the_token_is_not_shown():
     assert "secret" not in repr(read({"NODEGRAPH_SERVER_TOKEN": "secret"}))
 
 
+@pytest.mark.parametrize("name", ["device_result_cache", "memory_budget", "memory_reserve"])
 @pytest.mark.parametrize(
     ("given", "limit"),
     [(0, 0), ("2GiB", 2 << 30), ("10%", "10%"), (" 12.5 % ", "12.5 %"), ("auto", "auto")],
 )
-def test_the_size_on_a_device_may_be_a_share(here, given, limit):
-    assert read(device_result_cache=given).device_result_cache == limit
-    assert read({"NODEGRAPH_DEVICE_RESULT_CACHE": str(given)}).device_result_cache == limit
+def test_the_size_on_a_device_may_be_a_share(here, name, given, limit):
+    assert getattr(read(**{name: given}), name) == limit
+    assert getattr(read({f"NODEGRAPH_{name.upper()}": str(given)}), name) == limit
 
 
 @pytest.mark.parametrize("given", ["101%", "-1%", "ten", "1e3", True])
