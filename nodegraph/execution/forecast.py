@@ -36,4 +36,5 @@ def foreseen_uses(steps: Steps, targets: Sequence[NodeId], cache: Cache) -> dict
 
 
 def _is_kept(step: Step, cache: Cache) -> bool:
+    """Return True if a node's result is there for any run."""
     return not step.volatile and cache.get(step.key, counted=False) is not None

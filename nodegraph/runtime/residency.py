@@ -202,10 +202,10 @@ class Residency:
         sized = list(zip(models, demands, shares, strict=True))
         return [
             *((model, share) for model, d, share in sized if not d.in_use and share < d.held),
-            *((model, self._granted(d, share)) for model, d, share in sized if d.in_use),
+            *((model, self._limit_of(d, share)) for model, d, share in sized if d.in_use),
         ]
 
-    def _granted(self, demand: Demand, share: int) -> int:
+    def _limit_of(self, demand: Demand, share: int) -> int:
         """Return the limit of a model in use: no more than all there is, and no small moves."""
         if share >= max(demand.nbytes, demand.held):
             return UNLIMITED

@@ -28,7 +28,6 @@ SHORT_FOLDERS = ("nodes/comfy/host",)
 SHORT_FILES = {
     "nodegraph/cli/lock.py": "each command is a file, found by its name",
     "nodegraph/definition/pack.py": "declaring a pack imports nothing but this",
-    "nodegraph/execution/weights_budget.py": "needs torch, which the settings must not load",
     "nodegraph/files/user_dirs.py": "settings need it before there are folders",
     "nodegraph/graph/sockets.py": "part of the public API, imported by all rooms",
     "nodegraph/packs/routes.py": "packs import it without a registry",
