@@ -100,6 +100,7 @@ class Turns:
         return fewest_bytes(turns * CYCLES, budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
 def test_bytes_beside_the_fewest_possible_and_beside_lru(
     simulated, tmp_path, kinds, share, monkeypatch
