@@ -24,6 +24,8 @@ LARGEST_GROUP = 256
 """The most changes in one commit."""
 GATHERING = 0.003
 """Seconds that a commit waits for further changes, if those before it came together."""
+ENOUGH = 8
+"""Changes that are committed without waiting for more."""
 _OWN_FAULTS = (
     *(sqlite3.IntegrityError, sqlite3.DataError),
     *(sqlite3.ProgrammingError, sqlite3.InterfaceError),
@@ -130,7 +132,7 @@ class Database:
         """
         first = self._changes.get()
         group = [first] if first else []
-        if crowded and first:
+        if crowded and first and self._changes.qsize() + 1 < ENOUGH:
             time.sleep(GATHERING)
         while group and len(group) < LARGEST_GROUP and not self._changes.empty():
             change = self._changes.get()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from server.errors import (
     StorageFullError,
     UnknownRunError,
 )
+from server.store.database import ENOUGH, Database
 from server.store.runs import Ending, File, NewRun, RunFilter, Work
 from server.store.schema import STEPS
 from server.store.store import Store
@@ -150,6 +152,18 @@ def test_changes_that_come_at_the_same_time_share_a_commit(store, monkeypatch):
     monkeypatch.setattr("server.store.database.GATHERING", 0.1)
 
     assert commits(store, monkeypatch, times=3, count=8)[-2:] == [8, 8]
+
+
+def test_enough_changes_are_committed_without_waiting_for_more(path, monkeypatch):
+    monkeypatch.setattr("server.store.database.GATHERING", 3600)
+    database = Database(path)
+    changes = [f"change {number}" for number in range(ENOUGH)]
+    waiting: Any = database._changes
+    for change in changes:
+        waiting.put(change)
+
+    assert database._next_group(crowded=True) == changes
+    database._reading.close()
 
 
 def test_one_client_alone_never_waits_for_others(store, monkeypatch):
