@@ -93,3 +93,7 @@ def _chains(result: Result) -> Rows:
 _PLOTS: Mapping[str, tuple[str, str, Callable[[Result], Rows]]] = {
     "exec_overhead": ("A prompt of nodes that do nothing, over HTTP", "ms", _chains),
 }
+
+
+if __name__ == "__main__":
+    main()

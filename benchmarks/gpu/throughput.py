@@ -26,6 +26,7 @@ SIZES = (1.0, 1.25, 1.5)
 """Of the mixed prompts, beside the usual size."""
 IMAGES_A_SECOND = {"SD-Turbo": 100}
 ROUNDS = 3
+_TINY_IMAGES = 8
 Make: TypeAlias = Callable[[Picture], Graph]
 """Returns a graph with a seed of its own."""
 
@@ -91,7 +92,7 @@ def rate_of(engine: Engine, way: Way, options: Namespace, make: Make) -> float:
     times: list[float] = []
     for _ in range(2 if options.tiny else ROUNDS + 1):
         pictures = cycle(way.pictures)
-        number = max(1, options.images // batch)
+        number = max(1, (_TINY_IMAGES if options.tiny else options.images) // batch)
         graphs = [make(next(pictures)) for _ in range(number)]
         work = device_seconds(
             lambda graphs=graphs: run_all(engine, graphs, "decode", at_once=way.at_once)
