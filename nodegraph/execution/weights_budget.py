@@ -52,11 +52,14 @@ class AcceleratorMemory:
 
     def room(self, held: int, activations: int | None) -> int:
         """Return the bytes that weights may take now, all together."""
+        beside = self._own_bytes() // UNKNOWN_DIVISOR if activations is None else activations
+        return min(self.limit, self.spare(held) - beside)
+
+    def spare(self, held: int) -> int:
+        """Return the bytes that a call may take in place of all weights."""
         from nodegraph.runtime.devices import free_bytes
 
-        own = self._own_bytes()
-        beside = own // UNKNOWN_DIVISOR if activations is None else activations
-        return min(self.limit, held + free_bytes() - beside - self._reserve_bytes(own))
+        return held + free_bytes() - self._reserve_bytes(self._own_bytes())
 
     def may_park(self, nbytes: int) -> bool:
         """Return True if so many bytes of weights may wait in the machine's memory."""

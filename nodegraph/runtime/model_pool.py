@@ -164,6 +164,23 @@ class ModelPool:
         if any(model.held_bytes != held[id(model)] for model, _ in changes):
             self.epoch += 1
 
+    def spare_bytes(self, models: Collection[PooledModel]) -> int | None:
+        """Return the most bytes that a call can take beside the weights of its models.
+
+        For that, all else leaves the accelerator, and of its models what can be streamed. None if
+        there is no accelerator whose memory is planned.
+
+        Args:
+            models: those that the call computes with.
+        """
+        if self._residency is None or not all(model.on_accelerator for model in models):
+            return None
+        with self._lock:
+            known = {id(model): model for model in (*self._recent.values(), *models)}
+        held = sum(model.held_bytes for model in known.values() if model.on_accelerator)
+        least = sum(model.least_bytes for model in models)
+        return max(self._residency.memory.spare(held) - least, 0)
+
     def shrink(self, use: ModelUse) -> bool:
         """Let the largest model of a use keep half of what it has on the accelerator.
 

@@ -47,6 +47,14 @@ class DeviceMemory(Protocol):
         """
         ...
 
+    def spare(self, held: int) -> int:
+        """Return the bytes that a call may take in place of all weights.
+
+        Args:
+            held: the bytes that weights take now.
+        """
+        ...
+
     def may_park(self, nbytes: int) -> bool:
         """Return True if so many bytes of weights may wait in the machine's memory."""
         ...
@@ -73,6 +81,11 @@ class FixedBudget:
         """Return the budget."""
         del held, activations
         return self.limit
+
+    def spare(self, held: int) -> int:
+        """Return more than there can be: only weights are limited."""
+        del held
+        return UNLIMITED
 
     def may_park(self, nbytes: int) -> bool:
         """Return True: the host is large enough."""

@@ -40,7 +40,7 @@ def compute_tiled(
     done = 0
     rows: list[Tensor] = []
     for image in split_batch(batch):
-        means: list[Tensor] = []
+        mean: Tensor | None = None
         for tiling, places in plans:
             blend = _Blend(image, tiling)
             for y, x in places:
@@ -48,8 +48,9 @@ def compute_tiled(
                 tile = image[:, :, y : y + tiling.height, x : x + tiling.width]
                 blend.add(compute(tile), y, x)
                 done += 1
-            means.append(blend.result())
-        rows.append(sum(means[1:], means[0]) / len(means))
+            mean = blend.result() if mean is None else mean.add_(blend.result())
+        assert mean is not None, "there is at least one tiling"
+        rows.append(mean.div_(len(plans)))
     return torch.cat(rows)
 
 

@@ -1,7 +1,7 @@
 """VAE calls on batches, with fallbacks: float32 where numbers overflow, tiles for large images."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -9,13 +9,14 @@ from torch import Tensor
 from nodegraph.definition.context import Context
 from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodes.imaging.errors import SizeLimitError
-from nodes.imaging.tiling import compute_tiled, split_batch, tilings
+from nodes.imaging.tiling import split_batch
+from nodes.inference.vae_tiles import Method, VaeCall, choose_tile
 from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.handles import VaeHandle
 from nodes.sampling.guidance.errors import NotFiniteError
 
 _TILES = (512, 256, 128)
-"""Sizes of tiles in pixels, tried one after the other; neighbours overlap by an eighth."""
+"""Sizes of tiles in pixels, tried one after the other if there is less memory than was known."""
 
 
 def decode(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
@@ -32,14 +33,40 @@ def encode(vae: VaeHandle, image: Tensor, ctx: Context) -> Tensor:
     return _retry_in_float32(VaeHandle.encode, vae, image, "the image", ctx)
 
 
-def decode_with_fallback(vae: VaeHandle, latent: Tensor, ctx: Context) -> Tensor:
-    """Decode one latent; in tiles if memory is short, which changes its pixels slightly."""
-    return _retry_in_tiles(partial(decode, vae, ctx=ctx), vae, latent, float(vae.downscale), ctx)
+def decode_images(latents: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
+    """Decode latents, [batch, channels, h, w], one at a time; see `VaeHandle.decode`.
+
+    If memory is short it is done in tiles, which changes pixels slightly.
+
+    Raises:
+        NotFiniteError: a latent or a decoded image has values that are not finite.
+    """
+    return _compute_each("decode", latents, vae, "the latent", ctx)
 
 
-def encode_with_fallback(vae: VaeHandle, image: Tensor, ctx: Context) -> Tensor:
-    """Encode one image; in tiles if memory is short."""
-    return _retry_in_tiles(partial(encode, vae, ctx=ctx), vae, image, 1 / vae.downscale, ctx)
+def encode_images(images: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
+    """Encode [batch, 3, height, width] in [0, 1] to latents, one at a time; unscaled.
+
+    In tiles if memory is short. Raises as `decode_images`.
+    """
+    return _compute_each("encode", images, vae, "the image", ctx)
+
+
+def _compute_each(method: Method, batch: Tensor, vae: VaeHandle, what: str, ctx: Context) -> Tensor:
+    call = VaeCall(vae, method)
+
+    @cache
+    def size(_dtype: torch.dtype) -> int | None:
+        return choose_tile(call, batch, ctx)
+
+    def compute(vae: VaeHandle, x: Tensor) -> Tensor:
+        return _retry_in_tiles(call, x, size(vae.dtype), ctx)
+
+    made: list[Tensor] = []
+    for x in split_batch(batch):
+        ctx.check_cancelled()
+        made.append(_retry_in_float32(compute, vae, x, what, ctx))
+    return torch.cat(made)
 
 
 def _retry_in_float32(
@@ -61,29 +88,18 @@ def _retry_in_float32(
     return _retry_in_float32(call, vae, x, what, ctx)
 
 
-def _retry_in_tiles(
-    call: Callable[[Tensor], Tensor], vae: VaeHandle, x: Tensor, scale: float, ctx: Context
-) -> Tensor:
-    """Compute x at once, then with other models unloaded, then in ever smaller tiles."""
-    unit = 1 if scale < 1 else vae.downscale  # image pixels per pixel of x
-    tries: list[tuple[str, Callable[[], Tensor]]] = [
-        ("without the other models", lambda: call(x)),
-        *(
-            (
-                f"in tiles of {size} by {size} pixels",
-                partial(compute_tiled, call, x, tilings(size // unit, size // unit // 8, scale)),
-            )
-            for size in _TILES
-        ),
-    ]
-    result = _attempt(lambda: call(x))
-    for words, again in tries:
+def _retry_in_tiles(call: VaeCall, x: Tensor, size: int | None, ctx: Context) -> Tensor:
+    """Compute x in tiles of a size, then with other models unloaded, then in smaller tiles."""
+    tries = [size, *(each for each in _TILES if size is None or each < size)]
+    result = _attempt(lambda: call.in_tiles(x, size))
+    for number, each in enumerate(tries):
         if result is not None:
             return result
-        unload_others(ctx.models, vae.vae.network)
+        unload_others(ctx.models, call.vae.vae.network)
+        words = f"in tiles of {each} by {each} pixels" if number else "without the other models"
         ctx.notice(f"out of memory: trying again {words}.")
-        last = words == tries[-1][0]
-        result = again() if last else _attempt(again)
+        again = partial(call.in_tiles, x, each)
+        result = again() if number == len(tries) - 1 else _attempt(again)
     assert result is not None
     return result
 
@@ -119,12 +135,3 @@ def crop_to_vae(image: Tensor, vae: VaeHandle) -> Tensor:
 def fill_masked(image: Tensor, mask: Tensor) -> Tensor:
     """Make an image grey where the mask is 1; [batch, 3, height, width] and [batch or 1, 1, …]."""
     return (image - 0.5) * (1 - mask.to(image.device)) + 0.5
-
-
-def encode_images(images: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
-    """Encode [batch, 3, height, width] in [0, 1] to latents, one at a time; unscaled."""
-    latents: list[Tensor] = []
-    for image in split_batch(images):
-        ctx.check_cancelled()
-        latents.append(encode_with_fallback(vae, image, ctx))
-    return torch.cat(latents)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
@@ -13,11 +12,11 @@ from torch.nn import functional
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Step
 from nodegraph.definition.node import node
-from nodes.imaging.tiling import compute_tiled, split_batch, tilings
+from nodes.imaging.tiling import compute_tiled, tilings
 from nodes.inference.vae import (
     crop_to_vae,
     decode,
-    decode_with_fallback,
+    decode_images,
     encode,
     encode_images,
     fill_masked,
@@ -37,12 +36,7 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
     """Decode latents to images, one at a time; in tiles if memory is short."""
-    latents = _check_channels(samples, vae)
-    images: list[Tensor] = []
-    for latent in split_batch(latents):
-        ctx.check_cancelled()
-        images.append(decode_with_fallback(vae, latent, ctx))
-    return _to_image(torch.cat(images))
+    return _to_image(decode_images(_check_channels(samples, vae), vae, ctx))
 
 
 @node("VAEDecodeTiled", category="_for_testing", display_name="VAE Decode (Tiled)")
