@@ -5,15 +5,17 @@ and guidance comes afterwards. So calls of equal shapes can be stacked. Numbers 
 those of a call alone by rounding only, about 1e-6 of their size in float32.
 """
 
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from nodegraph.definition.context import Context
 from nodegraph.runtime.call_merger import CallMerger, Participant
 from nodegraph.runtime.run_environment import run_environment
+from nodes.inference.row_split import SplittingDenoiser
 from nodes.models.loading.forward import ModelDenoiser, denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.conditioning.cond import CondBatch
@@ -46,15 +48,18 @@ class MergingDenoiser(ModelDenoiser):
 
 
 @contextmanager
-def open_denoiser(model: ModelHandle, check_cancelled: Callable[[], None]) -> Generator[Denoiser]:
-    """Open the denoiser of a model for one sampler; it merges calls if the settings say so."""
+def open_denoiser(model: ModelHandle, ctx: Context) -> Generator[Denoiser]:
+    """Open the denoiser of a model for one sampler.
+
+    It merges calls if the settings say so; else it splits those that memory is too short for.
+    """
     merger = run_environment().merger
     memory = RunMemory(model.model.network.placement.device)
     if merger is None:
-        yield ModelDenoiser(model, check_cancelled, memory=memory)
+        yield SplittingDenoiser(model, ctx.check_cancelled, ctx, memory=memory)
         return
     with merger.participate(_forward_pass(model)) as participant:
-        yield MergingDenoiser(model, check_cancelled, merger, participant, memory=memory)
+        yield MergingDenoiser(model, ctx.check_cancelled, merger, participant, memory=memory)
 
 
 def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:

@@ -85,7 +85,7 @@ def run(
         return watched
 
     def attempt(model: ModelHandle) -> Tensor:
-        with open_denoiser(model, ctx.check_cancelled) as denoiser:
+        with open_denoiser(model, ctx) as denoiser:
             request = Request(
                 denoiser=denoiser,
                 sampler=sampler,

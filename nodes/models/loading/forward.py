@@ -155,20 +155,24 @@ def denoise(
 
 
 def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch) -> None:
-    """Make room on the accelerator for a call: for its networks, and for what they compute.
+    """Make room on the accelerator for a call: for its networks, and for what they compute."""
+    if model.model.network.on_accelerator and run_environment().models is not None:
+        plan_use(use_of(model, x, cond))
+
+
+def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:
+    """Return the networks of a call, and what they need beside their weights; see `denoise`.
 
     A ControlNet is taken to compute as much as the network that it steers.
     """
     network = model.model.network
-    if not network.on_accelerator or run_environment().models is None:
-        return
     steering = survey(cond.controls).models if cond.controls else ()
     batch, channels, *size = x.shape
     channels += 0 if cond.concat_input is None else cond.concat_input.shape[1]
     spec = _spec_of(model, channels, cond)
     peak = denoiser_peak(spec, model.dtype, (batch, channels, *size), cond)
     beside = None if peak is None else peak * (2 if steering else 1)
-    plan_use(ModelUse((network, *steering), beside))
+    return ModelUse((network, *steering), beside)
 
 
 def _spec_of(model: ModelHandle, channels: int, cond: CondBatch) -> NetworkSpec:

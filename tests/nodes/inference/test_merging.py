@@ -14,8 +14,8 @@ from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.inference.merging import open_denoiser
+from nodes.inference.row_split import SplittingDenoiser
 from nodes.models.loading import text_model
-from nodes.models.loading.forward import ModelDenoiser
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.networks.modifiers.freeu import FreeU
 from nodes.models.text.encode import encode
@@ -193,8 +193,8 @@ def test_a_call_that_is_too_large_together_is_made_alone(tmp_path, monkeypatch):
 
 def test_without_the_setting_each_run_makes_its_own_calls(tmp_path):
     kind = samplable(tmp_path)
-    with open_denoiser(kind.model, lambda: None) as denoiser:
-        assert type(denoiser) is ModelDenoiser
+    with open_denoiser(kind.model, Bench(tmp_path)) as denoiser:
+        assert type(denoiser) is SplittingDenoiser
 
 
 def test_prompts_that_wait_for_an_encoder_share_its_pass(tmp_path, monkeypatch):

@@ -1,0 +1,96 @@
+"""Model calls with more rows than the device has memory for, made as several smaller ones.
+
+A row of a model call knows nothing of the others, so the parts give what the whole would, but for
+rounding.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from nodegraph.definition.context import Context
+from nodegraph.runtime.device_lane import device_lane
+from nodes.models.loading.forward import ModelDenoiser, denoise, use_of
+from nodes.sampling.conditioning.cond import CondBatch
+from nodes.sampling.conditioning.denoiser import ModelCall
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The conditions of the calls that are made instead of one."""
+
+    whole: CondBatch
+    """Those of the one, held so that no others get its identity."""
+    parts: tuple[CondBatch, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplittingDenoiser(ModelDenoiser):
+    """The `Denoiser` of one model whose calls are split if memory is short."""
+
+    ctx: Context
+    split: dict[object, _Parts] = field(default_factory=dict[object, _Parts])
+    """By the calls' conditions and shapes: it is decided once for all steps."""
+
+    def _predict(self, call: ModelCall) -> Tensor:
+        key = id(call.cond), call.x.shape
+        if key not in self.split:
+            rows = self._most_rows(call)
+            self.split[key] = _Parts(call.cond, tuple(_split(call.cond, len(call.x), rows)))
+        made = list(self._predict_parts(call, self.split[key].parts))
+        return made[0] if len(made) == 1 else torch.cat(made)
+
+    def _predict_parts(self, call: ModelCall, parts: tuple[CondBatch, ...]) -> Iterator[Tensor]:
+        start = 0
+        for cond in parts:
+            self.check_cancelled()
+            rows = slice(start, start + len(cond.tokens)) if len(parts) > 1 else slice(None)
+            start += len(cond.tokens)
+            yield denoise(self.model, call.x[rows], call.sigma[rows], cond, self.memory)
+
+    def _most_rows(self, call: ModelCall) -> int:
+        """Return the number of rows of a call that there is memory for, told if not all; 1 or more.
+
+        Calls that something steers or alters are not split: it may know one row of the other.
+        """
+        cond, rows, model = call.cond, len(call.x), self.model
+        if cond.controls or cond.alterations or model.alterations or model.injections:
+            return rows
+        if rows == 1 or not (model.model.network.on_accelerator and self.ctx.models.plans):
+            return rows
+        with device_lane(self.device):
+            spare = self.ctx.models.spare_bytes(use_of(model, call.x, cond).models)
+        if spare is None or self._fits(call, rows, spare):
+            return rows
+        fewer = rows - 1
+        while fewer > 1 and not self._fits(call, fewer, spare):
+            fewer -= 1
+        self.ctx.notice(
+            f"there is not enough memory for {rows} images and prompts at once: no more than"
+            f" {fewer} in a model call."
+        )
+        return fewer
+
+    def _fits(self, call: ModelCall, rows: int, spare: int) -> bool:
+        cond = next(_split(call.cond, len(call.x), rows))
+        beside = use_of(self.model, call.x[:rows], cond).activations
+        return beside is None or beside <= spare
+
+
+def _split(cond: CondBatch, rows: int, most: int) -> Iterator[CondBatch]:
+    """Yield conditions of at most so many rows each; the same if that is all of them."""
+    if most >= rows:
+        yield cond
+        return
+    for start in range(0, rows, most):
+        part = slice(start, start + most)
+        yield replace(
+            cond,
+            tokens=cond.tokens[part],
+            pooled=None if cond.pooled is None else cond.pooled[part],
+            extras={name: value[part] for name, value in cond.extras.items()},
+            concat_input=None if cond.concat_input is None else cond.concat_input[part],
+            chunks=1,
+        )
