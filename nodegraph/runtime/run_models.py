@@ -32,6 +32,8 @@ class RunModels:
         self._listener = listener
         self._computing: frozenset[int] = frozenset()
         """The models that the present node has used, by identity."""
+        self._joined = ModelUse((), 0)
+        """The models that the present node calls again and again, as if all computed together."""
         self._use: ModelUse | None = None
         """The last use of the present node that room was made for."""
         self._epoch = 0
@@ -69,6 +71,8 @@ class RunModels:
         use = use._replace(models=tuple(model for model in use.models if model.on_accelerator))
         if not use.models or not self._pool.plans:
             return
+        if use.repeats:
+            use = self._join(use)
         if self._use == use and self._epoch == self._pool.epoch:
             return
         if not self._computing:
@@ -77,14 +81,13 @@ class RunModels:
             self._claim(model)
         keys = frozenset(map(id, use.models))
         begins, self._computing = not keys <= self._computing, self._computing | keys
-        if use.repeats:
-            self.repeating |= keys
         self._pool.plan(use, begins=begins)
         self._use, self._epoch = use, self._pool.epoch
 
     def leave_node(self) -> None:
         """Note that the present node is done with its models."""
         self.repeating = self._computing = frozenset()
+        self._joined = ModelUse((), 0)
         self._use = None
 
     def shrink(self) -> bool:
@@ -128,6 +131,19 @@ class RunModels:
         self._held.clear()
         while self._claimed:
             self._pool.release(self._claimed.popitem()[1])
+
+    def _join(self, use: ModelUse) -> ModelUse:
+        """Return a use of all models that the present node calls again and again.
+
+        They take turns, so that each keeps its share: in the order in which they came.
+        """
+        before = self._joined
+        more = tuple(model for model in use.models if id(model) not in self.repeating)
+        known = use.activations is not None and before.activations is not None
+        beside = max(use.activations or 0, before.activations or 0) if known else None
+        self._joined = ModelUse((*before.models, *more), beside)
+        self.repeating |= {id(model) for model in more}
+        return self._joined
 
     def _claim(self, model: PooledModel) -> None:
         if id(model) not in self._claimed:

@@ -19,11 +19,11 @@ STEPS = 3
 RUNS = 16
 
 
-def txt2img(seed: int) -> Graph:
-    """One small image of the demo model."""
+def txt2img(seed: int, checkpoint: str = "demo-shapes.safetensors") -> Graph:
+    """One small image of a checkpoint; of the demo model if none is named."""
     model = "model"
     nodes = {
-        model: ("CheckpointLoaderSimple", {"ckpt_name": "demo-shapes.safetensors"}),
+        model: ("CheckpointLoaderSimple", {"ckpt_name": checkpoint}),
         "positive": ("CLIPTextEncode", {"text": "a red circle", "clip": Link(model, 1)}),
         "negative": ("CLIPTextEncode", {"text": "", "clip": Link(model, 1)}),
         "latent": ("EmptyLatentImage", {"width": 64, "height": 64, "batch_size": 1}),

@@ -1,21 +1,34 @@
 """Weights on the device by the plan: bytes that move beside the fewest possible and beside LRU."""
 
 import gc
+from typing import cast
 
 import pytest
 import torch
 
+from nodegraph.execution.engine import Engine
+from nodegraph.packs.registry import Registry
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.residency import NOW, FixedBudget, UseHistory
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodegraph.runtime.run_models import RunModels
+from nodegraph.settings.settings import Settings
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network
 from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.residency.units import divide
 from tests.nodegraph.runtime.belady import Piece, fewest_bytes
+from tests.simulated_device.test_lane import txt2img
 from tests.simulated_device.test_streaming import MIB, sample
-from tests.tiny_models.checkpoints import small_flux, small_sd3, small_sd15, write
+from tests.tiny_models.checkpoints import (
+    LETTERS,
+    small_flux,
+    small_sd3,
+    small_sd15,
+    small_sd21,
+    small_sdxl,
+    write,
+)
 from tests.tiny_models.handles import opened
 from tests.tiny_models.samplable import Samplable
 
@@ -122,3 +135,33 @@ def test_bytes_beside_the_fewest_possible_and_beside_lru(
 def knows_nothing(pool, model, own):
     """In place of `ModelPool._next_use`: only that a node is at a model."""
     return NOW if any(id(model) in run.repeating for run in pool._runs) else None
+
+
+@pytest.mark.parametrize("share", [0.6, 0.3])
+def test_whole_workflows_within_the_memory_of_the_device(simulated, tmp_path, share):
+    makers = {"sd15": small_sd15, "sd21": small_sd21, "sdxl": small_sdxl}
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    files = [
+        write(folder / f"{name}.safetensors", make(), LETTERS) for name, make in makers.items()
+    ]
+    registry = Registry.load(names=("nodes",))
+    settings = Settings(models_dir=(tmp_path,), temp_dir=tmp_path / "temp")
+
+    def images(rounds: int) -> tuple[list[torch.Tensor], Engine]:
+        engine = Engine(registry, settings.files(registry.model_places))
+        graphs = [txt2img(seed, path.name) for seed in range(rounds) for path in files]
+        runs = [engine.run(graph, targets=["image"]) for graph in graphs]
+        return [cast("torch.Tensor", run.outputs["image"][0]).cpu() for run in runs], engine
+
+    expected, engine = images(2)
+    weights = engine.models.stats.nbytes
+    del engine
+    gc.collect()
+    simulated.set_budget(simulated.counters().live_bytes + int(share * weights) + MARGIN)
+    simulated.reset()
+
+    found = images(2)[0]
+
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert simulated.counters().refusals == 0

@@ -42,7 +42,8 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
     """Return the split of a network that moves the fewest bytes; None if there is none.
 
     Units are as small as they need be so that two slots take little room; units that are larger
-    stay. What is parked is spread evenly, so that one unit is copied while others compute.
+    stay. What is parked is spread evenly, so that one unit is copied while others compute; what
+    stays with a smaller share also stays with a larger one, so that few units move in between.
 
     Args:
         divide: divides the network.
@@ -127,16 +128,12 @@ class _Choice:
         del self._parked[unit.name]
 
     def _spread(self, largest: int) -> None:
-        """Keep the same share of every stretch of units."""
+        """Keep units all over the network, those of a smaller room among those of a larger one."""
         often = [unit for unit in self._parked.values() if not unit.is_seldom]
-        whole = sum(unit.nbytes for unit in often)
-        share = max(0, self._room - self._used - self._slots * largest) / max(1, whole)
-        due = 0.0
-        for unit in often:
-            due += unit.nbytes * min(1.0, share)
-            if unit.nbytes <= due:
-                self._keep(unit)
-                due -= unit.nbytes
+        room = self._room - self._slots * largest
+        for number in _scattered(len(often)):
+            if self._used + often[number].nbytes <= room:
+                self._keep(often[number])
 
     def _next(self) -> Unit | None:
         """Return the largest unit that still fits, beside the slots for the others."""
@@ -149,6 +146,20 @@ class _Choice:
             if self._used + unit.nbytes + slots * widest <= self._room:
                 fits.append(unit)
         return min(fits, key=lambda unit: unit.is_seldom, default=None)
+
+
+def _scattered(count: int) -> list[int]:
+    """Return numbers below a count, any first few of them evenly apart, from the last one on.
+
+    That is van der Corput's sequence: the bits of each number's place, read backwards.
+    """
+    bits = max(count - 1, 0).bit_length()
+
+    def backwards(number: int) -> int:
+        place = number * (1 << bits) // count
+        return int(f"{place:0{bits}b}"[::-1], 2)
+
+    return [count - 1 - number for number in sorted(range(count), key=backwards)]
 
 
 def _in_order(sizes: Mapping[str, int], keys: Collection[str]) -> tuple[str, ...]:

@@ -202,3 +202,19 @@ def test_a_model_that_another_run_is_at_stays():
     models[1].compute(other, 2)
 
     assert [model.held_bytes for model in models] == [300, 700]
+
+
+def test_models_that_take_turns_in_one_node_keep_their_shares():
+    pool, models = ModelPool(1 << 60, FixedBudget(1000)), [Streamed(800, least=50) for _ in "ab"]
+    run = RunModels(pool, None)
+    for model in models:
+        model.compute(run, 2)
+    before = [model.moved for model in models]
+    assert [model.held_bytes for model in models] == [800, 200]
+
+    for model in models * 3:
+        model.compute(run, 2)
+
+    assert [model.held_bytes for model in models] == [800, 200]
+    moved = [model.moved - start for model, start in zip(models, before, strict=True)]
+    assert moved == [0, 6 * 600]  # what does not stay passes through in each call
