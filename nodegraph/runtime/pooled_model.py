@@ -50,6 +50,11 @@ class PooledModel(ABC):
         """
         return self.nbytes()
 
+    @property
+    def loading_bytes(self) -> int:
+        """The bytes of the accelerator that loading takes for a moment, beside the weights."""
+        return 0
+
     def resize(self, nbytes: int) -> None:
         """Let at most so many bytes be on the accelerator from now on, and park the rest.
 

@@ -206,7 +206,10 @@ class Residency:
         """
         models = [*use.models, *others]
         held = sum(model.held_bytes for model in models)
-        room = min([self.memory.room(held, use.activations), *self._known_rooms(use)])
+        beside = use.activations
+        if beside is not None:
+            beside = max([beside, *(model.loading_bytes for model in use.models)])
+        room = min([self.memory.room(held, beside), *self._known_rooms(use)])
         missing = sum(max(model.nbytes() - model.held_bytes, 0) for model in use.models)
         if held + missing <= room:
             return [(model, UNLIMITED) for model in use.models]

@@ -137,6 +137,7 @@ def knows_nothing(pool, model, own):
     return NOW if any(id(model) in run.repeating for run in pool._runs) else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.6, 0.3])
 def test_whole_workflows_within_the_memory_of_the_device(simulated, tmp_path, share):
     makers = {"sd15": small_sd15, "sd21": small_sd21, "sdxl": small_sdxl}

@@ -21,6 +21,7 @@ from nodes.models.networks.call_memory import denoiser_peak
 from nodes.models.networks.denoisers.concat import concat_input
 from nodes.models.networks.denoisers.reference_latents import with_references
 from nodes.models.networks.denoisers.unclip import with_unclip_vector
+from nodes.models.networks.factory import network_class
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
@@ -231,9 +232,19 @@ def _inject(model: ModelHandle, cond: CondBatch, sigma: Tensor) -> CondBatch:
     return cond
 
 
+def _in_channels(model: ModelHandle) -> int:
+    """Return the channels that the network reads; it is loaded only if patches may widen it."""
+    network = model.model.network
+    widened = network_class(network.spec.kind).widened
+    known: int | None = network.spec.config.get("in_channels")
+    if known is not None and not any(widened in patch.touches for patch in model.patches):
+        return known
+    module = network.module(model.patches, model.alterations, model.dtype)
+    return cast("HasInputs", module).config.in_channels
+
+
 def _concat_input(model: ModelHandle, cond: Cond, size: tuple[int, int]) -> Tensor | None:
     """Return what the network, which a patch may have widened, reads with the latent."""
-    network, adapter = model.model.network, model.model.adapter
-    module = cast("HasInputs", network.module(model.patches, model.alterations, model.dtype))
-    extra = module.config.in_channels // adapter.patch_pixels - model.latent_format.channels
+    adapter = model.model.adapter
+    extra = _in_channels(model) // adapter.patch_pixels - model.latent_format.channels
     return concat_input(cond.concat, extra, size, model.latent_format, raw=adapter.concat_raw)

@@ -156,6 +156,15 @@ class Network(PooledModel):
         """See `PooledModel`; by the file's header."""
         return self._least_bytes if self.on_accelerator else self.nbytes()
 
+    @property
+    def loading_bytes(self) -> int:
+        """See `PooledModel`: the largest weight as the file has it, which is converted there."""
+        if self._weights is not None:
+            return 0
+        named = {source.key for source in self.file.sources.values()} & self.header.tensors.keys()
+        infos = (self.header.tensors[key] for key in named)
+        return max((i.nbytes for i in infos if not self.placement.keeps_stored(i)), default=0)
+
     @cached_property
     def _least_bytes(self) -> int:
         return self._share.least(partial(skeleton, self.spec), self.file.sizes)
