@@ -47,7 +47,8 @@ class Books:
         self._device_limit = device_limit
         self._entries: dict[str, Entry] = {}
         self._storages = Storages()
-        self._places: dict[str, Place] = {HOST: Place(limit)}
+        self._host = Place(limit)
+        self._places: dict[str, Place] = {HOST: self._host}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -87,7 +88,7 @@ class Books:
         """Add a result under its key."""
         self._entries[entry.key] = entry
         self._storages.add(entry.held.storages)
-        for name in {HOST, *entry.held.bytes_by_place}:
+        for name in entry.held.accelerators:
             self.place(name).entries += 1
         self.rank(entry)
 
@@ -95,7 +96,8 @@ class Books:
         """Remove a result."""
         del self._entries[entry.key]
         self._storages.remove(entry.held.storages)
-        for name in {HOST, *entry.held.bytes_by_place}:
+        self._host.ranking.discard(entry.key)
+        for name in entry.held.accelerators:
             self._places[name].entries -= 1
             self._places[name].ranking.discard(entry.key)
 
@@ -114,16 +116,15 @@ class Books:
 
     def rank(self, entry: Entry) -> None:
         """Rank a result by its use now; on an accelerator only while no run holds it."""
-        for name, nbytes in {HOST: 0, **entry.held.bytes_by_place}.items():
-            size = nbytes + OVERHEAD if name == HOST else nbytes
-            if name == HOST or (size and not entry.holders):
-                self._places[name].ranking.put(entry.key, entry.seconds, size)
+        sizes = entry.held.bytes_by_place
+        self._host.ranking.put(entry.key, entry.seconds, sizes.get(HOST, 0) + OVERHEAD)
+        for name in () if entry.holders else entry.held.accelerators:
+            self._places[name].ranking.put(entry.key, entry.seconds, sizes[name])
 
     def hold(self, entry: Entry) -> None:
         """Take a result out of the order in which results leave its accelerators."""
-        for name in entry.held.bytes_by_place:
-            if name != HOST:
-                self._places[name].ranking.discard(entry.key)
+        for name in entry.held.accelerators:
+            self._places[name].ranking.discard(entry.key)
 
     def pop(self, name: str) -> Entry | None:
         """Take the result of the least worth out of a place's order; None if there is none."""
@@ -152,4 +153,5 @@ class Books:
 
     def stats(self) -> list[PlaceStats]:
         """Return the state of each place, the host's first."""
+        self._host.entries = len(self._entries)
         return [place.stats(name, self.nbytes(name)) for name, place in self._places.items()]

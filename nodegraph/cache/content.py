@@ -82,8 +82,9 @@ class ContentCache:
                 return
             self._books.add(entry)
             self._evict_from_host()
-        self._write_to_disk([entry] if _is_lasting(entry) else [])
-        if entry.held.on_accelerator:
+        if self._disk is not None:
+            self._write_to_disk([entry] if _is_lasting(entry) else [])
+        if entry.held.accelerators:
             self._make_others_leave(entry)
 
     def drop(self, key: str) -> None:
@@ -100,7 +101,7 @@ class ContentCache:
 
     def hold(self, entry: Entry) -> None:
         """Note that a run needs a result until it releases it."""
-        if entry.held.storages:
+        if entry.held.is_movable:
             with self._lock:
                 entry.holders += 1
                 if self._keeps(entry):
@@ -108,7 +109,7 @@ class ContentCache:
 
     def release(self, entries: Iterable[Entry]) -> None:
         """Take back one `hold` of each; what exceeds the limits leaves the accelerators."""
-        held = [entry for entry in entries if entry.held.storages]
+        held = [entry for entry in entries if entry.held.is_movable]
         if not held:
             return
         with self._lock:
@@ -123,7 +124,7 @@ class ContentCache:
 
         Without room there they stay on the host.
         """
-        read = [entry for entry in entries if entry.held.storages]
+        read = [entry for entry in entries if entry.held.is_movable]
         if not read:
             return
         with self._lock:
@@ -135,7 +136,7 @@ class ContentCache:
 
     def end_reading(self, entries: Iterable[Entry]) -> None:
         """Take back one `begin_reading` of each."""
-        read = [entry for entry in entries if entry.held.storages]
+        read = [entry for entry in entries if entry.held.is_movable]
         if read:
             with self._lock:
                 for entry in read:
@@ -329,4 +330,4 @@ def _is_lasting(entry: Entry) -> bool:
 
 def main_place(held: Held) -> str:
     """Return the accelerator that a result is on, the first if there are several; else the host."""
-    return next((name for name in held.bytes_by_place if name != HOST), HOST)
+    return next(iter(held.accelerators), HOST)

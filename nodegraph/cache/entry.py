@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nodegraph.cache.survey import ATOMS, HOST, Storage, survey, version_of
+from nodegraph.cache.survey import ATOMS, HOST, Storage, Survey, survey, version_of
 from nodegraph.graph.results import Ui
 from nodegraph.runtime.pooled_model import PooledModel
 
@@ -26,8 +26,30 @@ class Held(NamedTuple):
     versions: tuple[tuple[object, int], ...] = ()
     """The tensors in it, and how often each had been written to."""
     storages: tuple[Storage, ...] = ()
+    bytes_by_place: Mapping[str, int] = {}
+    """The bytes in each place; see `Storage.place`."""
+    accelerators: tuple[str, ...] = ()
+    """The accelerators in whose own memory something of it is."""
     homes: Mapping[int, Any] = {}
     """The accelerators that tensors on the host were moved from, by the tensor's `id`."""
+
+    @classmethod
+    def of(
+        cls, outputs: tuple[object, ...], found: Survey, homes: Mapping[int, Any] | None = None
+    ) -> "Held":
+        """Weigh outputs.
+
+        Args:
+            outputs: of a node.
+            found: what `survey` found in them.
+            homes: see the field; none if None.
+        """
+        sizes: dict[str, int] = {}
+        for storage in found.storages:
+            if storage.nbytes:
+                sizes[storage.place] = sizes.get(storage.place, 0) + storage.nbytes
+        there = tuple(place for place in sizes if place != HOST)
+        return cls(outputs, found.nbytes, found.versions, found.storages, sizes, there, homes or {})
 
     @property
     def intact(self) -> bool:
@@ -35,18 +57,9 @@ class Held(NamedTuple):
         return all(version_of(tensor) == version for tensor, version in self.versions)
 
     @property
-    def bytes_by_place(self) -> dict[str, int]:
-        """The bytes in each place; see `Storage.place`."""
-        found: dict[str, int] = {}
-        for storage in self.storages:
-            if storage.nbytes:
-                found[storage.place] = found.get(storage.place, 0) + storage.nbytes
-        return found
-
-    @property
-    def on_accelerator(self) -> bool:
-        """True if something of it is in an accelerator's own memory."""
-        return any(storage.place != HOST for storage in self.storages)
+    def is_movable(self) -> bool:
+        """True if something of it is on an accelerator, or was and waits on the host."""
+        return bool(self.accelerators or self.homes)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -96,5 +109,4 @@ def entry_of(
         return Entry(Held(outputs), ui, seconds, inner=inner)
     found = survey(outputs[0] if len(outputs) == 1 else outputs)
     models = tuple(survey(value).models for value in outputs) if found.models else ()
-    held = Held(outputs, found.nbytes, found.versions, found.storages)
-    return Entry(held, ui, seconds, models, inner)
+    return Entry(Held.of(outputs, found), ui, seconds, models, inner)

@@ -89,9 +89,7 @@ def decode(data: bytes) -> Stored:
     ) as error:
         message = f"it holds no result ({error})"
         raise ValueError(message) from error
-    weighed = survey(outputs)
-    held = Held(outputs, weighed.nbytes, weighed.versions, weighed.storages, reader.homes)
-    return Stored(held, seconds)
+    return Stored(Held.of(outputs, survey(outputs), reader.homes), seconds)
 
 
 def read_metadata(start: bytes) -> dict[str, str]:

@@ -93,7 +93,7 @@ class Carrier:
 
         host = host_device()
         moved = self._move(held, lambda tensor: None if place_of(tensor) == HOST else host)
-        return None if moved.on_accelerator else moved
+        return None if moved.accelerators else moved
 
     def to_homes(self, held: Held) -> Held:
         """Return a result with its tensors where they were computed.
@@ -118,8 +118,7 @@ class Carrier:
             return moved
 
         outputs = map_tensors(held.outputs, change)
-        found = survey(outputs)
-        return Held(outputs, found.nbytes, found.versions, found.storages, homes)
+        return Held.of(outputs, survey(outputs), homes)
 
     def _copy(self, tensor: Any, device: Any) -> Any:
         """Return a tensor's copy, a view of its storage's copy as the tensor is of the storage."""

@@ -1,7 +1,7 @@
 """The results that a run still needs, and the reading of them for a node."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 
 from nodegraph.cache.entry import Entry
@@ -57,14 +57,18 @@ class LiveResults:
         """Let go of all."""
         self.release(list(self._entries))
 
-    @contextmanager
-    def reading(self, node_ids: Iterable[NodeId]) -> Generator[Mapping[NodeId, Entry]]:
-        """Bring results back to where they were computed, for as long as a node reads them.
+    def reading(self, node_ids: Iterable[NodeId]) -> AbstractContextManager[Mapping[NodeId, Entry]]:
+        """Return a block in which results are where they were computed, for a node to read.
 
         Args:
             node_ids: the nodes that they are of; those without a result are left out.
         """
-        read = [entry for each in node_ids if (entry := self._entries.get(each))]
+        found = [entry for each in node_ids if (entry := self._entries.get(each))]
+        read = [entry for entry in found if entry.held.is_movable]
+        return self._reading(read) if read else nullcontext(self._entries)
+
+    @contextmanager
+    def _reading(self, read: Sequence[Entry]) -> Generator[Mapping[NodeId, Entry]]:
         self._cache.begin_reading(read)
         try:
             yield self._entries
