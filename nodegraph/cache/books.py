@@ -49,6 +49,8 @@ class Books:
         self._storages = Storages()
         self._host = Place(limit)
         self._places: dict[str, Place] = {HOST: self._host}
+        self.expected: Collection[str] = frozenset()
+        """The keys that the next run is expected to look for."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -126,9 +128,22 @@ class Books:
         for name in entry.held.accelerators:
             self._places[name].ranking.discard(entry.key)
 
-    def pop(self, name: str) -> Entry | None:
-        """Take the result of the least worth out of a place's order; None if there is none."""
-        key = self._places[name].ranking.pop()
+    def pop(self, name: str, *, can_wait: bool = False) -> Entry | None:
+        """Take the result of the least worth out of a place's order; None if there is none.
+
+        Args:
+            name: of the place.
+            can_wait: True to leave those that the next run is expected to look for, while runs
+                hold others, which leave after them; else they come after all that can leave now.
+        """
+        place, later = self._places[name], list[str]()
+        some_are_held = len(place.ranking) < place.entries
+        while (key := place.ranking.pop()) is not None and key in self.expected:
+            later.append(key)
+        if key is None and later and not (can_wait and some_are_held):
+            key = later.pop(0)
+        for each in later:
+            self.rank(self._entries[each])
         return None if key is None else self._entries[key]
 
     def held_on(self, name: str) -> Entry | None:

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from weakref import WeakValueDictionary
 
 from nodegraph.cache.books import OVERHEAD, Books
@@ -142,6 +142,11 @@ class ContentCache:
                 for entry in read:
                     entry.readers -= 1
 
+    def expect(self, keys: Collection[str]) -> None:
+        """Note the results that the next run will probably look for; they leave last."""
+        with self._lock:
+            self._books.expected = frozenset(keys)
+
     def spill(self, nbytes: int) -> int:
         """Move results to the host until so many bytes of the accelerators are free.
 
@@ -244,9 +249,9 @@ class ContentCache:
         with self._lock:
             if not self._books.is_over(name):
                 return None
-            entry = self._books.pop(name)
+            entry = self._books.pop(name, can_wait=True)
             if spared is not None and entry is spared:
-                entry = self._books.pop(name)
+                entry = self._books.pop(name, can_wait=True)
                 self._books.rank(spared)
             return entry
 

@@ -1,6 +1,6 @@
 """Where results wait between runs; a policy is any class with these methods."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -92,6 +92,10 @@ class Cache(Protocol):
         """Take back one `begin_reading` of each."""
         ...
 
+    def expect(self, keys: Collection[str]) -> None:
+        """Note the results that the next run will probably look for; they leave last."""
+        ...
+
     def spill(self, nbytes: int) -> int:
         """Move results off the accelerators until so many bytes are free there.
 
@@ -134,6 +138,9 @@ class NoCache:
 
     def end_reading(self, entries: Iterable[Entry]) -> None:
         """Nothing is moved."""
+
+    def expect(self, keys: Collection[str]) -> None:
+        """Nothing is kept."""
 
     def spill(self, nbytes: int) -> int:  # noqa: ARG002 - the protocol's signature
         """Nothing is there."""

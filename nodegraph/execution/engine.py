@@ -169,14 +169,19 @@ class Engine:
         """Find everything that is wrong with a graph, without running or importing anything."""
         return check(graph, self.registry, files or self.files, targets)
 
-    def expect(self, graph: Graph) -> None:
-        """Keep models of a run that comes next on the accelerator, rather than those of others.
+    def expect(self, graph: Graph, targets: Iterable[NodeId] | None = None) -> None:
+        """Keep models and results for a run that comes next, rather than those of others.
 
-        It counts until the next run begins. What is wrong with the graph is not told here.
+        Models count until the next run begins. What is wrong with the graph is not told here.
+
+        Args:
+            graph: the graph.
+            targets: see `run`.
         """
-        checked = self.check(graph)
+        checked = self.check(graph, targets)
         if not checked.problems:
             steps = self._steps(checked, self.files, run_id="")
+            self.cache.expect({step.key for step in steps.by_id.values()})
             self.models.expect(foreseen_uses(steps, checked.targets, self.cache))
 
     def run(

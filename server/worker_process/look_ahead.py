@@ -1,8 +1,8 @@
-"""The files of the run that is next, read from the disk while the one before it computes.
+"""The run that is next: its files are read from the disk while the one before it computes.
 
 Their hashes, which its content keys need, are known then, and the system has them in memory: a
 checkpoint is loaded from there as fast as it can be copied to the device. Models that it uses and
-that are on the device stay there rather than others.
+that are on the device stay there rather than others, and results that it looks for leave last.
 """
 
 import os

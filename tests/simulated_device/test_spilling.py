@@ -175,6 +175,19 @@ def test_a_result_that_a_run_still_needs_is_not_moved_for_the_limit(simulated, t
     assert place(engine, "simulated:0").spills == 3
 
 
+def test_what_the_next_run_will_look_for_leaves_last(simulated, tmp_path):
+    engine = engine_of(tmp_path, 150 * KIB, limit=300 * KIB)
+    run(engine, doubled(1.0))
+    engine.expect(doubled(1.0), ["b"])
+    for value in range(2, 9):
+        run(engine, doubled(float(value)))
+    simulated.reset()
+
+    assert run(engine, doubled(1.0))[0] == 0
+    assert simulated.counters().bytes_to_device == 0
+    assert engine.cache.stats.evictions > 0
+
+
 def test_results_are_moved_to_the_host_when_a_node_lacks_memory(simulated, tmp_path):
     engine, events = engine_of(tmp_path, 1 << 30), []
     for value in range(8):

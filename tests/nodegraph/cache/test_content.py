@@ -77,6 +77,25 @@ def test_what_was_dear_long_ago_goes_in_the_end():
     assert cache.get("dear") is None
 
 
+def test_what_the_next_run_will_look_for_leaves_after_all_others():
+    cache = room_for(2)
+    cache.put("next", entry(1000, seconds=1))
+    cache.expect({"next", "unknown"})
+    for k in range(10):
+        cache.put(str(k), entry(1000, seconds=100))
+        assert cache.get("next", counted=False)
+    cache.expect({"next", "10"})
+    cache.put("10", entry(1000, seconds=100))
+    cache.put("11", entry(1000, seconds=100))
+
+    assert cache.stats.nbytes == cache.stats.limit
+    assert cache.get("next")
+    cache.expect(())
+    for k in range(200):
+        cache.put(str(k), entry(1000, seconds=100))
+    assert cache.get("next") is None
+
+
 def test_a_hit_renews_the_rank():
     cache = room_for(3)
     cache.put("used", entry(1000))

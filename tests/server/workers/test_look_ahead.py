@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from nodegraph.cache.protocol import NoCache
 from nodegraph.execution.engine import Engine
 from nodegraph.packs.registry import Registry
 from nodegraph.settings.settings import Settings
@@ -59,6 +60,33 @@ def test_a_file_is_read_and_hashed_ahead_once(engine, read):
 
     assert read == ["b.safetensors"]
     assert engine.files.identities.known_sha256(path)
+
+
+def test_the_results_that_the_run_will_look_for_are_expected(engine):
+    image = {"width": 16, "height": 16, "batch_size": 1, "color": 0}
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": image},
+        "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}},
+    }
+
+    class Expecting(NoCache):
+        def __init__(self):
+            self.expected, self.found = set(), set()
+
+        def expect(self, keys):
+            self.expected |= keys
+
+        def get(self, key, *, counted=True):
+            self.found.add(key)
+            return super().get(key, counted=counted)
+
+    cache = Expecting()
+    engine = Engine(engine.registry, engine.files, cache)
+    expect(LookAhead(engine, lambda: PLENTY), prompt)
+    engine.run(read_prompt(prompt))
+
+    assert cache.expected == cache.found
+    assert len(cache.found) == 2
 
 
 def test_a_file_that_a_run_uses_is_not(engine, read):
