@@ -131,7 +131,7 @@ class _Choice:
         """Keep units all over the network, those of a smaller room among those of a larger one."""
         often = [unit for unit in self._parked.values() if not unit.is_seldom]
         room = self._room - self._slots * largest
-        for number in _scattered(len(often)):
+        for number in _spread_order(len(often)):
             if self._used + often[number].nbytes <= room:
                 self._keep(often[number])
 
@@ -148,7 +148,7 @@ class _Choice:
         return min(fits, key=lambda unit: unit.is_seldom, default=None)
 
 
-def _scattered(count: int) -> list[int]:
+def _spread_order(count: int) -> list[int]:
     """Return numbers below a count, any first few of them evenly apart, from the last one on.
 
     That is van der Corput's sequence: the bits of each number's place, read backwards.
