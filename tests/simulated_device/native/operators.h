@@ -16,7 +16,8 @@ namespace simulated {
 
 enum class Transfer { kToDevice, kToHost, kSync };
 // Called for each while somebody asks for a log.
-inline std::function<void(Transfer, int64_t)> on_transfer;
+// Never destroyed: it may hold a function of Python, which is gone before static objects are.
+inline auto& on_transfer = *new std::function<void(Transfer, int64_t)>();
 inline std::atomic<bool> logs{false};
 
 inline void notify(Transfer kind, int64_t bytes) {
