@@ -31,19 +31,16 @@ def to_bytes(image: Tensor) -> np.ndarray:
         image: [height, width, channels] in [0, 1]; other values are clipped, NaN is 0.
 
     Returns:
-        [height, width, channels], not to be written to.
+        [height, width, channels].
     """
     if image.device.type != "cpu":
         return _scale(image).to(torch.uint8).cpu().numpy()
-    shape = image.shape
-    if image.stride(0) == 0:  # its rows share their memory
-        image = image[:1]
     pixels = np.empty(image.shape, np.uint8)
     rows = max(1, _BAND // max(1, image[:1].numel()))
     for start in range(0, len(image), rows):  # a few at once stay in the processor's cache
         band = _scale(image[start : start + rows]).numpy().astype(np.uint8)
         _copy(band, pixels[start : start + rows])
-    return np.broadcast_to(pixels, shape)
+    return pixels
 
 
 def _scale(image: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ def empty_image(
 ) -> Image:
     """Make images of one colour, 0xRRGGBB: [batch_size, height, width, 3]."""
     rgb = torch.tensor([color >> 16 & 255, color >> 8 & 255, color & 255]) / 255
-    return rgb.expand(batch_size, height, width, 3)  # the pixels share the memory of one
+    return rgb.expand(batch_size, height, width, 3).contiguous()
 
 
 @node("ImageScale", category="image/upscaling", display_name="Upscale Image")

@@ -8,10 +8,6 @@ from nodes.builtin.image.images import empty_image, image_invert, image_scale, i
 from tests.nodes.pictures import picture, untouched
 
 
-def test_an_empty_image_takes_the_memory_of_one_pixel():
-    assert empty_image(512, 512, 8, 0xFF8000).untyped_storage().nbytes() == 12
-
-
 def test_an_empty_image_has_the_colour_that_its_number_spells():
     image = empty_image(3, 2, 4, 0xFF8000)
 
