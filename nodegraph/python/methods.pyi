@@ -2643,7 +2643,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Compile the network at its first use: that takes minutes, then every step is faster."""
+        """Compile the network at its first use, which takes a while, so that every step is faster."""
 
     def TripleCLIPLoader(
         self,

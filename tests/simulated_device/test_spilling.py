@@ -2,7 +2,7 @@
 
 import gc
 import threading
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -72,10 +72,10 @@ def place(engine: Engine, name: str):
     return {each.place: each for each in engine.cache.stats.places}[name]
 
 
-def run(engine, graph, target="b"):
+def run(engine, graph, target="b") -> tuple[int, Any]:
     """The number of nodes that were computed, and the first output of the target."""
     result = engine.run(graph, targets=[target])
-    return result.executed, result.outputs[target][0]
+    return result.executed, cast("Any", result.outputs[target][0])
 
 
 @pytest.mark.parametrize(("limit", "spills"), [(400 * KIB, 0), (150 * KIB, 2)])
@@ -138,7 +138,7 @@ def test_prompts_outlive_the_engine_and_come_to_the_device(simulated, folder):
     computed = [event.node_id for event in started if event.name == "node_started"]
 
     assert computed == ["load", "latent", "sample", "decode", "invert"]  # all but the text
-    assert torch.equal(again.outputs["invert"][0], first)
+    assert torch.equal(cast("Any", again.outputs["invert"][0]), first)
     assert (place(engine, "disk").hits, place(engine, "disk").entries) == (1, 1)
     assert place(engine, "simulated:0").returns == 1
     assert engine.models.stats.loads == 2
@@ -240,11 +240,11 @@ def test_memory_that_results_share_moves_once_and_stays_shared(simulated, tmp_pa
 
     assert counted.bytes_to_host == 2 * 64 * KIB
     assert place(engine, HOST).nbytes < 2 * 64 * KIB + 8 * KIB
-    same = engine.run(graph, targets=["b"]).outputs["b"]
+    same: Any = engine.run(graph, targets=["b"]).outputs["b"]
     whole, part = same
     assert part.data_ptr() == whole.data_ptr() + 16 * 4
     assert part.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
-    again = engine.run(graph, targets=["a", "b"]).outputs
+    again: Any = engine.run(graph, targets=["a", "b"]).outputs
     assert simulated.counters().bytes_to_device == 64 * KIB
     assert again["a"][0].data_ptr() == again["b"][0].data_ptr()
 
@@ -264,7 +264,7 @@ def test_a_conditioning_and_a_latent_keep_all_they_have(simulated):
     cache.put("y", entry_of((1,), None, 1.0))
     cache.release([])
     assert cache.spill(1) > 0
-    text, latent = entry.outputs
+    text, latent = cast("Any", entry.outputs)
 
     (moved,) = text.conds
     assert {t.device.type for t in (moved.tokens, moved.pooled, moved.extras["more"][0])} == {"cpu"}
@@ -274,7 +274,7 @@ def test_a_conditioning_and_a_latent_keep_all_they_have(simulated):
     assert (moved.extras["name"], int(moved.extras["more"][0])) == ("x", 3)
     assert latent.samples.shape == (1, 3, 2, 2)
     cache.begin_reading([entry])
-    (back,) = entry.outputs[0].conds
+    (back,) = cast("Any", entry.outputs[0]).conds
     assert (back.tokens.device, back.extras["more"][0].device) == (card, card)
     assert back.mask is cond.mask
 

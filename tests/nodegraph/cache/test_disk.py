@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from nodegraph.cache import disk
 from nodegraph.cache.books import OVERHEAD
 from nodegraph.cache.content import ContentCache
 from nodegraph.cache.disk import DISK, DiskResults
-from nodegraph.cache.entry import entry_of
+from nodegraph.cache.entry import Entry, entry_of
 from nodegraph.cache.plain_values import decode, encode
 from nodegraph.cache.tensors import parts_of
 from nodes.models.networks.components.vision import SeenPictures
@@ -42,6 +42,11 @@ def entry(kib=4, seconds=1.0, value=1.0, key="x"):
     made = entry_of((tensor(kib, value),), None, seconds)
     made.key = key
     return made
+
+
+def only_output(found: Entry | None) -> Any:
+    assert found is not None
+    return found.outputs[0]
 
 
 def files(folder):
@@ -81,6 +86,7 @@ def equal(first, second):
 )
 def test_plain_values_come_back_as_they_were(value):
     data = encode(entry_of((value, 3), None, 1.5).held, 1.5)
+    assert data is not None
 
     found = decode(data)
 
@@ -101,6 +107,7 @@ def test_other_values_are_not_written(tmp_path, value):
 def test_a_class_that_is_not_plain_is_not_made(tmp_path):
     data = encode(entry_of((Pair(tensor(), 1),), None, 1.0).held, 1.0)
     name = f'"{__name__}", "Pair"'.replace('"', '\\"').encode()
+    assert data is not None
     assert name in data
 
     for other in ('"subprocess", "Popen"', '"os", "system"', f'"{__name__}", "Secret"'):
@@ -116,6 +123,7 @@ def test_prompts_are_there_after_a_restart_and_other_results_are_not(tmp_path):
 
     second = ContentCache(disk=results(tmp_path))
     found = second.get("text")
+    assert found is not None
 
     assert equal(found.outputs, (prompt(),))
     assert found.seconds == 2.0
@@ -135,7 +143,7 @@ def test_what_memory_has_no_room_for_is_written_and_found(tmp_path):
     assert host.spilled_bytes == 5 * 4 * KIB
     assert there.entries == len(files(tmp_path)) == 5
     for k in range(8):
-        assert torch.equal(cache.get(str(k)).outputs[0], tensor(value=k))
+        assert torch.equal(only_output(cache.get(str(k))), tensor(value=k))
 
 
 def test_a_result_of_another_version_is_not_found(tmp_path):
@@ -168,7 +176,7 @@ def test_a_damaged_file_is_a_miss_and_a_warning(tmp_path, caplog, damage):
     assert f"{path} is not used" in caplog.text
     assert not path.exists()
     assert kept.write(entry())
-    assert torch.equal(kept.read("x").outputs[0], tensor())
+    assert torch.equal(only_output(kept.read("x")), tensor())
 
 
 def test_a_full_disk_is_one_warning_until_it_has_room(tmp_path, caplog, monkeypatch):

@@ -71,10 +71,10 @@ def test_the_results_that_the_run_will_look_for_are_expected(engine):
 
     class Expecting(NoCache):
         def __init__(self):
-            self.expected, self.found = set(), set()
+            self.expected, self.found = set[str](), set[str]()
 
         def expect(self, keys):
-            self.expected |= keys
+            self.expected.update(keys)
 
         def get(self, key, *, counted=True):
             self.found.add(key)
