@@ -5,7 +5,7 @@ and guidance comes afterwards. So calls of equal shapes can be stacked. Numbers 
 those of a call alone by rounding only, about 1e-6 of their size in float32.
 """
 
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -20,6 +20,7 @@ from nodes.models.loading.forward import ModelDenoiser, denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.conditioning.cond import CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
+from nodes.sampling.conditioning.level_table import LevelTable
 from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.guidance.settings import PLAIN
 
@@ -33,8 +34,9 @@ class MergingDenoiser(ModelDenoiser):
 
     def _predict(self, call: ModelCall) -> Tensor:
         self.check_cancelled()
-        kind = _kind(self.model, call)
-        return self.merger.call(kind, call, self._predict_all, self.participant)
+        complete = replace(call, cond=self._conditions(call))
+        kind = _kind(self.model, complete)
+        return self.merger.call(kind, complete, self._predict_all, self.participant)
 
     def _predict_all(self, calls: Sequence[ModelCall]) -> Sequence[Tensor]:
         """Return the x0 of calls that one forward pass can make."""
@@ -48,18 +50,28 @@ class MergingDenoiser(ModelDenoiser):
 
 
 @contextmanager
-def open_denoiser(model: ModelHandle, ctx: Context) -> Generator[Denoiser]:
+def open_denoiser(
+    model: ModelHandle, ctx: Context, levels: Callable[[], Sequence[float]] = tuple
+) -> Generator[Denoiser]:
     """Open the denoiser of a model for one sampler.
 
     It merges calls if the settings say so; else it splits those that memory is too short for.
+
+    Args:
+        model: with its patches.
+        ctx: of the node that samples.
+        levels: returns the noise levels that will come, as far as they are known.
     """
     merger = run_environment().merger
     memory = RunMemory(model.model.network.placement.device)
+    table = LevelTable(levels)
     if merger is None:
-        yield SplittingDenoiser(model, ctx.check_cancelled, ctx, memory=memory)
+        yield SplittingDenoiser(model, ctx.check_cancelled, ctx, memory=memory, levels=table)
         return
     with merger.participate(_forward_pass(model)) as participant:
-        yield MergingDenoiser(model, ctx.check_cancelled, merger, participant, memory=memory)
+        yield MergingDenoiser(
+            model, ctx.check_cancelled, merger, participant, memory=memory, levels=table
+        )
 
 
 def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:
@@ -73,6 +85,7 @@ def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:
         pooled=torch.cat(pooled) if pooled else None,
         extras={name: torch.cat([cond.extras[name] for cond in conds]) for name in first.extras},
         chunks=sum(cond.chunks for cond in conds),
+        is_uniform=False,
         concat_input=torch.cat(concat) if concat else None,
     )
 

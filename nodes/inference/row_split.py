@@ -48,7 +48,8 @@ class SplittingDenoiser(ModelDenoiser):
             self.check_cancelled()
             rows = slice(start, start + len(cond.tokens)) if len(parts) > 1 else slice(None)
             start += len(cond.tokens)
-            yield denoise(self.model, call.x[rows], call.sigma[rows], cond, self.memory)
+            part = ModelCall(call.x[rows], call.sigma[rows], cond)
+            yield denoise(self.model, part.x, part.sigma, self._conditions(part), self.memory)
 
     def _most_rows(self, call: ModelCall) -> int:
         """Return the number of rows of a call that there is memory for, told if not all; 1 or more.
@@ -93,4 +94,5 @@ def _split(cond: CondBatch, rows: int, most: int) -> Iterator[CondBatch]:
             extras={name: value[part] for name, value in cond.extras.items()},
             concat_input=None if cond.concat_input is None else cond.concat_input[part],
             chunks=1,
+            is_uniform=False,
         )

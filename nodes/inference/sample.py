@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import ClassVar
 
 import torch
@@ -25,6 +25,7 @@ from nodes.sampling.conditioning.cond import Conditioning
 from nodes.sampling.conditioning.latents import Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.sampling.guidance.loop import Request, noise_for, sample
+from nodes.sampling.samplers.foreseen import foresee_levels
 from nodes.sampling.samplers.registry import SamplerOrName
 
 
@@ -85,7 +86,8 @@ def run(
         return watched
 
     def attempt(model: ModelHandle) -> Tensor:
-        with open_denoiser(model, ctx) as denoiser:
+        levels = cache(partial(foresee_levels, sampler, sigmas, model.parameterization))
+        with open_denoiser(model, ctx, levels) as denoiser:
             request = Request(
                 denoiser=denoiser,
                 sampler=sampler,

@@ -1,6 +1,6 @@
 """Full-size models through the real code on a pretended card: what it holds, and what a step asks.
 
-No memory is needed, and no number is computed.
+No number is computed, and no memory is needed but for weights that are parked on the host.
 """
 
 from typing import NamedTuple
@@ -19,6 +19,8 @@ from tests.nodes.bench import Bench
 from tests.tiny_models.handles import opened
 
 FEW, MANY = 1, 2
+SLOTS = 300e6
+"""Bytes of the buffers that parked weights pass through, at most."""
 MOST_OPS = 32
 """What a denoise call may compute beside its network."""
 
@@ -145,3 +147,37 @@ def test_a_full_size_vae(tmp_path, side, decoded, encoded):
             f"{side}x{side}: {peaks[0]:.3f} GB above the weights to decode,"
             f" {peaks[1]:.3f} to encode"
         )
+
+
+WITHOUT_MODULATION = {
+    "flux_dev": ("BF16", 17.25e9),
+    "flux_dev in fp8": ("F8_E4M3", 8.63e9),
+    "sd35_large": ("F16", 10.95e9),
+}
+"""The bytes of all weights that a step reads, at most, by the dtype of the file."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WITHOUT_MODULATION)
+def test_the_weights_of_modulation_are_not_on_the_card_during_the_steps(tmp_path, name):
+    (model_name, *_), (dtype, most) = name.split(), WITHOUT_MODULATION[name]
+    kind = KINDS[model_name]
+    path = write_model(tmp_path / "model.safetensors", model_name, dtype, parts=1)
+    with PretendedCard() as card:
+        model = ModelHandle(opened(path).model)
+        network = model.model.network
+        network.resize(int(most + SLOTS))
+        _sample(card, model, kind, 1, tmp_path)
+        few, many = (_sample(card, model, kind, steps, tmp_path) for steps in (2, 4))
+
+        slots = network.held_bytes - most
+        print(
+            f"{name}: {sum(network.file.sizes.values()) / 1e9:.2f} GB, on the card"
+            f" {network.held_bytes / 1e9:.2f}, parked {network.host_bytes / 1e9:.2f};"
+            f" a run brings {few.bytes_to_device / 1e9:.2f} GB,"
+            f" a step {(many.bytes_to_device - few.bytes_to_device) / 2} bytes;"
+            f" peak {many.peak_bytes / 1e9:.2f}"
+        )
+        assert slots <= SLOTS
+        assert many.bytes_to_device - few.bytes_to_device < 1000
+        assert many.refusals == 0

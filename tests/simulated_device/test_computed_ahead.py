@@ -6,6 +6,7 @@ Each run is compared with one that remembers nothing.
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from functools import partial
 
 import pytest
@@ -13,9 +14,13 @@ import torch
 
 from nodes.builtin.conditioning.controlnets import control_net_apply_advanced
 from nodes.builtin.conditioning.ip_adapter import ip_adapter_apply
-from nodes.builtin.sampling.skip_layer_guidance import perturbed_attention_guidance
+from nodes.builtin.sampling.skip_layer_guidance import (
+    perturbed_attention_guidance,
+    skip_layer_guidance_dit,
+)
 from nodes.builtin.sampling.unet_patches import free_u
 from nodes.models.adapters.controlnet import NetControl
+from nodes.models.networks.denoisers.modulation import PARTS, modulation_width
 from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.values import Area, CondBatch, Conditioning
@@ -48,6 +53,8 @@ def forgetful(monkeypatch):
         with monkeypatch.context() as patched:
             nothing = partial(RunMemory, most=0)
             patched.setattr("nodes.inference.merging.RunMemory", nothing)
+            here = "nodes.models.loading.forward.with_modulation"
+            patched.setattr(here, lambda _, call, *__: call.cond)
             yield
 
     return block
@@ -203,3 +210,131 @@ def test_a_device_that_is_nearly_full_remembers_nothing(simulated, folder):
 
     assert torch.equal(again, made)
     assert set(calls.values()) > {1}
+
+
+TRANSFORMERS = ("sd3", "flux", "schnell")
+ENDS = ".weight", ".bias"
+
+
+def modulation_keys(kind):
+    """The weights that no step reads."""
+    return [
+        key
+        for key in kind.model.model.network.file.sizes
+        if any(fnmatchcase(key, f"{pattern}.*") for pattern in PARTS.seldom)
+    ]
+
+
+def assert_close(made, plain):
+    difference = float((made - plain).norm() / plain.norm())
+    assert difference < 2e-6  # guidance multiplies what differs between two predictions
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_modulation_is_made_once_a_run(simulated, folder, family, forgetful):
+    kind, bench = samplable(folder, family), Bench(folder)
+    module = kind.model.model.network.module((), (), kind.model.dtype)
+
+    with counted(module, ".linear") as calls:
+        simulated.reset()
+        made = run(kind, bench, "euler", STEPS).samples
+        ops = simulated.counters().ops
+        once = dict(calls)
+        with forgetful():
+            simulated.reset()
+            plain = run(kind, bench, "euler", STEPS).samples
+
+    assert set(once.values()) == {1}
+    assert set(calls.values()) == {1 + STEPS}
+    assert simulated.counters().ops - ops > (STEPS - 1) * len(once)
+    assert_close(made, plain)
+
+
+def skip_layer_guidance(kind, _):
+    model = skip_layer_guidance_dit(
+        model=kind.model, double_layers="0", single_layers="0", start_percent=0.0, end_percent=1.0
+    )
+    return kind._replace(model=model), {}
+
+
+DIFFERENT = {
+    "plain": lambda kind, _: (kind, {}),
+    "skipped layers": skip_layer_guidance,
+    "areas": lambda kind, _: (kind, {"positive": areas(kind)}),
+    "a batch": lambda kind, _: (kind, {"latent_image": kind.blank(3)}),
+    "long texts": lambda kind, _: (kind, {"positive": kind.text(0.3, length=154)}),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+@pytest.mark.parametrize("family", ["sd3", "flux"])
+def test_modulation_ahead_makes_no_difference(simulated, folder, family, case, forgetful):
+    kind, options = DIFFERENT[case](samplable(folder, family), folder)
+    bench = Bench(folder)
+    with forgetful():
+        plain = run(kind, bench, "dpmpp_sde", 2, **options).samples
+
+    made = run(kind, bench, "dpmpp_sde", 2, **options).samples
+
+    assert_close(made, plain)
+
+
+def test_levels_that_nobody_foresaw_have_the_same_modulation(simulated, folder, monkeypatch):
+    kind, bench = samplable(folder, "flux"), Bench(folder)
+    made = run(kind, bench, "heun", STEPS).samples
+
+    monkeypatch.setattr("nodes.inference.sample.foresee_levels", lambda *_: ())
+
+    assert torch.equal(run(kind, bench, "heun", STEPS).samples, made)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 3])
+def test_modulation_that_finds_too_little_room_is_made_in_parts(
+    simulated, folder, monkeypatch, levels
+):
+    kind, bench = samplable(folder, "flux"), Bench(folder)
+    made = run(kind, bench, "euler", STEPS).samples
+    module = kind.model.model.network.module((), (), kind.model.dtype)
+    room = levels * 2 * modulation_width(module) * kind.model.dtype.itemsize
+    memory = partial(RunMemory, most=room)
+    monkeypatch.setattr("nodes.inference.merging.RunMemory", memory)
+
+    with counted(module, "norm_out.linear") as calls:
+        again = run(kind, bench, "euler", STEPS).samples
+
+    assert torch.equal(again, made)
+    assert sum(calls.values()) == -(-STEPS // max(1, levels))
+
+
+@pytest.mark.parametrize("family", TRANSFORMERS)
+def test_modulation_s_weights_leave_first_and_no_step_brings_them_back(simulated, folder, family):
+    kind, bench = samplable(folder, family), Bench(folder)
+    network = kind.model.model.network
+    whole = run(kind, bench, "euler", STEPS).samples
+    sizes = network.file.sizes
+    leave = sum(sizes[key] for key in modulation_keys(kind))
+    largest = [max(sizes[k] for k in modulation_keys(kind) if k.endswith(e)) for e in ENDS]
+    slots = 2 * sum(largest) + 4096
+    network.resize(sum(sizes.values()) - leave + slots)
+
+    assert torch.equal(run(kind, bench, "euler", STEPS).samples, whole)
+    moved: list[int] = []
+    for steps in (STEPS, STEPS + 3):
+        before = simulated.counters().bytes_to_device
+        run(kind, bench, "euler", steps)
+        moved.append(simulated.counters().bytes_to_device - before)
+
+    assert network.held_bytes <= sum(sizes.values()) - leave + slots
+    assert network.host_bytes >= leave - slots
+    resident = network.module().state_dict()
+    assert all(resident[key].device.type == "simulated" for key in sizes.keys() - gone(network))
+    assert gone(network) <= set(modulation_keys(kind))
+    assert moved[1] - moved[0] == 3 * 4  # the levels' own numbers
+    assert moved[0] <= 1.1 * leave + slots
+
+
+def gone(network):
+    """The weights that are parked."""
+    return {
+        key for key, each in network.module().state_dict().items() if each.device.type == "meta"
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -19,12 +20,21 @@ from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.call_memory import denoiser_peak
 from nodes.models.networks.denoisers.concat import concat_input
+from nodes.models.networks.denoisers.modulation import (
+    MODULATION,
+    Embed,
+    modulate,
+    modulation_width,
+    pick_rows,
+)
 from nodes.models.networks.denoisers.reference_latents import with_references
 from nodes.models.networks.denoisers.unclip import with_unclip_vector
 from nodes.models.networks.factory import network_class
+from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.conditioning.level_table import LevelTable
 from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
@@ -51,6 +61,8 @@ class ModelDenoiser:
     """Asked before each call; raises to stop."""
     memory: RunMemory = field(default_factory=RunMemory, kw_only=True)
     """Keeps what is the same at every step."""
+    levels: LevelTable = field(default_factory=LevelTable, kw_only=True)
+    """Keeps what depends on the noise level, besides."""
 
     @property
     def parameterization(self) -> Parameterization:
@@ -82,7 +94,11 @@ class ModelDenoiser:
 
     def _predict(self, call: ModelCall) -> Tensor:
         self.check_cancelled()
-        return denoise(self.model, call.x, call.sigma, call.cond, self.memory)
+        return denoise(self.model, call.x, call.sigma, self._conditions(call), self.memory)
+
+    def _conditions(self, call: ModelCall) -> CondBatch:
+        """Return a call's conditions with what the run makes of them ahead."""
+        return with_modulation(self.model, call, self.levels, self.memory)
 
 
 def prepare(
@@ -183,6 +199,67 @@ def _spec_of(model: ModelHandle, channels: int, cond: CondBatch) -> NetworkSpec:
     if config.get("in_channels", wide) != wide:
         config = {**config, "in_channels": wide}
     return spec if config is spec.config else replace(spec, config=config)
+
+
+def with_modulation(
+    model: ModelHandle, call: ModelCall, levels: LevelTable, memory: RunMemory
+) -> CondBatch:
+    """Return a call's conditions, with the modulation at its level if the network takes it.
+
+    Compiled blocks do not: each has its own part of it, and would be compiled by itself.
+
+    Args:
+        model: with its patches.
+        call: to be made.
+        levels: of the run.
+        memory: of the run.
+    """
+    embed = network_class(model.model.network.spec.kind).embed
+    level = float(call.sigma[0])
+    altered = (*model.alterations, *call.cond.alterations)
+    is_compiled = any(isinstance(each, TorchCompile) for each in altered)
+    if embed is None or is_compiled or bool((call.sigma != level).any()):
+        return call.cond
+    rows = levels.find(call.cond, level, memory, _ModulationMaker(model, embed, call))
+    each = len(call.x) // len(rows)
+    rows = rows if each == 1 else rows.repeat_interleave(each, dim=0)
+    return replace(call.cond, extras={**call.cond.extras, MODULATION: rows})
+
+
+@dataclass(frozen=True, eq=False)
+class _ModulationMaker:
+    """Makes modulation, [levels, rows, width], for the conditions of one call; a `LevelMaker`."""
+
+    model: ModelHandle
+    embed: Embed
+    call: ModelCall
+
+    @cached_property
+    def _module(self) -> nn.Module:
+        _make_room(self.model, self.call.x, self.call.cond)
+        return _module(self.model, self.call.cond)
+
+    @property
+    def _every(self) -> int:
+        """The number of equal rows, one below the other."""
+        cond = self.call.cond
+        return len(self.call.x) // cond.chunks if cond.is_uniform else 1
+
+    @property
+    def level_nbytes(self) -> int:
+        """The bytes of one level."""
+        rows = len(self.call.x) // self._every
+        return rows * modulation_width(self._module) * self.model.dtype.itemsize
+
+    def make(self, levels: Sequence[float]) -> Tensor:
+        """Return the modulation at some levels; see `LevelMaker`."""
+        device = self.model.model.network.placement.device
+        rows = len(self.call.x) // self._every
+        like = torch.empty((rows, 1), device=device, dtype=self.model.dtype)
+        timesteps = self.model.parameterization.timestep(self.call.sigma.new_tensor(levels))
+        cond = pick_rows(self.call.cond, self._every)
+        with device_lane(device):
+            return modulate(self._module, self.embed, timesteps.to(device), cond, like)
 
 
 class _Inputs(NamedTuple):

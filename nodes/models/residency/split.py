@@ -42,8 +42,9 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
     """Return the split of a network that moves the fewest bytes; None if there is none.
 
     Units are as small as they need be so that two slots take little room; units that are larger
-    stay. What is parked is spread evenly, so that one unit is copied while others compute; what
-    stays with a smaller share also stays with a larger one, so that few units move in between.
+    stay. Those that are seldom called leave first, and come before the others. What is parked
+    besides is spread evenly, so that one unit is copied while others compute; what stays with a
+    smaller share also stays with a larger one, so that few units move in between.
 
     Args:
         divide: divides the network.
@@ -58,16 +59,18 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
         stay = sizes.keys() - set(atoms.tables)
         return Split(_in_order(sizes, stay), atoms.tables, held_bytes=rest)
     fixed = _sum(sizes, atoms.fixed)
-    found = _largest(atoms.units, total // FINEST, share - fixed)
+    widest = max((unit.flat_nbytes for unit in atoms.units if unit.is_seldom), default=0)
+    found = _largest(atoms.units, max(total // FINEST, widest), share - fixed)
     if found is None:
         return None
     largest, slots = found
     division = divide(largest)
     room = share - _sum(sizes, division.fixed)
     stays = _Choice(division.units, largest, slots, room).stays
-    parked = tuple(unit for unit in division.units if unit.name not in stays)
-    gone = {key for unit in parked for key in unit.keys} | set(division.tables)
-    resident = _in_order(sizes, sizes.keys() - gone)
+    gone = (unit for unit in division.units if unit.name not in stays)
+    parked = tuple(sorted(gone, key=lambda unit: not unit.is_seldom))
+    away = {key for unit in parked for key in unit.keys} | set(division.tables)
+    resident = _in_order(sizes, sizes.keys() - away)
     slots = min(slots, len(parked))
     widest = max((unit.flat_nbytes for unit in parked), default=0)
     held = _sum(sizes, resident) + slots * widest

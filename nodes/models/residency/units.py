@@ -103,12 +103,20 @@ class _Finder:
         """Return a module as a unit if it can be one, and is not better taken apart."""
         if isinstance(module, _CONTAINERS) or _matches(name, self.parts.uncalled):
             return None
+        is_seldom = _matches(name, self.parts.seldom)
+        if not is_seldom and self._has_seldom(module, name):
+            return None
         keys = tuple(self._keys(module, name))
         flat = sum(align(self.sizes[key]) for key in keys)
         if not keys or (flat > self.largest and not _is_whole(module)):
             return None
         own = sum(self.sizes[key] for key in keys)
-        return Unit(name, keys, own, flat, _matches(name, self.parts.seldom))
+        return Unit(name, keys, own, flat, is_seldom)
+
+    def _has_seldom(self, module: nn.Module, name: str) -> bool:
+        """Return True if something in a module is called less often than the module."""
+        modules = cast("Iterator[tuple[str, nn.Module]]", module.named_modules(prefix=name))
+        return any(_matches(each, self.parts.seldom) for each, _ in modules if each != name)
 
     def _keys(self, module: nn.Module, name: str) -> Iterator[str]:
         """Yield the weights of a module and of all inside it."""

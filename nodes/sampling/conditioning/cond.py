@@ -154,6 +154,8 @@ class CondBatch:
     """The same for every row."""
     chunks: int = 1
     """The number of conditions: each has batch / chunks rows, one below the other."""
+    is_uniform: bool = False
+    """True if the rows of each condition are equal to each other, and as many as of the others."""
     alterations: tuple["Alteration", ...] = ()
     """The same for every row."""
     residuals: "Residuals" = field(default_factory=dict[str, tuple[Tensor, ...]])

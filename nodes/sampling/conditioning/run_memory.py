@@ -56,6 +56,10 @@ class RunMemory:
         self._left = self.room - nbytes
         return True
 
+    def give_back(self, nbytes: int) -> None:
+        """Let others be kept in place of so many bytes."""
+        self._left = self.room + nbytes
+
     @property
     def room(self) -> int:
         """The bytes that may still be kept."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.cond import CondBatch
+from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import ResolvedCond
 
 
@@ -65,7 +66,14 @@ def _cond_batch(
         alterations=conds[0].alterations,
         patch=conds[0].boxes[-1].patch if conds[0].boxes else None,
         chunks=len(group),
+        is_uniform=len(set(counts)) == 1 and all(map(_is_single, conds)),
     )
+
+
+def _is_single(cond: PreparedCond) -> bool:
+    """Return True if all that a network reads of a condition is [1, …], but for its latents."""
+    values = [cond.tokens, *([] if cond.pooled is None else [cond.pooled]), *cond.extras.values()]
+    return all(len(value) == 1 for value in values)
 
 
 def _rows(values: Sequence[Tensor], counts: Sequence[int], device: torch.device) -> Tensor:

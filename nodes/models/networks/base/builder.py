@@ -149,6 +149,9 @@ class NetworkClass:
     builder: Builder
     adapter: Adapter | None = None
     """Calls it, if it denoises."""
+    embed: Callable[[nn.Module, Tensor, CondBatch, Tensor], Tensor] | None = None
+    """Embeds what the modulation of its blocks is made of, if that can be made ahead; see `Embed`
+    in `nodes.models.networks.denoisers.modulation`."""
     control: ControlAdapter | None = None
     """Calls it, if it is a ControlNet."""
     text: TextClass | None = None

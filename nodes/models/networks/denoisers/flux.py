@@ -1,5 +1,6 @@
 """The transformer of FLUX.1 (https://github.com/black-forest-labs/flux, Apache-2.0)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -11,12 +12,20 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, unpatchify
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.models.networks.components.style import BIAS, TOKENS, attention_bias
+from nodes.models.networks.denoisers.modulation import (
+    MODULATION,
+    PARTS,
+    Modulation,
+    accept_modulation,
+)
 from nodes.models.networks.denoisers.reference_latents import name_references, patches
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 GUIDANCE = 3.5
 """The guidance of a distilled model if no node sets one."""
+_TIMES = 1000
+"""The factor that diffusers gives to timesteps and guidance before they are embedded."""
 
 
 class FluxConfig(Protocol):
@@ -31,13 +40,14 @@ class Flux(Protocol):
     """The interface of diffusers' FLUX transformer."""
 
     config: FluxConfig
+    time_text_embed: Callable[..., Tensor]
 
     def __call__(
         self,
         hidden_states: Tensor,
         encoder_hidden_states: "Text",
-        pooled_projections: Tensor,
-        timestep: "ExactTimestep",
+        pooled_projections: Tensor | None,
+        timestep: "ExactTimestep | Modulation",
         *,
         img_ids: Tensor,
         txt_ids: Tensor,
@@ -123,15 +133,21 @@ class FluxAdapter:
         references, places = patches(cond.extras, latent)
         seen = torch.cat([own, *references], dim=1)
         tokens = Text(text(cond, x, model.config.joint_attention_dim), cond.extras.get(TOKENS))
-        guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
+        time: ExactTimestep | Modulation = ExactTimestep(timestep)
+        pooled = guidance = None
+        if MODULATION in cond.extras:
+            time = Modulation(cond.extras[MODULATION])
+        else:
+            pooled = pooled_or_zeros(cond, x, model.config.pooled_projection_dim)
+            guidance = _guidance(model, cond, x)
         (output,) = model(
             seen,
             tokens,
-            pooled_or_zeros(cond, x, model.config.pooled_projection_dim),
-            ExactTimestep(timestep),
+            pooled,
+            time,
             img_ids=torch.cat([positions(latent), *places]),
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),
-            guidance=guidance.to(x.device) if guidance is not None else None,
+            guidance=guidance,
             joint_attention_kwargs=_attention_kwargs(cond, tokens, seen),
             controlnet_block_samples=_pad_residuals(cond.residuals.get("double"), seen),
             controlnet_single_block_samples=_pad_residuals(cond.residuals.get("single"), seen),
@@ -153,6 +169,24 @@ def _pad_residuals(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[
     if states is None:
         return None
     return tuple(functional.pad(s, (0, 0, 0, patches.shape[1] - s.shape[1])) for s in states)
+
+
+def _guidance(model: Flux, cond: CondBatch, x: Tensor) -> Tensor | None:
+    """Return the guidance of a distilled model, [batch] on the device of x."""
+    guidance = cond.extras.get("guidance") if model.config.guidance_embeds else None
+    return None if guidance is None else guidance.to(x.device)
+
+
+def _embed(module: nn.Module, timestep: Tensor, cond: CondBatch, like: Tensor) -> Tensor:
+    """Embed timesteps, guidance and pooled texts, as the transformer itself does.
+
+    See `nodes.models.networks.denoisers.modulation.Embed`.
+    """
+    model = cast("Flux", module)
+    pooled = pooled_or_zeros(cond, like, model.config.pooled_projection_dim)
+    guidance = _guidance(model, cond, like)
+    scaled = () if guidance is None else (guidance.to(like.dtype) * _TIMES,)
+    return model.time_text_embed(ExactTimestep(timestep) * _TIMES, *scaled, pooled)
 
 
 def builder() -> Build:
@@ -189,6 +223,7 @@ def builder() -> Build:
         model.context_embedder = TextEmbedder(config["joint_attention_dim"], width)
         if config["guidance_embeds"]:
             model.time_text_embed = Embeddings(width, config["pooled_projection_dim"])
+        accept_modulation(model)
         return model
 
     return build
@@ -199,9 +234,11 @@ NETWORK = NetworkClass(
     "transformer",
     builder,
     adapter=FluxAdapter(),
+    embed=_embed,
     half_dtype=torch.bfloat16,  # its numbers grow too large for float16
     keeps_quantized=True,
     widened="x_embedder.weight",
     reads_projected=True,
     repeated_blocks=("FluxTransformerBlock", "FluxSingleTransformerBlock"),
+    parts=PARTS,
 )

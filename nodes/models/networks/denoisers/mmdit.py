@@ -1,5 +1,6 @@
 """The transformer of SD3 and SD3.5 (Esser et al. 2024, arXiv:2403.03206)."""
 
+from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
@@ -8,6 +9,12 @@ from nodes.imaging.errors import SizeLimitError
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.patchify import pad_to_patch
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
+from nodes.models.networks.denoisers.modulation import (
+    MODULATION,
+    PARTS,
+    Modulation,
+    accept_modulation,
+)
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
@@ -25,13 +32,14 @@ class MMDiT(Protocol):
     """The interface of diffusers' SD3 transformer."""
 
     config: MMDiTConfig
+    time_text_embed: Callable[[Tensor, Tensor], Tensor]
 
     def __call__(
         self,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor,
-        pooled_projections: Tensor,
-        timestep: Tensor,
+        pooled_projections: Tensor | None,
+        timestep: Tensor | Modulation,
         block_controlnet_hidden_states: list[Tensor] | None,
         *,
         return_dict: bool,
@@ -70,11 +78,23 @@ class MMDiTAdapter:
                 hint=f"It takes at most {largest} each way: {largest * 8} pixels.",
             )
         tokens = text(cond, x, model.config.joint_attention_dim)
-        pooled = pooled_or_zeros(cond, x, model.config.pooled_projection_dim)
         blocks = cond.residuals.get("blocks")
         steering = list(blocks) if blocks else None
-        (output,) = model(patches, tokens, pooled, timestep, steering, return_dict=False)
+        time: Tensor | Modulation = timestep
+        pooled = None
+        if MODULATION in cond.extras:
+            time = Modulation(cond.extras[MODULATION])
+        else:
+            pooled = pooled_or_zeros(cond, x, model.config.pooled_projection_dim)
+        (output,) = model(patches, tokens, pooled, time, steering, return_dict=False)
         return output[..., :height, :width]
+
+
+def _embed(module: nn.Module, timestep: Tensor, cond: CondBatch, like: Tensor) -> Tensor:
+    """Embed timesteps and pooled texts; see `nodes.models.networks.denoisers.modulation.Embed`."""
+    model = cast("MMDiT", module)
+    pooled = pooled_or_zeros(cond, like, model.config.pooled_projection_dim)
+    return model.time_text_embed(timestep, pooled)
 
 
 def builder() -> Build:
@@ -82,7 +102,9 @@ def builder() -> Build:
     from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
 
     def build(config: dict[str, Any]) -> nn.Module:
-        return cast("nn.Module", SD3Transformer2DModel(**config))
+        model = cast("nn.Module", SD3Transformer2DModel(**config))
+        accept_modulation(model)
+        return model
 
     return build
 
@@ -92,6 +114,8 @@ NETWORK = NetworkClass(
     "transformer",
     builder,
     adapter=MMDiTAdapter(),
+    embed=_embed,
     keeps_quantized=True,
     repeated_blocks=("JointTransformerBlock",),
+    parts=PARTS,
 )
