@@ -236,8 +236,9 @@ class _ModulationMaker:
 
     @cached_property
     def _module(self) -> nn.Module:
-        _make_room(self.model, self.call.x, self.call.cond)
-        return _module(self.model, self.call.cond)
+        with device_lane(self.model.model.network.placement.device):
+            _make_room(self.model, self.call.x, self.call.cond)
+            return _module(self.model, self.call.cond)
 
     @property
     def _every(self) -> int:
