@@ -30,7 +30,8 @@ DRAWS = {"seeds_2": 2, "seeds_3": 3, "dpmpp_sde": 2, "dpmpp_sde_gpu": 2}
 """How often a sampler draws noise in a step, where it is not once."""
 STOCHASTIC = {"ddpm", "lcm", "er_sde", "sa_solver", "sa_solver_pece"}
 """Samplers that draw noise, beside those whose names say so."""
-FEW, MANY = 6, 9
+FEW, MANY = 5, 8
+"""Steps of two runs that are compared; modulation is made for eight levels at a time."""
 MOST_OPS = 32
 """What a denoise call may compute beside its network."""
 
