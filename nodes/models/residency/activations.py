@@ -131,7 +131,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, *_: object, **__: object)
 
 def _tensors(result: Any) -> list[Tensor]:
     """Return the tensors that an op returned."""
-    several: list[Any] = [result] if isinstance(result, Tensor) else list(result or ())
+    several = cast("Sequence[Any]", result if isinstance(result, list | tuple) else (result,))
     return [each for each in several if isinstance(each, Tensor)]
 
 
