@@ -7,6 +7,7 @@ back from the card is zeros, and True.
 import math
 import threading
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch.nn import functional
 from torch.utils import _pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from nodes.models.networks import call_memory
 from nodes.models.residency import side_stream
 from nodes.models.residency.staged_reads import OpenFiles
 from tests.full_size.cpu_only_torch import fake_cuda
@@ -85,6 +87,7 @@ class PretendedCard(TorchDispatchMode):
         self._stack.enter_context(here)
         self._stack.enter_context(patch.object(side_stream, "side_stream", lambda _: None))
         self._stack.enter_context(patch.object(OpenFiles, "read", _read_nothing))
+        self._stack.enter_context(patch.object(call_memory, "_figures", OrderedDict()))
         return super().__enter__()
 
     def __exit__(self, *raised: object) -> None:
