@@ -25,9 +25,11 @@ async def follow_queue(client: AsyncClient, view: QueueView, last: int) -> None:
     Raises:
         RefusedError: the server wants a token, or does not know what was asked.
     """
-    followers = _Followers(client)
+    followers, task = _Followers(client), asyncio.current_task()
     try:
         while True:
+            if task is not None and task.cancelling():  # a library took Ctrl-C for its own timeout
+                raise asyncio.CancelledError
             try:
                 queue = await _look(client, last)
             except (UnreachableError, UnavailableError) as error:
