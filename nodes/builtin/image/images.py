@@ -25,7 +25,8 @@ def empty_image(
 ) -> Image:
     """Make images of one colour, 0xRRGGBB: [batch_size, height, width, 3]."""
     rgb = torch.tensor([color >> 16 & 255, color >> 8 & 255, color & 255]) / 255
-    return rgb.expand(batch_size, height, width, 3).contiguous()
+    rows = rgb.repeat(width).expand(batch_size * height, -1)  # copied row by row, not by pixel
+    return rows.contiguous().view(batch_size, height, width, 3)
 
 
 @node("ImageScale", category="image/upscaling", display_name="Upscale Image")
