@@ -1,8 +1,12 @@
 """`nodegraph run`: what it prints, where, and with which exit code."""
 
+import array
+import fcntl
 import json
 import re
+import select
 import signal
+import termios
 import time
 
 import pytest
@@ -239,12 +243,21 @@ def test_what_was_saved_is_named_though_the_run_is_left(spawn, workflow, here):
     assert child.returncode == 130
 
 
+def wait_until_full(pipe) -> None:
+    """Wait until there is hardly any room for one more line."""
+    waiting, room = array.array("i", [0]), fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+    deadline = time.monotonic() + 60
+    while waiting[0] < room - select.PIPE_BUF and time.monotonic() < deadline:
+        time.sleep(0.05)
+        fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+
+
 def test_a_reader_that_stopped_reading_does_not_keep_it(spawn, workflow):
     steps = {"steps": 1000, "seed": 1}
     many = {f"s{k}": ("Steps", steps | {"seed": k}) for k in range(3)}
     outs = {f"o{k}": ("Write", {"text": [f"s{k}", 0]}) for k in range(3)}
     child = spawn("run", workflow(**many, **outs), "--json")
-    time.sleep(3)  # The pipe is full long before.
+    wait_until_full(child.stdout)
     child.send_signal(signal.SIGINT)
     assert "Stopping" in child.stderr.readline()
     child.send_signal(signal.SIGINT)
