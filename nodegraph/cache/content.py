@@ -24,9 +24,10 @@ class ContentCache:
     """Keeps results up to a number of bytes in each place.
 
     What is cheap to compute again for its size goes first (`Ranking`): from an accelerator to
-    the host, from there for good. A result that a run holds stays on its accelerator, unless a
-    node lacks memory there, and is found here even when it was dropped or was too large to
-    keep: it is there anyway. One that waits on the host is copied back when a node reads it.
+    the host, from there to the disk if there is one, else for good. A result that a run holds
+    stays on its accelerator, unless a node lacks memory there, and is found here even when it was
+    dropped or was too large to keep: it is there anyway. One that waits on the host is copied
+    back when a node reads it.
 
     Copies are made one at a time, and the books stay open to other threads meanwhile.
 

@@ -205,11 +205,6 @@ def unused_bytes(device: torch.device) -> int:
     return memory.memory_reserved(device) - memory.memory_allocated(device)
 
 
-def used_bytes(device: torch.device) -> int:
-    """Return the bytes of a device that tensors of this process take."""
-    return 0 if device.type in _HOST_MEMORY_TYPES else torch.accelerator.memory_allocated(device)
-
-
 def memory_bytes(device: torch.device | None = None) -> tuple[int, int]:
     """Return the free and the total memory of a device in bytes; for the CPU, the machine's."""
     device = default_device() if device is None else device

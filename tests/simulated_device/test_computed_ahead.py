@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 import torch
+from torch import Tensor
 
 from nodes.builtin.conditioning.controlnets import control_net_apply_advanced
 from nodes.builtin.conditioning.ip_adapter import ip_adapter_apply
@@ -76,25 +78,39 @@ def counted(module, suffix):
             hook.remove()
 
 
-@pytest.mark.parametrize("family", UNETS)
-def test_the_text_s_keys_and_values_are_computed_once_a_run(simulated, folder, family, forgetful):
+class Both(NamedTuple):
+    """A run, and one that remembers nothing."""
+
+    made: Tensor
+    plain: Tensor
+    once: Counter[str]
+    """The calls of the parts that are counted, in the first."""
+    every_step: Counter[str]
+    saved_ops: int
+
+
+def run_both(simulated, folder, family, forgetful, parts) -> Both:
+    """Run a family's model with and without memory, and count the calls of parts of its network."""
     kind, bench = samplable(folder, family), Bench(folder)
     module = kind.model.model.network.module((), (), kind.model.dtype)
-
-    with counted(module, ("attn2.to_k", "attn2.to_v")) as calls:
-        simulated.reset()
+    simulated.reset()
+    with counted(module, parts) as once:
         made = run(kind, bench, "euler", STEPS).samples
-        ops = simulated.counters().ops
-        once = dict(calls)
-        with forgetful():
-            simulated.reset()
-            plain = run(kind, bench, "euler", STEPS).samples
+    ops = simulated.counters().ops
+    simulated.reset()
+    with forgetful(), counted(module, parts) as every_step:
+        plain = run(kind, bench, "euler", STEPS).samples
+    return Both(made, plain, once, every_step, simulated.counters().ops - ops)
 
-    layers = len(once)
-    assert set(once.values()) == {1}
-    assert set(calls.values()) == {1 + STEPS}
-    assert simulated.counters().ops - ops >= (STEPS - 1) * layers
-    assert torch.equal(made, plain)
+
+@pytest.mark.parametrize("family", UNETS)
+def test_the_text_s_keys_and_values_are_computed_once_a_run(simulated, folder, family, forgetful):
+    both = run_both(simulated, folder, family, forgetful, ("attn2.to_k", "attn2.to_v"))
+
+    assert set(both.once.values()) == {1}
+    assert set(both.every_step.values()) == {STEPS}
+    assert both.saved_ops >= (STEPS - 1) * len(both.once)
+    assert torch.equal(both.made, both.plain)
 
 
 def areas(kind):
@@ -232,22 +248,12 @@ def assert_close(made, plain):
 
 @pytest.mark.parametrize("family", TRANSFORMERS)
 def test_modulation_is_made_once_a_run(simulated, folder, family, forgetful):
-    kind, bench = samplable(folder, family), Bench(folder)
-    module = kind.model.model.network.module((), (), kind.model.dtype)
+    both = run_both(simulated, folder, family, forgetful, (".linear",))
 
-    with counted(module, ".linear") as calls:
-        simulated.reset()
-        made = run(kind, bench, "euler", STEPS).samples
-        ops = simulated.counters().ops
-        once = dict(calls)
-        with forgetful():
-            simulated.reset()
-            plain = run(kind, bench, "euler", STEPS).samples
-
-    assert set(once.values()) == {1}
-    assert set(calls.values()) == {1 + STEPS}
-    assert simulated.counters().ops - ops > (STEPS - 1) * len(once)
-    assert_close(made, plain)
+    assert set(both.once.values()) == {1}
+    assert set(both.every_step.values()) == {STEPS}
+    assert both.saved_ops > (STEPS - 1) * len(both.once)
+    assert_close(both.made, both.plain)
 
 
 def skip_layer_guidance(kind, _):
