@@ -87,7 +87,7 @@ def from_file(environment: Mapping[str, str], types: Mapping[str, object]) -> La
     if not named and not path.exists():
         return Layer(FILE, {})
     if path.is_dir():
-        message = f"{path} is a folder; settings are read from a file."
+        message = f"The settings file {path} is a folder."
         raise SettingsError(message, hint=f"Rename it, or name a file in {FILE_VARIABLE}.")
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
