@@ -1,6 +1,11 @@
 """Fixtures for the tests of every room."""
 
+import signal
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # so that programs of tests hear it
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,9 @@ async def follow_queue(client: AsyncClient, view: QueueView, last: int) -> None:
     Raises:
         RefusedError: the server wants a token, or does not know what was asked.
     """
-    followers, task = _Followers(client), asyncio.current_task()
+    followers = _Followers(client)
     try:
         while True:
-            if task is not None and task.cancelling():  # a library took Ctrl-C for its own timeout
-                raise asyncio.CancelledError
             try:
                 queue = await _look(client, last)
             except (UnreachableError, UnavailableError) as error:

@@ -1,6 +1,5 @@
 """`nodegraph watch` on a real server: lines, a terminal, a server that goes and comes back."""
 
-import asyncio
 import os
 import re
 import signal
@@ -10,13 +9,9 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 
-from nodegraph.cli.terminal.queue_polling import follow_queue
-from nodegraph.cli.terminal.queue_view import open_view
-from nodegraph.client import AsyncClient, UnreachableError
 from tests.server.serving import ROOT, block, install_toys, serving, toy, until
 
 TOKEN = "what-nobody-else-knows"
-NOWHERE = "http://127.0.0.1:9"
 FAILING = {
     "1": {"class_type": "ToyFail", "inputs": {"a": 3}},
     "2": {"class_type": "ToyShow", "inputs": {"a": ["1", 0]}},
@@ -120,29 +115,3 @@ def test_a_server_that_comes_back_is_awaited(tmp_path):
         heard.wait("the server is back")
         heard.wait(f"{second.submit(toy(value=5))} succeeded")
         assert heard.text.count("Trying again") == 1
-
-
-class Deaf(AsyncClient):
-    """A client that takes a cancellation for a server that can not be reached."""
-
-    async def runs(self, *states, **options):
-        del states, options
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError as error:
-            raise UnreachableError(NOWHERE, "cancelled") from error
-        return []
-
-
-def test_a_cancellation_that_is_swallowed_ends_it_all_the_same():
-    async def follow():
-        with open_view(NOWHERE) as view:
-            client = Deaf(NOWHERE)
-            task = asyncio.create_task(follow_queue(client, view, 5))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait([task], timeout=30)
-            assert task.cancelled()
-
-    asyncio.run(follow())

@@ -190,7 +190,11 @@ def test_a_client_that_floods_its_websocket_floods_nobody_else(server):
                     return connection.close_code
 
     before = peak(server)
-    assert asyncio.run(flooded()) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+    code = asyncio.run(flooded())
+    for _ in range(4):
+        if code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:  # it was sending still: the reason is lost
+            code = asyncio.run(flooded())
+    assert code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
     assert peak(server) < before + 100
 
 
