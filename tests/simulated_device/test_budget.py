@@ -16,7 +16,7 @@ def taken(mebibytes: int) -> torch.Tensor:
 @pytest.fixture
 def card(simulated):
     """The device with 160 MiB."""
-    simulated.set_budget(simulated.counters().live_bytes + 160 * MIB)
+    simulated.set_budget(simulated.live_bytes() + 160 * MIB)
     return simulated
 
 

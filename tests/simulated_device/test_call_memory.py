@@ -32,7 +32,7 @@ def test_the_peak_of_a_vae_is_that_of_the_device(simulated, tmp_path):
     for method, on_host in calls.items():
         x = on_host.to("simulated")
         run = getattr(network.module(), method)
-        before = simulated.counters().live_bytes
+        before = simulated.live_bytes()
         simulated.reset()
         with torch.no_grad():
             run(x, return_dict=False)

@@ -61,7 +61,7 @@ def test_a_unet_gives_the_same_with_channels_last(simulated, tmp_path, request, 
     request.getfixturevalue("wants_channels_last")
     kind = samplable(tmp_path, family)
     network = kind.model.model.network
-    live = simulated.counters().live_bytes
+    live = simulated.live_bytes()
     simulated.reset()
 
     network.module()

@@ -219,7 +219,7 @@ def test_a_device_that_is_nearly_full_remembers_nothing(simulated, folder):
     kind, bench = samplable(folder), Bench(folder)
     made = run(kind, bench, "euler", STEPS).samples
     module = kind.model.model.network.module((), (), kind.model.dtype)
-    simulated.set_budget(simulated.counters().live_bytes + (1 << 20))
+    simulated.set_budget(simulated.live_bytes() + (1 << 20))
 
     with counted(module, "attn2.to_k") as calls:
         again = run(kind, bench, "euler", STEPS).samples

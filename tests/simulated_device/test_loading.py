@@ -1,6 +1,5 @@
 """Weights on the simulated device: each byte crosses the link once and has memory once."""
 
-import gc
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,7 @@ def assert_moved_once(simulated: SimulatedDevice, network: Network) -> None:
     keys = {source.key for source in network.file.sources.values()}
     infos = [network.header.tensors[key] for key in keys]
     one = max(info.nbytes + info.numel * torch.float32.itemsize for info in infos)
-    gc.collect()  # or networks of other tests leave in between
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     simulated.reset()
 
     module = network.module()

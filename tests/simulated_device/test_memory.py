@@ -23,7 +23,7 @@ def empty(nbytes):
 
 
 def test_bytes_are_counted_while_tensors_live(simulated):
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     first = empty(3 * MIB)
     view = first[MIB:]
     del first
@@ -37,7 +37,7 @@ def test_bytes_are_counted_while_tensors_live(simulated):
 
 
 def test_the_budget_ends_in_an_out_of_memory_error(simulated):
-    simulated.set_budget(simulated.counters().live_bytes + 3 * MIB)
+    simulated.set_budget(simulated.live_bytes() + 3 * MIB)
     kept = empty(2 * MIB)
 
     with pytest.raises(torch.OutOfMemoryError, match="simulated out of memory") as caught:
@@ -52,7 +52,7 @@ def test_the_budget_ends_in_an_out_of_memory_error(simulated):
 
 def test_the_result_of_an_op_is_on_the_books(simulated):
     small = torch.zeros(1024, 1, device="simulated")
-    simulated.set_budget(simulated.counters().live_bytes + 2 * MIB)
+    simulated.set_budget(simulated.live_bytes() + 2 * MIB)
 
     with pytest.raises(torch.OutOfMemoryError):
         torch.matmul(small, small.T)
@@ -74,7 +74,7 @@ def test_memory_that_nothing_was_written_to_is_not_a_number(simulated):
 
 
 def test_an_out_that_grows_moves_into_new_memory(simulated):
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     ones = torch.ones(MIB // 4, device="simulated")
     out = torch.empty(0, device="simulated")
 
@@ -88,7 +88,7 @@ def test_an_out_that_grows_moves_into_new_memory(simulated):
 
 def test_torch_and_nodegraph_find_the_device(simulated):
     simulated.set_budget(64 * MIB)
-    used = simulated.counters().live_bytes
+    used = simulated.live_bytes()
 
     assert default_device() == torch.device("simulated")
     assert memory_bytes() == (64 * MIB - used, 64 * MIB)

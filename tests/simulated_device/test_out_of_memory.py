@@ -9,7 +9,7 @@ from tests.tiny_models.samplable import samplable
 
 def test_weights_that_do_not_fit_are_told_from_activations(simulated, tmp_path):
     network = samplable(tmp_path).model.model.network
-    simulated.set_budget(simulated.counters().live_bytes + network.nbytes() // 2)
+    simulated.set_budget(simulated.live_bytes() + network.nbytes() // 2)
 
     with pytest.raises(WeightsMemoryError, match="simulated out of memory"):
         network.module()
@@ -21,7 +21,7 @@ def test_weights_that_do_not_fit_are_told_from_activations(simulated, tmp_path):
 def test_so_are_those_of_a_changed_copy(simulated, tmp_path):
     network = samplable(tmp_path).model.model.network
     network.module()
-    simulated.set_budget(simulated.counters().live_bytes + network.nbytes() // 4)
+    simulated.set_budget(simulated.live_bytes() + network.nbytes() // 4)
 
     with pytest.raises(WeightsMemoryError, match="simulated out of memory"):
         network.module(dtype=torch.float64)

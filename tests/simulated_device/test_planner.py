@@ -1,6 +1,5 @@
 """Weights on the device by the plan: bytes that move beside the fewest possible and beside LRU."""
 
-import gc
 from typing import cast
 
 import pytest
@@ -87,9 +86,8 @@ class Turns:
         """Take the turns within a budget, and return the bytes of weights that move."""
         for network in self._networks:
             network.unload()
-        gc.collect()
         pool = ModelPool(1 << 40, FixedBudget(budget))
-        self._device.set_budget(self._device.counters().live_bytes + budget + MARGIN)
+        self._device.set_budget(self._device.live_bytes() + budget + MARGIN)
         self._device.reset()
         for number in range(CYCLES * len(self._kinds)):
             turn = number % len(self._kinds)
@@ -158,8 +156,7 @@ def test_whole_workflows_within_the_memory_of_the_device(simulated, tmp_path, sh
     expected, engine = images(2)
     weights = engine.models.stats.nbytes
     del engine
-    gc.collect()
-    simulated.set_budget(simulated.counters().live_bytes + int(share * weights) + MARGIN)
+    simulated.set_budget(simulated.live_bytes() + int(share * weights) + MARGIN)
     simulated.reset()
 
     found = images(2)[0]

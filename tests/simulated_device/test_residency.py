@@ -296,7 +296,7 @@ def test_a_network_is_parked_and_comes_back_without_its_file(simulated, tmp_path
     kind = samplable(tmp_path, "sd15")
     network = kind.model.model.network
     whole, nbytes = sample(kind, tmp_path, 1), network.held_bytes
-    live = simulated.counters().live_bytes
+    live = simulated.live_bytes()
     monkeypatch.setattr(NetworkFile, "read", lambda *_: pytest.fail("the file is read again"))
 
     for limit in (0, nbytes // 2, 0, nbytes // 4, nbytes):
@@ -335,7 +335,7 @@ def test_weights_that_do_not_fit_after_all_are_read_again(simulated, tmp_path):
     network = kind.model.model.network
     whole, nbytes = sample(kind, tmp_path, 1), network.held_bytes
     network.resize(nbytes // 2)
-    simulated.set_budget(simulated.counters().live_bytes)
+    simulated.set_budget(simulated.live_bytes())
 
     with pytest.raises(MemoryError):
         network.resize(nbytes)

@@ -50,7 +50,7 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts(simulated, monkeypatch, 
     assert (rows, bench.notices) == ([2 * BATCH] * 2, [])
     rows.clear()
     network = kind.model.model.network
-    live = simulated.counters().live_bytes - network.held_bytes
+    live = simulated.live_bytes() - network.held_bytes
     simulated.set_budget(live + network.least_bytes + int(0.7 * max(uses)) + MARGIN)
     simulated.reset()
 

@@ -1,6 +1,5 @@
 """Bytes of files on their way to the device: read by several threads, copied beside that."""
 
-import gc
 import random
 import threading
 
@@ -113,8 +112,7 @@ def test_a_disk_that_fails(simulated, tmp_path, content):
 
 
 def test_reads_that_nobody_takes_end(simulated, tmp_path, content):
-    gc.collect()  # errors of other tests hold what was being copied
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     with StagedReads(ranges(tmp_path), simulated.device) as reads:
         first = reads.take()
 

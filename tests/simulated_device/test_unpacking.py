@@ -34,7 +34,7 @@ def packed(kind: str) -> QuantizedTensor:
 def test_unpacking_waits_for_nothing_and_takes_few_kernels_and_bytes(simulated, kind):
     weight = packed(kind).to_device(str(simulated.device))
     x = torch.ones(4, COLUMNS, dtype=torch.bfloat16).to(simulated.device)
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     simulated.reset()
 
     product = functional.linear(x, weight)

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_decoded_in_tiles_without_an_attempt(
     network, call = vae.vae.network, VaeCall(vae, "decode")
     expected = run(bench, lambda: vae_decode(Latent(LATENT), vae, bench))
     room = 2 * expected.nbytes + int(part * call.peak_bytes(LATENT))
-    live = simulated.counters().live_bytes - network.held_bytes
+    live = simulated.live_bytes() - network.held_bytes
     simulated.set_budget(live + network.least_bytes + room)
     simulated.reset()
 
@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_decoded_in_tiles_without_an_attempt(
 def test_so_it_is_with_pictures_to_encode(simulated, vae, tmp_path, bench):
     run(bench, lambda: vae_encode(PICTURES, vae, bench))
     whole = VaeCall(vae, "encode").peak_bytes(PICTURES.movedim(-1, 1))
-    live = simulated.counters().live_bytes - vae.vae.network.held_bytes
+    live = simulated.live_bytes() - vae.vae.network.held_bytes
     simulated.set_budget(live + vae.vae.network.least_bytes + int(0.7 * whole))
     simulated.reset()
 
@@ -102,7 +102,7 @@ def test_other_models_leave_before_there_are_tiles(simulated, checkpoint, vae, b
     held, call = other.held_bytes, VaeCall(vae, "decode")
     assert held > 0
     room = call.peak_bytes(x) + 2 * call.result_bytes(x) - held // 2
-    simulated.set_budget(simulated.counters().live_bytes + room)
+    simulated.set_budget(simulated.live_bytes() + room)
     simulated.reset()
 
     run(bench, lambda: vae_decode(Latent(x), vae, bench))
@@ -118,7 +118,7 @@ def test_what_was_not_foreseen_is_tried_again_in_tiles(
     run(bench, lambda: vae_decode(Latent(LATENT[:1]), vae, bench))
     least = VaeCall(vae, "decode").peak_bytes(LATENT, 128)
     monkeypatch.setattr("nodes.inference.vae_tiles.vae_peak", lambda *_: 0)
-    simulated.set_budget(simulated.counters().live_bytes + least + MARGIN)
+    simulated.set_budget(simulated.live_bytes() + least + MARGIN)
 
     image = run(bench, lambda: vae_decode(Latent(LATENT[:1]), vae, bench))
 

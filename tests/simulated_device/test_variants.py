@@ -106,7 +106,7 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 def test_a_lora_takes_no_more_than_the_model(simulated, tmp_path, plain):
     base = numbers(plain)
-    empty = simulated.counters().live_bytes - plain.held_bytes
+    empty = simulated.live_bytes() - plain.held_bytes
     expected = {strength: patch(tmp_path, plain, strength) for strength in (0.7, -0.3)}
 
     for patches in (*expected.values(), *expected.values()):
@@ -132,7 +132,7 @@ def test_quantized_weights_keep_their_bits_beside_a_lora(simulated, tmp_path, qu
     patches = patch(tmp_path, quantized, kind=kind)
     merged = whole(quantized)
     base = numbers(quantized)
-    before = simulated.counters().live_bytes
+    before = simulated.live_bytes()
     size = sum(tensor.nbytes for name, tensor in KINDS[kind].items() if "alpha" not in name)
 
     module = quantized.module(patches)
@@ -155,7 +155,7 @@ def test_a_lora_beside_quantized_weights_travels_with_those_that_are_parked(
     patches = patch(tmp_path, quantized)
     base, expected = numbers(quantized), numbers(quantized, patches)
     gc.collect()
-    empty = simulated.counters().live_bytes - quantized.held_bytes
+    empty = simulated.live_bytes() - quantized.held_bytes
 
     quantized.resize(0)
 
@@ -225,7 +225,7 @@ def test_two_threads_with_different_strengths_see_their_own_weights(simulated, t
 
 def test_another_dtype_takes_the_place_of_the_first(simulated, plain):
     base = numbers(plain)
-    empty = simulated.counters().live_bytes - plain.held_bytes
+    empty = simulated.live_bytes() - plain.held_bytes
 
     half = plain.module(dtype=torch.bfloat16)
 
@@ -247,7 +247,7 @@ def test_merges_take_no_more_than_the_models(simulated, tmp_path, plain, kind):
         "difference": DifferencePatch(other, ()),
     }
     base = numbers(plain)
-    empty = simulated.counters().live_bytes - plain.held_bytes
+    empty = simulated.live_bytes() - plain.held_bytes
     simulated.reset()
 
     changed = numbers(plain, (patches[kind],))
