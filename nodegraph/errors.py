@@ -241,6 +241,12 @@ class EditorFormatError(NodeGraphError):
         super().__init__(message, hint=hint, node_id=node_id)
 
 
+class MendedFile(NodeGraphError):  # noqa: N818 - a remark
+    """A remark: something is amiss in a workflow file, and this is how it was read all the same."""
+
+    code = "mended_file"
+
+
 class InvalidWorkflowError(NodeGraphError):
     """A workflow cannot run; `problems` are all the reasons."""
 

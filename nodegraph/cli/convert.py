@@ -52,6 +52,7 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
         others |= read_object_info(place)
     shapes = shapes_of(workspace.registry.catalog, workspace.files, others)
     graph = read_workflow(options.workflow_source(workflow), shapes)
+    options.warn_of_remarks(graph)
     _check_types(graph, shapes, {**workspace.registry.catalog, **others})
     text = as_json(to_prompt(graph))
     if target == "-":

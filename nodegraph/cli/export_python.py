@@ -28,7 +28,9 @@ def export_python(workflow: str, output: Path | None, **folders: Any) -> None:
 
     workspace = options.open_workspace(**folders)
     name = "a workflow" if workflow == "-" else Path(workflow).name
-    code = as_python(options.read_graph(workflow, workspace), workspace.registry.catalog, name)
+    graph = options.read_graph(workflow, workspace)
+    options.warn_of_remarks(graph)
+    code = as_python(graph, workspace.registry.catalog, name)
     if output is None:
         click.echo(code, nl=False)
     else:

@@ -178,15 +178,18 @@ def open_workspace(**flags: object) -> Workspace:
 def read_graph(workflow: str, workspace: Workspace) -> "Graph":
     """Return the workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
 
+    Required inputs that it lacks have their defaults, with a remark.
+
     Raises:
         UnknownFileError: there is no such file.
         InvalidWorkflowError: it is no workflow.
     """
     from nodegraph.packs.editor_shapes import shapes_of
+    from nodegraph.validation.defaults import with_defaults
     from nodegraph.workflow.read import read_workflow
 
-    source = workflow_source(workflow)
-    return read_workflow(source, shapes_of(workspace.registry.catalog, workspace.files))
+    source, catalog = workflow_source(workflow), workspace.registry.catalog
+    return with_defaults(read_workflow(source, shapes_of(catalog, workspace.files)), catalog)
 
 
 def workflow_source(workflow: str) -> Path | bytes:
@@ -249,6 +252,12 @@ def _readable(path: Path) -> bool:
         return path.exists() and not path.is_dir()
     except OSError:
         return False
+
+
+def warn_of_remarks(graph: "Graph") -> None:
+    """Print what was amiss with the file of a graph, for a command that does not check it."""
+    for remark in graph.remarks:
+        warn(str(remark))
 
 
 def titles(graph: "Graph") -> dict[str, str]:

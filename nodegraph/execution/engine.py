@@ -36,6 +36,7 @@ from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import CancelToken, ModelListener
 from nodegraph.runtime.run_models import RunModels
 from nodegraph.settings.settings import Settings
+from nodegraph.validation.defaults import with_defaults
 from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.read import read_workflow
 
@@ -153,7 +154,7 @@ class Engine:
         self.models.unload_idle()
 
     def read(self, source: Path | str | bytes) -> Graph:
-        """A graph out of a workflow file in any format.
+        """A graph out of a workflow file in any format, with defaults for what it lacks.
 
         Args:
             source: a path, or what is in the file.
@@ -161,7 +162,8 @@ class Engine:
         Raises:
             InvalidWorkflowError: it cannot be read, or is no workflow.
         """
-        return read_workflow(source, shapes_of(self.registry.catalog, self.files))
+        catalog = self.registry.catalog
+        return with_defaults(read_workflow(source, shapes_of(catalog, self.files)), catalog)
 
     def check(
         self, graph: Graph, targets: Iterable[NodeId] | None = None, files: Files | None = None

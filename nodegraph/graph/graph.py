@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from nodegraph.errors import NodeGraphError
+
 NodeId: TypeAlias = str
 
 
@@ -38,8 +40,10 @@ class Graph:
     """Nodes by id, and the editor's own description of them where the file had one.
 
     `editor` is the `workflow` part of a saved image or a submitted prompt: kept, and read only
-    for where node types and models come from.
+    for where node types and models come from. `remarks` say what was amiss with the file, and how
+    it was read all the same.
     """
 
     nodes: Mapping[NodeId, Node]
     editor: Mapping[str, object] | None = field(default=None, compare=False)
+    remarks: tuple[NodeGraphError, ...] = field(default=(), compare=False)

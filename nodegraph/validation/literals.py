@@ -79,7 +79,7 @@ class Literals:
             return self._reference(node_id, spec, value)
         if is_list(value) or is_object(value):
             return ReadLiteral(None, _mismatch(node_id, spec, value))
-        twin = _twin(value, spec)
+        twin = _twin(value, spec, known)
         if twin in known:
             remark = ConvertedValue(
                 node_id, spec.name, f"is {short_repr(value)}, read as {twin!r}."
@@ -141,12 +141,22 @@ class Literals:
         return ValueNotInListError(node_id, spec.name, value, message, f"{close} {there}".strip())
 
 
-def _twin(value: object, spec: InputSpec) -> str:
-    """Guess the choice that a value means: a number's digits, a Windows path with `/`."""
-    if isinstance(value, str):
-        from_files = spec.model_folder or spec.input_file
-        return value.replace("\\", "/") if from_files else value
-    return "" if isinstance(value, bool) or value is None else str(value)
+def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:
+    """Guess the choice that a value means, perhaps one that there is not.
+
+    It is a number's digits, a Windows path with `/`, the only model file of that name in any
+    folder, or a sampler without the `sample_` of 2023.
+    """
+    if not isinstance(value, str):
+        return "" if isinstance(value, bool) or value is None else str(value)
+    if not (spec.model_folder or spec.input_file):
+        return value.removeprefix("sample_")
+    path = value.replace("\\", "/")
+    if path in known or not spec.model_folder:
+        return path
+    name = path.rpartition("/")[2]
+    same = [other for other in known if other.rpartition("/")[2] == name]
+    return same[0] if len(same) == 1 else path
 
 
 def _other(node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:

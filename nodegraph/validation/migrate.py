@@ -40,7 +40,7 @@ def pin_versions(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
         else node
         for node in graph.nodes.values()
     }
-    return Graph(nodes, graph.editor)
+    return replace(graph, nodes=nodes)
 
 
 def migrate(graph: Graph, registry: Registry, report: Report) -> Graph:
@@ -60,7 +60,7 @@ def migrate(graph: Graph, registry: Registry, report: Report) -> Graph:
             found = _migrate_node(found, spec, registry, report)
         if found is not node:
             changed[node.id] = found
-    return Graph({**graph.nodes, **changed}, graph.editor) if changed else graph
+    return replace(graph, nodes={**graph.nodes, **changed}) if changed else graph
 
 
 def _split_version(node: Node, catalog: Mapping[str, NodeSpec]) -> Node:

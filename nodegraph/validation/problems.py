@@ -174,6 +174,16 @@ class ConvertedValue(InputError):  # noqa: N818 - a remark
     code = "converted_value"
 
 
+class DefaultedInput(InputError):  # noqa: N818 - a remark
+    """A remark: a required input is not given, and has its default."""
+
+    code = "defaulted_input"
+
+    def __init__(self, node_id: NodeId, input_name: str, default: object) -> None:
+        message = f"is missing; it is {short_repr(default)}, its default."
+        super().__init__(node_id, input_name, message)
+
+
 class UnknownInput(InputError):  # noqa: N818 - a remark
     """A remark: the node type has no such input; it is ignored."""
 

@@ -64,23 +64,25 @@ def check(
 ) -> CheckedGraph:
     """Check all that `targets` need; if None, the targets are all the output nodes.
 
-    Problems of nodes that no target needs are warnings; except an unknown node type if
-    `targets` is None, for it might be an output node.
+    Problems of nodes that no target needs are warnings. If `targets` is None, nodes of unknown
+    types count as needed, for they might be output nodes; with all that they need.
     """
-    report = Report()
+    report = Report(warnings=[*graph.remarks])
     catalog = registry.catalog
     graph = migrate(graph, registry, report)
     chosen = _targets(graph, catalog, targets, report)
     inputs = Inputs(graph, catalog, files)
     read = {node.id: inputs.read(node) for node in graph.nodes.values()}
     nodes = {node_id: found.node for node_id, found in read.items()}
-    order = _order(graph, nodes, chosen, report)
+    unknown = [] if targets is not None else _unknown_nodes(graph, catalog)
+    if not chosen and not unknown:
+        report.problems.append(NoOutputsError())
+    order = _order(graph, nodes, list(dict.fromkeys((*chosen, *unknown))), report)
     needed = set(order)
     for node_id, found in read.items():
         spec = catalog.get(found.node.type_name)
         if found.report:
-            wanted = node_id in needed or (targets is None and spec is None)
-            report.add(found.report, problems=wanted)
+            report.add(found.report, problems=node_id in needed)
         if spec and spec.preflight and node_id in needed and not found.is_refused:
             report.problems.extend(_check_values(found.node, spec, registry, files))
     if graph.editor and (report.problems or report.warnings):
@@ -110,9 +112,12 @@ def _targets(
         for name in names:
             if name not in graph.nodes:
                 report.problems.append(UnknownTargetError(name, graph.nodes))
-    if not chosen:
-        report.problems.append(NoOutputsError())
     return chosen
+
+
+def _unknown_nodes(graph: Graph, catalog: Mapping[str, NodeSpec]) -> list[NodeId]:
+    """Return the nodes of types that no pack has."""
+    return [node.id for node in graph.nodes.values() if node.type_name not in catalog]
 
 
 def _is_output(node: Node, catalog: Mapping[str, NodeSpec]) -> bool:

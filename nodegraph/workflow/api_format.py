@@ -13,6 +13,7 @@ from nodegraph.errors import (
 )
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.graph.json_values import MOST_NODES, is_list, is_object, refuse
+from nodegraph.workflow.type_names import as_today
 
 WRAPPED = "__value__"
 """The key of a wrapped list: `{"__value__": […]}` is a list that is no link."""
@@ -55,7 +56,7 @@ def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None
     for node_id, item in value.items():
         found = _read_node(node_id, item)
         if isinstance(found, Node):
-            nodes[node_id] = found
+            nodes[node_id] = as_today(found)
         else:
             problems.append(found)
     if problems:

@@ -41,16 +41,24 @@ def _png_texts(data: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _text(body: bytes) -> tuple[str, str] | None:
-    """Read tEXt, or `comf` of ComfyUI's animated images: keyword, 0, Latin-1."""
+    """Read tEXt, or `comf` of ComfyUI's animated images: keyword, 0, text."""
     keyword, zero, text = body.partition(b"\0")
-    return (keyword.decode("latin-1"), text.decode("latin-1")) if zero else None
+    return (keyword.decode("latin-1"), _decode(text)) if zero else None
 
 
 def _ztext(body: bytes) -> tuple[str, str] | None:
-    """Read zTXt: keyword, 0, method, zlib-packed Latin-1."""
+    """Read zTXt: keyword, 0, method, zlib-packed text."""
     keyword, zero, rest = body.partition(b"\0")
     text = _unpack(rest[1:]) if zero else None
-    return None if text is None else (keyword.decode("latin-1"), text.decode("latin-1"))
+    return None if text is None else (keyword.decode("latin-1"), _decode(text))
+
+
+def _decode(text: bytes) -> str:
+    """Decode UTF-8, which the editor writes, or else Latin-1, as the format has it."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _itext(body: bytes) -> tuple[str, str] | None:

@@ -1,23 +1,27 @@
 """Workflow files to graphs and back: tells the formats apart and reads them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from nodegraph.errors import InvalidPromptError, InvalidWorkflowError
+from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, MendedFile
 from nodegraph.graph.graph import Graph
-from nodegraph.graph.json_values import is_list, is_object, parse_json, refuse
+from nodegraph.graph.json_values import is_object, parse_json, refuse
 from nodegraph.workflow.api_format import read_prompt, to_prompt
 from nodegraph.workflow.editor.read import Shapes, read_editor
 from nodegraph.workflow.embedded import CARRIERS, texts_of
+from nodegraph.workflow.wrapped import is_drawing, unwrap
 
 __all__ = ["Shapes", "read_any", "read_prompt", "read_workflow", "to_prompt"]
+
+_PAGES = (b"<!doctype html", b"<html")
 
 
 def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> Graph:
     """Read a graph from a workflow file: JSON, or a PNG, WebP, JPEG or FLAC that carries one.
 
     A file that carries both the API format (`prompt`) and the editor's (`workflow`) is read
-    by the first and keeps the second.
+    by the first and keeps the second. If one is broken, the other one is read.
 
     Args:
         source: a path, or the content of a file.
@@ -31,13 +35,7 @@ def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> G
     if not data.startswith(CARRIERS):
         name = "" if isinstance(source, bytes) else str(source)
         return read_any(_parse_file(data, name), shapes)
-    texts = texts_of(data)
-    if "prompt" not in texts and "workflow" not in texts:
-        refuse("the file carries no workflow.", "Was its metadata removed?")
-    editor = parse_json(texts["workflow"]) if "workflow" in texts else None
-    if "prompt" not in texts:
-        return read_any(editor, shapes)
-    return read_any(parse_json(texts["prompt"]), shapes, editor if is_object(editor) else None)
+    return _read_texts(texts_of(data), shapes)
 
 
 def read_any(
@@ -46,28 +44,55 @@ def read_any(
     """Read a graph from parsed JSON in any format: the API's, bare or submitted, or the editor's.
 
     Args:
-        value: the parsed JSON.
+        value: the parsed JSON; a workflow in an object of another program is found (`wrapped`).
         shapes: looks up how the editor draws a node type; None refuses the editor's format.
         editor: the editor's description of the same graph, for the API format.
 
     Raises:
         InvalidWorkflowError: it is no workflow; names everything that is wrong.
     """
-    canvas = _editor_workflow(value)
-    if canvas is None or shapes is None:
-        return read_prompt(value, editor)
-    return read_editor(canvas, shapes)
+    found = unwrap(value)
+    if found.prompt is not None:
+        return read_prompt(found.prompt, editor or found.drawing)
+    if found.drawing is None or shapes is None:
+        return read_prompt(found.drawing)
+    return read_editor(found.drawing, shapes)
 
 
-def _editor_workflow(value: object) -> Mapping[str, object] | None:
-    """Return the workflow in editor format that `value` is or has under `prompt`, or None."""
-    if not is_object(value):
+def _read_texts(texts: Mapping[str, str], shapes: Shapes | None) -> Graph:
+    """Read the graph of a file by the texts that it carries.
+
+    Raises:
+        InvalidWorkflowError: neither `prompt` nor `workflow` is a workflow.
+    """
+    if "prompt" not in texts and "workflow" not in texts:
+        others = "parameters" in texts
+        hint = "Was its metadata removed?" if not others else "It has A1111's parameters only."
+        refuse("the file carries no workflow.", hint)
+    editor = _drawing_in(texts.get("workflow"))
+    if "prompt" not in texts:
+        return read_any(parse_json(texts["workflow"]), shapes)
+    try:
+        prompt = parse_json(texts["prompt"])
+        if not prompt:
+            refuse("it is empty.")
+        return read_any(prompt, shapes, editor)
+    except InvalidWorkflowError as error:
+        if editor is None or shapes is None:
+            raise
+        graph = read_any(editor, shapes)
+        reason = error.problems[0].message
+        message = f"the file's 'prompt' can not be read: {reason} Its 'workflow' is read instead."
+        return replace(graph, remarks=(*graph.remarks, MendedFile(message)))
+
+
+def _drawing_in(text: str | None) -> Mapping[str, object] | None:
+    """Return the editor's description of a graph that a text holds; None if it holds none."""
+    try:
+        value = parse_json(text) if text else None
+    except InvalidWorkflowError:
         return None
-    inner = value.get("prompt")
-    for found in (value, inner):
-        if is_object(found) and is_list(found.get("nodes")):
-            return found
-    return None
+    return value if is_object(value) and is_drawing(value) else None
 
 
 def _parse_file(data: bytes, name: str) -> object:
@@ -79,22 +104,40 @@ def _parse_file(data: bytes, name: str) -> object:
     try:
         return parse_json(data)
     except InvalidWorkflowError as error:
-        if not data.strip():
-            refuse(f"{name or 'the workflow'} is empty.")
+        _refuse_other(data, name or "the workflow")
         if not name:
             raise
-        if _is_binary(data):
-            refuse(f"{name} is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file.")
         reasons = " ".join(problem.message for problem in error.problems)
         refuse(f"{name}: {reasons}")
 
 
-def _is_binary(data: bytes) -> bool:
-    """Return True if data are no text in UTF-8."""
+def _refuse_other(data: bytes, name: str) -> None:
+    """Refuse what is no JSON by what it is; return if nothing is known of it.
+
+    Raises:
+        InvalidWorkflowError: it is empty, a web page, binary, or a text in another encoding.
+    """
+    text = data.removeprefix(b"\xef\xbb\xbf").strip()
+    if not text:
+        refuse(f"{name} is empty.")
+    if text[:20].lower().startswith(_PAGES):
+        hint = (
+            "Download the file itself: GitHub has it behind 'Raw', Hugging Face behind 'download'."
+        )
+        refuse(f"{name} is a web page (HTML), not a workflow.", hint)
     try:
-        return "\0" in data.decode()
-    except UnicodeDecodeError:
-        return True
+        text.decode()
+    except UnicodeDecodeError as error:
+        if b"\0" not in text and text.startswith((b"{", b"[")):
+            byte = text[error.start]
+            refuse(
+                f"{name} is a text, but not in UTF-8: it has the byte {byte:#04x}.",
+                "Save it as UTF-8.",
+            )
+    else:
+        if b"\0" not in text:
+            return
+    refuse(f"{name} is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file.")
 
 
 def _read(path: Path) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from nodegraph.errors import NodeGraphError
 from nodegraph.graph.graph import NodeId
 
 INPUT_SIDE: Final = "-10"
@@ -84,3 +85,5 @@ class Document:
     canvas: Canvas
     subgraphs: Mapping[str, Canvas]
     """The subgraphs, by the type name under which nodes use them."""
+    remarks: Sequence[NodeGraphError] = ()
+    """Parts that were amiss, and left out."""

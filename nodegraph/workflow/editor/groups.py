@@ -39,14 +39,16 @@ def expand_groups(document: Document, value: Mapping[str, object], shapes: Shape
     if not is_object(given):
         return document
     groups: dict[str, Group] = {}
-    for name, item in given.items():
+    for name in _names_in_use(document, given):
+        item = given[name]
         group = _group(name, item if is_object(item) else {}, shapes)
         groups |= {prefix + name: group for prefix in _PREFIXES}
     canvases = {key: group.canvas for key, group in groups.items()}
     subgraphs = {**document.subgraphs, **canvases}
-    return Document(
-        _with_hosts(document.canvas, groups),
-        {key: _with_hosts(canvas, groups) for key, canvas in subgraphs.items()},
+    return replace(
+        document,
+        canvas=_with_hosts(document.canvas, groups),
+        subgraphs={key: _with_hosts(canvas, groups) for key, canvas in subgraphs.items()},
     )
 
 
@@ -77,6 +79,26 @@ class Group:
         return replace(node, inputs=slots, values=values)
 
 
+def _names_in_use(document: Document, given: Mapping[str, object]) -> Iterable[str]:
+    """Return the names of the groups that nodes use, also those within other groups.
+
+    Others are not looked at, for nothing depends on them.
+    """
+    canvases = (document.canvas, *document.subgraphs.values())
+    pending = [node.type_name for canvas in canvases for node in canvas.nodes.values()]
+    found: dict[str, None] = {}
+    while pending:
+        type_name = pending.pop()
+        name = type_name[len(_PREFIXES[0]) :] if type_name.startswith(_PREFIXES) else ""
+        if name in given and name not in found:
+            found[name] = None
+            item = given[name]
+            inner = _list(item.get("nodes")) if is_object(item) else []
+            kinds = [node.get("type") for node in inner if is_object(node)]
+            pending.extend(kind for kind in kinds if isinstance(kind, str))
+    return found
+
+
 def _with_hosts(canvas: Canvas, groups: Mapping[str, Group]) -> Canvas:
     nodes = {
         key: groups[node.type_name].host(node) if node.type_name in groups else node
@@ -96,9 +118,13 @@ def _group(name: str, item: Mapping[str, object], shapes: Shapes) -> Group:
 
 
 def _with_ids(item: Mapping[str, object]) -> dict[str, object]:
-    """Give the group's nodes and links ids, as every other canvas has them."""
+    """Give the group's nodes and links ids, as every other canvas has them.
+
+    A link from or to a node outside of the group has null in its place, and is left out.
+    """
     nodes, links = item.get("nodes"), item.get("links")
-    wires = [[k, *link[:4]] if is_list(link) else link for k, link in enumerate(_list(links))]
+    inner = [link for link in _list(links) if not is_list(link) or None not in link[:4]]
+    wires = [[k, *link[:4]] if is_list(link) else link for k, link in enumerate(inner)]
     ends = {(wire[3], wire[4]): wire[0] for wire in wires if is_list(wire) and len(wire) > 4}
     return {
         "nodes": [

@@ -26,7 +26,8 @@ def by_node(host: EditorNode) -> Mapping[NodeId, Mapping[str, object]]:
     values = [*host.values.values()] if isinstance(host.values, Mapping) else host.values
     found: dict[NodeId, dict[str, object]] = {}
     for (node_id, widget), value in zip(drawn, values, strict=False):
-        found.setdefault(node_id, {})[widget] = value
+        if value is not None:  # Else the node inside has the value that its author saw.
+            found.setdefault(node_id, {})[widget] = value
     return found
 
 

@@ -40,13 +40,19 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
     tracer = Tracer(document, known)
     nodes: list[Node] = []
     named: dict[str, Node] = {}
+    titled: dict[str, Node] = {}
     for scope, editor_node in unfold(document):
         node = _node(scope, editor_node, known(editor_node.type_name), tracer)
         nodes.append(node)
-        for name in (editor_node.properties.get(_SEARCH_NAME), editor_node.title):
-            if isinstance(name, str):
-                named.setdefault(name, node)
-    return Graph({node.id: with_values(node, named) for node in nodes}, value)
+        name = editor_node.properties.get(_SEARCH_NAME)
+        if isinstance(name, str):
+            named.setdefault(name, node)
+        if node.title:
+            titled.setdefault(node.title, node)
+    names = titled | named
+    return Graph(
+        {node.id: with_values(node, names) for node in nodes}, value, tuple(document.remarks)
+    )
 
 
 def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
@@ -57,6 +63,7 @@ def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -
             and shape
             and slot.widget not in inputs
             and not shape.inputs.grows(slot.name)
+            and not shape.inputs.has_socket(slot.name)
         ):
             continue  # Another version of the type had this widget.
         found = tracer.source(scope, node, slot)

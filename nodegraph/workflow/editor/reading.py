@@ -1,8 +1,15 @@
 """Read the editor's JSON into a `Document`, and collect everything that is wrong with it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from nodegraph.errors import EditorFormatError, InvalidWorkflowError, NodeGraphError, short_repr
+from nodegraph.errors import (
+    EditorFormatError,
+    InvalidWorkflowError,
+    MendedFile,
+    NodeGraphError,
+    short_repr,
+)
 from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import (
     INPUT_SIDE,
@@ -13,6 +20,7 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
+from nodegraph.workflow.type_names import drawn_type
 
 NEWEST = 1
 """The newest version of the format that is known; 0.4 is the one before."""
@@ -25,16 +33,17 @@ def read_document(value: Mapping[str, object]) -> Document:
     Raises:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
     """
-    version = value.get("version", NEWEST)
-    if isinstance(version, bool) or not isinstance(version, int | float) or version >= NEWEST + 1:
-        message = f"version {short_repr(version)} of the editor format is not known."
+    version = _number(value.get("version", NEWEST))
+    if version is None or version >= NEWEST + 1:
+        given = short_repr(value.get("version"))
+        message = f"version {given} of the editor format is not known."
         raise InvalidWorkflowError([EditorFormatError(message, "Versions 0.4 and 1.0 are.")])
     reader = _Reader()
     canvas = reader.canvas(value, "")
     subgraphs = dict(reader.subgraphs(value))
     if reader.problems:
         raise InvalidWorkflowError(reader.problems)
-    return Document(canvas, subgraphs)
+    return Document(canvas, subgraphs, reader.remarks)
 
 
 def read_canvas(value: Mapping[str, object], name: str) -> Canvas:
@@ -55,6 +64,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.problems: list[NodeGraphError] = []
+        self.remarks: list[NodeGraphError] = []
 
     def subgraphs(self, value: Mapping[str, object]) -> Iterable[tuple[str, Canvas]]:
         """Read every subgraph that the file defines, by its id."""
@@ -79,7 +89,9 @@ class _Reader:
             if node and nodes.setdefault(node.id, node) is not node:
                 self._refuse(f"there are two nodes with the id {short_repr(node.id)}{place}.")
         links = dict(self._links(value.get("links"), place))
-        self._check_ends(nodes, links, place)
+        starts = {*nodes, INPUT_SIDE} if place else {*nodes}
+        links = {key: wire for key, wire in links.items() if wire.origin in starts}
+        nodes = {key: self._without_loose_links(node, links, place) for key, node in nodes.items()}
         feeding: dict[int, list[Wire]] = {}
         for wire in links.values():
             if wire.origin == INPUT_SIDE:
@@ -104,13 +116,15 @@ class _Reader:
         if values is not None and not is_list(values) and not is_object(values):
             self._refuse(f"widgets_values is a list, not {short_repr(values)}{place}.", key)
             values = None
+        values = [] if values is None else values
+        inputs = self._slots(item.get("inputs"), f"inputs{place}", key)
         return EditorNode(
             id=key,
-            type_name=type_name,
+            type_name=drawn_type(type_name, [slot.name for slot in inputs], values),
             mode=mode if isinstance(mode, int) else 0,
-            inputs=self._slots(item.get("inputs"), f"inputs{place}", key),
+            inputs=inputs,
             outputs=self._slots(item.get("outputs"), f"outputs{place}", key),
-            values=[] if values is None else values,
+            values=values,
             title=_text(item.get("title")),
             properties=properties if is_object(properties) else {},
         )
@@ -136,12 +150,13 @@ class _Reader:
         return slots
 
     def _links(self, given: object, place: str) -> Iterable[tuple[str, Wire]]:
-        if given is not None and not is_list(given):
+        items = [*given.values()] if is_object(given) else given
+        if items is not None and not is_list(items):
             self._refuse(f"links{place} is a list, not {short_repr(given)}.")
             return
-        for item in given or ():
-            if item is None:  # Old files keep the places of removed links.
-                continue
+        for item in items or ():
+            if item is None or _leads_nowhere(item):
+                continue  # Old files keep the places of removed links.
             found = _link(item)
             if found:
                 yield found
@@ -149,29 +164,18 @@ class _Reader:
                 hint = "It is [id, from node, from output, to node, to input, type]."
                 self._refuse(f"this is no link{place}: {short_repr(item)}.", hint=hint)
 
-    def _check_ends(
-        self, nodes: Mapping[str, EditorNode], links: Mapping[str, Wire], place: str
-    ) -> None:
-        """Note the links of inputs that do not exist, or come from nodes that do not exist."""
-        starts = {*nodes, INPUT_SIDE} if place else {*nodes}
-        slots = [(node, slot) for node in nodes.values() for slot in node.inputs]
-        for node, slot in slots:
-            if slot.link is None:
-                continue
-            wire = links.get(slot.link)
-            what = f"its input {short_repr(slot.name)}{place}"
-            if wire is None:
-                message = f"{what} has the link {short_repr(slot.link)}, which does not exist."
-                self._refuse(message, node.id)
-            elif wire.origin not in starts:
-                message = (
-                    f"{what} is linked to the node {short_repr(wire.origin)}, which does not exist."
-                )
-                self._refuse(message, node.id)
-        for wire in links.values():
-            if wire.target == OUTPUT_SIDE and wire.origin not in starts:
-                message = f"an output{place} is linked to the node {short_repr(wire.origin)},"
-                self._refuse(f"{message} which does not exist.")
+    def _without_loose_links(
+        self, node: EditorNode, links: Mapping[str, Wire], place: str
+    ) -> EditorNode:
+        """Drop the links of inputs that do not exist, or come from no node, as the editor does."""
+        loose = [slot for slot in node.inputs if slot.link is not None and slot.link not in links]
+        if not loose:
+            return node
+        for slot in loose:
+            message = f"its input {short_repr(slot.name)}{place} has a link that leads nowhere."
+            self.remarks.append(MendedFile(message, hint="It is left out.", node_id=node.id))
+        slots = [replace(slot, link=None) if slot in loose else slot for slot in node.inputs]
+        return replace(node, inputs=slots)
 
     def _objects(
         self, given: object, what: str, place: str, node_id: str | None = None
@@ -208,11 +212,28 @@ def _link(item: object) -> tuple[str, Wire] | None:
     return str(ids[0]), Wire(str(ids[1]), origin_slot, str(ids[2]), target_slot)
 
 
+def _leads_nowhere(item: object) -> bool:
+    """Say if a link lacks an end: the editor drops it, and so do readers."""
+    if is_object(item):
+        return any(item.get(key, 0) is None for key in _LINK_KEYS)
+    return is_list(item) and len(item) >= len(_LINK_KEYS) and None in item[: len(_LINK_KEYS)]
+
+
 def _id(value: object) -> str | None:
     """Return an id as text, for `3` and `"3"` are the same; None if it is no id."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     return str(value)
+
+
+def _number(value: object) -> float | None:
+    """Return a number, or the one that a text spells; None if it is neither."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _text(value: object) -> str | None:

@@ -6,7 +6,7 @@ which value is whose.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from nodegraph.graph.json_values import is_list, is_object
@@ -23,6 +23,7 @@ _CHOICE = "COMFY_DYNAMICCOMBO_V3"
 """A choice that brings further inputs along, named `choice.input`."""
 _GROWING = "COMFY_AUTOGROW_V3"
 """A row of inputs that grows as they are used, named `row.input`."""
+_DRAWN = frozenset((*_WIDGETS, _CHOICE))
 _UPLOADS = ("image_upload", "video_upload", "audio_upload")
 _PLAYERS = ("LoadAudio", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewAudio")
 _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
@@ -39,6 +40,8 @@ class Widget:
     name: str
     type: str
     default: object = None
+    first: object = None
+    """A list's first choice, which null stands for."""
     sent: bool = True
     """True if it is an input of the node; other widgets exist in the editor alone."""
     saved: bool = True
@@ -57,10 +60,17 @@ class Inputs:
     widgets: Sequence[Widget]
     rows: Sequence[str] = ()
     """The names of the rows of inputs that grow."""
+    forced: Sequence[bool] = ()
+    """For each value that a file may hold of the inputs drawn as sockets by force and of the
+    widgets, in their order: True if it is such a socket's, and means nothing any more."""
 
     def grows(self, name: str) -> bool:
         """Say if an input is one of a row that grows."""
         return any(name.startswith(f"{row}.") for row in self.rows)
+
+    def has_socket(self, name: str) -> bool:
+        """Say if an input is drawn as a socket alone."""
+        return any(slot.name == name for slot in self.sockets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ def shape_of(name: str, entry: Mapping[str, object]) -> Shape:
     found = _inputs(given, "")
     title = entry.get("display_name")
     return Shape(
-        Inputs(found.sockets, [*found.widgets, *_extras(name)], found.rows),
+        replace(found, widgets=[*found.widgets, *_extras(name)]),
         title if isinstance(title, str) and title else name,
     )
 
@@ -112,6 +122,7 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
     sockets: list[Slot] = []
     widgets: list[Widget] = []
     rows: list[str] = []
+    forced: list[bool] = []
     for group in ("required", "optional"):
         uploads: list[Widget] = []
         for name, kind, options in given.group(group):
@@ -119,7 +130,10 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
             if type_name == _GROWING:
                 rows.append(prefix + name)  # Its inputs are those that a saved node has.
                 continue
-            if options.get("forceInput") is True or type_name not in (*_WIDGETS, _CHOICE):
+            by_force = _is_forced(group, options)
+            if by_force or type_name in _DRAWN:
+                forced += (by_force, False) if options.get(CONTROL) else (by_force,)
+            if by_force or type_name not in _DRAWN:
                 sockets.append(Slot(prefix + name, type_name))
                 continue
             widgets.extend(_widgets(prefix + name, type_name, kind, options))
@@ -129,7 +143,13 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
     rows += [
         row for widget in widgets for branch in widget.branches.values() for row in branch.rows
     ]
-    return Inputs(sockets, widgets, rows)
+    return Inputs(sockets, widgets, rows, forced)
+
+
+def _is_forced(group: str, options: Mapping[str, object]) -> bool:
+    """Say if an input is a socket, though its type could be a widget."""
+    older = group == "optional" and bool(options.get("defaultInput"))
+    return older or bool(options.get("forceInput"))
 
 
 def _type(kind: object, options: Mapping[str, object]) -> str:
@@ -148,7 +168,7 @@ def _widgets(
     choices = kind if is_list(kind) else options.get("options")
     first = choices[0] if is_list(choices) and choices else None
     default = options.get("default", _DEFAULTS.get(type_name, first))
-    yield Widget(name, type_name, default, prompt=options.get("dynamicPrompts") is True)
+    yield Widget(name, type_name, default, first, prompt=options.get("dynamicPrompts") is True)
     seed = type_name == "INT" and name.rpartition(".")[2] in _SEEDS
     if options.get(CONTROL, seed):
         yield Widget(CONTROL, "COMBO", sent=False)
@@ -170,7 +190,8 @@ def _choice(name: str, options: Mapping[str, object]) -> Widget:
         inputs = option.get("inputs") if is_object(option) else None
         if isinstance(key, str):
             branches[key] = _inputs(_Given(inputs if is_object(inputs) else {}), f"{name}.")
-    return Widget(name, "COMBO", next(iter(branches), None), branches=branches)
+    first = next(iter(branches), None)
+    return Widget(name, "COMBO", first, first, branches=branches)
 
 
 def _extras(type_name: str) -> Iterable[Widget]:

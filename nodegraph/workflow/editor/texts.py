@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from nodegraph.graph.graph import Link, Node
 
 _INPUT = "filename_prefix"
-_TOKEN = re.compile(r"%([^%.]+)\.([^%]+)%")
+_TOKEN = re.compile(r"%([^%]+)%")
 _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 _COMMENT = re.compile(r"/\*|//")
 _BRACES = re.compile(r"\\[{}]|[{}|]")
@@ -91,8 +91,9 @@ def with_values(node: Node, named: Mapping[str, Node]) -> Node:
         return node
 
     def value(token: re.Match[str]) -> str:
-        source = named.get(token[1])
-        found = source.inputs.get(token[2]) if source else None
+        name, _, widget = token[1].partition(".")
+        source = named.get(name)
+        found = source.inputs.get(widget) if source else None
         if found is None or isinstance(found, Link):
             return token[0]
         return _UNSAFE.sub("_", str(found))

@@ -6,6 +6,10 @@ from nodegraph.workflow.editor.document import EditorNode
 from nodegraph.workflow.editor.shapes import Inputs, Widget
 from nodegraph.workflow.editor.texts import plain_prompt
 
+_SAMPLER = "sampler_name"
+_OLD_PREFIX = "sample_"
+"""The start of samplers' names until 2023: `sample_euler`."""
+
 
 def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) -> dict[str, object]:
     """Return the values that the node's widgets submit, by input.
@@ -16,7 +20,7 @@ def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) ->
         held: values that replace the node's own, by widget.
     """
     found: dict[str, object] = {}
-    for widget, value in _pairs(inputs.widgets, node.values, held):
+    for widget, value in _pairs(inputs.widgets, _without_forced(node.values, inputs), held):
         if widget.sent:
             found[widget.name] = value if widget.saved else widget.default
     return found
@@ -26,6 +30,28 @@ def own_value(node: EditorNode) -> object:
     """Return the value of a node that consists of one widget."""
     values = node.values if not isinstance(node.values, Mapping) else [*node.values.values()]
     return values[0] if values else None
+
+
+def _without_forced(
+    values: Sequence[object] | Mapping[str, object], inputs: Inputs
+) -> Sequence[object] | Mapping[str, object]:
+    """Drop the values of inputs that were widgets once and are sockets by force now.
+
+    Older editors saved them; they are told by the number of the values.
+    """
+    forced = inputs.forced
+    if isinstance(values, Mapping) or len(values) != len(forced) or not any(forced):
+        return values
+    return [value for value, gone in zip(values, forced, strict=True) if not gone]
+
+
+def _as_chosen(widget: Widget, value: object) -> object:
+    """Return a widget's value as the editor corrects it: a list's null, `sample_` of 2023."""
+    if value is None and widget.first is not None:
+        return widget.first
+    if widget.name == _SAMPLER and isinstance(value, str):
+        return value.removeprefix(_OLD_PREFIX)
+    return value
 
 
 def _pairs(
@@ -43,7 +69,7 @@ def _pairs(
             value = next(in_order, widget.default)
         else:
             value = by_name.get(widget.name, widget.default)
-        value = held.get(widget.name, value)
+        value = _as_chosen(widget, held.get(widget.name, value))
         if widget.prompt and isinstance(value, str):
             value = plain_prompt(value)
         yield widget, value

@@ -139,10 +139,18 @@ def test_validate_takes_the_editor_format_and_says_what_provides_what_lacks(invo
 
 
 def test_broken_files_say_where(invoke, save):
-    done = invoke("run", save(WRITE, links=[]))
+    done = invoke("run", save(WRITE | {"widgets_values": 5}))
 
     assert done.exit_code == 2
-    assert "node '2': Its input 'text' has the link '1', which does not exist." in done.stderr
+    assert "node '2': Widgets_values is a list, not 5." in done.stderr
+
+
+@pytest.mark.parametrize("command", [("run",), ("validate",), ("convert", "-o", "-")])
+def test_a_link_that_leads_nowhere_is_a_warning(command, invoke, save):
+    done = invoke(*command, save(WRITE, links=[]))
+
+    assert done.exit_code == 0
+    assert "warning: Node '2': its input 'text' has a link that leads nowhere." in done.stderr
 
 
 LOAD = item(7, "Load", values=["b.png", "image"])

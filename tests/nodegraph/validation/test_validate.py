@@ -209,6 +209,21 @@ def test_a_path_written_on_windows_finds_its_model(files, tmp_path):
     assert [warning.code for warning in checked.warnings] == ["converted_value"]
 
 
+def test_a_model_in_another_folder_is_found_if_it_is_the_only_one_of_its_name(files, tmp_path):
+    folder = tmp_path / "models" / "checkpoints"
+    for name in ("one/a.safetensors", "one/b.safetensors", "b.safetensors"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+    def of(name):
+        return check(graph_of(x=("Load", {"name": name})), REGISTRY, files, ["x"])
+
+    found = of("SD1.5\\a.safetensors")
+    assert found.graph.nodes["x"].inputs == {"name": "one/a.safetensors"}
+    assert [w.code for w in found.warnings] == ["converted_value"]
+    assert [p.code for p in of("two/b.safetensors").problems] == ["value_not_in_list"]
+
+
 def test_an_input_file_may_lie_in_another_folder(files):
     def of(name):
         return problems(files, x=("Open", {"image": name}), y=("Show", {"value": Link("x", 0)}))
@@ -258,6 +273,15 @@ def test_an_unknown_type_matters_unless_the_targets_say_otherwise(files):
 
     assert problems(files, **nodes) == [("unknown_node_type", "x", None)]
     assert problems(files, ["y"], **nodes) == []
+
+
+def test_an_unknown_type_may_be_an_output_so_that_what_it_needs_is_a_problem(files):
+    nodes = {"x": ("SaveVideo", {"images": Link("y", 0)}), "y": ("Add", {}), "z": ("One", {"v": 1})}
+
+    assert problems(files, **nodes) == [
+        ("unknown_node_type", "x", None),
+        ("required_input_missing", "y", "a"),
+    ]
 
 
 def test_an_unknown_type_suggests_the_nearest(files):

@@ -5,7 +5,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import parse_json, refuse
 from nodegraph.packs.editor_shapes import shapes_of
+from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.embedded import CARRIERS
 from nodegraph.workflow.read import Shapes, read_any, read_workflow
 from server.api.v1.schema.operation import IMAGES
@@ -91,7 +92,7 @@ def headers_of(request: web.Request, model: type[Model]) -> Model:
 
 
 async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sent]:
-    """Read the workflow of a request, from JSON or from an image.
+    """Read the workflow of a request, from JSON or from an image; it may lack defaults.
 
     Raises:
         InvalidWorkflowError: the workflow is malformed.
@@ -104,8 +105,10 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
         raise MediaTypeError(kind)
     data = await request.read()
     parts = services(request)
-    shapes = shapes_of(parts.registry.catalog, parts.files)
-    return await asyncio.to_thread(_submission, data, kind, model, shapes)
+    catalog = parts.registry.catalog
+    shapes = shapes_of(catalog, parts.files)
+    sent = await asyncio.to_thread(_submission, data, kind, model, shapes)
+    return replace(sent, graph=with_defaults(sent.graph, catalog))
 
 
 def reply(
