@@ -45,25 +45,17 @@ class Books:
 
     def __init__(self, limit: int, device_limit: Callable[[str], int]) -> None:
         self._device_limit = device_limit
-        self._entries: dict[str, Entry] = {}
-        self._storages = Storages()
+        self.entries: dict[str, Entry] = {}
+        """The results by key; `add` and `remove` change it."""
+        self.storages = Storages()
+        """The memory that they take."""
         self._host = Place(limit)
         self._places: dict[str, Place] = {HOST: self._host}
         self.expected: Collection[str] = frozenset()
         """The keys that the next run is expected to look for."""
 
     def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def entries(self) -> Mapping[str, Entry]:
-        """The results by key."""
-        return self._entries
-
-    @property
-    def storages(self) -> Storages:
-        """The memory that they take."""
-        return self._storages
+        return len(self.entries)
 
     @property
     def accelerators(self) -> Collection[str]:
@@ -79,8 +71,8 @@ class Books:
 
     def nbytes(self, name: str) -> int:
         """Return the bytes that the results take in a place."""
-        overhead = OVERHEAD * len(self._entries) if name == HOST else 0
-        return self._storages.nbytes(name) + overhead
+        overhead = OVERHEAD * len(self.entries) if name == HOST else 0
+        return self.storages.nbytes(name) + overhead
 
     def is_over(self, name: str) -> bool:
         """Return True if the results take more of a place than they may."""
@@ -88,16 +80,16 @@ class Books:
 
     def add(self, entry: Entry) -> None:
         """Add a result under its key."""
-        self._entries[entry.key] = entry
-        self._storages.add(entry.held.storages)
+        self.entries[entry.key] = entry
+        self.storages.add(entry.held.storages)
         for name in entry.held.accelerators:
             self.place(name).entries += 1
         self.rank(entry)
 
     def remove(self, entry: Entry) -> None:
         """Remove a result."""
-        del self._entries[entry.key]
-        self._storages.remove(entry.held.storages)
+        del self.entries[entry.key]
+        self.storages.remove(entry.held.storages)
         self._host.ranking.discard(entry.key)
         for name in entry.held.accelerators:
             self._places[name].entries -= 1
@@ -114,13 +106,13 @@ class Books:
         self.remove(entry)
         entry.held = held
         self.add(entry)
-        self._storages.pair(copies)
+        self.storages.pair(copies)
 
     def rank(self, entry: Entry) -> None:
         """Rank a result by its use now; on an accelerator only while no run holds it."""
-        sizes = entry.held.bytes_by_place
+        held, sizes = entry.held, entry.held.bytes_by_place
         self._host.ranking.put(entry.key, entry.seconds, sizes.get(HOST, 0) + OVERHEAD)
-        for name in () if entry.holders else entry.held.accelerators:
+        for name in () if entry.holders else held.accelerators:
             self._places[name].ranking.put(entry.key, entry.seconds, sizes[name])
 
     def hold(self, entry: Entry) -> None:
@@ -143,24 +135,24 @@ class Books:
         if key is None and later and not (can_wait and some_are_held):
             key = later.pop(0)
         for each in later:
-            self.rank(self._entries[each])
-        return None if key is None else self._entries[key]
+            self.rank(self.entries[each])
+        return None if key is None else self.entries[key]
 
     def held_on(self, name: str) -> Entry | None:
         """Return the result of the least worth that runs hold there but no node reads now."""
         found = [
             (entry.seconds / nbytes, entry.key)
-            for entry in self._entries.values()
+            for entry in self.entries.values()
             if entry.holders
             and not entry.readers
             and (nbytes := entry.held.bytes_by_place.get(name, 0))
         ]
-        return self._entries[min(found)[1]] if found else None
+        return self.entries[min(found)[1]] if found else None
 
     def clear(self) -> dict[str, Entry]:
         """Forget everything but the counts; return the results by key."""
-        entries, self._entries = self._entries, {}
-        self._storages.clear()
+        entries, self.entries = self.entries, {}
+        self.storages.clear()
         for place in self._places.values():
             place.ranking.clear()
             place.entries = 0
@@ -168,5 +160,5 @@ class Books:
 
     def stats(self) -> list[PlaceStats]:
         """Return the state of each place, the host's first."""
-        self._host.entries = len(self._entries)
+        self._host.entries = len(self.entries)
         return [place.stats(name, self.nbytes(name)) for name, place in self._places.items()]

@@ -64,10 +64,10 @@ class ContentCache:
             if entry is not None and not entry.intact:
                 self._forget(key)
                 entry = None
-            if counted and (entry is not None or self._disk is None):
-                self._count(entry)
-            if entry is not None and kept:
-                self._books.rank(entry)
+            if entry is None:
+                self._misses += counted and self._disk is None
+            else:
+                self._note_use(entry, counted=counted)
         if entry is None and self._disk is not None:
             return self._from_disk(key, self._disk, counted=counted)
         return entry
@@ -177,11 +177,12 @@ class ContentCache:
             places.append(self._disk.stats)
         return Stats(host.entries, host.nbytes, self._limit, *counts, tuple(places))
 
-    def _count(self, entry: Entry | None) -> None:
-        self._hits += entry is not None
-        self._misses += entry is None
-        if entry is not None:
+    def _note_use(self, entry: Entry, *, counted: bool) -> None:
+        if counted:
+            self._hits += 1
             self._books.place(main_place(entry.held)).hits += 1
+        if self._keeps(entry):
+            self._books.rank(entry)
 
     def _from_disk(self, key: str, disk: DiskResults, *, counted: bool) -> Entry | None:
         """Return a result from the disk, which is in memory again then."""

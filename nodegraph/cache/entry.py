@@ -45,16 +45,16 @@ class Held(NamedTuple):
             homes: see the field; none if None.
         """
         sizes: dict[str, int] = {}
-        for storage in found.storages:
-            if storage.nbytes:
-                sizes[storage.place] = sizes.get(storage.place, 0) + storage.nbytes
-        there = tuple(place for place in sizes if place != HOST)
+        for place, _, nbytes, _ in found.storages:
+            if nbytes:
+                sizes[place] = sizes.get(place, 0) + nbytes
+        there = tuple([place for place in sizes if place != HOST])
         return cls(outputs, found.nbytes, found.versions, found.storages, sizes, there, homes or {})
 
     @property
     def intact(self) -> bool:
         """True if no tensor was written to since."""
-        return all(version_of(tensor) == version for tensor, version in self.versions)
+        return not [tensor for tensor, was in self.versions if version_of(tensor) != was]
 
     @property
     def is_movable(self) -> bool:

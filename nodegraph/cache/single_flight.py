@@ -65,6 +65,8 @@ class Flights:
     """The computations under way, by key."""
 
     def __init__(self) -> None:
+        self.landed = 0
+        """The results that were computed since the beginning."""
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._by_key: dict[str, Flight] = {}
@@ -95,9 +97,15 @@ class Flights:
         """Let those who wait go on: with the result, the error, or the work."""
         with self._lock:
             flight.ended = True
+            self.landed += flight.entry is not None
             self._by_key.pop(flight.key, None)
             if len(flight.passengers) > 1:
                 self._changed.notify_all()
+
+    def land(self) -> None:
+        """Count a result that ended no flight: one that an expansion gave."""
+        with self._lock:
+            self.landed += 1
 
     def _wait(self, flight: Flight, token: CancelToken) -> None:
         flight.passengers.board(token)

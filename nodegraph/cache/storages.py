@@ -1,6 +1,5 @@
 """The memory that results take in each place; what several of them look at counts once."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,14 +18,15 @@ class Storages:
     """The storages of the results in a cache, each with the number of results that hold it."""
 
     def __init__(self) -> None:
-        self._holders: Counter[object] = Counter()
         self._known: dict[object, Storage] = {}
+        self._more_holders: dict[object, int] = {}
+        """The number of results beside the first that hold a storage, if there are any."""
         self._twins: dict[object, _Twin] = {}
-        self._nbytes: Counter[str] = Counter()
+        self._nbytes: dict[str, int] = {HOST: 0}
 
     def nbytes(self, place: str) -> int:
         """Return the bytes in a place."""
-        return self._nbytes[place]
+        return self._nbytes.get(place, 0)
 
     @property
     def accelerators(self) -> list[str]:
@@ -35,23 +35,23 @@ class Storages:
 
     def add(self, storages: Iterable[Storage]) -> None:
         """Count the storages of one more result."""
+        known, more, nbytes = self._known, self._more_holders, self._nbytes
         for storage in storages:
-            self._holders[storage.identity] += 1
-            if self._holders[storage.identity] == 1:
-                self._known[storage.identity] = storage
-                self._nbytes[storage.place] += storage.nbytes
+            identity = storage.identity
+            if identity in known:
+                more[identity] = more.get(identity, 0) + 1
+            else:
+                known[identity] = storage
+                nbytes[storage.place] = nbytes.get(storage.place, 0) + storage.nbytes
 
     def remove(self, storages: Iterable[Storage]) -> None:
         """Take a result's storages back, as they were added."""
         for storage in storages:
-            self._holders[storage.identity] -= 1
-            if not self._holders[storage.identity]:
-                del self._holders[storage.identity]
-                known = self._known.pop(storage.identity)
-                self._nbytes[known.place] -= known.nbytes
-                twin = self._twins.pop(storage.identity, None)
-                if twin is not None:
-                    self._twins.pop(twin.identity, None)
+            more = self._more_holders.pop(storage.identity, 0)
+            if more > 1:
+                self._more_holders[storage.identity] = more - 1
+            if not more:
+                self._forget(storage.identity)
 
     def pair(self, copies: Mapping[object, object]) -> None:
         """Note copies of storages, for the other results that hold the same storage.
@@ -74,11 +74,18 @@ class Storages:
 
     def clear(self) -> None:
         """Forget all storages."""
-        self._holders.clear()
         self._known.clear()
+        self._more_holders.clear()
         self._twins.clear()
         for place in self._nbytes:
             self._nbytes[place] = 0
+
+    def _forget(self, identity: object) -> None:
+        known = self._known.pop(identity)
+        self._nbytes[known.place] -= known.nbytes
+        twin = self._twins.pop(identity, None)
+        if twin is not None:
+            self._twins.pop(twin.identity, None)
 
     def _as_twin(self, identity: object) -> _Twin:
         return _Twin(identity, version_of(self._known[identity].leaf))

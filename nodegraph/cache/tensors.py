@@ -4,7 +4,7 @@ A value is looked into if it is a dict, a list, a tuple, or of a class that says
 that it is no more than its fields.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, cast
 
@@ -14,14 +14,13 @@ from nodegraph.cache.survey import HOST, place_of, storage_of, survey
 _ATOMS: Final = frozenset({int, float, bool, str, type(None)})
 
 
-def tensors_in(value: object) -> Iterator[Any]:
-    """Yield the tensors in a value: in containers, and in classes that are plain data."""
+def tensors_in(value: object) -> list[Any]:
+    """Return the tensors in a value: in containers, and in classes that are plain data."""
     if type(value) in _ATOMS:
-        return
+        return []
     if is_tensor(value):
-        yield value
-    for part in parts_of(value).values():
-        yield from tensors_in(part)
+        return [value]
+    return [tensor for part in parts_of(value).values() for tensor in tensors_in(part)]
 
 
 def map_tensors(value: Any, change: Callable[[Any], Any]) -> Any:

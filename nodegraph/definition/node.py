@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
+from functools import cached_property
+from typing import Final, Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
 
 from nodegraph.definition.context import Context
 from nodegraph.definition.signature import read_input, read_numbered, read_outputs
@@ -13,6 +14,8 @@ from nodegraph.graph.spec import Caching, InputSpec, NodeSpec
 
 __all__ = ["Needs", "NodeType", "State", "node"]
 
+HOST_SOCKETS: Final = frozenset({"SIGMAS"})
+"""Sockets whose tensors are on the host for good: samplers calculate with them there."""
 _KEYWORDS = inspect.Parameter.VAR_KEYWORD
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,6 +57,11 @@ class NodeType(Generic[P, R]):
     """True if it only writes what it is given, so that another run may compute meanwhile."""
     takes_any_device: bool = False
     """True if tensors of several devices are given to it as they are."""
+
+    @cached_property
+    def host_inputs(self) -> frozenset[str]:
+        """The inputs whose tensors stay on the host, whatever device the node computes on."""
+        return frozenset(each.name for each in self.spec.inputs if each.socket in HOST_SOCKETS)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""

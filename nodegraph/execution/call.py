@@ -1,9 +1,9 @@
 """Call a node's function: once, or once an item where a link carries several."""
 
 import asyncio
-import inspect
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeGuard, cast
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from types import CoroutineType
+from typing import Any, ClassVar, NamedTuple, TypeAlias, TypeGuard, cast
 
 from nodegraph.cache.entry import Entry
 from nodegraph.cache.tensors import map_tensors, tensors_in
@@ -15,8 +15,6 @@ from nodegraph.graph.results import Artifact, Blocked, Expansion, Ui
 from nodegraph.graph.spec import NodeSpec
 
 Arguments: TypeAlias = dict[str, object]
-HOST_SOCKETS: Final = frozenset({"SIGMAS"})
-"""Sockets whose tensors are on the host for good: samplers calculate with them there."""
 
 
 class Items(tuple[object, ...]):
@@ -72,11 +70,11 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     for name in step.lazy:
         arguments.setdefault(name, None)
     if not kind.takes_any_device:
-        arguments = bring_together(arguments, {each.name: each.socket for each in kind.spec.inputs})
+        arguments = bring_together(arguments, kind.host_inputs)
     if kind.context_name:
         arguments = arguments | {kind.context_name: context}
     returned = kind.function(**arguments)
-    if inspect.iscoroutine(returned):
+    if isinstance(returned, CoroutineType):
         returned = asyncio.run(cast("Coroutine[Any, Any, object]", returned))
     if isinstance(returned, Expansion):
         return returned
@@ -85,7 +83,7 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
     return Result(_check_outputs(kind.spec, _outputs(kind.spec, returned)))
 
 
-def bring_together(inputs: Mapping[str, object], sockets: Mapping[str, str]) -> dict[str, object]:
+def bring_together(inputs: Arguments, staying: Collection[str]) -> Arguments:
     """Return a node's inputs on one device: unchanged unless some are on an accelerator.
 
     Results stay where they were computed, and files are read on the host, so a node may be given
@@ -93,13 +91,13 @@ def bring_together(inputs: Mapping[str, object], sockets: Mapping[str, str]) -> 
 
     Args:
         inputs: of one call.
-        sockets: the socket of each input.
+        staying: the inputs whose tensors stay on the host.
     """
-    movable = [name for name in inputs if sockets.get(name) not in HOST_SOCKETS]
+    movable = [name for name in inputs if name not in staying]
     found = [tensor for name in movable for tensor in tensors_in(inputs[name])]
     device = next((tensor.device for tensor in found if not tensor.is_cpu), None)
     if device is None or not any(tensor.is_cpu for tensor in found):
-        return dict(inputs)
+        return inputs
 
     def move(tensor: Any) -> Any:
         return tensor.to(device) if tensor.is_cpu else tensor
@@ -110,22 +108,23 @@ def bring_together(inputs: Mapping[str, object], sockets: Mapping[str, str]) -> 
 
 def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:
     """Return the result of a call with a blocked input; None if no input is blocked."""
-    for value in arguments.values():
-        items = cast("list[object]", value) if spec.input_is_list else [value]
-        for item in items:
-            if isinstance(item, Blocked):
-                return Result(tuple(item for _ in spec.outputs))
+    values: list[object] = list(arguments.values())
+    if spec.input_is_list:
+        values = [item for value in values for item in cast("list[object]", value)]
+    for value in values:
+        if isinstance(value, Blocked):
+            return Result(tuple(value for _ in spec.outputs))
     return None
 
 
 def collect(results: Sequence[Result], spec: NodeSpec, *, mapped: bool) -> Result:
     """Join the results of all calls to the node's: one value for each output, or `Items`."""
     if not mapped:
-        outputs = results[0].outputs
-        if [output for output in spec.outputs if output.is_list]:
-            pairs = zip(outputs, spec.outputs, strict=True)
-            outputs = tuple(_as_items(v) if out.is_list else v for v, out in pairs)
-        return Result(outputs, results[0].ui)
+        (result,) = results
+        if not [output for output in spec.outputs if output.is_list]:
+            return result
+        pairs = zip(result.outputs, spec.outputs, strict=True)
+        return Result(tuple(_as_items(v) if out.is_list else v for v, out in pairs), result.ui)
     outputs = tuple(
         Items(item for result in results for item in _each(result.outputs[k], output.is_list))
         for k, output in enumerate(spec.outputs)

@@ -3,12 +3,12 @@
 import gc
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from nodegraph.cache.entry import Entry, Inner, entry_of
 from nodegraph.cache.protocol import Cache
-from nodegraph.cache.single_flight import Flight, Flights
+from nodegraph.cache.single_flight import Flights, Passengers
 from nodegraph.definition.node import Memory
 from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.execution.call import (
@@ -50,8 +50,16 @@ class Executor:
         self._facts = facts
         self._cache = cache
         self._flights = flights
+        self._landed = flights.landed
+        """The results that all runs had computed before this one was planned."""
+        self._made: set[str] = set()
+        """The keys of those that this run has computed."""
         self._cancel = cancel
+        self._passengers = Passengers(cancel)
+        """The runs that want the result that is being computed."""
         self._on_files_left = facts.on_files_left
+        self._last: NodeId = ""
+        """The last of the planned nodes that does not only write, where that is known."""
         self._live = LiveResults(cache)
         self._splices: dict[NodeId, Splices] = {}
         self._inner: dict[NodeId, tuple[Inner, ...]] = {}
@@ -73,7 +81,8 @@ class Executor:
             RunCancelledError: the run was cancelled.
         """
         try:
-            return self._run(targets)
+            with use_environment(self._facts.environment_with(self._check_wanted)):
+                return self._run(targets)
         finally:  # now, not when the garbage collector comes
             self._live.clear()
             self._splices.clear()
@@ -85,25 +94,32 @@ class Executor:
         self._facts.emitter.send(RunPlanned, tuple(upcoming), self._skipped_nodes(upcoming))
         for node_id in self._plan:
             self._cancel.check()
-            self._tell_if_only_files_are_left()
-            entry = self._obtain(self._by_id[node_id])
+            step = self._by_id[node_id]
+            if step.kind.writes_only:
+                self._tell_if_only_files_are_left()
+            entry = self._obtain(step)
             self._facts.uses.leave_node()
             if entry is None:
                 continue
             self._hold(node_id, entry)
             freed = self._plan.finish(node_id)
             self._live.release(freed)
-            if self._claims:
-                self._claims.release(self._by_id[node_id], freed)
+            if self._claims.active:
+                self._claims.release(step, freed)
         with self._live.reading(targets) as live:
             return {target: live[target].outputs for target in targets}
+
+    def _check_wanted(self) -> None:
+        self._passengers.check()
 
     def _tell_if_only_files_are_left(self) -> None:
         """Call the listener once no model is needed any more, and what is left only writes."""
         tell = self._on_files_left
-        if tell is None or self._facts.uses.claims:
+        if tell is None or self._facts.uses.claims or self._last in self._plan.pending:
             return
-        if all(self._by_id[node_id].kind.writes_only for node_id in self._plan.pending):
+        left = (self._by_id[node_id] for node_id in self._plan.last_first())
+        self._last = next((step.node.id for step in left if not step.kind.writes_only), "")
+        if not self._last:
             self._on_files_left = None
             tell()
 
@@ -200,14 +216,14 @@ class Executor:
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
         if step.volatile:
-            return self._compute(step, Flight(step.key, self._cancel))
+            return self._compute(step, Passengers(self._cancel))
         flight = self._flights.join(step.key, self._cancel)
         if flight.error is not None:
             raise flight.error.at(step.node.id)
         if flight.entry is not None:
             return self._note_cached(step, flight.entry)
         try:
-            flight.entry = self._find(step, again=True) or self._compute(step, flight)
+            flight.entry = self._find_new(step) or self._compute(step, flight.passengers)
         except NodeGraphError as error:
             flight.error = None if isinstance(error, RunCancelledError) else error
             raise
@@ -215,14 +231,20 @@ class Executor:
             self._flights.end(flight)
         return flight.entry
 
-    def _compute(self, step: Step, flight: Flight) -> Entry | None:
+    def _find_new(self, step: Step) -> Entry | None:
+        """Return what another run, or this one for an equal node, computed after the plan."""
+        others = self._flights.landed > self._landed + len(self._made)
+        return self._find(step, again=True) if others or step.key in self._made else None
+
+    def _compute(self, step: Step, passengers: Passengers) -> Entry | None:
         """Call the node; return None if it expands, for then it waits for its nodes."""
+        self._passengers = passengers
         self.executed[step.node.id] = None
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
         with self._live.reading(step.reads) as live:
             batches, mapped = batches_of(arguments_of(step.node, live), step.kind.spec)
-            results = self._call_all(step, batches, flight.passengers.check)
+            results = self._call_all(step, batches, passengers)
             del batches  # what they hold may be moved from here on
         seconds = time.perf_counter() - started
         if [result for result in results if isinstance(result, Expansion)]:
@@ -235,17 +257,18 @@ class Executor:
         return self._finish(step, collect(plain, step.kind.spec, mapped=mapped), seconds)
 
     def _call_all(
-        self, step: Step, batches: Sequence[Arguments], check: Callable[[], None]
+        self, step: Step, batches: Sequence[Arguments], passengers: Passengers
     ) -> list[Result | Expansion]:
         """Call the node, once for each batch of arguments."""
-        context = RunContext(self._facts, step.who, check) if step.kind.context_name else None
+        context = None
+        if step.kind.context_name:
+            context = RunContext(self._facts, step.who, passengers.check)
         results: list[Result | Expansion] = []
-        with use_environment(self._facts.environment_with(check)):
-            for batch in batches:
-                if results:
-                    check()
-                held = blocked_result(batch, step.kind.spec)
-                results.append(held or self._call(step, batch, context))
+        for batch in batches:
+            if results:
+                passengers.check()
+            held = blocked_result(batch, step.kind.spec)
+            results.append(held or self._call(step, batch, context))
         return results
 
     def _join(self, step: Step) -> Entry:
@@ -256,7 +279,9 @@ class Executor:
         if inner:
             self._inner[step.node.id] = inner
         with self._live.reading(splices.reads) as live:
-            return self._finish(step, splices.result(live, step.kind.spec), seconds, inner)
+            entry = self._finish(step, splices.result(live, step.kind.spec), seconds, inner)
+        self._flights.land()
+        return entry
 
     def _shown_in(self, step: Step, splices: Splices) -> Iterator[Inner]:
         """Yield what the nodes of an expansion showed, at any depth."""
@@ -276,18 +301,32 @@ class Executor:
         """
         if step.kind.memory:
             self._make_room(step, batch, step.kind.memory)
-        reliefs = iter(((self._spill, _MOVED), (self._forget, _FORGOTTEN)))
+        reliefs = self._reliefs()
         while True:
             try:
-                return self._attempt(step, batch, context)
-            except OutOfMemoryError:
-                says = next((says for relieve, says in reliefs if relieve()), None)
-                if says is None and self._facts.uses.shrink():
-                    says = _STREAMED
+                return call_node_code(step.node, invoke, step, batch, context)
+            except NodeGraphError as error:
+                self._raise_if_broken()
+                says = next(reliefs, None) if isinstance(error, OutOfMemoryError) else None
                 if says is None:
                     raise
             gc.collect()  # what the error's traceback holds
             self._facts.emitter.send(Notice, *step.who, says)
+
+    def _reliefs(self) -> Iterator[str]:
+        """Leave ever less on the accelerator; yield a notice of each step that made room there."""
+        if self._spill():
+            yield _MOVED
+        if self._forget():
+            yield _FORGOTTEN
+        while self._facts.uses.shrink():
+            yield _STREAMED
+
+    def _raise_if_broken(self) -> None:
+        """Raise what a consumer of events raised, in place of the error that a node made of it."""
+        broken = self._facts.emitter.broken
+        if broken is not None:
+            raise broken from None
 
     def _make_room(self, step: Step, batch: Arguments, memory: Memory) -> None:
         """Move or forget what is kept of earlier runs if the node says that it needs the memory."""
@@ -310,23 +349,13 @@ class Executor:
         results, weights = self._cache.clear(), self._facts.models.unload_idle()
         return results or weights
 
-    def _attempt(
-        self, step: Step, batch: Arguments, context: RunContext | None
-    ) -> Result | Expansion:
-        try:
-            return call_node_code(step.node, invoke, step, batch, context)
-        except NodeGraphError:
-            broken = self._facts.emitter.broken
-            if broken is not None:
-                raise broken from None
-            raise
-
     def _finish(
         self, step: Step, result: Result, seconds: float, inner: tuple[Inner, ...] = ()
     ) -> Entry:
         entry = entry_of(result.outputs, result.ui, seconds, inner)
         if not step.volatile:
             self._cache.put(step.key, entry)
+            self._made.add(step.key)
         self._check_inputs(step)
         self._show(step, result.ui)
         self._facts.emitter.send(NodeFinished, *step.who, seconds, result.ui)
@@ -336,7 +365,7 @@ class Executor:
         """Report inputs that the node wrote to; they are no longer what their keys say."""
         for source in step.reads:
             entry = self._live.get(source)
-            if entry is None or entry.intact:
+            if entry is None or entry.held.intact:
                 continue
             self._cache.drop(self._by_id[source].key)
             self._live.excuse(source)

@@ -19,6 +19,7 @@ class LiveResults:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._entries: dict[NodeId, Entry] = {}
+        self._at_rest = nullcontext(self._entries)
 
     def __contains__(self, node_id: NodeId) -> bool:
         return node_id in self._entries
@@ -37,16 +38,18 @@ class LiveResults:
         """Add a node's result."""
         before = self._entries.get(node_id)
         if before is not entry:
-            self._cache.hold(entry)
+            if entry.held.is_movable:
+                self._cache.hold(entry)
             self._entries[node_id] = entry
             if before is not None:
                 self._cache.release([before])
 
     def release(self, node_ids: Iterable[NodeId]) -> None:
         """Let go of results that the run does not need any more."""
-        released = [entry for each in node_ids if (entry := self._entries.pop(each, None))]
-        if released:
-            self._cache.release(released)
+        popped = [self._entries.pop(each, None) for each in node_ids]
+        movable = [entry for entry in popped if entry is not None and entry.held.is_movable]
+        if movable:
+            self._cache.release(movable)
 
     def excuse(self, node_id: NodeId) -> None:
         """Keep a result that somebody wrote to for this run alone, without looking at it again."""
@@ -63,9 +66,9 @@ class LiveResults:
         Args:
             node_ids: the nodes that they are of; those without a result are left out.
         """
-        found = [entry for each in node_ids if (entry := self._entries.get(each))]
-        read = [entry for entry in found if entry.held.is_movable]
-        return self._reading(read) if read else nullcontext(self._entries)
+        found = [self._entries.get(each) for each in node_ids]
+        read = [entry for entry in found if entry is not None and entry.held.is_movable]
+        return self._reading(read) if read else self._at_rest
 
     @contextmanager
     def _reading(self, read: Sequence[Entry]) -> Generator[Mapping[NodeId, Entry]]:

@@ -24,6 +24,12 @@ class ModelClaims:
         self._steps = steps
         self._plan = plan
         self._held: dict[NodeId, dict[int, tuple[PooledModel, ...]]] = {}
+        self._readers: dict[tuple[NodeId, int], int] = {}
+        """The planned nodes that read an output and are not done, from the first claim on."""
+        self._counted = 0
+        """The number of planned nodes that are counted there, or were done before."""
+        self.active = False
+        """True as soon as there was a claim; from then on `release` must hear of every node."""
         uses.foresee = self.next_uses
 
     def next_uses(self) -> Mapping[int, float]:
@@ -31,13 +37,13 @@ class ModelClaims:
         upcoming = [self._steps[node_id] for node_id in self._plan.upcoming()]
         return distances(upcoming, lambda link: self._held.get(link.source, {}).get(link.output))
 
-    def __bool__(self) -> bool:
-        return bool(self._held)
-
     def hold(self, node_id: NodeId, entry: Entry) -> None:
         """Claim the models in a node's result."""
         if node_id in self._held:
             return
+        if not self.active:
+            self.active = True
+            self._count(self._plan.pending)
         self._held[node_id] = {k: models for k, models in enumerate(entry.models) if models}
         for models in self._held[node_id].values():
             self._uses.hold(models)
@@ -49,13 +55,16 @@ class ModelClaims:
             step: the node.
             freed: the nodes whose whole results are not needed any more.
         """
+        self._count(self._plan.planned[self._counted :])
+        for link in _links(step):
+            self._readers[link.source, link.output] -= 1
         for node_id in freed:
             for models in self._held.pop(node_id, {}).values():
                 self._uses.release(models)
         for source in step.reads:
             held = self._held.get(source)
             if held and not self._plan.needs_whole(source):
-                for output in [k for k in held if not self._is_read(source, k)]:
+                for output in [k for k in held if not self._readers.get((source, k))]:
                     self._uses.release(held.pop(output))
 
     def end(self) -> None:
@@ -63,10 +72,13 @@ class ModelClaims:
         self._held.clear()
         self._uses.end()
 
-    def _is_read(self, source: NodeId, output: int) -> bool:
-        link = Link(source, output)
-        nodes = (self._steps[node_id].node for node_id in self._plan.pending)
-        return any(type(v) is Link and v == link for node in nodes for v in node.inputs.values())
+    def _count(self, node_ids: Iterable[NodeId]) -> None:
+        """Count what planned nodes read: at first the pending ones, then those that are new."""
+        for node_id in node_ids:
+            for link in _links(self._steps[node_id]):
+                key = (link.source, link.output)
+                self._readers[key] = self._readers.get(key, 0) + 1
+        self._counted = len(self._plan.planned)
 
 
 def distances(
@@ -80,7 +92,11 @@ def distances(
     """
     found: dict[int, float] = {}
     for distance, step in enumerate(upcoming, start=1):
-        for value in step.node.inputs.values():
-            for model in (models(value) or ()) if type(value) is Link else ():
+        for link in _links(step):
+            for model in models(link) or ():
                 found.setdefault(id(model), distance)
     return found
+
+
+def _links(step: Step) -> list[Link]:
+    return [value for value in step.node.inputs.values() if type(value) is Link]

@@ -1,5 +1,6 @@
 """Decide what runs next and what may be freed; the executor obeys."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from nodegraph.graph.graph import NodeId
@@ -27,7 +28,11 @@ class Plan:
         self._pending: set[NodeId] = set()
         self._readers: dict[NodeId, int] = {}
         self._held: dict[NodeId, list[NodeId]] = {}
+        self._awaited: Counter[NodeId] = Counter()
+        """The nodes that others were put off for, and are not done with."""
         self._kept: set[NodeId] = set()
+        self.planned: list[NodeId] = []
+        """All nodes in the order in which they were planned; one that runs twice is there twice."""
 
     def require(self, targets: Iterable[NodeId]) -> None:
         """Plan all that `targets` still need; their results are kept to the end."""
@@ -39,6 +44,7 @@ class Plan:
         """Run `until` and what they lack first, and hold their results for `node_id`."""
         for source in until:
             self._readers[source] = self._readers.get(source, 0) + 1
+        self._awaited.update(until)
         self._held.setdefault(node_id, []).extend(until)
         self._agenda.append(node_id)
         self._extend(until)
@@ -53,12 +59,18 @@ class Plan:
     def finish(self, node_id: NodeId) -> list[NodeId]:
         """Note that a node is done; returns those whose results nobody needs any more."""
         self._pending.discard(node_id)
+        readers, kept = self._readers, self._kept
+        sources = self._reads(node_id)
+        if node_id in self._held:
+            awaited = self._held.pop(node_id)
+            self._awaited.subtract(awaited)
+            sources = (*sources, *awaited)
         freed: list[NodeId] = []
-        for source in (*self._reads(node_id), *self._held.pop(node_id, ())):
-            self._readers[source] -= 1
-            if not self._readers[source] and source not in self._kept:
+        for source in sources:
+            left = readers[source] = readers[source] - 1
+            if not left and source not in kept:
                 freed.append(source)
-        if not self._readers.get(node_id) and node_id not in self._kept:
+        if not readers.get(node_id) and node_id not in kept:
             freed.append(node_id)
         return freed
 
@@ -69,11 +81,15 @@ class Plan:
 
     def needs_whole(self, node_id: NodeId) -> bool:
         """Return True if all outputs of a node are kept: it is a target, or others wait for it."""
-        return node_id in self._kept or any(node_id in until for until in self._held.values())
+        return node_id in self._kept or self._awaited[node_id] > 0
 
     def upcoming(self) -> list[NodeId]:
         """Return the nodes still to run, the next one first."""
         return list(dict.fromkeys(n for n in reversed(self._agenda) if n in self._pending))
+
+    def last_first(self) -> Iterator[NodeId]:
+        """Yield the nodes still to run, the last one first; one that was put off may come twice."""
+        return (node_id for node_id in self._agenda if node_id in self._pending)
 
     def _extend(self, wanted: Sequence[NodeId]) -> None:
         """Put the wanted nodes, and all that they need, at the head of the agenda."""
@@ -86,10 +102,12 @@ class Plan:
             return self._needs(node_id)
 
         order, _ = sources_first(wanted, lacks)
+        pending, readers = self._pending, self._readers
         fresh = [node_id for node_id in order if node_id not in ready]
         for node_id in fresh:
-            if node_id not in self._pending:
-                self._pending.add(node_id)
+            if node_id not in pending:
+                pending.add(node_id)
+                self.planned.append(node_id)
                 for source in self._reads(node_id):
-                    self._readers[source] = self._readers.get(source, 0) + 1
+                    readers[source] = readers.get(source, 0) + 1
         self._agenda.extend(reversed(fresh))

@@ -1,6 +1,5 @@
 """The run that a thread computes, for code too deep inside a node to be handed a `Context`."""
 
-import threading
 from collections.abc import Callable, Collection, Hashable
 from contextvars import ContextVar, Token
 from typing import NamedTuple, Protocol, TypeAlias
@@ -40,16 +39,16 @@ class CancelToken:
     """A request to stop one run: set once, from any thread, and checked between steps."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._is_cancelled = False
 
     def cancel(self) -> None:
         """Ask the run to stop as soon as it can."""
-        self._event.set()
+        self._is_cancelled = True
 
     @property
     def is_cancelled(self) -> bool:
         """True once the run was asked to stop."""
-        return self._event.is_set()
+        return self._is_cancelled
 
     def check(self) -> None:
         """Raise if the run was asked to stop.
@@ -57,7 +56,7 @@ class CancelToken:
         Raises:
             RunCancelledError: it was.
         """
-        if self._event.is_set():
+        if self._is_cancelled:
             raise RunCancelledError
 
 

@@ -86,9 +86,10 @@ class RunModels:
 
     def leave_node(self) -> None:
         """Note that the present node is done with its models."""
-        self.repeating = self._computing = frozenset()
-        self._joined = ModelUse((), 0)
-        self._use = None
+        if self._computing or self.repeating:
+            self.repeating = self._computing = frozenset()
+            self._joined = ModelUse((), 0)
+            self._use = None
 
     def shrink(self) -> bool:
         """Leave more of the accelerator to what the present node computes beside weights.

@@ -6,6 +6,8 @@ from typing import Annotated, Any, NamedTuple
 
 import pytest
 
+from nodegraph.cache.content import ContentCache
+from nodegraph.cache.entry import Entry
 from nodegraph.cache.protocol import NoCache
 from nodegraph.definition.markers import Lazy, Listed
 from nodegraph.definition.node import node
@@ -558,3 +560,39 @@ def test_room_is_made_before_a_node_that_says_it_needs_it(files, monkeypatch):
         "what was kept of earlier runs is forgotten, for this node needs the memory."
     ]
     assert engine.run(graph_of(x=("One", {})), targets=["x"]).cached == 0
+
+
+def test_the_cache_is_asked_once_for_a_node_unless_a_result_came_since(files):
+    asked = list[str]()
+
+    class Asked(ContentCache):
+        def get(self, key: str, *, counted: bool = True) -> Entry | None:
+            asked.append(key)
+            return super().get(key, counted=counted)
+
+    engine = Engine(registry_of(), files, Asked())
+    engine.run(chain_of(20))
+    assert len(asked) == len(set(asked)) == 20
+
+    asked.clear()
+    equal = {name: ("Add", {"a": 2}) for name in "xyz"}
+    result = engine.run(graph_of(**equal), targets=["x", "y", "z"])
+    assert (len(asked), result.executed, result.cached) == (5, 1, 2)
+
+
+@pytest.mark.parametrize("shared", ["Even", "Expand"])
+def test_what_another_run_computed_since_the_plan_is_not_computed_again(files, shared):
+    @node("Expand", category="test")
+    def expand(a: int) -> int | Expansion:
+        return Expansion({}, (a,))
+
+    @node("RunOther", category="test")
+    def run_other() -> int:
+        return engine.run(graph_of(z=(shared, {"a": 2})), targets=["z"]).executed
+
+    engine = Engine(registry_of(expand, run_other), files)
+
+    result = engine.run(graph_of(x=("RunOther", {}), y=(shared, {"a": 2})), targets=["x", "y"])
+
+    assert (result.outputs["x"], result.outputs["y"]) == ((1,), (2,))
+    assert (result.executed, result.cached) == (1, 1)

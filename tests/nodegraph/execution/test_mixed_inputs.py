@@ -29,7 +29,7 @@ def test_what_is_on_the_host_goes_to_the_accelerator_of_the_rest(simulated):
         "steps": 3,
     }
 
-    found: Any = bring_together(inputs, {"levels": "SIGMAS"})
+    found: Any = bring_together(inputs, {"levels"})
 
     (cond,) = found["text"].conds
     moved = [found["latent"].noise_mask, cond.tokens, cond.extras["more"][0]]
@@ -39,10 +39,10 @@ def test_what_is_on_the_host_goes_to_the_accelerator_of_the_rest(simulated):
 
 
 def test_inputs_of_one_device_stay_as_they_are(simulated):
-    host = {"image": torch.ones(2), "mask": torch.ones(2)}
-    card = {name: tensor.to(simulated.device) for name, tensor in host.items()}
+    host: dict[str, Any] = {"image": torch.ones(2), "mask": torch.ones(2)}
+    card: dict[str, Any] = {name: tensor.to(simulated.device) for name, tensor in host.items()}
     simulated.reset()
 
-    assert bring_together(host, {}) == host
-    assert bring_together(card, {}) == card
+    assert bring_together(host, ()) == host
+    assert bring_together(card, ()) == card
     assert simulated.counters().copies_to_device == 0

@@ -1,6 +1,7 @@
 """Weights that a run claims: released when it fails, and never at another's expense."""
 
 import threading
+from typing import Annotated, NamedTuple
 
 import pytest
 
@@ -11,10 +12,12 @@ from nodegraph.errors import NodeExecutionError
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Link
 from nodegraph.graph.results import Ui
+from nodegraph.graph.sockets import Socket
 from nodegraph.runtime.model_pool import held_or_loaded
 from nodegraph.runtime.out_of_memory import OutOfMemoryError
 from tests.nodegraph.runtime.test_model_pool import Model
-from tests.toys import files_in, graph_of, registry_of
+from tests.toys import BLANK, files_in, graph_of, registry_of
+from tests.work import growth
 
 MEMORY = 100
 
@@ -183,3 +186,49 @@ def test_a_run_computes_while_another_writes(files):
     first.join(20)
 
     assert order == ["compute first", "compute second", "write second", "write first"]
+
+
+class Parts(NamedTuple):
+    model: Annotated[object, Socket("MODEL")]
+    vae: Annotated[object, Socket("VAE")]
+
+
+def test_twice_as_many_readers_of_a_model_are_twice_the_work(files):
+    parts = Parts(Model(50), Model(50))
+
+    @node("OpenParts", category="test")
+    def load() -> Parts:
+        return parts
+
+    @node("Read", category="test")
+    def read(model: object, after: int = 0) -> int:
+        return after
+
+    def run(length: int) -> None:
+        nodes = {"load": ("OpenParts", {}), "0": ("Read", {"model": Link("load", 0), "after": 0})}
+        for k in range(1, length):
+            links = {"model": Link("load", int(k == length - 1)), "after": Link(str(k - 1), 0)}
+            nodes[str(k)] = ("Read", links)
+        engine = Engine(registry_of(load, read), files, NoCache())
+        engine.run(graph_of(**nodes), targets=[str(length - 1)])
+
+    assert growth(run, 50) < 2.2
+
+
+def test_twice_as_many_writers_before_the_last_computation_are_twice_the_work(files):
+    told = list[str]()
+
+    @node("WriteFile", category="test", output_node=True, writes_only=True)
+    def write(value: object) -> Ui:
+        return Ui()
+
+    def run(length: int) -> None:
+        nodes = {"x": ("Blank", BLANK)}
+        nodes |= {f"w{k}": ("WriteFile", {"value": Link("x", 0)}) for k in range(length)}
+        nodes |= {"s": ("Show", {"value": Link("x", 0)})}
+        nodes |= {f"v{k}": ("WriteFile", {"value": Link("x", 0)}) for k in range(length)}
+        engine = Engine(registry_of(write), files, NoCache())
+        engine.run(graph_of(**nodes), on_files_left=lambda: told.append("free"))
+
+    assert growth(run, 50) < 2.2
+    assert told == ["free"] * 3
