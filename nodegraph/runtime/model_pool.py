@@ -157,10 +157,15 @@ class ModelPool:
             others = [model for model in others if model.on_accelerator and model.held_bytes]
             for model in use.models if begins else ():
                 residency.note_use(model)
-            changes = residency.plan(use, others, lambda model: self._next_use(model, mine))
+            changes = residency.plan(
+                use,
+                others,
+                lambda model, later: self._next_use(model, mine, later=later),
+                begins=begins,
+            )
         held = {id(model): model.held_bytes for model, _ in changes}
         for model, share in changes:
-            self._resize(model, share)
+            self._resize(model, share, waits=id(model) not in mine)
         if any(model.held_bytes != held[id(model)] for model, _ in changes):
             self.epoch += 1
 
@@ -257,15 +262,18 @@ class ModelPool:
             self._budget = self._budget()
         return self._budget
 
-    def _next_use(self, model: PooledModel, own: Mapping[int, int]) -> float | None:
+    def _next_use(
+        self, model: PooledModel, own: Mapping[int, int], *, later: bool = False
+    ) -> float | None:
         """Return the distance of a model's next use by the plans of all runs; None if unknown.
 
         Args:
             model: any.
             own: claims that end with the present use.
+            later: True to skip the nodes that are at the model now.
         """
         key = id(model)
-        if any(key in run.repeating for run in self._runs):
+        if not later and any(key in run.repeating for run in self._runs):
             return NOW
         known = [run.next_uses[key] for run in self._runs if key in run.next_uses]
         if key in self._queued:
@@ -274,18 +282,16 @@ class ModelPool:
             known.append(CLAIMED)
         return min(known, default=None)
 
-    def _resize(self, model: PooledModel, share: int) -> None:
+    def _resize(self, model: PooledModel, share: int, *, waits: bool) -> None:
         """Let a model have so much of the accelerator; without room on the host it is let go of."""
         leaves = max(model.held_bytes - share, 0)
         assert self._residency is not None, "who has shares has memory"
         with self._lock:
             parked = sum(each.host_bytes for each in self._recent.values())
             fits = not leaves or self._residency.memory.may_park(parked + leaves)
-        if fits:
-            model.resize(share)
-        else:
+        if not fits:
             model.unload()
-            model.resize(share)
+        model.resize(share, waits=waits)
 
     def _take_surplus(self, wanted: int = 0) -> list[PooledModel]:
         """Remove from the list and return what must go so that `wanted` more bytes fit."""

@@ -51,19 +51,26 @@ class PooledModel(ABC):
         return self.nbytes()
 
     @property
+    def steady_bytes(self) -> int:
+        """The bytes of the accelerator with which only those weights come that are read seldom."""
+        return self.nbytes()
+
+    @property
     def loading_bytes(self) -> int:
         """The bytes of the accelerator that loading takes for a moment, beside the weights."""
         return 0
 
-    def resize(self, nbytes: int) -> None:
+    def resize(self, nbytes: int, *, waits: bool = False) -> None:
         """Let at most so many bytes be on the accelerator from now on, and park the rest.
 
         It holds for weights that are not loaded yet, too, and until the next call. To be called
         while nothing computes on the device, by who has its lane.
 
         Args:
-            nbytes: all that `held_bytes` may be; less than `least_bytes` for a model that is not
-                to compute soon, 0 parks it whole.
+            nbytes: all that `held_bytes` may be; 0 parks it whole.
+            waits: it is not to compute before the next call: no room is kept for weights that
+                pass through, and no weights come to the accelerator.
         """
+        del waits
         if nbytes < self.nbytes():
             self.unload()

@@ -17,7 +17,7 @@ CLAIMED: Final = 1e6
 UNKNOWN: Final = 1e9
 """The least distance for a model that nobody is known to need."""
 _WORTH_A_MOVE: Final = 32
-"""A model in use gets more of the device only if that is at least this fraction of it."""
+"""In the middle of a node a model gets more of the device only if it is this fraction of it."""
 
 
 class ModelUse(NamedTuple):
@@ -28,6 +28,8 @@ class ModelUse(NamedTuple):
     """The most bytes of the accelerator that a call takes beside the weights; None: unknown."""
     repeats: bool = True
     """True if they are called again and again; False if their weights are read once."""
+    ahead: bool = False
+    """True if weights that are read seldom are read once all the same, before the others."""
 
 
 class DeviceMemory(Protocol):
@@ -104,6 +106,19 @@ class Demand(NamedTuple):
     next_use: float
     """The distance of its next use after this one; `NOW` if its weights are read many times now."""
     in_use: bool = False
+    once: int = 0
+    """Those of its bytes that are read once now, though the others are read many times."""
+    once_next: float = UNKNOWN
+    """The distance of their next use."""
+
+    @property
+    def wishes(self) -> tuple[tuple[float, int], ...]:
+        """The bytes beyond the least that it could use, each with the distance of their use."""
+        if not self.in_use:
+            return ((self.next_use, self.held),)
+        all_of_it = max(self.nbytes, self.held) - self.least
+        once = min(self.once, max(all_of_it, 0))
+        return (self.next_use, all_of_it - once), (self.once_next, once)
 
 
 def share_room(room: int, demands: Sequence[Demand]) -> list[int]:
@@ -113,7 +128,7 @@ def share_room(room: int, demands: Sequence[Demand]) -> list[int]:
     algorithms for a virtual-storage computer, 1966). A model in use gets at least what it can not
     do without. More of it is loaded only in place of bytes that are used later, for bytes that are
     read once may as well pass through; those of a model that is read many times (`NOW`) come
-    before all others. A model that is not in use never grows.
+    before all others, but for what it reads once. A model that is not in use never grows.
 
     Args:
         room: bytes for all weights together.
@@ -121,20 +136,19 @@ def share_room(room: int, demands: Sequence[Demand]) -> list[int]:
     """
     shares = [demand.least if demand.in_use else 0 for demand in demands]
     left = room - sum(shares)
-    for number in sorted(range(len(demands)), key=lambda k: _rank(demands[k])):
+    wishes = [
+        (distance, not demand.in_use, number, wanted)  # those in use first if two are used at once
+        for number, demand in enumerate(demands)
+        for distance, wanted in demand.wishes
+    ]
+    for *_, number, wanted in sorted(wishes):
         demand = demands[number]
-        wanted = max(demand.nbytes, demand.held) - demand.least if demand.in_use else demand.held
         given = max(0, min(wanted, left))
         if given < wanted and not demand.in_use and demand.least >= demand.nbytes:
             continue  # it can not be split: a part of it is of no use
         shares[number] += given
         left -= given
     return shares
-
-
-def _rank(demand: Demand) -> tuple[float, bool]:
-    """Return the order in which models get room: those in use first if two are used at once."""
-    return demand.next_use, not demand.in_use
 
 
 class UseHistory:
@@ -162,8 +176,11 @@ class UseHistory:
         return UNKNOWN + max(abs(clock - self._last - self._interval), 1)
 
 
-NextUse: TypeAlias = Callable[[PooledModel], float | None]
-"""A function that returns the distance of a model's next use; None if nobody knows one."""
+NextUse: TypeAlias = Callable[[PooledModel, bool], float | None]
+"""A function that returns the distance of a model's next use; None if nobody knows one.
+
+It is given True to skip the nodes that are at the model now.
+"""
 Change: TypeAlias = tuple[PooledModel, int]
 """A model, and the bytes of the accelerator that it may take from now on."""
 
@@ -193,7 +210,12 @@ class Residency:
         self._histories.setdefault(model, UseHistory()).note(self._clock)
 
     def plan(
-        self, use: ModelUse, others: Collection[PooledModel], next_use: NextUse
+        self,
+        use: ModelUse,
+        others: Collection[PooledModel],
+        next_use: NextUse,
+        *,
+        begins: bool = True,
     ) -> list[Change]:
         """Return the models whose share of the accelerator changes for a use, and the new shares.
 
@@ -203,6 +225,7 @@ class Residency:
             use: the use.
             others: models with weights on the accelerator that are not in the use.
             next_use: says when models are used after this; `NOW` for those that a node is at.
+            begins: a node begins to use them.
         """
         models = [*use.models, *others]
         held = sum(model.held_bytes for model in models)
@@ -218,15 +241,16 @@ class Residency:
         sized = list(zip(models, demands, shares, strict=True))
         return [
             *((model, share) for model, d, share in sized if not d.in_use and share < d.held),
-            *((model, self._limit_of(d, share)) for model, d, share in sized if d.in_use),
+            *((model, self._limit_of(d, share, begins)) for model, d, share in sized if d.in_use),
         ]
 
-    def _limit_of(self, demand: Demand, share: int) -> int:
+    def _limit_of(self, demand: Demand, share: int, begins: bool) -> int:
         """Return the limit of a model in use: no more than all there is, and no small moves."""
         if share >= max(demand.nbytes, demand.held):
             return UNLIMITED
         grows = share - demand.held
-        if demand.held >= demand.least and 0 < grows < demand.nbytes // _WORTH_A_MOVE:
+        is_small = 0 < grows < demand.nbytes // _WORTH_A_MOVE
+        if is_small and not begins and demand.held >= demand.least:
             return demand.held
         return min(share, self.memory.limit)
 
@@ -237,8 +261,16 @@ class Residency:
         return [room for least, room in found if beside is None or beside >= least]
 
     def _demand(self, model: PooledModel, use: ModelUse, next_use: NextUse) -> Demand:
-        in_use = any(each is model for each in use.models)
-        distance = NOW if in_use and use.repeats else next_use(model)
-        if distance is None:
-            distance = self._histories.setdefault(model, UseHistory()).next_use(self._clock)
-        return Demand(model.nbytes(), model.held_bytes, model.least_bytes, distance, in_use)
+        def distance(*, later: bool) -> float:
+            known = next_use(model, later)
+            if known is not None:
+                return known
+            return self._histories.setdefault(model, UseHistory()).next_use(self._clock)
+
+        sizes = model.nbytes(), model.held_bytes, model.least_bytes
+        if not any(each is model for each in use.models):
+            return Demand(*sizes, distance(later=False))
+        if not use.repeats:
+            return Demand(*sizes, distance(later=False), in_use=True)
+        once = max(model.nbytes() - model.steady_bytes, 0) if use.ahead else 0
+        return Demand(*sizes, NOW, True, once, distance(later=True) if once else UNKNOWN)

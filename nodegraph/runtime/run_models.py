@@ -142,7 +142,8 @@ class RunModels:
         more = tuple(model for model in use.models if id(model) not in self.repeating)
         known = use.activations is not None and before.activations is not None
         beside = max(use.activations or 0, before.activations or 0) if known else None
-        self._joined = ModelUse((*before.models, *more), beside)
+        ahead = use.ahead and (before.ahead or not before.models)
+        self._joined = ModelUse((*before.models, *more), beside, ahead=ahead)
         self.repeating |= {id(model) for model in more}
         return self._joined
 

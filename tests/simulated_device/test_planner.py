@@ -8,7 +8,7 @@ import torch
 from nodegraph.execution.engine import Engine
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.model_pool import ModelPool
-from nodegraph.runtime.residency import NOW, FixedBudget, UseHistory
+from nodegraph.runtime.residency import FixedBudget
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodegraph.runtime.run_models import RunModels
 from nodegraph.settings.settings import Settings
@@ -16,7 +16,7 @@ from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network
 from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.residency.units import divide
-from tests.nodegraph.runtime.belady import Piece, fewest_bytes
+from tests.nodegraph.runtime.belady import Piece, bytes_by_lru, fewest_bytes
 from tests.simulated_device.test_lane import txt2img
 from tests.simulated_device.test_streaming import MIB, sample
 from tests.tiny_models.checkpoints import (
@@ -29,25 +29,38 @@ from tests.tiny_models.checkpoints import (
     write,
 )
 from tests.tiny_models.handles import opened
-from tests.tiny_models.samplable import Samplable
+from tests.tiny_models.samplable import Samplable, samplable
 
 SHARES = (1.0, 0.6, 0.3, 0.15)
 """Budgets, as parts of the weights of all families together."""
 CYCLES, STEPS = 3, 2
-MOST = 1.15
-"""What may move beside the fewest bytes."""
+MOST = {1.0: 1.001, 0.6: 1.1, 0.3: 1.1, 0.15: 1.16}
+"""What may move beside the fewest bytes, by budget.
+
+Two slots of the least of them take 0.1 of the networks, whose layers are few and large for them.
+"""
 MARGIN = 8 << 20
 """Room for what is computed beside the weights."""
 
 
-def pieces_of(network: Network) -> list[Piece]:
-    """The parts of a network in the order of a pass, as small as its modules allow."""
+def reads_of(network: Network) -> list[Piece]:
+    """The parts that one turn of a network reads, as small as its modules allow.
+
+    What makes the modulation is read once, before the first step.
+    """
     sizes, parts = network.file.sizes, network_class(network.spec.kind).parts
     found = divide(skeleton(network.spec), sizes, 0, parts)
     rest = sum(sizes[key] for key in (*found.fixed, *found.tables))
     title = str(id(network))
-    units = [Piece(f"{title} {unit.name}", unit.nbytes) for unit in found.units]
-    return [Piece(f"{title} rest", rest), *units]
+    seldom, often = (
+        [
+            Piece(f"{title} {unit.name}", unit.nbytes)
+            for unit in found.units
+            if unit.is_seldom == is_seldom
+        ]
+        for is_seldom in (True, False)
+    )
+    return [*seldom, *STEPS * [Piece(f"{title} rest", rest), *often]]
 
 
 @pytest.fixture
@@ -104,35 +117,73 @@ class Turns:
         self._device.set_budget()
         return self._device.counters().bytes_to_device - CYCLES * self._beside
 
-    def least(self, budget: int) -> int:
-        """Return the fewest bytes that could move."""
-        pieces = [pieces_of(network) for network in self._networks]
-        turns = [piece for each in pieces for _ in range(STEPS) for piece in each]
-        return fewest_bytes(turns * CYCLES, budget)
+    def reads(self) -> list[Piece]:
+        """Return what is read in all turns, by parts."""
+        return CYCLES * [piece for network in self._networks for piece in reads_of(network)]
+
+    def reads_of_wholes(self) -> list[Piece]:
+        """Return what is read in all turns, by whole networks."""
+        wholes = [Piece(str(id(network)), network.nbytes()) for network in self._networks]
+        return CYCLES * [whole for whole in wholes for _ in range(STEPS)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", SHARES)
-def test_bytes_beside_the_fewest_possible_and_beside_lru(
-    simulated, tmp_path, kinds, share, monkeypatch
-):
+def test_bytes_beside_the_fewest_possible_and_beside_lru(simulated, tmp_path, kinds, share):
     turns = Turns(simulated, kinds, tmp_path)
     budget = int(share * turns.total)
-    moved, least = turns.moved(budget), turns.least(budget)
-    monkeypatch.setattr(ModelPool, "_next_use", knows_nothing)
-    monkeypatch.setattr(UseHistory, "next_use", lambda self, clock: 1e9 + clock - self._last)
-    lru = turns.moved(budget)
+    moved, least = turns.moved(budget), fewest_bytes(turns.reads(), budget)
+    by_parts = bytes_by_lru(turns.reads(), budget)
+    by_wholes = bytes_by_lru(turns.reads_of_wholes(), budget)
 
     print(
         f"{share:.0%} of {turns.total / MIB:.1f} MiB: {moved / MIB:.2f} MiB moved,"
-        f" {moved / least:.3f} times the fewest; LRU {lru / moved:.2f} times as many"
+        f" {moved / least:.3f} times the fewest; by LRU {by_wholes / moved:.2f} times as many for"
+        f" whole networks, {by_parts / moved:.2f} for parts (at best {by_wholes / least:.2f} and"
+        f" {by_parts / least:.2f})"
     )
-    assert moved <= MOST * least
+    assert moved <= MOST[share] * least
 
 
-def knows_nothing(pool, model, own):
-    """In place of `ModelPool._next_use`: only that a node is at a model."""
-    return NOW if any(id(model) in run.repeating for run in pool._runs) else None
+def test_a_network_that_waits_keeps_what_is_there_and_no_slots(simulated, tmp_path):
+    kind = samplable(tmp_path, "sd3")
+    network = kind.model.model.network
+    whole, nbytes = sample(kind, tmp_path), network.held_bytes
+    simulated.reset()
+
+    network.resize(nbytes // 2, waits=True)
+    kept = network.held_bytes
+    assert 0.9 * (nbytes // 2) <= kept <= nbytes // 2
+    network.resize(nbytes // 3, waits=True)
+    network.resize(nbytes // 2, waits=True)  # nothing comes for that
+    assert network.held_bytes <= nbytes // 3
+    assert simulated.counters().bytes_to_device == 0
+
+    kept = network.held_bytes
+    network.resize(nbytes)
+    assert simulated.counters().bytes_to_device == nbytes - kept
+    assert torch.equal(sample(kind, tmp_path), whole)
+    network.resize(network.least_bytes // 2, waits=True)
+    assert torch.equal(sample(kind, tmp_path), whole)  # it gets what it can not do without
+
+
+def test_with_room_for_what_is_called_often_a_step_brings_nothing(simulated, tmp_path):
+    kind = samplable(tmp_path, "sd3")
+    network = kind.model.model.network
+    network.resize(network.steady_bytes)
+    few, many = (moved(simulated, lambda n=n: sample(kind, tmp_path, n)) for n in (2, 4))
+
+    assert network.steady_bytes < 0.9 * network.nbytes()
+    assert network.held_bytes <= network.steady_bytes
+    assert many - few < 1000
+
+
+def moved(simulated, call) -> int:
+    """The bytes that come to the device for a call, once everything is in its place."""
+    call()
+    before = simulated.counters().bytes_to_device
+    call()
+    return simulated.counters().bytes_to_device - before
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from nodes.models.residency.conveyor import Conveyor
 from nodes.models.residency.errors import TooSmallShareError
 from nodes.models.residency.placement import place
 from nodes.models.residency.side_stream import SideStream
-from nodes.models.residency.split import park_all, split
+from nodes.models.residency.split import park, split
 from nodes.models.residency.units import divide
 from nodes.models.weights.quantized import QuantizedTensor
 from tests.nodes.bench import Bench
@@ -84,7 +84,7 @@ def test_parked_units_are_spread_evenly_and_fill_the_share():
     assert found is not None
     assert (found.slots, found.held_bytes) == (2, 6 * MATRIX)
     assert [unit.name for unit in found.parked] == ["0", "1", "3", "4", "6", "7", "9", "10"]
-    away = park_all(lambda largest: divide(network, sizes, largest), sizes)
+    away = park(lambda largest: divide(network, sizes, largest), sizes)
     assert (len(away.parked), away.resident, away.held_bytes) == (LAYERS, (), 0)
 
 

@@ -154,7 +154,7 @@ def denoise(
     parameterization, adapter = model.parameterization, model.model.adapter
     memory = memory or RunMemory(most=0)
     with device_lane(model.model.network.placement.device), attention_backend():
-        _make_room(model, x, cond)
+        _make_room(model, x, cond, ahead=MODULATION in cond.extras)
         module = _module(model, cond)
         inputs = _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond, memory), sigma)
@@ -171,10 +171,17 @@ def denoise(
     return parameterization.to_x0(x, sigma, output.to(x))
 
 
-def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch) -> None:
-    """Make room on the accelerator for a call: for its networks, and for what they compute."""
+def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch, *, ahead: bool) -> None:
+    """Make room on the accelerator for a call: for its networks, and for what they compute.
+
+    Args:
+        model: with its patches.
+        x: see `denoise`.
+        cond: likewise.
+        ahead: the modulation of all calls is made at once, before them.
+    """
     if model.model.network.on_accelerator and run_environment().models is not None:
-        plan_use(use_of(model, x, cond))
+        plan_use(use_of(model, x, cond)._replace(ahead=ahead))
 
 
 def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:
@@ -237,7 +244,7 @@ class _ModulationMaker:
     @cached_property
     def _module(self) -> nn.Module:
         with device_lane(self.model.model.network.placement.device):
-            _make_room(self.model, self.call.x, self.call.cond)
+            _make_room(self.model, self.call.x, self.call.cond, ahead=True)
             return _module(self.model, self.call.cond)
 
     @property

@@ -165,11 +165,20 @@ class Network(PooledModel):
         infos = (self.header.tensors[key] for key in named)
         return max((i.nbytes for i in infos if not self.placement.keeps_stored(i)), default=0)
 
+    @property
+    def steady_bytes(self) -> int:
+        """See `PooledModel`; by the file's header."""
+        return self._steady_bytes
+
+    @cached_property
+    def _steady_bytes(self) -> int:
+        return self._share.steady(partial(skeleton, self.spec), self.file.sizes)
+
     @cached_property
     def _least_bytes(self) -> int:
         return self._share.least(partial(skeleton, self.spec), self.file.sizes)
 
-    def resize(self, nbytes: int) -> None:
+    def resize(self, nbytes: int, *, waits: bool = False) -> None:
         """Let at most so many bytes be on the device; see `PooledModel`.
 
         Raises:
@@ -178,9 +187,11 @@ class Network(PooledModel):
         if not self.on_accelerator:
             return
         with self._lock:
-            same = nbytes == self._share.limit and self.held_bytes <= nbytes
-            self._share.limit = nbytes
-            if self._weights is not None and not same:
+            share, before = self._share, self._share.limit
+            fits = before is not None and self.held_bytes <= nbytes <= before
+            stays = fits and waits == share.waits
+            share.limit, share.waits = nbytes, waits
+            if self._weights is not None and not stays:
                 self._settle(self._weights, computes=False)
 
     def module(
@@ -371,7 +382,8 @@ def _split(
 ) -> Split:
     """Return the places of weights, those of a variant too."""
     empty = partial(_skeleton, spec, weights)
-    return share.split(empty, sizes_of(weights), computes=computes)
+    there = [key for key, each in weights.items() if has_own_memory(each.device)]
+    return share.split(empty, sizes_of(weights), there, computes=computes)
 
 
 def _skeleton(spec: NetworkSpec, weights: Mapping[str, Tensor]) -> nn.Module:

@@ -39,9 +39,11 @@ class PlacedWeights:
 
     @property
     def is_away(self) -> bool:
-        """True if nothing is on the device, and so nothing can compute."""
+        """True if it can not compute: nothing is on the device, or what is parked can not come."""
         split = self.split
-        return split.held_bytes == 0 and bool(split.parked or split.looked_up)
+        if split.held_bytes == 0:
+            return bool(split.parked or split.looked_up)
+        return bool(split.parked) and not split.slots
 
     @property
     def slots(self) -> list[Tensor]:

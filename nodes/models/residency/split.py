@@ -59,15 +59,15 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
         stay = sizes.keys() - set(atoms.tables)
         return Split(_in_order(sizes, stay), atoms.tables, held_bytes=rest)
     fixed = _sum(sizes, atoms.fixed)
-    widest = max((unit.flat_nbytes for unit in atoms.units if unit.is_seldom), default=0)
-    found = _largest(atoms.units, max(total // FINEST, widest), share - fixed)
+    found = _largest(atoms.units, max(total // FINEST, _widest(atoms.units)), share - fixed)
     if found is None:
         return None
     largest, slots = found
     division = divide(largest)
-    room = share - _sum(sizes, division.fixed)
-    stays = _Choice(division.units, largest, slots, room).stays
-    gone = (unit for unit in division.units if unit.name not in stays)
+    choice = _Choice(division.units, slots, share - _sum(sizes, division.fixed))
+    choice.keep_larger(largest)
+    choice.fill(largest)
+    gone = (unit for unit in division.units if unit.name not in choice.stays)
     parked = tuple(sorted(gone, key=lambda unit: not unit.is_seldom))
     away = {key for unit in parked for key in unit.keys} | set(division.tables)
     resident = _in_order(sizes, sizes.keys() - away)
@@ -77,12 +77,29 @@ def split(divide: Divide, sizes: Mapping[str, int], share: int) -> Split | None:
     return Split(resident, division.tables, parked, slots, held_bytes=held)
 
 
-def park_all(divide: Divide, sizes: Mapping[str, int]) -> Split:
-    """Return the split of a network that does not compute: nothing of it is on the device."""
+def park(
+    divide: Divide, sizes: Mapping[str, int], share: int = 0, there: Collection[str] = ()
+) -> Split:
+    """Return the split of a network that does not compute: nothing comes, and there are no slots.
+
+    Args:
+        divide: divides the network.
+        sizes: the bytes of each weight.
+        share: the bytes that the network may take on the device.
+        there: the weights that are on the device: others do not come for this.
+    """
     division = divide(sum(sizes.values()) // FINEST)
-    parked = {key for unit in division.units for key in unit.keys}
-    rest = _in_order(sizes, sizes.keys() - parked)
-    return Split((), rest, division.units, held_bytes=0)
+    here, room = set(there), share - _sum(sizes, division.fixed)
+    if room < 0 or not here.issuperset(division.fixed):
+        here, room = set[str](), 0
+    choice = _Choice([unit for unit in division.units if here.issuperset(unit.keys)], 0, room)
+    choice.fill(0)
+    parked = tuple(unit for unit in division.units if unit.name not in choice.stays)
+    fixed = division.fixed if here else ()
+    away = {key for unit in parked for key in unit.keys} | set(division.tables)
+    resident = _in_order(sizes, sizes.keys() - away if here else ())
+    looked_up = _in_order(sizes, {*division.tables, *division.fixed} - {*fixed})
+    return Split(resident, looked_up, parked, held_bytes=_sum(sizes, resident))
 
 
 def least_share(divide: Divide, sizes: Mapping[str, int]) -> int:
@@ -93,8 +110,25 @@ def least_share(divide: Divide, sizes: Mapping[str, int]) -> int:
     return min(sum(sizes.values()), _sum(sizes, atoms.fixed) + least)
 
 
+def steady_share(divide: Divide, sizes: Mapping[str, int]) -> int:
+    """Return the bytes on the device with which a network streams only what is seldom called."""
+    units = divide(0).units
+    seldom = {key for unit in units if unit.is_seldom for key in unit.keys}
+    widest = _widest(units)
+    return min(sum(sizes.values()), _sum(sizes, sizes.keys() - seldom) + widest)
+
+
+def _widest(units: Sequence[Unit]) -> int:
+    """Return the bytes of the largest unit that is seldom called; 0 if there is none."""
+    return max((unit.flat_nbytes for unit in units if unit.is_seldom), default=0)
+
+
 def _largest(atoms: Sequence[Unit], finest: int, room: int) -> tuple[int, int] | None:
     """Return the bytes of the largest unit that is parked, and the number of slots."""
+    often = sum(unit.nbytes for unit in atoms if not unit.is_seldom)
+    widest = _widest(atoms)
+    if widest and often + widest <= room < often + 2 * finest:
+        return widest, 1  # nothing is streamed that is called often
     distinct = sorted({unit.flat_nbytes for unit in atoms} | {finest})
     ordered = [n for n in distinct if n >= finest] + [n for n in reversed(distinct) if n < finest]
     for slots in (2, 1):
@@ -112,15 +146,21 @@ def _kept_bytes(atoms: Sequence[Unit], largest: int) -> int:
 class _Choice:
     """Fills the room on the device with units."""
 
-    def __init__(self, units: Sequence[Unit], largest: int, slots: int, room: int) -> None:
+    def __init__(self, units: Sequence[Unit], slots: int, room: int) -> None:
         self._slots = slots
         self._room = room
         self._parked = {unit.name: unit for unit in units}
         self._used = 0
         self.stays: set[str] = set()
-        for unit in units:
+
+    def keep_larger(self, largest: int) -> None:
+        """Keep the units that are too large for a slot."""
+        for unit in list(self._parked.values()):
             if unit.flat_nbytes > largest:
                 self._keep(unit)
+
+    def fill(self, largest: int) -> None:
+        """Keep units as long as there is room, beside slots that are no larger than that."""
         self._spread(largest)
         while (unit := self._next()) is not None:
             self._keep(unit)

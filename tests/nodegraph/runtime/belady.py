@@ -1,4 +1,4 @@
-"""The fewest bytes that can move to a memory, for tests of what stays there."""
+"""The fewest bytes that can move to a memory, and those by LRU, for tests of what stays there."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -35,4 +35,21 @@ def fewest_bytes(reads: Sequence[Piece], room: int) -> int:
             if nbytes > surplus:
                 kept[name] = at, nbytes - surplus
             surplus -= nbytes
+    return moved
+
+
+def bytes_by_lru(reads: Sequence[Piece], room: int) -> int:
+    """The bytes that move if pieces leave whole, the least recently read first.
+
+    One that is larger than the room passes through, and everything else leaves.
+    """
+    kept: dict[str, int] = {}  # the last read at the end
+    moved = 0
+    for name, nbytes in reads:
+        moved += 0 if name in kept else nbytes
+        kept.pop(name, None)
+        while kept and sum(kept.values()) + nbytes > room:
+            del kept[next(iter(kept))]
+        if nbytes <= room:
+            kept[name] = nbytes
     return moved

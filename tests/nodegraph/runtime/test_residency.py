@@ -55,19 +55,20 @@ class Streamed(PooledModel):
     def trim(self) -> bool:
         return False
 
-    def resize(self, nbytes: int) -> None:
+    def resize(self, nbytes: int, *, waits: bool = False) -> None:
+        del waits
         self._limit = nbytes
         if self._loaded:
             self._settle()
 
     def compute(self, run: ModelUses, steps: int) -> None:
-        """Read all weights in each step, as a node does that samples."""
-        for _ in range(steps):
-            run.plan(ModelUse((self,), activations=0, repeats=steps > 1))
+        """Read weights in each step, as a node does that samples: some in the first one alone."""
+        for step in range(steps):
+            run.plan(ModelUse((self,), activations=0, repeats=steps > 1, ahead=True))
             loaded, self._loaded = self._loaded, True
             self._settle()
             run.note(self, None if loaded else 1.0)
-            self.moved += self._size - self._held
+            self.moved += max((self.steady_bytes if step else self._size) - self._held, 0)
 
     def _settle(self) -> None:
         share = self._size if self._limit is None else min(self._limit, self._size)
@@ -141,6 +142,15 @@ def test_weights_that_are_read_once_take_the_place_of_those_that_are_used_later(
 
     assert shares(5.0, 1.0) == [20, 100]
     assert shares(1.0, 5.0) == [100, 20]
+
+
+def test_what_a_model_reads_once_takes_the_place_of_weights_that_are_used_later():
+    def shares(once_next: float) -> list[int]:
+        at_it = Demand(100, 0, 10, NOW, in_use=True, once=30, once_next=once_next)
+        return share_room(120, [at_it, Demand(100, 100, 10, 3.0)])
+
+    assert shares(5.0) == [70, 50]
+    assert shares(1.0) == [100, 20]
 
 
 def test_a_part_of_a_model_that_can_not_be_split_is_of_no_use():
