@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # By all cores; pip takes one. Some packages have templates that are no modules: those are left.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib >/dev/null || true
+COMPILE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -qq -j 0
+# Compiled files are kept, or each of the hundreds of programs that tests start compiles its own.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 .PHONY: demo test test-all lint types unit browser compiler catalog clean
 
@@ -22,11 +24,13 @@ types: $(VENV)/.installed-dev
 	$(BIN)/basedpyright
 
 unit: $(VENV)/.installed-dev browser compiler
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+	@$(COMPILE) nodegraph nodes server workflows
+	$(PYTEST)
 
 # The slow half too: every reference case, full soak runs.
 test-all: $(VENV)/.installed-dev browser compiler
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not gpu and not weights"
+	@$(COMPILE) nodegraph nodes server workflows
+	$(PYTEST) -m "not gpu and not weights"
 
 # The editor is tested in Chromium; where that can not be installed, those tests are skipped.
 browser:
@@ -49,12 +53,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV); the first time this takes a few minutes." >&2
 	@$(PIP) install --no-compile -c constraints.txt -e .
-	@$(COMPILE)
+	@$(COMPILE) $(VENV)/lib >/dev/null || true
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(PIP) install --no-compile -c constraints.txt -e ".[app,dev,ui]"
-	@$(COMPILE)
+	@$(COMPILE) $(VENV)/lib >/dev/null || true
 	@touch $@
 
 clean:

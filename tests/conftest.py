@@ -1,11 +1,19 @@
 """Fixtures for the tests of every room."""
 
+import gc
 import signal
 
 import pytest
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script
     signal.signal(signal.SIGINT, signal.default_int_handler)  # so that programs of tests hear it
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """Leave the hundreds of thousands of objects that are there for good out of each collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")
