@@ -10,6 +10,12 @@ from typing import Self
 
 LONGEST_SHOWN = 80
 LONGEST_COMPARED = 200
+NEAR = 0.72
+"""The least likeness of a name that is suggested for another one, of 1 for the same."""
+SHORT = 4
+"""The length of names in which one letter counts more, and which abbreviate no other name."""
+NEAR_IF_SHORT = 0.6
+FILE_SUFFIXES = ("safetensors", "ckpt", "pt", "pth", "bin", "gguf", "sft", "json", "png")
 
 
 class NodeGraphError(Exception):
@@ -63,12 +69,27 @@ class NodeGraphError(Exception):
 
 
 def nearest(given: str, known: Iterable[str]) -> str:
-    """A hint that names the closest of `known`, or nothing."""
-    if len(given) > LONGEST_COMPARED:
+    """A hint that names the closest of `known`, or nothing if none is truly near.
+
+    Case, folders and the ending of a file's name are not compared. A name that goes on where
+    `given` ends (`euler_ancestral` after `euler_a`) is nearer than any other.
+    """
+    wanted = _compared(given)
+    if len(given) > LONGEST_COMPARED or not wanted:
         return ""
-    others = [name for name in known if name != given]
-    close = get_close_matches(given, others, n=1, cutoff=0.5)
-    return f"Did you mean {close[0]!r}?" if close else ""
+    others = {_compared(name): name for name in known if name != given}
+    short = len(wanted) <= SHORT
+    longer = sorted((key for key in others if not short and key.startswith(wanted)), key=len)
+    cutoff = NEAR_IF_SHORT if short else NEAR
+    close = longer[:1] or get_close_matches(wanted, others, n=1, cutoff=cutoff)
+    return f"Did you mean {others[close[0]]!r}?" if close else ""
+
+
+def _compared(name: str) -> str:
+    """Return what `nearest` compares of a name."""
+    base = name.replace("\\", "/").rpartition("/")[2].lower()
+    stem, dot, suffix = base.rpartition(".")
+    return stem if dot and stem and suffix in FILE_SUFFIXES else base
 
 
 def short_repr(value: object) -> str:

@@ -1,15 +1,17 @@
 """`nodegraph convert`: a workflow of any format, written in API format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import ReportingCommand, as_json
+from nodegraph.cli.terminal.missing_view import report_problems
+from nodegraph.cli.terminal.report import EXIT_INVALID, ReportingCommand, as_json
 
 if TYPE_CHECKING:
+    from nodegraph.errors import NodeGraphError
     from nodegraph.graph.graph import Graph
     from nodegraph.workflow.read import Shapes
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
     " answer of its /object_info; repeatable, the first that has a type counts.",
 )
 @options.verbose
-def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
+@click.pass_context
+def convert(ctx: click.Context, workflow: str, target: str, places: tuple[str, ...]) -> None:
     """Write a workflow in API format.
 
     WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
@@ -53,7 +56,10 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     shapes = shapes_of(workspace.registry.catalog, workspace.files, others)
     graph = read_workflow(options.workflow_source(workflow), shapes)
     options.warn_of_remarks(graph)
-    _check_types(graph, shapes, {**workspace.registry.catalog, **others})
+    problems = _unknown_types(graph, shapes, {**workspace.registry.catalog, **others})
+    if problems:
+        report_problems(problems, graph, workspace, options.titles(graph), workflow)
+        ctx.exit(EXIT_INVALID)
     text = as_json(to_prompt(graph))
     if target == "-":
         click.echo(text)
@@ -62,13 +68,11 @@ def convert(workflow: str, target: str, places: tuple[str, ...]) -> None:
     click.echo(f"{target}: {len(graph.nodes)} nodes")
 
 
-def _check_types(graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]) -> None:
-    """Refuse node types that nothing describes: the values of their widgets have no names.
-
-    Raises:
-        InvalidWorkflowError: there are some; names them all.
-    """
-    from nodegraph.errors import InvalidWorkflowError, UnknownNodeTypeError
+def _unknown_types(
+    graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]
+) -> "Sequence[NodeGraphError]":
+    """Return the problems of node types that nothing describes: their values have no names."""
+    from nodegraph.errors import UnknownNodeTypeError
     from nodegraph.validation.providers import providers_of
 
     problems = [
@@ -76,6 +80,5 @@ def _check_types(graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]) -> 
         for node in graph.nodes.values()
         if shapes(node.type_name) is None
     ]
-    if problems:
-        providers_of(graph.editor).explain(problems)
-        raise InvalidWorkflowError(problems)
+    providers_of(graph.editor).explain(problems)
+    return problems

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nodegraph.cli import options
-from nodegraph.cli.terminal.report import EXIT_INVALID, CheckingCommand, as_json, report, warn
+from nodegraph.cli.terminal.missing_view import report_problems
+from nodegraph.cli.terminal.report import EXIT_INVALID, CheckingCommand, as_json, warn
 
 if TYPE_CHECKING:
     from nodegraph.cli.explanation.values import Explanation
@@ -76,8 +77,7 @@ def explain(
         for warning in found.warnings:
             warn(str(warning))
         click.echo(as_text(workflow, found), nl=False)
-        for problem in found.problems:
-            report(problem, titles)
+        report_problems(found.problems, graph, workspace, titles, workflow)
     if found.problems:
         ctx.exit(EXIT_INVALID)
 

@@ -1,11 +1,12 @@
 """`nodegraph run`: run a workflow, show how far it is, print where its results are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nodegraph.cli import options
+from nodegraph.cli.terminal.missing_view import as_missing_data, report_problems
 from nodegraph.cli.terminal.report import (
     EXIT_INVALID,
     ReportingCommand,
@@ -107,12 +108,12 @@ def run(
     if locked and not checked.problems:
         _check_lock(workflow, graph, workspace)
     if checked.problems and wants_json:
-        _print_invalid(checked.problems, checked.warnings)
+        missing = as_missing_data(checked.problems, graph, workspace)
+        _print_invalid(checked.problems, checked.warnings, missing)
         ctx.exit(EXIT_INVALID)
     for warning in checked.warnings:
         warn(str(warning))
-    for problem in checked.problems:
-        report(problem, titles)
+    report_problems(checked.problems, graph, workspace, titles, workflow)
     if checked.problems:
         ctx.exit(EXIT_INVALID)
     workspace.files.saver.check_writable()
@@ -158,10 +159,13 @@ def _check_lock(workflow: str, graph: "Graph", workspace: "Workspace") -> None:
 
 
 def _print_invalid(
-    problems: "Iterable[NodeGraphError]", warnings: "Iterable[NodeGraphError]" = ()
+    problems: "Iterable[NodeGraphError]",
+    warnings: "Iterable[NodeGraphError]" = (),
+    missing: "Mapping[str, object] | None" = None,
 ) -> None:
     """One line, in place of the run's events."""
-    click.echo(as_json({"event": "invalid"} | as_data(problems, warnings), indent=None))
+    found = as_data(problems, warnings) | {**(missing or {})}
+    click.echo(as_json({"event": "invalid"} | found, indent=None))
 
 
 def _apply_options(

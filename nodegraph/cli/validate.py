@@ -5,12 +5,12 @@ from typing import Any
 import click
 
 from nodegraph.cli import options
+from nodegraph.cli.terminal.missing_view import as_missing_data, report_problems
 from nodegraph.cli.terminal.report import (
     EXIT_INVALID,
     CheckingCommand,
     as_data,
     as_json,
-    report,
     warn,
 )
 
@@ -39,13 +39,13 @@ def validate(
     checked = check(graph, workspace.registry, workspace.files)
     if wants_json:
         found = as_data(checked.problems, checked.warnings)
-        click.echo(as_json({"valid": not checked.problems} | found))
+        missing = as_missing_data(checked.problems, graph, workspace)
+        click.echo(as_json({"valid": not checked.problems} | found | {**missing}))
     else:
         titles = options.titles(graph)
         for warning in checked.warnings:
             warn(str(warning))
-        for problem in checked.problems:
-            report(problem, titles)
+        report_problems(checked.problems, graph, workspace, titles, workflow)
     if checked.problems:
         ctx.exit(EXIT_INVALID)
     if not wants_json:

@@ -131,6 +131,7 @@ def _read(source: PackSource, places: Places) -> PackCatalog | PackError:
     try:
         return read_catalog(source, places.cache or cache_folder(), patience)
     except PackError as error:
+        error.details = {**error.details, "pack": source.name}
         return error
 
 

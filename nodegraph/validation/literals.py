@@ -138,7 +138,10 @@ class Literals:
         more = ", …" if len(known) > FIRST_FEW else ""
         there = f"There are: {few}{more}." if known else f"There is nothing in {place}."
         message = f"is {short_repr(value)}, which is not in {place}."
-        return ValueNotInListError(node_id, spec.name, value, message, f"{close} {there}".strip())
+        hint = f"{close} {there}".strip()
+        return ValueNotInListError(
+            node_id, spec.name, value, message, hint, model_folder=spec.model_folder
+        )
 
 
 def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:

@@ -161,6 +161,20 @@ class ValueNotInListError(InputValueError):
 
     code = "value_not_in_list"
 
+    def __init__(
+        self,
+        node_id: NodeId,
+        input_name: str,
+        value: object,
+        message: str,
+        hint: str = "",
+        *,
+        model_folder: str | None = None,
+    ) -> None:
+        super().__init__(node_id, input_name, value, message, hint)
+        if model_folder:
+            self.details = {**self.details, "model_folder": model_folder}
+
 
 class CustomValidationError(NodeGraphError):
     """A node type's own check refuses its inputs, or fails itself; the code is ComfyUI's."""

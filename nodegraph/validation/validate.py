@@ -85,7 +85,7 @@ def check(
             report.add(found.report, problems=node_id in needed)
         if spec and spec.preflight and node_id in needed and not found.is_refused:
             report.problems.extend(_check_values(found.node, spec, registry, files))
-    if graph.editor and (report.problems or report.warnings):
+    if report.problems or report.warnings:
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
     return CheckedGraph(
         graph,

@@ -66,7 +66,8 @@ def _items(folder: Path) -> list[Path]:
 
 def _no_pack(item: Path) -> PackError:
     hint = "A pack for ComfyUI has one; move the folder elsewhere."
-    return PackError(f"the folder {item} has no __init__.py.", hint=hint)
+    message = f"the folder {item} has no __init__.py."
+    return PackError(message, hint=hint, details={"pack": item.name})
 
 
 def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:

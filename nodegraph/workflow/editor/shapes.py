@@ -29,7 +29,7 @@ _PLAYERS = ("LoadAudio", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewA
 _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
 
 
-READ_BY_NOBODY = frozenset(("audioUI", "preview", "refresh"))
+READ_BY_NOBODY = frozenset(("audioUI", "preview", "refresh", "upload", "choose file to upload"))
 """Widgets that exist in the editor alone, but are submitted all the same."""
 
 

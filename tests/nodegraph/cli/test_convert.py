@@ -66,9 +66,12 @@ def test_types_that_nothing_describes_are_named_with_what_has_them(invoke, save,
     done = invoke("convert", save(STEPS, SHOW, other), "-o", "api.json")
 
     assert done.exit_code == 2
-    assert "node '3': No pack has a node type 'Show'. [unknown_node_type]" in done.stderr
-    assert "The pack 'show-pack' (1.2.3) has it." in done.stderr
-    assert "The pack github.com/someone/scribbles has it." in done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: 2 packs are missing."
+    assert lines[1].endswith(
+        "(1.2.3) has Show (node 3): https://registry.comfy.org/nodes/show-pack"
+    )
+    assert "Scribble (node 4): git clone https://github.com/someone/scribbles /" in lines[2]
     assert not (here / "api.json").exists()
 
 
@@ -135,7 +138,16 @@ def test_validate_takes_the_editor_format_and_says_what_provides_what_lacks(invo
     done = invoke("validate", save(STEPS, WRITE, SHOW))
 
     assert done.exit_code == 2
-    assert "The pack 'show-pack' (1.2.3) has it." in done.stderr
+    assert "pack show-pack (1.2.3) has Show (node 3): https://registry.comfy.org" in done.stderr
+
+
+def test_validate_tells_in_json_what_is_missing(invoke, save):
+    done = invoke("validate", save(STEPS, WRITE, SHOW), "--json")
+
+    answer = json.loads(done.stdout)
+    assert answer["missing"]["summary"] == "1 pack is missing."
+    assert answer["missing"]["packs"][0]["node_types"][0]["nodes"] == ["3"]
+    assert [problem["code"] for problem in answer["problems"]] == ["unknown_node_type"]
 
 
 def test_broken_files_say_where(invoke, save):

@@ -79,7 +79,7 @@ def test_a_workflow_that_can_not_be_read_is_a_problem_as_json(invoke, here, comm
 
 @pytest.mark.parametrize(
     ("files", "hint"),
-    [((), "There is no .json file in it."), (("a.json",), "Did you mean 'folder.json/a.json'?")],
+    [((), "There is no .json file in it."), (("a.json",), "There are: folder.json/a.json.")],
 )
 def test_a_folder_is_called_one(invoke, here, files, hint):
     (here / "folder.json").mkdir()

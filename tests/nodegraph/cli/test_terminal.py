@@ -83,13 +83,13 @@ def test_the_live_line_goes_away_when_a_run_is_left(look, workflow):
 
 
 def test_an_error_is_a_frame_with_where_what_and_what_would_work(look, workflow):
-    path = workflow(odd=("Stepz", {"a": 1}), out=("Write", {"text": ["odd", 0]}))
+    path = workflow(odd=("Steps", {"steps": "x"}), out=("Write", {"text": ["odd", 0]}))
     _, shown, code = look("run", path)
     lines = [line.strip() for line in plain(shown).splitlines()]
 
     assert code == 2
-    assert lines[0].startswith("╭─ node 'odd' (Stepz) ─")
-    assert "Did you mean 'Steps'?" in lines[2]
+    assert lines[0].startswith("╭─ node 'odd' (Steps), input 'steps' ─")
+    assert "takes INT, not 'x'." in lines[1]
     assert lines[-1].startswith("╰─")
 
 

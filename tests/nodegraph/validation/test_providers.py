@@ -13,27 +13,66 @@ def node(type_name, **properties):
     return {"type": type_name, "properties": properties}
 
 
-def test_packs_are_named_by_registry_or_address_also_in_subgraphs():
-    inner = {"nodes": [node("C", cnr_id="comfy-core", ver="0.3.64")]}
-    editor = {
-        "nodes": [node("A", cnr_id="pack", ver="1.0"), node("B", aux_id="who/what")],
-        "definitions": {"subgraphs": [inner]},
-    }
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        (
+            {"cnr_id": "pack", "ver": "1.0"},
+            "The pack 'pack' (1.0) has it. It is at https://registry.comfy.org/nodes/pack.",
+        ),
+        (
+            {"cnr_id": "pack", "aux_id": "who/what", "ver": "c8f5fc0" + 33 * "0"},
+            (
+                "The pack 'pack' (c8f5fc0) has it."
+                " To install it: git clone https://github.com/who/what custom_nodes/what"
+            ),
+        ),
+        (
+            {"aux_id": "who/what"},
+            (
+                "The pack 'what' has it."
+                " To install it: git clone https://github.com/who/what custom_nodes/what"
+            ),
+        ),
+        (
+            {"cnr_id": "comfyui-kjnodes"},
+            (
+                "The pack 'comfyui-kjnodes' has it. To install it: git clone"
+                " https://github.com/kijai/ComfyUI-KJNodes custom_nodes/ComfyUI-KJNodes"
+            ),
+        ),
+        (
+            {"cnr_id": "comfy-core", "ver": "0.3.27"},
+            "It is one of ComfyUI's own (0.3.27); nodegraph can't run it yet.",
+        ),
+    ],
+)
+def test_packs_are_named_with_their_address_and_a_way_to_install_them(properties, expected):
+    inner = {"nodes": [node("A", **properties)]}
+    for editor in (inner, {"definitions": {"subgraphs": [inner]}}):
+        problem = UnknownNodeTypeError("A", ["AA"])
 
-    assert providers_of(editor).types == {
-        "A": "The pack 'pack' (1.0) has it.",
-        "B": "The pack github.com/who/what has it.",
-        "C": "It is one of ComfyUI's own (0.3.64).",
-    }
+        providers_of(editor).explain([problem])
+
+        assert problem.hint == expected
+
+
+def test_a_type_that_the_table_knows_needs_no_word_of_the_workflow():
+    problem = UnknownNodeTypeError("FaceDetailer", ["FaceDetailerX"])
+
+    providers_of(None).explain([problem])
+
+    assert problem.hint.startswith("The pack 'ComfyUI-Impact-Pack' has it. To install it: git")
+    assert problem.details["address"] == "https://github.com/ltdrdata/ComfyUI-Impact-Pack"
 
 
 @pytest.mark.parametrize(
     "editor", [{"models": [MODEL]}, {"nodes": [node("A", models=[MODEL, None, 3])]}]
 )
 def test_models_are_named_with_their_address(editor):
-    hint = "The workflow gets it from https://models.test/a, for models/loras."
+    found = providers_of(editor).models["a.safetensors"]
 
-    assert providers_of(editor).models == {"a.safetensors": hint}
+    assert str(found) == "The workflow gets it from https://models.test/a, for models/loras."
 
 
 def test_only_what_is_missing_is_explained():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nodegraph.errors import InvalidWorkflowError, NodeGraphError
+from nodegraph.errors import InvalidWorkflowError, NodeGraphError, nearest
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.validation.validate import check
 from nodegraph.workflow.read import read_prompt
@@ -430,3 +430,21 @@ def test_a_literal_may_be_any_json_where_anything_goes(files):
 
 def show_of(value):
     return Graph({"x": Node("x", "Show", {"value": value})})
+
+
+@pytest.mark.parametrize(
+    ("given", "known", "expected"),
+    [
+        ("FaceDetailer", ["LaplaceScheduler"], ""),
+        ("ManualSigmas", ["FlipSigmas"], ""),
+        ("SimpleMath+", ["SamplerLMS"], ""),
+        ("krea2", ["hidream"], ""),
+        ("sd_xl_base_1.0.safetensors", ["demo-shapes.safetensors"], ""),
+        ("euler_a", ["euler", "euler_ancestral_cfg_pp", "euler_ancestral"], "euler_ancestral"),
+        ("KSampeler", ["KSamplerSelect", "KSampler"], "KSampler"),
+        ("ksampler", ["KSampler"], "KSampler"),
+        ("one/inc.safetensors", ["two/ink.safetensors", "x.safetensors"], "two/ink.safetensors"),
+    ],
+)
+def test_only_names_that_are_truly_near_are_suggested(given, known, expected):
+    assert nearest(given, known) == (f"Did you mean {expected!r}?" if expected else "")
