@@ -74,10 +74,10 @@ def nearest(given: str, known: Iterable[str]) -> str:
     Case, folders and the ending of a file's name are not compared. A name that goes on where
     `given` ends (`euler_ancestral` after `euler_a`) is nearer than any other.
     """
-    wanted = _compared(given)
+    wanted = _core_of(given)
     if len(given) > LONGEST_COMPARED or not wanted:
         return ""
-    others = {_compared(name): name for name in known if name != given}
+    others = {_core_of(name): name for name in known if name != given}
     short = len(wanted) <= SHORT
     longer = sorted((key for key in others if not short and key.startswith(wanted)), key=len)
     cutoff = NEAR_IF_SHORT if short else NEAR
@@ -85,7 +85,7 @@ def nearest(given: str, known: Iterable[str]) -> str:
     return f"Did you mean {others[close[0]]!r}?" if close else ""
 
 
-def _compared(name: str) -> str:
+def _core_of(name: str) -> str:
     """Return what `nearest` compares of a name."""
     base = name.replace("\\", "/").rpartition("/")[2].lower()
     stem, dot, suffix = base.rpartition(".")
