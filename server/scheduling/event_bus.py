@@ -1,9 +1,8 @@
 """The event bus: hands every event to its subscribers, none of which can hold up the others."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 MOST_WAITING = 2000
 """Messages that may wait for a subscriber; after more it has to read what it missed."""
@@ -14,8 +13,7 @@ LOG_SUBSCRIPTION = "log_subscription"
 """Name of the message that turns a client's `logs` messages on or off: `{"enabled": true}`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """An event on the bus."""
 
     name: str
@@ -32,18 +30,13 @@ class Message:
     payload: bytes = b""
     """The bytes of an image."""
 
-    def about(self, run: str, client: str, owner: str) -> "Message":
-        """Return the same message, about a run."""
-        return replace(self, run=run, client=client, owner=owner)
-
     @property
     def transient(self) -> bool:
         """True if a slow subscriber may go without it."""
         return self.name in ("progress", "preview", "position", "logs")
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(NamedTuple):
     """The subject of a subscription: a client's runs, or one run; everything if neither."""
 
     client: str = ""
@@ -137,11 +130,15 @@ class Bus:
 
     def publish(self, message: Message) -> None:
         """Hand a message to every subscriber whose topic it belongs to."""
-        if self.idle:
+        self.publish_all([message])
+
+    def publish_all(self, messages: Sequence[Message]) -> None:
+        """Hand messages that are about the same run, in order, to everyone who is told of it."""
+        if self.idle or not messages:
             return
-        about_none = (topic for topic in list(self._subscribers) if topic.includes(message))
-        for topic in _topics_of(message) if message.run else about_none:
-            for subscriber in self._subscribers.get(topic, ()):
+        listening = self._listening(messages[0])
+        for message in messages:
+            for subscriber in listening:
                 subscriber.offer(message)
 
     def has_viewer(self, run: str, client: str, owner: str | None = None) -> bool:
@@ -158,6 +155,11 @@ class Bus:
         for listening in self._subscribers.values():
             for subscriber in listening:
                 subscriber.close()
+
+    def _listening(self, message: Message) -> list[Subscriber]:
+        about_none = (topic for topic in self._subscribers if topic.includes(message))
+        topics = _topics_of(message) if message.run else about_none
+        return [each for topic in topics for each in self._subscribers.get(topic, ())]
 
     def _tell(self, topic: Topic) -> None:
         for watcher in self._watchers:

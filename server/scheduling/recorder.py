@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from server.errors import StorageError
@@ -49,14 +49,11 @@ class Recorder:
         done = reports[-1].data if reports[-1].name == "done" else None
         ending = _ending(done["state"], done) if done else None
         milestones, ended = await _retry_until_stored(lambda: self._write(run, kept, ending))
-        following = iter(milestones)
         for report in reports:
             if report.name == "node_finished":
                 self._metrics.node_finished(report.data["type_name"], report.data["seconds"])
-            if report.transient:
-                self._publish(run, Message(report.name, data=report.data, payload=report.payload))
-            elif report.name not in (*_OVER, "done"):
-                self.publish(run, [event for event in [next(following, None)] if event])
+        if not self._bus.idle:
+            self._bus.publish_all(list(_messages(run, reports, milestones)))
         self._publish_end(ended)
 
     async def end(self, run: Run, state: State, data: Mapping[str, Any] | None = None) -> None:
@@ -82,12 +79,8 @@ class Recorder:
 
     def publish(self, run: Run, milestones: Collection[Milestone]) -> None:
         """Publish events that are stored."""
-        if self._bus.idle:
-            return
-        for event in milestones:
-            data = {**event.data, "time_ms": event.time_ms}
-            about = (run.id, run.client, run.owner)
-            self._bus.publish(Message(event.name, *about, event.id, event.sequence, data))
+        if not self._bus.idle:
+            self._bus.publish_all([_message(run, event) for event in milestones])
 
     async def _write(
         self, run: Run, kept: Sequence[tuple[str, Mapping[str, Any]]], ending: Ending | None
@@ -103,8 +96,23 @@ class Recorder:
             _log_end(run, last.data)
             self.publish(run, [last])
 
-    def _publish(self, run: Run, message: Message) -> None:
-        self._bus.publish(message.about(run.id, run.client, run.owner))
+
+def _messages(
+    run: Run, reports: Sequence[Report], milestones: Sequence[Milestone]
+) -> Iterator[Message]:
+    """Yield the messages about reports in their order; none of a milestone of a deleted run."""
+    following = iter(milestones)
+    about = (run.id, run.client, run.owner)
+    for report in reports:
+        if report.transient:
+            yield Message(report.name, *about, data=report.data, payload=report.payload)
+        elif report.name not in (*_OVER, "done") and (event := next(following, None)):
+            yield _message(run, event)
+
+
+def _message(run: Run, event: Milestone) -> Message:
+    data = {**event.data, "time_ms": event.time_ms}
+    return Message(event.name, run.id, run.client, run.owner, event.id, event.sequence, data)
 
 
 def _log_end(run: Run, data: Mapping[str, Any]) -> None:

@@ -168,4 +168,4 @@ class OwnBus:
 
     def publish(self, message: Message) -> None:
         """Hand a message to the owner's subscribers."""
-        self._bus.publish(replace(message, owner=self._owner))
+        self._bus.publish(message._replace(owner=self._owner))

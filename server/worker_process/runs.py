@@ -38,7 +38,8 @@ _MOST_LINES = 50
 _MOST_THREADS = 10_000
 """More than the server has a worker compute at once; threads are only started when needed."""
 _SOON_FOLLOWED = (RunStarted, RunPlanned, NodeCached, NodeFinished)
-"""Events that something else follows at once, as a rule."""
+"""Events that something else follows at once, as a rule. The start of a node is none of them: if
+the node ends the process, the server has to know which it was."""
 _LAST = (RunFinished, RunFailed, RunCancelled)
 """Events that end a run; `done` says the same."""
 _LOST_DEVICE_EXIT = 5

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from server.scheduling import event_bus
 from server.scheduling.event_bus import MOST_AT_ONCE, MOST_TRANSIENT, MOST_WAITING, Bus, Message
 
 
@@ -35,6 +36,24 @@ def test_messages_go_to_those_whom_they_concern():
     assert heard(mine) == ["of all", "of r", "of s"]
     assert heard(run) == ["of all", "of r"]
     assert heard(other) == ["of all"]
+
+
+def test_the_messages_of_a_run_arrive_in_order_and_listeners_are_looked_up_once(monkeypatch):
+    looked_up, find = list[str](), event_bus._topics_of
+
+    def topics_of(message):
+        looked_up.append(message.name)
+        return find(message)
+
+    monkeypatch.setattr(event_bus, "_topics_of", topics_of)
+    bus = Bus()
+    mine, run, other = bus.subscribe(client="me"), bus.subscribe(run="r"), bus.subscribe(run="s")
+
+    bus.publish_all([Message(f"{k}", "r", "me") for k in range(5)])
+
+    assert heard(mine) == heard(run) == ["0", "1", "2", "3", "4"]
+    assert heard(other) == []
+    assert looked_up == ["0"]
 
 
 def test_it_knows_which_runs_somebody_looks_at():
