@@ -8,7 +8,7 @@ import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.missing_view import report_problems
-from nodegraph.cli.terminal.report import EXIT_INVALID, ReportingCommand, as_json
+from nodegraph.cli.terminal.report import EXIT_INVALID, ReportingCommand, as_json, warn
 
 if TYPE_CHECKING:
     from nodegraph.errors import NodeGraphError
@@ -43,7 +43,8 @@ def convert(ctx: click.Context, workflow: str, target: str, places: tuple[str, .
 
     WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
     that carries one, or - for stdin. If it has node types that neither the installed packs nor
-    --object-info describe, writes nothing and exits with 2.
+    --object-info describe, and whose values the file does not name, writes nothing and exits with
+    2.
     """
     from nodegraph.cli.server_types import read_object_info
     from nodegraph.packs.editor_shapes import shapes_of
@@ -71,14 +72,24 @@ def convert(ctx: click.Context, workflow: str, target: str, places: tuple[str, .
 def _unknown_types(
     graph: "Graph", shapes: "Shapes", known: Mapping[str, Any]
 ) -> "Sequence[NodeGraphError]":
-    """Return the problems of node types that nothing describes: their values have no names."""
+    """Return the problems of node types that neither anything describes nor the file itself.
+
+    Those that the file describes are warnings.
+    """
     from nodegraph.errors import UnknownNodeTypeError
     from nodegraph.validation.providers import providers_of
 
     problems = [
         UnknownNodeTypeError(node.type_name, known, node_id=node.id)
         for node in graph.nodes.values()
-        if shapes(node.type_name) is None
+        if node.id in graph.nameless
     ]
+    refused = {graph.nodes[node_id].type_name for node_id in graph.nameless}
+    names = {node.type_name for node in graph.nodes.values()} - known.keys() - refused
+    for name in sorted(names):
+        shape = shapes(name)
+        if shape is None or shape.is_assumed:
+            how = "by a description that ships" if shape else "by the names in the file"
+            warn(f"no pack has the node type {name!r}; it is read {how}.")
     providers_of(graph.editor).explain(problems)
     return problems

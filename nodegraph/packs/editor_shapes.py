@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from nodegraph.workflow.editor.shapes import Shape, Shapes, shape_of
 
 
 @cache
-def _partner_nodes() -> Mapping[str, Mapping[str, object]]:
-    """Return the `/object_info` of ComfyUI's nodes for paid services, to read their workflows."""
-    path = Path(__file__).parent.parent / "workflow" / "editor" / "partner_nodes.json"
+def _descriptions(name: str) -> Mapping[str, Mapping[str, object]]:
+    """Return descriptions of ComfyUI's nodes that nodegraph has not, to read their workflows.
+
+    `partner_nodes` are those for paid services, from `/object_info`. `newer_nodes` are others, from
+    there and from what the templates that ComfyUI offers have of them; both list inputs alone.
+    """
+    path = Path(__file__).parent.parent / "workflow" / "editor" / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -36,7 +41,10 @@ def shapes_of(
         if entry is None and name in catalog:
             entry = object_info(catalog[name], files)
         if entry is None:
-            entry = _partner_nodes().get(name)
-        return None if entry is None else shape_of(name, entry)
+            entry = _descriptions("partner_nodes").get(name)
+        if entry is not None:
+            return shape_of(name, entry)
+        entry = _descriptions("newer_nodes").get(name)
+        return None if entry is None else replace(shape_of(name, entry), is_assumed=True)
 
     return shape

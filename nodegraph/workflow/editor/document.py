@@ -49,6 +49,8 @@ class EditorNode:
     values: Sequence[object] | Mapping[str, object]
     """The values of its widgets, in their order or by their names."""
     title: str | None = None
+    named_values: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The same values with the widgets' names, in order; newer files have them."""
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
 
     def input(self, name: str) -> Slot | None:
@@ -87,3 +89,5 @@ class Document:
     """The subgraphs, by the type name under which nodes use them."""
     remarks: Sequence[NodeGraphError] = ()
     """Parts that were amiss, and left out."""
+    converts_widgets: bool = True
+    """True if a widget's input is a socket in its place, as in editors before 1.16."""

@@ -6,15 +6,16 @@
 from collections.abc import Mapping
 from functools import cache
 
-from nodegraph.graph.graph import Graph, Node
+from nodegraph.graph.graph import Graph, Node, NodeId
 from nodegraph.workflow.editor.document import EditorNode
+from nodegraph.workflow.editor.everywhere import link_open_inputs
 from nodegraph.workflow.editor.groups import expand_groups
 from nodegraph.workflow.editor.reading import read_document
 from nodegraph.workflow.editor.scopes import Scope, unfold
 from nodegraph.workflow.editor.shapes import Shape, Shapes
 from nodegraph.workflow.editor.texts import with_values
 from nodegraph.workflow.editor.tracing import Tracer, Value
-from nodegraph.workflow.editor.widgets import sent_values
+from nodegraph.workflow.editor.undescribed import WidgetValues
 
 __all__ = ["Shapes", "read_editor"]
 
@@ -25,8 +26,8 @@ _SEARCH_NAME = "Node name for S&R"
 def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
     """Read a graph from parsed JSON in the editor format, versions 0.4 and 1.0.
 
-    A node of a type that `shapes` does not know keeps its links, but loses the values of its
-    widgets, for their names are unknown.
+    A node of a type that `shapes` does not know is read by the names that the file has for its
+    widgets. If it has none, the node keeps its links alone and is one of the graph's `nameless`.
 
     Args:
         value: the parsed JSON.
@@ -36,14 +37,19 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
         InvalidWorkflowError: it has another shape; names everything that is wrong.
     """
     known = cache(shapes)
-    document = expand_groups(read_document(value), value, known)
-    tracer = Tracer(document, known)
+    document = link_open_inputs(expand_groups(read_document(value), value, known))
+    values = WidgetValues(known)
+    tracer = Tracer(document, known, values)
+    nameless: set[NodeId] = set()
     nodes: list[Node] = []
     named: dict[str, Node] = {}
     titled: dict[str, Node] = {}
     for scope, editor_node in unfold(document):
-        node = _node(scope, editor_node, known(editor_node.type_name), tracer)
+        given = values.of(editor_node, scope.held_for(editor_node))
+        node = _node(scope, editor_node, known(editor_node.type_name), given, tracer)
         nodes.append(node)
+        if values.are_nameless(editor_node):
+            nameless.add(node.id)
         name = editor_node.properties.get(_SEARCH_NAME)
         if isinstance(name, str):
             named.setdefault(name, node)
@@ -51,12 +57,21 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
             titled.setdefault(node.title, node)
     names = titled | named
     return Graph(
-        {node.id: with_values(node, names) for node in nodes}, value, tuple(document.remarks)
+        {node.id: with_values(node, names) for node in nodes},
+        value,
+        tuple(document.remarks),
+        frozenset(nameless),
     )
 
 
-def _node(scope: Scope, node: EditorNode, shape: Shape | None, tracer: Tracer) -> Node:
-    inputs = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
+def _node(
+    scope: Scope,
+    node: EditorNode,
+    shape: Shape | None,
+    values: Mapping[str, object],
+    tracer: Tracer,
+) -> Node:
+    inputs = dict(values)
     for slot in node.inputs:
         if (
             slot.widget

@@ -24,6 +24,9 @@ from nodegraph.workflow.type_names import drawn_type
 
 NEWEST = 1
 """The newest version of the format that is known; 0.4 is the one before."""
+_WITH_SOCKETS = (1, 16)
+"""The first version of the editor in which each widget has a socket besides."""
+_LONGEST_NUMBER = 6
 _LINK_KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
@@ -43,7 +46,15 @@ def read_document(value: Mapping[str, object]) -> Document:
     subgraphs = dict(reader.subgraphs(value))
     if reader.problems:
         raise InvalidWorkflowError(reader.problems)
-    return Document(canvas, subgraphs, reader.remarks)
+    return Document(canvas, subgraphs, reader.remarks, _converts_widgets(value))
+
+
+def _converts_widgets(value: Mapping[str, object]) -> bool:
+    extra = value.get("extra")
+    version = extra.get("frontendVersion") if is_object(extra) else None
+    parts = version.split(".")[:2] if isinstance(version, str) else []
+    numbers = [int(part) for part in parts if part.isdecimal() and len(part) < _LONGEST_NUMBER]
+    return len(numbers) < len(_WITH_SOCKETS) or numbers < [*_WITH_SOCKETS]
 
 
 def read_canvas(value: Mapping[str, object], name: str) -> Canvas:
@@ -110,8 +121,9 @@ class _Reader:
         if not isinstance(type_name, str):
             self._refuse(f"its type is a text, not {short_repr(type_name)}{place}.", key)
             return None
-        mode, values, properties = (
-            item.get(name) for name in ("mode", "widgets_values", "properties")
+        mode, values, named, properties = (
+            item.get(name)
+            for name in ("mode", "widgets_values", "widgets_values_named", "properties")
         )
         if values is not None and not is_list(values) and not is_object(values):
             self._refuse(f"widgets_values is a list, not {short_repr(values)}{place}.", key)
@@ -126,6 +138,7 @@ class _Reader:
             outputs=self._slots(item.get("outputs"), f"outputs{place}", key),
             values=values,
             title=_text(item.get("title")),
+            named_values=named if is_object(named) else {},
             properties=properties if is_object(properties) else {},
         )
 

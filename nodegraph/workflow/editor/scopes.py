@@ -30,7 +30,20 @@ _TOOLS = frozenset(
         "Fast Bypasser (rgthree)",
     )
 )
-VIRTUAL = frozenset((PRIMITIVE, *REROUTES, *SETTERS, *GETTERS, *_TOOLS))
+SEED_EVERYWHERE = "Seed Everywhere"
+PRIMITIVES = frozenset((PRIMITIVE, SEED_EVERYWHERE))
+"""Node types that have a value of their own, and give it to the widgets that they are linked to."""
+EVERYWHERE = frozenset(
+    (
+        SEED_EVERYWHERE,
+        "Prompts Everywhere",
+        "Anything Everywhere",
+        "Anything Everywhere3",
+        "Anything Everywhere?",
+    )
+)
+"""Node types that send values to inputs without a link; see `everywhere`."""
+VIRTUAL = frozenset((PRIMITIVE, *REROUTES, *SETTERS, *GETTERS, *EVERYWHERE, *_TOOLS))
 """Node types that exist in the editor alone: its own, and those of well-known packs."""
 
 

@@ -79,6 +79,8 @@ class Shape:
 
     inputs: Inputs
     title: str
+    is_assumed: bool = False
+    """True if no pack describes it here, so that names in the file itself go before it."""
 
 
 Shapes: TypeAlias = Callable[[str], Shape | None]

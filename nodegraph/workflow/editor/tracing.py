@@ -14,9 +14,10 @@ from nodegraph.workflow.editor.document import (
     Slot,
     Wire,
 )
-from nodegraph.workflow.editor.scopes import GETTERS, PRIMITIVE, Scope, runs
+from nodegraph.workflow.editor.scopes import GETTERS, PRIMITIVES, Scope, runs
 from nodegraph.workflow.editor.shapes import Shapes
-from nodegraph.workflow.editor.widgets import own_value, sent_values
+from nodegraph.workflow.editor.undescribed import WidgetValues
+from nodegraph.workflow.editor.widgets import own_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,10 @@ class _At:
 class Tracer:
     """Follows the links of one workflow."""
 
-    def __init__(self, document: Document, shapes: Shapes) -> None:
+    def __init__(self, document: Document, shapes: Shapes, values: WidgetValues) -> None:
         self._document = document
         self._shapes = shapes
+        self._values = values
         self._found: dict[tuple[str, Wire], Link | Value | None] = {}
         self._bypassed: dict[tuple[str, str], BypassedNode] = {}
         self._firsts: dict[tuple[str, int], Value | None] = {}
@@ -92,7 +94,7 @@ class Tracer:
         The editor writes that value into the widget at the end of the link, even if the
         primitive is muted; so it reaches no further than one link.
         """
-        if node.type_name == PRIMITIVE:
+        if node.type_name in PRIMITIVES:
             target = scope.canvas.nodes.get(wire.target)
             return Value(own_value(node)) if target and runs(target) else None
         if node.mode == NEVER:
@@ -144,8 +146,7 @@ class Tracer:
             place = next((k for k, own in enumerate(canvas.inputs) if own.name == slot.name), -1)
 
     def _own(self, scope: Scope, node: EditorNode, slot: Slot) -> Value | None:
-        shape = self._shapes(node.type_name)
-        held = sent_values(node, shape.inputs, scope.held_for(node)) if shape else {}
+        held = self._values.of(node, scope.held_for(node))
         return Value(held[slot.widget]) if slot.widget in held else None
 
     def _bypass_input(self, scope: Scope, node: EditorNode, output: int) -> Slot | None:

@@ -62,8 +62,9 @@ def test_what_it_writes_it_reads(invoke, save, here):
 
 
 def test_types_that_nothing_describes_are_named_with_what_has_them(invoke, save, here):
-    other = item(4, "Scribble", properties={"aux_id": "someone/scribbles"})
-    done = invoke("convert", save(STEPS, SHOW, other), "-o", "api.json")
+    other = item(4, "Scribble", values=[1], properties={"aux_id": "someone/scribbles"})
+    show = SHOW | {"widgets_values": ["x"]}
+    done = invoke("convert", save(STEPS, show, other), "-o", "api.json")
 
     assert done.exit_code == 2
     lines = done.stderr.splitlines()
@@ -73,6 +74,15 @@ def test_types_that_nothing_describes_are_named_with_what_has_them(invoke, save,
     )
     assert "Scribble (node 4): git clone https://github.com/someone/scribbles /" in lines[2]
     assert not (here / "api.json").exists()
+
+
+def test_a_type_that_nothing_describes_is_read_by_the_names_in_the_file(invoke, save, here):
+    other = item(4, "Scribble", "text:STRING!", values=["hello"])
+    done = invoke("convert", save(STEPS, other), "-o", "api.json")
+
+    assert done.exit_code == 0
+    assert "warning: no pack has the node type 'Scribble'; it is read by the names" in done.stderr
+    assert json.loads((here / "api.json").read_text())["4"]["inputs"] == {"text": "hello"}
 
 
 def test_of_several_descriptions_the_first_that_has_a_type_counts(invoke, save, here):

@@ -1,0 +1,151 @@
+"""Nodes of "Use Everywhere" are the links that they stand for."""
+
+import pytest
+
+from nodegraph.graph.graph import Link
+from nodegraph.workflow.read import read_any
+from tests.nodegraph.drawn import drawn, item, shapes, subgraph
+
+LOAD = item(1, "Load", outputs="IMAGE MASK", values=["b.png", "image"])
+SHOW = item(2, "Show", "images:IMAGE")
+BLEND = item(3, "Blend", "one:IMAGE=9", "other:IMAGE", "mask:MASK")
+NEW = {"extra": {"frontendVersion": "1.45.2"}}
+
+
+def inputs_of(*nodes, links=(), **more):
+    graph = read_any(drawn(*nodes, links=links, **more), shapes)
+    return {key: node.inputs for key, node in graph.nodes.items()}
+
+
+def everywhere(link=5, name="Anything Everywhere", **more):
+    return item(30, name, f"anything:*={link}", outputs="", **more)
+
+
+def test_open_inputs_of_the_type_get_the_value_and_others_do_not():
+    links = [[5, 1, 0, 30, 0, "IMAGE"], [9, 2, 0, 3, 0, "IMAGE"]]
+
+    found = inputs_of(LOAD, SHOW, BLEND, everywhere(), links=links)
+
+    assert found == {
+        "1": {"image": "b.png"},
+        "2": {"images": Link("1", 0)},
+        "3": {"one": Link("2", 0), "other": Link("1", 0)},
+    }
+
+
+def test_several_inputs_and_reroutes_before_them_are_followed():
+    route = item(4, "Reroute", ":*=5", outputs="*")
+    three = item(30, "Anything Everywhere3", "anything:*=6", "anything2:*=7", outputs="")
+    blend = item(3, "Blend", "other:IMAGE", "mask:MASK")
+    links = [[5, 1, 0, 4, 0, "*"], [6, 4, 0, 30, 0, "*"], [7, 1, 1, 30, 1, "MASK"]]
+
+    found = inputs_of(LOAD, route, blend, three, links=links)
+
+    assert found["3"] == {"other": Link("1", 0), "mask": Link("1", 1)}
+
+
+@pytest.mark.parametrize("mode", [2, 4])
+def test_muted_and_bypassed_ones_send_nothing(mode):
+    found = inputs_of(LOAD, SHOW, everywhere(mode=mode), links=[[5, 1, 0, 30, 0, "IMAGE"]])
+
+    assert found["2"] == {}
+
+
+def test_one_without_a_link_or_a_type_sends_nothing():
+    found = inputs_of(SHOW, item(30, "Anything Everywhere", "anything:*", outputs=""))
+
+    assert found == {"2": {}}
+
+
+@pytest.mark.parametrize(
+    ("values", "properties", "reached"),
+    [
+        (["Preview", ".*"], {}, {"one"}),
+        ([".*", "^ima"], {}, {"one", "two"}),
+        (["Nothing", ".*"], {}, set()),
+        (["(", ""], {}, set()),
+        ([], {"ue_properties": {"title_regex": "Two", "input_regex": ""}}, {"two"}),
+    ],
+)
+def test_patterns_choose_nodes_and_inputs(values, properties, reached):
+    one = item("one", "Show", "images:IMAGE", title="Preview")
+    two = item("two", "Show", "images:IMAGE", title="Two")
+    sender = everywhere(name="Anything Everywhere?", values=values, properties=properties)
+
+    found = inputs_of(LOAD, one, two, sender, links=[[5, 1, 0, 30, 0, "IMAGE"]])
+
+    assert {key for key in ("one", "two") if found[key]} == reached
+
+
+def test_a_pattern_goes_before_everything():
+    other = item(6, "Load", outputs="IMAGE")
+    plain = everywhere()
+    by_name = item(31, "Anything Everywhere?", "anything:*=6", outputs="", values=["Show", ""])
+
+    found = inputs_of(
+        LOAD,
+        other,
+        SHOW,
+        plain,
+        by_name,
+        links=[[5, 1, 0, 30, 0, "IMAGE"], [6, 6, 0, 31, 0, "IMAGE"]],
+    )
+
+    assert found["2"] == {"images": Link("6", 0)}
+
+
+def test_prompts_go_to_positive_and_negative_inputs():
+    prompts = [item(k, "Encode", outputs="CONDITIONING") for k in (4, 5)]
+    sampler = item(2, "New", "positive:CONDITIONING", "negative:CONDITIONING", "other:CONDITIONING")
+    sender = item(30, "Prompts Everywhere", "+ve:CONDITIONING=4", "-ve:CONDITIONING=5", outputs="")
+
+    found = inputs_of(
+        *prompts, sampler, sender, links=[[4, 4, 0, 30, 0, "*"], [5, 5, 0, 30, 1, "*"]]
+    )
+
+    assert found["2"] == {"positive": Link("4", 0), "negative": Link("5", 0)}
+
+
+def test_a_seed_goes_to_seeds_that_are_sockets():
+    seed = item(30, "Seed Everywhere", outputs="INT", values=[77, "fixed"])
+    sample = item(2, "Sample", "seed:INT!", "steps:INT!", values=[1, "fixed", 30, 0.5])
+
+    assert inputs_of(seed, sample)["2"] == {"seed": 77, "steps": 30, "scale": 0.5}
+    assert inputs_of(seed, sample, **NEW)["2"]["seed"] == 1
+    for properties in (
+        {"widget_ue_connectable": {"seed": True}},
+        {"ue_properties": {"widget_ue_connectable": {"seed": True}}},
+    ):
+        opened = sample | {"properties": properties}
+        assert inputs_of(seed, opened, **NEW)["2"]["seed"] == 77
+
+
+def test_a_seed_may_be_linked_as_a_primitive_is():
+    seed = item(30, "Seed Everywhere", outputs="INT", values=[77, "fixed"])
+    sample = item(2, "Sample", "steps:INT!=1", values=[1, "fixed", 30, 0.5])
+
+    found = inputs_of(seed, sample, links=[[1, 30, 0, 2, 0, "INT"]])
+
+    assert found["2"]["steps"] == 77
+
+
+def test_each_canvas_is_by_itself():
+    inner = subgraph(
+        "inner",
+        item(1, "Load", outputs="IMAGE"),
+        SHOW,
+        everywhere(),
+        links=[[5, 1, 0, 30, 0]],
+    )
+
+    found = inputs_of(item(7, "inner"), SHOW, definitions={"subgraphs": [inner]})
+
+    assert found["7:2"] == {"images": Link("7:1", 0)}
+    assert found["2"] == {}
+
+
+def test_patterns_of_a_hostile_file_take_no_time():
+    for pattern in ("(a+)+$", "a*a*a*a*a*b", "(a|a)*b", "x" * 1000):
+        sender = everywhere(name="Anything Everywhere?", values=[pattern, ".*"])
+        one = item("one", "Show", "images:IMAGE", title="a" * 5000)
+        assert inputs_of(LOAD, one, sender, links=[[5, 1, 0, 30, 0, "IMAGE"]])["one"] == {}
