@@ -1,7 +1,13 @@
-"""A guard of torch against packs: what they replace is restored and reported."""
+"""A guard of torch against packs: what they replace is restored and reported.
+
+What torch replaces itself when parts of it are first imported stays: `torch._dynamo`, which
+torchvision and others import, wraps `torch.manual_seed`.
+"""
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -16,6 +22,8 @@ _WATCHED: dict[str, Any] = {
     "torch.nn.Module": nn.Module,
     "torch.nn.functional": nn.functional,
 }
+_TORCH = Path(torch.__file__).parent
+"""The folder of torch's own code."""
 
 
 @contextmanager
@@ -38,6 +46,18 @@ def _put_back(before: dict[str, dict[str, Any]]) -> Generator[str]:
     for name, holder in _WATCHED.items():
         now = vars(holder)
         for key, value in before[name].items():
-            if key[:2] != "__" and now.get(key) is not value:
-                setattr(holder, key, value)
-                yield f"{name}.{key}"
+            if key[:2] == "__" or now.get(key) is value or _is_torchs_own(now.get(key)):
+                continue
+            setattr(holder, key, value)
+            yield f"{name}.{key}"
+
+
+def _is_torchs_own(function: Any) -> bool:
+    """Return True if a function and all those that it wraps are defined in torch's own code."""
+    while True:
+        code = getattr(function, "__code__", None)
+        if not isinstance(code, CodeType) or not Path(code.co_filename).is_relative_to(_TORCH):
+            return False
+        if not hasattr(function, "__wrapped__"):
+            return True
+        function = function.__wrapped__
