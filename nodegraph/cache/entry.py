@@ -44,12 +44,13 @@ class Held(NamedTuple):
             found: what `survey` found in them.
             homes: see the field; none if None.
         """
+        nbytes, versions, _, storages = found
         sizes: dict[str, int] = {}
-        for place, _, nbytes, _ in found.storages:
-            if nbytes:
-                sizes[place] = sizes.get(place, 0) + nbytes
+        for place, _, size, _ in storages:
+            if size:
+                sizes[place] = sizes.get(place, 0) + size
         there = tuple([place for place in sizes if place != HOST])
-        return cls(outputs, found.nbytes, found.versions, found.storages, sizes, there, homes or {})
+        return cls(outputs, nbytes, versions, storages, sizes, there, homes or {})
 
     @property
     def intact(self) -> bool:

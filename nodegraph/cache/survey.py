@@ -8,6 +8,7 @@ from nodegraph.runtime.pooled_model import PooledModel
 
 HOST: Final = "host"
 """The place of all that is in the machine's own memory; an accelerator's is its name."""
+_TEXTS: Final = (str, bytes)
 ATOMS: Final = frozenset({int, float, bool, complex, type(None)})
 """Types of values that take no memory worth counting."""
 
@@ -71,7 +72,7 @@ def version_of(value: object) -> int | None:
 
 def storage_of(leaf: Any) -> Storage:
     """Return the storage of a leaf; of 0 bytes if it has none, as a sparse tensor."""
-    if isinstance(leaf, str | bytes):
+    if isinstance(leaf, _TEXTS):
         return Storage(HOST, id(leaf), len(leaf), leaf)
     place = place_of(leaf)
     try:
@@ -102,7 +103,7 @@ def _leaves(value: object) -> Iterator[object]:
         if type(item) in ATOMS or id(item) in seen:
             continue
         seen.add(id(item))
-        if isinstance(item, str | bytes) or _has_size(item):
+        if isinstance(item, _TEXTS) or _has_size(item):
             yield item
         else:
             pending.extend(_children(item))

@@ -93,17 +93,17 @@ def bring_together(inputs: Arguments, staying: Collection[str]) -> Arguments:
         inputs: of one call.
         staying: the inputs whose tensors stay on the host.
     """
-    movable = [name for name in inputs if name not in staying]
-    found = [tensor for name in movable for tensor in tensors_in(inputs[name])]
-    device = next((tensor.device for tensor in found if not tensor.is_cpu), None)
-    if device is None or not any(tensor.is_cpu for tensor in found):
+    movable = {name: value for name, value in inputs.items() if name not in staying}
+    found = [tensor for value in movable.values() for tensor in tensors_in(value)]
+    away = [tensor for tensor in found if not tensor.is_cpu]
+    if len(away) in (0, len(found)):
         return inputs
+    device = away[0].device
 
     def move(tensor: Any) -> Any:
         return tensor.to(device) if tensor.is_cpu else tensor
 
-    moved = {name: map_tensors(inputs[name], move) for name in movable}
-    return {**inputs, **moved}
+    return {**inputs, **{name: map_tensors(value, move) for name, value in movable.items()}}
 
 
 def blocked_result(arguments: Arguments, spec: NodeSpec) -> Result | None:
@@ -154,9 +154,9 @@ def _check_outputs(spec: NodeSpec, outputs: tuple[object, ...]) -> tuple[object,
     if len(outputs) != len(spec.outputs):
         message = f"it returned {len(outputs)} values, but declares {len(spec.outputs)} outputs."
         raise TypeError(message)
-    for value, output in zip(outputs, spec.outputs, strict=True):
-        if output.is_list and not isinstance(value, list | tuple):
-            kind = type(value).__name__
+    for k, output in enumerate(spec.outputs):
+        if output.is_list and not isinstance(outputs[k], list | tuple):
+            kind = type(outputs[k]).__name__
             message = f"its output {output.name!r} is declared Listed, but is {kind}."
             raise TypeError(message)
     return outputs

@@ -1,4 +1,4 @@
-"""The events of a run: numbered, typed, frozen."""
+"""The events of a run: numbered, typed, not to be changed."""
 
 import base64
 import threading
@@ -6,16 +6,26 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import ClassVar, Concatenate, ParamSpec
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar, dataclass_transform
 
 from nodegraph.graph.graph import NodeId
 from nodegraph.graph.results import Ui
 
 P = ParamSpec("P")
+T = TypeVar("T")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass_transform(frozen_default=True)
+def _event(kind: type[T]) -> type[T]:
+    """Make a class a dataclass that is frozen for type checkers only.
+
+    There are two events for every node, and the check at run time triples the time to make one.
+    """
+    return dataclass(slots=True, unsafe_hash=True)(kind)
+
+
+@_event
 class Event:
     """Base class: which run, the event's number in it from 1 on, and when (ms since 1970)."""
 
@@ -26,7 +36,7 @@ class Event:
     time_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class RunStarted(Event):
     """The graph is valid and the run begins."""
 
@@ -34,7 +44,7 @@ class RunStarted(Event):
     targets: Sequence[NodeId]
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class RunPlanned(Event):
     """The nodes that will run, in order; lazy inputs and expansions may add to them."""
 
@@ -44,7 +54,7 @@ class RunPlanned(Event):
     """Nodes that need not run: cached ones, and those that only cached ones would need."""
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class NodeEvent(Event):
     """Something about one node.
 
@@ -57,7 +67,7 @@ class NodeEvent(Event):
     shown_as: NodeId
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class NodeCached(NodeEvent):
     """A node's result was there already, or another run computed it; `ui` is what it shows."""
 
@@ -65,14 +75,14 @@ class NodeCached(NodeEvent):
     ui: Ui | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class NodeStarted(NodeEvent):
     """A node's function is about to be called."""
 
     name = "node_started"
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class Progress(NodeEvent):
     """A node has done `value` of `total` steps."""
 
@@ -81,7 +91,7 @@ class Progress(NodeEvent):
     total: int
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class Preview(NodeEvent):
     """An intermediate image, encoded as `mime`."""
 
@@ -90,7 +100,7 @@ class Preview(NodeEvent):
     mime: str
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class Notice(NodeEvent):
     """Something to know that is no error."""
 
@@ -98,7 +108,7 @@ class Notice(NodeEvent):
     message: str
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class NodeFinished(NodeEvent):
     """A node's outputs are ready; `ui` is what it shows."""
 
@@ -107,7 +117,7 @@ class NodeFinished(NodeEvent):
     ui: Ui | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class RunFinished(Event):
     """Every target is done: so many nodes were executed, so many found in the cache."""
 
@@ -116,7 +126,7 @@ class RunFinished(Event):
     cached: int
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class RunFailed(Event):
     """A node failed; `error` is its JSON."""
 
@@ -124,7 +134,7 @@ class RunFailed(Event):
     error: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@_event
 class RunCancelled(Event):
     """Somebody cancelled the run; results so far stay in the cache."""
 
