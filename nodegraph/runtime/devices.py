@@ -7,6 +7,7 @@ devices of other packages take one path. The only core module that may import to
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -136,8 +137,14 @@ def pinned_bytes(nbytes: int, device: torch.device) -> torch.Tensor:
         try:
             return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True)
         except RuntimeError:
-            _log.info("The host has no pinned memory to give: copies to the device are slower.")
+            _tell_unpinned()
     return torch.empty(nbytes, dtype=torch.uint8)
+
+
+@cache
+def _tell_unpinned() -> None:
+    """Log that there is no pinned memory, once in a process."""
+    _log.info("The host has no pinned memory to give: copies to the device are slower.")
 
 
 def whole_storage(tensor: torch.Tensor) -> torch.Tensor | None:

@@ -90,7 +90,8 @@ def _retry_in_float32(
 
 def _retry_in_tiles(call: VaeCall, x: Tensor, size: int | None, ctx: Context) -> Tensor:
     """Compute x in tiles of a size, then with other models unloaded, then in smaller tiles."""
-    tries = [size, *(each for each in _TILES if size is None or each < size)]
+    largest = max(call.pixels(x)) if size is None else size
+    tries = [size, *(each for each in _TILES if each < largest)]
     result = _attempt(lambda: call.in_tiles(x, size))
     for number, each in enumerate(tries):
         if result is not None:

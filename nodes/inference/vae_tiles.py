@@ -79,7 +79,7 @@ class VaeCall:
 def choose_tile(call: VaeCall, batch: Tensor, ctx: Context) -> int | None:
     """Return the size of the largest tiles that there is memory for, in pixels; None: at once.
 
-    A notice says so if there are to be tiles. Where no accelerator's memory is planned, all is
+    A notice says so if there are to be several. Where no accelerator's memory is planned, all is
     computed at once.
 
     Args:
@@ -99,10 +99,12 @@ def choose_tile(call: VaeCall, batch: Tensor, ctx: Context) -> int | None:
         return None
     size = largest_tile(call, x, room)
     height, width = call.pixels(x)
-    ctx.notice(
-        f"to {call.method} {width}x{height} pixels at once takes {format_size(whole)} beside the"
-        f" weights, and the device has {format_size(room)}: in tiles of {size} by {size} pixels."
-    )
+    if size < max(height, width):
+        ctx.notice(
+            f"to {call.method} {width}x{height} pixels at once takes {format_size(whole)} beside"
+            f" the weights, and the device has {format_size(room)}:"
+            f" in tiles of {size} by {size} pixels."
+        )
     return size
 
 

@@ -26,10 +26,11 @@ from nodegraph.execution.events import (
 )
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
+from nodegraph.runtime.node_errors import is_device_lost
 from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
-from server.worker_process.device import is_device_lost, memory_in_use
+from server.worker_process.device import memory_in_use, return_freed_memory
 from server.worker_process.look_ahead import LookAhead
 from server.worker_process.reports import CacheReports
 from server.workers.wire import Channel
@@ -104,6 +105,7 @@ class Runs:
     def free(self) -> None:
         """Clear the result cache, and free the weights that no run uses."""
         self._engine.free()
+        return_freed_memory()
         self._reports.send()
 
     def _run(self, order: Mapping[str, Any], token: CancelToken) -> None:

@@ -265,7 +265,7 @@ class LocalWorker:
                 self.ready, self.device = True, body["device"]
                 self._hooks.changed()
             case "device":
-                self.device = body["device"]
+                self._note_device(body["device"])
             case "event":
                 event = body["event"]
                 await self._report(body["run"], Report(event["event"], event, frame.data))
@@ -298,6 +298,16 @@ class LocalWorker:
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
             logging.getLogger(record.name).handle(record)
+
+    def _note_device(self, device: Mapping[str, Any]) -> None:
+        """Remember the device that it computes on, and tell if that is not the card it is for."""
+        self.device = device
+        if ":" in self.name and device["type"] == "cpu":
+            _log.error(
+                "worker %s does not find its card and computes on the processor, which is slow;"
+                " see if the driver shows it, and restart the server when it does",
+                self.name,
+            )
 
     def _note_writing(self, run: str) -> None:
         if run in self._runs:

@@ -33,7 +33,6 @@ SHORT_FILES = {
     "nodegraph/packs/routes.py": "packs import it without a registry",
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
-    "nodegraph/runtime/node_errors.py": "validation and execution both call nodes' code",
     "nodes/imaging/batch.py": "images, masks and latents share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",
     "nodes/models/families/adapters/gligen.py": "each kind of model file is recognised in a file",

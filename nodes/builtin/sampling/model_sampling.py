@@ -1,7 +1,7 @@
 """Nodes that set how a model was trained to remove noise, where its file does not say."""
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Literal
 
 import torch
@@ -17,6 +17,8 @@ from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow
 from nodes.sampling.noise_schedule.variance_exploding import CosmosFlow, Edm, broadcast
 
+_KEPT = 64
+"""Schedules that are kept for the next run; a change of the shift makes another one."""
 _LCM_LEVELS = 50
 _LCM_SIGMA_DATA = 0.5
 _LCM_TIMESTEP_SCALE = 10.0
@@ -179,12 +181,12 @@ def _check_levels(sigma_min: float, sigma_max: float) -> None:
         )
 
 
-@cache
+@lru_cache(_KEPT)
 def _flow(shift: float, multiplier: float) -> Flow:
     return Flow.with_shift(shift, multiplier=multiplier)
 
 
-@cache
+@lru_cache(_KEPT)
 def _mu(mu: float) -> Flow:
     return Flow.from_mu(mu)
 

@@ -1,5 +1,6 @@
 """Runs that name the same file share its weights, whatever else they load and patch."""
 
+import pytest
 import torch
 
 from nodegraph.execution.engine import Engine
@@ -11,9 +12,11 @@ from nodes.builtin.model.lora import lora_loader
 from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.loading.text_files import open_text_files
+from nodes.models.networks.factory import skeleton
 from nodes.models.text.textual_inversion import Embeddings
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import lora, small_sd15, tiny, write
+from tests.tiny_models.samplable import samplable
 
 KEY = "lora_te_text_model_encoder_layers_0_self_attn_q_proj"
 
@@ -99,3 +102,12 @@ def test_a_lora_on_one_runs_text_encoder_is_not_on_the_others(tmp_path):
     clone = network.module((patched.CLIP.patches[0][1],)).state_dict()
     own = [key for key in base if base[key].data_ptr() != clone[key].data_ptr()]
     assert own == ["encoder.layers.0.self_attn.q_proj.weight"]
+
+
+@pytest.mark.parametrize("family", ["sd3", "flux"])
+def test_a_network_that_is_built_again_has_the_classes_of_the_first(tmp_path, family):
+    spec = samplable(tmp_path, family).model.model.network.spec
+
+    one, other = ({type(module) for module in skeleton(spec).modules()} for _ in range(2))
+
+    assert one == other

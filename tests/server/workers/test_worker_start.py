@@ -1,6 +1,9 @@
 """A worker that can not be started now is started later; its questions always get an answer."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ from server.observability.metrics import Metrics
 from server.workers import local
 from server.workers.devices import Device
 from server.workers.local import LocalWorker, ServerHooks
+from server.workers.wire import Frame
 
 OPTIONS = {"flags": {}, "log_levels": {}}
 
@@ -96,3 +100,41 @@ def test_a_question_that_can_not_be_answered_is_answered_so():
     asyncio.run(scenario())
 
     assert sent == [{"op": "named", "question": 3, "error": "its file could not be named: "}]
+
+
+@pytest.mark.parametrize(("name", "kind", "told"), [("cuda:0", "cpu", True), ("cpu", "cpu", False)])
+def test_a_card_that_is_gone_is_told(caplog, name, kind, told):
+    async def scenario():
+        hooks = ServerHooks(None, Metrics(), lambda: None)
+        worker = LocalWorker(Device(name, {}), OPTIONS, hooks)
+        await worker._handle(Frame({"op": "device", "device": {"type": kind}}))
+        return worker.device
+
+    assert asyncio.run(scenario()) == {"type": kind}
+    assert ("does not find its card" in caplog.text) == told
+
+
+FREED = """
+import os
+from pathlib import Path
+from server.worker_process.device import return_freed_memory
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+pieces = [bytearray(10_000) for _ in range(10_000)]
+del pieces[:-1]  # the last lies above all others
+before = held()
+return_freed_memory()
+print(before - held())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what a process holds")
+def test_freed_memory_is_returned():
+    variables = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "1000000000"}
+    done = subprocess.run(
+        [sys.executable, "-c", FREED], env=variables, capture_output=True, text=True, check=True
+    )
+
+    assert int(done.stdout) > 90_000_000

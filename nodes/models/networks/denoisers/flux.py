@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple, Protocol, cast
 
 import torch
@@ -189,8 +190,9 @@ def _embed(module: nn.Module, timestep: Tensor, cond: CondBatch, like: Tensor) -
     return model.time_text_embed(ExactTimestep(timestep) * _TIMES, *scaled, pooled)
 
 
+@cache
 def builder() -> Build:
-    """Return the function that builds the network."""
+    """Return the function that builds the network, whose classes are made once."""
     from diffusers.models.embeddings import CombinedTimestepGuidanceTextProjEmbeddings
     from diffusers.models.transformers.transformer_flux import FluxTransformer2DModel
 
