@@ -6,7 +6,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -29,6 +29,8 @@ WORKFLOWS: dict[tuple[str, str], dict[str, Any]] = {
     for family in FAMILIES
     for name, workflow in numbers(f"e2e/{family}").items()
 }
+FilesOfNodes: TypeAlias = Mapping[str, Sequence[Path]]
+"""The files that nodes wrote, by their ids."""
 TYPICAL, MOST = 1e-4, 1e-3
 FAR = {("sd15", "v_pred_zsnr_node")}  # starts at a sigma of 4519
 """Cases that may be off by `MOST` instead of `TYPICAL`; never more than one in ten."""
@@ -76,20 +78,25 @@ def test_a_workflow_makes_what_the_reference_makes(engine, family, name):
 
 
 def check_workflow(engine: Engine, family: str, name: str) -> None:
-    """Compare every latent that it saves; and the pictures, where the reference's are here."""
-    workflow, expected = WORKFLOWS[family, name], tensors(f"e2e/{family}")
+    """Run it, and compare what it saves."""
+    workflow = WORKFLOWS[family, name]
     tiny_models(json.dumps(workflow))
 
     result = engine.run(read_prompt(workflow))
 
-    latents = written(engine, result, "latents")
+    check_files(family, name, written(engine, result, "latents"), written(engine, result, "images"))
+
+
+def check_files(family: str, name: str, latents: FilesOfNodes, images: FilesOfNodes) -> None:
+    """Compare every latent that was saved; and the pictures, where the reference's are here."""
+    expected = tensors(f"e2e/{family}")
     assert {f"{name}/{node}" for node in latents} == keys_of(expected, name)
     for node, (path,) in latents.items():
         off = distance(load_file(path)["latent_tensor"], expected[f"{name}/{node}"])
         print(f"{family} {name}, node {node}: off by {off:.1e}")
         assert off <= (MOST if (family, name) in FAR else TYPICAL)
     if has_picture(family, name):
-        (pictures,) = written(engine, result, "images").values()
+        (pictures,) = images.values()
         compare(pictures, expected[f"{name}/image"].numpy())
 
 

@@ -98,6 +98,14 @@ class SimulatedDevice:
         """Let the n-th allocation from now run out of memory, that one alone; 0: none."""
         self._native.fail_in(number)
 
+    def lose(self, number: int = 1) -> None:
+        """Let the n-th piece of work from now fail, and all after it; 0: none."""
+        self._native.lose_in(number)
+
+    def share(self, path: Path) -> None:
+        """Share the card, and its budget, with all processes that name the same file."""
+        self._native.share(str(path))
+
     def set_link_speed(self, bytes_a_second: float = 0) -> None:
         """Let copies between host and device take their time; 0: none."""
         self._native.set_link_speed(bytes_a_second)
@@ -110,6 +118,7 @@ class SimulatedDevice:
         """Take back every limit and count from zero."""
         self.set_budget()
         self.fail_allocation(0)
+        self.lose(0)
         self.set_link_speed()
         self.refuse_pinning(refuses=False)
         self.reset()
@@ -141,8 +150,8 @@ def autoload() -> None:
     """Begin with the device switched on; torch calls this where it finds the entry point.
 
     The environment says the rest: `SIMULATED_DEVICE_BUDGET` in bytes, `SIMULATED_DEVICE_LINK` in
-    bytes a second, and `SIMULATED_DEVICE_REPORT`, a folder where a process leaves its counters
-    when it ends.
+    bytes a second, `SIMULATED_DEVICE_CARD`, the file of a card that processes share, and
+    `SIMULATED_DEVICE_REPORT`, a folder where a process leaves its counters when it ends.
     """
     device = load_device()
     device.switch(on=True)
@@ -150,6 +159,8 @@ def autoload() -> None:
         device.set_budget(int(budget))
     if speed := os.environ.get("SIMULATED_DEVICE_LINK"):
         device.set_link_speed(float(speed))
+    if card := os.environ.get("SIMULATED_DEVICE_CARD"):
+        device.share(Path(card))
     if folder := os.environ.get("SIMULATED_DEVICE_REPORT"):
         atexit.register(_report, device, Path(folder))
 
@@ -159,7 +170,7 @@ def autoload_environment(folder: Path, **settings: object) -> dict[str, str]:
 
     Args:
         folder: where the entry point is written.
-        settings: `budget`, `link` and `report`; see `autoload`.
+        settings: `budget`, `link`, `card` and `report`; see `autoload`.
     """
     distribution = folder / "simulated_device-1.dist-info"
     distribution.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,9 @@
 of one on the CPU.
 """
 
-import gc
 import json
-import os
 import random
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
@@ -32,6 +29,7 @@ from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from nodes.values import Latent
 from tests.simulated_device.device import SimulatedDevice, load_device
+from tests.simulated_device.left import Left
 from tests.tiny_models.model_folder import write_models
 from tests.tiny_models.workflows import CASES, write_picture
 
@@ -49,33 +47,6 @@ RESULTS = 4 * MIB
 """Bytes of results that are kept, so that they are pushed out all the time."""
 WEIGHTS = 40 * MIB
 """Bytes of weights on the device, less than two of the checkpoints take."""
-
-
-@dataclass(frozen=True)
-class Left:
-    """What a process holds once its engine has let go of what it may."""
-
-    rss: int
-    """Bytes of the machine's memory."""
-    device: int
-    """Bytes of the device's."""
-    objects: int
-    """Objects that the garbage collector follows."""
-    threads: int
-    files: int
-    """Open file descriptors."""
-
-    @classmethod
-    def now(cls, simulated: SimulatedDevice | None) -> "Left":
-        """Measure this process."""
-        gc.collect()
-        return cls(
-            rss=int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"),
-            device=simulated.counters().live_bytes if simulated else 0,
-            objects=len(gc.get_objects()),
-            threads=threading.active_count(),
-            files=len(list(Path("/proc/self/fd").iterdir())),
-        )
 
 
 @dataclass
@@ -111,9 +82,7 @@ class Soak:
 
     def prompt(self, name: str, **options: int) -> dict[str, Any]:
         """A workflow in API format, with the models that it reads."""
-        made = CASES[name].prompt(self.registry, **options)
-        write_models(self.root / "models", json.dumps(made))
-        return made
+        return prompt_of(name, self.registry, self.root / "models", **options)
 
     def drawn(self) -> dict[str, Any]:
         """Another prompt: any workflow, size, batch and number of steps."""
@@ -169,6 +138,13 @@ class Soak:
         if device:
             device.set_budget()
             device.fail_allocation(0)
+
+
+def prompt_of(name: str, registry: Registry, models: Path, **options: int) -> dict[str, Any]:
+    """A workflow in API format; the models that it reads are written where they lack."""
+    made = CASES[name].prompt(registry, **options)
+    write_models(models, json.dumps(made))
+    return made
 
 
 def drawn_options(draw: random.Random) -> dict[str, int]:

@@ -11,14 +11,12 @@ from tests.parity.test_end_to_end import WORKFLOWS, check_workflow, new_engine
 DEFAULT = {
     ("sd15", "controlnet_0.7_range"),
     ("sd15", "lora_0.8"),
-    ("sd15", "txt2img_euler_normal"),
     ("sd15", "vae_decode_tiled"),
     ("sd21", "v_txt2img_dpmpp_2m_karras"),
     ("sdxl", "txt2img_euler_normal"),
     ("sd3", "clips_txt2img_euler_simple"),
-    ("flux", "schnell_txt2img"),
 }
-"""Cases that run by default."""
+"""Cases that run by default; two more do through a server, in `test_served.py`."""
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,8 @@
 #include <mutex>
 #include <utility>
 
+#include "card.h"
+
 namespace simulated {
 
 constexpr auto kType = c10::DeviceType::PrivateUse1;
@@ -42,24 +44,32 @@ class Memory {
   void charge(int64_t bytes) {
     std::lock_guard<std::mutex> hold(mutex_);
     TORCH_CHECK(available, "The simulated device is switched off.");
+    life.check();
     ++allocations_;
     const bool fails = fail_in_ > 0 && --fail_in_ == 0;
-    if (fails || live_ + bytes > budget_) {
+    if (fails || live_ + card.others() + bytes > budget_) {
       ++refusals_;
       TORCH_CHECK_WITH(OutOfMemoryError, false, "simulated out of memory. Tried to allocate ",
                        bytes / 1048576.0, " MiB; ", live_, " of ", budget_, " bytes are in use.");
     }
     live_ += bytes;
+    card.tell(live_);
     peak_ = std::max(peak_, live_);
   }
   void release(int64_t bytes) {
     std::lock_guard<std::mutex> hold(mutex_);
     live_ -= bytes;
+    card.tell(live_);
   }
   void reset() {
     std::lock_guard<std::mutex> hold(mutex_);
     peak_ = live_;
     allocations_ = refusals_ = 0;
+  }
+  void share(const std::string& path) {
+    std::lock_guard<std::mutex> hold(mutex_);
+    card.open(path);
+    card.tell(live_);
   }
   void set_budget(int64_t bytes) {
     std::lock_guard<std::mutex> hold(mutex_);
@@ -135,7 +145,8 @@ struct Allocator final : c10::DeviceAllocator {
   }
   std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex) override {
     auto facts = memory.facts();
-    return {facts["budget"] - facts["live_bytes"], facts["budget"]};
+    const int64_t free = facts["budget"] - facts["live_bytes"] - card.others();
+    return {std::max(free, int64_t(0)), facts["budget"]};
   }
 };
 inline Allocator& allocator = *new Allocator();

@@ -110,6 +110,8 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   module.def("is_on", [] { return simulated::available.load(); });
   module.def("set_budget", [](int64_t bytes) { simulated::memory.set_budget(bytes); });
   module.def("fail_in", [](int64_t number) { simulated::memory.fail_in(number); });
+  module.def("lose_in", [](int64_t number) { simulated::life.lose_in(number); });
+  module.def("share", [](const std::string& path) { simulated::memory.share(path); });
   module.def("set_link_speed", [](double speed) { simulated::link.speed = speed; });
   module.def("refuse_pinning", [](bool refuses) { simulated::pinned.refuses = refuses; });
   module.def("seed", [](uint64_t seed) {

@@ -302,6 +302,7 @@ inline at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool n
   auto* side = pool.find(current_stream);
   const auto& at_host = to_device ? from : to;
   if (side != nullptr && non_blocking && pinned.owns(at_host.storage().data())) {
+    life.check();
     side->push([to_device, bytes, source, target] {
       at::AutoDispatchBelowADInplaceOrView below_there;
       link.carry(to_device, bytes, [&] { target.copy_(source); });

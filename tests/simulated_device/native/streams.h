@@ -130,6 +130,7 @@ inline thread_local c10::StreamId current_stream = 0;
 
 // Wait until the current stream has nothing left to do: then the caller may act for it.
 inline void settle() {
+  life.check();
   if (auto* stream = pool.find(current_stream)) stream->wait();
 }
 
@@ -200,10 +201,12 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return side == nullptr || side->is_idle();
   }
   void synchronizeStream(const c10::Stream& asked) const override {
+    life.check();
     ++counters.syncs;
     if (auto* side = pool.find(asked.id())) side->wait();
   }
   void synchronizeDevice(const c10::DeviceIndex) const override {
+    life.check();
     ++counters.syncs;
     pool.wait_for_all();
   }
@@ -229,6 +232,7 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     return handle == nullptr || event_of(handle)->is_reached();
   }
   void synchronizeEvent(void* handle) const override {
+    life.check();
     ++counters.syncs;
     if (handle == nullptr) return;
     auto event = event_of(handle);
