@@ -128,10 +128,10 @@ def test_an_invalid_graph_raises_every_problem_and_says_nothing(engine):
     events = []
 
     with pytest.raises(InvalidWorkflowError) as caught:
-        engine.run(graph_of(x=("Add", {}), y=("Shwo", {})), emit=events.append)
+        engine.run(graph_of(x=("Show", {}), y=("Shwo", {})), emit=events.append)
 
     assert [problem.code for problem in caught.value.problems] == [
-        *["prompt_no_outputs", "unknown_node_type"]
+        *["required_input_missing", "unknown_node_type"]
     ]
     assert json.dumps(caught.value.as_dict()).count('"hint"') == 3
     assert events == []
