@@ -148,10 +148,15 @@ class ContentCache:
         with self._lock:
             self._books.expected = frozenset(keys)
 
-    def spill(self, nbytes: int) -> int:
+    def spill(self, nbytes: int, *, drops: bool = True) -> int:
         """Move results to the host until so many bytes of the accelerators are free.
 
-        First those that no run holds, then those that no node reads at the moment.
+        First those that no run holds, then those that no node reads at the moment; each time
+        the one that takes the fewest seconds to compute for each byte.
+
+        Args:
+            nbytes: that are needed.
+            drops: False to stop where the host has no room beside the other results.
 
         Returns:
             The bytes that became free.
@@ -162,6 +167,8 @@ class ContentCache:
                 names = list(self._books.accelerators)
             for name in names:
                 while freed < nbytes and (entry := self._least_of_all(name)) is not None:
+                    if not drops and not self._fits_beside(entry, name):
+                        break
                     freed += self._move_down(entry, name, held=True)
         return freed
 
@@ -223,6 +230,15 @@ class ContentCache:
         """Say if a result may be kept at all, by what it takes or would take on the host."""
         nbytes = held.bytes_by_place.get(HOST, 0)
         return nbytes + OVERHEAD <= self._limit * LARGEST_SHARE
+
+    def _fits_beside(self, entry: Entry, name: str) -> bool:
+        """Say if the host has room for what a result has in a place; else it stays there."""
+        with self._lock:
+            more = entry.held.bytes_by_place.get(name, 0)
+            fits = self._books.nbytes(HOST) + more <= self._limit
+            if not fits and self._keeps(entry):
+                self._books.rank(entry)
+            return fits
 
     def _evict_from_host(self) -> None:
         """Drop the results of the least worth until the others fit; the lock is held."""

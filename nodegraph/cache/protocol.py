@@ -96,8 +96,12 @@ class Cache(Protocol):
         """Note the results that the next run will probably look for; they leave last."""
         ...
 
-    def spill(self, nbytes: int) -> int:
+    def spill(self, nbytes: int, *, drops: bool = True) -> int:
         """Move results off the accelerators until so many bytes are free there.
+
+        Args:
+            nbytes: that are needed.
+            drops: False to move only what the host has room for beside the other results.
 
         Returns:
             The bytes that became free.
@@ -142,7 +146,7 @@ class NoCache:
     def expect(self, keys: Collection[str]) -> None:
         """Nothing is kept."""
 
-    def spill(self, nbytes: int) -> int:  # noqa: ARG002 - the protocol's signature
+    def spill(self, nbytes: int, *, drops: bool = True) -> int:  # noqa: ARG002 - the protocol's signature
         """Nothing is there."""
         return 0
 

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -117,7 +118,8 @@ class Engine:
         memory = AcceleratorMemory(
             options.get("memory_budget", AUTO), options.get("memory_reserve", AUTO)
         )
-        self.models = ModelPool(auto_budget if kept == AUTO else kept, memory)
+        spill = partial(self.cache.spill, drops=False)
+        self.models = ModelPool(auto_budget if kept == AUTO else kept, memory, spill)
         self.merger = CallMerger() if options.get("merge") else None
         self._flights = Flights()
 

@@ -64,12 +64,18 @@ class ModelPool:
     Args:
         budget: the bytes of weights, or a function that returns them when they are first needed.
         memory: the accelerator's; weights that do not fit there are streamed. None: all fit.
+        spill: moves results from the accelerator to the host, at least so many bytes if there are
+            as many, and returns the bytes that became free.
     """
 
     def __init__(
-        self, budget: int | Callable[[], int] = 0, memory: DeviceMemory | None = None
+        self,
+        budget: int | Callable[[], int] = 0,
+        memory: DeviceMemory | None = None,
+        spill: Callable[[int], int] | None = None,
     ) -> None:
         self._budget = budget
+        self._spill = spill or _nothing
         self._residency = None if memory is None else Residency(memory)
         self._runs: WeakSet[Run] = WeakSet()
         self._queued: Mapping[int, float] = {}
@@ -139,9 +145,9 @@ class ModelPool:
     def plan(self, use: ModelUse, *, begins: bool) -> None:
         """Make room on the accelerator for models that are about to compute there.
 
-        Others move to the host as far as they must, those whose next use is the farthest first;
-        what does not fit of the models themselves is streamed. To be called by who has the
-        device's lane.
+        If they do not fit beside all that is there, results move to the host, then other models
+        as far as they must, those whose next use is the farthest first; what does not fit of the
+        models themselves is streamed. To be called by who has the device's lane.
 
         Args:
             use: the models.
@@ -155,6 +161,10 @@ class ModelPool:
             mine = Counter(id(model) for model in use.models)  # the run claims them, too
             others = [model for key, model in self._recent.items() if key not in mine]
             others = [model for model in others if model.on_accelerator and model.held_bytes]
+            short = residency.shortage(use, others)
+        if short:
+            self._spill(short)
+        with self._lock:
             for model in use.models if begins else ():
                 residency.note_use(model)
             changes = residency.plan(
@@ -169,22 +179,26 @@ class ModelPool:
         if any(model.held_bytes != held[id(model)] for model, _ in changes):
             self.epoch += 1
 
-    def spare_bytes(self, models: Collection[PooledModel]) -> int | None:
+    def spare_bytes(self, models: Collection[PooledModel], wanted: int = 0) -> int | None:
         """Return the most bytes that a call can take beside the weights of its models.
 
-        For that, all else leaves the accelerator, and of its models what can be streamed. None if
-        there is no accelerator whose memory is planned.
+        For that, all other weights leave the accelerator, and of its models what can be streamed.
+        None if there is no accelerator whose memory is planned.
 
         Args:
             models: those that the call computes with.
+            wanted: the bytes that it would take; if there are fewer, results move to the host.
         """
         if self._residency is None or not all(model.on_accelerator for model in models):
             return None
         with self._lock:
             known = {id(model): model for model in (*self._recent.values(), *models)}
         held = sum(model.held_bytes for model in known.values() if model.on_accelerator)
-        least = sum(model.least_bytes for model in models)
-        return max(self._residency.memory.spare(held) - least, 0)
+        memory, least = self._residency.memory, sum(model.least_bytes for model in models)
+        short = wanted - (memory.spare(held) - least)
+        if short > 0:
+            self._spill(short)
+        return max(memory.spare(held) - least, 0)
 
     def shrink(self, use: ModelUse) -> bool:
         """Let the largest model of a use keep half of what it has on the accelerator.
@@ -329,6 +343,11 @@ def held_or_loaded(model: PooledModel, held: T | None, load: Callable[[], T]) ->
     weights = load()
     uses.note(model, time.perf_counter() - started)
     return weights
+
+
+def _nothing(_: int) -> int:
+    """Free nothing: there are no results."""
+    return 0
 
 
 def _kept_bytes(model: PooledModel) -> int:

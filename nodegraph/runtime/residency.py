@@ -209,6 +209,17 @@ class Residency:
         self._clock += 1
         self._histories.setdefault(model, UseHistory()).note(self._clock)
 
+    def shortage(self, use: ModelUse, others: Collection[PooledModel]) -> int:
+        """Return the bytes of the device that weights could use and that something else takes.
+
+        Args:
+            use: see `plan`.
+            others: likewise.
+        """
+        held = sum(model.held_bytes for model in (*use.models, *others))
+        wanted = min(held + _missing(use), self.memory.limit)
+        return max(wanted - self.memory.room(held, _beside(use)), 0)
+
     def plan(
         self,
         use: ModelUse,
@@ -229,12 +240,8 @@ class Residency:
         """
         models = [*use.models, *others]
         held = sum(model.held_bytes for model in models)
-        beside = use.activations
-        if beside is not None:
-            beside = max([beside, *(model.loading_bytes for model in use.models)])
-        room = min([self.memory.room(held, beside), *self._known_rooms(use)])
-        missing = sum(max(model.nbytes() - model.held_bytes, 0) for model in use.models)
-        if held + missing <= room:
+        room = min([self.memory.room(held, _beside(use)), *self._known_rooms(use)])
+        if held + _missing(use) <= room:
             return [(model, UNLIMITED) for model in use.models]
         demands = [self._demand(model, use, next_use) for model in models]
         shares = share_room(room, demands)
@@ -274,3 +281,15 @@ class Residency:
             return Demand(*sizes, distance(later=False), in_use=True)
         once = max(model.nbytes() - model.steady_bytes, 0) if use.ahead else 0
         return Demand(*sizes, NOW, True, once, distance(later=True) if once else UNKNOWN)
+
+
+def _beside(use: ModelUse) -> int | None:
+    """Return the bytes that a use takes beside weights, while they are loaded too."""
+    if use.activations is None:
+        return None
+    return max([use.activations, *(model.loading_bytes for model in use.models)])
+
+
+def _missing(use: ModelUse) -> int:
+    """Return the bytes of the models of a use that are not on the device."""
+    return sum(max(model.nbytes() - model.held_bytes, 0) for model in use.models)

@@ -61,8 +61,9 @@ class SplittingDenoiser(ModelDenoiser):
             return rows
         if rows == 1 or not (model.model.network.on_accelerator and self.ctx.models.plans):
             return rows
+        use = use_of(model, call.x, cond)
         with device_lane(self.device):
-            spare = self.ctx.models.spare_bytes(use_of(model, call.x, cond).models)
+            spare = self.ctx.models.spare_bytes(use.models, use.activations or 0)
         if spare is None or self._fits(call, rows, spare):
             return rows
         fewer = rows - 1

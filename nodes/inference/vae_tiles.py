@@ -87,14 +87,16 @@ def choose_tile(call: VaeCall, batch: Tensor, ctx: Context) -> int | None:
         batch: the pictures or latents, one of which is computed at a time.
         ctx: of the node.
     """
-    network = call.vae.vae.network
+    network, x = call.vae.vae.network, batch[:1]
+    if not (network.on_accelerator and ctx.models.plans):
+        return None
+    whole = call.peak_bytes(x)
+    results = 2 * len(batch) * call.result_bytes(x)  # one by one, then all in one
     with device_lane(network.placement.device):  # where nobody else computes meanwhile
-        spare = ctx.models.spare_bytes([network])
+        spare = ctx.models.spare_bytes([network], whole + results)
     if spare is None:
         return None
-    x = batch[:1]
-    room = max(spare - 2 * len(batch) * call.result_bytes(x), 0)  # one by one, then all in one
-    whole = call.peak_bytes(x)
+    room = max(spare - results, 0)
     if whole <= room:
         return None
     size = largest_tile(call, x, room)

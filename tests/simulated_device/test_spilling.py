@@ -1,6 +1,7 @@
 """Results that leave a device for the host when it is full, and come back when they are read."""
 
 import threading
+from functools import partial
 from typing import Annotated, Any, NamedTuple, cast
 
 import pytest
@@ -12,13 +13,20 @@ from nodegraph.cache.entry import entry_of
 from nodegraph.cache.survey import HOST
 from nodegraph.definition.node import node
 from nodegraph.execution.engine import Engine
+from nodegraph.execution.weights_budget import AcceleratorMemory
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.sockets import Socket
 from nodegraph.packs.registry import Registry
+from nodegraph.runtime.model_pool import ModelPool
+from nodegraph.runtime.residency import ModelUse
+from nodegraph.runtime.run_environment import RunEnvironment, plan_use, use_environment
+from nodegraph.runtime.run_models import RunModels
 from nodegraph.settings.settings import Settings
 from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.models.test_weights_cache import workflow
+from tests.simulated_device.test_streaming import sample
 from tests.tiny_models.checkpoints import small_sd15, write
+from tests.tiny_models.samplable import samplable
 from tests.toys import files_in, graph_of
 
 KIB = 1024
@@ -328,3 +336,30 @@ def test_a_full_host_drops_what_is_cheapest_and_counts_it(simulated, tmp_path):
     assert host.nbytes <= 200 * KIB
     assert host.evictions > 0
     assert engine.cache.stats.evictions == host.evictions + place(engine, "simulated:0").evictions
+
+
+@pytest.mark.parametrize(("limit", "moved"), [(1 << 30, 5), (3 * 256 * KIB, 2)])
+def test_results_move_to_the_host_before_a_network_is_streamed(simulated, tmp_path, limit, moved):
+    kind, cache = samplable(tmp_path), ContentCache(limit, 1 << 30)
+    network = kind.model.model.network
+    whole = sample(kind, tmp_path)
+    network.unload()
+    live = simulated.live_bytes()
+    for number in range(8):
+        result = torch.full((64 * KIB,), float(number), device=simulated.device)
+        cache.put(str(number), entry_of((result,), None, seconds=1.0 + number))
+    del result
+    pool = ModelPool(1 << 40, AcceleratorMemory(reserve=0), partial(cache.spill, drops=False))
+    beside = 4 << 20
+    simulated.set_budget(live + network.nbytes() + beside + 3 * 256 * KIB)
+    with use_environment(RunEnvironment(models=RunModels(pool, None))):
+        plan_use(ModelUse((network,), beside))
+        found = sample(kind, tmp_path)
+
+    places = {each.place: each for each in cache.stats.places}
+    assert (places["simulated:0"].spills, cache.stats.evictions) == (moved, 0)
+    assert torch.equal(found, whole)
+    assert (network.host_bytes == 0) == (moved == 5)
+    left = [str(cache.get(str(k)).outputs[0].device.type) for k in range(8)]
+    assert left == ["cpu"] * moved + ["simulated"] * (8 - moved)
+    assert simulated.counters().refusals == 0

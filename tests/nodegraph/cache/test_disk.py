@@ -3,6 +3,9 @@
 import errno
 import logging
 import os
+import shutil
+import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import pytest
@@ -198,6 +201,42 @@ def test_a_full_disk_is_one_warning_until_it_has_room(tmp_path, caplog, monkeypa
     assert all(cache.get(key) for key in "abc")
     monkeypatch.setattr(disk, "part_in", really)
     assert kept.write(entry())
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 256 KiB; skipped where none may be mounted."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("needs Linux and the command mount")
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"a small filesystem can not be mounted here: {made.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_filesystem_that_is_full_keeps_what_it_has_and_goes_on_when_there_is_room(
+    small_disk, caplog
+):
+    kept, others = results(small_disk), small_disk / "others"
+    others.write_bytes(b"x" * 80 * KIB)
+    wrote = [kept.write(entry(64, value=k, key=str(k))) for k in range(4)]
+
+    assert wrote == [True, True, False, False]
+    warnings = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert "No space left on device" in warnings[0]
+    assert len(list((small_disk / "results").iterdir())) == 2  # nothing is left of the others
+    for k in range(2):
+        assert torch.equal(only_output(kept.read(str(k))), tensor(64, k))
+    assert (kept.read("2"), kept.stats.entries) == (None, 2)
+
+    others.unlink()
+    assert kept.write(entry(64, value=2, key="2"))
+    assert torch.equal(only_output(results(small_disk).read("2")), tensor(64, 2))
 
 
 def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, caplog):
