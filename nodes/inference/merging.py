@@ -7,7 +7,7 @@ those of a call alone by rounding only, about 1e-6 of their size in float32.
 
 from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from nodegraph.definition.context import Context
 from nodegraph.runtime.call_merger import CallMerger, Participant
 from nodegraph.runtime.run_environment import run_environment
-from nodes.inference.row_split import SplittingDenoiser
+from nodes.inference.row_split import SplittingDenoiser, most_rows, split_call
 from nodes.models.loading.forward import ModelDenoiser, denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.conditioning.cond import CondBatch
@@ -29,8 +29,11 @@ from nodes.sampling.guidance.settings import PLAIN
 class MergingDenoiser(ModelDenoiser):
     """The `Denoiser` of one model whose calls are merged with those of other runs."""
 
+    ctx: Context
     merger: CallMerger
     participant: Participant
+    rows: dict[object, int] = field(default_factory=dict[object, int])
+    """The rows that there is memory for, by the shape of calls: decided once for all steps."""
 
     def _predict(self, call: ModelCall) -> Tensor:
         self.check_cancelled()
@@ -40,12 +43,16 @@ class MergingDenoiser(ModelDenoiser):
 
     def _predict_all(self, calls: Sequence[ModelCall]) -> Sequence[Tensor]:
         """Return the x0 of calls that one forward pass can make."""
-        if len(calls) == 1:
-            call = calls[0]
-            return [denoise(self.model, call.x, call.sigma, call.cond, self.memory)]
-        x = torch.cat([call.x for call in calls])
-        sigma = torch.cat([call.sigma for call in calls])
-        x0 = denoise(self.model, x, sigma, stack_conds([call.cond for call in calls]))
+        one = calls[0] if len(calls) == 1 else _stack(calls)
+        shape = one.x.shape, one.cond.tokens.shape
+        if shape not in self.rows:
+            self.rows[shape] = most_rows(self.model, one, self.ctx)
+        if len(one.x) > self.rows[shape]:
+            parts = split_call(one, self.rows[shape])
+            x0 = torch.cat([denoise(self.model, each.x, each.sigma, each.cond) for each in parts])
+        else:
+            memory = self.memory if one is calls[0] else None
+            x0 = denoise(self.model, one.x, one.sigma, one.cond, memory)
         return torch.split(x0, [len(call.x) for call in calls])
 
 
@@ -55,7 +62,7 @@ def open_denoiser(
 ) -> Generator[Denoiser]:
     """Open the denoiser of a model for one sampler.
 
-    It merges calls if the settings say so; else it splits those that memory is too short for.
+    It merges calls if the settings say so, and splits those that memory is too short for.
 
     Args:
         model: with its patches.
@@ -70,8 +77,13 @@ def open_denoiser(
         return
     with merger.participate(_forward_pass(model)) as participant:
         yield MergingDenoiser(
-            model, ctx.check_cancelled, merger, participant, memory=memory, levels=table
+            model, ctx.check_cancelled, ctx, merger, participant, memory=memory, levels=table
         )
+
+
+def _stack(calls: Sequence[ModelCall]) -> ModelCall:
+    x, sigma = torch.cat([call.x for call in calls]), torch.cat([call.sigma for call in calls])
+    return ModelCall(x, sigma, stack_conds([call.cond for call in calls]))
 
 
 def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:

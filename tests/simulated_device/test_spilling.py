@@ -346,9 +346,9 @@ def test_results_move_to_the_host_before_a_network_is_streamed(simulated, tmp_pa
     network.unload()
     live = simulated.live_bytes()
     for number in range(8):
-        result = torch.full((64 * KIB,), float(number), device=simulated.device)
-        cache.put(str(number), entry_of((result,), None, seconds=1.0 + number))
-    del result
+        made = (torch.full((64 * KIB,), float(number), device=simulated.device),)
+        cache.put(str(number), entry_of(made, None, seconds=1.0 + number))
+        del made
     pool = ModelPool(1 << 40, AcceleratorMemory(reserve=0), partial(cache.spill, drops=False))
     beside = 4 << 20
     simulated.set_budget(live + network.nbytes() + beside + 3 * 256 * KIB)
@@ -360,6 +360,6 @@ def test_results_move_to_the_host_before_a_network_is_streamed(simulated, tmp_pa
     assert (places["simulated:0"].spills, cache.stats.evictions) == (moved, 0)
     assert torch.equal(found, whole)
     assert (network.host_bytes == 0) == (moved == 5)
-    left = [str(cache.get(str(k)).outputs[0].device.type) for k in range(8)]
+    left = [cast("Any", cache.get(str(k))).outputs[0].device.type for k in range(8)]
     assert left == ["cpu"] * moved + ["simulated"] * (8 - moved)
     assert simulated.counters().refusals == 0

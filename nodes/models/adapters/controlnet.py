@@ -15,7 +15,7 @@ from nodes.models.networks.base.errors import MissingInputError
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.control_lora import ControlLoraPatch
 from nodes.models.patches.errors import ModelMismatchError
-from nodes.sampling.conditioning.cond import ControlCall, Residuals
+from nodes.sampling.conditioning.cond import ControlCall, Residuals, RowRange
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
 
@@ -73,7 +73,7 @@ class NetControl:
         held = (call.sigma <= first) & (call.sigma >= last)
         if not held.any():
             return {}
-        shape = tuple(call.x.shape), call.cond.chunks
+        shape = tuple(call.x.shape), call.cond.chunks, call.cond.part
         if self.handle.adapter.reads_latent:
             made = self._run(call)
         else:
@@ -95,13 +95,15 @@ class NetControl:
 
     def _hint(self, call: ControlCall, x: Tensor) -> Tensor:
         """Return the hint for a call's latent as the network reads it, [batch or 1, …], like x."""
-        handle, chunks, batch = self.handle, call.cond.chunks, len(x)
+        handle, cond = self.handle, call.cond
+        part = cond.part or RowRange(0, len(x), cond.chunks)
 
         def make() -> Tensor:
             hint = handle.adapter.hint(handle.spec.network.config, self.hint, call)
-            return per_sample(hint, batch // chunks, chunks).to(x)
+            rows = per_sample(hint, part.rows // part.chunks, part.chunks)
+            return (rows if len(rows) == 1 else rows[part.start : part.start + len(x)]).to(x)
 
-        return call.memory.recall(("hint", tuple(x.shape), chunks), (self,), make)
+        return call.memory.recall(("hint", tuple(x.shape), part), (self,), make)
 
 
 def _times(state: Tensor, weight: Tensor) -> Tensor:

@@ -39,6 +39,9 @@ from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
+_HINT_CHANNELS = 3 + 2 * 16
+"""Channels that there are at once for each pixel of a hint: its own, and those of two layers."""
+
 
 class Inputs(Protocol):
     """The entry of a configuration that is read here."""
@@ -187,7 +190,8 @@ def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch, *, ahead: bool) -
 def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:
     """Return the networks of a call, and what they need beside their weights; see `denoise`.
 
-    A ControlNet is taken to compute as much as the network that it steers.
+    A ControlNet is taken to compute as much as the network that it steers, or what its first
+    layers make of its hint, if that is more.
     """
     network = model.model.network
     steering = survey(cond.controls).models if cond.controls else ()
@@ -195,8 +199,10 @@ def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:
     channels += 0 if cond.concat_input is None else cond.concat_input.shape[1]
     spec = _spec_of(model, channels, cond)
     peak = denoiser_peak(spec, model.dtype, (batch, channels, *size), cond)
-    beside = None if peak is None else peak * (2 if steering else 1)
-    return ModelUse((network, *steering), beside)
+    if peak is not None and steering:
+        pixels = batch * size[0] * size[1] * model.latent_format.downscale**2
+        peak += max(peak, pixels * _HINT_CHANNELS * model.dtype.itemsize)
+    return ModelUse((network, *steering), peak)
 
 
 def _spec_of(model: ModelHandle, channels: int, cond: CondBatch) -> NetworkSpec:

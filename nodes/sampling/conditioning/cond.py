@@ -141,6 +141,18 @@ class Conditioning:
 
 
 @dataclass(frozen=True, slots=True)
+class RowRange:
+    """The rows of a model call that is made in parts: those of one part."""
+
+    start: int
+    """The first of them in the whole call."""
+    rows: int
+    """Of the whole call."""
+    chunks: int
+    """The number of conditions in the whole call."""
+
+
+@dataclass(frozen=True, slots=True)
 class CondBatch:
     """Conditions as a model call takes them, one row a sample of the batch."""
 
@@ -164,6 +176,8 @@ class CondBatch:
     """[batch, channels, h, w]: the network's extra input channels."""
     patch: Hashable = None
     """See `Box.patch`; None without boxes."""
+    part: RowRange | None = None
+    """The place of the rows in a call that is made in parts; None if it is made at once."""
 
 
 Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]
