@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # By all cores; pip takes one. Some packages have templates that are no modules: those are left.
 COMPILE := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m compileall -qq -j 0
-# Compiled files are kept, or each of the hundreds of programs that tests start compiles its own.
+# Compiled files are kept, or each of the hundreds of programs that tests start compiles its own;
+# tests of one file run in one process, or its servers and models are made twice.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
 
 .PHONY: demo test test-all lint types unit browser compiler catalog clean
