@@ -54,6 +54,8 @@ class LoraPatch:
             for name, target in self.targets.items():
                 keys = self.file.modules[name]
                 parts = {part: file.get_tensor(key) for part, key in keys.items()}
+                if name in self.file.header_alphas:
+                    parts["alpha"] = torch.tensor(self.file.header_alphas[name])
                 for fused, own in _changes(network, target, parts):
                     stored = {key: weights.stored_weight(key) for key in fused.keys}
                     size = factored_size(self.file.header, keys) if own is parts else None

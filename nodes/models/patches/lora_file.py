@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TypeAlias
 
+from nodes.models.patches.lora_config import lora_configs
 from nodes.models.weights.header import Header, read_header
 
 _ADAPTER = r"(\.default(_\d+)?)?"  # PEFT's name of an adapter
@@ -62,6 +63,18 @@ class LoraFile:
                     modules[match["module"]][name] = key
                     break
         return dict(modules)
+
+    @cached_property
+    def header_alphas(self) -> Mapping[str, float]:
+        """The alphas of modules that have no tensor of it, as far as the header gives them."""
+        configs = lora_configs(self.header.metadata)
+        found: dict[str, float] = {}
+        for name, module in self.modules.items() if configs else ():
+            if "down" in module and "alpha" not in module:
+                rank = self.header.shape(module["down"])[0]
+                alphas = (config.alpha_of(name, rank) for config in configs)
+                found.update((name, alpha) for alpha in alphas if alpha is not None)
+        return found
 
     @cached_property
     def unknown_keys(self) -> list[str]:
