@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import logging
 import tomllib
 from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
@@ -17,21 +18,33 @@ from nodes.comfy.input_types import Entries, read_entries, socket_of
 from nodes.comfy.values import runtime
 
 _NO_VERSION = "0"
+_log = logging.getLogger(__name__)
 
 
 def declarations_of(module: ModuleType) -> dict[str, object]:
     """Return the names that the import hook adds to a pack's module: `PACK`, and its node types.
 
+    A node type whose own declaration fails is left out, as long as one is left.
+
     Raises:
-        Exception: whatever the pack's own declarations raise.
+        Exception: whatever the pack raises.
     """
     name = module.__name__.rpartition(".")[2]
-    classes = dict(_classes(module))
     titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
-    types = {
-        f"node type {key}": node_type(key, kind, module.__name__, titles.get(key))
-        for key, kind in classes.items()
-    }
+    types: dict[str, NodeType[..., Any]] = {}
+    failures: list[Exception] = []
+    for key, kind in _classes(module):
+        try:
+            found = node_type(
+                key or kind.GET_SCHEMA().node_id, kind, module.__name__, titles.get(key)
+            )
+        except Exception as error:  # noqa: BLE001 - foreign code; the pack's other types are kept
+            _log.warning("%s: %s is left out: %s", name, key or kind.__name__, error)
+            failures.append(error)
+        else:
+            types[f"node type {found.spec.name}"] = found
+    if failures and not types:
+        raise failures[0]
     pack = Pack(name, _version(module), (module.__name__,), web=_web(module), routes=_routes())
     return {"PACK": pack, **types}
 
@@ -41,7 +54,7 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
     entries = read_entries(kind)
     spec = NodeSpec(
         name=name,
-        display_name=str(title or name),
+        display_name=str(title or getattr(kind, "DISPLAY_NAME", None) or name),
         category=str(getattr(kind, "CATEGORY", "")),
         description=inspect.cleandoc(str(getattr(kind, "DESCRIPTION", "") or "")),
         module=module,
@@ -82,14 +95,14 @@ def _client_inputs(entries: Entries) -> set[str]:
 
 
 def _classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield the pack's node types: name and class."""
+    """Yield the pack's node types: name and class; a class of the v3 API has its name itself."""
     mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
     if mappings is not None:
         yield from ((str(name), kind) for name, kind in dict(mappings).items())
     entry = getattr(module, "comfy_entrypoint", None)
     if entry is not None:
         for kind in asyncio.run(_extension_nodes(entry)):
-            yield kind.GET_SCHEMA().node_id, kind
+            yield "", kind
     if mappings is None and entry is None:
         message = "it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint"
         raise ImportError(message)

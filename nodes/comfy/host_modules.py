@@ -4,6 +4,8 @@ import importlib
 from functools import cache
 from types import ModuleType
 
+from nodes.comfy.absent import absent, absent_module, add_absent
+from nodes.comfy.absent_names import MODULES
 from nodes.comfy.values.errors import NoSuchHostModuleError
 
 _ROOM = "nodes.comfy.host"
@@ -47,7 +49,7 @@ _EXTRAS = "comfy_extras.nodes_"
 
 def is_host(name: str) -> bool:
     """Return True if a module's name is one of ComfyUI's."""
-    return name.partition(".")[0] in _TOPS
+    return name.partition(".")[0] in _TOPS or name in MODULES
 
 
 def host_module(name: str) -> ModuleType:
@@ -76,12 +78,16 @@ def find_host(name: str) -> ModuleType | None:
 
 
 def _make(name: str) -> ModuleType | None:
-    if name.startswith(_EXTRAS):
+    if name.startswith(_EXTRAS) and name.count(".") == 1:
         return _offering_nodes(name)
     standin = _STANDINS.get(name)
     if standin == "namespace":
         return _namespace(name)
-    return importlib.import_module(f"{_ROOM}.{standin}") if standin else None
+    if standin is None:
+        return absent_module(name, find_host) if name in MODULES else None
+    module = importlib.import_module(f"{_ROOM}.{standin}")
+    add_absent(module, name)
+    return module
 
 
 def _namespace(name: str) -> ModuleType:
@@ -99,9 +105,17 @@ def _namespace(name: str) -> ModuleType:
 
 
 def _offering_nodes(name: str) -> ModuleType:
-    """Make a module whose attributes are the classes of our node types."""
+    """Make a module whose attributes are the classes of our node types; any other is absent."""
     from nodes.comfy.host.node_classes import class_of  # Here: it imports this module's users.
 
+    def attribute(own: str) -> object:
+        try:
+            return class_of(own)
+        except AttributeError:
+            if own.startswith("__"):
+                raise
+        return absent(f"{name}.{own}")
+
     module = ModuleType(name)
-    vars(module)["__getattr__"] = class_of
+    vars(module)["__getattr__"] = attribute
     return module

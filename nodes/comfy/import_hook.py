@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from nodes.comfy.host_modules import find_host, host_module, is_host
-from nodes.comfy.values.runtime import PackEnvironment, PackFinder, current
+from nodes.comfy.values.runtime import PackEnvironment, PackFinder, at_import, current
 
 PACKAGE = "custom_nodes"
 """The package that packs are modules of."""
@@ -36,13 +36,13 @@ class PackEntry(PackLoader):
     def exec_module(self, module: ModuleType) -> None:
         """Run the module, and read its declarations."""
         self.get_code(module.__name__)  # a syntax error shows before anything slow happens
+        from nodes.comfy.declare import declarations_of
         from nodes.comfy.torch_guard import guard_torch  # Here and below: they need torch.
 
-        with guard_torch():
-            super().exec_module(module)
-        from nodes.comfy.declare import declarations_of
-
-        vars(module).update(declarations_of(module))
+        with at_import():
+            with guard_torch():
+                super().exec_module(module)
+            vars(module).update(declarations_of(module))
 
 
 class Finder(PackFinder):

@@ -84,17 +84,23 @@ def __getattr__(name: str) -> str:
 
 def get_output_directory() -> str:
     """Return the output folder of the run's user."""
-    return str(runtime.files().folders.output.absolute())
+    return _make_folder(runtime.files().folders.output)
 
 
 def get_temp_directory() -> str:
     """Return the temp folder of the run's user."""
-    return str(runtime.files().folders.temp.absolute())
+    return _make_folder(runtime.files().folders.temp)
 
 
 def get_input_directory() -> str:
     """Return the input folder of the run's user."""
-    return str(runtime.files().folders.input.absolute())
+    return _make_folder(runtime.files().folders.input)
+
+
+def _make_folder(folder: Path) -> str:
+    """Return a folder that is there from now on: packs list it while they are imported."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder.absolute())
 
 
 def get_user_directory() -> str:

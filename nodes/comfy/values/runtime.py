@@ -87,6 +87,7 @@ class _Scope:
 
     context: Context | None = None
     files: Files | None = None
+    importing: bool = False
 
 
 _OUTSIDE = _Scope()
@@ -102,6 +103,21 @@ def files() -> Files:
     """Return the folders of the run's user; outside of a run, the shared ones."""
     scope = _SCOPE.get()
     return scope.context.files if scope.context else scope.files or current().files
+
+
+def importing() -> bool:
+    """Return True while a pack is imported and described in this thread."""
+    return _SCOPE.get().importing
+
+
+@contextmanager
+def at_import() -> Generator[None]:
+    """Import and describe a pack within this block."""
+    token = _SCOPE.set(replace(_SCOPE.get(), importing=True))
+    try:
+        yield
+    finally:
+        _SCOPE.reset(token)
 
 
 @contextmanager

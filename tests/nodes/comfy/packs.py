@@ -358,7 +358,7 @@ BROKEN = {
         NODE_CLASS_MAPPINGS = {}
         """,
     "missing": "import a_package_that_nobody_has\n",
-    "deep": "import comfy.ldm.modules.attention\n",
+    "deep": "import comfy.a_part_that_it_never_had\n",
 }
 """What is wrong with a pack, by its name."""
 

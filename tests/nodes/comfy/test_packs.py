@@ -118,7 +118,7 @@ def test_broken_packs_are_reported_and_the_others_work(registry):
     assert "ended without a result" in told["exits"]
     assert "torch.nn.functional.silu" in told["patches"]
     assert "a_package_that_nobody_has" in told["missing"]
-    assert "comfy.ldm" in told["deep"]
+    assert "comfy.a_part_that_it_never_had" in told["deep"]
     assert "old" not in told
     assert "ToyArithmetic" in registry.catalog
 
@@ -368,6 +368,7 @@ def test_schemas_are_read(registry, settings):
     assert info["output"] == ["IMAGE", "STRING"]
     assert info["output_name"] == ["IMAGE", "told"]
     assert (info["category"], info["description"]) == ("toys/v3", "Multiplies.")
+    assert info["display_name"] == "Scale"
 
 
 def test_a_node_of_a_schema_runs_checks_and_shows(engine):

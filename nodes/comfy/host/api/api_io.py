@@ -186,7 +186,8 @@ def _refusing_type(name: str) -> Any:
         what = f"io.{name}"
         raise NotOfferedError(what)
 
-    return SimpleNamespace(Input=refuse, Output=refuse, TemplatePrefix=refuse, TemplateNames=refuse)
+    kinds = ("Input", "Output", "Option", "TemplatePrefix", "TemplateNames")
+    return SimpleNamespace(**dict.fromkeys(kinds, refuse))
 
 
 Autogrow, DynamicCombo, DynamicSlot = map(
