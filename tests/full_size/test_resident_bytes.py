@@ -65,6 +65,27 @@ def test_a_lora_over_all_layers_of_flux_in_8_bits(tmp_path):
         assert card.counts.peak_bytes <= 1.1 * (stored + added)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sdxl", "sd21", "sd3_medium", "flux_dev"])
+def test_a_lora_over_all_layers_in_16_bits_takes_no_more(tmp_path, name):
+    dtype = "BF16" if name == "flux_dev" else "F16"
+    path = write_model(tmp_path / "a.safetensors", name, dtype, parts=1)
+    factors = write_lora(tmp_path / "models/loras/b.safetensors", name)
+    layers = sum(key.endswith("lora_up.weight") for key in read_header(factors).tensors)
+    with PretendedCard() as card:
+        base = ModelHandle(opened(path).model)
+        model = lora_loader_model_only(base, "b.safetensors", Bench(tmp_path), 1.0)
+        network = model.model.network
+        network.module()
+        check(name, card.counts.live_bytes, stored_bytes(network))
+        network.module(model.patches)
+        gc.collect()
+
+        print(f"{layers} layers, {sum(len(each.touches) for each in model.patches)} weights")
+        assert sum(len(each.touches) for each in model.patches) >= layers
+        check(f"{name} with a LoRA", card.counts.live_bytes, stored_bytes(network))
+
+
 @pytest.mark.parametrize("name", ["clip_l", pytest.param("t5xxl", marks=pytest.mark.slow)])
 def test_a_text_encoder(tmp_path, name):
     path = write_model(tmp_path / "a.safetensors", name, "F16")

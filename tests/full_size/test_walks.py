@@ -68,7 +68,7 @@ def test_a_full_size_model(tmp_path, name):
         for hook in (module.register_forward_pre_hook, module.register_forward_hook):
             hook(lambda *_: own.append(card.counts.ops))
         before = card.counts.live_bytes
-        few, many = (_sample(card, model, kind, steps, tmp_path) for steps in (FEW, MANY))
+        few, many = (sample(card, model, kind, steps, tmp_path) for steps in (FEW, MANY))
         each = [end - start for start, end in zip(own[::2], own[1::2], strict=True)]
         inside = sum(each[FEW:]) - sum(each[:FEW])
         added = (many.ops - few.ops - inside) / (MANY - FEW)
@@ -85,7 +85,7 @@ def test_a_full_size_model(tmp_path, name):
         )
 
 
-def _sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root):
+def sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root):
     def text() -> Conditioning:
         pooled = None if kind.pooled is None else torch.zeros(1, kind.pooled)
         return Conditioning((Cond(torch.zeros(1, kind.length, kind.width), pooled),))
@@ -167,8 +167,8 @@ def test_the_weights_of_modulation_are_not_on_the_card_during_the_steps(tmp_path
         model = ModelHandle(opened(path).model)
         network = model.model.network
         network.resize(int(most + SLOTS))
-        _sample(card, model, kind, 1, tmp_path)
-        few, many = (_sample(card, model, kind, steps, tmp_path) for steps in (2, 4))
+        sample(card, model, kind, 1, tmp_path)
+        few, many = (sample(card, model, kind, steps, tmp_path) for steps in (2, 4))
 
         slots = network.held_bytes - most
         print(
