@@ -1,6 +1,7 @@
 """Runs a server from start to end: opens its parts, serves, and lets active runs finish."""
 
 import asyncio
+import gc
 import logging
 import shutil
 import signal
@@ -81,6 +82,7 @@ async def run_server(flags: Mapping[str, Any], stops: Sequence[Signals]) -> None
             for socket in sockets:
                 await web.SockSite(runner, socket).start()
             _announce(runner, settings.host, tokens)
+            gc.freeze()  # what a server begins with stays, and need not be looked through again
             await _until(stops)
             _log.info("stopping; active runs may take %.0f s to finish", settings.drain)
             await parts.dispatcher.drain(settings.drain)

@@ -1,6 +1,7 @@
 """A worker's reports to the server: its log records, and the state of its caches."""
 
 import logging
+import threading
 import time
 from contextlib import suppress
 from dataclasses import fields
@@ -31,6 +32,7 @@ class CacheReports:
         self._engine = engine
         self._channel = channel
         self._sent = 0.0
+        self._later: threading.Timer | None = None
 
     def send(self) -> None:
         """Send the state now.
@@ -44,12 +46,22 @@ class CacheReports:
         self._channel.hold(body)
 
     def send_when_due(self) -> None:
-        """Send the state unless it was sent a moment ago.
+        """Send the state now; if it was sent a moment ago, after the pause.
 
         Raises:
             OSError: the server is gone.
         """
-        if time.monotonic() - self._sent >= PAUSE:
+        wait = self._sent + PAUSE - time.monotonic()
+        if wait <= 0:
+            self.send()
+        elif self._later is None:
+            self._later = threading.Timer(wait, self._send_later)
+            self._later.daemon = True
+            self._later.start()
+
+    def _send_later(self) -> None:
+        self._later = None
+        with suppress(OSError):  # the server is gone: nobody asks any more
             self.send()
 
 

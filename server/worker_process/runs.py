@@ -121,7 +121,10 @@ class Runs:
         del self._tokens[run]
         self._watched.discard(run)
         self._ended(run)
-        self._reports.send()
+        if self._tokens:  # another run tells of it
+            self._reports.send_when_due()
+        else:
+            self._reports.send()
         if self._device_lost:
             _log.error("the device computes nothing more in this process, which ends")
             self._channel.send({"op": "retire"})
@@ -156,7 +159,7 @@ class Runs:
                 preview_method=order["previews"],
                 looked_at=lambda: run in self._watched,
                 on_model_use=self._model_used,
-                on_files_left=lambda: self._channel.send({"op": "writing", "run": run}),
+                on_files_left=lambda: self._channel.hold({"op": "writing", "run": run}),
             )
         except RunCancelledError:
             return {"state": "cancelled"}

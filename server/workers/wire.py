@@ -1,7 +1,8 @@
 """Frames between the server and its workers: each is a JSON object and some bytes.
 
-The first eight bytes are the two lengths. Nothing is pickled, so that neither side can make the
-other run code.
+The first eight bytes are the two lengths. Frames without bytes that a worker sends together are
+written as one, whose body is the list of their bodies. Nothing is pickled, so that neither side can
+make the other run code.
 """
 
 import json
@@ -11,7 +12,7 @@ import threading
 import time
 from asyncio import StreamReader
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,7 +21,7 @@ LARGEST = 256 * 2**20
 """The most bytes of one part of a frame."""
 _LENGTHS = struct.Struct("<II")
 _AT_ONCE = 2**18
-"""The most bytes that are read at once."""
+"""The most bytes that are read at once, and of bodies that are written as one."""
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _decode = json.JSONDecoder().decode
 _MOST_HELD = 100
@@ -46,11 +47,20 @@ def pack(frame: Frame) -> bytes:
     Raises:
         ValueError: the frame is too large, or its body is not JSON.
     """
-    body = _encode(frame.body).encode()
-    if max(len(body), len(frame.data)) > LARGEST:
-        message = f"a frame of {len(body)} and {len(frame.data)} bytes is too large"
+    return _join(_text_of(frame), frame.data)
+
+
+def _text_of(frame: Frame) -> str:
+    """Return the body of a frame as JSON, in ASCII; raises what `pack` raises."""
+    text = _encode(frame.body)
+    if max(len(text), len(frame.data)) > LARGEST:
+        message = f"a frame of {len(text)} and {len(frame.data)} bytes is too large"
         raise ValueError(message)
-    return _LENGTHS.pack(len(body), len(frame.data)) + body + frame.data
+    return text
+
+
+def _join(text: str, data: bytes = b"") -> bytes:
+    return _LENGTHS.pack(len(text), len(data)) + text.encode() + data
 
 
 class FrameReader:
@@ -63,7 +73,8 @@ class FrameReader:
     def __init__(self, reader: StreamReader) -> None:
         self._reader = reader
         self._bytes = bytearray()
-        """Bytes of frames that nobody has taken yet."""
+        """Bytes of frames that are still to come in part."""
+        self._ready: deque[Frame] = deque()
 
     async def next(self) -> Frame | None:
         """Return the next frame; None if the other side is gone.
@@ -71,7 +82,7 @@ class FrameReader:
         Raises:
             BrokenWireError: the data is not a frame.
         """
-        while (frame := self._take()) is None:
+        while not self._ready and not self._take():
             try:
                 read = await self._reader.read(_AT_ONCE)
             except ConnectionResetError:
@@ -79,20 +90,21 @@ class FrameReader:
             if not read:
                 return None
             self._bytes += read
-        return frame
+        return self._ready.popleft()
 
-    def _take(self) -> Frame | None:
-        """Remove a frame from what is read; None if a part of it is still to come."""
+    def _take(self) -> bool:
+        """Make what was written as one frame ready; False if a part of it is still to come."""
         if len(self._bytes) < _LENGTHS.size:
-            return None
+            return False
         body_length, data_length = _lengths(self._bytes)
         middle = _LENGTHS.size + body_length
         end = middle + data_length
         if len(self._bytes) < end:
-            return None
+            return False
         body, data = self._bytes[_LENGTHS.size : middle], bytes(self._bytes[middle:end])
         del self._bytes[:end]
-        return _frame(body, data)
+        self._ready.extend(_frames(body, data))
+        return True
 
 
 class Channel:
@@ -105,8 +117,10 @@ class Channel:
         self._socket = end
         self._file = end.makefile("rb")
         self._lock = threading.Lock()
-        self._held: deque[bytes] = deque()
-        """Frames to be sent; any thread appends, and whoever has the lock sends them."""
+        self._held: deque[str | bytes] = deque()
+        """Frames to be sent, as bytes or as the text of a body; any thread appends, and whoever
+        has the lock sends them."""
+        self._received: deque[Frame] = deque()
         self._holds = threading.Event()
         self._sender: threading.Thread | None = None
 
@@ -116,7 +130,8 @@ class Channel:
         Raises:
             OSError: the connection is closed.
         """
-        self._held.append(pack(Frame(body, data)))
+        frame = Frame(body, data)
+        self._held.append(pack(frame) if data else _text_of(frame))
         self._flush()
 
     def hold(self, body: Mapping[str, Any]) -> None:
@@ -125,7 +140,7 @@ class Channel:
         Raises:
             OSError: the connection is closed; not noticed by every call.
         """
-        self._held.append(pack(Frame(body)))
+        self._held.append(_text_of(Frame(body)))
         if len(self._held) >= _MOST_HELD:
             self._flush()
         if self._sender is None:
@@ -143,7 +158,8 @@ class Channel:
         with self._lock:
             waiting = len(self._held)
             if waiting:
-                self._socket.sendall(b"".join(self._held.popleft() for _ in range(waiting)))
+                parts = (self._held.popleft() for _ in range(waiting))
+                self._socket.sendall(b"".join(_in_frames(parts)))
 
     def _send_held(self) -> None:
         """Send frames that nothing followed, until the connection is closed."""
@@ -160,6 +176,8 @@ class Channel:
         Raises:
             BrokenWireError: the data is not a frame.
         """
+        if self._received:
+            return self._received.popleft()
         start = self._file.read(_LENGTHS.size)
         if len(start) < _LENGTHS.size:
             return None
@@ -167,7 +185,30 @@ class Channel:
         body, data = self._file.read(body_length), self._file.read(data_length)
         if len(body) < body_length or len(data) < data_length:
             return None
-        return _frame(body, data)
+        self._received.extend(_frames(body, data))
+        return self._received.popleft()
+
+
+def _in_frames(parts: Iterable[str | bytes]) -> Iterator[bytes]:
+    """Yield frames as bytes; bodies that follow each other share one, up to a size."""
+    texts: list[str] = []
+    length = 0
+    for part in parts:
+        if isinstance(part, bytes) or length + len(part) > _AT_ONCE:
+            yield from _shared(texts)
+            texts, length = [], 0
+        if isinstance(part, bytes):
+            yield part
+        else:
+            texts.append(part)
+            length += len(part)
+    yield from _shared(texts)
+
+
+def _shared(texts: Sequence[str]) -> Iterator[bytes]:
+    """Yield the frame of these bodies, if there are any."""
+    if texts:
+        yield _join(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
 
 
 def _lengths(start: bytes | bytearray) -> tuple[int, int]:
@@ -178,12 +219,14 @@ def _lengths(start: bytes | bytearray) -> tuple[int, int]:
     return lengths
 
 
-def _frame(body: bytes | bytearray, data: bytes) -> Frame:
+def _frames(body: bytes | bytearray, data: bytes) -> list[Frame]:
+    """Return the frames that were written as one."""
     try:
         value = _decode(body.decode())
     except ValueError as error:
         raise BrokenWireError(str(error)) from error
-    if not isinstance(value, dict):
-        message = "the body of a frame is not a JSON object"
+    bodies = cast("list[object]", value) if isinstance(value, list) else [value]
+    if not bodies or not all(isinstance(each, dict) for each in bodies):
+        message = "the body of a frame is neither a JSON object nor a list of some"
         raise BrokenWireError(message)
-    return Frame(cast("dict[str, Any]", value), data)
+    return [Frame(cast("dict[str, Any]", each), data) for each in bodies]
