@@ -195,17 +195,17 @@ def _in_frames(parts: Iterable[str | bytes]) -> Iterator[bytes]:
     length = 0
     for part in parts:
         if isinstance(part, bytes) or length + len(part) > _AT_ONCE:
-            yield from _shared(texts)
+            yield from _frame_of(texts)
             texts, length = [], 0
         if isinstance(part, bytes):
             yield part
         else:
             texts.append(part)
             length += len(part)
-    yield from _shared(texts)
+    yield from _frame_of(texts)
 
 
-def _shared(texts: Sequence[str]) -> Iterator[bytes]:
+def _frame_of(texts: Sequence[str]) -> Iterator[bytes]:
     """Yield the frame of these bodies, if there are any."""
     if texts:
         yield _join(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
