@@ -9,6 +9,7 @@ from nodegraph.errors import NodeGraphError, nearest
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.validation.literals import COMBO
+from nodegraph.workflow.api_format import with_nodes
 
 SEEDS = ("seed", "noise_seed")
 _TEXTS = ("STRING", COMBO)
@@ -41,7 +42,7 @@ def assign(graph: Graph, assignments: Iterable[str], catalog: Mapping[str, NodeS
         if _takes_text(node, name, catalog) and not isinstance(parsed, str | Link):
             parsed = value
         nodes[node.id] = replace(node, inputs={**node.inputs, name: parsed})
-    return replace(graph, nodes=nodes)
+    return with_nodes(graph, nodes)
 
 
 def set_seeds(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph:
@@ -53,7 +54,7 @@ def set_seeds(graph: Graph, seed: int, catalog: Mapping[str, NodeSpec]) -> Graph
             name for name in SEEDS if name in known and not isinstance(node.inputs.get(name), Link)
         ]
         nodes[node.id] = replace(node, inputs={**node.inputs, **dict.fromkeys(names, seed)})
-    return replace(graph, nodes=nodes)
+    return with_nodes(graph, nodes)
 
 
 def has_seed(graph: Graph, catalog: Mapping[str, NodeSpec]) -> bool:

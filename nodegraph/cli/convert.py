@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 def convert(ctx: click.Context, workflow: str, target: str, places: tuple[str, ...]) -> None:
     """Write a workflow in API format.
 
-    WORKFLOW is a JSON file in the editor's or the API's format, a PNG, WebP, JPEG or FLAC file
-    that carries one, or - for stdin. If it has node types that neither the installed packs nor
-    --object-info describe, and whose values the file does not name, writes nothing and exits with
-    2.
+    WORKFLOW is a JSON file in the editor's or the API's format, a picture, sound or video (PNG,
+    WebP, JPEG, FLAC, MP4, WebM) that carries one, or - for stdin. If it has node types that neither
+    the installed packs nor --object-info describe, and whose values the file does not name, writes
+    nothing and exits with 2.
     """
     from nodegraph.cli.server_types import read_object_info
     from nodegraph.packs.editor_shapes import shapes_of

@@ -79,6 +79,11 @@ class RunCommand(ReportingCommand):
 @click.option(
     "--locked", is_flag=True, help="Refuse to run if anything differs from WORKFLOW.lock.json."
 )
+@click.option(
+    "--fetch-models",
+    is_flag=True,
+    help="First download the models that the workflow lists with an address on huggingface.co.",
+)
 @options.folders
 @options.wants_json
 @options.verbose
@@ -101,9 +106,12 @@ def run(
     """
     from nodegraph.validation.validate import check
 
+    fetches = folders.pop("fetch_models")
     workspace = options.open_workspace(**folders)
     graph = _apply_options(options.read_graph(workflow, workspace), assignments, seed, workspace)
     titles = options.titles(graph)
+    if fetches:
+        _fetch_models(graph, workspace)
     checked = check(graph, workspace.registry, workspace.files)
     if locked and not checked.problems:
         _check_lock(workflow, graph, workspace)
@@ -143,6 +151,15 @@ def _run(
         report(error, titles)
     view.finish()
     return code
+
+
+def _fetch_models(graph: "Graph", workspace: "Workspace") -> None:
+    """Download the models that the workflow lacks; what fails is told, and then is missing."""
+    from nodegraph.cli.terminal.downloads import fetch_models
+
+    _, errors = fetch_models(graph, workspace.registry.catalog, workspace.files)
+    for error in errors:
+        report(error)
 
 
 def _check_lock(workflow: str, graph: "Graph", workspace: "Workspace") -> None:

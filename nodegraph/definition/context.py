@@ -33,7 +33,12 @@ class Context(Protocol):
 
     @property
     def prompt(self) -> Mapping[str, object]:
-        """The whole graph in API format, as images carry it."""
+        """The whole graph in API format, as it was sent and as images carry it."""
+        ...
+
+    @property
+    def type_versions(self) -> Mapping[str, str]:
+        """The version of each node type of the graph."""
         ...
 
     @property

@@ -15,8 +15,7 @@ from nodegraph.runtime.choices import Attention, PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.run_environment import RunEnvironment
 from nodegraph.runtime.run_models import RunModels
-from nodegraph.validation.migrate import pin_versions
-from nodegraph.workflow.api_format import to_prompt
+from nodegraph.workflow.api_format import as_sent
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,14 @@ class RunFacts:
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:
-        """The graph as it was submitted, in API format, with the versions of its node types."""
-        return to_prompt(pin_versions(self.graph, self.catalog))
+        """The graph as it was submitted, in API format."""
+        return as_sent(self.graph)
+
+    @cached_property
+    def type_versions(self) -> Mapping[str, str]:
+        """The version of each node type of the graph."""
+        names = dict.fromkeys(node.type_name for node in self.graph.nodes.values())
+        return {name: self.catalog[name].version for name in names if name in self.catalog}
 
     def environment_with(self, check_cancelled: Callable[[], None]) -> RunEnvironment:
         """Return the environment of one call of a node, which this function can end."""
@@ -121,6 +126,11 @@ class RunContext(NodeReports):
     def prompt(self) -> Mapping[str, object]:
         """The whole graph in API format, as images carry it."""
         return self._facts.prompt
+
+    @property
+    def type_versions(self) -> Mapping[str, str]:
+        """The version of each node type of the graph."""
+        return self._facts.type_versions
 
     @property
     def extra_pnginfo(self) -> Mapping[str, object]:

@@ -42,10 +42,12 @@ class Graph:
     `editor` is the `workflow` part of a saved image or a submitted prompt: kept, and read only
     for where node types and models come from. `remarks` say what was amiss with the file, and how
     it was read all the same. `nameless` are the nodes of unknown types whose values are lost, for
-    the file has no names for them.
+    the file has no names for them. `sent` is the JSON of the nodes in API format, as a person wrote
+    it: images carry it, with whatever else stands in it.
     """
 
     nodes: Mapping[NodeId, Node]
     editor: Mapping[str, object] | None = field(default=None, compare=False)
     remarks: tuple[NodeGraphError, ...] = field(default=(), compare=False)
+    sent: Mapping[str, object] | None = field(default=None, compare=False)
     nameless: frozenset[NodeId] = field(default=frozenset(), compare=False)

@@ -1,6 +1,7 @@
 """The API format: `{"id": {"class_type": …, "inputs": {…}, "_meta": {"title": …}}}` ⇄ Graph."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from nodegraph.errors import (
@@ -12,7 +13,7 @@ from nodegraph.errors import (
     short_repr,
 )
 from nodegraph.graph.graph import Graph, Link, Node
-from nodegraph.graph.json_values import MOST_NODES, is_list, is_object, refuse
+from nodegraph.graph.json_values import MOST_NODES, is_list, is_object, is_plain, refuse
 from nodegraph.workflow.type_names import as_today
 
 WRAPPED = "__value__"
@@ -48,6 +49,30 @@ def to_prompt(graph: Graph) -> dict[str, Any]:
     return {node.id: _to_json(node) for node in graph.nodes.values()}
 
 
+def as_sent(graph: Graph) -> dict[str, Any]:
+    """Return the graph in API format: as it was sent, or else as `to_prompt` writes it."""
+    return to_prompt(graph) if graph.sent is None else dict(graph.sent)
+
+
+def with_nodes(graph: Graph, nodes: Mapping[str, Node]) -> Graph:
+    """Return the graph with nodes that a person has changed, also in what was sent."""
+    if graph.sent is None:
+        return replace(graph, nodes=nodes)
+    sent = dict(graph.sent)
+    for key, node in nodes.items():
+        before = graph.nodes[key]
+        item = sent.get(key)
+        if node != before and is_object(item):
+            given = item.get("inputs")
+            changed = {
+                name: _write_input(value)
+                for name, value in node.inputs.items()
+                if name not in before.inputs or before.inputs[name] != value
+            }
+            sent[key] = {**item, "inputs": {**(given if is_object(given) else {}), **changed}}
+    return replace(graph, nodes=nodes, sent=sent)
+
+
 def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None) -> Graph:
     if len(value) > MOST_NODES:
         refuse(f"it has {len(value):,} nodes; the most allowed is {MOST_NODES:,}.")
@@ -61,7 +86,7 @@ def _read_nodes(value: Mapping[str, object], editor: Mapping[str, object] | None
             problems.append(found)
     if problems:
         raise InvalidWorkflowError(problems)
-    return Graph(nodes, editor)
+    return Graph(nodes, editor, sent=value if is_plain(value) else None)
 
 
 def _read_node(node_id: str, item: object) -> Node | NodeGraphError:

@@ -1,15 +1,18 @@
-"""The texts that PNG, WebP, JPEG and FLAC files carry, read without decoding the rest."""
+"""The texts that pictures, sounds and videos carry, read without decoding the rest."""
 
 import struct
 import zlib
 from collections.abc import Iterator
 
+from nodegraph.workflow.videos import EBML, is_mp4, mp4_texts, webm_texts
+
 PNG = b"\x89PNG\r\n\x1a\n"
 RIFF = b"RIFF"
 JPEG = b"\xff\xd8\xff"
 FLAC = b"fLaC"
-CARRIERS = (PNG, RIFF, JPEG, FLAC)
-"""The first bytes of the file formats that can carry texts."""
+_STARTS = (PNG, RIFF, JPEG, FLAC, EBML)
+FORMATS = "PNG, WebP, JPEG, FLAC, MP4 or WebM"
+"""The file formats that can carry texts, for messages."""
 MOST_TEXT = 64 << 20
 """Bytes that one compressed text may unpack to."""
 
@@ -18,12 +21,25 @@ _APP1, _START_OF_SCAN = 0xE1, 0xDA
 _VORBIS_COMMENT = 4
 
 
+def carries_texts(data: bytes) -> bool:
+    """Say if data are in one of the formats that can carry texts."""
+    return data.startswith(_STARTS) or is_mp4(data)
+
+
 def texts_of(data: bytes) -> dict[str, str]:
     """Return a file's texts by keyword: `prompt`, `workflow`, `parameters`, ….
 
     Broken texts are left out, for the others may be fine.
     """
-    readers = {PNG: _png_texts, RIFF: _webp_texts, JPEG: _jpeg_texts, FLAC: _flac_texts}
+    if is_mp4(data):
+        return dict(mp4_texts(data))
+    readers = {
+        PNG: _png_texts,
+        RIFF: _webp_texts,
+        JPEG: _jpeg_texts,
+        FLAC: _flac_texts,
+        EBML: webm_texts,
+    }
     read = next((read for start, read in readers.items() if data.startswith(start)), None)
     return dict(read(data)) if read else {}
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, MendedFile
-from nodegraph.graph.graph import Graph
+from nodegraph.graph.graph import Graph, Node
 from nodegraph.graph.json_values import is_object, parse_json, refuse
 from nodegraph.workflow.api_format import read_prompt, to_prompt
 from nodegraph.workflow.editor.read import Shapes, read_editor
-from nodegraph.workflow.embedded import CARRIERS, texts_of
+from nodegraph.workflow.embedded import FORMATS, carries_texts, texts_of
 from nodegraph.workflow.wrapped import is_drawing, unwrap
 
 __all__ = ["Shapes", "read_any", "read_prompt", "read_workflow", "to_prompt"]
@@ -18,7 +18,7 @@ _PAGES = (b"<!doctype html", b"<html")
 
 
 def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> Graph:
-    """Read a graph from a workflow file: JSON, or a PNG, WebP, JPEG or FLAC that carries one.
+    """Read a graph from a workflow file: JSON, or a picture, sound or video that carries one.
 
     A file that carries both the API format (`prompt`) and the editor's (`workflow`) is read
     by the first and keeps the second. If one is broken, the other one is read.
@@ -32,10 +32,11 @@ def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> G
         InvalidWorkflowError: it cannot be read, or is no workflow.
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
-    if not data.startswith(CARRIERS):
+    if not carries_texts(data):
         name = "" if isinstance(source, bytes) else str(source)
         return read_any(_parse_file(data, name), shapes)
-    return _read_texts(texts_of(data), shapes)
+    texts = texts_of(data)
+    return _with_versions(_read_texts(texts, shapes), texts.get("nodegraph"))
 
 
 def read_any(
@@ -59,6 +60,26 @@ def read_any(
     return read_editor(found.drawing, shapes)
 
 
+def _with_versions(graph: Graph, text: str | None) -> Graph:
+    """Return the graph with the versions of its types, as nodegraph's own text in a file has them.
+
+    A version that a node itself names goes before them.
+    """
+    try:
+        made = parse_json(text) if text else None
+    except InvalidWorkflowError:
+        return graph
+    versions = made.get("versions") if is_object(made) else None
+    if not is_object(versions):
+        return graph
+    nodes: dict[str, Node] = {}
+    for key, node in graph.nodes.items():
+        version = versions.get(node.type_name)
+        known = node.version is None and isinstance(version, str)
+        nodes[key] = replace(node, version=version) if known else node
+    return replace(graph, nodes=nodes)
+
+
 def _read_texts(texts: Mapping[str, str], shapes: Shapes | None) -> Graph:
     """Read the graph of a file by the texts that it carries.
 
@@ -66,6 +87,8 @@ def _read_texts(texts: Mapping[str, str], shapes: Shapes | None) -> Graph:
         InvalidWorkflowError: neither `prompt` nor `workflow` is a workflow.
     """
     if "prompt" not in texts and "workflow" not in texts:
+        if "comment" in texts and texts["comment"].lstrip().startswith("{"):
+            return read_any(parse_json(texts["comment"]), shapes)
         others = "parameters" in texts
         hint = "Was its metadata removed?" if not others else "It has A1111's parameters only."
         refuse("the file carries no workflow.", hint)
@@ -137,7 +160,7 @@ def _refuse_other(data: bytes, name: str) -> None:
     else:
         if b"\0" not in text:
             return
-    refuse(f"{name} is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file.")
+    refuse(f"{name} is binary: neither JSON nor a {FORMATS} file.")
 
 
 def _read(path: Path) -> bytes:

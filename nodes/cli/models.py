@@ -11,7 +11,6 @@ from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, as_json
 
 if TYPE_CHECKING:
     from nodegraph.files.files import Files
-    from nodegraph.files.sources import Origin
     from nodes.cli.listing import ModelFile
     from nodes.cli.verify import Verdict
 
@@ -119,41 +118,44 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
 
 
 @models.command("pull")
-@click.argument("reference", metavar="REF")
+@click.argument("reference", metavar="[REF]", required=False)
+@click.option(
+    "--workflow",
+    metavar="FILE",
+    type=options.FILE_OR_DASH,
+    help="Download what this workflow names and what is not here, into the models folders.",
+)
+@_MODELS
 @options.verbose
 @click.pass_context
-def pull_model(ctx: click.Context, reference: str) -> None:
-    """Download what REF names and print its path.
+def pull_model(
+    ctx: click.Context, reference: str | None, workflow: str | None, **folders: Any
+) -> None:
+    """Download what REF names, or what a workflow lacks, and print the paths.
 
     A branch or tag is looked up anew, and means that commit until it is pulled again. A
     download that was interrupted is resumed. Exits with 1 if the hub does not provide it.
+
+    With --workflow, downloads the models that the workflow lists with an address on
+    huggingface.co, and those that its nodes name hf://…; each is checked against the hashes that
+    the hub and the workflow give.
     """
     from nodegraph.errors import WrongHashError
+    from nodes.cli.pulling import pull, pull_workflow
     from nodes.models.hub.errors import HubError
 
+    if (reference is None) == (workflow is None):
+        message = "give either REF or --workflow FILE."
+        raise click.UsageError(message)
+    if workflow is not None:
+        ctx.exit(pull_workflow(workflow, folders))
     try:
-        origin = _pull(reference, options.open_workspace().files)
+        origin = pull(reference or "", options.open_workspace(**folders).files)
     except (HubError, WrongHashError) as error:
         report(error)
         ctx.exit(EXIT_FAILED)
     click.echo(f"{origin.reference}, licence: {origin.licence or 'not declared'}", err=True)
     click.echo(str(origin.path))
-
-
-def _pull(name: str, files: "Files") -> "Origin":
-    from nodegraph.errors import WrongHashError
-    from nodegraph.files.references import SCHEME, read_name, read_reference
-    from nodes.cli.download_progress import open_download_view
-    from nodes.cli.listing import model_sources
-
-    wanted = read_name(name)
-    reference = wanted.hub or read_reference(f"{SCHEME}{wanted.plain}")
-    with open_download_view() as view:
-        origin = model_sources(files).pull(reference, view)
-    found = files.identity(origin.path) if wanted.sha256 else ""
-    if found != wanted.sha256:
-        raise WrongHashError(str(reference), wanted.sha256, found, "its name")
-    return origin
 
 
 @models.command("verify")

@@ -29,13 +29,17 @@ _SEEDS = ("seed", "noise_seed")
 def texts(ctx: Context) -> dict[str, str]:
     """Return the text chunks of an image, or the metadata of a latent: JSON by name.
 
-    `prompt`, `workflow` and other entries of the editor are as in ComfyUI. `nodegraph` says what
-    made the file: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models":
-    {"checkpoints/a.safetensors": sha256}, "seeds": {"3.seed": 42}}`. A model of the hub is listed
-    with its commit, and `licences` gives the licence of its repository.
+    `prompt`, `workflow` and other entries of the editor are as in ComfyUI, and as they were sent.
+    `nodegraph` says what made the file: `{"nodegraph": "0.1.0", "torch": "2.13.0", "models":
+    {"checkpoints/a.safetensors": sha256}, "seeds": {"3.seed": 42}, "versions": {"KSampler":
+    "1.0"}}`. A model of the hub is listed with its commit, and `licences` gives the licence of its
+    repository.
     """
     chunks: dict[str, object] = {"prompt": ctx.prompt, **ctx.extra_pnginfo}
-    chunks["nodegraph"] = provenance(ctx.prompt, ctx.files)
+    # A context that the tests of a pack have made may be older than the versions.
+    versions: Mapping[str, str] = getattr(ctx, "type_versions", {})
+    more = {"versions": dict(versions)} if versions else {}
+    chunks["nodegraph"] = provenance(ctx.prompt, ctx.files) | more
     return {key: json.dumps(value) for key, value in chunks.items()}
 
 

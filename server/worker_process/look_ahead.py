@@ -16,6 +16,7 @@ from typing import Any, Final
 from nodegraph.errors import NodeGraphError
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Graph
+from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.read import read_prompt
 
 MEMORY = Path("/proc/meminfo")
@@ -56,7 +57,7 @@ class LookAhead:
     def _read_all(self, prompt: Mapping[str, Any]) -> None:
         try:
             with suppress(NodeGraphError, OSError):  # the run itself says what is wrong
-                graph = read_prompt(prompt)
+                graph = with_defaults(read_prompt(prompt), self._engine.registry.catalog)
                 for path in self._paths(graph):
                     if path not in self._known:
                         if not self._fits(path):

@@ -28,6 +28,7 @@ from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
 from nodegraph.runtime.node_errors import is_device_lost
 from nodegraph.runtime.run_environment import CancelToken
+from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.read import read_prompt
 from server.observability import logs
 from server.worker_process.device import memory_in_use, return_freed_memory
@@ -144,7 +145,7 @@ class Runs:
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
-        graph = read_prompt(order["prompt"])
+        graph = with_defaults(read_prompt(order["prompt"]), self._engine.registry.catalog)
         self._look_ahead.note(graph)
         try:
             result = self._engine.run(

@@ -17,6 +17,7 @@ class Bench:
 
     root: Path
     prompt: Mapping[str, object] = field(default_factory=dict[str, object])
+    type_versions: Mapping[str, str] = field(default_factory=dict[str, str])
     extra_pnginfo: Mapping[str, object] = field(default_factory=dict[str, object])
     preview_method: PreviewMethod = "none"
     node_id: str = "1"

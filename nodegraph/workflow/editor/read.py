@@ -60,7 +60,7 @@ def read_editor(value: Mapping[str, object], shapes: Shapes) -> Graph:
         {node.id: with_values(node, names) for node in nodes},
         value,
         tuple(document.remarks),
-        frozenset(nameless),
+        nameless=frozenset(nameless),
     )
 
 

@@ -15,7 +15,8 @@ from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, NodeGraph
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import is_clean, is_list, is_object, parse_json
 from nodegraph.validation.validate import check
-from nodegraph.workflow.read import read_prompt, to_prompt
+from nodegraph.workflow.api_format import as_sent
+from nodegraph.workflow.read import read_prompt
 from server.api.comfy.history import plain_number
 from server.api.comfy.validation_errors import Refusals, refusal
 from server.store.runs import NewRun, Work
@@ -98,7 +99,7 @@ class Submission:
         Raises:
             InvalidWorkflowError: a number in it is NaN or infinite.
         """
-        work = Work(prompt=to_prompt(self.graph), targets=targets, extra=self.extra)
+        work = Work(prompt=as_sent(self.graph), targets=targets, extra=self.extra)
         return NewRun(
             id=self.id,
             work=work,

@@ -96,7 +96,10 @@ def test_a_folder_is_called_one(invoke, here, files, hint):
     ("data", "message"),
     [
         (b" \n", "Bad.json is empty. [invalid_prompt]"),
-        (bytes(range(256)), "Bad.json is binary: neither JSON nor a PNG, WebP, JPEG or FLAC file."),
+        (
+            bytes(range(256)),
+            "Bad.json is binary: neither JSON nor a PNG, WebP, JPEG, FLAC, MP4 or WebM file.",
+        ),
         (b'{"a": }', "Bad.json: this is no JSON: Expecting value: line 1 column 7 (char 6)."),
         (b"[" * 200 + b"]" * 200, "Bad.json: the JSON nests deeper than 100."),
     ],

@@ -16,8 +16,7 @@ from nodegraph.execution.events import as_dict
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.results import Ui
 from nodegraph.runtime.run_environment import CancelToken, check_cancelled, run_environment
-from nodegraph.validation.migrate import pin_versions
-from nodegraph.workflow.read import to_prompt
+from nodegraph.workflow.read import read_prompt, to_prompt
 from tests.toys import chain_of, files_in, graph_of, registry_of
 from tests.work import growth
 
@@ -168,8 +167,19 @@ def test_a_node_gets_the_prompt_as_submitted_and_the_editors_part(engine):
 
     shown = engine.run(graph).ui["y"].values
 
-    prompt = to_prompt(pin_versions(graph, engine.registry.catalog))
+    prompt = to_prompt(graph)
     assert shown == {"prompt": [prompt], "extra": [{"workflow": {"nodes": []}}]}
+
+
+def test_a_node_gets_the_prompt_with_all_that_was_sent(engine):
+    sent = {
+        "x": {"class_type": "Add", "inputs": {"a": "1"}, "is_changed": ["x"], "_meta": {"c": 1}},
+        "y": {"class_type": "Facts", "inputs": {"value": ["x", 0]}},
+    }
+
+    shown = engine.run(read_prompt(sent)).ui["y"].values
+
+    assert json.dumps(shown["prompt"]) == json.dumps([sent])
 
 
 def test_what_check_found_can_be_run(engine):

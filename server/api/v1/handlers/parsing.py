@@ -17,7 +17,7 @@ from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import parse_json, refuse
 from nodegraph.packs.editor_shapes import shapes_of
 from nodegraph.validation.defaults import with_defaults
-from nodegraph.workflow.embedded import CARRIERS
+from nodegraph.workflow.embedded import carries_texts
 from nodegraph.workflow.read import Shapes, read_any, read_workflow
 from server.api.v1.schema.operation import IMAGES
 from server.api.v1.schema.requests import WorkflowRequest
@@ -125,7 +125,7 @@ def reply(
 
 
 def _submission(data: bytes, kind: str, model: type[Sent], shapes: Shapes) -> Submission[Sent]:
-    if data.startswith(CARRIERS):
+    if carries_texts(data):
         wanted = model.model_validate({"workflow": base64.b64encode(data).decode()})
     elif kind in IMAGES:
         refuse(f"the body is not {kind}.")

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.validation.validate import check
-from nodegraph.workflow.read import to_prompt
+from nodegraph.workflow.api_format import as_sent
 from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
 from server.api.v1.schema.requests import RunRequest, SubmitHeaders
@@ -77,4 +77,4 @@ def _check(parts: Services, sent: Submission[RunRequest]) -> Work:
     if checked.problems:
         raise InvalidWorkflowError(checked.problems)
     editor = {"workflow": graph.editor} if graph.editor else {}
-    return Work(prompt=to_prompt(graph), targets=checked.targets, extra={"extra_pnginfo": editor})
+    return Work(prompt=as_sent(graph), targets=checked.targets, extra={"extra_pnginfo": editor})

@@ -108,6 +108,14 @@ def test_a_saved_picture_says_which_files_and_seeds_made_it(bench):
     assert set(made) == {"nodegraph", "torch", "models", "seeds"}
 
 
+def test_a_saved_picture_says_which_versions_of_node_types_made_it(bench):
+    bench.type_versions = {"KSampler": "1.1"}
+
+    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
+
+    assert json.loads(opened(bench, saved).info["nodegraph"])["versions"] == {"KSampler": "1.1"}
+
+
 def test_a_preview_goes_to_the_temp_folder(bench):
     (shown,) = preview_image(picture(batch=1), bench).artifacts["images"]
 

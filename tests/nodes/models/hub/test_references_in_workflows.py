@@ -281,3 +281,51 @@ def test_a_repository_that_is_a_diffusers_folder_is_a_checkpoint(hub, here, mode
     pictures = [Image.open(path) for path in sorted((here / "output").glob("*.png"))]
     assert len(pictures) == 2
     assert pictures[0].tobytes() == pictures[1].tobytes()
+
+
+def drawn(here, **models):
+    """A drawing that only lists models."""
+    listed = [
+        {"name": name, "url": f"https://huggingface.co/{place}", "directory": "checkpoints"}
+        for name, place in models.items()
+    ]
+    path = here / "drawn.json"
+    path.write_text(json.dumps({"nodes": [], "links": [], "version": 0.4, "models": listed}))
+    return str(path)
+
+
+def test_pull_downloads_what_a_workflow_lists(hub, here, model):
+    hub.repo("us/ink").commit({"small.safetensors": model})
+    places = {"a.safetensors": "us/ink/resolve/main/small.safetensors", "b.ckpt": "us/none"}
+    done = invoke("models", "pull", "--workflow", drawn(here, **places))
+
+    place = here / "models/checkpoints/a.safetensors"
+    assert done.exit_code == 1
+    assert done.stdout == f"{place}\n"
+    assert place.read_bytes() == model
+    assert "'b.ckpt' is not downloaded from https://huggingface.co/us/none" in done.stderr
+
+    del places["b.ckpt"]
+    again = invoke("models", "pull", "--workflow", drawn(here, **places))
+    assert (again.exit_code, again.stdout) == (0, "")
+    assert "names no model that is not here" in again.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["hf://us/ink", "--workflow", "w.json"]])
+def test_pull_takes_a_reference_or_a_workflow(here, args):
+    assert invoke("models", "pull", *args).exit_code == 2
+
+
+def test_run_fetches_what_a_workflow_lists_before_it_is_checked(hub, here, model):
+    hub.repo("us/ink").commit({"small.safetensors": model})
+    where = drawn(here, **{"a.safetensors": "us/ink/resolve/main/small.safetensors"})
+    graph = json.loads((here / workflow(here, "a.safetensors")).read_text())
+    submitted = {"prompt": graph, "workflow": json.loads((here / where).read_text())}
+    (here / "both.json").write_text(json.dumps(submitted))
+
+    missing = invoke("validate", "both.json")
+    found = invoke("run", "both.json", "--fetch-models", "--set", "4.steps=x")
+
+    assert "(nodegraph models pull --workflow both.json)" in missing.stderr
+    assert (here / "models/checkpoints/a.safetensors").read_bytes() == model
+    assert "takes INT, not 'x'." in found.stderr
