@@ -120,11 +120,10 @@ def _group(name: str, item: Mapping[str, object], shapes: Shapes) -> Group:
 def _with_ids(item: Mapping[str, object]) -> dict[str, object]:
     """Give the group's nodes and links ids, as every other canvas has them.
 
-    A link from or to a node outside of the group has null in its place, and is left out.
+    A link from or to a node outside of the group has null in its place; the canvas drops it.
     """
     nodes, links = item.get("nodes"), item.get("links")
-    inner = [link for link in _list(links) if not is_list(link) or None not in link[:4]]
-    wires = [[k, *link[:4]] if is_list(link) else link for k, link in enumerate(inner)]
+    wires = [[k, *link[:4]] if is_list(link) else link for k, link in enumerate(_list(links))]
     ends = {(wire[3], wire[4]): wire[0] for wire in wires if is_list(wire) and len(wire) > 4}
     return {
         "nodes": [
