@@ -33,7 +33,7 @@ class InputSpec:
     maximum: float | None = None
     lazy: bool = False
     unchecked: bool = False
-    """The node itself says which values and choices it takes; only the type is looked at."""
+    """The node itself says which values it takes; only the type of common literals is looked at."""
     widget: Mapping[str, object] = field(default_factory=dict[str, object])
     """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
 

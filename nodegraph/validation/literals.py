@@ -147,11 +147,11 @@ class Literals:
 def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:
     """Guess the choice that a value means, perhaps one that there is not.
 
-    It is a number's digits, a Windows path with `/`, the only model file of that name in any
-    folder, or a sampler without the `sample_` of 2023.
+    It is a number's digits, `True` or `False`, a Windows path with `/`, the only model file of
+    that name in any folder, or a sampler without the `sample_` of 2023.
     """
     if not isinstance(value, str):
-        return "" if isinstance(value, bool) or value is None else str(value)
+        return "" if value is None else str(value)
     if not (spec.model_folder or spec.input_file):
         return value.removeprefix("sample_")
     path = value.replace("\\", "/")
@@ -165,7 +165,8 @@ def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:
 def _other(node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
     """Read a literal for a socket without a converter: `*`, a union, or an editor's widget."""
     kinds = spec.socket.split(",")
-    takes_any = ANY in kinds or spec.has_default or any(kind in CONVERTERS for kind in kinds)
+    takes_any = ANY in kinds or spec.has_default or spec.unchecked
+    takes_any = takes_any or any(kind in CONVERTERS for kind in kinds)
     if takes_any and is_plain(value):
         return ReadLiteral(value)
     if is_list(value):

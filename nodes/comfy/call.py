@@ -1,8 +1,8 @@
 """Calls of a pack's class as in ComfyUI: hidden inputs in, converted values in and out."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from nodegraph.definition.context import Context
@@ -18,6 +18,8 @@ from nodes.comfy.values.convert import ExecutionBlocker, from_pack, to_pack
 CONTEXT = "nodegraph's context"
 """The parameter that takes the engine's context; no input of a pack is called that."""
 _ROOTS = ("output", "temp", "input")
+_KEPT_OBJECTS = 64
+"""The most objects of a class that are kept for its nodes' next calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +29,39 @@ class Call:
     kind: Any
     spec: NodeSpec
     entries: Entries
+    _objects: dict[tuple[str, str], Any] = field(default_factory=dict[Any, Any], compare=False)
+    """The object of each node, by the user's output folder and the node's id; the oldest first."""
 
     def __call__(self, **inputs: object) -> object:
         """Run the node."""
         context = cast("Context | None", inputs.pop(CONTEXT, None))
         with runtime.running(context):
-            arguments = {name: self._to_argument(name, value) for name, value in inputs.items()}
+            arguments = {
+                name: self._to_argument(name, value)
+                for name, value in inputs.items()
+                if self._takes(name)
+            }
             arguments |= self._hidden_values(context)
-            returned = await_result(getattr(self.kind(), self.kind.FUNCTION)(**arguments))
-            return self._to_result(returned)
+            return self._to_result(self._run(arguments, context))
+
+    def _run(self, arguments: Mapping[str, object], context: Context | None) -> Any:
+        """Call the node's own object, which keeps what it stores in itself, as in ComfyUI."""
+        key = (str(context.files.folders.output), context.node_id) if context else ("", "")
+        found = self._objects.pop(key, None)
+        found = self.kind() if found is None else found
+        try:
+            return await_result(getattr(found, self.kind.FUNCTION)(**arguments))
+        finally:
+            if context:
+                self._objects[key] = found
+                if len(self._objects) > _KEPT_OBJECTS:
+                    self._objects.pop(next(iter(self._objects)), None)
+
+    def _takes(self, name: str) -> bool:
+        """Return True for a declared input; any other only if the class takes all names."""
+        entries = self.entries
+        declared = any(item.name == name for item in entries.inputs)
+        return declared or bool(entries.more) or name in entries.given
 
     def _to_argument(self, name: str, value: object) -> object:
         meanings = self.entries.choice_values.get(name)
@@ -141,13 +167,19 @@ def ui_of(ui: Mapping[str, Any], outputs: tuple[object, ...]) -> Ui:
     artifacts: dict[str, list[Artifact]] = {}
     values: dict[str, list[object]] = {}
     for kind, value in ui.items():
-        items = cast("list[object]", list(value) if isinstance(value, list | tuple) else [value])
+        items = _items(value)
         files = [_artifact(item) for item in items]
         if items and all(files):
             artifacts[str(kind)] = [item for item in files if item]
         else:
             values[str(kind)] = [item if is_plain(item) else _as_json(item) for item in items]
     return Ui(artifacts, values, outputs)
+
+
+def _items(value: object) -> list[object]:
+    """Return the items that a UI output shows: those of an iterator or a list, or a single one."""
+    single = isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable)
+    return [value] if single else list(cast("Iterable[object]", value))
 
 
 def _artifact(item: object) -> Artifact | None:

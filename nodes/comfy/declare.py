@@ -14,6 +14,7 @@ from nodegraph.definition.pack import Pack
 from nodegraph.graph.spec import NodeSpec, OutputSpec
 from nodes.comfy.call import CONTEXT, Call
 from nodes.comfy.callbacks import State, needs_of, state_of
+from nodes.comfy.host.node_classes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from nodes.comfy.input_types import Entries, read_entries, socket_of
 from nodes.comfy.values import runtime
 
@@ -30,7 +31,8 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
         Exception: whatever the pack raises.
     """
     name = module.__name__.rpartition(".")[2]
-    titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+    own: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+    titles = {**NODE_DISPLAY_NAME_MAPPINGS, **own}
     types: dict[str, NodeType[..., Any]] = {}
     failures: list[Exception] = []
     for key, kind in _classes(module):
@@ -43,6 +45,7 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
             failures.append(error)
         else:
             types[f"node type {found.spec.name}"] = found
+            NODE_CLASS_MAPPINGS[found.spec.name] = kind
     if failures and not types:
         raise failures[0]
     pack = Pack(name, _version(module), (module.__name__,), web=_web(module), routes=_routes())
@@ -60,7 +63,7 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
         module=module,
         inputs=entries.inputs,
         outputs=outputs_of(kind),
-        open_inputs=entries.more,
+        open_inputs=entries.more or ("*" if entries.given else ""),
         hidden=tuple(sorted(_client_inputs(entries))),
         output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
         input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
@@ -97,6 +100,7 @@ def _client_inputs(entries: Entries) -> set[str]:
 def _classes(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Yield the pack's node types: name and class; a class of the v3 API has its name itself."""
     mappings = getattr(module, "NODE_CLASS_MAPPINGS", None)
+    yield from NODE_CLASS_MAPPINGS.of_module(module.__name__).items()
     if mappings is not None:
         yield from ((str(name), kind) for name, kind in dict(mappings).items())
     entry = getattr(module, "comfy_entrypoint", None)

@@ -37,8 +37,10 @@ class PackEntry(PackLoader):
         """Run the module, and read its declarations."""
         self.get_code(module.__name__)  # a syntax error shows before anything slow happens
         from nodes.comfy.declare import declarations_of
+        from nodes.comfy.host.node_classes import NODE_CLASS_MAPPINGS
         from nodes.comfy.torch_guard import guard_torch  # Here and below: they need torch.
 
+        NODE_CLASS_MAPPINGS.forget(module.__name__)
         with at_import():
             with guard_torch():
                 super().exec_module(module)

@@ -9,13 +9,24 @@ from typing import Any, cast
 from nodegraph.graph.json_values import is_plain
 from nodegraph.graph.sockets import ANY
 from nodegraph.graph.spec import InputSpec
+from nodes.comfy.host.comfy.comfy_types import IO
 from nodes.comfy.host.folder_paths import FileList
 
 COMBO = "COMBO"
 _OWN = ("default", "min", "max", "lazy", "options")
 _UPLOADS = ("image_upload", "audio_upload", "video_upload")
+HOST_KINDS = (
+    "PROMPT",
+    "DYNPROMPT",
+    "EXTRA_PNGINFO",
+    "UNIQUE_ID",
+    "AUTH_TOKEN_COMFY_ORG",
+    "API_KEY_COMFY_ORG",
+)
+"""The kinds of hidden inputs that the host fills; ComfyUI passes no others."""
 _NOBODYS_NAME = "any name at all"
 _NOBODYS_TYPE = "a type that nobody has"
+_COMMON_TYPES = frozenset(IO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +35,9 @@ class Entries:
 
     inputs: tuple[InputSpec, ...]
     hidden: Mapping[str, str]
-    """The kind of each hidden input: `PROMPT`, `UNIQUE_ID`, …"""
+    """The kind of each hidden input that the host fills: `PROMPT`, `UNIQUE_ID`, …"""
+    given: frozenset[str] = frozenset()
+    """The hidden inputs of other kinds, which only the graph may give."""
     more: str = ""
     """The socket of inputs that are not declared, if it takes such."""
     choice_values: Mapping[str, Mapping[str, object]] = field(
@@ -51,11 +64,14 @@ def read_entries(kind: Any) -> Entries:
             choices = _choices(io_type, options)
             if choices and not _all_are(choices, str) and not _all_are(choices, dict):
                 choice_values[str(name)] = {str(choice): choice for choice in choices}
-    hidden = {
+    kinds = {
         str(name): _hidden_kind(io_type)
         for name, io_type in dict(declared.get("hidden") or {}).items()
     }
-    return Entries(tuple(inputs), hidden, _open_inputs(declared.get("optional")), choice_values)
+    hidden = {name: kind for name, kind in kinds.items() if kind in HOST_KINDS}
+    given = frozenset(kinds.keys() - hidden.keys())
+    more = _open_inputs(declared.get("optional"))
+    return Entries(tuple(inputs), hidden, given, more, choice_values)
 
 
 def socket_of(io_type: object) -> str:
@@ -107,14 +123,21 @@ def _input(
         choices=None
         if choices is None or rich
         else _fixed_choices(choices, files, uploaded=uploaded),
-        model_folder=files.folder if files is not None and not rich else None,
+        model_folder=(files.folder or None) if files is not None and not rich else None,
         input_file=uploaded,
         minimum=_limit(options.get("min")),
         maximum=_limit(options.get("max")),
         lazy=bool(options.get("lazy")),
-        unchecked=rich or exempt is None or name in exempt,
+        unchecked=rich or exempt is None or name in exempt or _is_own(io_type, choices),
         widget={str(key): value for key, value in widget.items()},
     )
+
+
+def _is_own(io_type: Any, choices: list[object] | None) -> bool:
+    """Return True for a type or a model folder of a pack's own: nobody else knows the values."""
+    if choices is not None:
+        return isinstance(choices, FileList) and not choices.folder
+    return socket_of(io_type) not in _COMMON_TYPES
 
 
 def _fixed_choices(
@@ -123,7 +146,8 @@ def _fixed_choices(
     """Return the choices that are not files."""
     if uploaded:
         return ()
-    return tuple(str(choice) for choice in (choices if files is None else files.before))
+    fixed = choices if files is None or not files.folder else files.before
+    return tuple(str(choice) for choice in fixed)
 
 
 def _choices(io_type: Any, options: Mapping[str, Any]) -> list[object] | None:

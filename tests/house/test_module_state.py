@@ -29,6 +29,9 @@ REASONS = {
     "nodes.comfy.values.runtime:_without_packs": (
         "packs share an environment as they share `sys.modules`; this one is for processes without"
     ),
+    "nodes.comfy.host.node_classes:NODE_CLASS_MAPPINGS": (
+        "where packs look for each other's classes, and add some; it lists modules of the process"
+    ),
     "nodes.comfy.host.prompt_server:PromptServer.instance": (
         "where packs look for ComfyUI's server; its state is the environment's `PackServer`"
     ),

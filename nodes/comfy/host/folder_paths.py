@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nodegraph.errors import NodeGraphError
-from nodegraph.files.folders import MODEL_FOLDERS, WEIGHTS
+from nodegraph.files.folders import MODEL_FOLDERS, WEIGHTS, inside
 from nodegraph.graph.results import split_mark
 from nodes.comfy.values import runtime
 
@@ -41,14 +41,22 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
     """`folder_names_and_paths`: each model folder's paths and suffixes; packs may add some."""
 
     def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
-        """Return the paths and suffixes of a folder."""
-        if name not in MODEL_FOLDERS and name not in runtime.current().added_folders:
-            raise KeyError(name)
-        return get_folder_paths(name), set(WEIGHTS)
+        """Return the paths and suffixes of a folder; those of a pack's own may be changed."""
+        if name == "custom_nodes":
+            return [str(runtime.current().custom_nodes)], set()
+        if name in MODEL_FOLDERS:
+            return get_folder_paths(name), set(WEIGHTS)
+        found = runtime.current().added_folders[name]
+        return found.paths, found.suffixes
 
     def __setitem__(self, name: str, value: Any) -> None:
-        """Add a folder's paths."""
-        for path in value[0]:
+        """Set the paths and suffixes of a pack's own folder; add paths to any other."""
+        paths: list[str] = list(value[0])
+        suffixes: set[str] = set(value[1]) if len(value) > 1 else set()
+        if name not in MODEL_FOLDERS:
+            runtime.current().added_folders[name] = runtime.AddedFolder(paths, suffixes)
+            return
+        for path in paths:
             add_model_folder_path(name, path)
 
     def __delitem__(self, name: str) -> None:
@@ -57,7 +65,8 @@ class FolderTable(MutableMapping[str, tuple[list[str], set[str]]]):
 
     def __iter__(self) -> Iterator[str]:
         """Yield the folders' names."""
-        return iter(dict.fromkeys([*MODEL_FOLDERS, *runtime.current().added_folders]))
+        added = runtime.current().added_folders
+        return iter(dict.fromkeys([*MODEL_FOLDERS, *added, "custom_nodes"]))
 
     def __len__(self) -> int:
         """Return the number of folders."""
@@ -120,26 +129,42 @@ def get_directory_by_type(type_name: str) -> str | None:
 
 def get_folder_paths(folder_name: str) -> list[str]:
     """Return the directories of a model folder."""
+    if _is_packs_own(folder_name):
+        return list(folder_names_and_paths[folder_name][0])
     places = [str(path.absolute()) for path in runtime.files().folders.of_model(folder_name)]
     return [*places, *(path for path in _added_to(folder_name) if path not in places)]
 
 
 def _added_to(folder_name: str) -> list[str]:
     """Return the directories that packs added to a model folder."""
-    return runtime.current().added_folders.get(folder_name, [])
+    found = runtime.current().added_folders.get(folder_name)
+    return found.paths if found else []
+
+
+def _is_packs_own(folder_name: str) -> bool:
+    """Return True for a folder that only packs know."""
+    return folder_name not in MODEL_FOLDERS and folder_name in folder_names_and_paths
 
 
 def add_model_folder_path(
     folder_name: str, full_folder_path: str, is_default: bool = False
 ) -> None:
     """Add a directory to a model folder, for packs' own look-ups."""
-    paths = runtime.current().added_folders.setdefault(folder_name, [])
-    if full_folder_path not in paths:
-        paths.insert(0 if is_default else len(paths), full_folder_path)
+    added = runtime.current().added_folders.setdefault(folder_name, runtime.AddedFolder())
+    if full_folder_path not in added.paths:
+        added.paths.insert(0 if is_default else len(added.paths), full_folder_path)
 
 
 def get_filename_list(folder_name: str) -> FileList:
-    """Return the files of a model folder, by their paths below it."""
+    """Return the files of a model folder, by their paths below it.
+
+    The list of a folder of a pack's own has no `folder`, unless it is one that the engine lists.
+    """
+    if _is_packs_own(folder_name):
+        paths, suffixes = folder_names_and_paths[folder_name]
+        names = {name for place in paths for name in recursive_search(place)[0]}
+        files = filter_files_extensions(list(names), list(suffixes))
+        return FileList.with_choices("" if suffixes != set(WEIGHTS) else folder_name, files)
     names = runtime.files().model_names(folder_name)
     for place in _added_to(folder_name):
         names += [name for name in recursive_search(place)[0] if name not in names]
@@ -151,8 +176,16 @@ def get_full_path(folder_name: str, filename: str) -> str | None:
     try:
         return str(runtime.files().models.source(folder_name, filename).absolute())
     except NodeGraphError:
-        paths = (Path(place) / filename for place in _added_to(folder_name))
-        return next((str(path) for path in paths if path.is_file()), None)
+        paths = (_path_below(place, filename) for place in get_folder_paths(folder_name))
+        return next((str(path) for path in paths if path and path.is_file()), None)
+
+
+def _path_below(folder: str, name: str) -> Path | None:
+    """Return the path of a name in a folder; None if it leads out of it."""
+    try:
+        return inside(Path(folder), name)
+    except NodeGraphError:
+        return None
 
 
 def get_full_path_or_raise(folder_name: str, filename: str) -> str:

@@ -7,6 +7,7 @@ _SAMPLE_PART = ("model", "add_noise", "noise_seed", "steps", "cfg", "sampler_nam
 _SIDES = ("positive", "negative", "latent_image")
 _RESIZE = ("upscale_method", "width", "height", "crop")
 _PART = ("start_at_step", "end_at_step", "return_with_leftover_noise")
+_PLACE = ("x", "y", "resize_source", "mask")
 _STRENGTHS = ("strength_model", "strength_clip")
 _TILES = ("tile_size", "overlap", "temporal_size", "temporal_overlap")
 _SPAN = ("start_percent", "end_percent", "vae")
@@ -39,9 +40,20 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ControlNetApplyAdvanced": ("apply_controlnet", _SIDED),
     "ControlNetLoader": ("load_controlnet", ("control_net_name",)),
     "DualCLIPLoader": ("load_clip", ("clip_name1", "clip_name2", "type", "device")),
+    "BasicGuider": ("get_guider", ("model", "conditioning")),
+    "BasicScheduler": ("get_sigmas", ("model", "scheduler", "steps", "denoise")),
+    "CFGGuider": ("get_guider", ("model", "positive", "negative", "cfg")),
+    "CropMask": ("crop", ("mask", "x", "y", "width", "height")),
+    "DifferentialDiffusion": ("apply", ("model", "strength")),
+    "DisableNoise": ("get_noise", ()),
     "EmptyImage": ("generate", ("width", "height", "batch_size", "color")),
     "EmptyLatentImage": ("generate", ("width", "height", "batch_size")),
+    "FeatherMask": ("feather", ("mask", "left", "top", "right", "bottom")),
+    "FluxGuidance": ("append", ("conditioning", "guidance")),
+    "GrowMask": ("expand_mask", ("mask", "expand", "tapered_corners")),
     "ImageBatch": ("batch", ("image1", "image2")),
+    "ImageColorToMask": ("image_to_mask", ("image", "color")),
+    "ImageCompositeMasked": ("composite", ("destination", "source", *_PLACE)),
     "ImageInvert": ("invert", ("image",)),
     "ImagePadForOutpaint": (
         "expand_image",
@@ -50,20 +62,35 @@ METHODS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ImageScale": ("upscale", ("image", *_RESIZE)),
     "ImageScaleBy": ("upscale", ("image", "upscale_method", "scale_by")),
     "ImageUpscaleWithModel": ("upscale", ("upscale_model", "image")),
+    "ImageToMask": ("image_to_mask", ("image", "channel")),
     "InpaintModelConditioning": (
         "encode",
         ("positive", "negative", "pixels", "vae", "mask", "noise_mask"),
     ),
+    "InvertMask": ("invert", ("mask",)),
+    "JoinImageWithAlpha": ("join_image_with_alpha", ("image", "alpha")),
+    "KSamplerSelect": ("get_sampler", ("sampler_name",)),
     "KSampler": ("sample", (*_SAMPLE, *_SIDES, "denoise")),
     "KSamplerAdvanced": ("sample", (*_SAMPLE_PART, *_SIDES, *_PART)),
+    "LatentCompositeMasked": ("composite", ("destination", "source", *_PLACE)),
     "LatentUpscale": ("upscale", ("samples", *_RESIZE)),
     "LatentUpscaleBy": ("upscale", ("samples", "upscale_method", "scale_by")),
     "LoadImage": ("load_image", ("image",)),
     "LoadImageMask": ("load_image", ("image", "channel")),
     "LoraLoader": ("load_lora", ("model", "clip", "lora_name", *_STRENGTHS)),
     "LoraLoaderModelOnly": ("load_lora_model_only", ("model", "lora_name", "strength_model")),
+    "MaskComposite": ("combine", ("destination", "source", "x", "y", "operation")),
+    "MaskToImage": ("mask_to_image", ("mask",)),
+    "RandomNoise": ("get_noise", ("noise_seed",)),
     "RepeatLatentBatch": ("repeat", ("samples", "amount")),
+    "SamplerCustomAdvanced": (
+        "sample",
+        ("noise", "guider", "sampler", "sigmas", "latent_image"),
+    ),
     "SetLatentNoiseMask": ("set_mask", ("samples", "mask")),
+    "SolidMask": ("solid", ("value", "width", "height")),
+    "SplitImageWithAlpha": ("split_image_with_alpha", ("image",)),
+    "SplitSigmas": ("get_sigmas", ("sigmas", "step")),
     "UNETLoader": ("load_unet", ("unet_name", "weight_dtype")),
     "UpscaleModelLoader": ("load_model", ("model_name",)),
     "VAEDecode": ("decode", ("vae", "samples")),

@@ -1,6 +1,6 @@
 """`nodes` and `comfy_extras`: the built-in node types as classes for packs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -156,20 +156,42 @@ class PreviewImage(SaveImage):
         }
 
 
-class _Classes(Mapping[str, type]):
-    """A mapping of node types' names to their classes."""
+class _Classes(MutableMapping[str, Any]):
+    """A mapping of node types' names to their classes: built-in ones, and those of loaded packs."""
 
-    def __getitem__(self, name: str) -> type:
+    def __init__(self) -> None:
+        self._of_packs: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
         try:
             return class_of(name)
-        except AttributeError as error:
-            raise KeyError(name) from error
+        except AttributeError:
+            return self._of_packs[name]
+
+    def __setitem__(self, name: str, kind: Any) -> None:
+        self._of_packs[name] = kind
+
+    def __delitem__(self, name: str) -> None:
+        del self._of_packs[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_registry().catalog)
+        return iter(dict.fromkeys([*_registry().catalog, *self._of_packs]))
 
     def __len__(self) -> int:
-        return len(_registry().catalog)
+        return sum(1 for _ in self)
+
+    def of_module(self, module: str) -> dict[str, Any]:
+        """Return those that the modules of a pack have added."""
+        return {
+            name: kind
+            for name, kind in self._of_packs.items()
+            if f"{kind.__module__}.".startswith(f"{module}.")
+        }
+
+    def forget(self, module: str) -> None:
+        """Forget those of a pack, which is about to be imported again."""
+        for name in self.of_module(module):
+            del self._of_packs[name]
 
 
 NODE_CLASS_MAPPINGS = _Classes()

@@ -1,7 +1,10 @@
 """`server`: packs' routes and messages; a worker passes both to the real server."""
 
 import asyncio
+import threading
 from collections.abc import Callable
+from enum import IntEnum
+from functools import cache
 from typing import Any, ClassVar
 
 from nodegraph.packs.routes import PackRoute
@@ -10,8 +13,35 @@ from nodes.comfy.values import runtime
 Handler = Callable[..., Any]
 
 
+class BinaryEventTypes(IntEnum):
+    """The kinds of binary messages."""
+
+    PREVIEW_IMAGE = 1
+    UNENCODED_PREVIEW_IMAGE = 2
+    TEXT = 3
+    PREVIEW_IMAGE_WITH_METADATA = 4
+
+
 class Routes:
-    """A table of routes like aiohttp's."""
+    """A table of routes like aiohttp's, and the router of its application."""
+
+    frozen = False
+
+    def routes(self) -> list[PackRoute]:
+        """Return the routes that packs have added."""
+        return list(runtime.current().server.routes)
+
+    def add_route(self, method: str, path: str, handler: Handler, **_more: object) -> None:
+        """Add a route of any method."""
+        self.route(method, path)(handler)
+
+    def add_get(self, path: str, handler: Handler, **_more: object) -> None:
+        """Add a GET route."""
+        self.add_route("GET", path, handler)
+
+    def add_post(self, path: str, handler: Handler, **_more: object) -> None:
+        """Add a POST route."""
+        self.add_route("POST", path, handler)
 
     def route(self, method: str, path: str, **_more: object) -> Callable[[Handler], Handler]:
         """Add a route of any method."""
@@ -46,12 +76,18 @@ class Routes:
     def static(self, *_where: object, **_more: object) -> None:
         """Do nothing: only WEB_DIRECTORY serves folders of files."""
 
+    add_static = static
+
 
 class Application:
     """The object under `PromptServer.instance.app`."""
 
     def __init__(self, routes: Routes) -> None:
         self.router = routes
+        self.frozen = False
+        self.middlewares: list[Handler] = []
+        self.on_startup: list[Handler] = []
+        self.on_shutdown: list[Handler] = []
 
     def add_routes(self, routes: Any) -> None:
         """Add the routes of an aiohttp table."""
@@ -62,6 +98,23 @@ class Application:
 
 class PromptQueue:
     """The queue, which is always empty in a worker."""
+
+    def __init__(self) -> None:
+        self.currently_running: dict[int, object] = {}
+        self.queue: list[object] = []
+        self.history: dict[str, object] = {}
+
+    def set_flag(self, name: str, data: object) -> None:
+        """Do nothing: the engine frees memory itself."""
+
+    def get_flags(self, reset: bool = True) -> dict[str, object]:
+        """Return no flags."""
+        del reset
+        return {}
+
+    def get_history(self, *_which: object, **_more: object) -> dict[str, object]:
+        """Return no runs: the server keeps them."""
+        return {}
 
     def get_tasks_remaining(self) -> int:
         """Return the number of waiting runs."""
@@ -82,19 +135,43 @@ class PromptServer:
         self.app = Application(self.routes)
         self.supports = ["custom_nodes_from_web"]
         self.prompt_queue = PromptQueue()
-        self.client_id: str | None = None
-        self.last_node_id: str | None = None
         self.number = 0
+        self.sockets: dict[str, object] = {}
+        self.web_root = ""
         self.on_prompt_handlers: list[Handler] = []
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Return the event loop of this thread."""
-        return asyncio.get_event_loop()
+    def client_id(self) -> str | None:
+        """Return a name of the client of the run that this thread computes: the run's id."""
+        running = runtime.context()
+        return running.run_id if running else None
 
-    def send_sync(self, event: str, data: object, sid: str | None = None) -> None:
-        """Send a message to the run's client, or to all if no node runs."""
+    @property
+    def last_node_id(self) -> str | None:
+        """Return the node that this thread computes."""
+        running = runtime.context()
+        return running.node_id if running else None
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop of packs, which runs in a thread of its own."""
+        return _start_loop()
+
+    def get_queue_info(self) -> dict[str, object]:
+        """Return the number of waiting runs in ComfyUI's form."""
+        return {"exec_info": {"queue_remaining": self.prompt_queue.get_tasks_remaining()}}
+
+    def trigger_on_prompt(self, json_data: Any) -> Any:
+        """Return a prompt as the handlers that packs added change it."""
+        for handler in self.on_prompt_handlers:
+            json_data = handler(json_data)
+        return json_data
+
+    def send_sync(self, event: Any, data: object, sid: str | None = None) -> None:
+        """Send a message to the run's client, or to all if no node runs; binary ones to nobody."""
         del sid
+        if isinstance(event, int):
+            return
         running = runtime.context()
         runtime.current().server.tell(event, data, running.run_id if running else "")
 
@@ -116,6 +193,13 @@ class PromptServer:
     def add_on_prompt_handler(self, handler: Handler) -> None:
         """Do nothing: prompts are not passed to packs, and the handler is never called."""
         self.on_prompt_handlers.append(handler)
+
+
+@cache
+def _start_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="pack-loop", daemon=True).start()
+    return loop
 
 
 PromptServer.instance = PromptServer()

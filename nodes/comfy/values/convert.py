@@ -133,7 +133,7 @@ def _copy(value: object) -> object:
 
 def latent_to(latent: Latent) -> dict[str, Any]:
     """Convert a latent to ComfyUI's dict; its tensors are copies."""
-    values: dict[str, Any] = {"samples": _host_copy(latent.samples)}
+    values: dict[str, Any] = {"samples": _host_copy(latent.samples).contiguous()}
     if latent.noise_mask is not None:
         values["noise_mask"] = _host_copy(latent.noise_mask)
     if latent.batch_index is not None:

@@ -18,6 +18,7 @@ from nodes.sampling.noise_schedule.variance_exploding import rows_on
 from nodes.values import Cond, Conditioning
 
 _COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
+_PREPARE = "sampler_pre_cfg_function"
 _ALWAYS = "disable_cfg1_optimization"
 
 
@@ -35,6 +36,24 @@ class PackRule:
         arguments["cond"] = x - arguments["cond_denoised"]
         arguments["uncond"] = x - arguments["uncond_denoised"]
         return inputs.x - self.function(arguments).to(inputs.x.device)
+
+
+@dataclass(frozen=True, slots=True)
+class PackPreCfg:
+    """A pack's function that changes the predictions, followed by a guidance rule."""
+
+    rule: Callable[[GuidanceInputs], Tensor]
+    function: Callable[[dict[str, Any]], list[Tensor]]
+    model: "PackModel"
+
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Combine the predictions that the function returns: positive, negative."""
+        arguments = rule_arguments(inputs, self.model)
+        arguments["conds_out"] = [arguments["cond_denoised"], arguments["uncond_denoised"]]
+        arguments["conds"] = [None, None]
+        cond, uncond, *_rest = self.function(arguments)
+        device = inputs.x.device
+        return self.rule(replace(inputs, cond=cond.to(device), uncond=uncond.to(device)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +174,16 @@ class PackModel:
         self.model_options[_CORRECT] = [*before, post_cfg_function]
         self._ask_always(disable_cfg1_optimization)
 
+    def set_model_sampler_pre_cfg_function(
+        self,
+        pre_cfg_function: Callable[..., list[Tensor]],
+        disable_cfg1_optimization: bool = False,
+    ) -> None:
+        """Change the predictions with a function of the pack before they are combined."""
+        before = self.model_options.get(_PREPARE, [])
+        self.model_options[_PREPARE] = [*before, pre_cfg_function]
+        self._ask_always(disable_cfg1_optimization)
+
     def get_model_object(self, name: str) -> object:
         """Return a part of the model: `model_sampling`, `latent_format`.
 
@@ -178,6 +207,11 @@ class PackModel:
     def is_clone(self, other: object) -> bool:
         """Return True if both have the same weights."""
         return isinstance(other, PackModel) and other.handle.model == self.handle.model
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "PackModel":
+        """Return a copy to be patched; weights are shared."""
+        del memo
+        return self.clone()
 
     def __getattr__(self, name: str) -> Any:
         """Return a method that refuses, for the methods of ModelPatcher that are not supported."""
@@ -204,6 +238,8 @@ class PackModel:
             guidance = guidance.with_rule(PackRule(combine, self))
         for correct in self.model_options.get(_CORRECT, ()):
             guidance = replace(guidance, rule=PackPostCfg(guidance.rule, correct, self))
+        for prepare in reversed(self.model_options.get(_PREPARE, [])):
+            guidance = replace(guidance, rule=PackPreCfg(guidance.rule, prepare, self))
         return replace(self.handle, guidance=replace(guidance, disable_cfg1_optimization=always))
 
     def _ask_always(self, always: bool) -> None:

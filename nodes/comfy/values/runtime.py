@@ -15,14 +15,24 @@ from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
 
 
+@dataclass(frozen=True, slots=True)
+class AddedFolder:
+    """Directories that packs added to a model folder, and the suffixes of files in a new one."""
+
+    paths: list[str] = field(default_factory=list[str])
+    suffixes: set[str] = field(default_factory=set[str])
+
+
 @dataclass(frozen=True)
 class PackEnvironment:
     """The settings, folders and server that all packs of a process share."""
 
     settings: Settings
     server: PackServer
-    added_folders: dict[str, list[str]] = field(default_factory=dict[str, list[str]], compare=False)
-    """The directories that packs added to model folders, by folder."""
+    added_folders: dict[str, AddedFolder] = field(
+        default_factory=dict[str, AddedFolder], compare=False
+    )
+    """Those that packs added, by model folder."""
 
     @cached_property
     def registry(self) -> Registry:

@@ -14,6 +14,7 @@ def write(folder, name, text, **files):
 
 
 TOYS = """
+import copy
 import importlib
 import folder_paths
 import comfy.samplers
@@ -267,8 +268,9 @@ class Guides:
 
         patched = model.clone()
         patched.set_model_sampler_cfg_function(combine)
-        patched = patched.clone()
-        patched.set_model_sampler_post_cfg_function(lambda args: args["denoised"] * 1.0)
+        patched = copy.deepcopy(patched)
+        patched.set_model_sampler_pre_cfg_function(lambda args: [x + 1 for x in args["conds_out"]])
+        patched.set_model_sampler_post_cfg_function(lambda args: args["denoised"] - 1)
         return (patched,)
 
 

@@ -1,0 +1,194 @@
+"""Declarations and calls that packs rely on, as ComfyUI handles them."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nodegraph.errors import InvalidWorkflowError
+from nodegraph.execution.engine import Engine
+from nodegraph.packs.registry import Registry
+from nodegraph.packs.routes import PackServer
+from nodegraph.workflow.read import read_prompt
+from nodes.comfy.host.node_classes import class_of
+from nodes.comfy.values.convert import latent_to
+from nodes.values import Latent
+
+PACK = """
+import os
+import nodes
+import folder_paths
+from server import BinaryEventTypes, PromptServer
+
+here = os.path.dirname(__file__)
+folder_paths.folder_names_and_paths["toy_models"] = ([here], {".toy"})
+folder_paths.folder_names_and_paths["toy_nothing"] = ((), {".json"})
+folder_paths.add_model_folder_path("toy_texts", os.path.join(here, "texts"))
+
+
+def inputs(hidden=None, optional=None, **required):
+    declared = {"required": required, "optional": optional or {}, "hidden": hidden or {}}
+    return classmethod(lambda cls: declared)
+
+
+class Node:
+    INPUT_TYPES = inputs()
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "run"
+    CATEGORY = "toys"
+
+    def run(self, **given):
+        return (repr(sorted(given.items())),)
+
+
+class Hidden(Node):
+    INPUT_TYPES = inputs({"start": "*", "version": "1.2", "me": "UNIQUE_ID"})
+
+
+class Counts(Node):
+    INPUT_TYPES = inputs()
+    RETURN_TYPES = ("INT",)
+
+    def __init__(self):
+        self.count = 0
+
+    @classmethod
+    def IS_CHANGED(cls):
+        return float("nan")
+
+    def run(self):
+        self.count += 1
+        return (self.count,)
+
+
+class Flags(Node):
+    INPUT_TYPES = inputs(flag=([False, True],))
+
+
+class Colors(Node):
+    INPUT_TYPES = inputs(color=("TOYCOLOR",), optional={"curve": ("TOYCURVE", {"default": "x"})})
+
+
+class Pictures(Node):
+    INPUT_TYPES = inputs(image=("IMAGE",))
+
+
+class Files(Node):
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"file": (["none"] + folder_paths.get_filename_list("toy_models"),)}}
+
+    def run(self, file):
+        path = folder_paths.get_full_path("toy_models", file)
+        outside = folder_paths.get_full_path("toy_models", "../../secret.toy")
+        texts = folder_paths.get_folder_paths("toy_texts")
+        return (f"{os.path.basename(path)} {outside} {[os.path.basename(each) for each in texts]}",)
+
+
+class Shows(Node):
+    INPUT_TYPES = inputs()
+    OUTPUT_NODE = True
+    RETURN_TYPES = ()
+
+    def run(self):
+        return {"ui": {"text": map(str, [1, 2])}}
+
+
+class Server(Node):
+    def run(self):
+        server = PromptServer.instance
+        names = [name in nodes.NODE_CLASS_MAPPINGS for name in ("Server", "Direct", "Nobodys")]
+        return (f"{server.last_node_id} {server.client_id is not None} {names}",)
+
+
+async def handler(request):
+    return None
+
+
+app = PromptServer.instance.app
+assert not app.frozen and not app.router.frozen and BinaryEventTypes.TEXT == 3
+app.router.add_get("/toys/got", handler)
+app.router.add_route("PUT", "/toys/put", handler)
+nodes.NODE_CLASS_MAPPINGS.update({"Direct": Node})
+kinds = (Hidden, Counts, Flags, Colors, Pictures, Files, Shows, Server)
+NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in kinds}
+"""
+
+
+@pytest.fixture
+def server():
+    """The server that the pack adds its routes to."""
+    return PackServer()
+
+
+@pytest.fixture
+def run(import_pack, host_settings, server):
+    """A function that runs one node of the pack."""
+    folder = host_settings.custom_nodes_dir / "toys"
+    types = import_pack(PACK, server=server)
+    (folder / "a.toy").touch()
+    engine = Engine(Registry.from_types(*types.values()), host_settings.files())
+
+    def run_node(type_name, **inputs):
+        graph = read_prompt({"1": {"class_type": type_name, "inputs": inputs}})
+        result = engine.run(graph, targets=["1"])
+        shown = result.ui.get("1")
+        return shown.as_dict() if shown else result.outputs["1"][0]
+
+    return run_node
+
+
+def test_hidden_inputs_of_other_kinds_are_passed_only_if_they_are_given(run):
+    assert run("Hidden") == "[('me', '1')]"
+    assert run("Hidden", start=5, other=6) == "[('me', '1'), ('start', 5)]"
+
+
+def test_a_node_keeps_its_object_from_run_to_run(run):
+    assert [run("Counts"), run("Counts")] == [1, 2]
+
+
+def test_choices_may_be_booleans(run):
+    assert run("Flags", flag=True) == "[('flag', True)]"
+    assert run("Flags", flag=False) == "[('flag', False)]"
+
+
+def test_a_widget_of_a_packs_own_type_has_a_literal(run):
+    given = run("Colors", color="#ff0000", curve={"a": 1})
+
+    assert given == "[('color', '#ff0000'), ('curve', {'a': 1})]"
+    with pytest.raises(InvalidWorkflowError):
+        run("Pictures", image="red")
+
+
+def test_a_folder_of_a_packs_own_has_its_own_suffixes(run):
+    assert run("Files", file="a.toy") == "a.toy None ['texts']"
+
+
+def test_ui_values_may_be_iterators(run):
+    assert run("Shows") == {"text": ["1", "2"]}
+
+
+def test_a_pack_finds_itself_among_all_classes_and_adds_some_there(run):
+    assert run("Server") == "1 True [True, True, False]"
+    assert run("Direct") == "[]"
+
+
+def test_routes_may_be_added_to_the_application(run, server):
+    routes = {(route.method, route.path) for route in server.routes}
+
+    assert routes == {("GET", "/toys/got"), ("PUT", "/toys/put")}
+
+
+def test_latents_are_contiguous():
+    samples = torch.zeros(1, 4, 8, 8).to(memory_format=torch.channels_last)
+
+    assert latent_to(Latent(samples))["samples"].is_contiguous()
+
+
+def test_classes_of_comfy_extras_have_their_methods():
+    solid: Any = class_of("SolidMask")()
+    (mask,) = solid.solid(0.5, 4, 2)
+
+    assert mask.shape == (1, 2, 4)
