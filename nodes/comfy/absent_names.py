@@ -16,8 +16,8 @@ pixart.pixartms qwen_image.model qwen_image.controlnet util wan.model wan.vae wa
 """
 _MODULES = """
 comfy.cldm.cldm comfy.cldm.control_types comfy.cldm.dit_embedder comfy.cldm.mmdit
-comfy.checkpoint_pickle comfy.clip_model comfy.clip_vision comfy.conds comfy.context_windows
-comfy.controlnet comfy.diffusers_convert comfy.diffusers_load comfy.extra_samplers.uni_pc
+comfy.checkpoint_pickle comfy.clip_model comfy.conds comfy.context_windows
+comfy.diffusers_convert comfy.diffusers_load comfy.extra_samplers.uni_pc
 comfy.float comfy.gligen comfy.hooks comfy.image_encoders.dino2 comfy.k_diffusion.deis
 comfy.k_diffusion.sa_solver comfy.k_diffusion.sampling comfy.k_diffusion.utils comfy.lora
 comfy.lora_convert comfy.model_base comfy.model_detection comfy.model_sampling comfy.ops
@@ -49,6 +49,13 @@ MODULES = _with_parents([*_MODULES.split(), *(f"comfy.ldm.{name}" for name in _L
 
 NAMES = {
     "comfy.cli_args": "PerformanceFeature parser",
+    "comfy.clip_vision": """
+        ClipVisionModel Output clip_preprocess convert_to_transformers load_clipvision_from_sd
+        siglip_preprocess""",
+    "comfy.controlnet": """
+        ControlBase ControlLora ControlLoraOps ControlNet ControlNetSD35 QwenFunControlNet
+        StrengthType T2IAdapter broadcast_image_to controlnet_config controlnet_load_state_dict
+        load_controlnet_flux_instantx load_controlnet_state_dict load_t2i_adapter""",
     "comfy.latent_formats": """
         ACEAudio Chroma Cosmos1CV8x8x16 Flux HunyuanVideo Hunyuan3Dv2 LTXV Mochi SC_B SC_Prior SD15
         SD3 SDXL SDXL_Playground_2_5 SD_X4 StableAudio1 Wan21 Wan22""",
@@ -79,11 +86,9 @@ NAMES = {
         resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim sample sampler_object
         sampling_function simple_scheduler wrap_model""",
     "comfy.sd": """
-        CLIPType StyleModel TEModel detect_te_model load_checkpoint
-        load_checkpoint_guess_config load_clip load_controlnet load_diffusion_model
+        StyleModel TEModel detect_te_model load_checkpoint load_controlnet
         load_diffusion_model_state_dict load_gligen load_state_dict_guess_config
-        load_style_model load_text_encoder_state_dicts load_unet load_unet_state_dict
-        save_checkpoint t5xxl_detect""",
+        load_text_encoder_state_dicts load_unet_state_dict save_checkpoint t5xxl_detect""",
     "comfy.utils": """
         TRANSFORMER_BLOCKS UNET_MAP_ATTENTIONS UNET_MAP_BASIC UNET_MAP_RESNET
         clip_text_transformers_convert convert_sd_to copy_to_param flux_to_diffusers

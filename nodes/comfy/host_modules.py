@@ -12,8 +12,10 @@ _ROOM = "nodes.comfy.host"
 _STANDINS = {
     "comfy": "namespace",
     "comfy.cli_args": "comfy.cli_args",
+    "comfy.clip_vision": "comfy.clip_vision",
     "comfy.comfy_types": "comfy.comfy_types",
     "comfy.comfy_types.node_typing": "comfy.comfy_types",
+    "comfy.controlnet": "comfy.controlnet",
     "comfy.latent_formats": "comfy.latent_formats",
     "comfy.model_management": "comfy.model_management",
     "comfy.model_patcher": "comfy.model_patcher",

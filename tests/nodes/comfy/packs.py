@@ -18,6 +18,7 @@ import copy
 import importlib
 import folder_paths
 import comfy.samplers
+import comfy.sd
 import comfy.utils
 import node_helpers
 from comfy_execution.graph_utils import GraphBuilder
@@ -290,6 +291,21 @@ class Inside:
         return (patched,)
 
 
+class Loads:
+    CATEGORY = "toys"
+    FUNCTION = "load"
+    RETURN_TYPES = ("MODEL", "STRING")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"file": ("STRING", {"default": ""})}}
+
+    def load(self, file):
+        path = folder_paths.get_full_path("checkpoints", file) or file
+        model, clip, vae, _ = comfy.sd.load_checkpoint_guess_config(path, output_vae=False)
+        return model, f"{clip is not None} {vae}"
+
+
 @PromptServer.instance.routes.get("/toys/hello/{name}")
 async def hello(request):
     from aiohttp import web
@@ -303,7 +319,7 @@ NODE_CLASS_MAPPINGS = {
     f"Toy{kind.__name__}": kind
     for kind in (
         Arithmetic, Files, Wild, Lists, Total, Choose, Boom, Shows, Grows, Picky, Latents,
-        Reads, Borrows, Previews, Guides, Inside,
+        Reads, Borrows, Previews, Guides, Inside, Loads,
     )
 }
 NODE_DISPLAY_NAME_MAPPINGS = {"ToyArithmetic": "Arithmetic of a toy"}

@@ -337,6 +337,14 @@ def test_what_would_change_a_network_from_within_is_refused(engine):
         run(engine, "1", model=MODEL, **{"1": node("Inside", model=["model", 0])})
 
 
+def test_a_pack_loads_a_checkpoint_by_its_path(engine):
+    (model, told), _ = run(engine, "1", **{"1": node("Loads", file="demo-shapes.safetensors")})
+
+    assert (type(model).__name__, told) == ("ModelHandle", "True None")
+    with pytest.raises(NotOfferedError, match=r"'mine\.safetensors'.*models_dir"):
+        run(engine, "1", **{"1": node("Loads", file="/elsewhere/mine.safetensors")})
+
+
 def test_our_own_modules_stay_what_they_are(engine):
     run(engine, "1", **{"1": node("Lists", count=1)})
     import nodes

@@ -1,0 +1,46 @@
+"""Model files by path: packs load by path where nodes load by the name in a model folder."""
+
+from pathlib import Path
+from typing import Any
+
+from nodes.comfy.host.folder_paths import get_filename_list, get_full_path
+from nodes.comfy.host.node_classes import call
+from nodes.comfy.values.errors import NotOfferedError
+
+
+def load_by_path(path: str, folder: str, node_type: str, **inputs: object) -> Any:
+    """Return the outputs of a loader node for a file, given by its path in the model folder.
+
+    Args:
+        path: of the file.
+        folder: the model folder, such as `checkpoints`.
+        node_type: the loader; its first input is the file's name.
+        **inputs: its others.
+
+    Raises:
+        NotOfferedError: the file lies elsewhere.
+    """
+    return call(node_type, {_FIRST[node_type]: name_in_folder(path, folder), **inputs})
+
+
+def name_in_folder(path: str, folder: str) -> str:
+    """Return the name of a file in a model folder.
+
+    Raises:
+        NotOfferedError: it lies elsewhere.
+    """
+    end = Path(path).name
+    for name in get_filename_list(folder):
+        if name.endswith(end) and get_full_path(folder, name) == str(Path(path).absolute()):
+            return str(name)
+    what = f"a model file outside of the folder models/{folder}, {end!r}"
+    raise NotOfferedError(what, hint="Move it there, or name its folder in `models_dir`.")
+
+
+_FIRST = {
+    "CheckpointLoaderSimple": "ckpt_name",
+    "CLIPVisionLoader": "clip_name",
+    "ControlNetLoader": "control_net_name",
+    "StyleModelLoader": "style_model_name",
+    "UNETLoader": "unet_name",
+}
