@@ -74,16 +74,17 @@ NAMES = {
         set_model_options_pre_cfg_function string_to_seed wipe_lowvram_weight""",
     "comfy.sample": """
         cleanup_additional_models convert_cond get_additional_models get_models_from_cond
-        prepare_mask prepare_sampling sample sample_custom""",
+        prepare_mask prepare_sampling""",
     "comfy.samplers": """
         CFGGuider CFGNoisePredictor KSAMPLER KSamplerX0Inpaint Sampler SchedulerHandler
         apply_empty_x_to_equal_area beta_scheduler calc_cond_batch calc_cond_uncond_batch
         calculate_start_end_timesteps can_concat_cond cast_to_load_options
         cast_transformer_options ccv cfg_function cond_cat cond_equal_size
         create_cond_with_same_area_if_none ddim_scheduler encode_model_conds finalize_default_conds
-        get_area_and_mult get_mask_aabb kl_optimal_scheduler ksampler linear_quadratic_schedule
+        get_area_and_mult get_mask_aabb k_diffusion_sampling kl_optimal_scheduler ksampler
+        linear_quadratic_schedule
         max_denoise normal_scheduler pre_run_control preprocess_conds_hooks process_conds
-        resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim sample sampler_object
+        resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim sample
         sampling_function simple_scheduler wrap_model""",
     "comfy.sd": """
         StyleModel TEModel detect_te_model load_checkpoint load_controlnet

@@ -18,7 +18,9 @@ import copy
 import importlib
 import folder_paths
 import comfy.samplers
+import comfy.sample
 import comfy.sd
+import nodes
 import comfy.utils
 import node_helpers
 from comfy_execution.graph_utils import GraphBuilder
@@ -291,6 +293,31 @@ class Inside:
         return (patched,)
 
 
+class Samples:
+    CATEGORY = "toys"
+    FUNCTION = "sample"
+    RETURN_TYPES = ("LATENT", "LATENT", "LATENT")
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        names = ("model", "cond", "latent")
+        types = ("MODEL", "CONDITIONING", "LATENT")
+        return {"required": {key: (kind,) for key, kind in zip(names, types)} | {
+            "strange": ("BOOLEAN", {"default": False}),
+        }}
+
+    def sample(self, model, cond, latent, strange):
+        start = latent["samples"]
+        noise = comfy.sample.prepare_noise(start, 3) * (2 if strange else 1)
+        levels = comfy.samplers.calculate_sigmas(model.model.model_sampling, "karras", 2)
+        euler = comfy.samplers.sampler_object("euler")
+        pair = (cond, cond, start)
+        plain = comfy.sample.sample(model, noise, 2, 3.0, "euler", "karras", *pair, seed=3)
+        custom = comfy.sample.sample_custom(model, noise, 3.0, euler, levels, *pair, seed=3)
+        (node,) = nodes.KSampler().sample(model, 3, 2, 3.0, "euler", "karras", cond, cond, latent)
+        return {"samples": plain}, {"samples": custom}, node
+
+
 class Loads:
     CATEGORY = "toys"
     FUNCTION = "load"
@@ -319,7 +346,7 @@ NODE_CLASS_MAPPINGS = {
     f"Toy{kind.__name__}": kind
     for kind in (
         Arithmetic, Files, Wild, Lists, Total, Choose, Boom, Shows, Grows, Picky, Latents,
-        Reads, Borrows, Previews, Guides, Inside, Loads,
+        Reads, Borrows, Previews, Guides, Inside, Loads, Samples,
     )
 }
 NODE_DISPLAY_NAME_MAPPINGS = {"ToyArithmetic": "Arithmetic of a toy"}

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from nodes.comfy.absent import absent
+from nodes.comfy.host.node_classes import call
 from nodes.comfy.values.models import ModelSampling
 from nodes.sampling.noise_schedule.schedules import SCHEDULES
 from nodes.sampling.samplers.registry import NAMED_SAMPLERS, SAMPLERS, sigmas_for
@@ -22,6 +24,12 @@ class KSampler:
     DISCARD_PENULTIMATE_SIGMA_SAMPLERS: ClassVar = {
         name for name, each in NAMED_SAMPLERS.items() if each.drops_penultimate
     }
+    sample = absent("comfy.samplers.KSampler.sample")
+
+
+def sampler_object(name: str) -> object:
+    """Return a sampler, by its name."""
+    return call("KSamplerSelect", {"sampler_name": name})[0]
 
 
 def calculate_sigmas(model_sampling: ModelSampling, scheduler_name: str, steps: int) -> Tensor:
