@@ -2,8 +2,9 @@
 
 import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from PIL import ImageOps, ImageSequence, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from nodes.imaging.errors import InputFileError, SizeLimitError
+from nodes.imaging.tolerant import tolerant_decoding
 
 MOST_PIXELS = 89_000_000
 """The most pixels of a file, over all its frames: as a tensor they take 12 bytes each."""
@@ -21,7 +23,9 @@ _BAND = 2**18
 _MODEL_TAG = 0x0110
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 _BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)  # raised by Pillow's codecs
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
+"""Raised by Pillow's codecs."""
+_Decode: TypeAlias = Callable[[PILImage.Image], list[PILImage.Image]]
 
 
 def to_bytes(image: Tensor) -> np.ndarray:
@@ -128,19 +132,34 @@ def text_chunks(texts: Mapping[str, str]) -> PngImagePlugin.PngInfo:
     return info
 
 
-def read_frames(path: Path) -> list[PILImage.Image]:
+def read_frames(path: Path, report: Callable[[str], None]) -> list[PILImage.Image]:
     """Read the frames of an image file, turned upright; more than one if it is animated.
 
-    Frames of another size than the first are left out.
+    Frames of another size than the first are left out. Of a damaged file what can be read is
+    used, as in ComfyUI; so is a file whose texts or colour profile are too large, without them.
+
+    Args:
+        path: the file.
+        report: gets a message if the file was read in part.
 
     Raises:
-        InputFileError: the file is no image, or is truncated or damaged.
+        InputFileError: the file is no image, or nothing of it can be read.
         SizeLimitError: it has more than `MOST_PIXELS`.
     """
     try:
+        return _read(path, decode=_decode_all)
+    except InputFileError as error:
+        with tolerant_decoding():
+            frames = _read(path, decode=_decode_some)
+        report(f"{error.message.rstrip('.')}. What can be read of it is used.")
+        return frames
+
+
+def _read(path: Path, decode: _Decode) -> list[PILImage.Image]:
+    try:
         with PILImage.open(path, formats=_FORMATS) as image:
             _check_size(path, image)
-            frames = [_rotate_upright(frame) for frame in _frames(image)]
+            frames = decode(image)
     except UnidentifiedImageError as error:
         raise InputFileError(path, "its format is not known", code="not_an_image") from error
     except _BOMBS as error:
@@ -185,6 +204,35 @@ def _frames(image: PILImage.Image) -> Iterator[PILImage.Image]:
         yield image
     else:
         yield from ImageSequence.Iterator(image)
+
+
+def _decode_all(image: PILImage.Image) -> list[PILImage.Image]:
+    return [_rotate_upright(frame) for frame in _frames(image)]
+
+
+def _decode_some(image: PILImage.Image) -> list[PILImage.Image]:
+    """Return the frames before the first that can not be read, which is not the first of all."""
+    frames: list[PILImage.Image] = []
+    remaining = _frames(image)
+    while True:
+        try:
+            frame = next(remaining, None)
+            if frame is None:
+                return frames
+            frame.load()
+        except _BROKEN:
+            if frames:
+                return frames
+            raise
+        frames.append(_rotate_if_told(frame))
+
+
+def _rotate_if_told(frame: PILImage.Image) -> PILImage.Image:
+    """Return a frame turned upright; as it is if its EXIF data are damaged."""
+    try:
+        return ImageOps.exif_transpose(frame)
+    except _BROKEN:
+        return frame.copy()
 
 
 def _rotate_upright(frame: PILImage.Image) -> PILImage.Image:

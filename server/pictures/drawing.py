@@ -3,7 +3,7 @@
 import io
 from typing import Literal
 
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageFile, PngImagePlugin
 
 Channel = Literal["rgb", "a", "rgba"]
 
@@ -66,6 +66,7 @@ def apply_mask(path: str, mask: str) -> bytes:
 
 def _open(path: str) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # checked below, before anything is decoded
+    ImageFile.LOAD_TRUNCATED_IMAGES = True  # as the nodes that load images do
     try:
         picture = Image.open(path, formats=_FORMATS)
     except OSError as error:

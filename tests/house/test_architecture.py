@@ -34,6 +34,7 @@ SHORT_FILES = {
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
     "nodes/imaging/batch.py": "images, masks and latents share it",
+    "nodes/imaging/tolerant.py": "the codec and the host of ComfyUI's packs share it",
     "nodes/models/adapters/upscaler.py": "each adapter is a file",
     "nodes/models/families/adapters/gligen.py": "each kind of model file is recognised in a file",
     "nodes/models/families/adapters/safety.py": "each kind of model file is recognised in a file",

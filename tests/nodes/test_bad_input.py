@@ -70,7 +70,7 @@ def put_inputs(folder):
     Pictures.new("RGB", (64, 64), "teal").save(folder / "teal.png")
     Pictures.new("L", (20, 30), 255).save(folder / "mask.png")
     (folder / "notes.png").write_text("no picture at all, just words")
-    (folder / "half.png").write_bytes((folder / "teal.png").read_bytes()[:90])
+    (folder / "half.png").write_bytes((folder / "teal.png").read_bytes()[:40])
     save_file({"latent_tensor": torch.full((1, 4, 8, 8), torch.nan)}, folder / "nan.latent")
     save_file({"latent_tensor": torch.ones(1, 16, 8, 8)}, folder / "sd3.latent")
 

@@ -90,7 +90,7 @@ def load_image(image: ImageFile, ctx: Context) -> ImageAndMask:
     `IMAGE` has no alpha channel; `MASK` is 1 where the image is transparent. Without an alpha
     channel the mask is 64 by 64 zeros. An animation gives a batch of its frames.
     """
-    frames = read_frames(ctx.files.input(image))
+    frames = read_frames(ctx.files.input(image), ctx.notice)
     images = torch.stack([colours(frame) for frame in frames])
     if not any(has_alpha(frame) for frame in frames):
         return ImageAndMask(images, torch.zeros(_NO_MASK))
@@ -122,7 +122,7 @@ def load_image_mask(
 
     `alpha` is inverted: 1 where the image is transparent.
     """
-    frame = read_frames(ctx.files.input(image))[0]
+    frame = read_frames(ctx.files.input(image), ctx.notice)[0]
     return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from PIL import Image as PILImage
-from PIL import ImageFile, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from torch import Tensor
+
+from nodes.imaging.tolerant import tolerant_decoding
 
 T = TypeVar("T")
 
@@ -29,12 +31,8 @@ def pillow(open_file: Callable[[T], PILImage.Image], arg: T) -> PILImage.Image:
     try:
         return open_file(arg)
     except (OSError, UnidentifiedImageError, ValueError):
-        before = ImageFile.LOAD_TRUNCATED_IMAGES
-        ImageFile.LOAD_TRUNCATED_IMAGES = True
-        try:
+        with tolerant_decoding():
             return open_file(arg)
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def hasher() -> Callable[..., Any]:

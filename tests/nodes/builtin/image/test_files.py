@@ -1,6 +1,5 @@
 """Pictures to files and back: what is written, what is read, what is refused."""
 
-import io
 import json
 import struct
 import threading
@@ -253,19 +252,6 @@ def test_many_frames_count_together(bench):
     name = put(bench, "long.gif", frames[0], save_all=True, append_images=frames[1:])
 
     with pytest.raises(SizeLimitError, match="10 frames of 3000 by 3000"):
-        load_image(name, bench)
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif", "tif", "bmp"])
-def test_a_picture_that_breaks_off_is_reported(bench, suffix):
-    buffer = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
-    Picture.fromarray(noise).save(
-        buffer, "jpeg" if suffix == "jpg" else suffix.replace("tif", "tiff")
-    )
-    name = put(bench, f"cut.{suffix}", buffer.getvalue()[: buffer.tell() // 2])
-
-    with pytest.raises(InputFileError, match=f"cut.{suffix}"):
         load_image(name, bench)
 
 
