@@ -3,9 +3,11 @@
 And in several variants, as diffusers names them: `name.fp16.safetensors`.
 """
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, cast
 
 INDEX = ".safetensors.index.json"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<total>\d{5})\.safetensors")
@@ -21,14 +23,14 @@ def is_shard(name: str) -> bool:
 def shards_of(path: Path) -> list[Path]:
     """Return all the shards that belong to one of them, or to their index, in order.
 
-    The shards that the name counts are listed even if they do not exist; a file that is neither
-    shard nor index is listed alone.
+    The shards that the name counts are listed even if they do not exist, and so are those that an
+    index lists if none has its name; a file that is neither shard nor index is listed alone.
     """
     if path.name.endswith(INDEX):
         stem = path.name.removesuffix(INDEX)
         found = sorted(path.parent.glob(f"{_escape_glob(stem)}-*-of-*.safetensors"))
         first = next((file for file in found if is_shard(file.name)), None)
-        return shards_of(first) if first else [path]
+        return shards_of(first) if first else _files_of_index(path) or [path]
     match = _SHARD.fullmatch(path.name)
     if match is None:
         return [path]
@@ -49,6 +51,20 @@ def one_set(names: Iterable[str]) -> list[str]:
         return [min(whole, key=len)] if whole else []
     wanted = {file.name for file in shards_of(Path(plain[0]))}
     return [name for name in plain if Path(name).name in wanted]
+
+
+def _files_of_index(index: Path) -> list[Path]:
+    """Return the files beside an index that it lists; empty if it is no index."""
+    try:
+        found: object = json.loads(index.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    places = cast("dict[str, Any]", found).get("weight_map") if isinstance(found, dict) else None
+    if not isinstance(places, dict):
+        return []
+    names = {str(name) for name in cast("dict[str, object]", places).values()}
+    plain = (name for name in names if name == Path(name).name and name.endswith(".safetensors"))
+    return [index.with_name(name) for name in sorted(plain)]
 
 
 def _escape_glob(stem: str) -> str:

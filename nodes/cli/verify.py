@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
 from nodegraph.files.references import read_reference
+from nodegraph.files.shards import INDEX
 from nodes.cli.listing import HUB, ModelFile, files_of, model_sources
 from nodes.models.hub.download import digest
 from nodes.models.weights.header import read_header
+from nodes.models.weights.sharded import read_weights
 
 
 class Verdict(NamedTuple):
@@ -66,11 +68,15 @@ def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdi
 
 
 def _damage(path: Path) -> str:
-    """Return the damage that a safetensors file's own header shows; empty if there is none."""
-    if path.suffix not in (".safetensors", ".sft"):
+    """Return the damage that the header of a safetensors file shows, or those of an index's files.
+
+    Empty if there is none.
+    """
+    is_index = path.name.endswith(INDEX)
+    if path.suffix not in (".safetensors", ".sft") and not is_index:
         return ""
     try:
-        read_header(path)
+        _ = read_weights(path) if is_index else read_header(path)
     except NodeGraphError as error:
         return error.message
     return ""

@@ -32,9 +32,9 @@ UnavailableCode: TypeAlias = Literal[
 class WeightFileError(NodeGraphError):
     """A weight file is in another format, in none, or malformed."""
 
-    def __init__(self, path: Path, reason: str, *, code: WeightFileCode) -> None:
-        expected, hint = _FORMATS[code]
-        super().__init__(f"{path.name!r} is not a {expected}: {reason}.", hint=hint)
+    def __init__(self, path: Path, reason: str, *, code: WeightFileCode, hint: str = "") -> None:
+        expected, usual = _FORMATS[code]
+        super().__init__(f"{path.name!r} is not a {expected}: {reason}.", hint=hint or usual)
         self.code = code
 
 

@@ -18,14 +18,17 @@ from nodes.models.weights.gguf import BLOCKS, MAGIC, read_gguf
 _LENGTH = 8
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LONGEST = 100_000_000  # what the safetensors library itself accepts
+_WRONG_BYTES = "Download it again, or use another copy of this model."
 _OTHERS = {
+    b"{": "it is JSON, such as the index of a model in several files",
     b"<": "it is a web page, such as a hub shows to somebody who is not logged in",
     b"version ": "it is a Git LFS pointer; the file itself was not fetched",
 }
 """Other files that are found in place of models, by their first bytes."""
 _BITS = {
-    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16,
-    "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8,
+    "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16,
+    "BF16": 16, "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
+    "F8_E5M2FNUZ": 8, "I8": 8, "U8": 8, "BOOL": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }  # fmt: skip
 _FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "f"}
 
@@ -114,14 +117,42 @@ def read_header(path: Path) -> Header:
     entries = _parse(path, text)
     metadata = entries.pop("__metadata__", {})
     tensors: dict[str, TensorInfo] = {}
-    end = 0
+    ends: dict[str, int] = {}
     for key, entry in entries.items():
-        tensors[key], last = _tensor(path, key, entry, _LENGTH + length)
-        end = max(end, last)
-    expected = _LENGTH + length + end
+        tensors[key], ends[key] = _tensor(path, key, entry, _LENGTH + length)
+    expected = _LENGTH + length + max(ends.values(), default=0)
     if size < expected:
         raise TruncatedFileError(path, expected, size)
-    return Header(path, tensors, {str(k): str(v) for k, v in metadata.items()})
+    _check_places(path, tensors, ends, _LENGTH + length)
+    if size > expected:
+        reason = f"{size - expected:,} bytes too many follow its last tensor"
+        raise WeightFileError(path, reason, code="not_safetensors", hint=_WRONG_BYTES)
+    return Header(path, tensors, _texts(path, metadata))
+
+
+def _check_places(
+    path: Path, tensors: Mapping[str, TensorInfo], ends: Mapping[str, int], origin: int
+) -> None:
+    """Check that each tensor's bytes begin where those of the one before end, as the format wants.
+
+    Raises:
+        WeightFileError: they overlap or leave gaps.
+    """
+    last = origin
+    for key in sorted(tensors, key=lambda key: (tensors[key].start, ends[key])):
+        if tensors[key].start != last:
+            reason = f"the bytes of {key!r} do not begin where those of the tensor before end"
+            raise WeightFileError(path, reason, code="not_safetensors", hint=_WRONG_BYTES)
+        last = origin + ends[key]
+
+
+def _texts(path: Path, metadata: Mapping[str, object]) -> dict[str, str]:
+    """Return the metadata, which are texts as the format wants."""
+    for key, value in metadata.items():
+        if not isinstance(value, str):
+            reason = f"its metadata's {key!r} is no text"
+            raise WeightFileError(path, reason, code="not_safetensors")
+    return cast("dict[str, str]", metadata)
 
 
 def read_numbers(header: Header, key: str) -> tuple[float, ...]:
@@ -181,12 +212,14 @@ def _header_length(path: Path, start: bytes, size: int) -> int:
 
 def _parse(path: Path, text: bytes) -> dict[str, dict[str, object]]:
     try:
-        entries: object = json.loads(text)
+        entries: object = json.loads(text.decode())  # UTF-8, and no other that Python would guess
     except (ValueError, RecursionError) as error:
         raise WeightFileError(path, "its header is not JSON", code="not_safetensors") from error
     if not isinstance(entries, dict):
         raise WeightFileError(path, "its header is not a JSON object", code="not_safetensors")
     pairs = cast("dict[str, object]", entries)
+    if pairs.get("__metadata__", {}) is None:
+        del pairs["__metadata__"]
     if not all(isinstance(entry, dict) for entry in pairs.values()):
         raise WeightFileError(
             path, "its header lists entries that are not tensors", code="not_safetensors"
@@ -206,7 +239,11 @@ def _tensor(
         )
     start, end = cast("list[int]", offsets)
     info = TensorInfo(dtype, tuple(cast("list[int]", shape)), path, key, origin + start)
-    if dtype in _BITS and (end - start) * 8 != info.numel * _BITS[dtype]:
+    if dtype not in _BITS:
+        raise WeightFileError(
+            path, f"its tensor {key!r} is of the unknown type {dtype!r}", code="not_safetensors"
+        )
+    if (end - start) * 8 != info.numel * _BITS[dtype]:
         raise WeightFileError(
             path, f"its header gives {key!r} a size that is not its shape's", code="not_safetensors"
         )

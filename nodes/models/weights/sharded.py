@@ -27,7 +27,7 @@ def read_weights(path: Path) -> Header:
         NodeGraphError: one of them is damaged or of another format.
     """
     shards = shards_of(path)
-    if len(shards) == 1:
+    if shards == [path]:
         return read_header(path)
     missing = [file.name for file in shards if not file.is_file()]
     if missing:

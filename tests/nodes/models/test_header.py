@@ -5,10 +5,13 @@ import struct
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save
 
 from nodes.models.weights.errors import PickleRefusedError, TruncatedFileError, WeightFileError
 from nodes.models.weights.header import read_header
+
+F32 = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 
 
 def file_with(header: object, data: bytes = b"") -> bytes:
@@ -60,6 +63,14 @@ def test_a_pickle_is_refused(tmp_path, start):
         (file_with({"w": {"dtype": "F32", "shape": [1]}}), "malformed"),
         (file_with({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4]}}), "malformed"),
         (file_with({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"0000"), "size"),
+        (file_with({"w": F32}, bytes(516)), "512 bytes too many"),
+        (file_with({}, b"1"), "1 bytes too many"),
+        (file_with({"w": F32, "x": F32}, bytes(4)), "'x' do not begin where"),
+        (file_with({"w": {**F32, "data_offsets": [4, 8]}}, bytes(8)), "'w' do not begin where"),
+        (file_with({"w": {**F32, "dtype": "I4"}}, bytes(4)), "unknown type 'I4'"),
+        (file_with({"w": F32, "__metadata__": {"a": 1}}, bytes(4)), "metadata's 'a' is no text"),
+        (file_with(b"\xef\xbb\xbf{}"), "not JSON"),
+        (b'{"weight_map": {}}', "it is JSON"),
     ],
 )
 def test_another_file_is_named_for_what_it_is(tmp_path, content, reason):
@@ -68,3 +79,21 @@ def test_another_file_is_named_for_what_it_is(tmp_path, content, reason):
 
     with pytest.raises(WeightFileError, match=reason):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "data"),
+    [
+        ({"w": F32, "x": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}, bytes(4)),
+        ({"w": F32, "__metadata__": None}, bytes(4)),
+        ({"w": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, b"1"),
+        ({"w": {"dtype": "F8_E8M0", "shape": [1], "data_offsets": [0, 1]}}, b"1"),
+        ({}, b""),
+    ],
+)
+def test_what_the_safetensors_library_reads_is_read(tmp_path, header, data):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(file_with(header, data))
+
+    with safe_open(str(path), framework="pt") as file:
+        assert set(read_header(path).tensors) == set(file.keys())

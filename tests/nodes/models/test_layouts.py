@@ -17,6 +17,8 @@ from nodes.builtin.model.checkpoints import (
     vae_loader,
 )
 from nodes.builtin.model.save import model_save
+from nodes.cli.listing import ModelFile
+from nodes.cli.verify import verify_files
 from nodes.models.families.base.spec import DiscreteRules, EdmRules
 from nodes.models.families.base.text_encoders import clip_config, read_encoder
 from nodes.models.families.diffusers_layout import read_model
@@ -29,6 +31,7 @@ from nodes.models.loading.network_file import NetworkFile
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
 from nodes.models.weights.errors import BadMetadataError, MissingShardError, NoFolderWeightsError
+from nodes.models.weights.sharded import read_weights
 from nodes.preflight.models import configured_checkpoint as configured
 from nodes.preflight.models import diffusers_folder as preflight
 from tests.nodes.bench import Bench
@@ -124,6 +127,21 @@ def test_a_missing_shard_is_named(tmp_path):
 
     with pytest.raises(MissingShardError, match="missing: a-00002-of-00002"):
         read_model(path)
+
+
+def test_an_index_names_its_files_if_none_is_there(tmp_path):
+    index = tmp_path / "a.safetensors.index.json"
+    places = {"x": "old-00001-of-00002.safetensors", "y": "../b.safetensors"}
+    index.write_text(json.dumps({"weight_map": places}))
+
+    with pytest.raises(MissingShardError, match=r"are missing: old-00001-of-00002.safetensors\."):
+        read_model(index)
+    model = ModelFile("checkpoints", index.name, index)
+    (verdict,) = verify_files(model, Bench(tmp_path).files, ask=False)
+    assert "old-00001" in verdict.damage
+
+    write(tmp_path / places["x"], {"x": torch.ones(1)})
+    assert "x" in read_weights(index)
 
 
 def test_a_lora_in_the_original_names_changes_a_folder_too(single, folder):
