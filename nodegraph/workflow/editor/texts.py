@@ -10,18 +10,18 @@ _INPUT = "filename_prefix"
 _TOKEN = re.compile(r"%([^%]+)%")
 _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 _COMMENT = re.compile(r"/\*|//")
-_BRACES = re.compile(r"\\[{}]|[{}|]")
+_MARKS = re.compile(r"\\.|[{}|]", re.DOTALL)
 
 
 def plain_prompt(text: str) -> str:
     r"""Remove the comments of a text, and replace every `{one|other}` by its first choice.
 
     The editor chooses at random; here a workflow gives the same image each time.
-    `\{` and `\}` are braces.
+    `\{`, `\}` and `\|` are these characters; a backslash before another stays.
     """
     if "/" in text:
         text = _without_comments(text)
-    return _first_choices(text) if "{" in text or "}" in text else text
+    return _first_choices(text) if "{" in text or "\\" in text else text
 
 
 def _without_comments(text: str) -> str:
@@ -55,7 +55,7 @@ class _Level:
 def _first_choices(text: str) -> str:
     levels = [_Level()]
     at = 0
-    for found in _BRACES.finditer(text):
+    for found in _MARKS.finditer(text):
         levels[-1].parts.append(text[at : found.start()])
         at = found.end()
         mark = found[0]
@@ -67,16 +67,24 @@ def _first_choices(text: str) -> str:
             level = levels[-1]
             level.first = "".join(level.parts) if level.first is None else level.first
         else:
-            levels[-1].parts.append(mark[-1])
+            levels[-1].parts.append(mark)
     levels[-1].parts.append(text[at:])
     while len(levels) > 1:
         _close(levels)
-    return "".join(levels[0].parts)
+    return _unescape("".join(levels[0].parts))
 
 
 def _close(levels: list[_Level]) -> None:
+    """Put the first choice of the innermost brace into the text around it."""
     level = levels.pop()
-    levels[-1].parts.append("".join(level.parts) if level.first is None else level.first)
+    chosen = "".join(level.parts) if level.first is None else level.first
+    levels[-1].parts.append(_unescape(chosen))
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    return text.replace(r"\{", "{").replace(r"\}", "}").replace(r"\|", "|")
 
 
 def with_values(node: Node, named: Mapping[str, Node]) -> Node:

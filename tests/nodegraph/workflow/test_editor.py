@@ -193,6 +193,12 @@ def test_a_loop_of_reroutes_is_an_error():
         ("{a {big|small} cat|a dog}{|s}", "a big cat"),
         ("{one}", "one"),
         (r"\{one|two\}", "{one|two}"),
+        (r"{a\|b|c} d", "a|b d"),
+        (r"{\|_\||d}", "|_|"),
+        (r"{a\{b|c} d", "a{b d"),
+        (r"\\{a|b} \| \(c\)", r"\\a | \(c\)"),
+        (r"{a {\\|b}|c}", r"a \\"),
+        ("\\", "\\"),
         ("open { brace|or not", "open  brace"),
         ("close } brace | bar", "close } brace | bar"),
         ("a // not this\nb", "a \nb"),
@@ -208,6 +214,7 @@ def test_long_prompts_take_no_time_to_read():
     assert plain_prompt("{" * 100_000) == ""
     assert plain_prompt("/* " * 100_000) == "/* " * 100_000
     assert plain_prompt("{a|" * 100_000 + "}" * 100_000) == "a"
+    assert plain_prompt("\\" * 99_999 + "{") == "\\" * 99_998 + "{"
 
 
 def test_a_primitives_value_goes_no_further_than_one_link():
