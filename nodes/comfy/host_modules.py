@@ -8,7 +8,8 @@ from nodes.comfy.absent import absent, absent_module, add_absent
 from nodes.comfy.absent_names import MODULES
 from nodes.comfy.values.errors import NoSuchHostModuleError
 
-_ROOM = "nodes.comfy.host"
+STANDINS = "nodes.comfy.host"
+"""The package of the modules that stand in for ComfyUI's."""
 _STANDINS = {
     "comfy": "namespace",
     "comfy.cli_args": "comfy.cli_args",
@@ -87,7 +88,7 @@ def _make(name: str) -> ModuleType | None:
         return _namespace(name)
     if standin is None:
         return absent_module(name, find_host) if name in MODULES else None
-    module = importlib.import_module(f"{_ROOM}.{standin}")
+    module = importlib.import_module(f"{STANDINS}.{standin}")
     add_absent(module, name)
     return module
 

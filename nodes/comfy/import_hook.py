@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nodes.comfy.host_modules import find_host, host_module, is_host
+from nodes.comfy.host_modules import STANDINS, find_host, host_module, is_host
 from nodes.comfy.values.runtime import PackEnvironment, PackFinder, at_import, current
 
 PACKAGE = "custom_nodes"
@@ -129,6 +129,12 @@ def _import_module(name: str, package: str | None = None) -> ModuleType:
     return host_module(name) if is_host(name) else importlib.import_module(name, package)
 
 
+def _reload(module: ModuleType) -> ModuleType:
+    """Reload a module of a pack's own, or a library; what stands in for ComfyUI's stays."""
+    standin = module.__name__.startswith(STANDINS) or module.__name__ not in sys.modules
+    return module if standin else importlib.reload(module)
+
+
 def _find_spec(name: str, package: str | None = None) -> ModuleSpec | None:
     if is_host(name):
         return ModuleSpec(name, None) if find_host(name) else None
@@ -151,6 +157,6 @@ def _as_seen(module: ModuleType, **instead: object) -> ModuleType:
 _IMPORTLIB_UTIL = _as_seen(
     importlib.util, find_spec=_find_spec, spec_from_file_location=_spec_from_file
 )
-_IMPORTLIB = _as_seen(importlib, import_module=_import_module, util=_IMPORTLIB_UTIL)
+_IMPORTLIB = _as_seen(importlib, import_module=_import_module, reload=_reload, util=_IMPORTLIB_UTIL)
 BUILTINS: dict[str, object] = {**vars(builtins), "__import__": pack_import}
 """The builtins of a pack's modules."""

@@ -6,6 +6,7 @@ from nodegraph.errors import PackError
 from nodes.comfy.values.errors import NotOfferedError
 
 PACK = """
+import importlib
 import torch
 import comfy.ldm.modules.attention
 import comfy.model_base as base
@@ -15,6 +16,8 @@ from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy_extras.nodes_mask import MaskComposite, a_helper
 from nodes import init_extra_nodes
 
+for module in (samplers, samplers.k_diffusion_sampling):
+    assert importlib.reload(module) is module
 ops = comfy.ops.pick_operations(None, None)
 
 

@@ -21,6 +21,7 @@ import folder_paths
 from server import BinaryEventTypes, PromptServer
 
 here = os.path.dirname(__file__)
+open(os.path.join(here, "a.toy"), "w").close()
 folder_paths.folder_names_and_paths["toy_models"] = ([here], {".toy"})
 folder_paths.folder_names_and_paths["toy_nothing"] = ((), {".json"})
 folder_paths.add_model_folder_path("toy_texts", os.path.join(here, "texts"))
@@ -126,9 +127,7 @@ def server():
 @pytest.fixture
 def run(import_pack, host_settings, server):
     """A function that runs one node of the pack."""
-    folder = host_settings.custom_nodes_dir / "toys"
     types = import_pack(PACK, server=server)
-    (folder / "a.toy").touch()
     engine = Engine(Registry.from_types(*types.values()), host_settings.files())
 
     def run_node(type_name, **inputs):
@@ -162,7 +161,11 @@ def test_a_widget_of_a_packs_own_type_has_a_literal(run):
         run("Pictures", image="red")
 
 
-def test_a_folder_of_a_packs_own_has_its_own_suffixes(run):
+def test_a_folder_of_a_packs_own_lists_files_of_its_suffixes(import_pack):
+    assert import_pack(PACK)["Files"].spec.input("file").choices == ("none", "a.toy")
+
+
+def test_a_file_of_a_packs_own_folder_is_found_and_none_outside_of_it(run):
     assert run("Files", file="a.toy") == "a.toy None ['texts']"
 
 
