@@ -69,7 +69,7 @@ class PromptReader:
         if before.strip():
             yield self._plain(before)
         for name, rest in embeddings:
-            exact = name if self.embeddings.knows(name) else name.rstrip(",")
+            exact = self.embeddings.name_in(name)
             vectors = self.embeddings.find(exact, self.width)
             if vectors is not None:
                 yield [(self.rules.end, vector) for vector in vectors]

@@ -12,7 +12,7 @@ from nodes.models.weights.header import read_header
 from nodes.models.weights.reader import open_tensors
 
 MARK = "embedding:"
-_MARKED = re.compile(rf"(?:^|\s){MARK}")
+_MARKED = re.compile(rf"(?:^|\s|(?<=,)){MARK}")
 _ONLY_KEYS = ("emb_params", "clip_l", "clip_g", "t5xxl")
 _RANKS = (1, 2)
 """The numbers of dimensions that an embedding's tensor may have."""
@@ -66,9 +66,9 @@ class Embeddings:
             return None
         return vectors
 
-    def knows(self, name: str) -> bool:
-        """Return True if there is a file of that name."""
-        return self._path(name) is not None
+    def name_in(self, word: str) -> str:
+        """Return the name that a word begins with: all if a file has it, else up to a comma."""
+        return word if self._path(word) is not None else word.partition(",")[0]
 
     def _report(self, message: str) -> None:
         if message not in self._reported:
@@ -89,7 +89,7 @@ def embedding_hashes(
 
     def state(arguments: Mapping[str, object], files: Files) -> str:
         texts = [arguments.get(name) for name in inputs]
-        written = [text for text in texts if isinstance(text, str)]
+        written = [text.replace("\\", "/") for text in texts if isinstance(text, str)]
         linked, marked = len(written) < len(texts), [t for t in written if MARK in t]
         if not linked and not marked:
             return ""
@@ -108,6 +108,7 @@ def _identity(files: Files, name: str) -> str:
 
 def _find(files: Files, name: str) -> Path | None:
     known = files.model_names("embeddings")
+    name = name.replace("\\", "/")  # as Windows parts folders
     wanted = (name, f"{name}.safetensors", f"{name}.pt", f"{name}.bin")
     found = next((option for option in wanted if name and option in known), None)
     return files.model("embeddings", found) if found else None
@@ -116,7 +117,7 @@ def _find(files: Files, name: str) -> Path | None:
 def split_embeddings(text: str) -> tuple[str, list[tuple[str, str]]]:
     """Split a text at its embeddings: the text before the first, and each name with the text after.
 
-    A name ends at a blank.
+    A name ends at a blank; what ends at a comma in it is for the caller to tell.
     """
     first, *marked = _MARKED.split(text)
     named = [part.strip().partition(" ") for part in marked]

@@ -88,6 +88,27 @@ def test_an_embedding_that_can_not_be_used_is_left_out(clip, bench, name, conten
     assert notice in bench.notices[0]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "same"),
+    [
+        ("embedding:a,embedding:b/c", "embedding:a , embedding:b/c"),
+        ("embedding:a,red", "embedding:a ,red"),
+        ("red,embedding:a, blue", "red, embedding:a , blue"),
+        ("embedding:d,e red", "embedding:a red"),
+        (r"embedding:b\c red", "embedding:b/c red"),
+        ("embedding:none,red", ",red"),
+    ],
+)
+def test_embeddings_may_stand_beside_commas_and_below_windows_folders(clip, bench, prompt, same):
+    for name, value in {"a": 1, "b/c": 2, "d,e": 1}.items():
+        save(bench, f"{name}.safetensors", {"emb_params": torch.full((1, 64), float(value))})
+
+    assert torch.equal(tokens(clip, prompt, bench), tokens(clip, same, bench))
+    assert bench.notices == (
+        ["No embedding 'none' in models/embeddings: it is ignored."] * ("none" in prompt)
+    )
+
+
 def test_a_weight_moves_a_token_away_from_the_empty_prompt(clip, bench):
     plain, empty = tokens(clip, "cat", bench), tokens(clip, "", bench)
 
@@ -135,3 +156,5 @@ def test_a_prompts_key_holds_the_content_of_the_embeddings_it_may_name(bench):
     assert before != state({"text": "a embedding:mycat, (b:1.2)"}, bench.files)
     assert state({"text": "a embedding:mydog"}, bench.files) == ""
     assert "mycat" in state({}, bench.files)
+    save(bench, "pets/tom.safetensors", {"emb_params": torch.zeros(1, 768)})
+    assert "tom" in state({"text": r"a embedding:pets\tom"}, bench.files)
