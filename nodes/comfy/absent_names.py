@@ -107,6 +107,6 @@ NAMES = {
     "nodes": """
         get_module_name init_builtin_extra_nodes init_custom_nodes init_external_custom_nodes
         init_extra_nodes load_custom_node""",
-    "server": "create_cors_middleware get_comfyui_version",
+    "server": "web create_cors_middleware get_comfyui_version",
 }
 """The names that the stand-in of a module lacks."""

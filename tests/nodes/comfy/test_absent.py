@@ -14,7 +14,11 @@ import latent_preview
 from comfy import model_base, samplers
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy_extras.nodes_mask import MaskComposite, a_helper
+from comfy.sample import np
 from nodes import init_extra_nodes
+from server import web
+
+assert np.uint32(4) == 4
 
 for module in (samplers, samplers.k_diffusion_sampling):
     assert importlib.reload(module) is module

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +11,8 @@ from nodes.comfy.host.node_classes import call, common_ksampler
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.sampling.guidance.loop import noise_for
 from nodes.values import Latent
+
+__all__ = ["fix_empty_latent_channels", "np", "prepare_noise", "sample", "sample_custom"]
 
 
 def prepare_noise(
