@@ -62,7 +62,7 @@ class Missing:
         newer = len(self.newer.types) if self.newer else 0
         counts = [
             (len(self.packs), "pack"),
-            (len(self.types), "unknown node type"),
+            (len(self.types), "node type"),
             (len(self.models), "model"),
             (newer, "newer node"),
         ]

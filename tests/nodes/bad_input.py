@@ -43,6 +43,8 @@ class Bad:
     where: str = "load"
     fails: bool = False
     """Whether it shows only while it runs."""
+    gone: bool = False
+    """Whether it is told in the list of what is missing."""
 
 
 def changed(bad: Bad) -> dict[str, Any]:
@@ -75,8 +77,9 @@ BAD: Mapping[str, Bad] = {
     ),
     "missing file": Bad(
         "value_not_in_list",
-        ("'sd51.safetensors'", "models/checkpoints", "Did you mean 'sd15.safetensors'?"),
+        ("sd51.safetensors", "models/checkpoints", "Did you mean 'sd15.safetensors'?"),
         inputs={"load.ckpt_name": "sd51.safetensors"},
+        gone=True,
     ),
     "truncated file": Bad(
         "truncated_file",
@@ -279,7 +282,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "unknown sampler": Bad(
         "value_not_in_list",
-        ("'euler_a'", "Did you mean 'euler'?"),
+        ("'euler_a'", "Did you mean 'euler_ancestral'?"),
         inputs={"sample.sampler_name": "euler_a"},
         where="sample",
     ),
@@ -315,9 +318,10 @@ BAD: Mapping[str, Bad] = {
     ),
     "unknown node type": Bad(
         "unknown_node_type",
-        ("'KSamper'", "Did you mean 'KSampler'?"),
+        ("KSamper", "Did you mean 'KSampler'?"),
         {"sample": ("KSamper", {})},
         where="sample",
+        gone=True,
     ),
     "no picture": Bad(
         "not_an_image",

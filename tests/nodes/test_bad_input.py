@@ -107,8 +107,11 @@ def test_what_is_wrong_is_said_with_its_place_and_its_cure(invoke, folder, name)
     done = invoke("run", changed(bad))
 
     assert done.exit_code == (1 if bad.fails else 2), done.output
-    assert f"node {bad.where!r}" in done.stderr
-    assert f"[{bad.code}]" in done.stderr
+    place, kind = (
+        (f"(node {bad.where})", "missing") if bad.gone else (f"node {bad.where!r}", bad.code)
+    )
+    assert place in done.stderr
+    assert kind in done.stderr
     for words in bad.says:
         assert words in done.stderr
     assert "Traceback" not in done.output

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nodegraph.errors import NodeExecutionError
+from nodegraph.errors import NodeExecutionError, NodeGraphError
 from nodegraph.graph.graph import Node
 from nodegraph.runtime.node_errors import DeviceLostError, call_node_code, is_device_lost
 from nodegraph.runtime.out_of_memory import OutOfMemoryError
@@ -15,7 +15,7 @@ def raised(cause):
     def fail():
         raise cause
 
-    with pytest.raises(Exception, match="Sample") as caught:
+    with pytest.raises(NodeGraphError, match="Sample") as caught:
         call_node_code(NODE, fail)
     assert caught.value.__cause__ is cause
     assert caught.value.node_id == "3"

@@ -52,7 +52,7 @@ def test_types_are_grouped_by_their_packs_and_models_by_their_folders():
         ("a.safetensors", "loras", ("3", "7")),
         ("b.safetensors", "vae", ("8",)),
     ]
-    assert found.summary == ("1 pack, 1 unknown node type, 2 models and 1 newer node are missing.")
+    assert found.summary == "1 pack, 1 node type, 2 models and 1 newer node are missing."
     data: Any = found.as_dict()
     assert data["packs"][0]["address"] == FACE
     assert data["models"][0]["url"] == "https://m.test/a"

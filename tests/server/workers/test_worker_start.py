@@ -104,8 +104,11 @@ def test_a_question_that_can_not_be_answered_is_answered_so():
 
 @pytest.mark.parametrize(("name", "kind", "told"), [("cuda:0", "cpu", True), ("cpu", "cpu", False)])
 def test_a_card_that_is_gone_is_told(caplog, name, kind, told):
+    async def namer(_body):
+        return None
+
     async def scenario():
-        hooks = ServerHooks(None, Metrics(), lambda: None)
+        hooks = ServerHooks(namer, Metrics(), lambda: None)
         worker = LocalWorker(Device(name, {}), OPTIONS, hooks)
         await worker._handle(Frame({"op": "device", "device": {"type": kind}}))
         return worker.device
