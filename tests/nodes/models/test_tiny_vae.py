@@ -163,7 +163,7 @@ def test_a_workflow_names_a_pair_as_a_vae_and_no_other(here):
 
     assert (done.exit_code, refused.exit_code) == (0, 2), done.output
     assert (here / "output" / "x_00001_.png").is_file()
-    assert "[value_not_in_list]" in refused.stderr
+    assert "model taesd3 (node 1)" in refused.stderr
     assert "'taesd'" in refused.stderr
 
 

@@ -166,7 +166,13 @@ FOLDERS = {"unet", "t2i_adapter"}
 """Kinds that are also ComfyUI's names of folders below `models/`."""
 TYPES = {*registry.loader_types(1), *registry.loader_types(2)}
 """ComfyUI's types of text encoders, which its nodes list whether a family here has them or not."""
-SAID_ELSEWHERE = {"folders.py": FOLDERS, "builtin/model/text_encoders.py": TYPES}
+COMPONENTS = {"unet"}
+"""Kinds that are also diffusers' names of parts, which headers of LoRA files say."""
+SAID_ELSEWHERE = {
+    "folders.py": FOLDERS,
+    "builtin/model/text_encoders.py": TYPES,
+    "patches/lora_config.py": COMPONENTS,
+}
 """Names that a file says for another reason."""
 
 
