@@ -3,8 +3,13 @@
 import gc
 import os
 import threading
+import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
 
 from tests.simulated_device.device import SimulatedDevice
 
@@ -34,3 +39,36 @@ class Left:
             threads=threading.active_count(),
             files=len(list(Path("/proc/self/fd").iterdir())),
         )
+
+
+class AnySoak(Protocol):
+    """Prompts for something that computes them, drawn by a seed."""
+
+    outcomes: Counter[str]
+    """How many prompts ended how."""
+
+    def run(self, count: int) -> None:
+        """Compute so many more."""
+        ...
+
+    def probe(self) -> Tensor:
+        """Compute one that is the same each time."""
+        ...
+
+    def left(self) -> object:
+        """Measure what is held now."""
+        ...
+
+
+def print_quarters(soak: AnySoak, count: int) -> None:
+    """Print what is held after each quarter of a soak, and at last how far probes drift."""
+    probes = [soak.probe()]
+    print(f"start: {soak.left()}", flush=True)
+    for quarter in range(1, 5):
+        started = time.monotonic()
+        soak.run(count // 4)
+        probes.append(soak.probe())
+        seconds = time.monotonic() - started
+        print(f"{quarter * count // 4}: {soak.left()}, {seconds:.0f} s more", flush=True)
+    off = max(float((each - probes[0]).abs().max()) for each in probes)
+    print(f"probes: off by {off}; {dict(soak.outcomes)}")

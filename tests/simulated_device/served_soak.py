@@ -20,7 +20,7 @@ from torch import Tensor
 from nodegraph.packs.registry import Registry
 from tests.server.serving import ended
 from tests.simulated_device.device import load_device
-from tests.simulated_device.left import Left
+from tests.simulated_device.left import Left, print_quarters
 from tests.simulated_device.served import PATIENCE, DeviceServer, files_of, serving_device
 from tests.simulated_device.soak import (
     BAD_DAYS,
@@ -166,16 +166,7 @@ def main(count: int) -> None:
     ):
         soak = ServerSoak(server)
         soak.run(len(NAMES) * 4)  # which writes the models, and makes what is made once
-        probes = [soak.probe()]
-        print(f"start: {soak.left()}", flush=True)
-        for quarter in range(1, 5):
-            started = time.monotonic()
-            soak.run(count // 4)
-            probes.append(soak.probe())
-            seconds = time.monotonic() - started
-            print(f"{quarter * count // 4}: {soak.left()}, {seconds:.0f} s more", flush=True)
-        off = max(float((each - probes[0]).abs().max()) for each in probes)
-        print(f"probes: off by {off}; {dict(soak.outcomes)}")
+        print_quarters(soak, count)
 
 
 if __name__ == "__main__":

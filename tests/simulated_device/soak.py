@@ -7,7 +7,6 @@ of one on the CPU.
 import json
 import random
 import sys
-import time
 from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from nodes.values import Latent
 from tests.simulated_device.device import SimulatedDevice, load_device
-from tests.simulated_device.left import Left
+from tests.simulated_device.left import Left, print_quarters
 from tests.tiny_models.model_folder import write_models
 from tests.tiny_models.workflows import CASES, write_picture
 
@@ -165,16 +164,7 @@ def main(count: int, *, on_cpu: bool) -> None:
     with TemporaryDirectory() as folder:
         soak = Soak(Path(folder), simulated)
         soak.run(len(NAMES) * 2)  # which writes the models, and makes what is made once
-        probes = [soak.probe()]
-        print(f"start: {soak.left()}", flush=True)
-        for quarter in range(1, 5):
-            started = time.monotonic()
-            soak.run(count // 4)
-            probes.append(soak.probe())
-            seconds = time.monotonic() - started
-            print(f"{quarter * count // 4}: {soak.left()}, {seconds:.0f} s more", flush=True)
-        off = max(float((each - probes[0]).abs().max()) for each in probes)
-        print(f"probes: off by {off}; {dict(soak.outcomes)}")
+        print_quarters(soak, count)
 
 
 if __name__ == "__main__":

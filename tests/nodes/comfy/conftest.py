@@ -6,7 +6,6 @@ import pytest
 
 from nodegraph.packs.loading import import_types
 from nodegraph.packs.routes import PackServer
-from nodegraph.settings.settings import Settings
 from nodes.comfy.discovery import packs_in
 from tests.nodes.comfy import packs
 
@@ -14,15 +13,7 @@ from tests.nodes.comfy import packs
 @pytest.fixture
 def host_settings(tmp_path):
     """Settings with folders of their own."""
-    return Settings(
-        custom_nodes_dir=tmp_path / "custom_nodes",
-        packs_dir=tmp_path / "packs",
-        cache_dir=tmp_path / "cache",
-        output_dir=tmp_path / "output",
-        temp_dir=tmp_path / "temp",
-        input_dir=tmp_path / "input",
-        models_dir=(tmp_path / "models",),
-    )
+    return packs.settings_in(tmp_path)
 
 
 @pytest.fixture

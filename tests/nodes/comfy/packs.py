@@ -2,6 +2,8 @@
 
 import textwrap
 
+from nodegraph.settings.settings import Settings
+
 
 def write(folder, name, text, **files):
     """A pack: the text of its `__init__.py`, and more files by their stems."""
@@ -11,6 +13,19 @@ def write(folder, name, text, **files):
     for stem, more in files.items():
         (root / f"{stem}.py").write_text(textwrap.dedent(more))
     return root
+
+
+def settings_in(root):
+    """Settings with folders of their own, all below one."""
+    return Settings(
+        custom_nodes_dir=root / "custom_nodes",
+        packs_dir=root / "packs",
+        cache_dir=root / "cache",
+        output_dir=root / "output",
+        temp_dir=root / "temp",
+        input_dir=root / "input",
+        models_dir=(root / "models",),
+    )
 
 
 TOYS = """

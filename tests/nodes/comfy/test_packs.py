@@ -14,7 +14,6 @@ from nodegraph.packs.catalog import PackSource, describe_apart
 from nodegraph.packs.object_info import object_info
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackRoute, PackServer
-from nodegraph.settings.settings import Settings
 from nodegraph.workflow.read import read_prompt
 from nodes.comfy.callbacks import State
 from nodes.comfy.discovery import packs_in
@@ -41,15 +40,7 @@ def settings(tmp_path_factory):
     packs.write(root / "custom_nodes", "old.disabled", "syntax error")
     for name, text in packs.BROKEN.items():
         packs.write(root / "custom_nodes", name, text)
-    return Settings(
-        custom_nodes_dir=root / "custom_nodes",
-        packs_dir=root / "packs",
-        cache_dir=root / "cache",
-        output_dir=root / "output",
-        temp_dir=root / "temp",
-        input_dir=root / "input",
-        models_dir=(root / "models",),
-    )
+    return packs.settings_in(root)
 
 
 @pytest.fixture(scope="module")
