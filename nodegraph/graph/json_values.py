@@ -12,6 +12,11 @@ DEEPEST = 100
 MOST_NODES = 100_000
 """The most nodes of a workflow, once its subgraphs are unfolded."""
 
+WRAPPED = "__value__"
+"""The key of a wrapped value: `{"__value__": […]}` is a list that is no link."""
+TYPE = "__type__"
+"""The key beside it of a widget's type, which the editor adds to some values."""
+
 
 def is_list(value: object) -> TypeGuard[list[object]]:
     """Say if a value is a JSON array."""

@@ -7,7 +7,7 @@ from nodegraph.errors import NodeGraphError, nearest, short_repr
 from nodegraph.files.files import Files
 from nodegraph.files.references import needs_reading, read_name
 from nodegraph.graph.graph import NodeId
-from nodegraph.graph.json_values import is_list, is_object, is_plain
+from nodegraph.graph.json_values import TYPE, WRAPPED, is_list, is_object, is_plain
 from nodegraph.graph.sockets import ANY
 from nodegraph.graph.spec import InputSpec
 from nodegraph.validation.convert import CONVERTERS, REFUSED
@@ -55,7 +55,9 @@ class Literals:
         self._names: dict[object, list[str]] = {}
 
     def read(self, node_id: NodeId, spec: InputSpec, value: object) -> ReadLiteral:
-        """Convert a literal to the input's type."""
+        """Convert a literal to the input's type; one that tells its own type is unwrapped."""
+        if is_object(value) and value.keys() == {TYPE, WRAPPED}:
+            value = value[WRAPPED]
         if spec.socket == COMBO:
             return ReadLiteral(value) if spec.unchecked else self._choice(node_id, spec, value)
         exact = CONVERTERS.get(spec.socket)

@@ -13,11 +13,9 @@ from nodegraph.errors import (
     short_repr,
 )
 from nodegraph.graph.graph import Graph, Link, Node
-from nodegraph.graph.json_values import MOST_NODES, is_list, is_object, is_plain, refuse
+from nodegraph.graph.json_values import MOST_NODES, WRAPPED, is_list, is_object, is_plain, refuse
 from nodegraph.workflow.type_names import as_today
 
-WRAPPED = "__value__"
-"""The key of a wrapped list: `{"__value__": […]}` is a list that is no link."""
 LINK_LENGTH = 2
 
 

@@ -7,18 +7,42 @@ which value is whose.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import Slot
 
 CONTROL = "control_after_generate"
 _SEEDS = ("seed", "noise_seed")
-_DEFAULTS: Mapping[str, object] = {"INT": 0, "FLOAT": 0, "STRING": "", "BOOLEAN": False}
+_NO_BOX: Final = {"x": 0, "y": 0, "width": 0, "height": 0}
+_DEFAULTS: Mapping[str, object] = {
+    "INT": 0,
+    "FLOAT": 0,
+    "STRING": "",
+    "BOOLEAN": False,
+    "BOUNDING_BOX": _NO_BOX | {"width": 512, "height": 512},
+    "BOUNDING_BOXES": [],
+    "CHART": {},
+    "COLOR": "#000000",
+    "COLORS": [],
+    "COMPOSITOR": {},
+    "CURVE": {"points": [[0, 0], [1, 1]], "interpolation": "monotone_cubic"},
+    "GALLERIA": [],
+    "IMAGECOMPARE": ["", ""],
+    "MARKDOWN": "",
+    "PAINTER": None,
+    "RANGE": {"min": 0, "max": 1},
+    "TEXTAREA": "",
+    "VIDEO_EDIT": {"trim": {"start_time": 0, "duration": 0}, "crop": _NO_BOX},
+}
 _WIDGETS = frozenset(
-    (*_DEFAULTS, "COMBO", "COLOR", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION")
+    (*_DEFAULTS, "COMBO", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "LOAD_3D_ANIMATION")
 )
 """Sockets that are drawn as widgets."""
+_WITH_PARTS: Mapping[str, tuple[str, ...]] = {"BOUNDING_BOX": ("x", "y", "width", "height")}
+"""Widgets that others follow, which show parts of the same value."""
+_UNPLACED = ("IMAGECOMPARE",)
+"""Widgets that are submitted, but never saved."""
 _CHOICE = "COMFY_DYNAMICCOMBO_V3"
 """A choice that brings further inputs along, named `choice.input`."""
 _GROWING = "COMFY_AUTOGROW_V3"
@@ -46,6 +70,8 @@ class Widget:
     """True if it is an input of the node; other widgets exist in the editor alone."""
     saved: bool = True
     """True if a saved value is its value; other widgets always have the default."""
+    has_place: bool = True
+    """False if a file has no value of it at all, not even one that means nothing."""
     prompt: bool = False
     """True if its text may have comments and `{one|other}`."""
     branches: Mapping[str, "Inputs"] = field(default_factory=dict[str, "Inputs"])
@@ -134,7 +160,7 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
                 continue
             by_force = _is_forced(group, options)
             if by_force or type_name in _DRAWN:
-                forced += (by_force, False) if options.get(CONTROL) else (by_force,)
+                forced += _places(type_name, options, by_force=by_force)
             if by_force or type_name not in _DRAWN:
                 sockets.append(Slot(prefix + name, type_name))
                 continue
@@ -146,6 +172,14 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
         row for widget in widgets for branch in widget.branches.values() for row in branch.rows
     ]
     return Inputs(sockets, widgets, rows, forced)
+
+
+def _places(type_name: str, options: Mapping[str, object], *, by_force: bool) -> list[bool]:
+    """Return an item for each value that a file may hold of an input, as `Inputs.forced` has it."""
+    if type_name in _UNPLACED:
+        return []
+    own = len(_WITH_PARTS.get(type_name, ())) + 1
+    return [by_force] * own + [False] * bool(options.get(CONTROL))
 
 
 def _is_forced(group: str, options: Mapping[str, object]) -> bool:
@@ -170,7 +204,11 @@ def _widgets(
     choices = kind if is_list(kind) else options.get("options")
     first = choices[0] if is_list(choices) and choices else None
     default = options.get("default", _DEFAULTS.get(type_name, first))
-    yield Widget(name, type_name, default, first, prompt=options.get("dynamicPrompts") is True)
+    prompt = options.get("dynamicPrompts") is True
+    has_place = type_name not in _UNPLACED
+    yield Widget(name, type_name, default, first, prompt=prompt, has_place=has_place)
+    for part in _WITH_PARTS.get(type_name, ()):
+        yield Widget(part, "INT", sent=False)
     seed = type_name == "INT" and name.rpartition(".")[2] in _SEEDS
     if options.get(CONTROL, seed):
         yield Widget(CONTROL, "COMBO", sent=False)

@@ -11,6 +11,7 @@ _TOKEN = re.compile(r"%([^%]+)%")
 _UNSAFE = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 _COMMENT = re.compile(r"/\*|//")
 _MARKS = re.compile(r"\\.|[{}|]", re.DOTALL)
+_ESCAPED = "{}|"
 
 
 def plain_prompt(text: str) -> str:
@@ -43,48 +44,90 @@ def _without_comments(text: str) -> str:
     return "".join((*parts, text[at:]))
 
 
+def _first_choices(text: str) -> str:
+    found = _Chosen()
+    at = 0
+    for mark in _MARKS.finditer(text):
+        found.add(text[at : mark.start()])
+        found.read(mark[0])
+        at = mark.end()
+    found.add(text[at:])
+    return "".join(found.parts)
+
+
 @dataclass(slots=True)
-class _Level:
-    """The text since a `{`; a brace that is never closed reaches to the end."""
+class _Chosen:
+    r"""The text that is chosen, as far as it has been read.
+
+    The editor takes braces away from the inside out, and of each one's text a backslash before
+    every `{`, `}` and `|`. So one deep inside may lose several; they are counted here at once, for
+    the texts of nested braces would be read again and again.
+    """
 
     parts: list[str] = field(default_factory=list[str])
-    first: str | None = None
-    """The first choice, once a `|` has ended it."""
+    _depth: int = 0
+    """The number of braces that are open."""
+    _passed: int = 0
+    """The depth of the outermost brace whose first choice has ended; 0 if there is none."""
+    _slashes: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    """The backslashes at the end: the depth of a brace around them that is still open, rising,
+    and how many there are of it."""
 
+    def add(self, text: str) -> None:
+        """Add text without marks."""
+        if text and not self._passed:
+            self.parts.append(text)
+            self._slashes.clear()
 
-def _first_choices(text: str) -> str:
-    levels = [_Level()]
-    at = 0
-    for found in _MARKS.finditer(text):
-        levels[-1].parts.append(text[at : found.start()])
-        at = found.end()
-        mark = found[0]
+    def read(self, mark: str) -> None:
+        """Read a brace, a bar, or a backslash with the character after it."""
         if mark == "{":
-            levels.append(_Level())
-        elif mark == "}" and len(levels) > 1:
-            _close(levels)
-        elif mark == "|" and len(levels) > 1:
-            level = levels[-1]
-            level.first = "".join(level.parts) if level.first is None else level.first
+            self._depth += 1
+        elif mark == "}" and self._depth:
+            self._close()
+        elif mark == "|" and self._depth:
+            self._passed = self._passed or self._depth
+        elif not self._passed:
+            self._add_literal(mark)
+
+    def _close(self) -> None:
+        if self._passed == self._depth:
+            self._passed = 0
+        self._depth -= 1
+        count = 0
+        while self._slashes and self._slashes[-1][0] >= self._depth:
+            count += self._slashes.pop()[1]
+        if count:
+            self._slashes.append((self._depth, count))
+
+    def _add_literal(self, mark: str) -> None:
+        """Add a mark that stands for itself."""
+        for character in mark:
+            if character == "\\":
+                self._add_slash()
+                continue
+            if character in _ESCAPED:
+                self._drop_slashes()
+            self._slashes.clear()
+            self.parts.append(character)
+
+    def _add_slash(self) -> None:
+        self.parts.append("\\")
+        depth, count = self._slashes[-1] if self._slashes else (-1, 0)
+        if depth == self._depth:
+            self._slashes[-1] = (depth, count + 1)
         else:
-            levels[-1].parts.append(mark)
-    levels[-1].parts.append(text[at:])
-    while len(levels) > 1:
-        _close(levels)
-    return _unescape("".join(levels[0].parts))
+            self._slashes.append((self._depth, 1))
 
-
-def _close(levels: list[_Level]) -> None:
-    """Put the first choice of the innermost brace into the text around it."""
-    level = levels.pop()
-    chosen = "".join(level.parts) if level.first is None else level.first
-    levels[-1].parts.append(_unescape(chosen))
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return text.replace(r"\{", "{").replace(r"\}", "}").replace(r"\|", "|")
+    def _drop_slashes(self) -> None:
+        """Drop a backslash for each brace around both it and the character that comes, and one."""
+        level = self._depth
+        while self._slashes and level >= 0:
+            depth, count = self._slashes.pop()
+            level = min(level, depth)
+            dropped = min(count, level + 1)
+            del self.parts[len(self.parts) - dropped :]
+            level -= dropped
 
 
 def with_values(node: Node, named: Mapping[str, Node]) -> Node:

@@ -68,7 +68,12 @@ def _by_own_names(node: EditorNode) -> dict[str, object] | None:
     if node.named_values:
         names, named = list(node.named_values), node.named_values
         pairs = zip(names, values, strict=True) if len(names) == len(values) else named.items()
-        return _without_own(dict(pairs), set())
+        drawn = {slot.widget for slot in slots}
+        return {
+            name: value
+            for name, value in pairs
+            if name not in _EDITORS_OWN and (name in drawn or not isinstance(value, Mapping))
+        }
     found = list(_pairs(slots, values))
     controls = sum(value in _CONTROLS for value in values if isinstance(value, str))
     if len(found) + controls < len(values):

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from nodegraph.graph.json_values import TYPE, WRAPPED, is_object
 from nodegraph.workflow.editor.document import EditorNode
 from nodegraph.workflow.editor.shapes import Inputs, Widget
 from nodegraph.workflow.editor.texts import plain_prompt
 
+_TYPED = ("CURVE",)
+"""Widgets whose values are submitted with their type."""
 _SAMPLER = "sampler_name"
 _OLD_PREFIX = "sample_"
 """The start of samplers' names until 2023: `sample_euler`."""
@@ -22,7 +25,7 @@ def sent_values(node: EditorNode, inputs: Inputs, held: Mapping[str, object]) ->
     found: dict[str, object] = {}
     for widget, value in _pairs(inputs.widgets, _without_forced(node.values, inputs), held):
         if widget.sent:
-            found[widget.name] = value if widget.saved else widget.default
+            found[widget.name] = _as_sent(widget, value) if widget.saved else widget.default
     return found
 
 
@@ -45,6 +48,13 @@ def _without_forced(
     return [value for value, gone in zip(values, forced, strict=True) if not gone]
 
 
+def _as_sent(widget: Widget, value: object) -> object:
+    """Return a value as the editor submits it: with the type of a value that has one."""
+    if widget.type not in _TYPED or not is_object(value) or TYPE in value:
+        return value
+    return {TYPE: widget.type, WRAPPED: value}
+
+
 def _as_chosen(widget: Widget, value: object) -> object:
     """Return a widget's value as the editor corrects it: a list's null, `sample_` of 2023."""
     if value is None and widget.first is not None:
@@ -65,7 +75,9 @@ def _pairs(
     pending = [*reversed(widgets)]
     while pending:
         widget = pending.pop()
-        if by_name is None:
+        if not widget.has_place:
+            value = widget.default
+        elif by_name is None:
             value = next(in_order, widget.default)
         else:
             value = by_name.get(widget.name, widget.default)

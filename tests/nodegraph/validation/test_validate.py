@@ -428,6 +428,14 @@ def test_a_literal_may_be_any_json_where_anything_goes(files):
     assert of({"a": {1, 2}}) == ["invalid_input_type"]
 
 
+def test_a_literal_that_tells_its_widgets_type_is_unwrapped(files):
+    curve = {"__type__": "CURVE", "__value__": {"points": [[0, 0], [1, 1]]}}
+
+    checked = check(show_of(curve), REGISTRY, files)
+
+    assert checked.graph.nodes["x"].inputs["value"] == {"points": [[0, 0], [1, 1]]}
+
+
 def show_of(value):
     return Graph({"x": Node("x", "Show", {"value": value})})
 

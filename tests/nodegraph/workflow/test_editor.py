@@ -215,6 +215,23 @@ def test_long_prompts_take_no_time_to_read():
     assert plain_prompt("/* " * 100_000) == "/* " * 100_000
     assert plain_prompt("{a|" * 100_000 + "}" * 100_000) == "a"
     assert plain_prompt("\\" * 99_999 + "{") == "\\" * 99_998 + "{"
+    assert plain_prompt(r"{\{a" * 100_000) == "{a" * 100_000
+    assert plain_prompt(r"{\\a" * 100_000 + "}" * 100_000) == r"\\a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"{{{\\\\|}}}", r"\\\\"),
+        (r"{{{\\\\\|}}}", r"\|"),
+        (r"\\{{\\}\|}", r"\\\|"),
+        (r"\\{}|", r"\|"),
+        (r"{a\\|b}\}", r"a\\}"),
+        (r"{a{b\\}\}|c}", r"ab\}"),
+    ],
+)
+def test_each_brace_around_a_mark_takes_a_backslash(text, expected):
+    assert plain_prompt(text) == expected
 
 
 def test_a_primitives_value_goes_no_further_than_one_link():

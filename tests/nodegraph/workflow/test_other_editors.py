@@ -3,6 +3,7 @@
 import pytest
 
 from nodegraph.graph.graph import Link
+from nodegraph.workflow.api_format import to_prompt
 from nodegraph.workflow.editor.shapes import shape_of
 from nodegraph.workflow.read import read_any
 from tests.nodegraph.drawn import INFO, drawn, entry, item, subgraph
@@ -101,6 +102,37 @@ def test_null_in_a_list_is_its_first_choice_and_samplers_lose_the_prefix_of_2023
     found = inputs_of(item(1, "KSampler", values=["sample_euler", None]))
 
     assert found["1"] == {"sampler_name": "euler", "scheduler": "simple"}
+
+
+CURVE = {"points": [[0, 0], [1, 1]], "interpolation": "linear"}
+BOX = {"x": 3, "y": 4, "width": 50, "height": 60}
+
+
+@pytest.mark.parametrize(
+    ("kind", "saved", "sent"),
+    [
+        ("COLOR", ["#ff0000"], "#ff0000"),
+        ("MARKDOWN", ["# a"], "# a"),
+        ("TEXTAREA", ["a"], "a"),
+        ("IMAGECOMPARE", [], {"__value__": ["", ""]}),
+        ("BOUNDING_BOX", [BOX, 3, 4, 50, 60], BOX),
+        ("BOUNDING_BOXES", [[BOX]], {"__value__": [BOX]}),
+        ("CHART", [{"a": 1}], {"a": 1}),
+        ("GALLERIA", [["a.png"]], {"__value__": ["a.png"]}),
+        ("PAINTER", [None], None),
+        ("COMPOSITOR", [{"layers": []}], {"layers": []}),
+        ("CURVE", [CURVE], {"__type__": "CURVE", "__value__": CURVE}),
+        ("RANGE", [{"min": 0, "max": 2}], {"min": 0, "max": 2}),
+        ("VIDEO_EDIT", [{"trim": {"start_time": 1}}], {"trim": {"start_time": 1}}),
+        ("COLORS", [["#000000"]], {"__value__": ["#000000"]}),
+    ],
+)
+def test_every_kind_of_widget_has_its_places_and_is_sent_as_the_editor_sends_it(kind, saved, sent):
+    known = shape_of("Drawn", entry("IMAGE", image="IMAGE", first=kind, tail=["INT", {}]))
+
+    graph = read_any(drawn(item(1, "Drawn", values=[*saved, 123])), lambda _: known)
+
+    assert to_prompt(graph)["1"]["inputs"] == {"first": sent, "tail": 123}
 
 
 def test_links_that_lead_nowhere_are_dropped_and_told():

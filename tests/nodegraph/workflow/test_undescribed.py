@@ -43,6 +43,11 @@ def read(*nodes, shapes=shapes, **more):
         ),
         (item(1, "New", values=[1]) | {"widgets_values_named": {"a": 2, "b": 3}}, {"a": 2, "b": 3}),
         (
+            item(1, "New", "box:BOUNDING_BOX!", values=[{"x": 1}, 1, {}])
+            | {"widgets_values_named": {"box": {}, "x": 0, "videopreview": {}}},
+            {"box": {"x": 1}, "x": 1},
+        ),
+        (
             item(1, "New") | {"widgets_values": {"rate": 8, "preview": {}, "videopreview": {}}},
             {"rate": 8},
         ),
