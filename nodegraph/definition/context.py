@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from nodegraph.files.files import Files
+from nodegraph.graph.graph import Node
 from nodegraph.runtime.choices import PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
 
@@ -34,6 +35,17 @@ class Context(Protocol):
     @property
     def prompt(self) -> Mapping[str, object]:
         """The whole graph in API format, as it was sent and as images carry it."""
+        ...
+
+    def node(self, node_id: str) -> Node | None:
+        """Return a node as it runs, also one of an expansion; None if there is none.
+
+        Its inputs are links, and values: of an expansion's node any, of others JSON.
+        """
+        ...
+
+    def shown_as(self, node_id: str) -> str:
+        """Return the node of the submitted graph that stands for a node in the editor."""
         ...
 
     @property

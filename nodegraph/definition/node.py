@@ -57,11 +57,18 @@ class NodeType(Generic[P, R]):
     """True if it only writes what it is given, so that another run may compute meanwhile."""
     takes_any_device: bool = False
     """True if tensors of several devices are given to it as they are."""
+    depends_on_id: bool = False
+    """True if its result may change with the id of its node."""
 
     @cached_property
     def host_inputs(self) -> frozenset[str]:
         """The inputs whose tensors stay on the host, whatever device the node computes on."""
         return frozenset(each.name for each in self.spec.inputs if each.socket in HOST_SOCKETS)
+
+    @cached_property
+    def raw_inputs(self) -> frozenset[str]:
+        """The inputs that get a link itself, not its value."""
+        return frozenset(each.name for each in self.spec.inputs if each.raw_link)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""

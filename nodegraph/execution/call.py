@@ -10,7 +10,7 @@ from nodegraph.cache.tensors import map_tensors, tensors_in
 from nodegraph.definition.context import Context
 from nodegraph.execution.fingerprint import Opaque
 from nodegraph.execution.steps import Step
-from nodegraph.graph.graph import Link, Node, NodeId
+from nodegraph.graph.graph import Link, NodeId
 from nodegraph.graph.results import Artifact, Blocked, Expansion, Ui
 from nodegraph.graph.spec import NodeSpec
 
@@ -31,11 +31,15 @@ class Result(NamedTuple):
     ui: Ui | None = None
 
 
-def arguments_of(node: Node, live: Mapping[NodeId, Entry]) -> Arguments:
+def arguments_of(step: Step, live: Mapping[NodeId, Entry]) -> Arguments:
     """Return the inputs that have a value: literals, and links whose source is computed."""
     arguments: Arguments = {}
-    for name, value in node.inputs.items():
+    raw = step.kind.raw_inputs
+    for name, value in step.node.inputs.items():
         if type(value) is Link:
+            if raw and name in raw:
+                arguments[name] = [value.source, value.output]
+                continue
             entry = live.get(value.source)
             if entry is not None:
                 arguments[name] = entry.outputs[value.output]

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
@@ -250,7 +250,9 @@ class Engine:
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
         self.models.expect({})
         steps = self._steps(checked, facts.files, facts.emitter.run_id)
-        executor = Executor(steps, facts, self.cache, self._flights, cancel)
+        executor = Executor(
+            steps, replace(facts, steps=steps.by_id), self.cache, self._flights, cancel
+        )
         done = executor.run(checked.targets)
         result = RunResult(
             run_id=facts.emitter.run_id,

@@ -209,7 +209,7 @@ class Executor:
         if needs is None:
             return set(step.lazy)
         with self._live.reading(step.reads) as live:
-            batches, _ = batches_of(arguments_of(step.node, live), step.kind.spec)
+            batches, _ = batches_of(arguments_of(step, live), step.kind.spec)
             batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
             return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
 
@@ -243,7 +243,7 @@ class Executor:
         self._facts.emitter.send(NodeStarted, *step.who)
         started = time.perf_counter()
         with self._live.reading(step.reads) as live:
-            batches, mapped = batches_of(arguments_of(step.node, live), step.kind.spec)
+            batches, mapped = batches_of(arguments_of(step, live), step.kind.spec)
             results = self._call_all(step, batches, passengers)
             del batches  # what they hold may be moved from here on
         seconds = time.perf_counter() - started

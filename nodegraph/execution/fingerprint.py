@@ -71,15 +71,17 @@ class Fingerprints:
                 upstream = keys[value.source]
                 volatile = volatile or upstream[0] == VOLATILE
                 unique = unique or file_spec is not None  # the file is not known yet
-                parts.append(f"{label}@{upstream}.{value.output}")
+                source = value.source if name in kind.raw_inputs else ""
+                parts.append(f"{label}@{upstream}.{value.output}{source and _literal(source)}")
             else:
                 parts.append(label + _literal(value))
                 if file_spec:
                     parts.append(self._identity(node, file_spec, value))
         if kind.state:
             parts.append(self._state(node, kind.state))
-        if unique:
-            parts.append(f"{self._nonce}\n{encode_basestring_ascii(node.id)}")
+        if unique or kind.depends_on_id:
+            nonce = self._nonce if unique else ""
+            parts.append(f"{nonce}\n{encode_basestring_ascii(node.id)}")
         digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
         return VOLATILE + digest if unique or volatile else digest
 

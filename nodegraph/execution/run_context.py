@@ -1,14 +1,16 @@
 """The engine's implementation of `Context`, by which a node talks to its run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from nodegraph.execution.events import Emitter, Notice, Preview, Progress
+from nodegraph.execution.fingerprint import Opaque
+from nodegraph.execution.steps import Step
 from nodegraph.files.file_names import SaveSlot
 from nodegraph.files.files import Files
-from nodegraph.graph.graph import Graph, NodeId
+from nodegraph.graph.graph import Graph, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.runtime.call_merger import CallMerger
 from nodegraph.runtime.choices import Attention, PreviewMethod
@@ -39,6 +41,8 @@ class RunFacts:
     """The kernels that networks use."""
     merger: CallMerger | None = None
     """Merges model calls of the engine's runs, if the settings say so."""
+    steps: Mapping[NodeId, Step] = field(default_factory=dict[NodeId, Step])
+    """The steps of the run, those of expanded nodes too."""
     on_files_left: Callable[[], None] | None = None
     """Is called once no model is needed any more, and the nodes that are left only write."""
 
@@ -126,6 +130,20 @@ class RunContext(NodeReports):
     def prompt(self) -> Mapping[str, object]:
         """The whole graph in API format, as images carry it."""
         return self._facts.prompt
+
+    def node(self, node_id: str) -> Node | None:
+        """Return a node as it runs, with the values that an expansion gave it."""
+        step = self._facts.steps.get(node_id)
+        if step is None:
+            return None
+        inputs = step.node.inputs.items()
+        values = {name: v.value if isinstance(v, Opaque) else v for name, v in inputs}
+        return replace(step.node, inputs=values)
+
+    def shown_as(self, node_id: str) -> str:
+        """Return the node of the submitted graph that stands for a node in the editor."""
+        step = self._facts.steps.get(node_id)
+        return step.shown_as if step else node_id
 
     @property
     def type_versions(self) -> Mapping[str, str]:

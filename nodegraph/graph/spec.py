@@ -32,6 +32,8 @@ class InputSpec:
     minimum: float | None = None
     maximum: float | None = None
     lazy: bool = False
+    raw_link: bool = False
+    """Of a link the node gets `[id of the node, number of the output]`, not the value."""
     unchecked: bool = False
     """The node itself says which values it takes; only the type of common literals is looked at."""
     widget: Mapping[str, object] = field(default_factory=dict[str, object])

@@ -49,6 +49,8 @@ def input_info(spec: InputSpec, files: Files) -> list[object]:
         options["max"] = spec.maximum
     if spec.lazy:
         options["lazy"] = True
+    if spec.raw_link:
+        options["rawLink"] = True
     choices = choices_of(spec, files)
     kind = spec.socket if choices is None else list(choices)
     return [kind, {**options, **spec.widget}]

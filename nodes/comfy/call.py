@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, cast
 
 from nodegraph.definition.context import Context
@@ -18,6 +19,8 @@ from nodes.comfy.values.convert import ExecutionBlocker, from_pack, to_pack
 CONTEXT = "nodegraph's context"
 """The parameter that takes the engine's context; no input of a pack is called that."""
 _ROOTS = ("output", "temp", "input")
+_LONGEST_ID = 40
+"""The most characters of the id of a node in an expansion."""
 _KEPT_OBJECTS = 64
 """The most objects of a class that are kept for its nodes' next calls."""
 
@@ -124,39 +127,50 @@ def hidden_value(kind: str, context: Context | None) -> object:
     """Return the value of a hidden input."""
     if context is None:
         return None
-    if kind in ("PROMPT", "DYNPROMPT"):
-        prompt = copy.deepcopy(dict(context.prompt))
-        if kind == "PROMPT":
-            return prompt
+    if kind == "PROMPT":
+        return copy.deepcopy(dict(context.prompt))
+    if kind == "DYNPROMPT":
         from nodes.comfy.host.execution import DynamicPrompt  # Here: few ask for it.
 
-        return DynamicPrompt(prompt)
+        return DynamicPrompt(copy.deepcopy(dict(context.prompt)), context)
     if kind == "EXTRA_PNGINFO":
         return copy.deepcopy(dict(context.extra_pnginfo))
     return context.node_id if kind == "UNIQUE_ID" else None
 
 
 def expansion(nodes: Mapping[str, Any], outputs: Sequence[object]) -> Expansion:
-    """Make an expansion from a graph in API format that replaces the node."""
+    """Make an expansion from a graph in API format that replaces the node.
+
+    Long ids are replaced by hashes: each turn of a loop puts the ids of the turn before into its
+    own.
+    """
+    ids = {str(name): _short(str(name)) for name in nodes}
     return Expansion(
         {
-            str(name): Node(
-                str(name),
+            ids[str(name)]: Node(
+                ids[str(name)],
                 str(node["class_type"]),
-                {str(key): _as_link(value) for key, value in node.get("inputs", {}).items()},
+                {str(key): _as_link(value, ids) for key, value in node.get("inputs", {}).items()},
             )
             for name, node in nodes.items()
         },
-        tuple(_as_link(value) for value in outputs),
+        tuple(_as_link(value, ids) for value in outputs),
     )
 
 
-def _as_link(value: Any) -> object:
+def _short(name: str) -> str:
+    """Return a node's id, or a hash of one that is long."""
+    if len(name) <= _LONGEST_ID:
+        return name
+    return blake2b(name.encode(errors="replace"), digest_size=8).hexdigest()
+
+
+def _as_link(value: Any, ids: Mapping[str, str]) -> object:
     """Return a link for [node, number], any other value converted."""
     if isinstance(value, list):
         items = cast("list[Any]", value)
         if len(items) == 2 and isinstance(items[0], str) and type(items[1]) in (int, float):
-            return Link(items[0], int(items[1]))
+            return Link(ids.get(items[0], items[0]), int(items[1]))
     return from_pack(value, "*") if not is_plain(value) else value
 
 

@@ -73,7 +73,15 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
     call = Call(kind, spec, entries)
     asks = State(kind, name, entries)
     needs, state = needs_of(kind, spec), state_of(asks)
-    return NodeType(spec, call, CONTEXT, needs, state, takes_any_device=True)
+    return NodeType(
+        spec,
+        call,
+        CONTEXT,
+        needs,
+        state,
+        takes_any_device=True,
+        depends_on_id="UNIQUE_ID" in entries.hidden.values(),
+    )
 
 
 def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:

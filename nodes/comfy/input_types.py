@@ -13,7 +13,7 @@ from nodes.comfy.host.comfy.comfy_types import IO
 from nodes.comfy.host.folder_paths import FileList
 
 COMBO = "COMBO"
-_OWN = ("default", "min", "max", "lazy", "options")
+_OWN = ("default", "min", "max", "lazy", "options", "rawLink")
 _UPLOADS = ("image_upload", "audio_upload", "video_upload")
 HOST_KINDS = (
     "PROMPT",
@@ -128,6 +128,7 @@ def _input(
         minimum=_limit(options.get("min")),
         maximum=_limit(options.get("max")),
         lazy=bool(options.get("lazy")),
+        raw_link=bool(options.get("rawLink")),
         unchecked=rich or exempt is None or name in exempt or _is_own(io_type, choices),
         widget={str(key): value for key, value in widget.items()},
     )

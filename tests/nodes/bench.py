@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
+from nodegraph.graph.graph import Node
 from nodegraph.graph.results import Artifact
 from nodegraph.runtime.choices import PreviewMethod
 from nodegraph.runtime.model_pool import ModelPool
@@ -41,6 +42,12 @@ class Bench:
     def path(self, artifact: Artifact) -> Path:
         """Where an artifact was written."""
         return self.root / artifact.type / artifact.subfolder / artifact.filename
+
+    def node(self, node_id: str) -> Node | None:
+        return None
+
+    def shown_as(self, node_id: str) -> str:
+        return node_id
 
     def progress(self, value: int, total: int) -> None:
         self.progressed.append((value, total))

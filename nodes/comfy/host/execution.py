@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
 
+from nodegraph.definition.context import Context
+from nodegraph.graph.graph import Link
 from nodegraph.graph.json_values import is_list
 from nodes.comfy.values import runtime
 from nodes.comfy.values.convert import ExecutionBlocker as ExecutionBlocker
+from nodes.comfy.values.convert import to_pack
 
 
 def is_link(value: object) -> bool:
@@ -51,10 +54,14 @@ class Node:
 
 
 class GraphBuilder:
-    """Builds a graph for `expand`."""
+    """Builds a graph for `expand`.
+
+    Args:
+        prefix: the beginning of its nodes' ids; if None, one that sets them apart from all others.
+    """
 
     def __init__(self, prefix: str | None = None) -> None:
-        self.prefix = prefix or ""
+        self.prefix = runtime.next_prefix() if prefix is None else prefix
         self.nodes: dict[str, Node] = {}
         self._ids = count(1)
 
@@ -85,22 +92,43 @@ class GraphBuilder:
         self.nodes.pop(self.prefix + id)
 
 
-class DynamicPrompt:
-    """The graph, as seen by nodes that expand."""
+class NodeNotFoundError(Exception):
+    """The graph of a run has no node of an id."""
 
-    def __init__(self, original_prompt: Mapping[str, Any]) -> None:
+
+class DynamicPrompt:
+    """The graph of a run with the nodes of its expansions, as seen by nodes that expand.
+
+    Args:
+        original_prompt: the graph as it was submitted, in API format.
+        running: the node that looks at it.
+    """
+
+    def __init__(self, original_prompt: Mapping[str, Any], running: Context) -> None:
         self.original_prompt = original_prompt
+        self._running = running
 
     def get_node(self, node_id: str) -> Mapping[str, Any]:
-        """Return a node in API format."""
-        return cast("Mapping[str, Any]", self.original_prompt[node_id])
+        """Return a node in API format.
+
+        Raises:
+            NodeNotFoundError: there is none.
+        """
+        if node_id in self.original_prompt:
+            return cast("Mapping[str, Any]", self.original_prompt[node_id])
+        found = self._running.node(node_id)
+        if found is None:
+            message = f"Node {node_id} is not in the graph."
+            raise NodeNotFoundError(message)
+        inputs = {name: _in_api_format(value) for name, value in found.inputs.items()}
+        return {"class_type": found.type_name, "inputs": inputs}
 
     def has_node(self, node_id: str) -> bool:
         """Return True if the node exists."""
-        return node_id in self.original_prompt
+        return node_id in self.original_prompt or self._running.node(node_id) is not None
 
     def all_node_ids(self) -> set[str]:
-        """Return the ids of all nodes."""
+        """Return the ids of all submitted nodes."""
         return set(self.original_prompt)
 
     def get_original_prompt(self) -> Mapping[str, Any]:
@@ -108,16 +136,22 @@ class DynamicPrompt:
         return self.original_prompt
 
     def get_parent_node_id(self, node_id: str) -> str | None:
-        """Return None: the graph contains no expanded nodes."""
-        del node_id
+        """Return the node that expanded to this one; None for a submitted node."""
+        parents = [node_id[:k] for k, letter in enumerate(node_id) if letter == "."]
+        return next((parent for parent in reversed(parents) if self.has_node(parent)), None)
 
     def get_display_node_id(self, node_id: str) -> str:
-        """Return the node's own id."""
-        return node_id
+        """Return the node that stands for this one in the editor."""
+        return self._running.shown_as(node_id)
 
     def get_real_node_id(self, node_id: str) -> str:
-        """Return the node's own id."""
-        return node_id
+        """Return the submitted node that this one comes from."""
+        return self._running.shown_as(node_id)
+
+
+def _in_api_format(value: object) -> object:
+    """Return a node's input as packs see it: a link as [node, number]."""
+    return [value.source, value.output] if isinstance(value, Link) else to_pack(value)
 
 
 @dataclass(frozen=True, slots=True)

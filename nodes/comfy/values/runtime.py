@@ -1,11 +1,12 @@
 """The environment of packs in this process: the folders, the server, and the node that runs now."""
 
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import count
 from pathlib import Path
 
 from nodegraph.definition.context import Context
@@ -98,6 +99,8 @@ class _Scope:
     context: Context | None = None
     files: Files | None = None
     importing: bool = False
+    graphs: Iterator[int] = field(default_factory=count)
+    """Numbers the graphs that the node builds."""
 
 
 _OUTSIDE = _Scope()
@@ -113,6 +116,14 @@ def files() -> Files:
     """Return the folders of the run's user; outside of a run, the shared ones."""
     scope = _SCOPE.get()
     return scope.context.files if scope.context else scope.files or current().files
+
+
+def next_prefix() -> str:
+    """Return the beginning of the ids in another graph that the running node builds.
+
+    No node that is in the graph of a run has such an id, so that links can lead there, too.
+    """
+    return f"+{next(_SCOPE.get().graphs)}."
 
 
 def importing() -> bool:
@@ -143,7 +154,7 @@ def with_files(files: Files) -> Generator[None]:
 @contextmanager
 def running(context: Context | None) -> Generator[None]:
     """Set the node that runs within this block."""
-    token = _SCOPE.set(replace(_SCOPE.get(), context=context))
+    token = _SCOPE.set(replace(_SCOPE.get(), context=context, graphs=count()))
     try:
         yield
     finally:
