@@ -19,6 +19,8 @@ from nodes.sampling.conditioning.cond import ConcatLatent
 from nodes.sampling.conditioning.latents import LatentFormat
 
 _MASK = 1
+_GREY = (0.8223, -0.6876, 0.6364, 0.1380)
+"""Middle grey in the latent space of SD's VAE, in the model's scale."""
 
 
 def concat_input(
@@ -31,6 +33,9 @@ def concat_input(
 ) -> Tensor | None:
     """Return what a network reads with a latent: [batch or 1, extra, height, width].
 
+    A model for inpainting that is given nothing reads an empty picture and a mask of all of it, so
+    that it paints the whole image, as in ComfyUI.
+
     Args:
         concat: the workflow's picture and mask.
         extra: the number of channels that the network reads beyond the latent's; 0 for most.
@@ -39,7 +44,7 @@ def concat_input(
         raw: True if it reads a picture without a mask in the VAE's space.
 
     Raises:
-        MissingInputError: the network reads more, and the workflow gives nothing, or no mask.
+        MissingInputError: the network reads a picture, and the workflow gives none; or no mask.
         ChannelMismatchError: the workflow gives a picture of other channels.
         UnknownConcatError: the network reads something that is not known here.
     """
@@ -65,13 +70,15 @@ def _fitting(concat: ConcatLatent | None, extra: int, latents: LatentFormat) -> 
     cell = latents.downscale**2
     if extra not in (latents.channels, latents.channels + _MASK, latents.channels + cell):
         raise UnknownConcatError(extra)
+    if concat is None and extra != latents.channels:
+        return _nothing(latents)
     if concat is None:
         raise MissingInputError(
             code="nothing_beside",
             need=f"the model reads an image beside the latent ({extra} channels more)",
             missing="none",
-            hint="Models for inpainting need InpaintModelConditioning, or a latent with a mask;"
-            " those that follow instructions or edges need InstructPixToPixConditioning.",
+            hint="Models that follow instructions, edges or depth need"
+            " InstructPixToPixConditioning.",
         )
     if concat.latent.shape[1] != latents.channels:
         raise ChannelMismatchError(
@@ -83,6 +90,16 @@ def _fitting(concat: ConcatLatent | None, extra: int, latents: LatentFormat) -> 
             hint="Encode it with the model's own VAE.",
         )
     return concat
+
+
+def _nothing(latents: LatentFormat) -> ConcatLatent:
+    """Return an empty picture and a mask of all of it, of one latent pixel: it is resized."""
+    shape = (1, latents.channels, 1, 1)
+    if latents.channels == len(_GREY):
+        picture = latents.to_raw(torch.tensor(_GREY).view(shape))
+    else:
+        picture = torch.zeros(shape)
+    return ConcatLatent(picture, torch.ones(1, _MASK, 1, 1))
 
 
 def _required_mask(concat: ConcatLatent) -> Tensor:

@@ -197,6 +197,29 @@ def test_flux_fill_reads_masked_picture_and_mask(folder, bench):
     assert (found - expected).abs().max() <= 1e-5 * expected.std()
 
 
+def test_a_unet_that_is_given_no_picture_reads_grey_and_a_full_mask(folder):
+    model, _ = u_net(folder)
+    cond, x = side().conds[0], x_of(4)
+    grey = torch.tensor([0.8223, -0.6876, 0.6364, 0.1380]).view(1, 4, 1, 1)
+
+    found = predict(model, cond, x)
+
+    given = torch.cat([torch.ones(1, 1, 4, 6), grey.expand(1, 4, 4, 6)], dim=1)
+    expected = by_unet(model, x, given, cond)
+    assert (found - expected).abs().max() <= 1e-5 * expected.std()
+
+
+def test_flux_fill_that_is_given_no_picture_reads_zeros_and_a_full_mask(folder):
+    model, _ = flux(folder, 384)
+    cond, x = side().conds[0], x_of(16)
+
+    found = predict(model, cond, x)
+
+    empty = model.latent_format.to_model(torch.zeros(1, 16, 4, 6))
+    expected = by_flux(model, x, [empty, torch.ones(1, 64, 4, 6)], cond)
+    assert (found - expected).abs().max() <= 1e-5 * expected.std()
+
+
 def test_flux_canny_reads_the_picture(folder, bench):
     model, vae = flux(folder, 128)
 
@@ -299,14 +322,12 @@ def test_a_model_that_reads_no_picture_leaves_it_alone(folder, bench):
 
 def test_what_is_missing_is_an_error(folder, bench):
     model, vae = u_net(folder)
-    flux_model, flux_vae = flux(folder, 384)
+    edges, flux_vae = flux(folder, 128)
     picture = instruct_pix_to_pix_conditioning(side(), side(), vae, PICTURE, bench)
     other = inpaint_model_conditioning(side(), side(), flux_vae, PICTURE, MASK, ctx=bench)
 
-    with pytest.raises(MissingInputError, match=r"reads an image beside the latent \(5 chan"):
-        predict(model, side().conds[0], x_of(4))
-    with pytest.raises(MissingInputError, match="InpaintModelConditioning"):
-        predict(flux_model, side().conds[0], x_of(16))
+    with pytest.raises(MissingInputError, match=r"reads an image beside the latent \(16 chan"):
+        predict(edges, side().conds[0], x_of(16))
     with pytest.raises(MissingInputError, match="no mask is given"):
         predict(model, picture.positive.conds[0], x_of(4))
     with pytest.raises(
