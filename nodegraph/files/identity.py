@@ -11,17 +11,19 @@ from typing import TypeAlias
 
 from nodegraph.files.shards import shards_of
 
-Stamp: TypeAlias = tuple[int, int, int]
-"""The size, the mtime in ns and the inode of a file."""
+Stamp: TypeAlias = tuple[int, int, int, int]
+"""The size, the inode, the mtime and the ctime of a file, these two in ns."""
 
 _SETTLED_NS = 2_000_000_000
-"""A file younger than this may change again without its mtime showing it."""
+"""A file written more recently than this may change again without its mtime showing it."""
+_TICK_NS = 50_000_000
+"""The same for its ctime, which a system's clock gives and nobody can put back."""
 _TABLE = (
-    "CREATE TABLE IF NOT EXISTS identities "
-    "(path TEXT PRIMARY KEY, size INT, mtime_ns INT, inode INT, sha256 TEXT)"
+    "CREATE TABLE IF NOT EXISTS files "
+    "(path TEXT PRIMARY KEY, size INT, inode INT, mtime_ns INT, ctime_ns INT, sha256 TEXT)"
 )
-_WRITE = "INSERT OR REPLACE INTO identities VALUES (?, ?, ?, ?, ?)"
-_READ = "SELECT size, mtime_ns, inode, sha256 FROM identities WHERE path = ?"
+_WRITE = "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)"
+_READ = "SELECT size, inode, mtime_ns, ctime_ns, sha256 FROM files WHERE path = ?"
 
 
 class Identities:
@@ -59,10 +61,13 @@ class Identities:
             return self._of_file(key)
 
     def known_sha256(self, path: Path) -> str:
-        """Return the sha256 of a file when it was last hashed; empty if it has changed since."""
+        """Return the sha256 of a file when it was last hashed; empty if it has changed since.
+
+        A change that its size and mtime do not show does not count: it may be damage.
+        """
         key = str(path.resolve())
         remembered = self._known.get(key) or self._read(key)
-        current = remembered and remembered[0] == _stamp(Path(key).stat())
+        current = remembered and remembered[0][:3] == _stamp(Path(key).stat())[:3]
         return remembered[1] if remembered and current else ""
 
     def rehash(self, path: Path) -> str:
@@ -79,9 +84,10 @@ class Identities:
 
     def _hash(self, key: str) -> str:
         with Path(key).open("rb") as file:
-            before = _stamp(os.fstat(file.fileno()))
+            status = os.fstat(file.fileno())
+            settled = _is_settled(status)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        settled = time.time_ns() - before[1] > _SETTLED_NS
+        before = _stamp(status)
         if settled and _stamp(Path(key).stat()) == before:
             self._known[key] = (before, digest)
             self._write(key, before, digest)
@@ -104,7 +110,7 @@ class Identities:
                 row = connection.execute(_READ, (key,)).fetchone()
         except sqlite3.Error:
             return None
-        return (row[:3], row[3]) if row else None
+        return (row[:4], row[4]) if row else None
 
     def _write(self, key: str, stamp: Stamp, digest: str) -> None:
         if self._database is None:
@@ -121,4 +127,11 @@ class Identities:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    """Return the stamp of a file; programs can put its mtime back, but not its ctime."""
+    return status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    """Say if any further change of a file would show in its stamp."""
+    now = time.time_ns()
+    return now - status.st_mtime_ns > _SETTLED_NS and now - status.st_ctime_ns > _TICK_NS

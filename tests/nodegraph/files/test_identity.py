@@ -3,6 +3,7 @@
 import hashlib
 import os
 import threading
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ def old_file(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"weights")
     os.utime(path, ns=(10**18, 10**18))
+    time.sleep(0.06)  # utime is a change, too
     return path
 
 
@@ -67,6 +69,17 @@ def test_is_computed_anew_when_the_file_changes(old_file, tmp_path, change):
         stamp = 10**18 + (change == "mtime")
         os.utime(old_file, ns=(stamp, stamp))
 
+    assert identities.sha256(old_file) != before
+
+
+def test_is_computed_anew_when_the_file_is_overwritten_and_its_mtime_put_back(old_file, tmp_path):
+    identities = Identities(tmp_path / "identities.sqlite")
+    before = identities.sha256(old_file)
+
+    old_file.write_bytes(b"WEIGHTS")
+    os.utime(old_file, ns=(10**18, 10**18))
+
+    assert identities.known_sha256(old_file) == before
     assert identities.sha256(old_file) != before
 
 

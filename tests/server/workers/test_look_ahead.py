@@ -1,6 +1,7 @@
 """A worker reads the files of the run that is next."""
 
 import os
+import time
 
 import pytest
 
@@ -27,6 +28,7 @@ def engine(tmp_path):
         path = folder / f"{name}.safetensors"
         path.write_bytes(name.encode() * 1000)
         os.utime(path, (1e9, 1e9))  # the hash of a file that was just written is not remembered
+    time.sleep(0.06)
     registry = Registry.load(names=("nodes",))
     settings = Settings(models_dir=(tmp_path / "models",), cache_dir=tmp_path / "cache")
     return Engine(registry, settings.files(registry.model_places))
