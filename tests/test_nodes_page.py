@@ -45,7 +45,7 @@ def picture(value=0.25, size=4):
 def test_the_code_is_a_pack(page):
     assert page.problems == []
     assert isinstance(page.pack_of("Tint"), LoadedPack)
-    assert len(page.types_of("my_nodes")) == 10
+    assert len(page.types_of("my_nodes")) == 12
 
 
 def test_pictures_are_changed_as_said(run):
@@ -80,3 +80,12 @@ def test_weights_are_loaded_from_their_folder(run, nodegraph_files):
 def test_lazy_inputs_and_expansions_work(run):
     assert torch.equal(run("Either", first=False, b=picture(), a=picture(1.0)).value, picture())
     assert run("DarkThenTint", image=picture(0.0), times=2).value[0, 0, 0, 0] == pytest.approx(0.19)
+
+
+def test_a_row_and_a_choice_with_inputs_reach_the_node(run):
+    grey = torch.full((1, 2, 2, 3), 0.25)
+
+    assert run("Brighten", images=[grey, grey]).value.max() == 0.5
+    raised = run("Brighten", images=[grey], how={"how": "to a value", "brightest": 0.75})
+    assert raised.value.max() == 0.75
+    assert run("PickOne", second=True, a=1, b=2).value == 2

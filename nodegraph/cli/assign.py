@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NoReturn, cast
 
 from nodegraph.errors import NodeGraphError, nearest
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.validation.literals import COMBO
@@ -116,14 +117,14 @@ def _check_input(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> None
 
 def _inputs(node: Node, catalog: Mapping[str, NodeSpec]) -> list[str]:
     spec = catalog.get(node.type_name)
-    declared = [item.name for item in spec.inputs] if spec else []
+    declared = [item.name for item in inputs_for(spec.inputs, node.inputs)] if spec else []
     return list(dict.fromkeys((*declared, *node.inputs)))
 
 
 def _takes_text(node: Node, name: str, catalog: Mapping[str, NodeSpec]) -> bool:
     spec = catalog.get(node.type_name)
-    declared = spec.input(name) if spec else None
-    return declared is not None and declared.socket in _TEXTS
+    inputs = inputs_for(spec.inputs, node.inputs) if spec else ()
+    return any(item.name == name and item.socket in _TEXTS for item in inputs)
 
 
 def _parse(text: str, nodes: Mapping[str, Node]) -> object:

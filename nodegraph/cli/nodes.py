@@ -1,6 +1,6 @@
 """`nodegraph nodes`: list the node types, show one of them, or compare them to a server's."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -114,7 +114,7 @@ def _spec_lines(spec: "NodeSpec") -> Iterable[str]:
         yield ""
         yield from (f"  {line}".rstrip() for line in spec.description.splitlines())
     sections = {
-        "Inputs": [(item.name, item.socket, _describe_values(item)) for item in spec.inputs],
+        "Inputs": list(_input_rows(spec.inputs)),
         "Outputs": [
             (item.name, item.socket, "a list" if item.is_list else "") for item in spec.outputs
         ],
@@ -130,6 +130,20 @@ def _table(rows: list[tuple[str, str, str]]) -> Iterable[str]:
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
     for name, socket, values in rows:
         yield f"  {name:{first}}  {socket:{second}}  {values}".rstrip()
+
+
+def _input_rows(inputs: Iterable["InputSpec"], above: str = "") -> Iterator[tuple[str, str, str]]:
+    """Yield name, socket and values of inputs, and of those that choices bring along."""
+    for item in inputs:
+        name = f"{above}{item.name}"
+        if item.row:
+            keys = item.row.keys
+            yield f"{name}.{keys[0]} …", item.row.item.socket, f"{item.row.least} to {len(keys)}"
+            continue
+        yield name, item.socket, _describe_values(item)
+        for branch in item.branches:
+            for inner, socket, values in _input_rows(branch.inputs, f"{name}."):
+                yield inner, socket, f"for {branch.key}: {values}".removesuffix(": ")
 
 
 def _describe_values(item: "InputSpec") -> str:

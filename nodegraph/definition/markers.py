@@ -1,6 +1,6 @@
 """Annotations that say more about an input or an output than its type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -92,6 +92,37 @@ class Numbered:
     least: int
     """The number of required ones."""
     most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Autogrow:
+    """A row of inputs that grows as they are used.
+
+    `images: Annotated[dict[str, Image], Autogrow("image")]` is one. A graph has its inputs as
+    `images.image0`, `images.image1` and so on, or by `names` as `values.a`; the function gets
+    those that are linked in a dict, by the names after the dot. `Numbered` inputs have no dot and
+    begin at 1.
+    """
+
+    prefix: str = ""
+    names: tuple[str, ...] = ()
+    """The names in place of a prefix and a number, in order."""
+    least: int = 1
+    """The number of required ones."""
+    most: int = 100
+    """The number of all; as many as there are names, if there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class DynamicCombo:
+    """A choice that brings inputs of its own along, as the fields of a dataclass.
+
+    `format: Annotated[Png | Exr, DynamicCombo({"png": Png, "exr": Exr})]` is a list of `png` and
+    `exr`; a graph has the fields of the one chosen as `format.bit_depth`, and the function gets it
+    as an object of its class. The first is the default.
+    """
+
+    options: Mapping[str, type]
 
 
 @dataclass(frozen=True, slots=True)

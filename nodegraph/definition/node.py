@@ -2,14 +2,16 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Generic, ParamSpec, TypedDict, TypeVar, Unpack, get_args, get_type_hints
 
 from nodegraph.definition.context import Context
+from nodegraph.definition.dynamic import Builder, builder_of, read_parameter
 from nodegraph.definition.signature import read_input, read_numbered, read_outputs
 from nodegraph.errors import NodeDefinitionError, nearest, short_repr
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import gather, is_dynamic
 from nodegraph.graph.spec import Caching, InputSpec, NodeSpec
 
 __all__ = ["Needs", "NodeType", "State", "node"]
@@ -59,6 +61,8 @@ class NodeType(Generic[P, R]):
     """True if tensors of several devices are given to it as they are."""
     depends_on_id: bool = False
     """True if its result may change with the id of its node."""
+    builders: Mapping[str, Builder] = field(default_factory=dict[str, Builder])
+    """For each choice with inputs of its own, what makes its argument from them."""
 
     @cached_property
     def host_inputs(self) -> frozenset[str]:
@@ -73,6 +77,18 @@ class NodeType(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function directly, as tests and Python users do."""
         return self.function(*args, **kwargs)
+
+    def arguments_of(self, values: dict[str, object]) -> dict[str, object]:
+        """Return the arguments of a call, for values by the names that a graph has for inputs."""
+        if not self._is_dynamic:
+            return values
+        found = gather(self.spec.inputs, values)
+        built = {name: build(found[name]) for name, build in self.builders.items() if name in found}
+        return found | built
+
+    @cached_property
+    def _is_dynamic(self) -> bool:
+        return is_dynamic(self.spec)
 
 
 def node(  # noqa: PLR0913 - each is named where it is given
@@ -135,7 +151,11 @@ def node(  # noqa: PLR0913 - each is named where it is given
             outputs=read_outputs(name, hints.get("return")),
             **more,
         )
-        return NodeType(spec, function, context, needs, state, memory, writes_only)
+        found = {name: builder_of(name, hint) for name, hint in hints.items()}
+        builders = {name: builder for name, builder in found.items() if builder}
+        return NodeType(
+            spec, function, context, needs, state, memory, writes_only, builders=builders
+        )
 
     return declare
 
@@ -145,6 +165,6 @@ def _inputs(
 ) -> list[InputSpec]:
     """The inputs that a parameter stands for."""
     if parameter.kind is not _KEYWORDS:
-        return [read_input(node_name, parameter.name, hint, parameter.default)]
+        return [read_parameter(node_name, parameter.name, hint, parameter.default)]
     named = [read_input(node_name, name, hint, parameter.default) for name in keywords]
     return named or read_numbered(node_name, hint)

@@ -63,12 +63,12 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
     Raises:
         NodeDefinitionError: the annotation is no socket type.
     """
-    bare, marks, optional = _unwrap(annotation)
+    bare, marks, optional = unwrap(annotation)
     choices = _choices(bare, marks)
-    folder, upload = _first(marks, ModelFile), _first(marks, InputFile)
-    pairs = _first(marks, Pairs)
+    folder, upload = first_mark(marks, ModelFile), first_mark(marks, InputFile)
+    pairs = first_mark(marks, Pairs)
     minimum, maximum = _bounds(marks)
-    widget = _widget(marks)
+    widget = widget_hints(marks)
     chosen = choices or folder or upload
     editor_default = widget.pop("default", _MISSING)
     given = editor_default if default is Parameter.empty else default
@@ -80,7 +80,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
     return InputSpec(
         name=name,
         socket=COMBO if chosen else socket_of(node, name, bare, marks),
-        required=not (optional or _first(marks, Optional)),
+        required=not (optional or first_mark(marks, Optional)),
         has_default=given is not _MISSING and not (given is None and optional),
         default=None if given is _MISSING else given,
         choices=choices,
@@ -92,7 +92,8 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         suffixes=upload.suffixes if upload else (),
         minimum=minimum,
         maximum=maximum,
-        lazy=_first(marks, Lazy) is not None,
+        lazy=first_mark(marks, Lazy) is not None,
+        template=_template(bare),
         widget=widget,
     )
 
@@ -103,8 +104,8 @@ def read_numbered(node: str, annotation: Any) -> list[InputSpec]:
     Raises:
         NodeDefinitionError: the annotation is no socket type, or the numbers have no meaning.
     """
-    _, marks, _ = _unwrap(annotation)
-    numbered = _first(marks, Numbered)
+    _, marks, _ = unwrap(annotation)
+    numbered = first_mark(marks, Numbered)
     if numbered is None:
         return []
     if not 0 <= numbered.least <= numbered.most or numbered.most < 1:
@@ -129,7 +130,7 @@ def read_outputs(node: str, annotation: Any) -> tuple[OutputSpec, ...]:
     if hasattr(annotation, "_fields"):
         hints = get_type_hints(annotation, include_extras=True)
         return tuple(_output(node, key, hints[key]) for key in annotation._fields)
-    bare, _, _ = _unwrap(annotation)
+    bare, _, _ = unwrap(annotation)
     if getattr(bare, "__socket__", _MISSING) is None:
         return ()
     return (_output(node, None, annotation),)
@@ -145,10 +146,12 @@ def _without_detours(annotation: Any) -> Any:
 
 
 def socket_of(node: str, name: str, bare: Any, marks: Iterable[object]) -> str:
-    """The socket name of a type: a marker's, a primitive's, or the class's own."""
-    mark = _first(marks, Socket)
+    """The socket name of a type: a marker's, a primitive's, the class's own, or a variable's."""
+    mark = first_mark(marks, Socket)
     if mark:
         return mark.name
+    if isinstance(bare, TypeVar):
+        return _socket_of_variable(node, name, bare)
     if bare in _PRIMITIVES:
         return _PRIMITIVES[bare]
     if bare in (object, Any):
@@ -160,19 +163,35 @@ def socket_of(node: str, name: str, bare: Any, marks: Iterable[object]) -> str:
     return own
 
 
+def _socket_of_variable(node: str, name: str, variable: TypeVar) -> str:
+    """The sockets that a type variable may stand for: its constraints, or what it is bound to."""
+    allowed = variable.__constraints__ or (variable.__bound__ or object,)
+    unwrapped = (unwrap(each) for each in allowed)
+    return ",".join(socket_of(node, name, bare, marks) for bare, marks, _ in unwrapped)
+
+
+def _template(bare: Any) -> str:
+    """The name of the template of a type variable, or of a list of them; empty for other types."""
+    inner = next((each for each in get_args(bare) if isinstance(each, TypeVar)), bare)
+    return inner.__name__ if isinstance(inner, TypeVar) else ""
+
+
 def _output(node: str, field: str | None, annotation: Any) -> OutputSpec:
-    bare, marks, _ = _unwrap(annotation)
+    bare, marks, _ = unwrap(annotation)
+    template = _template(bare)
+    bare = get_args(bare)[0] if template and not isinstance(bare, TypeVar) else bare
     socket = socket_of(node, field or "return", bare, marks)
-    named = _first(marks, Name)
+    named = first_mark(marks, Name)
     default = socket if field is None or field.upper() == socket else field
     return OutputSpec(
         name=named.text if named else default,
         socket=socket,
-        is_list=_first(marks, Listed) is not None,
+        is_list=first_mark(marks, Listed) is not None,
+        template=template,
     )
 
 
-def _unwrap(annotation: Any) -> tuple[Any, list[object], bool]:
+def unwrap(annotation: Any) -> tuple[Any, list[object], bool]:
     """Split an annotation into its bare type, its markers, and whether None is allowed."""
     marks: list[object] = []
     optional = False
@@ -193,18 +212,19 @@ def _unwrap(annotation: Any) -> tuple[Any, list[object], bool]:
 def _choices(bare: Any, marks: Iterable[object]) -> tuple[str, ...] | None:
     if get_origin(bare) is Literal:
         return tuple(str(value) for value in get_args(bare))
-    listed = _first(marks, Choices)
+    listed = first_mark(marks, Choices)
     return listed.values if listed else None
 
 
 def _bounds(marks: Iterable[object]) -> tuple[float | None, float | None]:
     constraints = [c for m in marks if isinstance(m, FieldInfo) for c in m.metadata]
-    low = _first(constraints, annotated_types.Ge)
-    high = _first(constraints, annotated_types.Le)
+    low = first_mark(constraints, annotated_types.Ge)
+    high = first_mark(constraints, annotated_types.Le)
     return cast("float | None", low and low.ge), cast("float | None", high and high.le)
 
 
-def _widget(marks: Iterable[object]) -> dict[str, Any]:
+def widget_hints(marks: Iterable[object]) -> dict[str, Any]:
+    """Return the editor's hints that markers give."""
     hints: dict[str, Any] = {}
     for mark in marks:
         if isinstance(mark, Widget):
@@ -219,5 +239,6 @@ def _widget(marks: Iterable[object]) -> dict[str, Any]:
     return hints
 
 
-def _first(marks: Iterable[object], kind: type[T]) -> T | None:
+def first_mark(marks: Iterable[object], kind: type[T]) -> T | None:
+    """Return the first marker of a kind, or None."""
     return next((mark for mark in marks if isinstance(mark, kind)), None)

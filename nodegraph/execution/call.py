@@ -75,6 +75,7 @@ def invoke(step: Step, arguments: Arguments, context: Context | None) -> Result 
         arguments.setdefault(name, None)
     if not kind.takes_any_device:
         arguments = bring_together(arguments, kind.host_inputs)
+    arguments = kind.arguments_of(arguments)
     if kind.context_name:
         arguments = arguments | {kind.context_name: context}
     returned = kind.function(**arguments)

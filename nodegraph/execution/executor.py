@@ -211,7 +211,8 @@ class Executor:
         with self._live.reading(step.reads) as live:
             batches, _ = batches_of(arguments_of(step, live), step.kind.spec)
             batches = [batch for batch in batches if not blocked_result(batch, step.kind.spec)]
-            return {name for batch in batches for name in call_node_code(step.node, needs, batch)}
+            given = (step.kind.arguments_of(batch) for batch in batches)
+            return {name for batch in given for name in call_node_code(step.node, needs, batch)}
 
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
@@ -334,7 +335,7 @@ class Executor:
             free_bytes,  # torch, which such a node has loaded anyhow
         )
 
-        wanted = call_node_code(step.node, memory, batch)
+        wanted = call_node_code(step.node, memory, step.kind.arguments_of(batch))
         missing = wanted - free_bytes()
         if missing > 0 and self._cache.spill(missing) < missing and self._forget():
             gc.collect()

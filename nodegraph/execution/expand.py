@@ -8,6 +8,7 @@ from nodegraph.errors import NodeExecutionError
 from nodegraph.execution.call import Result, collect
 from nodegraph.execution.fingerprint import Opaque
 from nodegraph.execution.steps import Step, Steps
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.json_values import is_plain
 from nodegraph.graph.results import Expansion
@@ -55,7 +56,7 @@ class Splice:
     def _node(self, local: NodeId, node: Node) -> Node:
         spec = self._steps.kind(node).spec
         inputs: dict[str, object] = {}
-        for item in spec.inputs:
+        for item in inputs_for(spec.inputs, node.inputs):
             if item.name in node.inputs:
                 inputs[item.name] = self._input(local, item.name, node.inputs[item.name])
             elif item.has_default:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from nodegraph.definition.node import NodeType, State
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import inputs_for, is_dynamic
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.spec import InputSpec, NodeSpec
 from nodegraph.runtime.choices import Attention
@@ -35,6 +36,8 @@ class _Shape:
     head: str
     inputs: tuple[tuple[str, str, InputSpec | None], ...]
     """The name, its label in the text, and the spec if it names a file."""
+    is_open: bool
+    """True if a node may have further inputs."""
 
 
 class Fingerprints:
@@ -63,7 +66,8 @@ class Fingerprints:
         unique = spec.cache == "never"
         volatile = False
         parts = [shape.head]
-        for name, label, file_spec in (*shape.inputs, *_more(node, spec)):
+        more = _more(node, spec) if shape.is_open else ()
+        for name, label, file_spec in (*shape.inputs, *more):
             if name not in node.inputs:
                 continue
             value = node.inputs[name]
@@ -92,6 +96,7 @@ class Fingerprints:
                 (item.name, f"{encode_basestring_ascii(item.name)}:", _names_file(item))
                 for item in spec.inputs
             ),
+            is_open=bool(spec.open_inputs) or is_dynamic(spec),
         )
         return shape
 
@@ -120,12 +125,16 @@ class Fingerprints:
         return self._files.identity(self._files.input(name))
 
 
-def _more(node: Node, spec: NodeSpec) -> list[tuple[str, str, None]]:
-    """The inputs that only the graph has names for, as in `_Shape.inputs`."""
-    if not spec.open_inputs:
-        return []
-    names = node.inputs.keys() - {item.name for item in spec.inputs}
-    return [(name, f"{encode_basestring_ascii(name)}:", None) for name in sorted(names)]
+def _more(node: Node, spec: NodeSpec) -> list[tuple[str, str, InputSpec | None]]:
+    """The inputs that a node has by its own values, or by the graph's names, as in `_Shape`."""
+    declared = {item.name for item in spec.inputs}
+    found = {item.name: _names_file(item) for item in inputs_for(spec.inputs, node.inputs)}
+    if spec.open_inputs:
+        found = {**dict.fromkeys(node.inputs), **found}
+    return [
+        (name, f"{encode_basestring_ascii(name)}:", found[name])
+        for name in sorted(found.keys() - declared)
+    ]
 
 
 def _code_identity(spec: NodeSpec) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.graph.json_values import is_object
 from nodegraph.graph.spec import InputSpec
@@ -76,7 +77,7 @@ class Lock:
             pack = registry.pack_of(node.type_name)
             origin = f"{pack.name} {pack.version}, " if pack else ""
             nodes[node.type_name] = f"{origin}version {spec.version}"
-            for item, value in _files_of(node, spec.inputs):
+            for item, value in _files_of(node, inputs_for(spec.inputs, node.inputs)):
                 try:
                     if item.input_file:
                         inputs[value] = files.identity(files.input(value))
@@ -134,7 +135,7 @@ def lock_path(workflow: Path) -> Path:
     return workflow.with_name(f"{workflow.name.removesuffix('.json')}.lock.json")
 
 
-def _files_of(node: Node, specs: tuple[InputSpec, ...]) -> Iterator[tuple[InputSpec, str]]:
+def _files_of(node: Node, specs: Iterable[InputSpec]) -> Iterator[tuple[InputSpec, str]]:
     """The inputs of a node that name files, with the names."""
     for item in specs:
         value = node.inputs.get(item.name, item.default if item.has_default else None)

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from nodegraph.definition.node import NodeType
 from nodegraph.execution.fingerprint import Fingerprints, is_volatile
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import inputs_for, is_dynamic
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.traversal import sources_first
 from nodegraph.packs.registry import Registry
@@ -55,6 +56,7 @@ class Steps:
         self._fingerprints = Fingerprints(files, attention, nonce)
         self._kinds: dict[str, NodeType[..., Any]] = {}
         self._lazy: dict[str, frozenset[str]] = {}
+        self._dynamic: set[str] = set()
         self._keys: dict[NodeId, str] = {}
         self.by_id: dict[NodeId, Step] = {}
 
@@ -71,6 +73,9 @@ class Steps:
             kind = self._kinds.get(node.type_name) or self._find(node)
             key = self._fingerprints.key(node, kind, self._keys)
             lazy = self._lazy.get(node.type_name, _NONE)
+            if node.type_name in self._dynamic:
+                inputs = inputs_for(kind.spec.inputs, node.inputs)
+                lazy = frozenset(item.name for item in inputs if item.lazy)
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
             self._keys[node_id] = key
@@ -89,7 +94,9 @@ class Steps:
         found = call_node_code(node, self._registry.find, node.type_name)
         self._kinds[node.type_name] = found
         lazy = frozenset(spec.name for spec in found.spec.inputs if spec.lazy)
-        if lazy:
+        if is_dynamic(found.spec):
+            self._dynamic.add(node.type_name)
+        elif lazy:
             self._lazy[node.type_name] = lazy
         return found
 

@@ -3,6 +3,12 @@
 from dataclasses import dataclass
 
 ANY = "*"
+MATCHTYPE = "COMFY_MATCHTYPE_V3"
+"""ComfyUI's word for sockets that have to be the same, whatever they are."""
+AUTOGROW = "COMFY_AUTOGROW_V3"
+"""ComfyUI's word for a row of inputs that grows as they are used, named `row.input`."""
+DYNAMICCOMBO = "COMFY_DYNAMICCOMBO_V3"
+"""ComfyUI's word for a choice that brings further inputs along, named `choice.input`."""
 
 
 @dataclass(frozen=True, slots=True)

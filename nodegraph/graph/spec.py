@@ -36,8 +36,45 @@ class InputSpec:
     """Of a link the node gets `[id of the node, number of the output]`, not the value."""
     unchecked: bool = False
     """The node itself says which values it takes; only the type of common literals is looked at."""
+    template: str = ""
+    """All inputs and outputs of a node with the same template carry the same socket: `socket` says
+    which it may be."""
+    branches: tuple["Branch", ...] = ()
+    """The inputs that each of `choices` brings along; see `nodegraph.graph.dynamic_inputs`."""
+    row: "Row | None" = None
+    """It stands for a row of inputs, and has no value itself."""
     widget: Mapping[str, object] = field(default_factory=dict[str, object])
     """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """The inputs that one choice brings along; in a graph they are named `choice.input`."""
+
+    key: str
+    """The choice."""
+    inputs: tuple[InputSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row of inputs that grows as they are used; in a graph they are named `row.key`."""
+
+    item: InputSpec
+    """Each of them, under the name that the editor knows the kind by."""
+    prefix: str = ""
+    """The keys are `prefix0`, `prefix1`, …, unless there are `names`."""
+    names: tuple[str, ...] = ()
+    """The keys, in order."""
+    least: int = 0
+    """The number of required ones."""
+    most: int = 100
+    """The number of keys with the prefix."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All the keys that there can be, in order."""
+        return self.names or tuple(f"{self.prefix}{number}" for number in range(self.most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +84,8 @@ class OutputSpec:
     name: str
     socket: str
     is_list: bool = False
+    template: str = ""
+    """It carries the socket that is linked to the node's inputs with this template."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +116,6 @@ class NodeSpec:
     deprecated: bool = False
     experimental: bool = False
 
-    @property
-    def defaults(self) -> dict[str, object]:
-        """The default values of the required inputs, as a newly placed node has them."""
-        return {
-            item.name: item.default for item in self.inputs if item.required and item.has_default
-        }
-
     def input(self, name: str) -> InputSpec | None:
-        """The input of that name, or None."""
+        """The declared input of that name, or None."""
         return next((spec for spec in self.inputs if spec.name == name), None)

@@ -28,6 +28,7 @@ OWN_PATIENCE = 600.0
 _KEPT = 4
 _DIGITS = 16
 _READERS = (
+    "definition/dynamic.py",
     "definition/node.py",
     "definition/markers.py",
     "definition/signature.py",

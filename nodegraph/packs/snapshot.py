@@ -6,7 +6,9 @@ from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from nodegraph.graph.spec import InputSpec, NodeSpec, OutputSpec
+from nodegraph.graph.spec import Branch, InputSpec, NodeSpec, OutputSpec, Row
+
+_TUPLES = ("branches", "choices", "hidden", "names", "pairs", "suffixes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,23 +75,38 @@ def from_text(text: bytes) -> PackCatalog:
 
 def _node(*, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]], **rest: Any) -> NodeSpec:
     return NodeSpec(
-        inputs=tuple(InputSpec(**_with_tuples(item)) for item in inputs),
+        inputs=_inputs(inputs),
         outputs=tuple(OutputSpec(**item) for item in outputs),
         **_with_tuples(rest),
     )
 
 
+def _inputs(items: list[dict[str, Any]]) -> tuple[InputSpec, ...]:
+    return tuple(_input(**_with_tuples(item)) for item in items)
+
+
+def _input(
+    *,
+    branches: tuple[dict[str, Any], ...] = (),
+    row: dict[str, Any] | None = None,
+    **rest: Any,
+) -> InputSpec:
+    found = [Branch(key=each["key"], inputs=_inputs(each.get("inputs", []))) for each in branches]
+    return InputSpec(branches=tuple(found), row=_row(**_with_tuples(row)) if row else None, **rest)
+
+
+def _row(*, item: dict[str, Any], **rest: Any) -> Row:
+    return Row(item=_inputs([item])[0], **rest)
+
+
 def _with_tuples(data: dict[str, Any]) -> dict[str, Any]:
     """JSON's lists as the tuples that specs hold."""
-    lists = {
-        key: tuple(data[key]) for key in ("choices", "pairs", "suffixes", "hidden") if data.get(key)
-    }
-    return data | lists
+    return data | {key: tuple(data[key]) for key in _TUPLES if data.get(key)}
 
 
 def _data(value: Any) -> Any:
     """Specs as JSON objects without what has its default value."""
-    if isinstance(value, PackCatalog | NodeSpec | InputSpec | OutputSpec):
+    if isinstance(value, PackCatalog | NodeSpec | InputSpec | OutputSpec | Branch | Row):
         return {
             item.name: _data(getattr(value, item.name))
             for item in fields(value)

@@ -13,6 +13,7 @@ from nodegraph.errors import (
     nearest,
     short_repr,
 )
+from nodegraph.graph.dynamic_inputs import defaults_for, flatten, inputs_for
 from nodegraph.graph.graph import Graph as PlainGraph
 from nodegraph.graph.graph import Link, Node
 from nodegraph.graph.spec import NodeSpec
@@ -85,8 +86,10 @@ class Graph(NodeMethods):
         An input that is not given has its default; a name that is no input of the type is an error.
         """
         spec = self._spec(type_name)
+        inputs = flatten(spec.inputs, inputs)
         _check_names(spec, inputs)
-        outputs = self._place(spec, {**spec.defaults, **inputs}, id_, title_)
+        inputs = {**defaults_for(spec, inputs), **inputs}
+        outputs = self._place(spec, inputs, id_, title_)
         if len(outputs) == 1:
             return outputs[0]
         return outputs or Placed(outputs.node_id)
@@ -179,7 +182,7 @@ class Graph(NodeMethods):
 
 
 def _check_names(spec: NodeSpec, given: Mapping[str, object]) -> None:
-    known = [item.name for item in spec.inputs]
+    known = [item.name for item in inputs_for(spec.inputs, given)]
     for name in given:
         if name not in known:
             message = f"{spec.name} has no input {name!r}."

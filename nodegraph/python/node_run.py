@@ -11,6 +11,7 @@ from nodegraph.execution.call import Items
 from nodegraph.execution.engine import Engine
 from nodegraph.execution.events import Event
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import defaults_for, flatten
 from nodegraph.graph.graph import Graph, Link, Node
 from nodegraph.graph.json_values import is_plain
 from nodegraph.graph.results import Ui
@@ -66,7 +67,8 @@ def run_node(
     Raises:
         NodeGraphError: the node failed.
     """
-    inputs = {**kind.spec.defaults, **inputs}
+    inputs = flatten(kind.spec.inputs, inputs)
+    inputs = {**defaults_for(kind.spec, inputs), **inputs}
     given = {
         name: _constant_type(name, value) for name, value in inputs.items() if not is_plain(value)
     }

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from nodegraph.graph.dynamic_inputs import is_dynamic
 from nodegraph.graph.sockets import ANY
 from nodegraph.graph.spec import InputSpec, NodeSpec, OutputSpec
 
@@ -12,6 +13,7 @@ SHIPPED = Path(__file__).with_name("methods.pyi")
 """The stub file of the built-in pack."""
 _HEAD = '''"""What node methods take and give; made by `nodegraph stubs`, not to be edited."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from nodegraph.python.outputs import Out, Placed
@@ -34,7 +36,7 @@ def _method(spec: NodeSpec) -> str:
     named = [item for item in spec.inputs if is_name(item.name)]
     given = [f"{item.name}: {_type(item)}{_default(item)}" for item in named]
     given += ["id_: str = ...", "title_: str = ..."]
-    if len(named) < len(spec.inputs):
+    if len(named) < len(spec.inputs) or is_dynamic(spec):
         given.append("**more: object")
     lines = "".join(f"        {item},\n" for item in ["self", "*", *given])
     text = _first_sentence(spec.description)
@@ -43,10 +45,14 @@ def _method(spec: NodeSpec) -> str:
 
 
 def _type(item: InputSpec) -> str:
+    if item.row:
+        each = _type(item.row.item)
+        return f"Sequence[{each}] | Mapping[str, {each}]"
     links = " | ".join(_out(name) for name in item.socket.split(","))
     if item.socket == _COMBO:
         words = ", ".join(repr(choice) for choice in item.choices or ())
-        return f"{f'Literal[{words}]' if words else 'str'} | Out[Any]"
+        other = "Mapping[str, object]" if item.branches else "Out[Any]"
+        return f"{f'Literal[{words}]' if words else 'str'} | {other}"
     if item.socket == ANY:
         return "object"
     plain = [_PLAIN[name] for name in item.socket.split(",") if name in _PLAIN]
@@ -58,7 +64,7 @@ def _default(item: InputSpec) -> str:
 
 
 def _gives(outputs: Iterable[OutputSpec]) -> str:
-    kinds = [_out(output.socket) for output in outputs]
+    kinds = [_out(ANY if output.template else output.socket) for output in outputs]
     if not kinds:
         return "Placed"
     return kinds[0] if len(kinds) == 1 else f"tuple[{', '.join(kinds)}]"
@@ -74,8 +80,9 @@ def _class(socket: str) -> str:
 
 
 def _sockets(spec: NodeSpec) -> set[str]:
-    named = [item.socket for item in spec.inputs if is_name(item.name)]
-    named += [output.socket for output in spec.outputs]
+    inputs = [item.row.item if item.row else item for item in spec.inputs if is_name(item.name)]
+    named = [item.socket for item in inputs]
+    named += [output.socket for output in spec.outputs if not output.template]
     return {part for socket in named for part in socket.split(",")} - {ANY, _COMBO}
 
 

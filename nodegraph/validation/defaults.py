@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from nodegraph.errors import NodeGraphError
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Graph, Node
 from nodegraph.graph.spec import InputSpec, NodeSpec
 from nodegraph.validation.problems import DefaultedInput
@@ -35,7 +36,7 @@ def with_defaults(graph: Graph, catalog: Mapping[str, NodeSpec]) -> Graph:
 
 def _lacking(node: Node, spec: NodeSpec) -> Iterator[tuple[str, object]]:
     """Yield the inputs that a node lacks with their defaults; not those that must be chosen."""
-    for item in spec.inputs:
+    for item in inputs_for(spec.inputs, node.inputs):
         if item.required and item.name not in node.inputs:
             default = _default(item)
             if default is not None:

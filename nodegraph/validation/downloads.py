@@ -18,6 +18,7 @@ from nodegraph.files.references import (
     read_reference,
 )
 from nodegraph.files.sources import Watch
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.validation.providers import ModelOrigin, providers_of
@@ -109,7 +110,7 @@ def _references(
     seen: set[str] = set()
     for node in graph.nodes.values():
         spec = catalog.get(node.type_name)
-        for item in spec.inputs if spec else ():
+        for item in inputs_for(spec.inputs, node.inputs) if spec else ():
             value = node.inputs.get(item.name)
             if item.model_folder is None or not isinstance(value, str) or value in seen:
                 continue

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from nodegraph.errors import NodeGraphError, UnknownNodeTypeError, short_repr
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import inputs_for, is_dynamic
 from nodegraph.graph.graph import Graph, Link, Node, NodeId
-from nodegraph.graph.sockets import connects
+from nodegraph.graph.sockets import ANY, connects
 from nodegraph.graph.spec import InputSpec, NodeSpec
-from nodegraph.validation.literals import Literals, SuggestionBudget
+from nodegraph.validation.literals import FIRST_FEW, Literals, SuggestionBudget
 from nodegraph.validation.problems import (
+    InvalidInputTypeError,
     LinkOutputOutOfRangeError,
     LinkToMissingNodeError,
     RequiredInputMissingError,
@@ -19,6 +21,9 @@ from nodegraph.validation.problems import (
     UnknownInput,
 )
 from nodegraph.workflow.editor.shapes import READ_BY_NOBODY
+
+_LONGEST_SEARCH = 100
+"""The most outputs that are looked at to find the socket that one of them carries."""
 
 
 @dataclass(slots=True)
@@ -51,9 +56,16 @@ class _SpecIndex:
 
     def __init__(self, spec: NodeSpec) -> None:
         self.inputs = {item.name: item for item in spec.inputs}
+        self.is_dynamic = is_dynamic(spec)
         self.outputs = spec.outputs
         self.spec = spec
         self.more = spec.open_inputs
+
+    def inputs_of(self, node: Node) -> Mapping[str, InputSpec]:
+        """Return the inputs that a node has by its own values."""
+        if not self.is_dynamic:
+            return self.inputs
+        return {item.name: item for item in inputs_for(self.spec.inputs, node.inputs)}
 
 
 class Inputs:
@@ -75,10 +87,10 @@ class Inputs:
             self._clean = Report()
             report.problems.append(self._unknown_type(node))
             return ReadNode(node, report)
-        given = node.inputs
+        given, declared = node.inputs, index.inputs_of(node)
         inputs: dict[str, object] = {}
         known = 0
-        for name, item in index.inputs.items():
+        for name, item in declared.items():
             if name in given:
                 known += 1
                 self._read_input(node.id, item, given[name], inputs, report)
@@ -87,7 +99,7 @@ class Inputs:
             elif item.has_default:
                 inputs[name] = item.default
         if known < len(given):
-            self._read_more(node, index, inputs, report)
+            self._read_more(node, index.more, declared, inputs, report)
         checked = node if _same(inputs, given) else replace(node, inputs=inputs)
         if not report.problems and not report.warnings:
             return ReadNode(checked, None)
@@ -111,6 +123,8 @@ class Inputs:
         if isinstance(value, Link):
             into[spec.name] = value
             problem = self._link(node_id, spec, value)
+            if spec.branches:
+                problem = _choice_is_linked(node_id, spec)
         elif value is None and not spec.required and not spec.has_default:
             return
         else:
@@ -121,15 +135,28 @@ class Inputs:
             report.problems.append(problem)
 
     def _read_more(
-        self, node: Node, index: _SpecIndex, into: dict[str, object], report: Report
+        self,
+        node: Node,
+        socket: str,
+        declared: Mapping[str, InputSpec],
+        into: dict[str, object],
+        report: Report,
     ) -> None:
-        """Read the inputs that the spec does not name: open inputs, or else unknown ones."""
-        if not index.more:
-            report.warnings.extend(self._unknown_inputs(node, index.inputs))
+        """Read the inputs that the spec does not name: open inputs, or else unknown ones.
+
+        Args:
+            node: the node.
+            socket: of open inputs; there are none if it is empty.
+            declared: the inputs that the spec names.
+            into: gets the inputs as they will be passed.
+            report: gets the findings.
+        """
+        if not socket:
+            report.warnings.extend(self._unknown_inputs(node, declared))
             return
         for name, value in node.inputs.items():
-            if name not in index.inputs:
-                spec = InputSpec(name=name, socket=index.more, required=False)
+            if name not in declared:
+                spec = InputSpec(name=name, socket=socket, required=False)
                 self._read_input(node.id, spec, value, into, report)
 
     def _link(self, node_id: NodeId, spec: InputSpec, link: Link) -> NodeGraphError | None:
@@ -148,10 +175,37 @@ class Inputs:
                 f" ({source.type_name}), which has {len(outputs)}, counted from 0."
             )
             return LinkOutputOutOfRangeError(node_id, spec.name, link, message)
-        carried = outputs[link.output].socket
+        carried = self._socket_carried(source, index, link.output)
         if carried == spec.socket or connects(carried, spec.socket):
             return None
-        return _mismatch(node_id, spec, link, index.spec)
+        return _mismatch(node_id, spec, link, index.spec, carried)
+
+    def _socket_carried(self, node: Node, index: _SpecIndex, output: int) -> str:
+        """Return the socket that an output carries: its own, or what is linked to its template.
+
+        It is `*` where nothing is linked, or different sockets, or the way there is long.
+        """
+        if not index.outputs[output].template:
+            return index.outputs[output].socket
+        found: set[str] = set()
+        pending = [(node, index, output)]
+        for _ in range(_LONGEST_SEARCH):
+            if not pending:
+                return found.pop() if len(found) == 1 else ANY
+            node, index, output = pending.pop()
+            template = index.outputs[output].template
+            if not template:
+                found.add(index.outputs[output].socket)
+                continue
+            for name, item in index.inputs_of(node).items():
+                value = node.inputs.get(name)
+                if item.template == template and isinstance(value, Link):
+                    source = self._nodes.get(value.source)
+                    known = self._index(source.type_name) if source else None
+                    if source is None or known is None or value.output >= len(known.outputs):
+                        return ANY
+                    pending.append((source, known, value.output))
+        return ANY
 
     def _unknown_type(self, node: Node) -> NodeGraphError:
         error = UnknownNodeTypeError(node.type_name, (), node_id=node.id)
@@ -172,14 +226,25 @@ def _same(inputs: Mapping[str, object], given: Mapping[str, object]) -> bool:
     return inputs.keys() == given.keys() and all(map(is_, inputs.values(), given.values()))
 
 
+def _choice_is_linked(node_id: NodeId, spec: InputSpec) -> NodeGraphError:
+    message = "is linked, but the node's other inputs depend on it."
+    few = ", ".join(repr(choice) for choice in (spec.choices or ())[:FIRST_FEW])
+    return InvalidInputTypeError(node_id, spec.name, None, message, f"Choose one here: {few}.")
+
+
 def _missing(node_id: NodeId, spec: InputSpec) -> NodeGraphError:
     hint = f"Its default is {spec.default!r}." if spec.has_default else f"It takes {spec.socket}."
     return RequiredInputMissingError(node_id, spec.name, "is missing.", hint)
 
 
-def _mismatch(node_id: NodeId, spec: InputSpec, link: Link, source: NodeSpec) -> NodeGraphError:
-    carried = source.outputs[link.output].socket
-    fitting = [k for k, out in enumerate(source.outputs) if connects(out.socket, spec.socket)]
+def _mismatch(
+    node_id: NodeId, spec: InputSpec, link: Link, source: NodeSpec, carried: str
+) -> NodeGraphError:
+    fitting = [
+        k
+        for k, output in enumerate(source.outputs)
+        if k != link.output and connects(output.socket, spec.socket)
+    ]
     hint = f"Output {fitting[0]} of that node would fit." if fitting else ""
     message = (
         f"takes {spec.socket}, but output {link.output} of node {short_repr(link.source)}"

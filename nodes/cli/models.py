@@ -44,10 +44,13 @@ def models() -> None:
 @options.verbose
 def list_models(wants_json: bool, **folders: Any) -> None:
     """List every model file: its folder, its name, its size."""
+    from nodegraph.graph.dynamic_inputs import all_inputs
     from nodes.cli.listing import all_models
 
     workspace = options.open_workspace(**folders)
-    inputs = (item for spec in workspace.registry.catalog.values() for item in spec.inputs)
+    inputs = (
+        item for spec in workspace.registry.catalog.values() for item in all_inputs(spec.inputs)
+    )
     rows = list(
         all_models(workspace.files, {item.model_folder for item in inputs if item.model_folder})
     )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.execution.engine import Engine
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Graph
 from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.read import read_prompt
@@ -87,7 +88,7 @@ class LookAhead:
         catalog, models = self._engine.registry.catalog, self._engine.files.models
         for node in graph.nodes.values():
             spec = catalog.get(node.type_name)
-            for item in spec.inputs if spec else ():
+            for item in inputs_for(spec.inputs, node.inputs) if spec else ():
                 name = node.inputs.get(item.name)
                 if item.model_folder and isinstance(name, str) and name not in item.pairs:
                     with suppress(NodeGraphError):

@@ -9,6 +9,7 @@ from nodegraph.cli.explanation.files import named_files
 from nodegraph.cli.explanation.paths import critical_path, layers
 from nodegraph.cli.explanation.values import ExplainedNode, Explanation, Source, Status
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.graph.traversal import sources_first
@@ -101,7 +102,8 @@ def _order(
 
 def _lazy(node: Node, catalog: Catalog) -> set[str]:
     spec = catalog.get(node.type_name)
-    return {item.name for item in spec.inputs if item.lazy} if spec else set()
+    inputs = inputs_for(spec.inputs, node.inputs) if spec else ()
+    return {item.name for item in inputs if item.lazy}
 
 
 class _Shared(NamedTuple):
@@ -147,7 +149,7 @@ def _names_linked_file(node: Node, spec: NodeSpec) -> bool:
     """Return True if a link names the file it reads, so that its content is not known yet."""
     return any(
         (item.model_folder or item.input_file) and isinstance(node.inputs.get(item.name), Link)
-        for item in spec.inputs
+        for item in inputs_for(spec.inputs, node.inputs)
     )
 
 

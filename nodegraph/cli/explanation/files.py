@@ -9,6 +9,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
 from nodegraph.files.folders import WEIGHTS
 from nodegraph.files.shards import shards_of
+from nodegraph.graph.dynamic_inputs import inputs_for
 from nodegraph.graph.graph import Node, NodeId
 from nodegraph.graph.results import split_mark
 from nodegraph.graph.spec import InputSpec, NodeSpec
@@ -49,7 +50,7 @@ def named_files(
 def _uses(node: Node, spec: NodeSpec | None, device: str) -> Iterator[_Use]:
     chosen = node.inputs.get("device")
     place = "cpu" if chosen == "cpu" else device
-    for item in spec.inputs if spec else ():
+    for item in inputs_for(spec.inputs, node.inputs) if spec else ():
         name = node.inputs.get(item.name)
         if not isinstance(name, str) or name in (item.choices or ()):
             continue

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from nodegraph.graph.json_values import is_list, is_object
+from nodegraph.graph.sockets import AUTOGROW, DYNAMICCOMBO
 from nodegraph.workflow.editor.document import Slot
 
 CONTROL = "control_after_generate"
@@ -43,11 +44,7 @@ _WITH_PARTS: Mapping[str, tuple[str, ...]] = {"BOUNDING_BOX": ("x", "y", "width"
 """Widgets that others follow, which show parts of the same value."""
 _UNPLACED = ("IMAGECOMPARE",)
 """Widgets that are submitted, but never saved."""
-_CHOICE = "COMFY_DYNAMICCOMBO_V3"
-"""A choice that brings further inputs along, named `choice.input`."""
-_GROWING = "COMFY_AUTOGROW_V3"
-"""A row of inputs that grows as they are used, named `row.input`."""
-_DRAWN = frozenset((*_WIDGETS, _CHOICE))
+_DRAWN = frozenset((*_WIDGETS, DYNAMICCOMBO))
 _UPLOADS = ("image_upload", "video_upload", "audio_upload")
 _PLAYERS = ("LoadAudio", "SaveAudio", "SaveAudioMP3", "SaveAudioOpus", "PreviewAudio")
 _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
@@ -155,7 +152,7 @@ def _inputs(given: _Given, prefix: str) -> Inputs:
         uploads: list[Widget] = []
         for name, kind, options in given.group(group):
             type_name = _type(kind, options)
-            if type_name == _GROWING:
+            if type_name == AUTOGROW:
                 rows.append(prefix + name)  # Its inputs are those that a saved node has.
                 continue
             by_force = _is_forced(group, options)
@@ -198,7 +195,7 @@ def _type(kind: object, options: Mapping[str, object]) -> str:
 def _widgets(
     name: str, type_name: str, kind: object, options: Mapping[str, object]
 ) -> Iterator[Widget]:
-    if type_name == _CHOICE:
+    if type_name == DYNAMICCOMBO:
         yield _choice(name, options)
         return
     choices = kind if is_list(kind) else options.get("options")

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from nodegraph.definition.node import NodeType
+from nodegraph.graph.dynamic_inputs import flatten, inputs_for
 from nodegraph.graph.results import Ui
 from nodegraph.packs.object_info import input_info
 from nodegraph.packs.registry import Registry
@@ -82,11 +83,13 @@ def call(name: str, inputs: Mapping[str, object]) -> Any:
     """Call a built-in node type with ComfyUI's values, and return ComfyUI's values."""
     kind: NodeType[..., Any] = _registry().find(name)
     arguments: dict[str, object] = {}
-    for item in kind.spec.inputs:
-        if item.name in inputs and (inputs[item.name] is not None or not item.has_default):
-            arguments[item.name] = from_pack(inputs[item.name], item.socket)
+    given = flatten(kind.spec.inputs, inputs)
+    for item in inputs_for(kind.spec.inputs, given):
+        if item.name in given and (given[item.name] is not None or not item.has_default):
+            arguments[item.name] = from_pack(given[item.name], item.socket)
         elif item.has_default:
             arguments[item.name] = item.default
+    arguments = kind.arguments_of(arguments)
     if kind.context_name:
         arguments[kind.context_name] = runtime.context()
     returned = kind(**arguments)

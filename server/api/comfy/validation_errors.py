@@ -5,6 +5,7 @@ from typing import Any
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import all_inputs
 from nodegraph.graph.spec import InputSpec
 from nodegraph.packs.object_info import input_info
 from nodegraph.packs.registry import Registry
@@ -104,7 +105,8 @@ class Refusals:
 
     def _spec(self, class_type: str, name: str | None) -> InputSpec | None:
         spec = self._registry.catalog.get(class_type)
-        return next((item for item in spec.inputs if item.name == name), None) if spec else None
+        inputs = all_inputs(spec.inputs) if spec else ()
+        return next((item for item in inputs if item.name == name), None)
 
 
 def _error(problem: NodeGraphError) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from aiohttp import web
 from nodegraph.errors import nearest, short_repr
 from nodegraph.files.files import Files
 from nodegraph.files.folders import MODEL_FOLDERS
-from nodegraph.graph.spec import InputSpec, NodeSpec
+from nodegraph.graph.spec import InputSpec, NodeSpec, Row
 from nodegraph.packs.object_info import choices_of
 from server.api.v1.handlers.parsing import reply
 from server.api.v1.schema.models import (
@@ -18,6 +18,7 @@ from server.api.v1.schema.models import (
     NodeTypeModel,
     NodeTypes,
     NodeTypeSummary,
+    RowModel,
 )
 from server.errors import UnknownNameError
 from server.web.services import services
@@ -97,4 +98,14 @@ def _input(item: InputSpec, files: Files) -> InputModel:
         choices=None if choices is None else list(choices),
         minimum=item.minimum,
         maximum=item.maximum,
+        branches={
+            branch.key: [_input(inner, files) for inner in branch.inputs]
+            for branch in item.branches
+        }
+        or None,
+        row=_row(item.row, files) if item.row else None,
     )
+
+
+def _row(row: Row, files: Files) -> RowModel:
+    return RowModel(keys=list(row.keys), least=row.least, item=_input(row.item, files))

@@ -171,6 +171,16 @@ class InputModel(Model):
     choices: list[str] | None
     minimum: float | None
     maximum: float | None
+    branches: dict[str, list["InputModel"]] | None
+    row: "RowModel | None"
+
+
+class RowModel(Model):
+    """A row of inputs that grows as they are used, named `row.key`."""
+
+    keys: list[str]
+    least: int
+    item: InputModel
 
 
 class NodeOutputModel(Model):
