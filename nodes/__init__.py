@@ -64,6 +64,15 @@ PACK = Pack(
         "nodes.builtin.latent.files",
         "nodes.builtin.text.strings",
         "nodes.builtin.text.regexes",
+        "nodes.builtin.popular.comfyroll",
+        "nodes.builtin.popular.control_images",
+        "nodes.builtin.popular.essentials",
+        "nodes.builtin.popular.gguf",
+        "nodes.builtin.popular.impact_pack",
+        "nodes.builtin.popular.kjnodes",
+        "nodes.builtin.popular.latent_factors",
+        "nodes.builtin.popular.viewers",
+        "nodes.builtin.popular.was_suite",
     ),
     models={
         "checkpoints": (

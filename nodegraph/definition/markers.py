@@ -65,6 +65,8 @@ class Widget:
     control_after_generate: bool | None = None
     display: str | None = None
     advanced: bool | None = None
+    forceInput: bool | None = None  # noqa: N815 - the JSON key
+    """A socket without a widget, though the type has one."""
     tooltip: str | None = None
     default: object = None
     """The editor's default where the function itself has none."""

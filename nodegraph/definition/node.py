@@ -42,6 +42,7 @@ class Declared(TypedDict, total=False):
     migrate: str | None
     deprecated: bool
     experimental: bool
+    gives_way: bool
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ class NodeSpec:
     """`module:function`, importable without torch: gives the inputs of an older version's node."""
     deprecated: bool = False
     experimental: bool = False
+    gives_way: bool = False
+    """A stand-in: a type of the same name in another pack takes its place."""
 
     def input(self, name: str) -> InputSpec | None:
         """The declared input of that name, or None."""

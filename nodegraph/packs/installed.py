@@ -80,10 +80,15 @@ class Contents:
     """The pack that each type comes from."""
 
     def add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
-        """A pack's node types but for those that another pack has; that is noted as a problem."""
+        """A pack's node types but for those that another pack has; that is noted as a problem.
+
+        A type that gives way is no problem: of the two, the other one is kept.
+        """
         owner = f"the pack {pack.name!r}"
         self.packs.append(pack)
         for spec in specs:
+            if spec.gives_way and spec.name in self.specs:
+                continue
             try:
                 self.add(spec, owner)
             except NodeConflictError as error:
@@ -95,9 +100,9 @@ class Contents:
         """One node type.
 
         Raises:
-            NodeConflictError: there is one of its name.
+            NodeConflictError: there is one of its name, which does not give way.
         """
-        if spec.name in self.specs:
+        if spec.name in self.specs and not self.specs[spec.name].gives_way:
             raise NodeConflictError(spec.name, self.owners[spec.name], owner)
         self.specs[spec.name] = spec
         self.owners[spec.name] = owner

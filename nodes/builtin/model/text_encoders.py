@@ -25,6 +25,10 @@ def _types(comfy: tuple[str, ...], files: int) -> Choices:
     return Choices(tuple(dict.fromkeys((*comfy, *loader_types(files)))))
 
 
+SingleType = Annotated[str, _types(_SINGLE, 1)]
+DualType = Annotated[str, _types(_DUAL, 2)]
+
+
 @node(
     "CLIPLoader",
     category="advanced/loaders",
@@ -33,7 +37,7 @@ def _types(comfy: tuple[str, ...], files: int) -> Choices:
 )
 def clip_loader(
     clip_name: File,
-    type: Annotated[str, _types(_SINGLE, 1)],
+    type: SingleType,
     device: Device = None,
     *,
     ctx: Context,
@@ -54,7 +58,7 @@ def clip_loader(
 def dual_clip_loader(
     clip_name1: File,
     clip_name2: File,
-    type: Annotated[str, _types(_DUAL, 2)],
+    type: DualType,
     device: Device = None,
     *,
     ctx: Context,

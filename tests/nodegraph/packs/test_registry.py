@@ -79,6 +79,32 @@ def test_two_packs_with_one_node_type_are_a_conflict(site, tmp_path):
     assert "the pack 'first' and the pack 'second' declare" in str(registry.problems[0])
 
 
+@pytest.mark.parametrize("order", [("demo", "first"), ("first", "demo")])
+def test_a_type_that_gives_way_does_so_without_a_word(site, tmp_path, order):
+    package = install(site, "demo", nodes=["Own", "Same"])
+    file = package / "module1.py"
+    file.write_text(file.read_text().replace('"test"', '"test", gives_way=True'))
+    install(site, "first", nodes=["Same"])
+
+    registry = Registry.load(order, tmp_path)
+
+    assert registry.problems == []
+    assert registry.types_of("demo") == ["Own"]
+    assert registry.types_of("first") == ["Same"]
+    assert registry.find("Same").spec.module == "first_pack.module0"
+
+
+def test_a_type_that_gives_way_stays_where_the_other_pack_is_broken(site, tmp_path):
+    package = install(site, "demo", nodes=["Same"])
+    file = package / "module0.py"
+    file.write_text(file.read_text().replace('"test"', '"test", gives_way=True'))
+    install(site, "zero", init="1 / 0")
+
+    registry = Registry.load(["demo", "zero"], tmp_path)
+
+    assert registry.find("Same").spec.module == "demo_pack.module0"
+
+
 def test_two_functions_with_one_node_type_are_a_conflict(site, tmp_path):
     install(site, "twice", nodes=["Same", "Same"])
 

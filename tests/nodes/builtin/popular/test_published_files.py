@@ -1,0 +1,127 @@
+"""Nodes of packs as the editor saved them in published files, read as the packs' own would be."""
+
+from typing import Any
+
+import pytest
+
+from nodegraph.files.files import Files
+from nodegraph.files.folders import Folders
+from nodegraph.packs.editor_shapes import shapes_of
+from nodegraph.packs.registry import Registry
+from nodegraph.workflow.read import read_any
+from tests.nodegraph.drawn import drawn, item
+
+
+@pytest.fixture(scope="module")
+def catalog():
+    return Registry.load(["nodes"]).catalog
+
+
+def inputs_of(catalog, tmp_path, *nodes, links=()):
+    shapes = shapes_of(catalog, Files(Folders.under(tmp_path)))
+    graph = read_any(drawn(*nodes, links=links), shapes)
+    return {key: node.inputs for key, node in graph.nodes.items()}
+
+
+IMAGE = item(9, "EmptyImage", values=[64, 64, 1, 0])
+FROM_IMAGE = [[1, 9, 0, 1, 0, "IMAGE"]]
+
+FILES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ImageResize+": (
+        item(
+            1,
+            "ImageResize+",
+            "image:IMAGE=1",
+            values=[832, 0, "lanczos", "keep proportion", "always", 8],
+        ),
+        {"width": 832, "height": 0, "interpolation": "lanczos", "method": "keep proportion"}
+        | {"condition": "always", "multiple_of": 8},
+    ),
+    "ImageResizeKJ with placeholders of its linked sides": (
+        item(
+            1,
+            "ImageResizeKJ",
+            *("image:IMAGE=1", "get_image_size:IMAGE", "width_input:INT!", "height_input:INT!"),
+            values=[704, 512, "nearest-exact", True, 2, 0, 0],
+        ),
+        {"width": 704, "height": 512, "upscale_method": "nearest-exact", "keep_proportion": True}
+        | {"divisible_by": 2, "crop": 0},
+    ),
+    "ImageResizeKJ with a crop": (
+        item(
+            1,
+            "ImageResizeKJ",
+            *("image:IMAGE=1", "get_image_size:IMAGE", "width_input:INT!", "height_input:INT!"),
+            values=[704, 512, "lanczos", False, 16, 0, 0, "center"],
+        ),
+        {"width": 704, "height": 512, "upscale_method": "lanczos", "keep_proportion": False}
+        | {"divisible_by": 16, "crop": "center"},
+    ),
+    "ImageConcatMulti and its button": (
+        item(
+            1,
+            "ImageConcatMulti",
+            "image_1:IMAGE=1",
+            "image_2:IMAGE",
+            values=[2, "right", False, None],
+        ),
+        {"inputcount": 2, "direction": "right", "match_image_size": False},
+    ),
+    "CannyEdgePreprocessor": (
+        item(1, "CannyEdgePreprocessor", "image:IMAGE=1", values=[100, 200, 768]),
+        {"low_threshold": 100, "high_threshold": 200, "resolution": 768},
+    ),
+    "Seed (rgthree) and its buttons": (
+        item(1, "Seed (rgthree)", outputs="INT", values=[612, "", "", ""]),
+        {"seed": 612},
+    ),
+    "INTConstant": (item(1, "INTConstant", outputs="INT", values=[25]), {"value": 25}),
+    "Text Concatenate": (
+        item(
+            1,
+            "Text Concatenate",
+            "text_a:STRING",
+            "text_b:STRING",
+            outputs="STRING",
+            values=[", ", "true"],
+        ),
+        {"delimiter": ", ", "clean_whitespace": "true"},
+    ),
+    "Text Random Line": (
+        item(1, "Text Random Line", "text:STRING!", outputs="STRING", values=[7, "randomize"]),
+        {"seed": 7},
+    ),
+    "Text Random Line with the text of a widget": (
+        item(1, "Text Random Line", "text:STRING!", outputs="STRING", values=["", 7, "randomize"]),
+        {"seed": 7},
+    ),
+    "CR Seed": (item(1, "CR Seed", outputs="INT STRING", values=[5, "fixed"]), {"seed": 5}),
+    "UnetLoaderGGUF": (
+        item(1, "UnetLoaderGGUF", outputs="MODEL", values=["flux1-dev-Q4_K_S.gguf"]),
+        {"unet_name": "flux1-dev-Q4_K_S.gguf"},
+    ),
+    "CR LoRA Stack": (
+        item(
+            1,
+            "CR LoRA Stack",
+            "lora_stack:LORA_STACK",
+            outputs="LORA_STACK STRING",
+            values=["On", "a.safetensors", 1, 0.8, "Off", "None", 1, 1, "Off", "None", 1, 1],
+        ),
+        {"switch_1": "On", "lora_name_1": "a.safetensors", "model_weight_1": 1}
+        | {"clip_weight_1": 0.8, "switch_2": "Off", "lora_name_2": "None", "model_weight_2": 1}
+        | {"clip_weight_2": 1, "switch_3": "Off", "lora_name_3": "None", "model_weight_3": 1}
+        | {"clip_weight_3": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_widgets_are_read_in_the_packs_order(catalog, tmp_path, name):
+    saved, expected = FILES[name]
+    links = FROM_IMAGE if any(slot["link"] for slot in saved["inputs"]) else []
+
+    found = inputs_of(catalog, tmp_path, IMAGE, saved, links=links)["1"]
+
+    widgets = {key: value for key, value in found.items() if key not in ("image", "image_1")}
+    assert widgets == expected
