@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from nodegraph.packs.registry import Registry
     from nodegraph.settings.settings import Settings
 
-_FEW_PACKS = 3
-"""The number of packs that may be left out with a warning for each."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -167,27 +165,15 @@ def open_workspace(**flags: object) -> Workspace:
         SettingsError: a setting has no meaning.
         PackError: a pack that the settings name is not there.
     """
+    from nodegraph.packs.installed import problem_lines
     from nodegraph.packs.registry import Registry
     from nodegraph.settings.settings import Settings
 
     settings = Settings.read(flags)
     registry = Registry.from_settings(settings)
-    _warn_of_packs(registry)
+    for line in problem_lines(registry.problems):
+        warn(line)
     return Workspace(registry, settings.files(registry.model_places), settings)
-
-
-def _warn_of_packs(registry: "Registry") -> None:
-    """Print why packs were left out; only their names if there are many."""
-    problems = registry.problems
-    names = [str(error.details["pack"]) for error in problems if "pack" in error.details]
-    if len(names) <= _FEW_PACKS:
-        for problem in problems:
-            warn(str(problem))
-        return
-    for problem in problems:
-        if "pack" not in problem.details:
-            warn(str(problem))
-    warn(f"{len(names)} packs are left out: {', '.join(names)}. `nodegraph packs list` says why.")
 
 
 def read_graph(workflow: str, workspace: Workspace) -> "Graph":

@@ -1,5 +1,6 @@
 """`nodegraph packs list|check` and `nodegraph new-pack`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, as_json
 
 if TYPE_CHECKING:
     from nodegraph.packs.catalog import PackSource
+    from nodegraph.packs.environment.advice import Advice
+    from nodegraph.packs.installed import LoadedPack
     from nodegraph.packs.registry import Registry
 
 
@@ -26,14 +29,18 @@ def packs() -> None:
 @options.wants_json
 @options.verbose
 def listing(wants_json: bool) -> None:
-    """List the packs, their node types, and errors of broken packs."""
-    registry = _registry()
+    """List the packs, their node types, missing Python packages, and errors of broken packs."""
+    from nodegraph.packs.environment.requirements import installed_versions
+
+    registry, versions = _registry(), installed_versions()
     if wants_json:
-        click.echo(as_json(_as_data(registry)))
+        click.echo(as_json(_as_data(registry, versions)))
         return
     for pack in registry.packs:
         count = len(registry.types_of(pack.name))
         click.echo(f"{pack.name} {pack.version}: {count} node types, {pack.root}")
+        for line in _advice(pack, versions).lines():
+            click.secho(f"  {line}", fg="yellow")
     for problem in registry.problems:
         click.secho(f"left out: {problem}", fg="yellow")
 
@@ -46,8 +53,10 @@ def listing(wants_json: bool) -> None:
 def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     """Check a pack without running its nodes.
 
-    It looks for failing imports, missing docstrings and categories, names that other packs have,
-    and imports of modules that are not public or run pickles. Exits with 1 if there is an error.
+    It looks for failing imports, Python packages that are not installed, missing docstrings and
+    categories, names that other packs have, and imports of modules that are not public or run
+    pickles. Of a pack for ComfyUI it checks the first two, and the names. Exits with 1 if there is
+    an error.
     """
     from dataclasses import asdict, replace
 
@@ -104,7 +113,7 @@ def _registry() -> "Registry":
 
 
 def _source(name: str) -> "PackSource":
-    """Return the pack in that folder, or of that name.
+    """Return the pack in that folder, or of that name; one for ComfyUI by its name.
 
     Raises:
         PackError: there is none.
@@ -112,7 +121,8 @@ def _source(name: str) -> "PackSource":
     import sys
 
     from nodegraph.packs.catalog import PackSource
-    from nodegraph.packs.installed import pack_sources
+    from nodegraph.packs.installed import hosted_packs, pack_sources
+    from nodegraph.packs.routes import PackServer
     from nodegraph.settings.settings import Settings
 
     folder = Path(name)
@@ -120,11 +130,19 @@ def _source(name: str) -> "PackSource":
         module = folder.absolute()
         sys.path.insert(0, str(module.parent))
         return PackSource(module.name, module.name)
-    sources, _ = pack_sources(Settings.read().packs_dir, [name])
+    settings = Settings.read()
+    hosted, _ = hosted_packs(settings, PackServer())
+    sources, _ = pack_sources(settings.packs_dir, [name], hosted)
     return sources[0]
 
 
-def _as_data(registry: "Registry") -> dict[str, object]:
+def _advice(pack: "LoadedPack", versions: Mapping[str, str]) -> "Advice":
+    from nodegraph.packs.environment.advice import advice_for
+
+    return advice_for(pack.folder, dict.fromkeys(pack.without, ""), versions)
+
+
+def _as_data(registry: "Registry", versions: Mapping[str, str]) -> dict[str, object]:
     return {
         "packs": [
             {
@@ -132,6 +150,7 @@ def _as_data(registry: "Registry") -> dict[str, object]:
                 "version": pack.version,
                 "folder": str(pack.root),
                 "node_types": registry.types_of(pack.name),
+                **_advice(pack, versions).as_dict(),
             }
             for pack in registry.packs
         ],

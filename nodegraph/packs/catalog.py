@@ -9,16 +9,18 @@ not, a child process imports the pack and describes it anew.
 
 import hashlib
 import importlib.util
+import json
 import logging
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from nodegraph.errors import PackError, short_repr
-from nodegraph.packs.failures import refusal_of, remember
-from nodegraph.packs.snapshot import PackCatalog, as_text, failure_in, from_text
+from nodegraph.errors import PackError
+from nodegraph.packs.environment.failures import Failure, failure_in, refusal_of, remember
+from nodegraph.packs.snapshot import PackCatalog, as_text, from_text
 from nodegraph.runtime.choices import PATIENCE
 
 FORMAT = 1
@@ -53,6 +55,21 @@ class PackSource:
     """Variables that the host reads its settings from."""
     salt: str = ""
     """Further text that its specs depend on."""
+    provided: tuple[str, ...] = ()
+    """The top-level modules that the host gives it."""
+
+    def as_text(self) -> str:
+        """Return it as JSON, for the process that describes the pack."""
+        return json.dumps(asdict(self), default=str)
+
+    @property
+    def folder(self) -> Path | None:
+        """Return the pack's own folder; None if it is a single file, or not there."""
+        try:
+            origin = self.origin()
+        except PackError:
+            return None
+        return origin.parent if origin.name == "__init__.py" else None
 
     def origin(self) -> Path:
         """Return the file of the pack's module, found without importing it.
@@ -121,11 +138,20 @@ class PackSource:
         yield from ((name.as_posix(), files[name]) for name in sorted(files))
 
 
+def source_from_text(text: str) -> PackSource:
+    """Read what `PackSource.as_text` wrote."""
+    data: dict[str, Any] = json.loads(text)
+    place = data.pop("place")
+    lists = {key: tuple(data.pop(key)) for key in ("environment", "provided")}
+    return PackSource(place=Path(place) if place else None, **lists, **data)
+
+
 def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> PackCatalog:
     """Return the pack's snapshot: shipped, cached, or made now.
 
     A pack that could not be described is not tried again, by no process, until its files, the
-    installed packages or the patience change.
+    installed packages or the patience change. One that went on without a package is described
+    anew once the package is there.
 
     Raises:
         PackError: the pack cannot be found, cannot be imported, or takes more than `patience`
@@ -135,7 +161,7 @@ def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> P
     kept = cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
     for path in (pack.origin().parent / SHIPPED, kept):
         catalog = _read(path)
-        if catalog and (catalog.name, catalog.digest) == (pack.name, digest):
+        if catalog and (catalog.name, catalog.digest) == (pack.name, digest) and _is_whole(catalog):
             return catalog
     refused = kept.with_suffix(f".{patience:g}s.refused")
     error = refusal_of(refused)
@@ -163,8 +189,7 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "nodegraph.packs.describe", pack.name, pack.module]
-    command += [pack.host, str(pack.origin()) if pack.host else "", pack.salt]
+    command = [sys.executable, "-m", "nodegraph.packs.describe", pack.as_text()]
     own = dict(pack.environment)
     environment = (
         os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
@@ -188,21 +213,31 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
                 "`pack_patience` in the settings is how long it may take."
             )
             raise PackError(message, hint=hint) from error
+    said = complained.decode(errors="replace").strip()
+    if said:
+        _log.debug("The pack %r printed: %s", pack.name, said)
     try:
         return from_text(told)
     except ValueError:
-        said = complained.decode(errors="replace").strip()
-        _log.debug("The pack %r: %s", pack.name, said)
-        reason = failure_in(told) or _exit_reason(child.returncode, said)
-    message = f"the pack {pack.name!r} cannot be loaded: {reason}"
-    raise PackError(message, hint="Mend, update or remove it.")
+        failure = failure_in(told) or Failure(_exit_reason(child.returncode))
+    from nodegraph.packs.environment.advice import left_out  # Here: most starts do without.
+
+    raise left_out(pack.name, failure, pack.folder, said)
 
 
-def _exit_reason(code: int, said: str) -> str:
-    """Describe how a process ended that printed no catalog: code or signal, and last line."""
+def _is_whole(catalog: PackCatalog) -> bool:
+    """Return False if a package has come since without which the pack was described."""
+    if not catalog.without:
+        return True
+    from nodegraph.packs.environment.imports import can_find  # Here: most packs lack nothing.
+
+    return not any(can_find(module) for module in catalog.without)
+
+
+def _exit_reason(code: int) -> str:
+    """Describe how a process ended that printed no catalog: its code or signal."""
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    last = f" (it said: {short_repr(said.splitlines()[-1])})" if said else ""
-    return f"its import ended without a result, with {how}{last}."
+    return f"its import ended without a result, with {how}."
 
 
 def _read(path: Path) -> PackCatalog | None:

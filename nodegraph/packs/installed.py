@@ -25,6 +25,8 @@ GROUP = "nodegraph.packs"
 HOSTS = "nodegraph.pack_hosts"
 FEW, AT_ONCE = 2, 4
 BUILT_IN = "nodes"
+MOST_REASONS = 3
+"""The most packs whose reasons are told in full where they are not asked for."""
 Found: TypeAlias = tuple[list[PackSource], list[NodeGraphError]]
 """The packs that were found, and the errors where a pack should be."""
 
@@ -44,6 +46,13 @@ class LoadedPack:
     module: str = ""
     digest: str = ""
     """The hash of its source files."""
+    without: tuple[str, ...] = ()
+    """The modules that it looked for in vain when it was imported, and went on without."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The pack's own folder; None if it is a single file."""
+        return self.root if (self.root / "__init__.py").is_file() else None
 
 
 def nothing() -> Found:
@@ -164,6 +173,17 @@ def hosted_packs(settings: "Settings", server: PackServer) -> Found:
     return found
 
 
+def problem_lines(problems: Sequence[NodeGraphError]) -> list[str]:
+    """The reasons why packs were left out, as text; only their names if there are many."""
+    names = [str(error.details["pack"]) for error in problems if "pack" in error.details]
+    if len(names) <= MOST_REASONS:
+        return [str(problem) for problem in problems]
+    lines = [str(problem) for problem in problems if "pack" not in problem.details]
+    told = ", ".join(names)
+    summary = f"{len(names)} packs are left out: {told}. `nodegraph packs list` says why."
+    return [*lines, summary]
+
+
 def pack_sources(
     folder: Path | None = None,
     names: Iterable[str] | None = None,
@@ -217,4 +237,5 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         routes=catalog.routes,
         module=source.module,
         digest=catalog.digest,
+        without=catalog.without,
     )

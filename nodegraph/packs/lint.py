@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 from nodegraph.errors import PackError
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.catalog import PackSource, describe_apart
+from nodegraph.packs.environment.advice import advice_for
+from nodegraph.packs.environment.requirements import installed_versions
 from nodegraph.packs.installed import BUILT_IN
 from nodegraph.runtime.choices import PATIENCE
 
@@ -16,6 +18,7 @@ Level: TypeAlias = Literal["error", "warning"]
 PUBLIC = ("nodegraph", "nodes.values")
 """The modules of this project that packs may import."""
 _OWN = ("nodegraph", "nodes", "server")
+_MOST_LINES = 20
 _PICKLES = ("pickle", "cPickle", "dill", "joblib", "marshal", "shelve")
 
 
@@ -35,7 +38,10 @@ class Finding:
 def check_pack(
     source: PackSource, others: Mapping[str, str], patience: float = PATIENCE
 ) -> list[Finding]:
-    """Import a pack in a child process, and check its declarations and its code.
+    """Import a pack in a child process, and check its packages, declarations and code.
+
+    A pack that was written for another program keeps that program's rules of code, which are not
+    checked.
 
     Args:
         source: the pack.
@@ -46,22 +52,45 @@ def check_pack(
         files = _files(source)
     except PackError as error:
         return [Finding("error", source.name, str(error))]
-    findings = [found for path in files for found in _check_code(path, source.name)]
+    findings = (
+        [] if source.host else [found for path in files for found in _check_code(path, source.name)]
+    )
     try:
         catalog = describe_apart(source, patience)
     except PackError as error:
-        return [*findings, Finding("error", source.name, str(error))]
+        return [
+            *findings,
+            Finding("error", source.name, str(error)),
+            *_printed_lines(source, error),
+        ]
+    findings += _check_environment(source, catalog.without)
     if not catalog.nodes:
         findings.append(Finding("warning", source.name, "it has no node types."))
     for spec in catalog.nodes:
-        findings += _check_node(spec, others)
+        findings += _check_name(spec, others)
+        findings += [] if source.host else _check_node(spec)
     return findings
 
 
-def _check_node(spec: NodeSpec, others: Mapping[str, str]) -> Iterator[Finding]:
+def _check_environment(source: PackSource, without: Iterable[str]) -> Iterator[Finding]:
+    advice = advice_for(source.folder, dict.fromkeys(without, ""), installed_versions())
+    for line in advice.lines():
+        yield Finding("warning", source.name, f"{line}.")
+
+
+def _printed_lines(source: PackSource, error: PackError) -> Iterator[Finding]:
+    """Yield the last lines that a pack printed before it failed."""
+    for line in str(error.details.get("printed", "")).splitlines()[-_MOST_LINES:]:
+        yield Finding("warning", source.name, f"it printed: {line}")
+
+
+def _check_name(spec: NodeSpec, others: Mapping[str, str]) -> Iterator[Finding]:
     if spec.name in others:
         message = f"the pack {others[spec.name]!r} has a node type of this name, too."
         yield Finding("error", spec.name, message)
+
+
+def _check_node(spec: NodeSpec) -> Iterator[Finding]:
     if not spec.description:
         yield Finding("warning", spec.name, "its function has no docstring, the node's help.")
     if not spec.category:

@@ -24,8 +24,10 @@ class PackCatalog:
     """Model files and folders inside the pack, by model folder."""
     nodes: tuple[NodeSpec, ...]
     web: str = ""
-    routes: tuple[str, ...] = ()
     """The folder with the pack's scripts for the editor, inside it."""
+    routes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """The modules that it looked for in vain, and went on without."""
 
     def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
         """The pack's own model files and folders as paths."""
@@ -43,19 +45,6 @@ def as_text(catalog: PackCatalog) -> str:
     return head + ',\n "nodes": [\n' + ",\n".join(nodes) + "\n]\n}\n"
 
 
-def failure_as_text(reason: str) -> str:
-    """Why there is no catalog, as JSON."""
-    return json.dumps({"failure": reason})
-
-
-def failure_in(text: bytes) -> str:
-    """Read the reason that `failure_as_text` wrote; empty if the text is something else."""
-    try:
-        return str(json.loads(text)["failure"])
-    except (ValueError, TypeError, KeyError):
-        return ""
-
-
 def from_text(text: bytes) -> PackCatalog:
     """Read what `as_text` wrote.
 
@@ -66,8 +55,8 @@ def from_text(text: bytes) -> PackCatalog:
         data: dict[str, Any] = json.loads(text)
         models = {folder: tuple(places) for folder, places in data.pop("models").items()}
         nodes = tuple(_node(**node) for node in data.pop("nodes"))
-        routes = tuple(data.pop("routes", ()))
-        return PackCatalog(models=models, nodes=nodes, routes=routes, **data)
+        lists = {key: tuple(data.pop(key, ())) for key in ("routes", "without")}
+        return PackCatalog(models=models, nodes=nodes, **lists, **data)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         message = f"this is no catalog: {error}."
         raise ValueError(message) from error

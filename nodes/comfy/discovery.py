@@ -9,6 +9,7 @@ from nodegraph.errors import NodeGraphError, PackError
 from nodegraph.packs.catalog import PackSource
 from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
+from nodes.comfy.host_modules import HOST_PACKAGES
 from nodes.comfy.import_hook import PACKAGE, install
 from nodes.comfy.values.runtime import PackEnvironment
 
@@ -41,7 +42,15 @@ def packs_in(
     readers = _readers()
     environment = _environment(settings)
     sources = [
-        PackSource(name, f"{PACKAGE}.{name}", place, HOST, environment, salt=readers + _data(place))
+        PackSource(
+            name,
+            f"{PACKAGE}.{name}",
+            place,
+            HOST,
+            environment,
+            salt=readers + _data(place),
+            provided=HOST_PACKAGES,
+        )
         for name, place in sorted(found.items())
     ]
     return sources, problems

@@ -47,6 +47,8 @@ _STANDINS = {
     "server": "prompt_server",
 }
 _TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
+HOST_PACKAGES = (*sorted(_TOPS | {name for name in MODULES if "." not in name}), "custom_nodes")
+"""The top-level modules that packs find here though they are not installed."""
 _EXTRAS = "comfy_extras.nodes_"
 
 

@@ -17,6 +17,7 @@ import click
 from aiohttp import web
 
 from nodegraph.cache.limit import limit_bytes
+from nodegraph.packs.installed import problem_lines
 from nodegraph.packs.registry import Registry
 from nodegraph.settings.layers import TABLES
 from nodegraph.settings.server import ServerSettings
@@ -118,8 +119,8 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     result_cache = limit_bytes(common.result_cache, len(devices))
     options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
     registry = Registry.from_settings(common)
-    for problem in registry.problems:
-        _log.warning("%s", problem)
+    for line in problem_lines(registry.problems):
+        _log.warning("%s", line)
     store = Store(settings.data_dir / "queue.sqlite")
     store.open()
     bus = Bus()

@@ -13,15 +13,22 @@ SHIPPED = ("nodegraph", "nodes", "server", "training", "benchmarks")
 OURS = {*SHIPPED, "tests"}
 DRIVERS = ROOT / "tests/clients/drivers"
 """Run in environments of their own, which hold the client libraries."""
+PACKS = "packs for ComfyUI import it"
 NOT_IMPORTED = {
+    "av": PACKS,
     "basedpyright": "`make test` runs it",
     "comfyui-embedded-docs": "files that server/api/editor/packages.py finds",
     "comfyui-frontend-package": "files that server/api/editor/packages.py finds",
     "comfyui-workflow-templates": "files that server/api/editor/packages.py finds",
+    "einops": PACKS,
     "import-linter": "`make test` runs it",
+    "kornia": PACKS,
     "ninja": "compiles the simulated accelerator of the tests",
+    "psutil": PACKS,
     "pytest-xdist": "`make test` runs pytest with -n",
     "ruff": "`make test` runs it",
+    "sentencepiece": PACKS,
+    "soundfile": PACKS,
     "schemathesis": "tests/server/api/v1/test_schemathesis.py runs it as a program",
 }
 NOT_DECLARED = {

@@ -168,3 +168,33 @@ def test_a_folder_of_an_installed_module_s_name_is_one(invoke, anywhere, monkeyp
     monkeypatch.syspath_prepend(anywhere / "site")
 
     assert "a module has it already" in invoke("new-pack", "my_own").stderr
+
+
+def test_python_packages_that_are_missing_are_told(invoke, pack):
+    (pack / "requirements.txt").write_text("a-package-that-nobody-has>2\nnumpy<1")
+
+    listed = invoke("packs", "list").stdout
+    packs = json.loads(invoke("packs", "list", "--json").stdout)["packs"]
+    (data,) = [each for each in packs if each["name"] == "own_nodes"]
+    checked = invoke("packs", "check", "own_nodes")
+
+    install = f"{sys.executable} -m pip install 'a-package-that-nobody-has>2'"
+    assert "its requirements.txt names, not installed: a-package-that-nobody-has>2\n" in listed
+    assert f"to install: {install}\n" in listed
+    assert data["install"] == [install]
+    assert [each["requirement"] for each in data["unmet_requirements"]][1] == "numpy<1"
+    assert checked.exit_code == 0
+    assert "warning: its requirements.txt names, not installed" in checked.stdout
+
+
+def test_a_pack_for_comfyui_is_checked_by_its_name(invoke, anywhere, monkeypatch):
+    folder = anywhere / "custom_nodes"
+    monkeypatch.setenv("NODEGRAPH_CUSTOM_NODES_DIR", str(folder))
+    (folder / "theirs").mkdir(parents=True)
+    (folder / "theirs" / "__init__.py").write_text("import cv2_that_nobody_has, pickle\n")
+
+    checked = invoke("packs", "check", "theirs")
+
+    assert checked.exit_code == 1
+    assert checked.stdout.count("error:") == 1
+    assert "pip install cv2_that_nobody_has" in checked.stdout

@@ -128,7 +128,7 @@ def test_more_patience_is_worth_another_try_and_nothing_less(site, tmp_path, chi
     [
         ("import os; os._exit(3)", "with exit code 3."),
         ("import os; os.kill(os.getpid(), 9)", "with signal 9."),
-        ("import os; print('bye', flush=True); os._exit(0)", "exit code 0 (it said: 'bye')"),
+        ("import os; print('bye', flush=True); os._exit(0)", "exit code 0. It printed: 'bye'."),
         ("import sys; sys.exit('enough')", "demo_pack/__init__.py:1: SystemExit: enough"),
         ("\nraise ValueError('two\\nlines')", "__init__.py:2: ValueError: two\nlines"),
         ("input()", "EOFError"),

@@ -1,0 +1,75 @@
+"""The names by which pip installs what packs import, and packages that replace each other."""
+
+import re
+
+_OTHER_NAMES = """
+Crypto pycryptodome
+OpenSSL pyOpenSSL
+PIL pillow
+attr attrs
+bs4 beautifulsoup4
+clip_interrogator clip-interrogator
+colour colour-science
+cpuinfo py-cpuinfo
+cv2 opencv-python
+dateutil python-dateutil
+docx python-docx
+dotenv python-dotenv
+fitz pymupdf
+git GitPython
+github PyGithub
+groundingdino groundingdino-py
+imageio_ffmpeg imageio-ffmpeg
+jwt PyJWT
+magic python-magic
+matrix_client matrix-client
+mpl_toolkits matplotlib
+open_clip open-clip-torch
+pillow_heif pillow-heif
+pkg_resources setuptools
+pynvml nvidia-ml-py
+pytorch_lightning pytorch-lightning
+pywt PyWavelets
+segment_anything segment-anything
+skimage scikit-image
+sklearn scikit-learn
+slugify python-slugify
+talib TA-Lib
+telegram python-telegram-bot
+transparent_background transparent-background
+websocket websocket-client
+win32api pywin32
+yaml pyyaml
+"""
+_WORDS = _OTHER_NAMES.split()
+_BY_MODULE: dict[str, str] = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
+_REPLACE_EACH_OTHER = (
+    (
+        "opencv-python",
+        "opencv-python-headless",
+        "opencv-contrib-python",
+        "opencv-contrib-python-headless",
+    ),
+    ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
+    ("pynvml", "nvidia-ml-py"),
+    ("insightface", "insightface-headless"),
+)
+FIT_TORCH = ("torch", "torchvision", "torchaudio", "xformers")
+"""Packages of which each version fits one version and build of torch."""
+
+
+def canonical(name: str) -> str:
+    """Return a distribution's name in lower case with single hyphens, as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pip_name(module: str) -> str:
+    """Return the name by which pip installs a module; its own name if no other is known."""
+    return _BY_MODULE.get(module, module)
+
+
+def replacements(name: str) -> tuple[str, ...]:
+    """Return the distributions of which any one is enough, the one itself first."""
+    own = canonical(name)
+    others = next((group for group in _REPLACE_EACH_OTHER if own in group), ())
+    return (own, *(other for other in others if other != own))
