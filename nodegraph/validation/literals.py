@@ -1,6 +1,7 @@
 """Check one literal against its input's spec: type, range, and choice."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from nodegraph.errors import NodeGraphError, nearest, short_repr
@@ -150,7 +151,7 @@ def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:
     """Guess the choice that a value means, perhaps one that there is not.
 
     It is a number's digits, `True` or `False`, a Windows path with `/`, the only model file of
-    that name in any folder, or a sampler without the `sample_` of 2023.
+    that name in any folder, also without its suffix, or a sampler without the `sample_` of 2023.
     """
     if not isinstance(value, str):
         return "" if value is None else str(value)
@@ -161,6 +162,7 @@ def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:
         return path
     name = path.rpartition("/")[2]
     same = [other for other in known if other.rpartition("/")[2] == name]
+    same = same or [other for other in known if PurePosixPath(other).stem == name]
     return same[0] if len(same) == 1 else path
 
 

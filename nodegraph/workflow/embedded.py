@@ -16,7 +16,10 @@ FORMATS = "PNG, WebP, JPEG, FLAC, MP4 or WebM"
 MOST_TEXT = 64 << 20
 """Bytes that one compressed text may unpack to."""
 
-_ASCII = 2
+_BYTE, _ASCII, _LONG, _UNDEFINED = 1, 2, 4, 7
+_SIZES = {_BYTE: 1, _ASCII: 1, _LONG: 4, _UNDEFINED: 1}
+"""The bytes of one item of the types of EXIF tags that are read."""
+_IMAGE_DIRECTORY, _USER_COMMENT = 0x8769, 0x9286
 _APP1, _START_OF_SCAN = 0xE1, 0xDA
 _VORBIS_COMMENT = 4
 
@@ -145,26 +148,51 @@ def _comments(body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:
-    """Read ComfyUI's `keyword:text` from the string tags of the first directory."""
+    """Read ComfyUI's `keyword:text` from the string tags of the first directory.
+
+    The comment of the directory of the image's own data is A1111's `parameters`.
+    """
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     try:
         if order is None:
             return
         (start,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for k in range(count):
-            value = _tag(exif, order, start + 2 + 12 * k)
-            keyword, colon, text = value.rstrip(b"\0").decode("utf-8", "replace").partition(":")
-            if colon:
-                yield keyword.strip(), text.strip()
+        for tag, kind, value in _tags(exif, order, start):
+            if kind == _ASCII:
+                text = value.rstrip(b"\0").decode("utf-8", "replace")
+                keyword, colon, text = text.partition(":")
+                if colon:
+                    yield keyword.strip(), text.strip()
+            elif tag == _IMAGE_DIRECTORY and kind == _LONG:
+                (inner,) = struct.unpack(f"{order}I", value)
+                yield from _comments_of_image(exif, order, inner)
     except struct.error:
         return
 
 
-def _tag(exif: bytes, order: str, at: int) -> bytes:
-    """Return the bytes of one string tag; empty for tags of other types."""
-    _, kind, count = struct.unpack_from(f"{order}HHI", exif, at)
-    if kind != _ASCII:
-        return b""
-    (offset,) = struct.unpack_from(f"{order}I", exif, at + 8)
-    return exif[offset : offset + count] if count > 4 else exif[at + 8 : at + 8 + count]
+def _tags(exif: bytes, order: str, start: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the tags of a directory with their types and values; only types that are read."""
+    (count,) = struct.unpack_from(f"{order}H", exif, start)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, items = struct.unpack_from(f"{order}HHI", exif, at)
+        if kind in _SIZES:
+            size = items * _SIZES[kind]
+            (offset,) = struct.unpack_from(f"{order}I", exif, at + 8)
+            first = offset if size > 4 else at + 8
+            yield tag, kind, exif[first : first + size]
+
+
+def _comments_of_image(exif: bytes, order: str, start: int) -> Iterator[tuple[str, str]]:
+    for tag, kind, value in _tags(exif, order, start):
+        if tag == _USER_COMMENT and kind in (_BYTE, _UNDEFINED):
+            yield "parameters", _comment(value)
+
+
+def _comment(value: bytes) -> str:
+    """Decode a comment: eight bytes for the character set, then the text in it."""
+    charset, text = value[:8], value[8:]
+    if not charset.startswith(b"UNICODE"):
+        return _decode(text.rstrip(b"\0"))
+    # The file's byte order counts, but writers often use another; most letters have a zero byte.
+    little = text[1::2].count(0) > text[::2].count(0)
+    return text.decode("utf-16-le" if little else "utf-16-be", "replace").rstrip("\0")

@@ -10,6 +10,8 @@ from nodegraph.graph.json_values import is_object, parse_json, refuse
 from nodegraph.workflow.api_format import read_prompt, to_prompt
 from nodegraph.workflow.editor.read import Shapes, read_editor
 from nodegraph.workflow.embedded import FORMATS, carries_texts, texts_of
+from nodegraph.workflow.infotext import KEYWORD, read_infotext
+from nodegraph.workflow.infotext_graph import graph_of
 from nodegraph.workflow.wrapped import is_drawing, unwrap
 
 __all__ = ["Shapes", "read_any", "read_prompt", "read_workflow", "to_prompt"]
@@ -21,7 +23,8 @@ def read_workflow(source: Path | str | bytes, shapes: Shapes | None = None) -> G
     """Read a graph from a workflow file: JSON, or a picture, sound or video that carries one.
 
     A file that carries both the API format (`prompt`) and the editor's (`workflow`) is read
-    by the first and keeps the second. If one is broken, the other one is read.
+    by the first and keeps the second. If one is broken, the other one is read. An image that has
+    A1111's parameters instead is read as a workflow that is made of them.
 
     Args:
         source: a path, or the content of a file.
@@ -89,8 +92,11 @@ def _read_texts(texts: Mapping[str, str], shapes: Shapes | None) -> Graph:
     if "prompt" not in texts and "workflow" not in texts:
         if "comment" in texts and texts["comment"].lstrip().startswith("{"):
             return read_any(parse_json(texts["comment"]), shapes)
-        others = "parameters" in texts
-        hint = "Was its metadata removed?" if not others else "It has A1111's parameters only."
+        info = read_infotext(texts.get(KEYWORD, ""))
+        if info:
+            return graph_of(info)
+        others = KEYWORD in texts
+        hint = "It has other parameters only." if others else "Was its metadata removed?"
         refuse("the file carries no workflow.", hint)
     editor = _drawing_in(texts.get("workflow"))
     if "prompt" not in texts:

@@ -221,7 +221,9 @@ def test_a_model_in_another_folder_is_found_if_it_is_the_only_one_of_its_name(fi
     found = of("SD1.5\\a.safetensors")
     assert found.graph.nodes["x"].inputs == {"name": "one/a.safetensors"}
     assert [w.code for w in found.warnings] == ["converted_value"]
+    assert of("a").graph.nodes["x"].inputs == {"name": "one/a.safetensors"}
     assert [p.code for p in of("two/b.safetensors").problems] == ["value_not_in_list"]
+    assert [p.code for p in of("b").problems] == ["value_not_in_list"]
 
 
 def test_an_input_file_may_lie_in_another_folder(files):
