@@ -233,7 +233,11 @@ def _choice_is_linked(node_id: NodeId, spec: InputSpec) -> NodeGraphError:
 
 
 def _missing(node_id: NodeId, spec: InputSpec) -> NodeGraphError:
-    hint = f"Its default is {spec.default!r}." if spec.has_default else f"It takes {spec.socket}."
+    hint = f"It takes {spec.socket}."
+    if spec.has_default:
+        hint = f"Its default is {spec.default!r}."
+    elif spec.model_folder:
+        hint = f"It names a file of models/{spec.model_folder}."
     return RequiredInputMissingError(node_id, spec.name, "is missing.", hint)
 
 

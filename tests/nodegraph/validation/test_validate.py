@@ -197,6 +197,13 @@ def test_a_missing_model_names_the_folder_and_the_models_there_are(files):
     assert "'sd_turbo.safetensors'" in problem.hint
 
 
+def test_a_missing_name_of_a_model_tells_the_folder(files):
+    problem = only(files, x=("Load", {}), y=("Show", {"value": Link("x", 0)}))
+
+    assert (problem.code, problem.input_name) == ("required_input_missing", "name")
+    assert "models/checkpoints" in problem.hint
+
+
 def test_a_path_written_on_windows_finds_its_model(files, tmp_path):
     (tmp_path / "models/checkpoints/xl").mkdir()
     (tmp_path / "models/checkpoints/xl/a.safetensors").touch()

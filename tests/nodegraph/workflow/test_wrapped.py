@@ -112,8 +112,3 @@ def test_what_is_no_json_is_told_by_what_it_is(data, message, tmp_path):
     for source in (path, data):
         with pytest.raises(InvalidWorkflowError, match=message):
             read_workflow(source, shapes)
-
-
-def test_parameters_alone_are_told():
-    with pytest.raises(InvalidWorkflowError, match="carries no workflow"):
-        read_workflow(png(parameters="a red circle\nSteps: 20"))
