@@ -14,7 +14,7 @@ from nodegraph.files.files import Files
 from nodegraph.graph.dynamic_inputs import gather, is_dynamic
 from nodegraph.graph.spec import Caching, InputSpec, NodeSpec
 
-__all__ = ["Needs", "NodeType", "State", "node"]
+__all__ = ["Check", "Needs", "NodeType", "State", "node"]
 
 HOST_SOCKETS: Final = frozenset({"SIGMAS"})
 """Sockets whose tensors are on the host for good: samplers calculate with them there."""
@@ -24,6 +24,11 @@ R = TypeVar("R")
 
 Needs = Callable[[Mapping[str, object]], list[str]]
 """A function from the inputs computed so far to the names of the lazy inputs needed next."""
+Check = Callable[[Mapping[str, object], Mapping[str, str], Files], None]
+"""A function that raises a `NodeGraphError` if a node can not run with its inputs.
+
+It gets the literal inputs, the types that links carry by the names of the inputs, and the folders.
+"""
 State = Callable[[Mapping[str, object], Files], str]
 """A function from the literal inputs and the folders to a text that changes with the result."""
 Memory = Callable[[Mapping[str, object]], int]
@@ -60,6 +65,8 @@ class NodeType(Generic[P, R]):
     """True if it only writes what it is given, so that another run may compute meanwhile."""
     takes_any_device: bool = False
     """True if tensors of several devices are given to it as they are."""
+    check: Check | None = None
+    """Is called before a run."""
     depends_on_id: bool = False
     """True if its result may change with the id of its node."""
     builders: Mapping[str, Builder] = field(default_factory=dict[str, Builder])

@@ -18,6 +18,8 @@ class Pack(NamedTuple):
     """A folder below its own with scripts for the editor, served unchanged."""
     routes: tuple[str, ...] = ()
     """The routes that it handles itself, as `GET /mine/{name}`; see `nodegraph.packs.routes`."""
+    changes_prompts: bool = False
+    """True if its module adds functions that change prompts before they are queued."""
 
     @staticmethod
     def from_namespace(source: Mapping[str, Any]) -> "Pack":

@@ -38,6 +38,7 @@ from nodegraph.runtime.run_environment import CancelToken, ModelListener
 from nodegraph.runtime.run_models import RunModels
 from nodegraph.settings.settings import Settings
 from nodegraph.validation.defaults import with_defaults
+from nodegraph.validation.own_checks import with_own_checks
 from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.read import read_workflow
 
@@ -217,6 +218,8 @@ class Engine:
             if isinstance(graph, CheckedGraph)
             else self.check(graph, targets, options.get("files"))
         )
+        if not checked.problems:
+            checked = with_own_checks(checked, self.registry, options.get("files", self.files))
         if checked.problems:
             raise InvalidWorkflowError(checked.problems)
         facts = self._facts(checked, emit, options)

@@ -43,6 +43,8 @@ class InputSpec:
     """The inputs that each of `choices` brings along; see `nodegraph.graph.dynamic_inputs`."""
     row: "Row | None" = None
     """It stands for a row of inputs, and has no value itself."""
+    unchecked_link: bool = False
+    """A link may carry any type: the node itself says which ones it takes."""
     widget: Mapping[str, object] = field(default_factory=dict[str, object])
     """Hints for the editor under ComfyUI's names: step, round, multiline, display, …"""
 
@@ -108,6 +110,8 @@ class NodeSpec:
     """Those of `prompt`, `extra_pnginfo` and `unique_id` that the editor must send along."""
     output_node: bool = False
     input_is_list: bool = False
+    checks_inputs: bool = False
+    """The node type checks its inputs itself; its pack has to be imported for that."""
     cache: Caching = "content"
     preflight: str | None = None
     """`module:function`, importable without torch, called before anything is computed."""

@@ -41,6 +41,7 @@ def describe(source: PackSource) -> PackCatalog:
         nodes=tuple(specs.values()),
         web=pack.web,
         routes=pack.routes,
+        changes_prompts=pack.changes_prompts,
     )
 
 

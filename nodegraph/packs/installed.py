@@ -43,6 +43,8 @@ class LoadedPack:
     """The folder with its scripts for the editor."""
     routes: tuple[str, ...] = ()
     """The routes that it handles itself; see `Pack.routes`."""
+    changes_prompts: bool = False
+    """True if it changes prompts before they are queued; see `Pack.changes_prompts`."""
     module: str = ""
     digest: str = ""
     """The hash of its source files."""
@@ -235,6 +237,7 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         models=catalog.paths(root),
         web=inside(root, catalog.web) if catalog.web else None,
         routes=catalog.routes,
+        changes_prompts=catalog.changes_prompts,
         module=source.module,
         digest=catalog.digest,
         without=catalog.without,

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
+from nodegraph.files.files import Files
+
 Tell: TypeAlias = Callable[[str, object, str], None]
 """(name of the message, its JSON, the run whose client hears it; everybody if it is empty)."""
 
@@ -22,13 +24,20 @@ def _discard(name: str, data: object, run: str) -> None:
     del name, data, run
 
 
+ChangePrompt: TypeAlias = Callable[[dict[str, Any], Files], object]
+"""A function from a request to run a prompt, and the folders, to the request that counts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PackServer:
     """The server as packs see it: takes their routes, and reaches their clients.
 
-    Whoever loads packs hands one in (`Registry.from_settings`); packs add to its routes.
+    Whoever loads packs hands one in (`Registry.from_settings`); packs add to its routes, and to the
+    functions that change prompts before they are queued.
     """
 
     tell: Tell = _discard
     """Sends a message to clients; without a server, to nobody."""
     routes: list[PackRoute] = field(default_factory=list[PackRoute])
+    prompt_changes: dict[str, ChangePrompt] = field(default_factory=dict[str, ChangePrompt])
+    """By names that stay the same when a pack is imported again."""

@@ -28,6 +28,8 @@ class PackCatalog:
     routes: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """The modules that it looked for in vain, and went on without."""
+    changes_prompts: bool = False
+    """True if it changes prompts before they are queued."""
 
     def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
         """The pack's own model files and folders as paths."""

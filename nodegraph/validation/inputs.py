@@ -176,7 +176,7 @@ class Inputs:
             )
             return LinkOutputOutOfRangeError(node_id, spec.name, link, message)
         carried = self._socket_carried(source, index, link.output)
-        if carried == spec.socket or connects(carried, spec.socket):
+        if spec.unchecked_link or carried == spec.socket or connects(carried, spec.socket):
             return None
         return _mismatch(node_id, spec, link, index.spec, carried)
 

@@ -1,13 +1,13 @@
 """Callbacks of a pack's class before its node runs: lazy inputs, validation, change detection."""
 
 import asyncio
-import inspect
 import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
+from inspect import iscoroutine, signature
 from typing import Any
 
 from nodegraph.definition.node import Needs
@@ -24,8 +24,43 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """The checks of a node before it runs: VALIDATE_INPUTS, which may refuse, and IS_CHANGED."""
+class InputCheck:
+    """VALIDATE_INPUTS of a class, which may refuse inputs."""
+
+    kind: Any
+    name: str
+    entries: Entries
+    patience: float = PATIENCE
+
+    def __call__(
+        self, literals: Mapping[str, object], linked: Mapping[str, str], files: Files
+    ) -> None:
+        """Ask the class. A linked input is None, for it has no value yet.
+
+        Raises:
+            InputsRefusedError: the class refuses these inputs.
+            TooSlowError: the check takes too long.
+            Exception: whatever the class raises.
+        """
+        check = self.kind.VALIDATE_INPUTS
+        values = {**dict.fromkeys(self.entries.hidden), **dict.fromkeys(linked), **literals}
+        arguments = arguments_for(check, values, self.entries)
+        if "input_types" in signature(check).parameters and "input_types" not in values:
+            arguments["input_types"] = dict(linked)
+        with runtime.with_files(files):
+            answer = call_with_timeout(
+                lambda: await_result(check(**arguments)),
+                self.name,
+                "VALIDATE_INPUTS",
+                self.patience,
+            )
+        if answer is not True and answer is not None:
+            raise InputsRefusedError(self.name, str(answer) if answer else "it does not say why")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeToken:
+    """IS_CHANGED of a class: a text that changes with what its result depends on."""
 
     kind: Any
     name: str
@@ -36,27 +71,19 @@ class State:
         """Return what the node's result depends on besides its inputs.
 
         Raises:
-            InputsRefusedError: the class refuses these inputs.
-            TooSlowError: a check takes too long.
+            TooSlowError: it takes too long.
         """
-        with runtime.with_files(files):
-            self._validate(literals)
-            return self._change_token(literals)
-
-    def _validate(self, literals: Mapping[str, object]) -> None:
-        check = getattr(self.kind, "VALIDATE_INPUTS", None)
-        if check is None:
-            return
-        answer = self._call("VALIDATE_INPUTS", check, literals)
-        if answer is not True and answer is not None:
-            raise InputsRefusedError(self.name, str(answer) if answer else "it does not say why")
-
-    def _change_token(self, literals: Mapping[str, object]) -> str:
-        is_changed = getattr(self.kind, "IS_CHANGED", None)
-        if is_changed is None:
-            return ""
+        names = {item.name: None for item in self.entries.inputs}
+        values = {**names, **dict.fromkeys(self.entries.hidden), **literals}
+        arguments = arguments_for(self.kind.IS_CHANGED, values, self.entries)
         try:
-            answer = self._call("IS_CHANGED", is_changed, literals)
+            with runtime.with_files(files):
+                answer = call_with_timeout(
+                    lambda: await_result(self.kind.IS_CHANGED(**arguments)),
+                    self.name,
+                    "IS_CHANGED",
+                    self.patience,
+                )
         except TooSlowError:
             raise
         except Exception as error:  # noqa: BLE001 - foreign code; as in ComfyUI, it has changed then
@@ -65,19 +92,17 @@ class State:
         equal = answer == answer
         return repr(answer) if equal is True else uuid.uuid4().hex
 
-    def _call(self, what: str, function: Any, literals: Mapping[str, object]) -> object:
-        names = {item.name: None for item in self.entries.inputs}
-        values = {**names, **dict.fromkeys(self.entries.hidden), **literals}
-        values |= {
-            name: meanings.get(str(values[name]), values[name])
-            for name, meanings in self.entries.choice_values.items()
-        }
-        arguments = {name: values[name] for name in accepted_names(function, values)}
-        if "input_types" in inspect.signature(function).parameters and "input_types" not in values:
-            arguments["input_types"] = {}
-        return call_with_timeout(
-            lambda: await_result(function(**arguments)), self.name, what, self.patience
-        )
+
+def arguments_for(
+    function: Any, values: Mapping[str, object], entries: Entries
+) -> dict[str, object]:
+    """Return those of the values that a function takes, choices as what the class declares."""
+    meant = {
+        name: meanings.get(str(values[name]), values[name])
+        for name, meanings in entries.choice_values.items()
+        if name in values
+    }
+    return {name: {**values, **meant}[name] for name in accepted_names(function, values)}
 
 
 def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
@@ -95,15 +120,19 @@ def needs_of(kind: Any, spec: NodeSpec) -> Needs | None:
     return needs
 
 
-def state_of(state: State) -> State | None:
-    """Return the checks if the class has any."""
-    checks = ("VALIDATE_INPUTS", "IS_CHANGED")
-    return state if any(getattr(state.kind, name, None) for name in checks) else None
+def check_of(kind: Any, name: str, entries: Entries) -> InputCheck | None:
+    """Return the check of a class's inputs if it has one."""
+    return InputCheck(kind, name, entries) if getattr(kind, "VALIDATE_INPUTS", None) else None
+
+
+def state_of(kind: Any, name: str, entries: Entries) -> ChangeToken | None:
+    """Return what tells that a class's result has changed if it has that."""
+    return ChangeToken(kind, name, entries) if getattr(kind, "IS_CHANGED", None) else None
 
 
 def await_result(value: Any) -> Any:
     """Return a value, or the result of a coroutine."""
-    return asyncio.run(value) if inspect.iscoroutine(value) else value
+    return asyncio.run(value) if iscoroutine(value) else value
 
 
 def call_with_timeout(

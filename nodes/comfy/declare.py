@@ -13,7 +13,7 @@ from nodegraph.definition.node import NodeType
 from nodegraph.definition.pack import Pack
 from nodegraph.graph.spec import NodeSpec, OutputSpec
 from nodes.comfy.call import CONTEXT, Call
-from nodes.comfy.callbacks import State, needs_of, state_of
+from nodes.comfy.callbacks import check_of, needs_of, state_of
 from nodes.comfy.host.node_classes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
 from nodes.comfy.input_types import Entries, read_entries, socket_of
 from nodes.comfy.values import runtime
@@ -48,7 +48,14 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
             NODE_CLASS_MAPPINGS[found.spec.name] = kind
     if failures and not types:
         raise failures[0]
-    pack = Pack(name, _version(module), (module.__name__,), web=_web(module), routes=_routes())
+    pack = Pack(
+        name,
+        _version(module),
+        (module.__name__,),
+        web=_web(module),
+        routes=_routes(),
+        changes_prompts=bool(runtime.current().server.prompt_changes),
+    )
     return {"PACK": pack, **types}
 
 
@@ -66,19 +73,20 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
         open_inputs=entries.more or ("*" if entries.given else ""),
         hidden=tuple(sorted(_client_inputs(entries))),
         output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
+        checks_inputs=bool(getattr(kind, "VALIDATE_INPUTS", None)),
         input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
         deprecated=bool(getattr(kind, "DEPRECATED", False)),
         experimental=bool(getattr(kind, "EXPERIMENTAL", False)),
     )
     call = Call(kind, spec, entries)
-    asks = State(kind, name, entries)
-    needs, state = needs_of(kind, spec), state_of(asks)
+    check = check_of(kind, name, entries)
     return NodeType(
         spec,
         call,
         CONTEXT,
-        needs,
-        state,
+        needs_of(kind, spec),
+        state_of(kind, name, entries),
+        check=check,
         takes_any_device=True,
         depends_on_id="UNIQUE_ID" in entries.hidden.values(),
     )

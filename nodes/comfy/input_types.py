@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import Parameter, signature
 from typing import Any, cast
 
@@ -54,13 +54,15 @@ def read_entries(kind: Any) -> Entries:
     """
     declared = kind.INPUT_TYPES()
     exempt = _exempt(kind)
+    any_link = _takes_input_types(kind)
     inputs: list[InputSpec] = []
     choice_values: dict[str, Mapping[str, object]] = {}
     for required in (True, False):
         group = declared.get("required" if required else "optional") or {}
         for name, entry in dict(group).items():
             io_type, options = _entry(entry)
-            inputs.append(_input(str(name), io_type, options, required=required, exempt=exempt))
+            item = _input(str(name), io_type, options, required=required, exempt=exempt)
+            inputs.append(replace(item, unchecked_link=any_link))
             choices = _choices(io_type, options)
             if choices and not _all_are(choices, str) and not _all_are(choices, dict):
                 choice_values[str(name)] = {str(choice): choice for choice in choices}
@@ -191,6 +193,12 @@ def _exempt(kind: Any) -> tuple[str, ...] | None:
     if any(item.kind is Parameter.VAR_KEYWORD for item in parameters.values()):
         return None
     return tuple(parameters)
+
+
+def _takes_input_types(kind: Any) -> bool:
+    """Return True if a class checks the types of its inputs itself."""
+    check = getattr(kind, "VALIDATE_INPUTS", None)
+    return check is not None and "input_types" in signature(check).parameters
 
 
 def accepted_names(function: Any, names: Iterable[str]) -> Iterator[str]:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import threading
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from aiohttp import web
@@ -29,11 +31,26 @@ class PackMessages:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        self._kept: ContextVar[list[dict[str, object]] | None] = ContextVar("kept", default=None)
+
+    @contextmanager
+    def keep(self) -> Generator[list[dict[str, object]]]:
+        """Keep what this thread tells within this block, instead of sending it."""
+        messages: list[dict[str, object]] = []
+        token = self._kept.set(messages)
+        try:
+            yield messages
+        finally:
+            self._kept.reset(token)
 
     def tell(self, name: str, data: object, run: str) -> None:
         """Send a message to the client of a run; to all clients if `run` is empty."""
         if not is_plain(data):
             _log.warning("the message %r of a pack is dropped: it is not JSON", name)
+            return
+        kept = self._kept.get()
+        if kept is not None:
+            kept.append({"name": name, "data": data})
             return
         event = {"event": "pack_message", "name": name, "data": data}
         with suppress(OSError):

@@ -19,6 +19,7 @@ from server.observability import logs
 from server.worker_process.device import describe_device, machine
 from server.worker_process.file_numbers import StoreNaming
 from server.worker_process.pack_site import PackMessages, serve_pack_routes
+from server.worker_process.questions import Answers
 from server.worker_process.reports import CacheReports, ToServer
 from server.worker_process.runs import Runs
 from server.workers.wire import Channel, Frame
@@ -40,11 +41,13 @@ def serve(channel: Channel) -> None:
 def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     logs.receive(ToServer(channel), options["log_levels"])
     naming = StoreNaming(channel)
-    server = PackServer(PackMessages(channel).tell)
+    messages = PackMessages(channel)
+    server = PackServer(messages.tell)
     engine = open_engine(options["flags"], naming, server)
     registry = engine.registry
     reports = CacheReports(engine, channel)
     runs = Runs(engine, channel, naming.forget, reports)
+    answers = Answers(engine, server, messages, channel)
     reports.send()
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})
     if any(pack.name == BUILT_IN for pack in registry.packs):
@@ -52,6 +55,8 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     while (frame := channel.receive()) is not None:
         if frame.body["op"] == "open":
             serve_pack_routes(registry, server, Path(frame.body["path"]), channel)
+        elif frame.body["op"] == "ask":
+            answers.give(frame.body)
         else:
             _obey(frame, runs, naming)
 

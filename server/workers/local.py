@@ -23,6 +23,7 @@ from server.workers.endings import describe_exit, signal_of, wait_for_exit, watc
 from server.workers.inbox import Inbox
 from server.workers.output import Output
 from server.workers.pack_socket import PackSocket
+from server.workers.questions import About, Questions
 from server.workers.wire import BrokenWireError, Frame, FrameReader, pack
 from server.workers.worker import Order, Report
 
@@ -94,6 +95,7 @@ class LocalWorker:
         self._supervisor: asyncio.Task[None] | None = None
         self._questions: set[asyncio.Task[None]] = set()
         self._pack_socket = PackSocket(self._send)
+        self._asked = Questions(self._send)
 
     @property
     def writing(self) -> Collection[str]:
@@ -158,6 +160,17 @@ class LocalWorker:
             WorkerLostError: the process is dead.
         """
         return await self._pack_socket.path()
+
+    async def ask(
+        self, about: About, question: Mapping[str, Any], patience: float
+    ) -> Mapping[str, Any]:
+        """Return its packs' answer to a question about a prompt.
+
+        Raises:
+            WorkerLostError: the process is dead.
+            TimeoutError: it did not answer within `patience` seconds.
+        """
+        return await self._asked.ask(about, question, patience)
 
     async def free(self) -> None:
         """Have it clear its result cache, which frees the models that no run uses."""
@@ -271,8 +284,8 @@ class LocalWorker:
                 await self._report(body["run"], Report(event["event"], event, frame.data))
             case "done":
                 await self._report(body["run"], Report("done", body))
-            case "opened":
-                self._pack_socket.mark_open()
+            case "opened" | "answer":
+                self._take_reply(body)
             case "model" | "memory" | "cache" | "log" | "retire" | "writing":
                 self._note(body)
             case "name" | "taken":
@@ -281,6 +294,13 @@ class LocalWorker:
                 question.add_done_callback(self._questions.discard)
             case unknown:
                 _log.error("worker %s sent an unknown message: %r", self.name, unknown)
+
+    def _take_reply(self, body: Mapping[str, Any]) -> None:
+        """Hand on what it replies to a message."""
+        if body["op"] == "opened":
+            self._pack_socket.mark_open()
+        else:
+            self._asked.take_answer(body)
 
     def _note(self, body: Mapping[str, Any]) -> None:
         """Handle a message that is no report of a run."""
@@ -342,6 +362,7 @@ class LocalWorker:
 
     def _lose(self, reason: str) -> None:
         self._pack_socket.lose(WorkerLostError(reason, together=0))
+        self._asked.lose(WorkerLostError(reason, together=0))
         together = len(self._runs)
         for inbox in self._runs.values():
             inbox.lose(WorkerLostError(reason, together))

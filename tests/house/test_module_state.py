@@ -32,9 +32,6 @@ REASONS = {
     "nodes.comfy.host.node_classes:NODE_CLASS_MAPPINGS": (
         "where packs look for each other's classes, and add some; it lists modules of the process"
     ),
-    "nodes.comfy.host.prompt_server:PromptServer.instance": (
-        "where packs look for ComfyUI's server; its state is the environment's `PackServer`"
-    ),
     "nodegraph.python.graph:_engine": (
         "the engine of graphs that are given none, so that a notebook's graphs share their results"
     ),

@@ -7,6 +7,7 @@ from enum import IntEnum
 from functools import cache
 from typing import Any, ClassVar
 
+from nodegraph.files.files import Files
 from nodegraph.packs.routes import PackRoute
 from nodes.comfy.values import runtime
 
@@ -138,7 +139,6 @@ class PromptServer:
         self.number = 0
         self.sockets: dict[str, object] = {}
         self.web_root = ""
-        self.on_prompt_handlers: list[Handler] = []
 
     @property
     def client_id(self) -> str | None:
@@ -162,9 +162,9 @@ class PromptServer:
         return {"exec_info": {"queue_remaining": self.prompt_queue.get_tasks_remaining()}}
 
     def trigger_on_prompt(self, json_data: Any) -> Any:
-        """Return a prompt as the handlers that packs added change it."""
-        for handler in self.on_prompt_handlers:
-            json_data = handler(json_data)
+        """Return a request to run a prompt as the handlers that packs added change it."""
+        for change in list(runtime.current().server.prompt_changes.values()):
+            json_data = change(json_data, runtime.files())
         return json_data
 
     def send_sync(self, event: Any, data: object, sid: str | None = None) -> None:
@@ -191,8 +191,19 @@ class PromptServer:
             running.notice(text)
 
     def add_on_prompt_handler(self, handler: Handler) -> None:
-        """Do nothing: prompts are not passed to packs, and the handler is never called."""
-        self.on_prompt_handlers.append(handler)
+        """Have a function change every prompt before it is checked and queued."""
+
+        def change(request: dict[str, Any], files: Files) -> object:
+            with runtime.with_files(files):
+                return handler(request)
+
+        name = f"{handler.__module__}.{getattr(handler, '__qualname__', type(handler).__name__)}"
+        runtime.current().server.prompt_changes[name] = change
+
+    @property
+    def on_prompt_handlers(self) -> list[Handler]:
+        """Return the functions that change prompts, as they are called here."""
+        return list(runtime.current().server.prompt_changes.values())
 
 
 @cache

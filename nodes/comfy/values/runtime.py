@@ -61,9 +61,10 @@ class PackEnvironment:
         return self.settings.cache_dir.absolute() / "comfyui"
 
     def take_additions(self, before: "PackEnvironment") -> None:
-        """Add the routes and model folders that packs added to an earlier environment."""
+        """Add what packs added to an earlier environment, such as routes and model folders."""
         known = self.server.routes
         known.extend(route for route in before.server.routes if route not in known)
+        self.server.prompt_changes.update(before.server.prompt_changes)
         self.added_folders.update(before.added_folders)
 
 

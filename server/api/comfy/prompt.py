@@ -6,7 +6,7 @@ import json
 import math
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -14,11 +14,12 @@ from aiohttp import web
 from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, NodeGraphError
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import is_clean, is_list, is_object, parse_json
-from nodegraph.validation.validate import check
+from nodegraph.validation.validate import CheckedGraph, check
 from nodegraph.workflow.api_format import as_sent
 from nodegraph.workflow.read import read_prompt
 from server.api.comfy.history import plain_number
 from server.api.comfy.validation_errors import Refusals, refusal
+from server.api.pack_prompts import changed_by_packs, checked_by_packs, packs_change_prompts
 from server.store.runs import NewRun, Work
 from server.web.services import Services, services
 
@@ -47,8 +48,9 @@ async def post_prompt(request: web.Request) -> web.Response:
     parts = services(request)
     client = request.query.get("clientId", "")
     try:
-        new, errors = await asyncio.to_thread(_new, parts, await request.read(), client)
-        accepted = await parts.dispatcher.submit(new)
+        wanted, checked = await _read_and_check(parts, await request.read(), client)
+        errors = await asyncio.to_thread(_errors, parts, checked) if checked.problems else {}
+        accepted = await parts.dispatcher.submit(wanted.run(checked.runnable))
     except PromptRefusedError as error:
         return web.json_response(error.reply, status=400)
     except InvalidWorkflowError as error:
@@ -64,20 +66,44 @@ async def get_prompt(request: web.Request) -> web.Response:
     return web.json_response({"exec_info": {"queue_remaining": remaining}})
 
 
-def _new(parts: Services, data: bytes, client: str) -> tuple[NewRun, dict[str, Any]]:
-    """Return the run that a request asks for, and the problems of the nodes that are left out.
+async def _read_and_check(
+    parts: Services, data: bytes, client: str
+) -> tuple["Submission", CheckedGraph]:
+    """Read and check a request; packs may change its prompt, and refuse the inputs of their nodes.
 
     Raises:
         InvalidWorkflowError: the request is malformed.
+    """
+
+    def read_and_check() -> tuple[Submission, CheckedGraph]:
+        return _check(parts, read_submission(data, client))
+
+    if packs_change_prompts(parts):
+        wanted = await asyncio.to_thread(read_submission, data, client)
+        graph, extra = await changed_by_packs(
+            parts, wanted.graph, wanted.extra, wanted.client, wanted.id
+        )
+        wanted = replace(wanted, graph=graph, extra=extra)
+        wanted, checked = await asyncio.to_thread(_check, parts, wanted)
+    else:
+        wanted, checked = await asyncio.to_thread(read_and_check)
+    return wanted, await checked_by_packs(parts, checked)
+
+
+def _check(parts: Services, wanted: "Submission") -> tuple["Submission", CheckedGraph]:
+    return wanted, check(wanted.graph, parts.registry, parts.files, wanted.targets)
+
+
+def _errors(parts: Services, checked: CheckedGraph) -> dict[str, Any]:
+    """Return the problems of the nodes that are left out.
+
+    Raises:
         PromptRefusedError: no part of the prompt can run.
     """
-    wanted = read_submission(data, client)
-    checked = check(wanted.graph, parts.registry, parts.files, wanted.targets)
     refusals = Refusals(parts.registry, parts.files)
-    runnable = checked.runnable if checked.problems else checked.targets
-    if not runnable:
+    if not checked.runnable:
         raise PromptRefusedError(refusals.whole(checked))
-    return wanted.run(runnable), refusals.by_node(checked)
+    return refusals.by_node(checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +118,11 @@ class Submission:
     number: float | None
     front: bool
     extra: Mapping[str, Any]
+    digest: str
+    """Hash of the request, which tells a repeated request from a different one."""
 
     def run(self, targets: tuple[str, ...]) -> NewRun:
-        """Return the run that the request asks for.
-
-        Raises:
-            InvalidWorkflowError: a number in it is NaN or infinite.
-        """
+        """Return the run that the request asks for."""
         work = Work(prompt=as_sent(self.graph), targets=targets, extra=self.extra)
         return NewRun(
             id=self.id,
@@ -106,17 +130,8 @@ class Submission:
             client=self.client,
             number=self.number,
             front=self.front,
-            digest=self._digest(work),
+            digest=self.digest,
         )
-
-    def _digest(self, work: Work) -> str:
-        """Return the hash of the request, which tells a repeated request from a different one."""
-        parts = [work.prompt, self.targets, work.extra, self.client, self.number, self.front]
-        try:
-            text = json.dumps(parts, sort_keys=True, allow_nan=False)
-        except ValueError:
-            _refuse("NaN and Infinity are not JSON.", "Send a number, or null.")
-        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_submission(data: bytes, client: str = "") -> Submission:
@@ -132,15 +147,21 @@ def read_submission(data: bytes, client: str = "") -> Submission:
     body = parse_json(data)
     if not is_object(body) or "prompt" not in body:
         raise InvalidWorkflowError([NoPromptError()])
-    return Submission(
-        graph=_graph(body["prompt"]),
-        targets=_targets(body.get("partial_execution_targets")),
-        id=_text(body, "prompt_id") or str(uuid.uuid4()),
-        client=_text(body, "client_id") or _text({"clientId": client}, "clientId"),
-        number=_number(body.get("number")),
-        front=_front(body.get("front")),
-        extra=_extra(body.get("extra_data")),
-    )
+    graph, targets = _graph(body["prompt"]), _targets(body.get("partial_execution_targets"))
+    run_id = _text(body, "prompt_id") or str(uuid.uuid4())
+    client = _text(body, "client_id") or _text({"clientId": client}, "clientId")
+    number, front = _number(body.get("number")), _front(body.get("front"))
+    extra = _extra(body.get("extra_data"))
+    digest = _digest(as_sent(graph), targets, extra, client, number, front)
+    return Submission(graph, targets, run_id, client, number, front, extra, digest)
+
+
+def _digest(*parts: object) -> str:
+    try:
+        text = json.dumps(parts, sort_keys=True, allow_nan=False)
+    except ValueError:
+        _refuse("NaN and Infinity are not JSON.", "Send a number, or null.")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _graph(prompt: object) -> Graph:

@@ -20,6 +20,8 @@ _WHOLE: Mapping[str, str] = {
 }
 """Codes of problems that concern no single node, and ComfyUI's types for them."""
 _RAISED = "exception_during_validation"
+_RAISED_INSIDE = "exception_during_inner_validation"
+"""That of a check that failed itself, at a node that others read."""
 _CUSTOM = "custom_validation_failed"
 _OF_NODES: Mapping[str, str] = {
     "required_input_missing": "required_input_missing",
@@ -80,19 +82,22 @@ class Refusals:
                     "class_type": node.type_name if node else "",
                 },
             )
-            entry["errors"].append(self._node_error(problem, entry["class_type"]))
+            inner = problem.node_id not in checked.targets
+            entry["errors"].append(self._node_error(problem, entry["class_type"], inner=inner))
         return found
 
-    def _node_error(self, problem: NodeGraphError, class_type: str) -> dict[str, Any]:
+    def _node_error(
+        self, problem: NodeGraphError, class_type: str, *, inner: bool
+    ) -> dict[str, Any]:
         spec = self._spec(class_type, problem.input_name)
-        kind = _node_type(problem, spec)
+        kind = _node_type(problem, spec, inner=inner)
         extra: dict[str, Any] = {"code": problem.code, **problem.details}
         if problem.input_name is not None:
             extra["input_name"] = problem.input_name
         if spec is not None:
             extra["input_config"] = input_info(spec, self._files)
-        if kind == _RAISED:
-            extra |= {"exception_type": problem.code, "traceback": []}
+        if kind in (_RAISED, _RAISED_INSIDE):
+            extra = {"exception_type": problem.code, "traceback": [], **extra}
         if kind == "invalid_input_type":
             extra["exception_message"] = problem.message
         named = f"{problem.input_name}: " if problem.input_name is not None else ""
@@ -118,8 +123,10 @@ def _error(problem: NodeGraphError) -> dict[str, Any]:
     }
 
 
-def _node_type(problem: NodeGraphError, spec: InputSpec | None) -> str:
+def _node_type(problem: NodeGraphError, spec: InputSpec | None, *, inner: bool) -> str:
     """Return ComfyUI's type of a problem; there, a missing file is found by the node itself."""
+    if problem.code == _CUSTOM and "exception_type" in problem.details:
+        return _RAISED_INSIDE if inner else _RAISED
     if problem.code == "value_not_in_list" and spec and spec.input_file:
         return _CUSTOM
     return _OF_NODES.get(problem.code, _CUSTOM)

@@ -409,6 +409,57 @@ class Mine:
 NODE_CLASS_MAPPINGS = {"KSampler": Mine, "OnlyMine": Mine}
 """
 
+ASKED = """
+from server import PromptServer
+
+
+class Node:
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "run"
+    CATEGORY = "toys"
+    OUTPUT_NODE = True
+
+    def run(self, **given):
+        return {"ui": {"text": [repr(sorted(given.items()))]}, "result": ("text",)}
+
+
+class AskedBelowFive(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"x": ("INT", {"default": 1})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, x):
+        return x < 5 or f"{x} is too many"
+
+
+class AskedForTypes(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"a": ("INT,FLOAT",)}, "optional": {"b": ("INT",)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types, b=7):
+        return (input_types, b) == ({"a": "STRING"}, 7) or repr((input_types, b))
+
+
+def populate(request):
+    for node in request["prompt"].values():
+        if node["inputs"].get("text") == "fail":
+            raise ValueError("no")
+        if node["inputs"].get("text") == "spoil":
+            return {"prompt": 3}
+        if node["inputs"].get("text") == "WORD":
+            node["inputs"]["text"] = "populated"
+            PromptServer.instance.send_sync("toys.populated", {"for": request["client_id"]})
+    request["extra_data"]["seen"] = True
+    return request
+
+
+PromptServer.instance.add_on_prompt_handler(populate)
+NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in (AskedBelowFive, AskedForTypes)}
+"""
+"""A pack that is asked about prompts before they are queued."""
 BROKEN = {
     "syntax": "def broken(:\n",
     "exits": "import os\nos._exit(0)\n",

@@ -15,11 +15,11 @@ from nodegraph.packs.object_info import object_info
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackRoute, PackServer
 from nodegraph.workflow.read import read_prompt
-from nodes.comfy.callbacks import State
+from nodes.comfy.callbacks import InputCheck
 from nodes.comfy.discovery import packs_in
 from nodes.comfy.host.comfy.comfy_utils import load_torch_file
 from nodes.comfy.values import runtime
-from nodes.comfy.values.errors import InputsRefusedError, NotOfferedError, TooSlowError
+from nodes.comfy.values.errors import NotOfferedError, TooSlowError
 from nodes.models.weights.errors import PickleRefusedError
 from tests.nodes.comfy import packs
 
@@ -237,16 +237,16 @@ def test_a_class_refuses_inputs_and_says_what_changed(engine):
 
     assert count(kind="not in the list", state="x") == count(kind="not in the list", state="x")
     assert count(kind="a", state="always") != count(kind="a", state="always")
-    with pytest.raises(InputsRefusedError, match="kind must not be bad"):
+    with pytest.raises(InvalidWorkflowError, match="kind must not be bad"):
         count(kind="bad")
 
 
 def test_a_check_that_hangs_is_given_up(registry, settings):
-    state = registry.find("ToyPicky").state
-    assert isinstance(state, State)
+    check = registry.find("ToyPicky").check
+    assert isinstance(check, InputCheck)
 
     with pytest.raises(TooSlowError):
-        replace(state, patience=0.2)({"kind": "slow"}, settings.files())
+        replace(check, patience=0.2)({"kind": "slow"}, {}, settings.files())
 
 
 def test_what_a_pack_puts_into_a_latent_or_a_condition_survives(engine):
@@ -402,7 +402,7 @@ def test_a_node_of_a_schema_runs_checks_and_shows(engine):
     assert told == "2 1"
     assert ui.as_dict() == {"text": ["times"]}
     scale["inputs"]["factor"] = 3.0
-    with pytest.raises(InputsRefusedError, match="must not be 3"):
+    with pytest.raises(InvalidWorkflowError, match="must not be 3"):
         run(engine, "2", **{"1": image, "2": scale})
 
 

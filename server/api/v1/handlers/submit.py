@@ -2,13 +2,17 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
+from nodegraph.graph.graph import Graph
 from nodegraph.validation.validate import check
 from nodegraph.workflow.api_format import as_sent
-from server.api.v1.handlers.parsing import Submission, headers_of, workflow_of
+from server.api.pack_prompts import changed_by_packs, checked_by_packs, packs_change_prompts
+from server.api.v1.handlers.parsing import headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
 from server.api.v1.schema.requests import RunRequest, SubmitHeaders
 from server.store.runs import Accepted, NewRun, Run, Work
@@ -26,13 +30,22 @@ async def submit(request: web.Request) -> Accepted:
     parts = services(request)
     key = headers_of(request, SubmitHeaders).key
     sent = await workflow_of(request, RunRequest)
-    work = await asyncio.to_thread(_check, parts, sent)
     wanted = sent.wanted
+    run_id = str(wanted.id or uuid.uuid4())
+    graph, extra = sent.graph, _extra(sent.graph)
+    if packs_change_prompts(parts):
+        graph, extra = await changed_by_packs(parts, graph, extra, wanted.client, run_id)
+    checked = await asyncio.to_thread(
+        check, graph, parts.registry, parts.files, sent.wanted.targets
+    )
+    checked = await checked_by_packs(parts, checked)
+    if checked.problems:
+        raise InvalidWorkflowError(checked.problems)
     if wanted.webhook:
         parts.targets.check(wanted.webhook)
     new = NewRun(
-        id=str(wanted.id or uuid.uuid4()),
-        work=work,
+        id=run_id,
+        work=Work(prompt=as_sent(graph), targets=checked.targets, extra=extra),
         client=wanted.client,
         priority=wanted.priority,
         webhook=wanted.webhook,
@@ -66,15 +79,6 @@ def place_of(run: Run) -> str:
     return f"/v1/runs/{run.id}"
 
 
-def _check(parts: Services, sent: Submission[RunRequest]) -> Work:
-    """Check a workflow and return its work.
-
-    Raises:
-        InvalidWorkflowError: the workflow has problems.
-    """
-    graph = sent.graph
-    checked = check(graph, parts.registry, parts.files, sent.wanted.targets)
-    if checked.problems:
-        raise InvalidWorkflowError(checked.problems)
-    editor = {"workflow": graph.editor} if graph.editor else {}
-    return Work(prompt=as_sent(graph), targets=checked.targets, extra={"extra_pnginfo": editor})
+def _extra(graph: Graph) -> Mapping[str, Any]:
+    """Return the data that images carry besides the graph: the editor's description of it."""
+    return {"extra_pnginfo": {"workflow": graph.editor} if graph.editor else {}}

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.validation.validate import check
+from server.api.pack_prompts import checked_by_packs
 from server.api.v1.handlers.parsing import reply, workflow_of
 from server.api.v1.schema.models import Validation
 from server.api.v1.schema.problems import finding
@@ -24,6 +25,7 @@ async def validate(request: web.Request) -> web.Response:
     checked = await asyncio.to_thread(
         check, sent.graph, parts.registry, parts.files, sent.wanted.targets
     )
+    checked = await checked_by_packs(parts, checked)
     return reply(
         Validation(
             valid=not checked.problems,
