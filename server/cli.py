@@ -7,7 +7,7 @@ import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import ReportingCommand
-from nodegraph.runtime.choices import LogFormat, LogLevel, PreviewMethod
+from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, PreviewMethod
 
 
 class Levels(click.ParamType[tuple[str, str]]):
@@ -106,6 +106,17 @@ class Levels(click.ParamType[tuple[str, str]]):
     metavar="HOST",
     multiple=True,
     help="A host, address or network that webhooks may be sent to; repeatable.",
+)
+@click.option(
+    "--comfyui",
+    metavar="[NAME=]ADDRESS",
+    multiple=True,
+    help="A ComfyUI server that runs what only it can, such as http://127.0.0.1:8000; repeatable.",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(get_args(Prefer)),
+    help="Where runs go that a ComfyUI server could run just as well; native if not set.",
 )
 @click.option("--log-format", type=click.Choice(get_args(LogFormat)), help="text if not set.")
 @click.option(

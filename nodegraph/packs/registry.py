@@ -94,6 +94,19 @@ class Registry:
                 registry._contents.add(spec, spec.module)
         return registry
 
+    @classmethod
+    def from_specs(cls, specs: Iterable[NodeSpec], owner: str) -> "Registry":
+        """Make a registry of specs whose functions are elsewhere, so that `find` finds none.
+
+        Args:
+            specs: the specs, each of another name.
+            owner: the place of their functions, in words.
+        """
+        registry = cls()
+        for spec in specs:
+            registry._contents.add(spec, owner)
+        return registry
+
     @property
     def catalog(self) -> Mapping[str, NodeSpec]:
         """Every node type's spec by name, in the packs' order."""

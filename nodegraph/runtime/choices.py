@@ -12,6 +12,8 @@ Attention: TypeAlias = Literal["sdpa", "math", "flash", "cudnn", "xformers", "sa
 DEFAULT_ATTENTION: Attention = "sdpa"
 PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]
 """The way to preview unfinished images: none, by a small matrix, or by a small decoder."""
+Prefer: TypeAlias = Literal["native", "comfyui"]
+"""The workers that a run goes to if both have all its node types: ours, or a ComfyUI server."""
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 

@@ -110,8 +110,8 @@ def nest(values: Mapping[str, object]) -> dict[str, object]:
 
 def pair(text: str) -> tuple[str, str]:
     """`room=level`, or a level alone for every room."""
-    room, told, level = text.rpartition("=")
-    return (room, level) if told else (EVERYWHERE, level)
+    room, told, level = text.partition("=")
+    return (room, level) if told else (EVERYWHERE, room)
 
 
 def _flat(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from nodegraph.files.user_dirs import data_folder
-from nodegraph.runtime.choices import LogFormat, LogLevel, Range
+from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, Range
 
 EVERYWHERE = "all"
 """Stands for every room in `log_levels`."""
@@ -47,6 +47,12 @@ class ServerSettings:
     """Hosts, addresses and networks that webhooks may be sent to."""
     webhook_secret: str = field(default="", repr=False)
     """Signs webhooks; by default one that is generated, and kept in the data folder."""
+    comfyui: tuple[str, ...] = ()
+    """The ComfyUI servers that may run runs, too: addresses, or `NAME=ADDRESS`."""
+    comfyui_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """A header that such a server wants with every request, by its name: `Authorization: …`."""
+    prefer: Prefer = "native"
+    """The workers of runs that a ComfyUI server could run just as well."""
     log_format: LogFormat = "text"
     """The format of log records: a line of text, or a JSON object, for each."""
     log_levels: Mapping[str, LogLevel] = field(default_factory=dict[str, LogLevel])

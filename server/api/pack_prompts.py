@@ -14,8 +14,8 @@ from nodegraph.errors import InvalidWorkflowError
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import is_object
 from nodegraph.validation.own_checks import has_own_checks
+from nodegraph.validation.placement import Placement
 from nodegraph.validation.problems import CustomValidationError
-from nodegraph.validation.validate import CheckedGraph
 from nodegraph.workflow.api_format import as_sent
 from nodegraph.workflow.read import read_prompt
 from server.errors import WorkerLostError
@@ -64,14 +64,19 @@ async def changed_by_packs(
     return changed, more if is_object(more) else extra
 
 
-async def checked_by_packs(parts: Services, checked: CheckedGraph) -> CheckedGraph:
-    """Return a checked graph with what the node types of packs find wrong with their inputs."""
-    if not has_own_checks(checked, parts.registry):
-        return checked
+async def placed_by_packs(parts: Services, placed: Placement) -> Placement:
+    """Return a placed graph with what the node types of packs find wrong with their inputs.
+
+    On a ComfyUI server they are its own, and are asked there when it runs.
+    """
+    checked = placed.checked
+    if placed.servers or not has_own_checks(checked, parts.registry):
+        return placed
     question = {"prompt": as_sent(checked.original), "targets": list(checked.targets)}
     answer = await _ask(parts, "inputs", question)
     found = [_problem(each) for each in answer.get("problems", ())]
-    return replace(checked, problems=(*checked.problems, *found)) if found else checked
+    more = replace(checked, problems=(*checked.problems, *found)) if found else checked
+    return replace(placed, checked=more)
 
 
 async def _ask(parts: Services, about: About, question: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -40,6 +40,7 @@ from server.web.tokens import Tokens
 from server.webhooks import signing
 from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
+from server.workers.comfyui.servers import comfy_servers
 from server.workers.devices import choose_devices
 from server.workers.local import LocalWorker, ServerHooks
 
@@ -127,19 +128,24 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     metrics = Metrics(registry.catalog)
     dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
     hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake)
+    files = common.files(registry.model_places)
+    comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
+    metrics.know_types(comfyui)
     for device in devices:
         worker = LocalWorker(device, options, hooks, slots=settings.slots)
         dispatcher.workers.append(worker)
+    dispatcher.workers.extend(comfyui.workers)
     return Parts(
         settings=common,
         registry=registry,
-        files=common.files(registry.model_places),
+        files=files,
         store=store,
         bus=bus,
         dispatcher=dispatcher,
         pictures=Pictures(),
         data_dir=settings.data_dir,
         webhooks=_webhooks(settings, store),
+        comfyui=comfyui,
     )
 
 

@@ -63,7 +63,7 @@ class Metrics:
     """
 
     def __init__(self, class_types: Container[str] = ()) -> None:
-        self._class_types = class_types
+        self._class_types = [class_types]
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._jobs = self._counter("jobs", "Runs that are over.", "status")
@@ -89,6 +89,10 @@ class Metrics:
         self._registry.register(_Places(self._results))
         self._registry.register(_Caches("weights_cache", _WEIGHTS, self._weights))
 
+    def know_types(self, class_types: Container[str]) -> None:
+        """Use further node types as labels."""
+        self._class_types.append(class_types)
+
     def watch_queue(self, depths: Callable[[], Mapping[int, int]]) -> None:
         """Set the function that returns the number of waiting runs by priority."""
         self._registry.register(_Depths(depths))
@@ -106,8 +110,8 @@ class Metrics:
 
     def node_finished(self, class_type: str, seconds: float) -> None:
         """Count a computed node and its duration."""
-        known = class_type if class_type in self._class_types else OTHER
-        self._nodes.labels(known).observe(seconds)
+        known = any(class_type in types for types in self._class_types)
+        self._nodes.labels(class_type if known else OTHER).observe(seconds)
 
     def model_used(self, seconds: float | None) -> None:
         """Count the use of a network, which was in memory (None) or loaded in so many seconds."""

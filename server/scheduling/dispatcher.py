@@ -112,6 +112,7 @@ class Dispatcher:
             await self.store.requeue(run.id, "the server was stopped")
         for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
             self._queue.add(_queue_entry(run))
+        self._warn_of_unknown_servers()
         for worker in self.workers:
             await worker.start()
         ahead = look_ahead(self._queue, self.store, self.workers, lambda: bool(self._active))
@@ -251,9 +252,9 @@ class Dispatcher:
 
     def _pick(self) -> Assignment | None:
         slots = [self._slot(worker) for worker in self.workers if worker.ready]
-        if not len(self._queue) or not any(slot.free for slot in slots):
-            return None
-        return pick(self._queue, slots)
+        free = [slot for slot in slots if slot.free]
+        fits = any(slot.takes(servers) for servers in self._queue.places for slot in free)
+        return pick(self._queue, slots) if fits else None
 
     def _slot(self, worker: Worker) -> Slot:
         mine = [active for active in self._active.values() if active.worker is worker]
@@ -261,7 +262,7 @@ class Dispatcher:
         alone = any(run.suspect for run in runs)
         writing = min(WRITING, sum(run.id in worker.writing for run in runs))
         free = worker.slots + writing - len(runs) if len(mine) < worker.slots + AHEAD else 0
-        return Slot(worker.name, free, len(runs), alone)
+        return Slot(worker.name, free, len(runs), alone, worker.server)
 
     async def _launch(self, chosen: Assignment) -> None:
         """Have a worker compute a run, and record meanwhile that it has begun.
@@ -333,7 +334,7 @@ class Dispatcher:
             return
         watched = self._preview_demand.begin(run, active.worker)
         method = preview_method_of(work, self._previews)
-        order = Order(run.id, run.attempts, work, run.owner, method, watched)
+        order = Order(run.id, run.attempts, work, run.owner, method, run.retries, watched)
         last: Sequence[Report] = ()
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:
@@ -372,6 +373,13 @@ class Dispatcher:
         else:
             self._queue.add(_queue_entry(run))
 
+    def _warn_of_unknown_servers(self) -> None:
+        known = {worker.server for worker in self.workers}
+        for servers in self._queue.places:
+            if servers and known.isdisjoint(servers):
+                text = "runs wait for the ComfyUI server %s, which is not in the settings any more"
+                _log.warning(text, " or ".join(servers))
+
     def _notify_change(self, owner: str) -> None:
         """Publish that an owner's queue has changed, and look for a run to start."""
         remaining = {"remaining": self.remaining(owner)}
@@ -382,4 +390,5 @@ class Dispatcher:
 
 def _queue_entry(run: Run) -> Waiting:
     place = (run.priority, run.number, run.seq)
-    return Waiting(run.id, run.client, *place, suspect=run.suspect, owner=run.owner)
+    about = (run.suspect, run.owner, run.servers)
+    return Waiting(run.id, run.client, *place, *about)

@@ -6,7 +6,8 @@ the order of their numbers. The queue is never sorted as a whole: ten thousand r
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol, TypeAlias
 
 from server.scheduling.scheduler import Waiting
@@ -156,6 +157,7 @@ class FairQueue:
         self._by_priority: dict[int, _RoundRobin] = {}
         self._served: dict[tuple[str, ...], int] = {}
         self._turn = 0
+        self._places: Counter[tuple[str, ...]] = Counter()
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -173,6 +175,11 @@ class FairQueue:
         """The number of waiting runs by priority."""
         return {priority: len(line) for priority, line in self._by_priority.items()}
 
+    @property
+    def places(self) -> Collection[tuple[str, ...]]:
+        """The `servers` of the waiting runs, each once."""
+        return self._places
+
     def find(self, run_id: str) -> Waiting | None:
         """Return a waiting run; None if it is not in the queue."""
         return self._runs.get(run_id)
@@ -186,6 +193,7 @@ class FairQueue:
         if run.id in self._runs:
             return
         self._runs[run.id] = run
+        self._places[run.servers] += 1
         if run.priority not in self._by_priority:
             self._by_priority[run.priority] = _RoundRobin(_owner, self._clients, self._owner_served)
         self._by_priority[run.priority].add(run)
@@ -194,6 +202,9 @@ class FairQueue:
         """Remove and return a run; None if it is not in the queue."""
         run = self._runs.pop(run_id, None)
         if run is not None:
+            self._places[run.servers] -= 1
+            if not self._places[run.servers]:
+                del self._places[run.servers]
             line = self._by_priority[run.priority]
             line.remove(run)
             if not len(line):

@@ -32,12 +32,12 @@ async def look_ahead(
     seen, told = "", ""
     while True:
         await asyncio.sleep(pause)
-        following = next(iter(queue), None) if len(queue) and is_busy() else None
-        run = following.id if following else ""
+        own = () in queue.places and is_busy()
+        run = next((each.id for each in queue if not each.servers), "") if own else ""
         if run and run == seen and run != told:
             told = run
             with suppress(NodeGraphError):  # deleted or damaged, or the worker has just died
                 work = await store.work(run)
-                for worker in [worker for worker in workers if worker.ready][:1]:
+                for worker in [each for each in workers if each.ready and not each.server][:1]:
                     await worker.expect(work.prompt)
         seen = run

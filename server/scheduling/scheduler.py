@@ -16,6 +16,8 @@ class Waiting:
     suspect: bool = False
     """True if it may have killed a worker; it then runs alone on a worker."""
     owner: str = ""
+    servers: tuple[str, ...] = ()
+    """The ComfyUI servers that may run it; workers of our own run it if there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Slot:
     """Number of runs that it is computing."""
     alone: bool = False
     """True if one of these must run alone."""
+    server: str = ""
+    """The ComfyUI server that the worker stands for; empty for one of our own."""
+
+    def takes(self, servers: tuple[str, ...]) -> bool:
+        """Return True if it may get a run that these servers may run."""
+        return self.server in servers if servers else not self.server
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,10 @@ def pick(queue: Iterable[Waiting], slots: Sequence[Slot]) -> Assignment | None:
     for run in queue:
         if not usable:
             return None
-        if not run.suspect or not usable[0].busy:
-            return Assignment(run.id, usable[0].worker)
-        usable = usable[1:]
+        first = next((slot for slot in usable if slot.takes(run.servers)), None)
+        if first is None:
+            continue
+        if not run.suspect or not first.busy:
+            return Assignment(run.id, first.worker)
+        usable.remove(first)
     return None

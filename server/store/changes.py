@@ -45,11 +45,12 @@ def accept(db: Connection, new: NewRun) -> Accepted:
     number = new.number if new.number is not None else -following if new.front else following
     row = db.execute(
         "INSERT INTO runs (id, client, owner, priority, number, state, created_ms,"
-        " idempotency_key, digest, webhook) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)"
-        " RETURNING *",
+        " idempotency_key, digest, webhook, servers, why)"
+        " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             *(new.id, new.client, new.owner, new.priority, number, now_ms()),
             *(new.idempotency_key, new.digest, new.webhook),
+            *(json.dumps([*new.servers]) if new.servers else "", new.why),
         ),
     ).fetchone()
     work = new.work
@@ -58,7 +59,8 @@ def accept(db: Connection, new: NewRun) -> Accepted:
         "INSERT INTO graphs (run, prompt, targets, extra, checksum) VALUES (?, ?, ?, ?, ?)",
         (new.id, *parts, rows.checksum(parts)),
     )
-    (queued,) = _append(db, new.id, 0, [("run_queued", {})])
+    place = {"servers": [*new.servers], "why": new.why} if new.why else {}
+    (queued,) = _append(db, new.id, 0, [("run_queued", place)])
     return Accepted(rows.run_of(row), queued, sum(map(len, parts)))
 
 
@@ -124,7 +126,7 @@ def retry(db: Connection, run_id: str) -> tuple[Run, Milestone]:
         raise RunStateError(run_id, state, "a failed or cancelled one")
     db.execute(
         "UPDATE runs SET state = 'queued', attempts = 0, deaths = 0, suspect = 0, worker = '',"
-        " error = NULL, started_ms = NULL, finished_ms = NULL WHERE id = ?",
+        " error = NULL, started_ms = NULL, finished_ms = NULL, retries = retries + 1 WHERE id = ?",
         (run_id,),
     )
     (queued,) = add_events(db, run_id, [("run_queued", {})])

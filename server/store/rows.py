@@ -70,6 +70,9 @@ def run_of(row: Row) -> Run:
         finished_ms=row["finished_ms"],
         error=json.loads(row["error"]) if row["error"] else None,
         webhook=row["webhook"],
+        servers=tuple(json.loads(row["servers"])) if row["servers"] else (),
+        why=row["why"],
+        retries=row["retries"],
     )
 
 

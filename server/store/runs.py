@@ -39,6 +39,10 @@ class NewRun:
     digest: str = ""
     """Hash of the request: a key or an id may be sent again only with the same request."""
     webhook: str = ""
+    servers: Sequence[str] = ()
+    """The ComfyUI servers that may run it; our own workers run it if there are none."""
+    why: str = ""
+    """The reason for that; empty if there is no ComfyUI server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,12 @@ class Run:
     finished_ms: int | None
     error: Mapping[str, Any] | None
     webhook: str
+    servers: tuple[str, ...] = ()
+    """The ComfyUI servers that may run it; our own workers run it if there are none."""
+    why: str = ""
+    """The reason for that; empty if there is no ComfyUI server."""
+    retries: int = 0
+    """Number of times that somebody had it run again."""
 
     @property
     def is_over(self) -> bool:

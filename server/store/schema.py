@@ -97,7 +97,12 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_by_time ON deliveries (due_ms);
 """
-STEPS = (_FIRST, _OWNERS, _DELIVERIES)
+_PLACES = """
+ALTER TABLE runs ADD COLUMN servers TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN why TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
+"""
+STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES)
 """The migrations: each makes a version from the one before; the first from an empty file."""
 VERSION = len(STEPS)
 

@@ -1,13 +1,17 @@
 """The services that routes use: the server's parts, limited to the owner of a request."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
 from nodegraph.files.files import Files
+from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.packs.registry import Registry
+from nodegraph.runtime.choices import Prefer
 from nodegraph.settings.settings import Settings
+from nodegraph.validation.placement import Placement, place
 from server.pictures.process import Pictures
 from server.scheduling.dispatcher import Dispatcher
 from server.scheduling.event_bus import Bus
@@ -15,6 +19,7 @@ from server.store.store import Store
 from server.web.tenancy import OwnBus, OwnDispatcher, OwnStore
 from server.webhooks.sender import Webhooks
 from server.webhooks.targets import Targets
+from server.workers.comfyui.servers import ComfyServers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class Parts:
     pictures: Pictures
     webhooks: Webhooks
     data_dir: Path
+    comfyui: ComfyServers = field(default_factory=ComfyServers)
     _by_owner: dict[str, "Services"] = field(default_factory=dict[str, "Services"], init=False)
 
     def for_owner(self, owner: str) -> "Services":
@@ -49,6 +55,7 @@ class Parts:
             dispatcher=OwnDispatcher(self.dispatcher, owner),
             pictures=self.pictures,
             targets=self.webhooks.targets,
+            comfyui=self.comfyui,
             folder=self.data_dir / "users" / owner if owner else self.data_dir / "editor",
         )
 
@@ -71,6 +78,27 @@ class Services:
     """The hosts that webhooks may be sent to."""
     folder: Path
     """The folder of the owner's workflows and settings; it may not exist yet."""
+    comfyui: ComfyServers
+    """The ComfyUI servers that may run runs, too."""
+
+    def place(
+        self, graph: Graph, targets: Sequence[NodeId] | None, prefer: Prefer | None = None
+    ) -> Placement:
+        """Check a graph and choose the place where it runs; see `placement.place`.
+
+        Args:
+            graph: the graph.
+            targets: the nodes whose results are wanted; all output nodes if None.
+            prefer: the place that is tried first; as the settings say if None.
+        """
+        return place(
+            graph,
+            self.registry,
+            self.files,
+            self.comfyui.offers,
+            targets=targets,
+            prefer=prefer or self.settings.server.prefer,
+        )
 
 
 PARTS = web.AppKey("parts", Parts)

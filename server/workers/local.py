@@ -79,6 +79,7 @@ class LocalWorker:
         longest_start: float = LONGEST_START,
     ) -> None:
         self.name = device.name
+        self.server = ""
         self.slots = slots
         self.ready = False
         self.device: Mapping[str, Any] = {}

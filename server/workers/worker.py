@@ -22,6 +22,8 @@ class Order:
     """The user whose folders the run reads and writes."""
     previews: PreviewMethod = "none"
     """The preview method."""
+    retries: int = 0
+    """Number of times that the run was put into the queue again because somebody asked for it."""
     watched: bool = False
     """True if somebody watches the run now, so that previews are worth making."""
 
@@ -47,6 +49,11 @@ class Worker(Protocol):
     @property
     def name(self) -> str:
         """The name in logs and in the store."""
+        ...
+
+    @property
+    def server(self) -> str:
+        """The name of the ComfyUI server that it stands for; empty for a process of our own."""
         ...
 
     @property

@@ -4,19 +4,17 @@ import asyncio
 
 from aiohttp import web
 
+from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.object_info import object_info
-from server.web.services import services
+from server.web.services import Services, services
+from server.workers.comfyui.node_types import Entry
 
 
 async def get_object_info(request: web.Request) -> web.Response:
-    """Reply with all node types."""
+    """Reply with all node types: ours, and those that only ComfyUI servers have."""
     parts = services(request)
-    catalog = parts.registry.catalog
-    return web.json_response(
-        await asyncio.to_thread(
-            lambda: {name: object_info(spec, parts.files) for name, spec in catalog.items()}
-        )
-    )
+    await parts.comfyui.refresh()
+    return web.json_response(await asyncio.to_thread(_entries, parts))
 
 
 async def get_one(request: web.Request) -> web.Response:
@@ -24,5 +22,18 @@ async def get_one(request: web.Request) -> web.Response:
     parts = services(request)
     name = request.match_info["name"]
     spec = parts.registry.catalog.get(name)
-    found = {name: await asyncio.to_thread(object_info, spec, parts.files)} if spec else {}
-    return web.json_response(found)
+    if spec is None:
+        further = parts.comfyui.further_entries(parts.registry.catalog)
+        return web.json_response({name: further[name]} if name in further else {})
+    return web.json_response({name: await asyncio.to_thread(_entry, parts, spec)})
+
+
+def _entries(parts: Services) -> dict[str, Entry]:
+    catalog = parts.registry.catalog
+    own = {name: _entry(parts, spec) for name, spec in catalog.items()}
+    return {**own, **parts.comfyui.further_entries(catalog)}
+
+
+def _entry(parts: Services, spec: NodeSpec) -> Entry:
+    """Return the description of a type of ours, with the files that ComfyUI servers have too."""
+    return parts.comfyui.joined_entry(spec.name, object_info(spec, parts.files))

@@ -7,19 +7,20 @@ import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast, get_args
 
 from aiohttp import web
 
 from nodegraph.errors import InvalidPromptError, InvalidWorkflowError, NodeGraphError
 from nodegraph.graph.graph import Graph
 from nodegraph.graph.json_values import is_clean, is_list, is_object, parse_json
-from nodegraph.validation.validate import CheckedGraph, check
+from nodegraph.runtime.choices import Prefer
+from nodegraph.validation.placement import Placement
 from nodegraph.workflow.api_format import as_sent
 from nodegraph.workflow.read import read_prompt
 from server.api.comfy.history import plain_number
 from server.api.comfy.validation_errors import Refusals, refusal
-from server.api.pack_prompts import changed_by_packs, checked_by_packs, packs_change_prompts
+from server.api.pack_prompts import changed_by_packs, packs_change_prompts, placed_by_packs
 from server.store.runs import NewRun, Work
 from server.web.services import Services, services
 
@@ -48,9 +49,10 @@ async def post_prompt(request: web.Request) -> web.Response:
     parts = services(request)
     client = request.query.get("clientId", "")
     try:
-        wanted, checked = await _read_and_check(parts, await request.read(), client)
-        errors = await asyncio.to_thread(_errors, parts, checked) if checked.problems else {}
-        accepted = await parts.dispatcher.submit(wanted.run(checked.runnable))
+        wanted, placed = await _read_and_place(parts, await request.read(), client)
+        has_problems = placed.checked.problems
+        errors = await asyncio.to_thread(_errors, parts, placed) if has_problems else {}
+        accepted = await parts.dispatcher.submit(wanted.run(placed))
     except PromptRefusedError as error:
         return web.json_response(error.reply, status=400)
     except InvalidWorkflowError as error:
@@ -66,17 +68,19 @@ async def get_prompt(request: web.Request) -> web.Response:
     return web.json_response({"exec_info": {"queue_remaining": remaining}})
 
 
-async def _read_and_check(
+async def _read_and_place(
     parts: Services, data: bytes, client: str
-) -> tuple["Submission", CheckedGraph]:
-    """Read and check a request; packs may change its prompt, and refuse the inputs of their nodes.
+) -> tuple["Submission", Placement]:
+    """Read a request and choose its place.
+
+    Packs may change its prompt, and refuse the inputs of their nodes if it runs here.
 
     Raises:
         InvalidWorkflowError: the request is malformed.
     """
 
-    def read_and_check() -> tuple[Submission, CheckedGraph]:
-        return _check(parts, read_submission(data, client))
+    def read_and_place() -> tuple[Submission, Placement]:
+        return _place(parts, read_submission(data, client))
 
     if packs_change_prompts(parts):
         wanted = await asyncio.to_thread(read_submission, data, client)
@@ -84,26 +88,26 @@ async def _read_and_check(
             parts, wanted.graph, wanted.extra, wanted.client, wanted.id
         )
         wanted = replace(wanted, graph=graph, extra=extra)
-        wanted, checked = await asyncio.to_thread(_check, parts, wanted)
+        wanted, placed = await asyncio.to_thread(_place, parts, wanted)
     else:
-        wanted, checked = await asyncio.to_thread(read_and_check)
-    return wanted, await checked_by_packs(parts, checked)
+        wanted, placed = await asyncio.to_thread(read_and_place)
+    return wanted, await placed_by_packs(parts, placed)
 
 
-def _check(parts: Services, wanted: "Submission") -> tuple["Submission", CheckedGraph]:
-    return wanted, check(wanted.graph, parts.registry, parts.files, wanted.targets)
+def _place(parts: Services, wanted: "Submission") -> tuple["Submission", Placement]:
+    return wanted, parts.place(wanted.graph, wanted.targets, wanted.prefer)
 
 
-def _errors(parts: Services, checked: CheckedGraph) -> dict[str, Any]:
+def _errors(parts: Services, placed: Placement) -> dict[str, Any]:
     """Return the problems of the nodes that are left out.
 
     Raises:
         PromptRefusedError: no part of the prompt can run.
     """
-    refusals = Refusals(parts.registry, parts.files)
-    if not checked.runnable:
-        raise PromptRefusedError(refusals.whole(checked))
-    return refusals.by_node(checked)
+    refusals = Refusals(placed.registry, parts.files)
+    if not placed.checked.runnable:
+        raise PromptRefusedError(refusals.whole(placed.checked))
+    return refusals.by_node(placed.checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,15 @@ class Submission:
     digest: str
     """Hash of the request, which tells a repeated request from a different one."""
 
-    def run(self, targets: tuple[str, ...]) -> NewRun:
-        """Return the run that the request asks for."""
+    @property
+    def prefer(self) -> Prefer | None:
+        """The place that the client prefers; None if it does not say."""
+        wanted = self.extra.get("prefer")
+        return cast("Prefer", wanted) if wanted in get_args(Prefer) else None
+
+    def run(self, placed: Placement) -> NewRun:
+        """Return the run that the request asks for: what is valid of it, in its place."""
+        targets = placed.checked.runnable
         work = Work(prompt=as_sent(self.graph), targets=targets, extra=self.extra)
         return NewRun(
             id=self.id,
@@ -131,6 +142,8 @@ class Submission:
             number=self.number,
             front=self.front,
             digest=self.digest,
+            servers=placed.servers,
+            why=placed.why,
         )
 
 

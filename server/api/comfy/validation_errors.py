@@ -17,6 +17,7 @@ _WHOLE: Mapping[str, str] = {
     "unknown_target": "prompt_no_outputs",
     "unknown_node_type": "invalid_prompt",
     "missing_class_type": "invalid_prompt",
+    "no_common_server": "invalid_prompt",
 }
 """Codes of problems that concern no single node, and ComfyUI's types for them."""
 _RAISED = "exception_during_validation"

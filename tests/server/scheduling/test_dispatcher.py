@@ -20,8 +20,9 @@ DONE = Report("done", {"state": "succeeded", "executed": 1, "cached": 0})
 class Scripted:
     """A worker in this process: what each run does is told by its graph."""
 
-    def __init__(self, name="w", slots=1):
+    def __init__(self, name="w", slots=1, server=""):
         self.name = name
+        self.server = server
         self.slots = slots
         self.ready = True
         self.device = {}

@@ -26,13 +26,17 @@ from server.web.services import services
 
 async def list_node_types(request: web.Request) -> web.Response:
     """List all node types, in short."""
-    catalog = services(request).registry.catalog
+    parts = services(request)
+    own = parts.registry.catalog
+    further = parts.comfyui.further_entries(own)
+    catalog = {**own, **parts.comfyui.further_specs(own)}
     summaries = [
         NodeTypeSummary(
             name=spec.name,
             display_name=spec.display_name,
             category=spec.category,
             output_node=spec.output_node,
+            servers=further.get(spec.name, {}).get("comfyui", []),
         )
         for _, spec in sorted(catalog.items())
     ]
@@ -42,13 +46,16 @@ async def list_node_types(request: web.Request) -> web.Response:
 async def get_node_type(request: web.Request) -> web.Response:
     """Get a node type: its inputs, with the current files to choose from, and its outputs."""
     parts = services(request)
-    catalog = parts.registry.catalog
+    own = parts.registry.catalog
+    catalog = {**own, **parts.comfyui.further_specs(own)}
     name = request.match_info["name"]
     spec = catalog.get(name)
     if spec is None:
         message = f"no pack has a node type {short_repr(name)}."
         raise UnknownNameError(message, nearest(name, catalog))
-    return reply(await asyncio.to_thread(_node_type, spec, parts.files))
+    model = await asyncio.to_thread(_node_type, spec, parts.files)
+    servers = parts.comfyui.further_entries(own).get(name, {}).get("comfyui", [])
+    return reply(model.model_copy(update={"servers": servers}))
 
 
 async def list_models(request: web.Request) -> web.Response:

@@ -105,8 +105,9 @@ async def workflow_of(request: web.Request, model: type[Sent]) -> Submission[Sen
         raise MediaTypeError(kind)
     data = await request.read()
     parts = services(request)
-    catalog = parts.registry.catalog
-    shapes = shapes_of(catalog, parts.files)
+    own = parts.registry.catalog
+    shapes = shapes_of(own, parts.files, parts.comfyui.further_entries(own))
+    catalog = {**own, **parts.comfyui.further_specs(own)}
     sent = await asyncio.to_thread(_submission, data, kind, model, shapes)
     return replace(sent, graph=with_defaults(sent.graph, catalog))
 

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.graph.graph import Graph
-from nodegraph.validation.validate import check
 from nodegraph.workflow.api_format import as_sent
-from server.api.pack_prompts import changed_by_packs, checked_by_packs, packs_change_prompts
+from server.api.pack_prompts import changed_by_packs, packs_change_prompts, placed_by_packs
 from server.api.v1.handlers.parsing import headers_of, workflow_of
 from server.api.v1.schema.models import RunModel
 from server.api.v1.schema.requests import RunRequest, SubmitHeaders
@@ -35,10 +34,9 @@ async def submit(request: web.Request) -> Accepted:
     graph, extra = sent.graph, _extra(sent.graph)
     if packs_change_prompts(parts):
         graph, extra = await changed_by_packs(parts, graph, extra, wanted.client, run_id)
-    checked = await asyncio.to_thread(
-        check, graph, parts.registry, parts.files, sent.wanted.targets
-    )
-    checked = await checked_by_packs(parts, checked)
+    placed = await asyncio.to_thread(parts.place, graph, wanted.targets, wanted.prefer)
+    placed = await placed_by_packs(parts, placed)
+    checked = placed.checked
     if checked.problems:
         raise InvalidWorkflowError(checked.problems)
     if wanted.webhook:
@@ -51,6 +49,8 @@ async def submit(request: web.Request) -> Accepted:
         webhook=wanted.webhook,
         idempotency_key=key,
         digest=sent.digest,
+        servers=placed.servers,
+        why=placed.why,
     )
     return await parts.dispatcher.submit(new)
 

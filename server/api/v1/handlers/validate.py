@@ -5,8 +5,7 @@ import asyncio
 from aiohttp import web
 
 from nodegraph.errors import InvalidWorkflowError
-from nodegraph.validation.validate import check
-from server.api.pack_prompts import checked_by_packs
+from server.api.pack_prompts import placed_by_packs
 from server.api.v1.handlers.parsing import reply, workflow_of
 from server.api.v1.schema.models import Validation
 from server.api.v1.schema.problems import finding
@@ -22,14 +21,16 @@ async def validate(request: web.Request) -> web.Response:
     except InvalidWorkflowError as error:
         problems = [finding(problem) for problem in error.problems]
         return reply(Validation(valid=False, problems=problems, warnings=[]))
-    checked = await asyncio.to_thread(
-        check, sent.graph, parts.registry, parts.files, sent.wanted.targets
-    )
-    checked = await checked_by_packs(parts, checked)
+    wanted = sent.wanted
+    placed = await asyncio.to_thread(parts.place, sent.graph, wanted.targets, wanted.prefer)
+    placed = await placed_by_packs(parts, placed)
+    checked = placed.checked
     return reply(
         Validation(
             valid=not checked.problems,
             problems=[finding(problem) for problem in checked.problems],
             warnings=[finding(warning) for warning in checked.warnings],
+            servers=list(placed.servers),
+            why=placed.why,
         )
     )

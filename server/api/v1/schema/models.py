@@ -31,6 +31,11 @@ class RunModel(Model):
     started_ms: int | None
     finished_ms: int | None
     error: dict[str, Any] | None = Field(description="The error: code, message, hint, …")
+    worker: str = Field(description="The worker that computes it or did; empty before.")
+    servers: list[str] = Field(
+        description="The ComfyUI servers that may run it; our own workers if empty."
+    )
+    why: str = Field(description="The reason; empty if there is no ComfyUI server.")
 
     @classmethod
     def from_run(cls, run: Run, position: int | None = None) -> "RunModel":
@@ -46,6 +51,9 @@ class RunModel(Model):
             started_ms=run.started_ms,
             finished_ms=run.finished_ms,
             error=dict(run.error) if run.error else None,
+            worker=run.worker,
+            servers=list(run.servers),
+            why=run.why,
         )
 
 
@@ -132,6 +140,11 @@ class Validation(Model):
     valid: bool
     problems: list[Finding]
     warnings: list[Finding]
+    servers: list[str] = Field(
+        default_factory=list,
+        description="The ComfyUI servers that would run it; our own workers if empty.",
+    )
+    why: str = Field("", description="The reason; empty if there is no ComfyUI server.")
 
 
 class Problem(Model):
@@ -153,6 +166,9 @@ class NodeTypeSummary(Model):
     display_name: str
     category: str
     output_node: bool
+    servers: list[str] = Field(
+        default_factory=list, description="The ComfyUI servers that alone have it; else empty."
+    )
 
 
 class NodeTypes(Model):

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue
 
+from nodegraph.runtime.choices import Prefer
 from server.api.v1.schema.models import Model
 from server.store.runs import State
 
@@ -63,6 +64,11 @@ class WorkflowRequest(Strict):
     )
     targets: list[Id] | None = Field(
         None, description="The ids of the wanted nodes; all output nodes if left out."
+    )
+    prefer: Prefer | None = Field(
+        None,
+        description="Where it runs if both can: our own workers or a ComfyUI server; as the"
+        " settings say if left out.",
     )
 
 

@@ -1,0 +1,1 @@
+"""ComfyUI servers as workers: over HTTP and WebSocket, in their documented dialect."""

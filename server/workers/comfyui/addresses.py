@@ -1,0 +1,84 @@
+"""The ComfyUI servers that the settings name: nothing else is ever connected to."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from yarl import URL
+
+from nodegraph.errors import SettingsError, nearest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,39}", re.ASCII)
+_HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+): *([\x20-\x7e]+)", re.ASCII)
+_SCHEMES = ("http", "https")
+_EXAMPLE = "For example http://127.0.0.1:8188, or main=http://127.0.0.1:8188."
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """The name and address of a ComfyUI server, and the header that it wants."""
+
+    name: str
+    url: URL
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+
+
+def read_addresses(
+    entries: Sequence[str], headers: Mapping[str, str] | None = None
+) -> list[ServerAddress]:
+    """Read the addresses of the settings.
+
+    Args:
+        entries: `ADDRESS` or `NAME=ADDRESS`; without a name it is the host and port.
+        headers: `Name: value` for the server of each name; secret.
+
+    Raises:
+        SettingsError: an entry is something else, or a name is there twice.
+    """
+    headers = headers or {}
+    found: dict[str, ServerAddress] = {}
+    for entry in entries:
+        name, url = _read(entry)
+        if name in found:
+            message = f"two ComfyUI servers are called {name!r}."
+            raise SettingsError(message, hint="Give each a name of its own: NAME=ADDRESS.")
+        found[name] = ServerAddress(name, url, _header(name, headers.get(name, "")))
+    for name in headers:
+        if name not in found:
+            message = f"comfyui_headers has {name!r}, but no ComfyUI server is called so."
+            raise SettingsError(message, hint=nearest(name, found) or _EXAMPLE)
+    return list(found.values())
+
+
+def _read(entry: str) -> tuple[str, URL]:
+    """Return the name and the address; the entry is not shown, for it may hold a password."""
+    named = not entry.startswith(tuple(f"{scheme}://" for scheme in _SCHEMES))
+    name, _, text = entry.partition("=") if named else ("", "", entry)
+    try:
+        url = URL(text.strip().rstrip("/"))
+        port = url.port
+    except ValueError:
+        url, port = URL(), None
+    if url.scheme not in _SCHEMES or not url.raw_host or not port:
+        message = "comfyui has an entry that is no http or https address."
+        raise SettingsError(message, hint=_EXAMPLE)
+    if url.user is not None or url.password is not None or url.raw_query_string or url.fragment:
+        message = f"the address of the ComfyUI server {name or url.host!r} has a user, a password"
+        message += ", a query or a fragment."
+        raise SettingsError(message, hint="A secret belongs into comfyui_headers.")
+    name = name.strip() if named else f"{url.host}:{port}"
+    if not _NAME.fullmatch(name):
+        message = f"{name[:80]!r} is no name of a ComfyUI server."
+        raise SettingsError(message, hint="Letters, digits, '.', '_', ':' and '-' work, up to 40.")
+    return name, url
+
+
+def _header(name: str, text: str) -> Mapping[str, str]:
+    """Return the header of a server; its text is not shown, for it is secret."""
+    if not text:
+        return {}
+    match = _HEADER.fullmatch(text.strip())
+    if not match:
+        message = f"comfyui_headers has for {name!r} something that is no header."
+        raise SettingsError(message, hint="It is written as 'Authorization: Bearer SECRET'.")
+    return {match[1]: match[2].strip()}

@@ -1,0 +1,194 @@
+"""Requests to one ComfyUI server: bounded, without redirects, and to its address alone."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import IO, Any, Literal
+from urllib.parse import quote
+
+from aiohttp import (
+    ClientConnectionError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    ClientWebSocketResponse,
+    DummyCookieJar,
+    FormData,
+)
+
+from nodegraph.graph.json_values import is_list, is_object
+from server.workers.comfyui.addresses import ServerAddress
+from server.workers.comfyui.errors import ComfyAnswerError
+
+MOST_JSON = 64 * 2**20
+"""The most bytes of a JSON answer."""
+MOST_FRAME = 64 * 2**20
+"""The most bytes of a WebSocket message."""
+_CHUNK = 2**18
+_TIMEOUT = ClientTimeout(total=300.0, sock_connect=10.0, sock_read=120.0)
+"""Generous: a ComfyUI server answers nothing while it loads a model or imports packs."""
+_FILES = ClientTimeout(total=None, sock_connect=10.0, sock_read=120.0)
+_HEARTBEAT = 60.0
+_OK, _REDIRECT, _BAD, _DENIED, _GATEWAY = 200, 300, 400, (401, 403), (502, 503, 504)
+
+Standing = Literal["running", "pending", ""]
+"""The state of a prompt in a server's queue; empty if it is not there."""
+
+
+class ComfyConnection:
+    """The requests to a server; any of them may raise aiohttp's errors, or TimeoutError.
+
+    Args:
+        address: the server.
+        client: our client id there, which its messages are for.
+    """
+
+    def __init__(self, address: ServerAddress, client: str) -> None:
+        self.name = address.name
+        self.client = client
+        self._address = address
+        self._session: ClientSession | None = None
+
+    async def close(self) -> None:
+        """End all requests."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def connect(self) -> ClientWebSocketResponse:
+        """Open the WebSocket, and tell the server which previews we can read."""
+        socket = await self._opened().ws_connect(
+            self._url(f"/ws?clientId={self.client}"),
+            heartbeat=_HEARTBEAT,
+            max_msg_size=MOST_FRAME,
+        )
+        await socket.send_json(
+            {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
+        )
+        return socket
+
+    async def object_info(self) -> object:
+        """Return the descriptions of all node types."""
+        return await self._get("/object_info")
+
+    async def history(self, prompt: str) -> Mapping[str, Any] | None:
+        """Return the entry of a finished prompt; None if there is none."""
+        found = await self._get(f"/history/{quote(prompt, safe='')}")
+        entry = found.get(prompt) if is_object(found) else None
+        return entry if is_object(entry) else None
+
+    async def standing(self, prompt: str) -> Standing:
+        """Return the state of a prompt in the queue, in which others may have theirs."""
+        found = await self._get("/queue")
+        queue = found if is_object(found) else {}
+        if prompt in _ids(queue.get("queue_running")):
+            return "running"
+        return "pending" if prompt in _ids(queue.get("queue_pending")) else ""
+
+    async def submit(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+        """Queue a prompt; return the status and the answer."""
+        async with self._opened().post(
+            self._url("/prompt"), json=body, allow_redirects=False, timeout=_TIMEOUT
+        ) as answer:
+            if answer.status not in (_OK, _BAD):
+                raise self._error_of(answer, "POST /prompt")
+            found = await self._read(answer, "POST /prompt")
+            return answer.status, found if is_object(found) else {}
+
+    async def upload(self, file: IO[bytes], name: str, subfolder: str) -> str:
+        """Upload a file to the input folder; return the name that workflows use for it."""
+        form = FormData()
+        form.add_field("image", file, filename=name, content_type="application/octet-stream")
+        for key, value in (("type", "input"), ("subfolder", subfolder)):
+            form.add_field(key, value)
+        async with self._opened().post(
+            self._url("/upload/image"), data=form, allow_redirects=False, timeout=_FILES
+        ) as answer:
+            if answer.status != _OK:
+                raise self._error_of(answer, "POST /upload/image")
+            found = await self._read(answer, "POST /upload/image")
+        given = found.get("name") if is_object(found) else None
+        folder = found.get("subfolder") if is_object(found) else None
+        if not isinstance(given, str) or not given:
+            raise ComfyAnswerError(self.name, "POST /upload/image", "named no file")
+        return f"{folder}/{given}" if isinstance(folder, str) and folder else given
+
+    async def download(self, where: Mapping[str, str], into: IO[bytes], most: int) -> bool:
+        """Write a file of the server's folders; return False if it has more than `most` bytes."""
+        async with self._opened().get(
+            self._url("/view"), params=where, allow_redirects=False, timeout=_FILES
+        ) as answer:
+            if answer.status != _OK:
+                raise self._error_of(answer, "GET /view")
+            left = most
+            async for chunk in answer.content.iter_chunked(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    return False
+                into.write(chunk)
+        return True
+
+    async def stop(self, prompt: str) -> None:
+        """Take a prompt out of the queue, or interrupt it if it is the one that runs."""
+        await self._post("/queue", {"delete": [prompt]})
+        if await self.standing(prompt) == "running":
+            await self._post("/interrupt", {"prompt_id": prompt})
+
+    async def free(self) -> None:
+        """Have the server unload its models and clear its cache."""
+        await self._post("/free", {"unload_models": True, "free_memory": True})
+
+    async def _get(self, path: str) -> object:
+        async with self._opened().get(
+            self._url(path), allow_redirects=False, timeout=_TIMEOUT
+        ) as answer:
+            request = f"GET {path.partition('?')[0]}"
+            if answer.status != _OK:
+                raise self._error_of(answer, request)
+            return await self._read(answer, request)
+
+    async def _post(self, path: str, body: Mapping[str, Any]) -> None:
+        async with self._opened().post(
+            self._url(path), json=body, allow_redirects=False, timeout=_TIMEOUT
+        ) as answer:
+            if answer.status != _OK:
+                raise self._error_of(answer, f"POST {path}")
+
+    async def _read(self, answer: ClientResponse, request: str) -> object:
+        data = bytearray()
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            data += chunk
+            if len(data) > MOST_JSON:
+                problem = f"has more than {MOST_JSON >> 20} MiB"
+                raise ComfyAnswerError(self.name, request, problem)
+        try:
+            return await asyncio.to_thread(json.loads, data)
+        except (ValueError, RecursionError) as error:
+            raise ComfyAnswerError(self.name, request, "is not JSON") from error
+
+    def _error_of(self, answer: ClientResponse, request: str) -> Exception:
+        """Return the error of an answer; of a proxy's, that the server can not be reached."""
+        if answer.status in _GATEWAY:
+            return ClientConnectionError(f"{request} was answered with status {answer.status}")
+        problem, hint = f"was answered with status {answer.status}", ""
+        if answer.status in _DENIED:
+            hint = "If it wants a token, set it in comfyui_headers."
+        elif _REDIRECT <= answer.status < _BAD:
+            hint = "Redirects are not followed: name the address that it leads to."
+        return ComfyAnswerError(self.name, request, problem, hint)
+
+    def _url(self, path: str) -> str:
+        return f"{str(self._address.url).rstrip('/')}{path}"
+
+    def _opened(self) -> ClientSession:
+        if self._session is None:
+            self._session = ClientSession(
+                headers=self._address.headers, cookie_jar=DummyCookieJar(), trust_env=False
+            )
+        return self._session
+
+
+def _ids(items: object) -> set[object]:
+    """Return the prompts' ids of a part of the queue: `[[number, id, …], …]`."""
+    rows = items if is_list(items) else []
+    return {row[1] for row in rows if is_list(row) and len(row) > 1 and isinstance(row[1], str)}
