@@ -223,12 +223,11 @@ class Attempt:
     def _give_up(self) -> None:
         """End an attempt whose prompt is nowhere on the server."""
         if self._succeeded:
-            self._succeed()
+            self._end_successfully()
         elif self._cancelled:
             self._ending = {"state": "cancelled"}
         elif self._was_away:
-            reason = f"ComfyUI {self._connection.name} was restarted"
-            raise WorkerLostError(reason, together=int(self._events.has_begun))
+            self.lose(f"ComfyUI {self._connection.name} was restarted")
         else:
             self._fail(ComfyInterruptedError(self._connection.name, "removed"))
 
@@ -256,7 +255,7 @@ class Attempt:
         for node, output in outputs.items() if is_object(outputs) else ():
             if node not in self._events.shown:
                 await self._show(node, output)
-        self._succeed()
+        self._end_successfully()
 
     async def _show(self, node: str, output: object, shown_as: str = "") -> None:
         if not is_object(output):
@@ -271,10 +270,10 @@ class Attempt:
         """True if the connection was lost since the attempt began."""
         return self._server.losses() != self._losses
 
-    def _succeed(self) -> None:
+    def _end_successfully(self) -> None:
         self._events.end_node()
         total = len(self._graph.nodes)
-        cached = min(self._events.cached, total)
+        cached = min(self._events.cached_count, total)
         self._ending = {"state": "succeeded", "executed": total - cached, "cached": cached}
 
     def _interrupt(self) -> None:

@@ -57,7 +57,7 @@ class ComfyConnection:
 
     async def connect(self) -> ClientWebSocketResponse:
         """Open the WebSocket, and tell the server which previews we can read."""
-        socket = await self._opened().ws_connect(
+        socket = await self._open().ws_connect(
             self._url(f"/ws?clientId={self.client}"),
             heartbeat=_HEARTBEAT,
             max_msg_size=MOST_FRAME,
@@ -87,7 +87,7 @@ class ComfyConnection:
 
     async def submit(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
         """Queue a prompt; return the status and the answer."""
-        async with self._opened().post(
+        async with self._open().post(
             self._url("/prompt"), json=body, allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             if answer.status not in (_OK, _BAD):
@@ -101,7 +101,7 @@ class ComfyConnection:
         form.add_field("image", file, filename=name, content_type="application/octet-stream")
         for key, value in (("type", "input"), ("subfolder", subfolder)):
             form.add_field(key, value)
-        async with self._opened().post(
+        async with self._open().post(
             self._url("/upload/image"), data=form, allow_redirects=False, timeout=_FILES
         ) as answer:
             if answer.status != _OK:
@@ -115,7 +115,7 @@ class ComfyConnection:
 
     async def download(self, where: Mapping[str, str], into: IO[bytes], most: int) -> bool:
         """Write a file of the server's folders; return False if it has more than `most` bytes."""
-        async with self._opened().get(
+        async with self._open().get(
             self._url("/view"), params=where, allow_redirects=False, timeout=_FILES
         ) as answer:
             if answer.status != _OK:
@@ -139,7 +139,7 @@ class ComfyConnection:
         await self._post("/free", {"unload_models": True, "free_memory": True})
 
     async def _get(self, path: str) -> object:
-        async with self._opened().get(
+        async with self._open().get(
             self._url(path), allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             request = f"GET {path.partition('?')[0]}"
@@ -148,7 +148,7 @@ class ComfyConnection:
             return await self._read(answer, request)
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> None:
-        async with self._opened().post(
+        async with self._open().post(
             self._url(path), json=body, allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             if answer.status != _OK:
@@ -180,7 +180,7 @@ class ComfyConnection:
     def _url(self, path: str) -> str:
         return f"{str(self._address.url).rstrip('/')}{path}"
 
-    def _opened(self) -> ClientSession:
+    def _open(self) -> ClientSession:
         if self._session is None:
             self._session = ClientSession(
                 headers=self._address.headers, cookie_jar=DummyCookieJar(), trust_env=False

@@ -56,12 +56,7 @@ class RunEvents:
         """The nodes whose outputs were told."""
 
     @property
-    def executed(self) -> int:
-        """The number of nodes that were computed."""
-        return len(self._executed)
-
-    @property
-    def cached(self) -> int:
+    def cached_count(self) -> int:
         """The number of nodes whose results the server had."""
         return len(self._cached)
 

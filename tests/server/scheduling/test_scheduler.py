@@ -6,7 +6,7 @@ from server.scheduling.fair_queue import FairQueue
 from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
 
 
-def waiting(name, client="a", priority=0, number=None, suspect=False, owner=""):
+def waiting(name, client="a", priority=0, number=None, suspect=False, *, owner="", servers=()):
     place = int(name[1:])
     return Waiting(
         id=name,
@@ -16,6 +16,7 @@ def waiting(name, client="a", priority=0, number=None, suspect=False, owner=""):
         seq=place,
         suspect=suspect,
         owner=owner,
+        servers=servers,
     )
 
 
@@ -147,3 +148,31 @@ def test_a_waiting_suspect_holds_one_worker_back_until_it_is_idle():
     assert pick(queue, [Slot("x", free=1, busy=1)]) is None
     two = [Slot("x", free=1, busy=1), Slot("y", free=1, busy=2)]
     assert pick(queue, two) == Assignment("r2", "y")
+
+
+def test_a_run_for_a_comfyui_server_goes_only_there():
+    own, main = Slot("w", 1, 0), Slot("comfyui:main", 1, 0, server="main")
+    queue = [waiting("r1", servers=("other", "main")), waiting("r2")]
+
+    assert pick(queue, [own, main]) == Assignment("r1", "comfyui:main")
+    assert pick(queue, [own]) == Assignment("r2", "w")
+    assert pick(queue, [Slot("comfyui:x", 1, 0, server="x")]) is None
+    assert pick(queue[1:], [main]) is None
+
+
+def test_a_suspect_run_holds_back_only_its_own_server():
+    suspect = waiting("r1", servers=("main",), suspect=True)
+    slots = [Slot("w", 1, 0), Slot("comfyui:main", 1, 1, server="main")]
+
+    assert pick([suspect, waiting("r2")], slots) == Assignment("r2", "w")
+    assert pick([suspect, waiting("r2", servers=("main",))], slots) is None
+
+
+def test_the_queue_knows_the_places_of_its_runs():
+    queue = fair_queue([waiting("r1"), waiting("r2", servers=("main",)), waiting("r3")])
+    assert {*queue.places} == {(), ("main",)}
+
+    queue.remove("r2")
+    queue.serve("r1")
+
+    assert {*queue.places} == {()}

@@ -20,7 +20,8 @@ async def validate(request: web.Request) -> web.Response:
         sent = await workflow_of(request, WorkflowRequest)
     except InvalidWorkflowError as error:
         problems = [finding(problem) for problem in error.problems]
-        return reply(Validation(valid=False, problems=problems, warnings=[]))
+        none = Validation(valid=False, problems=problems, warnings=[], servers=[], why="")
+        return reply(none)
     wanted = sent.wanted
     placed = await asyncio.to_thread(parts.place, sent.graph, wanted.targets, wanted.prefer)
     placed = await placed_by_packs(parts, placed)

@@ -141,10 +141,9 @@ class Validation(Model):
     problems: list[Finding]
     warnings: list[Finding]
     servers: list[str] = Field(
-        default_factory=list,
-        description="The ComfyUI servers that would run it; our own workers if empty.",
+        description="The ComfyUI servers that would run it; our own workers if empty."
     )
-    why: str = Field("", description="The reason; empty if there is no ComfyUI server.")
+    why: str = Field(description="The reason; empty if there is no ComfyUI server.")
 
 
 class Problem(Model):

@@ -1,0 +1,66 @@
+"""Starts, kills and reads the small server of ComfyUI's dialect."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAM = Path(__file__).with_name("dialect_server.py")
+
+
+class DialectServer:
+    """The server of a folder; after `kill`, `start` starts it again at the same address."""
+
+    def __init__(self, folder, token=""):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.token = token
+        self.port = "0"
+        self.url = ""
+        self.process = None
+        (folder / "log.txt").touch()
+        self.set_models("red.safetensors")
+
+    def set_models(self, *names):
+        (self.folder / "models.txt").write_text("\n".join(names))
+
+    def start(self):
+        with (self.folder / "errors.txt").open("a") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(PROGRAM), str(self.folder), self.port, self.token],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, (self.folder / "errors.txt").read_text()
+        self.port = self.url.rpartition(":")[2]
+
+    def kill(self):
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def lines(self, word):
+        """The lines of its log that begin with a word, without that."""
+        rows = (line.split(" ", 2) for line in (self.folder / "log.txt").read_text().splitlines())
+        return [row[1:] for row in rows if row[0] == word]
+
+    def begun(self):
+        """How often each prompt was begun."""
+        return Counter(name for name, *_ in self.lines("begin"))
+
+
+@contextmanager
+def dialect(folder, token=""):
+    """A running server of the dialect; killed at the end."""
+    server = DialectServer(folder, token)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()

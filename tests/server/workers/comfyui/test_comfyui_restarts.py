@@ -1,0 +1,110 @@
+"""ComfyUI servers that come late, die and come back, and ours that does: nothing runs twice."""
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.server.serving import Reply, Server, ended, install_toys, serving, until
+from tests.server.workers.comfyui.conftest import knows
+from tests.server.workers.comfyui.dialect import DialectServer
+from tests.server.workers.comfyui.prompts import steps
+
+ALONE = {"NODEGRAPH_PACKS": "toys"}
+
+
+class Late(NamedTuple):
+    """Our server, theirs, and how ours answered before theirs was there."""
+
+    ours: Server
+    theirs: DialectServer
+    refused: Reply
+    log: str
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory):
+    home = tmp_path_factory.mktemp("late")
+    install_toys(home)
+    theirs = DialectServer(home / "theirs")
+    theirs.start()
+    theirs.kill()
+    with serving(home, ["--comfyui", f"late={theirs.url}"], ALONE) as ours:
+        refused = ours.post("/prompt", {"prompt": steps()})
+        log = (home / "log.txt").read_text()
+        theirs.start()
+        until(lambda: knows(ours, "ForeignSteps"))
+        yield Late(ours, theirs, refused, log)
+    theirs.kill()
+
+
+def is_running(theirs):
+    """Whether theirs has begun a prompt that has not ended."""
+    return len(theirs.lines("begin")) > len(theirs.lines("end"))
+
+
+def die(theirs):
+    """End theirs in the middle of a prompt, and start it again."""
+    until(lambda: is_running(theirs))
+    theirs.kill()
+    (theirs.folder / "log.txt").write_text("")
+    theirs.start()
+
+
+def files_of(server: Server):
+    return sorted(path.read_text() for path in server.output.rglob("*.txt"))
+
+
+def test_a_server_that_is_not_there_is_waited_for(late):
+    assert late.refused.json["error"]["type"] == "invalid_prompt"
+    text = f"ComfyUI late ({late.theirs.url}) can not be reached, and joins when it can"
+    assert text in late.log
+    assert ended(late.ours, late.ours.submit(steps(2, prefix="late")))["status"] == "succeeded"
+
+
+def test_a_run_whose_server_dies_runs_again(late):
+    run = late.ours.submit(steps(1, count=60, seconds=0.02, prefix="again"))
+
+    late.theirs.set_models("red.safetensors", "blue.safetensors")
+    die(late.theirs)
+
+    found = ended(late.ours, run)
+    assert (found["status"], found["attempts"]) == ("succeeded", 2)
+    events = late.ours.get(f"/v1/runs/{run}/events").json["events"]
+    reasons = [event["data"]["reason"] for event in events if event["name"] == "run_requeued"]
+    assert reasons == ["ComfyUI late was restarted"]
+    assert len(list(late.ours.output.glob("again*"))) == 1
+    described = late.ours.get("/object_info/ForeignModel").json["ForeignModel"]
+    assert described["input"]["required"]["name"][0] == ["red.safetensors", "blue.safetensors"]
+
+
+def test_a_run_that_kills_its_server_three_times_is_parked(late):
+    run = late.ours.submit(steps(count=1000))
+
+    for _ in range(3):
+        die(late.theirs)
+
+    error = ended(late.ours, run)["error"]
+    assert error["code"] == "run_parked"
+    assert "ComfyUI late was restarted" in error["message"]
+
+
+def test_after_our_own_death_a_run_goes_on_where_it_is(tmp_path):
+    install_toys(tmp_path)
+    theirs = DialectServer(tmp_path / "theirs")
+    theirs.start()
+    flags = ["--comfyui", f"main={theirs.url}"]
+    with serving(tmp_path, flags, ALONE, ready=False) as ours:
+        until(lambda: knows(ours, "ForeignSteps"))
+        runs = [ours.submit(steps(1, count=100, seconds=0.02)), ours.submit(steps(2))]
+        until(lambda: is_running(theirs))
+        ours.kill()
+    with serving(tmp_path, flags, ALONE, ready=False) as ours:
+        found = [ended(ours, run) for run in runs]
+        files = files_of(ours)
+    theirs.kill()
+
+    assert [run["status"] for run in found] == ["succeeded", "succeeded"]
+    assert [run["attempts"] for run in found] == [2, 1]
+    assert set(theirs.begun().values()) == {1}
+    assert len(theirs.begun()) == 2
+    assert files == ["1\n", "2\n"]
