@@ -1,13 +1,15 @@
 """Specs of another server's node types, from the entries of its `/object_info`."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from nodegraph.graph.json_values import is_list, is_object
-from nodegraph.graph.sockets import ANY
+from nodegraph.graph.sockets import ANY, AUTOGROW, DYNAMICCOMBO
 from nodegraph.graph.spec import InputSpec, NodeSpec, OutputSpec
 
 COMBO = "COMBO"
+_STANDS_FOR_OTHERS = re.compile(r"COMFY_\w+_V3", re.ASCII)
 _GROUPS = ("required", "optional")
 _OWN_FIELDS = ("default", "min", "max", "lazy", "options")
 """Options of an input that are fields of its spec."""
@@ -67,11 +69,11 @@ def _input(name: str, value: object, twin: InputSpec | None, *, required: bool) 
     options = parts[1] if len(parts) > 1 and is_object(parts[1]) else {}
     listed = kind if is_list(kind) else options.get("options") if kind == COMBO else None
     choices = tuple(str(item) for item in listed) if is_list(listed) else None
-    is_combo = choices is not None or kind == COMBO
+    is_combo = choices is not None or kind in (COMBO, DYNAMICCOMBO)
     return InputSpec(
         name=name,
-        socket=COMBO if is_combo else kind if isinstance(kind, str) else ANY,
-        required=required,
+        socket=COMBO if is_combo else _socket(kind),
+        required=required and kind != AUTOGROW,
         has_default="default" in options,
         default=options.get("default"),
         choices=choices,
@@ -80,6 +82,7 @@ def _input(name: str, value: object, twin: InputSpec | None, *, required: bool) 
         minimum=_number(options.get("min")),
         maximum=_number(options.get("max")),
         lazy=options.get("lazy") is True,
+        unchecked_link=twin is None or twin.unchecked_link,
         unchecked=twin is None or twin.unchecked or (is_combo and choices is None),
         widget={key: item for key, item in options.items() if key not in _OWN_FIELDS},
     )
@@ -88,10 +91,15 @@ def _input(name: str, value: object, twin: InputSpec | None, *, required: bool) 
 def _outputs(sockets: list[object], entry: Mapping[str, Any]) -> Iterator[OutputSpec]:
     names, lists = _list(entry.get("output_name")), _list(entry.get("output_is_list"))
     for place, found in enumerate(sockets):
-        socket = found if isinstance(found, str) else COMBO
+        socket = COMBO if is_list(found) else _socket(found)
         name = names[place] if place < len(names) else None
         is_several = place < len(lists) and lists[place] is True
         yield OutputSpec(name=_text(name) or socket, socket=socket, is_list=is_several)
+
+
+def _socket(kind: object) -> str:
+    """Return a socket; any for a kind that stands for others, as rows and matching types do."""
+    return kind if isinstance(kind, str) and not _STANDS_FOR_OTHERS.fullmatch(kind) else ANY
 
 
 def _is_upload(options: Mapping[str, object]) -> bool:

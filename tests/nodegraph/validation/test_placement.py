@@ -113,6 +113,25 @@ def test_a_few_names_are_told():
     assert join_few([*"abcde"]) == "'a', 'b', 'c' and 2 more"
 
 
+def test_rows_choices_with_inputs_and_matching_types_are_the_server_s_to_check(files):
+    described = {
+        "input": {
+            "required": {
+                "images": ["COMFY_AUTOGROW_V3", {"template": {}}],
+                "mode": ["COMFY_DYNAMICCOMBO_V3", {"options": [{"key": "a", "inputs": {}}]}],
+                "either": ["COMFY_MATCHTYPE_V3", {}],
+            }
+        },
+        "output": ["COMFY_MATCHTYPE_V3"],
+    }
+    inputs = {"images.image0": Link("o", 0), "mode": "a", "mode.x": 1, "either": Link("o", 0)}
+    graph = graph_of(o=("One", {}), x=("Newer", inputs), y=SHOWN)
+
+    servers, _, problems = placed(files, graph, main=offer(Newer=described, Show=SHOW, One=ONE))
+
+    assert (servers, problems) == (("main",), [])
+
+
 def test_an_entry_becomes_a_spec():
     described = {
         "input": {
