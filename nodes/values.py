@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 from torch import Tensor
 
 from nodegraph.graph.sockets import Socket
+from nodes.media.values import Audio, Video, VideoFile, VideoFrames
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.networks.components.vision import SeenPictures
 from nodes.sampling.conditioning.cond import (
@@ -39,6 +40,7 @@ __all__ = [
     "REFERENCES",
     "Alteration",
     "Area",
+    "Audio",
     "Box",
     "ClipHandle",
     "ConcatLatent",
@@ -58,4 +60,7 @@ __all__ = [
     "SeenPictures",
     "Sigmas",
     "VaeHandle",
+    "Video",
+    "VideoFile",
+    "VideoFrames",
 ]

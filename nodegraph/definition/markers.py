@@ -51,7 +51,7 @@ class InputFile:
     One of the output folder is named `name [output]`.
     """
 
-    upload: Literal["image_upload", ""] = ""
+    upload: Literal["image_upload", "video_upload", "audio_upload", ""] = ""
     suffixes: tuple[str, ...] = ()
     folder: Literal["input", "output"] = "input"
 

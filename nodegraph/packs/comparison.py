@@ -54,7 +54,7 @@ def differences(spec: NodeSpec, theirs: Entry, files: Files) -> Iterator[str]:
     ours = object_info(spec, files)
     for group in _GROUPS:
         yield from _inputs(spec, group, ours, theirs)
-    hidden = [_group(entry, "hidden") for entry in (ours, theirs)]
+    hidden = [_hidden_inputs(entry) for entry in (ours, theirs)]
     yield from _unequal("hidden inputs", *hidden)
     for part in ("output", "output_name", "output_is_list"):
         yield from _unequal(part, ours[part], theirs[part])
@@ -110,6 +110,14 @@ def _group(entry: Entry, group: str) -> Mapping[str, Any]:
     orders: Mapping[str, list[str]] = entry.get("input_order") or {}
     order = orders.get(group, list(inputs))
     return {name: inputs[name] for name in order if name in inputs}
+
+
+def _hidden_inputs(entry: Entry) -> Mapping[str, object]:
+    """Return the hidden inputs, from either of two spellings: `PROMPT` and `[PROMPT]`."""
+    group: dict[str, object] = {}
+    for name, kind in _group(entry, "hidden").items():
+        group[name] = cast("list[object]", kind)[0] if isinstance(kind, list) else kind
+    return group
 
 
 def _input(value: object) -> tuple[object, Mapping[str, object]]:

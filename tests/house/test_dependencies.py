@@ -15,7 +15,6 @@ DRIVERS = ROOT / "tests/clients/drivers"
 """Run in environments of their own, which hold the client libraries."""
 PACKS = "packs for ComfyUI import it"
 NOT_IMPORTED = {
-    "av": PACKS,
     "basedpyright": "`make test` runs it",
     "comfyui-embedded-docs": "files that server/api/editor/packages.py finds",
     "comfyui-frontend-package": "files that server/api/editor/packages.py finds",

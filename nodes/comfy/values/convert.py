@@ -7,7 +7,9 @@ from typing import Any, TypeGuard, cast
 from torch import Tensor
 
 from nodegraph.graph.results import Blocked
+from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
+from nodes.media.values import Audio, VideoFile, VideoFrames
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.values import Area, ConcatLatent, Cond, Conditioning, Latent, RelativeArea
 
@@ -161,11 +163,15 @@ _TO: dict[type, Callable[[Any], object]] = {
     ModelHandle: PackModel,
     ClipHandle: PackClip,
     VaeHandle: PackVae,
+    Audio: audio_to,
+    VideoFile: PackVideo,
+    VideoFrames: PackVideo,
 }
 _FROM: dict[type, Callable[[Any], object]] = {
     PackModel: PackModel.to_handle,
     PackClip: lambda clip: clip.handle,
     PackVae: lambda vae: vae.handle,
+    PackVideo: lambda video: video.video,
     ExecutionBlocker: lambda blocker: Blocked(blocker.message),
 }
 
@@ -216,4 +222,4 @@ def from_pack(value: object, socket: str) -> object:
         return latent_from(latent) if isinstance(latent.get("samples"), Tensor) else latent
     if socket in ("CONDITIONING", "*") and is_conditioning(value):
         return conditioning_from(cast("Any", value))
-    return value
+    return media_from(value, socket)

@@ -94,17 +94,11 @@ def test_a_subgraph_without_links_gives_the_first_value_inside():
 
 def test_names_in_the_file_go_before_a_description_that_ships(tmp_path):
     ships = shapes_of({}, files_in(tmp_path))
-    values = ["v", "mp4", "h264"]
-    plain = item(1, "SaveVideo", "video:VIDEO", values=values)
-    named = plain | {"widgets_values_named": {"filename_prefix": "v", "a": "mp4", "b": "h264"}}
+    plain = item(1, "ConditioningStableAudio", "positive:CONDITIONING", values=[1.5, 40.0])
+    named = plain | {"widgets_values_named": {"seconds_start": 1.5, "a": 40.0}}
 
     assert read(plain, shapes=ships).nodes["1"].inputs == {
-        "filename_prefix": "v",
-        "format": "mp4",
-        "codec": "h264",
+        "seconds_start": 1.5,
+        "seconds_total": 40.0,
     }
-    assert read(named, shapes=ships).nodes["1"].inputs == {
-        "filename_prefix": "v",
-        "a": "mp4",
-        "b": "h264",
-    }
+    assert read(named, shapes=ships).nodes["1"].inputs == {"seconds_start": 1.5, "a": 40.0}

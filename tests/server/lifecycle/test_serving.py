@@ -1,12 +1,18 @@
 """The whole way: over HTTP into the queue, through a worker process, and back."""
 
 import asyncio
+import json
 import socket
 import time
 from urllib.parse import urlsplit
 
 import aiohttp
+import torch
 
+from nodegraph.workflow.embedded import texts_of
+from nodes.media.encode import H264, write_video
+from nodes.media.values import VideoFrames
+from tests.nodes.bench import Bench
 from tests.server.serving import install_toys, picture, serving, toy
 
 HALF_AN_UPLOAD = (
@@ -28,6 +34,34 @@ def test_a_picture_comes_back(server):
     shown = server.get(f"/view?filename={image['filename']}&type=output")
     assert shown.data == (server.output / image["filename"]).read_bytes()
     assert shown.headers["Content-Type"] == "image/png"
+
+
+def test_a_video_is_uploaded_taken_apart_and_comes_back(server):
+    made = write_video(VideoFrames(torch.rand(4, 32, 32, 3), 8.0), H264, {}, Bench(server.home))
+    body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.mp4"\r\n\r\n'
+    kind = "multipart/form-data; boundary=b"
+    name = server.post("/upload/image", body + made + b"\r\n--b--\r\n", Content_Type=kind).json[
+        "name"
+    ]
+    parts = {"images": ["2", 0], "fps": ["2", 2]}
+    prompt = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": name}},
+        "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "3": {"class_type": "CreateVideo", "inputs": parts},
+        "4": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["3", 0], "filename_prefix": "v/a"}
+            | {"format": "auto", "codec": "auto"},
+        },
+    }
+
+    outputs = server.finished(server.submit(prompt))["outputs"]["4"]
+
+    (video,) = outputs["images"]
+    assert (video["filename"], video["subfolder"]) == ("a_00001_.mp4", "v")
+    shown = server.get(f"/view?filename={video['filename']}&subfolder=v&type=output")
+    assert shown.headers["Content-Type"] == "video/mp4"
+    assert json.loads(texts_of(shown.data)["prompt"]) == prompt
 
 
 def test_a_node_of_an_installed_pack_runs(server):

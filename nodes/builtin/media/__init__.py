@@ -1,0 +1,1 @@
+"""Nodes that load, make, change and save video and sound."""

@@ -1,0 +1,1 @@
+"""Video and sound: their values, and reading and writing files of them with PyAV (FFmpeg)."""
