@@ -18,6 +18,8 @@ class Pack(NamedTuple):
     """A folder below its own with scripts for the editor, served unchanged."""
     routes: tuple[str, ...] = ()
     """The routes that it handles itself, as `GET /mine/{name}`; see `nodegraph.packs.routes`."""
+    folders: Mapping[str, str] = MappingProxyType({})
+    """Further folders that are served unchanged, relative to its own, by path: `/mine`."""
     changes_prompts: bool = False
     """True if its module adds functions that change prompts before they are queued."""
 

@@ -41,6 +41,7 @@ def describe(source: PackSource) -> PackCatalog:
         nodes=tuple(specs.values()),
         web=pack.web,
         routes=pack.routes,
+        folders=dict(pack.folders),
         changes_prompts=pack.changes_prompts,
     )
 

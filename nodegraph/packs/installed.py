@@ -43,6 +43,8 @@ class LoadedPack:
     """The folder with its scripts for the editor."""
     routes: tuple[str, ...] = ()
     """The routes that it handles itself; see `Pack.routes`."""
+    folders: Mapping[str, Path] = field(default_factory=dict[str, Path])
+    """The folders that are served under paths; see `Pack.folders`."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued; see `Pack.changes_prompts`."""
     module: str = ""
@@ -237,6 +239,7 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         models=catalog.paths(root),
         web=inside(root, catalog.web) if catalog.web else None,
         routes=catalog.routes,
+        folders={path: root / folder for path, folder in catalog.folders.items()},
         changes_prompts=catalog.changes_prompts,
         module=source.module,
         digest=catalog.digest,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from nodegraph.files.files import Files
@@ -39,5 +40,7 @@ class PackServer:
     tell: Tell = _discard
     """Sends a message to clients; without a server, to nobody."""
     routes: list[PackRoute] = field(default_factory=list[PackRoute])
+    folders: dict[str, Path] = field(default_factory=dict[str, Path])
+    """Folders whose files are served, by path: `/mine`."""
     prompt_changes: dict[str, ChangePrompt] = field(default_factory=dict[str, ChangePrompt])
     """By names that stay the same when a pack is imported again."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,6 +28,8 @@ class PackCatalog:
     routes: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     """The modules that it looked for in vain, and went on without."""
+    folders: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The folders that are served under paths, relative to the pack's or absolute."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued."""
 

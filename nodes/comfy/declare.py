@@ -14,7 +14,11 @@ from nodegraph.definition.pack import Pack
 from nodegraph.graph.spec import NodeSpec, OutputSpec
 from nodes.comfy.call import CONTEXT, Call
 from nodes.comfy.callbacks import check_of, needs_of, state_of
-from nodes.comfy.host.node_classes import NODE_CLASS_MAPPINGS, NODE_DISPLAY_NAME_MAPPINGS
+from nodes.comfy.host.node_classes import (
+    EXTENSION_WEB_DIRS,
+    NODE_CLASS_MAPPINGS,
+    NODE_DISPLAY_NAME_MAPPINGS,
+)
 from nodes.comfy.input_types import Entries, read_entries, socket_of
 from nodes.comfy.values import runtime
 
@@ -54,6 +58,7 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
         (module.__name__,),
         web=_web(module),
         routes=_routes(),
+        folders=_folders(module),
         changes_prompts=bool(runtime.current().server.prompt_changes),
     )
     return {"PACK": pack, **types}
@@ -141,6 +146,21 @@ def _routes() -> tuple[str, ...]:
     """Return the routes of this process's packs; a process that describes a pack has no other."""
     routes = runtime.current().server.routes
     return tuple(dict.fromkeys(f"{route.method} {route.path}" for route in routes))
+
+
+def _folders(module: ModuleType) -> dict[str, str]:
+    """Return the folders that this process's packs have served, as paths from the pack's own.
+
+    What lies outside of the pack's folder has its absolute path.
+    """
+    root = Path(module.__file__ or "").parent.resolve()
+    named = {f"/extensions/{name}": Path(path) for name, path in EXTENSION_WEB_DIRS.items()}
+    found = {**runtime.current().server.folders, **named}
+    places = {path: folder.resolve() for path, folder in found.items() if folder.is_dir()}
+    return {
+        path: (place.relative_to(root) if place.is_relative_to(root) else place).as_posix()
+        for path, place in places.items()
+    }
 
 
 def _web(module: ModuleType) -> str:

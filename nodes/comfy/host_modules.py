@@ -6,6 +6,7 @@ from types import ModuleType
 
 from nodes.comfy.absent import absent, absent_module, add_absent
 from nodes.comfy.absent_names import MODULES
+from nodes.comfy.values import runtime
 from nodes.comfy.values.errors import NoSuchHostModuleError
 
 STANDINS = "nodes.comfy.host"
@@ -60,12 +61,17 @@ def is_host(name: str) -> bool:
 def host_module(name: str) -> ModuleType:
     """Return the stand-in for a module of ComfyUI's.
 
+    Its `__file__` lies where packs look for ComfyUI's folder: they find `input` beside it, and
+    write beside it what they mean to put there.
+
     Raises:
         NoSuchHostModuleError: there is none.
     """
     found = find_host(name)
     if found is None:
         raise NoSuchHostModuleError(name)
+    place = runtime.current().home.joinpath(*name.split("."))
+    found.__file__ = str(place / "__init__.py" if hasattr(found, "__path__") else f"{place}.py")
     return found
 
 

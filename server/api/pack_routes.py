@@ -1,5 +1,7 @@
 """Routes of packs: requests are forwarded to a worker, which answers them."""
 
+import asyncio
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -7,10 +9,13 @@ from typing import Protocol, runtime_checkable
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from yarl import URL
 
+from server.api.editor.static import find_file, send
 from server.errors import WorkerLostError
 from server.web.services import PARTS, parts_of
 
 _API = "/api"
+_EXTENSIONS = "/extensions/"
+"""The paths of folders that the pages of the editor serve."""
 _TIMEOUT = ClientTimeout(total=300.0)
 _PRIVATE_REQUEST_HEADERS = ("authorization", "cookie", "host", "content-length", "expect")
 """Request headers that are not forwarded to packs; they hold the server's tokens, for example."""
@@ -37,6 +42,22 @@ def add_packs(app: web.Application) -> None:
         if (method, path) not in own and path.startswith("/"):
             app.router.add_route(method, path, _ask)
             app.router.add_route(method, f"{_API}{path}", _ask)
+    folders = {path: f for pack in app[PARTS].registry.packs for path, f in pack.folders.items()}
+    for path, folder in folders.items():
+        if not path.startswith(_EXTENSIONS) and re.fullmatch(r"/[\w./-]+", path):
+            app.router.add_get(f"{path}/{{name:.+}}", _Folder(folder).reply)
+            app.router.add_get(f"{_API}{path}/{{name:.+}}", _Folder(folder).reply)
+
+
+class _Folder:
+    """Replies with the files of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def reply(self, request: web.Request) -> web.StreamResponse:
+        """Reply with the file that the path names."""
+        return send(await asyncio.to_thread(find_file, [self._folder], request.match_info["name"]))
 
 
 def _place(route: web.AbstractRoute) -> str:

@@ -77,18 +77,18 @@ folder_names_and_paths = FolderTable()
 
 
 def __getattr__(name: str) -> str:
-    """Return the paths that packs read as module attributes."""
+    """Return the paths that packs read as module attributes; those for files are made."""
     found = {
-        "base_path": lambda: runtime.current().base,
-        "models_dir": lambda: runtime.files().folders.models[0],
-        "output_directory": lambda: runtime.files().folders.output,
-        "temp_directory": lambda: runtime.files().folders.temp,
-        "input_directory": lambda: runtime.files().folders.input,
-        "user_directory": lambda: runtime.current().scratch / "user",
+        "base_path": lambda: str(runtime.current().base),
+        "models_dir": lambda: str(runtime.files().folders.models[0].absolute()),
+        "output_directory": get_output_directory,
+        "temp_directory": get_temp_directory,
+        "input_directory": get_input_directory,
+        "user_directory": get_user_directory,
     }.get(name)
     if found is None:
         raise AttributeError(name)
-    return str(Path(found()).absolute())
+    return found()
 
 
 def get_output_directory() -> str:
@@ -114,7 +114,7 @@ def _make_folder(folder: Path) -> str:
 
 def get_user_directory() -> str:
     """Return a folder for packs' own data."""
-    return str(runtime.current().scratch / "user")
+    return _make_folder(runtime.current().scratch / "user")
 
 
 def get_directory_by_type(type_name: str) -> str | None:

@@ -5,9 +5,12 @@ import threading
 from collections.abc import Callable
 from enum import IntEnum
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
+from nodegraph.errors import UnsafePathError
 from nodegraph.files.files import Files
+from nodegraph.files.folders import inside
 from nodegraph.packs.routes import PackRoute
 from nodes.comfy.values import runtime
 
@@ -74,8 +77,9 @@ class Routes:
         """Add a DELETE route."""
         return self.route("DELETE", path, **more)
 
-    def static(self, *_where: object, **_more: object) -> None:
-        """Do nothing: only WEB_DIRECTORY serves folders of files."""
+    def static(self, prefix: str, path: Any, **_more: object) -> None:
+        """Serve the files of a folder."""
+        runtime.current().server.folders[f"/{prefix.strip('/')}"] = Path(path).absolute()
 
     add_static = static
 
@@ -95,6 +99,8 @@ class Application:
         for item in routes:
             if hasattr(item, "handler"):
                 self.router.route(item.method, item.path)(item.handler)
+            else:
+                self.router.static(item.prefix, item.path)
 
 
 class PromptQueue:
@@ -126,6 +132,42 @@ class PromptQueue:
         return [], []
 
 
+class UserSettings:
+    """The settings of the editor, which the server keeps: packs see none."""
+
+    def get_settings(self, request: object) -> dict[str, object]:
+        """Return no settings."""
+        del request
+        return {}
+
+
+class UserManager:
+    """The users of the server: packs see one, `default`."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, str] = {"default": "default"}
+        self.settings = UserSettings()
+
+    def get_request_user_id(self, request: object) -> str:
+        """Return the one user."""
+        del request
+        return "default"
+
+    def get_request_user_filepath(
+        self, request: object, file: str | None, type: str = "userdata", create_dir: bool = True
+    ) -> str | None:
+        """Return the path of a file among packs' own data; None if it leads out of them."""
+        del request, type
+        root = runtime.current().scratch / "user" / "default"
+        try:
+            path = inside(root, file) if file else root
+        except UnsafePathError:
+            return None
+        if create_dir:
+            (path.parent if file else path).mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+
 class PromptServer:
     """The server object of packs."""
 
@@ -136,6 +178,7 @@ class PromptServer:
         self.app = Application(self.routes)
         self.supports = ["custom_nodes_from_web"]
         self.prompt_queue = PromptQueue()
+        self.user_manager = UserManager()
         self.number = 0
         self.sockets: dict[str, object] = {}
         self.web_root = ""
@@ -214,5 +257,3 @@ def _start_loop() -> asyncio.AbstractEventLoop:
 
 
 PromptServer.instance = PromptServer()
-__file__ = str(runtime.current().scratch / "server.py")
-"""Packs write beside this what they mean to put beside ComfyUI."""

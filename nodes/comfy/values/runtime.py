@@ -56,6 +56,12 @@ class PackEnvironment:
         return self.custom_nodes.parent
 
     @property
+    def home(self) -> Path:
+        """Return the folder in which packs find `input` and `output` beside ComfyUI's own files."""
+        place = self.settings.input_dir.absolute()
+        return place.parent if place.name == "input" else self.base
+
+    @property
     def scratch(self) -> Path:
         """Return a folder for files that packs would write beside ComfyUI's code."""
         return self.settings.cache_dir.absolute() / "comfyui"
@@ -64,6 +70,7 @@ class PackEnvironment:
         """Add what packs added to an earlier environment, such as routes and model folders."""
         known = self.server.routes
         known.extend(route for route in before.server.routes if route not in known)
+        self.server.folders.update(before.server.folders)
         self.server.prompt_changes.update(before.server.prompt_changes)
         self.added_folders.update(before.added_folders)
 

@@ -96,11 +96,22 @@ class Pages:
         static = self._files.static
         folders = {"": static / _EXTENSIONS} if static else {}
         folders |= {f"{pack.name}/": pack.web for pack in self._packs() if pack.web}
+        folders |= {f"{name}/": folder for name, folder in self._named_folders().items()}
         return sorted(
             f"/{_EXTENSIONS}/{owner}{path.relative_to(folder).as_posix()}"
             for owner, folder in folders.items()
             for path in folder.rglob("*.js")
         )
+
+    def _named_folders(self) -> dict[str, Path]:
+        """Return the folders that packs have served as extensions of other names than theirs."""
+        start = f"/{_EXTENSIONS}/"
+        return {
+            path.removeprefix(start): folder
+            for pack in self._packs()
+            for path, folder in pack.folders.items()
+            if path.startswith(start)
+        }
 
     async def _index(self, _request: web.Request) -> web.StreamResponse:
         page = find_file([self._files.static], "index.html")
@@ -113,6 +124,7 @@ class Pages:
         """Reply with a file of a pack or of one of the editor's own extensions."""
         name, rest = request.match_info["pack"], request.match_info["name"]
         folders = [pack.web for pack in self._packs() if pack.name == name]
+        folders += [folder for key, folder in self._named_folders().items() if key == name]
         if not folders and self._files.static:
             return await _send_file((self._files.static / _EXTENSIONS,), f"{name}/{rest}")
         return await _send_file(tuple(folders), rest)

@@ -410,6 +410,8 @@ NODE_CLASS_MAPPINGS = {"KSampler": Mine, "OnlyMine": Mine}
 """
 
 ASKED = """
+import os
+import nodes
 from server import PromptServer
 
 
@@ -457,6 +459,8 @@ def populate(request):
 
 
 PromptServer.instance.add_on_prompt_handler(populate)
+PromptServer.instance.routes.static("/asked/files", os.path.dirname(__file__))
+nodes.EXTENSION_WEB_DIRS["asked-elsewhere"] = os.path.dirname(__file__) + "/scripts"
 NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in (AskedBelowFive, AskedForTypes)}
 """
 """A pack that is asked about prompts before they are queued."""

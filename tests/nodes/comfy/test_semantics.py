@@ -15,9 +15,12 @@ from nodes.comfy.values.convert import latent_to
 from nodes.values import Latent
 
 PACK = """
+import inspect
 import os
+import comfy
 import nodes
 import folder_paths
+from aiohttp import web
 from server import BinaryEventTypes, PromptServer
 
 here = os.path.dirname(__file__)
@@ -101,6 +104,11 @@ class Server(Node):
     def run(self):
         server = PromptServer.instance
         names = [name in nodes.NODE_CLASS_MAPPINGS for name in ("Server", "Direct", "Nobodys")]
+        users = server.user_manager
+        mine = users.get_request_user_filepath(None, "mine/a.json")
+        assert os.path.isdir(os.path.dirname(mine))
+        assert users.get_request_user_filepath(None, "../../outside.json") is None
+        assert users.get_request_user_id(None) in users.users
         return (f"{server.last_node_id} {server.client_id is not None} {names}",)
 
 
@@ -112,6 +120,14 @@ app = PromptServer.instance.app
 assert not app.frozen and not app.router.frozen and BinaryEventTypes.TEXT == 3
 app.router.add_get("/toys/got", handler)
 app.router.add_route("PUT", "/toys/put", handler)
+app.add_routes([web.static("/toys/files", here), web.get("/toys/table", handler)])
+PromptServer.instance.routes.static("/toys/gone", "/nowhere/at/all")
+nodes.EXTENSION_WEB_DIRS["toys-of-mine"] = here
+for module in (nodes, folder_paths, comfy, inspect.getmodule(PromptServer)):
+    assert os.path.dirname(inspect.getfile(PromptServer)) in module.__file__
+for name in ("output_directory", "temp_directory", "input_directory", "user_directory"):
+    assert os.path.isdir(getattr(folder_paths, name)), name
+assert os.path.dirname(folder_paths.input_directory) == os.path.dirname(folder_paths.__file__)
 nodes.NODE_CLASS_MAPPINGS.update({"Direct": Node})
 kinds = (Hidden, Counts, Flags, Colors, Pictures, Files, Shows, Server)
 NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in kinds}
@@ -181,7 +197,7 @@ def test_a_pack_finds_itself_among_all_classes_and_adds_some_there(run):
 def test_routes_may_be_added_to_the_application(run, server):
     routes = {(route.method, route.path) for route in server.routes}
 
-    assert routes == {("GET", "/toys/got"), ("PUT", "/toys/put")}
+    assert routes == {("GET", "/toys/got"), ("PUT", "/toys/put"), ("GET", "/toys/table")}
 
 
 def test_latents_are_contiguous():

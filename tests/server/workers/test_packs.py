@@ -15,7 +15,10 @@ def host(tmp_path_factory):
     home = tmp_path_factory.mktemp("packs")
     packs.toys(home / "custom_nodes")
     packs.write(home / "custom_nodes", "clash", packs.CLASH)
-    packs.write(home / "custom_nodes", "asked", packs.ASKED)
+    scripts = packs.write(home / "custom_nodes", "asked", packs.ASKED) / "scripts"
+    scripts.mkdir()
+    (scripts / "asked.js").write_text("// asked")
+    (home / "custom_nodes" / "secret.txt").write_text("secret")
     for name in NAMES:
         packs.write(home / "custom_nodes", name, packs.BROKEN[name])
     with serving(home, environment={"NODEGRAPH_CACHE_DIR": str(home / "cache")}) as running:
@@ -140,3 +143,16 @@ def test_a_prompt_that_is_sent_again_is_the_same_run_though_packs_change_it(host
     body = {"prompt": {"1": node("ToyShows", text="WORD")}, "prompt_id": "again-and-again"}
 
     assert [host.post("/prompt", body).status for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_files_of_a_folder_that_a_pack_adds_are_served_and_none_beside_it(host, prefix):
+    assert host.get(f"{prefix}/asked/files/scripts/asked.js").data == b"// asked"
+    for name in ("../secret.txt", "%2e%2e/secret.txt", "/etc/passwd", "none.txt"):
+        assert host.get(f"{prefix}/asked/files/{name}").status in (403, 404)
+
+
+def test_scripts_of_a_folder_that_a_pack_names_are_served_to_the_editor(host):
+    assert "/extensions/asked-elsewhere/asked.js" in host.get("/extensions").json
+    assert host.get("/extensions/asked-elsewhere/asked.js").data == b"// asked"
+    assert host.get("/extensions/asked-elsewhere/../secret.txt").status == 404
