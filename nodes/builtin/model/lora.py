@@ -1,5 +1,6 @@
 """Nodes that apply LoRAs to models."""
 
+from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -7,10 +8,13 @@ from pydantic import Field
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import ModelFile, Step
 from nodegraph.definition.node import node
+from nodegraph.files.files import Files
+from nodegraph.files.references import read_name
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.models.families.registry import title_of
 from nodes.models.loading.handles import ClipHandle, ModelHandle
 from nodes.models.patches.lora import lora_patch
+from nodes.models.patches.lora_config import read_beside
 from nodes.models.patches.lora_file import LoraFile
 from nodes.models.patches.lora_names import is_for_text, likeness
 
@@ -25,11 +29,20 @@ class ModelAndClip(NamedTuple):
     CLIP: ClipHandle
 
 
+def _config_beside(arguments: Mapping[str, object], files: Files) -> str:
+    """Return the outside state of a node that loads a LoRA: PEFT's configuration beside it."""
+    name = arguments.get("lora_name")
+    if not isinstance(name, str) or read_name(name).hub:
+        return ""
+    return read_beside(files.models.source("loras", name))
+
+
 @node(
     "LoraLoader",
     category="loaders",
     display_name="Load LoRA",
     preflight="nodes.preflight.models:lora",
+    state=_config_beside,
 )
 def lora_loader(
     model: ModelHandle,
@@ -59,7 +72,12 @@ def lora_loader(
     )
 
 
-@node("LoraLoaderModelOnly", category="loaders", preflight="nodes.preflight.models:lora")
+@node(
+    "LoraLoaderModelOnly",
+    category="loaders",
+    preflight="nodes.preflight.models:lora",
+    state=_config_beside,
+)
 def lora_loader_model_only(
     model: ModelHandle,
     lora_name: Annotated[str, ModelFile("loras")],
@@ -78,7 +96,7 @@ def lora_loader_model_only(
 
 def _lora_file(name: str, ctx: Context) -> LoraFile:
     path = ctx.files.model("loras", name)
-    return LoraFile(path, ctx.files.identity(path))
+    return LoraFile(path, ctx.files.identity(path), read_beside(path))
 
 
 def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) -> None:

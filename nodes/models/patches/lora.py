@@ -17,12 +17,16 @@ from nodes.models.patches.lora_math import (
     Parts,
     alpha_of,
     apply_dora,
+    bias_change,
     in_float32,
     weight_delta,
 )
 from nodes.models.patches.lora_names import Target, targets_of
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import open_tensors
+
+_OF_BIASES = frozenset(("diff_b", "up_bias"))
+"""The parts of a module that change a bias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,8 @@ class LoraPatch:
             key
             for name, target in self.targets.items()
             for key in (
-                *(target.weights if set(self.file.modules[name]) != {"diff_b"} else ()),
-                *(_biases(target) if "diff_b" in self.file.modules[name] else ()),
+                *(target.weights if set(self.file.modules[name]) - _OF_BIASES else ()),
+                *(_biases(target) if set(self.file.modules[name]) & _OF_BIASES else ()),
             )
         )
 
@@ -54,8 +58,8 @@ class LoraPatch:
             for name, target in self.targets.items():
                 keys = self.file.modules[name]
                 parts = {part: file.get_tensor(key) for part, key in keys.items()}
-                if name in self.file.header_alphas:
-                    parts["alpha"] = torch.tensor(self.file.header_alphas[name])
+                if name in self.file.configured_alphas:
+                    parts["alpha"] = torch.tensor(self.file.configured_alphas[name])
                 for fused, own in _changes(network, target, parts):
                     stored = {key: weights.stored_weight(key) for key in fused.keys}
                     size = factored_size(self.file.header, keys) if own is parts else None
@@ -112,8 +116,8 @@ def _changes(
     network: Network, target: Target, parts: Parts
 ) -> Iterator[tuple[FusedWeights, Parts]]:
     """Yield the weights with the tensors that change them, then the same for their biases."""
-    biases = {"diff": parts["diff_b"]} if "diff_b" in parts else {}
-    if len(parts) > len(biases):
+    biases = bias_change(parts)
+    if parts.keys() - _OF_BIASES:
         yield FusedWeights.in_layout(network.table, target.weights, stored=target.stored), parts
     if biases:
         yield FusedWeights.in_layout(network.table, _biases(target), stored=target.stored), biases
@@ -125,15 +129,15 @@ def _biases(target: Target) -> tuple[str, ...]:
 
 def _fits(file: LoraFile, module: Module, network: Network, target: Target) -> bool:
     """Return True if a module's change has the size of the weights, or may widen them."""
-    if "diff_b" in module:
+    for part in _OF_BIASES & module.keys():
         biases = _biases(target)
         if not all(key in network.table for key in biases):
             return False
-        size = prod(file.header.shape(module["diff_b"]))
+        size = prod(file.header.shape(module[part]))
         if size != _numbers(network, biases, stored=target.stored):
             return False
-        if len(module) == 1:
-            return True
+    if not module.keys() - _OF_BIASES:
+        return True
     size = weight_size(file.header, module)
     if size is None:
         return False

@@ -20,7 +20,7 @@ from nodes.models.weights.quantized import Quantization, QuantizedTensor
 QuantizedWeights: TypeAlias = Mapping[str, QuantizedTensor]
 """Weights by the network's keys."""
 
-_APART = ("alpha", "diff_b")
+_APART = ("alpha", "diff_b", "up_bias")
 _AS_IT_IS = Source("")
 """The layout of weights whose change has the network's own."""
 

@@ -1,8 +1,9 @@
-"""The alphas that a LoRA's header gives, where trainers write no tensors of them.
+"""The alphas that a LoRA's header, or a file beside it, gives where it has no tensors of them.
 
 diffusers writes the configuration of PEFT as JSON, with the name of a component before each entry;
-other trainers write such entries one by one. PEFT's patterns and its rank-stabilized scale
-(rsLoRA, arXiv:2312.03732) are followed.
+other trainers write such entries one by one. PEFT itself writes `adapter_config.json` into the
+LoRA's folder. Its patterns and its rank-stabilized scale (rsLoRA, arXiv:2312.03732) are followed.
+kohya's `ss_network_alpha` is not read: its own scripts take the rank where tensors are missing.
 """
 
 import json
@@ -10,9 +11,14 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 _ENTRY = "lora_adapter_metadata"
+_FILE = "adapter_config.json"
+_PEFTS = "adapter_model"
+"""The start of the name of PEFT's weights."""
+_LARGEST = 1 << 20
 _COMPONENTS = ("transformer", "unet", "text_encoder", "text_encoder_2", "text_encoder_3")
 _log = logging.getLogger(__name__)
 
@@ -39,19 +45,45 @@ class LoraConfig:
         return alpha * rank**0.5 if alpha is not None and self.is_rank_stabilized else alpha
 
 
-def lora_configs(metadata: Mapping[str, str]) -> list[LoraConfig]:
-    """Return the configurations in a header's metadata; empty if it gives no alpha."""
-    entries = {**metadata, **_json_entries(metadata)}
+def lora_configs(metadata: Mapping[str, str], beside: str = "") -> list[LoraConfig]:
+    """Return the configurations in a header's metadata; empty if it gives no alpha.
+
+    Args:
+        metadata: of the header.
+        beside: the text of a configuration beside the file, for one that has none in it.
+    """
+    entries = {**metadata, **_json_entries(metadata.get(_ENTRY, "{}"), _ENTRY)}
+    return _configs(entries) or _configs(_json_entries(beside or "{}", _FILE))
+
+
+def read_beside(path: Path) -> str:
+    """Return the text of PEFT's configuration beside a LoRA; empty if there is none.
+
+    The folder must be the LoRA's own: it is named as PEFT names it, or is the only one there.
+    """
+    config = path.with_name(_FILE)
+    try:
+        if not config.is_file() or config.stat().st_size > _LARGEST:
+            return ""
+        others = (each for each in path.parent.glob("*.safetensors") if each.name != path.name)
+        if not path.name.startswith(_PEFTS) and any(others):
+            return ""
+        return config.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        _log.warning("%s can not be read and is not used: %s", config, error)
+        return ""
+
+
+def _configs(entries: Mapping[str, object]) -> list[LoraConfig]:
     found = (_config(entries, component) for component in ("", *_COMPONENTS))
     return [config for config in found if config.alpha is not None or config.patterns]
 
 
-def _json_entries(metadata: Mapping[str, str]) -> Mapping[str, object]:
-    text = metadata.get(_ENTRY, "{}")
+def _json_entries(text: str, place: str) -> Mapping[str, object]:
     try:
         entries: object = json.loads(text)
     except (ValueError, RecursionError):
-        _log.warning("the header's %s is not JSON and is not used", _ENTRY)
+        _log.warning("the LoRA's %s is not JSON and is not used", place)
         return {}
     return cast("dict[str, object]", entries) if isinstance(entries, dict) else {}
 

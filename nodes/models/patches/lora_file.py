@@ -22,7 +22,8 @@ _PARTS: Mapping[str, str] = {
     "alpha": r"\.alpha",
     "dora_scale": r"\.dora_scale|\.lora_magnitude_vector" + _ADAPTER + r"(\.weight)?",
     "diff": r"\.diff|\.w_norm",
-    "diff_b": r"\.diff_b|\.b_norm|\.lora_B\.bias",
+    "diff_b": r"\.diff_b|\.b_norm",
+    "up_bias": r"\.lora_B" + _ADAPTER + r"\.bias",
     "set": r"\.set_weight|(?<=_norm\.scale)",
     "reshape": r"\.reshape_weight",
     "hada": r"\.(hada_w1_a|hada_w1_b|hada_w2_a|hada_w2_b|hada_t1|hada_t2)",
@@ -42,6 +43,8 @@ class LoraFile:
     path: Path = field(compare=False)
     identity: str
     """The file's sha256."""
+    config: str = ""
+    """PEFT's configuration beside the file; empty if there is none."""
 
     @cached_property
     def header(self) -> Header:
@@ -65,9 +68,9 @@ class LoraFile:
         return dict(modules)
 
     @cached_property
-    def header_alphas(self) -> Mapping[str, float]:
-        """The alphas of modules that have no tensor of it, as far as the header gives them."""
-        configs = lora_configs(self.header.metadata)
+    def configured_alphas(self) -> Mapping[str, float]:
+        """The alphas of modules that have no tensor of it, as far as a configuration gives them."""
+        configs = lora_configs(self.header.metadata, self.config)
         found: dict[str, float] = {}
         for name, module in self.modules.items() if configs else ():
             if "down" in module and "alpha" not in module:

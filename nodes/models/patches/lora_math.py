@@ -84,6 +84,17 @@ def weight_delta(parts: Parts, alpha: float | None) -> Tensor | None:
     return parts.get("diff")
 
 
+def bias_change(parts: Parts) -> Parts:
+    """Return the parts of a module that change its bias; empty if none does.
+
+    The bias of PEFT's second factor is scaled as the factors are; other changes are whole.
+    """
+    if "up_bias" in parts:
+        scale = _scale(alpha_of(parts), parts["down"].shape[0]) if "down" in parts else 1.0
+        return {"diff": parts["up_bias"] * scale}
+    return {"diff": parts["diff_b"]} if "diff_b" in parts else {}
+
+
 def apply_dora(weight: Tensor, delta: Tensor, magnitude: Tensor) -> Tensor:
     """Return DoRA's weight: the direction of the changed weight, times learned magnitudes.
 
