@@ -35,6 +35,8 @@ class Slot:
     """The id of the link that an input takes its value from."""
     widget: str | None = None
     """The widget whose value a link to this input overrides."""
+    label: str | None = None
+    """The name that the editor shows, if it is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,31 @@ class EditorNode:
     named_values: Mapping[str, object] = field(default_factory=dict[str, object])
     """The same values with the widgets' names, in order; newer files have them."""
     properties: Mapping[str, object] = field(default_factory=dict[str, object])
+    centre: tuple[float, float] | None = None
+    """The place of its middle on the canvas; None if the file does not have it."""
+    colour: str | None = None
 
     def input(self, name: str) -> Slot | None:
         """Return the input of that name, or None."""
         return next((slot for slot in self.inputs if slot.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A group as the editor draws it: a box with a title; the nodes in it are its nodes."""
+
+    title: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def holds(self, node: EditorNode) -> bool:
+        """Say if the middle of a node is inside, which makes it one of the group."""
+        if node.centre is None:
+            return False
+        x, y = node.centre
+        return self.left <= x < self.left + self.width and self.top <= y < self.top + self.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,9 @@ class Canvas:
     """The links inside that a subgraph's own inputs feed, by the input's place."""
     to_outputs: Mapping[int, Wire] = field(default_factory=dict[int, Wire])
     """The links inside that feed a subgraph's own outputs, by the output's place."""
+    boxes: Sequence[Box] = ()
+    extra: Mapping[str, object] = field(default_factory=dict[str, object])
+    """The values that extensions of the editor keep in the file."""
 
     def end(self, wire: Wire) -> tuple[EditorNode, Slot] | None:
         """Return the node and input that a link goes to; None if either does not exist."""

@@ -1,186 +1,144 @@
 """Nodes that send their inputs to all open inputs of the same type: "Use Everywhere".
 
 The pack cg-use-everywhere does this in the editor, just before a workflow is sent. Its nodes are
-read as the links that they stand for.
+read as the links that they stand for. It saves these links, too; they go before those that are
+found by its rules.
 """
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from nodegraph.graph.json_values import is_object
-from nodegraph.graph.sockets import ANY
+from nodegraph.errors import MendedFile, NodeGraphError, short_repr
+from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import BYPASS, NEVER, Canvas, Document, EditorNode, Wire
-from nodegraph.workflow.editor.scopes import EVERYWHERE, REROUTES, SEED_EVERYWHERE, VIRTUAL
+from nodegraph.workflow.editor.scopes import EVERYWHERE, VIRTUAL
+from nodegraph.workflow.editor.senders import PROPERTIES, Sender, senders_of
 
-PROMPTS: Final = "Prompts Everywhere"
-BY_NAME: Final = "Anything Everywhere?"
-_PROPERTIES = "ue_properties"
-_CONNECTABLE = "widget_ue_connectable"
-_SEEDS = r"seed"
-_PROMPTS = (r"(_|\b)pos(itive|_|\b)|^prompt", r"(_|\b)neg(ative|_|\b)")
-_ANYTHING = ("", ".*")
-_MOST_STEPS = 100
-"""The most reroutes in a row that are followed for a value's type."""
-_LONGEST_NAME = 40
-_LONGEST_PATTERN = 100
-_MOST_REPEATS = 2
-"""The most repetitions in a pattern; more could take long in a hostile file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """A value that goes everywhere, and the inputs that take it."""
-
-    origin: str
-    origin_slot: int
-    type: str
-    title: str = ""
-    """A pattern for the titles of nodes; all if empty."""
-    input: str = ""
-    """A pattern for the names of inputs; all if empty."""
-    rank: int = 2
-    """Of two that fit, the one with the lower rank counts, and then the first."""
-
-    def reaches(self, node: EditorNode, name: str) -> bool:
-        """Say if an open input of this type takes the value."""
-        titles = node.title or node.type_name
-        return (
-            node.id != self.origin and _matches(self.title, titles) and _matches(self.input, name)
-        )
+_CONNECTABLE: Final = "widget_ue_connectable"
+_UNCONNECTABLE: Final = "input_ue_unconnectable"
+_REJECTS: Final = "rejects_ue_links"
+_SAVED: Final = "ue_links"
+_ENDS: Final = ("upstream", "downstream", "controller")
 
 
 def link_open_inputs(document: Document) -> Document:
     """Return the document with the links that "Use Everywhere" makes, on each canvas by itself."""
-    return replace(
-        document,
-        canvas=_linked_canvas(document.canvas, converts_widgets=document.converts_widgets),
-        subgraphs={
-            key: _linked_canvas(canvas, converts_widgets=document.converts_widgets)
-            for key, canvas in document.subgraphs.items()
-        },
-    )
+    remarks = list(document.remarks)
+
+    def link(canvas: Canvas) -> Canvas:
+        return _Linker(canvas, remarks, converts_widgets=document.converts_widgets).canvas()
+
+    canvas = link(document.canvas)
+    subgraphs = {key: link(inner) for key, inner in document.subgraphs.items()}
+    return replace(document, canvas=canvas, subgraphs=subgraphs, remarks=remarks)
 
 
-def _linked_canvas(canvas: Canvas, *, converts_widgets: bool) -> Canvas:
-    senders = sorted(
-        (
+class _Linker:
+    """Links the open inputs of one canvas; tells the remarks what can not be decided."""
+
+    def __init__(
+        self, canvas: Canvas, remarks: list[NodeGraphError], *, converts_widgets: bool
+    ) -> None:
+        self._canvas = canvas
+        self._remarks = remarks
+        self._converts_widgets = converts_widgets
+        self._saved = _saved_links(canvas)
+        self._by_type: dict[str, list[Sender]] = {}
+        self._links = dict(canvas.links)
+
+    def canvas(self) -> Canvas:
+        """Return the canvas with the links."""
+        everywhere = [
+            node
+            for node in self._canvas.nodes.values()
+            if node.type_name in EVERYWHERE and _runs(node)
+        ]
+        if not everywhere:
+            return self._canvas
+        for node in everywhere:
+            for sender in senders_of(self._canvas, node):
+                self._by_type.setdefault(sender.type, []).append(sender)
+        nodes = {key: self._with_links(node) for key, node in self._canvas.nodes.items()}
+        return replace(self._canvas, nodes=nodes, links=self._links)
+
+    def _with_links(self, node: EditorNode) -> EditorNode:
+        """Link the open inputs of a node to the senders that reach them."""
+        if node.type_name in VIRTUAL or not _runs(node) or node.properties.get(_REJECTS):
+            return node
+        slots = list(node.inputs)
+        for place, slot in enumerate(slots):
+            if slot.link is not None:
+                continue
+            origin = self._saved.get((node.id, place)) or self._origin(node, place)
+            if origin is not None:
+                key = f"everywhere {node.id} {place}"
+                self._links[key] = Wire(*origin, node.id, place)
+                slots[place] = replace(slot, link=key)
+        return replace(node, inputs=slots)
+
+    def _origin(self, node: EditorNode, place: int) -> tuple[str, int] | None:
+        """Return the output whose value an open input takes; None if there is none or several."""
+        slot = node.inputs[place]
+        if not self._takes(node, place):
+            return None
+        kinds = (slot.type, "STRING") if slot.type == "COMBO" else (slot.type,)
+        found = [
             sender
-            for node in canvas.nodes.values()
-            if node.type_name in EVERYWHERE and node.mode not in (NEVER, BYPASS)
-            for sender in _senders(canvas, node)
-        ),
-        key=lambda sender: sender.rank,
+            for kind in kinds
+            for sender in self._by_type.get(kind, ())
+            if sender.reaches(node, slot)
+        ]
+        if not found:
+            return None
+        highest = max(sender.priority for sender in found)
+        origins = {(each.origin, each.origin_slot) for each in found if each.priority == highest}
+        if len(origins) == 1:
+            return origins.pop()
+        message = (
+            f"several nodes of Use Everywhere send a {slot.type} to its input"
+            f" {short_repr(slot.name)}, so none does, as in the editor."
+        )
+        hint = "Give one of them a priority, or link the input."
+        self._remarks.append(MendedFile(message, hint=hint, node_id=node.id))
+        return None
+
+    def _takes(self, node: EditorNode, place: int) -> bool:
+        """Say if an input is open to senders: sockets are, and widgets that were opened."""
+        slot = node.inputs[place]
+        if slot.widget and not self._converts_widgets:
+            return _is_named(node, _CONNECTABLE, slot.name)
+        return not _is_named(node, _UNCONNECTABLE, slot.name)
+
+
+def _runs(node: EditorNode) -> bool:
+    return node.mode not in (NEVER, BYPASS)
+
+
+def _is_named(node: EditorNode, key: str, name: str) -> bool:
+    """Say if a node's properties name an input under a key."""
+    given = node.properties.get(PROPERTIES)
+    inner = given.get(key) if is_object(given) else None
+    return any(
+        is_object(found) and bool(found.get(name)) for found in (inner, node.properties.get(key))
     )
-    if not senders:
-        return canvas
-    by_type: dict[str, list[Sender]] = {}
-    for sender in senders:
-        by_type.setdefault(sender.type, []).append(sender)
-    links = dict(canvas.links)
-    nodes = {
-        key: _with_values(node, by_type, links, converts_widgets=converts_widgets)
-        for key, node in canvas.nodes.items()
-    }
-    return replace(canvas, nodes=nodes, links=links)
 
 
-def _with_values(
-    node: EditorNode,
-    senders: Mapping[str, list[Sender]],
-    links: dict[str, Wire],
-    *,
-    converts_widgets: bool,
-) -> EditorNode:
-    """Link the open inputs of a node to the senders that reach them; adds to `links`."""
-    if node.type_name in VIRTUAL or node.mode in (NEVER, BYPASS):
-        return node
-    slots = list(node.inputs)
-    for place, slot in enumerate(slots):
-        if slot.link is not None or (
-            slot.widget and not converts_widgets and not _takes(node, slot.name)
-        ):
-            continue
-        reached = (one for one in senders.get(slot.type, ()) if one.reaches(node, slot.name))
-        sender = next(reached, None)
-        if sender:
-            key = f"everywhere {node.id} {place}"
-            links[key] = Wire(sender.origin, sender.origin_slot, node.id, place)
-            slots[place] = replace(slot, link=key)
-    return replace(node, inputs=slots)
+def _saved_links(canvas: Canvas) -> dict[tuple[str, int], tuple[str, int]]:
+    """Return the links that the pack saved: by a node and its input, a node and its output."""
+    given = canvas.extra.get(_SAVED)
+    items = [item for item in (given if is_list(given) else ()) if is_object(item)]
+    return dict(pair for item in items if (pair := _saved_link(canvas, item)))
 
 
-def _senders(canvas: Canvas, node: EditorNode) -> Iterator[Sender]:
-    """Yield the values that a node sends."""
-    settings = _settings(node)
-    if node.type_name == SEED_EVERYWHERE:
-        yield Sender(node.id, 0, "INT", input=_SEEDS, rank=1)
-        return
-    for place, slot in enumerate(node.inputs):
-        wire = canvas.links.get(slot.link or "")
-        kind = _type_of(canvas, wire)
-        if wire is None or kind == ANY:
-            continue
-        title, name = settings
-        if node.type_name == PROMPTS:
-            name = _PROMPTS[min(place, 1)]
-        rank = 0 if title or (name and node.type_name != PROMPTS) else 2
-        rank = 1 if node.type_name == PROMPTS else rank
-        yield Sender(wire.origin, wire.origin_slot, kind, title, name, rank)
-
-
-def _settings(node: EditorNode) -> tuple[str, str]:
-    """Return the patterns for titles and inputs that a node is limited to."""
-    given = node.properties.get(_PROPERTIES)
-    if is_object(given):
-        found = (given.get("title_regex"), given.get("input_regex"))
-    elif node.type_name == BY_NAME and not isinstance(node.values, Mapping):
-        found = (*node.values[:2], None, None)[:2]
-    elif node.type_name == BY_NAME and isinstance(node.values, Mapping):
-        found = (node.values.get("title_regex"), node.values.get("input_regex"))
-    else:
-        found = (None, None)
-    title, name = (
-        item if isinstance(item, str) and item not in _ANYTHING else "" for item in found
-    )
-    return title, name
-
-
-def _type_of(canvas: Canvas, wire: Wire | None) -> str:
-    """Return the type that a link carries, past reroutes; `*` if it is not known."""
-    for _ in range(_MOST_STEPS):
-        origin = canvas.nodes.get(wire.origin) if wire else None
-        if wire is None or origin is None:
-            return ANY
-        outputs = origin.outputs
-        kind = outputs[wire.origin_slot].type if 0 <= wire.origin_slot < len(outputs) else ANY
-        if kind != ANY or origin.type_name not in REROUTES or not origin.inputs:
-            return kind
-        wire = canvas.links.get(origin.inputs[0].link or "")
-    return ANY
-
-
-def _takes(node: EditorNode, name: str) -> bool:
-    """Say if a widget was opened to the nodes here; sockets always are."""
-    given = node.properties.get(_PROPERTIES)
-    inner = given.get(_CONNECTABLE) if is_object(given) else None
-    for found in (inner, node.properties.get(_CONNECTABLE)):
-        if is_object(found) and found.get(name):
-            return True
-    return False
-
-
-@lru_cache(maxsize=10_000)
-def _matches(pattern: str, text: str) -> bool:
-    """Say if a pattern is somewhere in a text; one that could take long, or is broken, is not."""
-    if not pattern:
-        return True
-    repeats = sum(pattern.count(mark) for mark in "*+{")
-    if len(pattern) > _LONGEST_PATTERN or repeats > _MOST_REPEATS or re.search(r"\)[*+{]", pattern):
-        return False
-    try:
-        return re.search(pattern, text[:_LONGEST_NAME]) is not None
-    except re.error:
-        return False
+def _saved_link(
+    canvas: Canvas, item: Mapping[str, object]
+) -> tuple[tuple[str, int], tuple[str, int]] | None:
+    """Read a saved link; None if a node of it is not there, or does not run any more."""
+    origin, target, sender = (canvas.nodes.get(str(item.get(key))) for key in _ENDS)
+    slot, place = item.get("upstream_slot"), item.get("downstream_slot")
+    if not isinstance(slot, int) or not isinstance(place, int):
+        return None
+    if not (origin and target and sender and _runs(origin) and _runs(sender)):
+        return None
+    return (target.id, place), (origin.id, slot)

@@ -14,6 +14,7 @@ from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.workflow.editor.document import (
     INPUT_SIDE,
     OUTPUT_SIDE,
+    Box,
     Canvas,
     Document,
     EditorNode,
@@ -27,6 +28,9 @@ NEWEST = 1
 _WITH_SOCKETS = (1, 16)
 """The first version of the editor in which each widget has a socket besides."""
 _LONGEST_NUMBER = 6
+_TITLE_HEIGHT = 30.0
+"""The height of a node's title, in the editor's pixels."""
+_COLLAPSED_WIDTH = 80.0
 _LINK_KEYS = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
 
 
@@ -109,7 +113,17 @@ class _Reader:
                 feeding.setdefault(wire.origin_slot, []).append(wire)
         ends = {wire.target_slot: wire for wire in links.values() if wire.target == OUTPUT_SIDE}
         inputs = self._slots(value.get("inputs"), f"inputs{place}", None)
-        return Canvas(nodes, links, name, inputs, feeding, ends)
+        extra = value.get("extra")
+        return Canvas(
+            nodes,
+            links,
+            name,
+            inputs,
+            feeding,
+            ends,
+            boxes=list(_boxes(value.get("groups"))),
+            extra=extra if is_object(extra) else {},
+        )
 
     def _node(self, item: Mapping[str, object], place: str) -> EditorNode | None:
         key, type_name = _id(item.get("id")), item.get("type")
@@ -140,6 +154,8 @@ class _Reader:
             title=_text(item.get("title")),
             named_values=named if is_object(named) else {},
             properties=properties if is_object(properties) else {},
+            centre=_centre(item),
+            colour=_text(item.get("color")),
         )
 
     def _slots(self, given: object, what: str, node_id: str | None) -> list[Slot]:
@@ -158,6 +174,7 @@ class _Reader:
                     type=kind if isinstance(kind, str) else "*",
                     link=_id(item.get("link")),
                     widget=_text(widget.get("name")) if is_object(widget) else None,
+                    label=_text(item.get("label")),
                 )
             )
         return slots
@@ -208,6 +225,35 @@ class _Reader:
 
     def _refuse(self, message: str, node_id: str | None = None, hint: str = "") -> None:
         self.problems.append(EditorFormatError(message, hint, node_id=node_id))
+
+
+def _boxes(given: object) -> Iterable[Box]:
+    """Read the groups that are drawn; those of another shape hold nothing and are left out."""
+    for item in given if is_list(given) else ():
+        if is_object(item):
+            bounds = _coordinates(item.get("bounding"), 4)
+            if bounds:
+                yield Box(_text(item.get("title")) or "", *bounds)
+
+
+def _centre(item: Mapping[str, object]) -> tuple[float, float] | None:
+    """Return the middle of a node with its title, which is above its position."""
+    flags = item.get("flags")
+    place, size = _coordinates(item.get("pos"), 2), _coordinates(item.get("size"), 2)
+    if not place or not size:
+        return None
+    collapsed = is_object(flags) and flags.get("collapsed") is True
+    width, height = (_COLLAPSED_WIDTH, 0.0) if collapsed else size
+    return place[0] + width / 2, place[1] + (height - _TITLE_HEIGHT) / 2
+
+
+def _coordinates(given: object, count: int) -> list[float]:
+    """Return numbers of a list, or of the object `{"0": …}` of old files; empty if it is other."""
+    values = list(given.values()) if is_object(given) else given
+    if not is_list(values) or len(values) < count:
+        return []
+    numbers = [_number(value) for value in values[:count]]
+    return [number for number in numbers if number is not None] if None not in numbers else []
 
 
 def _link(item: object) -> tuple[str, Wire] | None:
