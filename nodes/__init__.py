@@ -76,6 +76,11 @@ PACK = Pack(
         "nodes.builtin.popular.latent_factors",
         "nodes.builtin.popular.viewers",
         "nodes.builtin.popular.was_suite",
+        "nodes.builtin.logic.choices",
+        "nodes.builtin.logic.numeric",
+        "nodes.builtin.logic.templates",
+        "nodes.builtin.logic.json_texts",
+        "nodes.builtin.logic.lists",
     ),
     models={
         "checkpoints": (

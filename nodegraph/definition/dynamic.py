@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, cast, get_args, get_type_hints
 from nodegraph.definition.markers import Autogrow, DynamicCombo, Optional
 from nodegraph.definition.signature import COMBO, first_mark, read_input, unwrap, widget_hints
 from nodegraph.errors import NodeDefinitionError, short_repr
+from nodegraph.graph.json_values import is_list
 from nodegraph.graph.sockets import AUTOGROW
 from nodegraph.graph.spec import Branch, InputSpec, Row
 
@@ -69,7 +70,8 @@ class _Chosen:
     """The builders of a class's own choices, by key and field."""
 
     def __call__(self, value: Mapping[str, Any]) -> object:
-        key = value[self.name]
+        chosen = value[self.name]
+        key = str(chosen[0]) if is_list(chosen) else str(chosen)  # a list if the node takes lists
         build = self.inner[key]
         return self.kinds[key](
             **{

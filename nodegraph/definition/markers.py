@@ -24,6 +24,8 @@ class Choices:
     """A string out of a fixed list that is longer than a `Literal` reads well."""
 
     values: tuple[str, ...]
+    closed: bool = True
+    """False if the node takes any other text, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Widget:
 
     multiline: bool | None = None
     dynamicPrompts: bool | None = None  # noqa: N815 - the JSON key
-    control_after_generate: bool | None = None
+    control_after_generate: bool | Literal["fixed", "randomize"] | None = None
+    """True if the editor may change the value after each run, or how it begins to."""
     display: str | None = None
     advanced: bool | None = None
     forceInput: bool | None = None  # noqa: N815 - the JSON key

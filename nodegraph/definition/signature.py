@@ -93,6 +93,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         minimum=minimum,
         maximum=maximum,
         lazy=first_mark(marks, Lazy) is not None,
+        unchecked=_is_open(marks),
         template=_template(bare),
         widget=widget,
     )
@@ -214,6 +215,11 @@ def _choices(bare: Any, marks: Iterable[object]) -> tuple[str, ...] | None:
         return tuple(str(value) for value in get_args(bare))
     listed = first_mark(marks, Choices)
     return listed.values if listed else None
+
+
+def _is_open(marks: Iterable[object]) -> bool:
+    listed = first_mark(marks, Choices)
+    return listed is not None and not listed.closed
 
 
 def _bounds(marks: Iterable[object]) -> tuple[float | None, float | None]:

@@ -1,0 +1,1 @@
+"""Nodes that calculate with plain values: choices, numbers, formulas, texts, lists and loops."""
