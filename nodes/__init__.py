@@ -61,6 +61,8 @@ PACK = Pack(
         "nodes.builtin.editing.mask_channels",
         "nodes.builtin.image.files",
         "nodes.builtin.image.animations",
+        "nodes.builtin.image.resize",
+        "nodes.builtin.image.formats",
         "nodes.builtin.latent.files",
         "nodes.builtin.media.video",
         "nodes.builtin.media.sound_files",

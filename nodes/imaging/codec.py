@@ -21,6 +21,8 @@ MOST_PIXELS = 89_000_000
 _BAND = 2**18
 """Values that are converted at once."""
 _MODEL_TAG = 0x0110
+_COARSEST = 63
+"""The largest quantizer of AV1; AVIF encoders call it quality 0."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 _BOMBS = (PILImage.DecompressionBombError, PILImage.DecompressionBombWarning)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error)
@@ -101,14 +103,11 @@ def encode_webp(
     As in ComfyUI, the texts are EXIF tags, downwards from `Model`, each with `keyword:text`.
     """
     first, *rest = map(_pil_image, images)
-    exif = PILImage.Exif()
-    for tag, (keyword, text) in zip(range(_MODEL_TAG, 0, -1), texts.items(), strict=False):
-        exif[tag] = f"{keyword}:{text}"
     buffer = io.BytesIO()
     first.save(
         buffer,
         format="WEBP",
-        exif=exif,
+        exif=_exif(texts),
         lossless=lossless,
         quality=quality,
         method=method,
@@ -117,6 +116,39 @@ def encode_webp(
         append_images=rest,
     )
     return buffer.getvalue()
+
+
+def encode_avif(
+    images: Tensor, texts: Mapping[str, str], milliseconds: float, *, crf: int
+) -> bytes:
+    """Encode [frames, height, width, channels] as an AVIF of 8 bits, animated if it has several.
+
+    Args:
+        images: the frames.
+        texts: EXIF texts, as in `encode_webp`.
+        milliseconds: of each frame.
+        crf: the quantizer, 1 (the best) to 63.
+    """
+    first, *rest = map(_pil_image, images)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="AVIF",
+        exif=_exif(texts),
+        quality=round(100 - crf * 100 / _COARSEST),
+        subsampling="4:2:0",
+        save_all=bool(rest),
+        duration=int(milliseconds),
+        append_images=rest,
+    )
+    return buffer.getvalue()
+
+
+def _exif(texts: Mapping[str, str]) -> PILImage.Exif:
+    exif = PILImage.Exif()
+    for tag, (keyword, text) in zip(range(_MODEL_TAG, 0, -1), texts.items(), strict=False):
+        exif[tag] = f"{keyword}:{text}"
+    return exif
 
 
 def _pil_image(image: Tensor) -> PILImage.Image:

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from nodegraph.definition.markers import Listed
+from nodegraph.definition.markers import Autogrow, Listed
 from nodegraph.definition.node import node
 from nodegraph.graph.sockets import Socket
 from nodes.builtin.image.errors import MixedSizesError
@@ -35,10 +35,21 @@ def image_batch(image1: Image, image2: Image) -> Image:
     """
     channels = max(image1.shape[-1], image2.shape[-1])
     first, second = with_channels(image1, channels), with_channels(image2, channels)
-    if second.shape[1:3] != first.shape[1:3]:
-        height, width = first.shape[1:3]
-        second = resize_images(second, width, height, "bilinear", "center")
-    return torch.cat([first, second.to(first)])
+    return torch.cat([first, _as_large_as(first, second)])
+
+
+@node("BatchImagesNode", category="image", display_name="Batch Images")
+def batch_images_node(
+    images: Annotated[dict[str, Image], Autogrow("image", least=2, most=50)],
+) -> Image:
+    """Join images or batches, up to 50 of them, in the order of the inputs.
+
+    All are cropped to the aspect ratio of the first and scaled to its size. If only some of them
+    have an alpha channel, the others get an opaque one.
+    """
+    channels = max(image.shape[-1] for image in images.values())
+    first, *others = (with_channels(image, channels) for image in images.values())
+    return torch.cat([first, *(_as_large_as(first, image) for image in others)])
 
 
 @node("ImageFromBatch", category="image/batch")
@@ -79,6 +90,13 @@ def rebatch_images(
 def get_image_size(image: Image) -> ImageSize:
     """Return the width and height of images, and their number."""
     return ImageSize(image.shape[2], image.shape[1], image.shape[0])
+
+
+def _as_large_as(first: Tensor, image: Tensor) -> Tensor:
+    height, width = first.shape[1:3]
+    if image.shape[1:3] != first.shape[1:3]:
+        image = resize_images(image, width, height, "bilinear", "center")
+    return image.to(first)
 
 
 def _match_sizes(batches: Iterable[Tensor]) -> list[Tensor]:

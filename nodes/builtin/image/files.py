@@ -1,7 +1,7 @@
 """Nodes that read and write image files."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from typing import Annotated, Literal, NamedTuple
@@ -11,12 +11,13 @@ from PIL.Image import Image as PILImage
 from torch import Tensor
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import InputFile
+from nodegraph.definition.markers import InputFile, Widget
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Artifact, FolderType, Ui
+from nodegraph.graph.sockets import Socket
 from nodes.imaging.codec import channel, colours, encode_png, has_alpha, read_frames
 from nodes.imaging.metadata import texts
-from nodes.imaging.preview_png import encode_preview
+from nodes.imaging.quick_png import encode_preview
 from nodes.values import Image, Mask
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -69,6 +70,35 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
 def preview_image(images: Image, ctx: Context) -> Ui:
     """Show images without keeping them: they go to the temp folder, lightly compressed."""
     return _save(images, "temp", "ComfyUI_temp", ctx, encode_preview)
+
+
+@node(
+    "ImageCompare",
+    category="image",
+    display_name="Compare Images",
+    output_node=True,
+    writes_only=True,
+    hidden=_HIDDEN,
+)
+def image_compare(
+    image_a: Image | None = None,
+    image_b: Image | None = None,
+    compare_view: Annotated[object, Socket("IMAGECOMPARE"), Widget(default=["", ""])] = None,
+    *,
+    ctx: Context,
+) -> Ui:
+    """Show two images, one above the other, with a slider between them; neither is kept.
+
+    `compare_view` is the editor's.
+    """
+    del compare_view
+    shown: dict[str, Sequence[Artifact]] = {}
+    for letter, images in (("a", image_a), ("b", image_b)):
+        if images is not None:
+            prefix = f"comfy.compare.{letter}"
+            saved = _save(images, "temp", prefix, ctx, encode_preview)
+            shown[f"{letter}_images"] = saved.artifacts["images"]
+    return Ui(artifacts=shown)
 
 
 @node("MaskPreview", category="mask", output_node=True, writes_only=True, hidden=_HIDDEN)

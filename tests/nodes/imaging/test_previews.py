@@ -11,7 +11,7 @@ import torch
 from PIL import Image as PILImage
 
 from nodes.imaging.codec import encode_png, to_bytes
-from nodes.imaging.preview_png import encode_preview
+from nodes.imaging.quick_png import encode_preview
 
 TEXTS = {"prompt": json.dumps({"1": {}}), "title": "größer \N{SNOWMAN}"}
 
