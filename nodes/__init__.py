@@ -20,6 +20,7 @@ PACK = Pack(
         "nodes.builtin.conditioning.prompts",
         "nodes.builtin.conditioning.family_prompts",
         "nodes.builtin.conditioning.flux",
+        "nodes.builtin.conditioning.files",
         "nodes.builtin.latent.vae",
         "nodes.builtin.model.lora",
         "nodes.builtin.model.model_patches",
@@ -82,7 +83,6 @@ PACK = Pack(
         "nodes.builtin.logic.numeric",
         "nodes.builtin.logic.templates",
         "nodes.builtin.logic.json_texts",
-        "nodes.builtin.logic.lists",
     ),
     models={
         "checkpoints": (

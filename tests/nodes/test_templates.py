@@ -10,7 +10,6 @@ DATA = Path(__file__).parent.parent / "data" / "templates.json"
 39 of the templates are for Stable Diffusion and FLUX."""
 
 LACKING = {
-    "CFGNorm",
     "ChromaRadianceOptions",
     "EmptyChromaRadianceLatentImage",
     "LotusConditioning",

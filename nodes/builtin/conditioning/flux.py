@@ -1,22 +1,28 @@
 """Nodes for FLUX.1's guidance and FLUX.1 Kontext's reference images."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Annotated, cast, get_args
+from dataclasses import dataclass, replace
+from typing import Annotated, NamedTuple, cast, get_args
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
-from nodegraph.definition.markers import Choices, Step
+from nodegraph.definition.context import Context
+from nodegraph.definition.markers import Autogrow, Choices, DynamicCombo, Name, Optional, Step
 from nodegraph.definition.node import node
 from nodes.imaging.resize import resize_images
+from nodes.inference.vae import crop_to_vae, encode_images
 from nodes.models.networks.denoisers.reference_latents import METHOD, Method
-from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent
+from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent, VaeHandle
 
 _NARROW = (
     *((672, 1568), (688, 1504), (720, 1456), (752, 1392)),
     *((800, 1328), (832, 1248), (880, 1184), (944, 1104)),
 )
+_CHANNELS, _PIXELS = 16, 8
+"""Of an empty latent: its channels, and the pixels of one of its own, along each side."""
 _TRAINED = (*_NARROW, (1024, 1024), *((height, width) for width, height in reversed(_NARROW)))
 """The sizes that FLUX.1 Kontext was trained with: width and height."""
 
@@ -55,6 +61,58 @@ def reference_latent(conditioning: Conditioning, latent: Latent | None = None) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class KeepResolution:
+    """Images are encoded as large as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """Images are scaled to a number of pixels, in units of 1024 * 1024."""
+
+    megapixels: Annotated[float, Field(ge=0.01, le=16.0), Step(0.01)] = 1.0
+
+
+class Referring(NamedTuple):
+    """Two conditionings with reference images, and an empty latent as large as the first."""
+
+    positive: Conditioning
+    negative: Conditioning
+    empty_latent: Annotated[Latent, Name("empty_latent")]
+
+
+@node(
+    "ReferenceMultiLatent",
+    category="advanced/conditioning/edit_models",
+    display_name="Set Reference Multi Latent",
+)
+def reference_multi_latent(
+    positive: Conditioning,
+    negative: Conditioning | None = None,
+    vae: VaeHandle | None = None,
+    resolution: Annotated[
+        KeepResolution | Resize,
+        DynamicCombo({"keep resolution": KeepResolution, "resize": Resize}),
+    ] = KeepResolution(),
+    *,
+    images: Annotated[dict[str, Image], Autogrow("image", least=1, most=100), Optional()],
+    ctx: Context,
+) -> Referring:
+    """Add reference images for an edit model, each encoded by itself, in the order of the inputs.
+
+    Without a negative prompt both outputs are the positive one. Without images or a VAE nothing is
+    added, and the empty latent is a square of the `megapixels`, or of 1024 pixels a side.
+    """
+    sized = (_scale_to(image, resolution).movedim(-1, 1)[:, :3] for image in images.values())
+    found = [encode_images(crop_to_vae(image, vae), vae, ctx) for image in sized] if vae else []
+    for samples in found:
+        positive = reference_latent(positive, Latent(samples))
+        negative = reference_latent(negative, Latent(samples)) if negative else None
+    side = round(_side(resolution) / _PIXELS)
+    empty = torch.zeros_like(found[0]) if found else torch.zeros(1, _CHANNELS, side, side)
+    return Referring(positive, negative or positive, Latent(empty))
+
+
 @node(
     "FluxKontextMultiReferenceLatentMethod",
     category="advanced/conditioning/flux",
@@ -81,6 +139,21 @@ def flux_kontext_image_scale(image: Image) -> Image:
     shape = image.shape[2] / image.shape[1]
     width, height = min(_TRAINED, key=lambda size: abs(shape - size[0] / size[1]))
     return resize_images(image, width, height, "lanczos", "center")
+
+
+def _side(resolution: KeepResolution | Resize) -> float:
+    """Return the side of a square of the pixels that are asked for."""
+    megapixels = resolution.megapixels if isinstance(resolution, Resize) else 1.0
+    return 1024 * math.sqrt(megapixels)
+
+
+def _scale_to(image: Tensor, resolution: KeepResolution | Resize) -> Tensor:
+    if isinstance(resolution, KeepResolution):
+        return image
+    height, width = image.shape[1:3]
+    scale = _side(resolution) / math.sqrt(width * height)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    return resize_images(image, wide, high, "lanczos")
 
 
 def _set_extra(conditioning: Conditioning, name: str, value: object) -> Conditioning:

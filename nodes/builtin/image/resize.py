@@ -63,7 +63,7 @@ class ToLonger:
 
     def of(self, width: int, height: int) -> Size:
         """Return the size for an image of this one."""
-        return _scaled(width, height, self.longer_size / max(width, height))
+        return _scale_by(width, height, self.longer_size / max(width, height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class ToShorter:
 
     def of(self, width: int, height: int) -> Size:
         """Return the size for an image of this one."""
-        return _scaled(width, height, self.shorter_size / min(width, height))
+        return _scale_by(width, height, self.shorter_size / min(width, height))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class ToWidth:
 
     def of(self, width: int, height: int) -> Size:
         """Return the size for an image of this one."""
-        return _scaled(width, height, self.width / width)
+        return _scale_by(width, height, self.width / width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class ToHeight:
 
     def of(self, width: int, height: int) -> Size:
         """Return the size for an image of this one."""
-        return _scaled(width, height, self.height / height)
+        return _scale_by(width, height, self.height / height)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class ToPixels:
 
     def of(self, width: int, height: int) -> Size:
         """Return the size for an image of this one."""
-        return _scaled(width, height, math.sqrt(self.megapixels * _MEGAPIXEL / (width * height)))
+        return _scale_by(width, height, math.sqrt(self.megapixels * _MEGAPIXEL / (width * height)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,5 +189,5 @@ def _sides(picture: Tensor) -> tuple[int, int]:
     return height, width
 
 
-def _scaled(width: int, height: int, factor: float) -> Size:
+def _scale_by(width: int, height: int, factor: float) -> Size:
     return Size(round(width * factor), round(height * factor))

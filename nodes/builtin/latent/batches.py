@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
-from nodegraph.definition.markers import Listed
+from nodegraph.definition.markers import Listed, Name
 from nodegraph.definition.node import node
 from nodegraph.graph.sockets import Socket
 from nodes.builtin.inputs import BatchSizes
@@ -18,6 +19,8 @@ from nodes.imaging.errors import EmptyBatchError
 from nodes.imaging.resize import resize
 from nodes.values import Latent
 
+_FIRST_SIDE = 2
+"""The axis after batch and channels."""
 _SCALE = 8  # mask pixels per latent pixel, along each side
 
 
@@ -46,6 +49,26 @@ def latent_batch_seed_behavior(
         return replace(samples, batch_index=None)
     first = samples.batch_index[0] if samples.batch_index else 0
     return replace(samples, batch_index=(first,) * len(samples.samples))
+
+
+@node("LatentCutToBatch", category="latent/batch")
+def latent_cut_to_batch(
+    samples: Latent,
+    dim: Literal["t", "x", "y"],
+    slice_size: Annotated[int, Field(ge=1, le=16384)] = 1,
+) -> Annotated[Latent, Name("samples")]:
+    """Cut latents into slices along their width (`x`), height (`y`) or frames (`t`), as a batch.
+
+    What is left at the end, shorter than `slice_size`, is dropped; a side shorter than that is one
+    slice. Latents without frames stay whole with `t`. A mask is left out, for it is of the whole.
+    """
+    whole = samples.samples
+    axis = {"t": whole.ndim - 3, "y": whole.ndim - 2, "x": whole.ndim - 1}[dim]
+    if axis < _FIRST_SIDE:
+        return samples
+    size = min(slice_size, whole.shape[axis])
+    slices = whole.unfold(axis, size, size).movedim((axis, -1), (1, axis + 1))
+    return Latent(slices.flatten(0, 1).contiguous())
 
 
 @node("RebatchLatents", category="latent/batch", display_name="Rebatch Latents", input_is_list=True)

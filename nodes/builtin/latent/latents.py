@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from nodegraph.definition.markers import Step
+from nodegraph.definition.markers import Optional, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import BatchSize, LatentSide
 from nodes.imaging.batch import repeat_batch, repeat_to_batch
@@ -43,6 +43,19 @@ def empty_sd3_latent_image(
     Sizes are rounded down to multiples of 8.
     """
     return Latent(torch.zeros(batch_size, 16, height // 8, width // 8))
+
+
+@node("EmptyFlux2LatentImage", category="latent", display_name="Empty Flux 2 Latent")
+def empty_flux2_latent_image(
+    width: WidePixels = 1024,
+    height: WidePixels = 1024,
+    batch_size: Annotated[BatchSize, Optional()] = 1,
+) -> Latent:
+    """Make an empty latent of 128 channels (FLUX.2): [batch_size, 128, height/16, width/16].
+
+    Sizes are rounded down to multiples of 16.
+    """
+    return Latent(torch.zeros(batch_size, 128, height // 16, width // 16))
 
 
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")

@@ -1,12 +1,15 @@
-"""Nodes that choose: one of two values, or one of a list of words."""
+"""Nodes that choose: one of two values, of a list of words, of a list of values that was joined."""
 
-from collections.abc import Mapping
-from typing import Annotated, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple, TypeVar, cast
 
-from nodegraph.definition.markers import Choices, Lazy, Name, Optional
+from nodegraph.definition.markers import Autogrow, Choices, Lazy, Listed, Name, Optional, Widget
 from nodegraph.definition.node import node
+from nodegraph.graph.sockets import Socket
+from nodes.builtin.logic.errors import NoSuchItemError
 
 Switched = TypeVar("Switched")
+Item = TypeVar("Item")
 
 
 class Chosen(NamedTuple):
@@ -41,3 +44,28 @@ def custom_combo(
 ) -> Chosen:
     """Choose a word of a list of one's own, which is written in the editor."""
     return Chosen(str(choice), index)
+
+
+@node("CreateList", category="utils/list", display_name="Create List", input_is_list=True)
+def create_list(
+    inputs: Annotated[dict[str, Item], Autogrow("input", least=1, most=100)],
+) -> Annotated[list[Item], Listed(), Name("list")]:
+    """Join values of one type to a list; the nodes that follow run once for each of them.
+
+    An input that is a list itself adds all its values.
+    """
+    return [value for values in inputs.values() for value in cast("Sequence[Item]", values)]
+
+
+@node(
+    "GetItemFromList", category="utils/list", display_name="Get Item from List", input_is_list=True
+)
+def get_item_from_list(
+    list: Annotated[Sequence[object], Socket("*")],
+    index: Annotated[Sequence[int], Socket("INT"), Widget(default=0)],
+) -> Annotated[object, Name("OUTPUT")]:
+    """Take one value out of a list: 0 is the first, -1 the last."""
+    place, count = index[0], len(list)
+    if not -count <= place < count:
+        raise NoSuchItemError(place, count)
+    return list[place]

@@ -181,38 +181,38 @@ class _Evaluation:
         """Return the value of a part of the formula."""
         match part:
             case ast.BinOp() | ast.UnaryOp() | ast.Compare() | ast.Call():
-                return self._computed(part)
+                return self._compute(part)
             case ast.BoolOp() | ast.IfExp():
-                return self._chosen(part)
+                return self._choose(part)
             case _:
-                return self._given(part)
+                return self._read(part)
 
-    def _given(self, part: ast.expr) -> Value:
+    def _read(self, part: ast.expr) -> Value:
         match part:
             case ast.List(items) | ast.Tuple(items):
                 return [self._number(item) for item in items]
             case ast.Constant(bool() | int() | float() as value):
-                return self._bounded(value)
+                return self._within_bounds(value)
             case ast.Name(name):
-                return self._named(name)
+                return self._look_up(name)
             case ast.Subscript(value=whole, slice=index):
                 return self._item(whole, index)
             case _:
                 return self._refuse(part)
 
-    def _computed(self, part: ast.BinOp | ast.UnaryOp | ast.Compare | ast.Call) -> Number:
+    def _compute(self, part: ast.BinOp | ast.UnaryOp | ast.Compare | ast.Call) -> Number:
         match part:
             case ast.BinOp(left, kind, right):
                 compute = _BINARY.get(type(kind)) or self._refuse(part)
-                return self._bounded(compute(self._number(left), self._number(right)))
+                return self._within_bounds(compute(self._number(left), self._number(right)))
             case ast.UnaryOp(kind, operand):
-                return self._bounded(_UNARY[type(kind)](self._number(operand)))
+                return self._within_bounds(_UNARY[type(kind)](self._number(operand)))
             case ast.Compare():
                 return self._compare(part)
             case ast.Call():
-                return self._bounded(self._call(part))
+                return self._within_bounds(self._call(part))
 
-    def _chosen(self, part: ast.BoolOp | ast.IfExp) -> Value:
+    def _choose(self, part: ast.BoolOp | ast.IfExp) -> Value:
         if isinstance(part, ast.IfExp):
             return self.value(part.body if self._number(part.test) else part.orelse)
         found: Number = 0
@@ -248,10 +248,10 @@ class _Evaluation:
             return self._check(given[0])
         return function(*(self._check(each) for each in given))
 
-    def _named(self, name: str) -> Value:
+    def _look_up(self, name: str) -> Value:
         if name in self._names:
             found = self._names[name]
-            return found if isinstance(found, list) else self._bounded(found)
+            return found if isinstance(found, list) else self._within_bounds(found)
         hint = f"It has the values {', '.join(self._names)}."
         raise BadFormulaError(self._formula, f"names {name!r}, which is not given", hint)
 
@@ -271,7 +271,7 @@ class _Evaluation:
             raise BadFormulaError(self._formula, "calculates with a list", "Take its sum.")
         return found
 
-    def _bounded(self, found: Number) -> Number:
+    def _within_bounds(self, found: Number) -> Number:
         if isinstance(found, int):
             _check_bits(found.bit_length())
         return found

@@ -1,10 +1,10 @@
 """Nodes that patch a model otherwise than by a LoRA: quantization, USO's style reference."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import ModelFile
+from nodegraph.definition.markers import ModelFile, Name
 from nodegraph.definition.node import node
 from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_projector
 from nodes.models.loading.handles import ModelHandle
@@ -44,6 +44,23 @@ def uso_style_reference(
         raise ModelMismatchError(model_patch.network.header.path, code="model_patch_mismatch")
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
     return replace(model, injections=(*model.injections, tokens))
+
+
+@node("ModelAttentionBackend", category="advanced/model", display_name="Model Attention Backend")
+def model_attention_backend(
+    model: ModelHandle,
+    attention: Literal["pytorch attention", "comfy kitchen attention"] = "pytorch attention",
+    *,
+    ctx: Context,
+) -> Annotated[ModelHandle, Name("model")]:
+    """Ask for a way to compute attention; the model stays as it is.
+
+    nodegraph's setting `attention` chooses it for all models. Kernels of Comfy Kitchen are not
+    there; ComfyUI, too, computes without them where it has none.
+    """
+    if attention == "comfy kitchen attention":
+        ctx.notice("comfy kitchen attention is not there; the setting `attention` holds.")
+    return model
 
 
 @node("QuantizeModel", category="advanced/model")

@@ -5,20 +5,21 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from nodegraph.definition.markers import Step, Widget
+from nodegraph.definition.markers import Optional, Step, Widget
 from nodegraph.definition.node import node
-from nodes.builtin.inputs import Ratio, Strength
+from nodes.builtin.inputs import Cfg, Fraction, Ratio, Strength
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import (
     AdaptiveProjectedGuidance,
     CfgCurve,
+    CfgNorm,
     EpsilonScaling,
     FreSca,
     RescaledCfg,
     cfg_zero_star_scale,
     tangential_damping,
 )
-from nodes.sampling.guidance.settings import PostCfg, PreCfg
+from nodes.sampling.guidance.settings import CfgOverride, PostCfg, PreCfg
 
 
 class PatchedModel(NamedTuple):
@@ -62,6 +63,38 @@ def cfg_zero_star(model: ModelHandle) -> PatchedModel:
     Only the optimised scale of CFG-Zero* is used; no step is left out.
     """
     return PatchedModel(_add_pre_cfg(model, cfg_zero_star_scale))
+
+
+@node("CFGNorm", category="advanced/guidance", experimental=True)
+def cfg_norm(
+    model: ModelHandle,
+    strength: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 1.0,
+    pre_cfg: Annotated[bool, Optional()] = False,
+) -> PatchedModel:
+    """Bring the guided prediction to the length of the positive one, against burnt colours.
+
+    The image is only ever made fainter. With `pre_cfg` the predicted noise is compared instead, and
+    lengthened, too. `strength` is a factor for the result; 1 is the usual one.
+    """
+    norms = (*model.guidance.norms, CfgNorm(strength, pre_cfg))
+    return PatchedModel(replace(model, guidance=replace(model.guidance, norms=norms)))
+
+
+@node("CFGOverride", category="advanced/guidance", display_name="CFG Override")
+def cfg_override(
+    model: ModelHandle,
+    cfg: Cfg = 1.0,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
+) -> ModelHandle:
+    """Use another guidance scale than the sampler's in a part of the schedule.
+
+    Where several overlap, the last one in the chain counts. A scale of 1 halves the time, for the
+    negative prompt is not computed there.
+    """
+    override = CfgOverride(cfg, start_percent, end_percent)
+    overrides = (*model.guidance.cfg_overrides, override)
+    return replace(model, guidance=replace(model.guidance, cfg_overrides=overrides))
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")

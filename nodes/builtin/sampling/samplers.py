@@ -15,7 +15,12 @@ from nodes.sampling.samplers.dpm_solver import Accuracy, dpm_adaptive
 from nodes.sampling.samplers.dpmpp import dpmpp_2s_ancestral
 from nodes.sampling.samplers.dpmpp_sde import dpmpp_2m_sde, dpmpp_3m_sde, dpmpp_sde
 from nodes.sampling.samplers.er_sde import ODE, er_sde, reverse_time
-from nodes.sampling.samplers.euler import euler_ancestral, euler_ancestral_cfg_pp, lcm_upscale
+from nodes.sampling.samplers.euler import (
+    euler_ancestral,
+    euler_ancestral_cfg_pp,
+    lcm_scaled,
+    lcm_upscale,
+)
 from nodes.sampling.samplers.registry import SAMPLERS, SamplerOrName
 from nodes.sampling.samplers.sa_solver import Scheme, interval_tau, sa_solver
 
@@ -61,6 +66,19 @@ def sampler_euler_cfg_pp(version: Literal["regular"]) -> SamplerOrName:
     """Euler with CFG++, for guidance between 0 and 2."""
     del version
     return "euler_cfg_pp"
+
+
+@node("SamplerLCM", category=_SAMPLERS)
+def sampler_lcm(
+    s_noise: Annotated[float, Field(ge=0.0, le=64.0), Step(0.01), Round(False)] = 1.0,
+    s_noise_end: Annotated[float, Field(ge=0.0, le=64.0), Step(0.01), Round(False)] = 1.0,
+    noise_clip_std: Annotated[float, Field(ge=0.0, le=10.0), Step(0.01), Round(False)] = 0.0,
+) -> SamplerOrName:
+    """LCM with a factor for the noise of each step, from `s_noise` first to `s_noise_end` last.
+
+    `noise_clip_std` cuts the noise off at so many standard deviations; 0 leaves it as it is.
+    """
+    return partial(lcm_scaled, first=s_noise, last=s_noise_end, clip=noise_clip_std)
 
 
 @node("SamplerLMS", category=_SAMPLERS)

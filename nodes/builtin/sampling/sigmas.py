@@ -1,19 +1,24 @@
 """Nodes that split and change noise levels (sigmas)."""
 
 import math
+import re
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import torch
 from pydantic import Field
 
-from nodegraph.definition.markers import Round, Step
+from nodegraph.definition.markers import Name, Round, Step, Widget
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio
 from nodes.models.loading.handles import ModelHandle
+from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.values import Sigmas
 
 _SIGMAS = "sampling/custom_sampling/sigmas"
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_LONGEST = 100_000
+"""Characters that are read: more levels than any sampler could follow."""
 _LOWEST = 1e-4
 """The lowest level, in place of 0, by which samplers would divide."""
 
@@ -29,6 +34,18 @@ class SigmaValue(NamedTuple):
     """One noise level."""
 
     sigma_value: float
+
+
+@node("ManualSigmas", category=_SIGMAS, experimental=True)
+def manual_sigmas(
+    sigmas: Annotated[str, Widget(multiline=False)] = "1, 0.5",
+) -> Annotated[Sigmas, Name("sigmas")]:
+    """Write down the noise levels: all numbers of a text, such as "1.0, 0.75, 0.5, 0"."""
+    found = [float(number) for number in _NUMBER.findall(sigmas[:_LONGEST])]
+    if not found or not all(map(math.isfinite, found)):
+        hint = "For example 1.0, 0.75, 0.5, 0."
+        raise BadSettingError(name="sigmas", what="has no numbers", hint=hint)
+    return torch.tensor(found, dtype=torch.float32)
 
 
 @node("SplitSigmas", category=_SIGMAS)

@@ -254,6 +254,7 @@ def _planner(
         repeats_text=denoiser.repeats_text,
         perturbed=with_ranges(settings.perturbed, parameterization),
         uncond_modifiers=with_ranges(settings.uncond_modifiers, parameterization),
+        cfg_overrides=with_ranges(settings.cfg_overrides, parameterization),
         finiteness=finiteness,
     )
 

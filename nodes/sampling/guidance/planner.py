@@ -23,6 +23,7 @@ from nodes.sampling.guidance.gather import count_rows, gather_conds, text_length
 from nodes.sampling.guidance.rules import Cfg, GuidanceInputs
 from nodes.sampling.guidance.settings import (
     PLAIN,
+    CfgOverride,
     GuidanceSettings,
     PerturbedGuidance,
     UncondModifier,
@@ -91,6 +92,8 @@ class GuidancePlanner:
     """`settings.perturbed`, each with the levels that it holds at."""
     uncond_modifiers: Sequence[tuple[SigmaRange, UncondModifier]] = ()
     """`settings.uncond_modifiers`, likewise."""
+    cfg_overrides: Sequence[tuple[SigmaRange, CfgOverride]] = ()
+    """`settings.cfg_overrides`, likewise."""
     repeats_text: bool = True
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -142,7 +145,7 @@ class GuidancePlanner:
         guided = self._apply_rule(call, predictions)
         for i, perturbed in self._perturbations(call):
             guided = perturbed.apply(guided, predictions[0], predictions[i])
-        guided = self.settings.correct(call.x, guided)
+        guided = self.settings.correct(call.x, guided, predictions[0])
         return Reply(guided, predictions[1] if call.wants_uncond else None)
 
     def _branches(self, call: Call) -> list[tuple[int, Sequence[ResolvedCond]]]:
@@ -193,6 +196,9 @@ class GuidancePlanner:
         return self.settings.combine(inputs)
 
     def _cfg(self, call: Call) -> Cfg:
+        for sigmas, override in reversed(self.cfg_overrides):
+            if _level(call) in sigmas:
+                return override.cfg
         return self.settings.cfg_at(self.cfg, call.step, self.steps)
 
     def _needs_all(self, call: Call) -> bool:

@@ -50,6 +50,35 @@ def classifier_free_guidance(inputs: GuidanceInputs) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class CfgNorm:
+    """Brings guided predictions to the length of the positive ones, at each place of the latent.
+
+    Wu et al. 2025, "Qwen-Image Technical Report" (arXiv:2508.02324), whose pipeline does so.
+    """
+
+    strength: float = 1.0
+    """A factor for the result."""
+    of_noise: bool = False
+    """Compare the predicted noise, and lengthen it, too; otherwise x0 is only ever shortened."""
+
+    def apply(self, x: Tensor, guided: Tensor, cond: Tensor) -> Tensor:
+        """Return the guided x0 with its new length."""
+        if self.of_noise:
+            noise = x - guided
+            return x - noise * _length_ratio(x - cond, noise) * self.strength
+        return guided * _length_ratio(cond, guided).clamp(0.0, 1.0) * self.strength
+
+
+def _length_ratio(a: Tensor, b: Tensor) -> Tensor:
+    """Return how much longer `a` is than `b` over its channels: [batch, 1, h, w]."""
+    return _norm(a) / (_norm(b) + 1e-8)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return x.square().sum(dim=1, keepdim=True).sqrt()
+
+
+@dataclass(frozen=True, slots=True)
 class RescaledCfg:
     """Guidance whose v-prediction keeps the standard deviation that the positive one has.
 

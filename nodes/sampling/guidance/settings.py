@@ -15,6 +15,7 @@ from torch import Tensor
 from nodes.sampling.conditioning.cond import Alteration, Conditioning
 from nodes.sampling.guidance.rules import (
     Cfg,
+    CfgNorm,
     GuidanceInputs,
     Rule,
     classifier_free_guidance,
@@ -65,6 +66,15 @@ class UncondModifier:
 
 
 @dataclass(frozen=True, slots=True)
+class CfgOverride:
+    """Another guidance scale than the sampler's, in a part of the schedule."""
+
+    cfg: float
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class StepCacheSettings:
     """The settings of a cache that answers some steps without the model; see `step_cache`."""
 
@@ -94,8 +104,12 @@ class GuidanceSettings:
     """Ask for every prediction even where the guidance is 1 and only the positive one counts."""
     pre_cfg: tuple[PreCfg, ...] = ()
     post_cfg: tuple[PostCfg, ...] = ()
+    norms: tuple[CfgNorm, ...] = ()
+    """Bring the guided x0 to the length that the positive one has."""
     cfg_schedule: CfgSchedule | None = None
     """The schedule of the guidance; None uses all of it at every step."""
+    cfg_overrides: tuple[CfgOverride, ...] = ()
+    """Other scales in parts of the schedule, whatever it says; the last one counts."""
     denoise_mask_function: DenoiseMaskFunction | None = None
     """Changes a latent's mask from step to step."""
     perturbed: tuple[PerturbedGuidance, ...] = ()
@@ -123,8 +137,10 @@ class GuidanceSettings:
             inputs = prepare(inputs)
         return self.rule(inputs)
 
-    def correct(self, x: Tensor, x0: Tensor) -> Tensor:
-        """Return the guided x0 after all corrections."""
+    def correct(self, x: Tensor, x0: Tensor, cond: Tensor) -> Tensor:
+        """Return the guided x0 after all corrections; `cond` is the positive one."""
+        for norm in self.norms:
+            x0 = norm.apply(x, x0, cond)
         for correct in self.post_cfg:
             x0 = correct(x, x0)
         return x0

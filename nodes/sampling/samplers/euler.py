@@ -108,6 +108,24 @@ def lcm(x: Tensor, sigmas: Tensor, process: Process) -> Sampling:
     return (yield from lcm_upscale(x, sigmas, process, stages=0))
 
 
+def lcm_scaled(
+    x: Tensor, sigmas: Tensor, process: Process, *, first: float, last: float, clip: float = 0.0
+) -> Sampling:
+    """`lcm` with a factor for the noise, which goes from `first` to `last` along a line.
+
+    `clip` cuts the noise off at so many standard deviations; 0 leaves it as it is.
+    """
+    steps = max(len(sigmas) - 2, 1)
+    for i, sigma, sigma_next in steps_of(sigmas):
+        x = (yield Call(x, sigma, i)).x0
+        if sigma_next > 0:
+            noise = process.noise.white(x)
+            noise = noise.clamp(-clip, clip) if clip else noise
+            noise = noise * (first + (last - first) * i / max(steps - 1, 1))
+            x = process.parameterization.add_noise(sigma_next, noise, x)
+    return x
+
+
 def lcm_upscale(
     x: Tensor,
     sigmas: Tensor,

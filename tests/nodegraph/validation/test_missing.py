@@ -33,7 +33,7 @@ def test_types_are_grouped_by_their_packs_and_models_by_their_folders():
         unknown("2", "SAMLoader"),
         model("3", "a.safetensors"),
         unknown("4", "FaceDetailer"),
-        unknown("5", "ManualSigmas"),
+        unknown("5", "Painter"),
         unknown("6", "Nobody has this"),
         model("7", "a.safetensors"),
         model("8", "b.safetensors", "vae"),
@@ -46,7 +46,7 @@ def test_types_are_grouped_by_their_packs_and_models_by_their_folders():
         ("SAMLoader", ("2",)),
     ]
     assert found.newer
-    assert [item.name for item in found.newer.types] == ["ManualSigmas"]
+    assert [item.name for item in found.newer.types] == ["Painter"]
     assert [item.name for item in found.types] == ["Nobody has this"]
     assert [(item.name, item.folder, item.nodes) for item in found.models] == [
         ("a.safetensors", "loras", ("3", "7")),
@@ -65,7 +65,10 @@ def test_types_are_grouped_by_their_packs_and_models_by_their_folders():
         ([unknown("1", "FaceDetailer"), unknown("2", "FaceDetailer")], "1 pack is missing."),
         ([model("1", "x")], "1 model is missing."),
         ([model("1", "x"), model("1", "y")], "2 models are missing."),
-        ([unknown("1", "ManualSigmas"), model("1", "y")], "1 model and 1 newer node are missing."),
+        (
+            [unknown("1", "Painter"), model("1", "y")],
+            "1 model and 1 newer node are missing.",
+        ),
     ],
 )
 def test_the_summary_counts(problems, summary):

@@ -1,12 +1,18 @@
 """Nodes of types that nobody describes, read by the names that the file has."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from nodegraph.graph.graph import Link
 from nodegraph.packs.editor_shapes import shapes_of
+from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_any
 from tests.nodegraph.drawn import drawn, item, shapes, subgraph
 from tests.toys import files_in
+
+ROOT = Path(__file__).parents[3]
 
 
 def read(*nodes, shapes=shapes, **more):
@@ -102,3 +108,9 @@ def test_names_in_the_file_go_before_a_description_that_ships(tmp_path):
         "seconds_total": 40.0,
     }
     assert read(named, shapes=ships).nodes["1"].inputs == {"seconds_start": 1.5, "a": 40.0}
+
+
+def test_what_is_offered_here_is_not_described_besides():
+    newer = json.loads((ROOT / "nodegraph/workflow/editor/newer_nodes.json").read_text())
+
+    assert newer.keys().isdisjoint(Registry.load(["nodes"]).catalog)

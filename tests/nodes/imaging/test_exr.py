@@ -37,12 +37,10 @@ def read_exr(data):
         rows += split(block if size == wanted else unpack(block), line)
     planes = {name: [] for name in kinds}
     for row in rows:
+        start = 0
         for name, kind in kinds.items():
-            part, row = (
-                row[: np.dtype(kind).itemsize * width],
-                row[np.dtype(kind).itemsize * width :],
-            )
-            planes[name].append(np.frombuffer(part, kind))
+            planes[name].append(np.frombuffer(row, kind, width, start))
+            start += np.dtype(kind).itemsize * width
     return attributes, {name: np.stack(found) for name, found in planes.items()}
 
 

@@ -12,6 +12,8 @@ from nodes.sampling.guidance.loop import Request, cut_steps, noise_for, sample
 from nodes.sampling.noise_schedule.noise import SeededNoise, initial_noise
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow
 from nodes.sampling.noise_schedule.schedules import schedule
+from nodes.sampling.samplers.euler import lcm_scaled
+from nodes.sampling.samplers.protocol import Sampler
 from nodes.sampling.samplers.registry import SAMPLERS, Process, sigmas_for
 from nodes.values import Cond, Conditioning, Latent
 from tests.nodes.closed_form import ClosedForm, drive
@@ -174,3 +176,26 @@ def test_error_shrinks_with_the_order_of_the_method(name: str, order: int) -> No
         return abs(float(drive(sampling, lambda x, s: x * 0.25 / (0.25 + s**2))) - exact)
 
     assert math.log2(error(32) / error(64)) > order - 0.3
+
+
+def test_the_noise_of_lcm_is_scaled_step_by_step_and_cut_off() -> None:
+    plain = noise_between_steps(SAMPLERS["lcm"])
+
+    assert noise_between_steps(partial(lcm_scaled, first=1.0, last=1.0)) == plain
+    grown = noise_between_steps(partial(lcm_scaled, first=2.0, last=4.0))
+    assert grown == pytest.approx([n * k for n, k in zip(plain, (2, 3, 4), strict=True)])
+    cut_off = noise_between_steps(partial(lcm_scaled, first=1.0, last=1.0, clip=0.1))
+    assert cut_off == pytest.approx([max(-0.1, min(0.1, n)) for n in plain])
+
+
+def noise_between_steps(sampler: Sampler) -> list[float]:
+    """The first number of the noise before each step but the first, where x0 is always 0."""
+    model, seen = Discrete.scaled_linear(), list[float]()
+    sigmas = schedule(model, "simple", 4)
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        seen.append(float(x.flatten()[0] / sigma))
+        return torch.zeros_like(x)
+
+    drive(sampler(torch.zeros(1, 4, 4, 4), sigmas, Process(model, SeededNoise(1))), denoise)
+    return seen[1:]

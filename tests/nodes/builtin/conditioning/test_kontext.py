@@ -11,15 +11,17 @@ from nodes.builtin.conditioning.flux import (
     flux_kontext_image_scale,
     flux_kontext_multi_reference_latent_method,
     reference_latent,
+    reference_multi_latent,
 )
+from nodes.builtin.latent.vae import vae_encode
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.forward import denoise, prepare
-from nodes.models.loading.handles import ModelHandle
+from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
 from nodes.models.networks.denoisers.reference_latents import name_references, patches
 from nodes.values import REFERENCES, Cond, CondBatch, Conditioning, Latent
 from tests.nodes.bench import Bench
-from tests.tiny_models.checkpoints import small_flux, write
+from tests.tiny_models.checkpoints import small_flux, small_sd15, write
 from tests.tiny_models.handles import opened
 
 
@@ -166,3 +168,59 @@ def test_a_picture_is_scaled_to_a_size_of_the_training(size, scaled):
     found = flux_kontext_image_scale(torch.rand(1, height, width, 3))
 
     assert found.shape == (1, scaled[1], scaled[0], 3)
+
+
+@pytest.fixture(scope="module")
+def vae(tmp_path_factory):
+    path = write(tmp_path_factory.mktemp("models") / "b.safetensors", small_sd15())
+    return VaeHandle(opened(path).vae)
+
+
+def test_several_images_are_references_in_their_order(vae, prompt, tmp_path, run_node):
+    first, second = torch.rand(1, 16, 24, 3), torch.rand(1, 32, 16, 4)
+    images = {"image0": first, "image3": second}
+
+    made = run_node(reference_multi_latent, positive=prompt, vae=vae, images=images)
+
+    positive, negative, empty = made.values
+    expected = [vae_encode(image, vae, Bench(tmp_path)).samples for image in (first, second)]
+    found = cast("tuple[Tensor, ...]", positive.conds[0].extras[REFERENCES])
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert negative is positive
+    assert empty.samples.shape == expected[0].shape
+    assert not empty.samples.any()
+
+
+def test_references_are_scaled_and_added_to_both_prompts(vae, prompt, run_node):
+    other = reference_latent(prompt, Latent(torch.zeros(1, 4, 2, 2)))
+    resolution = {"resolution": "resize", "megapixels": 0.01}
+    images = {"image0": torch.rand(1, 10, 40, 3)}
+
+    made = run_node(
+        reference_multi_latent,
+        positive=prompt,
+        negative=other,
+        vae=vae,
+        resolution=resolution,
+        images=images,
+    )
+
+    positive, negative, empty = made.values
+    assert empty.samples.shape == (1, 4, 6, 25)
+    assert [
+        len(cast("Any", each.conds[0].extras[REFERENCES])) for each in (positive, negative)
+    ] == [1, 2]
+
+
+def test_without_images_nothing_is_added(vae, prompt, run_node):
+    alone = run_node(reference_multi_latent, positive=prompt, vae=vae).values
+    no_vae = run_node(
+        reference_multi_latent,
+        positive=prompt,
+        images={"image0": torch.rand(1, 16, 16, 3)},
+        resolution={"resolution": "resize", "megapixels": 0.25},
+    ).values
+
+    assert alone[0] is alone[1] is prompt
+    assert alone[2].samples.shape == (1, 16, 128, 128)
+    assert no_vae[2].samples.shape == (1, 16, 64, 64)

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from nodes.builtin.latent.batches import latent_cut_to_batch
 from nodes.builtin.latent.latents import (
+    empty_flux2_latent_image,
     empty_latent_image,
     latent_from_batch,
     latent_upscale,
@@ -118,3 +120,32 @@ def test_slerp_of_parallel_opposite_and_zero_vectors_is_finite():
 
     assert mixed.isfinite().all()
     torch.testing.assert_close(mixed[:2], torch.tensor([[1.0, 0.0], [0.5, 0.0]]))
+
+
+def test_latents_are_cut_into_a_batch():
+    samples = torch.arange(2 * 4 * 5 * 6.0).reshape(2, 4, 5, 6)
+    whole = Latent(samples, noise_mask=torch.ones(2, 40, 48))
+
+    across = latent_cut_to_batch(whole, "x", 4)
+    down = latent_cut_to_batch(whole, "y", 2)
+
+    assert torch.equal(across.samples, samples[..., :4])
+    assert down.samples.shape == (4, 4, 2, 6)
+    assert torch.equal(down.samples[1], samples[0, :, 2:4])
+    assert torch.equal(down.samples[2], samples[1, :, :2])
+    assert across.noise_mask is None
+    assert torch.equal(latent_cut_to_batch(whole, "y", 99).samples, samples)
+    assert latent_cut_to_batch(whole, "t", 1) is whole
+
+
+def test_frames_become_a_batch():
+    frames = torch.arange(2 * 4 * 3 * 5 * 6.0).reshape(2, 4, 3, 5, 6)
+
+    found = latent_cut_to_batch(Latent(frames), "t", 1).samples
+
+    assert found.shape == (6, 4, 1, 5, 6)
+    assert torch.equal(found[4, :, 0], frames[1, :, 1])
+
+
+def test_an_empty_latent_of_flux_2_has_its_shape():
+    assert empty_flux2_latent_image(1248, 832, 2).samples.shape == (2, 128, 52, 78)

@@ -8,13 +8,17 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.execution.engine import Engine
 from nodegraph.graph.graph import Link
 from nodegraph.packs.registry import Registry
-from nodes.builtin.logic.choices import comfy_switch_node, custom_combo
+from nodes.builtin.logic.choices import (
+    comfy_switch_node,
+    create_list,
+    custom_combo,
+    get_item_from_list,
+)
 from nodes.builtin.logic.json_texts import (
     convert_array_to_string,
     convert_dictionary_to_string,
     json_extract_string,
 )
-from nodes.builtin.logic.lists import create_list, get_item_from_list
 from nodes.builtin.logic.numeric import (
     color_to_rgb_int,
     comfy_math_expression,

@@ -9,6 +9,8 @@ import torch
 from nodes.builtin.sampling.custom import random_noise, sampler_custom_advanced
 from nodes.builtin.sampling.guidance import (
     apg,
+    cfg_norm,
+    cfg_override,
     cfg_zero_star,
     epsilon_scaling,
     guidance_schedule,
@@ -23,6 +25,7 @@ from nodes.builtin.sampling.guiders import (
     perp_neg_guider,
 )
 from nodes.builtin.sampling.schedulers import basic_scheduler
+from nodes.sampling.guidance.rules import CfgNorm
 from nodes.values import Conditioning
 from tests.nodes.bench import Bench
 from tests.tiny_models.samplable import samplable
@@ -205,3 +208,52 @@ def test_a_prompt_of_no_conditions_counts_as_nothing(sd15, sample):
     nothing = cfg_guider(sd15.model, sd15.text(0.3), Conditioning(()), 3.0)
 
     assert sample(nothing).isfinite().all()
+
+
+@pytest.mark.parametrize("pre_cfg", [True, False])
+def test_a_norm_changes_nothing_where_there_is_no_guidance(sd15, sample, pre_cfg):
+    normed = cfg_norm(sd15.model, 1.0, pre_cfg).patched_model
+
+    guider = cfg_guider(normed, sd15.text(0.3), sd15.text(0.7), 1.0)
+    close(sample(guider), sample(basic_guider(sd15.model, sd15.text(0.3))))
+
+
+def test_a_norm_shortens_the_guided_prediction_to_the_positive_one():
+    x, cond, guided = (torch.randn(2, 4, 5, 5, generator=seeded(k)) for k in range(3))
+    ratio = cond.norm(dim=1, keepdim=True) / guided.norm(dim=1, keepdim=True)
+
+    torch.testing.assert_close(
+        CfgNorm(0.5).apply(x, guided, cond), guided * ratio.clamp(max=1.0) * 0.5
+    )
+    noise = x - CfgNorm(1.0, of_noise=True).apply(x, guided, cond)
+    torch.testing.assert_close(noise.norm(dim=1), (x - cond).norm(dim=1))
+    torch.testing.assert_close(
+        torch.nn.functional.cosine_similarity(noise, x - guided), torch.ones(2, 5, 5)
+    )
+
+
+def test_a_norm_and_another_rule_hold_in_any_order(sd15, sample):
+    def guided(model):
+        return sample(cfg_guider(model, sd15.text(0.3), sd15.text(0.7), 5.0))
+
+    first = guided(rescale_cfg(cfg_norm(sd15.model).patched_model))
+    last = guided(cfg_norm(rescale_cfg(sd15.model)).patched_model)
+
+    assert torch.equal(first, last)
+    assert not torch.allclose(first, guided(rescale_cfg(sd15.model)), atol=1e-3)
+
+
+def test_another_scale_holds_in_its_part_of_the_schedule_the_last_one_first(sd15, sample):
+    def guided(model, cfg):
+        return sample(cfg_guider(model, sd15.text(0.3), sd15.text(0.7), cfg))
+
+    whole = cfg_override(sd15.model, 3.0)
+    assert torch.equal(guided(whole, 8.0), guided(sd15.model, 3.0))
+    assert torch.equal(guided(cfg_override(whole, 2.0), 8.0), guided(sd15.model, 2.0))
+    late = cfg_override(sd15.model, 1.0, 0.6, 1.0)
+    assert not torch.allclose(guided(late, 8.0), guided(sd15.model, 8.0), atol=1e-3)
+    assert torch.equal(guided(cfg_override(late, 8.0), 4.0), guided(sd15.model, 8.0))
+
+
+def seeded(number):
+    return torch.Generator().manual_seed(number)

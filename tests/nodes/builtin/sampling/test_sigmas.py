@@ -25,6 +25,7 @@ from nodes.builtin.sampling.schedulers import (
 from nodes.builtin.sampling.sigmas import (
     extend_intermediate_sigmas,
     flip_sigmas,
+    manual_sigmas,
     sampling_percent_to_sigma,
     set_first_sigma,
     split_sigmas,
@@ -191,3 +192,22 @@ def test_fractions_of_the_schedule_are_levels_of_the_model(model):
         assert sampling_percent_to_sigma(model, float(key))[0] == pytest.approx(sigma, rel=1e-6)
     assert sampling_percent_to_sigma(model, 0.0, True)[0] == facts.sigma_max
     assert sampling_percent_to_sigma(model, 1.0, True)[0] == facts.sigma_min
+
+
+@pytest.mark.parametrize(
+    ("text", "levels"),
+    [
+        ("1, 0.5", [1.0, 0.5]),
+        ("1., 0.99375 .5;0", [1.0, 0.99375, 0.5, 0.0]),
+        ("[1e0, 2.5E-1, -3]", [1.0, 0.25, -3.0]),
+        ("a1b2", [1.0, 2.0]),
+    ],
+)
+def test_all_numbers_of_a_text_are_levels(text, levels):
+    assert manual_sigmas(text).tolist() == pytest.approx(levels)
+
+
+@pytest.mark.parametrize("text", ["", "none", "1e999", "." * 1000])
+def test_a_text_without_numbers_is_refused(text):
+    with pytest.raises(BadSettingError, match="has no numbers"):
+        manual_sigmas(text)
