@@ -51,7 +51,7 @@ _VIEWERS = ("SaveGLB", "Preview3D", "Preview3DAnimation")
 
 
 READ_BY_NOBODY = frozenset(("audioUI", "preview", "refresh", "upload", "choose file to upload"))
-"""Widgets that exist in the editor alone, but are submitted all the same."""
+"""Widgets that exist in the editor alone, but that some versions submit all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,9 +234,9 @@ def _choice(name: str, options: Mapping[str, object]) -> Widget:
 def _extras(type_name: str) -> Iterable[Widget]:
     """Return the widgets that the editor itself adds to nodes of this type."""
     if type_name in _PLAYERS:
-        return [Widget("audioUI", "AUDIO_UI", "", saved=False)]
+        return [Widget("audioUI", "AUDIO_UI", sent=False)]
     if type_name in _VIEWERS:
         return [Widget("image", "PREVIEW_3D", "", saved=False)]
     if type_name == "PreviewAny":
-        return [Widget("preview", "STRING", "", saved=False)]
+        return [Widget("preview", "STRING", sent=False)]
     return []

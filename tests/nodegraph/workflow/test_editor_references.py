@@ -14,8 +14,6 @@ from nodegraph.workflow.editor.shapes import shape_of
 from nodegraph.workflow.read import read_any, to_prompt
 
 DATA = Path(__file__).parents[2] / "data"
-EDITORS_OWN = ("audioUI", "preview", "image")
-"""Inputs that some versions of the editor send empty and no node reads."""
 RENUMBERED = "group"
 """The case where the editor gives the nodes inside new ids."""
 
@@ -37,18 +35,8 @@ def described():
 
 
 def compared(prompt):
-    """A prompt as it is compared: nothing that only the editor reads."""
-    return {
-        key: (
-            node["class_type"],
-            {
-                name: value
-                for name, value in node["inputs"].items()
-                if name not in EDITORS_OWN or value != ""
-            },
-        )
-        for key, node in prompt.items()
-    }
+    """A prompt as it is compared: without titles."""
+    return {key: (node["class_type"], node["inputs"]) for key, node in prompt.items()}
 
 
 def differing(items, shapes=shapes):

@@ -1,5 +1,6 @@
 """ComfyUI's web editor in a headless Chromium, driven as a user would."""
 
+import base64
 import json
 import os
 import re
@@ -84,6 +85,25 @@ class EditorPage:
             [name, json.dumps(prompt)],
         )
         self.page.wait_for_function("count => app.graph.nodes.length === count", arg=len(prompt))
+
+    def prompt_of(self, data: bytes, name: str, kind: str) -> dict[str, Any]:
+        """Drop a file on an empty page; the prompt that the editor would submit then.
+
+        Args:
+            data: the file's content.
+            name: the file's name.
+            kind: its media type.
+        """
+        self.page.evaluate(
+            """async ([name, data, type]) => {
+                app.graph.clear();
+                const bytes = Uint8Array.from(atob(data), char => char.charCodeAt(0));
+                await app.handleFile(new File([bytes], name, {type}));
+            }""",
+            [name, base64.b64encode(data).decode(), kind],
+        )
+        self.page.wait_for_function("app.graph.nodes.length > 0")
+        return self.page.evaluate("async () => (await app.graphToPrompt()).output")
 
     def set(self, node: str, values: Mapping[str, object]) -> None:
         """Turn a node's knobs."""

@@ -1,11 +1,16 @@
 """ComfyUI's web editor, unmodified, on this server: what users do with it, in a real browser."""
 
 import io
+import json
 import shutil
+from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from nodegraph.workflow.api_format import to_prompt
+from nodegraph.workflow.editor.shapes import shape_of
+from nodegraph.workflow.read import read_workflow
 from server.api.editor.packages import find_editor
 from tests.server.serving import picture, serving, toy
 
@@ -26,6 +31,11 @@ TWO_PICTURES = {
 
 TOKEN = "a-token-of-16-or-more"
 RED, GREEN = (200, 40, 40), (40, 200, 40)
+DRAWINGS = json.loads((Path(__file__).parents[3] / "data/drawings.json").read_text())
+PARAMETERS = """a cat <lora:detail:0.8>, (best:1.2)
+Negative prompt: bad
+Steps: 25, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 9, Clip skip: 2, Size: 512x768
+Model: m"""
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +279,35 @@ def test_behind_a_token_one_visit_to_the_login_page_is_enough(browser, tmp_path)
         assert "KSampler" in names
         assert connected == 1
         assert editor.surprises == []
+
+
+def nodes_of(prompt):
+    return {key: (node["class_type"], node["inputs"]) for key, node in prompt.items()}
+
+
+def converted(page, data):
+    """What `nodegraph convert` makes of a file, by the server's own descriptions."""
+    known = json.loads(page.server.get("/object_info").data)
+    graph = read_workflow(data, lambda name: shape_of(name, known[name]) if name in known else None)
+    return nodes_of(to_prompt(graph))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_drawing_is_sent_as_convert_writes_it(page, name):
+    data = json.dumps(DRAWINGS[name]).encode()
+
+    sent = page.prompt_of(data, f"{name}.json", "application/json")
+
+    assert nodes_of(sent) == converted(page, data)
+
+
+@pytest.mark.slow
+def test_parameters_of_another_program_are_sent_as_convert_writes_them(page):
+    texts, file = PngImagePlugin.PngInfo(), io.BytesIO()
+    texts.add_text("parameters", PARAMETERS)
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=texts)
+
+    sent = page.prompt_of(file.getvalue(), "a.png", "image/png")
+
+    assert nodes_of(sent) == converted(page, file.getvalue())
