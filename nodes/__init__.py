@@ -75,6 +75,8 @@ PACK = Pack(
         "nodes.builtin.popular.essentials",
         "nodes.builtin.popular.gguf",
         "nodes.builtin.popular.impact_pack",
+        "nodes.builtin.popular.ip_adapter_plus",
+        "nodes.builtin.popular.clip_image",
         "nodes.builtin.popular.kjnodes",
         "nodes.builtin.popular.latent_factors",
         "nodes.builtin.popular.viewers",

@@ -1,5 +1,6 @@
 """IP-Adapters: the value of an IPADAPTER link, and image prompts that a model reads."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +17,7 @@ from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
-from nodes.models.loading.vision import read_states
+from nodes.models.loading.vision import VisionHandle, read_states
 from nodes.models.networks.components.vision import SeenPictures
 from nodes.models.networks.denoisers.cross_attention import KEYS, MASK, VALUES
 from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
@@ -46,6 +47,8 @@ class IPAdapterHandle:
     __socket__: ClassVar = "IPADAPTER"
 
     network: Network
+    vision: VisionHandle | None = None
+    """The vision encoder that was opened with it, if any."""
 
     @property
     def is_plain(self) -> bool:
@@ -92,6 +95,16 @@ class IPAdapterHandle:
             return self.keys(replace(seen, embeds=torch.zeros_like(seen.embeds)))
         return self.keys(blank)
 
+    def combine(self, seen: SeenPictures, how: Callable[[Tensor], Tensor]) -> SeenPictures:
+        """Return several images as one, of what this adapter reads of each.
+
+        Args:
+            seen: of all images.
+            how: from [images, …] to [1, …].
+        """
+        embeds = None if seen.embeds is None else how(seen.embeds)
+        return replace(seen, embeds=embeds, states={-2: how(seen.states[-2])})
+
     def _read(self, seen: SeenPictures) -> Tensor:
         wide, place = self.network.spec.config["seen"], self.network.placement
         if not self.is_plain:
@@ -113,22 +126,25 @@ class IPAdapterInjection:
 
     positive: ImageKeys
     negative: ImageKeys
-    weight: float = 1.0
+    weight: float | Tensor = 1.0
+    """The factor of the values: one, or one for each of their columns, [widths]."""
     start: float = 0.0
     end: float = 1.0
     """The part of the schedule it holds for, in fractions: 0 is pure noise, 1 the image."""
     mask: Tensor | None = None
     """[batch or 1, height, width] at any size: the part of the image that reads it."""
+    key_weight: float | Tensor = 1.0
+    """The factor of the keys; as `weight`."""
 
     def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
         """Return a condition with the keys and values of its branch, and the mask of its area.
 
-        The values are times the weight.
+        The keys and values are times their weights.
         """
         images = self.negative if branch == "negative" else self.positive
         extras = {
-            f"{KEYS}{number}": images.keys,
-            f"{VALUES}{number}": images.values * self.weight,
+            f"{KEYS}{number}": _weigh(images.keys, self.key_weight),
+            f"{VALUES}{number}": _weigh(images.values, self.weight),
         }
         if self.mask is not None:
             mask = functional.interpolate(
@@ -139,6 +155,12 @@ class IPAdapterInjection:
             extras[f"{MASK}{number}"] = mask
         return replace(cond, extras={**cond.extras, **extras})
 
+    @property
+    def _is_nothing(self) -> bool:
+        """True if the weight is 0 everywhere."""
+        weight = self.weight
+        return not weight.any() if isinstance(weight, Tensor) else weight == 0
+
     def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
         """Return conditions as they are, or without the images outside of its range."""
         held = (sigma <= sigma_at(self.start)) & (sigma >= sigma_at(self.end))
@@ -146,13 +168,17 @@ class IPAdapterInjection:
         values = f"{VALUES}{number}"
         if values not in cond.extras:
             return cond
-        if self.weight == 0 or not held.any():
+        if self._is_nothing or not held.any():
             rest = {name: value for name, value in cond.extras.items() if name not in own}
             return replace(cond, extras=rest)
         if held.all():
             return cond
         rows = held.to(cond.extras[values])[:, None, None]
         return replace(cond, extras={**cond.extras, values: cond.extras[values] * rows})
+
+
+def _weigh(x: Tensor, weight: float | Tensor) -> Tensor:
+    return x * (weight.to(x) if isinstance(weight, Tensor) else weight)
 
 
 def open_ip_adapter(path: Path, identity: str, models: ModelPool) -> IPAdapterHandle:

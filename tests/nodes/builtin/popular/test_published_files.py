@@ -100,6 +100,27 @@ FILES: dict[str, tuple[Any, dict[str, Any]]] = {
         item(1, "UnetLoaderGGUF", outputs="MODEL", values=["flux1-dev-Q4_K_S.gguf"]),
         {"unet_name": "flux1-dev-Q4_K_S.gguf"},
     ),
+    "IPAdapterAdvanced": (
+        item(
+            1,
+            "IPAdapterAdvanced",
+            *("model:MODEL", "ipadapter:IPADAPTER", "image:IMAGE=1", "image_negative:IMAGE"),
+            *("attn_mask:MASK", "clip_vision:CLIP_VISION"),
+            values=[1, "composition (SDXL)", "concat", 0, 1, "V only"],
+        ),
+        {"weight": 1, "weight_type": "composition (SDXL)", "combine_embeds": "concat"}
+        | {"start_at": 0, "end_at": 1, "embeds_scaling": "V only"},
+    ),
+    "IPAdapterUnifiedLoader": (
+        item(
+            1, "IPAdapterUnifiedLoader", outputs="MODEL IPADAPTER", values=["PLUS (high strength)"]
+        ),
+        {"preset": "PLUS (high strength)"},
+    ),
+    "PrepImageForClipVision": (
+        item(1, "PrepImageForClipVision", "image:IMAGE=1", values=["LANCZOS", "center", 0.12]),
+        {"interpolation": "LANCZOS", "crop_position": "center", "sharpening": 0.12},
+    ),
     "CR LoRA Stack": (
         item(
             1,
