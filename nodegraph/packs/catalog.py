@@ -12,7 +12,7 @@ import importlib.util
 import json
 import logging
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,6 +57,8 @@ class PackSource:
     """Further text that its specs depend on."""
     provided: tuple[str, ...] = ()
     """The top-level modules that the host gives it."""
+    preload: tuple[str, ...] = ()
+    """Modules that all packs of the host need and that take long to import."""
 
     def as_text(self) -> str:
         """Return it as JSON, for the process that describes the pack."""
@@ -142,41 +144,76 @@ def source_from_text(text: str) -> PackSource:
     """Read what `PackSource.as_text` wrote."""
     data: dict[str, Any] = json.loads(text)
     place = data.pop("place")
-    lists = {key: tuple(data.pop(key)) for key in ("environment", "provided")}
-    return PackSource(place=Path(place) if place else None, **lists, **data)
+    pairs = tuple((str(key), str(value)) for key, value in data.pop("environment"))
+    lists = {key: tuple(data.pop(key)) for key in ("provided", "preload")}
+    return PackSource(place=Path(place) if place else None, environment=pairs, **lists, **data)
 
 
-def read_catalog(pack: PackSource, cache: Path, patience: float = PATIENCE) -> PackCatalog:
+def remembered_catalog(
+    pack: PackSource, cache: Path, patience: float = PATIENCE
+) -> PackCatalog | None:
+    """Return the pack's snapshot that fits its files: shipped or cached; None if there is none.
+
+    Raises:
+        PackError: the pack cannot be found; or it could not be described, and neither its files nor
+            the installed packages nor the patience have changed since.
+    """
+    digest = pack.digest()
+    kept = _place(pack, cache, digest)
+    for path in (pack.origin().parent / SHIPPED, kept):
+        catalog = _read(path)
+        if catalog and (catalog.name, catalog.digest) == (pack.name, digest) and _is_whole(catalog):
+            return catalog
+    error = refusal_of(_refusal(kept, patience))
+    if error:
+        raise error
+    return None
+
+
+def read_catalog(
+    pack: PackSource,
+    cache: Path,
+    patience: float = PATIENCE,
+    describe: Callable[[PackSource, float], PackCatalog] | None = None,
+) -> PackCatalog:
     """Return the pack's snapshot: shipped, cached, or made now.
 
     A pack that could not be described is not tried again, by no process, until its files, the
     installed packages or the patience change. One that went on without a package is described
     anew once the package is there.
 
+    Args:
+        pack: the pack.
+        cache: the folder for snapshots.
+        patience: the most seconds that its import may take.
+        describe: makes a snapshot; `describe_apart` if None.
+
     Raises:
         PackError: the pack cannot be found, cannot be imported, or takes more than `patience`
             seconds for that.
     """
-    digest = pack.digest()
-    kept = cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
-    for path in (pack.origin().parent / SHIPPED, kept):
-        catalog = _read(path)
-        if catalog and (catalog.name, catalog.digest) == (pack.name, digest) and _is_whole(catalog):
-            return catalog
-    refused = kept.with_suffix(f".{patience:g}s.refused")
-    error = refusal_of(refused)
-    if error:
-        raise error
+    found = remembered_catalog(pack, cache, patience)
+    if found:
+        return found
     _log.info("Reading the pack %r anew.", pack.name)
+    kept = _place(pack, cache, pack.digest())
     try:
-        catalog = describe_apart(pack, patience)
+        catalog = (describe or describe_apart)(pack, patience)
     except PackError as error:
         with suppress(OSError):
-            remember(refused, error)
+            remember(_refusal(kept, patience), error)
         raise
     with suppress(OSError):
         _keep(kept, catalog, pack.name)
     return catalog
+
+
+def _place(pack: PackSource, cache: Path, digest: str) -> Path:
+    return cache / "packs" / f"{pack.name}-{digest[:_DIGITS]}.json"
+
+
+def _refusal(kept: Path, patience: float) -> Path:
+    return kept.with_suffix(f".{patience:g}s.refused")
 
 
 def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
@@ -189,14 +226,9 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "nodegraph.packs.describe", pack.as_text()]
-    own = dict(pack.environment)
-    environment = (
-        os.environ | own | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
-    )
     child = subprocess.Popen(
-        command,
-        env=environment,
+        [sys.executable, "-m", "nodegraph.packs.describe", pack.as_text()],
+        env=child_environment() | dict(pack.environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -207,19 +239,46 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
             told, complained = child.communicate(timeout=patience)
         except subprocess.TimeoutExpired as error:
             os.killpg(child.pid, signal.SIGKILL)  # with whatever it has started itself
-            message = f"the pack {pack.name!r} took more than {patience:g} s to import."
-            hint = (
-                "It is left out, and tried again when its files or the installed packages change; "
-                "`pack_patience` in the settings is how long it may take."
-            )
-            raise PackError(message, hint=hint) from error
-    said = complained.decode(errors="replace").strip()
+            raise too_slow(pack, patience) from error
+    return catalog_from(pack, told, complained.decode(errors="replace"), child.returncode)
+
+
+def child_environment() -> dict[str, str]:
+    """Return the variables of a process that imports what this one does."""
+    import sys
+
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+
+
+def too_slow(pack: PackSource, patience: float) -> PackError:
+    """Return the error of a pack whose import took too long."""
+    message = f"the pack {pack.name!r} took more than {patience:g} s to import."
+    hint = (
+        "It is left out, and tried again when its files or the installed packages change; "
+        "`pack_patience` in the settings is how long it may take."
+    )
+    return PackError(message, hint=hint)
+
+
+def catalog_from(pack: PackSource, told: bytes, printed: str, code: int) -> PackCatalog:
+    """Return the catalog that a process told of.
+
+    Args:
+        pack: the pack that it imported.
+        told: its answer.
+        printed: what it printed, or the pack did.
+        code: its exit code, or the negative number of the signal that ended it.
+
+    Raises:
+        PackError: it could not import the pack.
+    """
+    said = printed.strip()
     if said:
         _log.debug("The pack %r printed: %s", pack.name, said)
     try:
         return from_text(told)
     except ValueError:
-        failure = failure_in(told) or Failure(_exit_reason(child.returncode))
+        failure = failure_in(told) or Failure(_exit_reason(code))
     from nodegraph.packs.environment.advice import left_out  # Here: most starts do without.
 
     raise left_out(pack.name, failure, pack.folder, said)

@@ -1,8 +1,9 @@
 """The packs that are there: installed, or in a folder; with what their catalogs say of them."""
 
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
@@ -11,8 +12,7 @@ from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, neare
 from nodegraph.files.folders import inside
 from nodegraph.files.user_dirs import cache_folder
 from nodegraph.graph.spec import NodeSpec
-from nodegraph.packs.catalog import OWN_PATIENCE, PackSource, read_catalog
-from nodegraph.packs.folder import packs_in
+from nodegraph.packs.catalog import OWN_PATIENCE, PackSource, remembered_catalog
 from nodegraph.packs.routes import PackServer
 from nodegraph.packs.snapshot import PackCatalog
 from nodegraph.runtime.choices import PATIENCE
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 GROUP = "nodegraph.packs"
 HOSTS = "nodegraph.pack_hosts"
-FEW, AT_ONCE = 2, 4
 BUILT_IN = "nodes"
 MOST_REASONS = 3
 """The most packs whose reasons are told in full where they are not asked for."""
@@ -77,6 +76,13 @@ class Places(NamedTuple):
     """Finds packs that were written for another program."""
     patience: float = PATIENCE
     """The most seconds that the import of a pack may take."""
+    later: bool = False
+    """If True, packs of other programs that have yet to be described are only listed."""
+
+    @property
+    def catalogs(self) -> Path:
+        """The folder for snapshots of packs."""
+        return self.cache or cache_folder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class Contents:
     """The pack that declares each type, in words."""
     origins: dict[str, LoadedPack] = field(default_factory=dict[str, LoadedPack])
     """The pack that each type comes from."""
+    pending: list[str] = field(default_factory=list[str])
+    """The packs that have yet to be described."""
 
     def add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
         """A pack's node types but for those that another pack has; that is noted as a problem.
@@ -135,34 +143,54 @@ def contents_of(places: Places) -> Contents:
     for source in sources:
         if source.name == BUILT_IN:
             _check_built_in(source)
-    read = partial(_read, places=places)
-    for source, catalog in zip(sources, _each(read, sources), strict=True):
+    results = {source.name: _recall(source, places) for source in sources}
+    fresh = [source for source in sources if results[source.name] is None]
+    if places.later:
+        contents.pending.extend(source.name for source in fresh if source.host)
+    fresh = [source for source in fresh if source.name not in contents.pending]
+    results |= {source.name: result for source, result in _describe(fresh, places)}
+    for source in sources:
+        catalog = results[source.name]
         if isinstance(catalog, PackError):
             problems.append(catalog)
-        else:
+        elif catalog is not None:
             contents.add_pack(_loaded_pack(catalog, source), catalog.nodes)
     return contents
 
 
-def _read(source: PackSource, places: Places) -> PackCatalog | PackError:
+def new_packs(places: Places) -> list[PackSource]:
+    """The packs of other programs that are not remembered as their files are now.
+
+    Raises:
+        PackError: a named pack is not there.
+    """
+    hosted, _ = places.hosted()
+    sources, _ = pack_sources(places.folder, places.names, hosted)
+    return [each for each in sources if each.host and _recall(each, places) is None]
+
+
+def _recall(source: PackSource, places: Places) -> PackCatalog | PackError | None:
     patience = OWN_PATIENCE if source.name == BUILT_IN else places.patience
     try:
-        return read_catalog(source, places.cache or cache_folder(), patience)
+        return remembered_catalog(source, places.catalogs, patience)
     except PackError as error:
         error.details = {**error.details, "pack": source.name}
         return error
 
 
-def _each(
-    read: Callable[[PackSource], PackCatalog | PackError], sources: Sequence[PackSource]
-) -> Iterable[PackCatalog | PackError]:
-    """All of them; a few at a time, for some may have to be imported by a process of their own."""
-    if len(sources) <= FEW:
-        return map(read, sources)
-    from concurrent.futures import ThreadPoolExecutor  # Here: most starts do without.
+def _describe(
+    sources: Sequence[PackSource], places: Places
+) -> Iterable[tuple[PackSource, PackCatalog | PackError]]:
+    if not sources:
+        return ()
+    from nodegraph.packs.describer import PackReader  # Here: most starts do without.
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(read, sources))
+    own = [source for source in sources if source.name == BUILT_IN]
+    others = [source for source in sources if source.name != BUILT_IN]
+    return [
+        *PackReader(places.catalogs, OWN_PATIENCE).read(own),
+        *PackReader(places.catalogs, places.patience).read(others),
+    ]
 
 
 def hosted_packs(settings: "Settings", server: PackServer) -> Found:
@@ -245,3 +273,60 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         digest=catalog.digest,
         without=catalog.without,
     )
+
+
+def packs_in(folder: Path) -> tuple[list[PackSource], list[NodeGraphError]]:
+    """Return the packs in a folder, by their names, and the problems of its other entries.
+
+    The folder is added to the end of `sys.path`, so installed packs come before them.
+    """
+    found: list[PackSource] = []
+    problems: list[NodeGraphError] = []
+    for inner in _folders(folder):
+        if not inner.name.isidentifier():
+            problems.append(_not_importable(inner))
+        elif not (inner / "__init__.py").is_file():
+            problems.append(_not_a_package(inner))
+        else:
+            found.append(PackSource(inner.name, inner.name))
+    place = str(folder.absolute())
+    if found and place not in sys.path:
+        sys.path.append(place)
+    problems += [
+        _name_taken(folder / pack.name, other)
+        for pack in found
+        if (other := _shadowing_module(pack, folder))
+    ]
+    return [pack for pack in found if not _shadowing_module(pack, folder)], problems
+
+
+def _shadowing_module(pack: PackSource, folder: Path) -> str:
+    """Return the module that Python finds in place of a pack; empty if it finds the pack."""
+    known = importlib.util.find_spec(pack.module)
+    place = known.origin if known and known.origin else ""
+    expected = (folder / pack.name / "__init__.py").resolve()
+    return "" if not place or Path(place).resolve() == expected else place
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the sub-folders that may be packs, in the order of their names."""
+    if not folder.is_dir():
+        return []
+    inner = (path for path in folder.iterdir() if path.is_dir())
+    return sorted(path for path in inner if path.name[0] not in "._")
+
+
+def _not_importable(inner: Path) -> PackError:
+    name = "".join(letter if letter.isalnum() else "_" for letter in inner.name)
+    hint = f"Rename it, for example to {name!r}."
+    return PackError(f"the pack folder {inner} has a name that Python can not import.", hint=hint)
+
+
+def _name_taken(inner: Path, other: str) -> PackError:
+    message = f"the pack folder {inner} has the name of another module, {other}."
+    return PackError(message, hint="Rename it; Python finds the other first.")
+
+
+def _not_a_package(inner: Path) -> PackError:
+    hint = "A pack has one; `nodegraph new-pack` makes such a folder."
+    return PackError(f"the pack folder {inner} has no __init__.py.", hint=hint)

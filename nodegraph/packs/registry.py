@@ -1,5 +1,6 @@
 """The registry of node types."""
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -18,12 +19,15 @@ from nodegraph.packs.installed import (
     contents_of,
     hosted_packs,
     pack_sources,
+    new_packs,
 )
 from nodegraph.packs.loading import forget, import_named, import_types
 from nodegraph.packs.routes import PackServer
 
 if TYPE_CHECKING:
     from nodegraph.definition.node import NodeType
+    from nodegraph.packs.catalog import PackSource
+    from nodegraph.packs.describer import PackReader
     from nodegraph.settings.settings import Settings
 
 
@@ -66,16 +70,21 @@ class Registry:
         return cls(Places(None if names is None else tuple(names), cache, folder))
 
     @classmethod
-    def from_settings(cls, settings: "Settings", server: PackServer | None = None) -> "Registry":
+    def from_settings(
+        cls, settings: "Settings", server: PackServer | None = None, *, later: bool = False
+    ) -> "Registry":
         """Load the packs that the settings name; raises what `load` raises.
 
         Args:
             settings: all of them.
             server: gets packs' routes and messages; one that reaches nobody if None.
+            later: do not wait for packs of other programs that have yet to be described:
+                `pending` lists them, and `refresh` adds those that have been described since.
         """
         hosted = partial(hosted_packs, settings, server or PackServer())
         packs, patience = settings.packs, settings.pack_patience
-        return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience))
+        later = later and _can_write(settings.cache_dir)  # Or nothing would be remembered.
+        return cls(Places(packs, settings.cache_dir, settings.packs_dir, hosted, patience, later))
 
     @classmethod
     def from_types(cls, *types: "NodeType[..., Any]", also: "Registry | None" = None) -> "Registry":
@@ -121,6 +130,23 @@ class Registry:
     def problems(self) -> list[NodeGraphError]:
         """Why packs were left out."""
         return self._contents.problems
+
+    @property
+    def pending(self) -> list[str]:
+        """The packs that have yet to be described."""
+        return self._contents.pending
+
+    def new_packs(self) -> "tuple[list[PackSource], PackReader]":
+        """The packs of other programs that are not remembered as they are now, and their reader.
+
+        Raises:
+            PackError: a named pack is not there.
+        """
+        from nodegraph.packs.describer import PackReader  # Here: most starts do without.
+
+        places = self._places or Places()
+        found = new_packs(places) if self._places else []
+        return found, PackReader(places.catalogs, places.patience)
 
     @property
     def model_places(self) -> Mapping[str, tuple[Path, ...]]:
@@ -241,3 +267,12 @@ class Registry:
         spec = self.catalog.get(found.spec.name)
         revised = spec is not None and spec.revision and spec.module == found.spec.module
         return replace(found, spec=spec) if revised else found
+
+
+def _can_write(folder: Path) -> bool:
+    """Say if files can be written to a folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError
+from nodegraph.errors import (
+    NodeExecutionError,
+    NodeGraphError,
+    NotHereError,
+    UnknownNodeTypeError,
+)
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph, Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
@@ -19,6 +24,9 @@ from nodegraph.validation.problems import (
     UnknownTargetError,
 )
 from nodegraph.validation.providers import providers_of
+
+_FEW = 5
+"""The most packs that a hint names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ def check(
             report.problems.extend(_check_values(found.node, spec, registry, files))
     if report.problems or report.warnings:
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
+        _tell_of_pending(registry.pending, report.problems)
     return CheckedGraph(
         graph,
         Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),
@@ -94,6 +103,17 @@ def check(
         tuple(report.problems),
         tuple(report.warnings),
     )
+
+
+def _tell_of_pending(pending: Sequence[str], problems: Iterable[NodeGraphError]) -> None:
+    """Say in the hint of each unknown node type that some packs are still being read."""
+    if not pending:
+        return
+    few = ", ".join(pending[:_FEW]) + (f" and {len(pending) - _FEW} more" if pending[_FEW:] else "")
+    for problem in problems:
+        if isinstance(problem, UnknownNodeTypeError):
+            problem.hint = f"Packs that may have it are still being read: {few}; try again soon."
+            problem.details = {**problem.details, "pending_packs": list(pending)}
 
 
 def _targets(

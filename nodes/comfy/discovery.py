@@ -14,6 +14,8 @@ from nodes.comfy.import_hook import PACKAGE, install
 from nodes.comfy.values.runtime import PackEnvironment
 
 HOST = "nodes.comfy.discovery:prepare"
+_PRELOAD = ("nodes.comfy.declare", "nodes.comfy.torch_guard", "nodes.comfy.host.folder_paths")
+"""Modules that take long to import, for they import torch."""
 _PASSED = ("models_dir", "input_dir", "output_dir", "temp_dir", "cache_dir", "custom_nodes_dir")
 _SKIPPED = ("__pycache__", ".git", "node_modules", ".venv", "venv")
 
@@ -50,6 +52,7 @@ def packs_in(
             environment,
             salt=readers + _data(place),
             provided=HOST_PACKAGES,
+            preload=_PRELOAD,
         )
         for name, place in sorted(found.items())
     ]

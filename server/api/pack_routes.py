@@ -1,21 +1,28 @@
 """Routes of packs: requests are forwarded to a worker, which answers them."""
 
 import asyncio
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from yarl import URL
 
+from nodegraph.packs.installed import LoadedPack
+from nodegraph.packs.registry import Registry
 from server.api.editor.static import find_file, send
 from server.errors import WorkerLostError
-from server.web.services import PARTS, parts_of
+from server.web.services import parts_of
 
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_log = logging.getLogger(__name__)
 _API = "/api"
 _EXTENSIONS = "/extensions/"
 """The paths of folders that the pages of the editor serve."""
+_PAUSE, _MOST_PAUSES = 0.5, 240
+"""Seconds between two looks for packs that are still being read, and the most looks."""
 _TIMEOUT = ClientTimeout(total=300.0)
 _PRIVATE_REQUEST_HEADERS = ("authorization", "cookie", "host", "content-length", "expect")
 """Request headers that are not forwarded to packs; they hold the server's tokens, for example."""
@@ -33,40 +40,68 @@ class HasPackSocket(Protocol):
         ...
 
 
-def add_packs(app: web.Application) -> None:
-    """Add the routes of packs last, so that they cannot replace the server's own."""
-    own = {(route.method, _place(route)) for route in app.router.routes()}
-    offered = (route for pack in app[PARTS].registry.packs for route in pack.routes)
-    for route in dict.fromkeys(offered):
+class PackRoutes:
+    """The routes that packs have now; those of packs that are read later come with them.
+
+    Args:
+        registry: the packs.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._packs: list[LoadedPack] | None = None
+        self._router = web.UrlDispatcher()
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a pack answer what no route of the server's own does."""
+        if request.match_info.http_exception is None:
+            return await handler(request)
+        if self._packs is not self._registry.packs:
+            self._packs = self._registry.packs
+            self._router = _router(self._packs)
+        found = await self._router.resolve(request)
+        return await (handler if found.http_exception else found.handler)(request)
+
+
+def _router(packs: Sequence[LoadedPack]) -> web.UrlDispatcher:
+    router = web.UrlDispatcher()
+    for route in dict.fromkeys(route for pack in packs for route in pack.routes):
         method, _, path = route.partition(" ")
-        if (method, path) not in own and path.startswith("/"):
-            app.router.add_route(method, path, _ask)
-            app.router.add_route(method, f"{_API}{path}", _ask)
-    folders = {path: f for pack in app[PARTS].registry.packs for path, f in pack.folders.items()}
+        try:
+            router.add_route(method, path, _ask)
+            router.add_route(method, f"{_API}{path}", _ask)
+        except ValueError as error:
+            _log.warning("the route %r of a pack is left out: %s", route, error)
+    folders = {path: folder for pack in packs for path, folder in pack.folders.items()}
     for path, folder in folders.items():
         if not path.startswith(_EXTENSIONS) and re.fullmatch(r"/[\w./-]+", path):
-            app.router.add_get(f"{path}/{{name:.+}}", _Folder(folder).reply)
-            app.router.add_get(f"{_API}{path}/{{name:.+}}", _Folder(folder).reply)
+            router.add_get(f"{path}/{{name:.+}}", _Folder(path, folder).reply)
+            router.add_get(f"{_API}{path}/{{name:.+}}", _Folder(path, folder).reply)
+    return router
 
 
 class _Folder:
-    """Replies with the files of a folder."""
+    """Replies with the files of a folder below a path."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: str, folder: Path) -> None:
+        self._path = path
         self._folder = folder
 
     async def reply(self, request: web.Request) -> web.StreamResponse:
         """Reply with the file that the path names."""
-        return send(await asyncio.to_thread(find_file, [self._folder], request.match_info["name"]))
-
-
-def _place(route: web.AbstractRoute) -> str:
-    return route.resource.canonical if route.resource else ""
+        name = request.path.removeprefix(_API).removeprefix(f"{self._path}/")
+        return send(await asyncio.to_thread(find_file, [self._folder], name))
 
 
 async def _ask(request: web.Request) -> web.StreamResponse:
     """Forward a request to the first worker that is ready."""
-    workers = parts_of(request).dispatcher.workers
+    parts = parts_of(request)
+    for _ in range(_MOST_PAUSES):
+        if not parts.registry.pending:
+            break
+        await asyncio.sleep(_PAUSE)  # The worker opens its socket once, for the packs of then.
+    workers = parts.dispatcher.workers
     ready = [worker for worker in workers if worker.ready and isinstance(worker, HasPackSocket)]
     if not ready:
         raise web.HTTPServiceUnavailable(text="503: no worker is ready.\n")

@@ -8,10 +8,10 @@ from nodegraph.settings.server import ServerSettings
 from server.api.comfy.routes import add_comfy
 from server.api.editor.routes import add_editor
 from server.api.health import add_health
-from server.api.pack_routes import add_packs
+from server.api.pack_routes import PackRoutes
 from server.api.v1.error_middleware import problems
 from server.api.v1.routes import add_v1
-from server.lifecycle.reload_packs import reload_packs
+from server.lifecycle.read_packs import read_packs
 from server.scheduling.retention import retention
 from server.web import security
 from server.web.services import PARTS, Parts
@@ -27,7 +27,10 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
         tokens: the tokens that let clients in.
     """
     guard = security.guard(settings.host, settings.allow_hosts, tokens)
-    app = web.Application(middlewares=[problems, guard], client_max_size=settings.max_request)
+    packs = PackRoutes(parts.registry).middleware
+    app = web.Application(
+        middlewares=[problems, guard, packs], client_max_size=settings.max_request
+    )
     app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)
     app.router.add_get(security.LOGIN, security.login(tokens))
@@ -35,12 +38,10 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     add_comfy(app)
     add_v1(app)
     add_editor(app)
-    add_packs(app)
     app.on_shutdown.append(_close_bus)
     app.cleanup_ctx.append(_run_services)
     app.cleanup_ctx.append(retention(parts.store, settings))
-    if settings.reload_packs:
-        app.cleanup_ctx.append(reload_packs(parts))
+    app.cleanup_ctx.append(read_packs(parts, watch=settings.reload_packs))
     return app
 
 

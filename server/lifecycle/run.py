@@ -119,7 +119,7 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     devices = choose_devices(settings.devices)
     result_cache = limit_bytes(common.result_cache, len(devices))
     options = {**options, "flags": {**options["flags"], "result_cache": result_cache}}
-    registry = Registry.from_settings(common)
+    registry = Registry.from_settings(common, later=True)
     for line in problem_lines(registry.problems):
         _log.warning("%s", line)
     store = Store(settings.data_dir / "queue.sqlite")

@@ -75,7 +75,7 @@ def open_engine(
         SettingsError: a setting has no meaning.
     """
     settings = Settings.read(flags)
-    registry = Registry.from_settings(settings, server)
+    registry = Registry.from_settings(settings, server, later=True)
     files = replace(settings.files(registry.model_places), naming=naming)
     return Engine.from_settings(settings, registry, files)
 

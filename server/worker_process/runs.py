@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,9 @@ _SOON_FOLLOWED = (RunStarted, RunPlanned, NodeCached, NodeFinished)
 the node ends the process, the server has to know which it was."""
 _LAST = (RunFinished, RunFailed, RunCancelled)
 """Events that end a run; `done` says the same."""
+_LONGEST_WAIT = 600.0
+"""The most seconds that a run waits for packs that are still being described."""
+_PAUSE = 1.0
 _LOST_DEVICE_EXIT = 5
 """The exit code of a worker whose device computes nothing more."""
 _log = logging.getLogger(__name__)
@@ -145,7 +149,9 @@ class Runs:
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")
-        graph = with_defaults(read_prompt(order["prompt"]), self._engine.registry.catalog)
+        graph = read_prompt(order["prompt"])
+        self._await_packs(graph, token)
+        graph = with_defaults(graph, self._engine.registry.catalog)
         self._look_ahead.note(graph)
         try:
             result = self._engine.run(
@@ -170,6 +176,16 @@ class Runs:
             self._note_failure(error)
             return {"state": "failed", "error": describe_failure(error, graph)}
         return {"state": "succeeded", "executed": result.executed, "cached": result.cached}
+
+    def _await_packs(self, graph: Graph, token: CancelToken) -> None:
+        """Wait for the packs of a graph while the server describes them, within limits."""
+        registry, end = self._engine.registry, time.monotonic() + _LONGEST_WAIT
+        types = {node.type_name for node in graph.nodes.values()}
+        while registry.pending and not types <= registry.catalog.keys():
+            if token.is_cancelled or time.monotonic() > end:
+                return
+            time.sleep(_PAUSE)
+            registry.refresh()
 
     def _emit(self, event: Event) -> None:
         image = b""

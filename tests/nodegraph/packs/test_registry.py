@@ -6,8 +6,7 @@ import pytest
 
 from nodegraph.definition.node import node
 from nodegraph.errors import NodeConflictError, PackError, UnknownNodeTypeError
-from nodegraph.packs.folder import packs_in
-from nodegraph.packs.installed import pack_sources
+from nodegraph.packs.installed import pack_sources, packs_in
 from nodegraph.packs.registry import Registry
 from tests.nodegraph.install_pack import NODE, install
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.nodes.comfy import packs
 from tests.server.api.comfy.listening import listening
-from tests.server.serving import serving
+from tests.server.serving import serving, until
 
 NAMES = ("exits", "syntax")
 
@@ -22,6 +22,7 @@ def host(tmp_path_factory):
     for name in NAMES:
         packs.write(home / "custom_nodes", name, packs.BROKEN[name])
     with serving(home, environment={"NODEGRAPH_CACHE_DIR": str(home / "cache")}) as running:
+        until(lambda: "packs are read after" in (home / "log.txt").read_text())
         yield running
 
 
