@@ -103,11 +103,13 @@ def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:
     types = (types,) if isinstance(types, str) else tuple(types)
     names = tuple(getattr(kind, "RETURN_NAMES", None) or ())
     listed = tuple(getattr(kind, "OUTPUT_IS_LIST", None) or ())
+    templates = tuple(getattr(kind, "OUTPUT_TEMPLATES", None) or ())
     return tuple(
         OutputSpec(
             name=str(names[k]) if k < len(names) and names[k] else socket_of(found),
             socket=socket_of(found),
             is_list=bool(k < len(listed) and listed[k]),
+            template=templates[k] if k < len(templates) else "",
         )
         for k, found in enumerate(types)
     )

@@ -7,8 +7,8 @@ from inspect import Parameter, signature
 from typing import Any, cast
 
 from nodegraph.graph.json_values import is_plain
-from nodegraph.graph.sockets import ANY
-from nodegraph.graph.spec import InputSpec
+from nodegraph.graph.sockets import ANY, AUTOGROW, DYNAMICCOMBO, MATCHTYPE
+from nodegraph.graph.spec import Branch, InputSpec, Row
 from nodes.comfy.host.comfy.comfy_types import IO
 from nodes.comfy.host.folder_paths import FileList
 
@@ -105,6 +105,9 @@ def _input(
     required: bool,
     exempt: Iterable[str] | None,
 ) -> InputSpec:
+    dynamic = _dynamic(name, io_type, options, required=required)
+    if dynamic:
+        return dynamic
     choices = _choices(io_type, options)
     files = choices if isinstance(choices, FileList) else None
     uploaded = choices is not None and any(options.get(upload) for upload in _UPLOADS)
@@ -134,6 +137,54 @@ def _input(
         unchecked=rich or exempt is None or name in exempt or _is_own(io_type, choices),
         widget={str(key): value for key, value in widget.items()},
     )
+
+
+def _dynamic(
+    name: str, io_type: Any, options: Mapping[str, Any], *, required: bool
+) -> InputSpec | None:
+    """Return an input that depends on others; None for any other kind."""
+    widget = {key: options[key] for key in ("display_name", "tooltip") if options.get(key)}
+    plain = InputSpec(name=name, socket=ANY, required=required, widget=widget)
+    if io_type == MATCHTYPE:
+        template = options["template"]
+        allowed, lazy = template.get("allowed_types") or ANY, bool(options.get("lazy"))
+        return replace(plain, socket=allowed, template=template["template_id"], lazy=lazy)
+    if io_type == AUTOGROW:
+        return replace(plain, required=True, row=_row(options["template"]))
+    if io_type == DYNAMICCOMBO:
+        branches = tuple(
+            Branch(key=str(option["key"]), inputs=tuple(_group_inputs(option["inputs"])))
+            for option in options["options"]
+        )
+        keys = tuple(branch.key for branch in branches)
+        return replace(
+            plain,
+            socket=COMBO,
+            choices=keys,
+            branches=branches,
+            has_default=True,
+            default=keys[0],
+        )
+    return None
+
+
+def _row(template: Mapping[str, Any]) -> Row:
+    """Return a row of inputs that grows."""
+    (item,) = _group_inputs(template["input"])
+    names = tuple(str(name) for name in template.get("names") or ())
+    most = len(names) or int(template.get("max", 100))
+    least = min(int(template.get("min", 0)), most)
+    return Row(
+        item=item, prefix=str(template.get("prefix", "")), names=names, least=least, most=most
+    )
+
+
+def _group_inputs(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[InputSpec]:
+    """Yield the inputs of a row or of a choice."""
+    for group in ("required", "optional"):
+        for name, entry in (groups.get(group) or {}).items():
+            io_type, options = _entry(entry)
+            yield _input(name, io_type, options, required=group == "required", exempt=())
 
 
 def _is_own(io_type: Any, choices: list[object] | None) -> bool:

@@ -6,6 +6,9 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from nodes.comfy.host.api import schema
+from nodes.comfy.host.api.dynamic import Autogrow as Autogrow
+from nodes.comfy.host.api.dynamic import DynamicCombo as DynamicCombo
+from nodes.comfy.host.api.dynamic import MatchType as MatchType
 from nodes.comfy.host.api.node import ComfyNode as ComfyNode
 from nodes.comfy.host.api.node import NodeOutput as NodeOutput
 from nodes.comfy.host.api.schema import Hidden as Hidden
@@ -156,43 +159,26 @@ class MultiType:
             self.type_name = ",".join(dict.fromkeys([*names, *(kind.io_type for kind in types)]))
 
 
-class MatchType:
-    """A type that is the same at several inputs and outputs."""
-
-    class Template:
-        """The name of the shared type."""
-
-        def __init__(self, template_id: str, allowed_types: Any = None) -> None:
-            self.template_id = template_id
-            self.allowed_types = allowed_types
-
-    class Input(schema.Input):
-        """Any type."""
-
-        def __init__(self, id: str, template: Any = None, **more: Any) -> None:
-            del template
-            super().__init__(id, **more)
-
-    class Output(schema.Output):
-        """Any type."""
-
-        def __init__(self, template: Any = None, **more: Any) -> None:
-            del template
-            super().__init__(**more)
-
-
 def _refusing_type(name: str) -> Any:
     def refuse(*_args: Any, **_more: Any) -> Any:
         what = f"io.{name}"
         raise NotOfferedError(what)
 
     kinds = ("Input", "Output", "Option", "TemplatePrefix", "TemplateNames")
-    return SimpleNamespace(**dict.fromkeys(kinds, refuse))
+    return SimpleNamespace(io_type=name.upper(), Type=Any, **dict.fromkeys(kinds, refuse))
 
 
-Autogrow, DynamicCombo, DynamicSlot = map(
-    _refusing_type, ("Autogrow", "DynamicCombo", "DynamicSlot")
-)
+def __getattr__(name: str) -> Any:
+    """Return a type that nothing here knows: a node type that declares an input of it is refused.
+
+    Raises:
+        AttributeError: it is not the name of a type.
+    """
+    if not name[0].isupper():
+        raise AttributeError(name)
+    return _refusing_type(name)
+
+
 _TYPES = {
     "Int": "INT",
     "Float": "FLOAT",
@@ -217,7 +203,19 @@ _TYPES = {
     "BBOX": "BBOX",
     "SEGS": "SEGS",
     "SVG": "SVG",
+    "AudioEncoder": "AUDIO_ENCODER",
+    "AudioEncoderOutput": "AUDIO_ENCODER_OUTPUT",
+    "BoundingBox": "BOUNDING_BOX",
+    "FlowControl": "FLOW_CONTROL",
+    "HookKeyframes": "HOOK_KEYFRAMES",
+    "LatentOperation": "LATENT_OPERATION",
+    "Load3D": "LOAD_3D",
+    "Load3DAnimation": "LOAD_3D_ANIMATION",
+    "Load3DCamera": "LOAD3D_CAMERA",
+    "TimestepsRange": "TIMESTEPS_RANGE",
+    "WanCameraEmbedding": "WAN_CAMERA_EMBEDDING",
 }
 _SAME = "Image Mask Latent Conditioning Model Sampler Sigmas Noise Guider Gligen Hooks Mesh Voxel"
-for _name in [*_TYPES, *_SAME.split(), "Point", "Webcam", "Photomaker", "Color", "Load3D", "Curve"]:
+_MORE = "Point Webcam Photomaker Color Curve Tracks Trajectory Range Histogram"
+for _name in [*_TYPES, *_SAME.split(), *_MORE.split()]:
     globals()[_name] = Custom(_TYPES.get(_name, _name.upper()))

@@ -68,6 +68,7 @@ class ComfyNode:
     RETURN_TYPES = FromSchema(lambda schema: tuple(o.type_name for o in schema.outputs or ()))
     RETURN_NAMES = FromSchema(lambda schema: tuple(o.display_name for o in schema.outputs or ()))
     OUTPUT_IS_LIST = FromSchema(lambda s: tuple(o.is_output_list for o in s.outputs or ()))
+    OUTPUT_TEMPLATES = FromSchema(lambda s: tuple(o.template_id for o in s.outputs or ()))
     DISPLAY_NAME = FromSchema(lambda schema: schema.display_name)
     CATEGORY = FromSchema(lambda schema: schema.category)
     DESCRIPTION = FromSchema(lambda schema: schema.description)

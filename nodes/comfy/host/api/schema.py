@@ -68,6 +68,7 @@ class Output:
         self.tooltip = tooltip
         self.is_output_list = is_output_list
         self.type_name: Any = "*"
+        self.template_id = ""
 
 
 @dataclass
