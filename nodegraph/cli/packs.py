@@ -41,6 +41,8 @@ def listing(wants_json: bool) -> None:
         click.echo(f"{pack.name} {pack.version}: {count} node types, {pack.root}")
         for line in _advice(pack, versions).lines():
             click.secho(f"  {line}", fg="yellow")
+        for name, reason in pack.left_out.items():
+            click.secho(f"  the node type {name} is left out: {reason}", fg="yellow")
     for problem in registry.problems:
         click.secho(f"left out: {problem}", fg="yellow")
 
@@ -150,6 +152,7 @@ def _as_data(registry: "Registry", versions: Mapping[str, str]) -> dict[str, obj
                 "version": pack.version,
                 "folder": str(pack.root),
                 "node_types": registry.types_of(pack.name),
+                "left_out": dict(pack.left_out),
                 **_advice(pack, versions).as_dict(),
             }
             for pack in registry.packs

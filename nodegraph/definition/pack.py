@@ -22,6 +22,8 @@ class Pack(NamedTuple):
     """Further folders that are served unchanged, relative to its own, by path: `/mine`."""
     changes_prompts: bool = False
     """True if its module adds functions that change prompts before they are queued."""
+    left_out: Mapping[str, str] = MappingProxyType({})
+    """Why node types of it can not be used, by type."""
 
     @staticmethod
     def from_namespace(source: Mapping[str, Any]) -> "Pack":

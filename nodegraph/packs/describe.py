@@ -52,6 +52,7 @@ def describe(source: PackSource) -> PackCatalog:
         web=pack.web,
         routes=pack.routes,
         folders=dict(pack.folders),
+        left_out=dict(pack.left_out),
         changes_prompts=pack.changes_prompts,
     )
 

@@ -44,6 +44,8 @@ class LoadedPack:
     """The routes that it handles itself; see `Pack.routes`."""
     folders: Mapping[str, Path] = field(default_factory=dict[str, Path])
     """The folders that are served under paths; see `Pack.folders`."""
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why node types of it can not be used, by type."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued; see `Pack.changes_prompts`."""
     module: str = ""
@@ -268,6 +270,7 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         web=inside(root, catalog.web) if catalog.web else None,
         routes=catalog.routes,
         folders={path: root / folder for path, folder in catalog.folders.items()},
+        left_out=catalog.left_out,
         changes_prompts=catalog.changes_prompts,
         module=source.module,
         digest=catalog.digest,

@@ -64,6 +64,8 @@ def check_pack(
             *_printed_lines(source, error),
         ]
     findings += _check_environment(source, catalog.without)
+    for name, reason in catalog.left_out.items():
+        findings.append(Finding("error", name, f"it is left out: {reason}"))
     if not catalog.nodes:
         findings.append(Finding("warning", source.name, "it has no node types."))
     for spec in catalog.nodes:

@@ -18,8 +18,8 @@ from nodegraph.packs.installed import (
     Places,
     contents_of,
     hosted_packs,
-    pack_sources,
     new_packs,
+    pack_sources,
 )
 from nodegraph.packs.loading import forget, import_named, import_types
 from nodegraph.packs.routes import PackServer
@@ -147,6 +147,15 @@ class Registry:
         places = self._places or Places()
         found = new_packs(places) if self._places else []
         return found, PackReader(places.catalogs, places.patience)
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Why node types of packs can not be used, by type."""
+        return {
+            name: f"the pack {pack.name!r} has it, but can not declare it here: {reason}"
+            for pack in self.packs
+            for name, reason in pack.left_out.items()
+        }
 
     @property
     def model_places(self) -> Mapping[str, tuple[Path, ...]]:

@@ -30,6 +30,8 @@ class PackCatalog:
     """The modules that it looked for in vain, and went on without."""
     folders: Mapping[str, str] = field(default_factory=dict[str, str])
     """The folders that are served under paths, relative to the pack's or absolute."""
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why node types of it can not be used, by type."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued."""
 

@@ -3,12 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from nodegraph.errors import (
-    NodeExecutionError,
-    NodeGraphError,
-    NotHereError,
-    UnknownNodeTypeError,
-)
+from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError, UnknownNodeTypeError
 from nodegraph.files.files import Files
 from nodegraph.graph.graph import Graph, Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
@@ -96,6 +91,7 @@ def check(
     if report.problems or report.warnings:
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
         _tell_of_pending(registry.pending, report.problems)
+        _explain_left_out([*report.problems, *report.warnings], registry.left_out)
     return CheckedGraph(
         graph,
         Graph({node_id: nodes[node_id] for node_id in nodes if node_id in needed}, graph.editor),
@@ -114,6 +110,14 @@ def _tell_of_pending(pending: Sequence[str], problems: Iterable[NodeGraphError])
         if isinstance(problem, UnknownNodeTypeError):
             problem.hint = f"Packs that may have it are still being read: {few}; try again soon."
             problem.details = {**problem.details, "pending_packs": list(pending)}
+
+
+def _explain_left_out(problems: Iterable[NodeGraphError], left_out: Mapping[str, str]) -> None:
+    """Say of node types whose packs are there why they can not be used."""
+    for problem in problems:
+        name = str(problem.details.get("class_type", ""))
+        if isinstance(problem, UnknownNodeTypeError) and name in left_out:
+            problem.hint = left_out[name][0].upper() + left_out[name][1:]
 
 
 def _targets(

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from nodegraph.definition.node import NodeType
 from nodegraph.definition.pack import Pack
+from nodegraph.errors import NodeGraphError
 from nodegraph.graph.spec import NodeSpec, OutputSpec
 from nodes.comfy.call import CONTEXT, Call
 from nodes.comfy.callbacks import check_of, needs_of, state_of
@@ -23,6 +24,8 @@ from nodes.comfy.input_types import Entries, read_entries, socket_of
 from nodes.comfy.values import runtime
 
 _NO_VERSION = "0"
+_LONGEST_REASON = 500
+"""The most characters that are told of why a node type is left out."""
 _log = logging.getLogger(__name__)
 
 
@@ -38,7 +41,7 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
     own: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
     titles = {**NODE_DISPLAY_NAME_MAPPINGS, **own}
     types: dict[str, NodeType[..., Any]] = {}
-    failures: list[Exception] = []
+    failures: dict[str, Exception] = {}
     for key, kind in _classes(module):
         try:
             found = node_type(
@@ -46,12 +49,12 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
             )
         except Exception as error:  # noqa: BLE001 - foreign code; the pack's other types are kept
             _log.warning("%s: %s is left out: %s", name, key or kind.__name__, error)
-            failures.append(error)
+            failures[key or kind.__name__] = error
         else:
             types[f"node type {found.spec.name}"] = found
             NODE_CLASS_MAPPINGS[found.spec.name] = kind
     if failures and not types:
-        raise failures[0]
+        raise next(iter(failures.values()))
     pack = Pack(
         name,
         _version(module),
@@ -59,9 +62,16 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
         web=_web(module),
         routes=_routes(),
         folders=_folders(module),
+        left_out={key: _reason(error) for key, error in failures.items()},
         changes_prompts=bool(runtime.current().server.prompt_changes),
     )
     return {"PACK": pack, **types}
+
+
+def _reason(error: Exception) -> str:
+    """Return an error in one line."""
+    kind = "" if isinstance(error, NodeGraphError) else f"{type(error).__name__}: "
+    return f"{kind}{' '.join(str(error).split())}"[:_LONGEST_REASON]
 
 
 def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[..., Any]:

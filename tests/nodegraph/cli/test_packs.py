@@ -198,3 +198,21 @@ def test_a_pack_for_comfyui_is_checked_by_its_name(invoke, anywhere, monkeypatch
     assert checked.exit_code == 1
     assert checked.stdout.count("error:") == 1
     assert "pip install cv2_that_nobody_has" in checked.stdout
+
+
+def test_a_node_type_that_is_left_out_is_told_with_the_reason(invoke, pack, anywhere):
+    init = pack / "__init__.py"
+    text = init.read_text().rstrip()
+    assert text.endswith(")")
+    init.write_text(f'{text[:-1]}, left_out={{"OwnGone": "KeyError: \'required\'"}})')
+    (anywhere / "graph.json").write_text('{"1": {"class_type": "OwnGone", "inputs": {}}}')
+
+    listed = invoke("packs", "list").stdout
+    checked = invoke("packs", "check", "own_nodes")
+    validated = invoke("validate", str(anywhere / "graph.json"))
+
+    assert "the node type OwnGone is left out: KeyError: 'required'" in listed
+    assert checked.exit_code == 1
+    assert "OwnGone: error: it is left out: KeyError: 'required'" in checked.stdout
+    assert "The pack 'own_nodes' has it" in validated.output
+    assert "KeyError: 'required'" in validated.output

@@ -445,6 +445,12 @@ class AskedForTypes(Node):
         return (input_types, b) == ({"a": "STRING"}, 7) or repr((input_types, b))
 
 
+class AskedBroken(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": cls.nothing}
+
+
 def populate(request):
     for node in request["prompt"].values():
         if node["inputs"].get("text") == "fail":
@@ -461,7 +467,7 @@ def populate(request):
 PromptServer.instance.add_on_prompt_handler(populate)
 PromptServer.instance.routes.static("/asked/files", os.path.dirname(__file__))
 nodes.EXTENSION_WEB_DIRS["asked-elsewhere"] = os.path.dirname(__file__) + "/scripts"
-NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in (AskedBelowFive, AskedForTypes)}
+NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in (AskedBelowFive, AskedForTypes, AskedBroken)}
 """
 """A pack that is asked about prompts before they are queued."""
 BROKEN = {

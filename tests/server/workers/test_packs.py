@@ -157,3 +157,11 @@ def test_scripts_of_a_folder_that_a_pack_names_are_served_to_the_editor(host):
     assert "/extensions/asked-elsewhere/asked.js" in host.get("/extensions").json
     assert host.get("/extensions/asked-elsewhere/asked.js").data == b"// asked"
     assert host.get("/extensions/asked-elsewhere/../secret.txt").status == 404
+
+
+def test_a_node_type_that_its_pack_can_not_declare_is_told_with_the_reason(host):
+    reply = host.post("/prompt", {"prompt": {"1": node("AskedBroken")}})
+
+    assert reply.status == 400
+    assert "The pack 'asked' has it" in reply.json["error"]["details"]
+    assert "no attribute 'nothing'" in reply.json["error"]["details"]
