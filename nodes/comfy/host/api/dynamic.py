@@ -57,7 +57,7 @@ class Autogrow:
 
         def as_dict(self) -> dict[str, Any]:
             """Return it as in INPUT_TYPES."""
-            return {"input": grouped([self._input]), **self._keys}
+            return {"input": group_inputs([self._input]), **self._keys}
 
     class TemplateNames:
         """Inputs of one kind that have names of their own."""
@@ -68,7 +68,7 @@ class Autogrow:
 
         def as_dict(self) -> dict[str, Any]:
             """Return it as in INPUT_TYPES."""
-            return {"input": grouped([self._input]), **self._keys}
+            return {"input": group_inputs([self._input]), **self._keys}
 
     class Input(schema.Input):
         """The row."""
@@ -94,7 +94,7 @@ class DynamicCombo:
 
         def as_dict(self) -> dict[str, Any]:
             """Return it as in INPUT_TYPES."""
-            return {"key": self._key, "inputs": grouped(self._inputs)}
+            return {"key": self._key, "inputs": group_inputs(self._inputs)}
 
     class Input(schema.Input):
         """The choice itself."""
@@ -105,7 +105,7 @@ class DynamicCombo:
             self.options["options"] = [option.as_dict() for option in options]
 
 
-def grouped(inputs: Iterable[schema.Input]) -> dict[str, dict[str, Any]]:
+def group_inputs(inputs: Iterable[schema.Input]) -> dict[str, dict[str, Any]]:
     """Return inputs as INPUT_TYPES has them: required ones, and optional ones."""
     found = list(inputs)
     return {
