@@ -40,7 +40,7 @@ def image_batch(image1: Image, image2: Image) -> Image:
 
 @node("BatchImagesNode", category="image", display_name="Batch Images")
 def batch_images_node(
-    images: Annotated[dict[str, Image], Autogrow("image", least=2, most=50)],
+    images: Annotated[dict[str, Image], Autogrow("image", least=1, most=50)],
 ) -> Image:
     """Join images or batches, up to 50 of them, in the order of the inputs.
 

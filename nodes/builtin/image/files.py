@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import repeat
 from typing import Annotated, Literal, NamedTuple
 
@@ -11,7 +12,7 @@ from PIL.Image import Image as PILImage
 from torch import Tensor
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import InputFile, Widget
+from nodegraph.definition.markers import InputFile, Name, Widget
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Artifact, FolderType, Ui
 from nodegraph.graph.sockets import Socket
@@ -49,14 +50,17 @@ class ImageAndMask(NamedTuple):
     hidden=_HIDDEN,
     preflight="nodes.preflight.images:check_prefix",
 )
-def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context) -> Ui:
+def save_image(
+    images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context
+) -> Annotated[Image, Name("images")] | Ui:
     """Write each image to the output folder as a PNG that carries its workflow.
 
     `filename_prefix` may name a folder (`cats/tabby`) and hold `%width%`, `%height%`,
     `%batch_num%`, `%year%`, `%month%`, `%day%`, `%hour%`, `%minute%`, `%second%` and
     `%date:yyyy-MM-dd%`. Running the file as a workflow makes the same pixels again.
     """
-    return _save(images, "output", filename_prefix, ctx, encode_png)
+    saved = _save(images, "output", filename_prefix, ctx, encode_png)
+    return replace(saved, outputs=(images,))
 
 
 @node(
@@ -67,9 +71,9 @@ def save_image(images: Image, filename_prefix: str = "ComfyUI", *, ctx: Context)
     writes_only=True,
     hidden=_HIDDEN,
 )
-def preview_image(images: Image, ctx: Context) -> Ui:
+def preview_image(images: Image, ctx: Context) -> Annotated[Image, Name("images")] | Ui:
     """Show images without keeping them: they go to the temp folder, lightly compressed."""
-    return _save(images, "temp", "ComfyUI_temp", ctx, encode_preview)
+    return replace(show_images(images, ctx), outputs=(images,))
 
 
 @node(
@@ -102,10 +106,9 @@ def image_compare(
 
 
 @node("MaskPreview", category="mask", output_node=True, writes_only=True, hidden=_HIDDEN)
-def mask_preview(mask: Mask, ctx: Context) -> Ui:
+def mask_preview(mask: Mask, ctx: Context) -> Annotated[Mask, Name("mask")] | Ui:
     """Show masks without keeping them: grey images in the temp folder, 1 is white."""
-    grey = mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3)
-    return _save(grey, "temp", "ComfyUI_temp", ctx, encode_preview)
+    return replace(show_mask(mask, ctx), outputs=(mask,))
 
 
 @node(
@@ -154,6 +157,16 @@ def load_image_mask(
     """
     frame = read_frames(ctx.files.input(image), ctx.notice)[0]
     return (_transparency(frame) if channel == "alpha" else _channel(frame, channel))[None]
+
+
+def show_images(images: Tensor, ctx: Context) -> Ui:
+    """Write images to the temp folder, lightly compressed."""
+    return _save(images, "temp", "ComfyUI_temp", ctx, encode_preview)
+
+
+def show_mask(mask: Tensor, ctx: Context) -> Ui:
+    """Write masks to the temp folder as grey images, where 1 is white."""
+    return show_images(mask.reshape(-1, *mask.shape[-2:], 1).expand(-1, -1, -1, 3), ctx)
 
 
 def _transparency(frame: PILImage) -> Tensor:

@@ -10,7 +10,7 @@ from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Name, Step
 from nodegraph.definition.node import node
 from nodegraph.graph.results import Ui
-from nodes.builtin.image.files import mask_preview
+from nodes.builtin.image.files import show_mask
 from nodes.builtin.inputs import SideOrAuto
 from nodes.imaging.resize import lanczos
 from nodes.values import Image, Mask
@@ -96,7 +96,7 @@ def get_image_size(image: Image) -> ImageSize:
 )
 def mask_preview_plus(mask: Mask, ctx: Context) -> Ui:
     """Show masks without keeping them; see `MaskPreview`."""
-    return mask_preview(mask, ctx)
+    return show_mask(mask, ctx)
 
 
 Size: TypeAlias = tuple[int, int]

@@ -12,7 +12,7 @@ from nodegraph.definition.node import node
 from nodegraph.files.files import Files
 from nodegraph.graph.results import Artifact, Ui
 from nodegraph.graph.sockets import Socket
-from nodes.builtin.image.files import preview_image
+from nodes.builtin.image.files import show_images
 from nodes.values import Image
 
 Texts = Annotated[list[str], Socket("STRING"), Widget(forceInput=True)]
@@ -80,4 +80,4 @@ def rgthree_seed(
 def _preview(images: Image | None, ctx: Context) -> Sequence[Artifact]:
     if images is None or len(images) == 0:
         return ()
-    return preview_image(images, ctx).artifacts["images"]
+    return show_images(images, ctx).artifacts["images"]

@@ -28,14 +28,15 @@ _EMPTY: Mapping[type, str] = {set: "set()", frozenset: "frozenset()"}
 
 
 @node("PreviewAny", category="utils", display_name="Preview Any", output_node=True)
-def preview_any(source: object) -> Ui:
+def preview_any(source: object) -> str | Ui:
     """Show any value as text.
 
     Texts are shown unchanged, numbers as Python writes them, lists and dicts as JSON, and what JSON
     has no form for as Python prints it. Images and other tensors, latents, conditionings and models
     are described: shape, range, parts. Of other values at most 100,000 characters are shown.
     """
-    return Ui(values={"text": [_text(source)]})
+    text = _text(source)
+    return Ui(values={"text": [text]}, outputs=(text,))
 
 
 def _text(value: object) -> str:

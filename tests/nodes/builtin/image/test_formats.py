@@ -138,8 +138,9 @@ def test_images_of_any_size_become_one_batch(run_node):
 
     assert joined.shape == (3, *first.shape[1:3], 4)
     assert torch.equal(joined[:2, ..., :3], first)
-    lacking = run_node(batch_images_node, images={"image0": first}).problems
-    assert [p.input_name for p in lacking] == ["images.image1"]
+    assert torch.equal(run_node(batch_images_node, images={"image0": first}).value, first)
+    lacking = run_node(batch_images_node).problems
+    assert [p.input_name for p in lacking] == ["images.image0"]
 
 
 @pytest.mark.parametrize(
