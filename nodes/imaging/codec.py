@@ -151,6 +151,28 @@ def _exif(texts: Mapping[str, str]) -> PILImage.Exif:
     return exif
 
 
+def encode_gif(images: Tensor, milliseconds: float, loops: int) -> bytes:
+    """Encode [frames, height, width, channels] as an animated GIF of 256 colours a frame.
+
+    Args:
+        images: the frames.
+        milliseconds: for which each is shown; GIF rounds it to hundredths of a second.
+        loops: the number of times it is played; 0 for ever.
+    """
+    first, *rest = (_pil_image(image).convert("RGB").quantize(256) for image in images)
+    buffer = io.BytesIO()
+    first.save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=rest,
+        duration=max(10, round(milliseconds)),
+        loop=loops,
+        disposal=2,
+    )
+    return buffer.getvalue()
+
+
 def _pil_image(image: Tensor) -> PILImage.Image:
     pixels = to_bytes(image)
     return PILImage.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -144,6 +144,12 @@ def stack_pictures(pictures: Iterator[Picture], name: str) -> Tensor:
     return images.div_(255)
 
 
+def has_sound(file: VideoFile) -> bool:
+    """Say if a file has sound."""
+    with open_media(file) as container:
+        return bool(container.streams.audio)
+
+
 def decode_sound(file: VideoFile) -> Audio:
     """Decode the sound of a file: [1, channels, samples].
 

@@ -7,14 +7,14 @@ from nodes.media.formats import check_media
 
 
 def check_video(inputs: Mapping[str, object], files: Files) -> None:
-    """Check that the file named by `file` exists and begins as one of video or sound does.
+    """Check that the file named by `file` or `video` begins as one of video or sound does.
 
     Raises:
         UnknownFileError: no such file.
         MediaFileError: it begins as none does.
         MediaSizeError: it is too large.
     """
-    _check(inputs.get("file"), files)
+    _check(inputs.get("file", inputs.get("video")), files)
 
 
 def check_audio(inputs: Mapping[str, object], files: Files) -> None:

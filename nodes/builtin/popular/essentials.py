@@ -1,17 +1,19 @@
-"""Node types of ComfyUI_essentials: sizes of images, and a preview of masks."""
+"""Node types of ComfyUI_essentials: sizes of images, formulas, and a preview of masks."""
 
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Literal, NamedTuple, NoReturn, TypeAlias
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import Name, Step
+from nodegraph.definition.markers import Name, Optional, Step, Widget
 from nodegraph.definition.node import node
+from nodegraph.errors import NodeGraphError, short_repr
 from nodegraph.graph.results import Ui
 from nodes.builtin.image.files import show_mask
 from nodes.builtin.inputs import SideOrAuto
+from nodes.builtin.logic.expressions import evaluate
 from nodes.imaging.resize import lanczos
 from nodes.values import Image, Mask
 
@@ -22,6 +24,8 @@ Method: TypeAlias = Literal["stretch", "keep proportion", "fill / crop", "pad"]
 Condition: TypeAlias = Literal[
     "always", "downscale if bigger", "upscale if smaller", "if bigger area", "if smaller area"
 ]
+
+Operand = Annotated[object, Optional()]
 
 _CATEGORY = "popular/essentials"
 _HIDDEN = ("prompt", "extra_pnginfo")
@@ -34,6 +38,13 @@ class SizedImage(NamedTuple):
     image: Image
     width: int
     height: int
+
+
+class RoundedAndExact(NamedTuple):
+    """The outputs of `SimpleMath+`."""
+
+    INT: int
+    FLOAT: float
 
 
 class ImageSize(NamedTuple):
@@ -83,6 +94,43 @@ def image_resize(
 def get_image_size(image: Image) -> ImageSize:
     """Tell the width and height of images in pixels, and the number of images."""
     return ImageSize(image.shape[2], image.shape[1], len(image))
+
+
+@node("SimpleMath+", category=_CATEGORY, display_name="Simple Math", gives_way=True)
+def simple_math(
+    value: Annotated[str, Widget(multiline=False)] = "",
+    a: Operand = 0.0,
+    b: Operand = 0.0,
+    c: Operand = 0.0,
+) -> RoundedAndExact:
+    """Calculate a formula of a, b and c, such as `a * 2 + min(b, c)`; as in `ComfyMathExpression`.
+
+    Of images and other tensors it reads the shape: `a[2]` is the width of images. The first output
+    is rounded.
+    """
+    found = evaluate(value, {"a": _operand(a), "b": _operand(b), "c": _operand(c)})
+    return RoundedAndExact(round(found), float(found))
+
+
+def _operand(value: object) -> int | float | list[int | float]:
+    """Return a value as formulas read it.
+
+    Raises:
+        NodeGraphError: it is neither a number, nor a text of one, nor a tensor.
+    """
+    if isinstance(value, Tensor):
+        return [*value.shape]
+    if isinstance(value, int | float):
+        return value
+    try:
+        return float(value) if isinstance(value, str) else _refuse(value)
+    except ValueError:
+        return _refuse(value)
+
+
+def _refuse(value: object) -> NoReturn:
+    message = f"{short_repr(value)} is no number."
+    raise NodeGraphError(message, hint="Link a number, a text of one, or an image for its size.")
 
 
 @node(

@@ -121,6 +121,55 @@ FILES: dict[str, tuple[Any, dict[str, Any]]] = {
         item(1, "PrepImageForClipVision", "image:IMAGE=1", values=["LANCZOS", "center", 0.12]),
         {"interpolation": "LANCZOS", "crop_position": "center", "sharpening": 0.12},
     ),
+    "SimpleMath+": (
+        item(1, "SimpleMath+", "a:INT,FLOAT", "b:*", "c:*", outputs="INT FLOAT", values=["a*2"]),
+        {"value": "a*2"},
+    ),
+    "VHS_VideoCombine, whose values have names": (
+        item(
+            1,
+            "VHS_VideoCombine",
+            *("images:IMAGE", "audio:AUDIO", "meta_batch:VHS_BatchManager", "vae:VAE"),
+            outputs="VHS_FILENAMES",
+        )
+        | {
+            "widgets_values": {
+                "frame_rate": 24,
+                "loop_count": 0,
+                "filename_prefix": "x",
+                "format": "video/h264-mp4",
+                "pix_fmt": "yuv420p",
+                "crf": 19,
+                "save_metadata": True,
+                "trim_to_audio": False,
+                "pingpong": False,
+                "save_output": True,
+                "videopreview": {"hidden": False, "params": {}},
+            }
+        },
+        {"frame_rate": 24, "loop_count": 0, "filename_prefix": "x", "format": "video/h264-mp4"}
+        | {"pix_fmt": "yuv420p", "crf": 19, "save_metadata": True, "trim_to_audio": False}
+        | {"pingpong": False, "save_output": True},
+    ),
+    "VHS_LoadVideo of 2024": (
+        item(1, "VHS_LoadVideo", "batch_manager:VHS_BatchManager", outputs="IMAGE INT AUDIO")
+        | {
+            "widgets_values": {
+                "video": "d6.mp4",
+                "force_rate": 0,
+                "force_size": "Disabled",
+                "custom_width": 512,
+                "custom_height": 512,
+                "frame_load_cap": 120,
+                "skip_first_frames": 0,
+                "select_every_nth": 1,
+                "choose video to upload": "image",
+            }
+        },
+        {"video": "d6.mp4", "force_rate": 0, "custom_width": 512, "custom_height": 512}
+        | {"frame_load_cap": 120, "skip_first_frames": 0, "select_every_nth": 1}
+        | {"force_size": "Disabled"},
+    ),
     "CR LoRA Stack": (
         item(
             1,

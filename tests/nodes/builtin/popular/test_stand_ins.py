@@ -12,7 +12,12 @@ from PIL import Image as Pictures
 from nodegraph.errors import NodeGraphError, UnknownFileError, UnsafePathError
 from nodes.builtin.popular.comfyroll import cr_integer_to_string, cr_lora_stack, cr_seed
 from nodes.builtin.popular.control_images import canny_edge_preprocessor
-from nodes.builtin.popular.essentials import get_image_size, image_resize, mask_preview_plus
+from nodes.builtin.popular.essentials import (
+    get_image_size,
+    image_resize,
+    mask_preview_plus,
+    simple_math,
+)
 from nodes.builtin.popular.impact_pack import (
     edit_basic_pipe,
     from_basic_pipe,
@@ -160,6 +165,29 @@ def test_images_of_other_sizes_are_scaled_to_the_first():
     ).images
 
     assert made.shape == (1, 8, 24, 3)
+
+
+@pytest.mark.parametrize(
+    ("formula", "given", "expected"),
+    [
+        ("a * 2 + b", {"a": 3, "b": "0.5"}, (6, 6.5)),
+        ("a[2] // 8 * 8", {"a": torch.zeros(1, 24, 43, 3)}, (40, 40.0)),
+        ("max(a, b, c)", {"c": 7}, (7, 7.0)),
+        ("a < 2", {"a": 1}, (1, 1.0)),
+        ("min(1, 2) - 3 % 2", {}, (0, 0.0)),
+    ],
+)
+def test_simple_math_calculates(formula, given, expected):
+    assert simple_math(formula, **given) == expected
+
+
+@pytest.mark.parametrize(
+    ("formula", "given"),
+    [("", {}), ("a.b", {}), ("9**9**9", {}), ("a", {"a": "x"}), ("a", {"a": None}), ("1/0", {})],
+)
+def test_simple_math_refuses_what_is_no_number(formula, given):
+    with pytest.raises(NodeGraphError):
+        simple_math(formula, **given)
 
 
 def test_sizes_of_images_are_told():
