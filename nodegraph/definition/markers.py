@@ -26,6 +26,8 @@ class Choices:
     values: tuple[str, ...]
     closed: bool = True
     """False if the node takes any other text, too."""
+    registered: str = ""
+    """The kind of names, such as `samplers`, that packs may add; see `Pack.choices`."""
 
 
 @dataclass(frozen=True, slots=True)

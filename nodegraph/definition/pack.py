@@ -24,6 +24,8 @@ class Pack(NamedTuple):
     """True if its module adds functions that change prompts before they are queued."""
     left_out: Mapping[str, str] = MappingProxyType({})
     """Why node types of it can not be used, by type."""
+    choices: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    """Names that its import adds to what nodes of all packs offer, by kind: `samplers`, …"""
 
     @staticmethod
     def from_namespace(source: Mapping[str, Any]) -> "Pack":

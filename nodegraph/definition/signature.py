@@ -84,6 +84,7 @@ def read_input(node: str, name: str, annotation: Any, default: object) -> InputS
         has_default=given is not _MISSING and not (given is None and optional),
         default=None if given is _MISSING else given,
         choices=choices,
+        registered=_kind_of_names(marks),
         model_folder=folder.folder if folder else None,
         pairs_folder=pairs.folder if pairs else "",
         pairs=pairs.names if pairs else (),
@@ -220,6 +221,11 @@ def _choices(bare: Any, marks: Iterable[object]) -> tuple[str, ...] | None:
 def _is_open(marks: Iterable[object]) -> bool:
     listed = first_mark(marks, Choices)
     return listed is not None and not listed.closed
+
+
+def _kind_of_names(marks: Iterable[object]) -> str:
+    listed = first_mark(marks, Choices)
+    return listed.registered if listed else ""
 
 
 def _bounds(marks: Iterable[object]) -> tuple[float | None, float | None]:

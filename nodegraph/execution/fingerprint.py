@@ -55,8 +55,16 @@ class Fingerprints:
         self._nonce = nonce
         self._shapes: dict[str, _Shape] = {}
 
-    def key(self, node: Node, kind: NodeType[..., Any], keys: Mapping[NodeId, str]) -> str:
+    def key(
+        self,
+        node: Node,
+        kind: NodeType[..., Any],
+        keys: Mapping[NodeId, str],
+        beside: str = "",
+    ) -> str:
         """The node's key, given those of the nodes it reads.
+
+        `beside` names code of other packs that it uses.
 
         Ids, titles and the order of inputs never enter. The text that is hashed has one line
         a part, and JSON has no line breaks inside.
@@ -86,6 +94,8 @@ class Fingerprints:
         if unique or kind.depends_on_id:
             nonce = self._nonce if unique else ""
             parts.append(f"{nonce}\n{encode_basestring_ascii(node.id)}")
+        if beside:
+            parts.append(encode_basestring_ascii(beside))
         digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
         return VOLATILE + digest if unique or volatile else digest
 

@@ -57,6 +57,8 @@ class Steps:
         self._kinds: dict[str, NodeType[..., Any]] = {}
         self._lazy: dict[str, frozenset[str]] = {}
         self._dynamic: set[str] = set()
+        self._open: set[str] = set()
+        """The types with inputs whose choices packs may add to."""
         self._keys: dict[NodeId, str] = {}
         self.by_id: dict[NodeId, Step] = {}
 
@@ -71,7 +73,8 @@ class Steps:
         for node_id in _order_nodes(read):
             node = nodes[node_id]
             kind = self._kinds.get(node.type_name) or self._find(node)
-            key = self._fingerprints.key(node, kind, self._keys)
+            beside = self._import_choices(node, kind)
+            key = self._fingerprints.key(node, kind, self._keys, beside)
             lazy = self._lazy.get(node.type_name, _NONE)
             if node.type_name in self._dynamic:
                 inputs = inputs_for(kind.spec.inputs, node.inputs)
@@ -98,7 +101,15 @@ class Steps:
             self._dynamic.add(node.type_name)
         elif lazy:
             self._lazy[node.type_name] = lazy
+        if any(spec.registered for spec in found.spec.inputs):
+            self._open.add(node.type_name)
         return found
+
+    def _import_choices(self, node: Node, kind: NodeType[..., Any]) -> str:
+        """Import the packs whose additions a node may use, and return what names their code."""
+        if node.type_name not in self._open:
+            return ""
+        return call_node_code(node, self._registry.import_choices, kind.spec, node.inputs)
 
 
 def _order_nodes(read: Mapping[NodeId, tuple[NodeId, ...]]) -> Iterable[NodeId]:

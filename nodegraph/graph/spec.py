@@ -18,6 +18,8 @@ class InputSpec:
     default: object = None
     """The default value, as JSON."""
     choices: tuple[str, ...] | None = None
+    registered: str = ""
+    """The kind of names, such as `samplers`, that packs may add to the choices."""
     model_folder: str | None = None
     """The choices are the files of this model folder."""
     pairs_folder: str = ""

@@ -54,6 +54,7 @@ def describe(source: PackSource) -> PackCatalog:
         folders=dict(pack.folders),
         left_out=dict(pack.left_out),
         changes_prompts=pack.changes_prompts,
+        choices={kind: tuple(names) for kind, names in pack.choices.items()},
     )
 
 

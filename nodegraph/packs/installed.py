@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 from nodegraph.errors import NodeConflictError, NodeGraphError, PackError, nearest
 from nodegraph.files.folders import inside
 from nodegraph.files.user_dirs import cache_folder
-from nodegraph.graph.spec import NodeSpec
+from nodegraph.graph.spec import InputSpec, NodeSpec
 from nodegraph.packs.catalog import OWN_PATIENCE, PackSource, remembered_catalog
 from nodegraph.packs.routes import PackServer
 from nodegraph.packs.snapshot import PackCatalog
@@ -48,6 +48,8 @@ class LoadedPack:
     """Why node types of it can not be used, by type."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued; see `Pack.changes_prompts`."""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """See `Pack.choices`."""
     module: str = ""
     digest: str = ""
     """The hash of its source files."""
@@ -101,6 +103,10 @@ class Contents:
     """The pack that each type comes from."""
     pending: list[str] = field(default_factory=list[str])
     """The packs that have yet to be described."""
+    added: dict[str, dict[str, LoadedPack]] = field(
+        default_factory=dict[str, dict[str, LoadedPack]]
+    )
+    """The pack that adds each name to the choices of other packs' nodes, by kind and name."""
 
     def add_pack(self, pack: LoadedPack, specs: Sequence[NodeSpec]) -> None:
         """A pack's node types but for those that another pack has; that is noted as a problem.
@@ -130,6 +136,26 @@ class Contents:
         self.specs[spec.name] = spec
         self.owners[spec.name] = owner
 
+    def offer_choices(self) -> None:
+        """Add the names that packs register to the choices of all nodes that offer such.
+
+        Of two packs that register the same name it is the first one's.
+        """
+        for pack in self.packs:
+            for kind, names in pack.choices.items():
+                known = self.added.setdefault(kind, {})
+                known.update({name: pack for name in names if name not in known})
+        for name, spec in self.specs.items():
+            if any(item.registered in self.added for item in spec.inputs):
+                inputs = tuple(_with_choices(item, self.added) for item in spec.inputs)
+                self.specs[name] = replace(spec, inputs=inputs)
+
+
+def _with_choices(item: InputSpec, added: Mapping[str, Mapping[str, LoadedPack]]) -> InputSpec:
+    if item.choices is None or item.registered not in added:
+        return item
+    return replace(item, choices=tuple(dict.fromkeys([*item.choices, *added[item.registered]])))
+
 
 def contents_of(places: Places) -> Contents:
     """The packs that are there; those that can not be used are left out, and their reasons listed.
@@ -157,6 +183,7 @@ def contents_of(places: Places) -> Contents:
             problems.append(catalog)
         elif catalog is not None:
             contents.add_pack(_loaded_pack(catalog, source), catalog.nodes)
+    contents.offer_choices()
     return contents
 
 
@@ -272,6 +299,7 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         folders={path: root / folder for path, folder in catalog.folders.items()},
         left_out=catalog.left_out,
         changes_prompts=catalog.changes_prompts,
+        choices=catalog.choices,
         module=source.module,
         digest=catalog.digest,
         without=catalog.without,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nodegraph.errors import NodeGraphError, PackError, UnknownNodeTypeError
+from nodegraph.graph.graph import Link
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.installed import (
     BUILT_IN,
@@ -207,6 +208,33 @@ class Registry:
         except KeyError:
             message = f"the module {spec.module!r} no longer has the node type {type_name!r}."
             raise PackError(message, hint="Start again: its files have changed.") from None
+
+    def import_choices(self, spec: NodeSpec, inputs: Mapping[str, object]) -> str:
+        """Import the packs that register what a node's inputs choose, so that it is there.
+
+        For an input that is linked these are all packs that add to its choices.
+
+        Args:
+            spec: of the node's type.
+            inputs: the node's literals and links.
+
+        Returns:
+            A text that changes with these packs' code; empty without any.
+
+        Raises:
+            PackError: one of them can not be imported.
+        """
+        packs: dict[str, LoadedPack] = {}
+        for item in spec.inputs:
+            added = self._contents.added.get(item.registered, {})
+            value = inputs.get(item.name)
+            chosen = [added[value]] if isinstance(value, str) and value in added else ()
+            packs |= {
+                pack.name: pack for pack in (added.values() if isinstance(value, Link) else chosen)
+            }
+        for pack in packs.values():
+            import_named(pack.module, f"the pack {pack.name!r}")
+        return " ".join(f"{name} {packs[name].digest}" for name in sorted(packs))
 
     def resolve(self, reference: str) -> Callable[..., Any]:
         """The function that a spec names as `module:function`; the module must be torch-free.

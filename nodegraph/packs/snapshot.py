@@ -34,6 +34,8 @@ class PackCatalog:
     """Why node types of it can not be used, by type."""
     changes_prompts: bool = False
     """True if it changes prompts before they are queued."""
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """The names that it adds to the choices of others' nodes, by kind; see `Pack.choices`."""
 
     def paths(self, root: Path) -> Mapping[str, tuple[Path, ...]]:
         """The pack's own model files and folders as paths."""
@@ -63,6 +65,9 @@ def from_text(text: bytes) -> PackCatalog:
         nodes = tuple(_node(**node) for node in data.pop("nodes"))
         lists = {key: tuple(data.pop(key, ())) for key in ("routes", "without")}
         return PackCatalog(models=models, nodes=nodes, **lists, **data)
+        routes = tuple(data.pop("routes", ()))
+        choices = {kind: tuple(names) for kind, names in data.pop("choices", {}).items()}
+        return PackCatalog(models=models, nodes=nodes, routes=routes, choices=choices, **data)
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         message = f"this is no catalog: {error}."
         raise ValueError(message) from error

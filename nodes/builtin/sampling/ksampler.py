@@ -12,12 +12,12 @@ from nodes.inference.sample import Guider, run
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.loop import cut_steps
 from nodes.sampling.noise_schedule.schedules import SCHEDULES
-from nodes.sampling.samplers.registry import SAMPLERS, sigmas_for
+from nodes.sampling.samplers.registry import NAMED_SAMPLERS, sigmas_for
 from nodes.values import Conditioning, Latent, Noise
 
 Boundary = Annotated[int, Field(ge=0, le=10000)]
-SamplerName = Annotated[str, Choices(tuple(SAMPLERS))]
-Scheduler = Annotated[str, Choices(tuple(SCHEDULES))]
+SamplerName = Annotated[str, Choices(tuple(NAMED_SAMPLERS), registered="samplers")]
+Scheduler = Annotated[str, Choices(tuple(SCHEDULES), registered="schedulers")]
 
 
 @node("KSampler", category="sampling")

@@ -5,9 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nodegraph.definition.markers import Choices, Round, Step
+from nodegraph.definition.markers import Round, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Fraction
+from nodes.builtin.sampling.ksampler import SamplerName
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.sampling.samplers.adams import lms
@@ -21,7 +22,7 @@ from nodes.sampling.samplers.euler import (
     lcm_scaled,
     lcm_upscale,
 )
-from nodes.sampling.samplers.registry import SAMPLERS, SamplerOrName
+from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.sampling.samplers.sa_solver import Scheme, interval_tau, sa_solver
 
 Amount = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
@@ -33,7 +34,7 @@ _SAFEST = 2.5
 
 
 @node("KSamplerSelect", category=_SAMPLERS)
-def ksampler_select(sampler_name: Annotated[str, Choices(tuple(SAMPLERS))]) -> SamplerOrName:
+def ksampler_select(sampler_name: SamplerName) -> SamplerOrName:
     """Choose a sampler with its usual options."""
     return sampler_name
 

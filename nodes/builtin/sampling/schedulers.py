@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nodegraph.definition.markers import Choices, Round, Step
+from nodegraph.definition.markers import Round, Step
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Ratio, Steps
+from nodes.builtin.sampling.ksampler import Scheduler
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.sampling.noise_schedule.schedule_tables import (
@@ -15,7 +16,6 @@ from nodes.sampling.noise_schedule.schedule_tables import (
     tabled_sigmas,
 )
 from nodes.sampling.noise_schedule.schedules import (
-    SCHEDULES,
     beta_sigmas,
     exponential_sigmas,
     karras_sigmas,
@@ -39,7 +39,7 @@ _SCHEDULERS = "sampling/custom_sampling/schedulers"
 @node("BasicScheduler", category=_SCHEDULERS)
 def basic_scheduler(
     model: ModelHandle,
-    scheduler: Annotated[str, Choices(tuple(SCHEDULES))],
+    scheduler: Scheduler,
     steps: Steps = 20,
     denoise: Ratio = 1.0,
 ) -> Sigmas:
