@@ -24,7 +24,8 @@ from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import Conditioning
 from nodes.sampling.conditioning.latents import Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
-from nodes.sampling.guidance.loop import Request, noise_for, sample
+from nodes.sampling.guidance.loop import Request, sample, start_noise
+from nodes.sampling.guidance.session import Predictor
 from nodes.sampling.samplers.foreseen import foresee_levels
 from nodes.sampling.samplers.registry import SamplerOrName
 
@@ -40,6 +41,8 @@ class Guider:
     negative: Conditioning
     cfg: float | tuple[float, ...]
     """The guidance scale, one for the batch or one for each image."""
+    predictor: Predictor | None = None
+    """Answers the sampler's calls instead of the model's guidance settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def run(
     model, last_x0 = guider.model, list[Tensor]()
     latent = fit_channels(latent, model)
     device = model.model.network.placement.device
-    start = noise_for(latent, noise.seed, add=noise.adds, device=device)
+    start = start_noise(latent, noise, device)
     show = cache(lambda: choose_preview(model, ctx))
     beside = is_accelerator(device)
     previews = PreviewThread(lambda x0: preview(model, x0, show()), ctx.preview)
@@ -97,6 +100,7 @@ def run(
                 cfg=guider.cfg,
                 seed=noise.seed,
                 guidance=model.guidance,
+                predictor=guider.predictor,
             )
             return sample(request, latent, start, on_step)
 

@@ -10,7 +10,7 @@ from nodes.builtin.inputs import Cfg, Seed
 from nodes.builtin.sampling.errors import MixedModelsError
 from nodes.inference.sample import Guider, SamplingResult, fit_channels, run
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.guidance.loop import in_model_space, noise_for
+from nodes.sampling.guidance.loop import in_model_space, start_noise
 from nodes.sampling.noise_schedule.errors import BatchCountError
 from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise, Sigmas
@@ -88,7 +88,7 @@ def add_noise(model: ModelHandle, noise: Noise, sigmas: Sigmas, latent_image: La
     if len(sigmas) == 0:
         return latent_image
     latent = fit_channels(latent_image, model)
-    drawn = noise_for(latent, noise.seed, add=noise.adds)
+    drawn = start_noise(latent, noise, latent.samples.device)
     level = (sigmas[0] - sigmas[-1]).abs() if len(sigmas) > 1 else sigmas[0]
     clean = in_model_space(latent.samples, model.latent_format, latent.samples.device)
     noised = model.parameterization.add_noise(level, drawn, clean)

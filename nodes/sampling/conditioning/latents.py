@@ -1,6 +1,6 @@
 """Latents, and the conversion between a VAE's space and the model's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, TypeAlias
 
@@ -64,6 +64,8 @@ class Noise:
     """The seeds, one for the batch or one for each image, from 0 to 2^64 - 1."""
     adds: bool = True
     """Add noise before the first step; samplers add theirs on the way in any case."""
+    draw: Callable[[Latent], Tensor] | None = None
+    """Draws the noise that is added, of the latent's shape, in place of the seeds'."""
 
     @property
     def seed(self) -> int | tuple[int, ...]:

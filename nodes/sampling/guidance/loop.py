@@ -17,64 +17,26 @@ no noise.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cache, partial
-from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from nodes.sampling.conditioning.cond import ConcatLatent, Conditioning
-from nodes.sampling.conditioning.denoiser import Branch, Denoiser, PreparedCond
-from nodes.sampling.conditioning.inpainting import Inpainting
-from nodes.sampling.conditioning.latents import Latent, LatentFormat
-from nodes.sampling.conditioning.regions import resolve
-from nodes.sampling.guidance.finiteness import FinitenessCheck
-from nodes.sampling.guidance.planner import GuidancePlanner, with_ranges
-from nodes.sampling.guidance.settings import PLAIN, GuidanceSettings
-from nodes.sampling.guidance.step_cache import EasyCache
+from nodes.sampling.conditioning.latents import Latent, LatentFormat, Noise
+from nodes.sampling.guidance.session import OnStep, Request, SamplingSession
 from nodes.sampling.noise_schedule.noise import Seeds, noise_like
 from nodes.sampling.noise_schedule.noise_ahead import noise_ahead
 from nodes.sampling.noise_schedule.parameterization import Parameterization
-from nodes.sampling.samplers.registry import (
-    NAMED_SAMPLERS,
-    SAMPLERS,
-    Call,
-    Process,
-    Reply,
-    Sampler,
-    SamplerOrName,
-    SamplerRun,
-)
+from nodes.sampling.samplers.registry import Process, run_sampler, sampler_of
 
-OnStep: TypeAlias = Callable[[int, int, Tensor], bool | None]
-"""Gets (steps done, steps in all, x0 in the model's space) once a step.
-
-x0 is on the model's device; True says that it was copied from there, so that nothing more is lost
-by a look at the predictions' finiteness.
-"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
-    """All that one run of a sampler needs, apart from the latent and its noise."""
-
-    denoiser: Denoiser
-    sampler: SamplerOrName
-    """A name of `SAMPLERS`, or one with options of its own."""
-    sigmas: Tensor
-    """[steps + 1], descending; empty leaves the latent as it is."""
-    positive: Conditioning
-    negative: Conditioning
-    cfg: float | Sequence[float]
-    """The guidance scale, one for the batch or one for each image.
-
-    At 1 the negative prediction is not needed, and not computed.
-    """
-    seed: Seeds
-    """The seed of the noise that samplers add during sampling."""
-    guidance: GuidanceSettings = PLAIN
+__all__ = [
+    "OnStep",
+    "Request",
+    "cut_steps",
+    "in_model_space",
+    "noise_for",
+    "sample",
+    "start_noise",
+]
 
 
 @torch.no_grad()
@@ -102,29 +64,25 @@ def sample(
     parameterization = denoiser.parameterization
     clean = in_model_space(latent.samples, denoiser.latent_format, denoiser.device)
     noise = noise.to(denoiser.device)
-    inpainting = _inpainting(request, latent, clean, noise)
-    finiteness = FinitenessCheck()
-    planner_for = cache(partial(_planner, request, _concat(latent), finiteness))
-    predict = _predictor(request)
-
+    session = SamplingSession(request, latent, clean, noise, on_step)
     max_denoise = _is_highest(float(sigmas[0]), parameterization)
     x = parameterization.add_noise(sigmas[0], noise, clean, max_denoise=max_denoise)
     process = Process(parameterization, noise_ahead(request.seed, sigmas, denoiser.device))
-    run = SamplerRun(_sampler(request)(x, sigmas, process))
-    steps_done = 0
-    for call in run:
-        x = inpainting.surround(call.x, call.sigma) if inpainting else call.x
-        planner = planner_for(*x.shape[-2:])
-        reply = predict(planner, replace(call, x=x), denoiser)
-        x0 = inpainting.restore(reply.x0, call.sigma) if inpainting else reply.x0
-        if on_step and call.step >= steps_done:
-            steps_done = call.step + 1
-            if on_step(steps_done, len(sigmas) - 1, x0):
-                finiteness.look()
-        run.answer(replace(reply, x0=x0))
-    finiteness.look()
-    denoised = parameterization.inverse_noise_scaling(sigmas[-1], run.latent)
+    denoised = run_sampler(sampler_of(request.sampler), x, sigmas, process, session)
+    session.finiteness.look()
+    denoised = parameterization.inverse_noise_scaling(sigmas[-1], denoised)
     return denoiser.latent_format.to_raw(denoised)
+
+
+def start_noise(latent: Latent, noise: Noise, device: torch.device) -> Tensor:
+    """Return the noise that a latent's sampling starts with, on a device.
+
+    Raises:
+        BatchCountError: there is one seed an image, but not as many as images.
+    """
+    if noise.draw is None or not noise.adds:
+        return noise_for(latent, noise.seed, add=noise.adds, device=device)
+    return noise.draw(latent).to(device, latent.samples.dtype)
 
 
 def noise_for(
@@ -176,109 +134,6 @@ def cut_steps(sigmas: Tensor, start: int, end: int, *, leave_noise: bool) -> Ten
     if len(cut) < len(sigmas) and not leave_noise:
         cut[-1] = 0
     return cut[start:] if start < len(cut) - 1 else sigmas.new_empty(0)
-
-
-def _sampler(request: Request) -> Sampler:
-    return SAMPLERS[request.sampler] if isinstance(request.sampler, str) else request.sampler
-
-
-def _predictor(request: Request) -> Callable[[GuidancePlanner, Call, Denoiser], Reply]:
-    """Return the way to answer a call: always by the model, or at times from the step cache."""
-    step_cache = request.guidance.step_cache
-    if step_cache is None:
-        return GuidancePlanner.predict
-    return EasyCache(step_cache, request.denoiser.parameterization).predict
-
-
-def _concat(latent: Latent) -> ConcatLatent | None:
-    """Return the latent and its mask, for models that read a image and bring none."""
-    mask = latent.noise_mask
-    return None if mask is None else ConcatLatent(latent.samples, mask.float())
-
-
-def _inpainting(
-    request: Request, latent: Latent, clean: Tensor, noise: Tensor
-) -> Inpainting | None:
-    if latent.noise_mask is None:
-        return None
-    noise = _noise_around_mask(request, noise)
-    parameterization = request.denoiser.parameterization
-    return Inpainting.for_latent(
-        latent.noise_mask, clean, noise, parameterization, _denoise_mask_function(request)
-    )
-
-
-def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:
-    """Return the noise outside the mask, which some samplers draw anew."""
-    named = NAMED_SAMPLERS.get(request.sampler) if isinstance(request.sampler, str) else None
-    if named is None or not named.renews_noise:
-        return noise
-    seed = request.seed
-    next_seed = _next(seed) if isinstance(seed, int) else [_next(each) for each in seed]
-    return noise_like(noise, next_seed)
-
-
-def _planner(
-    request: Request,
-    concat: ConcatLatent | None,
-    finiteness: FinitenessCheck,
-    height: int,
-    width: int,
-) -> GuidancePlanner:
-    """Return the guidance for latents of one size; few samplers change the size.
-
-    Args:
-        request: with the conditions.
-        concat: for conditions that bring none.
-        finiteness: of the whole run.
-        height: of the latent.
-        width: of the latent.
-    """
-    denoiser, settings, size = request.denoiser, request.guidance, (height, width)
-    seed = request.seed if isinstance(request.seed, int) else request.seed[0]
-    parameterization = denoiser.parameterization
-
-    def prepare(conditioning: Conditioning, branch: Branch = "positive") -> list[PreparedCond]:
-        conds = (replace(cond, concat=cond.concat or concat) for cond in conditioning.conds)
-        return [denoiser.prepare(cond, size, branch, seed) for cond in conds]
-
-    positive, negative = prepare(request.positive), prepare(request.negative, "negative")
-    extras = [prepare(each) for each in settings.extras]
-    cfg = request.cfg if isinstance(request.cfg, int | float) else torch.tensor(request.cfg)
-    return GuidancePlanner(
-        *resolve(positive, negative, size, parameterization),
-        cfg,
-        settings,
-        [resolve(each, [], size, parameterization)[0] for each in extras],
-        steps=len(request.sigmas) - 1,
-        repeats_text=denoiser.repeats_text,
-        perturbed=with_ranges(settings.perturbed, parameterization),
-        uncond_modifiers=with_ranges(settings.uncond_modifiers, parameterization),
-        cfg_overrides=with_ranges(settings.cfg_overrides, parameterization),
-        finiteness=finiteness,
-    )
-
-
-def _denoise_mask_function(request: Request) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Return the settings' function of (mask, fraction left) as one of (mask, sigma)."""
-    function, parameterization = (
-        request.guidance.denoise_mask_function,
-        request.denoiser.parameterization,
-    )
-    if function is None:
-        return None
-
-    def time(sigma: Tensor) -> float:
-        return float(parameterization.timestep(sigma.flatten()[:1].float()))
-
-    last = request.sigmas[-1:].clamp(min=parameterization.sigma_min)
-    start, end = time(request.sigmas[:1]), time(last)
-    duration = (start - end) or 1.0
-    return lambda mask, sigma: function(mask, (time(sigma) - end) / duration)
-
-
-def _next(seed: int) -> int:
-    return (seed + 1) % 2**64
 
 
 def _is_highest(sigma: float, parameterization: Parameterization) -> bool:

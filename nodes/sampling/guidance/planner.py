@@ -146,7 +146,19 @@ class GuidancePlanner:
         for i, perturbed in self._perturbations(call):
             guided = perturbed.apply(guided, predictions[0], predictions[i])
         guided = self.settings.correct(call.x, guided, predictions[0])
-        return Reply(guided, predictions[1] if call.wants_uncond else None)
+        if not call.wants_uncond:
+            return Reply(guided)
+        return Reply(guided, predictions[1], predictions[0])
+
+    def predict_each(self, call: Call, denoiser: Denoiser) -> list[Tensor]:
+        """Return the prediction of each branch, without a rule: positive, negative, extras.
+
+        Raises:
+            NotFiniteError: see `predict`.
+        """
+        calls = self.plan(call)
+        outputs = self.run_model(call, calls, denoiser)
+        return [_blend(i, call.x, calls, outputs) for i, _ in self._branches(call)]
 
     def _branches(self, call: Call) -> list[tuple[int, Sequence[ResolvedCond]]]:
         """Return the conditions to ask for, each list with the number of its prediction."""

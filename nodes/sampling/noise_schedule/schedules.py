@@ -11,6 +11,7 @@ from scipy import special
 from torch import Tensor
 
 from nodegraph.runtime.entry_points import entry_points
+from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 
 Schedule: TypeAlias = Callable[[Parameterization, int], Tensor]
@@ -115,11 +116,21 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
     }
 )
 """Every schedule by the name that workflows use, in ComfyUI's order; then those of others."""
+ADDED_SCHEDULES: dict[str, Schedule] = {}
+"""Those that packs add when they are imported; one of `SCHEDULES` keeps its name."""
 
 
 def schedule(parameterization: Parameterization, name: str, steps: int) -> Tensor:
-    """Return a named schedule's sigmas: [steps + 1] float32, descending, the last of them 0."""
-    return SCHEDULES[name](parameterization, steps)
+    """Return a named schedule's sigmas: [steps + 1] float32, descending, the last of them 0.
+
+    Raises:
+        BadSettingError: there is none of that name.
+    """
+    found = SCHEDULES.get(name) or ADDED_SCHEDULES.get(name)
+    if found is None:
+        hint = "Choose one of the list, or install the pack that adds it."
+        raise BadSettingError(name="scheduler", what=f"is {name!r}, which is none", hint=hint)
+    return found(parameterization, steps)
 
 
 def karras_sigmas(steps: int, sigma_min: float, sigma_max: float, rho: float = 7.0) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from nodes.sampling.noise_schedule.noise import Brownian
 from nodes.sampling.noise_schedule.parameterization import Parameterization
-from nodes.sampling.samplers.protocol import Process, Reply, SamplerRun
-from nodes.sampling.samplers.registry import SAMPLERS, SamplerOrName
+from nodes.sampling.samplers.protocol import DirectSampler, Process, Reply, SamplerRun
+from nodes.sampling.samplers.registry import SamplerOrName, sampler_of
 
 _OWN = __name__.rpartition(".")[0] + "."
 _MOST_CALLS = 8
@@ -55,12 +55,13 @@ def foresee_levels(
         sigmas: [steps + 1], descending, on the CPU.
         parameterization: of the model.
     """
-    run = SAMPLERS[sampler] if isinstance(sampler, str) else sampler
+    run = sampler_of(sampler)
     function: object = run
     while isinstance(function, partial):
         function = function.func
     schedule = [float(sigma) for sigma in sigmas[:-1]]
-    if not str(getattr(function, "__module__", "")).startswith(_OWN):
+    own = str(getattr(function, "__module__", "")).startswith(_OWN)
+    if isinstance(run, DirectSampler) or not own:
         return tuple(dict.fromkeys(schedule))
     process = Process(parameterization, _Silence())
     calls = SamplerRun(run(torch.zeros(1, 1, 1, 1), sigmas, process))

@@ -12,7 +12,7 @@ steps, show previews and stop between any two calls. `SamplerRun` iterates over 
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Protocol, TypeAlias
+from typing import Annotated, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
@@ -43,6 +43,8 @@ class Reply:
     """The guided prediction of the clean latent; the shape of x."""
     uncond: Tensor | None = None
     """The prediction without the prompt, where the call asked for it."""
+    cond: Tensor | None = None
+    """The prediction with the prompt and no guidance, likewise."""
 
 
 Sampling: TypeAlias = Generator[Call, Reply, Tensor]
@@ -75,18 +77,49 @@ class Sampler(Protocol):
         ...
 
 
+class Answerer(Protocol):
+    """Answers a sampler's calls: the model, with guidance and all."""
+
+    def answer(self, call: Call) -> Reply:
+        """Return the predictions that a call asks for."""
+        ...
+
+
+@runtime_checkable
+class DirectSampler(Protocol):
+    """A sampling method that has its calls answered itself, and is no generator.
+
+    For methods of others, which call a model like a function.
+    """
+
+    def sample(self, x: Tensor, sigmas: Tensor, process: Process, model: Answerer, /) -> Tensor:
+        """Return the latent at the last sigma.
+
+        Args:
+            x: see `Sampler`.
+            sigmas: see `Sampler`.
+            process: see `Sampler`.
+            model: answers the calls.
+        """
+        ...
+
+
+AnySampler: TypeAlias = Sampler | DirectSampler
+"""A sampling method of either kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class NamedSampler:
     """A sampler as workflows can choose it."""
 
-    sampler: Sampler
+    sampler: AnySampler
     drops_penultimate: bool = False
     """True if the last level above 0 harms it: it takes one level more, and drops that one."""
     renews_noise: bool = False
     """True to draw the noise outside an inpainting mask anew, as ComfyUI does for DDIM."""
 
 
-SamplerOrName: TypeAlias = Annotated[str | Sampler, Socket("SAMPLER")]
+SamplerOrName: TypeAlias = Annotated[str | Sampler | DirectSampler, Socket("SAMPLER")]
 """A name of `SAMPLERS`, or a sampler with options of its own."""
 
 
@@ -113,6 +146,26 @@ class SamplerRun:
     def answer(self, reply: Reply) -> None:
         """Set the reply to the call that was yielded last."""
         self._reply = reply
+
+
+def run_sampler(
+    sampler: AnySampler, x: Tensor, sigmas: Tensor, process: Process, model: Answerer
+) -> Tensor:
+    """Return the latent that a sampler of either kind makes of x.
+
+    Args:
+        sampler: with its options.
+        x: see `Sampler`.
+        sigmas: see `Sampler`.
+        process: see `Sampler`.
+        model: answers its calls.
+    """
+    if isinstance(sampler, DirectSampler):
+        return sampler.sample(x, sigmas, process, model)
+    run = SamplerRun(sampler(x, sigmas, process))
+    for call in run:
+        run.answer(model.answer(call))
+    return run.latent
 
 
 def uncond_of(reply: Reply) -> Tensor:

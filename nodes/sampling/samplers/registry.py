@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nodegraph.runtime.entry_points import entry_points
+from nodes.sampling.noise_schedule.errors import BadSettingError
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.schedules import schedule
 from nodes.sampling.samplers.adams import deis, ipndm, ipndm_v, lms
@@ -45,7 +46,10 @@ from nodes.sampling.samplers.exponential import (
 )
 from nodes.sampling.samplers.heun import dpm_2, dpm_2_ancestral, heun, heunpp2
 from nodes.sampling.samplers.protocol import (
+    Answerer,
+    AnySampler,
     Call,
+    DirectSampler,
     NamedSampler,
     Process,
     Reply,
@@ -53,6 +57,7 @@ from nodes.sampling.samplers.protocol import (
     SamplerOrName,
     SamplerRun,
     Sampling,
+    run_sampler,
 )
 from nodes.sampling.samplers.sa_solver import sa_solver, sa_solver_pece
 from nodes.sampling.samplers.uni_pc import uni_pc, uni_pc_bh2
@@ -113,8 +118,36 @@ def _load_entry_points() -> dict[str, NamedSampler]:
 NAMED_SAMPLERS: Mapping[str, NamedSampler] = MappingProxyType({**_OWN, **_load_entry_points()})
 """Every sampler by the name that workflows use: ours first, then those of other distributions."""
 SAMPLERS: Mapping[str, Sampler] = MappingProxyType(
-    {name: each.sampler for name, each in NAMED_SAMPLERS.items()}
+    {
+        name: each.sampler
+        for name, each in NAMED_SAMPLERS.items()
+        if not isinstance(each.sampler, DirectSampler)
+    }
 )
+ADDED_SAMPLERS: dict[str, NamedSampler] = {}
+"""Those that packs add when they are imported; one of `NAMED_SAMPLERS` keeps its name."""
+
+
+def named_sampler(name: str) -> NamedSampler:
+    """Return a sampler by its name.
+
+    Raises:
+        BadSettingError: there is none.
+    """
+    found = NAMED_SAMPLERS.get(name) or ADDED_SAMPLERS.get(name)
+    if found is None:
+        hint = "Choose one of the list, or install the pack that adds it."
+        raise BadSettingError(name="sampler_name", what=f"is {name!r}, which is none", hint=hint)
+    return found
+
+
+def sampler_of(sampler: SamplerOrName) -> AnySampler:
+    """Return a sampler that is given by its name, or itself.
+
+    Raises:
+        BadSettingError: there is none of that name.
+    """
+    return named_sampler(sampler).sampler if isinstance(sampler, str) else sampler
 
 
 def sigmas_for(
@@ -129,11 +162,15 @@ def sigmas_for(
         steps: how many steps to take.
         denoise: below 1, the tail of a longer schedule: `steps` steps that begin
             where this share of the noise is left. 0 gives no sigmas at all.
+
+    Raises:
+        BadSettingError: there is no such scheduler.
     """
     if denoise <= 0.0:
         return torch.empty(0)
     total = steps if denoise > 0.9999 else int(steps / denoise)
-    if sampler in NAMED_SAMPLERS and NAMED_SAMPLERS[sampler].drops_penultimate:
+    named = NAMED_SAMPLERS.get(sampler) or ADDED_SAMPLERS.get(sampler)
+    if named is not None and named.drops_penultimate:
         sigmas = schedule(parameterization, scheduler, total + 1)
         sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
     else:
@@ -142,9 +179,13 @@ def sigmas_for(
 
 
 __all__ = [
+    "ADDED_SAMPLERS",
     "NAMED_SAMPLERS",
     "SAMPLERS",
+    "Answerer",
+    "AnySampler",
     "Call",
+    "DirectSampler",
     "NamedSampler",
     "Process",
     "Reply",
@@ -152,5 +193,8 @@ __all__ = [
     "SamplerOrName",
     "SamplerRun",
     "Sampling",
+    "named_sampler",
+    "run_sampler",
+    "sampler_of",
     "sigmas_for",
 ]
