@@ -19,10 +19,10 @@ comfy.cldm.cldm comfy.cldm.control_types comfy.cldm.dit_embedder comfy.cldm.mmdi
 comfy.checkpoint_pickle comfy.clip_model comfy.conds comfy.context_windows
 comfy.diffusers_convert comfy.diffusers_load comfy.extra_samplers.uni_pc
 comfy.float comfy.gligen comfy.hooks comfy.image_encoders.dino2 comfy.k_diffusion.deis
-comfy.k_diffusion.sa_solver comfy.k_diffusion.sampling comfy.k_diffusion.utils comfy.lora
+comfy.k_diffusion.sa_solver comfy.k_diffusion.utils comfy.lora
 comfy.lora_convert comfy.model_base comfy.model_detection comfy.model_sampling comfy.ops
 comfy.patcher_extension comfy.pixel_space_convert comfy.rmsnorm
-comfy.sampler_helpers comfy.sd1_clip comfy.sdxl_clip comfy.supported_models
+comfy.sd1_clip comfy.sdxl_clip comfy.supported_models
 comfy.supported_models_base comfy.t2i_adapter.adapter comfy.taesd.taesd
 comfy.text_encoders.bert comfy.text_encoders.cosmos comfy.text_encoders.flux
 comfy.text_encoders.hunyuan_video comfy.text_encoders.hydit comfy.text_encoders.llama
@@ -69,23 +69,22 @@ NAMES = {
         unet_dtype_orig unet_initial_load_device unload_model_clones use_more_memory
         xformers_enabled_vae""",
     "comfy.model_patcher": """
-        AutoPatcherEjector LowVramPatch MemoryCounter PatcherInjection create_model_options_clone
-        get_key_weight set_model_options_patch_replace set_model_options_post_cfg_function
-        set_model_options_pre_cfg_function string_to_seed wipe_lowvram_weight""",
+        AutoPatcherEjector LowVramPatch MemoryCounter PatcherInjection get_key_weight
+        set_model_options_patch_replace wipe_lowvram_weight""",
+    "comfy.k_diffusion.sampling": """
+        DPMSolver PIDStepSizeController default_er_sde_noise_scaler half_log_snr_to_sigma
+        linear_multistep_coeff offset_first_sigma_for_snr sigma_to_half_log_snr""",
     "comfy.sample": """
         cleanup_additional_models convert_cond get_additional_models get_models_from_cond
         prepare_mask prepare_sampling""",
     "comfy.samplers": """
-        CFGGuider CFGNoisePredictor KSAMPLER KSamplerX0Inpaint Sampler SchedulerHandler
-        apply_empty_x_to_equal_area beta_scheduler calc_cond_batch calc_cond_uncond_batch
-        calculate_start_end_timesteps can_concat_cond cast_to_load_options
-        cast_transformer_options ccv cfg_function cond_cat cond_equal_size
-        create_cond_with_same_area_if_none ddim_scheduler encode_model_conds finalize_default_conds
-        get_area_and_mult get_mask_aabb k_diffusion_sampling kl_optimal_scheduler ksampler
-        linear_quadratic_schedule
-        max_denoise normal_scheduler pre_run_control preprocess_conds_hooks process_conds
-        resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim sample
-        sampling_function simple_scheduler wrap_model""",
+        CFGNoisePredictor apply_empty_x_to_equal_area calculate_start_end_timesteps
+        can_concat_cond cast_to_load_options cast_transformer_options ccv cond_cat
+        cond_equal_size create_cond_with_same_area_if_none encode_model_conds
+        finalize_default_conds get_area_and_mult get_mask_aabb kl_optimal_scheduler
+        linear_quadratic_schedule max_denoise pre_run_control preprocess_conds_hooks
+        process_conds resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim
+        wrap_model""",
     "comfy.sd": """
         StyleModel TEModel detect_te_model load_checkpoint load_controlnet
         load_diffusion_model_state_dict load_gligen load_state_dict_guess_config
@@ -93,7 +92,7 @@ NAMES = {
     "comfy.utils": """
         TRANSFORMER_BLOCKS UNET_MAP_ATTENTIONS UNET_MAP_BASIC UNET_MAP_RESNET
         clip_text_transformers_convert convert_sd_to copy_to_param flux_to_diffusers
-        mmdit_to_diffusers model_trange reshape_mask safetensors_header set_attr_param
+        mmdit_to_diffusers model_trange safetensors_header set_attr_param
         set_progress_bar_enabled set_progress_bar_global_hook state_dict_key_replace
         tiled_scale_multidim transformers_convert unet_to_diffusers upscale_dit_mask weight_dtype
         z_image_to_diffusers""",

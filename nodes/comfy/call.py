@@ -72,7 +72,11 @@ class Call:
             return meanings.get(value, value)
         if meanings and isinstance(value, list):
             return [meanings.get(str(item), item) for item in cast("list[object]", value)]
-        return to_pack(value)
+        return to_pack(value, self._socket(name))
+
+    def _socket(self, name: str) -> str:
+        found = self.spec.input(name)
+        return "*" if found is None else found.socket
 
     def _hidden_values(self, context: Context | None) -> dict[str, object]:
         hidden = {name: hidden_value(kind, context) for name, kind in self.entries.hidden.items()}

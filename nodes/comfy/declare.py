@@ -29,10 +29,16 @@ _LONGEST_REASON = 500
 _log = logging.getLogger(__name__)
 
 
-def declarations_of(module: ModuleType) -> dict[str, object]:
+def declarations_of(
+    module: ModuleType, choices: Mapping[str, tuple[str, ...]] | None = None
+) -> dict[str, object]:
     """Return the names that the import hook adds to a pack's module: `PACK`, and its node types.
 
     A node type whose own declaration fails is left out, as long as one is left.
+
+    Args:
+        module: of the pack, already run.
+        choices: the names that it added to what all nodes offer; see `Pack.choices`.
 
     Raises:
         Exception: whatever the pack raises.
@@ -64,6 +70,7 @@ def declarations_of(module: ModuleType) -> dict[str, object]:
         folders=_folders(module),
         left_out={key: _reason(error) for key, error in failures.items()},
         changes_prompts=bool(runtime.current().server.prompt_changes),
+        choices=choices or {},
     )
     return {"PACK": pack, **types}
 

@@ -38,13 +38,15 @@ class PackEntry(PackLoader):
         self.get_code(module.__name__)  # a syntax error shows before anything slow happens
         from nodes.comfy.declare import declarations_of
         from nodes.comfy.host.node_classes import NODE_CLASS_MAPPINGS
+        from nodes.comfy.host.sampling.added_names import added_names, register_names
         from nodes.comfy.torch_guard import guard_torch  # Here and below: they need torch.
 
         NODE_CLASS_MAPPINGS.forget(module.__name__)
         with at_import():
+            before = added_names()
             with guard_torch():
                 super().exec_module(module)
-            vars(module).update(declarations_of(module))
+            vars(module).update(declarations_of(module, register_names(before)))
 
 
 class Finder(PackFinder):

@@ -11,6 +11,8 @@ from nodegraph.graph.sockets import ANY, AUTOGROW, DYNAMICCOMBO, MATCHTYPE
 from nodegraph.graph.spec import Branch, InputSpec, Row
 from nodes.comfy.host.comfy.comfy_types import IO
 from nodes.comfy.host.folder_paths import FileList
+from nodes.sampling.noise_schedule.schedules import SCHEDULES
+from nodes.sampling.samplers.registry import NAMED_SAMPLERS
 
 COMBO = "COMBO"
 _OWN = ("default", "min", "max", "lazy", "options", "rawLink")
@@ -128,6 +130,7 @@ def _input(
         choices=None
         if choices is None or rich
         else _fixed_choices(choices, files, uploaded=uploaded),
+        registered=_kind_of_names(choices or ()),
         model_folder=(files.folder or None) if files is not None and not rich else None,
         input_file=uploaded,
         minimum=_limit(options.get("min")),
@@ -185,6 +188,13 @@ def _group_inputs(groups: Mapping[str, Mapping[str, Any]]) -> Iterator[InputSpec
         for name, entry in (groups.get(group) or {}).items():
             io_type, options = _entry(entry)
             yield _input(name, io_type, options, required=group == "required", exempt=())
+
+
+def _kind_of_names(choices: Iterable[object]) -> str:
+    """Return the kind of names that packs may add to, if all of ours are among the choices."""
+    names = {choice for choice in choices if isinstance(choice, str)}
+    known = {"samplers": NAMED_SAMPLERS, "schedulers": SCHEDULES}
+    return next((kind for kind, own in known.items() if names >= own.keys()), "")
 
 
 def _is_own(io_type: Any, choices: list[object] | None) -> bool:

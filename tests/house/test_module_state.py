@@ -23,6 +23,10 @@ REASONS = {
         "the memory of calls by their shapes: finding it takes a part of a second, and it is the"
         " same for all engines"
     ),
+    "nodes.sampling.samplers.registry:ADDED_SAMPLERS": (
+        "samplers that packs add when they are imported: a process imports a pack once"
+    ),
+    "nodes.sampling.noise_schedule.schedules:ADDED_SCHEDULES": "schedules, likewise",
     "nodes.comfy.values.runtime:_SCOPE": (
         "the node that runs: packs call ComfyUI's functions, which have no argument for it"
     ),

@@ -1,8 +1,9 @@
 """`nodes` and `comfy_extras`: the built-in node types as classes for packs."""
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from functools import cache
-from typing import Any, ClassVar
+from itertools import zip_longest
+from typing import Any, ClassVar, cast
 
 from nodegraph.definition.node import NodeType
 from nodegraph.graph.dynamic_inputs import flatten, inputs_for
@@ -93,12 +94,17 @@ def call(name: str, inputs: Mapping[str, object]) -> Any:
     if kind.context_name:
         arguments[kind.context_name] = runtime.context()
     returned = kind(**arguments)
+    sockets = [output.socket for output in kind.spec.outputs]
     if isinstance(returned, Ui):
-        return {"ui": returned.as_dict(), "result": tuple(map(to_pack, returned.outputs))}
-    outputs = returned if isinstance(returned, tuple) and len(kind.spec.outputs) > 1 else None
-    if outputs is None and hasattr(returned, "_fields"):
-        outputs = returned
-    return tuple(to_pack(value) for value in (outputs if outputs is not None else (returned,)))
+        return {"ui": returned.as_dict(), "result": _as_results(returned.outputs, sockets)}
+    several = isinstance(returned, tuple) and (len(sockets) > 1 or hasattr(returned, "_fields"))
+    return _as_results(cast("tuple[object, ...]", returned) if several else (returned,), sockets)
+
+
+def _as_results(outputs: Sequence[object], sockets: Sequence[str]) -> tuple[object, ...]:
+    """Convert a node's outputs to ComfyUI's form."""
+    pairs = zip_longest(outputs, sockets[: len(outputs)], fillvalue="*")
+    return tuple(to_pack(value, str(socket)) for value, socket in pairs)
 
 
 class SaveImage:

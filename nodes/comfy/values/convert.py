@@ -1,21 +1,31 @@
 """Conversion of link values from and to ComfyUI's form."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeGuard, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
 from torch import Tensor
 
 from nodegraph.graph.results import Blocked
+from nodes.comfy.values.conditions import (
+    conditioning_from,
+    conditioning_to,
+    copy_of,
+    host_copy,
+    is_conditioning,
+)
+from nodes.comfy.values.guiders import CFGGuider, PackNoise, noise_from
+from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
+from nodes.comfy.values.samplers import FunctionSampler, Sampler
+from nodes.inference.sample import Guider
 from nodes.media.values import Audio, VideoFile, VideoFrames
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
-from nodes.values import Area, ConcatLatent, Cond, Conditioning, Latent, RelativeArea
+from nodes.sampling.samplers.registry import SamplerOrName
+from nodes.values import Conditioning, Latent, Noise
 
-ORIGIN = "nodegraph_condition"
-"""The key in the dict of the original condition, for what ComfyUI's dict has no place for."""
-_PERCENT = "percentage"
+_NOISE, _SAMPLER = "NOISE", "SAMPLER"
 _LATENT_KEYS = ("samples", "noise_mask", "batch_index")
 
 
@@ -26,121 +36,14 @@ class ExecutionBlocker:
     message: str | None = None
 
 
-def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
-    """Convert a conditioning to ComfyUI's list; its tensors are copies."""
-    return [[_host_copy(cond.tokens), _cond_dict(cond)] for cond in conditioning.conds]
-
-
-def conditioning_from(conditions: Sequence[Sequence[Any]]) -> Conditioning:
-    """Convert ComfyUI's list to a conditioning; unknown keys become extras."""
-    return Conditioning(tuple(_cond(tokens, dict(more)) for tokens, more in conditions))
-
-
-def is_conditioning(value: object) -> TypeGuard[list[list[Any]]]:
-    """Return True for a list of [tokens, dict]."""
-    if not isinstance(value, list | tuple):
-        return False
-    items = cast("Sequence[Any]", value)
-    return bool(items) and all(
-        isinstance(item, list | tuple)
-        and len(cast("Sequence[Any]", item)) == 2
-        and isinstance(item[0], Tensor)
-        and isinstance(item[1], dict)
-        for item in items
-    )
-
-
-def _cond_dict(cond: Cond) -> dict[str, Any]:
-    """Return a condition's dict."""
-    values: dict[str, Any] = {
-        "pooled_output": None if cond.pooled is None else _host_copy(cond.pooled),
-        "strength": cond.strength,
-        "mask": None if cond.mask is None else _host_copy(cond.mask),
-        "mask_strength": cond.mask_strength,
-        "set_area_to_bounds": cond.mask_bounds,
-        "start_percent": cond.start,
-        "end_percent": cond.end,
-    }
-    defaults = {
-        "strength": 1.0,
-        "mask": None,
-        "mask_strength": 1.0,
-        "set_area_to_bounds": False,
-        "start_percent": 0.0,
-        "end_percent": 1.0,
-    }
-    values = {
-        key: value for key, value in values.items() if key not in defaults or value != defaults[key]
-    }
-    if cond.relative_area:
-        values["area"] = (
-            _PERCENT,
-            cond.relative_area.height,
-            cond.relative_area.width,
-            cond.relative_area.y,
-            cond.relative_area.x,
-        )
-    elif cond.area:
-        values["area"] = (cond.area.height, cond.area.width, cond.area.y, cond.area.x)
-    if cond.concat is not None:
-        values["concat_latent_image"] = _host_copy(cond.concat.latent)
-        values["concat_mask"] = _copy(cond.concat.mask)
-    return {**{key: _copy(value) for key, value in cond.extras.items()}, **values, ORIGIN: cond}
-
-
-def _cond(tokens: Tensor, values: dict[str, Any]) -> Cond:
-    """Make a condition from its dict."""
-    origin = values.pop(ORIGIN, None)
-    base = origin if isinstance(origin, Cond) else Cond(tokens)
-    area, relative_area = _area(values.pop("area", None))
-    latent, mask = values.pop("concat_latent_image", None), values.pop("concat_mask", None)
-    return replace(
-        base,
-        tokens=tokens,
-        pooled=values.pop("pooled_output", None),
-        area=area,
-        relative_area=relative_area,
-        strength=float(values.pop("strength", 1.0)),
-        mask=values.pop("mask", None),
-        mask_strength=float(values.pop("mask_strength", 1.0)),
-        mask_bounds=bool(values.pop("set_area_to_bounds", False)),
-        start=float(values.pop("start_percent", 0.0)),
-        end=float(values.pop("end_percent", 1.0)),
-        concat=None if latent is None else ConcatLatent(latent, mask),
-        extras=values,
-    )
-
-
-def _area(area: Any) -> tuple[Area | None, RelativeArea | None]:
-    if area is None:
-        return None, None
-    if area[0] == _PERCENT:
-        return None, RelativeArea(*(float(part) for part in area[1:]))
-    return Area(*(int(part) for part in area)), None
-
-
-def _host_copy(tensor: Tensor) -> Tensor:
-    """Return a copy on the CPU, which packs are told is the device between nodes."""
-    return tensor.clone() if tensor.is_cpu else tensor.cpu()
-
-
-def _copy(value: object) -> object:
-    if isinstance(value, Tensor):
-        return _host_copy(value)
-    if isinstance(value, tuple | list):
-        items = cast("Sequence[object]", value)
-        return type(value)(_copy(item) for item in items)
-    return value
-
-
 def latent_to(latent: Latent) -> dict[str, Any]:
     """Convert a latent to ComfyUI's dict; its tensors are copies."""
-    values: dict[str, Any] = {"samples": _host_copy(latent.samples).contiguous()}
+    values: dict[str, Any] = {"samples": host_copy(latent.samples).contiguous()}
     if latent.noise_mask is not None:
-        values["noise_mask"] = _host_copy(latent.noise_mask)
+        values["noise_mask"] = host_copy(latent.noise_mask)
     if latent.batch_index is not None:
         values["batch_index"] = list(latent.batch_index)
-    extras = {key: _copy(value) for key, value in latent.extras.items()}
+    extras = {key: copy_of(value) for key, value in latent.extras.items()}
     return extras | values
 
 
@@ -166,30 +69,47 @@ _TO: dict[type, Callable[[Any], object]] = {
     Audio: audio_to,
     VideoFile: PackVideo,
     VideoFrames: PackVideo,
+    Guider: CFGGuider.from_native,
+    Noise: PackNoise,
 }
 _FROM: dict[type, Callable[[Any], object]] = {
     PackModel: PackModel.to_handle,
     PackClip: lambda clip: clip.handle,
     PackVae: lambda vae: vae.handle,
     PackVideo: lambda video: video.video,
+    CFGGuider: lambda guider: guider.to_native(),
+    Sampler: lambda sampler: sampler.to_native(),
     ExecutionBlocker: lambda blocker: Blocked(blocker.message),
 }
 
 
-def to_pack(value: object) -> object:
-    """Convert a value to ComfyUI's form."""
+def to_pack(value: object, socket: str = "*") -> object:
+    """Convert a value to ComfyUI's form.
+
+    Args:
+        value: of a link, or a literal.
+        socket: that it is for; a sampler is known by it alone.
+    """
     if isinstance(value, Tensor):
-        return _host_copy(value)
-    convert = _TO.get(type(value))
+        return host_copy(value)
+    convert = _sampler_to if socket == _SAMPLER else _TO.get(type(value))
     if convert:
         return convert(value)
     if type(value) is dict:
         items_by_key = cast("dict[object, object]", value)
-        return {key: to_pack(item) for key, item in items_by_key.items()}
+        return {key: to_pack(item, socket) for key, item in items_by_key.items()}
     if type(value) is list or type(value) is tuple:
         items = cast("Sequence[object]", value)
-        return type(value)(to_pack(item) for item in items)
+        return type(value)(to_pack(item, socket) for item in items)
     return value
+
+
+def _sampler_to(value: Any) -> object:
+    """Convert the value of a SAMPLER link; lists item by item."""
+    if isinstance(value, list):
+        return [_sampler_to(item) for item in cast("list[object]", value)]
+    native = isinstance(value, str | FunctionSampler) or callable(value)
+    return ksampler_of(cast("SamplerOrName", value)) if native else cast("object", value)
 
 
 def move_to_cpu(value: object) -> object:
@@ -217,6 +137,8 @@ def from_pack(value: object, socket: str) -> object:
     ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
     if ours:
         return ours(value)
+    if socket == _NOISE and hasattr(value, "generate_noise"):
+        return noise_from(value)
     if isinstance(value, dict) and socket in ("LATENT", "*"):
         latent = cast("dict[str, Any]", value)
         return latent_from(latent) if isinstance(latent.get("samples"), Tensor) else latent

@@ -149,7 +149,7 @@ class PackModel:
     def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
         self.handle = handle
         self.model = InnerModel(handle)
-        self.model_options = _copy_options({"transformer_options": {}, **(options or {})})
+        self.model_options = copy_options({"transformer_options": {}, **(options or {})})
         self.load_device = handle.model.network.placement.device
         self.offload_device = torch.device("cpu")
 
@@ -320,10 +320,10 @@ class PackVae:
     spacial_compression_encode = spacial_compression_decode
 
 
-def _copy_options(options: dict[str, Any]) -> dict[str, Any]:
+def copy_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Copy the dicts and lists, but not their other contents."""
     return {
-        key: _copy_options(value)
+        key: copy_options(value)
         if isinstance(value, dict)
         else list(value)
         if isinstance(value, list)

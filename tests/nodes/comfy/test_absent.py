@@ -42,7 +42,7 @@ def attention(q):
 
 
 made = Unet()
-choices = [each for each in samplers.CFGGuider] + ["own"]
+choices = [each for each in samplers.CFGNoisePredictor] + ["own"]
 
 
 def inputs(**more):

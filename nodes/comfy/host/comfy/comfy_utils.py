@@ -1,6 +1,6 @@
 """`comfy.utils`: files of tensors, progress, resizing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from nodes.imaging.resize import lanczos as lanczos
 from nodes.imaging.resize import resize
 from nodes.models.weights.errors import PickleRefusedError
 from nodes.models.weights.header import is_pickle
+from nodes.sampling.conditioning.regions import resize_mask
 
 PROGRESS_BAR_ENABLED = True
 
@@ -98,6 +99,13 @@ def repeat_to_batch_size(tensor: Tensor, batch_size: int, dim: int = 0) -> Tenso
     have = tensor.shape[dim]
     index = torch.arange(batch_size, device=tensor.device) % have
     return tensor if have == batch_size else tensor.index_select(dim, index)
+
+
+def reshape_mask(input_mask: Tensor, output_shape: Sequence[int]) -> Tensor:
+    """Resize a mask, [batch, (channels,) h, w], to [batch, channels, h, w] of another shape."""
+    batch, channels, *size = output_shape
+    resized = resize_mask(input_mask.float(), (size[-2], size[-1]))
+    return repeat_to_batch_size(resized.expand(-1, channels, -1, -1), batch)
 
 
 def resize_to_batch_size(tensor: Tensor, batch_size: int) -> Tensor:

@@ -1,0 +1,270 @@
+"""GUIDER and NOISE in ComfyUI's form; packs derive guiders of their own from `CFGGuider`."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from nodes.comfy.values import runtime
+from nodes.comfy.values.conditions import conditioning_to, to_entries
+from nodes.comfy.values.errors import NotOfferedError
+from nodes.comfy.values.guidance import sampling_function
+from nodes.comfy.values.live_model import LiveModel, to_conditioning, with_branch
+from nodes.comfy.values.models import PackModel
+from nodes.inference.sample import Guider, run
+from nodes.models.loading.forward import ModelDenoiser
+from nodes.sampling.guidance.loop import start_noise
+from nodes.sampling.guidance.session import SamplingSession
+from nodes.sampling.samplers.registry import Call, Reply, SamplerOrName
+from nodes.values import Latent, Noise
+
+POST_CFG = "sampler_post_cfg_function"
+_GUIDER = "guider of a pack"
+StepCallback = Callable[[int, Tensor, Tensor, int], object]
+"""Gets (step from 0, x0, x, steps in all)."""
+
+
+class PackSampler(Protocol):
+    """A SAMPLER in ComfyUI's form."""
+
+    def to_native(self, callback: StepCallback | None = None) -> SamplerOrName:
+        """Return the sampler; `callback` is called in each step."""
+        ...
+
+
+class CFGGuider:
+    """A model with conditions; predicts what a sampler asks for.
+
+    Packs override `predict_noise`, and have conditions under names of their own.
+
+    Args:
+        model_patcher: the MODEL.
+    """
+
+    def __init__(self, model_patcher: PackModel) -> None:
+        self.model_patcher = model_patcher
+        self.model_options = model_patcher.model_options
+        self.original_conds: dict[str, list[dict[str, Any]]] = {}
+        self.conds: dict[str, list[dict[str, Any]]] = {}
+        self.cfg: Any = 1.0
+        self.inner_model: Any = None
+
+    def set_conds(self, positive: Any, negative: Any) -> None:
+        """Set the conditions, as CONDITIONING values."""
+        self.inner_set_conds({"positive": positive, "negative": negative})
+
+    def set_cfg(self, cfg: Any) -> None:
+        """Set the scale of classifier-free guidance."""
+        self.cfg = cfg
+
+    def inner_set_conds(self, conds: Mapping[str, Any]) -> None:
+        """Set conditions by name, as CONDITIONING values; the others stay."""
+        for name, cond in conds.items():
+            branch = "negative" if name.endswith("negative") else "positive"
+            self.original_conds[name] = with_branch(to_entries(cond), branch)
+
+    def predict_noise(
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        model_options: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Return the guided x0 of a noisy latent, [batch, channels, h, w], at sigma, [batch]."""
+        positive, negative = self.conds.get("positive"), self.conds.get("negative")
+        return sampling_function(
+            self.inner_model, x, timestep, negative, positive, self.cfg, model_options, seed
+        )
+
+    def __call__(self, *args: Any, **more: Any) -> Tensor:
+        """Do as `predict_noise` does."""
+        return self.predict_noise(*args, **more)
+
+    def sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: PackSampler,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None = None,
+        callback: StepCallback | None = None,
+        disable_pbar: bool = False,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Denoise latents, [batch, channels, h, w] in the VAE's space, on the CPU.
+
+        Args:
+            noise: standard normal, or zeros; of the latents' shape.
+            latent_image: where sampling begins.
+            sampler: as `comfy.samplers.sampler_object` returns.
+            sigmas: [steps + 1].
+            denoise_mask: in [0, 1]; 1 is denoised.
+            callback: called in each step.
+            disable_pbar: without effect.
+            seed: of the noise that samplers add on the way.
+
+        Raises:
+            NotOfferedError: no node is running.
+        """
+        del disable_pbar
+        context = runtime.context()
+        if context is None:
+            what = "sampling outside of a node's run"
+            raise NotOfferedError(what)
+        drawn = Noise((seed or 0,), draw=lambda _latent: noise)
+        latent = Latent(latent_image, _one_channel(denoise_mask))
+        native = sampler.to_native(callback)
+        result = run(self.to_native(), native, sigmas.cpu(), drawn, latent, context)
+        return result.output.samples.cpu()
+
+    outer_sample = sample
+
+    def to_native(self) -> Guider:
+        """Return the guider for our own nodes."""
+        positive, negative = (
+            to_conditioning(self.original_conds.get(name)) for name in ("positive", "negative")
+        )
+        own = type(self).predict_noise is CFGGuider.predict_noise
+        predictor = None if own else PackPredictor(copy.copy(self))
+        handle = self.model_patcher.to_handle()
+        return Guider(handle, positive, negative, self.cfg, predictor)
+
+    @classmethod
+    def from_native(cls, guider: Guider) -> "CFGGuider":
+        """Return a guider in ComfyUI's form; for one that a pack made, a copy of that object."""
+        if isinstance(guider.predictor, PackPredictor):
+            return copy.copy(guider.predictor.guider)
+        made = cls(PackModel(guider.model))
+        made.set_conds(conditioning_to(guider.positive), conditioning_to(guider.negative))
+        made.set_cfg(guider.cfg)
+        return made
+
+    def for_session(self, session: SamplingSession) -> "CFGGuider":
+        """Return a copy with model and conditions ready for a run of a sampler."""
+        made = copy.copy(self)
+        made.inner_model = LiveModel(session, self.model_patcher)
+        made.conds = {name: list(conds) for name, conds in self.original_conds.items()}
+        return made
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackPredictor:
+    """Answers a sampler's calls by a guider of a pack; see `Predictor`."""
+
+    guider: CFGGuider
+
+    def __call__(self, session: SamplingSession, call: Call) -> Reply:
+        """Return the guider's x0, and the predictions that it was made of if they are wanted."""
+        guider = live_guider(session)
+        return predict_with(guider, session, call, guider.model_options)
+
+
+def live_guider(session: SamplingSession) -> CFGGuider:
+    """Return the guider of a run in ComfyUI's form, the same one at every call."""
+    found = session.kept.get(_GUIDER)
+    if isinstance(found, CFGGuider):
+        return found
+    request, denoiser = session.request, session.request.denoiser
+    if isinstance(request.predictor, PackPredictor):
+        guider = request.predictor.guider
+    elif isinstance(denoiser, ModelDenoiser):
+        cfg = request.cfg if isinstance(request.cfg, int | float) else tuple(request.cfg)
+        native = Guider(denoiser.model, request.positive, request.negative, cfg)
+        guider = CFGGuider.from_native(native)
+    else:
+        what = f"the sampling of {type(denoiser).__name__}"
+        raise NotOfferedError(what)
+    session.kept[_GUIDER] = live = guider.for_session(session)
+    return live
+
+
+def predict_with(
+    guider: CFGGuider, session: SamplingSession, call: Call, options: Mapping[str, Any]
+) -> Reply:
+    """Answer a sampler's call by a guider.
+
+    Args:
+        guider: of the run.
+        session: the run.
+        call: of the sampler.
+        options: the model options to predict with.
+    """
+    sigma = call.sigma.reshape(-1).expand(len(call.x)).to(call.x.device)
+    predictions: dict[str, Tensor] = {}
+
+    def keep(arguments: dict[str, Any]) -> Tensor:
+        predictions.update(cond=arguments["cond_denoised"], uncond=arguments["uncond_denoised"])
+        return arguments["denoised"]
+
+    inside = {
+        **options.get("transformer_options", {}),
+        "sample_sigmas": session.request.sigmas,
+        "sigmas": sigma,
+    }
+    options = {**options, "transformer_options": inside}
+    if call.wants_uncond:
+        options = with_post_cfg(options, keep, True)
+    x0 = guider.predict_noise(call.x, sigma, options, seed=seed_of(session))
+    return Reply(x0, predictions.get("uncond"), predictions.get("cond"))
+
+
+def with_post_cfg(
+    options: Mapping[str, Any],
+    function: Callable[[dict[str, Any]], Any],
+    disable_cfg1_optimization: bool,
+    name: str = POST_CFG,
+) -> dict[str, Any]:
+    """Return model options with one more function that corrects the guided prediction.
+
+    Args:
+        options: stay as they are.
+        function: gets the predictions and more by name.
+        disable_cfg1_optimization: ask for the negative prediction at a cfg of 1, too.
+        name: of the functions' list in the options.
+    """
+    always = {"disable_cfg1_optimization": True} if disable_cfg1_optimization else {}
+    return {**options, **always, name: [*options.get(name, ()), function]}
+
+
+class PackNoise:
+    """A NOISE: draws the noise of a seed, or none."""
+
+    def __init__(self, noise: Noise) -> None:
+        self.native = noise
+        self.seed = noise.seed
+
+    def generate_noise(self, input_latent: Mapping[str, Any]) -> Tensor:
+        """Return noise for a LATENT: [batch, channels, h, w] on the CPU."""
+        samples, index = input_latent["samples"], input_latent.get("batch_index")
+        latent = Latent(samples, batch_index=None if index is None else tuple(index))
+        return start_noise(latent, self.native, torch.device("cpu"))
+
+
+def noise_from(value: Any) -> Noise:
+    """Convert a NOISE of a pack, which has `generate_noise` and mostly `seed`."""
+    if isinstance(value, PackNoise):
+        return value.native
+    seed = getattr(value, "seed", 0)
+    return Noise((int(seed or 0),), draw=partial(_draw, value))
+
+
+def _draw(value: Any, latent: Latent) -> Tensor:
+    index = {} if latent.batch_index is None else {"batch_index": list(latent.batch_index)}
+    return value.generate_noise({**latent.extras, "samples": latent.samples.cpu(), **index})
+
+
+def _one_channel(mask: Tensor | None) -> Tensor | None:
+    """Return a mask with one channel: packs repeat it for all of them."""
+    if mask is None:
+        return None
+    return mask[:, :1] if mask.ndim == 4 else mask.reshape(-1, 1, *mask.shape[-2:])
+
+
+def seed_of(session: SamplingSession) -> int:
+    """Return the seed of a run, that of the first image if each has its own."""
+    seed = session.request.seed
+    return seed if isinstance(seed, int) else seed[0]

@@ -1,0 +1,89 @@
+"""A model in a run of a sampler, in ComfyUI's form: predicts for the conditions of guiders."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nodes.comfy.values.conditions import from_entries
+from nodes.comfy.values.models import InnerModel, PackModel
+from nodes.sampling.conditioning.denoiser import Branch
+from nodes.sampling.guidance.planner import GuidancePlanner
+from nodes.sampling.guidance.session import SamplingSession
+from nodes.sampling.samplers.registry import Call
+from nodes.values import Conditioning
+
+BRANCH = "nodegraph_branch"
+"""The key in a guider's condition of the branch of guidance that it belongs to."""
+Entries: TypeAlias = Sequence[Mapping[str, Any]]
+"""The conditions of a guider, a dict each."""
+
+
+class LiveModel(InnerModel):
+    """The object under `guider.inner_model` while a sampler runs.
+
+    Args:
+        session: the sampler's run.
+        patcher: the MODEL.
+    """
+
+    def __init__(self, session: SamplingSession, patcher: PackModel) -> None:
+        super().__init__(patcher.handle)
+        self.session = session
+        self.model_patcher = self.current_patcher = patcher
+        self.device = session.request.denoiser.device
+        self._plans: dict[Hashable, tuple[Sequence[object], GuidancePlanner]] = {}
+
+    def predict_each(
+        self, conditions: Sequence[Entries | None], x: Tensor, sigma: Tensor
+    ) -> list[Tensor]:
+        """Return the model's x0 for each list of conditions; zeros for None and for no conditions.
+
+        Args:
+            conditions: the lists, in the order positive, negative, others if there are several.
+            x: [batch, channels, h, w] in the model's space.
+            sigma: a scalar, or [batch].
+        """
+        asked = [entries for entries in conditions if entries]
+        if not asked:
+            return [torch.zeros_like(x) for _ in conditions]
+        call = Call(x, sigma, self.step_at(sigma))
+        plan = self._plan(asked, (x.shape[-2], x.shape[-1]))
+        found = iter(plan.predict_each(call, self.session.request.denoiser))
+        return [next(found) if entries else torch.zeros_like(x) for entries in conditions]
+
+    def step_at(self, sigma: Tensor) -> int:
+        """Return the step of the schedule that a noise level belongs to, from 0."""
+        sigmas = self.session.request.sigmas
+        level, ahead = float(sigma.flatten()[0]), sigmas[:-1].to(torch.float64)
+        nearest = int((ahead - level).abs().argmin())
+        passed = sigmas[0] > sigmas[-1] and float(ahead[nearest]) < level * (1 - 1e-6)
+        return max(0, nearest - 1) if passed else nearest
+
+    def _plan(self, asked: Sequence[Entries], size: tuple[int, int]) -> GuidancePlanner:
+        """Return the plan for these conditions; the same one while they stay as they are."""
+        kept = [value for entries in asked for entry in entries for value in entry.values()]
+        keys = [tuple(entry) for entries in asked for entry in entries]
+        lengths = [len(entries) for entries in asked]
+        key = str(keys), tuple(lengths), tuple(map(id, kept)), size
+        if key not in self._plans:
+            branches = [_branch_of(entries) for entries in asked]
+            self._plans[key] = kept, self.session.planner_of(branches, size)
+        return self._plans[key][1]
+
+
+def with_branch(entries: list[dict[str, Any]], branch: Branch) -> list[dict[str, Any]]:
+    """Return a guider's conditions with the branch of guidance that they belong to."""
+    return [{**entry, BRANCH: branch} for entry in entries]
+
+
+def to_conditioning(entries: Entries | None) -> Conditioning:
+    """Convert a guider's conditions, which may be missing."""
+    return from_entries(entries or ())
+
+
+def _branch_of(entries: Entries) -> tuple[Conditioning, Branch]:
+    """Return a guider's conditions as ours, and the branch of guidance that they belong to."""
+    negative = entries[0].get(BRANCH) == "negative"
+    return from_entries(entries), "negative" if negative else "positive"
