@@ -40,7 +40,7 @@ def prep_image_for_clip_vision(
 
     `pad` keeps the whole image, on black. `sharpening` is contrast adaptive (AMD's CAS, 2019).
     """
-    square = _squared(image[..., :3], crop_position)
+    square = _to_squares(image[..., :3], crop_position)
     made: list[Tensor] = []
     for each in square:
         ctx.check_cancelled()
@@ -51,7 +51,7 @@ def prep_image_for_clip_vision(
     return _sharpen(batch, sharpening) if sharpening > 0 else batch
 
 
-def _squared(image: Tensor, position: Position) -> Tensor:
+def _to_squares(image: Tensor, position: Position) -> Tensor:
     """Cut images to squares, or pad them to squares with black."""
     height, width = image.shape[1:3]
     if position == "pad":

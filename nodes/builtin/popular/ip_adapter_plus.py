@@ -207,7 +207,7 @@ def ip_adapter_advanced(
     def weigh(factor: Callable[[Layer], float]) -> Tensor:
         return weights_of(model.model, weight, factor)
 
-    injection = _scaled(
+    injection = _with_scaling(
         plain,
         embeds_scaling,
         weigh(shape),
@@ -216,7 +216,7 @@ def ip_adapter_advanced(
     return replace(model, injections=(*model.injections, injection))
 
 
-def _scaled(
+def _with_scaling(
     plain: IPAdapterInjection, scaling: Scaling, weight: Tensor, penalized: Tensor
 ) -> IPAdapterInjection:
     """Return an injection with a weight for each layer, on values or on keys and values."""

@@ -119,12 +119,12 @@ def vhs_load_video(
     facts = facts_of(file)
     rate = force_rate or facts.fps
     end = _end(skip_first_frames, frame_load_cap, select_every_nth)
-    chosen = _chosen(
+    chosen = _choose(
         _at_rate(each_picture(file, ctx), facts.fps, rate),
         range(skip_first_frames, end, select_every_nth),
     )
     size = _size(force_size, custom_width, custom_height)
-    images = _sized(stack_pictures(chosen, file.name), *size)
+    images = _fit_size(stack_pictures(chosen, file.name), *size)
     audio = _cut_sound(file, skip_first_frames / rate, len(images) * select_every_nth / rate)
     return LoadedVideo(images, len(images), audio, _info(facts, images, rate / select_every_nth))
 
@@ -216,7 +216,7 @@ def _end(skipped: int, most: int, every: int) -> int:
     return skipped + most * every if most else np.iinfo(np.int64).max
 
 
-def _chosen(pictures: Iterator[Picture], numbers: range) -> Iterator[Picture]:
+def _choose(pictures: Iterator[Picture], numbers: range) -> Iterator[Picture]:
     """Yield the pictures with some numbers; reads no further than the last one."""
     for number, picture in enumerate(pictures):
         if number >= numbers.stop:
@@ -239,7 +239,7 @@ def _size(force_size: str, width: int, height: int) -> tuple[int, int]:
     return int(wide), int(high)
 
 
-def _sized(images: Tensor, width: int, height: int) -> Tensor:
+def _fit_size(images: Tensor, width: int, height: int) -> Tensor:
     if not width and not height:
         return images
     own_height, own_width = images.shape[1:3]
