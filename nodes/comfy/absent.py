@@ -41,6 +41,10 @@ class AbsentType(type):
         decorates = len(args) == 1 and not more and callable(args[0])
         return args[0] if decorates else absent(f"{cls.absent_name}()")
 
+    def __bool__(cls) -> bool:
+        """Return False for the result of a call, as in `if sage_attention_enabled():`."""
+        return not vars(cls).get("absent_name", "").endswith("()")
+
     def __getitem__(cls, key: object) -> "AbsentType":
         """Return the name itself, as in annotations."""
         del key
@@ -72,7 +76,10 @@ def absent(name: str) -> AbsentType:
 
 
 def absent_module(name: str, below: Callable[[str], ModuleType | None]) -> ModuleType:
-    """Make a module in which every name is absent, except for modules below it."""
+    """Make a module in which every name is absent, except for modules below it.
+
+    `from … import *` gets the names in the table.
+    """
     module = ModuleType(name)
 
     def attribute(own: str) -> object:
@@ -81,6 +88,8 @@ def absent_module(name: str, below: Callable[[str], ModuleType | None]) -> Modul
         return below(f"{name}.{own}") or absent(f"{name}.{own}")
 
     vars(module).update(__path__=[], __getattr__=attribute)
+    if name in NAMES:
+        vars(module)["__all__"] = NAMES[name].split()
     return module
 
 

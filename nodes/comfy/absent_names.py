@@ -36,6 +36,10 @@ comfy_execution.validation comfy_extras.chainner_models.model_loading
 app.app_settings app.custom_node_manager app.frontend_management app.logger
 app.model_manager app.user_manager
 """
+_NEWER = """
+comfy.ldm.lightricks.av_model comfy.ldm.lightricks.vae.audio_vae comfy.nested_tensor
+"""
+"""Modules of versions after 0.3.64, which packs import without a way to go on without them."""
 
 
 def _with_parents(names: list[str]) -> frozenset[str]:
@@ -44,7 +48,9 @@ def _with_parents(names: list[str]) -> frozenset[str]:
     return frozenset(".".join(each[: k + 1]) for each in parts for k in range(len(each)))
 
 
-MODULES = _with_parents([*_MODULES.split(), *(f"comfy.ldm.{name}" for name in _LDM.split())])
+MODULES = _with_parents(
+    [*_MODULES.split(), *_NEWER.split(), *(f"comfy.ldm.{name}" for name in _LDM.split())]
+)
 """The modules without a stand-in."""
 
 NAMES = {
@@ -74,6 +80,11 @@ NAMES = {
     "comfy.k_diffusion.sampling": """
         DPMSolver PIDStepSizeController default_er_sde_noise_scaler half_log_snr_to_sigma
         linear_multistep_coeff offset_first_sigma_for_snr sigma_to_half_log_snr""",
+    "comfy.model_sampling": """
+        CONST COSMOS_RFLOW EDM EPS IMG_TO_IMG ModelSamplingContinuousEDM ModelSamplingContinuousV
+        ModelSamplingCosmosRFlow ModelSamplingDiscrete ModelSamplingDiscreteEDM
+        ModelSamplingDiscreteFlow ModelSamplingFlux StableCascadeSampling V_PREDICTION X0
+        flux_time_shift rescale_zero_terminal_snr_sigmas time_snr_shift""",
     "comfy.sample": """
         cleanup_additional_models convert_cond get_additional_models get_models_from_cond
         prepare_mask prepare_sampling""",

@@ -5,10 +5,12 @@ under their names (`nodes`, `server`, `comfy`, …). Other modules' imports are 
 """
 
 import builtins
+import gc
 import importlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -44,7 +46,7 @@ class PackEntry(PackLoader):
         NODE_CLASS_MAPPINGS.forget(module.__name__)
         with at_import():
             before = added_names()
-            with guard_torch():
+            with guard_torch(), kept_libraries():
                 super().exec_module(module)
             vars(module).update(declarations_of(module, register_names(before)))
 
@@ -71,6 +73,8 @@ class Finder(PackFinder):
         spec = PathFinder.find_spec(name, path, target)
         if spec and isinstance(spec.loader, SourceFileLoader) and self._holds(spec.origin):
             spec.loader = PackLoader(name, spec.loader.path)
+        elif spec:
+            self.libraries.add(name)
         return spec
 
     def _pack(self, name: str, own: str) -> ModuleSpec | None:
@@ -105,6 +109,25 @@ def install(environment: PackEnvironment) -> None:
     elif PACKAGE in sys.modules:
         for name in [name for name in sys.modules if f"{name}.".startswith(f"{PACKAGE}.")]:
             del sys.modules[name]
+
+
+@contextmanager
+def kept_libraries() -> Generator[None]:
+    """Put back the libraries' modules that a pack removes from `sys.modules` within this block.
+
+    Some packs remove all that was imported meanwhile, and parts of numpy can not be imported twice.
+    """
+    libraries = next(item.libraries for item in sys.meta_path if isinstance(item, Finder))
+    libraries.clear()
+    try:
+        yield
+    finally:
+        lost = {name for name in libraries if name not in sys.modules}
+        if lost:
+            modules = (item for item in gc.get_objects() if type(item) is ModuleType)
+            for module in modules:
+                if module.__name__ in lost and module.__spec__ is not None:
+                    sys.modules.setdefault(module.__name__, module)
 
 
 def pack_import(

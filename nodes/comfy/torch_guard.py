@@ -1,10 +1,14 @@
 """A guard of torch against packs: what they replace is restored and reported.
 
 What torch replaces itself when parts of it are first imported stays: `torch._dynamo`, which
-torchvision and others import, wraps `torch.manual_seed`.
+torchvision and others import, wraps `torch.manual_seed`. What an installed library replaces that a
+pack imports (`torch.load` by ultralytics, `torch.compile` by lightning) is restored, no more: the
+pack is not to blame.
 """
 
-from collections.abc import Generator
+import logging
+import site
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType
@@ -24,6 +28,9 @@ _WATCHED: dict[str, Any] = {
 }
 _TORCH = Path(torch.__file__).parent
 """The folder of torch's own code."""
+_LIBRARIES = [Path(place) for place in (*site.getsitepackages(), _TORCH.parent)]
+"""The folders of installed packages."""
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -37,26 +44,33 @@ def guard_torch() -> Generator[None]:
     try:
         yield
     finally:
-        replaced = list(_put_back(before))
+        replaced = dict(_put_back(before))
+    by_packs = [name for name, value in replaced.items() if not _is_from(_LIBRARIES, value)]
+    if by_packs:
+        raise ChangesTorchError(by_packs)
     if replaced:
-        raise ChangesTorchError(replaced)
+        _log.info("a library replaced %s, which is put back", ", ".join(replaced))
 
 
-def _put_back(before: dict[str, dict[str, Any]]) -> Generator[str]:
+def _put_back(before: dict[str, dict[str, Any]]) -> Generator[tuple[str, Any]]:
+    """Restore what was replaced; yield the name of each, and the replacement."""
     for name, holder in _WATCHED.items():
         now = vars(holder)
         for key, value in before[name].items():
-            if key[:2] == "__" or now.get(key) is value or _is_torchs_own(now.get(key)):
+            other = now.get(key)
+            if key[:2] == "__" or other is value or _is_from([_TORCH], other):
                 continue
             setattr(holder, key, value)
-            yield f"{name}.{key}"
+            yield f"{name}.{key}", other
 
 
-def _is_torchs_own(function: Any) -> bool:
-    """Return True if a function and all those that it wraps are defined in torch's own code."""
+def _is_from(folders: Sequence[Path], function: Any) -> bool:
+    """Return True if a function and all those that it wraps are defined in these folders."""
     while True:
         code = getattr(function, "__code__", None)
-        if not isinstance(code, CodeType) or not Path(code.co_filename).is_relative_to(_TORCH):
+        if not isinstance(code, CodeType):
+            return False
+        if not any(Path(code.co_filename).is_relative_to(folder) for folder in folders):
             return False
         if not hasattr(function, "__wrapped__"):
             return True

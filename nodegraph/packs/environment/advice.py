@@ -17,6 +17,7 @@ from nodegraph.packs.environment.requirements import (
 )
 
 _MOST_PRINTED = 4000
+_READ = "The pack's own page says where they come from."
 _MEND = "Mend, update or remove it."
 
 
@@ -54,7 +55,7 @@ class Advice:
         """Return the advice as JSON."""
         return {
             "missing_modules": [
-                {"module": module, "package": pip_name(module), "imported_at": place}
+                {"module": module, "package": pip_name(module) or None, "imported_at": place}
                 for module, place in self.modules.items()
             ],
             "unmet_requirements": [
@@ -88,7 +89,7 @@ def advice_for(
         canonical(each.requirement.name): str(each.requirement).partition(";")[0].strip()
         for each in (read_requirements(folder) if folder else [])
     }
-    lines = [_requirement_for(module, named) for module in modules]
+    lines = [line for module in modules if (line := _requirement_for(module, named))]
     lines += [each.wanted for each in unmet if not each.installed]
     commands = pip_lines(python or sys.executable, lines, versions.get("torch", ""))
     return Advice(modules, unmet, commands)
@@ -110,7 +111,7 @@ def left_out(name: str, failure: Failure, folder: Path | None, printed: str) -> 
     if failure.missing:
         advice = advice_for(folder, failure.missing, installed_versions())
         parts += _shortage(name, advice, alone=not parts)
-        hint = f"Install them: {' && '.join(advice.commands)}"
+        hint = f"Install them: {' && '.join(advice.commands)}" if advice.commands else _READ
         details |= advice.as_dict()
     else:
         parts += [f"It printed: {short_repr(said.splitlines()[-1])}."] if said else []
@@ -124,7 +125,7 @@ def _shortage(name: str, advice: Advice, *, alone: bool) -> list[str]:
     place = next(iter(advice.modules.values()))
     what = f"the pack {name!r}" if alone else "It"
     parts = [f"{what} imports Python packages that are not installed: {modules} ({place})."]
-    known = {canonical(pip_name(module)) for module in advice.modules}
+    known = {canonical(pip_name(module) or module) for module in advice.modules}
     more = [
         each
         for each in advice.unmet
@@ -138,11 +139,12 @@ def _shortage(name: str, advice: Advice, *, alone: bool) -> list[str]:
 
 def _label(module: str) -> str:
     """Return a module's name, with that of its package where it is another one."""
-    package = pip_name(module)
+    package = pip_name(module) or module
     return module if canonical(package) == canonical(module) else f"{module} ({package})"
 
 
 def _requirement_for(module: str, named: Mapping[str, str]) -> str:
-    """Return the requirement that brings a module, as the pack itself names it if it does."""
-    package = pip_name(module)
-    return next((named[each] for each in replacements(package) if each in named), package)
+    """Return the requirement that brings a module, as the pack names it; empty if unknown."""
+    package = pip_name(module) or module
+    own = next((named[each] for each in replacements(package) if each in named), "")
+    return own or pip_name(module)

@@ -41,8 +41,19 @@ websocket websocket-client
 win32api pywin32
 yaml pyyaml
 """
+_SAME_NAMES = """
+accelerate addict aiohttp albumentations av bitsandbytes blend_modes cachetools chardet
+color_matcher deepdiff diffusers dill diskcache dynamicprompts einops facexlib ftfy fvcore gguf
+huggingface_hub imageio insightface iopath kornia lark librosa loguru lpips matplotlib mediapipe
+moviepy mss natsort numba numexpr numpy omegaconf onnx onnxruntime openai pandas peft piexif pillow
+pixeloe pooch psutil pydantic pymatting qrcode rembg requests rich safetensors scipy sentencepiece
+simpleeval soundfile spandrel timm tokenizers toml tomli torchaudio torchsde torchvision tqdm
+transformers trimesh triton typer ultralytics webcolors xformers yacs yapf
+"""
 _WORDS = _OTHER_NAMES.split()
-_BY_MODULE: dict[str, str] = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
+_BY_MODULE: dict[str, str] = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True)) | {
+    name: name for name in _SAME_NAMES.split()
+}
 _REPLACE_EACH_OTHER = (
     (
         "opencv-python",
@@ -64,8 +75,11 @@ def canonical(name: str) -> str:
 
 
 def pip_name(module: str) -> str:
-    """Return the name by which pip installs a module; its own name if no other is known."""
-    return _BY_MODULE.get(module, module)
+    """Return the name by which pip installs a module; empty if it is not known.
+
+    A package of the module's own name may be there, and be somebody else's.
+    """
+    return _BY_MODULE.get(module, "")
 
 
 def replacements(name: str) -> tuple[str, ...]:

@@ -84,6 +84,8 @@ class PackFinder:
     """
 
     environment: PackEnvironment
+    libraries: set[str] = field(default_factory=set[str], compare=False)
+    """The modules outside of packs that were found since the last pack was begun."""
 
 
 def current() -> PackEnvironment:

@@ -67,7 +67,7 @@ def test_all_missing_packages_are_told_at_once(site):
     )
     assert told.value.hint == (
         f"Install them: {sys.executable} -m pip install 'cv2-that-nobody-has>=2' "
-        "git_that_nobody_has extra_that_nobody_has==1"
+        "extra_that_nobody_has==1"
     )
 
 
@@ -170,6 +170,12 @@ def test_packages_that_replace_each_other_meet_a_requirement(tmp_path):
     assert advice.commands == ["/env/bin/python -m pip install pillow onnxruntime-gpu"]
     assert "went on without: PIL (pillow)" in advice.lines()
     assert "packs.toml" in advice.lines()[-1]
+
+
+def test_a_module_of_an_unknown_package_is_not_guessed(tmp_path):
+    advice = advice_for(tmp_path, {"cm_global": "x.py:1", "einops": "x.py:2"}, {}, "python")
+
+    assert advice.commands == ["python -m pip install einops"]
 
 
 def test_what_must_fit_torch_comes_from_where_torch_does():

@@ -14,6 +14,7 @@ import latent_preview
 from comfy import model_base, samplers
 from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
 from comfy_extras.nodes_mask import MaskComposite, a_helper
+from comfy.model_sampling import *
 from comfy.sample import np
 from nodes import init_extra_nodes
 from server import web
@@ -23,9 +24,15 @@ assert np.uint32(4) == 4
 for module in (samplers, samplers.k_diffusion_sampling):
     assert importlib.reload(module) is module
 ops = comfy.ops.pick_operations(None, None)
+if model_base.a_feature_is_enabled():
+    import a_package_that_nobody_has
 
 
 class Layer(ops.Linear, torch.nn.Module):
+    pass
+
+
+class Flow(CONST):
     pass
 
 

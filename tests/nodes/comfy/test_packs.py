@@ -443,3 +443,34 @@ def test_an_edited_pack_is_read_again(settings, tmp_path, server):
     assert registry.refresh() == ["edited"]
     assert (before, run(engine, "1", **graph)[0]) == ((42,), (43000,))
     packs_in(settings, server)  # the other folder again
+
+
+def test_a_pack_that_removes_what_it_imported_harms_no_library(import_pack):
+    types = import_pack(
+        """
+        import sys
+
+        before = set(sys.modules)
+        import wave
+
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+
+        class Lists:
+            FUNCTION = "names"
+            RETURN_TYPES = ("BOOLEAN",)
+
+            @classmethod
+            def INPUT_TYPES(cls):
+                return {"required": {}}
+
+            def names(self):
+                import wave as again
+                return (again is wave,)
+
+        NODE_CLASS_MAPPINGS = {"Lists": Lists}
+        """,
+        name="removes",
+    )
+
+    assert types["Lists"]() is True

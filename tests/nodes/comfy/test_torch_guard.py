@@ -1,6 +1,7 @@
 """The guard of torch against packs."""
 
 from functools import wraps
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -34,5 +35,18 @@ def test_what_a_pack_replaces_is_put_back_whoever_wraps_it(seed):
         torch.manual_seed = own
     with pytest.raises(ChangesTorchError), guard_torch():
         torch.manual_seed = cast("Any", torch)._disable_dynamo(own)
+
+    assert torch.manual_seed is seed
+
+
+def test_what_a_library_replaces_is_put_back_and_no_blame_of_the_pack(seed):
+    place = str(Path(torch.__file__).parents[1] / "some_library" / "patches.py")
+
+    def patched(value):
+        return value
+
+    with guard_torch():
+        patched.__code__ = patched.__code__.replace(co_filename=place)
+        torch.manual_seed = patched
 
     assert torch.manual_seed is seed
