@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.missing_view import report_problems
 from nodegraph.cli.terminal.report import EXIT_INVALID, CheckingCommand, as_json, warn
+from nodegraph.runtime.choices import Prefer
 
 if TYPE_CHECKING:
     from nodegraph.cli.explanation.values import Explanation
@@ -33,12 +34,31 @@ def _check_format(_: click.Context, __: click.Parameter, path: Path | None) -> P
     callback=_check_format,
     help="Also draw the graph, as SVG (.svg) or Mermaid (.mmd, or .md with a fence around it).",
 )
+@click.option(
+    "--comfyui",
+    "servers",
+    metavar="[NAME=]PLACE",
+    multiple=True,
+    help="Also say if it would run on this ComfyUI server, as serve --comfyui does: its address, or"
+    " a file with the answer of its /object_info; repeatable.",
+)
+@click.option(
+    "--prefer",
+    type=click.Choice(get_args(Prefer)),
+    help="Where it runs if both can; as the settings say if not set.",
+)
 @options.folders
 @options.wants_json
 @options.verbose
 @click.pass_context
 def explain(
-    ctx: click.Context, workflow: str, drawing: Path | None, wants_json: bool, **folders: Any
+    ctx: click.Context,
+    workflow: str,
+    drawing: Path | None,
+    servers: tuple[str, ...],
+    prefer: Prefer | None,
+    wants_json: bool,
+    **folders: Any,
 ) -> None:
     """Explain what a workflow would do, without running it.
 
@@ -60,14 +80,19 @@ def explain(
     from nodegraph.cli.explanation.explain import explain as find_out
     from nodegraph.cli.explanation.kept_results import kept_results
     from nodegraph.cli.explanation.text import as_plain, as_text
-    from nodegraph.validation.validate import check
+    from nodegraph.cli.server_types import read_offers
+    from nodegraph.validation.placement import place
 
     workspace = options.open_workspace(**folders)
-    graph = options.read_graph(workflow, workspace)
-    checked = check(graph, workspace.registry, workspace.files)
-    keeps = workspace.settings.result_cache != 0
-    found = find_out(checked, workspace.registry.catalog, workspace.files, keeps_results=keeps)
-    found = replace(found, results=kept_results(workspace.settings, found.device))
+    settings, native = workspace.settings, workspace.registry
+    offers, others = read_offers(servers, native.catalog)
+    graph = options.read_graph(workflow, workspace, others, offers)
+    prefer = prefer or settings.server.prefer
+    placed = place(graph, native, workspace.files, offers, prefer=prefer)
+    keeps, catalog = settings.result_cache != 0, placed.registry.catalog
+    found = find_out(placed.checked, catalog, workspace.files, keeps_results=keeps)
+    results = kept_results(settings, found.device)
+    found = replace(found, results=results, servers=placed.servers, why=placed.why)
     if drawing:
         options.write_text(drawing, _draw(drawing.suffix.lower(), workflow, found), "--draw")
     if wants_json:

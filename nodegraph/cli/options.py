@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -176,10 +176,21 @@ def open_workspace(**flags: object) -> Workspace:
     return Workspace(registry, settings.files(registry.model_places), settings)
 
 
-def read_graph(workflow: str, workspace: Workspace) -> "Graph":
+def read_graph(
+    workflow: str,
+    workspace: Workspace,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    offers: Mapping[str, "Registry"] | None = None,
+) -> "Graph":
     """Return the workflow in a JSON file, in an image that carries one, or (`-`) on stdin.
 
     Required inputs that it lacks have their defaults, with a remark.
+
+    Args:
+        workflow: the file's name.
+        workspace: has our node types.
+        others: descriptions of node types that we lack.
+        offers: other servers' node types, whose defaults count for what we lack.
 
     Raises:
         UnknownFileError: there is no such file.
@@ -189,8 +200,12 @@ def read_graph(workflow: str, workspace: Workspace) -> "Graph":
     from nodegraph.validation.defaults import with_defaults
     from nodegraph.workflow.read import read_workflow
 
-    source, catalog = workflow_source(workflow), workspace.registry.catalog
-    return with_defaults(read_workflow(source, shapes_of(catalog, workspace.files)), catalog)
+    source, own = workflow_source(workflow), workspace.registry.catalog
+    graph = read_workflow(source, shapes_of(own, workspace.files, others))
+    theirs = {
+        name: spec for types in (offers or {}).values() for name, spec in types.catalog.items()
+    }
+    return with_defaults(graph, {**theirs, **own} if theirs else own)
 
 
 def workflow_source(workflow: str) -> Path | bytes:

@@ -1,17 +1,23 @@
 """Read another server's `/object_info`, from a file or from the server."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from nodegraph.errors import NodeGraphError, UnknownFileError
+from nodegraph.graph.described_specs import spec_of_entry
+from nodegraph.graph.spec import NodeSpec
+from nodegraph.packs.registry import Registry
 
 SECONDS = 30.0
 """The most seconds that a server may take to answer."""
 MOST_BYTES = 256 << 20
 """The largest answer that is read."""
 _SCHEMES = ("http://", "https://")
+_NAMED = re.compile(r"([A-Za-z0-9._:-]+)=(.+)", re.ASCII)
 
 
 class ObjectInfoError(NodeGraphError):
@@ -49,6 +55,43 @@ def read_object_info(place: str) -> Mapping[str, Mapping[str, Any]]:
         if not _is_entry(entry):
             raise ObjectInfoError(place, f"{name!r} in it has no inputs and outputs")
     return cast("Mapping[str, Mapping[str, Any]]", entries)
+
+
+def read_offers(
+    places: Iterable[str], native: Mapping[str, NodeSpec]
+) -> tuple[dict[str, Registry], dict[str, Mapping[str, Any]]]:
+    """Read the node types of ComfyUI servers: by the servers' names, and those that we lack.
+
+    Args:
+        places: `PLACE` or `NAME=PLACE`, as `read_object_info` takes them; without a name it is the
+            host and port, or the file's name.
+        native: our own node types, by name.
+
+    Raises:
+        UnknownFileError: there is no such file.
+        ObjectInfoError: it can not be read, or holds something else.
+    """
+    offers: dict[str, Registry] = {}
+    further: dict[str, Mapping[str, Any]] = {}
+    for text in places:
+        named = _NAMED.fullmatch(text)
+        name, place = (named[1], named[2]) if named else (_name_of(text), text)
+        entries = read_object_info(place)
+        specs = (
+            spec_of_entry(key, entry, f"comfyui:{name}", native.get(key))
+            for key, entry in entries.items()
+        )
+        offers[name] = Registry.from_specs((spec for spec in specs if spec), name)
+        further = {key: entry for key, entry in entries.items() if key not in native} | further
+    return offers, further
+
+
+def _name_of(place: str) -> str:
+    """Return the name of a server that was given none, as `nodegraph serve` makes it."""
+    if not place.startswith(_SCHEMES):
+        return Path(place).name
+    parts = urlsplit(place)
+    return f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
 
 
 def _is_entry(entry: object) -> bool:

@@ -40,6 +40,8 @@ def as_plain(explanation: Explanation) -> dict[str, Any]:
         "critical_path": {"nodes": list(explanation.critical_path), "length": explanation.length},
         "device": explanation.device,
         "files": [_file_data(file) for file in explanation.files],
+        "servers": list(explanation.servers),
+        "why": explanation.why,
         **as_data(explanation.problems, explanation.warnings),
     }
 
@@ -72,6 +74,9 @@ def _lines(name: str, explanation: Explanation) -> Iterator[str]:
     valid = "not valid: see its problems" if explanation.problems else "valid"
     outputs = format_count(len(explanation.targets), "output")
     yield f"{name}: {format_count(len(explanation.nodes), 'node')}, {outputs}, {valid}"
+    if explanation.why:
+        place = " or ".join(explanation.servers) or "here"
+        yield f"Runs {'on ' if explanation.servers else ''}{place}. {explanation.why}"
     looping = _has_cycle(explanation)
     if looping:
         yield "Nothing can run, for the graph loops."

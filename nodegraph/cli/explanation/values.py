@@ -102,6 +102,10 @@ class Explanation:
     warnings: tuple[NodeGraphError, ...]
     results: tuple[ResultPlace, ...] = ()
     """The places where results are kept, the fastest first."""
+    servers: tuple[str, ...] = ()
+    """The ComfyUI servers that would run it; our own workers if there are none."""
+    why: str = ""
+    """The reason for that; empty if no server was named."""
 
     @property
     def length(self) -> int:

@@ -88,6 +88,27 @@ def test_what_is_computed_once_is_what_the_run_computes_once(invoke, workflow):
     assert found["twin"]["repeats"] == "a"
 
 
+def test_it_says_where_a_run_would_go_and_why(invoke, workflow, explain, here):
+    described = {
+        "input": {"required": {"text": ["STRING", {"default": "x"}]}},
+        "output": ["STRING"], "output_name": ["STRING"], "output_is_list": [False],
+        "name": "", "display_name": "", "category": "",
+    }
+    theirs = {"Theirs": described, "Write": {**described, "output": [], "output_node": True}}
+    (here / "theirs.json").write_text(json.dumps(theirs))
+    nodes = {"a": ("Theirs", {}), "out": ("Write", {"text": ["a", 0]})}
+
+    there = explain("--comfyui", "main=theirs.json", **nodes)
+    both = explain("--comfyui", "theirs.json", "--prefer", "comfyui", out=("Write", {"text": "x"}))
+    text = invoke("explain", workflow(**CHAIN), "--comfyui", "theirs.json").stdout
+
+    assert (there["valid"], there["servers"]) == (True, ["main"])
+    assert there["why"] == "'Theirs' is not here, but on 'main'."
+    assert both["servers"] == ["theirs.json"]
+    assert "Runs here. All node types are here.\n" in text
+    assert explain(**CHAIN)["why"] == ""
+
+
 def test_without_a_result_cache_equal_nodes_are_all_computed(explain, monkeypatch):
     twins = {"a": ("Steps", {"steps": 3}), "b": ("Steps", {"steps": 3})}
     outs = {f"out{k}": ("Write", {"text": [k, 0], "filename_prefix": k}) for k in twins}
