@@ -50,7 +50,8 @@ def read_node_types(found: object, server: str, native: Mapping[str, NodeSpec]) 
             spec = spec_of_entry(name, entry, module, native.get(name))
         if spec is not None and is_object(entry):
             specs.append(spec)
-            entries[name] = entry
+            # The editor puts the name in the entry into prompts, whatever the key says.
+            entries[name] = {**entry, "name": name, "display_name": spec.display_name}
     if len(entries) < len(found):
         left_out = len(found) - len(entries)
         _log.warning("ComfyUI %s: %d node types have no readable description", server, left_out)

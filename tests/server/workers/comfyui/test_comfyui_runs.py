@@ -115,6 +115,7 @@ def test_types_of_a_server_join_the_catalogue_and_are_marked(both):
     found = both.ours.get("/object_info").json
 
     assert found["ForeignSteps"]["comfyui"] == ["main"]
+    assert found["ForeignSteps"]["name"] == found["ForeignSteps"]["display_name"] == "ForeignSteps"
     assert found["ForeignSteps"]["input"]["required"]["count"] == ["INT", {"default": 1, "min": 1}]
     assert "comfyui" not in found["ToyShow"]
     models = found["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
