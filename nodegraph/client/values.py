@@ -1,6 +1,6 @@
 """Runs, events, outputs and findings, as a server sends them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, TypeAlias
 
@@ -32,6 +32,12 @@ class Run(ServerValue):
     """The number of runs before it; None if it does not wait."""
     attempts: int = 0
     """The number of times it was started."""
+    worker: str = ""
+    """The worker that computes it or did."""
+    servers: Sequence[str] = ()
+    """The ComfyUI servers that may run it; the server's own workers if there are none."""
+    why: str = ""
+    """The reason for that; empty if the server has no ComfyUI servers."""
     created_ms: int = 0
     """Milliseconds since 1970."""
     started_ms: int | None = None

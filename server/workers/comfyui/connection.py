@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import IO, Any, Literal
 from urllib.parse import quote
 
@@ -14,6 +15,9 @@ from aiohttp import (
     ClientWebSocketResponse,
     DummyCookieJar,
     FormData,
+    TraceConfig,
+    TraceRequestRedirectParams,
+    WSServerHandshakeError,
 )
 
 from nodegraph.graph.json_values import is_list, is_object
@@ -57,11 +61,14 @@ class ComfyConnection:
 
     async def connect(self) -> ClientWebSocketResponse:
         """Open the WebSocket, and tell the server which previews we can read."""
-        socket = await self._open().ws_connect(
-            self._url(f"/ws?clientId={self.client}"),
-            heartbeat=_HEARTBEAT,
-            max_msg_size=MOST_FRAME,
-        )
+        try:
+            socket = await self._open().ws_connect(
+                self._url(f"/ws?clientId={self.client}"),
+                heartbeat=_HEARTBEAT,
+                max_msg_size=MOST_FRAME,
+            )
+        except WSServerHandshakeError as error:
+            raise self._error_of(error.status, "GET /ws") from error
         await socket.send_json(
             {"type": "feature_flags", "data": {"supports_preview_metadata": True}}
         )
@@ -91,7 +98,7 @@ class ComfyConnection:
             self._url("/prompt"), json=body, allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             if answer.status not in (_OK, _BAD):
-                raise self._error_of(answer, "POST /prompt")
+                raise self._error_of(answer.status, "POST /prompt")
             found = await self._read(answer, "POST /prompt")
             return answer.status, found if is_object(found) else {}
 
@@ -105,7 +112,7 @@ class ComfyConnection:
             self._url("/upload/image"), data=form, allow_redirects=False, timeout=_FILES
         ) as answer:
             if answer.status != _OK:
-                raise self._error_of(answer, "POST /upload/image")
+                raise self._error_of(answer.status, "POST /upload/image")
             found = await self._read(answer, "POST /upload/image")
         given = found.get("name") if is_object(found) else None
         folder = found.get("subfolder") if is_object(found) else None
@@ -119,7 +126,7 @@ class ComfyConnection:
             self._url("/view"), params=where, allow_redirects=False, timeout=_FILES
         ) as answer:
             if answer.status != _OK:
-                raise self._error_of(answer, "GET /view")
+                raise self._error_of(answer.status, "GET /view")
             left = most
             async for chunk in answer.content.iter_chunked(_CHUNK):
                 left -= len(chunk)
@@ -144,7 +151,7 @@ class ComfyConnection:
         ) as answer:
             request = f"GET {path.partition('?')[0]}"
             if answer.status != _OK:
-                raise self._error_of(answer, request)
+                raise self._error_of(answer.status, request)
             return await self._read(answer, request)
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> None:
@@ -152,7 +159,7 @@ class ComfyConnection:
             self._url(path), json=body, allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             if answer.status != _OK:
-                raise self._error_of(answer, f"POST {path}")
+                raise self._error_of(answer.status, f"POST {path}")
 
     async def _read(self, answer: ClientResponse, request: str) -> object:
         data = bytearray()
@@ -166,14 +173,14 @@ class ComfyConnection:
         except (ValueError, RecursionError) as error:
             raise ComfyAnswerError(self.name, request, "is not JSON") from error
 
-    def _error_of(self, answer: ClientResponse, request: str) -> Exception:
+    def _error_of(self, status: int, request: str) -> Exception:
         """Return the error of an answer; of a proxy's, that the server can not be reached."""
-        if answer.status in _GATEWAY:
-            return ClientConnectionError(f"{request} was answered with status {answer.status}")
-        problem, hint = f"was answered with status {answer.status}", ""
-        if answer.status in _DENIED:
+        problem, hint = f"was answered with status {status}", ""
+        if status in _GATEWAY:
+            return ClientConnectionError(f"{request} {problem}")
+        if status in _DENIED:
             hint = "If it wants a token, set it in comfyui_headers."
-        elif _REDIRECT <= answer.status < _BAD:
+        elif _REDIRECT <= status < _BAD:
             hint = "Redirects are not followed: name the address that it leads to."
         return ComfyAnswerError(self.name, request, problem, hint)
 
@@ -182,10 +189,22 @@ class ComfyConnection:
 
     def _open(self) -> ClientSession:
         if self._session is None:
+            trace = TraceConfig()
+            trace.on_request_redirect.append(self._refuse_redirect)
             self._session = ClientSession(
-                headers=self._address.headers, cookie_jar=DummyCookieJar(), trust_env=False
+                headers=self._address.headers,
+                cookie_jar=DummyCookieJar(),
+                trust_env=False,
+                trace_configs=[trace],
             )
         return self._session
+
+    async def _refuse_redirect(
+        self, _session: ClientSession, _context: SimpleNamespace, params: TraceRequestRedirectParams
+    ) -> None:
+        """Refuse a redirect, which aiohttp would follow when it opens a WebSocket."""
+        params.response.close()
+        raise self._error_of(params.response.status, f"{params.method} {params.url.path}")
 
 
 def _ids(items: object) -> set[object]:

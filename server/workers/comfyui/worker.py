@@ -73,6 +73,7 @@ class ComfyWorker:
         """The number of times that the connection was lost."""
         self._supervisor: asyncio.Task[None] | None = None
         self._refreshed = 0.0
+        self._connected = 0.0
         self._complaint = ""
         """The last reason why it could not be reached, so that each is logged once."""
 
@@ -149,7 +150,8 @@ class ComfyWorker:
             except (ClientError, TimeoutError, OSError, NodeGraphError) as problem:
                 error = problem
             if self.ready:
-                pause, down = FIRST_PAUSE, time.monotonic()
+                is_stable = time.monotonic() - self._connected > LONGEST_PAUSE
+                pause, down = FIRST_PAUSE if is_stable else pause, time.monotonic()
                 self._lose_connection(error)
             else:
                 self._complain(_describe(error))
@@ -165,6 +167,7 @@ class ComfyWorker:
         try:
             await self._describe()
             self.ready, self._complaint = True, ""
+            self._connected = time.monotonic()
             count = len(self.node_types.entries)
             _log.info("ComfyUI %s (%s) is there: %d node types", self.server, self._url, count)
             self._hooks.changed()
