@@ -25,8 +25,10 @@ from server.workers.worker import Order, Report
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 """Seconds until the server is connected to again; doubled while that fails."""
+STABLE = 10.0
+"""Seconds after which a connection counts as a good one: the pause is the first one again."""
 _FAREWELL = 1.0
 """Seconds that a server has to close the connection."""
 REFUSED, SILENT = 5.0, 120.0
@@ -150,7 +152,7 @@ class ComfyWorker:
             except (ClientError, TimeoutError, OSError, NodeGraphError) as problem:
                 error = problem
             if self.ready:
-                is_stable = time.monotonic() - self._connected > LONGEST_PAUSE
+                is_stable = time.monotonic() - self._connected > STABLE
                 pause, down = FIRST_PAUSE if is_stable else pause, time.monotonic()
                 self._lose_connection(error)
             else:

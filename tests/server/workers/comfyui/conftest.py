@@ -30,6 +30,6 @@ def both(tmp_path_factory):
     secret = {"NODEGRAPH_SERVER_COMFYUI_HEADERS": f"main=Authorization: Bearer {TOKEN}"}
     with dialect(home / "theirs", TOKEN) as theirs:
         flags = ["--comfyui", f"main={theirs.url}"]
-        with serving(home, flags, {"NODEGRAPH_PACKS": "nodes,toys", **secret}) as ours:
+        with serving(home, flags, {"NODEGRAPH_PACKS": "toys", **secret}) as ours:
             until(lambda: knows(ours, "ForeignSteps"))
             yield Both(ours, theirs)

@@ -96,9 +96,8 @@ class Dialect:
                 output_node=True,
                 module="nodes",
             ),
-            "CheckpointLoaderSimple": described(
-                {"ckpt_name": [models, {}]}, ["MODEL", "CLIP", "VAE"], module="nodes"
-            ),
+            "ToyNumber": described({"value": ["INT", {"default": 1}]}, ["INT"]),
+            "ToyShow": described({"a": ["INT", {}]}, output_node=True),
         }
 
     async def send(self, client, kind, data):
@@ -220,6 +219,12 @@ class Dialect:
         for place, text in json.loads(files or "{}").items():
             self.files[tuple(place.split("|"))] = text.encode()
         return None, json.loads(output)
+
+    def run_toynumber(self, value):
+        return value, None
+
+    def run_toyshow(self, a):
+        return None, {"text": [f"{a} there"]}
 
     def run_emptyimage(self, width, height, **_):
         return Image.new("RGB", (width, height)), None

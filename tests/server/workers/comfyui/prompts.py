@@ -28,8 +28,13 @@ def inverts(image, prefix="inverted"):
     }
 
 
+def number(value):
+    """A prompt of toys that both have."""
+    return {"1": node("ToyNumber", value=value), "2": node("ToyShow", a=["1", 0])}
+
+
 def blank(size=8, prefix="blank"):
-    """A prompt of node types that both have."""
+    """A prompt of node types that ComfyUI itself and the built-in pack have."""
     return {
         "1": node("EmptyImage", width=size, height=size, batch_size=1, color=0),
         "2": node("SaveImage", images=["1", 0], filename_prefix=prefix),

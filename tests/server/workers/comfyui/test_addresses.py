@@ -8,7 +8,9 @@ import pytest
 from nodegraph.errors import SettingsError
 from nodegraph.settings.settings import Settings
 from server.workers.comfyui.addresses import read_addresses
+from server.workers.comfyui.errors import ComfyAnswerError
 from server.workers.comfyui.messages import read_binary, read_text
+from server.workers.comfyui.node_types import joined_entry, read_node_types
 from server.workers.comfyui.servers import read_or_create_client
 
 JPEG = b"\xff\xd8\xff picture"
@@ -70,6 +72,36 @@ def test_our_id_at_their_servers_stays(tmp_path):
     (tmp_path / "client").write_text("none")
     with pytest.raises(SettingsError, match="holds no id"):
         read_or_create_client(tmp_path / "client")
+
+
+def described(*choices):
+    return {"input": {"required": {"name": [[*choices], {"tooltip": "?"}], "n": ["INT", {}]}}}
+
+
+def test_a_type_that_both_have_offers_the_choices_of_both():
+    newer = {"input": {"required": {"name": ["COMBO", {"options": ["c", "a"]}]}}}
+
+    joined = joined_entry(described("a"), described("b", "a"), "main")
+    joined = joined_entry(joined, newer, "other")
+    joined = joined_entry(joined, {"input": {"required": {"name": "odd"}}}, "third")
+
+    name = [["a", "b", "c"], {"tooltip": "?"}]
+    assert joined["input"]["required"] == {"name": name, "n": ["INT", {}]}
+    assert joined["comfyui"] == ["main", "other", "third"]
+
+
+@pytest.mark.parametrize("answer", [[], "x", None])
+def test_an_answer_that_describes_nothing_is_refused(answer):
+    with pytest.raises(ComfyAnswerError, match="describes no node types"):
+        read_node_types(answer, "main", {})
+
+
+def test_what_can_not_be_read_of_an_answer_is_left_out():
+    whole = {"input": {}, "output": []}
+
+    found = read_node_types({"Good": whole, "Bad": 3, "\ud800": whole}, "main", {})
+
+    assert [*found.entries] == [*found.registry.catalog] == ["Good"]
 
 
 def with_metadata(facts, image=JPEG):

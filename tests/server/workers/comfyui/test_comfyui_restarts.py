@@ -77,6 +77,7 @@ def test_a_run_whose_server_dies_runs_again(late):
     assert described["input"]["required"]["name"][0] == ["red.safetensors", "blue.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_run_that_kills_its_server_three_times_is_parked(late):
     run = late.ours.submit(steps(count=1000))
 
@@ -95,7 +96,7 @@ def test_after_our_own_death_a_run_goes_on_where_it_is(tmp_path):
     flags = ["--comfyui", f"main={theirs.url}"]
     with serving(tmp_path, flags, ALONE, ready=False) as ours:
         until(lambda: knows(ours, "ForeignSteps"))
-        runs = [ours.submit(steps(1, count=100, seconds=0.02)), ours.submit(steps(2))]
+        runs = [ours.submit(steps(1, count=80, seconds=0.1)), ours.submit(steps(2))]
         until(lambda: is_running(theirs))
         ours.kill()
     with serving(tmp_path, flags, ALONE, ready=False) as ours:

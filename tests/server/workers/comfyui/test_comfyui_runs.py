@@ -13,7 +13,7 @@ from PIL import Image
 from tests.server.api.comfy.listening import listening
 from tests.server.serving import ended, toy, until
 from tests.server.workers.comfyui.conftest import TOKEN
-from tests.server.workers.comfyui.prompts import blank, inverts, node, shows, steps
+from tests.server.workers.comfyui.prompts import inverts, node, number, shows, steps
 
 
 def run(server, prompt, **more):
@@ -101,14 +101,15 @@ def test_progress_and_previews_are_relayed_to_who_watches(both):
 
 
 def test_a_workflow_that_nobody_can_run_whole_is_refused(both):
-    prompt = {**steps(), "3": node("ToyShow", a=["1", 0])}
+    prompt = {"1": node("ForeignSteps", value=1, count=1, seconds=0.0)}
+    prompt["2"] = node("ToyWeigh", data=["1", 0])
 
-    reply = both.ours.post("/prompt", {"prompt": {"1": prompt["1"], "3": prompt["3"]}})
+    reply = both.ours.post("/prompt", {"prompt": prompt})
 
     assert reply.status == 400
     assert reply.json["error"]["type"] == "invalid_prompt"
     assert "'ForeignSteps' is not here, and 'main'" in reply.json["error"]["message"]
-    assert "lacks 'ToyShow'" in reply.json["error"]["message"]
+    assert "lacks 'ToyWeigh'" in reply.json["error"]["message"]
 
 
 def test_types_of_a_server_join_the_catalogue_and_are_marked(both):
@@ -117,9 +118,9 @@ def test_types_of_a_server_join_the_catalogue_and_are_marked(both):
     assert found["ForeignSteps"]["comfyui"] == ["main"]
     assert found["ForeignSteps"]["name"] == found["ForeignSteps"]["display_name"] == "ForeignSteps"
     assert found["ForeignSteps"]["input"]["required"]["count"] == ["INT", {"default": 1, "min": 1}]
-    assert "comfyui" not in found["ToyShow"]
-    models = found["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
-    assert "red.safetensors" in models
+    assert "comfyui" not in found["ToyAdd"]
+    assert found["ToyNumber"]["comfyui"] == ["main"]
+    assert found["ToyNumber"]["python_module"] == "toy_pack.nodes"
     one = both.ours.get("/v1/node-types/ForeignSteps").json
     assert (one["servers"], [item["name"] for item in one["inputs"]]) == (
         ["main"],
@@ -220,20 +221,17 @@ def test_a_prompt_that_somebody_else_stops_fails_and_says_so(both):
 
 
 def test_a_run_that_both_can_do_goes_where_it_prefers(both):
-    here = run(both.ours, blank())
-    there = run(both.ours, blank(), extra_data={"prefer": "comfyui"})
-    body = {"workflow": blank(), "prefer": "comfyui"}
+    here = run(both.ours, number(3))
+    there = run(both.ours, number(3), extra_data={"prefer": "comfyui"})
+    body = {"workflow": number(3), "prefer": "comfyui"}
     asked = both.ours.post("/v1/validate", body).json
 
     assert here["worker"] == "local"
     assert there["worker"] == "comfyui:main"
     assert there["why"] == "ComfyUI is preferred, and 'main' has all node types."
     assert (asked["servers"], asked["why"]) == (["main"], there["why"])
-    names = [outputs_of(both.ours, one["id"])["2"]["images"][0] for one in (here, there)]
-    assert len({item["filename"] for item in names}) == 2
-    for item in names:
-        with Image.open(both.ours.output / item["filename"]) as picture:
-            assert picture.size == (8, 8)
+    shown = [outputs_of(both.ours, one["id"])["2"]["text"] for one in (here, there)]
+    assert shown == [["3"], ["3 there"]]
     assert "prefer" not in str(both.theirs.lines("prompt")[-1])
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.nodegraph.install_pack import install
 from tests.server.api.comfy.listening import listening
 from tests.server.serving import ended, serving, toy, until
 from tests.server.workers.comfyui.conftest import knows
@@ -9,11 +10,12 @@ from tests.server.workers.comfyui.prompts import node
 
 
 @pytest.fixture(scope="module")
-def front(server, tmp_path_factory):
-    """A server with the built-in pack alone, before the one that has the toys."""
+def front(both, tmp_path_factory):
+    """A server with one node type, before the one that has the toys."""
     home = tmp_path_factory.mktemp("front")
-    flags = ["--comfyui", f"toys={server.url}"]
-    with serving(home, flags, {"NODEGRAPH_PACKS": "nodes"}) as running:
+    install(home / "packs", "own", nodes=["Own"])
+    flags = ["--comfyui", f"toys={both.ours.url}"]
+    with serving(home, flags, {"NODEGRAPH_PACKS": "own"}) as running:
         until(lambda: knows(running, "ToySteps"))
         yield running
 
@@ -30,7 +32,7 @@ def test_runs_there_with_events_and_results(front):
     assert [data["node"] for data in heard.data("executing")] == ["1", "2", None]
 
 
-def test_files_are_fetched_under_our_names(front, server):
+def test_files_are_fetched_under_our_names(front):
     saves = node("ToyFile", a=["1", 0], prefix="a/toy", megabytes=0.0)
     prompt = {"1": node("ToyNumber", value=3), "2": saves}
 
