@@ -60,6 +60,7 @@ PACK = Pack(
         "nodes.builtin.editing.porter_duff",
         "nodes.builtin.editing.masks",
         "nodes.builtin.editing.mask_channels",
+        "nodes.builtin.editing.boxes",
         "nodes.builtin.image.files",
         "nodes.builtin.image.animations",
         "nodes.builtin.image.resize",

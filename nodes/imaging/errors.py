@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from nodegraph.errors import NodeGraphError
+from nodegraph.errors import NodeGraphError, short_repr
 
 SizeLimitCode: TypeAlias = Literal["image_too_large", "too_small_picture", "too_large_latent"]
 InputFileCode: TypeAlias = Literal["not_an_image", "damaged_image", "not_a_latent"]
@@ -50,3 +50,13 @@ class SizeLimitError(NodeGraphError):
     def __init__(self, *, code: SizeLimitCode, problem: str, hint: str) -> None:
         super().__init__(f"{problem}.", hint=hint)
         self.code = code
+
+
+class BadBoxError(NodeGraphError):
+    """A value is no rectangle."""
+
+    code = "bad_box"
+
+    def __init__(self, value: object, hint: str = "") -> None:
+        default = "A box has x, y, width and height in pixels, or bbox [top, left, bottom, right]."
+        super().__init__(f"{short_repr(value)} can not be read as boxes.", hint=hint or default)

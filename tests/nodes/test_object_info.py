@@ -26,6 +26,7 @@ OWN = {
 """Node types that ComfyUI does not have."""
 NEWER = {
     "BatchImagesNode",
+    "BuildJsonPromptIdeogram",
     "CFGOverride",
     "ColorToRGBInt",
     "ComfyMathExpression",
@@ -34,8 +35,10 @@ NEWER = {
     "ConditioningLoader",
     "ConvertArrayToString",
     "ConvertDictionaryToString",
+    "CreateBoundingBoxes",
     "CreateList",
     "CustomCombo",
+    "DrawBBoxes",
     "EmptyFlux2LatentImage",
     "GetItemFromList",
     "ImageCompare",
