@@ -33,7 +33,7 @@ async def _ready(request: web.Request) -> web.Response:
         reasons.append("the server is shutting down")
     if not parts.dispatcher.alive:
         reasons.append("the dispatcher has failed; the server's log says why")
-    if not any(worker.ready for worker in parts.dispatcher.workers):
+    if not any(worker.ready for worker in parts.dispatcher.workers if not worker.server):
         reasons.append("no worker is ready")
     try:
         await parts.store.writable()

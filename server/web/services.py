@@ -91,7 +91,7 @@ class Services:
             targets: the nodes whose results are wanted; all output nodes if None.
             prefer: the place that is tried first; as the settings say if None.
         """
-        return place(
+        placed = place(
             graph,
             self.registry,
             self.files,
@@ -99,6 +99,8 @@ class Services:
             targets=targets,
             prefer=prefer or self.settings.server.prefer,
         )
+        self.comfyui.explain_absence(placed.checked.problems)
+        return placed
 
 
 PARTS = web.AppKey("parts", Parts)

@@ -2,16 +2,17 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from pathlib import Path
 
-from nodegraph.errors import SettingsError
+from nodegraph.errors import NodeGraphError, SettingsError, UnknownNodeTypeError
 from nodegraph.files.files import Files
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.registry import Registry
 from nodegraph.settings.server import ServerSettings
+from nodegraph.validation.placement import join_few
 from server.workers.comfyui.addresses import read_addresses
 from server.workers.comfyui.node_types import Entry, NodeTypes, joined_entry
 from server.workers.comfyui.worker import ComfyWorker
@@ -63,6 +64,16 @@ class ComfyServers:
             if theirs is not None:
                 own = joined_entry(own, theirs, worker.server)
         return own
+
+    def explain_absence(self, problems: Iterable[NodeGraphError]) -> None:
+        """Say of unknown node types that a server may have them which was not there yet."""
+        away = [worker.server for worker in self.workers if not worker.node_types.entries]
+        if not away:
+            return
+        text = f"The ComfyUI server {join_few(away)} can not be reached, and may have it."
+        for problem in problems:
+            if problem.code == UnknownNodeTypeError.code:
+                problem.hint = f"{problem.hint} {text}".strip()
 
     async def refresh(self) -> None:
         """Read the servers' node types again, if they are not current, for a short time."""

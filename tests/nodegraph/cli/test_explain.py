@@ -91,8 +91,12 @@ def test_what_is_computed_once_is_what_the_run_computes_once(invoke, workflow):
 def test_it_says_where_a_run_would_go_and_why(invoke, workflow, explain, here):
     described = {
         "input": {"required": {"text": ["STRING", {"default": "x"}]}},
-        "output": ["STRING"], "output_name": ["STRING"], "output_is_list": [False],
-        "name": "", "display_name": "", "category": "",
+        "output": ["STRING"],
+        "output_name": ["STRING"],
+        "output_is_list": [False],
+        "name": "",
+        "display_name": "",
+        "category": "",
     }
     theirs = {"Theirs": described, "Write": {**described, "output": [], "output_node": True}}
     (here / "theirs.json").write_text(json.dumps(theirs))

@@ -56,6 +56,8 @@ def files_of(server: Server):
 
 def test_a_server_that_is_not_there_is_waited_for(late):
     assert late.refused.json["error"]["type"] == "invalid_prompt"
+    hint = late.refused.json["error"]["details"]
+    assert "The ComfyUI server 'late' can not be reached, and may have it." in hint
     text = f"ComfyUI late ({late.theirs.url}) can not be reached, and joins when it can"
     assert text in late.log
     assert ended(late.ours, late.ours.submit(steps(2, prefix="late")))["status"] == "succeeded"
