@@ -20,8 +20,8 @@ comfy.checkpoint_pickle comfy.clip_model comfy.conds comfy.context_windows
 comfy.diffusers_convert comfy.diffusers_load comfy.extra_samplers.uni_pc
 comfy.float comfy.gligen comfy.hooks comfy.image_encoders.dino2 comfy.k_diffusion.deis
 comfy.k_diffusion.sa_solver comfy.k_diffusion.utils comfy.lora
-comfy.lora_convert comfy.model_base comfy.model_detection comfy.model_sampling comfy.ops
-comfy.patcher_extension comfy.pixel_space_convert comfy.rmsnorm
+comfy.lora_convert comfy.model_base comfy.model_detection comfy.model_sampling comfy.nested_tensor
+comfy.ops comfy.patcher_extension comfy.pixel_space_convert comfy.rmsnorm
 comfy.sd1_clip comfy.sdxl_clip comfy.supported_models
 comfy.supported_models_base comfy.t2i_adapter.adapter comfy.taesd.taesd
 comfy.text_encoders.bert comfy.text_encoders.cosmos comfy.text_encoders.flux
@@ -32,7 +32,7 @@ comfy.text_encoders.sd3_clip comfy.text_encoders.spiece_tokenizer comfy.text_enc
 comfy.text_encoders.wan comfy.weight_adapter comfy.weight_adapter.base
 comfy_api.feature_flags comfy_api.torch_helpers comfy_config.config_parser
 comfy_config.types comfy_execution.caching comfy_execution.progress
-comfy_execution.validation comfy_extras.chainner_models.model_loading
+comfy_execution.validation
 app.app_settings app.custom_node_manager app.frontend_management app.logger
 app.model_manager app.user_manager
 """

@@ -43,6 +43,8 @@ _STANDINS = {
     "comfy_execution.graph_utils": "execution",
     "comfy_execution.utils": "execution",
     "comfy_extras": "namespace",
+    "comfy_extras.chainner_models": "namespace",
+    "comfy_extras.chainner_models.model_loading": "comfy.model_loading",
     "execution": "execution",
     "folder_paths": "folder_paths",
     "latent_preview": "latent_preview",

@@ -26,6 +26,7 @@ SHORT_FOLDERS = ("nodes/comfy/host",)
 """One file stands in for one module of ComfyUI, however little of it packs import."""
 
 SHORT_FILES = {
+    "nodes/comfy/host/comfy/model_loading.py": "stands in for a module of that name",
     "nodegraph/cli/lock.py": "each command is a file, found by its name",
     "nodegraph/definition/pack.py": "declaring a pack imports nothing but this",
     "nodegraph/files/user_dirs.py": "settings need it before there are folders",

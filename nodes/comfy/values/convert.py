@@ -19,8 +19,10 @@ from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
 from nodes.comfy.values.samplers import FunctionSampler, Sampler
+from nodes.comfy.values.upscaler import PackUpscaler
 from nodes.inference.sample import Guider
 from nodes.media.values import Audio, VideoFile, VideoFrames
+from nodes.models.adapters.upscaler import UpscaleModel
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.values import Conditioning, Latent, Noise
@@ -71,12 +73,14 @@ _TO: dict[type, Callable[[Any], object]] = {
     VideoFrames: PackVideo,
     Guider: CFGGuider.from_native,
     Noise: PackNoise,
+    UpscaleModel: PackUpscaler,
 }
 _FROM: dict[type, Callable[[Any], object]] = {
     PackModel: PackModel.to_handle,
     PackClip: lambda clip: clip.handle,
     PackVae: lambda vae: vae.handle,
     PackVideo: lambda video: video.video,
+    PackUpscaler: lambda upscaler: upscaler.native,
     CFGGuider: lambda guider: guider.to_native(),
     Sampler: lambda sampler: sampler.to_native(),
     ExecutionBlocker: lambda blocker: Blocked(blocker.message),

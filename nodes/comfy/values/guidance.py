@@ -5,11 +5,14 @@ from typing import Any
 
 from torch import Tensor
 
+from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.live_model import Entries, LiveModel
 from nodes.comfy.values.models import rule_arguments
 from nodes.sampling.guidance.rules import GuidanceInputs
 
 _ALWAYS = "disable_cfg1_optimization"
+_NETWORK = ("model_function_wrapper", "patches", "patches_replace", "wrappers", "block_modifiers")
+"""The model options that change the network from within."""
 
 
 def sampling_function(
@@ -71,8 +74,17 @@ def calc_cond_batch(
     timestep: Tensor,
     model_options: Mapping[str, Any] | None = None,
 ) -> list[Tensor]:
-    """Return the x0 that the model predicts for each list of conditions."""
-    del model_options
+    """Return the x0 that the model predicts for each list of conditions.
+
+    Raises:
+        NotOfferedError: the options change the network from within.
+    """
+    options = model_options or {}
+    inside = options.get("transformer_options") or {}
+    found = [name for name in _NETWORK if options.get(name) or inside.get(name)]
+    if found:
+        what = f"{found[0]!r} of model options, which changes a network from within"
+        raise NotOfferedError(what)
     return model.predict_each(conds, x_in, timestep)
 
 

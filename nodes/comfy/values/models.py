@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from nodes.values import Cond, Conditioning
 _COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
 _PREPARE = "sampler_pre_cfg_function"
 _ALWAYS = "disable_cfg1_optimization"
+_OPTIONS = (_COMBINES, _CORRECT, _PREPARE, _ALWAYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +77,26 @@ def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]
     """Return the arguments of packs' guidance functions at a step, on the device of the model."""
     device, cfg = model.load_device, inputs.cfg
     sigma = rows_on(device, inputs.sigma.reshape(-1).expand(inputs.x.shape[0]))
-    return {
-        "cond_scale": cfg.to(device) if isinstance(cfg, Tensor) else cfg,
-        "timestep": sigma,
-        "sigma": sigma,
-        "input": inputs.x.to(device),
-        "cond_denoised": inputs.cond.to(device),
-        "uncond_denoised": inputs.uncond.to(device),
-        "model": model.model,
-        "model_options": model.model_options,
-    }
+    return _RuleArguments(
+        {
+            "cond_scale": cfg.to(device) if isinstance(cfg, Tensor) else cfg,
+            "timestep": sigma,
+            "sigma": sigma,
+            "input": inputs.x.to(device),
+            "cond_denoised": inputs.cond.to(device),
+            "uncond_denoised": inputs.uncond.to(device),
+            "model": model.model,
+            "model_options": model.model_options,
+        }
+    )
+
+
+class _RuleArguments(dict[str, Any]):
+    """The arguments of a guidance function; a plain message for those that are not there."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        what = f"the argument {name!r} of a guidance function"
+        raise NotOfferedError(what, hint="A guider derived from `CFGGuider` has it.")
 
 
 class ModelSampling:
@@ -200,6 +211,11 @@ class PackModel:
         """Return the size in bytes."""
         return self.handle.weight_bytes
 
+    def memory_required(self, input_shape: object) -> int:
+        """Return 0: the engine makes room itself for what a model computes."""
+        del input_shape
+        return 0
+
     def model_dtype(self) -> torch.dtype:
         """Return the dtype that it computes in."""
         return self.model.get_dtype()
@@ -231,6 +247,8 @@ class PackModel:
         if inside:
             what = f"{inside[0]!r} of a model's transformer_options"
             raise NotOfferedError(what)
+        if not any(self.model_options.get(name) for name in _OPTIONS):
+            return self.handle  # An equal value, whose results caches know.
         guidance = self.handle.guidance
         always = guidance.disable_cfg1_optimization or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from nodegraph.errors import NotHereError
+from nodes.comfy.host.comfy.files import FileTensors
 from nodes.comfy.values import runtime
 from nodes.imaging.resize import bislerp as bislerp
 from nodes.imaging.resize import lanczos as lanczos
@@ -59,7 +60,7 @@ def load_torch_file(
     """
     del safe_load
     path = _without_pickle(Path(ckpt))
-    tensors = load_file(path, device=str(device or "cpu"))
+    tensors = FileTensors(str(ckpt), load_file(path, device=str(device or "cpu")))
     return (tensors, _metadata(path)) if return_metadata else tensors
 
 

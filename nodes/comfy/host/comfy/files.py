@@ -1,7 +1,10 @@
 """Model files by path: packs load by path where nodes load by the name in a model folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from nodes.comfy.host.folder_paths import get_filename_list, get_full_path
 from nodes.comfy.host.node_classes import call
@@ -37,10 +40,51 @@ def name_in_folder(path: str, folder: str) -> str:
     raise NotOfferedError(what, hint="Move it there, or name its folder in `models_dir`.")
 
 
+class FileTensors(dict[str, Tensor]):
+    """The tensors of a model file, which remember the file.
+
+    Args:
+        path: of the file.
+        tensors: all of its tensors, by key.
+    """
+
+    def __init__(self, path: str, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__(tensors)
+        self.path = path
+        self._seen = self._state()
+
+    @property
+    def is_unchanged(self) -> bool:
+        """True if the tensors and their keys are still those of the file."""
+        return self._seen == self._state()
+
+    def _state(self) -> dict[str, tuple[int, int]]:
+        return {key: (id(tensor), tensor._version) for key, tensor in self.items()}  # noqa: SLF001 - counts changes in place
+
+
+def file_of(tensors: Mapping[str, Tensor], what: str) -> str:
+    """Return the path of the file that tensors were loaded from.
+
+    Args:
+        tensors: by key.
+        what: they are, in words.
+
+    Raises:
+        NotOfferedError: they come from elsewhere, or the pack has changed them.
+    """
+    if isinstance(tensors, FileTensors) and tensors.is_unchanged:
+        return tensors.path
+    kind = f"{what} of tensors that are not a file's as they are"
+    raise NotOfferedError(kind, hint="The result of `comfy.utils.load_torch_file` works.")
+
+
 _FIRST = {
     "CheckpointLoaderSimple": "ckpt_name",
     "CLIPVisionLoader": "clip_name",
     "ControlNetLoader": "control_net_name",
+    "LoraLoader": "lora_name",
+    "LoraLoaderModelOnly": "lora_name",
     "StyleModelLoader": "style_model_name",
     "UNETLoader": "unet_name",
+    "UpscaleModelLoader": "model_name",
 }

@@ -1,9 +1,12 @@
 """`comfy.sd`: the classes of CLIP and VAE values, and loaders."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from nodes.comfy.host.comfy.files import load_by_path, name_in_folder
+from torch import Tensor
+
+from nodes.comfy.host.comfy.files import file_of, load_by_path, name_in_folder
 from nodes.comfy.host.node_classes import call
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import PackClip, PackModel, PackVae
@@ -100,11 +103,25 @@ def load_style_model(ckpt_path: str) -> Any:
     return load_by_path(ckpt_path, "style_models", "StyleModelLoader")[0]
 
 
-def load_lora_for_models(*_args: object, **_more: object) -> Any:
-    """Refuse: LoRAs are only loaded from files.
+def load_lora_for_models(
+    model: PackModel | None,
+    clip: PackClip | None,
+    lora: Mapping[str, Tensor],
+    strength_model: float,
+    strength_clip: float,
+) -> tuple[PackModel | None, PackClip | None]:
+    """Return model and text encoders with a LoRA that `comfy.utils.load_torch_file` has loaded.
 
     Raises:
-        NotOfferedError: always.
+        NotOfferedError: its tensors are not those of a file in a folder of LoRAs, or there is no
+            model.
     """
-    what = "comfy.sd.load_lora_for_models"
-    raise NotOfferedError(what, hint="nodes.LoraLoader works.")
+    path = file_of(lora, "a LoRA")
+    if model is None:
+        what = "comfy.sd.load_lora_for_models without a model"
+        raise NotOfferedError(what)
+    inputs = {"model": model, "strength_model": strength_model}
+    if clip is None:
+        return load_by_path(path, "loras", "LoraLoaderModelOnly", **inputs)[0], None
+    inputs |= {"clip": clip, "strength_clip": strength_clip}
+    return load_by_path(path, "loras", "LoraLoader", **inputs)

@@ -16,11 +16,13 @@ from nodes.comfy.values.guiders import StepCallback
 from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.models import ModelSampling, PackModel
 from nodes.comfy.values.samplers import KSAMPLER as KSAMPLER
+from nodes.comfy.values.samplers import PackDenoiser
 from nodes.comfy.values.samplers import Sampler as Sampler
 from nodes.sampling.guidance.loop import cut_steps
 from nodes.sampling.noise_schedule.schedules import SCHEDULES, beta_sigmas, schedule
 from nodes.sampling.samplers.registry import NAMED_SAMPLERS, SAMPLERS, sigmas_for
 
+KSamplerX0Inpaint = PackDenoiser
 SAMPLER_NAMES = list(NAMED_SAMPLERS)
 SCHEDULER_NAMES = list(SCHEDULES)
 KSAMPLER_NAMES = SAMPLER_NAMES
