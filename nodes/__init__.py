@@ -80,6 +80,7 @@ PACK = Pack(
         "nodes.builtin.popular.clip_image",
         "nodes.builtin.popular.kjnodes",
         "nodes.builtin.popular.latent_factors",
+        "nodes.builtin.popular.ultimate_upscale",
         "nodes.builtin.popular.video_helper_suite",
         "nodes.builtin.popular.viewers",
         "nodes.builtin.popular.was_suite",

@@ -41,12 +41,19 @@ def to_float(value: object) -> float | Refused:
     return value if isinstance(value, float) and math.isfinite(value) else REFUSED
 
 
+_WORDS: Final[dict[str, bool]] = {"true": True, "false": False, "enable": True, "disable": False}
+
+
 def to_bool(value: object) -> bool | Refused:
-    """True and false, also as the strings "true" and "false" or the numbers 1 and 0."""
+    """True and false, also as the numbers 1 and 0, or as words.
+
+    The words are "true", "false", and "enable" and "disable", which were choices of packs' nodes
+    before these had inputs of true and false.
+    """
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return {"true": True, "false": False}.get(value.strip().lower(), REFUSED)
+        return _WORDS.get(value.strip().lower(), REFUSED)
     return bool(value) if isinstance(value, int | float) and value in (0, 1) else REFUSED
 
 

@@ -92,6 +92,8 @@ def test_every_problem_is_reported_at_once(files):
         ("strength", "0.5", 0.5),
         ("strength", "1e-1", 0.1),
         ("tiled", "True", True),
+        ("tiled", "enable", True),
+        ("tiled", "disable", False),
         ("tiled", 0, False),
         ("text", 5, "5"),
         ("text", 0.5, "0.5"),

@@ -121,6 +121,24 @@ FILES: dict[str, tuple[Any, dict[str, Any]]] = {
         item(1, "PrepImageForClipVision", "image:IMAGE=1", values=["LANCZOS", "center", 0.12]),
         {"interpolation": "LANCZOS", "crop_position": "center", "sharpening": 0.12},
     ),
+    "UltimateSDUpscale": (
+        item(
+            1,
+            "UltimateSDUpscale",
+            *("image:IMAGE=1", "model:MODEL", "positive:CONDITIONING", "negative:CONDITIONING"),
+            *("vae:VAE", "upscale_model:UPSCALE_MODEL"),
+            values=[
+                *(2, 159, "fixed", 15, 8.5, "dpmpp_sde", "karras", 0.2, "Chess", 512, 768),
+                *(8, 48, "None", 1, 64, 8, 16, "enable"),
+            ],
+        ),
+        {"upscale_by": 2, "seed": 159, "steps": 15, "cfg": 8.5, "sampler_name": "dpmpp_sde"}
+        | {"scheduler": "karras", "denoise": 0.2, "mode_type": "Chess", "tile_width": 512}
+        | {"tile_height": 768, "mask_blur": 8, "tile_padding": 48, "seam_fix_mode": "None"}
+        | {"seam_fix_denoise": 1, "seam_fix_width": 64, "seam_fix_mask_blur": 8}
+        | {"seam_fix_padding": 16, "force_uniform_tiles": "enable", "tiled_decode": False}
+        | {"batch_size": 1},
+    ),
     "SimpleMath+": (
         item(1, "SimpleMath+", "a:INT,FLOAT", "b:*", "c:*", outputs="INT FLOAT", values=["a*2"]),
         {"value": "a*2"},
