@@ -88,6 +88,7 @@ PACK = Pack(
         "nodes.builtin.logic.numeric",
         "nodes.builtin.logic.templates",
         "nodes.builtin.logic.json_texts",
+        "nodes.builtin.logic.loops",
     ),
     models={
         "checkpoints": (

@@ -17,6 +17,8 @@ from nodegraph.packs.registry import Registry
 DATA = Path(__file__).parent.parent / "data" / "object_info.json"
 OWN = {
     "BatchPrompt",
+    "LoopIterations",
+    "LoopOutputs",
     "GuidanceSchedule",
     "IPAdapterApply",
     "IPAdapterLoader",
@@ -40,6 +42,7 @@ NEWER = {
     "CustomCombo",
     "DrawBBoxes",
     "EmptyFlux2LatentImage",
+    "EndLoop",
     "GetItemFromList",
     "ImageCompare",
     "JsonExtractString",
@@ -52,6 +55,7 @@ NEWER = {
     "SamplerLCM",
     "SaveImageAdvanced",
     "SeedNode",
+    "StartLoop",
     "StringFormat",
 }
 """Those of later versions than the description."""

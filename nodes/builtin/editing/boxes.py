@@ -61,6 +61,7 @@ class ArtStyle:
 Style: TypeAlias = Annotated[
     NoStyle | Photo | ArtStyle,
     DynamicCombo({"none": NoStyle, "photo": Photo, "art_style": ArtStyle}),
+    Optional(),  # as the texts, so that it stays between them
 ]
 
 

@@ -70,3 +70,12 @@ class BadColourError(NodeGraphError):
         super().__init__(
             f"{short_repr(text)} is no colour.", hint="It is written #RRGGBB or #RRGGBBAA."
         )
+
+
+class LoopError(NodeGraphError):
+    """The nodes between Start Loop and End Loop are no loop, or one that is too long."""
+
+    code = "bad_loop"
+
+    def __init__(self, problem: str, hint: str) -> None:
+        super().__init__(f"{problem}.", hint=hint)

@@ -147,3 +147,10 @@ def test_the_prompt_has_the_parts_that_ideogram_reads(run_node):
         "medium": "photograph",
         "color_palette": ["#000000"] * 16,
     }
+
+
+def test_widgets_stand_in_the_order_of_saved_workflows():
+    names = [item.name for item in build_json_prompt_ideogram.spec.inputs if not item.required]
+
+    assert names[:4] == ["high_level_description", "background", "style", "aesthetics"]
+    assert names[4:] == ["lighting", "medium", "color_palette"]
