@@ -89,7 +89,7 @@ Mode: TypeAlias = Annotated[
 
 
 class Iteration(NamedTuple):
-    """What differs between the iterations of a loop."""
+    """The outputs of Start Loop, which differ between the iterations."""
 
     iteration_index: int
     is_first: bool
@@ -203,7 +203,7 @@ class _Unrolled:
         self._indices = indices
         self._items = items
         self._carried: list[object] = [Link(loop.start.id, _CARRIED)]
-        """What each iteration begins with."""
+        """The values that the iterations begin with."""
 
     def expansion(self, *, accumulates: bool) -> Expansion:
         """Return all the nodes, and the values of the last iteration, or of each."""
