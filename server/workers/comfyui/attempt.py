@@ -25,6 +25,8 @@ from server.workers.worker import Order, Report
 
 POLL, SOON = 10.0, 0.1
 """Seconds between two looks at queue and history, while messages come and after the last one."""
+AGAIN = 0.5
+"""Seconds until a prompt is stopped once more that is still there."""
 MOST_MESSAGES = 1000
 """Messages that may wait; from then on progress and previews are dropped."""
 _ABSENT = 3
@@ -94,11 +96,9 @@ class Attempt:
         self._lost = WorkerLostError(reason, together=int(self._events.has_begun))
         self.wake()
 
-    async def cancel(self) -> None:
-        """Stop the prompt, wherever it is; nobody else's is touched."""
+    def cancel(self) -> None:
+        """Have the prompt stopped at the next look, wherever it is; nobody else's is touched."""
         self._cancelled = True
-        with suppress(ClientError, TimeoutError, NodeGraphError):  # seen at the next look
-            await self._connection.stop(self.prompt)
         self.wake()
 
     async def reports(self) -> AsyncGenerator[Sequence[Report]]:
@@ -149,9 +149,8 @@ class Attempt:
         if isinstance(given, str) and given:
             self.prompt = given  # servers before 0.3.50 choose it themselves
         refusal = refusal_of(self._connection.name, status, reply)
-        if refusal is not None or self._cancelled:
-            await self.cancel()
         if refusal is not None:
+            await self._stop()
             self._fail(refusal)
 
     async def _advance(self) -> None:
@@ -170,7 +169,7 @@ class Attempt:
         except (ClientError, TimeoutError):  # the worker waits for the server, or gives it up
             self._pause = POLL
         except NodeGraphError as error:
-            await self.cancel()
+            await self._stop()
             self._fail(error)
 
     async def _handle(self, message: ComfyMessage) -> None:
@@ -215,10 +214,18 @@ class Attempt:
             self._absent, self._pause = 0, POLL
             if standing == "running":
                 self._events.begin()
+            if self._cancelled:
+                self._pause = AGAIN
+                await self._connection.stop(self.prompt)
         else:
             self._absent, self._pause = self._absent + 1, SOON
             if self._absent >= (_UNWRITTEN if self._succeeded else _ABSENT):
                 self._give_up()
+
+    async def _stop(self) -> None:
+        """Stop the prompt, because the attempt ends without it; if that fails, it goes on."""
+        with suppress(ClientError, TimeoutError, NodeGraphError):
+            await self._connection.stop(self.prompt)
 
     def _give_up(self) -> None:
         """End an attempt whose prompt is nowhere on the server."""

@@ -106,7 +106,7 @@ class ComfyWorker:
     async def cancel(self, run: str) -> None:
         """Stop a run as soon as possible."""
         if run in self._attempts:
-            await self._attempts[run].cancel()
+            self._attempts[run].cancel()
 
     def set_watched(self, run: str, watched: bool) -> None:
         """Pass previews of a run on or not; the server makes them in any case."""

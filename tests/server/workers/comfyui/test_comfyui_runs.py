@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import signal
 import time
 import uuid
 
@@ -322,3 +323,18 @@ def test_the_secret_is_shown_nowhere(both):
     files = [path for path in (both.ours.home / "data").rglob("*") if path.is_file()]
     texts += [path.read_bytes().decode(errors="replace") for path in files]
     assert not [text for text in texts if TOKEN in text]
+
+
+def test_a_server_that_answers_nothing_does_not_hold_up_cancelling(both):
+    run_id = both.ours.submit(steps(count=1000))
+    until(lambda: ask(both.theirs, "GET", "/queue")["queue_running"])
+
+    both.theirs.process.send_signal(signal.SIGSTOP)
+    begin = time.monotonic()
+    reply = both.ours.post(f"/v1/runs/{run_id}/cancel")
+    seconds = time.monotonic() - begin
+    both.theirs.process.send_signal(signal.SIGCONT)
+
+    assert reply.status == 200
+    assert seconds < 5
+    assert ended(both.ours, run_id)["status"] == "cancelled"
