@@ -73,6 +73,7 @@ PACK = Pack(
         "nodes.builtin.text.regexes",
         "nodes.builtin.popular.comfyroll",
         "nodes.builtin.popular.control_images",
+        "nodes.builtin.popular.efficiency",
         "nodes.builtin.popular.essentials",
         "nodes.builtin.popular.gguf",
         "nodes.builtin.popular.impact_pack",

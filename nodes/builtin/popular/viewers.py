@@ -60,12 +60,12 @@ def image_comparer(
     return Ui(artifacts={"a_images": _preview(image_a, ctx), "b_images": _preview(image_b, ctx)})
 
 
-def _fresh(inputs: Mapping[str, object], _files: Files) -> str:
+def fresh_if_random(inputs: Mapping[str, object], _files: Files) -> str:
     """Return another text every time for the seeds that ask for it."""
     return secrets.token_hex() if inputs.get("seed") in _RANDOM else ""
 
 
-@node("Seed (rgthree)", category="popular/rgthree", state=_fresh, gives_way=True)
+@node("Seed (rgthree)", category="popular/rgthree", state=fresh_if_random, gives_way=True)
 def rgthree_seed(
     seed: Annotated[int, Field(ge=-_MOST, le=_MOST)] = 0, *, ctx: Context
 ) -> RgthreeSeed:

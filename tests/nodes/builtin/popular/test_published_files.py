@@ -139,6 +139,43 @@ FILES: dict[str, tuple[Any, dict[str, Any]]] = {
         | {"seam_fix_padding": 16, "force_uniform_tiles": "enable", "tiled_decode": False}
         | {"batch_size": 1},
     ),
+    "KSampler (Efficient), whose script has taken its control": (
+        item(
+            1,
+            "KSampler (Efficient)",
+            *("model:MODEL", "positive:CONDITIONING", "negative:CONDITIONING"),
+            *("latent_image:LATENT", "optional_vae:VAE", "script:SCRIPT"),
+            values=[863, None, 7, 1.5, "dpmpp_sde_gpu", "karras", 0.33, "auto", "true"],
+        ),
+        {"seed": 863, "steps": 7, "cfg": 1.5, "sampler_name": "dpmpp_sde_gpu"}
+        | {"scheduler": "karras", "denoise": 0.33, "preview_method": "auto", "vae_decode": "true"},
+    ),
+    "Efficient Loader": (
+        item(
+            1,
+            "Efficient Loader",
+            *("lora_stack:LORA_STACK", "cnet_stack:CONTROL_NET_STACK"),
+            values=[
+                "x.ckpt",
+                "Baked VAE",
+                -1,
+                "None",
+                1,
+                1,
+                "a",
+                "b",
+                "none",
+                "A1111",
+                512,
+                768,
+                2,
+            ],
+        ),
+        {"ckpt_name": "x.ckpt", "vae_name": "Baked VAE", "clip_skip": -1, "lora_name": "None"}
+        | {"lora_model_strength": 1, "lora_clip_strength": 1, "positive": "a", "negative": "b"}
+        | {"token_normalization": "none", "weight_interpretation": "A1111"}
+        | {"empty_latent_width": 512, "empty_latent_height": 768, "batch_size": 2},
+    ),
     "SimpleMath+": (
         item(1, "SimpleMath+", "a:INT,FLOAT", "b:*", "c:*", outputs="INT FLOAT", values=["a*2"]),
         {"value": "a*2"},
