@@ -146,7 +146,8 @@ class CFGGuider:
     def for_session(self, session: SamplingSession) -> "CFGGuider":
         """Return a copy with model and conditions ready for a run of a sampler."""
         made = copy.copy(self)
-        made.inner_model = LiveModel(session, self.model_patcher)
+        made.inner_model = live = LiveModel(session, self.model_patcher)
+        made.model_patcher = live.model_patcher
         made.conds = {name: list(conds) for name, conds in self.original_conds.items()}
         return made
 

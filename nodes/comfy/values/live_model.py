@@ -1,12 +1,13 @@
 """A model in a run of a sampler, in ComfyUI's form: predicts for the conditions of guiders."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
 
 from nodes.comfy.values.conditions import from_entries
+from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import InnerModel, PackModel
 from nodes.sampling.conditioning.denoiser import Branch
 from nodes.sampling.guidance.planner import GuidancePlanner
@@ -31,7 +32,9 @@ class LiveModel(InnerModel):
     def __init__(self, session: SamplingSession, patcher: PackModel) -> None:
         super().__init__(patcher.handle)
         self.session = session
-        self.model_patcher = self.current_patcher = patcher
+        self.model_patcher = self.current_patcher = patcher.clone()
+        self.model_patcher.model = self
+        self.diffusion_model = NetworkPlace()
         self.device = session.request.denoiser.device
         self._plans: dict[Hashable, tuple[Sequence[object], GuidancePlanner]] = {}
 
@@ -71,6 +74,25 @@ class LiveModel(InnerModel):
             branches = [_branch_of(entries) for entries in asked]
             self._plans[key] = kept, self.session.planner_of(branches, size)
         return self._plans[key][1]
+
+
+class NetworkPlace:
+    """The object in place of a network: keeps what packs store in it, and has nothing else."""
+
+    def _get_name(self) -> str:
+        """Return the name of its class, as torch's modules do."""
+        return type(self).__name__
+
+    def __call__(self, *_args: object, **_more: object) -> NoReturn:
+        """Refuse: the engine calls networks.
+
+        Raises:
+            NotOfferedError: always.
+        """
+        what = "the network of a model"
+        raise NotOfferedError(what, hint="`comfy.samplers.calc_cond_batch` predicts with it.")
+
+    forward = state_dict = parameters = named_parameters = modules = named_modules = __call__
 
 
 def with_branch(entries: list[dict[str, Any]], branch: Branch) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from nodegraph.execution.engine import Engine
 from nodegraph.packs.object_info import object_info
 from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_prompt
+from nodes.comfy.values.errors import NotOfferedError
 from nodes.sampling.samplers.registry import SAMPLERS
 from tests.nodes.comfy import packs
 
@@ -28,6 +29,10 @@ from comfy.samplers import CFGGuider, KSAMPLER, KSampler, k_diffusion_sampling
 def sample_toy(model, x, sigmas, extra_args=None, callback=None, disable=None):
     extra_args = {} if extra_args is None else extra_args
     s_in = x.new_ones([x.shape[0]])
+    inner = model.inner_model.inner_model
+    inner.diffusion_model.kept = 1
+    assert model.inner_model.model_patcher.model is inner
+    assert hasattr(inner.diffusion_model, "kept") and not hasattr(inner.diffusion_model, "blocks")
     for i in range(len(sigmas) - 1):
         denoised = model(x, sigmas[i] * s_in, **extra_args)
         callback({"x": x, "i": i, "sigma": sigmas[i], "sigma_hat": sigmas[i], "denoised": denoised})
@@ -87,6 +92,12 @@ class Halves(CFGGuider):
         )
 
 
+class Patched(CFGGuider):
+    def predict_noise(self, x, timestep, model_options={}, seed=None):
+        options = {"transformer_options": {"patches_replace": {"attn1": {("middle", 0): None}}}}
+        return super().predict_noise(x, timestep, options, seed)
+
+
 class Same(CFGGuider):
     calls = 0
 
@@ -104,7 +115,7 @@ def Guides(model, positive, other, negative, cfg):
 
 
 def SameGuides(model, positive, negative, cfg):
-    guider = Same(model)
+    guider = Patched(model) if cfg == 2.0 else Same(model)
     guider.set_conds(positive, negative)
     guider.set_cfg(cfg)
     return (guider,)
@@ -325,6 +336,9 @@ def test_a_packs_guider_predicts_with_conditions_of_its_own(engine):
     )
 
     assert same.samples.equal(ours.samples)
+    nodes["same"] = {**nodes["same"], "inputs": {**nodes["same"]["inputs"], "cfg": 2.0}}
+    with pytest.raises(NotOfferedError, match="'patches_replace' of model options"):
+        run(engine, "of same", **nodes)
     assert twice.samples.allclose(ours.samples, atol=1e-4)
     assert not halves.samples.allclose(ours.samples, atol=1e-2)
 
