@@ -81,16 +81,24 @@ def absent_module(name: str, below: Callable[[str], ModuleType | None]) -> Modul
     `from … import *` gets the names in the table.
     """
     module = ModuleType(name)
+    vars(module).update(__path__=[])
+    add_all_absent(module, name, below)
+    if name in NAMES:
+        vars(module)["__all__"] = NAMES[name].split()
+    return module
+
+
+def add_all_absent(
+    module: ModuleType, name: str, below: Callable[[str], ModuleType | None]
+) -> None:
+    """Have a module say of every name that it lacks that it is absent."""
 
     def attribute(own: str) -> object:
         if own.startswith("__"):
             raise AttributeError(own)
         return below(f"{name}.{own}") or absent(f"{name}.{own}")
 
-    vars(module).update(__path__=[], __getattr__=attribute)
-    if name in NAMES:
-        vars(module)["__all__"] = NAMES[name].split()
-    return module
+    vars(module)["__getattr__"] = attribute
 
 
 def add_absent(module: ModuleType, name: str) -> None:

@@ -51,7 +51,7 @@ def _with_parents(names: list[str]) -> frozenset[str]:
 MODULES = _with_parents(
     [*_MODULES.split(), *_NEWER.split(), *(f"comfy.ldm.{name}" for name in _LDM.split())]
 )
-"""The modules without a stand-in."""
+"""The modules without a stand-in, or with one for a few of their names."""
 
 NAMES = {
     "comfy.cli_args": "PerformanceFeature parser",

@@ -4,7 +4,7 @@ import importlib
 from functools import cache
 from types import ModuleType
 
-from nodes.comfy.absent import absent, absent_module, add_absent
+from nodes.comfy.absent import absent, absent_module, add_absent, add_all_absent
 from nodes.comfy.absent_names import MODULES
 from nodes.comfy.values import runtime
 from nodes.comfy.values.errors import NoSuchHostModuleError
@@ -19,8 +19,10 @@ _STANDINS = {
     "comfy.comfy_types.node_typing": "comfy.comfy_types",
     "comfy.controlnet": "comfy.controlnet",
     "comfy.latent_formats": "comfy.latent_formats",
+    "comfy.model_base": "comfy.model_base",
     "comfy.model_management": "comfy.model_management",
     "comfy.model_patcher": "comfy.model_patcher",
+    "comfy.model_sampling": "comfy.model_sampling",
     "comfy.options": "comfy.cli_args",
     "comfy.k_diffusion": "namespace",
     "comfy.k_diffusion.sampling": "sampling.k_diffusion",
@@ -103,6 +105,8 @@ def _make(name: str) -> ModuleType | None:
         return absent_module(name, find_host) if name in MODULES else None
     module = importlib.import_module(f"{STANDINS}.{standin}")
     add_absent(module, name)
+    if name in MODULES:
+        add_all_absent(module, name, find_host)
     return module
 
 

@@ -14,10 +14,11 @@ from nodes.comfy.values.conditions import (
     host_copy,
     is_conditioning,
 )
+from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.guiders import CFGGuider, PackNoise, noise_from
 from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
-from nodes.comfy.values.models import PackClip, PackModel, PackVae
+from nodes.comfy.values.models import PackModel
 from nodes.comfy.values.samplers import FunctionSampler, Sampler
 from nodes.comfy.values.upscaler import PackUpscaler
 from nodes.inference.sample import Guider

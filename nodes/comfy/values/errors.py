@@ -31,6 +31,10 @@ class NotOfferedError(NodeGraphError):
         super().__init__(f"the pack uses {what}, which is not available to packs here.", hint=hint)
 
 
+class NotOfferedPartError(NotOfferedError, AttributeError):
+    """A pack reads a part of a value that has no counterpart; `hasattr` finds it missing."""
+
+
 class InputsRefusedError(CustomValidationError):
     """A pack's own validation refused a node's inputs."""
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from nodes.comfy.values.conditions import from_entries
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.models import InnerModel, PackModel
+from nodes.comfy.values.inner_model import InnerModel
+from nodes.comfy.values.models import PackModel
 from nodes.sampling.conditioning.denoiser import Branch
 from nodes.sampling.guidance.planner import GuidancePlanner
 from nodes.sampling.guidance.session import SamplingSession

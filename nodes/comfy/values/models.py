@@ -1,24 +1,24 @@
-"""MODEL, CLIP and VAE in ComfyUI's form: thin objects around the handles."""
+"""MODEL in ComfyUI's form: a thin object around the handle."""
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from nodes.comfy.values import runtime
-from nodes.comfy.values.errors import NotOfferedError
-from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
-from nodes.models.text.textual_inversion import Embeddings
+from nodes.comfy.values.errors import NotOfferedError, NotOfferedPartError
+from nodes.comfy.values.inner_model import InnerModel, ModelSampling, PackNoiseLevels
+from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
-from nodes.values import Cond, Conditioning
 
 _COMBINES, _CORRECT = "sampler_cfg_function", "sampler_post_cfg_function"
 _PREPARE = "sampler_pre_cfg_function"
+_SAMPLING = "model_sampling"
 _ALWAYS = "disable_cfg1_optimization"
 _OPTIONS = (_COMBINES, _CORRECT, _PREPARE, _ALWAYS)
 
@@ -99,74 +99,59 @@ class _RuleArguments(dict[str, Any]):
         raise NotOfferedError(what, hint="A guider derived from `CFGGuider` has it.")
 
 
-class ModelSampling:
-    """A model's noise schedule with ComfyUI's attributes."""
-
-    def __init__(self, parameterization: Parameterization) -> None:
-        self.parameterization = parameterization
-        self.sigmas = parameterization.sigmas.clone()
-        self.sigma_min = torch.tensor(parameterization.sigma_min)
-        self.sigma_max = torch.tensor(parameterization.sigma_max)
-
-    def timestep(self, sigma: Tensor) -> Tensor:
-        """Return the timestep of a noise level."""
-        return self.parameterization.timestep(sigma.cpu()).to(sigma.device)
-
-    def sigma(self, timestep: Tensor) -> Tensor:
-        """Return the noise level at a timestep."""
-        level = torch.as_tensor(timestep, dtype=torch.float32)
-        return self.parameterization.sigma(level.cpu()).to(level.device)
-
-    def percent_to_sigma(self, percent: float) -> float:
-        """Return the noise level at a fraction of the schedule."""
-        return self.parameterization.percent_to_sigma(percent)
-
-
-class InnerModel:
-    """The object under `model.model`."""
-
-    def __init__(self, handle: ModelHandle) -> None:
-        self._handle = handle
-        self.model_sampling = ModelSampling(handle.parameterization)
-        self.latent_format = LatentFormat(handle)
-
-    def get_dtype(self) -> torch.dtype:
-        """Return the dtype that it computes in."""
-        return cast("torch.dtype", getattr(torch, self._handle.precision))
-
-    def process_latent_in(self, latent: Tensor) -> Tensor:
-        """Scale a latent from the VAE's space to the model's."""
-        return self._handle.latent_format.to_model(latent)
-
-    def process_latent_out(self, latent: Tensor) -> Tensor:
-        """Scale a latent from the model's space to the VAE's."""
-        return self._handle.latent_format.to_raw(latent)
-
-
-class LatentFormat:
-    """A model's latent format with ComfyUI's attributes."""
-
-    def __init__(self, handle: ModelHandle) -> None:
-        own = handle.latent_format
-        self.latent_channels = own.channels
-        self.scale_factor = own.scale
-        self.process_in = own.to_model
-        self.process_out = own.to_raw
-
-
 class PackModel:
     """A MODEL, with the methods of ComfyUI's ModelPatcher."""
 
-    def __init__(self, handle: ModelHandle, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        handle: ModelHandle,
+        options: Mapping[str, Any] | None = None,
+        object_patches: Mapping[str, Any] | None = None,
+    ) -> None:
         self.handle = handle
         self.model = InnerModel(handle)
+        self.object_patches: dict[str, Any] = dict(object_patches or {})
+        self.patches: dict[str, list[Any]] = {}
+        self.parent = None
+        self.is_clip = False
+        self.patches_uuid = uuid.uuid4()
         self.model_options = copy_options({"transformer_options": {}, **(options or {})})
         self.load_device = handle.model.network.placement.device
         self.offload_device = torch.device("cpu")
 
     def clone(self) -> "PackModel":
         """Return a copy to be patched."""
-        return PackModel(self.handle, self.model_options)
+        return PackModel(self.handle, self.model_options, self.object_patches)
+
+    @property
+    def current_device(self) -> torch.device:
+        """Return the device that it computes on."""
+        return self.load_device
+
+    @property
+    def size(self) -> int:
+        """Return the size in bytes."""
+        return self.model_size()
+
+    def loaded_size(self) -> int:
+        """Return the size in bytes: a model is loaded whole, as far as packs see."""
+        return self.model_size()
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
+        """Return the names of its weights, with tensors that have shapes and no values."""
+        found = self.model.state_dict()
+        return {name: v for name, v in found.items() if name.startswith(filter_prefix or "")}
+
+    def add_object_patch(self, name: str, obj: Any) -> None:
+        """Replace a part of the model: `model_sampling`, its noise schedule.
+
+        Raises:
+            NotOfferedError: any other part.
+        """
+        if name != _SAMPLING:
+            what = f"add_object_patch for the {name!r} of a model"
+            raise NotOfferedError(what)
+        self.object_patches[name] = obj
 
     def set_model_sampler_cfg_function(
         self, sampler_cfg_function: Callable[..., Tensor], disable_cfg1_optimization: bool = False
@@ -201,11 +186,7 @@ class PackModel:
         Raises:
             NotOfferedError: any other.
         """
-        found = getattr(self.model, name, None)
-        if found is None:
-            what = f"the {name!r} of a model"
-            raise NotOfferedError(what)
-        return found
+        return self.object_patches.get(name) or getattr(self.model, name)
 
     def model_size(self) -> int:
         """Return the size in bytes."""
@@ -233,7 +214,8 @@ class PackModel:
         """Return a method that refuses, for the methods of ModelPatcher that are not supported."""
         if name.startswith(("set_model_", "add_", "patch_")):
             return partial(_refuse, name)
-        raise AttributeError(name)
+        what = f"the {name!r} of a MODEL"
+        raise NotOfferedPartError(what)
 
     def to_handle(self) -> ModelHandle:
         """Return the handle with the changes that the options describe.
@@ -247,7 +229,7 @@ class PackModel:
         if inside:
             what = f"{inside[0]!r} of a model's transformer_options"
             raise NotOfferedError(what)
-        if not any(self.model_options.get(name) for name in _OPTIONS):
+        if not self.object_patches and not any(self.model_options.get(name) for name in _OPTIONS):
             return self.handle  # An equal value, whose results caches know.
         guidance = self.handle.guidance
         always = guidance.disable_cfg1_optimization or bool(self.model_options.get(_ALWAYS))
@@ -258,84 +240,21 @@ class PackModel:
             guidance = replace(guidance, rule=PackPostCfg(guidance.rule, correct, self))
         for prepare in reversed(self.model_options.get(_PREPARE, [])):
             guidance = replace(guidance, rule=PackPreCfg(guidance.rule, prepare, self))
-        return replace(self.handle, guidance=replace(guidance, disable_cfg1_optimization=always))
+        guidance = replace(guidance, disable_cfg1_optimization=always)
+        return replace(self.handle, guidance=guidance, sampling=self._sampling())
+
+    def _sampling(self) -> Parameterization | None:
+        """Return the noise schedule that replaces the model's own."""
+        replaced = self.object_patches.get(_SAMPLING)
+        if replaced is None:
+            return self.handle.sampling
+        if isinstance(replaced, ModelSampling):  # one of ours, of this model or another
+            return replaced.parameterization
+        return PackNoiseLevels(self.handle.parameterization, replaced)
 
     def _ask_always(self, always: bool) -> None:
         if always:
             self.model_options[_ALWAYS] = True
-
-
-class PackClip:
-    """A CLIP: text encoders."""
-
-    def __init__(self, handle: ClipHandle) -> None:
-        self.handle = handle
-
-    def clone(self) -> "PackClip":
-        """Return a copy."""
-        return PackClip(self.handle)
-
-    def clip_layer(self, layer: int) -> None:
-        """Use an earlier layer."""
-        self.handle = replace(self.handle, layer=layer)
-
-    def tokenize(self, text: str, **_more: object) -> dict[str, Any]:
-        """Return a text's tokens as an opaque dict for the encode methods."""
-        return {"text": text}
-
-    def encode_from_tokens(
-        self, tokens: Mapping[str, Any], return_pooled: bool = False, return_dict: bool = False
-    ) -> Any:
-        """Encode the result of `tokenize`: hidden states, and the pooled vector if asked for."""
-        (cond,) = self._encode_tokens(tokens).conds
-        if return_dict:
-            return {"cond": cond.tokens, "pooled_output": cond.pooled}
-        return (cond.tokens, cond.pooled) if return_pooled else cond.tokens
-
-    def encode_from_tokens_scheduled(
-        self, tokens: Mapping[str, Any], add_dict: Mapping[str, Any] | None = None, **_more: object
-    ) -> list[list[Any]]:
-        """Encode the result of `tokenize` as CONDITIONING."""
-        (cond,) = self._encode_tokens(tokens).conds
-        return [[cond.tokens, {"pooled_output": cond.pooled, **(add_dict or {})}]]
-
-    def encode(self, text: str) -> Tensor:
-        """Return a text's hidden states."""
-        return self.encode_from_tokens(self.tokenize(text))
-
-    def _encode_tokens(self, tokens: Mapping[str, Any]) -> Conditioning:
-        running = runtime.context()
-        embeddings = Embeddings(runtime.files(), running.notice if running else _ignore)
-        encoded = self.handle.encode(str(tokens["text"]), embeddings)
-        pooled = None if encoded.pooled is None else encoded.pooled.cpu()
-        return Conditioning((Cond(encoded.tokens.cpu(), pooled),))
-
-
-class PackVae:
-    """A VAE."""
-
-    def __init__(self, handle: VaeHandle) -> None:
-        self.handle = handle
-        self.latent_channels = handle.channels
-        self.downscale_ratio = handle.downscale
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Encode [batch, height, width, 3] in [0, 1] to latents."""
-        from nodes.inference.vae import crop_to_vae  # Here: it imports much.
-
-        images = crop_to_vae(pixels.movedim(-1, 1), self.handle)[:, :3]
-        return torch.cat([self.handle.encode(image) for image in torch.split(images, 1)]).cpu()
-
-    def decode(self, samples: Tensor) -> Tensor:
-        """Decode latents to [batch, height, width, 3] in [0, 1]."""
-        images = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
-        return images.clamp(0.0, 1.0).movedim(1, -1).contiguous().cpu()
-
-    def spacial_compression_decode(self) -> int:
-        """Return the number of pixels per latent pixel, along each side."""
-        return self.handle.downscale
-
-    spacial_compression_encode = spacial_compression_decode
 
 
 def copy_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -353,7 +272,3 @@ def copy_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse(name: str, *_args: object, **_more: object) -> None:
     what = f"{name}, which changes a network from within"
     raise NotOfferedError(what)
-
-
-def _ignore(message: str) -> None:
-    del message

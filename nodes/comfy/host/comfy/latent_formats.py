@@ -1,3 +1,3 @@
 """`comfy.latent_formats`: the latent format of models."""
 
-from nodes.comfy.values.models import LatentFormat as LatentFormat
+from nodes.comfy.values.inner_model import LatentFormat as LatentFormat

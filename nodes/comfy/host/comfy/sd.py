@@ -8,8 +8,9 @@ from torch import Tensor
 
 from nodes.comfy.host.comfy.files import file_of, load_by_path, name_in_folder
 from nodes.comfy.host.node_classes import call
+from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.models import PackClip, PackModel, PackVae
+from nodes.comfy.values.models import PackModel
 
 CLIP = PackClip
 VAE = PackVae

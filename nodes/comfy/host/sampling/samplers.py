@@ -13,8 +13,9 @@ from nodes.comfy.values.guidance import cfg_function as cfg_function
 from nodes.comfy.values.guidance import sampling_function as sampling_function
 from nodes.comfy.values.guiders import CFGGuider as CFGGuider
 from nodes.comfy.values.guiders import StepCallback
+from nodes.comfy.values.inner_model import ModelSampling
 from nodes.comfy.values.k_diffusion import ksampler_of
-from nodes.comfy.values.models import ModelSampling, PackModel
+from nodes.comfy.values.models import PackModel
 from nodes.comfy.values.samplers import KSAMPLER as KSAMPLER
 from nodes.comfy.values.samplers import PackDenoiser
 from nodes.comfy.values.samplers import Sampler as Sampler
