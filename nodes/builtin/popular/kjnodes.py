@@ -1,15 +1,17 @@
-"""Node types of KJNodes: constants, sizes of images, and several images side by side."""
+"""Node types of KJNodes: constants, sizes and colours of images, and images side by side."""
 
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
-from nodegraph.definition.markers import Name, Numbered, Optional, Step, Widget
+from nodegraph.definition.markers import Choices, Name, Numbered, Optional, Step, Widget
 from nodegraph.definition.node import node
 from nodegraph.errors import NodeGraphError
 from nodes.builtin.image.transforms import image_stitch
 from nodes.builtin.inputs import SideOrAuto
+from nodes.imaging.color_match import METHODS
 from nodes.imaging.resize import Crop, resize_images
 from nodes.values import Image
 
@@ -49,6 +51,12 @@ class SizedImage(NamedTuple):
     image: Image
     width: int
     height: int
+
+
+class MatchedImage(NamedTuple):
+    """The output of `ColorMatch`."""
+
+    image: Annotated[Image, Name("image")]
 
 
 class Images(NamedTuple):
@@ -145,6 +153,39 @@ def image_resize_kj(
     cut: Crop = "center" if crop == "center" else "disabled"
     image = resize_images(image, *size, upscale_method, cut)
     return SizedImage(image, *size)
+
+
+@node("ColorMatch", category=_CATEGORY, display_name="Color Match", gives_way=True)
+def color_match(
+    image_ref: Image,
+    image_target: Image,
+    method: Annotated[str, Choices(tuple(METHODS))] = "mkl",
+    strength: Annotated[float, Field(ge=0.0, le=10.0), Step(0.01), Optional()] = 1.0,
+    multithread: Annotated[bool, Optional()] = True,
+) -> MatchedImage:
+    """Give the images of `image_target` the colours of `image_ref`.
+
+    `mkl` and `mvgd` match mean and covariance, `hm` histograms, `reinhard` mean and spread in a
+    space of opponent colours; those with two `hm` do both. There are as many references as images,
+    or one. `multithread` changes nothing.
+    """
+    del multithread
+    if len(image_ref) not in (1, len(image_target)):
+        message = f"there are {len(image_ref)} references for {len(image_target)} images."
+        raise NodeGraphError(message, hint="Use one, or as many.", input_name="image_ref")
+    made = [
+        _match(image, image_ref[number % len(image_ref)], method)
+        for number, image in enumerate(image_target[..., :3])
+    ]
+    matched = torch.stack(made)
+    return MatchedImage(torch.lerp(image_target[..., :3], matched, strength).clamp(0.0, 1.0))
+
+
+def _match(image: Tensor, reference: Tensor, method: str) -> Tensor:
+    own, other = (
+        each[..., :3].reshape(-1, 3).double().numpy(force=True) for each in (image, reference)
+    )
+    return torch.tensor(METHODS[method](own, other)).reshape(image.shape).to(image)
 
 
 def _size(image: Tensor, asked: tuple[int, int], *, keep_proportion: bool) -> tuple[int, int]:

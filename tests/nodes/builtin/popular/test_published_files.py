@@ -176,6 +176,10 @@ FILES: dict[str, tuple[Any, dict[str, Any]]] = {
         | {"token_normalization": "none", "weight_interpretation": "A1111"}
         | {"empty_latent_width": 512, "empty_latent_height": 768, "batch_size": 2},
     ),
+    "ColorMatch": (
+        item(1, "ColorMatch", "image_ref:IMAGE=1", "image_target:IMAGE", values=["mkl", 0.8, True]),
+        {"method": "mkl", "strength": 0.8, "multithread": True},
+    ),
     "SimpleMath+": (
         item(1, "SimpleMath+", "a:INT,FLOAT", "b:*", "c:*", outputs="INT FLOAT", values=["a*2"]),
         {"value": "a*2"},
@@ -248,5 +252,7 @@ def test_widgets_are_read_in_the_packs_order(catalog, tmp_path, name):
 
     found = inputs_of(catalog, tmp_path, IMAGE, saved, links=links)["1"]
 
-    widgets = {key: value for key, value in found.items() if key not in ("image", "image_1")}
+    widgets = {
+        key: value for key, value in found.items() if key not in ("image", "image_1", "image_ref")
+    }
     assert widgets == expected

@@ -25,6 +25,7 @@ from nodes.builtin.popular.impact_pack import (
     to_basic_pipe,
 )
 from nodes.builtin.popular.kjnodes import (
+    color_match,
     get_image_size_and_count,
     image_concat_multi,
     image_resize_kj,
@@ -195,6 +196,40 @@ def test_sizes_of_images_are_told():
 
     assert get_image_size(images) == (16, 8, 3)
     assert get_image_size_and_count(images)[1:] == (16, 8, 3)
+
+
+@pytest.mark.parametrize("method", ["mkl", "mvgd", "reinhard", "hm", "hm-mvgd-hm", "hm-mkl-hm"])
+def test_colours_become_those_of_the_reference(method):
+    draw = torch.Generator().manual_seed(1)
+    spread = torch.tensor([[0.1, 0.05, 0.0], [0.0, 0.08, 0.02], [0.0, 0.0, 0.05]])
+    reference = torch.randn(1, 40, 30, 3, generator=draw) @ spread + torch.tensor([0.6, 0.4, 0.5])
+    images = torch.rand(2, 24, 24, 3, generator=draw) * 0.4 + 0.2
+
+    with untouched(images, reference):
+        made = color_match(reference, images, method).image
+        half = color_match(reference, images, method, strength=0.5).image
+
+    assert made.shape == images.shape
+    close = 0.02 if method == "reinhard" else 2e-3
+    assert (made.mean(dim=(1, 2)) - reference.mean(dim=(0, 1, 2))).abs().max() < close
+    torch.testing.assert_close(half, (images + made) / 2)
+    if method in ("mkl", "mvgd"):
+        found, wanted = (torch.cov(x.reshape(-1, 3).T) for x in (made[0], reference))
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+    if method.startswith("hm"):
+        bounds = reference.amax(dim=(0, 1, 2)).clamp(max=1)
+        torch.testing.assert_close(made[0].amax(dim=(0, 1)), bounds)
+
+
+@pytest.mark.parametrize("method", ["mkl", "reinhard", "hm"])
+def test_colours_of_flat_images_are_finite(method):
+    flat = torch.full((1, 4, 4, 3), 0.25)
+
+    made = color_match(picture(1, 8, 8), flat, method).image
+
+    assert made.isfinite().all()
+    with pytest.raises(NodeGraphError, match="2 references for 1 images"):
+        color_match(picture(2), flat, method)
 
 
 def test_a_pipe_gives_back_what_was_put_in():
