@@ -66,14 +66,9 @@ NAMES = {
         ACEAudio Chroma Cosmos1CV8x8x16 Flux HunyuanVideo Hunyuan3Dv2 LTXV Mochi SC_B SC_Prior SD15
         SD3 SDXL SDXL_Playground_2_5 SD_X4 StableAudio1 Wan21 Wan22""",
     "comfy.model_management": """
-        LoadedModel cast_to cast_to_gathered cleanup_models_gc device_supports_non_blocking
-        device_should_use_non_blocking dtype_size extended_fp16_support
-        flash_attention_enabled force_channels_last force_upcast_attention_dtype loaded_models
-        maximum_vram_for_weights minimum_inference_memory offloaded_memory pick_weight_dtype
-        pytorch_attention_flash_attention raise_non_oom resolve_lowvram_weight
-        sage_attention_enabled supports_cast supports_dtype supports_fp8_compute total_vram
-        unet_dtype_orig unet_initial_load_device unload_model_clones use_more_memory
-        xformers_enabled_vae""",
+        LoadedModel cast_to_gathered offloaded_memory pick_weight_dtype raise_non_oom
+        resolve_lowvram_weight supports_cast supports_dtype total_vram unet_dtype_orig
+        unet_initial_load_device use_more_memory""",
     "comfy.model_patcher": """
         AutoPatcherEjector LowVramPatch MemoryCounter PatcherInjection get_key_weight
         set_model_options_patch_replace wipe_lowvram_weight""",
@@ -104,7 +99,7 @@ NAMES = {
         TRANSFORMER_BLOCKS UNET_MAP_ATTENTIONS UNET_MAP_BASIC UNET_MAP_RESNET
         clip_text_transformers_convert convert_sd_to copy_to_param flux_to_diffusers
         mmdit_to_diffusers model_trange safetensors_header set_attr_param
-        set_progress_bar_enabled set_progress_bar_global_hook state_dict_key_replace
+        set_progress_bar_enabled set_progress_bar_global_hook
         tiled_scale_multidim transformers_convert unet_to_diffusers upscale_dit_mask weight_dtype
         z_image_to_diffusers""",
     "comfy_execution.graph": "ExecutionList NodeInputError NodeNotFoundError TopologicalSort",

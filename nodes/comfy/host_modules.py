@@ -54,6 +54,11 @@ _STANDINS = {
     "nodes": "node_classes",
     "server": "prompt_server",
 }
+_PARTS = {
+    "comfy.ldm.modules.attention": "attention",
+    "comfy.ops": "layers",
+}
+"""The modules of a part of a module of `MODULES`; its other names are absent."""
 _TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
 HOST_PACKAGES = (*sorted(_TOPS | {name for name in MODULES if "." not in name}), "custom_nodes")
 """The top-level modules that packs find here though they are not installed."""
@@ -102,11 +107,20 @@ def _make(name: str) -> ModuleType | None:
     if standin == "namespace":
         return _namespace(name)
     if standin is None:
-        return absent_module(name, find_host) if name in MODULES else None
+        return _partial(name) if name in MODULES else None
     module = importlib.import_module(f"{STANDINS}.{standin}")
     add_absent(module, name)
     if name in MODULES:
         add_all_absent(module, name, find_host)
+    return module
+
+
+def _partial(name: str) -> ModuleType:
+    """Make a module with the names that there are; all others are absent."""
+    module = absent_module(name, find_host)
+    if name in _PARTS:
+        part = vars(importlib.import_module(f"{STANDINS}.{_PARTS[name]}"))
+        vars(module).update({own: each for own, each in part.items() if not own.startswith("_")})
     return module
 
 

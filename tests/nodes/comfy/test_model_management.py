@@ -42,3 +42,15 @@ def test_free_memory_includes_what_torch_holds(monkeypatch):
     assert answers.get_free_memory("cuda:0") == 120
     assert answers.get_free_memory("cuda:0", torch_free_too=True) == (120, 20)
     assert answers.get_total_memory("cuda:0") == 1000
+
+
+def test_what_the_engine_decides_itself_is_nothing_to_packs():
+    tensor = torch.ones(2)
+
+    assert answers.loaded_models() == []
+    assert answers.dtype_size(torch.float16) == 2
+    assert answers.cast_to(tensor, torch.float64).dtype == torch.float64
+    assert answers.cast_to(tensor).data_ptr() == tensor.data_ptr()
+    assert answers.is_device_cuda(torch.device("cuda:1"))
+    assert not answers.is_device_cuda(torch.device("cpu"))
+    answers.synchronize()

@@ -166,6 +166,16 @@ def state_dict_prefix_replace(
     return found
 
 
+def state_dict_key_replace(
+    state_dict: dict[str, Any], keys_to_replace: dict[str, str]
+) -> dict[str, Any]:
+    """Rename tensors' keys, in place."""
+    for old, new in keys_to_replace.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    return state_dict
+
+
 def calculate_parameters(sd: dict[str, Tensor], prefix: str = "") -> int:
     """Return the number of parameters."""
     return sum(value.nelement() for key, value in sd.items() if key.startswith(prefix))

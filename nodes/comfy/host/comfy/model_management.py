@@ -88,6 +88,43 @@ vae_dtype = _vae_dtype
 xformers_enabled = pytorch_attention_enabled = is_directml_enabled = _no
 load_models_gpu = load_model_gpu = free_memory = cleanup_models = unload_all_models = _nothing
 interrupt_current_processing = _nothing
+supports_fp8_compute = extended_fp16_support = device_supports_non_blocking = _no
+device_should_use_non_blocking = flash_attention_enabled = sage_attention_enabled = _no
+xformers_enabled_vae = pytorch_attention_flash_attention = force_channels_last = _no
+force_upcast_attention_dtype = cleanup_models_gc = unload_model_clones = _nothing
+text_encoder_initial_device = _cpu
+
+
+def loaded_models(only_currently_used: bool = False) -> list[Any]:
+    """Return no models: the engine loads and unloads them itself."""
+    return []
+
+
+def minimum_inference_memory() -> int:
+    """Return 0: the engine makes room itself for what models compute."""
+    return 0
+
+
+def maximum_vram_for_weights(device: Any = None) -> int:
+    """Return the bytes that tensors can still take on a device, the default one if None."""
+    return free_bytes(_device_or_default(device))
+
+
+def dtype_size(dtype: torch.dtype) -> int:
+    """Return the bytes of a number."""
+    return dtype.itemsize
+
+
+def is_device_cuda(device: torch.device) -> bool:
+    """Return True if a device is one of CUDA or ROCm."""
+    return torch.device(device).type == "cuda"
+
+
+def synchronize() -> None:
+    """Wait until the device has computed all that it was given."""
+    device = default_device()
+    if device.type != "cpu":
+        torch.get_device_module(device).synchronize()
 
 
 def should_use_fp16(device: Any = None, *_args: object, **_more: object) -> bool:
@@ -179,6 +216,18 @@ def cast_to_device(
 ) -> Tensor:
     """Return a tensor on another device, in another dtype."""
     return tensor.to(device=device, dtype=dtype, copy=copy)
+
+
+def cast_to(
+    weight: Tensor,
+    dtype: torch.dtype | None = None,
+    device: torch.device | None = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    stream: object = None,
+) -> Tensor:
+    """Return a tensor in another dtype, on another device; either stays if None."""
+    return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
 
 
 def throw_exception_if_processing_interrupted() -> None:
