@@ -38,6 +38,7 @@ _READERS = (
     "graph/sockets.py",
     "graph/spec.py",
 )
+_PYTHONS_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +60,8 @@ class PackSource:
     """The top-level modules that the host gives it."""
     preload: tuple[str, ...] = ()
     """Modules that all packs of the host need and that take long to import."""
+    python: str = ""
+    """The Python of its own environment; that of this process if empty."""
 
     def as_text(self) -> str:
         """Return it as JSON, for the process that describes the pack."""
@@ -162,7 +165,11 @@ def remembered_catalog(
     kept = _place(pack, cache, digest)
     for path in (pack.origin().parent / SHIPPED, kept):
         catalog = _read(path)
-        if catalog and (catalog.name, catalog.digest) == (pack.name, digest) and _is_whole(catalog):
+        if (
+            catalog
+            and (catalog.name, catalog.digest) == (pack.name, digest)
+            and _is_whole(catalog, pack)
+        ):
             return catalog
     error = refusal_of(_refusal(kept, patience))
     if error:
@@ -226,9 +233,12 @@ def describe_apart(pack: PackSource, patience: float = PATIENCE) -> PackCatalog:
     import subprocess
     import sys
 
+    module = "nodegraph.packs.describe"
+    run = f"import runpy; runpy.run_module({module!r}, run_name='__main__')"
+    command = [sys.executable, "-m", module, pack.as_text()]
     child = subprocess.Popen(
-        [sys.executable, "-m", "nodegraph.packs.describe", pack.as_text()],
-        env=child_environment() | dict(pack.environment),
+        overlay_command(pack, run) if pack.python else command,
+        env=overlay_environment(pack) if pack.python else _environment(pack),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -248,6 +258,28 @@ def child_environment() -> dict[str, str]:
     import sys
 
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+
+
+def _environment(pack: PackSource) -> dict[str, str]:
+    return child_environment() | dict(pack.environment)
+
+
+def overlay_command(pack: PackSource, code: str) -> list[str]:
+    """Return the command that runs code in a pack's own environment, with this one's behind it.
+
+    Its packages come first, and what it has not comes from here. `sys.argv[1]` is the pack.
+    """
+    import sys
+
+    paths = [path for path in sys.path if path]
+    start = f"import sys; sys.path.extend({paths!r}); {code}"
+    return [pack.python, "-c", start, pack.as_text()]
+
+
+def overlay_environment(pack: PackSource) -> dict[str, str]:
+    """Return the variables of a process in a pack's own environment."""
+    kept = {name: value for name, value in os.environ.items() if name not in _PYTHONS_OWN}
+    return {**kept, **dict(pack.environment), "PYTHONSAFEPATH": "1"}
 
 
 def too_slow(pack: PackSource, patience: float) -> PackError:
@@ -281,12 +313,12 @@ def catalog_from(pack: PackSource, told: bytes, printed: str, code: int) -> Pack
         failure = failure_in(told) or Failure(_exit_reason(code))
     from nodegraph.packs.environment.advice import left_out  # Here: most starts do without.
 
-    raise left_out(pack.name, failure, pack.folder, said)
+    raise left_out(pack.name, failure, pack.folder, said, pack.python)
 
 
-def _is_whole(catalog: PackCatalog) -> bool:
+def _is_whole(catalog: PackCatalog, pack: PackSource) -> bool:
     """Return False if a package has come since without which the pack was described."""
-    if not catalog.without:
+    if not catalog.without or pack.python:
         return True
     from nodegraph.packs.environment.imports import can_find  # Here: most packs lack nothing.
 

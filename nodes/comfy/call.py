@@ -32,8 +32,8 @@ class Call:
     kind: Any
     spec: NodeSpec
     entries: Entries
-    _objects: dict[tuple[str, str], Any] = field(default_factory=dict[Any, Any], compare=False)
-    """The object of each node, by the user's output folder and the node's id; the oldest first."""
+    _objects: dict[tuple[str, str, str], Any] = field(default_factory=dict[Any, Any], compare=False)
+    """The object of each node, by user, output folder and the node's id; the oldest first."""
 
     def __call__(self, **inputs: object) -> object:
         """Run the node."""
@@ -49,7 +49,7 @@ class Call:
 
     def _run(self, arguments: Mapping[str, object], context: Context | None) -> Any:
         """Call the node's own object, which keeps what it stores in itself, as in ComfyUI."""
-        key = (str(context.files.folders.output), context.node_id) if context else ("", "")
+        key = _key(context) if context else ("", "", "")
         found = self._objects.pop(key, None)
         found = self.kind() if found is None else found
         try:
@@ -125,6 +125,11 @@ class Call:
             items = cast("Sequence[object]", value)
             return [from_pack(item, socket) for item in items]
         return from_pack([] if listed and value is None else value, socket)
+
+
+def _key(context: Context) -> tuple[str, str, str]:
+    folders = context.files.folders
+    return folders.owner, str(folders.output), context.node_id
 
 
 def hidden_value(kind: str, context: Context | None) -> object:

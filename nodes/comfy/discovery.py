@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nodegraph.errors import NodeGraphError, PackError
@@ -12,6 +12,7 @@ from nodegraph.settings.settings import Settings
 from nodes.comfy.host_modules import HOST_PACKAGES
 from nodes.comfy.import_hook import PACKAGE, install
 from nodes.comfy.values.runtime import PackEnvironment
+from nodes.comfy.venvs import venvs_of
 
 HOST = "nodes.comfy.discovery:prepare"
 _PRELOAD = ("nodes.comfy.declare", "nodes.comfy.torch_guard", "nodes.comfy.host.folder_paths")
@@ -39,8 +40,8 @@ def packs_in(
             found[name.replace(".", "_")] = place
         else:
             problems.append(_no_pack(item))
-    if found:
-        prepare(settings, server)
+    venvs, more = venvs_of(folder, found)
+    problems += more
     readers = _readers()
     environment = _environment(settings)
     sources = [
@@ -50,23 +51,32 @@ def packs_in(
             place,
             HOST,
             environment,
-            salt=readers + _data(place),
+            salt=readers + _data(place) + (venvs[name].state if name in venvs else ""),
             provided=HOST_PACKAGES,
-            preload=_PRELOAD,
+            preload=() if name in venvs else _PRELOAD,
+            python=venvs[name].python if name in venvs else "",
         )
         for name, place in sorted(found.items())
+        if not any(problem.details.get("pack") == name for problem in more)
     ]
+    if sources:
+        prepare(settings, server, {each.name: each for each in sources if each.python})
     return sources, problems
 
 
-def prepare(settings: Settings | None = None, server: PackServer | None = None) -> None:
+def prepare(
+    settings: Settings | None = None,
+    server: PackServer | None = None,
+    apart: Mapping[str, PackSource] | None = None,
+) -> None:
     """Make the packs importable by the names `custom_nodes.…`.
 
     Args:
         settings: those of this process if None.
         server: gets the packs' routes and messages; one that reaches nobody if None.
+        apart: the packs that run in environments of their own, by name; none if None.
     """
-    install(PackEnvironment(settings or Settings.read(), server or PackServer()))
+    install(PackEnvironment(settings or Settings.read(), server or PackServer(), apart or {}))
 
 
 def _items(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +52,22 @@ class PackEntry(PackLoader):
             vars(module).update(declarations_of(module, register_names(before)))
 
 
+class ApartLoader(Loader):
+    """Makes a pack's module of node types that ask the process of its own environment."""
+
+    def __init__(self, environment: PackEnvironment, name: str) -> None:
+        self._environment = environment
+        self._name = name
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Add the `PACK` and the node types of its catalog."""
+        from nodes.comfy.apart.proxies import proxies_of  # Here: it needs torch.
+
+        settings = self._environment.settings
+        source = self._environment.apart[self._name]
+        vars(module).update(proxies_of(source, settings.cache_dir, settings.pack_patience))
+
+
 class Finder(PackFinder):
     """Finds packs below a folder as modules of `PACKAGE`, and what they import there."""
 
@@ -86,6 +103,8 @@ class Finder(PackFinder):
             place, inside = self.folder / f"{own}.py", None
         if not place.is_file():
             return None
+        if own in self.environment.apart:
+            return ModuleSpec(name, ApartLoader(self.environment, own), origin=str(place))
         loader = PackEntry(name, str(place))
         return importlib.util.spec_from_file_location(
             name, place, loader=loader, submodule_search_locations=inside

@@ -95,7 +95,9 @@ def advice_for(
     return Advice(modules, unmet, commands)
 
 
-def left_out(name: str, failure: Failure, folder: Path | None, printed: str) -> PackError:
+def left_out(
+    name: str, failure: Failure, folder: Path | None, printed: str, python: str = ""
+) -> PackError:
     """Return the error of a pack that could not be loaded: the cause, and what would work.
 
     Args:
@@ -103,13 +105,14 @@ def left_out(name: str, failure: Failure, folder: Path | None, printed: str) -> 
         failure: as the process that tried it reports it.
         folder: the pack's; None if it is a single file.
         printed: what it printed meanwhile.
+        python: the program of its own environment; that of this process if empty.
     """
     said = printed[-_MOST_PRINTED:]
     reason = failure.reason if failure.reason[-1:] in ".!?" else f"{failure.reason}."
     parts = [f"the pack {name!r} cannot be loaded: {reason}"] if reason else []
     details: dict[str, object] = {"printed": said} if said else {}
     if failure.missing:
-        advice = advice_for(folder, failure.missing, installed_versions())
+        advice = advice_for(folder, failure.missing, installed_versions(), python)
         parts += _shortage(name, advice, alone=not parts)
         hint = f"Install them: {' && '.join(advice.commands)}" if advice.commands else _READ
         details |= advice.as_dict()

@@ -1,7 +1,7 @@
 """The environment of packs in this process: the folders, the server, and the node that runs now."""
 
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nodegraph.definition.context import Context
 from nodegraph.files.files import Files
+from nodegraph.packs.catalog import PackSource
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
@@ -30,6 +31,8 @@ class PackEnvironment:
 
     settings: Settings
     server: PackServer
+    apart: Mapping[str, PackSource] = field(default_factory=dict[str, PackSource])
+    """The packs that have environments of their own, by name."""
     added_folders: dict[str, AddedFolder] = field(
         default_factory=dict[str, AddedFolder], compare=False
     )
