@@ -200,6 +200,13 @@ def test_results_that_depend_on_ids_are_not_those_of_nodes_with_other_ids(engine
         assert outputs["b"] == (f"([{name!r}, 0], 'b')",)
 
 
+def test_a_node_that_asks_for_its_id_gets_its_own_though_an_equal_one_ran(engine):
+    for name in ("b", "c"):
+        outputs = engine.run(read_prompt({name: node("Raw", link=4)}), targets=[name]).outputs
+
+        assert outputs[name] == (f"(4, {name!r})",)
+
+
 def test_a_literal_for_a_raw_link_is_given_as_it_is(engine):
     graph = {"b": node("Raw", link=4)}
 
