@@ -55,7 +55,7 @@ class Sampler:
             NotOfferedError: it is of a class of the pack's own.
         """
         del callback
-        what = f"a sampler of its own class, {type(self).__name__},"
+        what = f"a sampler of the class {type(self).__name__}"
         raise NotOfferedError(what, hint="`comfy.samplers.KSAMPLER` with a function works.")
 
 

@@ -290,7 +290,7 @@ def test_a_packs_schedule_is_used_in_parts_too(engine):
 
 
 def test_a_name_without_a_function_is_told(engine):
-    with pytest.raises(NodeGraphError, match=r"sampler 'toy_hollow', which has no function"):
+    with pytest.raises(NodeGraphError, match=r"sampler without its function, 'toy_hollow'"):
         run(engine, "1", **{"1": ksampler("toy_hollow")})
     with pytest.raises(InvalidWorkflowError, match="toy_nobody"):
         run(engine, "1", **{"1": ksampler("toy_nobody")})

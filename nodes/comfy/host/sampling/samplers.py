@@ -80,7 +80,7 @@ def calculate_sigmas(model_sampling: ModelSampling, scheduler_name: str, steps: 
         function = getattr(k_diffusion_sampling, f"get_sigmas_{scheduler_name}", None)
         found = None if function is None else SchedulerHandler(function, use_ms=False)
     if found is None:
-        what = f"the scheduler {scheduler_name!r}, which has no function,"
+        what = f"the name of a scheduler without its function, {scheduler_name!r}"
         raise NotOfferedError(what, hint="The pack that adds its name must add a handler, too.")
     if found.use_ms:
         return found.handler(model_sampling, steps)
@@ -100,7 +100,7 @@ def ksampler(
     """
     function = getattr(k_diffusion_sampling, f"sample_{sampler_name}", None)
     if function is None:
-        what = f"the sampler {sampler_name!r}, which has no function,"
+        what = f"the name of a sampler without its function, {sampler_name!r}"
         raise NotOfferedError(what, hint="The pack that adds its name must add a function, too.")
     return KSAMPLER(function, extra_options, inpaint_options)
 
