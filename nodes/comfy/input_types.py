@@ -148,13 +148,14 @@ def _dynamic(
     """Return an input that depends on others; None for any other kind."""
     widget = {key: options[key] for key in ("display_name", "tooltip") if options.get(key)}
     plain = InputSpec(name=name, socket=ANY, required=required, widget=widget)
-    if io_type == MATCHTYPE:
+    kind = str.__str__(io_type) if isinstance(io_type, str) else ""  # Some equal any text.
+    if kind == MATCHTYPE:
         template = options["template"]
         allowed, lazy = template.get("allowed_types") or ANY, bool(options.get("lazy"))
         return replace(plain, socket=allowed, template=template["template_id"], lazy=lazy)
-    if io_type == AUTOGROW:
+    if kind == AUTOGROW:
         return replace(plain, required=True, row=_row(options["template"]))
-    if io_type == DYNAMICCOMBO:
+    if kind == DYNAMICCOMBO:
         branches = tuple(
             Branch(key=str(option["key"]), inputs=tuple(_group_inputs(option["inputs"])))
             for option in options["options"]

@@ -474,3 +474,36 @@ def test_a_pack_that_removes_what_it_imported_harms_no_library(import_pack):
     )
 
     assert types["Lists"]() is True
+
+
+def test_a_type_that_equals_every_other_takes_any_value(import_pack):
+    types = import_pack(
+        """
+        class Any(str):
+            def __eq__(self, other):
+                return True
+
+            def __ne__(self, other):
+                return False
+
+            __hash__ = str.__hash__
+
+        class Hands:
+            FUNCTION = "hand"
+            RETURN_TYPES = (Any("*"),)
+
+            @classmethod
+            def INPUT_TYPES(cls):
+                return {"required": {"value": (Any("*"),)}}
+
+            def hand(self, value):
+                return (value,)
+
+        NODE_CLASS_MAPPINGS = {"Hands": Hands}
+        """,
+        name="equal",
+    )
+
+    (value,) = types["Hands"].spec.inputs
+    assert (value.socket, value.template) == ("*", "")
+    assert types["Hands"](value=3) == 3
