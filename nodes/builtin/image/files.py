@@ -87,8 +87,8 @@ def preview_image(images: Image, ctx: Context) -> Annotated[Image, Name("images"
 def image_compare(
     image_a: Image | None = None,
     image_b: Image | None = None,
-    compare_view: Annotated[object, Socket("IMAGECOMPARE"), Widget(default=["", ""])] = None,
     *,
+    compare_view: Annotated[object, Socket("IMAGECOMPARE"), Widget(default=["", ""])],
     ctx: Context,
 ) -> Ui:
     """Show two images, one above the other, with a slider between them; neither is kept.

@@ -189,3 +189,9 @@ def test_the_first_way_is_the_default():
 
     assert resize_image_mask_node(image).shape == image.shape
     assert resize_image_mask_node.spec.inputs[1].default == "scale by multiplier"
+
+
+def test_the_editor_s_part_of_a_comparison_has_the_editor_s_default():
+    found = next(item for item in image_compare.spec.inputs if item.name == "compare_view")
+
+    assert (found.required, found.default) == (True, ["", ""])
