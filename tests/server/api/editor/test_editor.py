@@ -34,8 +34,7 @@ RED, GREEN = (200, 40, 40), (40, 200, 40)
 DRAWINGS = json.loads((Path(__file__).parents[3] / "data/drawings.json").read_text())
 PARAMETERS = """a cat <lora:detail:0.8>, (best:1.2)
 Negative prompt: bad
-Steps: 25, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 9, Clip skip: 2, Size: 512x768
-Model: m"""
+Steps: 25, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 9, Clip skip: 2, Model: m"""
 
 
 @pytest.fixture(scope="module")
