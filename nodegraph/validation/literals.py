@@ -24,6 +24,7 @@ from nodegraph.validation.problems import (
 
 COMBO = "COMBO"
 MOST_SUGGESTIONS = 100
+_NAMED_BY = "content"
 FIRST_FEW = 5
 
 
@@ -80,15 +81,16 @@ class Literals:
             return ReadLiteral(value)
         if isinstance(value, str) and spec.model_folder and needs_reading(value):
             return self._reference(node_id, spec, value)
-        if is_list(value) or is_object(value):
+        named = _named(value)
+        if is_list(named) or is_object(named):
             return ReadLiteral(None, _mismatch(node_id, spec, value))
-        twin = _twin(value, spec, known)
+        twin = _twin(named, spec, known)
         if twin in known:
             remark = ConvertedValue(
                 node_id, spec.name, f"is {short_repr(value)}, read as {twin!r}."
             )
             return ReadLiteral(twin, remark=remark)
-        return ReadLiteral(None, self._not_listed(node_id, spec, value, known))
+        return ReadLiteral(None, self._not_listed(node_id, spec, named, known))
 
     def _reference(self, node_id: NodeId, spec: InputSpec, value: str) -> ReadLiteral:
         """Read a model on a hub or one with a hash; a remark says if it is not downloaded yet."""
@@ -145,6 +147,12 @@ class Literals:
         return ValueNotInListError(
             node_id, spec.name, value, message, hint, model_folder=spec.model_folder
         )
+
+
+def _named(value: object) -> object:
+    """Return the choice in an object that ComfyUI-Custom-Scripts makes of it; all else as it is."""
+    content = value.get(_NAMED_BY) if is_object(value) else None
+    return content if isinstance(content, str) else value
 
 
 def _twin(value: object, spec: InputSpec, known: Sequence[str]) -> str:

@@ -1,7 +1,11 @@
-"""All that a workflow lacks, as lines: a summary, then one line for each pack and each model."""
+"""All that a workflow lacks, as lines: a summary, then one line for each pack and each model.
+
+Last comes the command that downloads models, and then every other problem, once each.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from nodegraph.validation.missing import Missing, MissingModel, MissingPack, MissingType
 
 _MOST_IDS = 3
+_MOST_TYPES = 6
+"""The most node types of a pack that are told with their nodes; `--json` has all."""
+_REGISTRY = "https://registry.comfy.org"
 
 
 class Workspace(Protocol):
@@ -71,27 +78,43 @@ def report_problems(
         click.secho(f"error: {missing.summary}", err=True, fg="red", bold=True)
         for line in _lines(missing, workspace, workflow):
             click.echo(f"  {line}", err=True)
+    for alike in _alike([item for item in problems if not is_missing(item)], graph):
+        report(alike[0], titles, others=len(alike) - 1)
+
+
+def _alike(
+    problems: "Sequence[NodeGraphError]", graph: "Graph"
+) -> "Iterable[Sequence[NodeGraphError]]":
+    """Group problems that are the same but for their nodes, of one type."""
+    found: dict[tuple[object, ...], list[NodeGraphError]] = {}
     for problem in problems:
-        if not is_missing(problem):
-            report(problem, titles)
+        node = graph.nodes.get(problem.node_id or "")
+        kind = node.type_name if node else problem.node_id
+        key = (kind, problem.code, problem.input_name, problem.message, problem.hint)
+        found.setdefault(key, []).append(problem)
+    return found.values()
 
 
 def _lines(missing: "Missing", workspace: Workspace, workflow: str) -> Iterator[str]:
     for pack in missing.packs:
         yield _pack_line(pack, workspace.settings.custom_nodes_dir)
     for item in missing.types:
-        yield f"node type {_type_words(item)}: no known pack has it. {item.hint}".rstrip()
-    for item in missing.newer.types if missing.newer else ():
-        yield f"newer node {_type_words(item)}: {item.hint}"
+        # A hint that names no other type is of no help here.
+        how = item.hint if item.hint.startswith("Did") else f"Search for it on {_REGISTRY}."
+        yield f"node type {_type_words(item)}: no known pack has it. {how}"
+    if missing.newer:
+        yield f"ComfyUI's own, which nodegraph can't run yet: {_types_words(missing.newer.types)}"
     for model in missing.models:
-        places = workspace.files.folders.of_model(model.folder)
-        yield _model_line(model, places, workflow)
+        yield _model_line(model, workspace.files.folders.of_model(model.folder))
+    if any(model.origin for model in missing.models):
+        file = "FILE" if workflow == "-" else quote(workflow)
+        yield f"models with an address: nodegraph models pull --workflow {file}"
 
 
 def _pack_line(pack: "MissingPack", folder: Path) -> str:
     origin = pack.origin
     version = f" ({origin.version})" if origin.version else ""
-    types = ", ".join(_type_words(item) for item in pack.types)
+    types = _types_words(pack.types)
     place = folder.absolute() / origin.folder
     if pack.left_out:
         how = f"it is in {folder.absolute()}, but was left out: {pack.left_out}"
@@ -102,15 +125,18 @@ def _pack_line(pack: "MissingPack", folder: Path) -> str:
     return f"pack {origin.name}{version} has {types}: {how}"
 
 
-def _model_line(model: "MissingModel", places: Sequence[Path], workflow: str) -> str:
-    place = places[0].absolute() if places else Path("models", model.folder)
-    nodes = _nodes_words(model.nodes)
-    if model.origin:
-        file = "FILE" if workflow == "-" else workflow
-        how = f"{model.origin.url} (nodegraph models pull --workflow {file})"
-    else:
-        how = model.hint
-    return f"model {model.name} ({nodes}), for {place}: {how}"
+def _model_line(model: "MissingModel", places: Sequence[Path]) -> str:
+    named = (path for path in places if path.name == model.folder)
+    place = next(named, places[0] if places else Path("models", model.folder)).absolute()
+    how = model.origin.url if model.origin else model.hint
+    return f"model {model.name} ({_nodes_words(model.nodes)}), for {place}: {how}"
+
+
+def _types_words(items: "Sequence[MissingType]") -> str:
+    """Return node types with their nodes; of many types the names alone."""
+    if len(items) <= _MOST_TYPES:
+        return ", ".join(_type_words(item) for item in items)
+    return ", ".join(item.name for item in items)
 
 
 def _type_words(item: "MissingType") -> str:

@@ -58,15 +58,18 @@ def set_verbose(ctx: click.Context, _: click.Parameter, verbose: bool) -> bool:
     return verbose
 
 
-def report(error: "NodeGraphError", titles: "dict[str, str] | None" = None) -> None:
+def report(
+    error: "NodeGraphError", titles: "dict[str, str] | None" = None, *, others: int = 0
+) -> None:
     """Show an error, and each of its parts if it is made of several.
 
     Args:
         error: what is wrong.
         titles: what to call nodes besides their ids.
+        others: the number of other nodes that have the same error.
     """
     for part in parts_of(error):
-        panel(_where(part, titles or {}), _sentence(part.message), part.hint, part.code)
+        panel(_where(part, titles or {}, others), _sentence(part.message), part.hint, part.code)
     context = click.get_current_context(silent=True)
     if context and context.meta.get(_VERBOSE):
         import traceback
@@ -146,13 +149,16 @@ def _print_panel(where: str, what: str, hint: str, code: str) -> None:
     Console(stderr=True).print(frame)
 
 
-def _where(error: "NodeGraphError", titles: dict[str, str]) -> str:
+def _where(error: "NodeGraphError", titles: dict[str, str], others: int) -> str:
     if error.node_id is None:
         return ""
     title = titles.get(error.node_id)
     named = f" ({title})" if title and title != error.node_id else ""
+    more = f" and {others} more" if others else ""
     place = f", input {error.input_name!r}" if error.input_name else ""
-    return f"node {error.node_id!r}{named}{place}"
+    if error.message.lower().startswith(place[2:].lower()):
+        place = ""  # The message begins with it.
+    return f"node {error.node_id!r}{named}{more}{place}"
 
 
 def _sentence(message: str) -> str:

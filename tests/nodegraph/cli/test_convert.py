@@ -151,6 +151,33 @@ def test_validate_takes_the_editor_format_and_says_what_provides_what_lacks(invo
     assert "pack show-pack (1.2.3) has Show (node 3): https://registry.comfy.org" in done.stderr
 
 
+def test_validate_tells_a_problem_of_many_nodes_once(invoke, save):
+    keys = (11, 12, 13)
+    odd = [STEPS | {"id": key, "widgets_values": ["x", 5, "fixed", 0.0]} for key in keys]
+    out = [
+        item(key + 10, "Write", f"text:STRING={key}", outputs="", values=["", "w"]) for key in keys
+    ]
+    links = [[key, key, 0, key + 10, 0, "STRING"] for key in keys]
+
+    done = invoke("validate", save(*odd, *out, links=links))
+
+    assert done.stderr.count("not 'x'.") == 1
+    assert "error: node '11' (Work) and 2 more: Input 'steps' takes INT, not 'x'." in done.stderr
+
+
+def test_validate_tells_comfyuis_own_types_in_one_line_and_where_to_search_for_others(invoke, save):
+    own = {"cnr_id": "comfy-core", "ver": "0.33.0"}
+    newer = [item(20 + k, f"Newer{k}", properties=own) for k in range(8)]
+
+    done = invoke("validate", save(STEPS, WRITE, *newer, item(40, "NobodyHasThis")))
+
+    lines = done.stderr.splitlines()
+    assert lines[0] == "error: 1 node type and 8 newer nodes are missing."
+    assert "no known pack has it. Search for it on https://registry.comfy.org." in lines[1]
+    names = ", ".join(f"Newer{k}" for k in range(8))
+    assert lines[2] == f"  ComfyUI's own, which nodegraph can't run yet: {names}"
+
+
 def test_validate_tells_in_json_what_is_missing(invoke, save):
     done = invoke("validate", save(STEPS, WRITE, SHOW), "--json")
 

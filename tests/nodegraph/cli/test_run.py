@@ -100,7 +100,7 @@ def test_every_problem_is_printed_before_anything_runs(invoke, workflow, here):
 
     assert done.exit_code == 2
     assert done.stdout == ""
-    assert "node 'a' (Steps), input 'steps'" in done.stderr
+    assert "error: node 'a' (Steps): Input 'steps' is 0, below" in done.stderr
     assert "Did you mean 'Steps'?" in done.stderr
     assert texts(here) == {}
 

@@ -88,8 +88,8 @@ def test_an_error_is_a_frame_with_where_what_and_what_would_work(look, workflow)
     lines = [line.strip() for line in plain(shown).splitlines()]
 
     assert code == 2
-    assert lines[0].startswith("╭─ node 'odd' (Steps), input 'steps' ─")
-    assert "takes INT, not 'x'." in lines[1]
+    assert lines[0].startswith("╭─ node 'odd' (Steps) ─")
+    assert "Input 'steps' takes INT, not 'x'." in lines[1]
     assert lines[-1].startswith("╰─")
 
 

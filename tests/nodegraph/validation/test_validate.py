@@ -218,6 +218,18 @@ def test_a_path_written_on_windows_finds_its_model(files, tmp_path):
     assert [warning.code for warning in checked.warnings] == ["converted_value"]
 
 
+def test_a_model_in_an_object_of_another_pack_is_read(files):
+    def of(value):
+        return check(graph_of(x=("Load", {"name": value})), REGISTRY, files, ["x"])
+
+    found = of({"content": "sd_turbo.safetensors", "image": None})
+
+    assert found.graph.nodes["x"].inputs == {"name": "sd_turbo.safetensors"}
+    assert [w.code for w in found.warnings] == ["converted_value"]
+    assert [p.code for p in of({"content": "no.safetensors"}).problems] == ["value_not_in_list"]
+    assert [p.code for p in of({"content": 5}).problems] == ["invalid_input_type"]
+
+
 def test_a_model_in_another_folder_is_found_if_it_is_the_only_one_of_its_name(files, tmp_path):
     folder = tmp_path / "models" / "checkpoints"
     for name in ("one/a.safetensors", "one/b.safetensors", "b.safetensors"):

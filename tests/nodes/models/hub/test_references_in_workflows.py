@@ -327,6 +327,6 @@ def test_run_fetches_what_a_workflow_lists_before_it_is_checked(hub, here, model
     missing = invoke("validate", "both.json")
     found = invoke("run", "both.json", "--fetch-models", "--set", "4.steps=x")
 
-    assert "(nodegraph models pull --workflow both.json)" in missing.stderr
+    assert "nodegraph models pull --workflow both.json" in missing.stderr
     assert (here / "models/checkpoints/a.safetensors").read_bytes() == model
     assert "takes INT, not 'x'." in found.stderr
