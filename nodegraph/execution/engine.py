@@ -123,6 +123,7 @@ class Engine:
         self.models = ModelPool(auto_budget if kept == AUTO else kept, memory, spill)
         self.merger = CallMerger() if options.get("merge") else None
         self._flights = Flights()
+        self._phased = set[str]()
 
     @classmethod
     def from_settings(
@@ -248,6 +249,7 @@ class Engine:
             attention=self._attention,
             merger=self.merger,
             on_files_left=options.get("on_files_left"),
+            phased=self._phased,
         )
 
     def _execute(self, checked: CheckedGraph, facts: RunFacts, cancel: CancelToken) -> RunResult:
@@ -269,7 +271,7 @@ class Engine:
         return result
 
     def _steps(self, checked: CheckedGraph, files: Files, run_id: str) -> Steps:
-        steps = Steps(self.registry, files, self._attention, run_id)
+        steps = Steps(self.registry, files, self._attention, run_id, self._phased)
         steps.add(checked.graph.nodes)
         return steps
 

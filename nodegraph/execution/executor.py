@@ -55,6 +55,8 @@ class Executor:
         self._made: set[str] = set()
         """The keys of those that this run has computed."""
         self._cancel = cancel
+        self._unkept: set[NodeId] = set()
+        """The nodes whose results are not what their keys say, and those that read them."""
         self._passengers = Passengers(cancel)
         """The runs that want the result that is being computed."""
         self._on_files_left = facts.on_files_left
@@ -151,7 +153,7 @@ class Executor:
         if self._splices and step.node.id in self._splices:
             return self._join(step)
         if step.lazy:
-            entry = self._find(step, again=True)
+            entry = self._find(step, again=True) if self._is_kept(step) else None
             if entry is not None:
                 return entry
             lacking = self._lacking(step)
@@ -201,6 +203,9 @@ class Executor:
     def _lacking(self, step: Step) -> tuple[NodeId, ...]:
         """Return the sources of the lazy inputs that the node needs next and that lack a result."""
         asked = self._requested_inputs(step)
+        if not step.unused.isdisjoint(asked):
+            self._unkept.add(step.node.id)
+            self._facts.phased.add(step.node.type_name)
         names = [name for name in step.node.inputs if name in step.lazy and name in asked]
         return tuple(source for source in step.sources(names) if source not in self._live)
 
@@ -216,7 +221,7 @@ class Executor:
 
     def _share(self, step: Step) -> Entry | None:
         """Compute the result, or wait for the run that already does."""
-        if step.volatile:
+        if step.volatile or not self._is_kept(step):
             return self._compute(step, Passengers(self._cancel))
         flight = self._flights.join(step.key, self._cancel)
         if flight.error is not None:
@@ -275,6 +280,8 @@ class Executor:
     def _join(self, step: Step) -> Entry:
         """Return the result of a node that expanded, made from those of its nodes."""
         splices = self._splices.pop(step.node.id)
+        if not self._unkept.isdisjoint(splices.reads):
+            self._unkept.add(step.node.id)
         seconds = sum(self._live[node_id].seconds for node_id in splices.reads)
         inner = tuple(self._shown_in(step, splices))
         if inner:
@@ -354,13 +361,19 @@ class Executor:
         self, step: Step, result: Result, seconds: float, inner: tuple[Inner, ...] = ()
     ) -> Entry:
         entry = entry_of(result.outputs, result.ui, seconds, inner)
-        if not step.volatile:
+        if not step.volatile and self._is_kept(step):
             self._cache.put(step.key, entry)
             self._made.add(step.key)
         self._check_inputs(step)
         self._show(step, result.ui)
         self._facts.emitter.send(NodeFinished, *step.who, seconds, result.ui)
         return entry
+
+    def _is_kept(self, step: Step) -> bool:
+        """Say if a result is what its key says: none of those it reads had to be put in doubt."""
+        if self._unkept and not self._unkept.isdisjoint(step.reads):
+            self._unkept.add(step.node.id)
+        return step.node.id not in self._unkept
 
     def _check_inputs(self, step: Step) -> None:
         """Report inputs that the node wrote to; they are no longer what their keys say."""

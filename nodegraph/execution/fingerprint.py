@@ -1,7 +1,7 @@
 """One content key a node: a hash of its type, its literals and the keys it reads (Merkle)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
@@ -17,6 +17,9 @@ from nodegraph.runtime.node_errors import call_node_code
 
 VOLATILE = "!"
 """The first character of keys that depend on a node that is never cached: valid for one run."""
+
+_UNUSED: Final = "@"
+"""The link of a lazy input that the node does not ask for."""
 
 _encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
@@ -61,10 +64,11 @@ class Fingerprints:
         kind: NodeType[..., Any],
         keys: Mapping[NodeId, str],
         beside: str = "",
+        unused: Collection[str] = (),
     ) -> str:
         """The node's key, given those of the nodes it reads.
 
-        `beside` names code of other packs that it uses.
+        `beside` names code of other packs that it uses, and `unused` the links that it ignores.
 
         Ids, titles and the order of inputs never enter. The text that is hashed has one line
         a part, and JSON has no line breaks inside.
@@ -79,7 +83,9 @@ class Fingerprints:
             if name not in node.inputs:
                 continue
             value = node.inputs[name]
-            if type(value) is Link:
+            if name in unused:
+                parts.append(f"{label}{_UNUSED}")
+            elif type(value) is Link:
                 upstream = keys[value.source]
                 volatile = volatile or upstream[0] == VOLATILE
                 unique = unique or file_spec is not None  # the file is not known yet

@@ -45,6 +45,8 @@ class RunFacts:
     """The steps of the run, those of expanded nodes too."""
     on_files_left: Callable[[], None] | None = None
     """Is called once no model is needed any more, and the nodes that are left only write."""
+    phased: set[str] = field(default_factory=set[str])
+    """The node types that ask for lazy inputs in several steps; runs add to it."""
 
     @cached_property
     def prompt(self) -> Mapping[str, Any]:

@@ -1,10 +1,11 @@
 """The steps of a run: each node with its type, its key and the nodes it reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from nodegraph.definition.node import NodeType
-from nodegraph.execution.fingerprint import Fingerprints, is_volatile
+from nodegraph.errors import NodeGraphError
+from nodegraph.execution.fingerprint import Fingerprints, Opaque, is_volatile
 from nodegraph.files.files import Files
 from nodegraph.graph.dynamic_inputs import inputs_for, is_dynamic
 from nodegraph.graph.graph import Link, Node, NodeId
@@ -25,6 +26,8 @@ class Step(NamedTuple):
     reads: tuple[NodeId, ...]
     lazy: frozenset[str]
     """The lazy inputs that are linked."""
+    unused: frozenset[str]
+    """Those that the node does not ask for, by its literals alone; its key leaves them out."""
     volatile: bool
     """True if only this run can use the result."""
     who: tuple[NodeId, str, NodeId]
@@ -49,10 +52,26 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """The steps of one run, by node id; expansions add to them."""
+    """The steps of one run, by node id; expansions add to them.
 
-    def __init__(self, registry: Registry, files: Files, attention: Attention, nonce: str) -> None:
+    Args:
+        registry: finds the node types.
+        files: for the identities of the files that inputs name.
+        attention: see `Fingerprints`.
+        nonce: see `Fingerprints`.
+        phased: the node types that ask for lazy inputs in several steps, as runs have found.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        files: Files,
+        attention: Attention,
+        nonce: str,
+        phased: Collection[str] = (),
+    ) -> None:
         self._registry = registry
+        self._phased = phased
         self._fingerprints = Fingerprints(files, attention, nonce)
         self._kinds: dict[str, NodeType[..., Any]] = {}
         self._lazy: dict[str, frozenset[str]] = {}
@@ -74,16 +93,18 @@ class Steps:
             node = nodes[node_id]
             kind = self._kinds.get(node.type_name) or self._find(node)
             beside = self._import_choices(node, kind)
-            key = self._fingerprints.key(node, kind, self._keys, beside)
             lazy = self._lazy.get(node.type_name, _NONE)
             if node.type_name in self._dynamic:
                 inputs = inputs_for(kind.spec.inputs, node.inputs)
                 lazy = frozenset(item.name for item in inputs if item.lazy)
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
+            unused = self._unused(node, kind, lazy) if lazy else _NONE
+            key = self._fingerprints.key(node, kind, self._keys, beside, unused)
             self._keys[node_id] = key
             who = (node_id, node.type_name, shown_as or node_id)
-            self.by_id[node_id] = Step(node, kind, key, read[node_id], lazy, is_volatile(key), who)
+            volatile = is_volatile(key)
+            self.by_id[node_id] = Step(node, kind, key, read[node_id], lazy, unused, volatile, who)
 
     def kind(self, node: Node) -> NodeType[..., Any]:
         """The node's type.
@@ -92,6 +113,21 @@ class Steps:
             UnknownNodeTypeError: no pack has it.
         """
         return self._kinds.get(node.type_name) or self._find(node)
+
+    def _unused(self, node: Node, kind: NodeType[..., Any], lazy: frozenset[str]) -> frozenset[str]:
+        """Return the lazy inputs that a node does not ask for, where its literals alone say so."""
+        literals = {name: value for name, value in node.inputs.items() if name not in lazy}
+        if (
+            kind.needs is None
+            or kind.spec.input_is_list
+            or node.type_name in self._phased
+            or any(isinstance(value, Link | Opaque) for value in literals.values())
+        ):
+            return _NONE
+        try:
+            return lazy - set(call_node_code(node, kind.needs, kind.arguments_of(literals)))
+        except NodeGraphError:
+            return _NONE  # It fails again when it runs, and says why.
 
     def _find(self, node: Node) -> NodeType[..., Any]:
         found = call_node_code(node, self._registry.find, node.type_name)

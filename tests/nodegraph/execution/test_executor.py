@@ -167,13 +167,79 @@ def test_lazy_inputs_are_asked_for_until_nothing_new_is_needed(files):
     nodes = {"x": ("One", {}), "z": ("Steps", {"a": Link("x", 0), "b": Link("x", 0)})}
 
     assert value_of(engine, **nodes) == "1 1"
-    assert asked == [[], ["a", "b"]]
+    assert asked == [[], [], ["a", "b"]]
 
     nodes["x"] = ("Add", {"a": 5})
     nodes["w"] = ("Fail", {"a": 1})
     nodes["z"] = ("Steps", {"a": Link("x", 0), "b": Link("w", 0)})
 
     assert value_of(engine, **nodes) == "15 None"
+
+
+def started(engine, **nodes):
+    """The nodes that ran for the node `z` of a graph, and its value."""
+    events = []
+    result = engine.run(graph_of(**nodes), targets=["z"], emit=events.append)
+    return [*names(events, "node_started"), result.outputs["z"][0]]
+
+
+def test_what_follows_does_not_run_again_when_a_lazy_input_changes_that_is_not_asked_for(engine):
+    def switch(condition, yes, no):
+        return started(
+            engine,
+            y=("Add", {"a": yes}),
+            n=("Add", {"a": no}),
+            i=("If", {"condition": condition, "yes": Link("y", 0), "no": Link("n", 0)}),
+            z=("Add", {"a": Link("i", 0)}),
+        )
+
+    assert switch(True, 1, 2) == ["y", "i", "z", 21]
+    assert switch(True, 1, 3) == [21]
+    assert switch(True, 2, 3) == ["y", "i", "z", 22]
+    assert switch(False, 2, 3) == ["n", "i", "z", 23]
+    assert switch(False, 9, 3) == [23]
+    assert switch(True, 2, 9) == [22]
+
+
+def test_a_node_that_asks_in_several_steps_is_never_stale(files):
+    @node("Steps", category="test", needs=lambda given: ["b"] if given.get("a") == 11 else ["a"])
+    def steps(
+        a: Annotated[int | None, Lazy()] = None, b: Annotated[int | None, Lazy()] = None
+    ) -> int:
+        return (a or 0) + (b or 0)
+
+    cache = ContentCache()
+    engine = Engine(registry_of(steps), files, cache)
+
+    def run(b, engine=engine):
+        return started(
+            engine,
+            x=("Add", {"a": 1}),
+            y=("Add", {"a": b}),
+            s=("Steps", {"a": Link("x", 0), "b": Link("y", 0)}),
+            z=("Add", {"a": Link("s", 0)}),
+        )
+
+    assert run(5) == ["x", "y", "s", "z", 36]
+    assert run(6) == ["y", "s", "z", 37]
+    assert run(6) == [37]
+    assert run(7) == ["y", "s", "z", 38]
+    later = Engine(registry_of(steps), files, cache)
+    assert run(8, later) == ["y", "s", "z", 39]
+
+
+def test_a_node_that_fails_when_it_is_asked_says_so_when_it_runs(files):
+    def needs(given):
+        return {}["nothing"]
+
+    @node("Odd", category="test", needs=needs)
+    def odd(a: Annotated[int | None, Lazy()] = None) -> int:
+        return a or 0
+
+    nodes = {"x": ("One", {}), "z": ("Odd", {"a": Link("x", 0)})}
+
+    with pytest.raises(NodeExecutionError, match="nothing"):
+        value_of(Engine(registry_of(odd), files), **nodes)
 
 
 def test_a_lazy_input_may_be_a_literal(engine):
