@@ -99,7 +99,7 @@ class Steps:
                 lazy = frozenset(item.name for item in inputs if item.lazy)
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
-            unused = self._unused(node, kind, lazy) if lazy else _NONE
+            unused = self._unused_inputs(node, kind, lazy) if lazy else _NONE
             key = self._fingerprints.key(node, kind, self._keys, beside, unused)
             self._keys[node_id] = key
             who = (node_id, node.type_name, shown_as or node_id)
@@ -114,7 +114,9 @@ class Steps:
         """
         return self._kinds.get(node.type_name) or self._find(node)
 
-    def _unused(self, node: Node, kind: NodeType[..., Any], lazy: frozenset[str]) -> frozenset[str]:
+    def _unused_inputs(
+        self, node: Node, kind: NodeType[..., Any], lazy: frozenset[str]
+    ) -> frozenset[str]:
         """Return the lazy inputs that a node does not ask for, where its literals alone say so."""
         literals = {name: value for name, value in node.inputs.items() if name not in lazy}
         if (

@@ -81,7 +81,7 @@ class Literals:
             return ReadLiteral(value)
         if isinstance(value, str) and spec.model_folder and needs_reading(value):
             return self._reference(node_id, spec, value)
-        named = _named(value)
+        named = _choice_in(value)
         if is_list(named) or is_object(named):
             return ReadLiteral(None, _mismatch(node_id, spec, value))
         twin = _twin(named, spec, known)
@@ -149,7 +149,7 @@ class Literals:
         )
 
 
-def _named(value: object) -> object:
+def _choice_in(value: object) -> object:
     """Return the choice in an object that ComfyUI-Custom-Scripts makes of it; all else as it is."""
     content = value.get(_NAMED_BY) if is_object(value) else None
     return content if isinstance(content, str) else value
