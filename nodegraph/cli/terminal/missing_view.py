@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _MOST_IDS = 3
 _MOST_TYPES = 6
 """The most node types of a pack that are told with their nodes; `--json` has all."""
+_SIMILAR, _LIST = "Did you mean", "`nodegraph nodes`"
+"""The starts of hints that name a similar type, or no more than the list of types."""
 _REGISTRY = "https://registry.comfy.org"
 
 
@@ -99,9 +101,7 @@ def _lines(missing: "Missing", workspace: Workspace, workflow: str) -> Iterator[
     for pack in missing.packs:
         yield _pack_line(pack, workspace.settings.custom_nodes_dir)
     for item in missing.types:
-        # A hint that names no other type is of no help here.
-        how = item.hint if item.hint.startswith("Did") else f"Search for it on {_REGISTRY}."
-        yield f"node type {_type_words(item)}: no known pack has it. {how}"
+        yield f"node type {_type_words(item)}: {_way_to(item)}"
     if missing.newer:
         yield f"ComfyUI's own, which nodegraph can't run yet: {_types_words(missing.newer.types)}"
     for model in missing.models:
@@ -109,6 +109,15 @@ def _lines(missing: "Missing", workspace: Workspace, workflow: str) -> Iterator[
     if any(model.origin for model in missing.models):
         file = "FILE" if workflow == "-" else quote(workflow)
         yield f"models with an address: nodegraph models pull --workflow {file}"
+
+
+def _way_to(item: "MissingType") -> str:
+    """Return what to do about a type that no known pack has."""
+    if item.hint.startswith(_SIMILAR):
+        return f"no known pack has it. {item.hint}"
+    if item.hint.startswith(_LIST):
+        return f"no known pack has it. Search for it on {_REGISTRY}."
+    return item.hint
 
 
 def _pack_line(pack: "MissingPack", folder: Path) -> str:
