@@ -1,7 +1,7 @@
 """One content key a node: a hash of its type, its literals and the keys it reads (Merkle)."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
@@ -64,6 +64,7 @@ class Fingerprints:
         kind: NodeType[..., Any],
         keys: Mapping[NodeId, str],
         beside: str = "",
+        *,
         unused: Collection[str] = (),
     ) -> str:
         """The node's key, given those of the nodes it reads.
@@ -95,15 +96,19 @@ class Fingerprints:
                 parts.append(label + _literal(value))
                 if file_spec:
                     parts.append(self._identity(node, file_spec, value))
-        if kind.state:
-            parts.append(self._state(node, kind.state))
+        parts += self._outside(node, kind, beside)
         if unique or kind.depends_on_id:
             nonce = self._nonce if unique else ""
             parts.append(f"{nonce}\n{encode_basestring_ascii(node.id)}")
-        if beside:
-            parts.append(encode_basestring_ascii(beside))
         digest = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
         return VOLATILE + digest if unique or volatile else digest
+
+    def _outside(self, node: Node, kind: NodeType[..., Any], beside: str) -> Iterator[str]:
+        """Yield the parts for what a node depends on beside its inputs."""
+        if kind.state:
+            yield self._state(node, kind.state)
+        if beside:
+            yield encode_basestring_ascii(beside)
 
     def _new_shape(self, spec: NodeSpec) -> _Shape:
         shape = self._shapes[spec.name] = _Shape(

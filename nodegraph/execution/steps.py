@@ -100,7 +100,7 @@ class Steps:
             if lazy:
                 lazy = frozenset(n for n in lazy if isinstance(node.inputs.get(n), Link))
             unused = self._unused_inputs(node, kind, lazy) if lazy else _NONE
-            key = self._fingerprints.key(node, kind, self._keys, beside, unused)
+            key = self._fingerprints.key(node, kind, self._keys, beside, unused=unused)
             self._keys[node_id] = key
             who = (node_id, node.type_name, shown_as or node_id)
             volatile = is_volatile(key)
