@@ -1,19 +1,29 @@
 """What node methods take and give; made by `nodegraph stubs`, not to be edited."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from nodegraph.python.outputs import Out, Placed
 
+class ARRAY: ...
+class AUDIO: ...
+class BASIC_PIPE: ...
 class BOOLEAN: ...
+class BOUNDING_BOX: ...
+class BOUNDING_BOXES: ...
 class CLIP: ...
 class CLIP_VISION: ...
 class CLIP_VISION_OUTPUT: ...
+class COLOR: ...
+class COLORS: ...
 class CONDITIONING: ...
 class CONTROL_NET: ...
+class DICT: ...
 class FLOAT: ...
 class GLIGEN: ...
 class GUIDER: ...
 class IMAGE: ...
+class IMAGECOMPARE: ...
 class INT: ...
 class IPADAPTER: ...
 class LATENT: ...
@@ -23,12 +33,16 @@ class MODEL: ...
 class MODEL_PATCH: ...
 class NOISE: ...
 class PHOTOMAKER: ...
+class RESOLUTION_PREVIEW: ...
 class SAMPLER: ...
 class SIGMAS: ...
 class STRING: ...
 class STYLE_MODEL: ...
 class UPSCALE_MODEL: ...
 class VAE: ...
+class VHS_FILENAMES: ...
+class VHS_VIDEOINFO: ...
+class VIDEO: ...
 
 class NodeMethods:
     def APG(
@@ -66,6 +80,38 @@ class NodeMethods:
     ) -> Out[SIGMAS]:
         """Noise levels optimised for a model family at ten steps; other counts are interpolated."""
 
+    def AudioAdjustVolume(
+        self,
+        *,
+        audio: Out[AUDIO],
+        volume: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Make sounds louder or quieter by decibels: 6 doubles, -6 halves, 0 changes nothing."""
+
+    def AudioConcat(
+        self,
+        *,
+        audio1: Out[AUDIO],
+        audio2: Out[AUDIO],
+        direction: Literal['after', 'before'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Join two sounds: `audio2` after or before `audio1`."""
+
+    def AudioMerge(
+        self,
+        *,
+        audio1: Out[AUDIO],
+        audio2: Out[AUDIO],
+        merge_method: Literal['add', 'mean', 'subtract', 'multiply'] | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Lay `audio2` over `audio1`, cut or continued by silence to its length."""
+
     def BasicGuider(
         self,
         *,
@@ -87,6 +133,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[SIGMAS]:
         """Make the noise levels of a named schedule, as KSampler uses them."""
+
+    def BatchImagesNode(
+        self,
+        *,
+        images: Sequence[Out[IMAGE]] | Mapping[str, Out[IMAGE]],
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[IMAGE]:
+        """Join images or batches, up to 50 of them, in the order of the inputs."""
 
     def BatchPrompt(
         self,
@@ -115,6 +171,23 @@ class NodeMethods:
     ) -> Out[SIGMAS]:
         """Take a model's noise levels at the quantiles of a beta distribution."""
 
+    def BuildJsonPromptIdeogram(
+        self,
+        *,
+        element: Out[ARRAY],
+        high_level_description: str | Out[STRING] = ...,
+        background: str | Out[STRING] = ...,
+        style: Literal['none', 'photo', 'art_style'] | Mapping[str, object] = ...,
+        aesthetics: str | Out[STRING] = ...,
+        lighting: str | Out[STRING] = ...,
+        medium: str | Out[STRING] = ...,
+        color_palette: Out[COLORS] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[DICT]:
+        """Build the JSON prompt of Ideogram 4 from texts and the elements of Create Bounding Boxe…"""
+
     def CFGGuider(
         self,
         *,
@@ -126,6 +199,29 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[GUIDER]:
         """Guide with classifier-free guidance (`cfg`) from a negative to a positive prompt."""
+
+    def CFGNorm(
+        self,
+        *,
+        model: Out[MODEL],
+        strength: float | Out[FLOAT] = ...,
+        pre_cfg: bool | Out[BOOLEAN] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Bring the guided prediction to the length of the positive one, against burnt colours."""
+
+    def CFGOverride(
+        self,
+        *,
+        model: Out[MODEL],
+        cfg: float | Out[FLOAT] = ...,
+        start_percent: float | Out[FLOAT] = ...,
+        end_percent: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Use another guidance scale than the sampler's in a part of the schedule."""
 
     def CFGZeroStar(
         self,
@@ -159,6 +255,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CLIP]:
         """Open a text encoder for Stable Diffusion 1 (CLIP-L), 2 (CLIP-H), SDXL's refiner or SD3."""
+
+    def CLIPLoaderGGUF(
+        self,
+        *,
+        clip_name: str | Out[Any],
+        type: Literal['stable_diffusion', 'stable_cascade', 'sd3', 'stable_audio', 'mochi', 'ltxv', 'pixart', 'cosmos', 'lumina2', 'wan', 'hidream', 'chroma', 'ace', 'omnigen2', 'qwen_image', 'hunyuan_image'] | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CLIP]:
+        """Open a text encoder's file, GGUF or another; see `CLIPLoader`."""
 
     def CLIPMergeAdd(
         self,
@@ -319,6 +425,18 @@ class NodeMethods:
     ) -> Out[IMAGE]:
         """Draw the edges of images in white on black."""
 
+    def CannyEdgePreprocessor(
+        self,
+        *,
+        image: Out[IMAGE],
+        low_threshold: int | Out[INT] = ...,
+        high_threshold: int | Out[INT] = ...,
+        resolution: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Draw the edges of images in white on black; the shorter side becomes `resolution` pixel…"""
+
     def CaseConverter(
         self,
         *,
@@ -360,6 +478,59 @@ class NodeMethods:
     ) -> Placed:
         """Write a model, its text encoders and its VAE into one file of the output folder."""
 
+    def ColorMatch(
+        self,
+        *,
+        image_ref: Out[IMAGE],
+        image_target: Out[IMAGE],
+        method: Literal['mkl', 'hm', 'reinhard', 'mvgd', 'hm-mvgd-hm', 'hm-mkl-hm'] | Out[Any] = ...,
+        strength: float | Out[FLOAT] = ...,
+        multithread: bool | Out[BOOLEAN] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Give the images of `image_target` the colours of `image_ref`."""
+
+    def ColorToRGBInt(
+        self,
+        *,
+        color: Out[COLOR] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[INT], Out[COLOR], Out[FLOAT]]:
+        """Return a colour as the number red * 65536 + green * 256 + blue, and its opacity, 0 to 1."""
+
+    def ComfyMathExpression(
+        self,
+        *,
+        expression: str | Out[STRING] = ...,
+        values: Sequence[float | int | bool | Out[FLOAT] | Out[INT] | Out[BOOLEAN]] | Mapping[str, float | int | bool | Out[FLOAT] | Out[INT] | Out[BOOLEAN]],
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> tuple[Out[FLOAT], Out[INT], Out[BOOLEAN]]:
+        """Calculate a formula of numbers: `ceil(a / 8) * 8`, `a if a > b else b`, `sum(values)`."""
+
+    def ComfyNumberConvert(
+        self,
+        *,
+        value: int | float | str | bool | Out[INT] | Out[FLOAT] | Out[STRING] | Out[BOOLEAN],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[FLOAT], Out[INT]]:
+        """Read a number, a text or true and false as a number, and as a whole number."""
+
+    def ComfySwitchNode(
+        self,
+        *,
+        switch: bool | Out[BOOLEAN],
+        on_false: object = ...,
+        on_true: object = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[Any]:
+        """Pass on one of two values of the same type; the other is not computed."""
+
     def ConditioningAverage(
         self,
         *,
@@ -390,6 +561,15 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CONDITIONING]:
         """Append the tokens of `conditioning_from` to every prompt of `conditioning_to`."""
+
+    def ConditioningLoader(
+        self,
+        *,
+        conditioning_name: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONDITIONING]:
+        """Read an encoded prompt from the folder of embeddings."""
 
     def ConditioningSetArea(
         self,
@@ -531,6 +711,70 @@ class NodeMethods:
     ) -> Out[CONTROL_NET]:
         """Open a ControlNet, in the original layout or in diffusers'."""
 
+    def ControlNetLoaderAdvanced(
+        self,
+        *,
+        control_net_name: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONTROL_NET]:
+        """Open a ControlNet; see `ControlNetLoader`. Keyframes of timesteps are not supported."""
+
+    def ConvertArrayToString(
+        self,
+        *,
+        array: Out[ARRAY],
+        indent: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[STRING]:
+        """Write a list as JSON, indented by `indent` spaces a level; 0 writes it on one line."""
+
+    def ConvertDictionaryToString(
+        self,
+        *,
+        dictionary: Out[DICT],
+        indent: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[STRING]:
+        """Write a dictionary as JSON, indented by `indent` spaces a level; 0 writes it on one lin…"""
+
+    def CreateBoundingBoxes(
+        self,
+        *,
+        background: Out[IMAGE] = ...,
+        bboxes: str | Out[BOUNDING_BOX] | Out[ARRAY] | Out[STRING] = ...,
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        editor_state: Out[BOUNDING_BOXES] = ...,
+        last_incoming: Out[BOUNDING_BOXES] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[BOUNDING_BOX], Out[ARRAY]]:
+        """Draw boxes on a canvas in the editor, each with a description, words to write, and colo…"""
+
+    def CreateList(
+        self,
+        *,
+        inputs: Sequence[object] | Mapping[str, object],
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[Any]:
+        """Join values of one type to a list; the nodes that follow run once for each of them."""
+
+    def CreateVideo(
+        self,
+        *,
+        images: Out[IMAGE],
+        fps: float | Out[FLOAT] = ...,
+        audio: Out[AUDIO] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[VIDEO]:
+        """Make a video of a batch of images, `fps` a second, and of sound if it is linked."""
+
     def CropMask(
         self,
         *,
@@ -543,6 +787,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[MASK]:
         """Crop masks to a rectangle, smaller where the mask ends."""
+
+    def CustomCombo(
+        self,
+        *,
+        choice: str | Out[STRING],
+        index: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[STRING], Out[INT]]:
+        """Choose a word of a list of one's own, which is written in the editor."""
 
     def DiffControlNetLoader(
         self,
@@ -581,6 +835,16 @@ class NodeMethods:
     ) -> Out[NOISE]:
         """Add no noise at the start: for latents that have some already."""
 
+    def DrawBBoxes(
+        self,
+        *,
+        bboxes: Out[BOUNDING_BOX],
+        image: Out[IMAGE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Draw boxes on images, with their labels and scores."""
+
     def DualCFGGuider(
         self,
         *,
@@ -608,6 +872,17 @@ class NodeMethods:
     ) -> Out[CLIP]:
         """Open two text encoders, in any order."""
 
+    def DualCLIPLoaderGGUF(
+        self,
+        *,
+        clip_name1: str | Out[Any],
+        clip_name2: str | Out[Any],
+        type: Literal['sdxl', 'sd3', 'flux', 'hunyuan_video', 'hidream', 'hunyuan_image'] | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CLIP]:
+        """Open two text encoders' files, GGUF or others; see `DualCLIPLoader`."""
+
     def EasyCache(
         self,
         *,
@@ -620,6 +895,42 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[MODEL]:
         """Skip the model in steps where its prediction would hardly change."""
+
+    def EditBasicPipe(
+        self,
+        *,
+        basic_pipe: Out[BASIC_PIPE],
+        model: Out[MODEL] = ...,
+        clip: Out[CLIP] = ...,
+        vae: Out[VAE] = ...,
+        positive: Out[CONDITIONING] = ...,
+        negative: Out[CONDITIONING] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[BASIC_PIPE]:
+        """Replace those parts of a pipe that are linked."""
+
+    def EmptyAudio(
+        self,
+        *,
+        duration: float | Out[FLOAT] = ...,
+        sample_rate: int | Out[INT] = ...,
+        channels: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Make silence of `duration` seconds: [1, channels, samples]."""
+
+    def EmptyFlux2LatentImage(
+        self,
+        *,
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        batch_size: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[LATENT]:
+        """Make an empty latent of 128 channels (FLUX.2): [batch_size, 128, height/16, width/16]."""
 
     def EmptyImage(
         self,
@@ -654,6 +965,19 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[LATENT]:
         """Make an empty latent of 16 channels (SD3, FLUX): [batch_size, 16, height/8, width/8]."""
+
+    def EndLoop(
+        self,
+        *,
+        output_value: object = ...,
+        next_iteration_value: object = ...,
+        accumulate: bool | Out[BOOLEAN] = ...,
+        terminations: Sequence[object] | Mapping[str, object] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[Any]:
+        """End a loop: return `output_value` of the last iteration, or with `accumulate` of each."""
 
     def ExponentialScheduler(
         self,
@@ -700,6 +1024,15 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[SIGMAS]:
         """Reverse noise levels, from the image back to the noise; 0 becomes 0.0001."""
+
+    def FloatConstant(
+        self,
+        *,
+        value: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[FLOAT]:
+        """Hold a number, for all inputs that it is linked to."""
 
     def FluxDisableGuidance(
         self,
@@ -777,6 +1110,24 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Strengthen a U-Net's deep features where the image has content; see FreeU."""
 
+    def FromBasicPipe(
+        self,
+        *,
+        basic_pipe: Out[BASIC_PIPE],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[MODEL], Out[CLIP], Out[VAE], Out[CONDITIONING], Out[CONDITIONING]]:
+        """Take the parts from a pipe."""
+
+    def FromBasicPipe_v2(
+        self,
+        *,
+        basic_pipe: Out[BASIC_PIPE],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[BASIC_PIPE], Out[MODEL], Out[CLIP], Out[VAE], Out[CONDITIONING], Out[CONDITIONING]]:
+        """Take the parts from a pipe, and hand the pipe on."""
+
     def GLIGENLoader(
         self,
         *,
@@ -810,6 +1161,34 @@ class NodeMethods:
         title_: str = ...,
     ) -> tuple[Out[INT], Out[INT], Out[INT]]:
         """Return the width and height of images, and their number."""
+
+    def GetImageSizeAndCount(
+        self,
+        *,
+        image: Out[IMAGE],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[INT], Out[INT], Out[INT]]:
+        """Tell the width and height of images in pixels, and their number; hand the images on."""
+
+    def GetItemFromList(
+        self,
+        *,
+        list: object,
+        index: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[Any]:
+        """Take one value out of a list: 0 is the first, -1 the last."""
+
+    def GetVideoComponents(
+        self,
+        *,
+        video: Out[VIDEO],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[AUDIO], Out[FLOAT]]:
+        """Take a video apart: its images, its sound if it has some, and its images a second."""
 
     def GrowMask(
         self,
@@ -849,6 +1228,51 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Limit a U-Net's attention to tiles, which makes large images faster (HyperTile)."""
 
+    def INTConstant(
+        self,
+        *,
+        value: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[INT]:
+        """Hold a whole number, for all inputs that it is linked to."""
+
+    def IPAdapter(
+        self,
+        *,
+        model: Out[MODEL],
+        ipadapter: Out[IPADAPTER],
+        image: Out[IMAGE],
+        weight: float | Out[FLOAT] = ...,
+        start_at: float | Out[FLOAT] = ...,
+        end_at: float | Out[FLOAT] = ...,
+        weight_type: Literal['standard', 'prompt is more important', 'style transfer'] | Out[Any],
+        attn_mask: Out[MASK] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Prompt the model with images, by an IP-Adapter of `IPAdapterUnifiedLoader`."""
+
+    def IPAdapterAdvanced(
+        self,
+        *,
+        model: Out[MODEL],
+        ipadapter: Out[IPADAPTER],
+        image: Out[IMAGE],
+        weight: float | Out[FLOAT] = ...,
+        weight_type: Literal['linear', 'ease in', 'ease out', 'ease in-out', 'reverse in-out', 'weak input', 'weak output', 'weak middle', 'strong middle', 'style transfer', 'composition', 'strong style transfer', 'style transfer (SDXL)', 'composition (SDXL)', 'original'] | Out[Any],
+        combine_embeds: Literal['concat', 'add', 'subtract', 'average', 'norm average'] | Out[Any],
+        start_at: float | Out[FLOAT] = ...,
+        end_at: float | Out[FLOAT] = ...,
+        embeds_scaling: Literal['V only', 'K+V', 'K+V w/ C penalty', 'K+mean(V) w/ C penalty'] | Out[Any],
+        image_negative: Out[IMAGE] = ...,
+        attn_mask: Out[MASK] = ...,
+        clip_vision: Out[CLIP_VISION] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Prompt the model with images besides the text; several can be chained and add up."""
+
     def IPAdapterApply(
         self,
         *,
@@ -873,6 +1297,26 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IPADAPTER]:
         """Open an IP-Adapter for Stable Diffusion 1.5 or SDXL: a plain, plus or full-face one."""
+
+    def IPAdapterModelLoader(
+        self,
+        *,
+        ipadapter_file: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IPADAPTER]:
+        """Open an IP-Adapter; see `IPAdapterLoader`."""
+
+    def IPAdapterUnifiedLoader(
+        self,
+        *,
+        model: Out[MODEL],
+        preset: Literal['LIGHT - SD1.5 only (low strength)', 'STANDARD (medium strength)', 'VIT-G (medium strength)', 'PLUS (high strength)', 'PLUS FACE (portraits)', 'FULL FACE - SD1.5 only (portraits stronger)'] | Out[Any],
+        ipadapter: Out[IPADAPTER] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[MODEL], Out[IPADAPTER]]:
+        """Open the IP-Adapter of a preset that is made for the model, and its vision encoder."""
 
     def ImageAddNoise(
         self,
@@ -928,6 +1372,17 @@ class NodeMethods:
     ) -> Out[MASK]:
         """Make a mask: 1 where a pixel, rounded to 8 bits, has exactly the colour 0xRRGGBB."""
 
+    def ImageCompare(
+        self,
+        *,
+        image_a: Out[IMAGE] = ...,
+        image_b: Out[IMAGE] = ...,
+        compare_view: Out[IMAGECOMPARE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Show two images, one above the other, with a slider between them; neither is kept."""
+
     def ImageCompositeMasked(
         self,
         *,
@@ -941,6 +1396,41 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IMAGE]:
         """Paste `source` onto `destination` with its corner at (x, y); what sticks out is cut off."""
+
+    def ImageConcatMulti(
+        self,
+        *,
+        inputcount: int | Out[INT] = ...,
+        direction: Literal['right', 'down', 'left', 'up'] | Out[Any] = ...,
+        match_image_size: bool | Out[BOOLEAN] = ...,
+        image_1: Out[IMAGE],
+        image_2: Out[IMAGE] = ...,
+        image_3: Out[IMAGE] = ...,
+        image_4: Out[IMAGE] = ...,
+        image_5: Out[IMAGE] = ...,
+        image_6: Out[IMAGE] = ...,
+        image_7: Out[IMAGE] = ...,
+        image_8: Out[IMAGE] = ...,
+        image_9: Out[IMAGE] = ...,
+        image_10: Out[IMAGE] = ...,
+        image_11: Out[IMAGE] = ...,
+        image_12: Out[IMAGE] = ...,
+        image_13: Out[IMAGE] = ...,
+        image_14: Out[IMAGE] = ...,
+        image_15: Out[IMAGE] = ...,
+        image_16: Out[IMAGE] = ...,
+        image_17: Out[IMAGE] = ...,
+        image_18: Out[IMAGE] = ...,
+        image_19: Out[IMAGE] = ...,
+        image_20: Out[IMAGE] = ...,
+        image_21: Out[IMAGE] = ...,
+        image_22: Out[IMAGE] = ...,
+        image_23: Out[IMAGE] = ...,
+        image_24: Out[IMAGE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Put images side by side: each to the `direction` of those before it."""
 
     def ImageCrop(
         self,
@@ -1018,6 +1508,24 @@ class NodeMethods:
         title_: str = ...,
     ) -> tuple[Out[IMAGE], Out[IMAGE], Out[IMAGE]]:
         """Split images into brightness (Y) and colour: U is blue, V is red, both are 0.5 on grey."""
+
+    def ImageResizeKJ(
+        self,
+        *,
+        image: Out[IMAGE],
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        upscale_method: Literal['nearest-exact', 'bilinear', 'area', 'bicubic', 'lanczos'] | Out[Any],
+        keep_proportion: bool | Out[BOOLEAN] = ...,
+        divisible_by: int | Out[INT] = ...,
+        width_input: int | Out[INT] = ...,
+        height_input: int | Out[INT] = ...,
+        get_image_size: Out[IMAGE] = ...,
+        crop: Literal['disabled', 'center', '0'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[INT], Out[INT]]:
+        """Resize images, to the size of `get_image_size` if that is linked."""
 
     def ImageRotate(
         self,
@@ -1176,6 +1684,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IMAGE]:
         """Make images transparent where the mask is 1: [batch, height, width, 4]."""
+
+    def JsonExtractString(
+        self,
+        *,
+        json_string: str | Out[STRING],
+        key: str | Out[STRING],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[STRING]:
+        """Return the value of a key in the first JSON object of a text; what stands around is ign…"""
 
     def KSampler(
         self,
@@ -1388,6 +1906,17 @@ class NodeMethods:
     ) -> Out[LATENT]:
         """Cut `amount` columns (`x`), rows (`y`) or frames (`t`) out of latents, from `index` on."""
 
+    def LatentCutToBatch(
+        self,
+        *,
+        samples: Out[LATENT],
+        dim: Literal['t', 'x', 'y'] | Out[Any],
+        slice_size: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[LATENT]:
+        """Cut latents into slices along their width (`x`), height (`y`) or frames (`t`), as a bat…"""
+
     def LatentFlip(
         self,
         *,
@@ -1507,6 +2036,15 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Skip whole steps, guidance included, where the result would hardly change; see EasyCach…"""
 
+    def LoadAudio(
+        self,
+        *,
+        audio: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Read the sound of a file of the input folder, of sound or video: [1, channels, samples]."""
+
     def LoadImage(
         self,
         *,
@@ -1544,6 +2082,41 @@ class NodeMethods:
     ) -> Out[LATENT]:
         """Read a `.latent` file of the input folder."""
 
+    def LoadVideo(
+        self,
+        *,
+        file: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[VIDEO]:
+        """Read a video of the input folder; at most 2 GiB. It is decoded where it is used."""
+
+    def LoopIterations(
+        self,
+        *,
+        mode: Literal['simple', 'For', 'List'] | Mapping[str, object] = ...,
+        end: str | Out[STRING],
+        output_value: object = ...,
+        next_iteration_value: object = ...,
+        accumulate: bool | Out[BOOLEAN] = ...,
+        terminations: Sequence[object] | Mapping[str, object] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[Any]:
+        """Compute the iterations of a loop; End Loop puts it in place of itself, nobody else does."""
+
+    def LoopOutputs(
+        self,
+        *,
+        values: Sequence[object] | Mapping[str, object] = ...,
+        terminations: Sequence[object] | Mapping[str, object] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[Any]:
+        """Return the values of a loop once all of it is computed; a part of End Loop."""
+
     def LoraLoader(
         self,
         *,
@@ -1568,6 +2141,15 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Apply a LoRA to a model only; the text encoder is not changed."""
 
+    def ManualSigmas(
+        self,
+        *,
+        sigmas: str | Out[STRING] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[SIGMAS]:
+        """Write down the noise levels: all numbers of a text, such as "1.0, 0.75, 0.5, 0"."""
+
     def MaskComposite(
         self,
         *,
@@ -1587,7 +2169,7 @@ class NodeMethods:
         mask: Out[MASK],
         id_: str = ...,
         title_: str = ...,
-    ) -> Placed:
+    ) -> Out[MASK]:
         """Show masks without keeping them: grey images in the temp folder, 1 is white."""
 
     def MaskToImage(
@@ -1598,6 +2180,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IMAGE]:
         """Turn masks into grey images: 1 is white."""
+
+    def ModelAttentionBackend(
+        self,
+        *,
+        model: Out[MODEL],
+        attention: Literal['pytorch attention', 'comfy kitchen attention'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Ask for a way to compute attention; the model stays as it is."""
 
     def ModelComputeDtype(
         self,
@@ -1939,14 +2531,35 @@ class NodeMethods:
     ) -> tuple[Out[IMAGE], Out[MASK]]:
         """Composite `source` over `destination`, both with transparency, by a Porter-Duff mode."""
 
+    def PrepImageForClipVision(
+        self,
+        *,
+        image: Out[IMAGE],
+        interpolation: Literal['LANCZOS', 'BICUBIC', 'HAMMING', 'BILINEAR', 'BOX', 'NEAREST'] | Out[Any],
+        crop_position: Literal['top', 'bottom', 'left', 'right', 'center', 'pad'] | Out[Any],
+        sharpening: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Cut squares out of images and scale them to 224 pixels, as vision encoders read them."""
+
     def PreviewAny(
         self,
         *,
         source: object,
         id_: str = ...,
         title_: str = ...,
-    ) -> Placed:
+    ) -> Out[STRING]:
         """Show any value as text."""
+
+    def PreviewAudio(
+        self,
+        *,
+        audio: Out[AUDIO],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Play sounds without keeping them: they go to the temp folder as FLAC."""
 
     def PreviewImage(
         self,
@@ -1954,7 +2567,7 @@ class NodeMethods:
         images: Out[IMAGE],
         id_: str = ...,
         title_: str = ...,
-    ) -> Placed:
+    ) -> Out[IMAGE]:
         """Show images without keeping them: they go to the temp folder, lightly compressed."""
 
     def PrimitiveBoolean(
@@ -2051,6 +2664,20 @@ class NodeMethods:
     ) -> Out[CONDITIONING]:
         """Add a reference image for an edit model such as FLUX.1 Kontext."""
 
+    def ReferenceMultiLatent(
+        self,
+        *,
+        positive: Out[CONDITIONING],
+        negative: Out[CONDITIONING] = ...,
+        vae: Out[VAE] = ...,
+        resolution: Literal['keep resolution', 'resize'] | Mapping[str, object] = ...,
+        images: Sequence[Out[IMAGE]] | Mapping[str, Out[IMAGE]] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> tuple[Out[CONDITIONING], Out[CONDITIONING], Out[LATENT]]:
+        """Add reference images for an edit model, each encoded by itself, in the order of the inp…"""
+
     def RegexExtract(
         self,
         *,
@@ -2136,6 +2763,30 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IMAGE]:
         """Scale images to fit into a size, and pad the two sides that stay empty."""
+
+    def ResizeImageMaskNode(
+        self,
+        *,
+        input: Out[IMAGE] | Out[MASK],
+        resize_type: Literal['scale by multiplier', 'scale dimensions', 'scale longer dimension', 'scale shorter dimension', 'scale width', 'scale height', 'scale total pixels', 'match size', 'scale to multiple'] | Mapping[str, object] = ...,
+        scale_method: Literal['nearest-exact', 'bilinear', 'area', 'bicubic', 'lanczos'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[Any]:
+        """Resize an image or a mask: by a factor, to a width, a height or both, to a number of pi…"""
+
+    def ResolutionSelector(
+        self,
+        *,
+        aspect_ratio: Literal['1:1 (Square)', '2:3 (Portrait Photo)', '3:2 (Photo)', '3:4 (Portrait Standard)', '4:3 (Standard)', '9:16 (Portrait Widescreen)', '16:9 (Widescreen)', '21:9 (Ultrawide)'] | Out[Any] = ...,
+        megapixels: float | Out[FLOAT] = ...,
+        preview: Out[RESOLUTION_PREVIEW] = ...,
+        multiple: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[INT], Out[INT]]:
+        """Return the width and height of an image by its aspect ratio and size."""
 
     def SDTurboScheduler(
         self,
@@ -2293,6 +2944,17 @@ class NodeMethods:
     ) -> Out[SAMPLER]:
         """Euler with CFG++, for guidance between 0 and 2."""
 
+    def SamplerLCM(
+        self,
+        *,
+        s_noise: float | Out[FLOAT] = ...,
+        s_noise_end: float | Out[FLOAT] = ...,
+        noise_clip_std: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[SAMPLER]:
+        """LCM with a factor for the noise of each step, from `s_noise` first to `s_noise_end` las…"""
+
     def SamplerLCMUpscale(
         self,
         *,
@@ -2367,6 +3029,38 @@ class NodeMethods:
     ) -> Placed:
         """Write a batch of images as one animated WebP that carries its workflow."""
 
+    def SaveAudio(
+        self,
+        *,
+        audio: Out[AUDIO],
+        filename_prefix: str | Out[STRING] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write each sound of a batch to the output folder as a FLAC that carries its workflow."""
+
+    def SaveAudioMP3(
+        self,
+        *,
+        audio: Out[AUDIO],
+        filename_prefix: str | Out[STRING] = ...,
+        quality: Literal['V0', '128k', '320k'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write each sound of a batch to the output folder as an MP3."""
+
+    def SaveAudioOpus(
+        self,
+        *,
+        audio: Out[AUDIO],
+        filename_prefix: str | Out[STRING] = ...,
+        quality: Literal['64k', '96k', '128k', '192k', '320k'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write each sound of a batch to the output folder as an Opus file."""
+
     def SaveImage(
         self,
         *,
@@ -2374,8 +3068,20 @@ class NodeMethods:
         filename_prefix: str | Out[STRING] = ...,
         id_: str = ...,
         title_: str = ...,
-    ) -> Placed:
+    ) -> Out[IMAGE]:
         """Write each image to the output folder as a PNG that carries its workflow."""
+
+    def SaveImageAdvanced(
+        self,
+        *,
+        images: Out[IMAGE],
+        filename_prefix: str | Out[STRING] = ...,
+        format: Literal['png', 'exr', 'avif'] | Mapping[str, object] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[IMAGE]:
+        """Write images to the output folder as PNG, OpenEXR or AVIF files that carry their workfl…"""
 
     def SaveLatent(
         self,
@@ -2386,6 +3092,40 @@ class NodeMethods:
         title_: str = ...,
     ) -> Placed:
         """Write latents to the output folder, for `LoadLatent` to read: a `.latent` file."""
+
+    def SaveVideo(
+        self,
+        *,
+        video: Out[VIDEO],
+        filename_prefix: str | Out[STRING] = ...,
+        format: Literal['auto', 'mp4'] | Out[Any] = ...,
+        codec: Literal['auto', 'h264'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write a video to the output folder as MP4 (H.264, AAC) that carries its workflow."""
+
+    def SaveWEBM(
+        self,
+        *,
+        images: Out[IMAGE],
+        filename_prefix: str | Out[STRING] = ...,
+        codec: Literal['vp9', 'av1'] | Out[Any],
+        fps: float | Out[FLOAT] = ...,
+        crf: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write a batch of images as a WebM video that carries its workflow."""
+
+    def SeedNode(
+        self,
+        *,
+        seed: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[INT]:
+        """Hold a seed, for all inputs that it is linked to."""
 
     def SetFirstSigma(
         self,
@@ -2469,6 +3209,15 @@ class NodeMethods:
     ) -> Out[MASK]:
         """Make a mask of one value: [1, height, width]."""
 
+    def SplitAudioChannels(
+        self,
+        *,
+        audio: Out[AUDIO],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[AUDIO], Out[AUDIO]]:
+        """Split stereo sounds into their left and right channel."""
+
     def SplitImageWithAlpha(
         self,
         *,
@@ -2498,6 +3247,19 @@ class NodeMethods:
     ) -> tuple[Out[SIGMAS], Out[SIGMAS]]:
         """Split a schedule so that the second part has the share `denoise` of the steps."""
 
+    def StartLoop(
+        self,
+        *,
+        parent_iteration: int | Out[INT] = ...,
+        initial_iteration_value: object = ...,
+        mode: Literal['simple', 'For', 'List'] | Mapping[str, object] = ...,
+        cache_iterations: bool | Out[BOOLEAN] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> tuple[Out[INT], Out[BOOLEAN], Out[BOOLEAN], Out[Any], Out[Any]]:
+        """Begin a loop: what is linked from here to End Loop is computed once for each iteration."""
+
     def StringCompare(
         self,
         *,
@@ -2521,6 +3283,15 @@ class NodeMethods:
     ) -> Out[STRING]:
         """Join `string_a`, the delimiter and `string_b`."""
 
+    def StringConstant(
+        self,
+        *,
+        string: str | Out[STRING] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[STRING]:
+        """Hold a line of text, for all inputs that it is linked to."""
+
     def StringContains(
         self,
         *,
@@ -2531,6 +3302,17 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[BOOLEAN]:
         """Test if a text contains another."""
+
+    def StringFormat(
+        self,
+        *,
+        f_string: str | Out[STRING] = ...,
+        values: Sequence[object] | Mapping[str, object],
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> Out[STRING]:
+        """Fill the values a to z into a text, where it has {a} to {z}."""
 
     def StringLength(
         self,
@@ -2625,6 +3407,19 @@ class NodeMethods:
     ) -> Out[MASK]:
         """Threshold a mask: 1 where it is above `value`, 0 elsewhere."""
 
+    def ToBasicPipe(
+        self,
+        *,
+        model: Out[MODEL],
+        clip: Out[CLIP],
+        vae: Out[VAE],
+        positive: Out[CONDITIONING],
+        negative: Out[CONDITIONING],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[BASIC_PIPE]:
+        """Put a model, its text encoder, its VAE and two prompts on one link."""
+
     def TomePatchModel(
         self,
         *,
@@ -2645,6 +3440,17 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Compile the network at its first use, which takes a while, so that every step is faster."""
 
+    def TrimAudioDuration(
+        self,
+        *,
+        audio: Out[AUDIO],
+        start_index: float | Out[FLOAT] = ...,
+        duration: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[AUDIO]:
+        """Cut a part out of sounds: `duration` seconds from `start_index` on, fewer where they en…"""
+
     def TripleCLIPLoader(
         self,
         *,
@@ -2655,6 +3461,17 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CLIP]:
         """Open SD3's three text encoders, in any order: CLIP-L, CLIP-G and T5."""
+
+    def TripleCLIPLoaderGGUF(
+        self,
+        *,
+        clip_name1: str | Out[Any],
+        clip_name2: str | Out[Any],
+        clip_name3: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CLIP]:
+        """Open SD3's three text encoders' files, GGUF or others; see `TripleCLIPLoader`."""
 
     def UNETLoader(
         self,
@@ -2715,6 +3532,81 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[MODEL]:
         """Follow the style of an image, with USO's projector and LoRA on FLUX.1 dev."""
+
+    def UltimateSDUpscale(
+        self,
+        *,
+        image: Out[IMAGE],
+        model: Out[MODEL],
+        positive: Out[CONDITIONING],
+        negative: Out[CONDITIONING],
+        vae: Out[VAE],
+        upscale_by: float | Out[FLOAT] = ...,
+        seed: int | Out[INT] = ...,
+        steps: int | Out[INT] = ...,
+        cfg: float | Out[FLOAT] = ...,
+        sampler_name: Literal['euler', 'euler_cfg_pp', 'euler_ancestral', 'euler_ancestral_cfg_pp', 'heun', 'heunpp2', 'dpm_2', 'dpm_2_ancestral', 'lms', 'dpm_fast', 'dpm_adaptive', 'dpmpp_2s_ancestral', 'dpmpp_2s_ancestral_cfg_pp', 'dpmpp_sde', 'dpmpp_sde_gpu', 'dpmpp_2m', 'dpmpp_2m_cfg_pp', 'dpmpp_2m_sde', 'dpmpp_2m_sde_gpu', 'dpmpp_2m_sde_heun', 'dpmpp_2m_sde_heun_gpu', 'dpmpp_3m_sde', 'dpmpp_3m_sde_gpu', 'ddpm', 'lcm', 'ipndm', 'ipndm_v', 'deis', 'res_multistep', 'res_multistep_cfg_pp', 'res_multistep_ancestral', 'res_multistep_ancestral_cfg_pp', 'gradient_estimation', 'gradient_estimation_cfg_pp', 'er_sde', 'seeds_2', 'seeds_3', 'sa_solver', 'sa_solver_pece', 'ddim', 'uni_pc', 'uni_pc_bh2'] | Out[Any],
+        scheduler: Literal['simple', 'sgm_uniform', 'karras', 'exponential', 'ddim_uniform', 'beta', 'normal', 'linear_quadratic', 'kl_optimal'] | Out[Any],
+        denoise: float | Out[FLOAT] = ...,
+        upscale_model: Out[UPSCALE_MODEL],
+        mode_type: Literal['Linear', 'Chess', 'None'] | Out[Any],
+        tile_width: int | Out[INT] = ...,
+        tile_height: int | Out[INT] = ...,
+        mask_blur: int | Out[INT] = ...,
+        tile_padding: int | Out[INT] = ...,
+        seam_fix_mode: Literal['None', 'Band Pass', 'Half Tile', 'Half Tile + Intersections'] | Out[Any],
+        seam_fix_denoise: float | Out[FLOAT] = ...,
+        seam_fix_width: int | Out[INT] = ...,
+        seam_fix_mask_blur: int | Out[INT] = ...,
+        seam_fix_padding: int | Out[INT] = ...,
+        force_uniform_tiles: bool | Out[BOOLEAN] = ...,
+        tiled_decode: bool | Out[BOOLEAN] = ...,
+        batch_size: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Enlarge images with an upscale model, and draw them again tile by tile."""
+
+    def UltimateSDUpscaleNoUpscale(
+        self,
+        *,
+        upscaled_image: Out[IMAGE],
+        model: Out[MODEL],
+        positive: Out[CONDITIONING],
+        negative: Out[CONDITIONING],
+        vae: Out[VAE],
+        seed: int | Out[INT] = ...,
+        steps: int | Out[INT] = ...,
+        cfg: float | Out[FLOAT] = ...,
+        sampler_name: Literal['euler', 'euler_cfg_pp', 'euler_ancestral', 'euler_ancestral_cfg_pp', 'heun', 'heunpp2', 'dpm_2', 'dpm_2_ancestral', 'lms', 'dpm_fast', 'dpm_adaptive', 'dpmpp_2s_ancestral', 'dpmpp_2s_ancestral_cfg_pp', 'dpmpp_sde', 'dpmpp_sde_gpu', 'dpmpp_2m', 'dpmpp_2m_cfg_pp', 'dpmpp_2m_sde', 'dpmpp_2m_sde_gpu', 'dpmpp_2m_sde_heun', 'dpmpp_2m_sde_heun_gpu', 'dpmpp_3m_sde', 'dpmpp_3m_sde_gpu', 'ddpm', 'lcm', 'ipndm', 'ipndm_v', 'deis', 'res_multistep', 'res_multistep_cfg_pp', 'res_multistep_ancestral', 'res_multistep_ancestral_cfg_pp', 'gradient_estimation', 'gradient_estimation_cfg_pp', 'er_sde', 'seeds_2', 'seeds_3', 'sa_solver', 'sa_solver_pece', 'ddim', 'uni_pc', 'uni_pc_bh2'] | Out[Any],
+        scheduler: Literal['simple', 'sgm_uniform', 'karras', 'exponential', 'ddim_uniform', 'beta', 'normal', 'linear_quadratic', 'kl_optimal'] | Out[Any],
+        denoise: float | Out[FLOAT] = ...,
+        mode_type: Literal['Linear', 'Chess', 'None'] | Out[Any],
+        tile_width: int | Out[INT] = ...,
+        tile_height: int | Out[INT] = ...,
+        mask_blur: int | Out[INT] = ...,
+        tile_padding: int | Out[INT] = ...,
+        seam_fix_mode: Literal['None', 'Band Pass', 'Half Tile', 'Half Tile + Intersections'] | Out[Any],
+        seam_fix_denoise: float | Out[FLOAT] = ...,
+        seam_fix_width: int | Out[INT] = ...,
+        seam_fix_mask_blur: int | Out[INT] = ...,
+        seam_fix_padding: int | Out[INT] = ...,
+        force_uniform_tiles: bool | Out[BOOLEAN] = ...,
+        tiled_decode: bool | Out[BOOLEAN] = ...,
+        batch_size: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Draw images again tile by tile, as `UltimateSDUpscale` does after enlarging them."""
+
+    def UnetLoaderGGUF(
+        self,
+        *,
+        unet_name: str | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Open a diffusion model's file, GGUF or another; see `UNETLoader`."""
 
     def UpscaleModelLoader(
         self,
@@ -2803,6 +3695,43 @@ class NodeMethods:
         title_: str = ...,
     ) -> Placed:
         """Write a VAE into a file of the output folder; see `CheckpointSave`."""
+
+    def VHS_LoadVideo(
+        self,
+        *,
+        video: str | Out[Any],
+        force_rate: float | Out[FLOAT] = ...,
+        custom_width: int | Out[INT] = ...,
+        custom_height: int | Out[INT] = ...,
+        frame_load_cap: int | Out[INT] = ...,
+        skip_first_frames: int | Out[INT] = ...,
+        select_every_nth: int | Out[INT] = ...,
+        force_size: Literal['Custom', 'Disabled', 'Custom Width', 'Custom Height', '256x?', '?x256', '256x256', '512x?', '?x512', '512x512'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[INT], Out[AUDIO], Out[VHS_VIDEOINFO]]:
+        """Read images and sound of a video of the input folder."""
+
+    def VHS_VideoCombine(
+        self,
+        *,
+        images: Out[IMAGE] | Out[LATENT],
+        frame_rate: float | Out[FLOAT] = ...,
+        loop_count: int | Out[INT] = ...,
+        filename_prefix: str | Out[STRING] = ...,
+        format: Literal['image/gif', 'image/webp', 'video/h264-mp4', 'video/h265-mp4', 'video/nvenc_h264-mp4', 'video/nvenc_hevc-mp4', 'video/webm', 'video/av1-webm'] | Out[Any],
+        pingpong: bool | Out[BOOLEAN] = ...,
+        save_output: bool | Out[BOOLEAN] = ...,
+        audio: Out[AUDIO] = ...,
+        vae: Out[VAE] = ...,
+        pix_fmt: Literal['yuv420p', 'yuv420p10le'] | Out[Any] = ...,
+        crf: int | Out[INT] = ...,
+        save_metadata: bool | Out[BOOLEAN] = ...,
+        trim_to_audio: bool | Out[BOOLEAN] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[VHS_FILENAMES]:
+        """Write images as a video or an animation; latents, too, if the VAE is linked."""
 
     def VPScheduler(
         self,
