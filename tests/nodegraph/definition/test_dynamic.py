@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import pytest
 from pydantic import Field
@@ -81,7 +81,7 @@ def pick(
     switch: bool,
     no: Annotated[Same | None, Lazy()] = None,
     yes: Annotated[Same | None, Lazy()] = None,
-) -> Annotated[Same, Name("output")]:
+) -> Annotated[Same | None, Name("output")]:
     """Choose one of two."""
     return yes if switch else no
 
@@ -263,11 +263,10 @@ def test_rows_and_lists_of_matched_types_go_together(engine):
     assert result(engine, **nodes) == ("shown image", "shown image")
 
 
-def test_object_info_is_comfyui_s():
-    files = None
-    total_entry, kept_entry, pick_entry = (
-        object_info(each.spec, files) for each in (total, kept, pick)
-    )
+def test_object_info_is_comfyui_s(tmp_path):
+    files = files_in(tmp_path)
+    entries: list[Any] = [object_info(each.spec, files) for each in (total, kept, pick, flip)]
+    total_entry, kept_entry, pick_entry, flip_entry = entries
 
     assert total_entry["input"]["required"]["values"] == [
         "COMFY_AUTOGROW_V3",
@@ -291,7 +290,7 @@ def test_object_info_is_comfyui_s():
     ]
     assert pick_entry["output"] == ["COMFY_MATCHTYPE_V3"]
     assert pick_entry["output_matchtypes"] == ["Same"]
-    assert object_info(flip.spec, files)["input"]["required"]["picture"][1]["template"] == {
+    assert flip_entry["input"]["required"]["picture"][1]["template"] == {
         "template_id": "Picture",
         "allowed_types": "IMAGE,MASK",
     }

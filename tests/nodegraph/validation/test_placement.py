@@ -5,6 +5,7 @@ import pytest
 from nodegraph.graph.described_specs import spec_of_entry
 from nodegraph.graph.graph import Link
 from nodegraph.packs.registry import Registry
+from nodegraph.runtime.choices import Prefer
 from nodegraph.validation.placement import join_few, place
 from tests.toys import files_in, graph_of, registry_of
 
@@ -39,7 +40,7 @@ def files(tmp_path):
     return files_in(tmp_path)
 
 
-def placed(files, graph, *, prefer="native", **offers):
+def placed(files, graph, *, prefer: Prefer = "native", **offers):
     found = place(graph, OURS, files, offers, prefer=prefer)
     codes = [(problem.code, problem.node_id) for problem in found.checked.problems]
     return found.servers, found.why, codes

@@ -15,7 +15,7 @@ TOKENS = {"conditioning": torch.ones(1, 1, 1)}
 
 @pytest.fixture
 def load(run_node, nodegraph_files):
-    def call(tensors=None, metadata=None, data=None):
+    def call(tensors=TOKENS, metadata=None, data=None):
         folder = nodegraph_files.folders.models[0] / "embeddings"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "a.safetensors"

@@ -13,6 +13,7 @@ from PIL import Image as Picture
 
 from nodegraph.errors import NodeGraphError, UnsafePathError
 from nodegraph.files.files import Files
+from nodegraph.graph.results import Ui
 from nodes.builtin.image import files
 from nodes.builtin.image.files import (
     load_image,
@@ -43,6 +44,12 @@ def put(bench, name, content, **options):
     return name
 
 
+def written(ui):
+    """The pictures that a node wrote."""
+    assert isinstance(ui, Ui)
+    return ui.artifacts["images"]
+
+
 def opened(bench, artifact):
     with Picture.open(bench.path(artifact)) as found:
         found.load()
@@ -53,8 +60,8 @@ def test_each_picture_of_a_batch_becomes_a_numbered_file(bench):
     images = picture(batch=3)
 
     with untouched(images):
-        saved = save_image(images, "cats/tabby", ctx=bench).artifacts["images"]
-    again = save_image(images[:1], "cats/tabby", ctx=bench).artifacts["images"]
+        saved = written(save_image(images, "cats/tabby", ctx=bench))
+    again = written(save_image(images[:1], "cats/tabby", ctx=bench))
 
     names = [(item.subfolder, item.filename, item.type) for item in [*saved, *again]]
     assert names == [("cats", f"tabby_0000{k}_.png", "output") for k in (1, 2, 3, 4)]
@@ -63,9 +70,9 @@ def test_each_picture_of_a_batch_becomes_a_numbered_file(bench):
 
 
 def test_the_prefix_knows_the_size_and_the_place_in_the_batch(bench):
-    saved = save_image(picture(), "%width%x%height%-%batch_num%", ctx=bench)
+    saved = written(save_image(picture(), "%width%x%height%-%batch_num%", ctx=bench))
 
-    names = [item.filename for item in saved.artifacts["images"]]
+    names = [item.filename for item in saved]
     assert names == ["40x24-0_00001_.png", "40x24-1_00001_.png"]
 
 
@@ -73,7 +80,7 @@ def test_a_saved_picture_carries_prompt_and_workflow_as_comfyui_writes_them(benc
     bench.prompt = CAFE
     bench.extra_pnginfo = {"workflow": {"nodes": [], "version": 0.4}, "note": "ü"}
 
-    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
+    (saved,) = written(save_image(picture(batch=1), ctx=bench))
 
     texts = opened(bench, saved).info
     assert texts["prompt"] == json.dumps(CAFE)
@@ -95,7 +102,7 @@ def test_a_saved_picture_says_which_files_and_seeds_made_it(bench):
         "4": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1, "noise_seed": ["5", 0]}},
     }
 
-    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
+    (saved,) = written(save_image(picture(batch=1), ctx=bench))
 
     made = json.loads(opened(bench, saved).info["nodegraph"])
     assert made["models"] == {
@@ -110,13 +117,13 @@ def test_a_saved_picture_says_which_files_and_seeds_made_it(bench):
 def test_a_saved_picture_says_which_versions_of_node_types_made_it(bench):
     bench.type_versions = {"KSampler": "1.1"}
 
-    (saved,) = save_image(picture(batch=1), ctx=bench).artifacts["images"]
+    (saved,) = written(save_image(picture(batch=1), ctx=bench))
 
     assert json.loads(opened(bench, saved).info["nodegraph"])["versions"] == {"KSampler": "1.1"}
 
 
 def test_a_preview_goes_to_the_temp_folder(bench):
-    (shown,) = preview_image(picture(batch=1), bench).artifacts["images"]
+    (shown,) = written(preview_image(picture(batch=1), bench))
 
     assert shown.type == "temp"
     assert opened(bench, shown).size == (40, 24)
@@ -131,7 +138,7 @@ def test_values_are_cut_off_to_bytes_not_rounded():
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGBA")])
 def test_grey_colour_and_alpha_can_be_saved(bench, channels, mode):
-    (saved,) = save_image(picture(1, channels=channels), ctx=bench).artifacts["images"]
+    (saved,) = written(save_image(picture(1, channels=channels), ctx=bench))
 
     assert opened(bench, saved).mode == mode
 

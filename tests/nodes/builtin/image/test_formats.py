@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image as PILImage
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from nodegraph.errors import NodeGraphError
 from nodes.builtin.image.batches import batch_images_node
@@ -29,6 +31,7 @@ def test_images_go_on_and_carry_their_workflow(run_node):
     assert torch.equal(found.value, image)
     assert [path.name for path in found.files] == ["x_00001_.png", "x_00002_.png"]
     with PILImage.open(found.files[0]) as file:
+        assert isinstance(file, PngImageFile)
         assert file.mode == "RGB"
         assert json.loads(file.text["prompt"])["tested"]["inputs"]["format"] == "png"
         expected = (image[0] * 255).numpy().astype(np.uint8)
@@ -91,6 +94,7 @@ def test_a_batch_is_one_animation(run_node):
     )
 
     with PILImage.open(found.files[0]) as file:
+        assert isinstance(file, AvifImageFile)
         assert file.n_frames == 3
         file.load()
         assert file.info["duration"] == 250

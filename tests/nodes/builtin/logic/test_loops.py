@@ -47,13 +47,13 @@ def engine(tmp_path):
     return Engine(Registry.from_types(*TYPES), files_in(tmp_path))
 
 
-def start(mode="simple", count=4, **more):
+def start(mode="simple", count: int | Link = 4, **more):
     own = {"mode.num_iterations": count} if mode == "simple" else {}
     return ("StartLoop", {"mode": mode, "cache_iterations": False, **own, **more})
 
 
-def run(engine, target="e", **nodes):
-    return list(engine.run(graph_of(**nodes), targets=[target]).outputs[target][0])
+def run(engine, **nodes):
+    return list(engine.run(graph_of(**nodes), targets=["e"]).outputs["e"][0])
 
 
 def formula(text, **values):

@@ -136,9 +136,12 @@ def test_a_resolution_has_the_ratio_and_the_size(run_node, ratio, megapixels, mu
 def test_colours_are_numbers(run_node):
     assert run_node(color_to_rgb_int, color="#0a9299").values == (0x0A9299, "#0a9299", 1.0)
     assert run_node(color_to_rgb_int, color="#FFFFFF80").values == (0xFFFFFF, "#FFFFFF", 128 / 255)
-    for bad in ("0a9299", "#0a929", "#0a929g", "#0a92990", "", 5):
-        with pytest.raises(NodeGraphError, match="is no colour"):
-            color_to_rgb_int(bad)
+
+
+@pytest.mark.parametrize("bad", ["0a9299", "#0a929", "#0a929g", "#0a92990", "", 5])
+def test_what_is_no_colour_is_refused(bad):
+    with pytest.raises(NodeGraphError, match="is no colour"):
+        color_to_rgb_int(bad)
 
 
 def test_a_seed_is_held(run_node):

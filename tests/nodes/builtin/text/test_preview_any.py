@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 import torch
 
+from nodegraph.graph.results import Ui
 from nodes.builtin.text.preview_any import LONGEST, preview_any
 from nodes.builtin.text.primitives import primitive_string_multiline
 from nodes.values import Latent
@@ -31,14 +32,15 @@ def test_a_value_is_shown_as_text(value, text):
 
 def shown(value: object) -> str:
     """The one text that is shown of a value."""
-    (text,) = preview_any(value).values["text"]
-    return str(text)
+    ui = preview_any(value)
+    assert isinstance(ui, Ui)
+    (text,) = ui.values["text"]
+    assert isinstance(text, str)
+    return text
 
 
 def test_of_a_latent_all_parts_are_shown():
-    (text,) = preview_any(Latent(torch.zeros(1, 4, 2, 2), batch_index=(3,))).values["text"]
-
-    assert text == (
+    assert shown(Latent(torch.zeros(1, 4, 2, 2), batch_index=(3,))) == (
         "Latent\nsamples: float32 [1, 4, 2, 2] from 0 to 0\n"
         "noise_mask: null\nbatch_index: 1 of int\nextras: {}"
     )

@@ -19,31 +19,37 @@ class DialectServer:
         self.token = token
         self.port = "0"
         self.url = ""
-        self.process = None
+        self._process: subprocess.Popen[str] | None = None
         (folder / "log.txt").touch()
         self.set_models("red.safetensors")
+
+    @property
+    def process(self) -> subprocess.Popen[str]:
+        """The one that was started last."""
+        assert self._process, "it was never started"
+        return self._process
 
     def set_models(self, *names):
         (self.folder / "models.txt").write_text("\n".join(names))
 
     def start(self):
         with (self.folder / "errors.txt").open("a") as errors:
-            self.process = subprocess.Popen(
+            process = self._process = subprocess.Popen(
                 [sys.executable, str(PROGRAM), str(self.folder), self.port, self.token],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
-        self.url = self.process.stdout.readline().strip()
+        assert process.stdout
+        self.url = process.stdout.readline().strip()
         assert self.url, (self.folder / "errors.txt").read_text()
         self.port = self.url.rpartition(":")[2]
 
     def kill(self):
         """kill -9."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
+        with self.process as process:  # closes its output and waits
+            process.kill()
 
     def lines(self, word):
         """The lines of its log that begin with a word, without that."""

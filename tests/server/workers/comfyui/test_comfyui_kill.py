@@ -7,12 +7,12 @@ import time
 import urllib.error
 import uuid
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 
 import pytest
 
-from tests.server.serving import install_toys, serving, toy, until
+from tests.server.serving import Server, install_toys, serving, toy, until
 from tests.server.store.test_kill import states_of
 from tests.server.workers.comfyui.dialect import DialectServer
 from tests.server.workers.comfyui.prompts import node, steps
@@ -83,17 +83,16 @@ class House:
         self._home = home
         self.theirs = DialectServer(home / "theirs")
         self.theirs.start()
-        self.ours = None
-        self._context = None
+        self.ours: Server | None = None
+        self._stack = ExitStack()
         self.open()
 
     def open(self):
         flags = ["--comfyui", f"main={self.theirs.url}", "--port", str(self._port)]
-        self._context = serving(self._home, flags, ALONE, ready=False)
-        self.ours = self._context.__enter__()
+        self.ours = self._stack.enter_context(serving(self._home, flags, ALONE, ready=False))
 
     def close(self):
-        self._context.__exit__(None, None, None)
+        self._stack.close()
 
     def hurt(self, side):
         if side == "theirs":
@@ -103,6 +102,7 @@ class House:
             self.theirs.start()
         else:
             server, self.ours = self.ours, None
+            assert server
             server.kill()
             self.close()
             self.open()
@@ -122,8 +122,10 @@ def test_runs_for_both_survive_the_death_of_either(tmp_path, runs, kills):
         house.hurt("ours" if turn % 2 else "theirs")
     for client in clients:
         client.join()
-    until(lambda: house.ours.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 600)
-    output = house.ours.output
+    ours = house.ours
+    assert ours
+    until(lambda: ours.get("/prompt").json["exec_info"]["queue_remaining"] == 0, 600)
+    output = ours.output
     house.close()
     house.theirs.kill()
     states = states_of(tmp_path, tmp_path / "copy")

@@ -6,6 +6,7 @@ import json
 import signal
 import time
 import uuid
+from typing import Any
 
 import aiohttp
 import pytest
@@ -30,7 +31,7 @@ def events_of(server, run_id):
     return server.get(f"/v1/runs/{run_id}/events").json["events"]
 
 
-def ask(theirs, method, path, **body):
+def ask(theirs, method, path, **body) -> Any:
     """One request to their server, by somebody else."""
 
     async def answer():
@@ -179,8 +180,8 @@ def test_a_node_that_fails_there_is_told_as_one_that_fails_here(both):
 
 
 def test_a_prompt_that_the_server_refuses_fails_with_its_words(both):
-    prompt = {"1": node("ForeignModel", name="none"), "2": node("SaveImage", images=["1", 0])}
-    prompt["2"]["inputs"]["filename_prefix"] = "x"
+    saves = node("SaveImage", images=["1", 0], filename_prefix="x")
+    prompt = {"1": node("ForeignModel", name="none"), "2": saves}
 
     error = run(both.ours, prompt)["error"]
 
