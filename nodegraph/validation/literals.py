@@ -144,9 +144,7 @@ class Literals:
         there = f"There are: {few}{more}." if known else f"There is nothing in {place}."
         message = f"is {short_repr(value)}, which is not in {place}."
         hint = f"{close} {there}".strip()
-        return ValueNotInListError(
-            node_id, spec.name, value, message, hint, model_folder=spec.model_folder
-        )
+        return ValueNotInListError(node_id, spec, value, message, hint)
 
 
 def _choice_in(value: object) -> object:

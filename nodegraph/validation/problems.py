@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from nodegraph.errors import LONGEST_SHOWN, NodeGraphError, nearest, short_repr
 from nodegraph.graph.graph import Link, NodeId
+from nodegraph.graph.spec import InputSpec
 
 
 def as_detail(value: object) -> object:
@@ -164,16 +165,16 @@ class ValueNotInListError(InputValueError):
     def __init__(
         self,
         node_id: NodeId,
-        input_name: str,
+        spec: InputSpec,
         value: object,
         message: str,
         hint: str = "",
-        *,
-        model_folder: str | None = None,
     ) -> None:
-        super().__init__(node_id, input_name, value, message, hint)
-        if model_folder:
-            self.details = {**self.details, "model_folder": model_folder}
+        super().__init__(node_id, spec.name, value, message, hint)
+        self.registered = spec.registered
+        """The kind of names, such as `samplers`, that packs may add to the choices."""
+        if spec.model_folder:
+            self.details = {**self.details, "model_folder": spec.model_folder}
 
 
 class CustomValidationError(NodeGraphError):

@@ -17,6 +17,7 @@ from nodegraph.validation.problems import (
     CycleError,
     NoOutputsError,
     UnknownTargetError,
+    ValueNotInListError,
 )
 from nodegraph.validation.providers import providers_of
 
@@ -102,14 +103,19 @@ def check(
 
 
 def _tell_of_pending(pending: Sequence[str], problems: Iterable[NodeGraphError]) -> None:
-    """Say in the hint of each unknown node type that some packs are still being read."""
+    """Say in the hints of unknown node types and samplers which packs are still being read."""
     if not pending:
         return
     few = ", ".join(pending[:_FEW]) + (f" and {len(pending) - _FEW} more" if pending[_FEW:] else "")
+    told = f"Packs that may have it are still being read: {few}; try again soon."
     for problem in problems:
         if isinstance(problem, UnknownNodeTypeError):
-            problem.hint = f"Packs that may have it are still being read: {few}; try again soon."
-            problem.details = {**problem.details, "pending_packs": list(pending)}
+            problem.hint = told
+        elif isinstance(problem, ValueNotInListError) and problem.registered:
+            problem.hint = f"{problem.hint} {told}".lstrip()
+        else:
+            continue
+        problem.details = {**problem.details, "pending_packs": list(pending)}
 
 
 def _explain_left_out(problems: Iterable[NodeGraphError], left_out: Mapping[str, str]) -> None:

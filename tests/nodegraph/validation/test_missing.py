@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from nodegraph.errors import PackError, UnknownNodeTypeError
+from nodegraph.graph.spec import InputSpec
 from nodegraph.validation.missing import is_missing, missing_in
 from nodegraph.validation.problems import ValueNotInListError
 from nodegraph.validation.providers import providers_of
@@ -18,7 +19,8 @@ def unknown(node_id, type_name):
 
 
 def model(node_id, name, folder="loras"):
-    return ValueNotInListError(node_id, "n", name, "is not", "There: b.", model_folder=folder)
+    spec = InputSpec(name="n", socket="COMBO", model_folder=folder)
+    return ValueNotInListError(node_id, spec, name, "is not", "There: b.")
 
 
 def sort(*problems, left_out=()):
@@ -85,7 +87,7 @@ def test_a_pack_that_was_left_out_is_named_with_the_reason():
 
 
 def test_other_problems_are_not_missing():
-    choice = ValueNotInListError("1", "n", "x", "is not")
+    choice = ValueNotInListError("1", InputSpec(name="n", socket="COMBO"), "x", "is not")
 
     assert not sort(choice)
     assert not is_missing(choice)

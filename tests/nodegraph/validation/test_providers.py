@@ -3,6 +3,7 @@
 import pytest
 
 from nodegraph.errors import UnknownNodeTypeError
+from nodegraph.graph.spec import InputSpec
 from nodegraph.validation.problems import ValueNotInListError
 from nodegraph.validation.providers import providers_of
 
@@ -78,8 +79,9 @@ def test_models_are_named_with_their_address(editor):
 def test_only_what_is_missing_is_explained():
     providers = providers_of({"nodes": [node("A", cnr_id="pack", models=[MODEL])]})
     unknown = UnknownNodeTypeError("A", [])
-    missing = ValueNotInListError("1", "lora_name", "a.safetensors", "is not there.", "There: b.")
-    other = ValueNotInListError("1", "lora_name", "c.safetensors", "is not there.", "There: b.")
+    lora = InputSpec(name="lora_name", socket="COMBO")
+    missing = ValueNotInListError("1", lora, "a.safetensors", "is not there.", "There: b.")
+    other = ValueNotInListError("1", lora, "c.safetensors", "is not there.", "There: b.")
 
     providers.explain([unknown, missing, other])
 

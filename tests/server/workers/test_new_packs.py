@@ -35,6 +35,12 @@ PACK = """
 
     NODE_CLASS_MAPPINGS = {{"Late": Late}}
 """
+SAMPLES = {
+    "1": {"class_type": "KSampler", "inputs": {"sampler_name": "late_sampler"}},
+    "2": {"class_type": "VAEDecode", "inputs": {"samples": ["1", 0]}},
+    "3": {"class_type": "ImageScale", "inputs": {"image": ["2", 0], "upscale_method": "late"}},
+    "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+}
 PROMPT = {"1": {"class_type": "Late", "inputs": {"text": "hi"}}}
 
 
@@ -58,6 +64,14 @@ def test_a_pack_is_described_while_the_server_answers_and_a_kept_run_waits_for_i
         refused = server.post("/prompt", {"prompt": PROMPT})
         assert refused.status == 400
         assert b"still being read: late; try again soon" in refused.data
+        refused = server.post("/prompt", {"prompt": SAMPLES}).json["node_errors"]
+        unknown = [
+            each["details"]
+            for node_id in ("1", "3")
+            for each in refused[node_id]["errors"]
+            if each["type"] == "value_not_in_list"
+        ]
+        assert ["still being read: late; try again" in each for each in unknown] == [True, False]
 
         (home / "go").touch()
         until(lambda: server.get("/object_info/Late").json)
