@@ -73,7 +73,9 @@ class _Layer(CastWeightBiasOp, nn.Module):
     """A layer whose weights stay as they are until they are loaded."""
 
     def reset_parameters(self) -> None:
-        """Leave the weights as they are."""
+        """Leave the weights as they are; a layer of a kind without bias has None for it."""
+        if not hasattr(self, "bias"):
+            self.register_parameter("bias", None)
 
     def forward(self, *args: Any, **more: Any) -> Tensor:
         """Return what torch's layer returns, with the weights cast or changed if need be."""

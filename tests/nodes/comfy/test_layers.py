@@ -30,6 +30,7 @@ def test_layers_compute_as_torchs_do_in_the_dtype_of_their_input():
         x = torch.randn(shape)
 
         assert isinstance(layer, type(plain))
+        assert (layer.bias is None) is (getattr(plain, "bias", None) is None)
         torch.testing.assert_close(layer(x), plain(x))
         torch.testing.assert_close(layer(x.double()).float(), plain(x))
 
@@ -136,5 +137,6 @@ def test_an_embedding_returns_the_dtype_that_is_asked_for():
         table.load_state_dict(plain.state_dict())
         rows = torch.tensor([[2, 0]])
 
+        assert table.bias is None
         torch.testing.assert_close(table(rows), plain(rows))
         assert table(rows, out_dtype=torch.float64).dtype == torch.float64
