@@ -747,7 +747,7 @@ class NodeMethods:
         bboxes: str | Out[BOUNDING_BOX] | Out[ARRAY] | Out[STRING] = ...,
         width: int | Out[INT] = ...,
         height: int | Out[INT] = ...,
-        editor_state: Out[BOUNDING_BOXES] = ...,
+        editor_state: Sequence[object] | Out[BOUNDING_BOXES] = ...,
         last_incoming: Out[BOUNDING_BOXES] = ...,
         id_: str = ...,
         title_: str = ...,
@@ -1377,7 +1377,7 @@ class NodeMethods:
         *,
         image_a: Out[IMAGE] = ...,
         image_b: Out[IMAGE] = ...,
-        compare_view: Out[IMAGECOMPARE] = ...,
+        compare_view: Sequence[object] | Out[IMAGECOMPARE] = ...,
         id_: str = ...,
         title_: str = ...,
     ) -> Placed:

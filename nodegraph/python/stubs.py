@@ -56,7 +56,14 @@ def _type(item: InputSpec) -> str:
     if item.socket == ANY:
         return "object"
     plain = [_PLAIN[name] for name in item.socket.split(",") if name in _PLAIN]
-    return " | ".join([*plain, links])
+    return " | ".join([*plain, *_literal(item), links])
+
+
+def _literal(item: InputSpec) -> list[str]:
+    """Return the type of literals of an input whose socket has a widget of its own."""
+    if isinstance(item.default, list):
+        return ["Sequence[object]"]
+    return ["Mapping[str, object]"] if isinstance(item.default, dict) else []
 
 
 def _default(item: InputSpec) -> str:

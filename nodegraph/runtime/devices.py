@@ -33,6 +33,8 @@ _FP8_SINCE: Mapping[str, tuple[int, int]] = {"nvidia": (8, 9)}
 
 AMD's MI300 takes other bit patterns (e4m3fnuz).
 """
+_CUDA_TYPES = frozenset({"cuda"})
+"""Types of device that torch reaches through CUDA or ROCm."""
 _GRAPH_TYPES = frozenset({"cuda"})
 """Types of device whose work torch can record as a graph and replay."""
 _MAKERS: Mapping[str, str] = {"cuda": "nvidia", "xpu": "intel", "mps": "apple"}
@@ -121,6 +123,11 @@ def device_maker(device: torch.device) -> str:
     """Return the maker of a device: `nvidia`, `amd`, `intel` or `apple`; else nothing."""
     maker = _MAKERS.get(device.type, "")
     return "amd" if maker == "nvidia" and torch.version.hip else maker
+
+
+def is_cuda(device: torch.device) -> bool:
+    """Return True if a device is one of CUDA or ROCm."""
+    return device.type in _CUDA_TYPES
 
 
 def captures_graphs(device: torch.device) -> bool:

@@ -86,13 +86,34 @@ class Bench(Draft):
         super().__init__(REGISTRY, "sd15", seed=1, steps=3)
         self.mixed, self.tensors = mixed, 0
         spec = REGISTRY.spec(name)
-        inputs = {each.name: self.value(each) for each in spec.inputs if each.required}
+        inputs = {
+            key: value
+            for each in spec.inputs
+            if each.required
+            for key, value in self.values(each).items()
+        }
         outputs = zip(self.g.node(name, inputs), spec.outputs, strict=True)
         self.shown = [
             self.looked_at(out, each.socket)
             for out, each in outputs
             if each.socket in TENSORS | SAMPLED
         ]
+
+    def values(self, spec: InputSpec) -> dict[str, Any]:
+        """An input's value by its key; those of a row, or of a choice and its own inputs."""
+        if spec.row:
+            keys = spec.row.names or [f"{spec.row.prefix}{n}" for n in range(spec.row.most)]
+            return {
+                f"{spec.name}.{key}": self.value(spec.row.item) for key in keys[: spec.row.least]
+            }
+        more = spec.branches[0].inputs if spec.branches else ()
+        own = {
+            f"{spec.name}.{key}": value
+            for each in more
+            if each.required
+            for key, value in self.values(each).items()
+        }
+        return {spec.name: self.value(spec), **own}
 
     def value(self, spec: InputSpec) -> Any:
         if spec.name in INPUTS and spec.maximum != 1.0:
@@ -117,6 +138,10 @@ class Bench(Draft):
 
     def other(self, socket: str) -> Out[Any]:
         make: Mapping[str, Callable[[], Any]] = {
+            "BOUNDING_BOX": lambda: self.g.CreateBoundingBoxes(width=64, height=64)[1],
+            "VIDEO": lambda: self.g.CreateVideo(
+                images=self.g.VAEDecode(samples=self.sample(), vae=self.vae), fps=8.0
+            ),
             "CONDITIONING": lambda: self.text(f"cat {len(self.g.prompt())}"),
             "GUIDER": lambda: self.g.CFGGuider(
                 model=self.model, cfg=3.0, positive=self.text(), negative=self.text("a dog")

@@ -22,6 +22,7 @@ Shape: TypeAlias = Callable[["Layer"], float]
 _CROSS = re.compile(r"(down|mid|up)_block(?:s\.(\d+))?\.attentions\.(\d+)\..*attn2\.to_k\.weight")
 _FAINT = 0.2
 _LEAST = 0.05
+_COUNT_XL = 11
 _STYLE_XL, _COMPOSITION_XL = 6, 3
 _STYLE = frozenset({0, 1, 2, 3, 9, 10, 11, 12, 13, 14, 15})
 _COMPOSITION: Mapping[int, float] = {4: 0.25, 5: 1.0}
@@ -39,7 +40,11 @@ class Layer:
     count: int
     """The number of transformers."""
     width: int
-    is_xl: bool
+
+    @property
+    def is_xl(self) -> bool:
+        """True in the U-Net of Stable Diffusion XL."""
+        return self.count == _COUNT_XL
 
     @property
     def part(self) -> float:
@@ -58,13 +63,7 @@ def layers_of(model: DiffusionModel) -> list[Layer]:
     keys = [(match[1], int(match[2] or 0), int(match[3])) for match, _ in found]
     in_order = sorted(set(keys))  # down, mid, up
     return [
-        Layer(
-            cast("Place", key[0]),
-            in_order.index(key),
-            len(in_order),
-            width,
-            model.spec.family == "sdxl",
-        )
+        Layer(cast("Place", key[0]), in_order.index(key), len(in_order), width)
         for key, (_, width) in zip(keys, found, strict=True)
     ]
 

@@ -14,6 +14,7 @@ from nodegraph.runtime.devices import (
     device_maker,
     free_bytes,
     has_bfloat16,
+    is_cuda,
     memory_bytes,
     release_unused,
     unused_bytes,
@@ -117,7 +118,7 @@ def dtype_size(dtype: torch.dtype) -> int:
 
 def is_device_cuda(device: torch.device) -> bool:
     """Return True if a device is one of CUDA or ROCm."""
-    return torch.device(device).type == "cuda"
+    return is_cuda(torch.device(device))
 
 
 def synchronize() -> None:

@@ -134,7 +134,7 @@ def test_layers_stand_in_the_adapters_order_and_are_numbered_as_computed(models,
 
 
 def layer(number, place, *, is_xl):
-    return Layer(place, number, 11 if is_xl else 16, 64, is_xl)
+    return Layer(place, number, 11 if is_xl else 16, 64)
 
 
 XL = [layer(k, "down" if k < 4 else "mid" if k == 4 else "up", is_xl=True) for k in range(11)]

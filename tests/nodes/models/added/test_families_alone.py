@@ -172,6 +172,7 @@ SAID_ELSEWHERE = {
     "folders.py": FOLDERS,
     "builtin/model/text_encoders.py": TYPES,
     "patches/lora_config.py": COMPONENTS,
+    "popular/ip_adapter_plus.py": {"sd15", "sdxl"},  # the published files of its presets
 }
 """Names that a file says for another reason."""
 
