@@ -1,6 +1,6 @@
 """`nodegraph packs list|check` and `nodegraph new-pack`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nodegraph.packs.environment.advice import Advice
     from nodegraph.packs.installed import LoadedPack
     from nodegraph.packs.registry import Registry
+    from nodegraph.settings.settings import Settings
 
 
 class Group(ReportingCommand, click.Group):
@@ -67,7 +68,7 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
     from nodegraph.settings.settings import Settings
 
     settings, source = Settings.read(), _source(name)
-    names = [found.name for found in Registry.from_settings(settings).packs]
+    names = (found.name for found in _sources(settings, settings.packs))
     others = Registry.from_settings(
         replace(settings, packs=tuple(found for found in names if found != source.name))
     )
@@ -123,8 +124,6 @@ def _source(name: str) -> "PackSource":
     import sys
 
     from nodegraph.packs.catalog import PackSource
-    from nodegraph.packs.installed import hosted_packs, pack_sources
-    from nodegraph.packs.routes import PackServer
     from nodegraph.settings.settings import Settings
 
     folder = Path(name)
@@ -132,10 +131,20 @@ def _source(name: str) -> "PackSource":
         module = folder.absolute()
         sys.path.insert(0, str(module.parent))
         return PackSource(module.name, module.name)
-    settings = Settings.read()
+    return _sources(Settings.read(), [name])[0]
+
+
+def _sources(settings: "Settings", names: Iterable[str] | None) -> "list[PackSource]":
+    """Return the packs of those names, all if None, without importing any.
+
+    Raises:
+        PackError: one is not there.
+    """
+    from nodegraph.packs.installed import hosted_packs, pack_sources
+    from nodegraph.packs.routes import PackServer
+
     hosted, _ = hosted_packs(settings, PackServer())
-    sources, _ = pack_sources(settings.packs_dir, [name], hosted)
-    return sources[0]
+    return pack_sources(settings.packs_dir, names, hosted)[0]
 
 
 def _advice(pack: "LoadedPack", versions: Mapping[str, str]) -> "Advice":
