@@ -65,6 +65,7 @@ def pixels(folder):
         return image.convert("RGB").tobytes()
 
 
+@pytest.mark.slow
 def test_nodegraph_run_makes_the_same_image_there(environment, tmp_path):
     here = run_workflow(tmp_path / "here", {**environment, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"})
     there = run_workflow(tmp_path / "there", environment)

@@ -43,6 +43,7 @@ def run_python(folder, *args):
     )
 
 
+@pytest.mark.slow
 def test_a_new_pack_passes_its_own_tests(pack, anywhere):
     done = run_python(anywhere, "pytest", "-q", "-p", "no:cacheprovider", str(pack))
 
