@@ -101,9 +101,17 @@ def showing(workflow, *flags, home):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def chromium():
     with browsing() as running:
         yield running
+
+
+@pytest.fixture
+def browser(chromium):
+    """A browser whose pages are closed after each test; they would go on drawing otherwise."""
+    yield chromium
+    for context in chromium.contexts:
+        context.close()
 
 
 @pytest.fixture(scope="module")
