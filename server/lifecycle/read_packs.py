@@ -72,23 +72,23 @@ async def _read_pending(parts: Parts) -> None:
         _log.warning("%s", line)
 
 
-async def _describe(parts: Parts) -> AsyncIterator[int]:
-    """Describe the packs that are not remembered; yield how many more are, whenever some are."""
-    loop, done = asyncio.get_running_loop(), asyncio.Queue[str]()
+async def _describe(parts: Parts) -> AsyncIterator[None]:
+    """Describe the packs that are not remembered; yield whenever some more are."""
+    loop, done = asyncio.get_running_loop(), asyncio.Queue[bool]()
     sources, reader = await asyncio.to_thread(parts.registry.new_packs)
 
     def work() -> None:
-        for source, _ in reader.read(sources):
-            loop.call_soon_threadsafe(done.put_nowait, source.name)
+        for _ in reader.read(sources):
+            loop.call_soon_threadsafe(done.put_nowait, True)
 
     task = asyncio.create_task(asyncio.to_thread(work))
-    task.add_done_callback(lambda _: done.put_nowait(""))
+    task.add_done_callback(lambda _: done.put_nowait(False))
+    more = True
     try:
-        while await done.get():
-            fresh = 1
-            while not done.empty() and done.get_nowait():
-                fresh += 1
-            yield fresh
+        while more and await done.get():
+            while more and not done.empty():
+                more = done.get_nowait()
+            yield
     finally:
         await asyncio.to_thread(reader.close)
         await task
