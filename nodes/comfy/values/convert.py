@@ -15,11 +15,11 @@ from nodes.comfy.values.conditions import (
     is_conditioning,
 )
 from nodes.comfy.values.encoders import PackClip, PackVae
-from nodes.comfy.values.guiders import CFGGuider, PackNoise, noise_from
-from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackModel
-from nodes.comfy.values.samplers import FunctionSampler, Sampler
+from nodes.comfy.values.sampling.guiders import CFGGuider, PackNoise, noise_from
+from nodes.comfy.values.sampling.k_diffusion import ksampler_of
+from nodes.comfy.values.sampling.samplers import FunctionSampler, Sampler
 from nodes.comfy.values.upscaler import PackUpscaler
 from nodes.inference.sample import Guider
 from nodes.media.values import Audio, VideoFile, VideoFrames

@@ -6,8 +6,8 @@ from zlib import crc32
 
 from torch import Tensor
 
-from nodes.comfy.values.guiders import with_post_cfg
 from nodes.comfy.values.models import PackModel, copy_options
+from nodes.comfy.values.sampling.guiders import with_post_cfg
 
 ModelPatcher = PackModel
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nodes.comfy.values.inner_model import ModelSampling
-from nodes.comfy.values.samplers import FunctionSampler
+from nodes.comfy.values.sampling.samplers import FunctionSampler
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.schedules import ADDED_SCHEDULES, SCHEDULES
 from nodes.sampling.samplers.registry import (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from nodes.comfy.values.k_diffusion import sampler_functions
+from nodes.comfy.values.sampling.k_diffusion import sampler_functions
 from nodes.sampling.noise_schedule.noise import BrownianPath
 from nodes.sampling.noise_schedule.schedules import (
     exponential_sigmas,

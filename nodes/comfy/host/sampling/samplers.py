@@ -7,18 +7,18 @@ from torch import Tensor
 
 from nodes.comfy.host.sampling import k_diffusion as k_diffusion_sampling
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.guidance import calc_cond_batch as calc_cond_batch
-from nodes.comfy.values.guidance import calc_cond_uncond_batch as calc_cond_uncond_batch
-from nodes.comfy.values.guidance import cfg_function as cfg_function
-from nodes.comfy.values.guidance import sampling_function as sampling_function
-from nodes.comfy.values.guiders import CFGGuider as CFGGuider
-from nodes.comfy.values.guiders import StepCallback
 from nodes.comfy.values.inner_model import ModelSampling
-from nodes.comfy.values.k_diffusion import ksampler_of
 from nodes.comfy.values.models import PackModel
-from nodes.comfy.values.samplers import KSAMPLER as KSAMPLER
-from nodes.comfy.values.samplers import PackDenoiser
-from nodes.comfy.values.samplers import Sampler as Sampler
+from nodes.comfy.values.sampling.guidance import calc_cond_batch as calc_cond_batch
+from nodes.comfy.values.sampling.guidance import calc_cond_uncond_batch as calc_cond_uncond_batch
+from nodes.comfy.values.sampling.guidance import cfg_function as cfg_function
+from nodes.comfy.values.sampling.guidance import sampling_function as sampling_function
+from nodes.comfy.values.sampling.guiders import CFGGuider as CFGGuider
+from nodes.comfy.values.sampling.guiders import StepCallback
+from nodes.comfy.values.sampling.k_diffusion import ksampler_of
+from nodes.comfy.values.sampling.samplers import KSAMPLER as KSAMPLER
+from nodes.comfy.values.sampling.samplers import PackDenoiser
+from nodes.comfy.values.sampling.samplers import Sampler as Sampler
 from nodes.sampling.guidance.loop import cut_steps
 from nodes.sampling.noise_schedule.schedules import SCHEDULES, beta_sigmas, schedule
 from nodes.sampling.samplers.registry import NAMED_SAMPLERS, SAMPLERS, sigmas_for

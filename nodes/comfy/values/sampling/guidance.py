@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.live_model import Entries, LiveModel
 from nodes.comfy.values.models import rule_arguments
+from nodes.comfy.values.sampling.live_model import Entries, LiveModel
 from nodes.sampling.guidance.rules import GuidanceInputs
 
 _ALWAYS = "disable_cfg1_optimization"

@@ -8,7 +8,7 @@ from typing import Any, cast
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.guiders import (
+from nodes.comfy.values.sampling.guiders import (
     POST_CFG,
     CFGGuider,
     StepCallback,

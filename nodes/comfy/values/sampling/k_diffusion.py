@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.guiders import with_post_cfg
-from nodes.comfy.values.samplers import KSAMPLER, NATIVE, FunctionSampler, SamplerFunction
+from nodes.comfy.values.sampling.guiders import with_post_cfg
+from nodes.comfy.values.sampling.samplers import KSAMPLER, NATIVE, FunctionSampler, SamplerFunction
 from nodes.sampling.noise_schedule.noise import Brownian, BrownianPath, NoiseSource, noise_source
 from nodes.sampling.noise_schedule.parameterization import Discrete, Parameterization
 from nodes.sampling.samplers.registry import (

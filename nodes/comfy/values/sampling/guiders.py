@@ -12,9 +12,9 @@ from torch import Tensor
 from nodes.comfy.values import runtime
 from nodes.comfy.values.conditions import conditioning_to, to_entries
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.guidance import sampling_function
-from nodes.comfy.values.live_model import LiveModel, to_conditioning, with_branch
 from nodes.comfy.values.models import PackModel
+from nodes.comfy.values.sampling.guidance import sampling_function
+from nodes.comfy.values.sampling.live_model import LiveModel, to_conditioning, with_branch
 from nodes.inference.sample import Guider, run
 from nodes.models.loading.forward import ModelDenoiser
 from nodes.sampling.guidance.loop import start_noise
