@@ -16,8 +16,8 @@ from typing import Any, TypeAlias
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
-from nodes.models.families.flux import flux_table
-from nodes.models.families.sd3 import mmdit_table
+from nodes.models.families.denoisers.flux import flux_table
+from nodes.models.families.denoisers.sd3 import mmdit_table
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.key_table import Source
 

@@ -1,1 +1,1 @@
-"""Model families, one file each: recognise it, read its config, name its keys."""
+"""Kinds of model files: recognise each, read its configuration, name its keys."""

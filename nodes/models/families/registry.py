@@ -13,11 +13,11 @@ from nodes.models.weights.header import Header
 GROUP = "nodes.model_families"
 """Entry points of distributions that add families: each names a `Family`."""
 _OWN = (
-    "nodes.models.families.sd15:SD15",
-    "nodes.models.families.sd2:SD2",
-    "nodes.models.families.sdxl:SDXL",
-    "nodes.models.families.sd3:SD3",
-    "nodes.models.families.flux:FLUX",
+    "nodes.models.families.denoisers.sd15:SD15",
+    "nodes.models.families.denoisers.sd2:SD2",
+    "nodes.models.families.denoisers.sdxl:SDXL",
+    "nodes.models.families.denoisers.sd3:SD3",
+    "nodes.models.families.denoisers.flux:FLUX",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

@@ -21,9 +21,9 @@ from nodes.cli.listing import ModelFile
 from nodes.cli.verify import verify_files
 from nodes.models.families.base.spec import DiscreteRules, EdmRules
 from nodes.models.families.base.text_encoders import clip_config, read_encoder
+from nodes.models.families.denoisers.sd15 import SD15, TEXT_PREFIX
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.errors import BadConfigError, UnknownFamilyError
-from nodes.models.families.sd15 import SD15, TEXT_PREFIX
 from nodes.models.loading.checkpoint import open_vae
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.loading.network import Network

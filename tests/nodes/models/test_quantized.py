@@ -10,7 +10,7 @@ from torch import Tensor
 from nodes.builtin.model.checkpoints import WeightDtype, unet_loader
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.models.families.base.text_encoders import read_encoder
-from nodes.models.families.flux import FLUX
+from nodes.models.families.denoisers.flux import FLUX
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network

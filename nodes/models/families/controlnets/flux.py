@@ -10,7 +10,7 @@ from typing import Any
 from nodes.models.families.base.shapes import count, shape_of
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.families.controlnets.spec import ControlSpec
-from nodes.models.families.flux import flux_table
+from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source, identity_table
 

@@ -8,7 +8,7 @@ import torch
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader, lora_loader_model_only
 from nodes.models.families.base.spec import LoraMark
-from nodes.models.families.flux import FLUX
+from nodes.models.families.denoisers.flux import FLUX
 from nodes.models.families.registry import families
 from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ClipHandle, ModelHandle
