@@ -22,6 +22,8 @@ _SEND_TIMEOUT = 30.0
 _PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
 _FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
 _METADATA = "supports_preview_metadata"
+_EDITOR = "supports_manager_v4_ui"
+"""A feature that only the web editor announces."""
 _QUEUED = 1
 """The number of a run's first milestone, being queued, which is no message."""
 
@@ -169,6 +171,7 @@ class Connection:
         translator = self._translators.get(message.run)
         if translator is None:
             translator = self._translators[message.run] = await self._catch_up(message)
+        translator.counts_nodes = self._flags.get(_EDITOR) is True
         return list(translator.milestone(message.name, data, data.get("time_ms", 0)))
 
     async def _catch_up(self, message: Message) -> Translator:

@@ -14,6 +14,8 @@ class Translator:
     """
 
     def __init__(self, run: str) -> None:
+        self.counts_nodes = False
+        """True for a client that counts the nodes that it hears are done, as the editor does."""
         self._run = run
         self._started = False
         self._reset()
@@ -43,7 +45,7 @@ class Translator:
                 yield from self._announce_cached(time_ms)
                 yield from self._node_started(data)
             case "node_finished":
-                yield from self._node_finished(data)
+                yield from self._node_finished(data, time_ms)
             case "run_cancelled" if not self._started:
                 pass  # it never left the queue: ComfyUI sends nothing
             case "run_finished" | "run_failed" | "run_cancelled":
@@ -88,11 +90,19 @@ class Translator:
         yield "executing", self._with_prompt_id(node=node, display_node=data["shown_as"])
         yield self._state(data, "running", 0.0, 1.0)
 
-    def _node_finished(self, data: Mapping[str, Any]) -> Iterator[Message]:
-        self._executed.append(data["node_id"])
+    def _node_finished(self, data: Mapping[str, Any], time_ms: int) -> Iterator[Message]:
+        """Yield the messages for a node that is done.
+
+        The editor's total counts nodes that were executed or cached, and `executed` is only told
+        of nodes with something to show. So it hears of the others that they are cached by now.
+        """
+        node = data["node_id"]
+        self._executed.append(node)
         yield self._state(data, "finished", 1.0, 1.0)
         if data.get("ui"):
             yield "executed", self._executed_data(data)
+        elif self.counts_nodes and node == data["shown_as"]:
+            yield "execution_cached", self._with_prompt_id(nodes=[node], timestamp=time_ms)
 
     def _executed_data(self, data: Mapping[str, Any]) -> dict[str, Any]:
         node, shown_as = data["node_id"], data["shown_as"]

@@ -30,7 +30,7 @@ class ComfyMessage:
     @property
     def transient(self) -> bool:
         """True if a slow reader may go without it."""
-        return self.name in ("progress", "preview")
+        return self.name in ("progress", "progress_state", "preview")
 
     def text(self, key: str) -> str:
         """Return a text of its data; empty if there is none."""

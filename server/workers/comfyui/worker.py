@@ -15,11 +15,11 @@ from nodegraph.files.files import Files
 from nodegraph.graph.spec import NodeSpec
 from server.errors import WorkerLostError
 from server.workers.comfyui.addresses import ServerAddress
-from server.workers.comfyui.attempt import Attempt, ServerAccess
+from server.workers.comfyui.attempts.attempt import Attempt, ServerAccess
+from server.workers.comfyui.attempts.outputs import OutputFiles
 from server.workers.comfyui.connection import ComfyConnection
 from server.workers.comfyui.messages import ComfyMessage, read_binary, read_text
 from server.workers.comfyui.node_types import NodeTypes, read_node_types
-from server.workers.comfyui.outputs import OutputFiles
 from server.workers.local import ServerHooks
 from server.workers.worker import Order, Report
 

@@ -96,6 +96,22 @@ def test_what_is_cached_is_told_at_once_and_shown_again(server):
     ]
 
 
+def test_the_editor_which_counts_what_is_done_hears_of_each_node(server):
+    prompt = adding([21, 22])
+    with (
+        listening(server, "editor", flags={"supports_manager_v4_ui": True}) as editor,
+        listening(server, "editor") as library,
+    ):
+        run = server.submit(prompt, client_id="editor")
+        told, plain = editor.ended(run), library.ended(run)
+
+    cached = [item["data"]["nodes"] for item in told if item["type"] == "execution_cached"]
+    assert [node for nodes in cached for node in nodes] == ["0", "1", "2"]
+    assert cached[-2:] == [["1"], ["2"]]
+    assert [item["data"]["node"] for item in told if item["type"] == "executed"] == ["show"]
+    assert sum(item["type"] == "execution_cached" for item in plain) == 1
+
+
 def test_others_hear_of_the_queue_only(server):
     with listening(server, "mine") as mine, listening(server, "theirs") as theirs:
         own = server.submit(toy(value=11), client_id="mine")

@@ -67,6 +67,9 @@ class Dialect:
                 },
                 ["INT"],
             ),
+            "ForeignStates": described(
+                {"value": ["INT", {"default": 0}], "count": ["INT", {"default": 1}]}, ["INT"]
+            ),
             "ForeignFile": described(
                 {"value": ["INT", {}], "prefix": ["STRING", {"default": "foreign"}]},
                 output_node=True,
@@ -185,6 +188,9 @@ class Dialect:
 
     async def run_node(self, kind, inputs, node_id, prompt_id, client):
         """Return a node's value, and its output if it has one to show."""
+        if kind == "ForeignStates":
+            more = {**inputs, "seconds": 0.01, "plain": False}
+            return await self.take_steps(more, node_id, prompt_id, client), None
         if kind == "ForeignSteps":
             return await self.take_steps(inputs, node_id, prompt_id, client), None
         return getattr(self, f"run_{kind.lower()}")(**inputs)
@@ -196,7 +202,11 @@ class Dialect:
             if self.interrupted:
                 raise InterruptionError
             count = {"value": step + 1, "max": inputs["count"]}
-            await self.send(client, "progress", {**about, **count})
+            if inputs.get("plain", True):
+                await self.send(client, "progress", {**about, **count})
+            state = {**count, "state": "running", "node_id": node_id, "prompt_id": prompt_id}
+            told = {"prompt_id": prompt_id, "nodes": {node_id: state}}
+            await self.send(client, "progress_state", told)
             await self.preview(client, node_id, prompt_id, step)
         return inputs["value"]
 

@@ -102,6 +102,16 @@ def test_progress_and_previews_are_relayed_to_who_watches(both):
     assert heard.data("executed")[0]["node"] == "2"
 
 
+def test_progress_that_only_progress_state_has_is_relayed_too(both):
+    prompt = {**steps(prefix="states"), "1": node("ForeignStates", value=1, count=3)}
+    with listening(both.ours, "states") as heard:
+        heard.ended(both.ours.submit(prompt, client_id="states"))
+
+    assert [(data["value"], data["max"]) for data in heard.data("progress")] == [
+        (k, 3) for k in (1, 2, 3)
+    ]
+
+
 def test_a_workflow_that_nobody_can_run_whole_is_refused(both):
     prompt = {"1": node("ForeignSteps", value=1, count=1, seconds=0.0)}
     prompt["2"] = node("ToyWeigh", data=["1", 0])

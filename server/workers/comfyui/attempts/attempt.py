@@ -14,13 +14,13 @@ from nodegraph.files.files import Files
 from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.packs.registry import Registry
 from server.errors import WorkerLostError
+from server.workers.comfyui.attempts.endings import failure_of, refusal_of
+from server.workers.comfyui.attempts.inputs import needed_graph, upload_inputs
+from server.workers.comfyui.attempts.outputs import OutputFiles
+from server.workers.comfyui.attempts.run_events import RunEvents
 from server.workers.comfyui.connection import ComfyConnection
-from server.workers.comfyui.endings import failure_of, refusal_of
 from server.workers.comfyui.errors import ComfyInterruptedError
-from server.workers.comfyui.inputs import needed_graph, upload_inputs
 from server.workers.comfyui.messages import ComfyMessage
-from server.workers.comfyui.outputs import OutputFiles
-from server.workers.comfyui.run_events import RunEvents
 from server.workers.worker import Order, Report
 
 POLL, SOON = 10.0, 0.1
@@ -180,6 +180,8 @@ class Attempt:
             self._events.plan(message.data.get("nodes"))
         elif message.name == "progress":
             self._events.progress(message)
+        elif message.name == "progress_state":
+            self._events.progress_of_all(message)
         elif message.name == "preview":
             if self.watched:
                 self._events.preview(message)

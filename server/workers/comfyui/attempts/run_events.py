@@ -19,7 +19,7 @@ from nodegraph.execution.events import (
     as_dict,
 )
 from nodegraph.graph.graph import Graph, NodeId
-from nodegraph.graph.json_values import is_list
+from nodegraph.graph.json_values import is_list, is_object
 from nodegraph.graph.results import Ui
 from server.workers.comfyui.messages import ComfyMessage
 from server.workers.worker import Report
@@ -49,6 +49,8 @@ class RunEvents:
         """True once the server computes it."""
         self._current: NodeId | None = None
         self._since = 0.0
+        self._progressed: tuple[NodeId | None, int, int] = (None, 0, 0)
+        """The node, value and total that were told last."""
         self._executed: set[NodeId] = set()
         self._cached: dict[NodeId, None] = {}
         self._announced = False
@@ -122,9 +124,20 @@ class RunEvents:
 
     def progress(self, message: ComfyMessage) -> None:
         """Tell how far a node is."""
-        value, total = (_whole(message.data.get(key)) for key in ("value", "max"))
-        node = message.text("node") or self._current
-        if node and 0 <= value <= total:
+        self._progress(message.text("node") or self._current, message.data)
+
+    def progress_of_all(self, message: ComfyMessage) -> None:
+        """Tell how far the nodes are that run now, unless `progress` has told it already."""
+        nodes = message.data.get("nodes")
+        for node, about in nodes.items() if is_object(nodes) else ():
+            if is_object(about) and about.get("state") == "running":
+                self._progress(node, about)
+
+    def _progress(self, node: NodeId | None, about: Mapping[str, Any]) -> None:
+        value, total = (_whole(about.get(key)) for key in ("value", "max"))
+        told = (node, value, total)
+        if node and 0 <= value <= total and told not in ((node, 0, 1), self._progressed):
+            self._progressed = told
             self._emitter.send(Progress, *self._about(node), value, total)
 
     def preview(self, message: ComfyMessage) -> None:

@@ -1,0 +1,1 @@
+"""One attempt at a run on a ComfyUI server: its prompt, its events, its files and its end."""
