@@ -27,6 +27,21 @@ class Levels(click.ParamType[tuple[str, str]]):
         return room, level
 
 
+class Slots(click.ParamType[tuple[str, int]]):
+    """A number of runs for all ComfyUI servers or for one: `RUNS` or `NAME=RUNS`."""
+
+    name = "[NAME=]RUNS"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return the server's name and the number."""
+        from nodegraph.settings.layers import pair
+
+        server, runs = pair(value)
+        return server, click.IntRange(1)(runs, param, ctx)
+
+
 @click.command(cls=ReportingCommand)
 @click.option("--host", help="The address to listen on; 127.0.0.1 if not set.")
 @click.option("--port", type=click.IntRange(0, 65535), help="8188 if not set; 0 is any free one.")
@@ -114,6 +129,12 @@ class Levels(click.ParamType[tuple[str, str]]):
     help="A ComfyUI server that runs what only it can, such as http://127.0.0.1:8000; repeatable.",
 )
 @click.option(
+    "--comfyui-slots",
+    type=Slots(),
+    multiple=True,
+    help="Runs that a ComfyUI server, or each, is given at once; 1 if not set; repeatable.",
+)
+@click.option(
     "--prefer",
     type=click.Choice(get_args(Prefer)),
     help="Where runs go that a ComfyUI server could run just as well; native if not set.",
@@ -142,7 +163,8 @@ def serve(**flags: Any) -> None:
     from nodegraph.settings.server import ServerSettings
     from server.lifecycle.run import run_server
 
-    flags["log_levels"] = dict(flags["log_levels"])
+    for name in ("log_levels", "comfyui_slots"):
+        flags[name] = dict(flags[name])
     table = {
         item.name: flags.pop(item.name) for item in fields(ServerSettings) if item.name in flags
     }

@@ -9,7 +9,7 @@ from nodegraph.files.user_dirs import data_folder
 from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, Range
 
 EVERYWHERE = "all"
-"""Stands for every room in `log_levels`."""
+"""Stands for every room in `log_levels`, and for every server in `comfyui_slots`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,8 @@ class ServerSettings:
     """The ComfyUI servers that may run runs, too: addresses, or `NAME=ADDRESS`."""
     comfyui_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     """A header that such a server wants with every request, by its name: `Authorization: …`."""
+    comfyui_slots: Mapping[str, Annotated[int, Range(ge=1)]] = field(default_factory=dict[str, int])
+    """The runs that such a server is given at once, by its name or for `all`; 1 if not set."""
     prefer: Prefer = "native"
     """The workers of runs that a ComfyUI server could run just as well."""
     log_format: LogFormat = "text"

@@ -1,12 +1,13 @@
 """The ComfyUI servers that the settings name: nothing else is ever connected to."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from yarl import URL
 
 from nodegraph.errors import SettingsError, nearest
+from nodegraph.settings.server import EVERYWHERE, ServerSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,39}", re.ASCII)
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+): *([\x20-\x7e]+)", re.ASCII)
@@ -16,38 +17,43 @@ _EXAMPLE = "For example http://127.0.0.1:8188, or main=http://127.0.0.1:8188."
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """The name and address of a ComfyUI server, and the header that it wants."""
+    """The name and address of a ComfyUI server, and what the settings say of it besides."""
 
     name: str
     url: URL
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """The header that it wants."""
+    slots: int = 1
+    """The runs that it is given at once."""
 
 
-def read_addresses(
-    entries: Sequence[str], headers: Mapping[str, str] | None = None
-) -> list[ServerAddress]:
-    """Read the addresses of the settings.
-
-    Args:
-        entries: `ADDRESS` or `NAME=ADDRESS`; without a name it is the host and port.
-        headers: `Name: value` for the server of each name; secret.
+def read_addresses(settings: ServerSettings) -> list[ServerAddress]:
+    """Read the ComfyUI servers of the settings, in their order.
 
     Raises:
-        SettingsError: an entry is something else, or a name is there twice.
+        SettingsError: an address or a header is something else, a name is there twice, or a
+            setting is for a server that is not there.
     """
-    headers = headers or {}
+    headers, slots = settings.comfyui_headers, settings.comfyui_slots
     found: dict[str, ServerAddress] = {}
-    for entry in entries:
+    for entry in settings.comfyui:
         name, url = _read(entry)
         if name in found:
             message = f"two ComfyUI servers are called {name!r}."
             raise SettingsError(message, hint="Give each a name of its own: NAME=ADDRESS.")
-        found[name] = ServerAddress(name, url, _header(name, headers.get(name, "")))
-    for name in headers:
-        if name not in found:
-            message = f"comfyui_headers has {name!r}, but no ComfyUI server is called so."
-            raise SettingsError(message, hint=nearest(name, found) or _EXAMPLE)
+        header = _header(name, headers.get(name, ""))
+        runs = slots.get(name, slots.get(EVERYWHERE, 1))
+        found[name] = ServerAddress(name, url, header, runs)
+    _check_names("comfyui_headers", headers, found)
+    _check_names("comfyui_slots", slots.keys() - {EVERYWHERE}, found)
     return list(found.values())
+
+
+def _check_names(setting: str, names: Iterable[str], servers: Collection[str]) -> None:
+    for name in sorted(names):
+        if name not in servers:
+            message = f"{setting} has {name!r}, but no ComfyUI server is called so."
+            raise SettingsError(message, hint=nearest(name, servers) or _EXAMPLE)
 
 
 def _read(entry: str) -> tuple[str, URL]:

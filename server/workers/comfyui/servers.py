@@ -140,7 +140,7 @@ def comfy_servers(
     Raises:
         SettingsError: an address or header is wrong.
     """
-    addresses = read_addresses(settings.comfyui, settings.comfyui_headers)
+    addresses = read_addresses(settings)
     if not addresses:
         return ComfyServers()
     client = read_or_create_client(settings.data_dir / _CLIENT)

@@ -37,7 +37,7 @@ that does not answer may be loading a model."""
 
 
 class ComfyWorker:
-    """A worker that has a ComfyUI server compute runs, one at a time.
+    """A worker that has a ComfyUI server compute runs; of several, it queues those that wait.
 
     Args:
         address: the server.
@@ -47,7 +47,6 @@ class ComfyWorker:
         native: our own node types, by name.
     """
 
-    slots = 1
     device: Mapping[str, Any] = {}
     writing: Collection[str] = ()
 
@@ -61,6 +60,7 @@ class ComfyWorker:
     ) -> None:
         self.server = address.name
         self.name = f"comfyui:{address.name}"
+        self.slots = address.slots
         self.ready = False
         self.node_types = NodeTypes()
         """The node types that it had when it was connected to last."""
@@ -200,9 +200,13 @@ class ComfyWorker:
                 self._hand_on(message)
 
     def _hand_on(self, message: ComfyMessage) -> None:
-        """Give a message to the attempt that it is about; there is one, if it does not say."""
+        """Give a message to the attempt that it is about; to the one that runs, if none is named.
+
+        The server computes one prompt after the other.
+        """
         for attempt in list(self._attempts.values()):
-            if message.prompt == attempt.prompt or (not message.prompt and message.transient):
+            is_unnamed = not message.prompt and message.transient
+            if message.prompt == attempt.prompt or (is_unnamed and attempt.is_running):
                 attempt.offer(message)
 
     def _lose_connection(self, error: Exception) -> None:

@@ -82,6 +82,11 @@ class Attempt:
         self._absent = 0
         self._ending: Mapping[str, Any] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """True from the beginning of its prompt on the server to the end there."""
+        return self._events.has_begun and not self._succeeded and self._ending is None
+
     def offer(self, message: ComfyMessage) -> None:
         """Add a message about this prompt."""
         if not message.transient or self._messages.qsize() < MOST_MESSAGES:

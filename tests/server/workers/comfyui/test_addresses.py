@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from nodegraph.errors import SettingsError
+from nodegraph.settings.server import ServerSettings
 from nodegraph.settings.settings import Settings
 from server.workers.comfyui.addresses import read_addresses
 from server.workers.comfyui.errors import ComfyAnswerError
@@ -17,7 +18,9 @@ JPEG = b"\xff\xd8\xff picture"
 
 
 def test_names_are_given_or_made_of_host_and_port():
-    found = read_addresses(["http://127.0.0.1:8188/", "big=https://gpu.lan/comfy"])
+    entries = ("http://127.0.0.1:8188/", "big=https://gpu.lan/comfy")
+
+    found = read_addresses(ServerSettings(comfyui=entries))
 
     assert [(one.name, str(one.url)) for one in found] == [
         ("127.0.0.1:8188", "http://127.0.0.1:8188"),
@@ -43,9 +46,30 @@ def test_names_are_given_or_made_of_host_and_port():
 )
 def test_wrong_settings_are_refused_without_their_secrets(entries, headers, text):
     with pytest.raises(SettingsError, match=text) as caught:
-        read_addresses(entries, headers)
+        read_addresses(ServerSettings(comfyui=tuple(entries), comfyui_headers=headers))
 
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"), [("2", [2, 2]), ("b=3", [1, 3]), ("2, a=4", [4, 2])]
+)
+def test_runs_at_once_are_set_for_all_or_by_name(slots, expected):
+    variables = {"NODEGRAPH_SERVER_COMFYUI": "a=http://a, b=http://b"}
+    environment = {**variables, "NODEGRAPH_SERVER_COMFYUI_SLOTS": slots}
+
+    found = read_addresses(Settings.read(environment=environment).server)
+
+    assert [one.slots for one in found] == expected
+
+
+@pytest.mark.parametrize("slots", ["0", "a=x", "c=2"])
+def test_wrong_numbers_of_runs_at_once_are_refused(slots):
+    variables = {"NODEGRAPH_SERVER_COMFYUI": "a=http://a, b=http://b"}
+    environment = {**variables, "NODEGRAPH_SERVER_COMFYUI_SLOTS": slots}
+
+    with pytest.raises(SettingsError, match=r"(?i)comfyui_slots"):
+        read_addresses(Settings.read(environment=environment).server)
 
 
 def test_settings_come_from_the_environment_and_hide_headers():
@@ -60,7 +84,7 @@ def test_settings_come_from_the_environment_and_hide_headers():
     assert server.comfyui == ("http://a:1", "b=http://b:2")
     assert server.prefer == "comfyui"
     assert "c2VjcmV0" not in repr(server)
-    (_, second) = read_addresses(server.comfyui, server.comfyui_headers)
+    (_, second) = read_addresses(server)
     assert second.headers == {"Authorization": "Basic c2VjcmV0Og=="}
     assert "c2VjcmV0" not in repr(second)
 

@@ -1,15 +1,19 @@
-"""ComfyUI servers that come late, die and come back, and ours that does: nothing runs twice."""
+"""ComfyUI servers that come late, get two runs at once, die and come back, and ours that does."""
 
+import json
+import urllib.request
 from typing import NamedTuple
 
 import pytest
 
+from tests.server.api.comfy.listening import listening
 from tests.server.serving import Reply, Server, ended, install_toys, serving, until
 from tests.server.workers.comfyui.conftest import knows
 from tests.server.workers.comfyui.dialect import DialectServer
 from tests.server.workers.comfyui.prompts import steps
 
 ALONE = {"NODEGRAPH_PACKS": "toys"}
+STATES = ("running", "pending")
 
 
 class Late(NamedTuple):
@@ -28,7 +32,8 @@ def late(tmp_path_factory):
     theirs = DialectServer(home / "theirs")
     theirs.start()
     theirs.kill()
-    with serving(home, ["--comfyui", f"late={theirs.url}"], ALONE) as ours:
+    flags = ["--comfyui", f"late={theirs.url}", "--comfyui-slots", "2"]
+    with serving(home, flags, ALONE) as ours:
         refused = ours.post("/prompt", {"prompt": steps()})
         log = (home / "log.txt").read_text()
         theirs.start()
@@ -61,6 +66,50 @@ def test_a_server_that_is_not_there_is_waited_for(late):
     text = f"ComfyUI late ({late.theirs.url}) can not be reached, and joins when it can"
     assert text in late.log
     assert ended(late.ours, late.ours.submit(steps(2, prefix="late")))["status"] == "succeeded"
+
+
+def queue_of(theirs: DialectServer) -> tuple[list[str], list[str]]:
+    """The ids of the prompts that theirs computes and that wait there."""
+    with urllib.request.urlopen(f"{theirs.url}/queue") as reply:
+        found = json.load(reply)
+    running, pending = ([item[1] for item in found[f"queue_{key}"]] for key in STATES)
+    return running, pending
+
+
+def test_the_second_run_waits_there_and_can_be_cancelled_alone(late):
+    with listening(late.ours, "first") as first, listening(late.ours, "second") as second:
+        one = late.ours.submit(steps(count=40, seconds=0.05), client_id="first")
+        until(lambda: queue_of(late.theirs)[0])
+        two, three = (late.ours.submit(steps(k), client_id="second") for k in (2, 3))
+        running, (waiting,) = until(lambda: all(queue_of(late.theirs)) and queue_of(late.theirs))
+        states = [late.ours.get(f"/v1/runs/{run}").json["status"] for run in (one, two, three)]
+        late.ours.post(f"/v1/runs/{two}/cancel")
+        cancelled = ended(late.ours, two)
+        (follows,) = until(lambda: queue_of(late.theirs)[1])
+        still, _ = queue_of(late.theirs)
+        first.ended(one)
+        second.ended(three)
+
+    assert states == ["running", "running", "queued"]
+    assert cancelled["status"] == "cancelled"
+    assert still == running
+    assert follows != waiting
+    assert waiting not in late.theirs.begun()
+    assert [ended(late.ours, run)["status"] for run in (one, three)] == ["succeeded"] * 2
+    assert {data["prompt_id"] for data in first.data("progress")} == {one}
+    assert [data["max"] for data in first.data("progress")] == [40] * 40
+    assert {data["prompt_id"] for data in second.data("progress")} == {three}
+
+
+def test_two_runs_whose_server_dies_run_again(late):
+    runs = [late.ours.submit(steps(k, count=60, seconds=0.02, prefix="both")) for k in (1, 2)]
+    until(lambda: all(queue_of(late.theirs)))
+
+    die(late.theirs)
+
+    found = [ended(late.ours, run) for run in runs]
+    assert [(run["status"], run["attempts"]) for run in found] == [("succeeded", 2)] * 2
+    assert sorted(path.read_text() for path in late.ours.output.glob("both*")) == ["1\n", "2\n"]
 
 
 def test_a_run_whose_server_dies_runs_again(late):
