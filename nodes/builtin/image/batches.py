@@ -55,16 +55,18 @@ def batch_images_node(
 @node("ImageFromBatch", category="image/batch")
 def image_from_batch(
     image: Image,
-    batch_index: Annotated[int, Field(ge=0, le=4095)] = 0,
+    batch_index: Annotated[int, Field(ge=-4096, le=4095)] = 0,
     length: BatchSize = 1,
 ) -> Image:
     """Take `length` images of a batch from number `batch_index` on, fewer where it ends.
 
-    A number beyond the batch means its last image.
+    A negative number counts from the end: -1 is the last image. A number beyond the batch means
+    its last image, or its first if it is negative.
     """
     if len(image) == 0:
         raise EmptyBatchError(what="images")
-    first = min(len(image) - 1, batch_index)
+    count = len(image)
+    first = min(count - 1, max(0, batch_index + count if batch_index < 0 else batch_index))
     return image[first : first + length].contiguous()
 
 

@@ -128,6 +128,15 @@ def test_pictures_out_of_a_batch_end_where_it_does():
         image_from_batch(image[:0])
 
 
+@pytest.mark.parametrize(
+    ("index", "length", "span"), [(-1, 1, (3, 4)), (-3, 2, (1, 3)), (-9, 1, (0, 1))]
+)
+def test_a_negative_number_counts_from_the_end_of_the_batch(index, length, span):
+    image = picture(batch=4)
+
+    assert torch.equal(image_from_batch(image, index, length), image[slice(*span)])
+
+
 def test_repeating_and_measuring_a_batch():
     repeated = repeat_image_batch(picture(batch=2), 3)
 
