@@ -23,6 +23,7 @@ PACK = Pack(
         "nodes.builtin.conditioning.files",
         "nodes.builtin.latent.vae",
         "nodes.builtin.model.lora",
+        "nodes.builtin.model.lora_save",
         "nodes.builtin.model.model_patches",
         "nodes.builtin.conditioning.controlnets",
         "nodes.builtin.conditioning.gligen",

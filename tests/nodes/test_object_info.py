@@ -67,8 +67,10 @@ OUTPUTS = {
 }
 LARGER = {
     "CFGNorm: optional inputs pre_cfg, not none",
-    "ImageFromBatch: input 'batch_index' is {'default': 0, 'min': -4096, 'max': 4095}, "
-    "not {'default': 0, 'min': 0, 'max': 4095}",
+    (
+        "ImageFromBatch: input 'batch_index' is {'default': 0, 'min': -4096, 'max': 4095}, "
+        "not {'default': 0, 'min': 0, 'max': 4095}"
+    ),
     *(f"{name}: output is {[kind]}, not []" for name, (_, kind) in OUTPUTS.items()),
     *(f"{name}: output_name is {[label]}, not []" for name, (label, _) in OUTPUTS.items()),
     *(f"{name}: output_is_list is [False], not []" for name in OUTPUTS),

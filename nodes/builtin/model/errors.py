@@ -30,3 +30,15 @@ class MergeMismatchError(NodeGraphError):
             f"{first.name!r} and {second.name!r} can not be mixed: they are of different families.",
             hint="Merge two models of one family.",
         )
+
+
+class NoDifferenceError(NodeGraphError):
+    """A LoRA is to be made of a model that is no difference of two models."""
+
+    code = "no_difference"
+
+    def __init__(self, name: str, subtract: str) -> None:
+        super().__init__(
+            f"{name} is not the difference of two models, so no LoRA can be made of it.",
+            hint=f"Link the result of {subtract}.",
+        )
