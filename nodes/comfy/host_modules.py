@@ -55,10 +55,11 @@ _STANDINS = {
     "server": "prompt_server",
 }
 _PARTS = {
+    "comfy_extras.nodes_custom_sampler": "sampling.custom_sampler",
     "comfy.ldm.modules.attention": "attention",
     "comfy.ops": "layers",
 }
-"""The modules of a part of a module of `MODULES`; its other names are absent."""
+"""Modules that have some names of one of ComfyUI's; what becomes of the others, it decides."""
 _TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)
 HOST_PACKAGES = (*sorted(_TOPS | {name for name in MODULES if "." not in name}), "custom_nodes")
 """The top-level modules that packs find here though they are not installed."""
@@ -118,10 +119,17 @@ def _make(name: str) -> ModuleType | None:
 def _partial(name: str) -> ModuleType:
     """Make a module with the names that there are; all others are absent."""
     module = absent_module(name, find_host)
-    if name in _PARTS:
-        part = vars(importlib.import_module(f"{STANDINS}.{_PARTS[name]}"))
-        vars(module).update({own: each for own, each in part.items() if not own.startswith("_")})
+    vars(module).update(_part(name))
     return module
+
+
+def _part(name: str) -> dict[str, object]:
+    """Return the names of a module that there are."""
+    if name not in _PARTS:
+        return {}
+    part = vars(importlib.import_module(f"{STANDINS}.{_PARTS[name]}"))
+    names: list[str] = part.get("__all__") or [own for own in part if not own.startswith("_")]
+    return {own: part[own] for own in names}
 
 
 def _namespace(name: str) -> ModuleType:
@@ -139,7 +147,10 @@ def _namespace(name: str) -> ModuleType:
 
 
 def _offering_nodes(name: str) -> ModuleType:
-    """Make a module whose attributes are the classes of our node types; any other is absent."""
+    """Make a module with the names that there are, and the classes of our node types.
+
+    Any other is absent.
+    """
     from nodes.comfy.host.node_classes import class_of  # Here: it imports this module's users.
 
     def attribute(own: str) -> object:
@@ -151,5 +162,5 @@ def _offering_nodes(name: str) -> ModuleType:
         return absent(f"{name}.{own}")
 
     module = ModuleType(name)
-    vars(module)["__getattr__"] = attribute
+    vars(module).update(_part(name), __getattr__=attribute)
     return module

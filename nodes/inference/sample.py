@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
@@ -43,6 +43,8 @@ class Guider:
     """The guidance scale, one for the batch or one for each image."""
     predictor: Predictor | None = None
     """Answers the sampler's calls instead of the model's guidance settings."""
+    runner: "GuiderRunner | None" = None
+    """Does `run` in a way of its own; the rest of the guider is for those who read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class SamplingResult:
     """The latent at the last noise level."""
     clean: Latent
     """The model's x0 in the last step."""
+
+
+GuiderRunner: TypeAlias = Callable[[SamplerOrName, Tensor, Noise, Latent, Context], SamplingResult]
+"""Gets what `run` gets after the guider."""
 
 
 def run(
@@ -70,6 +76,8 @@ def run(
         BatchCountError: each image has its seed, but there are not as many images.
         NotFiniteError: the model predicts infinities or NaN, even in float32.
     """
+    if guider.runner:
+        return guider.runner(sampler, sigmas, noise, latent, ctx)
     model, last_x0 = guider.model, list[Tensor]()
     latent = fit_channels(latent, model)
     device = model.model.network.placement.device

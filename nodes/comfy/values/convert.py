@@ -17,9 +17,11 @@ from nodes.comfy.values.conditions import (
 from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackModel
-from nodes.comfy.values.sampling.guiders import CFGGuider, PackNoise, noise_from
+from nodes.comfy.values.sampling.guider_runs import guider_from, guider_to
+from nodes.comfy.values.sampling.guiders import CFGGuider
 from nodes.comfy.values.sampling.k_diffusion import ksampler_of
-from nodes.comfy.values.sampling.samplers import FunctionSampler, Sampler
+from nodes.comfy.values.sampling.noise import PackNoise, noise_from
+from nodes.comfy.values.sampling.samplers import PackSampling, Sampler
 from nodes.comfy.values.upscaler import PackUpscaler
 from nodes.inference.sample import Guider
 from nodes.media.values import Audio, VideoFile, VideoFrames
@@ -72,7 +74,7 @@ _TO: dict[type, Callable[[Any], object]] = {
     Audio: audio_to,
     VideoFile: PackVideo,
     VideoFrames: PackVideo,
-    Guider: CFGGuider.from_native,
+    Guider: guider_to,
     Noise: PackNoise,
     UpscaleModel: PackUpscaler,
 }
@@ -82,7 +84,7 @@ _FROM: dict[type, Callable[[Any], object]] = {
     PackVae: lambda vae: vae.handle,
     PackVideo: lambda video: video.video,
     PackUpscaler: lambda upscaler: upscaler.native,
-    CFGGuider: lambda guider: guider.to_native(),
+    CFGGuider: guider_from,
     Sampler: lambda sampler: sampler.to_native(),
     ExecutionBlocker: lambda blocker: Blocked(blocker.message),
 }
@@ -113,7 +115,7 @@ def _sampler_to(value: Any) -> object:
     """Convert the value of a SAMPLER link; lists item by item."""
     if isinstance(value, list):
         return [_sampler_to(item) for item in cast("list[object]", value)]
-    native = isinstance(value, str | FunctionSampler) or callable(value)
+    native = isinstance(value, str | PackSampling) or callable(value)
     return ksampler_of(cast("SamplerOrName", value)) if native else cast("object", value)
 
 

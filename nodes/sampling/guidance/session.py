@@ -81,7 +81,8 @@ class SamplingSession:
         self.finiteness = FinitenessCheck()
         self.kept: dict[str, object] = {}
         """The values that predictors and samplers of others keep from call to call."""
-        self._inpainting = _inpainting(request, latent, clean, noise)
+        around = noise if latent.noise_mask is None else _noise_around_mask(request, noise)
+        self._inpainting = self.inpainting(latent.noise_mask, clean, around)
         self._planner_for = cache(partial(_planner, request, _concat(latent), self.finiteness))
         self._guided = _predictor(request)
         self._on_step = on_step
@@ -92,7 +93,6 @@ class SamplingSession:
         """Where the latent is denoised: [batch, 1, h, w] in [0, 1]; None is everywhere."""
         return self._inpainting.mask if self._inpainting else None
 
-    @torch.no_grad()
     def answer(self, call: Call, predictor: "Predictor | None" = None) -> Reply:
         """Return the predictions that a call asks for; outside the mask is the original.
 
@@ -103,16 +103,45 @@ class SamplingSession:
         Raises:
             NotFiniteError: the model's prediction holds infinities or NaN; see `FinitenessCheck`.
         """
-        inpainting = self._inpainting
+        return self.answer_around(self._inpainting, call, predictor)
+
+    @torch.no_grad()
+    def answer_around(
+        self, inpainting: Inpainting | None, call: Call, predictor: "Predictor | None" = None
+    ) -> Reply:
+        """Do as `answer` does, with another mask, original or noise; without a mask if None."""
         inside = replace(call, x=inpainting.surround(call.x, call.sigma)) if inpainting else call
         predict = predictor or self.request.predictor or SamplingSession.predict
         reply = predict(self, inside)
         x0 = inpainting.restore(reply.x0, call.sigma) if inpainting else reply.x0
-        if self._on_step and call.step >= self._steps_done:
-            self._steps_done = call.step + 1
+        self.report(call.step, x0)
+        return replace(reply, x0=x0)
+
+    def report(self, step: int, x0: Tensor) -> None:
+        """Tell of a step's prediction, once for each step; a call's answer does so itself.
+
+        Args:
+            step: from 0.
+            x0: in the model's space.
+        """
+        if self._on_step and step >= self._steps_done:
+            self._steps_done = step + 1
             if self._on_step(self._steps_done, len(self.request.sigmas) - 1, x0):
                 self.finiteness.look()
-        return replace(reply, x0=x0)
+
+    def inpainting(self, mask: Tensor | None, original: Tensor, noise: Tensor) -> Inpainting | None:
+        """Return what denoises inside a mask; None if there is no mask.
+
+        Args:
+            mask: of any size.
+            original: the latent outside of it, in the model's space.
+            noise: that of the original.
+        """
+        if mask is None:
+            return None
+        parameterization = self.request.denoiser.parameterization
+        function = _denoise_mask_function(self.request)
+        return Inpainting.for_latent(mask, original, noise, parameterization, function)
 
     def predict(self, call: Call) -> Reply:
         """Return the predictions as the guidance settings combine them.
@@ -163,18 +192,6 @@ def _concat(latent: Latent) -> ConcatLatent | None:
     """Return the latent and its mask, for models that read a image and bring none."""
     mask = latent.noise_mask
     return None if mask is None else ConcatLatent(latent.samples, mask.float())
-
-
-def _inpainting(
-    request: Request, latent: Latent, clean: Tensor, noise: Tensor
-) -> Inpainting | None:
-    if latent.noise_mask is None:
-        return None
-    noise = _noise_around_mask(request, noise)
-    parameterization = request.denoiser.parameterization
-    return Inpainting.for_latent(
-        latent.noise_mask, clean, noise, parameterization, _denoise_mask_function(request)
-    )
 
 
 def _noise_around_mask(request: Request, noise: Tensor) -> Tensor:

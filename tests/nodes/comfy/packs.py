@@ -1,8 +1,13 @@
 """Packs to ComfyUI's host API, written for these tests."""
 
+import sys
 import textwrap
+from contextlib import contextmanager
 
+from nodegraph.packs.loading import import_types
+from nodegraph.packs.routes import PackServer
 from nodegraph.settings.settings import Settings
+from nodes.comfy.discovery import packs_in
 
 
 def write(folder, name, text, **files):
@@ -26,6 +31,20 @@ def settings_in(root):
         input_dir=root / "input",
         models_dir=(root / "models",),
     )
+
+
+@contextmanager
+def imported(settings, text, name="toys", server=None):
+    """The node types of a pack, by their names, imported by this process within the block."""
+    finders = list(sys.meta_path)
+    try:
+        write(settings.custom_nodes_dir, name, text)
+        packs_in(settings, server or PackServer())
+        yield {each.spec.name: each for each in import_types(f"custom_nodes.{name}", name)}
+    finally:
+        sys.meta_path[:] = finders
+        for found in [each for each in sys.modules if f"{each}.".startswith("custom_nodes.")]:
+            del sys.modules[found]
 
 
 TOYS = """

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from nodes.comfy.values.inner_model import ModelSampling
-from nodes.comfy.values.sampling.samplers import FunctionSampler
+from nodes.comfy.values.sampling.samplers import PackSampling
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.schedules import ADDED_SCHEDULES, SCHEDULES
 from nodes.sampling.samplers.registry import (
@@ -70,7 +70,7 @@ class AddedSampler:
     def sample(self, x: Tensor, sigmas: Tensor, process: Process, model: Answerer, /) -> Tensor:
         """Sample with the function that the name stands for now."""
         value = _samplers().sampler_object(self.name)
-        return FunctionSampler(value).sample(x, sigmas, process, model)
+        return PackSampling(value).sample(x, sigmas, process, model)
 
 
 def _schedule(name: str, parameterization: Parameterization, steps: int) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nodes.comfy.host.sampling import samplers
 from nodes.comfy.values.models import PackModel
-from nodes.comfy.values.sampling.guiders import StepCallback
+from nodes.comfy.values.sampling.session import StepCallback
 from nodes.inference.sample import fit_channels
 from nodes.sampling.guidance.loop import noise_for
 from nodes.values import Latent

@@ -14,11 +14,11 @@ from nodes.comfy.values.sampling.guidance import calc_cond_uncond_batch as calc_
 from nodes.comfy.values.sampling.guidance import cfg_function as cfg_function
 from nodes.comfy.values.sampling.guidance import sampling_function as sampling_function
 from nodes.comfy.values.sampling.guiders import CFGGuider as CFGGuider
-from nodes.comfy.values.sampling.guiders import StepCallback
 from nodes.comfy.values.sampling.k_diffusion import ksampler_of
 from nodes.comfy.values.sampling.samplers import KSAMPLER as KSAMPLER
 from nodes.comfy.values.sampling.samplers import PackDenoiser
 from nodes.comfy.values.sampling.samplers import Sampler as Sampler
+from nodes.comfy.values.sampling.session import StepCallback
 from nodes.sampling.guidance.loop import cut_steps
 from nodes.sampling.noise_schedule.schedules import SCHEDULES, beta_sigmas, schedule
 from nodes.sampling.samplers.registry import NAMED_SAMPLERS, SAMPLERS, sigmas_for
@@ -105,7 +105,7 @@ def ksampler(
     return KSAMPLER(function, extra_options, inpaint_options)
 
 
-def sampler_object(name: str) -> KSAMPLER:
+def sampler_object(name: str) -> Sampler:
     """Return a sampler, by its name."""
     return ksampler_of(name) if name in SAMPLERS else ksampler(name)
 

@@ -1,9 +1,8 @@
-"""GUIDER and NOISE in ComfyUI's form; packs derive guiders of their own from `CFGGuider`."""
+"""GUIDER in ComfyUI's form; packs derive guiders of their own from `CFGGuider`."""
 
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -15,21 +14,37 @@ from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import PackModel
 from nodes.comfy.values.sampling.guidance import sampling_function
 from nodes.comfy.values.sampling.live_model import LiveModel, to_conditioning, with_branch
+from nodes.comfy.values.sampling.session import (
+    StepCallback,
+    StepReports,
+    before_last_scaling,
+    options_in,
+    seed_of,
+    session_of,
+)
 from nodes.inference.sample import Guider, run
 from nodes.models.loading.forward import ModelDenoiser
-from nodes.sampling.guidance.loop import start_noise
 from nodes.sampling.guidance.session import SamplingSession
-from nodes.sampling.samplers.registry import Call, Reply, SamplerOrName
+from nodes.sampling.samplers.registry import (
+    Answerer,
+    Call,
+    Process,
+    Reply,
+    SamplerOrName,
+)
 from nodes.values import Latent, Noise
 
 POST_CFG = "sampler_post_cfg_function"
 _GUIDER = "guider of a pack"
-StepCallback = Callable[[int, Tensor, Tensor, int], object]
-"""Gets (step from 0, x0, x, steps in all)."""
+SAMPLING_METHODS = ("sample", "outer_sample", "inner_sample")
+"""The methods of a guider that sample; packs may override them."""
 
 
 class PackSampler(Protocol):
     """A SAMPLER in ComfyUI's form."""
+
+    sample: Callable[..., Tensor]
+    """See `nodes.comfy.values.sampling.samplers.Sampler.sample`."""
 
     def to_native(self, callback: StepCallback | None = None) -> SamplerOrName:
         """Return the sampler; `callback` is called in each step."""
@@ -39,7 +54,8 @@ class PackSampler(Protocol):
 class CFGGuider:
     """A model with conditions; predicts what a sampler asks for.
 
-    Packs override `predict_noise`, and have conditions under names of their own.
+    Packs override its methods, and have conditions under names of their own. While it samples,
+    it has an `inner_model`.
 
     Args:
         model_patcher: the MODEL.
@@ -110,6 +126,25 @@ class CFGGuider:
         Raises:
             NotOfferedError: no node is running.
         """
+        if len(sigmas) == 0:
+            return latent_image
+        self.conds = {name: list(conds) for name, conds in self.original_conds.items()}
+        return self.outer_sample(
+            noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
+        )
+
+    def outer_sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor,
+        sampler: PackSampler,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None = None,
+        callback: StepCallback | None = None,
+        disable_pbar: bool = False,
+        seed: int | None = None,
+    ) -> Tensor:
+        """Do as `sample` does, with `conds`: load the model, and call `inner_sample`."""
         del disable_pbar
         context = runtime.context()
         if context is None:
@@ -117,14 +152,38 @@ class CFGGuider:
             raise NotOfferedError(what)
         drawn = Noise((seed or 0,), draw=lambda _latent: noise)
         latent = Latent(latent_image, _one_channel(denoise_mask))
-        native = sampler.to_native(callback)
-        result = run(self.to_native(), native, sigmas.cpu(), drawn, latent, context)
+        plain = not _overridden(self)
+        native = sampler.to_native(callback) if plain else InnerSampling(self, sampler, callback)
+        try:
+            result = run(self.to_native(), native, sigmas.cpu(), drawn, latent, context)
+        finally:
+            self.inner_model = None
         return result.output.samples.cpu()
 
-    outer_sample = sample
+    def inner_sample(
+        self,
+        noise: Tensor,
+        latent_image: Tensor | None,
+        device: torch.device,
+        sampler: PackSampler,
+        sigmas: Tensor,
+        denoise_mask: Tensor | None,
+        callback: StepCallback | None,
+        disable_pbar: bool,
+        seed: int | None,
+    ) -> Tensor:
+        """Have the sampler denoise latents on the device of `inner_model`; see `sample`."""
+        del device
+        if latent_image is not None and latent_image.count_nonzero():
+            latent_image = self.inner_model.process_latent_in(latent_image)
+        extra = {"model_options": options_in(self.model_options, sigmas), "seed": seed}
+        samples = sampler.sample(
+            self, sigmas, extra, callback, noise, latent_image, denoise_mask, disable_pbar
+        )
+        return self.inner_model.process_latent_out(samples.float())
 
     def to_native(self) -> Guider:
-        """Return the guider for our own nodes."""
+        """Return the guider for our own nodes, but for methods that sample in a pack's own way."""
         positive, negative = (
             to_conditioning(self.original_conds.get(name)) for name in ("positive", "negative")
         )
@@ -135,21 +194,17 @@ class CFGGuider:
 
     @classmethod
     def from_native(cls, guider: Guider) -> "CFGGuider":
-        """Return a guider in ComfyUI's form; for one that a pack made, a copy of that object."""
-        if isinstance(guider.predictor, PackPredictor):
-            return copy.copy(guider.predictor.guider)
+        """Return a guider in ComfyUI's form."""
         made = cls(PackModel(guider.model))
         made.set_conds(conditioning_to(guider.positive), conditioning_to(guider.negative))
         made.set_cfg(guider.cfg)
         return made
 
-    def for_session(self, session: SamplingSession) -> "CFGGuider":
-        """Return a copy with model and conditions ready for a run of a sampler."""
-        made = copy.copy(self)
-        made.inner_model = live = LiveModel(session, self.model_patcher)
-        made.model_patcher = live.model_patcher
-        made.conds = {name: list(conds) for name, conds in self.original_conds.items()}
-        return made
+    def enter(self, session: SamplingSession) -> None:
+        """Make the model ready for a run of a sampler, in which this is the guider."""
+        self.inner_model = live = LiveModel(session, self.model_patcher)
+        self.model_patcher = live.model_patcher
+        session.kept[_GUIDER] = self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,8 +234,45 @@ def live_guider(session: SamplingSession) -> CFGGuider:
     else:
         what = f"the sampling of {type(denoiser).__name__}"
         raise NotOfferedError(what)
-    session.kept[_GUIDER] = live = guider.for_session(session)
-    return live
+    guider = copy.copy(guider)
+    guider.conds = {name: list(conds) for name, conds in guider.original_conds.items()}
+    guider.enter(session)
+    return guider
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InnerSampling:
+    """A guider's `inner_sample` in our denoising loop; a `DirectSampler`."""
+
+    guider: CFGGuider
+    sampler: PackSampler
+    callback: StepCallback | None
+
+    def sample(self, x: Tensor, sigmas: Tensor, process: Process, model: Answerer, /) -> Tensor:
+        """Have the guider denoise the latent that x was made of."""
+        session = session_of(model)
+        self.guider.enter(session)
+        found = self.guider.inner_sample(
+            session.noise,
+            session.latent.samples.to(x.device),
+            x.device,
+            self.sampler,
+            sigmas.to(x.device),
+            session.mask,
+            StepReports(session, self.callback),
+            True,
+            seed_of(session),
+        )
+        inside = self.guider.inner_model.process_latent_in(found.to(x))
+        return before_last_scaling(inside, sigmas, process)
+
+
+def _overridden(guider: CFGGuider) -> bool:
+    """Return True if a guider samples or predicts in a way of its own."""
+    return any(
+        getattr(type(guider), name) is not getattr(CFGGuider, name)
+        for name in (*SAMPLING_METHODS, "predict_noise")
+    )
 
 
 def predict_with(
@@ -231,41 +323,8 @@ def with_post_cfg(
     return {**options, **always, name: [*options.get(name, ()), function]}
 
 
-class PackNoise:
-    """A NOISE: draws the noise of a seed, or none."""
-
-    def __init__(self, noise: Noise) -> None:
-        self.native = noise
-        self.seed = noise.seed
-
-    def generate_noise(self, input_latent: Mapping[str, Any]) -> Tensor:
-        """Return noise for a LATENT: [batch, channels, h, w] on the CPU."""
-        samples, index = input_latent["samples"], input_latent.get("batch_index")
-        latent = Latent(samples, batch_index=None if index is None else tuple(index))
-        return start_noise(latent, self.native, torch.device("cpu"))
-
-
-def noise_from(value: Any) -> Noise:
-    """Convert a NOISE of a pack, which has `generate_noise` and mostly `seed`."""
-    if isinstance(value, PackNoise):
-        return value.native
-    seed = getattr(value, "seed", 0)
-    return Noise((int(seed or 0),), draw=partial(_draw, value))
-
-
-def _draw(value: Any, latent: Latent) -> Tensor:
-    index = {} if latent.batch_index is None else {"batch_index": list(latent.batch_index)}
-    return value.generate_noise({**latent.extras, "samples": latent.samples.cpu(), **index})
-
-
 def _one_channel(mask: Tensor | None) -> Tensor | None:
     """Return a mask with one channel: packs repeat it for all of them."""
     if mask is None:
         return None
     return mask[:, :1] if mask.ndim == 4 else mask.reshape(-1, 1, *mask.shape[-2:])
-
-
-def seed_of(session: SamplingSession) -> int:
-    """Return the seed of a run, that of the first image if each has its own."""
-    seed = session.request.seed
-    return seed if isinstance(seed, int) else seed[0]

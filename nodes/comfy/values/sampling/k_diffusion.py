@@ -11,7 +11,13 @@ from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.sampling.guiders import with_post_cfg
-from nodes.comfy.values.sampling.samplers import KSAMPLER, NATIVE, FunctionSampler, SamplerFunction
+from nodes.comfy.values.sampling.samplers import (
+    KSAMPLER,
+    NATIVE,
+    PackSampling,
+    SamplerFunction,
+)
+from nodes.comfy.values.sampling.samplers import Sampler as PackSampler
 from nodes.sampling.noise_schedule.noise import Brownian, BrownianPath, NoiseSource, noise_source
 from nodes.sampling.noise_schedule.parameterization import Discrete, Parameterization
 from nodes.sampling.samplers.registry import (
@@ -56,13 +62,13 @@ def sampler_function(name: str) -> SamplerFunction:
     return function
 
 
-def ksampler_of(sampler: SamplerOrName) -> KSAMPLER:
+def ksampler_of(sampler: SamplerOrName) -> PackSampler:
     """Return a sampler in ComfyUI's form; for one that a pack made, that object.
 
     Raises:
         NotOfferedError: nobody knows how to call it as k-diffusion's samplers are called.
     """
-    if isinstance(sampler, FunctionSampler):
+    if isinstance(sampler, PackSampling):
         return sampler.value
     options: dict[str, Any] = {}
     found: Any = sampler
