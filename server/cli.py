@@ -7,7 +7,7 @@ import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import ReportingCommand
-from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, PreviewMethod
+from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, PreviewMethod, Scripts
 
 
 class Levels(click.ParamType[tuple[str, str]]):
@@ -133,6 +133,12 @@ class Slots(click.ParamType[tuple[str, int]]):
     type=Slots(),
     multiple=True,
     help="Runs that a ComfyUI server, or each, is given at once; 1 if not set; repeatable.",
+)
+@click.option(
+    "--comfyui-scripts",
+    type=click.Choice(get_args(Scripts)),
+    help="The ComfyUI servers whose packs' scripts the editor runs; local (on this machine) if not"
+    " set.",
 )
 @click.option(
     "--prefer",

@@ -14,6 +14,8 @@ PreviewMethod: TypeAlias = Literal["none", "latent2rgb", "taesd"]
 """The way to preview unfinished images: none, by a small matrix, or by a small decoder."""
 Prefer: TypeAlias = Literal["native", "comfyui"]
 """The workers that a run goes to if both have all its node types: ours, or a ComfyUI server."""
+Scripts: TypeAlias = Literal["local", "all", "none"]
+"""The ComfyUI servers whose packs' scripts the editor runs: on this machine, all, or none."""
 LogFormat: TypeAlias = Literal["text", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 

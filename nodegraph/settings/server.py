@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from nodegraph.files.user_dirs import data_folder
-from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, Range
+from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, Range, Scripts
 
 EVERYWHERE = "all"
 """Stands for every room in `log_levels`, and for every server in `comfyui_slots`."""
@@ -53,6 +53,10 @@ class ServerSettings:
     """A header that such a server wants with every request, by its name: `Authorization: …`."""
     comfyui_slots: Mapping[str, Annotated[int, Range(ge=1)]] = field(default_factory=dict[str, int])
     """The runs that such a server is given at once, by its name or for `all`; 1 if not set."""
+    comfyui_scripts: Scripts = "local"
+    """The servers whose packs' scripts the editor runs: those on this machine, all, or none."""
+    comfyui_routes: tuple[str, ...] = ()
+    """Further paths of their packs that scripts may GET; `*` at the end: all that begin so."""
     prefer: Prefer = "native"
     """The workers of runs that a ComfyUI server could run just as well."""
     log_format: LogFormat = "text"

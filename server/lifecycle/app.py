@@ -7,6 +7,7 @@ from aiohttp import web
 from nodegraph.settings.server import ServerSettings
 from server.api.comfy.routes import add_comfy
 from server.api.editor.routes import add_editor
+from server.api.editor.server_scripts import ServerRoutes
 from server.api.health import add_health
 from server.api.pack_routes import PackRoutes
 from server.api.v1.error_middleware import problems
@@ -28,8 +29,9 @@ def create_app(parts: Parts, settings: ServerSettings, tokens: Tokens) -> web.Ap
     """
     guard = security.guard(settings.host, settings.allow_hosts, tokens)
     packs = PackRoutes(parts.registry).middleware
+    servers = ServerRoutes(parts.comfyui, settings.comfyui_routes).middleware
     app = web.Application(
-        middlewares=[problems, guard, packs], client_max_size=settings.max_request
+        middlewares=[problems, guard, packs, servers], client_max_size=settings.max_request
     )
     app[PARTS] = parts
     app.on_response_prepare.append(security.add_headers)

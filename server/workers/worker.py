@@ -7,7 +7,8 @@ from typing import Any, Protocol
 from nodegraph.runtime.choices import PreviewMethod
 from server.store.runs import Work
 
-TRANSIENT = ("progress", "preview", "pack_message")
+PACK_MESSAGE = "pack_message"
+TRANSIENT = ("progress", "preview", PACK_MESSAGE)
 """Events that are published but not stored."""
 
 

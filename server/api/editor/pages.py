@@ -8,6 +8,7 @@ from aiohttp import web
 
 from nodegraph.packs.installed import LoadedPack
 from server.api.editor.packages import EditorFiles
+from server.api.editor.server_scripts import ServerScripts
 from server.api.editor.static import find_file, send
 
 _EXTENSIONS = "extensions"
@@ -74,11 +75,18 @@ class Pages:
     Args:
         files: the folders of the editor's files.
         packs: returns the packs, some of which have scripts.
+        theirs: the scripts of ComfyUI servers.
     """
 
-    def __init__(self, files: EditorFiles, packs: Callable[[], Iterable[LoadedPack]]) -> None:
+    def __init__(
+        self,
+        files: EditorFiles,
+        packs: Callable[[], Iterable[LoadedPack]],
+        theirs: ServerScripts,
+    ) -> None:
         self._files = files
         self._packs = packs
+        self._theirs = theirs
 
     def add(self, app: web.Application) -> None:
         """Add a route for each file and folder of the editor."""
@@ -95,13 +103,25 @@ class Pages:
         """Return the paths of the scripts of all extensions, as `/extensions` lists them."""
         static = self._files.static
         folders = {"": static / _EXTENSIONS} if static else {}
-        folders |= {f"{pack.name}/": pack.web for pack in self._packs() if pack.web}
-        folders |= {f"{name}/": folder for name, folder in self._named_folders().items()}
-        return sorted(
+        folders |= {f"{name}/": folder for name, folder in self._pack_folders().items()}
+        own = {
             f"/{_EXTENSIONS}/{owner}{path.relative_to(folder).as_posix()}"
             for owner, folder in folders.items()
             for path in folder.rglob("*.js")
-        )
+        }
+        return sorted((*own, *self._theirs.paths(self._names_here())))
+
+    def _names_here(self) -> list[str]:
+        """Return the names of the extensions that are here."""
+        static = self._files.static
+        folder = static / _EXTENSIONS if static else None
+        editor = [path.name for path in folder.iterdir()] if folder and folder.is_dir() else []
+        return [*editor, *self._pack_folders()]
+
+    def _pack_folders(self) -> dict[str, Path]:
+        """Return the folders of scripts of packs, by the names of the extensions."""
+        own = {pack.name: pack.web for pack in self._packs() if pack.web}
+        return {**own, **self._named_folders()}
 
     def _named_folders(self) -> dict[str, Path]:
         """Return the folders that packs have served as extensions of other names than theirs."""
@@ -121,13 +141,16 @@ class Pages:
         return await _send_file((self._files.static,), request.path.lstrip("/"))
 
     async def _extension(self, request: web.Request) -> web.StreamResponse:
-        """Reply with a file of a pack or of one of the editor's own extensions."""
+        """Reply with a file of a pack, of one of the editor's own extensions, or of a server's."""
         name, rest = request.match_info["pack"], request.match_info["name"]
         folders = [pack.web for pack in self._packs() if pack.name == name]
         folders += [folder for key, folder in self._named_folders().items() if key == name]
-        if not folders and self._files.static:
+        if folders:
+            return await _send_file(tuple(folders), rest)
+        taken = self._names_here()
+        if self._files.static and name in taken:
             return await _send_file((self._files.static / _EXTENSIONS,), f"{name}/{rest}")
-        return await _send_file(tuple(folders), rest)
+        return await self._theirs.reply(name, rest, taken)
 
     async def _template(self, request: web.Request) -> web.StreamResponse:
         return await _send_file(self._files.templates, request.match_info["name"])

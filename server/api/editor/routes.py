@@ -10,6 +10,7 @@ from server.api.editor.logs import LogKeeper
 from server.api.editor.packages import find_editor
 from server.api.editor.pages import Pages
 from server.api.editor.preferences import Preferences
+from server.api.editor.server_scripts import ServerScripts
 from server.api.editor.static import send
 from server.api.editor.user_files import UserFiles
 from server.api.editor.userdata import UserData
@@ -19,7 +20,8 @@ from server.web.services import PARTS, services
 
 def add_editor(app: web.Application) -> None:
     """Add the routes to an application."""
-    pages = Pages(find_editor(), lambda: app[PARTS].registry.packs)
+    theirs = ServerScripts(app[PARTS].comfyui)
+    pages = Pages(find_editor(), lambda: app[PARTS].registry.packs, theirs)
     one_for_each = cache(UserFiles)
 
     def files(request: web.Request) -> UserFiles:
@@ -79,7 +81,8 @@ def _constant_routes(pages: Pages) -> Routes:
 def _scripts(pages: Pages) -> Handler:
     """Return the handler that lists the scripts, anew each time, because packs are reloaded."""
 
-    async def handler(_request: web.Request) -> web.Response:
+    async def handler(request: web.Request) -> web.Response:
+        await services(request).comfyui.refresh()
         return web.json_response(pages.scripts())
 
     return handler

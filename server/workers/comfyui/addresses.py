@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from yarl import URL
 
@@ -11,6 +12,7 @@ from nodegraph.settings.server import EVERYWHERE, ServerSettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,39}", re.ASCII)
 _HEADER = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+): *([\x20-\x7e]+)", re.ASCII)
+_ROUTE = re.compile(r"/(?!api\b)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.~/-]*\*?)?", re.ASCII)
 _SCHEMES = ("http", "https")
 _EXAMPLE = "For example http://127.0.0.1:8188, or main=http://127.0.0.1:8188."
 
@@ -25,15 +27,18 @@ class ServerAddress:
     """The header that it wants."""
     slots: int = 1
     """The runs that it is given at once."""
+    gives_scripts: bool = False
+    """True if the editor runs the scripts of its packs."""
 
 
 def read_addresses(settings: ServerSettings) -> list[ServerAddress]:
     """Read the ComfyUI servers of the settings, in their order.
 
     Raises:
-        SettingsError: an address or a header is something else, a name is there twice, or a
-            setting is for a server that is not there.
+        SettingsError: an address, a header or a route is something else, a name is there twice,
+            or a setting is for a server that is not there.
     """
+    _check_routes(settings.comfyui_routes)
     headers, slots = settings.comfyui_headers, settings.comfyui_slots
     found: dict[str, ServerAddress] = {}
     for entry in settings.comfyui:
@@ -43,10 +48,29 @@ def read_addresses(settings: ServerSettings) -> list[ServerAddress]:
             raise SettingsError(message, hint="Give each a name of its own: NAME=ADDRESS.")
         header = _header(name, headers.get(name, ""))
         runs = slots.get(name, slots.get(EVERYWHERE, 1))
-        found[name] = ServerAddress(name, url, header, runs)
+        gives = settings.comfyui_scripts == "all"
+        gives = gives or (settings.comfyui_scripts == "local" and _is_local(url))
+        found[name] = ServerAddress(name, url, header, runs, gives)
     _check_names("comfyui_headers", headers, found)
     _check_names("comfyui_slots", slots.keys() - {EVERYWHERE}, found)
     return list(found.values())
+
+
+def _check_routes(routes: Iterable[str]) -> None:
+    for route in routes:
+        if not _ROUTE.fullmatch(route):
+            message = f"comfyui_routes has {route[:80]!r}, which is no path of a pack."
+            hint = "/impact/wildcards/list works, and /rgthree/* for all paths that begin so."
+            raise SettingsError(message, hint=f"{hint} /api before it is left out.")
+
+
+def _is_local(url: URL) -> bool:
+    """Say if an address is on this machine."""
+    host = url.host or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_names(setting: str, names: Iterable[str], servers: Collection[str]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import IO, Any, Literal
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from aiohttp import (
     TraceRequestRedirectParams,
     WSServerHandshakeError,
 )
+from yarl import URL
 
 from nodegraph.graph.json_values import is_list, is_object
 from server.workers.comfyui.addresses import ServerAddress
@@ -31,9 +33,24 @@ MOST_FRAME = 64 * 2**20
 _CHUNK = 2**18
 _TIMEOUT = ClientTimeout(total=300.0, sock_connect=10.0, sock_read=120.0)
 """Generous: a ComfyUI server answers nothing while it loads a model or imports packs."""
+MOST_FETCHED = 32 * 2**20
+"""The most bytes of an answer for a script, and of a script."""
+_QUICK = ClientTimeout(total=60.0, sock_connect=10.0)
+"""For browsers, which wait."""
 _FILES = ClientTimeout(total=None, sock_connect=10.0, sock_read=120.0)
 _HEARTBEAT = 60.0
 _OK, _REDIRECT, _BAD, _DENIED, _GATEWAY = 200, 300, 400, (401, 403), (502, 503, 504)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer to a request that a script of a pack made."""
+
+    status: int
+    media_type: str
+    """Without parameters, in lower case."""
+    data: bytes
+
 
 Standing = Literal["running", "pending", ""]
 """The state of a prompt in a server's queue; empty if it is not there."""
@@ -77,6 +94,27 @@ class ComfyConnection:
     async def object_info(self) -> object:
         """Return the descriptions of all node types."""
         return await self._get("/object_info")
+
+    async def extensions(self) -> object:
+        """Return the paths of the scripts of its packs."""
+        return await self._get("/extensions")
+
+    async def fetch(self, path: str) -> Fetched:
+        """Return the answer to GET, whatever its status is.
+
+        Args:
+            path: with the query; encoded as it is sent.
+
+        Raises:
+            ComfyAnswerError: it is a redirect, or too long.
+        """
+        request = f"GET {path.partition('?')[0]}"
+        url = URL(self._url(path), encoded=True)
+        async with self._open().get(url, allow_redirects=False, timeout=_QUICK) as answer:
+            if _REDIRECT <= answer.status < _BAD:
+                raise self._error_of(answer.status, request)
+            data = await self._read_bytes(answer, request, MOST_FETCHED)
+            return Fetched(answer.status, answer.content_type.lower(), bytes(data))
 
     async def history(self, prompt: str) -> Mapping[str, Any] | None:
         """Return the entry of a finished prompt; None if there is none."""
@@ -161,13 +199,17 @@ class ComfyConnection:
             if answer.status != _OK:
                 raise self._error_of(answer.status, f"POST {path}")
 
-    async def _read(self, answer: ClientResponse, request: str) -> object:
+    async def _read_bytes(self, answer: ClientResponse, request: str, most: int) -> bytearray:
         data = bytearray()
         async for chunk in answer.content.iter_chunked(_CHUNK):
             data += chunk
-            if len(data) > MOST_JSON:
-                problem = f"has more than {MOST_JSON >> 20} MiB"
+            if len(data) > most:
+                problem = f"has more than {most >> 20} MiB"
                 raise ComfyAnswerError(self.name, request, problem)
+        return data
+
+    async def _read(self, answer: ClientResponse, request: str) -> object:
+        data = await self._read_bytes(answer, request, MOST_JSON)
         try:
             return await asyncio.to_thread(json.loads, data)
         except (ValueError, RecursionError) as error:

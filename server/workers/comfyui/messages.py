@@ -1,6 +1,7 @@
 """The messages that a ComfyUI server sends over its WebSocket, read from its frames."""
 
 import json
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,15 @@ _MIMES = {1: "image/jpeg", 2: "image/png"}
 _SIGNATURES = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n"}
 _WORD = 4
 """The bytes of a number in a frame."""
+
+
+_OWN_NAMES = (
+    *("status", "feature_flags", "logs", "progress", "progress_state", "executing", "executed"),
+    *("execution_start", "execution_cached", "execution_success", "execution_error"),
+    *("execution_interrupted", "preview", "notification", "assets"),
+)
+"""The messages of the server itself; all others are of packs."""
+_PACK_NAME = re.compile(r"[\w .:/-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +40,12 @@ class ComfyMessage:
     @property
     def transient(self) -> bool:
         """True if a slow reader may go without it."""
-        return self.name in ("progress", "progress_state", "preview")
+        return self.name in ("progress", "progress_state", "preview") or self.is_of_pack
+
+    @property
+    def is_of_pack(self) -> bool:
+        """True if a pack sent it to its scripts in the editor."""
+        return self.name not in _OWN_NAMES and bool(_PACK_NAME.fullmatch(self.name))
 
     def text(self, key: str) -> str:
         """Return a text of its data; empty if there is none."""

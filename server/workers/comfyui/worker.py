@@ -8,7 +8,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import aclosing, suppress
 from typing import Any
 
-from aiohttp import ClientConnectorError, ClientError, ClientWebSocketResponse, WSMsgType
+from aiohttp import (
+    ClientConnectionError,
+    ClientConnectorError,
+    ClientError,
+    ClientWebSocketResponse,
+    WSMsgType,
+)
 
 from nodegraph.errors import NodeGraphError
 from nodegraph.files.files import Files
@@ -17,9 +23,11 @@ from server.errors import WorkerLostError
 from server.workers.comfyui.addresses import ServerAddress
 from server.workers.comfyui.attempts.attempt import Attempt, ServerAccess
 from server.workers.comfyui.attempts.outputs import OutputFiles
-from server.workers.comfyui.connection import ComfyConnection
+from server.workers.comfyui.connection import ComfyConnection, Fetched
+from server.workers.comfyui.errors import ComfyAnswerError
 from server.workers.comfyui.messages import ComfyMessage, read_binary, read_text
 from server.workers.comfyui.node_types import NodeTypes, read_node_types
+from server.workers.comfyui.scripts import PackScripts, read_scripts
 from server.workers.local import ServerHooks
 from server.workers.worker import Order, Report
 
@@ -64,6 +72,9 @@ class ComfyWorker:
         self.ready = False
         self.node_types = NodeTypes()
         """The node types that it had when it was connected to last."""
+        self.gives_scripts = address.gives_scripts
+        self.scripts: PackScripts = {}
+        """The scripts of its packs, if the editor may run them."""
         self._url = str(address.url)
         self._client = client
         self._hooks = hooks
@@ -171,7 +182,9 @@ class ComfyWorker:
             self.ready, self._complaint = True, ""
             self._connected = time.monotonic()
             count = len(self.node_types.entries)
-            _log.info("ComfyUI %s (%s) is there: %d node types", self.server, self._url, count)
+            scripts = sum(map(len, self.scripts.values()))
+            text = "ComfyUI %s (%s) is there: %d node types, %d scripts of %d packs"
+            _log.info(text, self.server, self._url, count, scripts, len(self.scripts))
             self._hooks.changed()
             for attempt in self._attempts.values():
                 attempt.wake()
@@ -182,12 +195,31 @@ class ComfyWorker:
                     await socket.close()
 
     async def _describe(self) -> None:
-        """Read the server's node types."""
+        """Read the server's node types, and the scripts of its packs if the editor may run them."""
         found = await self._connection.object_info()
+        scripts = await self._read_scripts() if self.gives_scripts else {}
         self._refreshed = time.monotonic()
-        self.node_types = await asyncio.to_thread(
-            read_node_types, found, self.server, self._native()
-        )
+        types = await asyncio.to_thread(read_node_types, found, self.server, self._native())
+        self.node_types, self.scripts = types, scripts
+
+    async def _read_scripts(self) -> PackScripts:
+        """Return the scripts of its packs; none if it does not list any."""
+        try:
+            return read_scripts(await self._connection.extensions())
+        except ComfyAnswerError as error:
+            _log.info("%s", error)
+            return {}
+
+    async def fetch(self, path: str) -> Fetched:
+        """Return its answer to GET, for a script of its packs; see `ComfyConnection.fetch`.
+
+        Raises:
+            ClientError: it is not there.
+        """
+        if not self.ready:
+            reason = f"the ComfyUI server {self.server!r} can not be reached"
+            raise ClientConnectionError(reason)
+        return await self._connection.fetch(path)
 
     async def _listen(self, socket: ClientWebSocketResponse) -> None:
         async for frame in socket:
@@ -196,7 +228,7 @@ class ComfyWorker:
                 message = read_text(frame.data)
             elif frame.type is WSMsgType.BINARY:
                 message = read_binary(frame.data)
-            if message is not None:
+            if message is not None and (self.gives_scripts or not message.is_of_pack):
                 self._hand_on(message)
 
     def _hand_on(self, message: ComfyMessage) -> None:

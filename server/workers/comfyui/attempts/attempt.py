@@ -178,22 +178,27 @@ class Attempt:
             self._fail(error)
 
     async def _handle(self, message: ComfyMessage) -> None:
-        if message.name == "execution_start":
+        if message.transient:
+            self._handle_transient(message)
+        elif message.name == "execution_start":
             self._pause = POLL
             self._events.restart()
         elif message.name == "execution_cached":
             self._events.plan(message.data.get("nodes"))
-        elif message.name == "progress":
-            self._events.progress(message)
-        elif message.name == "progress_state":
-            self._events.progress_of_all(message)
-        elif message.name == "preview":
-            if self.watched:
-                self._events.preview(message)
         elif message.text("node") and message.name in ("executing", "executed"):
             await self._handle_node(message)
         else:
             await self._handle_end(message)
+
+    def _handle_transient(self, message: ComfyMessage) -> None:
+        if message.is_of_pack:
+            self._events.relay(message)
+        elif message.name == "progress":
+            self._events.progress(message)
+        elif message.name == "progress_state":
+            self._events.progress_of_all(message)
+        elif self.watched:
+            self._events.preview(message)
 
     async def _handle_node(self, message: ComfyMessage) -> None:
         node, shown_as = message.text("node"), message.text("display_node")

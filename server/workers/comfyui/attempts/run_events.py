@@ -19,10 +19,10 @@ from nodegraph.execution.events import (
     as_dict,
 )
 from nodegraph.graph.graph import Graph, NodeId
-from nodegraph.graph.json_values import is_list, is_object
+from nodegraph.graph.json_values import is_list, is_object, is_plain
 from nodegraph.graph.results import Ui
 from server.workers.comfyui.messages import ComfyMessage
-from server.workers.worker import Report
+from server.workers.worker import PACK_MESSAGE, Report
 
 
 class RunEvents:
@@ -146,6 +146,12 @@ class RunEvents:
         if node:
             about = self._about(node, message.text("display_node_id"))
             self._emitter.send(Preview, *about, message.payload, message.text("mime"))
+
+    def relay(self, message: ComfyMessage) -> None:
+        """Hand on what a pack tells its scripts in the editor."""
+        if is_plain(message.data):
+            event = {"event": PACK_MESSAGE, "name": message.name, "data": message.data}
+            self._reports.append(Report(PACK_MESSAGE, event))
 
     def type_of(self, node: NodeId) -> str:
         """Return the type of a node; empty for one that the server has added."""

@@ -20,11 +20,12 @@ from tests.server.api.editor.editor_page import browsing, opened
 
 
 @pytest.mark.slow
-def test_previews_and_progress_of_another_server_are_seen(tmp_path):
+def test_previews_progress_and_widgets_of_another_server_are_seen(tmp_path):
     install_toys(tmp_path)
     prompt = {
         "1": node("ForeignSteps", value=7, count=40, seconds=0.1),
-        "2": node("ForeignFile", value=["1", 0], prefix="seen"),
+        "5": node("ForeignSteps", value=["1", 0], count=15, seconds=0.1),
+        "2": node("ForeignFile", value=["5", 0], prefix="seen"),
         "3": node("EmptyImage", width=96, height=96, batch_size=1, color=0),
         "4": node("SaveImage", images=["3", 0], filename_prefix="seen"),
     }
@@ -40,17 +41,22 @@ def test_previews_and_progress_of_another_server_are_seen(tmp_path):
         editor = opened(browser, ours)
         editor.load(prompt, "foreign")
         editor.show("ForeignSteps")
+        labels = editor.node("ForeignSteps", "node.widgets.map(widget => widget.name)")
         editor.run()
         editor.wait("b_preview_with_metadata", 10)
         editor.wait_for_node("ForeignSteps", "node.imgs?.[0]?.src.startsWith('blob:')")
         editor.look("foreign-previews")
+        editor.page.wait_for_function("foreignTold.length > 3")
         progress = editor.wait("progress", 10)
+        editor.page.wait_for_function("document.body.innerText.match(/Total:\\s*[257]\\d%/)")
+        editor.look("foreign-total")
         editor.wait("execution_success")
         editor.wait_for_node("SaveImage", "node.imgs?.[0]?.naturalWidth === 96")
         editor.look("foreign-image")
         source = editor.node("SaveImage", "node.imgs[0].src")
         surprises = editor.surprises
 
+    assert labels == ["value", "count", "seconds", "wild: __a__,__b__"]
     assert progress["max"] == 40
     assert source.startswith(f"{ours.url}/api/view?")
     assert surprises == []

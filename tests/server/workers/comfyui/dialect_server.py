@@ -15,6 +15,9 @@ from pathlib import Path
 from aiohttp import WSMsgType, web
 from PIL import Image, ImageOps
 
+sys.path.append(str(Path(__file__).parents[4]))
+from tests.server.workers.comfyui.dialect_packs import Packs
+
 
 def described(required, outputs=(), *, output_node=False, module="custom_nodes.foreign"):
     return {
@@ -201,6 +204,7 @@ class Dialect:
             await asyncio.sleep(inputs["seconds"])
             if self.interrupted:
                 raise InterruptionError
+            await self.send(client, "foreign.told", {"step": step})
             count = {"value": step + 1, "max": inputs["count"]}
             if inputs.get("plain", True):
                 await self.send(client, "progress", {**about, **count})
@@ -294,6 +298,7 @@ class Routes:
         app.router.add_post("/upload/image", self.upload)
         app.router.add_get("/view", self.view)
         app.router.add_get("/ws", self.websocket)
+        Packs(self.dialect.folder).add(app)
         return app
 
     @web.middleware
