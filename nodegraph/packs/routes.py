@@ -42,5 +42,7 @@ class PackServer:
     routes: list[PackRoute] = field(default_factory=list[PackRoute])
     folders: dict[str, Path] = field(default_factory=dict[str, Path])
     """Folders whose files are served, by path: `/mine`."""
+    clients: dict[str, str] = field(default_factory=dict[str, str])
+    """The id of the client of each run that is computed now, if it has one."""
     prompt_changes: dict[str, ChangePrompt] = field(default_factory=dict[str, ChangePrompt])
     """By names that stay the same when a pack is imported again."""

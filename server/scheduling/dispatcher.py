@@ -334,7 +334,9 @@ class Dispatcher:
             return
         watched = self._preview_demand.begin(run, active.worker)
         method = preview_method_of(work, self._previews)
-        order = Order(run.id, run.attempts, work, run.owner, method, run.retries, watched)
+        order = Order(
+            run.id, run.attempts, work, run.owner, run.client, method, run.retries, watched
+        )
         last: Sequence[Report] = ()
         async with aclosing(active.worker.run(order)) as batches:
             async for reports in batches:

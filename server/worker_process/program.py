@@ -46,7 +46,7 @@ def _serve(channel: Channel, options: Mapping[str, Any]) -> None:
     engine = open_engine(options["flags"], naming, server)
     registry = engine.registry
     reports = CacheReports(engine, channel)
-    runs = Runs(engine, channel, naming.forget, reports)
+    runs = Runs(engine, channel, naming.forget, server.clients, reports)
     answers = Answers(engine, server, messages, channel)
     reports.send()
     channel.send({"op": "ready", "device": machine(), "pid": os.getpid()})

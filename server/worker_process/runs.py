@@ -60,6 +60,7 @@ class Runs:
         engine: runs them.
         channel: gets their events.
         ended: called with the id of each run that is over.
+        clients: gets the client of each run while it goes on.
         reports: tell the server what they leave in the cache.
     """
 
@@ -68,11 +69,13 @@ class Runs:
         engine: Engine,
         channel: Channel,
         ended: Callable[[str], None],
+        clients: dict[str, str],
         reports: CacheReports,
     ) -> None:
         self._engine = engine
         self._channel = channel
         self._ended = ended
+        self._clients = clients
         self._reports = reports
         self._look_ahead = LookAhead(engine)
         self._tokens: dict[str, CancelToken] = {}
@@ -83,6 +86,8 @@ class Runs:
     def start(self, order: Mapping[str, Any]) -> None:
         """Start a run."""
         token = self._tokens[order["run"]] = CancelToken()
+        if order["client"]:
+            self._clients[order["run"]] = order["client"]
         self.set_watched(order["run"], order["looked_at"])
         self._threads.submit(copy_context().run, self._run, order, token)
 
@@ -124,6 +129,7 @@ class Runs:
             failure = NodeGraphError(f"{type(error).__name__}: {error}")
             outcome = {"state": "failed", "error": failure.as_dict()}
         del self._tokens[run]
+        self._clients.pop(run, None)
         self._watched.discard(run)
         self._ended(run)
         if self._tokens:  # another run tells of it

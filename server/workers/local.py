@@ -120,6 +120,7 @@ class LocalWorker:
                     "targets": list(order.work.targets),
                     "extra": order.work.extra,
                     "owner": order.owner,
+                    "client": order.client,
                     "previews": order.previews,
                     "looked_at": order.watched,
                 }

@@ -21,6 +21,8 @@ class Order:
     work: Work
     owner: str = ""
     """The user whose folders the run reads and writes."""
+    client: str = ""
+    """The client that sent it, which hears of it; empty if there is none."""
     previews: PreviewMethod = "none"
     """The preview method."""
     retries: int = 0

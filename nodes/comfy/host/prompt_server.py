@@ -12,6 +12,7 @@ from nodegraph.errors import UnsafePathError
 from nodegraph.files.files import Files
 from nodegraph.files.folders import inside
 from nodegraph.packs.routes import PackRoute
+from nodes.comfy.host.previews import preview_in
 from nodes.comfy.values import runtime
 
 Handler = Callable[..., Any]
@@ -181,19 +182,20 @@ class PromptServer:
         self.user_manager = UserManager()
         self.number = 0
         self.sockets: dict[str, object] = {}
+        self.sockets_metadata: dict[str, dict[str, object]] = {}
         self.web_root = ""
 
     @property
     def client_id(self) -> str | None:
-        """Return a name of the client of the run that this thread computes: the run's id."""
+        """Return the id of the client that sent the run that this thread computes."""
         running = runtime.context()
-        return running.run_id if running else None
+        return runtime.current().server.clients.get(running.run_id) if running else None
 
     @property
     def last_node_id(self) -> str | None:
-        """Return the node that this thread computes."""
+        """Return the node that this thread computes, as the editor shows it."""
         running = runtime.context()
-        return running.node_id if running else None
+        return running.shown_as(running.node_id) if running else None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -211,11 +213,17 @@ class PromptServer:
         return json_data
 
     def send_sync(self, event: Any, data: object, sid: str | None = None) -> None:
-        """Send a message to the run's client, or to all if no node runs; binary ones to nobody."""
+        """Send a message to the client of the run that this thread computes.
+
+        Binary ones show an image at the node that runs.
+        """
         del sid
-        if isinstance(event, int):
-            return
         running = runtime.context()
+        if isinstance(event, int):
+            shown = preview_in(event, data) if running else None
+            if running and shown:
+                running.preview(*shown)
+            return
         runtime.current().server.tell(event, data, running.run_id if running else "")
 
     async def send(self, event: str, data: object, sid: str | None = None) -> None:

@@ -59,7 +59,8 @@ import comfy.utils
 import node_helpers
 from comfy_execution.graph_utils import GraphBuilder
 from nodes import MAX_RESOLUTION, EmptyLatentImage, ImageScale, PreviewImage, VAEDecode, VAEEncode
-from server import PromptServer
+from PIL import Image
+from server import BinaryEventTypes, PromptServer
 from .more import AnyType, Anything
 
 any_type = AnyType("*")
@@ -191,7 +192,12 @@ class Shows:
 
     async def show(self, text):
         comfy.utils.ProgressBar(4).update(3)
-        PromptServer.instance.send_sync("toys.shown", {"text": text})
+        server = PromptServer.instance
+        told = {"text": text, "client": server.client_id, "node": server.last_node_id}
+        server.send_sync("toys.shown", told, server.client_id)
+        picture = Image.new("RGB", (64, 32), "red")
+        server.send_sync(BinaryEventTypes.UNENCODED_PREVIEW_IMAGE, ("JPEG", picture, 16))
+        server.send_sync(BinaryEventTypes.PREVIEW_IMAGE, (2).to_bytes(4, "big") + b"a PNG")
         return {"ui": {"text": (text,)}, "result": (text.upper(),)}
 
 

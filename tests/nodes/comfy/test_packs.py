@@ -222,7 +222,8 @@ def test_a_node_shows_returns_and_tells(engine, messages):
 
     assert outputs == ("HI",)
     assert ui.as_dict() == {"text": ["hi"]}
-    assert [message[:2] for message in messages] == [("toys.shown", {"text": "hi"})]
+    told = {"text": "hi", "client": None, "node": "1"}
+    assert [message[:2] for message in messages] == [("toys.shown", told)]
     assert messages[0][2]
     assert [(e.value, e.total) for e in events if isinstance(e, Progress)] == [(3, 4)]
 

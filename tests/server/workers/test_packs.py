@@ -1,6 +1,9 @@
 """Packs for ComfyUI in a server: what clients see of good ones and of broken ones."""
 
+from io import BytesIO
+
 import pytest
+from PIL import Image
 
 from tests.nodes.comfy import packs
 from tests.server.api.comfy.listening import listening
@@ -59,7 +62,10 @@ def test_a_node_of_a_pack_runs_and_tells_its_client(host):
         run = host.submit(prompt, client_id="me")
         listener.ended(run)
 
-    assert listener.data("toys.shown") == [{"text": "hi"}]
+    assert listener.data("toys.shown") == [{"text": "hi", "client": "me", "node": "1"}]
+    shown, as_it_is = (each[8:] for each in listener.binary)
+    assert Image.open(BytesIO(shown)).size == (16, 8)
+    assert as_it_is == b"a PNG"
     assert host.finished(run)["outputs"] == {"1": {"text": ["hi"]}}
 
 

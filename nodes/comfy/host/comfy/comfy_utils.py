@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nodegraph.errors import NotHereError
 from nodes.comfy.host.comfy.files import FileTensors
+from nodes.comfy.host.previews import encode
 from nodes.comfy.values import runtime
 from nodes.imaging.resize import bislerp as bislerp
 from nodes.imaging.resize import lanczos as lanczos
@@ -35,14 +36,16 @@ class ProgressBar:
     def update_absolute(
         self, value: int, total: int | None = None, preview: object | None = None
     ) -> None:
-        """Set the amount that is done."""
-        del preview
+        """Set the amount that is done, and show a preview; see `encode` in `previews.py`."""
         self.total = self.total if total is None else total
         self.current = min(value, self.total)
         running = runtime.context()
         if running:
             running.check_cancelled()
             running.progress(int(self.current), int(self.total))
+            shown = encode(preview) if running.wants_preview else None
+            if shown:
+                running.preview(*shown)
 
     def update(self, value: int) -> None:
         """Add to the amount that is done."""
