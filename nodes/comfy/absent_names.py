@@ -71,7 +71,7 @@ NAMES = {
         unet_initial_load_device use_more_memory""",
     "comfy.model_patcher": """
         AutoPatcherEjector LowVramPatch MemoryCounter PatcherInjection get_key_weight
-        set_model_options_patch_replace wipe_lowvram_weight""",
+        wipe_lowvram_weight""",
     "comfy.k_diffusion.sampling": """
         DPMSolver PIDStepSizeController default_er_sde_noise_scaler half_log_snr_to_sigma
         linear_multistep_coeff offset_first_sigma_for_snr sigma_to_half_log_snr""",

@@ -24,6 +24,7 @@ _STANDINS = {
     "comfy.model_patcher": "comfy.model_patcher",
     "comfy.model_sampling": "comfy.model_sampling",
     "comfy.options": "comfy.cli_args",
+    "comfy.patcher_extension": "network.patcher_extension",
     "comfy.k_diffusion": "namespace",
     "comfy.k_diffusion.sampling": "sampling.k_diffusion",
     "comfy.sample": "sampling.sample",
@@ -56,8 +57,9 @@ _STANDINS = {
 }
 _PARTS = {
     "comfy_extras.nodes_custom_sampler": "sampling.custom_sampler",
-    "comfy.ldm.modules.attention": "attention",
-    "comfy.ops": "layers",
+    "comfy.ldm.common_dit": "network.common_dit",
+    "comfy.ldm.modules.attention": "network.attention",
+    "comfy.ops": "network.layers",
 }
 """Modules that have some names of one of ComfyUI's; what becomes of the others, it decides."""
 _TOPS = frozenset(name.partition(".")[0] for name in _STANDINS)

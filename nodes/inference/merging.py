@@ -58,7 +58,10 @@ class MergingDenoiser(ModelDenoiser):
 
 @contextmanager
 def open_denoiser(
-    model: ModelHandle, ctx: Context, levels: Callable[[], Sequence[float]] = tuple
+    model: ModelHandle,
+    ctx: Context,
+    levels: Callable[[], Sequence[float]] = tuple,
+    sigmas: Tensor | None = None,
 ) -> Generator[Denoiser]:
     """Open the denoiser of a model for one sampler.
 
@@ -68,9 +71,10 @@ def open_denoiser(
         model: with its patches.
         ctx: of the node that samples.
         levels: returns the noise levels that will come, as far as they are known.
+        sigmas: of the sampler's steps.
     """
     merger = run_environment().merger
-    memory = RunMemory(model.model.network.placement.device)
+    memory = RunMemory(model.model.network.placement.device, sigmas=sigmas)
     table = LevelTable(levels)
     if merger is None:
         yield SplittingDenoiser(model, ctx.check_cancelled, ctx, memory=memory, levels=table)
@@ -97,6 +101,7 @@ def stack_conds(conds: Sequence[CondBatch]) -> CondBatch:
         pooled=torch.cat(pooled) if pooled else None,
         extras={name: torch.cat([cond.extras[name] for cond in conds]) for name in first.extras},
         chunks=sum(cond.chunks for cond in conds),
+        branches=tuple(branch for cond in conds for branch in cond.branches),
         is_uniform=False,
         concat_input=torch.cat(concat) if concat else None,
     )

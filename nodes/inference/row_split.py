@@ -107,6 +107,7 @@ def _split(cond: CondBatch, rows: int, most: int) -> Iterator[CondBatch]:
             extras={name: value[part] for name, value in cond.extras.items()},
             concat_input=None if cond.concat_input is None else cond.concat_input[part],
             chunks=1,
+            branches=(),
             is_uniform=False,
             part=RowRange(start, rows, cond.chunks),
         )

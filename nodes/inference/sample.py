@@ -98,7 +98,7 @@ def run(
 
     def attempt(model: ModelHandle) -> Tensor:
         levels = cache(partial(foresee_levels, sampler, sigmas, model.parameterization))
-        with open_denoiser(model, ctx, levels) as denoiser:
+        with open_denoiser(model, ctx, levels, sigmas) as denoiser:
             request = Request(
                 denoiser=denoiser,
                 sampler=sampler,

@@ -27,6 +27,9 @@ REASONS = {
         "samplers that packs add when they are imported: a process imports a pack once"
     ),
     "nodes.sampling.noise_schedule.schedules:ADDED_SCHEDULES": "schedules, likewise",
+    "nodes.comfy.values.patches.options:_STATE": (
+        "the pass that packs have functions in: diffusers calls the layers that call these"
+    ),
     "nodes.comfy.values.runtime:_SCOPE": (
         "the node that runs: packs call ComfyUI's functions, which have no argument for it"
     ),

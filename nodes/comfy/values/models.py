@@ -11,6 +11,10 @@ from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedError, NotOfferedPartError
 from nodes.comfy.values.inner_model import InnerModel, ModelSampling, PackNoiseLevels
+from nodes.comfy.values.patches.changes import PackChanges
+from nodes.comfy.values.patches.options import INSIDE, freeze
+from nodes.comfy.values.patches.patcher import OptionPatcher
+from nodes.comfy.values.patches.wrappers import CallbacksMP
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import GuidanceInputs
 from nodes.sampling.noise_schedule.parameterization import Parameterization
@@ -99,17 +103,30 @@ class _RuleArguments(dict[str, Any]):
         raise NotOfferedError(what, hint="A guider derived from `CFGGuider` has it.")
 
 
-class PackModel:
-    """A MODEL, with the methods of ComfyUI's ModelPatcher."""
+class PackModel(OptionPatcher):
+    """A MODEL, with the methods of ComfyUI's ModelPatcher.
+
+    Args:
+        handle: the model; what an earlier pack changes inside of its network becomes options.
+        options: of the model; those of the earlier pack if None.
+        object_patches: the parts that are replaced, by name.
+        attachments: values of packs that go with it, by name.
+    """
 
     def __init__(
         self,
         handle: ModelHandle,
         options: Mapping[str, Any] | None = None,
         object_patches: Mapping[str, Any] | None = None,
+        attachments: Mapping[str, Any] | None = None,
     ) -> None:
-        self.handle = handle
-        self.model = InnerModel(handle)
+        before = [each for each in handle.alterations if isinstance(each, PackChanges)]
+        self._before = before[-1] if before else None
+        if options is None and self._before:
+            options = self._before.options
+        self.handle = handle.without_alterations(PackChanges) if before else handle
+        self.attachments = dict(attachments or {})
+        self.model = InnerModel(self.handle)
         self.object_patches: dict[str, Any] = dict(object_patches or {})
         self.patches: dict[str, list[Any]] = {}
         self.parent = None
@@ -121,7 +138,11 @@ class PackModel:
 
     def clone(self) -> "PackModel":
         """Return a copy to be patched."""
-        return PackModel(self.handle, self.model_options, self.object_patches)
+        made = PackModel(self.handle, self.model_options, self.object_patches, self.attachments)
+        made._before = self._before
+        for callback in self.get_all_callbacks(CallbacksMP.ON_CLONE):
+            callback(self, made)
+        return made
 
     @property
     def current_device(self) -> torch.device:
@@ -221,14 +242,27 @@ class PackModel:
         """Return the handle with the changes that the options describe.
 
         Raises:
-            NotOfferedError: they change more than how predictions are combined and corrected.
+            NotOfferedError: one of them has no counterpart.
         """
-        inside = [
-            name for name, value in self.model_options["transformer_options"].items() if value
-        ]
-        if inside:
-            what = f"{inside[0]!r} of a model's transformer_options"
-            raise NotOfferedError(what)
+        handle, changes = self._guided_handle(), self.changes()
+        if changes is None:
+            return handle
+        return replace(handle, alterations=(*handle.alterations, changes))
+
+    def changes(self) -> PackChanges | None:
+        """Return the changes inside of the network; None if there are none.
+
+        Raises:
+            NotOfferedError: one of them has no counterpart.
+        """
+        made = PackChanges.of(copy_options(self.model_options))
+        made.live.owner = self.model
+        if self._before and freeze(self._before.options) == freeze(made.options):
+            return self._before  # An equal value, whose modules the network keeps.
+        return made if made.options[INSIDE] or made.hooks else None
+
+    def _guided_handle(self) -> ModelHandle:
+        """Return the handle with the changes of guidance and of the noise schedule."""
         if not self.object_patches and not any(self.model_options.get(name) for name in _OPTIONS):
             return self.handle  # An equal value, whose results caches know.
         guidance = self.handle.guidance

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple, Protocol, cast
 
 import torch
@@ -31,7 +31,14 @@ from nodes.models.networks.denoisers.reference_latents import with_references
 from nodes.models.networks.denoisers.unclip import with_unclip_vector
 from nodes.models.networks.factory import network_class
 from nodes.models.networks.modifiers.compiled import TorchCompile
-from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, sum_controls
+from nodes.sampling.conditioning.cond import (
+    Cond,
+    CondBatch,
+    ControlCall,
+    ForwardPass,
+    ForwardWrapper,
+    sum_controls,
+)
 from nodes.sampling.conditioning.denoiser import Branch, ModelCall, PreparedCond
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.conditioning.level_table import LevelTable
@@ -154,8 +161,22 @@ def denoise(
     Returns:
         [batch, channels, h, w] float32.
     """
+    wrapper = _wrapper(model, cond)
+    forward = partial(_denoise, model)
+    asked = ForwardPass(x, sigma, cond, memory or RunMemory(most=0))
+    return forward(asked) if wrapper is None else wrapper.predict(forward, asked)
+
+
+def _wrapper(model: ModelHandle, cond: CondBatch) -> ForwardWrapper | None:
+    """Return the alteration that decides what x0 is."""
+    altered = (*model.alterations, *cond.alterations)
+    return next((each for each in reversed(altered) if isinstance(each, ForwardWrapper)), None)
+
+
+def _denoise(model: ModelHandle, asked: ForwardPass) -> Tensor:
+    """Return the x0 of one pass through the network."""
     parameterization, adapter = model.parameterization, model.model.adapter
-    memory = memory or RunMemory(most=0)
+    x, sigma, cond, memory = asked.x, asked.sigma, asked.cond, asked.memory
     with device_lane(model.model.network.placement.device), attention_backend():
         _make_room(model, x, cond, ahead=MODULATION in cond.extras)
         module = _module(model, cond)
@@ -168,9 +189,13 @@ def denoise(
             parameterization.percent_to_sigma,
             steered=bool(cond.residuals),
             memory=memory,
+            branches=cond.branches,
         )
+        run, wrapper = partial(adapter.predict, module), _wrapper(model, cond)
+        if wrapper is not None:
+            run = partial(wrapper.run, run, module)
         with during(call):
-            output = adapter.predict(module, inputs.x, inputs.timestep, cond)
+            output = run(inputs.x, inputs.timestep, cond)
     return parameterization.to_x0(x, sigma, output.to(x))
 
 

@@ -6,7 +6,7 @@ Nodes make a `Conditioning` of `Cond`s; a model call takes them as a `CondBatch`
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -166,6 +166,8 @@ class CondBatch:
     """The same for every row."""
     chunks: int = 1
     """The number of conditions: each has batch / chunks rows, one below the other."""
+    branches: tuple[int, ...] = ()
+    """The branch of each condition: 0 positive, 1 negative, more for others; empty if not known."""
     is_uniform: bool = False
     """True if the rows of each condition are equal to each other, and as many as of the others."""
     alterations: tuple["Alteration", ...] = ()
@@ -217,6 +219,46 @@ class Alteration(Protocol):
 
         Raises:
             NodeGraphError: it isn't for a network of this kind.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForwardPass:
+    """One prediction of x0 by a network."""
+
+    x: Tensor
+    """[batch, channels, h, w] float32, in the model's space."""
+    sigma: Tensor
+    """[batch]."""
+    cond: CondBatch
+    memory: RunMemory
+    """Keeps what is the same in all passes of a run."""
+
+
+NetworkRun: TypeAlias = Callable[[Tensor, Tensor, CondBatch], Tensor]
+"""A function from the network's latent, its timestep and the conditions to the network's output."""
+
+
+@runtime_checkable
+class ForwardWrapper(Protocol):
+    """An alteration that also has a say in each pass as a whole; the last one of a pass counts."""
+
+    def predict(self, forward: Callable[[ForwardPass], Tensor], asked: ForwardPass) -> Tensor:
+        """Return x0, shaped as `asked.x`; `forward` makes it in the usual way."""
+        ...
+
+    def run(
+        self, network: NetworkRun, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch
+    ) -> Tensor:
+        """Return the network's output; `network` makes it in the usual way.
+
+        Args:
+            network: runs the network.
+            module: the network.
+            x: what it reads, scaled and with everything that is concatenated.
+            timestep: [batch].
+            cond: with the residuals of controls.
         """
         ...
 

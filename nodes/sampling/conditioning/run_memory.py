@@ -23,9 +23,16 @@ class RunMemory:
         device: where the values are; the default device if None.
         most: bytes. From the first value on that goes beyond them, or beyond an eighth of what is
             free on the device when the first value is kept, nothing more is kept.
+        sigmas: [steps + 1], the noise levels of the run's steps; None outside of runs.
     """
 
-    def __init__(self, device: torch.device | None = None, most: int = MOST_BYTES) -> None:
+    def __init__(
+        self,
+        device: torch.device | None = None,
+        most: int = MOST_BYTES,
+        sigmas: Tensor | None = None,
+    ) -> None:
+        self.sigmas = sigmas
         self._device = device
         self._most = most
         self._left: int | None = None

@@ -13,9 +13,22 @@ from nodes.sampling.conditioning.denoiser import PreparedCond
 from nodes.sampling.conditioning.regions import ResolvedCond
 
 
-def gather_conds(group: Sequence[ResolvedCond], batch: int, device: torch.device) -> CondBatch:
-    """Return the conditions of a model call on a device, row below row."""
+def gather_conds(
+    group: Sequence[ResolvedCond],
+    batch: int,
+    device: torch.device,
+    branches: tuple[int, ...] = (),
+) -> CondBatch:
+    """Return the conditions of a model call on a device, row below row.
+
+    Args:
+        group: the conditions.
+        batch: the number of samples.
+        device: of the network.
+        branches: see `CondBatch`.
+    """
     rows = _cond_batch(group, [count_rows(cond, batch) for cond in group], device)
+    rows = replace(rows, branches=branches)
     concat = [part for cond in group if (part := _concat_input(cond, batch)) is not None]
     if not concat:
         return rows

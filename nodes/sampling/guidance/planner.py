@@ -46,8 +46,11 @@ class PlannedCall(ModelCall):
     """The blocks of rows; branch 0 is positive, 1 negative, others follow."""
 
 
-Gather: TypeAlias = Callable[[Sequence[ResolvedCond], int, torch.device], CondBatch]
-"""A function from conditions, samples in a batch and a device to the conditions' rows there."""
+Gather: TypeAlias = Callable[
+    [Sequence[ResolvedCond], int, torch.device, tuple[int, ...]], CondBatch
+]
+"""A function from conditions, samples in a batch, a device and the conditions' branches to the
+conditions' rows there."""
 Alter: TypeAlias = Callable[[ResolvedCond, Alteration], ResolvedCond]
 """A function from a condition to the same with one more alteration of the network."""
 
@@ -185,10 +188,12 @@ class GuidancePlanner:
     def _merge(self, call: Call, group: Sequence[Chunk]) -> PlannedCall:
         """Return the model call of a group of conditions."""
         batch, conds = len(call.x), tuple(cond for _, cond in group)
+        branches = tuple(branch for branch, _ in group)
         sigmas = call.sigma.expand(batch)
         x = torch.cat([cond.crop(call.x) for cond in conds])
         sigma = torch.cat([sigmas[cond.rows] for cond in conds])
-        return PlannedCall(x, sigma, self.gather(conds, batch, x.device), tuple(group))
+        cond = self.gather(conds, batch, x.device, branches)
+        return PlannedCall(x, sigma, cond, tuple(group))
 
     def _perturbations(self, call: Call) -> list[tuple[int, PerturbedGuidance]]:
         """Return those that hold at this level, with the numbers of their predictions."""

@@ -327,9 +327,9 @@ class Inside:
         return {"required": {"model": ("MODEL",)}}
 
     def patch(self, model):
-        assert hasattr(model, "set_model_attn1_patch")
+        assert hasattr(model, "set_model_double_block_patch")
         patched = model.clone()
-        patched.set_model_attn1_patch(print)
+        patched.set_model_double_block_patch(print)
         return (patched,)
 
 

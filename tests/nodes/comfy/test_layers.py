@@ -8,6 +8,7 @@ from nodes.comfy.host_modules import host_module
 
 OPS = host_module("comfy.ops")
 ATTENTION = host_module("comfy.ldm.modules.attention")
+DIT = host_module("comfy.ldm.common_dit")
 
 
 def test_layers_compute_as_torchs_do_in_the_dtype_of_their_input():
@@ -140,3 +141,15 @@ def test_an_embedding_returns_the_dtype_that_is_asked_for():
         assert table.bias is None
         torch.testing.assert_close(table(rows), plain(rows))
         assert table(rows, out_dtype=torch.float64).dtype == torch.float64
+
+
+def test_the_parts_that_transformers_share():
+    x, weight = torch.randn(2, 3, 5), torch.rand(5)
+    normed = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+
+    torch.testing.assert_close(DIT.rms_norm(x), normed)
+    torch.testing.assert_close(DIT.rms_norm(x, weight), normed * weight)
+    padded = DIT.pad_to_patch_size(x[None], (2, 4))
+    assert padded.shape == (1, 2, 4, 8)
+    assert padded[..., :3, 5:].equal(x[None][..., :3])
+    assert padded[..., 3, :5].equal(x[None][..., 0, :])

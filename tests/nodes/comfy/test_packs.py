@@ -325,7 +325,7 @@ def test_a_guidance_function_guides(engine):
 
 
 def test_what_would_change_a_network_from_within_is_refused(engine):
-    with pytest.raises(NotOfferedError, match="set_model_attn1_patch"):
+    with pytest.raises(NotOfferedError, match="set_model_double_block_patch"):
         run(engine, "1", model=MODEL, **{"1": node("Inside", model=["model", 0])})
 
 

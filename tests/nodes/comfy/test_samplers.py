@@ -94,7 +94,8 @@ class Halves(CFGGuider):
 
 class Patched(CFGGuider):
     def predict_noise(self, x, timestep, model_options={}, seed=None):
-        options = {"transformer_options": {"patches_replace": {"attn1": {("middle", 0): None}}}}
+        inside = {"patches_replace": {"dit": {("double_block", 0): print}}}
+        options = {"transformer_options": inside}
         return super().predict_noise(x, timestep, options, seed)
 
 
@@ -289,7 +290,7 @@ def test_a_packs_guider_predicts_with_conditions_of_its_own(engine):
 
     assert same.samples.equal(ours.samples)
     nodes["same"] = {**nodes["same"], "inputs": {**nodes["same"]["inputs"], "cfg": 2.0}}
-    with pytest.raises(NotOfferedError, match="'patches_replace' of model options"):
+    with pytest.raises(NotOfferedError, match="the patch 'dit' of a network"):
         run(engine, "of same", **nodes)
     assert twice.samples.allclose(ours.samples, atol=1e-4)
     assert not halves.samples.allclose(ours.samples, atol=1e-2)

@@ -7,6 +7,7 @@ from zlib import crc32
 from torch import Tensor
 
 from nodes.comfy.values.models import PackModel, copy_options
+from nodes.comfy.values.patches.patcher import set_replacement
 from nodes.comfy.values.sampling.guiders import with_post_cfg
 
 ModelPatcher = PackModel
@@ -34,6 +35,18 @@ def set_model_options_pre_cfg_function(
     """Return model options with one more function that changes the predictions."""
     name = "sampler_pre_cfg_function"
     return with_post_cfg(model_options, pre_cfg_function, disable_cfg1_optimization, name)
+
+
+def set_model_options_patch_replace(
+    model_options: Mapping[str, Any],
+    patch: Callable[..., Any],
+    name: str,
+    block_name: str,
+    number: int,
+    transformer_index: int | None = None,
+) -> dict[str, Any]:
+    """Return model options with a function in place of a layer."""
+    return set_replacement(model_options, patch, name, block_name, number, transformer_index)
 
 
 def string_to_seed(data: str) -> int:

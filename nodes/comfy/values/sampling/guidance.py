@@ -5,14 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import rule_arguments
 from nodes.comfy.values.sampling.live_model import Entries, LiveModel
 from nodes.sampling.guidance.rules import GuidanceInputs
 
 _ALWAYS = "disable_cfg1_optimization"
-_NETWORK = ("model_function_wrapper", "patches", "patches_replace", "wrappers", "block_modifiers")
-"""The model options that change the network from within."""
 
 
 def sampling_function(
@@ -76,16 +73,17 @@ def calc_cond_batch(
 ) -> list[Tensor]:
     """Return the x0 that the model predicts for each list of conditions.
 
+    Args:
+        model: `guider.inner_model`.
+        conds: positive, negative, others.
+        x_in: [batch, channels, h, w] in the model's space.
+        timestep: sigma, [batch].
+        model_options: with functions inside of the network, which take the place of the model's.
+
     Raises:
-        NotOfferedError: the options change the network from within.
+        NotOfferedError: an option has no counterpart.
     """
-    options = model_options or {}
-    inside = options.get("transformer_options") or {}
-    found = [name for name in _NETWORK if options.get(name) or inside.get(name)]
-    if found:
-        what = f"{found[0]!r} of model options, which changes a network from within"
-        raise NotOfferedError(what)
-    return model.predict_each(conds, x_in, timestep)
+    return model.predict_each(conds, x_in, timestep, model_options)
 
 
 def calc_cond_uncond_batch(

@@ -1,6 +1,7 @@
 """A model in a run of a sampler, in ComfyUI's form: predicts for the conditions of guiders."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 import torch
@@ -10,6 +11,8 @@ from nodes.comfy.values.conditions import from_entries
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.inner_model import InnerModel
 from nodes.comfy.values.models import PackModel
+from nodes.comfy.values.patches.changes import PackChanges
+from nodes.comfy.values.patches.options import INSIDE, LiveOptions
 from nodes.sampling.conditioning.denoiser import Branch
 from nodes.sampling.guidance.planner import GuidancePlanner
 from nodes.sampling.guidance.session import SamplingSession
@@ -37,10 +40,17 @@ class LiveModel(InnerModel):
         self.model_patcher.model = self
         self.diffusion_model = NetworkPlace()
         self.device = session.request.denoiser.device
+        self._live = LiveOptions(owner=self)
+        altered = getattr(session.request.denoiser, "model", patcher.handle).alterations
+        self._is_changed = any(isinstance(each, PackChanges) for each in altered)
         self._plans: dict[Hashable, tuple[Sequence[object], GuidancePlanner]] = {}
 
     def predict_each(
-        self, conditions: Sequence[Entries | None], x: Tensor, sigma: Tensor
+        self,
+        conditions: Sequence[Entries | None],
+        x: Tensor,
+        sigma: Tensor,
+        options: Mapping[str, Any] | None = None,
     ) -> list[Tensor]:
         """Return the model's x0 for each list of conditions; zeros for None and for no conditions.
 
@@ -48,14 +58,20 @@ class LiveModel(InnerModel):
             conditions: the lists, in the order positive, negative, others if there are several.
             x: [batch, channels, h, w] in the model's space.
             sigma: a scalar, or [batch].
+            options: the model's, with functions inside of the network.
+
+        Raises:
+            NotOfferedError: an option has no counterpart.
         """
-        asked = [entries for entries in conditions if entries]
-        if not asked:
+        if not any(conditions):
             return [torch.zeros_like(x) for _ in conditions]
+        self._live.inside = dict((options or {}).get(INSIDE, {}))
+        changes = PackChanges.of(options or {}, self._live)
+        changes = changes if changes.hooks or self._is_changed else None
         call = Call(x, sigma, self.step_at(sigma))
-        plan = self._plan(asked, (x.shape[-2], x.shape[-1]))
-        found = iter(plan.predict_each(call, self.session.request.denoiser))
-        return [next(found) if entries else torch.zeros_like(x) for entries in conditions]
+        plan = self._plan(conditions, (x.shape[-2], x.shape[-1]), changes)
+        found = plan.predict_each(call, self.session.request.denoiser)
+        return found[: len(conditions)]
 
     def step_at(self, sigma: Tensor) -> int:
         """Return the step of the schedule that a noise level belongs to, from 0."""
@@ -65,14 +81,20 @@ class LiveModel(InnerModel):
         passed = sigmas[0] > sigmas[-1] and float(ahead[nearest]) < level * (1 - 1e-6)
         return max(0, nearest - 1) if passed else nearest
 
-    def _plan(self, asked: Sequence[Entries], size: tuple[int, int]) -> GuidancePlanner:
+    def _plan(
+        self,
+        conditions: Sequence[Entries | None],
+        size: tuple[int, int],
+        changes: PackChanges | None,
+    ) -> GuidancePlanner:
         """Return the plan for these conditions; the same one while they stay as they are."""
+        asked = [entries or () for entries in conditions]
         kept = [value for entries in asked for entry in entries for value in entry.values()]
         keys = [tuple(entry) for entries in asked for entry in entries]
         lengths = [len(entries) for entries in asked]
-        key = str(keys), tuple(lengths), tuple(map(id, kept)), size
+        key = str(keys), tuple(lengths), tuple(map(id, kept)), size, changes
         if key not in self._plans:
-            branches = [_branch_of(entries) for entries in asked]
+            branches = [_branch_of(entries, changes) for entries in asked]
             self._plans[key] = kept, self.session.planner_of(branches, size)
         return self._plans[key][1]
 
@@ -106,7 +128,15 @@ def to_conditioning(entries: Entries | None) -> Conditioning:
     return from_entries(entries or ())
 
 
-def _branch_of(entries: Entries) -> tuple[Conditioning, Branch]:
-    """Return a guider's conditions as ours, and the branch of guidance that they belong to."""
-    negative = entries[0].get(BRANCH) == "negative"
-    return from_entries(entries), "negative" if negative else "positive"
+def _branch_of(entries: Entries, changes: PackChanges | None) -> tuple[Conditioning, Branch]:
+    """Return a guider's conditions as ours, and the branch of guidance that they belong to.
+
+    Each has the changes inside of the network, if any, which take the place of the model's.
+    """
+    negative = bool(entries) and entries[0].get(BRANCH) == "negative"
+    inside = () if changes is None else (changes,)
+    conds = (
+        replace(cond, alterations=(*cond.alterations, *inside))
+        for cond in from_entries(entries).conds
+    )
+    return Conditioning(tuple(conds)), "negative" if negative else "positive"

@@ -28,6 +28,8 @@ class NetworkCall:
     """True if ControlNets add to its hidden states."""
     memory: RunMemory = field(default_factory=lambda: RunMemory(most=0))
     """Keeps what is the same in all calls of a run."""
+    branches: tuple[int, ...] = ()
+    """See `CondBatch.branches`."""
 
     def is_between(self, start: float, end: float) -> bool:
         """Return True in this part of the schedule, in fractions; the noisiest row counts."""

@@ -82,7 +82,17 @@ class CrossAttention:
         else:
             text = (hidden_states, encoder_hidden_states, attention_mask, temb)
             output = self._plain(attn, *text)
-        for prompt in image_prompts:
+        return self.add_prompts(attn, queries, output, image_prompts)
+
+    def add_prompts(
+        self,
+        attn: _Attention,
+        queries: Tensor,
+        output: Tensor,
+        prompts: tuple[ImagePromptKeys, ...],
+    ) -> Tensor:
+        """Return an output, [batch, queries, width], with the attention to image prompts."""
+        for prompt in prompts:
             output = output + self._attend_to(attn, queries, prompt)
         return output
 

@@ -74,7 +74,7 @@ def input_blocks(unet: UNetParts) -> list[list[nn.Module]]:
     """Return the modules of each block on the way down, as the original layout numbers them."""
     found = [[unet.conv_in]]
     for block in unet.down_blocks:
-        attentions = _attentions(block)
+        attentions = attentions_of(block)
         for resnet, attention in zip(block.resnets, attentions, strict=True):
             found.append([resnet, *([] if attention is None else [attention])])
         found += [[downsampler] for downsampler in block.downsamplers or ()]
@@ -100,7 +100,7 @@ def _up(
 ) -> Tensor:
     """Run a level on the way up as its own `forward` does, with its joins."""
     hidden, skips = hidden_states, reversed(res_hidden_states_tuple)
-    for resnet, attention, side in zip(block.resnets, _attentions(block), skips, strict=True):
+    for resnet, attention, side in zip(block.resnets, attentions_of(block), skips, strict=True):
         skip = side
         for join in block.joins:
             hidden, skip = join(hidden, skip)
@@ -112,6 +112,7 @@ def _up(
     return hidden
 
 
-def _attentions(block: Block) -> list[nn.Module | None]:
+def attentions_of(block: Block) -> list[nn.Module | None]:
+    """Return the transformers of a level; None for each resnet that is followed by none."""
     found = cast("nn.ModuleList | None", getattr(block, "attentions", None))
     return [None] * len(block.resnets) if found is None else list(found)

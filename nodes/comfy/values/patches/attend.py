@@ -1,4 +1,4 @@
-"""`comfy.ldm.modules.attention`: attention for networks that packs build themselves."""
+"""Attention as packs call it, with the heads apart or side by side."""
 
 from collections.abc import Callable
 
@@ -16,6 +16,7 @@ def optimized_attention(
     attn_precision: object = None,
     skip_reshape: bool = False,
     skip_output_reshape: bool = False,
+    **_more: object,
 ) -> Tensor:
     """Return scaled dot-product attention.
 
@@ -29,6 +30,7 @@ def optimized_attention(
         skip_reshape: see `q`.
         skip_output_reshape: return [batch, heads, length, dim].
     """
+    del attn_precision
     if not skip_reshape:
         q, k, v = (each.unflatten(-1, (heads, -1)).transpose(1, 2) for each in (q, k, v))
     if mask is not None and mask.ndim == 3:
@@ -37,11 +39,9 @@ def optimized_attention(
     return out if skip_output_reshape else out.transpose(1, 2).flatten(2)
 
 
-optimized_attention_masked = attention_pytorch = attention_basic = optimized_attention
-
-
 def optimized_attention_for_device(
     device: torch.device, mask: bool = False, small_input: bool = False
 ) -> Callable[..., Tensor]:
-    """Return `optimized_attention`, whatever the device."""
+    """Return `optimized_attention`, whatever the device and the input."""
+    del device, mask, small_input
     return optimized_attention
