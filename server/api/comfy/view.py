@@ -7,7 +7,7 @@ from aiohttp import web
 from nodegraph.graph.results import Artifact
 from server.api.comfy.user_paths import find_file, folder_type
 from server.errors import UnreadablePictureError
-from server.web.file_responses import file_response, safe_headers
+from server.web.file_responses import file_response, media_type, safe_headers
 from server.web.request_bodies import parse_number
 from server.web.services import services
 
@@ -28,7 +28,12 @@ async def get_view(request: web.Request) -> web.StreamResponse:
         raise web.HTTPBadRequest(text=f"400: channel is one of {', '.join(_CHANNELS)}.\n")
     kind = folder_type(query.get("type", "output"))
     named = Artifact(query.get("filename", ""), query.get("subfolder", ""), kind)
-    path = find_file(services(request).files, named)
+    try:
+        path = find_file(services(request).files, named)
+    except web.HTTPNotFound:
+        if kind != "input":
+            raise
+        return await _their_input(request, named)
     try:
         if query.get("preview"):
             return await _preview(request, path, channel)
@@ -38,6 +43,16 @@ async def get_view(request: web.Request) -> web.StreamResponse:
     except UnreadablePictureError as error:
         raise web.HTTPBadRequest(text=f"400: {error.message}\n") from error
     return file_response(path)
+
+
+async def _their_input(request: web.Request, named: Artifact) -> web.Response:
+    """Reply with an input file that only a ComfyUI server has, unchanged."""
+    name = "/".join(part for part in (named.subfolder, named.filename) if part)
+    found = await services(request).comfyui.input_file(name)
+    if found is None:
+        raise web.HTTPNotFound(text="404: there is no such file.\n")
+    path = Path(named.filename)
+    return web.Response(body=found.data, headers=safe_headers(media_type(path), path.name))
 
 
 async def _preview(request: web.Request, path: Path, channel: str) -> web.Response:

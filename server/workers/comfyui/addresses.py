@@ -27,6 +27,8 @@ class ServerAddress:
     """The header that it wants."""
     slots: int = 1
     """The runs that it is given at once."""
+    is_local: bool = False
+    """True if it is on this machine, and may read our files."""
     gives_scripts: bool = False
     """True if the editor runs the scripts of its packs."""
 
@@ -48,9 +50,9 @@ def read_addresses(settings: ServerSettings) -> list[ServerAddress]:
             raise SettingsError(message, hint="Give each a name of its own: NAME=ADDRESS.")
         header = _header(name, headers.get(name, ""))
         runs = slots.get(name, slots.get(EVERYWHERE, 1))
-        gives = settings.comfyui_scripts == "all"
-        gives = gives or (settings.comfyui_scripts == "local" and _is_local(url))
-        found[name] = ServerAddress(name, url, header, runs, gives)
+        is_local, trusted = _is_local(url), settings.comfyui_scripts
+        gives = trusted == "all" or (trusted == "local" and is_local)
+        found[name] = ServerAddress(name, url, header, runs, is_local, gives)
     _check_names("comfyui_headers", headers, found)
     _check_names("comfyui_slots", slots.keys() - {EVERYWHERE}, found)
     return list(found.values())

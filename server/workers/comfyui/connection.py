@@ -67,6 +67,7 @@ class ComfyConnection:
     def __init__(self, address: ServerAddress, client: str) -> None:
         self.name = address.name
         self.client = client
+        self.is_local = address.is_local
         self._address = address
         self._session: ClientSession | None = None
 

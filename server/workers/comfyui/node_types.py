@@ -26,6 +26,8 @@ class NodeTypes:
     entries: Mapping[str, Entry] = field(default_factory=dict[str, Entry])
     registry: Registry = field(default_factory=Registry)
     """Their specs; the functions are on the server."""
+    input_files: frozenset[str] = frozenset()
+    """The files of its input folder that inputs list."""
 
 
 def read_node_types(found: object, server: str, native: Mapping[str, NodeSpec]) -> NodeTypes:
@@ -55,7 +57,11 @@ def read_node_types(found: object, server: str, native: Mapping[str, NodeSpec]) 
     if len(entries) < len(found):
         left_out = len(found) - len(entries)
         _log.warning("ComfyUI %s: %d node types have no readable description", server, left_out)
-    return NodeTypes(entries, Registry.from_specs(specs, f"the ComfyUI server {server!r}"))
+    registry = Registry.from_specs(specs, f"the ComfyUI server {server!r}")
+    uploads = [item for spec in specs for item in spec.inputs if item.input_file and item.choices]
+    return NodeTypes(
+        entries, registry, frozenset(name for item in uploads for name in item.choices or ())
+    )
 
 
 def joined_entry(own: Entry, theirs: Entry, server: str) -> Entry:

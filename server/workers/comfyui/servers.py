@@ -3,9 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import is_
 from pathlib import Path
+from urllib.parse import urlencode
+
+from aiohttp import ClientError
 
 from nodegraph.errors import NodeGraphError, SettingsError, UnknownNodeTypeError
 from nodegraph.files.files import Files
@@ -14,6 +18,7 @@ from nodegraph.packs.registry import Registry
 from nodegraph.settings.server import ServerSettings
 from nodegraph.validation.placement import join_few
 from server.workers.comfyui.addresses import read_addresses
+from server.workers.comfyui.connection import Fetched
 from server.workers.comfyui.node_types import Entry, NodeTypes, joined_entry
 from server.workers.comfyui.worker import ComfyWorker
 from server.workers.local import ServerHooks
@@ -23,6 +28,7 @@ PATIENCE = 10.0
 _SLOWEST = 5.0
 """The most seconds that a request waits for newer ones."""
 _CLIENT = "comfyui-client"
+_OK = 200
 
 
 class ComfyServers:
@@ -64,6 +70,22 @@ class ComfyServers:
             if theirs is not None:
                 own = joined_entry(own, theirs, worker.server)
         return own
+
+    async def input_file(self, name: str) -> Fetched | None:
+        """Return a file that inputs list and is only in a server's input folder; None if none is.
+
+        Args:
+            name: with the folders below the input folder.
+        """
+        folder, _, file = name.rpartition("/")
+        where = urlencode({"filename": file, "subfolder": folder, "type": "input"})
+        for worker in self.workers:
+            if name in worker.node_types.input_files:
+                with suppress(ClientError, TimeoutError, NodeGraphError):
+                    found = await worker.fetch(f"/view?{where}")
+                    if found.status == _OK:
+                        return found
+        return None
 
     def explain_absence(self, problems: Iterable[NodeGraphError]) -> None:
         """Say of unknown node types that a server may have them which was not there yet."""

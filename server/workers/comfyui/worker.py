@@ -197,13 +197,15 @@ class ComfyWorker:
     async def _describe(self) -> None:
         """Read the server's node types, and the scripts of its packs if the editor may run them."""
         found = await self._connection.object_info()
-        scripts = await self._read_scripts() if self.gives_scripts else {}
+        scripts = await self._read_scripts()
         self._refreshed = time.monotonic()
         types = await asyncio.to_thread(read_node_types, found, self.server, self._native())
         self.node_types, self.scripts = types, scripts
 
     async def _read_scripts(self) -> PackScripts:
-        """Return the scripts of its packs; none if it does not list any."""
+        """Return the scripts of its packs; none if it lists none, or the editor may not run any."""
+        if not self.gives_scripts:
+            return {}
         try:
             return read_scripts(await self._connection.extensions())
         except ComfyAnswerError as error:

@@ -1,6 +1,7 @@
 """The prompt that a ComfyUI server gets: what its targets need, with its input files uploaded."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,15 @@ from nodegraph.workflow.api_format import read_prompt, to_prompt
 from server.store.runs import Work
 from server.workers.comfyui.connection import ComfyConnection
 
+_TEXT = "STRING"
 FOLDER = "nodegraph"
 """The folder below a server's input folder that uploads go to."""
 _DIGITS = 32
 """The digits of a file's hash in its name: who does not have the file can not guess them."""
+_INPUT = "input/"
+"""The start of a path in a text, for ComfyUI's own folder is where its programs begin."""
+_PATH = re.compile(r"[^\n\r]{1,1000}\.[A-Za-z0-9]{1,10}(?: \[(?:input|output|temp)\])?", re.ASCII)
+_MODEL = re.compile(r"(?i)\.(safetensors|sft|gguf|ckpt|pt|pth|bin|onnx)$")
 
 
 def needed_graph(work: Work, catalog: Mapping[str, NodeSpec]) -> Graph:
@@ -59,35 +65,57 @@ async def upload_inputs(
     names: dict[tuple[Path, str], str] = {}
     nodes = dict(graph.nodes)
     for node in graph.nodes.values():
-        for spec, value in _choices(node.inputs, catalog.get(node.type_name)):
-            path = await asyncio.to_thread(_find, files, value)
+        for spec, value in _file_names(node.inputs, catalog.get(node.type_name)):
+            start, path = await asyncio.to_thread(
+                _find, files, spec, value, is_local=connection.is_local
+            )
             if path is None:
                 continue
-            folder = FOLDER if spec.input_file else ""
+            folder = FOLDER if spec.input_file or spec.socket == _TEXT else ""
             if (path, folder) not in names:
                 names[path, folder] = await _upload(path, folder, files, connection)
             changed = nodes[node.id]
-            inputs = {**changed.inputs, spec.name: names[path, folder]}
+            inputs = {**changed.inputs, spec.name: start + names[path, folder]}
             nodes[node.id] = replace(changed, inputs=inputs)
     return to_prompt(replace(graph, nodes=nodes, sent=None))
 
 
-def _choices(
-    inputs: Mapping[str, object], spec: NodeSpec | None
-) -> Iterator[tuple[InputSpec, str]]:
-    """Yield the inputs that may name a file: choices that users upload, or that are not listed."""
+def _file_names(inputs: Mapping[str, object], spec: NodeSpec | None) -> Iterator[tuple[InputSpec, str]]:
+    """Yield the inputs that may name a file.
+
+    They are choices that users upload, or that are not listed, and paths in single lines of text,
+    but for those of nodes that only have outputs to save: these name new files.
+    """
     for item in spec.inputs if spec else ():
         value = inputs.get(item.name)
-        is_unlisted = item.socket == COMBO and value not in (item.choices or ())
-        if isinstance(value, str) and value and (item.input_file or is_unlisted):
-            yield item, value
+        if isinstance(value, str) and value and spec:
+            is_unlisted = item.socket == COMBO and value not in (item.choices or ())
+            is_path = not spec.output_node and _is_path(item, value)
+            if item.input_file or is_unlisted or is_path:
+                yield item, value
 
 
-def _find(files: Files, name: str) -> Path | None:
+def _is_path(item: InputSpec, value: str) -> bool:
+    is_line = item.socket == _TEXT and item.widget.get("multiline") is not True
+    return is_line and bool(_PATH.fullmatch(value)) and not _MODEL.search(value)
+
+
+def _find(files: Files, spec: InputSpec, name: str, *, is_local: bool) -> tuple[str, Path | None]:
+    """Return the file that a value names, and what its name there has to begin with.
+
+    A text names it in the input folder, or as `input/…`, or by the whole path, if that is in the
+    owner's input folder; a server on this machine reads that itself.
+    """
+    start, inner = "", name
+    if spec.socket == _TEXT:
+        root = f"{files.root('input').absolute()}/"
+        begins = (_INPUT,) if is_local else (root, _INPUT)
+        begin = next((begin for begin in begins if name.startswith(begin)), "")
+        start, inner = _INPUT if begin else "", name.removeprefix(begin)
     try:
-        return files.input(name)
+        return start, files.input(inner)
     except (NodeGraphError, OSError, ValueError):
-        return None
+        return "", None
 
 
 async def _upload(path: Path, folder: str, files: Files, connection: ComfyConnection) -> str:

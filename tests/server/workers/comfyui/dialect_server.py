@@ -52,7 +52,7 @@ class Dialect:
         self.number = 0
         self.count = 0
         self.changed = asyncio.Event()
-        self.requests = []
+        self.files["input", "", "theirs.png"] = as_png(Image.new("RGB", (4, 4), (0, 0, 255)))
 
     def log(self, *words):
         with (self.folder / "log.txt").open("a") as file:
@@ -82,6 +82,10 @@ class Dialect:
             ),
             "ForeignModel": described({"name": [models, {}]}, ["IMAGE"]),
             "ForeignLatent": described({"latent": [uploads]}, output_node=True),
+            "ForeignPath": described(
+                {"path": ["STRING", {}], "text": ["STRING", {"multiline": True, "default": ""}]},
+                ["STRING"],
+            ),
             "ForeignFail": described({"value": ["INT", {}]}, output_node=True),
             "ForeignShow": described(
                 {"output": ["STRING", {"multiline": True}], "files": ["STRING", {"default": ""}]},
@@ -225,6 +229,11 @@ class Dialect:
     def run_foreignlatent(self, latent):
         return None, {"size": [len(self.files["input", "", latent])]}
 
+    def run_foreignpath(self, path, text):
+        folder, _, name = path.removeprefix("input/").rpartition("/")
+        size = len(self.files.get(("input", folder, name), b""))
+        return f"{path}: {size} {text}", None
+
     def run_foreignfail(self, value):
         message = f"no {value}"
         raise ValueError(message)
@@ -244,9 +253,7 @@ class Dialect:
         return Image.new("RGB", (width, height)), None
 
     def run_saveimage(self, images, filename_prefix):
-        buffer = io.BytesIO()
-        images.save(buffer, "PNG")
-        return None, {"images": [self.keep(filename_prefix, "png", buffer.getvalue())]}
+        return None, {"images": [self.keep(filename_prefix, "png", as_png(images))]}
 
     def keep(self, prefix, suffix, value):
         self.count += 1
@@ -264,6 +271,12 @@ class Dialect:
         frame = struct.pack(">II", 4, len(text)) + text + buffer.getvalue()
         for socket in self.sockets.get(client, ()):
             await socket.send_bytes(frame)
+
+
+def as_png(image):
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def ordered(prompt, targets):

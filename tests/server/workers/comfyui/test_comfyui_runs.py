@@ -11,7 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 from PIL import Image
+from yarl import URL
 
+from nodegraph.settings.settings import Settings
+from nodegraph.workflow.api_format import read_prompt
+from server.workers.comfyui.addresses import ServerAddress
+from server.workers.comfyui.attempts.inputs import upload_inputs
+from server.workers.comfyui.connection import ComfyConnection
+from server.workers.comfyui.node_types import read_node_types
 from tests.server.api.comfy.listening import listening
 from tests.server.serving import ended, toy, until
 from tests.server.workers.comfyui.conftest import TOKEN
@@ -164,6 +171,101 @@ def test_files_of_choices_that_are_not_listed_are_uploaded_too(both):
     found = run(both.ours, {"1": node("ForeignLatent", latent="some.latent")})
 
     assert outputs_of(both.ours, found["id"]) == {"1": {"size": [77]}}
+
+
+def paths(path, text=""):
+    """A prompt that reads a file there whose path is a text, and saves what the node was given."""
+    return {
+        "1": node("ForeignPath", path=path, text=text),
+        "2": node("ForeignFile", value=["1", 0], prefix="paths"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "start"), [("clip.srt", "nodegraph/"), ("input/below/clip.srt", "input/nodegraph/")]
+)
+def test_paths_in_texts_that_name_input_files_are_uploaded(both, path, start):
+    (both.ours.home / "input" / "below").mkdir(exist_ok=True)
+    for folder in ("", "below/"):
+        (both.ours.home / "input" / f"{folder}clip.srt").write_bytes(bytes(12))
+
+    found = run(both.ours, paths(path, text="clip.srt"))
+
+    sent = prompt_sent(both.theirs, found["id"])["1"]["inputs"]
+    (file,) = outputs_of(both.ours, found["id"])["2"]["text_files"]
+    assert sent["path"].startswith(start)
+    assert sent["path"].endswith(".srt")
+    assert sent["text"] == "clip.srt"
+    assert (both.ours.output / file["filename"]).read_text() == f"{sent['path']}: 12 clip.srt\n"
+
+
+def test_a_whole_path_is_uploaded_to_a_server_on_another_machine(both, tmp_path):
+    files = Settings.read({"input_dir": tmp_path}, environment={}).files()
+    (tmp_path / "far.srt").write_bytes(bytes(12))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    address = ServerAddress("far", URL(both.theirs.url), headers, is_local=False)
+    graph = read_prompt(paths(str(tmp_path / "far.srt")))
+
+    async def sent():
+        there = ComfyConnection(address, "somebody")
+        try:
+            types = read_node_types(await there.object_info(), "far", {}).registry.catalog
+            return await upload_inputs(graph, types, files, there)
+        finally:
+            await there.close()
+
+    path = asyncio.run(sent())["1"]["inputs"]["path"]
+    assert path.startswith("input/nodegraph/")
+    assert path.endswith(".srt")
+
+
+@pytest.mark.parametrize(
+    "path", ["nowhere.srt", "../log.txt", "given", "model.pt", "{home}/input/given.png"]
+)
+def test_texts_that_name_no_file_to_upload_stay_as_they_are(both, path):
+    for name in ("given", "model.pt", "given.png"):
+        (both.ours.home / "input" / name).write_bytes(b"x")
+    path = path.format(home=both.ours.home)
+
+    found = run(both.ours, paths(path))
+
+    assert prompt_sent(both.theirs, found["id"])["1"]["inputs"]["path"] == path
+    assert found["status"] == "succeeded"
+
+
+def test_a_name_for_a_new_file_stays_though_there_is_such_an_input_file(both):
+    (both.ours.home / "input" / "given.png").write_bytes(b"x")
+
+    found = run(both.ours, steps(prefix="given.png"))
+
+    assert prompt_sent(both.theirs, found["id"])["2"]["inputs"]["prefix"] == "given.png"
+
+
+def test_a_file_that_only_the_server_has_keeps_its_name_and_is_shown(both):
+    Image.new("RGB", (8, 8)).save(both.ours.home / "input" / "given.png")
+    found = run(both.ours, inverts("theirs.png"))
+    shown = both.ours.get("/view?filename=theirs.png&type=input")
+
+    assert prompt_sent(both.theirs, found["id"])["1"]["inputs"]["image"] == "theirs.png"
+    assert found["status"] == "succeeded"
+    with Image.open(io.BytesIO(shown.data)) as picture:
+        assert picture.getpixel((0, 0)) == (0, 0, 255)
+    assert shown.headers["Content-Type"] == "image/png"
+    run(both.ours, inverts("given.png"))
+    uploaded = prompt_sent(both.theirs, found["id"])["1"]["inputs"]["image"].partition("/")[2]
+    for name in ("none.png", "../theirs.png", f"{uploaded}&subfolder=nodegraph"):
+        assert both.ours.get(f"/view?filename={name}&type=input").status in (400, 403, 404)
+    assert both.ours.get("/view?filename=theirs.png&type=output").status == 404
+
+
+def test_an_output_of_ours_is_uploaded_as_an_input(both):
+    Image.new("RGB", (8, 8), (0, 255, 0)).save(both.ours.output / "mine.png")
+
+    found = run(both.ours, inverts("mine.png [output]"))
+
+    (file,) = outputs_of(both.ours, found["id"])["2"]["images"]
+    with Image.open(both.ours.output / file["filename"]) as picture:
+        assert picture.getpixel((0, 0)) == (255, 0, 255)
 
 
 def test_only_what_the_targets_need_is_sent(both):
