@@ -33,6 +33,7 @@ _STANDINS = {
     "comfy.sd": "comfy.sd",
     "comfy.utils": "comfy.comfy_utils",
     "comfy_api": "namespace",
+    "comfy_api.feature_flags": "api.feature_flags",
     "comfy_api.input": "api.api_input",
     "comfy_api.latest": "api.latest",
     "comfy_api.latest._io": "api.api_io",

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from nodes.comfy.host.api import schema
 from nodes.comfy.host.api.dynamic import Autogrow as Autogrow
 from nodes.comfy.host.api.dynamic import DynamicCombo as DynamicCombo
+from nodes.comfy.host.api.dynamic import DynamicSlot as DynamicSlot
 from nodes.comfy.host.api.dynamic import MatchType as MatchType
 from nodes.comfy.host.api.node import ComfyNode as ComfyNode
 from nodes.comfy.host.api.node import NodeOutput as NodeOutput

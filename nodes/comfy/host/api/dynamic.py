@@ -105,6 +105,53 @@ class DynamicCombo:
             self.options["options"] = [option.as_dict() for option in options]
 
 
+class DynamicSlot:
+    """An optional input that brings further inputs along; the node gets a dict of all of them."""
+
+    io_type: ClassVar[str] = "COMFY_DYNAMICSLOT_V3"
+    Type: ClassVar[Any] = dict[str, Any]
+
+    class Input(schema.Input):
+        """The input itself, which is always linked; without a link the node gets none of them.
+
+        Here the further ones are inputs of their own, called `slot.input`, and always shown.
+        """
+
+        def __init__(self, slot: schema.Input, inputs: Sequence[schema.Input], **more: Any) -> None:
+            super().__init__(slot.id, more.pop("display_name", None), optional=True, **more)
+            self.options = {**slot.options, **self.options, "forceInput": True}
+            self.type_name = slot.type_name
+            self._inputs = list(inputs)
+
+        def flatten(self) -> list[schema.Input]:
+            """Return the slot and the further inputs."""
+            return [self, *(self._further(item) for item in self._inputs)]
+
+        def gather(self, values: dict[str, Any]) -> None:
+            """Put the slot's value and those of the further inputs into a dict.
+
+            Raises:
+                TypeError: the slot has a value, and a further input that is required has none.
+            """
+            start = f"{self.id}."
+            names = [name for name in values if name.startswith(start)]
+            further = {name.removeprefix(start): values.pop(name) for name in names}
+            if self.id not in values:
+                return
+            defaults = {i.id: i.options["default"] for i in self._inputs if "default" in i.options}
+            found = {**defaults, **further}
+            missing = [i.id for i in self._inputs if not i.optional and i.id not in found]
+            if missing:
+                message = f"the input {start + missing[0]!r} is needed where {self.id!r} is linked"
+                raise TypeError(message)
+            values[self.id] = {self.id: values[self.id], **found}
+
+        def _further(self, item: schema.Input) -> schema.Input:
+            made = schema.Input(f"{self.id}.{item.id}", optional=True)
+            made.type_name, made.options = item.type_name, item.options
+            return made
+
+
 def group_inputs(inputs: Iterable[schema.Input]) -> dict[str, dict[str, Any]]:
     """Return inputs as INPUT_TYPES has them: required ones, and optional ones."""
     found = list(inputs)

@@ -78,7 +78,7 @@ class ComfyNode:
     EXPERIMENTAL = FromSchema(lambda schema: schema.is_experimental)
     VALIDATE_INPUTS = UnderOldName("validate_inputs")
     IS_CHANGED = UnderOldName("fingerprint_inputs")
-    hidden: ClassVar[Any] = SimpleNamespace()
+    hidden: ClassVar[Any] = SimpleNamespace(**{item.name: None for item in Hidden})
 
     @classmethod
     def define_schema(cls) -> Schema:
@@ -107,5 +107,8 @@ class ComfyNode:
         for item in schema.hidden or ():
             value = inputs.pop(item.name, None)
             hidden[item.name] = value[0] if schema.is_input_list and value else value
+        for item in schema.inputs or ():
+            if item is not None:
+                item.gather(inputs)
         running: Any = type(cls.__name__, (cls,), {"hidden": SimpleNamespace(**hidden)})
         return running.execute(**inputs)

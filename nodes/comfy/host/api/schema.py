@@ -51,6 +51,13 @@ class Input:
         """Return it as an entry of INPUT_TYPES."""
         return self.type_name, self.options
 
+    def flatten(self) -> "list[Input]":
+        """Return the inputs that INPUT_TYPES has for it, mostly itself alone."""
+        return [self]
+
+    def gather(self, values: dict[str, Any]) -> None:
+        """Put the values of these inputs into the form that the node's function gets."""
+
 
 class Output:
     """An output of any type."""
@@ -98,7 +105,7 @@ class Schema:
 
     def input_types(self) -> dict[str, dict[str, Any]]:
         """Return the inputs as INPUT_TYPES of the v1 contract."""
-        found = [item for item in self.inputs if item is not None]
+        found = [each for item in self.inputs if item is not None for each in item.flatten()]
         optional: dict[str, Any] = {item.id: item.entry for item in found if item.optional}
         return {
             "required": {item.id: item.entry for item in found if not item.optional},
