@@ -1,4 +1,4 @@
-"""Nodes that guide away from what a perturbed network would make."""
+"""Nodes that guide away from what a perturbed network, or the network at a blur, would make."""
 
 import re
 from dataclasses import replace
@@ -12,6 +12,8 @@ from nodes.builtin.inputs import Fraction, Strength
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.modifiers.perturbed_attention import PerturbedAttention
 from nodes.models.networks.modifiers.skip_layers import SkipLayers
+from nodes.models.networks.modifiers.watched_attention import WatchedAttention
+from nodes.sampling.guidance.self_attention import SelfAttentionGuidance
 from nodes.sampling.guidance.settings import PerturbedGuidance, UncondModifier
 
 Layers = Annotated[str, Widget(multiline=False)]
@@ -31,6 +33,27 @@ def perturbed_attention_guidance(
     call per step. For U-Nets.
     """
     return _add_guidance(model, PerturbedGuidance(PerturbedAttention(), scale))
+
+
+@node(
+    "SelfAttentionGuidance",
+    category="_for_testing",
+    display_name="Self-Attention Guidance",
+    experimental=True,
+)
+def self_attention_guidance(
+    model: ModelHandle,
+    scale: Annotated[float, Field(ge=-2.0, le=5.0), Step(0.01)] = 0.5,
+    blur_sigma: Annotated[float, Field(ge=0.0, le=10.0), Step(0.1)] = 2.0,
+) -> ModelHandle:
+    """Guide away from a prediction that is blurred where the model looks most (SAG).
+
+    It is added to the sampler's own guidance, against soft and unfinished shapes, and takes another
+    model call per step. `blur_sigma` is the blur's width in latent pixels. For U-Nets.
+    """
+    model.check(WatchedAttention())
+    settings = SelfAttentionGuidance(WatchedAttention, scale, blur_sigma)
+    return replace(model, guidance=replace(model.guidance, self_attention=settings))
 
 
 @node("SkipLayerGuidanceSD3", category=_GUIDANCE, experimental=True)

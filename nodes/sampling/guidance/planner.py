@@ -21,6 +21,7 @@ from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
 from nodes.sampling.guidance.finiteness import FinitenessCheck
 from nodes.sampling.guidance.gather import count_rows, gather_conds, text_length
 from nodes.sampling.guidance.rules import Cfg, GuidanceInputs
+from nodes.sampling.guidance.self_attention import AttentionWatch, attended_rows
 from nodes.sampling.guidance.settings import (
     PLAIN,
     CfgOverride,
@@ -97,6 +98,8 @@ class GuidancePlanner:
     """`settings.uncond_modifiers`, likewise."""
     cfg_overrides: Sequence[tuple[SigmaRange, CfgOverride]] = ()
     """`settings.cfg_overrides`, likewise."""
+    watch: AttentionWatch | None = None
+    """Notes the attention that `settings.self_attention` looks at."""
     repeats_text: bool = True
     """See `nodes.sampling.conditioning.denoiser.Denoiser`."""
     memory: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -116,7 +119,7 @@ class GuidancePlanner:
         """
         calls = self.plan(call)
         outputs = self.run_model(call, calls, denoiser)
-        return self.combine(call, calls, outputs)
+        return self.combine(call, calls, outputs, self.look_again(call, calls, outputs, denoiser))
 
     def run_model(
         self, call: Call, calls: Sequence[PlannedCall], denoiser: Denoiser
@@ -131,10 +134,41 @@ class GuidancePlanner:
         self.finiteness.add(what, outputs)
         return outputs
 
+    def look_again(
+        self,
+        call: Call,
+        calls: Sequence[PlannedCall],
+        outputs: Sequence[Tensor],
+        denoiser: Denoiser,
+    ) -> Tensor | None:
+        """Return what self-attention guidance adds to x0, by another call of the model.
+
+        None without such guidance, and for networks without attention in their middle.
+
+        Raises:
+            NotFiniteError: see `predict`.
+        """
+        settings, maps = self.settings.self_attention, self.watch.take() if self.watch else []
+        if settings is None or len(maps) != len(calls):
+            return None
+        attended = attended_rows(maps, [each.x.shape[-2:] for each in calls])
+        uncond = _blend(1, call.x, calls, outputs)
+        blurred = settings.degrade(uncond, _blend(1, call.x[:, :1], calls, attended))
+        again = replace(call, x=call.x - uncond + blurred)
+        more = self._plan(again, [(1, self._negative(again))])
+        return (blurred - _blend(1, again.x, more, self.run_model(again, more, denoiser))) * (
+            settings.scale
+        )
+
     def plan(self, call: Call) -> list[PlannedCall]:
         """Return the model calls that answer a sampler's: as few as the shapes allow."""
+        return self._plan(call, self._branches(call))
+
+    def _plan(
+        self, call: Call, branches: Sequence[tuple[int, Sequence[ResolvedCond]]]
+    ) -> list[PlannedCall]:
         level = _level(call)
-        waiting = [(i, c) for i, conds in self._branches(call) for c in conds if level in c.sigmas]
+        waiting = [(i, c) for i, conds in branches for c in conds if level in c.sigmas]
         merged: list[PlannedCall] = []
         while waiting:
             group = _group(waiting, MOST_REPEATS if self.repeats_text else 1)
@@ -142,12 +176,26 @@ class GuidancePlanner:
             merged.append(self._merge(call, group))
         return merged
 
-    def combine(self, call: Call, calls: Sequence[PlannedCall], outputs: Sequence[Tensor]) -> Reply:
-        """Blend the model's x0 predictions, one a model call, and combine the branches."""
+    def combine(
+        self,
+        call: Call,
+        calls: Sequence[PlannedCall],
+        outputs: Sequence[Tensor],
+        more: Tensor | None = None,
+    ) -> Reply:
+        """Blend the model's x0 predictions, one a model call, and combine the branches.
+
+        Args:
+            call: of the sampler.
+            calls: of the model.
+            outputs: their predictions.
+            more: is added to the guided x0; see `look_again`.
+        """
         predictions = {i: _blend(i, call.x, calls, outputs) for i, _ in self._branches(call)}
         guided = self._apply_rule(call, predictions)
         for i, perturbed in self._perturbations(call):
             guided = perturbed.apply(guided, predictions[0], predictions[i])
+        guided = guided if more is None else guided + more
         guided = self.settings.correct(call.x, guided, predictions[0])
         if not call.wants_uncond:
             return Reply(guided)
@@ -168,6 +216,8 @@ class GuidancePlanner:
         branches = [(0, self.positive)]
         if self._needs_all(call):
             branches += [(1, self._negative(call)), *enumerate(self.extras, 2)]
+        if self.watch:
+            branches = [(i, self._with_alteration(conds, self.watch)) for i, conds in branches]
         for i, perturbed in self._perturbations(call):
             branches.append((i, self._with_alteration(self.positive, perturbed.alteration)))
         return branches
@@ -222,7 +272,9 @@ class GuidancePlanner:
         """Return False if the positive prediction is the result: at a cfg of 1, for most rules."""
         cfg = torch.as_tensor(self._cfg(call), dtype=torch.float64)
         plain = bool(torch.isclose(cfg, torch.ones_like(cfg), rtol=1e-9, atol=0.0).all())
-        return call.wants_uncond or self.settings.disable_cfg1_optimization or not plain
+        settings = self.settings
+        asks = settings.disable_cfg1_optimization or settings.self_attention is not None
+        return call.wants_uncond or asks or not plain
 
 
 def _level(call: Call) -> float:

@@ -236,6 +236,7 @@ def _planner(
         perturbed=with_ranges(settings.perturbed, parameterization),
         uncond_modifiers=with_ranges(settings.uncond_modifiers, parameterization),
         cfg_overrides=with_ranges(settings.cfg_overrides, parameterization),
+        watch=settings.self_attention.watch() if settings.self_attention else None,
         finiteness=finiteness,
     )
 

@@ -21,6 +21,7 @@ from nodes.sampling.guidance.rules import (
     classifier_free_guidance,
     deviation,
 )
+from nodes.sampling.guidance.self_attention import SelfAttentionGuidance
 
 PreCfg: TypeAlias = Callable[[GuidanceInputs], GuidanceInputs]
 """Changes the predictions before they are combined, as ComfyUI's `sampler_pre_cfg_function`."""
@@ -93,8 +94,8 @@ class StepCacheSettings:
 class GuidanceSettings:
     """The settings that guidance nodes make.
 
-    A later node replaces the rule, the schedule, the mask function and the step cache of an earlier
-    one; the others add up.
+    A later node replaces the rule, the schedule, the mask function, the step cache and the guidance
+    by self-attention of an earlier one; the others add up.
     """
 
     rule: Rule = classifier_free_guidance
@@ -115,6 +116,8 @@ class GuidanceSettings:
     perturbed: tuple[PerturbedGuidance, ...] = ()
     uncond_modifiers: tuple[UncondModifier, ...] = ()
     step_cache: StepCacheSettings | None = None
+    self_attention: SelfAttentionGuidance | None = None
+    """Guidance away from a blurred prediction, which needs the negative one in any case."""
 
     def with_rule(
         self, rule: Rule, *extras: Conditioning, disable_cfg1_optimization: bool = False

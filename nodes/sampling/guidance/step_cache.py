@@ -62,7 +62,8 @@ class EasyCache:
         if cached is not None and self._settings.guided:
             return Reply(cached[0], cached[1] if call.wants_uncond else None)
         outputs = planner.run_model(call, calls, denoiser) if cached is None else cached
-        reply = planner.combine(call, calls, outputs)
+        more = planner.look_again(call, calls, outputs, denoiser) if cached is None else None
+        reply = planner.combine(call, calls, outputs, more)
         if cached is None and inputs:
             self._write(inputs, _outputs(reply) if self._settings.guided else outputs)
         return reply

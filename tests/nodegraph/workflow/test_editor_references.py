@@ -50,7 +50,7 @@ def differing(items, shapes=shapes):
 def test_templates_convert_as_in_the_editor():
     templates = load()["templates"]
 
-    assert len(templates) == 156
+    assert len(templates) == 168
     assert differing(templates) == []
 
 

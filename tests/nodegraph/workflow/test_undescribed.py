@@ -110,6 +110,26 @@ def test_names_in_the_file_go_before_a_description_that_ships(tmp_path):
     assert read(named, shapes=ships).nodes["1"].inputs == {"seconds_start": 1.5, "a": 40.0}
 
 
+@pytest.mark.parametrize(
+    ("saved", "expected"),
+    [
+        (["on", 0.7, 64, 0.95, 0.05, 1.05, 5, 0.5], {"": "on", "seed": 5, "presence_penalty": 0.5}),
+        (["off"], {"": "off"}),
+    ],
+)
+def test_a_choice_of_a_description_that_ships_brings_its_own_values(saved, expected, tmp_path):
+    """Its seed has no control behind it, and the system's prompt is a socket."""
+    node = item(1, "TextGenerate", "prompt:STRING!", values=["a", 512, *saved, True, False, "2"])
+
+    found = read(node, shapes=shapes_of({}, files_in(tmp_path))).nodes["1"].inputs
+
+    chosen = {f"sampling_mode.{key}".removesuffix("."): each for key, each in expected.items()}
+    rest = {"thinking": True, "use_default_template": False, "mtp": "2"}
+    wanted = {"prompt": "a", "max_length": 512, **chosen, **rest}
+    assert {key: found[key] for key in wanted} == wanted
+    assert "system_prompt" not in found
+
+
 def test_what_is_offered_here_is_not_described_besides():
     newer = json.loads((ROOT / "nodegraph/workflow/editor/newer_nodes.json").read_text())
 
