@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -61,6 +61,15 @@ GuiderRunner: TypeAlias = Callable[[SamplerOrName, Tensor, Noise, Latent, Contex
 """Gets what `run` gets after the guider."""
 
 
+@runtime_checkable
+class SamplingWrapper(Protocol):
+    """An alteration of a model with a say in sampling as a whole."""
+
+    def runner(self, guider: Guider) -> GuiderRunner:
+        """Return what does `run` for a guider of the model."""
+        ...
+
+
 def run(
     guider: Guider,
     sampler: SamplerOrName,
@@ -76,8 +85,9 @@ def run(
         BatchCountError: each image has its seed, but there are not as many images.
         NotFiniteError: the model predicts infinities or NaN, even in float32.
     """
-    if guider.runner:
-        return guider.runner(sampler, sigmas, noise, latent, ctx)
+    runner = guider.runner or _runner_of(guider)
+    if runner:
+        return runner(sampler, sigmas, noise, latent, ctx)
     model, last_x0 = guider.model, list[Tensor]()
     latent = fit_channels(latent, model)
     device = model.model.network.placement.device
@@ -117,6 +127,13 @@ def run(
         output = replace(latent, samples=_retry(attempt, model, ctx))
     clean = [replace(output, samples=model.latent_format.to_raw(x0)) for x0 in last_x0]
     return SamplingResult(output, clean[0] if clean else output)
+
+
+def _runner_of(guider: Guider) -> GuiderRunner | None:
+    """Return what the guider's model has sampled by; None for `run` itself."""
+    wrappers = (each for each in guider.model.alterations if isinstance(each, SamplingWrapper))
+    wrapper = next(wrappers, None)
+    return None if wrapper is None else wrapper.runner(guider)
 
 
 def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Context) -> Tensor:

@@ -17,7 +17,7 @@ from nodes.comfy.values.conditions import (
 from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.media import PackVideo, audio_to, media_from
 from nodes.comfy.values.models import PackModel
-from nodes.comfy.values.sampling.guider_runs import guider_from, guider_to
+from nodes.comfy.values.sampling.guider_runs import guider_from, guider_to, model_from
 from nodes.comfy.values.sampling.guiders import CFGGuider
 from nodes.comfy.values.sampling.k_diffusion import ksampler_of
 from nodes.comfy.values.sampling.noise import PackNoise, noise_from
@@ -79,7 +79,7 @@ _TO: dict[type, Callable[[Any], object]] = {
     UpscaleModel: PackUpscaler,
 }
 _FROM: dict[type, Callable[[Any], object]] = {
-    PackModel: PackModel.to_handle,
+    PackModel: model_from,
     PackClip: lambda clip: clip.handle,
     PackVae: lambda vae: vae.handle,
     PackVideo: lambda video: video.video,

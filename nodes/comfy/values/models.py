@@ -12,7 +12,7 @@ from torch import Tensor
 from nodes.comfy.values.errors import NotOfferedError, NotOfferedPartError
 from nodes.comfy.values.inner_model import InnerModel, ModelSampling, PackNoiseLevels
 from nodes.comfy.values.patches.changes import PackChanges
-from nodes.comfy.values.patches.options import INSIDE, freeze
+from nodes.comfy.values.patches.options import INSIDE, PackAlteration, freeze
 from nodes.comfy.values.patches.patcher import OptionPatcher
 from nodes.comfy.values.patches.wrappers import CallbacksMP
 from nodes.models.loading.handles import ModelHandle
@@ -124,7 +124,8 @@ class PackModel(OptionPatcher):
         self._before = before[-1] if before else None
         if options is None and self._before:
             options = self._before.options
-        self.handle = handle.without_alterations(PackChanges) if before else handle
+        packs = any(isinstance(each, PackAlteration) for each in handle.alterations)
+        self.handle = handle.without_alterations(PackAlteration) if packs else handle
         self.attachments = dict(attachments or {})
         self.model = InnerModel(self.handle)
         self.object_patches: dict[str, Any] = dict(object_patches or {})

@@ -262,8 +262,8 @@ def test_what_has_no_counterpart_is_told(model, tmp_path):
     with pytest.raises(NotOfferedError, match="the patch 'middle_patch'"):
         patched.to_handle()
     wrapped = model.clone()
-    wrapped.add_wrapper(WrappersMP.PREPARE_SAMPLING, print)
-    with pytest.raises(NotOfferedError, match="a wrapper around 'prepare_sampling'"):
+    wrapped.add_wrapper("nobodys", print)
+    with pytest.raises(NotOfferedError, match="a wrapper around 'nobodys'"):
         wrapped.to_handle()
     with pytest.raises(NotOfferedError, match="the callback 'on_load_after'"):
         patched.add_callback("on_load_after", print)

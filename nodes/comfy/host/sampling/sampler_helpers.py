@@ -3,7 +3,7 @@
 The engine loads models itself, so that there are never further ones to load or to clean up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from nodes.comfy.host.comfy.comfy_utils import reshape_mask
 from nodes.comfy.values.conditions import to_entries
-from nodes.comfy.values.models import PackModel
+from nodes.comfy.values.sampling.guiders import prepare_sampling as prepare_sampling
 
 
 def convert_cond(cond: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
@@ -32,16 +32,6 @@ def get_models_from_cond(cond: object, model_type: str) -> list[Any]:
 def get_additional_models(conds: object, dtype: torch.dtype) -> tuple[list[Any], int]:
     """Return no models, and the bytes that they need: 0."""
     return [], 0
-
-
-def prepare_sampling(
-    model: PackModel,
-    noise_shape: Sequence[int],
-    conds: Mapping[str, Any],
-    model_options: Mapping[str, Any] | None = None,
-) -> tuple[Any, Mapping[str, Any], list[Any]]:
-    """Return the object under the MODEL, the conditions, and no further models."""
-    return model.model, conds, []
 
 
 def cleanup_models(conds: object, models: object) -> None:

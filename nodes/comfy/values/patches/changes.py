@@ -19,6 +19,7 @@ from nodes.comfy.values.patches.options import (
     OVERRIDE,
     LiveOptions,
     Options,
+    PackAlteration,
     PassState,
     during_pass,
     freeze,
@@ -35,7 +36,7 @@ _IN_LAYERS = ("patches", "patches_replace", OVERRIDE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PackChanges:
+class PackChanges(PackAlteration):
     """Functions of packs in a network; a `ForwardWrapper`, equal for the same functions of a run.
 
     Several on one network do not add up: the last one counts.

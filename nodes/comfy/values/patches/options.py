@@ -6,8 +6,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
+from torch import nn
+
 from nodes.comfy.values.errors import NotOfferedError
-from nodes.comfy.values.patches.wrappers import WrappersMP
+from nodes.comfy.values.patches.wrappers import CallbacksMP, WrappersMP
 
 INSIDE = "transformer_options"
 FUNCTION = "model_function_wrapper"
@@ -23,9 +25,26 @@ PATCHES = frozenset(
 """The names of lists of functions that are called."""
 REPLACED = frozenset(("attn1", "attn2"))
 """The kinds of layers that can be replaced."""
-WRAPPED = frozenset((WrappersMP.APPLY_MODEL, WrappersMP.DIFFUSION_MODEL))
-"""The kinds of wrappers that are called."""
+AROUND_PASSES = frozenset((WrappersMP.APPLY_MODEL, WrappersMP.DIFFUSION_MODEL))
+"""The kinds of wrappers that are called in every pass through the network."""
+AROUND_SAMPLING = frozenset(
+    (
+        *(WrappersMP.OUTER_SAMPLE, WrappersMP.PREPARE_SAMPLING, WrappersMP.SAMPLER_SAMPLE),
+        *(WrappersMP.PREDICT_NOISE, WrappersMP.CALC_COND_BATCH),
+    )
+)
+"""The kinds of wrappers that are called by a guider."""
+_AT_ENDS = (CallbacksMP.ON_PRE_RUN, CallbacksMP.ON_CLEANUP)
 Options: TypeAlias = Mapping[str, Any]
+
+
+class PackAlteration:
+    """The base of what packs put on a model's handle; as a `PackModel` it is in the options."""
+
+    __slots__ = ()
+
+    def alter(self, network: nn.Module) -> None:
+        """Leave a network as it is; see `nodes.sampling.conditioning.cond.Alteration`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,13 +85,22 @@ def hooks_of(options: Options) -> dict[str, Any]:
         what = f"the patch {unknown[0]!r} of a network"
         raise NotOfferedError(what, hint=f"These work: {', '.join(sorted(PATCHES | REPLACED))}.")
     kinds = [kind for kind, each in found.get("wrappers", {}).items() if each]
-    kinds = [kind for kind in kinds if kind not in WRAPPED]
+    known = AROUND_PASSES | AROUND_SAMPLING
+    kinds = [kind for kind in kinds if kind not in known]
     if kinds:
         what = f"a wrapper around {kinds[0]!r}"
-        raise NotOfferedError(what, hint=f"These work: {', '.join(sorted(WRAPPED))}.")
+        raise NotOfferedError(what, hint=f"These work: {', '.join(sorted(known))}.")
     if options.get(FUNCTION):
         found[FUNCTION] = options[FUNCTION]
     return found
+
+
+def is_sampled_by_packs(options: Options) -> bool:
+    """Return True if functions of packs go around sampling, not only inside of the network."""
+    inside = options.get(INSIDE, {})
+    around, called = inside.get("wrappers", {}), inside.get("callbacks", {})
+    kinds = [*(around.get(kind) for kind in AROUND_SAMPLING), *(called.get(k) for k in _AT_ENDS)]
+    return any(functions for by_key in kinds if by_key for functions in by_key.values())
 
 
 def _replacements(hooks: Options) -> list[str]:

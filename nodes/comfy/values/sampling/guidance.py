@@ -6,6 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from nodes.comfy.values.models import rule_arguments
+from nodes.comfy.values.patches.options import INSIDE
+from nodes.comfy.values.patches.wrappers import WrappersMP, with_wrappers
 from nodes.comfy.values.sampling.live_model import Entries, LiveModel
 from nodes.sampling.guidance.rules import GuidanceInputs
 
@@ -83,6 +85,18 @@ def calc_cond_batch(
     Raises:
         NotOfferedError: an option has no counterpart.
     """
+    inside = (model_options or {}).get(INSIDE, {})
+    predict = with_wrappers(WrappersMP.CALC_COND_BATCH, _predict_each, None, inside)
+    return predict(model, conds, x_in, timestep, model_options)
+
+
+def _predict_each(
+    model: LiveModel,
+    conds: Sequence[Entries | None],
+    x_in: Tensor,
+    timestep: Tensor,
+    model_options: Mapping[str, Any] | None = None,
+) -> list[Tensor]:
     return model.predict_each(conds, x_in, timestep, model_options)
 
 

@@ -8,9 +8,12 @@ from torch import Tensor
 
 from nodegraph.definition.context import Context
 from nodes.comfy.values import runtime
+from nodes.comfy.values.models import PackModel
+from nodes.comfy.values.patches.options import PackAlteration, is_sampled_by_packs
 from nodes.comfy.values.sampling.guiders import SAMPLING_METHODS, CFGGuider, PackPredictor
 from nodes.comfy.values.sampling.k_diffusion import ksampler_of
-from nodes.inference.sample import Guider, SamplingResult, fit_channels
+from nodes.inference.sample import Guider, GuiderRunner, SamplingResult, fit_channels
+from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.loop import start_noise
 from nodes.sampling.samplers.registry import SamplerOrName
 from nodes.values import Latent, Noise
@@ -21,6 +24,7 @@ def guider_from(guider: CFGGuider) -> Guider:
     native = guider.to_native()
     kind = type(guider)
     own = all(getattr(kind, name) is getattr(CFGGuider, name) for name in SAMPLING_METHODS)
+    own = own and not is_sampled_by_packs(guider.model_options)
     return native if own else replace(native, runner=PackRunner(copy.copy(guider)))
 
 
@@ -30,6 +34,23 @@ def guider_to(guider: Guider) -> CFGGuider:
         if isinstance(part, PackRunner | PackPredictor):
             return copy.copy(part.guider)
     return CFGGuider.from_native(guider)
+
+
+def model_from(model: PackModel) -> ModelHandle:
+    """Return a model for our own nodes; they call functions of packs around sampling."""
+    handle = model.to_handle()
+    if not is_sampled_by_packs(model.model_options):
+        return handle
+    return replace(handle, alterations=(*handle.alterations, SampledByPacks()))
+
+
+@dataclass(frozen=True, slots=True)
+class SampledByPacks(PackAlteration):
+    """Has a model sampled as packs' functions in its options want; a `SamplingWrapper`."""
+
+    def runner(self, guider: Guider) -> GuiderRunner:
+        """Return what samples with a guider of the model."""
+        return PackRunner(guider_to(guider))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,13 @@ from nodes.comfy.values import runtime
 from nodes.comfy.values.conditions import conditioning_to, to_entries
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import PackModel
+from nodes.comfy.values.patches.options import INSIDE, is_sampled_by_packs
+from nodes.comfy.values.patches.wrappers import (
+    CallbacksMP,
+    WrappersMP,
+    functions_of,
+    with_wrappers,
+)
 from nodes.comfy.values.sampling.guidance import sampling_function
 from nodes.comfy.values.sampling.live_model import LiveModel, to_conditioning, with_branch
 from nodes.comfy.values.sampling.session import (
@@ -129,9 +136,14 @@ class CFGGuider:
         if len(sigmas) == 0:
             return latent_image
         self.conds = {name: list(conds) for name, conds in self.original_conds.items()}
-        return self.outer_sample(
+        outer = self._around(WrappersMP.OUTER_SAMPLE, self.outer_sample, self)
+        return outer(
             noise, latent_image, sampler, sigmas, denoise_mask, callback, disable_pbar, seed
         )
+
+    def _around(self, kind: str, function: Callable[..., Any], owner: object) -> Callable[..., Any]:
+        """Return a function with the wrappers of packs around it."""
+        return with_wrappers(kind, function, owner, self.model_options.get(INSIDE, {}))
 
     def outer_sample(
         self,
@@ -152,13 +164,25 @@ class CFGGuider:
             raise NotOfferedError(what)
         drawn = Noise((seed or 0,), draw=lambda _latent: noise)
         latent = Latent(latent_image, _one_channel(denoise_mask))
-        plain = not _overridden(self)
+        plain = not (_overridden(self) or is_sampled_by_packs(self.model_options))
+        prepare = self._around(WrappersMP.PREPARE_SAMPLING, prepare_sampling, None)
+        prepared = prepare(
+            self.model_patcher, noise.shape, self.conds, model_options=self.model_options
+        )
+        self.conds = prepared[1]
         native = sampler.to_native(callback) if plain else InnerSampling(self, sampler, callback)
+        patcher = self.model_patcher
+        self._call_back(CallbacksMP.ON_PRE_RUN, patcher)
         try:
             result = run(self.to_native(), native, sigmas.cpu(), drawn, latent, context)
         finally:
             self.inner_model = None
+            self._call_back(CallbacksMP.ON_CLEANUP, patcher)
         return result.output.samples.cpu()
+
+    def _call_back(self, kind: str, patcher: PackModel) -> None:
+        for callback in functions_of("callbacks", kind, self.model_options.get(INSIDE, {})):
+            callback(patcher)
 
     def inner_sample(
         self,
@@ -177,7 +201,8 @@ class CFGGuider:
         if latent_image is not None and latent_image.count_nonzero():
             latent_image = self.inner_model.process_latent_in(latent_image)
         extra = {"model_options": options_in(self.model_options, sigmas), "seed": seed}
-        samples = sampler.sample(
+        sample = self._around(WrappersMP.SAMPLER_SAMPLE, sampler.sample, sampler)
+        samples = sample(
             self, sigmas, extra, callback, noise, latent_image, denoise_mask, disable_pbar
         )
         return self.inner_model.process_latent_out(samples.float())
@@ -188,6 +213,7 @@ class CFGGuider:
             to_conditioning(self.original_conds.get(name)) for name in ("positive", "negative")
         )
         own = type(self).predict_noise is CFGGuider.predict_noise
+        own = own and not is_sampled_by_packs(self.model_options)
         predictor = None if own else PackPredictor(copy.copy(self))
         handle = self.model_patcher.to_handle()
         return Guider(handle, positive, negative, self.cfg, predictor)
@@ -267,6 +293,17 @@ class InnerSampling:
         return before_last_scaling(inside, sigmas, process)
 
 
+def prepare_sampling(
+    model: PackModel,
+    noise_shape: object,
+    conds: Mapping[str, Any],
+    model_options: Mapping[str, Any] | None = None,
+) -> tuple[Any, Mapping[str, Any], list[Any]]:
+    """Return the object under a MODEL, the conditions, and no further models."""
+    del noise_shape, model_options
+    return model.model, conds, []
+
+
 def _overridden(guider: CFGGuider) -> bool:
     """Return True if a guider samples or predicts in a way of its own."""
     return any(
@@ -301,7 +338,8 @@ def predict_with(
     options = {**options, "transformer_options": inside}
     if call.wants_uncond:
         options = with_post_cfg(options, keep, True)
-    x0 = guider.predict_noise(call.x, sigma, options, seed=seed_of(session))
+    predict = with_wrappers(WrappersMP.PREDICT_NOISE, guider.predict_noise, guider, inside)
+    x0 = predict(call.x, sigma, options, seed_of(session))
     return Reply(x0, predictions.get("uncond"), predictions.get("cond"))
 
 
