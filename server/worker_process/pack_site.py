@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from aiohttp import web
-
 from nodegraph.errors import PackError
 from nodegraph.graph.json_values import is_plain
 from nodegraph.packs.loading import import_named
@@ -84,6 +82,8 @@ def _import(module: str, name: str) -> None:
 
 
 async def _serve(server: PackServer, path: Path, channel: Channel) -> None:
+    from aiohttp import web  # Here: it is half of a worker's start, and most never need it.
+
     app = web.Application(client_max_size=_LARGEST)
     routes = {(route.method, route.path): route.handler for route in server.routes}
     for (method, place), handler in routes.items():

@@ -141,3 +141,12 @@ def test_freed_memory_is_returned():
     )
 
     assert int(done.stdout) > 90_000_000
+
+
+def test_it_starts_without_what_few_need():
+    program = "import server.worker_process.program, sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert set(done.stdout.split()).isdisjoint({"aiohttp", "numpy", "rich", "torch"})
