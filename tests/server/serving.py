@@ -148,6 +148,8 @@ def show(a: int) -> Ui:
     return Ui(values={"text": [str(a)]})
 '''
 """The pack `toys`; see `install_toys`."""
+TOYS = {"NODEGRAPH_PACKS": "toys"}
+"""The environment of servers that need no other pack: their workers import no torch."""
 
 
 class Reply(NamedTuple):

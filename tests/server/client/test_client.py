@@ -28,7 +28,7 @@ from nodegraph.client.streams import events_in
 from nodegraph.errors import UnknownFileError
 from nodegraph.workflow.read import read_prompt
 from tests.server.cutting import cutting
-from tests.server.serving import WORKFLOWS, install_toys, picture, serving, toy
+from tests.server.serving import TOYS, WORKFLOWS, install_toys, picture, serving, toy
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_a_server_that_is_not_there_is_told_after_a_while():
 
 def test_the_token_is_sent_and_a_server_that_comes_back_is_awaited(tmp_path):
     install_toys(tmp_path)
-    with serving(tmp_path, ("--token", TOKEN), ready=False) as server:
+    with serving(tmp_path, ("--token", TOKEN), TOYS, ready=False) as server:
         port = server.url.rpartition(":")[2]
         with Client(server.url) as stranger, pytest.raises(UnauthorizedError):
             stranger.submit(toy())
@@ -270,7 +270,7 @@ def test_the_token_is_sent_and_a_server_that_comes_back_is_awaited(tmp_path):
     with Client(f"http://127.0.0.1:{port}", token=TOKEN) as client:
         waiting = threading.Thread(target=lambda: found.append(client.wait(run)))
         waiting.start()
-        with serving(tmp_path, again, ready=False):
+        with serving(tmp_path, again, TOYS, ready=False):
             waiting.join(60)
 
     assert found[0].status == "succeeded"

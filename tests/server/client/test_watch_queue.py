@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 
-from tests.server.serving import ROOT, block, install_toys, serving, toy, until
+from tests.server.serving import ROOT, TOYS, block, install_toys, serving, toy, until
 
 TOKEN = "what-nobody-else-knows"
 FAILING = {
@@ -84,7 +84,7 @@ def test_what_the_caches_hold_is_a_line_each(tmp_path):
     install_toys(tmp_path)
     flags = ("--device", "cpu", "--result-cache", "1MiB", "--weights-cache", "5MiB")
     with (
-        serving(tmp_path, flags) as server,
+        serving(tmp_path, flags, TOYS) as server,
         watching(server.url) as (_, lines),
         watching(server.url, terminal=True) as (_, drawn),
     ):
@@ -102,7 +102,7 @@ def test_a_server_that_comes_back_is_awaited(tmp_path):
     install_toys(tmp_path)
     flags = ["--port", free_port(), "--token", TOKEN]
     with ExitStack() as stack:
-        first = stack.enter_context(serving(tmp_path, flags))
+        first = stack.enter_context(serving(tmp_path, flags, TOYS))
         with watching(first.url, "--token", "another-one-than-that") as (program, _):
             assert program.wait(30) == 2
         _, heard = stack.enter_context(watching(first.url, "--token", TOKEN))
@@ -111,7 +111,7 @@ def test_a_server_that_comes_back_is_awaited(tmp_path):
         first.kill()
         heard.wait("no server answers at .* Trying again")
 
-        second = stack.enter_context(serving(tmp_path, flags)).of(TOKEN)
+        second = stack.enter_context(serving(tmp_path, flags, TOYS)).of(TOKEN)
         heard.wait("the server is back")
         heard.wait(f"{second.submit(toy(value=5))} succeeded")
         assert heard.text.count("Trying again") == 1

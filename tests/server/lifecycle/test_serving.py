@@ -13,7 +13,7 @@ from nodegraph.workflow.embedded import texts_of
 from nodes.media.encode import H264, write_video
 from nodes.media.values import VideoFrames
 from tests.nodes.bench import Bench
-from tests.server.serving import install_toys, picture, serving, toy
+from tests.server.serving import TOYS, install_toys, picture, serving, toy
 
 HALF_AN_UPLOAD = (
     b"POST /upload/image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"
@@ -97,7 +97,8 @@ def test_stops_at_once_though_somebody_listens(tmp_path):
                 pass
             return await stopping, time.monotonic() - started
 
-    with serving(tmp_path, ready=False) as server:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as server:
         code, seconds = asyncio.run(listen(server))
 
     assert code == 0
@@ -105,7 +106,8 @@ def test_stops_at_once_though_somebody_listens(tmp_path):
 
 
 def test_clients_that_stop_half_way_do_not_hold_up_the_end(tmp_path):
-    with serving(tmp_path, ready=False) as server:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as server:
         there = urlsplit(server.url)
         with (
             socket.create_connection((there.hostname, there.port)) as upload,
@@ -126,7 +128,7 @@ def test_previews_of_earlier_servers_are_gone(tmp_path):
     old = tmp_path / "data" / "temp" / "old.png"
     old.parent.mkdir(parents=True)
     old.touch()
-    environment = {"NODEGRAPH_PACKS": "toys", "NODEGRAPH_TEMP_DIR": ""}
+    environment = TOYS | {"NODEGRAPH_TEMP_DIR": ""}
 
     with serving(tmp_path, (), environment, ready=False):
         assert not old.exists()

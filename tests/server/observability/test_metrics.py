@@ -10,7 +10,7 @@ from nodegraph.cache.protocol import PlaceStats, Stats
 from nodegraph.cli.terminal.cache_view import describe, describe_weights, read_stats
 from nodegraph.runtime.model_pool import PoolStats
 from server.observability.metrics import OTHER, Metrics
-from tests.server.serving import block, install_toys, picture, serving, toy, until
+from tests.server.serving import TOYS, block, install_toys, picture, serving, toy, until
 
 
 def read(text):
@@ -57,7 +57,7 @@ def test_runs_nodes_and_models_are_counted(server):
 
 def test_what_waits_and_what_dies_is_counted(tmp_path):
     install_toys(tmp_path)
-    with serving(tmp_path) as server:
+    with serving(tmp_path, environment=TOYS) as server:
         until(lambda: page(server).get(("nodegraph_queue_depth", "normal")) == 0)
         leaving = {
             "1": {"class_type": "ToyExit", "inputs": {"a": 0, "code": 3}},
@@ -94,7 +94,7 @@ def metrics_of(server, start):
 def test_the_result_cache_has_the_size_that_is_set_and_is_counted(tmp_path):
     install_toys(tmp_path)
     flags = ("--device", "cpu", "--result-cache", "1MiB")
-    with serving(tmp_path, flags, {"NODEGRAPH_RESULT_CACHE": "7GiB"}) as server:
+    with serving(tmp_path, flags, TOYS | {"NODEGRAPH_RESULT_CACHE": "7GiB"}) as server:
         fresh = result_cache(server)
         server.finished(server.submit(block(700)))
         kept = result_cache(server)
@@ -166,7 +166,7 @@ def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
         "3": {"class_type": "ToySteps", "inputs": {"a": ["2", 0], "count": 1000, "seconds": 0.05}},
         "4": {"class_type": "ToyShow", "inputs": {"a": ["3", 0]}},
     }
-    with serving(tmp_path, ("--device", "cpu")) as server:
+    with serving(tmp_path, ("--device", "cpu"), TOYS) as server:
         run = server.submit(slow)
         told = until(lambda: (state := result_cache(server))["misses_total"] and state)
         known = server.get(f"/v1/runs/{run}").json["status"]
@@ -178,7 +178,7 @@ def test_a_long_run_tells_of_the_cache_before_it_is_over(tmp_path):
 
 def test_workers_share_the_memory_and_a_new_process_counts_anew(tmp_path):
     install_toys(tmp_path)
-    environment = {"NODEGRAPH_RESULT_CACHE": "auto"}
+    environment = TOYS | {"NODEGRAPH_RESULT_CACHE": "auto"}
     with serving(tmp_path, ("--device", "cpu", "--device", "cpu"), environment) as server:
         found = until(lambda: len(limits := labelled(page(server), "limit_bytes")) == 2 and limits)
 

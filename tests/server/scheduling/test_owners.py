@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.server.routing import routes
-from tests.server.serving import install_toys, serving, toy, until
+from tests.server.serving import TOYS, install_toys, serving, toy, until
 
 ANN, BOB = "ann-knows-this-long-secret", "bob-knows-this-other-secret"
 MARK = "anns-mark-7316"
@@ -35,7 +35,7 @@ def shared(tmp_path_factory):
     tokens = home / "tokens"
     tokens.write_text(f"ann: {ANN}\nbob: {BOB}\n")
     tokens.chmod(0o600)
-    with serving(home, ["--token-file", str(tokens)]) as running:
+    with serving(home, ["--token-file", str(tokens)], TOYS) as running:
         yield running
 
 

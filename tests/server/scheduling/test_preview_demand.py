@@ -5,7 +5,7 @@ import json
 
 import aiohttp
 
-from tests.server.serving import serving, toy, until
+from tests.server.serving import TOYS, serving, toy, until
 
 
 def watched(count=30, seconds=0.02):
@@ -95,7 +95,7 @@ def test_who_follows_a_waiting_run_is_told_its_position(server):
 def test_what_a_worker_writes_is_in_the_log(server, tmp_path):
     home = server.home
     flags = ("--log-format", "json", "--log-level", "toy_pack=debug", "--data-dir", str(tmp_path))
-    with serving(home, flags) as own:
+    with serving(home, flags, TOYS) as own:
         before = (home / "log.txt").read_text().count("\n")
         run = own.submit({"7": {"class_type": "ToySpeak", "inputs": {"text": "aloud"}}})
         own.finished(run)

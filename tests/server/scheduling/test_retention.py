@@ -8,8 +8,7 @@ from server.scheduling.retention import retain
 from server.store.changes import now_ms
 from server.store.runs import Ending, NewRun, Work
 from server.store.store import Store
-from tests.server.serving import install_toys, serving, toy, until
-from tests.server.store.test_kill import TOYS
+from tests.server.serving import TOYS, install_toys, serving, toy, until
 
 DAY = 24 * 60 * 60 * 1000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.serving import install_toys, serving, toy, until
+from tests.server.serving import TOYS, install_toys, serving, toy, until
 
 SOURCE = Path(__file__).with_name("failing_disk.c")
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -23,11 +23,7 @@ class Faults:
 
     def __init__(self, folder: Path, shim: Path) -> None:
         self._folder = folder
-        self.environment = {
-            "LD_PRELOAD": str(shim),
-            "FAILING_DISK": str(folder),
-            "NODEGRAPH_PACKS": "toys",
-        }
+        self.environment = TOYS | {"LD_PRELOAD": str(shim), "FAILING_DISK": str(folder)}
 
     def begin(self, fault: str, below: Path | str = "") -> None:
         """From now on: `fsync`, `full` or `clock`, for files below a folder."""

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.serving import Server, install_toys, serving, until
+from tests.server.serving import TOYS, Server, install_toys, serving, until
 
-TOYS = {"NODEGRAPH_PACKS": "toys"}
 MEGABYTES = 0.25
 FILE = {"prefix": "kill", "megabytes": MEGABYTES}
 SIZE = int(MEGABYTES * 2**20)

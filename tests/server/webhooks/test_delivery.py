@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.server.api.v1.test_runs import FAILING, submitted
-from tests.server.serving import ended, install_toys, serving, toy, until
+from tests.server.serving import TOYS, ended, install_toys, serving, toy, until
 
 HOSTS = ("--webhook-host", "127.0.0.1")
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -67,7 +67,7 @@ def hooked(tmp_path_factory):
     """A server that may tell one address."""
     home = tmp_path_factory.mktemp("hooked")
     install_toys(home)
-    with serving(home, HOSTS, {"NODEGRAPH_SERVER_WEBHOOK_SECRET": SECRET}) as server:
+    with serving(home, HOSTS, TOYS | {"NODEGRAPH_SERVER_WEBHOOK_SECRET": SECRET}) as server:
         yield server
 
 
@@ -160,13 +160,13 @@ def test_what_was_not_delivered_is_told_by_the_next_server(tmp_path):
     install_toys(tmp_path)
     with receiving() as receiver:
         receiver.statuses = [503] * 1000
-        with serving(tmp_path, HOSTS) as server:
+        with serving(tmp_path, HOSTS, TOYS) as server:
             run = submitted(server, toy(), webhook=receiver.url())["id"]
             until(lambda: receiver.of(run))
             server.kill()
         receiver.statuses = []
         before = len(receiver.of(run))
-        with serving(tmp_path, HOSTS, ready=False):
+        with serving(tmp_path, HOSTS, TOYS, ready=False):
             until(lambda: len(receiver.of(run)) > before)
     ids = {headers["webhook-id"] for _, headers, _ in receiver.of(run)}
     assert len(ids) == 1

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tests.server.serving import install_toys, serving, toy, until
-from tests.server.store.test_kill import TOYS, gone
+from tests.server.serving import TOYS, install_toys, serving, toy, until
+from tests.server.store.test_kill import gone
 
 
 @pytest.fixture

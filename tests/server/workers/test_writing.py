@@ -38,7 +38,7 @@ def test_the_next_run_is_computed_and_written_while_one_writes(tmp_path):
             "2": {"class_type": "WriteSlowly", "inputs": write},
         }
 
-    with serving(tmp_path, ["--slots", "1"]) as server:
+    with serving(tmp_path, ["--slots", "1"], {"NODEGRAPH_PACKS": "writing"}) as server:
         slow = server.submit(prompt(1, waits=True))
         quick = server.finished(server.submit(prompt(2, waits=False)))
         meanwhile = server.get(f"/v1/runs/{slow}").json["status"]

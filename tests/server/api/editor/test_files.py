@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from server.api.editor.packages import EditorFiles, find_editor
-from tests.server.serving import PATIENCE, serving, until
+from tests.server.serving import PATIENCE, TOYS, install_toys, serving, until
 
 NO_UI = "the extra `ui` is not installed: pip install -e '.[ui]'"
 with_ui = pytest.mark.skipif(find_editor() == EditorFiles(), reason=NO_UI)
@@ -56,7 +56,8 @@ def test_without_the_editor_a_page_says_what_to_do(tmp_path):
         (tmp_path / "packs").mkdir(exist_ok=True)
         (tmp_path / f"packs/{name}.py").touch()  # hides the installed package
 
-    with serving(tmp_path, ready=False) as bare:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as bare:
         reply = bare.get("/")
 
         page = reply.data.decode()
@@ -83,13 +84,14 @@ def test_the_editor_gets_what_it_begins_with(server, prefix, path, value):
 
 
 def test_settings_are_kept(tmp_path):
-    with serving(tmp_path, ready=False) as first:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as first:
         assert first.get("/api/settings").json == {}
         assert first.get("/settings/Comfy.Locale").json is None
         assert first.post("/api/settings", {"Comfy.Locale": "de", "a": [1]}).data == b""
         assert first.post("/settings/Comfy.Locale", "fr").status == 200
 
-    with serving(tmp_path, ready=False) as second:
+    with serving(tmp_path, environment=TOYS, ready=False) as second:
         assert second.get("/settings").json == {"Comfy.Locale": "fr", "a": [1]}
 
 
@@ -113,7 +115,8 @@ def test_damaged_settings_are_told_and_not_overwritten(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("{broken")
 
-    with serving(tmp_path, ready=False) as damaged:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as damaged:
         assert damaged.get("/settings").status == 500
         assert damaged.post("/settings/a", 1).status == 500
 
@@ -217,7 +220,8 @@ def test_the_log_is_shown_and_followed(tmp_path):
                 heard += message["data"]["entries"] if message["type"] == "logs" else []
         return heard
 
-    with serving(tmp_path, ready=False) as server:
+    install_toys(tmp_path)
+    with serving(tmp_path, environment=TOYS, ready=False) as server:
         (entry,) = asyncio.run(follow(server))
         raw = server.get("/internal/logs/raw").json
 

@@ -12,12 +12,11 @@ from http.client import HTTPException
 
 import pytest
 
-from tests.server.serving import Server, install_toys, serving, toy, until
+from tests.server.serving import TOYS, Server, install_toys, serving, toy, until
 from tests.server.store.test_kill import states_of
 from tests.server.workers.comfyui.dialect import DialectServer
 from tests.server.workers.comfyui.prompts import node, steps
 
-ALONE = {"NODEGRAPH_PACKS": "toys"}
 CLIENTS = 16
 GONE = (urllib.error.URLError, ConnectionError, HTTPException, TimeoutError)
 
@@ -89,7 +88,7 @@ class House:
 
     def open(self):
         flags = ["--comfyui", f"main={self.theirs.url}", "--port", str(self._port)]
-        self.ours = self._stack.enter_context(serving(self._home, flags, ALONE, ready=False))
+        self.ours = self._stack.enter_context(serving(self._home, flags, TOYS, ready=False))
 
     def close(self):
         self._stack.close()

@@ -7,12 +7,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.server.api.comfy.listening import listening
-from tests.server.serving import Reply, Server, ended, install_toys, serving, until
+from tests.server.serving import TOYS, Reply, Server, ended, install_toys, serving, until
 from tests.server.workers.comfyui.conftest import knows
 from tests.server.workers.comfyui.dialect import DialectServer
 from tests.server.workers.comfyui.prompts import steps
 
-ALONE = {"NODEGRAPH_PACKS": "toys"}
 STATES = ("running", "pending")
 
 
@@ -33,7 +32,7 @@ def late(tmp_path_factory):
     theirs.start()
     theirs.kill()
     flags = ["--comfyui", f"late={theirs.url}", "--comfyui-slots", "2"]
-    with serving(home, flags, ALONE) as ours:
+    with serving(home, flags, TOYS) as ours:
         refused = ours.post("/prompt", {"prompt": steps()})
         log = (home / "log.txt").read_text()
         theirs.start()
@@ -145,12 +144,12 @@ def test_after_our_own_death_a_run_goes_on_where_it_is(tmp_path):
     theirs = DialectServer(tmp_path / "theirs")
     theirs.start()
     flags = ["--comfyui", f"main={theirs.url}"]
-    with serving(tmp_path, flags, ALONE, ready=False) as ours:
+    with serving(tmp_path, flags, TOYS, ready=False) as ours:
         until(lambda: knows(ours, "ForeignSteps"))
         runs = [ours.submit(steps(1, count=80, seconds=0.1)), ours.submit(steps(2))]
         until(lambda: is_running(theirs))
         ours.kill()
-    with serving(tmp_path, flags, ALONE, ready=False) as ours:
+    with serving(tmp_path, flags, TOYS, ready=False) as ours:
         found = [ended(ours, run) for run in runs]
         files = files_of(ours)
     theirs.kill()
