@@ -28,6 +28,8 @@ HOST_KINDS = (
 """The kinds of hidden inputs that the host fills; ComfyUI passes no others."""
 _NOBODYS_NAME = "any name at all"
 _NOBODYS_TYPE = "a type that nobody has"
+_EXECUTORS_FUNCTION = "get_input_info"
+"""The function of ComfyUI's that classes look for among their callers."""
 _COMMON_TYPES = frozenset(IO)
 
 
@@ -74,7 +76,7 @@ def read_entries(kind: Any) -> Entries:
     }
     hidden = {name: kind for name, kind in kinds.items() if kind in HOST_KINDS}
     given = frozenset(kinds.keys() - hidden.keys())
-    more = _open_inputs(declared.get("optional"))
+    more = _open_inputs(declared.get("optional")) or _open_inputs(_optional_in_a_run(kind))
     return Entries(tuple(inputs), hidden, given, more, choice_values)
 
 
@@ -240,10 +242,25 @@ def _hidden_kind(io_type: Any) -> str:
 
 
 def _open_inputs(optional: Any) -> str:
-    """Return the socket of undeclared inputs, for dicts that claim to have every name."""
-    if type(optional) is dict or not isinstance(optional, dict) or _NOBODYS_NAME not in optional:
+    """Return the socket of undeclared inputs, for objects that claim to have every name."""
+    if optional is None or type(optional) is dict or _NOBODYS_NAME not in optional:
         return ""
     return socket_of(_entry(optional[_NOBODYS_NAME])[0])
+
+
+def _optional_in_a_run(kind: Any) -> Any:
+    """Return the optional inputs that a class declares to ComfyUI's executor alone; None if none.
+
+    Some classes look at their callers, and take every name where these are called as there.
+    """
+    code = getattr(kind.INPUT_TYPES, "__code__", None)
+    if code is None or _EXECUTORS_FUNCTION not in code.co_consts:
+        return None
+
+    def get_input_info(deeper: bool) -> Any:
+        return get_input_info(False) if deeper else kind.INPUT_TYPES()
+
+    return get_input_info(True).get("optional")
 
 
 def _exempt(kind: Any) -> tuple[str, ...] | None:

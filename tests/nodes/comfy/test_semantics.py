@@ -49,6 +49,24 @@ class Hidden(Node):
     INPUT_TYPES = inputs({"start": "*", "version": "1.2", "me": "UNIQUE_ID"})
 
 
+class Looks(Node):
+    @classmethod
+    def INPUT_TYPES(cls):
+        class Anything:
+            def __contains__(self, name):
+                return True
+
+            def __getitem__(self, name):
+                return "*", {"lazy": True}
+
+        called_by = inspect.stack()[2].function
+        optional = Anything() if called_by == "get_input_info" else {"one": ("*",)}
+        return {"required": {"select": ("INT",)}, "optional": optional}
+
+    def run(self, select, **given):
+        return (f"{given[f'input{select}']} of {len(given)}",)
+
+
 class Counts(Node):
     INPUT_TYPES = inputs()
     RETURN_TYPES = ("INT",)
@@ -109,7 +127,7 @@ class Server(Node):
         assert os.path.isdir(os.path.dirname(mine))
         assert users.get_request_user_filepath(None, "../../outside.json") is None
         assert users.get_request_user_id(None) in users.users
-        return (f"{server.last_node_id} {server.client_id is not None} {names}",)
+        return (f"{server.last_node_id} {server.client_id} {names}",)
 
 
 async def handler(request):
@@ -129,7 +147,7 @@ for name in ("output_directory", "temp_directory", "input_directory", "user_dire
     assert os.path.isdir(getattr(folder_paths, name)), name
 assert os.path.dirname(folder_paths.input_directory) == os.path.dirname(folder_paths.__file__)
 nodes.NODE_CLASS_MAPPINGS.update({"Direct": Node})
-kinds = (Hidden, Counts, Flags, Colors, Pictures, Files, Shows, Server)
+kinds = (Hidden, Looks, Counts, Flags, Colors, Pictures, Files, Shows, Server)
 NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in kinds}
 """
 
@@ -158,6 +176,10 @@ def run(import_pack, host_settings, server):
 def test_hidden_inputs_of_other_kinds_are_passed_only_if_they_are_given(run):
     assert run("Hidden") == "[('me', '1')]"
     assert run("Hidden", start=5, other=6) == "[('me', '1'), ('start', 5)]"
+
+
+def test_a_class_that_looks_for_comfyui_s_executor_gets_inputs_of_any_name(run):
+    assert run("Looks", select=2, input1="a", input2="b") == "b of 2"
 
 
 def test_a_node_keeps_its_object_from_run_to_run(run):
@@ -190,7 +212,7 @@ def test_ui_values_may_be_iterators(run):
 
 
 def test_a_pack_finds_itself_among_all_classes_and_adds_some_there(run):
-    assert run("Server") == "1 True [True, True, False]"
+    assert run("Server") == "1 None [True, True, False]"
     assert run("Direct") == "[]"
 
 
