@@ -29,10 +29,10 @@ def summarize(path: Path) -> ModelSummary:
 
 
 def parameters_by_dtype(headers: Iterable[Header]) -> dict[str, int]:
-    """Return the number of parameters stored in each dtype."""
+    """Return the number of parameters stored in each dtype, or in few bits in each format."""
     dtypes: dict[str, int] = {}
     for tensor in (tensor for header in headers for tensor in header.tensors.values()):
-        dtypes[tensor.dtype] = dtypes.get(tensor.dtype, 0) + tensor.numel
+        dtypes[tensor.format] = dtypes.get(tensor.format, 0) + tensor.numel
     return dtypes
 
 

@@ -45,6 +45,7 @@ SHORT_FILES = {
     "nodes/models/networks/base/text_inputs.py": "six networks check their texts with it",
     "nodes/models/networks/components/vae.py": "each network is a file that ends in its record",
     "nodes/models/networks/modifiers/perturbed_attention.py": "each paper's change is a file",
+    "nodes/models/weights/formats/rotation.py": "numbers are unpacked and rounded with it",
     "nodes/models/text/t5_tokenizer.py": "each tokenizer is a file",
     "nodes/preflight/media.py": "images and models have files of their own",
     "server/api/comfy/object_info.py": "each resource is a file",

@@ -16,7 +16,7 @@ from tests.nodes.models.test_load_once import MODELS, QKV, bytes_in_file, in_flo
 from tests.simulated_device.device import SimulatedDevice
 from tests.tiny_models.checkpoints import lora, small_flux, write
 from tests.tiny_models.folders import ORIGINALS, original
-from tests.tiny_models.quantized_files import scaled, write_gguf
+from tests.tiny_models.quantized_files import layers_in, scaled, write_gguf
 
 _SCALE = 4
 """Bytes of a scale: the file may have one for several weights, which each get their own."""
@@ -58,7 +58,11 @@ def test_each_network_of_a_checkpoint(simulated, tmp_path, name):
         assert_moved_once(simulated, network)
 
 
-@pytest.mark.parametrize("write_model", [write, scaled_file, gguf_file])
+def layers_file(path: Path, tensors: dict[str, Tensor]) -> Path:
+    return write(path, layers_in(tensors, "w4a8"))
+
+
+@pytest.mark.parametrize("write_model", [write, scaled_file, gguf_file, layers_file])
 def test_weights_are_read_ahead(simulated, tmp_path, write_model):
     path = write_model(tmp_path / "a", small_flux())
     network = open_checkpoint(path, "a", ModelPool()).model.network
@@ -74,6 +78,12 @@ def test_weights_are_read_ahead(simulated, tmp_path, write_model):
 @pytest.mark.parametrize("name", MODELS)
 def test_fp8_with_scales(simulated, tmp_path, name):
     path = write(tmp_path / "a.safetensors", scaled(MODELS[name]())[0])
+
+    assert_moved_once(simulated, open_checkpoint(path, "a", ModelPool()).model.network)
+
+
+def test_layers_in_few_bits(simulated, tmp_path):
+    path = write(tmp_path / "a.safetensors", layers_in(small_flux(), "int8_convrot"))
 
     assert_moved_once(simulated, open_checkpoint(path, "a", ModelPool()).model.network)
 

@@ -29,7 +29,7 @@ from tests.simulated_device.test_streaming import sample, with_lora
 from tests.tiny_models import vision_encoders
 from tests.tiny_models.checkpoints import LETTERS, small_flux, small_sd15, write
 from tests.tiny_models.folders import whole_flux
-from tests.tiny_models.quantized_files import scaled, write_gguf
+from tests.tiny_models.quantized_files import layers_in, scaled, write_gguf
 from tests.tiny_models.random_weights import Draw
 from tests.tiny_models.samplable import Samplable, samplable
 
@@ -266,14 +266,15 @@ def test_vision_encoders(simulated, tmp_path, kind):
     at_shares(eyes.network, lambda: (eyes.see(pictures).last.cpu(),))
 
 
-@pytest.mark.parametrize("kind", ["fp8", "gguf"])
+@pytest.mark.parametrize("kind", ["fp8", "gguf", "nvfp4", "w4a8"])
 def test_quantized_weights_travel_packed(simulated, tmp_path, kind):
     path = tmp_path / f"a.{'gguf' if kind == 'gguf' else 'safetensors'}"
     if kind == "gguf":
         pytest.importorskip("gguf")
         write_gguf(path, small_flux(), "Q4_0")
     else:
-        write(path, scaled(small_flux())[0])
+        tensors = small_flux()
+        write(path, scaled(tensors)[0] if kind == "fp8" else layers_in(tensors, kind))
     model = ModelHandle(open_checkpoint(path, "a", ModelPool()).model)
     network = model.model.network
     flux = Samplable(model, 64, 64)

@@ -21,7 +21,7 @@ from nodes.models.patches.lora_file import LoraFile
 from nodes.models.patches.merge import DifferencePatch, MergePatch, ScalePatch, Share
 from nodes.models.weights.quantized import QuantizedTensor, full_precision
 from tests.tiny_models.checkpoints import lora, small_flux, write
-from tests.tiny_models.quantized_files import scaled, write_gguf
+from tests.tiny_models.quantized_files import layers_in, scaled, write_gguf
 
 BLOCK = "lora_unet_double_blocks_0_"
 TARGETS = {
@@ -79,10 +79,13 @@ def plain(tmp_path) -> Network:
     return opened(write(tmp_path / "plain.safetensors", tensors))
 
 
-@pytest.fixture(params=["fp8", "Q8_0", "Q4_0"])
+@pytest.fixture(params=["fp8", "Q8_0", "Q4_0", "int8_convrot"])
 def quantized(request, tmp_path) -> Network:
     if request.param == "fp8":
         return opened(write(tmp_path / "a.safetensors", scaled(small_flux())[0]))
+    if request.param == "int8_convrot":
+        tensors = layers_in(small_flux(), request.param)
+        return opened(write(tmp_path / "a.safetensors", tensors))
     pytest.importorskip("gguf")
     write_gguf(tmp_path / "a.gguf", small_flux(), request.param)
     return opened(tmp_path / "a.gguf")

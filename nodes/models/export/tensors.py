@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from nodes.models.loading.network import Network, Patches
+from nodes.models.weights.formats.gguf import BLOCKS
+from nodes.models.weights.formats.layer_formats import MARKER, SCALED
+from nodes.models.weights.formats.quantise import marker
 from nodes.models.weights.key_convert import export
 from nodes.models.weights.key_table import KeyTable, Source
-from nodes.models.weights.lazy import is_quantized, read_weight, scale_of
+from nodes.models.weights.lazy import read_weight
 from nodes.models.weights.quantized import full_precision
 from nodes.models.weights.reader import TensorFiles
+from nodes.models.weights.tensor_info import TensorInfo
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
 """A function from a network's keys and a prefix to a key table, as `NetworkSpec.table`."""
@@ -45,20 +49,20 @@ def export_tensors(
     tensors: dict[str, Tensor] = {}
     known = {source.key for source in network.table.values()}
     with TensorFiles() as files:
-        for name, group in _group_by_tensor(wanted).items():
+        for name, group in group_by_tensor(wanted).items():
             original = network.table[next(iter(group))].key
-            if same and not touched & group.keys() and not header.tensors[original].is_quantized:
-                tensors[name] = files.tensor(header.tensors[original])
+            stays = same and not touched & group.keys()
+            if stays and header.tensors[original].dtype not in BLOCKS:
+                tensors |= _layer_tensors(files, name, header.tensors[original])
             else:
                 state = {key: _weight(network, files, key, changed) for key in group}
                 tensors |= export(group, state)
-                known.add(scale_of(header, original) or original)
         for key in _others(header.tensors, spec.prefix, known) if same else ():
             tensors[prefix + key.removeprefix(spec.prefix)] = files.tensor(header.tensors[key])
     return tensors
 
 
-def _group_by_tensor(table: KeyTable) -> dict[str, dict[str, Source]]:
+def group_by_tensor(table: KeyTable) -> dict[str, dict[str, Source]]:
     """Return the weights of each tensor of the file, by its key."""
     groups: defaultdict[str, dict[str, Source]] = defaultdict(dict)
     for key, source in table.items():
@@ -66,12 +70,25 @@ def _group_by_tensor(table: KeyTable) -> dict[str, dict[str, Source]]:
     return dict(groups)
 
 
+def _layer_tensors(files: TensorFiles, name: str, info: TensorInfo) -> dict[str, Tensor]:
+    """Return a tensor of the file and those of its layer, with a marker that says its format."""
+    found = {name: files.tensor(info.as_stored)}
+    layer = info.layer
+    if layer is None:
+        return found
+    base = name.removesuffix("weight")
+    found |= {base + each: files.tensor(part) for each, part in layer.beside.items()}
+    if layer.format.name != SCALED and not {MARKER, "scale_weight"} & layer.beside.keys():
+        found[base + MARKER] = marker(layer.format)
+    return found
+
+
 def _weight(
     network: Network, files: TensorFiles, key: str, changed: Mapping[str, Tensor]
 ) -> Tensor:
     source = network.file.sources[key]
     weight = read_weight(network.header, files, source, torch.float16)
-    if is_quantized(network.header, source.key):
+    if network.header.tensors[source.key].is_quantized:
         weight = full_precision(weight, torch.float16)
     return changed[key].to(weight.device, weight.dtype) if key in changed else weight
 

@@ -16,9 +16,10 @@ from nodes.models.families.base.spec import Family, Layout, Part
 from nodes.models.families.base.vae import PART as VAE
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.registry import families
-from nodes.models.weights.header import Header, TensorInfo
+from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 from nodes.models.weights.sharded import is_folder, part_header, read_json, read_weights
+from nodes.models.weights.tensor_info import TensorInfo
 
 _VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 _CLIP_MARK = "embeddings.token_embedding.weight"

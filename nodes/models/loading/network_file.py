@@ -18,7 +18,7 @@ from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.residency.staged_files import StagedFiles
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import KeyTable, Source
-from nodes.models.weights.lazy import LazyTensors, is_quantized, read_weight, stored_part
+from nodes.models.weights.lazy import LazyTensors, read_weight, stored_parts
 from nodes.models.weights.quantized import QuantizedTensor, ScaledFp8, full_precision, matrix_keys
 from nodes.models.weights.reader import TensorFiles
 
@@ -142,7 +142,8 @@ class NetworkFile:
         device = self._placement.device
         if not has_own_memory(device):
             return TensorFiles(str(device))
-        return StagedFiles([stored_part(self._header, source) for source in wanted], device)
+        parts = [part for source in wanted for part in stored_parts(self._header, source)]
+        return StagedFiles(parts, device)
 
     def lazy_weights(self, files: TensorFiles) -> Mapping[str, Tensor]:
         """Return every weight as the file has it, read when it is asked for."""
@@ -172,7 +173,7 @@ class NetworkFile:
         if isinstance(weight, QuantizedTensor) and matrix and place.keeps_quantized:
             return weight.with_dtype(place.dtype)
         kept = place.storage_dtype_of(self._header.tensors[source.key])
-        if is_quantized(self._header, source.key) or not matrix or kept == place.dtype:
+        if self._header.tensors[source.key].is_quantized or not matrix or kept == place.dtype:
             return place.lay_out(full_precision(weight, place.dtype))
         return QuantizedTensor(weight.to(kept), ScaledFp8(), weight.shape, place.dtype)
 
@@ -182,9 +183,9 @@ class NetworkFile:
         if info is None:
             return 0
         is_matrix = key in self._plan.matrices
-        if is_matrix and place.keeps_quantized and is_quantized(self._header, source.key):
+        if is_matrix and place.keeps_quantized and info.is_quantized and source.op == "id":
             return source.share(info.nbytes)
-        packs = is_matrix and not is_quantized(self._header, source.key)
+        packs = is_matrix and not info.is_quantized
         return numel * (place.storage_dtype_of(info) if packs else place.dtype).itemsize
 
     def _check(self) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from nodegraph.runtime.devices import computing_dtype, default_device, prefers_channels_last
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.factory import network_class
-from nodes.models.weights.header import TensorInfo
 from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.tensor_info import TensorInfo
 
 _STORAGE_DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn,

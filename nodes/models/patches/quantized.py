@@ -1,7 +1,6 @@
 """Networks whose blocks' matrices torchao stores and multiplies in 8 or 4 bits."""
 
 import importlib.util
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast
@@ -13,6 +12,7 @@ from nodes.models.loading.network import Network
 from nodes.models.loading.variants.patched_weights import PatchedWeights
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.errors import UnavailableHereError
+from nodes.models.weights.quantized import block_keys
 
 Scheme: TypeAlias = Literal[
     "int8_weight_only", "int8_dynamic", "fp8_weight_only", "int4_weight_only"
@@ -24,8 +24,6 @@ _CONFIGS: Mapping[Scheme, str] = {
     "fp8_weight_only": "Float8WeightOnlyConfig",
     "int4_weight_only": "Int4WeightOnlyConfig",
 }
-_IN_BLOCK = re.compile(r"\.\d+\.")
-"""Only the blocks are quantized: the layers around them are small, and matter much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +81,4 @@ def quantized_patch(scheme: Scheme, network: Network) -> QuantizedPatch:
             reason="a package is not installed",
             hint="Run: pip install 'nodegraph[quant]'",
         )
-    layers = cast("Any", skeleton(network.spec)).named_modules()
-    keys = (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear))
-    return QuantizedPatch(scheme, frozenset(key for key in keys if _IN_BLOCK.search(key)))
+    return QuantizedPatch(scheme, block_keys(skeleton(network.spec)))

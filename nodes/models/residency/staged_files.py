@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from nodes.models.residency.staged_reads import StagedReads
-from nodes.models.weights.header import TensorInfo
 from nodes.models.weights.reader import TensorFiles
 from nodes.models.weights.stored_bytes import ByteRange, StoredPart, tensor_of
+from nodes.models.weights.tensor_info import TensorInfo
 
 
 class StagedFiles(TensorFiles):

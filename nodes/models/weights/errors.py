@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
 
-WeightFileCode: TypeAlias = Literal["not_safetensors", "unreadable_gguf"]
+WeightFileCode: TypeAlias = Literal["not_safetensors", "unreadable_gguf", "unreadable_layers"]
 
 _FORMATS: Mapping[WeightFileCode, tuple[str, str]] = {
     "not_safetensors": (
@@ -16,6 +16,10 @@ _FORMATS: Mapping[WeightFileCode, tuple[str, str]] = {
     "unreadable_gguf": (
         "GGUF file that is read here",
         "Download it again, or use another quantisation of this model.",
+    ),
+    "unreadable_layers": (
+        "file of quantized layers that is read here",
+        "Use another quantisation of this model.",
     ),
 }
 """Each code: the format that was expected, and what would work."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.models.weights.gguf import BLOCKS, Entry, read_gguf
+from nodes.models.weights.formats.gguf import BLOCKS, Entry, read_gguf
 from nodes.models.weights.stored_bytes import DTYPES, stored_rows, tensor_of
 
 

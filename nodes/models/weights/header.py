@@ -1,19 +1,21 @@
 """The header of a weights file: names, dtypes and shapes, read without torch and checked.
 
 Safetensors: 8 bytes of little-endian length, that much JSON, then the tensors' bytes
-(https://huggingface.co/docs/safetensors). GGUF's is in `nodes.models.weights.gguf`.
+(https://huggingface.co/docs/safetensors). GGUF's is in `nodes.models.weights.formats.gguf`.
 """
 
 import json
-import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from nodes.models.weights.errors import PickleRefusedError, TruncatedFileError, WeightFileError
-from nodes.models.weights.gguf import BLOCKS, MAGIC, read_gguf
+from nodes.models.weights.formats.gguf import MAGIC, read_gguf
+from nodes.models.weights.formats.layer_formats import MARKER, LayerFormat
+from nodes.models.weights.formats.markers import parse_markers
+from nodes.models.weights.tensor_info import BITS, TensorInfo, join_layers
 
 _LENGTH = 8
 _PICKLES = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -25,44 +27,7 @@ _OTHERS = {
     b"version ": "it is a Git LFS pointer; the file itself was not fetched",
 }
 """Other files that are found in place of models, by their first bytes."""
-_BITS = {
-    "F64": 64, "I64": 64, "U64": 64, "C64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16,
-    "BF16": 16, "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8,
-    "F8_E5M2FNUZ": 8, "I8": 8, "U8": 8, "BOOL": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
-}  # fmt: skip
 _FORMATS = {"F64": "d", "F32": "f", "F16": "e", "BF16": "f"}
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """The dtype, shape and place of one tensor, as the header has them."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    file: Path = Path()
-    """The file that holds it."""
-    name: str = ""
-    """Its name in that file."""
-    start: int = 0
-    """The offset of its first byte in that file."""
-
-    @property
-    def numel(self) -> int:
-        """The number of its elements."""
-        return math.prod(self.shape)
-
-    @property
-    def is_quantized(self) -> bool:
-        """True if its type is one of GGUF's quantized ones."""
-        return self.dtype in BLOCKS
-
-    @property
-    def nbytes(self) -> int:
-        """Its size in the file in bytes; 0 if its type is not known."""
-        if self.is_quantized:
-            size, wide = BLOCKS[self.dtype]
-            return self.numel // size * wide
-        return self.numel * _BITS.get(self.dtype, 0) // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +69,50 @@ def read_header(path: Path) -> Header:
 
     Raises:
         PickleRefusedError: it is a pickle.
-        WeightFileError: it is neither a safetensors file nor a GGUF file, or is malformed.
+        WeightFileError: it is neither a safetensors file nor a GGUF file, or is malformed, or has
+            layers in a format that is not known.
         TruncatedFileError: it breaks off.
     """
+    return read_headers(path, [path])
+
+
+def read_headers(path: Path, files: Sequence[Path]) -> Header:
+    """Read and check the headers of files that are one model.
+
+    Args:
+        path: the model's.
+        files: the files; where two have a tensor of one name, that of the last one counts.
+
+    Raises:
+        NodeGraphError: as for `read_header`.
+    """
+    tensors: dict[str, TensorInfo] = {}
+    metadata: dict[str, str] = {}
+    formats: dict[str, LayerFormat] = {}
+    for file in files:
+        header = _stored_header(file)
+        tensors |= header.tensors
+        metadata |= header.metadata
+        formats |= parse_markers(file, header.metadata, _marker_texts(header))
+    return Header(path, join_layers(path, tensors, formats), metadata)
+
+
+def _marker_texts(header: Header) -> dict[str, bytes]:
+    """Return the bytes of the markers in a file, by the names of their layers."""
+    ending = f".{MARKER}"
+    found = {key: info for key, info in header.tensors.items() if key.endswith(ending)}
+    if not found:
+        return {}
+    with header.path.open("rb") as file:
+        texts: dict[str, bytes] = {}
+        for key, info in found.items():
+            file.seek(info.start)
+            texts[key.removesuffix(ending)] = file.read(info.nbytes)
+    return texts
+
+
+def _stored_header(path: Path) -> Header:
+    """Return the header as the file has it, every tensor for itself."""
     size = path.stat().st_size
     if is_gguf(path):
         return _gguf_header(path)
@@ -167,7 +173,7 @@ def read_numbers(header: Header, key: str) -> tuple[float, ...]:
         raise WeightFileError(info.file, f"{key!r} is of type {info.dtype}", code="not_safetensors")
     with info.file.open("rb") as file:
         file.seek(info.start)
-        data = file.read(info.numel * _BITS[info.dtype] // 8)
+        data = file.read(info.numel * BITS[info.dtype] // 8)
     if info.dtype == "BF16":  # the upper half of a float32
         data = b"".join(b"\0\0" + data[at : at + 2] for at in range(0, len(data), 2))
     return struct.unpack(f"<{info.numel}{_FORMATS[info.dtype]}", data)
@@ -239,11 +245,11 @@ def _tensor(
         )
     start, end = cast("list[int]", offsets)
     info = TensorInfo(dtype, tuple(cast("list[int]", shape)), path, key, origin + start)
-    if dtype not in _BITS:
+    if dtype not in BITS:
         raise WeightFileError(
             path, f"its tensor {key!r} is of the unknown type {dtype!r}", code="not_safetensors"
         )
-    if (end - start) * 8 != info.numel * _BITS[dtype]:
+    if (end - start) * 8 != info.numel * BITS[dtype]:
         raise WeightFileError(
             path, f"its header gives {key!r} a size that is not its shape's", code="not_safetensors"
         )

@@ -5,14 +5,15 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from nodes.models.weights.formats.layer_numbers import arrange, layer_numbers
+from nodes.models.weights.formats.markers import unreadable
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_convert import to_network
 from nodes.models.weights.key_table import Source
-from nodes.models.weights.quantized import QuantizedTensor, scaled_fp8
+from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import TensorFiles
 from nodes.models.weights.stored_bytes import StoredPart
-
-_SCALES = ("scale_weight", "weight_scale")
+from nodes.models.weights.tensor_info import TensorInfo
 
 
 def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch.dtype) -> Tensor:
@@ -22,33 +23,63 @@ def read_weight(header: Header, files: TensorFiles, source: Source, dtype: torch
 
     Args:
         header: of the file that has the tensor.
-        files: to read it from.
+        files: to read it from, in the order of `stored_parts`.
         source: the tensor, and which part of it.
         dtype: the precision that a quantized one is computed with.
+
+    Raises:
+        WeightFileError: its layer lacks a tensor that says what its numbers mean.
     """
-    part = files.tensor(*stored_part(header, source))
-    scale = scale_of(header, source.key)
-    if scale is not None:
-        scaled = scaled_fp8(files.number(header.tensors[scale]), part.device)
-        part = QuantizedTensor(part, scaled, part.shape, dtype)
+    info = header.tensors[source.key]
+    rows = _rows(info, source)
+    part = files.tensor(info.as_stored, rows)
+    if info.layer is not None:
+        part = _layer(files, info, part, rows, dtype)
     return to_network(source.op, part)
 
 
-def stored_part(header: Header, source: Source) -> StoredPart:
-    """Return the tensor or the rows of one that a weight is read from."""
+def stored_parts(header: Header, source: Source) -> list[StoredPart]:
+    """Return the tensors, or the rows of them, that a weight is read from, in that order."""
     info = header.tensors[source.key]
-    return StoredPart(info, source.rows(info.shape[0]) if source.slots > 1 else None)
+    rows = _rows(info, source)
+    beside = info.layer.parts.values() if info.layer else ()
+    read = (StoredPart(part, _part_rows(part, info, rows)) for part in beside if part.numel > 1)
+    return [StoredPart(info.as_stored, rows), *read]
 
 
-def is_quantized(header: Header, key: str) -> bool:
-    """Return True for a tensor that is quantized or has a scale."""
-    return header.tensors[key].is_quantized or scale_of(header, key) is not None
+def _rows(info: TensorInfo, source: Source) -> slice | None:
+    """Return the rows of a tensor that are the weight's; None if all are."""
+    return source.rows(info.shape[0]) if source.slots > 1 else None
 
 
-def scale_of(header: Header, key: str) -> str | None:
-    """Return the key of the number that a tensor has to be multiplied by, if there is one."""
-    names = (key.removesuffix("weight") + name for name in _SCALES)
-    return next((name for name in names if name in header), None)
+def _part_rows(part: TensorInfo, weight: TensorInfo, rows: slice | None) -> slice | None:
+    """Return the rows that are read of a tensor beside a weight; None for all."""
+    assert weight.layer is not None
+    name = next(name for name, each in weight.layer.parts.items() if each is part)
+    return rows if weight.layer.format.kind.parts[name].place == "rows" else None
+
+
+def _layer(
+    files: TensorFiles, info: TensorInfo, packed: Tensor, rows: slice | None, dtype: torch.dtype
+) -> QuantizedTensor:
+    """Return a layer's weight, or some of its rows, of its tensor and of those beside it."""
+    layer = info.layer
+    assert layer is not None
+    if layer.missing:
+        name = info.name.removesuffix(".weight")
+        reason = f"in the format {layer.format.name}, it has no {layer.missing[0]}"
+        raise unreadable(info.file, name, reason)
+    parts = {
+        name: torch.tensor([files.number(part)], device=packed.device)
+        if part.numel == 1
+        else files.tensor(part, _part_rows(part, info, rows))
+        for name, part in layer.parts.items()
+    }
+    plain = {
+        name: arrange(layer.format, name, part, info.shape, rows) for name, part in parts.items()
+    }
+    quantization = layer_numbers(layer.format, plain)
+    return QuantizedTensor(packed, quantization, (len(packed), *info.shape[1:]), dtype)
 
 
 class LazyTensors(Mapping[str, Tensor]):

@@ -4,6 +4,7 @@ They consist of plain tensors, as torch's `__tensor_flatten__` tells, so that co
 is computed with them.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, cast
@@ -14,6 +15,8 @@ from torch.utils import _pytree  # pyright: ignore[reportPrivateUsage]
 
 _PLAIN_RESULTS = cast("Any", torch._C._disabled_torch_function_impl)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
 """Runs a function of torch on tensors of a class; its results are plain tensors."""
+
+_IN_BLOCK = re.compile(r"\.\d+\.")
 
 
 class Quantization(Protocol):
@@ -202,6 +205,16 @@ def matrix_keys(module: nn.Module) -> Iterator[str]:
     """Return the keys of the weights of a network's linear and convolutional layers."""
     layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
     return (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear | nn.Conv2d))
+
+
+def block_keys(module: nn.Module) -> frozenset[str]:
+    """Return the keys of the weights of the linear layers in a network's blocks.
+
+    The layers around the blocks are small, and matter much.
+    """
+    layers = cast("Iterator[tuple[str, nn.Module]]", module.named_modules())
+    keys = (f"{name}.weight" for name, layer in layers if isinstance(layer, nn.Linear))
+    return frozenset(key for key in keys if _IN_BLOCK.search(key))
 
 
 def _rows(

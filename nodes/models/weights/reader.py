@@ -10,8 +10,9 @@ from torch import Tensor
 
 from nodes.models.weights.errors import WeightFileError
 from nodes.models.weights.gguf_tensors import open_gguf
-from nodes.models.weights.header import TensorInfo, is_gguf
+from nodes.models.weights.header import is_gguf
 from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.tensor_info import TensorInfo
 
 
 class TensorRows(Protocol):

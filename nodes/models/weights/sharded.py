@@ -6,7 +6,7 @@ A diffusers folder has a `model_index.json`, and a folder for each network with 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from typing import Any, cast
 from nodegraph.files.references import INDEX
 from nodegraph.files.shards import one_set, shards_of
 from nodes.models.weights.errors import BadMetadataError, MissingShardError, NoFolderWeightsError
-from nodes.models.weights.header import Header, TensorInfo, read_header
+from nodes.models.weights.header import Header, read_headers
 
 _WEIGHTS = ("diffusion_pytorch_model", "model")
 
@@ -27,12 +27,10 @@ def read_weights(path: Path) -> Header:
         NodeGraphError: one of them is damaged or of another format.
     """
     shards = shards_of(path)
-    if shards == [path]:
-        return read_header(path)
     missing = [file.name for file in shards if not file.is_file()]
     if missing:
         raise MissingShardError(path, missing)
-    return _merge_headers(path, [read_header(file) for file in shards])
+    return read_headers(path, shards)
 
 
 def part_header(folder: Path, part: str) -> Header | None:
@@ -76,12 +74,3 @@ def read_json(folder: Path, name: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise BadMetadataError(folder, f"file {name} is not a JSON object")
     return cast("dict[str, Any]", found)
-
-
-def _merge_headers(path: Path, headers: Iterable[Header]) -> Header:
-    tensors: dict[str, TensorInfo] = {}
-    metadata: dict[str, str] = {}
-    for header in headers:
-        tensors |= header.tensors
-        metadata |= header.metadata
-    return Header(path, tensors, metadata)

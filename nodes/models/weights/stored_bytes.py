@@ -9,16 +9,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nodes.models.weights.gguf import BLOCKS
-from nodes.models.weights.gguf_blocks import gguf_blocks
-from nodes.models.weights.header import TensorInfo
+from nodes.models.weights.formats.gguf import BLOCKS
+from nodes.models.weights.formats.gguf_blocks import gguf_blocks
 from nodes.models.weights.quantized import QuantizedTensor
+from nodes.models.weights.tensor_info import TensorInfo
 
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
     "I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8,
     "U8": torch.uint8, "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "F8_E8M0": torch.float8_e8m0fnu,
 }  # fmt: skip
 """The dtypes of plain numbers, by their names in the files."""
 
@@ -79,7 +79,7 @@ class StoredPart(NamedTuple):
         info, rows = self.info, self.rows
         if (info.dtype not in DTYPES and info.dtype not in BLOCKS) or not info.nbytes:
             return None
-        if info.is_quantized and math.prod(info.shape[1:]) % BLOCKS[info.dtype][0]:
+        if info.dtype in BLOCKS and math.prod(info.shape[1:]) % BLOCKS[info.dtype][0]:
             return None  # its rows may be longer in the file
         if rows is None:
             return info

@@ -18,8 +18,8 @@ from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
-from nodes.models.weights.gguf import BLOCKS
-from nodes.models.weights.gguf_blocks import gguf_blocks
+from nodes.models.weights.formats.gguf import BLOCKS
+from nodes.models.weights.formats.gguf_blocks import gguf_blocks
 from nodes.models.weights.quantized import QuantizedTensor, scaled_fp8
 from nodes.values import CondBatch
 from tests.tiny_models.checkpoints import lora, small_flux, write

@@ -21,7 +21,8 @@ from nodes.models.families.registry import architecture_of
 from nodes.models.loading.network import Network
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.errors import BadMetadataError
-from nodes.models.weights.header import Header, TensorInfo
+from nodes.models.weights.header import Header
+from nodes.models.weights.tensor_info import TensorInfo
 from tests.tiny_models.checkpoints import small_sd15, write
 from tests.tiny_models.handles import opened
 from training.original_layout import to_original_layout

@@ -25,7 +25,6 @@ from nodes.models.loading.placement import default_placement
 from nodes.models.loading.vision import open_vision
 from nodes.models.residency.layout import take_apart
 from nodes.models.weights import reader
-from nodes.models.weights.lazy import scale_of
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import TensorFile, TensorRows
 from tests.nodes.bench import Bench
@@ -110,8 +109,7 @@ def bytes_in_file(network: Network) -> int:
     """The bytes of a network's tensors, and of their scales."""
     header = network.header
     keys = {source.key for source in network.file.sources.values()}
-    scales = {scale for key in keys if (scale := scale_of(header, key))}
-    return sum(header.tensors[key].nbytes for key in keys | scales)
+    return sum(header.tensors[key].nbytes for key in keys)
 
 
 def assert_loads_once(network: Network, reads: Reads) -> None:

@@ -15,8 +15,8 @@ from nodes.models.loading.forward import denoise
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.loading.network import Network
 from nodes.models.weights.errors import TruncatedFileError, WeightFileError
-from nodes.models.weights.gguf import BLOCKS
-from nodes.models.weights.gguf_blocks import gguf_blocks
+from nodes.models.weights.formats.gguf import BLOCKS
+from nodes.models.weights.formats.gguf_blocks import gguf_blocks
 from nodes.models.weights.header import read_header
 from nodes.models.weights.quantized import QuantizedTensor
 from nodes.models.weights.reader import open_tensors

@@ -11,8 +11,9 @@ from pathlib import PurePath
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, VaeSpec
-from nodes.models.weights.header import Header, TensorInfo
+from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
+from nodes.models.weights.tensor_info import TensorInfo
 
 FOLDER = "vae_approx"
 KNOWN: Mapping[str, tuple[int, float, float]] = {

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from nodes.models.weights.gguf import BLOCKS
+from nodes.models.weights.formats.gguf import BLOCKS
 from nodes.models.weights.quantized import Quantization
 
 _CURVE = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
