@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import EXIT_FAILED, ReportingCommand, as_json, report, warn
+from nodes.models.weights.formats.layer_formats import Written
 
 if TYPE_CHECKING:
     from nodegraph.files.files import Files
@@ -98,14 +99,22 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
 @models.command("convert")
 @click.argument("name", metavar="SRC")
 @click.argument("target", metavar="DEST", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--quantise",
+    type=click.Choice(get_args(Written)),
+    help="Write the linear layers in the blocks of large networks in this format of 8 or 4 bits.",
+)
 @click.option("--force", is_flag=True, help="Replace DEST if it is there.")
 @_MODELS
 @options.verbose
-def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> None:
+def convert_model(
+    name: str, target: Path, *, quantise: Written | None, force: bool, **folders: Any
+) -> None:
     """Write the model SRC as one file DEST in the layout of the original checkpoints.
 
     SRC is named as for `show`: a diffusers folder, a set of shards or a file. All of its parts are
-    converted: the model, its text encoders and its VAE. Weights keep their precision.
+    converted: the model, its text encoders and its VAE. Weights keep their precision, except with
+    --quantise.
     """
     from nodes.cli.listing import find
     from nodes.models.export.checkpoint import convert
@@ -116,7 +125,7 @@ def convert_model(name: str, target: Path, *, force: bool, **folders: Any) -> No
     if target.exists() and not force:
         message = f"{target} exists already; --force replaces it."
         raise click.UsageError(message)
-    convert(find(name, options.open_workspace(**folders).files).path, target)
+    convert(find(name, options.open_workspace(**folders).files).path, target, quantise)
     click.echo(str(target))
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from nodegraph.files.atomic import part_in
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.export.errors import UnsavableError
+from nodes.models.export.few_bits import quantise_layers
 from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
 from nodes.models.families.base.ldm_keys import vae_table
@@ -20,6 +21,7 @@ from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.factory import network_class
+from nodes.models.weights.formats.layer_formats import Written
 from nodes.models.weights.reader import TensorFiles
 from nodes.models.weights.writer import chunks
 from nodes.sampling.noise_schedule.parameterization import Discrete
@@ -31,7 +33,7 @@ _ZERO_SNR = 1000.0
 """A model whose highest sigma is above this was trained with zero terminal SNR."""
 
 
-def convert(path: Path, target: Path) -> None:
+def convert(path: Path, target: Path, quantise: Written | None = None) -> None:
     """Write a model in the original layout, with all that it has of text encoders and VAE.
 
     Weights keep their precision and every bit; GGUF's become float16.
@@ -39,6 +41,8 @@ def convert(path: Path, target: Path) -> None:
     Args:
         path: a file, one of several shards, or a diffusers folder.
         target: the new file, which is there whole or not at all.
+        quantise: the format in few bits for the linear layers in the blocks of large networks; see
+            `nodes.models.export.few_bits`. None: none.
 
     Raises:
         NodeGraphError: the model is of no known family, damaged or incomplete.
@@ -48,16 +52,26 @@ def convert(path: Path, target: Path) -> None:
     model = ModelHandle(opened.model)
     clip = ClipHandle(opened.text) if opened.text.found else None
     vae = VaeHandle(opened.vae) if opened.vae.found else None
-    data = chunks(checkpoint_tensors(model, clip, vae), file_metadata(model, clip, vae))
+    tensors = checkpoint_tensors(model, clip, vae, quantise)
+    data = chunks(tensors, file_metadata(model, clip, vae))
     target.parent.mkdir(parents=True, exist_ok=True)
     with part_in(target.parent, data) as part:
         part.replace(target)
 
 
 def checkpoint_tensors(
-    model: ModelHandle, clip: ClipHandle | None = None, vae: VaeHandle | None = None
+    model: ModelHandle,
+    clip: ClipHandle | None = None,
+    vae: VaeHandle | None = None,
+    quantise: Written | None = None,
 ) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint: every network in its family's layout, with its patches.
+
+    Args:
+        model: the denoiser.
+        clip: its text encoders.
+        vae: its VAE.
+        quantise: a format in few bits; see `convert`.
 
     Raises:
         UnsavableError: the model's family does not have such a text encoder.
@@ -70,7 +84,8 @@ def checkpoint_tensors(
     parts = {part.name: part for part in layout.parts.values()}
     home = network.header.path
     denoiser = next(iter(layout.parts.values()))
-    tensors = _network_tensors(network, model.patches, denoiser, home) | _marker_tensors(model)
+    tensors = _network_tensors(network, model.patches, denoiser, home, quantise)
+    tensors |= _marker_tensors(model)
     for encoder in encoders:
         if encoder.name not in parts:
             raise UnsavableError(
@@ -80,7 +95,8 @@ def checkpoint_tensors(
                 hint="Save it in a file of its own with CLIPSave.",
             )
         patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
-        tensors |= _network_tensors(encoder.network, patches, parts[encoder.name], home)
+        part = parts[encoder.name]
+        tensors |= _network_tensors(encoder.network, patches, part, home, quantise)
     if vae:
         tensors |= _network_tensors(_with_weights(vae), (), parts["vae"], home)
     return tensors
@@ -131,13 +147,16 @@ def file_metadata(
 
 
 def _network_tensors(
-    network: Network, patches: Patches, part: Part, home: Path
+    network: Network, patches: Patches, part: Part, home: Path, quantise: Written | None = None
 ) -> dict[str, Tensor]:
     """Return the tensors of a network: as the model's file has them, or as its family does."""
     spec = network.spec
     stays = network.header.path == home and spec.prefix and spec.prefix not in network.header.own
     table, prefix = (spec.table, spec.prefix) if stays else (part.table, part.prefix)
-    return export_tensors(network, patches, table, prefix)
+    tensors = export_tensors(network, patches, table, prefix)
+    if quantise is None:
+        return tensors
+    return quantise_layers(network.spec, table(network.table, prefix), tensors, quantise)
 
 
 def _marker_tensors(model: ModelHandle) -> dict[str, Tensor]:
