@@ -13,7 +13,8 @@ import torch
 
 from benchmarks.engines import Picture
 from nodegraph.runtime.devices import default_device
-from nodes.models.weights.header import TensorInfo, read_header
+from nodes.models.weights.header import read_header
+from nodes.models.weights.tensor_info import TensorInfo
 from tests.full_size.models import write_model
 from tests.tiny_models.checkpoints import small_sd3, small_sd21, small_sdxl, write
 from tests.tiny_models.folders import whole_flux
