@@ -80,7 +80,9 @@ async def upload_inputs(
     return to_prompt(replace(graph, nodes=nodes, sent=None))
 
 
-def _file_names(inputs: Mapping[str, object], spec: NodeSpec | None) -> Iterator[tuple[InputSpec, str]]:
+def _file_names(
+    inputs: Mapping[str, object], spec: NodeSpec | None
+) -> Iterator[tuple[InputSpec, str]]:
     """Yield the inputs that may name a file.
 
     They are choices that users upload, or that are not listed, and paths in single lines of text,
