@@ -1,6 +1,7 @@
 """`GET /object_info`: descriptions of node types for editors and clients."""
 
 import asyncio
+import json
 
 from aiohttp import web
 
@@ -14,7 +15,8 @@ async def get_object_info(request: web.Request) -> web.Response:
     """Reply with all node types: ours, and those that only ComfyUI servers have."""
     parts = services(request)
     await parts.comfyui.refresh()
-    return web.json_response(await asyncio.to_thread(_entries, parts))
+    body = await asyncio.to_thread(_entries_as_json, parts)
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
 async def get_one(request: web.Request) -> web.Response:
@@ -26,6 +28,12 @@ async def get_one(request: web.Request) -> web.Response:
         further = parts.comfyui.further_entries(parts.registry.catalog)
         return web.json_response({name: further[name]} if name in further else {})
     return web.json_response({name: await asyncio.to_thread(_entry, parts, spec)})
+
+
+def _entries_as_json(parts: Services) -> bytes:
+    """Return all entries as one JSON object, made one by one so that other threads go on."""
+    rows = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in _entries(parts).items())
+    return f"{{{', '.join(rows)}}}".encode()
 
 
 def _entries(parts: Services) -> dict[str, Entry]:

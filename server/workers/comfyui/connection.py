@@ -1,7 +1,9 @@
 """Requests to one ComfyUI server: bounded, without redirects, and to its address alone."""
 
 import asyncio
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -39,7 +41,15 @@ _QUICK = ClientTimeout(total=60.0, sock_connect=10.0)
 """For browsers, which wait."""
 _FILES = ClientTimeout(total=None, sock_connect=10.0, sock_read=120.0)
 _HEARTBEAT = 60.0
-_OK, _REDIRECT, _BAD, _DENIED, _GATEWAY = 200, 300, 400, (401, 403), (502, 503, 504)
+_SPACE = re.compile(r"[ \t\n\r]*")
+_EMPTY = re.compile(r"\{\s*\}")
+_EXPECTED = "an object of names and values"
+_OK, _REDIRECT, _BAD, _TOO_LARGE, _FAILED = 200, 300, 400, 413, 500
+_DENIED, _GATEWAY = (401, 403), (502, 503, 504)
+
+
+class UnwellError(ClientConnectionError):
+    """The server, or a proxy before it, can not answer now: a status of 500 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +102,21 @@ class ComfyConnection:
         )
         return socket
 
-    async def object_info(self) -> object:
-        """Return the descriptions of all node types."""
-        return await self._get("/object_info")
+    async def object_info(self, known: bytes = b"") -> tuple[bytes, object] | None:
+        """Return the digest and the descriptions of all node types; None if the digest is known.
+
+        They are many megabytes, which seldom change.
+        """
+        path = "/object_info"
+        async with self._open().get(
+            self._url(path), allow_redirects=False, timeout=_TIMEOUT
+        ) as answer:
+            request = f"GET {path}"
+            if answer.status != _OK:
+                raise self._error_of(answer.status, request)
+            data = await self._read_bytes(answer, request, MOST_JSON)
+        digest = (await asyncio.to_thread(hashlib.sha256, data)).digest()
+        return None if digest == known else (digest, await self._parse(data, request))
 
     async def extensions(self) -> object:
         """Return the paths of the scripts of its packs."""
@@ -132,14 +154,19 @@ class ComfyConnection:
         return "pending" if prompt in _ids(queue.get("queue_pending")) else ""
 
     async def submit(self, body: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
-        """Queue a prompt; return the status and the answer."""
+        """Queue a prompt; return the status, 200 or 400, and the answer."""
         async with self._open().post(
             self._url("/prompt"), json=body, allow_redirects=False, timeout=_TIMEOUT
         ) as answer:
             if answer.status not in (_OK, _BAD):
                 raise self._error_of(answer.status, "POST /prompt")
             found = await self._read(answer, "POST /prompt")
-            return answer.status, found if is_object(found) else {}
+        named = found.get("prompt_id") if is_object(found) else None
+        if not is_object(found) or (
+            answer.status == _OK and not (named and isinstance(named, str))
+        ):
+            raise ComfyAnswerError(self.name, "POST /prompt", "named no prompt")
+        return answer.status, found
 
     async def upload(self, file: IO[bytes], name: str, subfolder: str) -> str:
         """Upload a file to the input folder; return the name that workflows use for it."""
@@ -210,19 +237,27 @@ class ComfyConnection:
         return data
 
     async def _read(self, answer: ClientResponse, request: str) -> object:
-        data = await self._read_bytes(answer, request, MOST_JSON)
+        return await self._parse(await self._read_bytes(answer, request, MOST_JSON), request)
+
+    async def _parse(self, data: bytearray, request: str) -> object:
         try:
-            return await asyncio.to_thread(json.loads, data)
+            return await asyncio.to_thread(_parse_in_parts, data)
         except (ValueError, RecursionError) as error:
             raise ComfyAnswerError(self.name, request, "is not JSON") from error
 
     def _error_of(self, status: int, request: str) -> Exception:
-        """Return the error of an answer; of a proxy's, that the server can not be reached."""
+        """Return the error of an answer.
+
+        Those that may be other ones soon are `UnwellError`: a proxy's that finds no server, and
+        failures of GET. A failure of POST may be that of what was sent.
+        """
         problem, hint = f"was answered with status {status}", ""
-        if status in _GATEWAY:
-            return ClientConnectionError(f"{request} {problem}")
+        if status in _GATEWAY or (status >= _FAILED and request.startswith("GET ")):
+            return UnwellError(f"{request} {problem}")
         if status in _DENIED:
             hint = "If it wants a token, set it in comfyui_headers."
+        elif status == _TOO_LARGE:
+            hint = "It takes no more at once, or a proxy before it: see its --max-upload-size."
         elif _REDIRECT <= status < _BAD:
             hint = "Redirects are not followed: name the address that it leads to."
         return ComfyAnswerError(self.name, request, problem, hint)
@@ -248,6 +283,37 @@ class ComfyConnection:
         """Refuse a redirect, which aiohttp would follow when it opens a WebSocket."""
         params.response.close()
         raise self._error_of(params.response.status, f"{params.method} {params.url.path}")
+
+
+def _parse_in_parts(data: bytearray) -> object:
+    """Parse JSON; of an object one value after the other, between which other threads go on.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    text = data.decode("utf-8-sig")
+    decode, place = json.JSONDecoder().raw_decode, _skip(text, 0)
+    if text[place : place + 1] != "{" or _EMPTY.match(text, place):
+        return json.loads(text)
+    found: dict[str, object] = {}
+    end = ","
+    while end == ",":
+        key, place = decode(text, _skip(text, place + 1))
+        place = _skip(text, place)
+        if not isinstance(key, str) or text[place : place + 1] != ":":
+            raise json.JSONDecodeError(_EXPECTED, text, place)
+        found[key], place = decode(text, _skip(text, place + 1))
+        place = _skip(text, place)
+        end = text[place : place + 1]
+    if end != "}" or _skip(text, place + 1) != len(text):
+        raise json.JSONDecodeError(_EXPECTED, text, place)
+    return found
+
+
+def _skip(text: str, place: int) -> int:
+    """Return the place after the white space that begins at a place."""
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
 
 
 def _ids(items: object) -> set[object]:

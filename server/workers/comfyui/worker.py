@@ -86,6 +86,10 @@ class ComfyWorker:
         """The number of times that the connection was lost."""
         self._supervisor: asyncio.Task[None] | None = None
         self._refreshed = 0.0
+        self._digest = b""
+        """Of the answer that the node types were read from."""
+        self._known_native: Mapping[str, NodeSpec] | None = None
+        """Our own node types at that time."""
         self._connected = 0.0
         self._complaint = ""
         """The last reason why it could not be reached, so that each is logged once."""
@@ -196,10 +200,16 @@ class ComfyWorker:
 
     async def _describe(self) -> None:
         """Read the server's node types, and the scripts of its packs if the editor may run them."""
-        found = await self._connection.object_info()
+        native = self._native()
+        known = self._digest if native is self._known_native else b""
+        found = await self._connection.object_info(known)
         scripts = await self._read_scripts()
         self._refreshed = time.monotonic()
-        types = await asyncio.to_thread(read_node_types, found, self.server, self._native())
+        types = self.node_types
+        if found is not None:
+            digest, answer = found
+            types = await asyncio.to_thread(read_node_types, answer, self.server, native)
+            self._digest, self._known_native = digest, native
         self.node_types, self.scripts = types, scripts
 
     async def _read_scripts(self) -> PackScripts:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from server.workers.comfyui.attempts.endings import failure_of, refusal_of
 from server.workers.comfyui.attempts.inputs import needed_graph, upload_inputs
 from server.workers.comfyui.attempts.outputs import OutputFiles
 from server.workers.comfyui.attempts.run_events import RunEvents
-from server.workers.comfyui.connection import ComfyConnection
-from server.workers.comfyui.errors import ComfyInterruptedError
+from server.workers.comfyui.connection import ComfyConnection, UnwellError
+from server.workers.comfyui.errors import ComfyAnswerError, ComfyInterruptedError
 from server.workers.comfyui.messages import ComfyMessage
 from server.workers.worker import Order, Report
 
@@ -29,6 +30,8 @@ AGAIN = 0.5
 """Seconds until a prompt is stopped once more that is still there."""
 MOST_MESSAGES = 1000
 """Messages that may wait; from then on progress and previews are dropped."""
+MOST_TROUBLES = 8
+"""Answers in a row that the server is not well, until the attempt fails; some 45 seconds."""
 _ABSENT = 3
 """Looks in a row at which a prompt is nowhere until it is taken for gone."""
 _UNWRITTEN = 50
@@ -76,10 +79,12 @@ class Attempt:
         self._events = RunEvents(order.run, self._graph, order.work.targets)
         self._messages: asyncio.Queue[ComfyMessage | None] = asyncio.Queue()
         self._pause = SOON
+        self._due: float | None = None
+        """The time of the next look, even if messages come all the time."""
         self._lost: WorkerLostError | None = None
         self._cancelled = False
         self._succeeded = False
-        self._absent = 0
+        self._absent = self._troubles = 0
         self._ending: Mapping[str, Any] | None = None
 
     @property
@@ -113,7 +118,7 @@ class Attempt:
             WorkerLostError: the server died before the end of the run.
         """
         try:
-            await self._find_or_submit()
+            await self._begin()
         except (ClientError, TimeoutError) as error:
             await asyncio.sleep(_NOTICED)
             alive = not self._was_away
@@ -126,6 +131,29 @@ class Attempt:
             if self._ending is None and (batch := self._events.take()):
                 yield batch
         yield [*self._events.take(), Report("done", self._ending)]
+
+    async def _begin(self) -> None:
+        """Find or submit the prompt; try again for a while if the server is not well."""
+        while self._ending is None:
+            try:
+                await self._find_or_submit()
+            except UnwellError as error:
+                if self._was_away:
+                    raise
+                self._note_trouble(error)
+                await asyncio.sleep(self._pause)
+            else:
+                self._troubles, self._pause, self._due = 0, SOON, None
+                return
+
+    def _note_trouble(self, error: UnwellError) -> None:
+        """Wait longer each time that the server is not well; in the end, fail."""
+        self._troubles += 1
+        self._pause = min(AGAIN * 2 ** (self._troubles - 1), POLL)
+        self._due = time.monotonic() + self._pause
+        if self._troubles >= MOST_TROUBLES:
+            request, _, problem = str(error).partition(" was ")
+            self._fail(ComfyAnswerError(self._connection.name, request, f"was {problem}"))
 
     async def _find_or_submit(self) -> None:
         """Submit the prompt, unless an earlier attempt did and the server still has it."""
@@ -160,10 +188,12 @@ class Attempt:
 
     async def _advance(self) -> None:
         """Wait for a message and handle it; if none comes, look at queue and history."""
+        pause = self._pause if self._due is None else max(0.0, self._due - time.monotonic())
         message = None
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause):
-                message = await self._messages.get()
+        if pause:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    message = await self._messages.get()
         if self._lost:
             raise self._lost
         try:
@@ -171,6 +201,11 @@ class Attempt:
                 await self._look()
             else:
                 await self._handle(message)
+            self._troubles = 0
+        except UnwellError as error:
+            self._note_trouble(error)
+            if self._ending is not None:
+                await self._stop()
         except (ClientError, TimeoutError):  # the worker waits for the server, or gives it up
             self._pause = POLL
         except NodeGraphError as error:
@@ -218,6 +253,7 @@ class Attempt:
 
     async def _look(self) -> None:
         """Look for the prompt in the history and the queue."""
+        self._due = None
         entry = await self._connection.history(self.prompt)
         standing = "" if entry else await self._connection.standing(self.prompt)
         if entry:
@@ -227,7 +263,7 @@ class Attempt:
             if standing == "running":
                 self._events.begin()
             if self._cancelled:
-                self._pause = AGAIN
+                self._pause, self._due = AGAIN, time.monotonic() + AGAIN
                 await self._connection.stop(self.prompt)
         else:
             self._absent, self._pause = self._absent + 1, SOON

@@ -14,7 +14,7 @@ from nodegraph.files.file_names import FileSeries, NumberedFile
 from nodegraph.files.files import Files
 from nodegraph.files.numbered import save_numbered, save_temporary
 from nodegraph.graph.json_values import is_list, is_object
-from server.workers.comfyui.connection import ComfyConnection
+from server.workers.comfyui.connection import ComfyConnection, UnwellError
 from server.workers.comfyui.errors import ComfyAnswerError, ComfyFileError
 
 MOST_BYTES = 4 * 2**30
@@ -128,7 +128,7 @@ class OutputFiles:
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
             try:
                 is_whole = await self._connection.download(where, file, MOST_BYTES)
-            except ComfyAnswerError:
+            except (ComfyAnswerError, UnwellError):
                 if kind == "output":
                     raise
                 return None

@@ -32,6 +32,16 @@ class DialectServer:
     def set_models(self, *names):
         (self.folder / "models.txt").write_text("\n".join(names))
 
+    @contextmanager
+    def unwell(self, path, status):
+        """Have it answer requests whose path begins so with that status."""
+        file = self.folder / "unwell.txt"
+        file.write_text(f"{path} {status}")
+        try:
+            yield
+        finally:
+            file.unlink()
+
     def start(self):
         with (self.folder / "errors.txt").open("a") as errors:
             process = self._process = subprocess.Popen(

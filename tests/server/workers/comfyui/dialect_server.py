@@ -319,6 +319,10 @@ class Routes:
         sent = request.headers.get("Authorization", "")
         if self.dialect.token and sent != f"Bearer {self.dialect.token}":
             raise web.HTTPUnauthorized
+        unwell = self.dialect.folder / "unwell.txt"
+        start, _, status = unwell.read_text().partition(" ") if unwell.exists() else ("-", "", "")
+        if request.path.startswith(start):
+            return web.Response(status=int(status))
         return await handler(request)
 
     async def object_info(self, _request):

@@ -209,7 +209,8 @@ def test_a_whole_path_is_uploaded_to_a_server_on_another_machine(both, tmp_path)
     async def sent():
         there = ComfyConnection(address, "somebody")
         try:
-            types = read_node_types(await there.object_info(), "far", {}).registry.catalog
+            _, described = await there.object_info() or (b"", {})
+            types = read_node_types(described, "far", {}).registry.catalog
             return await upload_inputs(graph, types, files, there)
         finally:
             await there.close()
@@ -317,6 +318,39 @@ def test_cancelling_interrupts_the_prompt_and_nobody_else_s(both):
     entry = until(lambda: ask(both.theirs, "GET", f"/history/{name}").get(name))
     assert entry["status"]["status_str"] == "success"
     assert ask(both.theirs, "GET", "/queue") == {"queue_running": [], "queue_pending": []}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/prompt", 503), ("/queue", 500), ("/view", 504)])
+def test_a_server_that_is_not_well_for_a_moment_is_asked_again(both, path, status):
+    with both.theirs.unwell(path, status):
+        run_id = both.ours.submit(steps(5, prefix="unwell"))
+        time.sleep(0.6)
+
+    found = ended(both.ours, run_id)
+    assert (found["status"], found["attempts"]) == ("succeeded", 1)
+    name = outputs_of(both.ours, run_id)["2"]["text_files"][0]["filename"]
+    assert (both.ours.output / name).read_text() == "5\n"
+
+
+def test_a_run_is_cancelled_once_the_server_is_well_again_though_it_tells_progress(both):
+    run_id = both.ours.submit(steps(count=1000))
+    until(lambda: ask(both.theirs, "GET", "/queue")["queue_running"])
+
+    with both.theirs.unwell("/history", 500):
+        both.ours.post(f"/v1/runs/{run_id}/cancel")
+        time.sleep(0.6)
+
+    assert ended(both.ours, run_id, 8)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(("status", "hint"), [(413, "--max-upload-size"), (401, "comfyui_headers")])
+def test_what_the_server_does_not_take_fails_with_what_to_do(both, status, hint):
+    with both.theirs.unwell("/prompt", status):
+        error = run(both.ours, steps())["error"]
+
+    assert error["code"] == "comfyui_answer"
+    assert f"POST /prompt was answered with status {status}" in error["message"]
+    assert hint in error["hint"]
 
 
 def test_a_prompt_that_somebody_else_stops_fails_and_says_so(both):

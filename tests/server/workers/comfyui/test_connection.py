@@ -14,6 +14,7 @@ from server.workers.comfyui.connection import ComfyConnection
 from server.workers.comfyui.errors import ComfyAnswerError
 
 ELSEWHERE = []
+TEXT = [b""]
 
 
 async def answer(request):
@@ -27,6 +28,9 @@ async def answer(request):
         "/history/deep": web.Response(text="[" * 200_000),
         "/history/gone": web.Response(status=503),
         "/history/odd": web.json_response({"odd": ["no entry"]}),
+        "/text/queue": web.Response(body=TEXT[0]),
+        "/text/prompt": web.Response(body=TEXT[0]),
+        "/types/object_info": web.json_response({"A": {}, "B": {"input": [1, {"c": None}]}}),
         "/view": web.Response(body=bytes(100)),
         "/upload/image": web.json_response({"name": 3}),
         "/prompt": web.Response(status=401),
@@ -35,13 +39,13 @@ async def answer(request):
 
 
 @asynccontextmanager
-async def connected():
+async def connected(below=""):
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = URL(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    url = URL(f"http://127.0.0.1:{runner.addresses[0][1]}{below}")
     there = ComfyConnection(ServerAddress("main", url, {"X-Secret": "hunter2"}), "me")
     try:
         yield there
@@ -73,6 +77,58 @@ def test_a_wrong_answer_is_told_and_leads_nowhere(name):
 
     assert "hunter2" not in str(caught.value)
     assert ELSEWHERE == []
+
+
+BROKEN = [
+    *("", "{", '{"a": 1', '{"a": 1,}', '{"a" 1}', "{a: 1}", "{1: 2}", '{"a": 1}x', "{,}", '{"a":}'),
+    *('{"a": 1 "b": 2}', '{"a": 1}}', "[1,]", '{"a": 1,, "b": 2}', '{"a": 1]', '{"a": "'),
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_an_answer_that_is_no_json_is_told(text):
+    TEXT[0] = text.encode()
+
+    async def scenario():
+        async with connected("/text") as there:
+            await there.standing("p")
+
+    with pytest.raises(ComfyAnswerError, match="GET /queue is not JSON"):
+        asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("before", ["", " \n", "\ufeff"])
+def test_an_answer_is_read_whatever_space_there_is(before):
+    TEXT[0] = f'{before}{{ "x":[] , "queue_pending"\t:\n[[1,"p"]],"y": {{}}\r\n}} \n'.encode()
+
+    async def scenario():
+        async with connected("/text") as there:
+            return await there.standing("p"), await there.standing("q")
+
+    assert asyncio.run(scenario()) == ("pending", "")
+
+
+def test_descriptions_that_are_known_are_not_read_again():
+    async def scenario():
+        async with connected("/types") as there:
+            found = await there.object_info()
+            assert found
+            return found[1], await there.object_info(found[0])
+
+    described = {"A": {}, "B": {"input": [1, {"c": None}]}}
+    assert asyncio.run(scenario()) == (described, None)
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b'{"prompt_id": 3}'])
+def test_an_answer_that_names_no_prompt_is_told(answer):
+    TEXT[0] = answer
+
+    async def scenario():
+        async with connected("/text") as there:
+            await there.submit({})
+
+    with pytest.raises(ComfyAnswerError, match="POST /prompt named no prompt"):
+        asyncio.run(scenario())
 
 
 def test_a_proxy_that_finds_no_server_counts_as_no_connection():
