@@ -6,7 +6,10 @@ A class sets its code in its body. A class for several causes takes the code as 
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("nodegraph", "nodes", "server")
@@ -67,6 +70,18 @@ def test_a_table_that_lacks_a_code_is_found():
     assert incomplete_tables({Path("x"): SEVERAL + table}) == ["x: _HINTS lacks two"]
 
 
+@cache
+def parse(text):
+    """The tree of a file; several questions are asked of each."""
+    return ast.parse(text)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _trees_are_forgotten():
+    yield
+    parse.cache_clear()
+
+
 def sources():
     return {
         path: path.read_text() for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
@@ -77,7 +92,7 @@ def owners_of_codes(texts):
     """The classes that set `code`, or take it from a set, by code; who inherits one sets none."""
     owners = defaultdict(list)
     for path, text in texts.items():
-        tree = ast.parse(text)
+        tree = parse(text)
         for node in classes(tree):
             for code in filter(None, map(code_of, node.body)):
                 owners[code].append(f"{path}: {node.name}")
@@ -89,7 +104,7 @@ def owners_of_codes(texts):
 
 def misused_codes(texts):
     """What is wrong with the calls of classes that take their code from a set."""
-    trees = {path: ast.parse(text) for path, text in texts.items()}
+    trees = {path: parse(text) for path, text in texts.items()}
     left = {
         name: set(codes) for tree in trees.values() for name, codes in sets_of_codes(tree).items()
     }
@@ -110,7 +125,7 @@ def incomplete_tables(texts):
     """The module-level tables by code that lack an entry; the type checker finds none too many."""
     found = []
     for path, text in texts.items():
-        tree = ast.parse(text)
+        tree = parse(text)
         aliases = dict(filter(None, map(literal_alias, tree.body)))
         of_codes = {alias for _, alias in code_arguments(tree)}
         for name, alias, keys in filter(None, map(table_by_alias, tree.body)):

@@ -3,7 +3,10 @@
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nodegraph", "nodes", "server")
@@ -76,7 +79,7 @@ class Module:
         for statement in module.tree.body:
             for target in targets(statement):
                 module.values.add(ast.unparse(target))
-        for found in ast.walk(module.tree):
+        for found in walk(module.tree):
             if isinstance(found, ast.ImportFrom):
                 for alias in found.names:
                     module.imports[alias.asname or alias.name] = f"{found.module}:{alias.name}"
@@ -85,6 +88,18 @@ class Module:
     def origin(self, name: str) -> str:
         """Where a name comes from, as `module:name`."""
         return self.imports.get(name, f"{self.name}:{name}")
+
+
+@cache
+def walk(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """All parts of a tree, found once: many questions are asked of each."""
+    return tuple(ast.walk(tree))
+
+
+@pytest.fixture(autouse=True)
+def _walks_are_forgotten() -> Iterator[None]:
+    yield
+    walk.cache_clear()
 
 
 def house() -> list[Module]:
@@ -104,14 +119,14 @@ def targets(statement: ast.stmt) -> list[ast.expr]:
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for found in ast.walk(tree):
+    for found in walk(tree):
         if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef):
             yield found
 
 
 def changed(function: ast.AST) -> Iterator[ast.expr]:
     """What a function changes: `a.b` of `a.b[0] = 1`, `del a.b.c` and `a.b.append(1)`."""
-    for found in ast.walk(function):
+    for found in walk(function):
         if isinstance(found, ast.Attribute | ast.Subscript):
             if isinstance(found.ctx, ast.Store | ast.Del):
                 yield found.value
@@ -139,14 +154,14 @@ def root(expression: ast.expr) -> list[str]:
 
 def local_names(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     shared = {
-        name for part in ast.walk(function) if isinstance(part, ast.Global) for name in part.names
+        name for part in walk(function) if isinstance(part, ast.Global) for name in part.names
     }
     stored = {
         part.id
-        for part in ast.walk(function)
+        for part in walk(function)
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
     }
-    arguments = {part.arg for part in ast.walk(function) if isinstance(part, ast.arg)}
+    arguments = {part.arg for part in walk(function) if isinstance(part, ast.arg)}
     return (stored - shared) | arguments
 
 
@@ -158,7 +173,7 @@ def stateful_classes(modules: list[Module]) -> set[str]:
     classes = [
         (module, found)
         for module in modules
-        for found in ast.walk(module.tree)
+        for found in walk(module.tree)
         if isinstance(found, ast.ClassDef)
     ]
     stateful = {"contextvars:ContextVar"}
@@ -178,7 +193,7 @@ def _keeps_state(
 ) -> bool:
     if method.name not in STARTS:
         return any(root(part)[:1] == ["self"] for part in changed(method))
-    return any(_maker(module, part) in stateful for part in ast.walk(method))
+    return any(_maker(module, part) in stateful for part in walk(method))
 
 
 def _maker(module: Module, value: ast.AST | None) -> str:
@@ -195,7 +210,7 @@ def written(modules: list[Module]) -> Iterator[str]:
         for function in functions(module.tree):
             yield from (
                 f"{module.name}:{name}"
-                for part in ast.walk(function)
+                for part in walk(function)
                 if isinstance(part, ast.Global)
                 for name in part.names
             )
