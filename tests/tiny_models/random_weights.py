@@ -27,8 +27,9 @@ class Draw:
     def put(self, key: str, shape: tuple[int, ...], std: float, mean: float = 0.0) -> None:
         digest = hashlib.sha256(f"{self.seed}:{key}".encode()).digest()
         seed = int.from_bytes(digest[:8], "big") & (2**63 - 1)
-        unit = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-        self.tensors[key] = (unit * math.sqrt(3.0) * std + mean).to(self.dtype)
+        drawn = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+        drawn.mul_(2).sub_(1).mul_(math.sqrt(3.0)).mul_(std).add_(mean)  # in place: some are large
+        self.tensors[key] = drawn.to(self.dtype)
 
     def weight(self, key: str, *shape: int, gain: float = 1.0) -> None:
         self.put(key, shape, gain / math.sqrt(math.prod(shape[1:])))
