@@ -119,7 +119,7 @@ def lives(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_killed_server_loses_and_doubles_nothing(tmp_path, rounds):
     install_toys(tmp_path)
     clients, chance, longest = Clients(), random.Random(4), 0.0
@@ -149,7 +149,7 @@ def test_a_killed_server_loses_and_doubles_nothing(tmp_path, rounds):
     )
 
 
-@pytest.mark.parametrize("rounds", [5, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_killed_worker_loses_and_doubles_nothing(tmp_path, rounds):
     install_toys(tmp_path)
     clients, chance, noticed = Clients(), random.Random(4), []

@@ -58,8 +58,20 @@ def chained(kind: Samplable, count: int):
     return made
 
 
-@pytest.mark.parametrize("name", ["sd15", "sdxl", "flux"])
-@pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "dpmpp_2m_sde"])
+@pytest.mark.parametrize(
+    ("sampler", "name"),
+    [
+        ("euler", "sd15"),
+        ("euler", "sdxl"),
+        ("euler", "flux"),
+        ("euler_ancestral", "sd15"),
+        pytest.param("euler_ancestral", "sdxl", marks=pytest.mark.slow),
+        pytest.param("euler_ancestral", "flux", marks=pytest.mark.slow),
+        ("dpmpp_2m_sde", "flux"),
+        pytest.param("dpmpp_2m_sde", "sd15", marks=pytest.mark.slow),
+        pytest.param("dpmpp_2m_sde", "sdxl", marks=pytest.mark.slow),
+    ],
+)
 def test_each_image_of_a_batch_is_what_it_would_be_alone(kinds, bench, name, sampler):
     kind = kinds[name]
     sigmas = basic_scheduler(kind.model, "simple", 5)
