@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, suppress
 from typing import Any
@@ -37,6 +38,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0
 """Seconds until the server is connected to again; doubled while that fails."""
 STABLE = 10.0
 """Seconds after which a connection counts as a good one: the pause is the first one again."""
+_FIRST = ("execution_start", "execution_cached", "executing")
+"""The messages that may come before a server that chooses a prompt's id has answered with it."""
+_MOST_UNCLAIMED = 100
 _FAREWELL = 1.0
 """Seconds that a server has to close the connection."""
 REFUSED, SILENT = 5.0, 120.0
@@ -82,6 +86,8 @@ class ComfyWorker:
         self._native = native
         self._connection = ComfyConnection(address, str(client))
         self._attempts: dict[str, Attempt] = {}
+        self._unclaimed: deque[ComfyMessage] = deque(maxlen=_MOST_UNCLAIMED)
+        """The last messages about prompts that are of no attempt, as far as is known."""
         self._losses = 0
         """The number of times that the connection was lost."""
         self._supervisor: asyncio.Task[None] | None = None
@@ -109,7 +115,9 @@ class ComfyWorker:
         files = self._files(order.owner)
         outputs = OutputFiles(order.run, files, self._hooks.namer, self._connection)
         types, connection = self.node_types.registry, self._connection
-        server = ServerAccess(connection, types, files, outputs, lambda: self._losses)
+        server = ServerAccess(
+            connection, types, files, outputs, lambda: self._losses, self._find_unclaimed
+        )
         attempt = self._attempts[order.run] = Attempt(order, self._prompt_id(order), server)
         try:
             async with aclosing(attempt.reports()) as batches:
@@ -248,10 +256,18 @@ class ComfyWorker:
 
         The server computes one prompt after the other.
         """
+        if message.name in _FIRST and message.prompt not in self._prompts():
+            self._unclaimed.append(message)
         for attempt in list(self._attempts.values()):
             is_unnamed = not message.prompt and message.transient
             if message.prompt == attempt.prompt or (is_unnamed and attempt.is_running):
                 attempt.offer(message)
+
+    def _prompts(self) -> set[str]:
+        return {attempt.prompt for attempt in self._attempts.values()}
+
+    def _find_unclaimed(self, prompt: str) -> list[ComfyMessage]:
+        return [message for message in self._unclaimed if message.prompt == prompt]
 
     def _lose_connection(self, error: Exception) -> None:
         """Take no more runs until the server is there again; it may still have those it has."""

@@ -57,6 +57,8 @@ class ServerAccess:
     """Takes the files over."""
     losses: Callable[[], int]
     """Returns how often the connection was lost so far."""
+    unclaimed: Callable[[str], Sequence[ComfyMessage]]
+    """Returns the messages about a prompt of that id that came before it was known to be ours."""
 
 
 class Attempt:
@@ -179,8 +181,10 @@ class Attempt:
         }
         status, reply = await self._connection.submit(body)
         given = reply.get("prompt_id")
-        if isinstance(given, str) and given:
-            self.prompt = given  # servers before 0.3.50 choose it themselves
+        if isinstance(given, str) and given and given != self.prompt:
+            self.prompt = given  # servers before 0.3.50 choose it themselves, and may begin at once
+            for message in self._server.unclaimed(given):
+                self.offer(message)
         refusal = refusal_of(self._connection.name, status, reply)
         if refusal is not None:
             await self._stop()

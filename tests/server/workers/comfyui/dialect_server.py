@@ -357,7 +357,8 @@ class Routes:
         if refused := refusals(prompt, types):
             error = {"type": "prompt_outputs_failed_validation", "message": "refused"}
             return web.json_response({"error": error, "node_errors": refused}, status=400)
-        name = body.get("prompt_id") or str(uuid.uuid4())
+        chooses = (dialect.folder / "chooses.txt").exists()
+        name = body["prompt_id"] if "prompt_id" in body and not chooses else str(uuid.uuid4())
         extra = {**body.get("extra_data", {}), "client_id": body.get("client_id", "")}
         targets = body.get("partial_execution_targets") or [
             key for key, node in prompt.items() if types[node["class_type"]]["output_node"]
@@ -366,6 +367,7 @@ class Routes:
         dialect.log("prompt", name, json.dumps(prompt))
         dialect.pending.append([dialect.number, name, prompt, extra, targets])
         dialect.changed.set()
+        await asyncio.sleep(0.2 * chooses)
         return web.json_response({"prompt_id": name, "number": dialect.number, "node_errors": {}})
 
     async def upload(self, request):

@@ -76,7 +76,8 @@ def begun_twice(lines):
 class House:
     """Both servers, of which `hurt` kills one and starts it again."""
 
-    def __init__(self, home):
+    def __init__(self, home, slots):
+        self._slots = str(slots)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = free.getsockname()[1]
         self._home = home
@@ -87,7 +88,8 @@ class House:
         self.open()
 
     def open(self):
-        flags = ["--comfyui", f"main={self.theirs.url}", "--port", str(self._port)]
+        flags = ["--comfyui", f"main={self.theirs.url}", "--comfyui-slots", self._slots]
+        flags += ["--port", str(self._port)]
         self.ours = self._stack.enter_context(serving(self._home, flags, TOYS, ready=False))
 
     def close(self):
@@ -108,10 +110,10 @@ class House:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("runs", "kills"), [(500, 20)])
-def test_runs_for_both_survive_the_death_of_either(tmp_path, runs, kills):
+@pytest.mark.parametrize(("runs", "kills", "slots"), [(500, 20, 1), (500, 20, 2)])
+def test_runs_for_both_survive_the_death_of_either(tmp_path, runs, kills, slots):
     install_toys(tmp_path)
-    house, chance = House(tmp_path), random.Random(12)
+    house, chance = House(tmp_path, slots), random.Random(12)
     share = -(-runs // CLIENTS)
     clients = [Client(number, share, lambda: house.ours) for number in range(CLIENTS)]
     for client in clients:
@@ -133,7 +135,7 @@ def test_runs_for_both_survive_the_death_of_either(tmp_path, runs, kills):
     log = (house.theirs.folder / "log.txt").read_text().splitlines()
     twice = begun_twice([line for line in log if line.startswith(("begin", "killed"))])
     print(
-        f"\n{len(values)} runs of {CLIENTS} clients, {kills} kills: {Counter(states.values())},"
+        f"\n{len(values)} runs of {CLIENTS} clients, {slots} at once, {kills} kills: {Counter(states.values())},"
         f" {len(values) - len(counts)} files missing, {sum(n > 1 for n in counts.values())} double,"
         f" {len(twice)} prompts begun twice by a server that had not died,"
         f" {sum(n > 1 for n in house.theirs.begun().values())} begun again after its death"

@@ -109,6 +109,21 @@ def test_progress_and_previews_are_relayed_to_who_watches(both):
     assert heard.data("executed")[0]["node"] == "2"
 
 
+def test_a_server_that_chooses_ids_and_begins_before_it_tells_them_is_followed(both):
+    chooses = both.theirs.folder / "chooses.txt"
+    chooses.touch()
+    with listening(both.ours, "chosen") as heard:
+        run_id = both.ours.submit(steps(count=40, seconds=0.02), client_id="chosen")
+        heard.ended(run_id)
+    chooses.unlink()
+
+    events = events_of(both.ours, run_id)
+    assert [
+        event["data"].get("node_id") for event in events if event["name"] == "node_started"
+    ] == [*("1", "2")]
+    assert [data["value"] for data in heard.data("progress")][-1] == 40
+
+
 def test_progress_that_only_progress_state_has_is_relayed_too(both):
     prompt = {**steps(prefix="states"), "1": node("ForeignStates", value=1, count=3)}
     with listening(both.ours, "states") as heard:
