@@ -92,7 +92,7 @@ NAMES = {
         process_conds resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim
         wrap_model""",
     "comfy.sd": """
-        StyleModel TEModel detect_te_model load_checkpoint load_controlnet
+        StyleModel TEModel detect_te_model load_controlnet
         load_diffusion_model_state_dict load_gligen load_state_dict_guess_config
         load_text_encoder_state_dicts load_unet_state_dict save_checkpoint t5xxl_detect""",
     "comfy.utils": """

@@ -19,6 +19,7 @@ _STANDINS = {
     "comfy.comfy_types.node_typing": "comfy.comfy_types",
     "comfy.controlnet": "comfy.controlnet",
     "comfy.latent_formats": "comfy.latent_formats",
+    "comfy.lora": "comfy.lora",
     "comfy.model_base": "comfy.model_base",
     "comfy.model_management": "comfy.model_management",
     "comfy.model_patcher": "comfy.model_patcher",

@@ -9,31 +9,83 @@ from torch import Tensor
 
 from nodes.comfy.values import runtime
 from nodes.comfy.values.errors import NotOfferedPartError
-from nodes.comfy.values.inner_model import shapes_of
+from nodes.comfy.values.patches.weight_names import shapes_of
+from nodes.comfy.values.patches.weights import key_patches, note_patches, weight_patch
 from nodes.models.loading.handles import ClipHandle, VaeHandle
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, Conditioning
 
 
-class TextPatcher:
-    """The object under `clip.patcher`: the names and shapes of weights."""
+class TextEncoders:
+    """The object under `clip.cond_stage_model`, which is of no class of ComfyUI's."""
 
     def __init__(self, handle: ClipHandle) -> None:
-        self._handle = handle
-        self.model = _TextEncoders()
-        self.load_device = self.offload_device = torch.device("cpu")
+        self.networks = {encoder.name: encoder.network for encoder in handle.text.found}
+        """The text encoders by their names."""
 
-    def model_state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the names of its weights, with tensors that have shapes and no values."""
         return {
             name: shape
-            for encoder in self._handle.text.found
-            for name, shape in shapes_of(encoder.network, "").items()
+            for network in self.networks.values()
+            for name, shape in shapes_of(network).items()
         }
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what has no counterpart.
+
+        Raises:
+            NotOfferedPartError: always; it is an AttributeError, too.
+        """
+        what = f"the {name!r} of text encoders"
+        raise NotOfferedPartError(what)
+
+
+class TextPatcher:
+    """The object under `clip.patcher`: names and shapes of weights, and changes of them."""
+
+    def __init__(self, clip: "PackClip") -> None:
+        self._clip = clip
+        self.patches: dict[str, list[Any]] = {}
+        self.load_device = self.offload_device = torch.device("cpu")
+
+    @property
+    def model(self) -> TextEncoders:
+        """Return the text encoders."""
+        return self._clip.cond_stage_model
+
+    def model_state_dict(self, filter_prefix: str | None = None) -> dict[str, Tensor]:
+        """Return the names of its weights, with tensors that have shapes and no values."""
+        found = self.model.state_dict().items()
+        return {name: shape for name, shape in found if name.startswith(filter_prefix or "")}
 
     def model_size(self) -> int:
         """Return the size in bytes."""
-        return self._handle.weight_bytes
+        return self._clip.handle.weight_bytes
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Change weights; return the names of those that there are.
+
+        Args:
+            patches: changes by the name of the weight, as from `comfy.lora.load_lora`.
+            strength_patch: the factor of the changes.
+            strength_model: the factor of the weights as they were.
+        """
+        handle, used = self._clip.handle, set[str]()
+        for name, network in self.model.networks.items():
+            patch = weight_patch(network, patches, strength_patch, strength_model)
+            if patch.changes:
+                handle, used = handle.with_patch(name, patch), used | patch.changes.keys()
+        self._clip.handle = handle
+        return note_patches(self.patches, patches, used, strength_patch, strength_model)
+
+    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
+        """Return the weights as values of `add_patches`, by name."""
+        patches, networks = self._clip.handle.by_encoder, self.model.networks
+        each = (key_patches(net, patches[name], filter_prefix) for name, net in networks.items())
+        return {name: value for found in each for name, value in found.items()}
 
     def __getattr__(self, name: str) -> Any:
         """Refuse what has no counterpart.
@@ -45,16 +97,27 @@ class TextPatcher:
         raise NotOfferedPartError(what)
 
 
-class _TextEncoders:
-    """The object under `clip.patcher.model`, which is of no class of ComfyUI's."""
-
-
 class PackClip:
     """A CLIP: text encoders."""
 
     def __init__(self, handle: ClipHandle) -> None:
         self.handle = handle
-        self.patcher = TextPatcher(handle)
+        self.patcher = TextPatcher(self)
+
+    @property
+    def cond_stage_model(self) -> TextEncoders:
+        """Return the text encoders, for the names of their weights."""
+        return TextEncoders(self.handle)
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Change weights; see `TextPatcher.add_patches`."""
+        return self.patcher.add_patches(patches, strength_patch, strength_model)
+
+    def get_key_patches(self) -> dict[str, list[Any]]:
+        """Return the weights as values of `add_patches`, by name."""
+        return self.patcher.get_key_patches()
 
     @property
     def layer_idx(self) -> int | None:

@@ -1,6 +1,6 @@
 """The objects inside of a MODEL that packs read and replace: noise schedules, formats, shapes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedPartError
+from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.loading.network import Network
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
 
-_NETWORK = "diffusion_model."
-_STORED = ("model.diffusion_model.", _NETWORK)
-"""The beginnings of a denoiser's names in files; some have none."""
 _FLUX_LEVELS = 10000
 
 
@@ -98,6 +95,7 @@ class InnerModel:
 
     def __init__(self, handle: ModelHandle) -> None:
         self._handle = handle
+        self.network = handle.model.network
         self.model_sampling = ModelSampling(handle.parameterization)
         self.latent_format = LatentFormat(handle)
         self.model_type = model_type(handle.parameterization)
@@ -117,7 +115,7 @@ class InnerModel:
 
     def state_dict(self) -> Mapping[str, Tensor]:
         """Return the names of its weights, with tensors that have shapes and no values."""
-        return shapes_of(self._handle.model.network, _NETWORK)
+        return shapes_of(self.network)
 
     def __getattr__(self, name: str) -> Any:
         """Refuse a part that has no counterpart.
@@ -138,32 +136,6 @@ class LatentFormat:
         self.scale_factor = own.scale
         self.process_in = own.to_model
         self.process_out = own.to_raw
-
-
-def shapes_of(network: Network, prefix: str) -> dict[str, Tensor]:
-    """Return a network's weights by their names in the original layout, without values.
-
-    Args:
-        network: any.
-        prefix: what all names of a network of this kind begin with in ComfyUI.
-    """
-    return {
-        prefix + _plain_name(key): torch.empty(network.header.shape(key), device="meta")
-        for key in _keys(network)
-    }
-
-
-def _keys(network: Network) -> Iterator[str]:
-    wanted = {source.key for source in network.file.sources.values()}
-    return (key for key in network.header.tensors if key in wanted)
-
-
-def _plain_name(key: str) -> str:
-    """Return a denoiser's name of a weight without the beginning that it has in its file."""
-    for start in _STORED:
-        if key.startswith(start):
-            return key.removeprefix(start)
-    return key
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from nodes.comfy.values.inner_model import InnerModel, ModelSampling, PackNoiseL
 from nodes.comfy.values.patches.changes import PackChanges
 from nodes.comfy.values.patches.options import INSIDE, PackAlteration, freeze
 from nodes.comfy.values.patches.patcher import OptionPatcher
+from nodes.comfy.values.patches.weights import key_patches, note_patches, weight_patch
 from nodes.comfy.values.patches.wrappers import CallbacksMP
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import GuidanceInputs
@@ -141,6 +142,7 @@ class PackModel(OptionPatcher):
         """Return a copy to be patched."""
         made = PackModel(self.handle, self.model_options, self.object_patches, self.attachments)
         made._before = self._before
+        made.patches = dict(self.patches)
         for callback in self.get_all_callbacks(CallbacksMP.ON_CLONE):
             callback(self, made)
         return made
@@ -163,6 +165,35 @@ class PackModel(OptionPatcher):
         """Return the names of its weights, with tensors that have shapes and no values."""
         found = self.model.state_dict()
         return {name: v for name, v in found.items() if name.startswith(filter_prefix or "")}
+
+    def add_patches(
+        self, patches: Mapping[Any, Any], strength_patch: float = 1.0, strength_model: float = 1.0
+    ) -> list[Any]:
+        """Change weights; return the names of those that there are.
+
+        Args:
+            patches: changes by the name of the weight, as from `comfy.lora.load_lora`.
+            strength_patch: the factor of the changes.
+            strength_model: the factor of the weights as they were.
+        """
+        network = self.handle.model.network
+        patch = weight_patch(network, patches, strength_patch, strength_model)
+        if patch.changes:
+            self.handle = self.handle.with_patch(patch)
+            self.patches_uuid = uuid.uuid4()
+        return note_patches(self.patches, patches, patch.changes, strength_patch, strength_model)
+
+    def get_key_patches(self, filter_prefix: str | None = None) -> dict[str, list[Any]]:
+        """Return the weights as values of `add_patches`, by name; they are read when used."""
+        handle = self.handle
+        return key_patches(handle.model.network, handle.patches, filter_prefix)
+
+    def patch_model(self, *_args: object, **_more: object) -> InnerModel:
+        """Return the object under it: the engine patches weights when it loads them."""
+        return self.model
+
+    def unpatch_model(self, *_args: object, **_more: object) -> None:
+        """Do nothing: the engine keeps a model's own weights apart from patches."""
 
     def add_object_patch(self, name: str, obj: Any) -> None:
         """Replace a part of the model: `model_sampling`, its noise schedule.

@@ -9,17 +9,15 @@ from torch import Tensor
 
 from nodes.models.loading.network import Network
 from nodes.models.loading.variants.patched_weights import PatchedWeights
-from nodes.models.loading.variants.widening import can_widen, pad_columns
+from nodes.models.loading.variants.widening import can_widen
 from nodes.models.patches.lora_beside import LoraChange, QuantizedWeights
 from nodes.models.patches.lora_file import LoraFile, Module, factored_size, weight_size
 from nodes.models.patches.lora_math import (
     FusedWeights,
     Parts,
-    alpha_of,
-    apply_dora,
     bias_change,
+    change_weight,
     in_float32,
-    weight_delta,
 )
 from nodes.models.patches.lora_names import Target, targets_of
 from nodes.models.weights.quantized import QuantizedTensor
@@ -70,23 +68,9 @@ class LoraPatch:
                         read = {
                             key: weights.in_full_precision(weight) for key, weight in stored.items()
                         }
-                        merged = self._add(fused, read, in_float32(own, place.device))
+                        given = in_float32(own, place.device)
+                        merged = change_weight(fused.join(read), given, self.strength)
                         yield fused.split(merged.to(place.dtype))
-
-    def _add(self, fused: FusedWeights, weights: Mapping[str, Tensor], parts: Parts) -> Tensor:
-        """Return weights, as one tensor in float32, after the change."""
-        if "set" in parts:
-            return parts["set"].reshape(fused.join(weights).shape)
-        delta, weight = weight_delta(parts, alpha_of(parts)), fused.join(weights)
-        if delta is None:
-            return weight
-        if delta.numel() != weight.numel():  # see `nodes.models.loading.variants.widening`
-            columns = max(weight.shape[1], delta.shape[1])
-            weight, delta = pad_columns(weight, columns), pad_columns(delta, columns)
-        delta = delta.reshape(weight.shape)
-        if "dora_scale" in parts:
-            delta = apply_dora(weight, delta, parts["dora_scale"]) - weight
-        return torch.mul(delta, self.strength, out=_writable(delta, parts)).add_(weight)
 
 
 def lora_patch(file: LoraFile, strength: float, network: Network) -> LoraPatch:
@@ -105,11 +89,6 @@ def _take_quantized(stored: Mapping[str, Tensor], size: int | None) -> Quantized
     found = {k: weight for k, weight in stored.items() if isinstance(weight, QuantizedTensor)}
     whole = len(found) == len(stored) and size == sum(each.numel() for each in found.values())
     return found if whole else None
-
-
-def _writable(delta: Tensor, parts: Parts) -> Tensor | None:
-    """Return a change that nothing else reads, which may be written to; None for the file's."""
-    return None if "diff" in parts else delta
 
 
 def _changes(

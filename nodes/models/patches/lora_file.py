@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -36,6 +36,18 @@ Module: TypeAlias = Mapping[str, str]
 """The keys of one module's tensors, by what they are: `up`, `down`, `alpha`, `hada_w1_a`, …"""
 
 
+def modules_of(keys: Iterable[str]) -> Mapping[str, Module]:
+    """Return the modules of a LoRA's keys by their names, which are the start of the keys."""
+    modules: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for key in keys:
+        for part, pattern in _PATTERNS.items():
+            if match := pattern.fullmatch(key):
+                name = key.rpartition(".")[2] if part in _COLLECTED else part
+                modules[match["module"]][name] = key
+                break
+    return dict(modules)
+
+
 @dataclass(frozen=True)
 class LoraFile:
     """A LoRA file; equal to another by its content."""
@@ -58,14 +70,7 @@ class LoraFile:
     @cached_property
     def modules(self) -> Mapping[str, Module]:
         """The modules by their names, which are the start of their tensors' keys."""
-        modules: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        for key in self.header.tensors:
-            for part, pattern in _PATTERNS.items():
-                if match := pattern.fullmatch(key):
-                    name = key.rpartition(".")[2] if part in _COLLECTED else part
-                    modules[match["module"]][name] = key
-                    break
-        return dict(modules)
+        return modules_of(self.header.tensors)
 
     @cached_property
     def configured_alphas(self) -> Mapping[str, float]:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from nodes.models.loading.variants.widening import pad_columns
 from nodes.models.weights.key_convert import from_file, to_file
 from nodes.models.weights.key_table import KeyTable, Source
 
@@ -82,6 +83,30 @@ def weight_delta(parts: Parts, alpha: float | None) -> Tensor | None:
     if "lokr_w1" in parts or "lokr_w1_a" in parts:
         return _kronecker(parts, alpha)
     return parts.get("diff")
+
+
+def change_weight(weight: Tensor, parts: Parts, strength: float) -> Tensor:
+    """Return a weight in float32 after the change of a module.
+
+    Args:
+        weight: several that are fused are one; it may have fewer columns than the change (see
+            `nodes.models.loading.variants.widening`).
+        parts: of the module, in float32 on the weight's device.
+        strength: of the change.
+    """
+    if "set" in parts:
+        return parts["set"].reshape(weight.shape)
+    delta = weight_delta(parts, alpha_of(parts))
+    if delta is None:
+        return weight
+    if delta.numel() != weight.numel():
+        columns = max(weight.shape[1], delta.shape[1])
+        weight, delta = pad_columns(weight, columns), pad_columns(delta, columns)
+    delta = delta.reshape(weight.shape)
+    if "dora_scale" in parts:
+        delta = apply_dora(weight, delta, parts["dora_scale"]) - weight
+    own = None if "diff" in parts else delta  # which nothing else reads; `diff` is the file's
+    return torch.mul(delta, strength, out=own).add_(weight)
 
 
 def bias_change(parts: Parts) -> Parts:

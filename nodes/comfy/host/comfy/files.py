@@ -62,6 +62,17 @@ class FileTensors(dict[str, Tensor]):
         return {key: (id(tensor), tensor._version) for key, tensor in self.items()}  # noqa: SLF001 - counts changes in place
 
 
+def is_in_folder(tensors: Mapping[str, Tensor], folder: str) -> bool:
+    """Return True for the unchanged tensors of a file in a model folder."""
+    if not (isinstance(tensors, FileTensors) and tensors.is_unchanged):
+        return False
+    try:
+        name_in_folder(tensors.path, folder)
+    except NotOfferedError:
+        return False
+    return True
+
+
 def file_of(tensors: Mapping[str, Tensor], what: str) -> str:
     """Return the path of the file that tensors were loaded from.
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from nodes.comfy.host.comfy.files import file_of, load_by_path, name_in_folder
+from nodes.comfy.host.comfy.files import file_of, is_in_folder, load_by_path, name_in_folder
+from nodes.comfy.host.comfy.lora import load_lora, model_lora_keys_clip, model_lora_keys_unet
 from nodes.comfy.host.node_classes import call
 from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.errors import NotOfferedError
@@ -60,6 +61,23 @@ def load_checkpoint_guess_config(
     return model, clip if output_clip else None, vae if output_vae else None, None
 
 
+def load_checkpoint(
+    config_path: str | None = None,
+    ckpt_path: str | None = None,
+    output_vae: bool = True,
+    output_clip: bool = True,
+    *_more: object,
+    **_rest: object,
+) -> tuple[PackModel, PackClip | None, PackVae | None]:
+    """Return a checkpoint's model, text encoders and VAE; its configuration is recognised.
+
+    Raises:
+        NotOfferedError: the file is in no folder of checkpoints.
+    """
+    del config_path
+    return load_checkpoint_guess_config(str(ckpt_path), output_vae, output_clip)[:3]
+
+
 def load_diffusion_model(unet_path: str, *_more: object, **_rest: object) -> PackModel:
     """Return the model in a file; options such as a dtype are left to the engine.
 
@@ -111,18 +129,25 @@ def load_lora_for_models(
     strength_model: float,
     strength_clip: float,
 ) -> tuple[PackModel | None, PackClip | None]:
-    """Return model and text encoders with a LoRA that `comfy.utils.load_torch_file` has loaded.
+    """Return model and text encoders with a LoRA.
 
-    Raises:
-        NotOfferedError: its tensors are not those of a file in a folder of LoRAs, or there is no
-            model.
+    Tensors as `comfy.utils.load_torch_file` has loaded them, of a file in a model folder, are read
+    from there when they are needed, as our own nodes do.
     """
-    path = file_of(lora, "a LoRA")
-    if model is None:
-        what = "comfy.sd.load_lora_for_models without a model"
-        raise NotOfferedError(what)
-    inputs = {"model": model, "strength_model": strength_model}
-    if clip is None:
-        return load_by_path(path, "loras", "LoraLoaderModelOnly", **inputs)[0], None
-    inputs |= {"clip": clip, "strength_clip": strength_clip}
-    return load_by_path(path, "loras", "LoraLoader", **inputs)
+    node_type = "LoraLoaderModelOnly" if clip is None else "LoraLoader"
+    inputs: dict[str, Any] = {"model": model, "strength_model": strength_model}
+    if clip is not None:
+        inputs |= {"clip": clip, "strength_clip": strength_clip}
+    if model is not None and is_in_folder(lora, "loras"):
+        found = load_by_path(file_of(lora, "a LoRA"), "loras", node_type, **inputs)
+        return found[0], None if clip is None else found[1]
+    key_map = {} if model is None else model_lora_keys_unet(model.model)
+    changes = load_lora(
+        lora, key_map if clip is None else model_lora_keys_clip(clip.cond_stage_model, key_map)
+    )
+    model, clip = model and model.clone(), clip and clip.clone()
+    if model is not None and strength_model:
+        model.add_patches(changes, strength_model)
+    if clip is not None and strength_clip:
+        clip.add_patches(changes, strength_clip)
+    return model, clip
