@@ -24,7 +24,7 @@ from server.errors import WorkerLostError
 from server.workers.comfyui.addresses import ServerAddress
 from server.workers.comfyui.attempts.attempt import Attempt, ServerAccess
 from server.workers.comfyui.attempts.outputs import OutputFiles
-from server.workers.comfyui.connection import ComfyConnection, Fetched
+from server.workers.comfyui.connection import ComfyConnection, Fetched, UnwellError
 from server.workers.comfyui.errors import ComfyAnswerError
 from server.workers.comfyui.messages import ComfyMessage, read_binary, read_text
 from server.workers.comfyui.node_types import NodeTypes, read_node_types
@@ -41,6 +41,8 @@ STABLE = 10.0
 _FIRST = ("execution_start", "execution_cached", "executing")
 """The messages that may come before a server that chooses a prompt's id has answered with it."""
 _MOST_UNCLAIMED = 100
+_LISTING = 20.0
+"""Seconds that a server may take to list the scripts of its packs; it does without them then."""
 _FAREWELL = 1.0
 """Seconds that a server has to close the connection."""
 REFUSED, SILENT = 5.0, 120.0
@@ -225,9 +227,10 @@ class ComfyWorker:
         if not self.gives_scripts:
             return {}
         try:
-            return read_scripts(await self._connection.extensions())
-        except ComfyAnswerError as error:
-            _log.info("%s", error)
+            async with asyncio.timeout(_LISTING):
+                return read_scripts(await self._connection.extensions())
+        except (ComfyAnswerError, UnwellError, TimeoutError) as error:
+            _log.info("ComfyUI %s lists no scripts: %s", self.server, _describe(error))
             return {}
 
     async def fetch(self, path: str) -> Fetched:

@@ -135,7 +135,8 @@ def test_runs_for_both_survive_the_death_of_either(tmp_path, runs, kills, slots)
     log = (house.theirs.folder / "log.txt").read_text().splitlines()
     twice = begun_twice([line for line in log if line.startswith(("begin", "killed"))])
     print(
-        f"\n{len(values)} runs of {CLIENTS} clients, {slots} at once, {kills} kills: {Counter(states.values())},"
+        f"\n{len(values)} runs of {CLIENTS} clients, {slots} at once, {kills} kills:"
+        f" {Counter(states.values())},"
         f" {len(values) - len(counts)} files missing, {sum(n > 1 for n in counts.values())} double,"
         f" {len(twice)} prompts begun twice by a server that had not died,"
         f" {sum(n > 1 for n in house.theirs.begun().values())} begun again after its death"

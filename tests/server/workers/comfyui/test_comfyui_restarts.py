@@ -35,8 +35,9 @@ def late(tmp_path_factory):
     with serving(home, flags, TOYS) as ours:
         refused = ours.post("/prompt", {"prompt": steps()})
         log = (home / "log.txt").read_text()
-        theirs.start()
-        until(lambda: knows(ours, "ForeignSteps"))
+        with theirs.unwell("/extensions", 500):
+            theirs.start()
+            until(lambda: knows(ours, "ForeignSteps"))
         yield Late(ours, theirs, refused, log)
     theirs.kill()
 
