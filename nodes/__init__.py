@@ -62,6 +62,8 @@ PACK = Pack(
         "nodes.builtin.editing.masks",
         "nodes.builtin.editing.mask_channels",
         "nodes.builtin.editing.boxes",
+        "nodes.builtin.editing.curves",
+        "nodes.builtin.editing.painter",
         "nodes.builtin.image.files",
         "nodes.builtin.image.animations",
         "nodes.builtin.image.resize",

@@ -73,6 +73,12 @@ class Widget:
     forceInput: bool | None = None  # noqa: N815 - the JSON key
     """A socket without a widget, though the type has one."""
     tooltip: str | None = None
+    widgetType: str | None = None  # noqa: N815 - the JSON key
+    """The widget that the editor draws, if it is not the type's own."""
+    socketless: bool | None = None
+    """A widget alone, which takes no link."""
+    hidden: bool | None = None
+    """The editor's own: it is set, but not drawn."""
     default: object = None
     """The editor's default where the function itself has none."""
 

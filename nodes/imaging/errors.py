@@ -52,6 +52,19 @@ class SizeLimitError(NodeGraphError):
         self.code = code
 
 
+class BadCurveError(NodeGraphError):
+    """A value is no curve."""
+
+    code = "bad_curve"
+
+    def __init__(self, value: object) -> None:
+        super().__init__(
+            f"{short_repr(value)} is no curve.",
+            hint='It is {"points": [[x, y], …], "interpolation": "monotone_cubic"}, with two points'
+            ' or more from left to right; "linear" is the other interpolation.',
+        )
+
+
 class BadBoxError(NodeGraphError):
     """A value is no rectangle."""
 

@@ -14,9 +14,9 @@ from nodegraph.runtime.device_lane import sampling_turn
 from nodegraph.runtime.devices import is_accelerator
 from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodegraph.runtime.run_environment import run_environment
-from nodes.inference.merging import open_denoiser
 from nodes.inference.preview_thread import PreviewThread
 from nodes.inference.previews import choose_preview, preview
+from nodes.inference.two_models import open_denoisers
 from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import ChannelMismatchError, CompiledCodeError
@@ -45,6 +45,8 @@ class Guider:
     """Answers the sampler's calls instead of the model's guidance settings."""
     runner: "GuiderRunner | None" = None
     """Does `run` in a way of its own; the rest of the guider is for those who read it."""
+    negative_model: ModelHandle | None = None
+    """Predicts for the negative conditions; None is the same model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,10 @@ def run(
 
     def attempt(model: ModelHandle) -> Tensor:
         levels = cache(partial(foresee_levels, sampler, sigmas, model.parameterization))
-        with open_denoiser(model, ctx, levels, sigmas) as denoiser:
+        other = guider.negative_model
+        if other and model.dtype != guider.model.dtype:
+            other = other.in_wider_dtype()
+        with open_denoisers(model, other, ctx, levels, sigmas) as denoiser:
             request = Request(
                 denoiser=denoiser,
                 sampler=sampler,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from nodegraph.definition.markers import Optional, Step, Widget
+from nodegraph.definition.markers import Optional, Round, Step, Widget
 from nodegraph.definition.node import node
 from nodes.builtin.inputs import Cfg, Fraction, Ratio, Strength
 from nodes.models.loading.handles import ModelHandle
@@ -14,12 +14,15 @@ from nodes.sampling.guidance.rules import (
     CfgCurve,
     CfgNorm,
     EpsilonScaling,
+    FrameCfg,
     FreSca,
     RescaledCfg,
     cfg_zero_star_scale,
     tangential_damping,
 )
 from nodes.sampling.guidance.settings import CfgOverride, PostCfg, PreCfg
+
+LeastCfg = Annotated[float, Field(ge=0.0, le=100.0), Step(0.5), Round(0.01)]
 
 
 class PatchedModel(NamedTuple):
@@ -95,6 +98,26 @@ def cfg_override(
     override = CfgOverride(cfg, start_percent, end_percent)
     overrides = (*model.guidance.cfg_overrides, override)
     return replace(model, guidance=replace(model.guidance, cfg_overrides=overrides))
+
+
+@node("VideoLinearCFGGuidance", category="sampling/video_models")
+def video_linear_cfg_guidance(model: ModelHandle, min_cfg: LeastCfg = 1.0) -> ModelHandle:
+    """Raise the guidance from frame to frame, from `min_cfg` to the sampler's cfg.
+
+    The images of a batch count as frames.
+    """
+    guidance = model.guidance.with_rule(FrameCfg(min_cfg, "linear"))
+    return replace(model, guidance=guidance)
+
+
+@node("VideoTriangleCFGGuidance", category="sampling/video_models")
+def video_triangle_cfg_guidance(model: ModelHandle, min_cfg: LeastCfg = 1.0) -> ModelHandle:
+    """Raise the guidance to the sampler's cfg in the middle frame, from `min_cfg` at both ends.
+
+    The images of a batch count as frames, as those of an orbit do.
+    """
+    guidance = model.guidance.with_rule(FrameCfg(min_cfg, "triangle"))
+    return replace(model, guidance=guidance)
 
 
 @node("TCFG", category="advanced/guidance", display_name="Tangential Damping CFG")

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from nodegraph.definition.markers import Step
+from nodegraph.definition.markers import Optional, Step
 from nodegraph.definition.node import node
+from nodes.builtin.conditioning.conditioning import conditioning_zero_out
 from nodes.builtin.inputs import Cfg
 from nodes.inference.sample import Guider
 from nodes.models.loading.handles import ModelHandle
@@ -51,6 +52,25 @@ def dual_cfg_guider(
     rule = DualCfg(cfg_cond2_negative, style)
     guidance = model.guidance.with_rule(rule, cond2, disable_cfg1_optimization=True)
     return Guider(replace(model, guidance=guidance), cond1, negative, cfg_conds)
+
+
+@node("DualModelGuider", category=_GUIDERS, display_name="Dual Model CFG Guider")
+def dual_model_guider(
+    model: ModelHandle,
+    positive: Conditioning,
+    model_negative: Annotated[ModelHandle | None, Optional()] = None,
+    negative: Annotated[Conditioning | None, Optional()] = None,
+    *,
+    cfg: Cfg = 4.0,
+) -> Guider:
+    """Guide with classifier-free guidance, where the negative prediction is another model's.
+
+    Both models have latents of one kind; the noise levels and guidance settings are those of
+    `model`. Without `model_negative` it is CFGGuider; without `negative` the negative prediction is
+    for zeros in place of the positive prompt.
+    """
+    empty = conditioning_zero_out(positive) if negative is None else negative
+    return Guider(model, positive, empty, cfg, negative_model=model_negative)
 
 
 @node("PerpNegGuider", category="_for_testing", experimental=True)

@@ -50,6 +50,29 @@ def classifier_free_guidance(inputs: GuidanceInputs) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameCfg:
+    """Guidance that changes from frame to frame of a batch, for models of videos.
+
+    `linear` is that of Stable Video Diffusion (Blattmann et al. 2023, arXiv:2311.15127), `triangle`
+    that of SV3D (Voleti et al. 2024, arXiv:2403.12008): the most in the middle of an orbit.
+    """
+
+    least: float
+    """The guidance of the first frame, and of the last one of a triangle."""
+    shape: Literal["linear", "triangle"]
+
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Combine the predictions; the sampler's guidance is the highest."""
+        x = inputs.cond
+        share = torch.linspace(0.0, 1.0, len(x), dtype=x.dtype, device=x.device)
+        if self.shape == "triangle":
+            share = 1.0 - (2.0 * share - 1.0).abs()
+        share = share.view(-1, *[1] * (x.ndim - 1))
+        cfg = self.least + (inputs.cfg - self.least) * share
+        return inputs.uncond + (x - inputs.uncond) * cfg
+
+
+@dataclass(frozen=True, slots=True)
 class CfgNorm:
     """Brings guided predictions to the length of the positive ones, at each place of the latent.
 
