@@ -41,7 +41,7 @@ def read_node_types(found: object, server: str, native: Mapping[str, NodeSpec]) 
     Raises:
         ComfyAnswerError: it is no such answer.
     """
-    if not is_object(found) or len(found) > MOST_TYPES:
+    if not is_object(found) or not 0 < len(found) <= MOST_TYPES:
         raise ComfyAnswerError(server, "GET /object_info", "describes no node types")
     entries: dict[str, Entry] = {}
     specs: list[NodeSpec] = []

@@ -114,7 +114,7 @@ def test_a_type_that_both_have_offers_the_choices_of_both():
     assert joined["comfyui"] == ["main", "other", "third"]
 
 
-@pytest.mark.parametrize("answer", [[], "x", None])
+@pytest.mark.parametrize("answer", [[], {}, "x", None])
 def test_an_answer_that_describes_nothing_is_refused(answer):
     with pytest.raises(ComfyAnswerError, match="describes no node types"):
         read_node_types(answer, "main", {})
