@@ -87,8 +87,8 @@ NAMES = {
         CFGNoisePredictor apply_empty_x_to_equal_area calculate_start_end_timesteps
         can_concat_cond cast_to_load_options cast_transformer_options ccv cond_cat
         cond_equal_size create_cond_with_same_area_if_none encode_model_conds
-        finalize_default_conds get_area_and_mult get_mask_aabb kl_optimal_scheduler
-        linear_quadratic_schedule max_denoise pre_run_control preprocess_conds_hooks
+        finalize_default_conds get_area_and_mult get_mask_aabb max_denoise
+        pre_run_control preprocess_conds_hooks
         process_conds resolve_areas_and_cond_masks resolve_areas_and_cond_masks_multidim
         wrap_model""",
     "comfy.sd": """
@@ -106,9 +106,7 @@ NAMES = {
     "execution": """
         CacheSet CacheType ExecutionResult IsChangedCache PromptExecutor PromptQueue execute
         get_input_data map_node_over_list full_type_name validate_inputs validate_prompt""",
-    "latent_preview": """
-        Latent2RGBPreviewer LatentPreviewMethod LatentPreviewer TAESD TAESDPreviewerImpl
-        preview_to_image""",
+    "latent_preview": "TAESD TAESDPreviewerImpl",
     "nodes": """
         get_module_name init_builtin_extra_nodes init_custom_nodes init_external_custom_nodes
         init_extra_nodes load_custom_node""",

@@ -58,6 +58,9 @@ _STANDINS = {
     "server": "prompt_server",
 }
 _PARTS = {
+    "comfy_extras.nodes_perpneg": "sampling.perp_neg",
+    "comfy.conds": "network.conds",
+    "comfy.k_diffusion.utils": "sampling.k_diffusion_utils",
     "comfy_extras.nodes_custom_sampler": "sampling.custom_sampler",
     "comfy.ldm.common_dit": "network.common_dit",
     "comfy.ldm.modules.attention": "network.attention",

@@ -7,13 +7,15 @@ from typing import Any, TypeGuard, cast
 
 from torch import Tensor
 
+from nodes.comfy.values.errors import NotOfferedError
 from nodes.values import Area, ConcatLatent, Cond, Conditioning, RelativeArea
 
 ORIGIN = "nodegraph_condition"
 """The key in the dict of the original condition, for what ComfyUI's dict has no place for."""
 _PERCENT = "percentage"
 _TOKENS = "cross_attn"
-_GUIDERS_OWN = (_TOKENS, "model_conds", "uuid")
+_GIVEN = "model_conds"
+_GUIDERS_OWN = (_TOKENS, "uuid")
 
 
 def conditioning_to(conditioning: Conditioning) -> list[list[Any]]:
@@ -82,6 +84,7 @@ def _cond(tokens: Tensor, values: dict[str, Any]) -> Cond:
     """Make a condition from its dict."""
     origin = values.pop(ORIGIN, None)
     base = origin if isinstance(origin, Cond) else Cond(tokens)
+    tokens = _given_tokens(values.pop(_GIVEN, None) or {}, tokens)
     area, relative_area = _area(values.pop("area", None))
     latent, mask = values.pop("concat_latent_image", None), values.pop("concat_mask", None)
     return replace(
@@ -99,6 +102,19 @@ def _cond(tokens: Tensor, values: dict[str, Any]) -> Cond:
         concat=None if latent is None else ConcatLatent(latent, mask),
         extras=values,
     )
+
+
+def _given_tokens(given: Mapping[str, Any], tokens: Tensor) -> Tensor:
+    """Return a condition's text, in whose place a pack may have put another in `model_conds`.
+
+    Raises:
+        NotOfferedError: it has put something else there.
+    """
+    others = [name for name in given if name != "c_crossattn"]
+    if others:
+        what = f"{others[0]!r} in a condition's model_conds"
+        raise NotOfferedError(what, hint="`c_crossattn` works.")
+    return given["c_crossattn"].cond if given else tokens
 
 
 def _area(area: Any) -> tuple[Area | None, RelativeArea | None]:

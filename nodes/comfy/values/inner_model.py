@@ -134,6 +134,10 @@ class LatentFormat:
         own = handle.latent_format
         self.latent_channels = own.channels
         self.scale_factor = own.scale
+        rgb = handle.model.spec.latent.rgb
+        self.latent_rgb_factors = [list(row) for row in rgb[:-1]] or None
+        self.latent_rgb_factors_bias = list(rgb[-1]) if rgb else None
+        self.taesd_decoder_name = None
         self.process_in = own.to_model
         self.process_out = own.to_raw
 

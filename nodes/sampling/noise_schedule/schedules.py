@@ -63,14 +63,25 @@ def beta(parameterization: Parameterization, steps: int) -> Tensor:
     return beta_sigmas(parameterization, steps, 0.6, 0.6)
 
 
-def linear_quadratic(parameterization: Parameterization, steps: int) -> Tensor:
-    """Half the steps along a line down by 2.5 %, the rest along a parabola (Mochi, Movie Gen).
+def linear_quadratic(
+    parameterization: Parameterization,
+    steps: int,
+    threshold: float = 0.025,
+    linear_steps: int | None = None,
+) -> Tensor:
+    """Some steps along a line, the rest along a parabola (Mochi, Movie Gen).
 
     Polyak et al. 2024, arXiv:2410.13720, section 3.4.2.
+
+    Args:
+        parameterization: of the model.
+        steps: in all.
+        threshold: the part of the noise that the line takes away.
+        linear_steps: those along the line; half of all if None.
     """
     if steps == 1:
         return torch.tensor([parameterization.sigma_max, 0.0])
-    threshold, linear_steps = 0.025, steps // 2
+    linear_steps = steps // 2 if linear_steps is None else linear_steps
     quadratic_steps = steps - linear_steps
     excess = linear_steps - threshold * steps
     a = excess / (linear_steps * quadratic_steps**2)
@@ -83,13 +94,17 @@ def linear_quadratic(parameterization: Parameterization, steps: int) -> Tensor:
 
 
 def kl_optimal(parameterization: Parameterization, steps: int) -> Tensor:
-    """Evenly spaced arctangents (Sabour et al. 2024, arXiv:2404.14507, section 3.1).
+    """Evenly spaced arctangents; see `kl_optimal_sigmas`."""
+    return kl_optimal_sigmas(steps, parameterization.sigma_min, parameterization.sigma_max)
+
+
+def kl_optimal_sigmas(steps: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Return [steps + 1] evenly spaced arctangents (Sabour et al. 2024, arXiv:2404.14507, 3.1).
 
     One step has no spacing: its sigma is NaN, as in ComfyUI.
     """
     fraction = torch.arange(steps, dtype=torch.float32) / torch.tensor(float(steps - 1))
-    low = torch.tensor(parameterization.sigma_min).atan()
-    high = torch.tensor(parameterization.sigma_max).atan()
+    low, high = torch.tensor(sigma_min).atan(), torch.tensor(sigma_max).atan()
     return _append_zero((fraction * low + (1 - fraction) * high).tan())
 
 

@@ -74,7 +74,7 @@ class Deep(Node):
 
 class Calls(Node):
     def run(self, x):
-        return latent_preview.LatentPreviewMethod("auto")
+        return latent_preview.TAESD("auto")
 
 
 class Composes(Node):
@@ -102,7 +102,7 @@ def test_a_pack_that_imports_absent_names_loses_only_the_nodes_that_use_them(imp
     assert types["Plain"](x=2) == 7
     with pytest.raises(NotOfferedError, match=r"openaimodel\.UNetModel"):
         types["Deep"](x=2)
-    with pytest.raises(NotOfferedError, match=r"latent_preview\.LatentPreviewMethod"):
+    with pytest.raises(NotOfferedError, match=r"latent_preview\.TAESD"):
         types["Calls"](x=2)
 
 

@@ -20,7 +20,13 @@ from nodes.comfy.values.sampling.samplers import PackDenoiser
 from nodes.comfy.values.sampling.samplers import Sampler as Sampler
 from nodes.comfy.values.sampling.session import StepCallback
 from nodes.sampling.guidance.loop import cut_steps
-from nodes.sampling.noise_schedule.schedules import SCHEDULES, beta_sigmas, schedule
+from nodes.sampling.noise_schedule.schedules import (
+    SCHEDULES,
+    beta_sigmas,
+    kl_optimal_sigmas,
+    linear_quadratic,
+    schedule,
+)
 from nodes.sampling.samplers.registry import NAMED_SAMPLERS, SAMPLERS, sigmas_for
 
 KSamplerX0Inpaint = PackDenoiser
@@ -60,6 +66,22 @@ def beta_scheduler(
 ) -> Tensor:
     """Return training levels at the quantiles of a beta distribution."""
     return beta_sigmas(model_sampling.parameterization, steps, alpha, beta)
+
+
+def kl_optimal_scheduler(n: int, sigma_min: float, sigma_max: float) -> Tensor:
+    """Return [n + 1] evenly spaced arctangents."""
+    return kl_optimal_sigmas(n, float(sigma_min), float(sigma_max))
+
+
+def linear_quadratic_schedule(
+    model_sampling: ModelSampling,
+    steps: int,
+    threshold_noise: float = 0.025,
+    linear_steps: int | None = None,
+) -> Tensor:
+    """Return [steps + 1] levels: some along a line down by a threshold, the rest on a parabola."""
+    own = model_sampling.parameterization
+    return linear_quadratic(own, steps, threshold_noise, linear_steps)
 
 
 def _own_schedule(name: str) -> Callable[[ModelSampling, int], Tensor]:
