@@ -70,7 +70,7 @@ def verify_files(model: ModelFile, files: Files, *, ask: bool) -> Iterator[Verdi
 def _damage(path: Path) -> str:
     """Return the damage that the header of a safetensors file shows, or those of an index's files.
 
-    Empty if there is none.
+    Empty if there is none; layers in formats that are not read here are no damage.
     """
     is_index = path.name.endswith(INDEX)
     if path.suffix not in (".safetensors", ".sft") and not is_index:
@@ -78,7 +78,7 @@ def _damage(path: Path) -> str:
     try:
         _ = read_weights(path) if is_index else read_header(path)
     except NodeGraphError as error:
-        return error.message
+        return "" if error.code == "unreadable_layers" else error.message
     return ""
 
 

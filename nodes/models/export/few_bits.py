@@ -13,7 +13,7 @@ from torch import Tensor
 from nodes.models.export.tensors import group_by_tensor
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.factory import network_class, skeleton
-from nodes.models.weights.formats.layer_formats import Written
+from nodes.models.weights.formats.layer_formats import NAMES, Written
 from nodes.models.weights.formats.quantise import quantise, written_format
 from nodes.models.weights.key_table import KeyTable
 from nodes.models.weights.quantized import block_keys
@@ -39,7 +39,8 @@ def quantise_layers(
     for key, group in group_by_tensor(table).items():
         weight, base = tensors[key], key.removesuffix("weight")
         form = written_format(name, tuple(weight.shape))
-        stays = base == key or not group.keys() <= layers or f"{base}weight_scale" in tensors
-        if not stays and form is not None and weight.dtype in _PLAIN:
+        has_scale = any(base + name in tensors for name in NAMES)
+        fits = form is not None and weight.dtype in _PLAIN and not has_scale
+        if form is not None and fits and base != key and group.keys() <= layers:
             made |= {base + part: tensor for part, tensor in quantise(weight, form).items()}
     return made

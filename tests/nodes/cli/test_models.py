@@ -99,3 +99,32 @@ def test_what_is_written_is_called_what_it_is(model, tmp_path):
     assert done.exit_code == 2
     assert ".safetensors" in done.stderr
     assert not (tmp_path / "ink.ckpt").exists()
+
+
+def layer(folder, said):
+    """A model of one layer in few bits, and what it says of its format."""
+    text = np.frombuffer(json.dumps(said).encode(), np.uint8)
+    tensors = {"a.weight": np.ones((32, 256), np.int8), "a.weight_scale": np.ones(32, np.float32)}
+    path = folder / "models/unet/small.safetensors"
+    path.parent.mkdir(parents=True)
+    save_file({**tensors, "a.comfy_quant": text, "b": np.zeros(5, np.float16)}, path)
+
+
+def test_shows_the_format_of_layers_in_few_bits(model, tmp_path):
+    layer(tmp_path, {"format": "int8_tensorwise", "convrot": True})
+
+    facts = json.loads(models("show", "small.safetensors", "--json").stdout)
+
+    assert facts["dtype"] == "int8_convrot, F16"
+    assert facts["parameters"] == 32 * 256 + 5
+
+
+def test_a_format_that_is_not_known_is_named_and_is_no_damage(model, tmp_path):
+    layer(tmp_path, {"format": "int3_magic"})
+
+    shown, verified = (models(each, "small.safetensors") for each in ("show", "verify"))
+
+    assert shown.exit_code == 2
+    assert "layer 'a': the format 'int3_magic' is not known" in " ".join(shown.stderr.split())
+    assert "asym_w4a8_int8, awq_w4a16" in " ".join(shown.stderr.split())
+    assert verified.exit_code == 0

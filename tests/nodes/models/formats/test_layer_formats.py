@@ -42,6 +42,8 @@ TITLES = {
     "w6a8": "asym_w4a8_int8",
 }
 """The formats of the models here, and the names that are shown for them."""
+EVERY_RUN = ("int8_convrot", "mxfp8", "nvfp4", "w4a8")
+"""Those of which there is a whole model in every run of the tests; all are in one model, too."""
 BYTES = {
     "int8_convrot": (1.0, 1.08),
     "float8_e4m3fn": (1.0, 1.01),
@@ -135,7 +137,10 @@ def test_scales_lie_in_tiles_as_comfy_kitchen_lays_them():
     assert torch.equal(untile(tiled, *plain.shape), plain)
 
 
-@pytest.mark.parametrize("name", TITLES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in EVERY_RUN else pytest.mark.slow) for name in TITLES],
+)
 def test_a_model_in_few_bits_computes_with_the_numbers_that_they_stand_for(bench, name):
     tensors = layers_in(small_flux(), name)
 
