@@ -31,9 +31,7 @@ def packs() -> None:
 @options.verbose
 def listing(wants_json: bool) -> None:
     """List the packs, their node types, missing Python packages, and errors of broken packs."""
-    from nodegraph.packs.environment.requirements import installed_versions
-
-    registry, versions = _registry(), installed_versions()
+    registry, versions = _registry(), _Versions()
     if wants_json:
         click.echo(as_json(_as_data(registry, versions)))
         return
@@ -147,13 +145,24 @@ def _sources(settings: "Settings", names: Iterable[str] | None) -> "list[PackSou
     return pack_sources(settings.packs_dir, names, hosted)[0]
 
 
-def _advice(pack: "LoadedPack", versions: Mapping[str, str]) -> "Advice":
+class _Versions(dict[str, "Mapping[str, str]"]):
+    """The packages that packs find, by the Python program of their environment; read once."""
+
+    def __missing__(self, python: str) -> "Mapping[str, str]":
+        from nodegraph.packs.environment.requirements import versions_for
+
+        self[python] = found = versions_for(python)
+        return found
+
+
+def _advice(pack: "LoadedPack", versions: _Versions) -> "Advice":
     from nodegraph.packs.environment.advice import advice_for
 
-    return advice_for(pack.folder, dict.fromkeys(pack.without, ""), versions)
+    missing = dict.fromkeys(pack.without, "")
+    return advice_for(pack.folder, missing, versions[pack.python], pack.python)
 
 
-def _as_data(registry: "Registry", versions: Mapping[str, str]) -> dict[str, object]:
+def _as_data(registry: "Registry", versions: _Versions) -> dict[str, object]:
     return {
         "packs": [
             {

@@ -55,6 +55,8 @@ class LoadedPack:
     """The hash of its source files."""
     without: tuple[str, ...] = ()
     """The modules that it looked for in vain when it was imported, and went on without."""
+    python: str = ""
+    """The program of its own environment; empty if it has none."""
 
     @property
     def folder(self) -> Path | None:
@@ -299,10 +301,11 @@ def _loaded_pack(catalog: PackCatalog, source: PackSource) -> LoadedPack:
         folders={path: root / folder for path, folder in catalog.folders.items()},
         left_out=catalog.left_out,
         changes_prompts=catalog.changes_prompts,
-        choices=catalog.choices,
+        choices={} if source.python else catalog.choices,  # Their functions are elsewhere.
         module=source.module,
         digest=catalog.digest,
         without=catalog.without,
+        python=source.python,
     )
 
 

@@ -10,7 +10,7 @@ from nodegraph.errors import PackError
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.catalog import PackSource, describe_apart
 from nodegraph.packs.environment.advice import advice_for
-from nodegraph.packs.environment.requirements import installed_versions
+from nodegraph.packs.environment.requirements import versions_for
 from nodegraph.packs.installed import BUILT_IN
 from nodegraph.runtime.choices import PATIENCE
 
@@ -75,7 +75,8 @@ def check_pack(
 
 
 def _check_environment(source: PackSource, without: Iterable[str]) -> Iterator[Finding]:
-    advice = advice_for(source.folder, dict.fromkeys(without, ""), installed_versions())
+    python = source.python
+    advice = advice_for(source.folder, dict.fromkeys(without, ""), versions_for(python), python)
     for line in advice.lines():
         yield Finding("warning", source.name, f"{line}.")
 

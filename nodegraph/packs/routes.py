@@ -29,6 +29,19 @@ ChangePrompt: TypeAlias = Callable[[dict[str, Any], Files], object]
 """A function from a request to run a prompt, and the folders, to the request that counts."""
 
 
+class RoutesElsewhere(NamedTuple):
+    """The routes of a pack that runs in another process."""
+
+    routes: tuple[str, ...]
+    """See `Pack.routes`."""
+    open: Callable[[str, Path], object]
+    """Opens a socket where that process answers them.
+
+    Gets a `module:function`, which that process calls with its `PackServer`, the socket's path, and
+    a function to call when it is open; and the path. Returns when it is open.
+    """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PackServer:
     """The server as packs see it: takes their routes, and reaches their clients.
@@ -40,6 +53,8 @@ class PackServer:
     tell: Tell = _discard
     """Sends a message to clients; without a server, to nobody."""
     routes: list[PackRoute] = field(default_factory=list[PackRoute])
+    elsewhere: dict[str, RoutesElsewhere] = field(default_factory=dict[str, RoutesElsewhere])
+    """Routes that other processes answer, by the pack's module."""
     folders: dict[str, Path] = field(default_factory=dict[str, Path])
     """Folders whose files are served, by path: `/mine`."""
     clients: dict[str, str] = field(default_factory=dict[str, str])

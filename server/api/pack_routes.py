@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
-from yarl import URL
+from aiohttp import ClientError, web
 
 from nodegraph.packs.installed import LoadedPack
 from nodegraph.packs.registry import Registry
 from server.api.editor.static import find_file, send
 from server.errors import WorkerLostError
 from server.web.services import parts_of
+from server.workers.forwarding import forward
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = logging.getLogger(__name__)
@@ -23,12 +23,6 @@ _EXTENSIONS = "/extensions/"
 """The paths of folders that the pages of the editor serve."""
 _PAUSE, _MOST_PAUSES = 0.5, 240
 """Seconds between two looks for packs that are still being read, and the most looks."""
-_TIMEOUT = ClientTimeout(total=300.0)
-_PRIVATE_REQUEST_HEADERS = ("authorization", "cookie", "host", "content-length", "expect")
-"""Request headers that are not forwarded to packs; they hold the server's tokens, for example."""
-_PRIVATE_REPLY_HEADERS = ("set-cookie", "content-length", "date", "server")
-"""Reply headers that are not forwarded to clients."""
-_HOP_BY_HOP = ("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 
 
 @runtime_checkable
@@ -106,40 +100,9 @@ async def _ask(request: web.Request) -> web.StreamResponse:
     if not ready:
         raise web.HTTPServiceUnavailable(text="503: no worker is ready.\n")
     try:
-        return await _forward(request, await ready[0].pack_socket())
+        place = request.raw_path.removeprefix(_API)
+        return await forward(request, await ready[0].pack_socket(), place)
     except WorkerLostError as error:
         raise web.HTTPServiceUnavailable(text=f"503: {error.message}\n") from error
     except (TimeoutError, ClientError) as error:
         raise web.HTTPBadGateway(text="502: the pack does not answer.\n") from error
-
-
-async def _forward(request: web.Request, socket: Path) -> web.StreamResponse:
-    url = URL(f"http://packs{request.raw_path.removeprefix(_API)}", encoded=True)
-    body = await request.read()
-    async with (
-        ClientSession(
-            connector=UnixConnector(str(socket)), auto_decompress=False, timeout=_TIMEOUT
-        ) as session,
-        session.request(
-            request.method,
-            url,
-            data=body or None,
-            headers=_without(request.headers, _PRIVATE_REQUEST_HEADERS),
-            allow_redirects=False,
-        ) as answer,
-    ):
-        headers = _without(answer.headers, _PRIVATE_REPLY_HEADERS)
-        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
-        await response.prepare(request)
-        async for chunk in answer.content.iter_any():
-            await response.write(chunk)
-        await response.write_eof()
-        return response
-
-
-def _without(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in headers.items()
-        if name.lower() not in names and name.lower() not in _HOP_BY_HOP
-    }

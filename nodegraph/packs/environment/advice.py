@@ -10,10 +10,10 @@ from nodegraph.packs.environment.failures import Failure
 from nodegraph.packs.environment.pip_names import canonical, pip_name, replacements
 from nodegraph.packs.environment.requirements import (
     Unmet,
-    installed_versions,
     pip_lines,
     read_requirements,
     unmet_requirements,
+    versions_for,
 )
 
 _MOST_PRINTED = 4000
@@ -112,7 +112,7 @@ def left_out(
     parts = [f"the pack {name!r} cannot be loaded: {reason}"] if reason else []
     details: dict[str, object] = {"printed": said} if said else {}
     if failure.missing:
-        advice = advice_for(folder, failure.missing, installed_versions(), python)
+        advice = advice_for(folder, failure.missing, versions_for(python), python)
         parts += _shortage(name, advice, alone=not parts)
         hint = f"Install them: {' && '.join(advice.commands)}" if advice.commands else _READ
         details |= advice.as_dict()

@@ -1,6 +1,7 @@
 """The Python packages that a pack's requirements.txt and pyproject.toml name."""
 
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,20 @@ def installed_versions(paths: Iterable[str] | None = None) -> dict[str, str]:
         if name:
             versions.setdefault(canonical(str(name)), str(facts["Version"] or "0"))
     return versions
+
+
+def versions_for(python: str) -> dict[str, str]:
+    """Return the versions of the packages that a pack finds.
+
+    Args:
+        python: the program of its own environment, whose packages come before those of this
+            process; empty if it has none.
+    """
+    if not python:
+        return installed_versions()
+    venv = Path(python).parent.parent
+    sites = sorted([*venv.glob("lib/python*/site-packages"), *venv.glob("Lib/site-packages")])
+    return installed_versions([*map(str, sites), *sys.path])
 
 
 def _in_text(file: Path, seen: set[Path]) -> Iterator[Named]:

@@ -3,7 +3,7 @@
 import base64
 import json
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any, cast
 
 import numpy as np
@@ -13,10 +13,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from nodegraph.graph.graph import Link
 from nodes.comfy.apart.errors import CannotCrossError
 from nodes.comfy.values.convert import ExecutionBlocker
 
 _KIND, _OF = "$", "of"
+_FROM_TEXT: Mapping[str, Callable[[Any], object]] = {
+    "bytes": base64.b64decode,
+    "blocked": ExecutionBlocker,
+    "link": lambda place: Link(*place),
+}
+"""The values that are made of a text, or of a list of plain values, by kind."""
 _HEADER = struct.Struct("<QQ")
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -89,6 +96,8 @@ def _sequence(value: Collection[object], tensors: dict[str, Tensor]) -> object:
 def _rare(value: object) -> object:
     if isinstance(value, bytes):
         return {_KIND: "bytes", _OF: base64.b64encode(value).decode()}
+    if isinstance(value, Link):
+        return {_KIND: "link", _OF: [value.source, value.output]}
     if isinstance(value, ExecutionBlocker):
         return {_KIND: "blocked", _OF: value.message}
     if isinstance(value, np.generic):
@@ -140,10 +149,8 @@ def _decode(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _decode_marked(kind: str, of: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind in ("tensor", "array"):
         return tensors[of] if kind == "tensor" else tensors[of].numpy()
-    if kind == "bytes":
-        return base64.b64decode(of)
-    if kind == "blocked":
-        return ExecutionBlocker(of)
+    if kind in _FROM_TEXT:
+        return _FROM_TEXT[kind](of)
     if kind == "dict":
         return {_decode(key, tensors): _decode(item, tensors) for key, item in of}
     items = _decode(of, tensors)

@@ -10,9 +10,12 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from nodegraph.definition.context import Context
+from nodegraph.graph.graph import Link, Node
+from nodegraph.graph.json_values import is_plain
 from nodegraph.packs.catalog import PackSource, overlay_command, overlay_environment
 from nodes.comfy.apart.errors import PackProcessError
 from nodes.comfy.apart.messages import read_message, write_message
+from nodes.comfy.values import runtime
 
 _PAUSE = 0.2
 """Seconds between two looks if the run was cancelled."""
@@ -105,8 +108,9 @@ class PackProcess:
                 return told["value"]
             if op == "failure":
                 raise PackProcessError(told["message"], details={"traceback": told["trace"]})
-            if context:
-                _pass_on(told, context)
+            reply = _pass_on(told, context)
+            if reply is not None:
+                write_message(_pipe(process.stdin), reply)
 
     def _next(
         self, process: "subprocess.Popen[bytes]", context: Context | None
@@ -149,12 +153,42 @@ def _is_over(process: "subprocess.Popen[bytes]") -> bool:
     return process.poll() is not None or bool(select.select([_pipe(process.stdout)], [], [], 0)[0])
 
 
-def _pass_on(told: Mapping[str, Any], context: Context) -> None:
-    """Tell the engine what the node told before its answer."""
-    if told["op"] == "progress":
-        context.progress(told["value"], told["total"])
-    elif told["op"] == "notice":
-        context.notice(told["message"])
+def _pass_on(told: Mapping[str, Any], context: Context | None) -> Mapping[str, object] | None:
+    """Pass on what the process told before its answer, and return what it waits for, if it does.
+
+    Messages reach the client of the run; outside of a run whoever keeps them in this thread.
+    """
+    if told["op"] == "message":
+        run = context.run_id if context else ""
+        runtime.current().server.tell(told["name"], told["data"], run)
+    if context is None:
+        return None
+    match told["op"]:
+        case "progress":
+            context.progress(told["value"], told["total"])
+        case "preview":
+            context.preview(told["image"], told["mime"])
+        case "notice":
+            context.notice(told["message"])
+        case "node":
+            return {"op": "reply", "node": _as_sent(context.node(told["node_id"]))}
+        case "shown_as":
+            return {"op": "reply", "node_id": context.shown_as(told["node_id"])}
+        case _:
+            pass
+    return None
+
+
+def _as_sent(node: Node | None) -> dict[str, object] | None:
+    """Return a node of the graph as it crosses; inputs that can not are left out."""
+    if node is None:
+        return None
+    inputs = {name: value for name, value in node.inputs.items() if _crosses(value)}
+    return {"type_name": node.type_name, "inputs": inputs}
+
+
+def _crosses(value: object) -> bool:
+    return isinstance(value, Link) or is_plain(value)
 
 
 def _pipe(end: IO[bytes] | None) -> IO[bytes]:

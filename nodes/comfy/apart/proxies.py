@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,8 +13,10 @@ from nodegraph.files.files import Files
 from nodegraph.graph.results import Ui
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.packs.catalog import PackSource, read_catalog
+from nodegraph.packs.routes import RoutesElsewhere
 from nodes.comfy.apart.process import PackProcess
-from nodes.comfy.call import CONTEXT, ui_of
+from nodes.comfy.call import CONTEXT, expansion, ui_of
+from nodes.comfy.values import runtime
 from nodes.comfy.values.convert import from_pack, to_pack
 
 
@@ -25,9 +28,32 @@ def proxies_of(source: PackSource, cache: Path, patience: float) -> dict[str, ob
     """
     catalog = read_catalog(source, cache, patience)
     process = PackProcess(source)
-    pack = Pack(catalog.name, catalog.version, (source.module,), web=catalog.web)
+    if catalog.changes_prompts:
+        changes = runtime.current().server.prompt_changes
+        changes[source.module] = partial(_change_prompt, process)
+    if catalog.routes:
+        routes = RoutesElsewhere(catalog.routes, partial(_open_site, process))
+        runtime.current().server.elsewhere[source.module] = routes
+    pack = Pack(
+        catalog.name,
+        catalog.version,
+        (source.module,),
+        web=catalog.web,
+        routes=catalog.routes,
+        changes_prompts=catalog.changes_prompts,
+    )
     types = (_Proxy(spec, process).as_node_type() for spec in catalog.nodes)
     return {"PACK": pack, **{f"node type {each.spec.name}": each for each in types}}
+
+
+def _change_prompt(process: PackProcess, request: dict[str, Any], files: Files) -> object:
+    """Return a request to run a prompt as the pack's own handlers change it."""
+    return process.ask({"op": "prompt", "request": request, "owner": files.folders.owner})
+
+
+def _open_site(process: PackProcess, site: str, socket: Path) -> None:
+    """Have the process answer the pack's routes on a socket."""
+    process.ask({"op": "site", "site": site, "socket": str(socket), "owner": ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +73,7 @@ class _Proxy:
             state=self.state,
             check=self.check if self.spec.checks_inputs else None,
             takes_any_device=True,
+            depends_on_id="unique_id" in self.spec.hidden,
         )
 
     def call(self, **inputs: object) -> object:
@@ -62,10 +89,14 @@ class _Proxy:
             "run_id": context.run_id if context else "",
             "prompt": context.prompt if context else {},
             "extra_pnginfo": context.extra_pnginfo if context else {},
+            "wants_preview": context.wants_preview if context else False,
+            "preview_method": context.preview_method if context else "none",
         }
+        client = runtime.current().server.clients.get(context.run_id) if context else None
         plain = {name: to_pack(value, self._socket(name)) for name, value in inputs.items()}
         question = self._question("call", context.files if context else None)
-        returned = self.process.ask(question | {"inputs": plain, "context": told}, context)
+        question |= {"inputs": plain, "context": told, "client": client}
+        returned = self.process.ask(question, context)
         return self._result(returned)
 
     def needs(self, inputs: Mapping[str, object]) -> list[str]:
@@ -100,6 +131,9 @@ class _Proxy:
             self._output(value, spec.socket, listed=spec.is_list)
             for value, spec in zip(returned["outputs"], self.spec.outputs, strict=False)
         )
+        expanded = returned.get("expand")
+        if expanded is not None:
+            return expansion(expanded, outputs)
         if returned["ui"] is not None:
             shown: Ui = ui_of(returned["ui"], outputs)
             return shown

@@ -73,6 +73,7 @@ class PackEnvironment:
         """Add what packs added to an earlier environment, such as routes and model folders."""
         known = self.server.routes
         known.extend(route for route in before.server.routes if route not in known)
+        self.server.elsewhere.update(before.server.elsewhere)
         self.server.folders.update(before.server.folders)
         self.server.prompt_changes.update(before.server.prompt_changes)
         self.added_folders.update(before.added_folders)

@@ -1,5 +1,6 @@
 """A pack with an environment of its own: its nodes run in a process of that, and values cross."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -12,16 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from aiohttp import ClientSession, UnixConnector
 
 from nodegraph.errors import NodeGraphError, RunCancelledError
 from nodegraph.execution.engine import Engine
-from nodegraph.execution.events import Progress
+from nodegraph.execution.events import Preview, Progress
+from nodegraph.packs.environment.advice import advice_for
+from nodegraph.packs.environment.requirements import versions_for
 from nodegraph.packs.registry import Registry
+from nodegraph.packs.routes import PackServer
 from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.workflow.read import read_prompt
 from nodes.comfy.apart.errors import CannotCrossError
 from nodes.comfy.apart.messages import read_message, write_message
 from nodes.comfy.values.convert import ExecutionBlocker
+from nodes.comfy.values.runtime import current
 from nodes.comfy.venvs import venvs_of
 from nodes.values import Latent
 from tests.nodes.comfy import packs
@@ -34,6 +40,10 @@ APART = """
     import comfy.utils
     import conflicting
     import torch
+    from aiohttp import web
+    from comfy_execution.graph_utils import GraphBuilder
+    from PIL import Image
+    from server import BinaryEventTypes, PromptServer
 
     class Base:
         FUNCTION = "run"
@@ -76,6 +86,77 @@ APART = """
     def strange(self):
         return (object(),)
 
+    def grow(self, count, so_far=None, image=None, graph=None, me=None):
+        so_far = f"{so_far or ''}{count}"
+        if count == 0:
+            told = graph.get_node(me)["class_type"]
+            return (f"{so_far} {told} {me.count('.')} {graph.get_display_node_id(me)}", image)
+        build = GraphBuilder()
+        brighter = build.node("ApartHalf", image=image if count % 2 else torch.ones(1, 2, 2, 3))
+        more = build.node("ApartGrow", count=count - 1, so_far=so_far, image=brighter.out(0))
+        return {"result": (more.out(0), more.out(1)), "expand": build.finalize()}
+
+    def tell_all(self, text, me):
+        server = PromptServer.instance
+        told = {"text": text, "client": server.client_id, "node": server.last_node_id}
+        server.send_sync("apart.told", told)
+        server.send_sync("apart.lost", {"not": object()})
+        picture = Image.new("RGB", (8, 8))
+        server.send_sync(BinaryEventTypes.UNENCODED_PREVIEW_IMAGE, ("PNG", picture, None))
+        return (f"{text} {me}",)
+
+    def choose(self, first, one=None, two=None):
+        return (one if first else two,)
+
+    def check(cls, text):
+        return f"never {text}" if text == "this" else True
+
+    def change(request):
+        PromptServer.instance.send_sync("apart.changed", {"client": request["client_id"]})
+        for node in request["prompt"].values():
+            if node["inputs"].get("text") == "WORD":
+                node["inputs"]["text"] = f"changed by {os.path.basename(sys.prefix)}"
+        return request
+
+    PromptServer.instance.add_on_prompt_handler(change)
+
+    @PromptServer.instance.routes.post("/apart/{name}")
+    async def answer(request):
+        told = {"name": request.match_info["name"], "query": dict(request.query)}
+        body = await request.text()
+        return web.json_response({**told, "body": body, "venv": os.path.basename(sys.prefix)})
+    state = {"changes": 0}
+
+    def changes(cls, text):
+        state["changes"] += 1
+        return state["changes"]
+
+    class Lazy(Base):
+        RETURN_TYPES = ("INT",)
+        run = choose
+        @classmethod
+        def INPUT_TYPES(cls):
+            lazy = ("INT", {"lazy": True})
+            return {"required": {"first": ("BOOLEAN",), "one": lazy, "two": lazy}}
+        def check_lazy_status(self, first, one=None, two=None):
+            return ["one" if first else "two"]
+
+    class Grow(Base):
+        RETURN_TYPES = ("STRING", "IMAGE")
+        run = grow
+        @classmethod
+        def INPUT_TYPES(cls):
+            return {"required": {"count": ("INT",)},
+                    "optional": {"so_far": ("STRING",), "image": ("IMAGE",)},
+                    "hidden": {"graph": "DYNPROMPT", "me": "UNIQUE_ID"}}
+
+    class TellAll(Base):
+        RETURN_TYPES = ("STRING",)
+        run = tell_all
+        @classmethod
+        def INPUT_TYPES(cls):
+            return {"required": {"text": ("STRING",)}, "hidden": {"me": "UNIQUE_ID"}}
+
     NODE_CLASS_MAPPINGS = {
         "ApartTell": node({}, ("STRING", "INT", "STRING"), tell, IS_CHANGED=classmethod(
             lambda cls: time.time())),
@@ -87,6 +168,13 @@ APART = """
         "ApartShow": node({"text": "STRING"}, ("STRING",), show, OUTPUT_NODE=True),
         "ApartModel": node({"model": "MODEL"}, ("INT",), model),
         "ApartStrange": node({}, ("THING",), strange),
+        "ApartLazy": Lazy,
+        "ApartGrow": Grow,
+        "ApartTellAll": TellAll,
+        "ApartPicky": node({"text": "STRING"}, ("STRING",), lambda self, text: (text,),
+                           VALIDATE_INPUTS=classmethod(check)),
+        "ApartChanges": node({"text": "STRING"}, ("STRING",), lambda self, text: (text,),
+                             IS_CHANGED=classmethod(changes)),
     }
 """
 HERE = """
@@ -103,6 +191,10 @@ HERE = """
 
     NODE_CLASS_MAPPINGS = {"HereTell": Version}
 """
+
+
+MESSAGES: list[tuple[str, object, str]] = []
+"""What the pack told clients: name, data and run."""
 
 
 def install_wheel(folder, site, version):
@@ -136,7 +228,7 @@ def engine(tmp_path_factory):
     path, finders = sys.path.copy(), list(sys.meta_path)
     sys.path.append(str(shared))
     settings = packs.settings_in(root)
-    registry = Registry.from_settings(settings)
+    registry = Registry.from_settings(settings, PackServer(lambda *told: MESSAGES.append(told)))
     assert registry.problems == []
     yield Engine(registry, settings.files(registry.model_places))
     process_of(registry).close()
@@ -232,6 +324,85 @@ def test_progress_is_told_and_cancelling_ends_the_node(engine):
     assert time.monotonic() - began < 15
     assert [each.total for each in events if isinstance(each, Progress)][:2] == [400, 400]
     assert run(engine, "ApartTell").outputs["1"][1] != before
+
+
+@pytest.mark.parametrize(("count", "image"), [(1, ["2", 0]), (2, ["2", 0])])
+def test_a_node_that_grows_to_others_sees_the_graph(engine, count, image):
+    size = {"width": 2, "height": 2, "batch_size": 1}
+    white = {"class_type": "EmptyImage", "inputs": {**size, "color": 0xFFFFFF}}
+    outputs = run(engine, "ApartGrow", {"2": white}, count=count, image=image).outputs["1"]
+
+    numbers = "".join(str(k) for k in range(count, -1, -1))
+    assert outputs[0] == f"{numbers} ApartGrow {2 * count} 1"
+    assert outputs[1].max() == 0.5**count
+
+
+def test_lazy_inputs_checks_and_changes_are_asked_for(engine):
+    fails = {"class_type": "ApartFail", "inputs": {"text": "luck"}}
+    one = {"class_type": "PrimitiveInt", "inputs": {"value": 1}}
+    lazy = {"one": ["2", 0], "two": ["3", 0]}
+
+    assert run(engine, "ApartLazy", {"2": one, "3": fails}, first=True, **lazy).outputs["1"] == (1,)
+    assert run(engine, "ApartPicky", text="that").outputs["1"] == ("that",)
+    with pytest.raises(NodeGraphError, match="never this"):
+        run(engine, "ApartPicky", text="this")
+    assert [run(engine, "ApartChanges", text="x").executed for _ in range(2)] == [1, 1]
+
+
+def test_messages_and_previews_cross_and_each_node_has_its_own_id(engine):
+    MESSAGES.clear()
+    seen = []
+    first = run(engine, "ApartTellAll", text="a").outputs["1"]
+    graph = read_prompt({"7": {"class_type": "ApartTellAll", "inputs": {"text": "a"}}})
+    second = engine.run(graph, targets=["7"], emit=seen.append, run_id="the-run").outputs["7"]
+
+    assert (first, second) == (("a 1",), ("a 7",))
+    assert [(name, data) for name, data, _ in MESSAGES] == [
+        ("apart.told", {"text": "a", "client": None, "node": node}) for node in ("1", "7")
+    ]
+    assert MESSAGES[1][2] == "the-run"
+    (preview,) = [event for event in seen if isinstance(event, Preview)]
+    assert (preview.image[:4], preview.mime) == (b"\x89PNG", "image/png")
+
+
+def test_its_handlers_change_prompts(engine):
+    MESSAGES.clear()
+    (pack,) = [each for each in engine.registry.packs if each.name == "apart"]
+    changes = current().server.prompt_changes
+    request = {"prompt": {"1": {"class_type": "X", "inputs": {"text": "WORD"}}}, "client_id": "me"}
+
+    assert pack.changes_prompts
+    changed: Any = changes["custom_nodes.apart"](request, engine.files)
+    assert changed["prompt"]["1"]["inputs"] == {"text": "changed by venv"}
+    assert MESSAGES == [("apart.changed", {"client": "me"}, "")]
+
+
+def test_its_process_answers_its_routes(engine, tmp_path):
+    socket = tmp_path / "routes"
+    elsewhere = current().server.elsewhere["custom_nodes.apart"]
+    elsewhere.open("server.worker_process.pack_site:answer_routes", socket)
+
+    async def ask():
+        async with (
+            ClientSession(connector=UnixConnector(str(socket))) as session,
+            session.post("http://packs/apart/a%20b?x=1", data="text") as answer,
+        ):
+            return await answer.json()
+
+    told = {"name": "a b", "query": {"x": "1"}, "body": "text", "venv": "venv"}
+    assert elsewhere.routes == ("POST /apart/{name}",)
+    assert asyncio.run(ask()) == told
+
+
+def test_its_requirements_are_compared_with_its_own_packages(engine):
+    (pack,) = [each for each in engine.registry.packs if each.name == "apart"]
+    (pack.root / "requirements.txt").write_text("conflicting>=2\nnobodys-package\ntorch\n")
+    own, shared = versions_for(pack.python), versions_for("")
+    advice = advice_for(pack.folder, {}, own, pack.python)
+
+    assert (own["conflicting"], shared["conflicting"]) == ("2.0", "1.0")
+    assert [each.wanted for each in advice.unmet] == ["nobodys-package"]
+    assert advice.commands == [f"{pack.python} -m pip install nobodys-package"]
 
 
 def test_several_threads_take_turns(engine):
