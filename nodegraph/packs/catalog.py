@@ -39,6 +39,13 @@ _READERS = (
     "graph/spec.py",
 )
 _PYTHONS_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+_OWN_FIRST = (
+    "from importlib.machinery import PathFinder as paths; "
+    "find = lambda name, *_: paths.find_spec(name, [{!r}]) if name in "
+    "('nodegraph', 'nodes', 'server') else None; "
+    "sys.meta_path.insert(0, type('Own', (), {{'find_spec': staticmethod(find)}}))"
+)
+"""Code that has this project's packages found in one folder, whatever else is installed."""
 _log = logging.getLogger(__name__)
 
 
@@ -267,12 +274,14 @@ def _environment(pack: PackSource) -> dict[str, str]:
 def overlay_command(pack: PackSource, code: str) -> list[str]:
     """Return the command that runs code in a pack's own environment, with this one's behind it.
 
-    Its packages come first, and what it has not comes from here. `sys.argv[1]` is the pack.
+    Its packages come first, and what it has not comes from here; nodegraph itself always does.
+    `sys.argv[1]` is the pack.
     """
     import sys
 
     paths = [path for path in sys.path if path]
-    start = f"import sys; sys.path.extend({paths!r}); {code}"
+    own = str(Path(__file__).parents[2])
+    start = f"import sys; sys.path.extend({paths!r}); {_OWN_FIRST.format(own)}; {code}"
     return [pack.python, "-c", start, pack.as_text()]
 
 

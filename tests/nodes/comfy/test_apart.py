@@ -222,6 +222,8 @@ def engine(tmp_path_factory):
     (site,) = own.glob("lib/python*/site-packages")
     install_wheel(root, site, "2.0")
     install_wheel(root, shared, "1.0")
+    for name in ("nodegraph", "nodes", "server"):  # what a venv may have by these names, too
+        (site / f"{name}.py").write_text("raise ImportError('another one')")
     packs.write(root / "custom_nodes", "apart", APART)
     packs.write(root / "custom_nodes", "here", HERE)
     (root / "custom_nodes" / "packs.toml").write_text("[environments]\napart = '../venv'\n")
