@@ -6,7 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nodes.models.weights.formats.gguf import BLOCKS
-from nodes.models.weights.formats.layer_formats import NAMES, SCALED, LayerFormat
+from nodes.models.weights.formats.layer_formats import (
+    BLOCK_SCALES,
+    NAMES,
+    SCALED,
+    LayerFormat,
+)
 from nodes.models.weights.formats.markers import unreadable
 
 BITS = {
@@ -138,6 +143,8 @@ def _unsaid_format(
     path: Path, layer: str, weight: TensorInfo, beside: Mapping[str, TensorInfo]
 ) -> LayerFormat | None:
     """Return the format of a layer of which the file says none; None if it is a plain weight."""
+    if BLOCK_SCALES in beside:
+        raise unreadable(path, layer, f"it has scales for blocks ({BLOCK_SCALES})")
     if not {"weight_scale", "scale_weight"} & beside.keys():
         return None
     if weight.dtype in _UNSAID:

@@ -88,7 +88,9 @@ ROTATION = 256
 """The features that are rotated together, unless the file says another number."""
 MARKER = "comfy_quant"
 """The tensor beside a weight that says its format."""
-BESIDE = (MARKER, "input_scale", "scale_input")
+BLOCK_SCALES = "weight_scale_inv"
+"""Scales of blocks of rows and columns, which language models have and are not read here."""
+BESIDE = (MARKER, "input_scale", "scale_input", BLOCK_SCALES)
 """Tensors beside a weight that its numbers do not depend on."""
 NAMES = (*dict.fromkeys(
     name for kind in KINDS.values() for part in kind.parts.values() for name in part.names

@@ -210,6 +210,7 @@ SAYS_INT8 = {"format": "int8_tensorwise"}
         (INT8 | {"a.comfy_quant": text([1])}, "no JSON object"),
         (INT8 | {"a.comfy_quant": torch.tensor([1], dtype=torch.uint8)}, "not JSON"),
         (INT8, "of type I8 and has a scale, but nothing says its format"),
+        ({"a.weight": INT8["a.weight"], "a.weight_scale_inv": torch.ones(1)}, "scales for blocks"),
         (INT8 | {"a.comfy_quant": text({"format": "nvfp4"})}, "is of type I8, not U8"),
         (
             INT8 | {"a.comfy_quant": text({**SAYS_INT8, "convrot": True})},
