@@ -45,6 +45,7 @@ NEWER = {
     "DualModelGuider",
     "EmptyFlux2LatentImage",
     "EndLoop",
+    "Flux2Scheduler",
     "GetItemFromList",
     "ImageCompare",
     "ImageHistogram",

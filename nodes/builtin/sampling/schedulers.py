@@ -20,6 +20,7 @@ from nodes.sampling.noise_schedule.schedules import (
     exponential_sigmas,
     karras_sigmas,
     laplace_sigmas,
+    measured_mu,
     polyexponential_sigmas,
     stretched_sigmas,
     turbo_sigmas,
@@ -31,7 +32,9 @@ from nodes.values import Latent, Sigmas
 Level = Annotated[float, Field(ge=0.0, le=5000.0), Step(0.01), Round(False)]
 Exponent = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01), Round(False)]
 BetaParameter = Annotated[float, Field(ge=0.0, le=50.0), Step(0.01), Round(False)]
+PictureSide = Annotated[int, Field(ge=16, le=16384)]
 
+_TOKEN_PIXELS = 16 * 16
 _FEW_PIXELS, _MANY_PIXELS = 1024, 4096
 _SCHEDULERS = "sampling/custom_sampling/schedulers"
 
@@ -173,6 +176,21 @@ def ltxv_scheduler(
     way = (pixels - _FEW_PIXELS) / (_MANY_PIXELS - _FEW_PIXELS)
     mu = base_shift + way * (max_shift - base_shift)
     return stretched_sigmas(steps, mu, terminal if stretch else None)
+
+
+@node("Flux2Scheduler", category=_SCHEDULERS)
+def flux2_scheduler(
+    steps: Annotated[int, Field(ge=1, le=4096)] = 20,
+    width: PictureSide = 1024,
+    height: PictureSide = 1024,
+) -> Sigmas:
+    """Noise levels of FLUX.2, shifted by what its authors measured for a size and so many steps.
+
+    `width` and `height` are the image's, in pixels: the larger it is, the more noise is left for
+    longer.
+    """
+    tokens = round(width * height / _TOKEN_PIXELS)
+    return stretched_sigmas(steps, measured_mu(tokens, steps), None)
 
 
 def _check_above_0(name: str, value: float) -> None:

@@ -217,6 +217,28 @@ def stretched_sigmas(steps: int, mu: float, terminal: float | None) -> Tensor:
     return _append_zero(shifted)
 
 
+_AT_10_STEPS, _AT_200_STEPS = (8.73809524e-05, 1.89833333), (0.00016927, 0.45666666)
+"""Lines of mu by the number of tokens, each a slope and a start."""
+_MANY_TOKENS = 4300
+"""Above so many the number of steps no longer counts."""
+
+
+def measured_mu(tokens: int, steps: int) -> float:
+    """Return the mu of FLUX.2's levels: the logarithm of the shift, by size and steps.
+
+    Measured by its authors (https://github.com/black-forest-labs/flux2): one line at 10 steps, one
+    at 200, and between them as the number of steps is.
+
+    Args:
+        tokens: of the picture, 16 x 16 pixels each.
+        steps: how many.
+    """
+    few, many = (slope * tokens + start for slope, start in (_AT_10_STEPS, _AT_200_STEPS))
+    if tokens > _MANY_TOKENS:
+        return many
+    return many + (many - few) / 190 * (steps - 200)
+
+
 def beta_sigmas(
     parameterization: Parameterization, steps: int, alpha: float, beta_: float
 ) -> Tensor:

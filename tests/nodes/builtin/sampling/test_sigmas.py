@@ -14,6 +14,7 @@ from nodes.builtin.sampling.schedulers import (
     basic_scheduler,
     beta_sampling_scheduler,
     exponential_scheduler,
+    flux2_scheduler,
     karras_scheduler,
     laplace_scheduler,
     ltxv_scheduler,
@@ -116,6 +117,25 @@ def test_stretched_levels_equal_those_of_diffusers(steps, side):
     assert float(found[-2]) == pytest.approx(0.1)
     if side == 64:
         assert torch.equal(found, ltxv_scheduler(steps))
+
+
+@pytest.mark.parametrize(
+    ("steps", "width", "height", "mu"),
+    [
+        (20, 1024, 1024, 2.1980220725551165),
+        (4, 512, 768, 2.074104738977549),
+        (50, 1040, 1040, 2.0368472341236843),
+        (9, 2048, 2048, 3.22998634),
+    ],
+)
+def test_levels_of_flux_2_are_those_of_diffusers(steps, width, height, mu):
+    """`mu` is what its `compute_empirical_mu` returns."""
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
+
+    found = flux2_scheduler(steps, width, height)
+
+    assert relative(found, torch.as_tensor(scheduler.sigmas).tolist()) <= 1e-5
 
 
 def test_levels_that_are_not_stretched_are_only_shifted():
