@@ -53,8 +53,8 @@ _OWN: Mapping[str, str] = {
     "export-python": "nodegraph.cli.export_python:export_python",
     "stubs": "nodegraph.cli.export_python:stubs",
     "watch": "nodegraph.cli.watch:watch",
-    "packs": "nodegraph.cli.packs:packs",
-    "new-pack": "nodegraph.cli.packs:new_pack",
+    "packs": "nodegraph.cli.packs.commands:packs",
+    "new-pack": "nodegraph.cli.packs.commands:new_pack",
 }
 """The module of each command, in the order of `--help`; a new command is one row."""
 

@@ -1,6 +1,6 @@
-"""`nodegraph packs list|check` and `nodegraph new-pack`."""
+"""`nodegraph packs list|check|try` and `nodegraph new-pack`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nodegraph.packs.installed import LoadedPack
     from nodegraph.packs.registry import Registry
     from nodegraph.settings.settings import Settings
+
+
+_COLORS = {"runs": "green", "fails": "red", "not tried": "yellow"}
 
 
 class Group(ReportingCommand, click.Group):
@@ -82,6 +85,49 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
         if not findings:
             click.echo(f"{source.name}: nothing to complain about")
     if any(found.level == "error" for found in findings):
+        ctx.exit(EXIT_FAILED)
+
+
+@packs.command("try", cls=ReportingCommand)
+@click.argument("name")
+@click.option("--type", "only", multiple=True, help="Try this node type only; repeatable.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    show_default=True,
+    help="The most seconds that one node type may take.",
+)
+@options.wants_json
+@options.verbose
+@click.pass_context
+def try_pack(
+    ctx: click.Context, name: str, only: tuple[str, ...], patience: float, wants_json: bool
+) -> None:
+    """Run each node type of a pack once, and tell which ones run here.
+
+    Each gets a graph of its own: its defaults, small images and latents on its links, the model of
+    the demo, and nodes that use its outputs. One that needs a file which is not there, or a value
+    that nothing makes, is not tried. What nodes save is deleted. Exits with 1 if any fails. With
+    --json it prints one line of JSON for each node type, with what its graph shows.
+    """
+    from dataclasses import asdict
+
+    from nodegraph.cli.packs.trial_process import trials
+
+    registry = _registry()
+    names = _names_to_try(registry, name, only)
+    counts: dict[str, int] = {}
+    for trial in trials(name, names, patience):
+        counts[trial.outcome] = counts.get(trial.outcome, 0) + 1
+        if wants_json:
+            click.echo(as_json(asdict(trial), indent=None))
+        else:
+            reason = f": {trial.reason}" if trial.reason else ""
+            click.secho(f"{trial.type_name} {trial.outcome}{reason}", fg=_COLORS[trial.outcome])
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+    click.echo(f"{name}: {told or 'it has no node types'}", err=wants_json)
+    if counts.get("fails"):
         ctx.exit(EXIT_FAILED)
 
 
@@ -153,6 +199,28 @@ class _Versions(dict[str, "Mapping[str, str]"]):
 
         self[python] = found = versions_for(python)
         return found
+
+
+def _names_to_try(registry: "Registry", pack: str, only: Sequence[str]) -> Sequence[str]:
+    """Return the node types to try.
+
+    Raises:
+        PackError: the pack is not there, or was left out.
+        UnknownNodeTypeError: it has no node type of one of the names.
+    """
+    from nodegraph.errors import PackError, UnknownNodeTypeError, nearest
+
+    there = [each.name for each in registry.packs]
+    if pack not in there:
+        about = [found for found in registry.problems if found.details.get("pack") == pack]
+        if about:
+            raise about[0]
+        raise PackError(f"there is no pack {pack!r}.", hint=nearest(pack, there))
+    own = registry.types_of(pack)
+    for name in only:
+        if name not in own:
+            raise UnknownNodeTypeError(name, own)
+    return only or own
 
 
 def _advice(pack: "LoadedPack", versions: _Versions) -> "Advice":

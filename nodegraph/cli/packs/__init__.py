@@ -1,0 +1,1 @@
+"""The commands about packs, and the trial of a pack's node types: `nodegraph packs try`."""
