@@ -15,6 +15,7 @@ from nodegraph.errors import NodeGraphError
 from nodegraph.graph.spec import NodeSpec, OutputSpec
 from nodes.comfy.call import CONTEXT, Call
 from nodes.comfy.callbacks import check_of, needs_of, state_of
+from nodes.comfy.host.api.node import ComfyNode
 from nodes.comfy.host.node_classes import (
     EXTENSION_WEB_DIRS,
     NODE_CLASS_MAPPINGS,
@@ -48,7 +49,8 @@ def declarations_of(
     titles = {**NODE_DISPLAY_NAME_MAPPINGS, **own}
     types: dict[str, NodeType[..., Any]] = {}
     failures: dict[str, Exception] = {}
-    for key, kind in _classes(module):
+    for key, declared in _classes(module):
+        kind = _with_schema(declared)
         try:
             found = node_type(
                 key or kind.GET_SCHEMA().node_id, kind, module.__name__, titles.get(key)
@@ -73,6 +75,17 @@ def declarations_of(
         choices=choices or {},
     )
     return {"PACK": pack, **types}
+
+
+def _with_schema(kind: Any) -> Any:
+    """Return a class whose `define_schema` is read, also if it derives from one of `comfy_extras`.
+
+    Those of ComfyUI are of the v3 API, those that stand in for them are not.
+    """
+    if not hasattr(kind, "define_schema") or issubclass(kind, ComfyNode):
+        return kind
+    own = {name: value for name, value in vars(ComfyNode).items() if name not in vars(kind)}
+    return type(kind)(kind.__name__, (kind, ComfyNode), {**own, "__module__": kind.__module__})
 
 
 def _reason(error: Exception) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from nodegraph.errors import InvalidWorkflowError
+from nodegraph.errors import InvalidWorkflowError, NodeExecutionError
 from nodegraph.execution.engine import Engine
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackServer
@@ -233,3 +233,89 @@ def test_classes_of_comfy_extras_have_their_methods():
     (mask,) = solid.solid(0.5, 4, 2)
 
     assert mask.shape == (1, 2, 4)
+
+
+SCHEMAS = """
+from enum import Enum
+from comfy_api.latest import ComfyExtension, Types, io
+from comfy_extras.nodes_lt import LTXVAddGuide
+from comfy_extras.nodes_mask import SolidMask
+
+
+class Order(str, Enum):
+    FIRST = "first"
+    LAST = "last"
+
+
+class Choices(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Choices",
+            inputs=[
+                io.Combo.Input("order", Order, "which one", default=Order.LAST),
+                io.Combo.Input("codec", options=Types.VideoCodec.as_input(), default="auto"),
+            ],
+            outputs=[io.String.Output()],
+        )
+
+    @classmethod
+    def execute(cls, order, codec):
+        return io.NodeOutput(f"{order} {Types.VideoCodec(codec).name}")
+
+
+class Fewer(SolidMask):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Fewer", inputs=[], outputs=[io.String.Output()])
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(cls.__name__)
+
+
+class Guides(LTXVAddGuide):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Guides", inputs=[], outputs=[io.String.Output()])
+
+
+class Extension(ComfyExtension):
+    async def get_node_list(self):
+        return [Choices]
+
+
+def comfy_entrypoint():
+    return Extension()
+
+
+NODE_CLASS_MAPPINGS = {"Fewer": Fewer, "Guides": Guides}
+"""
+
+
+@pytest.fixture
+def run_schema(import_pack, host_settings):
+    """A function that runs one node of a pack of the v3 contract, without a link."""
+    types = import_pack(SCHEMAS)
+    engine = Engine(Registry.from_types(*types.values()), host_settings.files())
+
+    def run_node(type_name, **inputs):
+        graph = read_prompt({"1": {"class_type": type_name, "inputs": inputs}})
+        return engine.run(graph, targets=["1"]).outputs["1"][0]
+
+    run_node.types = types
+    return run_node
+
+
+def test_choices_of_a_schema_are_enumerations_and_named_by_place(run_schema):
+    order = run_schema.types["Choices"].spec.input("order")
+
+    assert (order.choices, order.default) == (("first", "last"), "last")
+    assert order.widget["display_name"] == "which one"
+    assert run_schema("Choices", order="first", codec="h264") == "first H264"
+
+
+def test_classes_of_comfy_extras_may_get_a_schema_in_a_pack(run_schema):
+    assert run_schema("Fewer") == "Fewer"
+    with pytest.raises(NodeExecutionError, match=r"comfy_extras\.nodes_lt\.LTXVAddGuide"):
+        run_schema("Guides")

@@ -113,13 +113,16 @@ class ComboInput(schema.Input):
         self,
         id: str,
         options: Any = None,
+        display_name: str | None = None,
+        optional: bool = False,
+        *,
         upload: UploadType | None = None,
         image_folder: FolderType | None = None,
         **more: Any,
     ) -> None:
         if upload:
             more[upload.value] = True
-        super().__init__(id, image_folder=image_folder, **more)
+        super().__init__(id, display_name, optional, image_folder=image_folder, **more)
         self.type_name = schema.combo(options or [])
 
 
