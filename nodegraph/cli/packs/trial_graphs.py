@@ -94,9 +94,11 @@ class TrialGraphs:
         draft.add("1", type_name, {}, (type_name,))
         for number, output in enumerate(self.catalog[type_name].outputs):
             draft.use(Link("1", number), output.socket)
-        if len(draft.nodes) == 1 and not self.catalog[type_name].output_node:
-            draft.use(Link("1", 0), ANY)
         return Graph(draft.nodes)
+
+    def targets(self, graph: Graph) -> list[NodeId]:
+        """Return the nodes to run: the one that is tried, and those that use its outputs."""
+        return [each for each in graph.nodes if each.isdecimal()]
 
 
 @dataclass(slots=True)

@@ -48,7 +48,7 @@ def _try(engine: Engine, graphs: TrialGraphs, name: str) -> dict[str, object]:
         graph = None
         try:
             graph = graphs.of(name, failed)
-            done = engine.run(graph)
+            done = engine.run(graph, targets=graphs.targets(graph))
         except NotTriedError as error:
             reasons = [error.reason, *(f"{maker} fails: {why}" for maker, why in failed.items())]
             return {"outcome": "not tried", "reason": "; ".join(reasons)}

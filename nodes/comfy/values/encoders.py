@@ -11,7 +11,9 @@ from nodes.comfy.values import runtime
 from nodes.comfy.values.errors import NotOfferedPartError
 from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.comfy.values.patches.weights import key_patches, note_patches, weight_patch
+from nodes.imaging.tiling import compute_tiled, tilings
 from nodes.models.loading.handles import ClipHandle, VaeHandle
+from nodes.models.text.chunks import Token
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, Conditioning
 
@@ -145,9 +147,18 @@ class PackClip:
         """Use an earlier layer."""
         self.handle = replace(self.handle, layer=layer)
 
-    def tokenize(self, text: str, **_more: object) -> dict[str, Any]:
-        """Return a text's tokens as an opaque dict for the encode methods."""
-        return {"text": text}
+    def tokenize(
+        self, text: str, return_word_ids: bool = False, **_more: object
+    ) -> dict[str, list[list[tuple[Any, ...]]]]:
+        """Return a text's chunks for each text encoder: `l`, `g`, `t5xxl`.
+
+        Each token is its id, or the vector of an embedding, and its weight; with
+        `return_word_ids` also the number of the stretch of text that it is from.
+        """
+        return {
+            _short(name): [[_as_tuple(token, return_word_ids) for token in part] for part in chunks]
+            for name, chunks in self.handle.chunks(str(text), _embeddings()).items()
+        }
 
     def encode_from_tokens(
         self, tokens: Mapping[str, Any], return_pooled: bool = False, return_dict: bool = False
@@ -170,11 +181,48 @@ class PackClip:
         return self.encode_from_tokens(self.tokenize(text))
 
     def _encode_tokens(self, tokens: Mapping[str, Any]) -> Conditioning:
-        running = runtime.context()
-        embeddings = Embeddings(runtime.files(), running.notice if running else _ignore)
-        encoded = self.handle.encode(str(tokens["text"]), embeddings)
+        empty = self.tokenize("")
+        chunks = {
+            encoder.name: [[_as_token(item) for item in part] for part in tokens[short]]
+            if (short := _short(encoder.name)) in tokens
+            else encoder.chunks(None, _embeddings())
+            for encoder in self.handle.text.found
+        }
+        most = max((len(each) for name, each in chunks.items() if _is_clip(name)), default=0)
+        for name, each in chunks.items():
+            if _is_clip(name) and each:
+                padding = [_as_token(item) for item in empty[_short(name)][0]]
+                chunks[name] = [*each, *[padding] * (most - len(each))]
+        encoded = self.handle.encode_chunks(chunks)
         pooled = None if encoded.pooled is None else encoded.pooled.cpu()
         return Conditioning((Cond(encoded.tokens.cpu(), pooled),))
+
+
+def _embeddings() -> Embeddings:
+    running = runtime.context()
+    return Embeddings(runtime.files(), running.notice if running else _ignore)
+
+
+def _short(encoder: str) -> str:
+    """Return the name by which packs know an encoder's tokens."""
+    return encoder.removeprefix("clip_")
+
+
+def _is_clip(encoder: str) -> bool:
+    return encoder.startswith("clip_")
+
+
+def _as_tuple(token: Token, with_word: bool) -> tuple[Any, ...]:
+    value = token.id if token.vector is None else token.vector
+    return (value, token.weight, token.word) if with_word else (value, token.weight)
+
+
+def _as_token(item: tuple[Any, ...]) -> Token:
+    value, weight, *word = item
+    number = int(word[0]) if word else 0
+    if isinstance(value, Tensor):
+        return Token(0, float(weight), number, value.detach().float().cpu())
+    return Token(int(value), float(weight), number)
 
 
 class PackVae:
@@ -196,6 +244,31 @@ class PackVae:
         """Decode latents to [batch, height, width, 3] in [0, 1]."""
         images = torch.cat([self.handle.decode(latent) for latent in torch.split(samples, 1)])
         return images.clamp(0.0, 1.0).movedim(1, -1).contiguous().cpu()
+
+    def encode_tiled(
+        self, pixels: Tensor, tile_x: int = 512, tile_y: int = 512, overlap: int = 64, **_: object
+    ) -> Tensor:
+        """Encode [batch, height, width, 3] in tiles; their sizes are in pixels."""
+        images = self.vae_encode_crop_pixels(pixels).movedim(-1, 1)[:, :3]
+        step = self.handle.downscale
+        size = min(tile_x, tile_y)
+        plan = tilings(size, min(overlap, size // 4) // step * step, 1 / step)
+        return compute_tiled(self.handle.encode, images, plan).cpu()
+
+    def decode_tiled(
+        self, samples: Tensor, tile_x: int = 64, tile_y: int = 64, overlap: int = 16, **_: object
+    ) -> Tensor:
+        """Decode latents in tiles; their sizes are in latent pixels."""
+        size = min(tile_x, tile_y)
+        plan = tilings(size, min(overlap, size // 4), float(self.handle.downscale))
+        images = compute_tiled(self.handle.decode, samples, plan)
+        return images.clamp(0.0, 1.0).movedim(1, -1).contiguous().cpu()
+
+    def vae_encode_crop_pixels(self, pixels: Tensor) -> Tensor:
+        """Return the centre of [batch, height, width, channels] that latent pixels cover whole."""
+        from nodes.inference.vae import crop_to_vae  # Here: it imports much.
+
+        return crop_to_vae(pixels.movedim(-1, 1), self.handle).movedim(1, -1)
 
     @property
     def device(self) -> torch.device:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedPartError
+from nodes.comfy.values.kinds import class_for, config_of, kind_of
 from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
@@ -93,11 +94,21 @@ class ModelSampling:
 class InnerModel:
     """The object under `model.model`."""
 
-    def __init__(self, handle: ModelHandle) -> None:
+    @classmethod
+    def of(cls, handle: ModelHandle) -> "InnerModel":
+        """Return the object of a model; its class is one of `comfy.model_base`, too."""
+        kind = class_for(cls, kind_of(handle.model.spec).model)
+        made: InnerModel = object.__new__(kind)
+        made.fill(handle)
+        return made
+
+    def fill(self, handle: ModelHandle) -> None:
+        """Set the attributes of a new object."""
         self._handle = handle
         self.network = handle.model.network
         self.model_sampling = ModelSampling(handle.parameterization)
         self.latent_format = LatentFormat(handle)
+        self.model_config = config_of(handle.model.spec, self.latent_format)
         self.model_type = model_type(handle.parameterization)
         self.device = handle.model.network.placement.device
 

@@ -128,7 +128,7 @@ class PackModel(OptionPatcher):
         packs = any(isinstance(each, PackAlteration) for each in handle.alterations)
         self.handle = handle.without_alterations(PackAlteration) if packs else handle
         self.attachments = dict(attachments or {})
-        self.model = InnerModel(self.handle)
+        self.model = InnerModel.of(self.handle)
         self.object_patches: dict[str, Any] = dict(object_patches or {})
         self.patches: dict[str, list[Any]] = {}
         self.parent = None

@@ -22,7 +22,7 @@ from nodes.models.loading.text_model import TextModel, Texts
 from nodes.models.networks.call_memory import vae_peak
 from nodes.models.networks.components.vae import Vae
 from nodes.models.networks.factory import skeleton
-from nodes.models.text.encode import Encoded
+from nodes.models.text.encode import Chunks, Encoded
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.sampling.conditioning.cond import Alteration, Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
@@ -175,6 +175,15 @@ class ClipHandle:
         """
         each = {"": texts} if isinstance(texts, str) else texts
         (encoded,) = self.text.encode([each], embeddings, self.by_encoder, self.layer)
+        return encoded
+
+    def chunks(self, text: str, embeddings: Embeddings) -> Mapping[str, Chunks]:
+        """Return the chunks of a prompt for each text encoder, by its name."""
+        return self.text.chunks({"": text}, embeddings)
+
+    def encode_chunks(self, chunks: Mapping[str, Chunks]) -> Encoded:
+        """Encode a prompt by its chunks for each text encoder, weights and all."""
+        (encoded,) = self.text.encode_chunks([chunks], self.by_encoder, self.layer)
         return encoded
 
     @property

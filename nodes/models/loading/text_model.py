@@ -149,10 +149,18 @@ class TextModel:
             UnreadTextError: a text is for an encoder that the family does not have.
             MissingPartError: an encoder is not there.
         """
-        found: list[dict[str, Encoded]] = [{} for _ in texts]
+        return self.encode_chunks([self.chunks(each, embeddings) for each in texts], patches, layer)
+
+    def encode_chunks(
+        self,
+        prompts: Sequence[Mapping[str, Chunks]],
+        patches: Mapping[str, Patches],
+        layer: int | None,
+    ) -> list[Encoded]:
+        """Encode prompts as `encode` does, of which the chunks for each encoder are known."""
+        found: list[dict[str, Encoded]] = [{} for _ in prompts]
         encoders = self.encoders
         assert self.encoder_set is not None, "the encoders of a file belong to a set"
-        prompts = [self._chunks(each, self.encoder_set, embeddings) for each in texts]
         combine = combination(self.encoder_set.combine)
         for encoder in encoders:
             mine = [(n, each[encoder.name]) for n, each in enumerate(prompts) if each[encoder.name]]
@@ -164,14 +172,18 @@ class TextModel:
                 found[n][encoder.name] = one
         return [combine(parts) for parts in found]
 
-    def _chunks(
-        self, texts: Texts, encoder_set: TextEncoderSet, embeddings: Embeddings
-    ) -> dict[str, Chunks]:
-        """Return one prompt's chunks by encoder; all CLIPs get the same number."""
-        unread = texts.keys() - encoder_set.policies.keys() - {""}
-        if unread:
-            raise UnreadTextError(sorted(unread), tuple(encoder_set.policies))
-        found = {
+    def chunks(self, texts: Texts, embeddings: Embeddings) -> dict[str, Chunks]:
+        """Return one prompt's chunks by encoder; all CLIPs get the same number.
+
+        Raises:
+            UnreadTextError: a text is for an encoder that the family does not have.
+            MissingPartError: an encoder is not there.
+        """
+        known = self.encoder_set.policies if self.encoder_set else {}
+        unread = texts.keys() - known.keys() - {""}
+        if self.found and unread:
+            raise UnreadTextError(sorted(unread), tuple(known))
+        found: dict[str, Chunks] = {
             encoder.name: encoder.chunks(
                 texts.get(encoder.name, texts.get("", "")), embeddings.for_encoder(encoder.name)
             )

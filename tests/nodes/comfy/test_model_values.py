@@ -1,6 +1,7 @@
 """Packs read and replace parts of a MODEL, and what they can not have is said."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,21 @@ from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.workflow.read import read_prompt
 from nodes.comfy.host.comfy import model_sampling
 from nodes.comfy.host.comfy.model_base import ModelType
+from nodes.comfy.values import runtime
+from nodes.comfy.values.absent import absent
 from nodes.comfy.values.encoders import PackClip, PackVae
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.comfy.values.models import PackModel
 from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
+from nodes.models.text.textual_inversion import Embeddings
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
 
 DEMO = Path(nodes.__file__).parent / "assets" / "demo-shapes.safetensors"
 PACK = """
 import comfy.model_sampling
-from comfy.model_base import ModelType, SDXL
+import comfy.supported_models
+from comfy.model_base import BaseModel, ModelType, SDXL
 
 
 class Levels(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.V_PREDICTION):
@@ -41,7 +46,10 @@ class Reschedule:
         return {"required": {"model": ("MODEL",), "zsnr": ("BOOLEAN",)}}
 
     def run(self, model, zsnr):
-        assert not isinstance(model.model, SDXL)
+        assert isinstance(model.model, BaseModel) and not isinstance(model.model, SDXL)
+        assert type(model.model).__name__ == "BaseModel"
+        config = model.model.model_config
+        assert isinstance(config, comfy.supported_models.SD15) and config.unet_config["context_dim"]
         changed = model.clone()
         changed.add_object_patch("model_sampling", Levels(zsnr=zsnr))
         again = changed.clone()
@@ -161,7 +169,7 @@ def test_what_a_model_is_can_be_read(demo):
     ("path", "said"),
     [
         ("0.model.diffusion_model", "the 'diffusion_model' of a model"),
-        ("0.model.model_config.unet_config", "the 'model_config' of a model"),
+        ("0.model.betas", "the 'betas' of a model"),
         ("0.model_patches_to", "the 'model_patches_to' of a MODEL"),
         ("1.cond_stage_model.clip_l", "the 'clip_l' of text encoders"),
         ("1.patcher.model_options", "the 'model_options' of a CLIP's patcher"),
@@ -171,7 +179,7 @@ def test_what_a_model_is_can_be_read(demo):
 def test_what_is_not_there_says_so_and_hasattr_does_not_fail(demo, path, said):
     place, first, *rest = path.split(".")
     value = demo[int(place)]
-    while rest and rest[0] in ("clip_l", "model_options", "diffusion_model", "model_config"):
+    while rest and rest[0] in ("clip_l", "model_options", "diffusion_model", "betas"):
         value, first, rest = getattr(value, first), rest[0], rest[1:]
 
     assert not hasattr(value, first)
@@ -184,3 +192,75 @@ def test_other_parts_of_a_model_can_not_be_replaced(demo):
     with pytest.raises(NotOfferedError, match=r"add_object_patch for the 'diffusion_model"):
         demo[0].clone().add_object_patch("diffusion_model.forward", None)
     assert copy.deepcopy(demo[0]).object_patches == {}
+
+
+@pytest.mark.parametrize(
+    ("family", "text", "kind"),
+    [
+        ("sd15", 768, ("BaseModel", "SD15")),
+        ("sdxl", 2048, ("SDXL", "SDXL")),
+        ("sdxl", 1280, ("SDXLRefiner", "SDXLRefiner")),
+        ("flux", 0, ("Flux", "FluxSchnell")),
+        ("of another package", 0, ("BaseModel", "BASE")),
+    ],
+)
+def test_the_class_of_a_model_is_that_of_its_family(demo, family, text, kind):
+    handle: ModelHandle = demo[0].handle
+    config = {**handle.model.spec.network.config, "cross_attention_dim": text}
+    network = replace(handle.model.spec.network, config=config)
+    spec = replace(handle.model.spec, family=family, network=network)
+    model = PackModel(replace(handle, model=replace(handle.model, spec=spec))).model
+
+    assert (type(model).__name__, type(model.model_config).__name__) == kind
+    assert isinstance(model, absent("comfy.model_base.BaseModel"))
+    assert isinstance(model, absent(f"comfy.model_base.{kind[0]}"))
+    assert model.model_config.latent_format is model.latent_format
+    assert model.model_config.unet_config["in_channels"] == 4
+    with pytest.raises(NotOfferedError):
+        type(model)()
+
+
+def test_pixels_are_cropped_to_what_a_vae_encodes(demo):
+    pixels = torch.arange(21 * 18).reshape(1, 21, 18, 1)
+
+    cropped = demo[2].vae_encode_crop_pixels(pixels)
+
+    assert torch.equal(cropped, pixels[:, 2:18, 1:17])
+
+
+def test_a_vae_works_in_tiles_as_it_does_at_once(demo):
+    pixels = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(1))
+    vae = demo[2]
+
+    whole = vae.encode(pixels)
+    torch.testing.assert_close(vae.encode_tiled(pixels, tile_x=128, tile_y=128), whole)
+    tiled = vae.decode_tiled(whole, tile_x=16, tile_y=16, overlap=4)
+    torch.testing.assert_close(tiled, vae.decode(whole))
+    assert not torch.equal(vae.decode_tiled(whole, tile_x=4, tile_y=4, overlap=2), tiled)
+
+
+def test_tokens_are_those_of_the_text_and_may_be_changed(demo):
+    clip: PackClip = demo[1]
+    plain, weighted = clip.tokenize("a red circle"), clip.tokenize("a (red:1.5) circle")
+    (chunk,) = plain["l"]
+    changed = [(token, 1.5 if place == 2 else weight) for place, (token, weight) in enumerate(chunk)]
+
+    assert list(plain) == ["l"]
+    assert len(chunk) == 32  # the demo's own length
+    assert [weight for _, weight in weighted["l"][0]] == [weight for _, weight in changed]
+    assert [each[2] for each in clip.tokenize("a red", True)["l"][0][:4]] == [0, 1, 1, 0]
+    native = clip.handle.encode("a (red:1.5) circle", Embeddings(runtime.files(), print))
+    assert torch.equal(clip.encode_from_tokens({"l": [changed]}), native.tokens)
+    twice = clip.encode_from_tokens({"l": [*plain["l"], *weighted["l"]]})
+    assert twice.shape[1] == 2 * 32
+    assert torch.equal(twice[:, 32:], native.tokens)
+
+
+def test_a_token_may_be_a_vector(demo):
+    clip: PackClip = demo[1]
+    tokens = clip.tokenize("a red circle")["l"]
+    width = clip.encode("a").shape[-1]
+
+    ones = [[(torch.ones(width), 1.0) if n == 2 else item for n, item in enumerate(tokens[0])]]
+
+    assert not torch.equal(clip.encode_from_tokens({"l": ones}), clip.encode("a red circle"))
