@@ -4,9 +4,9 @@ import importlib
 from functools import cache
 from types import ModuleType
 
-from nodes.comfy.values.absent import absent, absent_module, add_absent, add_all_absent
 from nodes.comfy.absent_names import MODULES
 from nodes.comfy.values import runtime
+from nodes.comfy.values.absent import absent, absent_module, add_absent, add_all_absent
 from nodes.comfy.values.errors import NoSuchHostModuleError
 
 STANDINS = "nodes.comfy.host"

@@ -208,14 +208,14 @@ def _names_to_try(registry: "Registry", pack: str, only: Sequence[str]) -> Seque
         PackError: the pack is not there, or was left out.
         UnknownNodeTypeError: it has no node type of one of the names.
     """
-    from nodegraph.errors import PackError, UnknownNodeTypeError, nearest
+    from nodegraph.errors import PackError, UnknownNodeTypeError
+    from nodegraph.settings.settings import Settings
 
-    there = [each.name for each in registry.packs]
-    if pack not in there:
-        about = [found for found in registry.problems if found.details.get("pack") == pack]
-        if about:
-            raise about[0]
-        raise PackError(f"there is no pack {pack!r}.", hint=nearest(pack, there))
+    if pack not in [each.name for each in registry.packs]:
+        source = _sources(Settings.read(), [pack])[0]
+        left_out = PackError("the settings leave it out.", details={"pack": source.name})
+        problems = (found for found in registry.problems if found.details.get("pack") == pack)
+        raise next(problems, left_out)
     own = registry.types_of(pack)
     for name in only:
         if name not in own:

@@ -16,7 +16,7 @@ _CHECKPOINT = "demo-shapes.safetensors"
 _SMALL: Mapping[str, int] = {"width": _SIDE, "height": _SIDE, "steps": 2}
 """Values in place of larger defaults, by the input's name."""
 MAKER = "maker "
-"""How the ids of the pack's nodes begin that make values for the one that is tried."""
+"""The beginning of the ids of the pack's nodes that make values for the one that is tried."""
 _DEEPEST = 4
 """The most nodes of the pack in a row that make a value."""
 
@@ -177,7 +177,8 @@ class _Draft:
         same = (
             each.id
             for each in self.nodes.values()
-            if each.type_name == type_name and each.id in {link.source for link in self.made.values()}
+            if each.type_name == type_name
+            and each.id in {link.source for link in self.made.values()}
         )
         place = next(same, None) if type_name == "CheckpointLoaderSimple" else None
         if place is None:

@@ -20,15 +20,15 @@ _PATIENCE_AT_START = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one node type."""
+    """The outcome of one node type."""
 
     type_name: str
     outcome: Outcome
     reason: str = ""
-    """Why it fails, or was not tried."""
+    """The reason why it fails, or was not tried."""
     seconds: float = 0.0
     shows: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What its graph shows, by node, as a server tells it."""
+    """The UI output of its graph by node, as a server tells it."""
 
 
 def trials(pack: str, names: Sequence[str], patience: float) -> Iterator[Trial]:
@@ -43,7 +43,7 @@ def trials(pack: str, names: Sequence[str], patience: float) -> Iterator[Trial]:
     with TemporaryDirectory(prefix="nodegraph-try-") as folder:
         while left:
             with _Program(pack, left, Path(folder)) as program:
-                for trial in program.told(patience):
+                for trial in program.results(patience):
                     left.remove(trial.type_name)
                     yield trial
 
@@ -88,7 +88,7 @@ class _Program:
             self._lines.put(line)
         self._lines.put("")
 
-    def told(self, patience: float) -> Iterator[Trial]:
+    def results(self, patience: float) -> Iterator[Trial]:
         """Yield what the process tells, and at last what ended it, if something did."""
         wait = _PATIENCE_AT_START
         while True:

@@ -141,8 +141,6 @@ def from_pack(value: object, socket: str) -> object:
     Its tensors come to the CPU, which packs are told is the device between nodes.
     """
     value = move_to_cpu(value)
-    if socket == "IMAGE" and isinstance(value, Tensor) and value.ndim == 3:
-        return value[..., None]  # grey images without channels, which ComfyUI saves, too
     ours = next((back for kind, back in _FROM.items() if isinstance(value, kind)), None)
     if ours:
         return ours(value)

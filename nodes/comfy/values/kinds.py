@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from nodes.comfy.values.absent import absent
@@ -58,7 +57,9 @@ def config_of(spec: ModelSpec, latent_format: Any) -> Any:
     """
     made: Any = object.__new__(_config_class(kind_of(spec).config))
     made.unet_config = _network_settings(spec)
-    made.sampling_settings = {"shift": spec.noise.shift} if isinstance(spec.noise, FlowRules) else {}
+    made.sampling_settings = (
+        {"shift": spec.noise.shift} if isinstance(spec.noise, FlowRules) else {}
+    )
     made.latent_format = latent_format
     made.unet_extra_config = {}
     made.supported_inference_dtypes = []

@@ -150,7 +150,12 @@ def _watch() -> Watch:
 
 
 def media_from(value: object, socket: str) -> object:
-    """Convert a sound, or a video of a class of the pack's own; other values stay as they are."""
+    """Convert a sound, a video of a class of the pack's own, and grey images without channels.
+
+    ComfyUI saves such images, too. Other values stay as they are.
+    """
+    if socket == "IMAGE" and isinstance(value, Tensor) and value.ndim == 3:
+        return value[..., None]
     if socket in ("AUDIO", "*") and is_audio(value):
         return audio_from(value)
     components = getattr(value, "get_components", None)

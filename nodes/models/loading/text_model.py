@@ -179,10 +179,10 @@ class TextModel:
             UnreadTextError: a text is for an encoder that the family does not have.
             MissingPartError: an encoder is not there.
         """
-        known = self.encoder_set.policies if self.encoder_set else {}
-        unread = texts.keys() - known.keys() - {""}
+        known = tuple(self.encoder_set.policies) if self.encoder_set else ()
+        unread = texts.keys() - {*known, ""}
         if self.found and unread:
-            raise UnreadTextError(sorted(unread), tuple(known))
+            raise UnreadTextError(sorted(unread), known)
         found: dict[str, Chunks] = {
             encoder.name: encoder.chunks(
                 texts.get(encoder.name, texts.get("", "")), embeddings.for_encoder(encoder.name)

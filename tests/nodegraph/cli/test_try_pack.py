@@ -39,12 +39,13 @@ def show(image, count):
 
 
 GREY = kind(("IMAGE",), lambda image, count: (image[..., 0],), {"image": ("IMAGE",)})
+SIZE = {"size": ("INT", {"min": 2})}
 TOY = {"toy": ("TOY",)}
 NODE_CLASS_MAPPINGS = {
     "ToyShows": kind((), show, {"image": ("IMAGE",)}, shown=True),
     "ToyFails": kind(("INT",), fail),
     "ToyBadMaker": kind(("TOY",), fail),
-    "ToyMaker": kind(("TOY",), lambda size, count: (["toy"] * size,), {"size": ("INT", {"min": 2})}),
+    "ToyMaker": kind(("TOY",), lambda size, count: (["toy"] * size,), SIZE),
     "ToyTakes": kind(("STRING",), lambda toy, count: (str(toy),), TOY),
     "ToyNobodys": kind(("STRING",), lambda toy, count: (toy,), {"toy": ("NOBODYS",)}),
     "ToyGrey": GREY,
@@ -123,7 +124,7 @@ def test_a_pack_or_node_type_that_is_not_there_is_told(invoke, try_pack):
     done, _ = try_pack(PACK, "--type", "ToyFals")
     broken, _ = try_pack("import a_package_that_nobody_has\n")
 
-    assert "here is no pack 'toy-pakc'" in no_pack.stderr
+    assert "No pack 'toy-pakc' is installed" in no_pack.stderr
     assert "ToyFails" in done.stderr
     assert "a_package_that_nobody_has" in broken.stderr
     assert (no_pack.exit_code, done.exit_code, broken.exit_code) == (2, 2, 2)

@@ -243,7 +243,9 @@ def test_tokens_are_those_of_the_text_and_may_be_changed(demo):
     clip: PackClip = demo[1]
     plain, weighted = clip.tokenize("a red circle"), clip.tokenize("a (red:1.5) circle")
     (chunk,) = plain["l"]
-    changed = [(token, 1.5 if place == 2 else weight) for place, (token, weight) in enumerate(chunk)]
+    changed = [
+        (token, 1.5 if place == 2 else weight) for place, (token, weight) in enumerate(chunk)
+    ]
 
     assert list(plain) == ["l"]
     assert len(chunk) == 32  # the demo's own length

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 import torch
 
-from nodegraph.errors import InvalidWorkflowError, NodeExecutionError
+from nodegraph.errors import InvalidWorkflowError
 from nodegraph.execution.engine import Engine
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackServer
 from nodegraph.workflow.read import read_prompt
 from nodes.comfy.host.node_classes import class_of
 from nodes.comfy.values.convert import latent_to
+from nodes.comfy.values.errors import NotOfferedError
 from nodes.values import Latent
 
 PACK = """
@@ -294,21 +295,25 @@ NODE_CLASS_MAPPINGS = {"Fewer": Fewer, "Guides": Guides}
 
 
 @pytest.fixture
-def run_schema(import_pack, host_settings):
-    """A function that runs one node of a pack of the v3 contract, without a link."""
-    types = import_pack(SCHEMAS)
-    engine = Engine(Registry.from_types(*types.values()), host_settings.files())
+def schema_types(import_pack):
+    """The node types of the pack of the v3 contract."""
+    return import_pack(SCHEMAS)
+
+
+@pytest.fixture
+def run_schema(schema_types, host_settings):
+    """A function that runs one node of that pack, without a link."""
+    engine = Engine(Registry.from_types(*schema_types.values()), host_settings.files())
 
     def run_node(type_name, **inputs):
         graph = read_prompt({"1": {"class_type": type_name, "inputs": inputs}})
         return engine.run(graph, targets=["1"]).outputs["1"][0]
 
-    run_node.types = types
     return run_node
 
 
-def test_choices_of_a_schema_are_enumerations_and_named_by_place(run_schema):
-    order = run_schema.types["Choices"].spec.input("order")
+def test_choices_of_a_schema_are_enumerations_and_named_by_place(run_schema, schema_types):
+    order = schema_types["Choices"].spec.input("order")
 
     assert (order.choices, order.default) == (("first", "last"), "last")
     assert order.widget["display_name"] == "which one"
@@ -317,5 +322,5 @@ def test_choices_of_a_schema_are_enumerations_and_named_by_place(run_schema):
 
 def test_classes_of_comfy_extras_may_get_a_schema_in_a_pack(run_schema):
     assert run_schema("Fewer") == "Fewer"
-    with pytest.raises(NodeExecutionError, match=r"comfy_extras\.nodes_lt\.LTXVAddGuide"):
+    with pytest.raises(NotOfferedError, match=r"comfy_extras\.nodes_lt\.LTXVAddGuide"):
         run_schema("Guides")
