@@ -34,7 +34,7 @@ class LiveModel(InnerModel):
     """
 
     def __init__(self, session: SamplingSession, patcher: PackModel) -> None:
-        super().__init__(patcher.handle)
+        self.fill(patcher.handle)
         self.session = session
         self.model_patcher = self.current_patcher = patcher.clone()
         self.model_patcher.model = self
