@@ -30,6 +30,8 @@ class Advice:
     unmet: Sequence[Unmet]
     """Requirements that it names and that are not met."""
     commands: Sequence[str]
+    own: bool = False
+    """True if the packages are those of an environment of its own."""
 
     def lines(self) -> list[str]:
         """Return the advice as lines of text; none if nothing is wrong."""
@@ -42,10 +44,9 @@ class Advice:
         told += [f"to install: {command}" for command in self.commands]
         other = [each for each in self.unmet if each.installed]
         if other:
-            told.append(
-                f"its {self._files()} wants {', '.join(str(each) for each in other)}; if it fails "
-                "for that, give it an environment of its own (packs.toml)"
-            )
+            hint = "if it fails for that, give it an environment of its own (packs.toml)"
+            wanted = f"its {self._files()} wants {', '.join(str(each) for each in other)}"
+            told.append(wanted if self.own else f"{wanted}; {hint}")
         return told
 
     def _files(self) -> str:
@@ -90,9 +91,9 @@ def advice_for(
         for each in (read_requirements(folder) if folder else [])
     }
     lines = [line for module in modules if (line := _requirement_for(module, named))]
-    lines += [each.wanted for each in unmet if not each.installed]
+    lines += [each.wanted for each in unmet if python or not each.installed]
     commands = pip_lines(python or sys.executable, lines, versions.get("torch", ""))
-    return Advice(modules, unmet, commands)
+    return Advice(modules, unmet, commands, own=bool(python))
 
 
 def left_out(

@@ -1,6 +1,9 @@
 """The Python packages that a pack's requirements.txt and pyproject.toml name."""
 
+import logging
+import os
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +17,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from nodegraph.packs.environment.pip_names import FIT_TORCH, canonical, replacements
 
 REQUIREMENTS, PROJECT = "requirements.txt", "pyproject.toml"
+_log = logging.getLogger(__name__)
+_PATIENCE = 30.0
+"""The most seconds that a Python program may take to say where it imports from."""
 _LARGEST = 2**18
 """The most bytes of such a file that are read."""
 
@@ -92,9 +98,21 @@ def versions_for(python: str) -> dict[str, str]:
     """
     if not python:
         return installed_versions()
-    venv = Path(python).parent.parent
-    sites = sorted([*venv.glob("lib/python*/site-packages"), *venv.glob("Lib/site-packages")])
-    return installed_versions([*map(str, sites), *sys.path])
+    return installed_versions([*_paths_of(python), *sys.path])
+
+
+def _paths_of(python: str) -> list[str]:
+    """Return the folders that a Python program imports from; none if it does not say."""
+    ask = [python, "-c", "import sys; print(*sys.path[1:], sep='\\n')"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    try:
+        told = subprocess.run(
+            ask, env=kept, capture_output=True, text=True, timeout=_PATIENCE, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        _log.warning("the packages of %s are not known: %s", python, error)
+        return []
+    return told.stdout.splitlines()
 
 
 def _in_text(file: Path, seen: set[Path]) -> Iterator[Named]:

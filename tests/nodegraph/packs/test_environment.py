@@ -161,15 +161,18 @@ def test_packages_that_replace_each_other_meet_a_requirement(tmp_path):
     written(tmp_path, "requirements.txt", "opencv-python\nnumpy<2\nonnxruntime-gpu\n")
     versions = {"opencv-contrib-python-headless": "5.0", "numpy": "2.4.6"}
 
-    advice = advice_for(tmp_path, {"PIL": "x.py:1"}, versions, "/env/bin/python")
+    advice = advice_for(tmp_path, {"PIL": "x.py:1"}, versions)
+    own = advice_for(tmp_path, {"PIL": "x.py:1"}, versions, "/env/bin/python")
 
     assert [str(each) for each in advice.unmet] == [
         "numpy<2 (2.4.6 is installed)",
         "onnxruntime-gpu",
     ]
-    assert advice.commands == ["/env/bin/python -m pip install pillow onnxruntime-gpu"]
+    assert advice.commands == [f"{sys.executable} -m pip install pillow onnxruntime-gpu"]
+    assert own.commands == ["/env/bin/python -m pip install pillow 'numpy<2' onnxruntime-gpu"]
     assert "went on without: PIL (pillow)" in advice.lines()
     assert "packs.toml" in advice.lines()[-1]
+    assert "packs.toml" not in own.lines()[-1]
 
 
 def test_a_module_of_an_unknown_package_is_not_guessed(tmp_path):

@@ -398,13 +398,14 @@ def test_its_process_answers_its_routes(engine, tmp_path):
 
 def test_its_requirements_are_compared_with_its_own_packages(engine):
     (pack,) = [each for each in engine.registry.packs if each.name == "apart"]
-    (pack.root / "requirements.txt").write_text("conflicting>=2\nnobodys-package\ntorch\n")
+    (pack.root / "requirements.txt").write_text("conflicting>=3\nnobodys-package\ntorch\n")
     own, shared = versions_for(pack.python), versions_for("")
     advice = advice_for(pack.folder, {}, own, pack.python)
 
     assert (own["conflicting"], shared["conflicting"]) == ("2.0", "1.0")
-    assert [each.wanted for each in advice.unmet] == ["nobodys-package"]
-    assert advice.commands == [f"{pack.python} -m pip install nobodys-package"]
+    assert advice.commands == [f"{pack.python} -m pip install 'conflicting>=3' nobodys-package"]
+    assert advice.lines()[-1] == "its requirements.txt wants conflicting>=3 (2.0 is installed)"
+    assert "packs.toml" in advice_for(pack.folder, {}, shared).lines()[-1]
 
 
 def test_several_threads_take_turns(engine):
