@@ -79,7 +79,9 @@ def plain(tmp_path) -> Network:
     return opened(write(tmp_path / "plain.safetensors", tensors))
 
 
-@pytest.fixture(params=["fp8", "Q8_0", "Q4_0", "int8_convrot"])
+@pytest.fixture(
+    params=["fp8", "Q8_0", "Q4_0", pytest.param("int8_convrot", marks=pytest.mark.slow)]
+)
 def quantized(request, tmp_path) -> Network:
     if request.param == "fp8":
         return opened(write(tmp_path / "a.safetensors", scaled(small_flux())[0]))
