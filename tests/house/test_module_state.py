@@ -30,6 +30,9 @@ REASONS = {
         "samplers that packs add when they are imported: a process imports a pack once"
     ),
     "nodes.sampling.noise_schedule.schedules:ADDED_SCHEDULES": "schedules, likewise",
+    "nodes.sampling.guidance.session:_CURRENT": (
+        "the run whose call is answered: guidance functions of packs ask its model again"
+    ),
     "nodes.comfy.values.patches.options:_STATE": (
         "the pass that packs have functions in: diffusers calls the layers that call these"
     ),

@@ -94,6 +94,8 @@ class ModelSampling:
 class InnerModel:
     """The object under `model.model`."""
 
+    manual_cast_dtype = None
+
     @classmethod
     def of(cls, handle: ModelHandle) -> "InnerModel":
         """Return the object of a model; its class is one of `comfy.model_base`, too."""

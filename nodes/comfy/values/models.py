@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from nodes.comfy.values.patches.weights import key_patches, note_patches, weight
 from nodes.comfy.values.patches.wrappers import CallbacksMP
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.guidance.rules import GuidanceInputs
+from nodes.sampling.guidance.session import SamplingSession, current_session
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
@@ -28,16 +29,21 @@ _ALWAYS = "disable_cfg1_optimization"
 _OPTIONS = (_COMBINES, _CORRECT, _PREPARE, _ALWAYS)
 
 
+LiveGuider: TypeAlias = Callable[[SamplingSession], Any]
+"""Returns the guider of a run in ComfyUI's form."""
+
+
 @dataclass(frozen=True, slots=True)
 class PackRule:
     """A pack's function as a guidance rule; it combines x minus each prediction."""
 
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
+    live: LiveGuider | None = None
 
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Call the function with x minus each prediction; x minus its result is x0."""
-        arguments = rule_arguments(inputs, self.model)
+        arguments = rule_arguments(inputs, self.model, self.live)
         x = arguments["input"]
         arguments["cond"] = x - arguments["cond_denoised"]
         arguments["uncond"] = x - arguments["uncond_denoised"]
@@ -51,12 +57,13 @@ class PackPreCfg:
     rule: Callable[[GuidanceInputs], Tensor]
     function: Callable[[dict[str, Any]], list[Tensor]]
     model: "PackModel"
+    live: LiveGuider | None = None
 
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Combine the predictions that the function returns: positive, negative."""
-        arguments = rule_arguments(inputs, self.model)
+        arguments = rule_arguments(inputs, self.model, self.live)
         arguments["conds_out"] = [arguments["cond_denoised"], arguments["uncond_denoised"]]
-        arguments["conds"] = [None, None]
+        arguments["conds"] = [arguments.pop("cond", None), arguments.pop("uncond", None)]
         cond, uncond, *_rest = self.function(arguments)
         device = inputs.x.device
         return self.rule(replace(inputs, cond=cond.to(device), uncond=uncond.to(device)))
@@ -69,20 +76,30 @@ class PackPostCfg:
     rule: Callable[[GuidanceInputs], Tensor]
     function: Callable[[dict[str, Any]], Tensor]
     model: "PackModel"
+    live: LiveGuider | None = None
 
     def __call__(self, inputs: GuidanceInputs) -> Tensor:
         """Correct the guided prediction."""
         guided = self.rule(inputs)
-        arguments = rule_arguments(inputs, self.model)
+        arguments = rule_arguments(inputs, self.model, self.live)
         arguments["denoised"] = guided.to(self.model.load_device)
         return self.function(arguments).to(guided.device)
 
 
-def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]:
-    """Return the arguments of packs' guidance functions at a step, on the device of the model."""
+def rule_arguments(
+    inputs: GuidanceInputs, model: "PackModel", live: LiveGuider | None = None
+) -> dict[str, Any]:
+    """Return the arguments of packs' guidance functions at a step, on the device of the model.
+
+    Args:
+        inputs: the predictions.
+        model: of the pack.
+        live: for the conditions, and for a model that predicts with them; without it there is
+            neither.
+    """
     device, cfg = model.load_device, inputs.cfg
     sigma = rows_on(device, inputs.sigma.reshape(-1).expand(inputs.x.shape[0]))
-    return _RuleArguments(
+    found = _RuleArguments(
         {
             "cond_scale": cfg.to(device) if isinstance(cfg, Tensor) else cfg,
             "timestep": sigma,
@@ -94,6 +111,16 @@ def rule_arguments(inputs: GuidanceInputs, model: "PackModel") -> dict[str, Any]
             "model_options": model.model_options,
         }
     )
+    session = current_session()
+    if live is not None and session is not None:
+        guider = live(session)
+        found |= {"cond": guider.conds.get("positive"), "uncond": guider.conds.get("negative")}
+        inside = guider.model_options.get(INSIDE, {})
+        found |= {
+            "model": guider.inner_model,
+            "model_options": {**model.model_options, INSIDE: inside},
+        }
+    return found
 
 
 class _RuleArguments(dict[str, Any]):
@@ -270,13 +297,16 @@ class PackModel(OptionPatcher):
         what = f"the {name!r} of a MODEL"
         raise NotOfferedPartError(what)
 
-    def to_handle(self) -> ModelHandle:
+    def to_handle(self, live: LiveGuider | None = None) -> ModelHandle:
         """Return the handle with the changes that the options describe.
+
+        Args:
+            live: lets guidance functions have the conditions, and predict with others.
 
         Raises:
             NotOfferedError: one of them has no counterpart.
         """
-        handle, changes = self._guided_handle(), self.changes()
+        handle, changes = self._guided_handle(live), self.changes()
         if changes is None:
             return handle
         return replace(handle, alterations=(*handle.alterations, changes))
@@ -293,7 +323,7 @@ class PackModel(OptionPatcher):
             return self._before  # An equal value, whose modules the network keeps.
         return made if made.options[INSIDE] or made.hooks else None
 
-    def _guided_handle(self) -> ModelHandle:
+    def _guided_handle(self, live: LiveGuider | None) -> ModelHandle:
         """Return the handle with the changes of guidance and of the noise schedule."""
         if not self.object_patches and not any(self.model_options.get(name) for name in _OPTIONS):
             return self.handle  # An equal value, whose results caches know.
@@ -301,11 +331,11 @@ class PackModel(OptionPatcher):
         always = guidance.disable_cfg1_optimization or bool(self.model_options.get(_ALWAYS))
         combine = self.model_options.get(_COMBINES)
         if combine:
-            guidance = guidance.with_rule(PackRule(combine, self))
+            guidance = guidance.with_rule(PackRule(combine, self, live))
         for correct in self.model_options.get(_CORRECT, ()):
-            guidance = replace(guidance, rule=PackPostCfg(guidance.rule, correct, self))
+            guidance = replace(guidance, rule=PackPostCfg(guidance.rule, correct, self, live))
         for prepare in reversed(self.model_options.get(_PREPARE, [])):
-            guidance = replace(guidance, rule=PackPreCfg(guidance.rule, prepare, self))
+            guidance = replace(guidance, rule=PackPreCfg(guidance.rule, prepare, self, live))
         guidance = replace(guidance, disable_cfg1_optimization=always)
         return replace(self.handle, guidance=guidance, sampling=self._sampling())
 

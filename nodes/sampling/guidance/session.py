@@ -1,6 +1,7 @@
 """One run of a sampler: its request, and the answers to the sampler's calls."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import TypeAlias
@@ -53,6 +54,14 @@ class Request:
 
 Predictor: TypeAlias = Callable[["SamplingSession", Call], Reply]
 """Answers a sampler's call in a way of its own; asks the session for the model's predictions."""
+
+
+_CURRENT: ContextVar["SamplingSession | None"] = ContextVar("sampling_session", default=None)
+
+
+def current_session() -> "SamplingSession | None":
+    """Return the run whose sampler's call is being answered in this thread; None outside of one."""
+    return _CURRENT.get()
 
 
 class SamplingSession:
@@ -112,7 +121,11 @@ class SamplingSession:
         """Do as `answer` does, with another mask, original or noise; without a mask if None."""
         inside = replace(call, x=inpainting.surround(call.x, call.sigma)) if inpainting else call
         predict = predictor or self.request.predictor or SamplingSession.predict
-        reply = predict(self, inside)
+        token = _CURRENT.set(self)
+        try:
+            reply = predict(self, inside)
+        finally:
+            _CURRENT.reset(token)
         x0 = inpainting.restore(reply.x0, call.sigma) if inpainting else reply.x0
         self.report(call.step, x0)
         return replace(reply, x0=x0)

@@ -57,7 +57,17 @@ def cuts(executor, guider, sigmas, *args, **more):
     return executor(guider, torch.cat([sigmas[:1], sigmas[-1:]]), *args, **more)
 
 
+def again(args):
+    inside = {"transformer_options": {"patches": {"attn2_output_patch": [halve]}}}
+    asked = [args["cond"], args["uncond"]]
+    quiet, other = comfy.samplers.calc_cond_batch(
+        args["model"], asked, args["input"], args["sigma"], inside
+    )
+    return other + args["cond_scale"] * (quiet - other)
+
+
 WAYS = {
+    "again": lambda m: m.set_model_sampler_post_cfg_function(again, True),
     "none": lambda m: None,
     "outer": lambda m: m.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, "toys", outer),
     "prepares": lambda m: m.add_wrapper(WrappersMP.PREPARE_SAMPLING, prepares),
@@ -231,5 +241,6 @@ def test_a_network_is_changed_whoever_samples(engine):
     patched, _ = sample(engine, "patched")
 
     assert not close(patched, plain)
+    assert close(sample(engine, "again")[0], patched)
     for guider, sampler in (("own", "euler"), ("plain", "toy"), ("own", "toy")):
         assert close(sample(engine, "patched", guider, sampler)[0], patched), (guider, sampler)

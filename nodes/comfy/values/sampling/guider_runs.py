@@ -10,7 +10,12 @@ from nodegraph.definition.context import Context
 from nodes.comfy.values import runtime
 from nodes.comfy.values.models import PackModel
 from nodes.comfy.values.patches.options import PackAlteration, is_sampled_by_packs
-from nodes.comfy.values.sampling.guiders import SAMPLING_METHODS, CFGGuider, PackPredictor
+from nodes.comfy.values.sampling.guiders import (
+    SAMPLING_METHODS,
+    CFGGuider,
+    PackPredictor,
+    live_guider,
+)
 from nodes.comfy.values.sampling.k_diffusion import ksampler_of
 from nodes.inference.sample import Guider, GuiderRunner, SamplingResult, fit_channels
 from nodes.models.loading.handles import ModelHandle
@@ -38,7 +43,7 @@ def guider_to(guider: Guider) -> CFGGuider:
 
 def model_from(model: PackModel) -> ModelHandle:
     """Return a model for our own nodes; they call functions of packs around sampling."""
-    handle = model.to_handle()
+    handle = model.to_handle(live_guider)
     if not is_sampled_by_packs(model.model_options):
         return handle
     return replace(handle, alterations=(*handle.alterations, SampledByPacks()))

@@ -215,7 +215,7 @@ class CFGGuider:
         own = type(self).predict_noise is CFGGuider.predict_noise
         own = own and not is_sampled_by_packs(self.model_options)
         predictor = None if own else PackPredictor(copy.copy(self))
-        handle = self.model_patcher.to_handle()
+        handle = self.model_patcher.to_handle(live_guider)
         return Guider(handle, positive, negative, self.cfg, predictor)
 
     @classmethod
