@@ -1,6 +1,7 @@
 """Packs read and replace parts of a MODEL, and what they can not have is said."""
 
 import copy
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,12 @@ def test_a_token_may_be_a_vector(demo):
     ones = [[(torch.ones(width), 1.0) if n == 2 else item for n, item in enumerate(tokens[0])]]
 
     assert not torch.equal(clip.encode_from_tokens({"l": ones}), clip.encode("a red circle"))
+
+
+def test_times_are_shifted_as_a_flow_model_s_levels_are():
+    times = torch.linspace(0.001, 1.0, 1000)
+
+    shifted = model_sampling.time_snr_shift(3.0, times)
+    torch.testing.assert_close(shifted, Flow.with_shift(3.0).sigmas)
+    of_flux = model_sampling.flux_time_shift(1.15, 1.0, times)
+    torch.testing.assert_close(of_flux, model_sampling.time_snr_shift(math.exp(1.15), times))

@@ -173,6 +173,16 @@ class ModelSamplingFlux(_Levels):
         self._take(Flow.with_shift(math.exp(shift), multiplier=1.0, levels=timesteps))
 
 
+def time_snr_shift(alpha: float, t: Any) -> Any:
+    """Return times in [0, 1] shifted towards noise: the ratio of noise to signal times `alpha`."""
+    return alpha * t / (1 + (alpha - 1) * t)
+
+
+def flux_time_shift(mu: float, sigma: float, t: Any) -> Any:
+    """Return times in (0, 1] shifted as FLUX.1 does, by the logarithm `mu` of the factor."""
+    return math.exp(mu) / (math.exp(mu) + (1 / t - 1) ** sigma)
+
+
 def _settings(model_config: Any) -> dict[str, Any]:
     return getattr(model_config, "sampling_settings", None) or {}
 
