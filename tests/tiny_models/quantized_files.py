@@ -19,7 +19,7 @@ E4M3, FLOAT = torch.float8_e4m3fn, torch.float32
 
 
 def matrices(tensors: Tensors) -> list[str]:
-    return [key for key, tensor in tensors.items() if tensor.ndim == 2]
+    return [k for k, tensor in tensors.items() if tensor.ndim == 2 and k.endswith(".weight")]
 
 
 def scaled(tensors: Tensors) -> tuple[Tensors, Tensors]:

@@ -146,7 +146,7 @@ def t5_tokenizer_options(
     This replaces the family's own length (256 for FLUX.1, 77 for SD3); 0 and 0 mean no padding.
     The model reads the padding like other tokens.
     """
-    if all(encoder.rules.length for encoder in clip.text.encoders):
+    if not any(encoder.rules.takes_padding for encoder in clip.text.encoders):
         ctx.notice("This CLIP has no T5, so there is nothing to pad.")
     return replace(clip, text=clip.text.with_t5_padding(min_length, min_padding))
 

@@ -12,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
+from nodes.models.families.base.language_models import (
+    has_other_root,
+    language_model_of,
+    language_table,
+    own_language_key,
+)
 from nodes.models.families.base.spec import Family, Layout, Part
 from nodes.models.families.base.vae import PART as VAE
 from nodes.models.families.errors import UnknownFamilyError
@@ -24,8 +30,9 @@ from nodes.models.weights.tensor_info import TensorInfo
 _VAE_MARK = "decoder.up_blocks.0.resnets.0.conv1.weight"
 _CLIP_MARK = "embeddings.token_embedding.weight"
 _CLIP = Part("clip", "", clip_table, own_clip_key)
+_LANGUAGE = Part("language model", "", language_table, own_language_key)
 _CLIP_VOCABULARY = 49408
-"""The size of CLIP's own vocabulary; with any other, a model has a tokenizer of its own."""
+"""The size of CLIP's own vocabulary."""
 
 
 def read_model(path: Path) -> Header:
@@ -52,6 +59,8 @@ def _lone_part(header: Header) -> Part | None:
             return next(iter(layout.parts.values()))
     if _VAE_MARK in header:
         return VAE
+    if has_other_root(header):
+        return _LANGUAGE
     return _CLIP if _CLIP_MARK in header else None
 
 
@@ -148,15 +157,26 @@ def _statistics(configs: Mapping[str, Any], schedule: Mapping[str, object]) -> d
 
 
 def _tokenizer(path: Path, configs: Mapping[str, Any]) -> dict[str, str]:
-    """Return the folder's vocabulary as metadata, if it is not CLIP's own."""
-    sizes = [
-        config.get("vocab_size", _CLIP_VOCABULARY)
-        for name, config in configs.items()
-        if "clip" in name
-    ]
+    """Return the folder's vocabulary as metadata, if it is not that of all of its kind.
+
+    The size of an encoder's vocabulary tells.
+    """
+    known = {name: _vocabulary(name) for name in configs}
     files = {"vocab": path / "tokenizer/vocab.json", "merges": path / "tokenizer/merges.txt"}
-    if all(size == _CLIP_VOCABULARY for size in sizes) or not all(
-        map(Path.is_file, files.values())
-    ):
+    usual = all(
+        configs[name].get("vocab_size", size) == size for name, size in known.items() if size
+    )
+    if usual or not all(map(Path.is_file, files.values())):
         return {}
     return {f"tokenizer.{name}": file.read_text("utf-8") for name, file in files.items()}
+
+
+def _vocabulary(name: str) -> int | None:
+    """Return the size of the vocabulary that all encoders of a name have; None for T5 and others.
+
+    An encoder with any other has a tokenizer of its own.
+    """
+    if "clip" in name:
+        return _CLIP_VOCABULARY
+    record = language_model_of(name)
+    return record.vocabulary if record else None

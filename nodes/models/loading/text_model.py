@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TypeAlias
 
 from nodegraph.runtime.device_lane import device_lane
@@ -14,15 +15,13 @@ from nodes.models.loading.errors import MissingPartError, UnreadTextError
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.base.builder import TextClass
 from nodes.models.networks.factory import network_class
-from nodes.models.text.chunks import PromptReader, Token, Tokenizer, empty_chunk
-from nodes.models.text.clip_tokenizer import ClipTokenizer
+from nodes.models.text.chunks import MakeTokenizer, PromptReader, Token, Tokenizer, empty_chunk
 from nodes.models.text.combine import combination
 from nodes.models.text.encode import Chunks, Encoded, encode
-from nodes.models.text.t5_tokenizer import T5Tokenizer
 from nodes.models.text.textual_inversion import Embeddings
 
 _STATES = 32
-"""The memory that an encoder computes in, in states of all tokens; generous for CLIP and T5."""
+"""The memory that an encoder computes in, in states of all tokens; generous for all of them."""
 
 Texts: TypeAlias = Mapping[str, str | None]
 """The text for each encoder; "" is the text of all others, None leaves an encoder out."""
@@ -43,11 +42,8 @@ class TextEncoder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of its vocabulary."""
-        if self.rules.tokenizer == "unigram":
-            return T5Tokenizer.t5()
-        if self.rules.vocabulary and self.rules.merges:
-            return ClipTokenizer.from_texts(self.rules.vocabulary, self.rules.merges)
-        return ClipTokenizer.clip()
+        make: MakeTokenizer = resolve_name(self.rules.tokenizer)
+        return make(self.rules.vocabulary, self.rules.merges)
 
     @property
     def _class(self) -> TextClass:
@@ -63,7 +59,8 @@ class TextEncoder:
     def chunks(self, text: str | None, embeddings: Embeddings) -> Chunks:
         """Return the chunks of a prompt; of None none, though T5 always reads its end token."""
         if text is None:
-            return [] if self.rules.length else [[Token(self.rules.end)]]
+            end = self.rules.end if self.rules.takes_padding else None
+            return [] if end is None else [[Token(end)]]
         return PromptReader(self.tokenizer, self.rules, self.width, embeddings).chunks(text)
 
     def encode(
@@ -74,24 +71,26 @@ class TextEncoder:
         Prompts of other runs that wait for the encoder share the pass if the setting `merge` is on.
         """
         merger = run_environment().merger
-        layer = self.rules.layer if layer is None else layer
+        layers = self.rules.layers if layer is None else (layer,)
         if merger is None:
-            return self._encode(prompts, patches, layer)
+            return self._encode(prompts, patches, layers)
 
         def compute(calls: Sequence[Sequence[Chunks]]) -> Sequence[Sequence[Encoded]]:
             every = [prompt for each in calls for prompt in each]
-            encoded = iter(self._encode(every, patches, layer))
+            encoded = iter(self._encode(every, patches, layers))
             return [[next(encoded) for _ in each] for each in calls]
 
-        return merger.call((self, patches, layer), prompts, compute)
+        return merger.call((self, patches, layers), prompts, compute)
 
-    def _encode(self, prompts: Sequence[Chunks], patches: Patches, layer: int) -> Sequence[Encoded]:
+    def _encode(
+        self, prompts: Sequence[Chunks], patches: Patches, layers: Sequence[int]
+    ) -> Sequence[Encoded]:
         tokens = sum(len(chunk) for chunks in prompts for chunk in chunks)
         beside = tokens * self.width * _STATES * self.network.placement.dtype.itemsize
         with device_lane(self.network.placement.device):
             plan_use(ModelUse((self.network,), beside, repeats=False))
             network = self._class.drive(self.network.module(patches))
-            return encode(network, prompts, self.rules, layer)
+            return encode(network, prompts, self.rules, layers)
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ class TextModel:
         """Return the same encoders with other padding of T5's prompts; see `TextRules`."""
         padded = (
             replace(each, rules=replace(each.rules, min_length=min_length, min_padding=min_padding))
-            if each.rules.length is None
+            if each.rules.takes_padding
             else each
             for each in self.encoders
         )

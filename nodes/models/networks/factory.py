@@ -17,6 +17,7 @@ from nodes.models.networks.components import (
     compact_upscaler,
     esrgan,
     ip_adapter,
+    language_model,
     photomaker,
     pixel_space,
     style,
@@ -29,6 +30,7 @@ from nodes.models.networks.controlnets import flux, sd3, t2i_adapter, unet
 
 _SHARED = (
     *(vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK, clip.NETWORK, t5.NETWORK, vision.NETWORK),
+    *language_model.NETWORKS,
     *(unet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux.NETWORK),
     *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
     *(esrgan.NETWORK, compact_upscaler.NETWORK),

@@ -6,13 +6,13 @@ ComfyUI's. A text encoder that reads any length gets the whole prompt as one chu
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from nodes.models.families.base.spec import TextRules
-from nodes.models.text.prompt_weights import parse
+from nodes.models.text.prompt_weights import Segment, parse
 from nodes.models.text.textual_inversion import Embeddings, split_embeddings
 
 SHORT = 8
@@ -28,6 +28,7 @@ class Token:
     """The number of the prompt's stretch it is from, from 1 on; 0 for start, end and padding."""
     vector: Tensor | None = None
     """[width] float32: used in place of the embedding of `id`."""
+    is_padding: bool = False
 
 
 Chunk: TypeAlias = Sequence[Token]
@@ -38,6 +39,19 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without start, end or padding."""
+        ...
+
+
+class MakeTokenizer(Protocol):
+    """A function that makes the tokenizer of a kind of text encoder."""
+
+    def __call__(self, vocabulary: str, merges: str) -> Tokenizer:
+        """Return a tokenizer.
+
+        Args:
+            vocabulary: the text of a `vocab.json`; empty for the one that all of the kind have.
+            merges: the text of a `merges.txt`; empty as above.
+        """
         ...
 
 
@@ -57,11 +71,20 @@ class PromptReader:
 
     def _stretches(self, prompt: str) -> list[list[Token]]:
         stretches: list[list[Token]] = []
-        for segment in parse(prompt):
-            for found in self._segment_stretches(segment.text.replace("\n", " ")):
+        for segment in self._segments(prompt):
+            for found in self._segment_stretches(segment.text):
                 word = len(stretches) + 1
                 stretches.append([Token(n, segment.weight, word, vector) for n, vector in found])
         return stretches
+
+    def _segments(self, prompt: str) -> list[Segment]:
+        """Return the segments of a prompt in its template."""
+        before, _, after = self.rules.template.partition("{}")
+        text = f"{before}{prompt}{after}"
+        segments = parse(text) if self.rules.reads_weights else [Segment(text, 1.0)]
+        if self.rules.keeps_lines:
+            return segments
+        return [replace(each, text=each.text.replace("\n", " ")) for each in segments]
 
     def _segment_stretches(self, text: str) -> Iterator[list[tuple[int, Tensor | None]]]:
         """Yield the stretches of one segment: each an embedding or the text between two."""
@@ -72,7 +95,8 @@ class PromptReader:
             exact = self.embeddings.name_in(name)
             vectors = self.embeddings.find(exact, self.width)
             if vectors is not None:
-                yield [(self.rules.end, vector) for vector in vectors]
+                stand_in = self.rules.pad if self.rules.end is None else self.rules.end
+                yield [(stand_in, vector) for vector in vectors]
             after = f"{name[len(exact) :]} {rest}"
             if after.strip():
                 yield self._plain(after)
@@ -89,7 +113,8 @@ def empty_chunk(rules: TextRules, length: int) -> list[Token]:
 def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[Token]]:
     if rules.length is None:
         tokens = [*_start_tokens(rules), *(token for stretch in stretches for token in stretch)]
-        length = max(rules.min_length, len(tokens) + 1 + rules.min_padding)
+        ends = 0 if rules.end is None else 1
+        length = max(rules.min_length, len(tokens) + ends + rules.min_padding, 1)
         return [_end_chunk(tokens, rules, length)]
     chunks: list[list[Token]] = []
     current = _start_tokens(rules)
@@ -113,6 +138,6 @@ def _start_tokens(rules: TextRules) -> list[Token]:
 
 
 def _end_chunk(tokens: Sequence[Token], rules: TextRules, length: int) -> list[Token]:
-    """Add the end token, and pad to a length."""
-    padding = length - len(tokens) - 1
-    return [*tokens, Token(rules.end), *[Token(rules.pad)] * padding]
+    """Add the end token, if the encoder has one, and pad to a length."""
+    whole = [*tokens] if rules.end is None else [*tokens, Token(rules.end)]
+    return [*whole, *[Token(rules.pad, is_padding=True)] * (length - len(whole))]

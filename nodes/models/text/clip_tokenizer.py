@@ -53,7 +53,7 @@ class ClipTokenizer:
         """Return the tokenizer that all CLIP models were trained with: 49,408 tokens."""
         packed = files("nodes.models.text").joinpath("assets", "clip_merges.txt.gz").read_bytes()
         merges = list(_pairs(gzip.decompress(packed).decode().splitlines()))
-        symbols = list(_byte_symbols().values())
+        symbols = list(byte_symbols().values())
         words = [*symbols, *(s + _WORD_END for s in symbols), *(a + b for a, b in merges)]
         return cls({word: n for n, word in enumerate([*words, START, END])}, merges)
 
@@ -68,7 +68,7 @@ class ClipTokenizer:
         return ids
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
-        symbols = _byte_symbols()
+        symbols = byte_symbols()
         parts = [symbols[byte] for byte in word.encode()]
         parts[-1] += _WORD_END
         return tuple(self._ids.get(part, self._unknown) for part in self._merge(parts))
@@ -82,6 +82,13 @@ class ClipTokenizer:
                 break
             parts = _join(parts, best)
         return parts
+
+
+def clip_tokenizer(vocabulary: str = "", merges: str = "") -> ClipTokenizer:
+    """Return the tokenizer of a `vocab.json` and a `merges.txt`, or CLIP's own without both."""
+    if vocabulary and merges:
+        return ClipTokenizer.from_texts(vocabulary, merges)
+    return ClipTokenizer.clip()
 
 
 def _join(parts: Sequence[str], pair: tuple[str, str]) -> list[str]:
@@ -105,7 +112,7 @@ def _pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _byte_symbols() -> dict[int, str]:
+def byte_symbols() -> dict[int, str]:
     """Return a printable character for every byte: itself, or one from U+0100 on.
 
     The entries are in the order of the first 256 tokens (GPT-2's scheme).

@@ -37,7 +37,7 @@ class _States:
 
 @torch.no_grad()
 def encode(
-    network: TextNetwork, prompts: Sequence[Chunks], rules: TextRules, layer: int
+    network: TextNetwork, prompts: Sequence[Chunks], rules: TextRules, layers: Sequence[int]
 ) -> list[Encoded]:
     """Encode prompts; chunks of one length go through the network together.
 
@@ -48,10 +48,11 @@ def encode(
         network: the text encoder.
         prompts: at least one chunk each.
         rules: the family's.
-        layer: the layer to read, -1 is the last; if there is no such layer, the last with its norm.
+        layers: those to read, counted as `TextRules` says; if there is one that the encoder lacks,
+            it is the last with its norm alone.
     """
     rows = [_with_empty(chunks, rules) for chunks in prompts]
-    states = iter(_run(network, [row for group in rows for row in group], rules, layer))
+    states = iter(_run(network, [row for group in rows for row in group], rules, layers))
     return [
         _weigh(network, chunks, [next(states) for _ in group], rules)
         for chunks, group in zip(prompts, rows, strict=True)
@@ -67,9 +68,10 @@ def _with_empty(chunks: Chunks, rules: TextRules) -> Chunks:
 def _weigh(
     network: TextNetwork, chunks: Chunks, states: Sequence[_States], rules: TextRules
 ) -> Encoded:
-    hidden = torch.stack([state.chosen for state in states]).float()
+    hidden = torch.stack([state.chosen for state in states]).float()[:, rules.dropped :]
     if len(states) > len(chunks):
-        weights = hidden.new_tensor([[token.weight for token in section] for section in chunks])
+        kept = [section[rules.dropped :] for section in chunks]
+        weights = hidden.new_tensor([[token.weight for token in section] for section in kept])
         empty = hidden[-1:]
         hidden = (hidden[:-1] - empty) * weights[..., None] + empty
     pooled = _pool(network, chunks[0], states[0].last, rules) if network.pools else None
@@ -82,30 +84,50 @@ def _pool(network: TextNetwork, section: Chunk, last: Tensor, rules: TextRules) 
     return (network.project(pooled) if rules.projected else pooled).float()
 
 
-def _run(network: TextNetwork, rows: Chunks, rules: TextRules, layer: int) -> list[_States]:
+def _run(
+    network: TextNetwork, rows: Chunks, rules: TextRules, layers: Sequence[int]
+) -> list[_States]:
     """Return the states of each row; rows of one length share a pass."""
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for number, row in enumerate(rows):
         numbers[len(row)].append(number)
     found: dict[int, _States] = {}
     for group in numbers.values():
-        chosen, last = _pass(network, [rows[number] for number in group], rules, layer)
+        chosen, last = _pass(network, [rows[number] for number in group], rules, layers)
         found |= {n: _States(chosen[at], last[at]) for at, n in enumerate(group)}
     return [found[number] for number in range(len(rows))]
 
 
 def _pass(
-    network: TextNetwork, rows: Chunks, rules: TextRules, layer: int
+    network: TextNetwork, rows: Chunks, rules: TextRules, layers: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
-    """Return the states of the layer to read, and of the last layer: [rows, length, width]."""
-    wanted = layer % network.depth if -network.depth <= layer < 0 else None
-    chosen = last = embedded = _embed(network, rows)
-    for number, last in enumerate(network.states(embedded)):
-        if number == wanted:
-            chosen = last
-    if wanted is None:
+    """Return the states of the layers to read, side by side, and of the last layer that is run.
+
+    Both are [rows, length, width]. Only an encoder whose last layer is pooled runs more layers
+    than are read.
+    """
+    depth = network.depth
+    numbers = [depth + 1 + layer if layer < 0 else layer for layer in layers]
+    there = all(0 < number <= depth for number in numbers)
+    deepest = max(numbers) if there and not network.pools else depth
+    last = embedded = _embed(network, rows)
+    kept: dict[int, Tensor] = {}
+    for number, last in enumerate(network.states(embedded, _attended(rows, rules)), 1):
+        if number in numbers:
+            kept[number] = last
+        if number >= deepest:
+            break
+    if not there:
         return network.norm(last), last
-    return network.norm(chosen) if rules.final_norm else chosen, last
+    chosen = [network.norm(kept[n]) if rules.final_norm else kept[n] for n in numbers]
+    return chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=-1), last
+
+
+def _attended(rows: Chunks, rules: TextRules) -> Tensor | None:
+    """Return which tokens of each row are no padding, [rows, length]; None if all count."""
+    if not rules.masks_padding or not any(token.is_padding for row in rows for token in row):
+        return None
+    return torch.tensor([[not token.is_padding for token in row] for row in rows])
 
 
 def _embed(network: TextNetwork, rows: Chunks) -> Tensor:

@@ -1,5 +1,7 @@
 """Key tables of encoders of texts and pictures: transformers' layout, OpenCLIP's, and T5's.
 
+Language models have theirs in `language_models.py`.
+
 OpenCLIP has query, key and value in one matrix, and the projection transposed.
 """
 
@@ -7,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from nodes.models.families.base.language_models import LANGUAGE_MODELS, ROOT, language_table
 from nodes.models.weights.key_table import Source
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
@@ -18,11 +21,13 @@ LORA_NUMBERS: Mapping[str, tuple[str, ...]] = {
     "clip_h": ("", "1"),
     "clip_g": ("2",),
     "t5xxl": ("2", "3"),
+    **{name: ("", "1") for record in LANGUAGE_MODELS for name in record.sizes.values()},
 }
 """The numbers of a text encoder in LoRAs: 1 or none for the first; 2 (FLUX) or 3 (SD3) for T5.
 
 A number that CLIP and T5 share is not ambiguous, as their layers have different names.
 """
+_LANGUAGE_KINDS = {record.kind for record in LANGUAGE_MODELS}
 _OPEN_ENDS = {
     "embeddings.token_embedding.weight": "token_embedding.weight",
     "embeddings.position_embedding.weight": "positional_embedding",
@@ -118,11 +123,15 @@ def _open_clip(key: str, prefix: str, ends: Mapping[str, str]) -> Source:
 
 def lone_table(kind: str) -> Table:
     """Return the table of a text encoder's file, in transformers' layout, by its kind."""
+    if kind in _LANGUAGE_KINDS:
+        return language_table
     return t5_table if kind == T5 else clip_table
 
 
 def lora_paths(kind: str, path: str) -> tuple[str, ...]:
     """Return the paths of a text encoder's layer in LoRAs: before transformers 5, and since."""
+    if kind in _LANGUAGE_KINDS:
+        return (f"{ROOT}{path}", path)
     if kind == T5:
         return (f"encoder.{path}",)
     return (path,) if path == "text_projection" else (f"text_model.{path}", path)

@@ -23,7 +23,7 @@ ModelFileCode: TypeAlias = Literal[
 
 _READ: Mapping[ModelFileCode, tuple[str, str]] = {
     "not_a_vae": ("VAE", "VAEs for images with 4 or 16 latent channels are read."),
-    "not_a_text_encoder": ("text encoder", "CLIP-L, CLIP-H, CLIP-G and T5-XXL are read."),
+    "not_a_text_encoder": ("text encoder", "CLIP-L, CLIP-H, CLIP-G, T5-XXL and Qwen3 are read."),
     "not_a_lora": ("LoRA", "LoRA, LoCon, LoHa, LoKr, DoRA and diff files are read."),
     "not_a_controlnet": (
         "ControlNet",

@@ -13,7 +13,8 @@ from nodes.models.weights.key_table import Source
 Config: TypeAlias = Mapping[str, Any]
 """The keyword arguments of a diffusers or transformers model's configuration."""
 Prediction: TypeAlias = Literal["eps", "v"]
-EncoderName: TypeAlias = Literal["clip_l", "clip_h", "clip_g", "t5xxl"]
+EncoderName: TypeAlias = str
+"""`clip_l`, `clip_h`, `clip_g`, `t5xxl`, or a language model's: see `language_models.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ class TextRules:
     """Tokens in a chunk, start and end included; None: one chunk, as long as the prompt."""
     start: int | None
     """The start token's id; None if there is none."""
-    end: int
+    end: int | None
+    """The end token's id; None if there is none."""
     pad: int
     min_length: int = 0
     """The least length of a chunk that is as long as the prompt."""
@@ -55,26 +57,50 @@ class TextRules:
     """The least number of padding tokens in a chunk that is as long as the prompt."""
     final_norm: bool = True
     """True if the states of the layer to read go through the final norm."""
-    layer: int = -1
-    """The layer to read, unless the workflow sets another; -1 is the last."""
+    layers: tuple[int, ...] = (-1,)
+    """The layers to read, unless the workflow sets one; their states stand side by side.
+
+    They are counted as transformers counts hidden states: -1 is the last layer, -2 the one before
+    it, and 1 is the first.
+    """
     projected: bool = True
     """True if the pooled state goes through the projection, where the file has one."""
-    tokenizer: Literal["bpe", "unigram"] = "bpe"
-    """CLIP's byte pairs (arXiv:1508.07909), or T5's SentencePiece (arXiv:1804.10959)."""
+    template: str = "{}"
+    """The text that is encoded, with `{}` for the prompt: a language model's chat."""
+    dropped: int = 0
+    """The number of tokens at the start, of a template, whose states no model reads."""
+    reads_weights: bool = True
+    """True if `(word:1.2)` sets a weight; False if parentheses are text like any other."""
+    masks_padding: bool = False
+    """True if no token attends to padding."""
+    keeps_lines: bool = False
+    """True if the ends of lines in a prompt are tokens; False if they become blanks."""
+    tokenizer: str = "nodes.models.text.clip_tokenizer:clip_tokenizer"
+    """The function that makes the tokenizer, as `module:attribute`; see `MakeTokenizer` in
+    `nodes.models.text.chunks`."""
     vocabulary: str = ""
     """The tokenizer's `vocab.json`; empty means the one that all encoders of the kind have."""
     merges: str = ""
     """The tokenizer's `merges.txt`; empty as above."""
+
+    @property
+    def takes_padding(self) -> bool:
+        """True if a workflow may set how a prompt is padded, as T5's."""
+        return self.length is None and self.end is not None
 
 
 @dataclass(frozen=True, slots=True)
 class HiddenStatePolicy:
     """The hidden states of a text encoder that a family reads; see `TextRules`."""
 
-    layer: int = -1
+    layers: tuple[int, ...] = (-1,)
     final_norm: bool = True
     projected: bool = True
     min_length: int = 0
+    template: str = "{}"
+    dropped: int = 0
+    reads_weights: bool = True
+    masks_padding: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,24 @@ A family file calls `read_text` with its encoder set and the prefix of each enco
         "clip_g": "conditioner.embedders.1.model.",
     })
 
-The keys tell the layout (transformers' or OpenCLIP's). The result, for `Architecture.text`, is a
+The keys tell the layout (transformers' or OpenCLIP's); language models have records of their own
+in `language_models.py`. The result, for `Architecture.text`, is a
 `TextSpec` with the encoders that the file has, or None if it has none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from nodes.models.families.base.encoder_keys import T5, clip_table, open_clip_table, t5_table
+from nodes.models.families.base.language_models import (
+    LanguageModel,
+    find_language_model,
+    language_config,
+    language_model_name,
+    language_table,
+    pad_number,
+)
 from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import (
     EncoderName,
@@ -45,10 +54,11 @@ _WIDTHS: Mapping[int, EncoderName] = {768: "clip_l", 1024: "clip_h", 1280: "clip
 _H_LAYERS = 24
 _T5_EMBEDDING, _T5_WIDTH = "shared.weight", 4096
 _T5_END, _T5_PAD = 1, 0
+_T5_TOKENIZER = "nodes.models.text.t5_tokenizer:t5_tokenizer"
 _ENCODER_ENTRIES = frozenset({"num_attention_heads", "hidden_act"})
 _METADATA_ENTRIES = _ENCODER_ENTRIES | {"bos_token_id", "eos_token_id", "pad_token_id"}
 """The entries of the configuration that the metadata may set: one encoder's, and all CLIPs'."""
-PENULTIMATE = HiddenStatePolicy(layer=-2, final_norm=False)
+PENULTIMATE = HiddenStatePolicy(layers=(-2,), final_norm=False)
 
 
 def read_text(
@@ -77,16 +87,18 @@ def read_text(
 
 def has_encoder(header: Header, prefix: str) -> bool:
     """Return True if the file has a text encoder's keys below the prefix."""
-    return any(
-        prefix + mark in header for mark in (_HF["embedding"], _OPEN["embedding"], _T5_EMBEDDING)
-    )
+    marks = (_HF["embedding"], _OPEN["embedding"], _T5_EMBEDDING)
+    known = any(prefix + mark in header for mark in marks)
+    return known or find_language_model(header, prefix) is not None
 
 
 def encoder_name(header: Header, prefix: str = "") -> EncoderName | None:
     """Return the name of the text encoder below a prefix; None if there is no known one.
 
-    The width tells one CLIP from another.
+    The width tells one CLIP from another, and the sizes of a language model.
     """
+    if language := language_model_name(header, prefix):
+        return language
     if prefix + _T5_EMBEDDING in header:
         return "t5xxl" if header.shape(prefix + _T5_EMBEDDING)[-1:] == (_T5_WIDTH,) else None
     words = next(
@@ -110,7 +122,9 @@ def read_encoder(
         BadMetadataError: an override in the metadata has no meaning.
     """
     if name == "clip_h" and _lacks_last(header, prefix):
-        policy = replace(policy, layer=-1)
+        policy = replace(policy, layers=(-1,))
+    if record := find_language_model(header, prefix):
+        return _language_encoder(header, prefix, name, record, policy)
     if name == "t5xxl":
         config, kind, table = t5_config(header, prefix), T5, t5_table
     elif prefix + _OPEN["embedding"] in header:
@@ -118,7 +132,30 @@ def read_encoder(
     else:
         config, kind, table = clip_config(header, prefix, name), "clip", clip_table
     network = NetworkSpec(kind, name, config, prefix, table, rounds_patched=True)
-    return EncoderSpec(network, _rules(header, config, policy))
+    return EncoderSpec(network, _rules(_token_rules(header, config), policy))
+
+
+def _language_encoder(
+    header: Header,
+    prefix: str,
+    name: EncoderName,
+    record: LanguageModel,
+    policy: HiddenStatePolicy,
+) -> EncoderSpec:
+    config = language_config(header, prefix, record, name)
+    network = NetworkSpec(record.kind, name, config, prefix, language_table, rounds_patched=True)
+    vocabulary, merges = _own_tokenizer(header)
+    rules = TextRules(
+        length=None,
+        start=None,
+        end=None,
+        pad=pad_number(header, record),
+        keeps_lines=True,
+        tokenizer=record.tokenizer,
+        vocabulary=vocabulary,
+        merges=merges,
+    )
+    return EncoderSpec(network, _rules(rules, policy))
 
 
 def _lacks_last(header: Header, prefix: str) -> bool:
@@ -173,24 +210,26 @@ def t5_config(header: Header, prefix: str) -> dict[str, Any]:
     }
 
 
-def _rules(header: Header, config: Mapping[str, Any], policy: HiddenStatePolicy) -> TextRules:
-    return replace(
-        _token_rules(header, config),
-        min_length=policy.min_length,
-        final_norm=policy.final_norm,
-        layer=policy.layer,
-        projected=policy.projected,
-    )
+def _rules(tokens: TextRules, policy: HiddenStatePolicy) -> TextRules:
+    """Return the rules of an encoder's tokens with those of a family's states."""
+    return replace(tokens, **{each.name: getattr(policy, each.name) for each in fields(policy)})
+
+
+def _own_tokenizer(header: Header) -> tuple[str, str]:
+    """Return the vocabulary and the merges that a file brings along; empty if it has none."""
+    metadata = header.metadata
+    return metadata.get("tokenizer.vocab", ""), metadata.get("tokenizer.merges", "")
 
 
 def _token_rules(header: Header, config: Mapping[str, Any]) -> TextRules:
     if "d_model" in config:
-        return TextRules(length=None, start=None, end=_T5_END, pad=_T5_PAD, tokenizer="unigram")
+        return TextRules(length=None, start=None, end=_T5_END, pad=_T5_PAD, tokenizer=_T5_TOKENIZER)
+    vocabulary, merges = _own_tokenizer(header)
     return TextRules(
         length=config["max_position_embeddings"],
         start=config["bos_token_id"],
         end=config["eos_token_id"],
         pad=config["pad_token_id"],
-        vocabulary=header.metadata.get("tokenizer.vocab", ""),
-        merges=header.metadata.get("tokenizer.merges", ""),
+        vocabulary=vocabulary,
+        merges=merges,
     )

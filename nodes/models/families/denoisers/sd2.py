@@ -84,7 +84,7 @@ def _prediction(header: Header, prefix: str) -> Prediction:
 
 _ENCODERS = TextEncoderSet(
     _NAME,
-    {"clip_h": HiddenStatePolicy(layer=-2)},
+    {"clip_h": HiddenStatePolicy(layers=(-2,))},
     combine="single",
     loader_type="stable_diffusion",
     files=(1,),

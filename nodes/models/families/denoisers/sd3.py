@@ -166,7 +166,7 @@ def read(header: Header) -> Architecture:
 _ENCODERS = TextEncoderSet(
     _NAME,
     {
-        "clip_l": HiddenStatePolicy(layer=-2, final_norm=False, projected=False),
+        "clip_l": HiddenStatePolicy(layers=(-2,), final_norm=False, projected=False),
         "clip_g": PENULTIMATE,
         "t5xxl": HiddenStatePolicy(min_length=77),
     },

@@ -1,7 +1,8 @@
 """A GGUF file's header, read without torch and checked.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (MIT). Networks for pictures
-keep the names of their original code; T5's have llama.cpp's, which are turned into transformers'.
+keep the names of their original code; T5's and language models' have llama.cpp's, which are turned
+into transformers'.
 """
 
 import math
@@ -60,6 +61,20 @@ _T5_PARTS = {
     "ffn_norm": "layer.1.layer_norm",
 }
 _T5_ENDS = {"token_embd": "shared", "enc.output_norm": "encoder.final_layer_norm"}
+_LANGUAGE_PARTS = {
+    **{f"attn_{part}": f"self_attn.{part}_proj" for part in "qkv"},
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "attn_norm": "input_layernorm",
+    **{f"ffn_{part}": f"mlp.{part}_proj" for part in ("gate", "up", "down")},
+    "ffn_norm": "post_attention_layernorm",
+}
+_LANGUAGE_ENDS = {
+    "token_embd": "model.embed_tokens",
+    "output_norm": "model.norm",
+    "output": "lm_head",
+}
 
 
 class Entry(NamedTuple):
@@ -97,7 +112,8 @@ def read_gguf(path: Path) -> tuple[dict[str, Entry], dict[str, str]]:
     if size < end:
         raise TruncatedFileError(path, end, size)
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    return {_network_key(entry.name): entry for entry in entries}, texts
+    rename = _language_key if any(n[0].startswith("blk.") for n in raw) else _network_key
+    return {rename(entry.name): entry for entry in entries}, texts
 
 
 class _Reader:
@@ -187,3 +203,12 @@ def _network_key(name: str) -> str:
     if match and match[2] in _T5_PARTS:
         return f"encoder.block.{match[1]}.{_T5_PARTS[match[2]]}.{leaf}"
     return f"{_T5_ENDS.get(layer, layer)}{dot}{leaf}"
+
+
+def _language_key(name: str) -> str:
+    """Return the name that a tensor of a language model has in transformers."""
+    layer, dot, leaf = name.rpartition(".")
+    match = re.fullmatch(r"blk\.(\d+)\.(\w+)", layer)
+    if match and match[2] in _LANGUAGE_PARTS:
+        return f"model.layers.{match[1]}.{_LANGUAGE_PARTS[match[2]]}.{leaf}"
+    return f"{_LANGUAGE_ENDS.get(layer, layer)}{dot}{leaf}"

@@ -1,0 +1,186 @@
+"""Language models that encode texts: one record for each architecture, in all its sizes.
+
+A record is all that a language model needs to be read, run, saved and changed by LoRAs. Files name
+weights as transformers' causal models do (`model.layers.0.self_attn.q_proj.weight`), whether they
+lie alone, below `text_encoders.<name>.transformer.` in a checkpoint, or in a folder of diffusers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from nodes.models.families.base.shapes import count, overrides, shape_of
+from nodes.models.families.base.spec import EncoderName
+from nodes.models.weights.errors import BadMetadataError
+from nodes.models.weights.header import Header
+from nodes.models.weights.key_table import Source
+
+ROOT = "model."
+"""The start of a language model's keys in the layout that is read and written."""
+_OTHER_ROOTS = ("model.language_model.", "language_model.model.", "language_model.", "")
+"""The same in others: beside a vision encoder, or in a file of the bare model."""
+_OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
+_EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
+_PART = "language model"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """One architecture of language model whose hidden states families read."""
+
+    kind: str
+    """The name of its class of network; see `NetworkSpec`."""
+    title: str
+    """Its name for people."""
+    model: str
+    """The class in transformers, as `module:attribute`."""
+    config: str
+    """The class of its configuration, likewise."""
+    sizes: Mapping[int, EncoderName]
+    """The names of its text encoders, by the width of their states."""
+    mark: str
+    """A key below the root that tells it from the others."""
+    tokenizer: str
+    """The function that makes its tokenizer; see `TextRules`."""
+    vocabulary: int
+    """The rows of the token embedding of a model with that tokenizer."""
+    pad: tuple[str, int]
+    """The token that fills up a text, and its number in that tokenizer."""
+    constants: Mapping[str, Any]
+    """The entries of the configuration that shapes do not tell, of all published sizes."""
+    scales_embedding: bool = False
+    """True if the embeddings are multiplied by the root of their width."""
+    coordinates: int = 1
+    """The numbers of a position: 3 in models that see pictures, equal ones for text."""
+
+
+QWEN3 = LanguageModel(
+    kind="qwen3",
+    title="Qwen3",
+    model="transformers.models.qwen3.modeling_qwen3:Qwen3Model",
+    config="transformers.models.qwen3.configuration_qwen3:Qwen3Config",
+    sizes={1024: "qwen3_06b", 2560: "qwen3_4b", 4096: "qwen3_8b"},
+    mark="layers.0.self_attn.q_norm.weight",
+    tokenizer="nodes.models.text.qwen_tokenizer:qwen3_tokenizer",
+    vocabulary=151_936,
+    pad=("<|endoftext|>", 151_643),
+    constants={
+        "rope_theta": 1_000_000.0,
+        "rms_norm_eps": 1e-6,
+        "hidden_act": "silu",
+        "max_position_embeddings": 40_960,
+    },
+)
+"""Yang et al. 2025, arXiv:2505.09388; the constants are those of `config.json` of all sizes."""
+LANGUAGE_MODELS = (QWEN3,)
+"""Every record; a file belongs to the first whose mark it has."""
+
+
+def find_language_model(header: Header, prefix: str = "") -> LanguageModel | None:
+    """Return the record of the language model below a prefix; None if there is none.
+
+    Args:
+        header: of the file.
+        prefix: of all its keys, before the root.
+    """
+    if prefix + ROOT + _EMBEDDING not in header:
+        return None
+    return next((each for each in LANGUAGE_MODELS if prefix + ROOT + each.mark in header), None)
+
+
+def language_model_of(name: str) -> LanguageModel | None:
+    """Return the record that an encoder's name belongs to; None for CLIP and T5."""
+    return next((each for each in LANGUAGE_MODELS if name in each.sizes.values()), None)
+
+
+def language_model_name(header: Header, prefix: str = "") -> str | None:
+    """Return the name of the language model below a prefix; None if there is none.
+
+    That of a size that no family reads says the width.
+    """
+    record = find_language_model(header, prefix)
+    if record is None:
+        return None
+    width = header.shape(prefix + ROOT + _EMBEDDING)[-1]
+    return record.sizes.get(width, f"a {record.title} of width {width}")
+
+
+def language_config(
+    header: Header, prefix: str, record: LanguageModel, name: str
+) -> dict[str, Any]:
+    """Return the configuration of a language model, by its shapes.
+
+    The number of heads follows from the width of one, which is that of the norms of queries where
+    there are any. The metadata, or a folder's `config.json`, may replace the record's constants.
+
+    Raises:
+        MissingWeightsError: a tensor that the configuration is read from is missing.
+        BadMetadataError: an override in the metadata has no meaning.
+    """
+    root = prefix + ROOT
+    words, width = shape_of(header, root + _EMBEDDING, _PART)
+    stated = {
+        key: value
+        for part in (record.kind, name)
+        for key, value in overrides(header, part, {*record.constants, "head_dim"}).items()
+        if value is not None
+    }
+    attention = root + "layers.0.self_attn."
+    norm = attention + "q_norm.weight"
+    head = header.shape(norm)[0] if norm in header else stated.get("head_dim", 128)
+    return {
+        "vocab_size": words,
+        "hidden_size": width,
+        "intermediate_size": shape_of(header, f"{root}layers.0.mlp.gate_proj.weight", _PART)[0],
+        "num_hidden_layers": count(header, root + "layers.{}.self_attn.q_proj.weight"),
+        "num_attention_heads": shape_of(header, f"{attention}q_proj.weight", _PART)[0] // head,
+        "num_key_value_heads": shape_of(header, f"{attention}k_proj.weight", _PART)[0] // head,
+        **record.constants,
+        **stated,
+        "head_dim": head,
+    }
+
+
+def pad_number(header: Header, record: LanguageModel) -> int:
+    """Return the number of the padding token, in the file's own vocabulary if it brings one.
+
+    There, special tokens that the vocabulary lacks come after it, the padding token first.
+
+    Raises:
+        BadMetadataError: the vocabulary is not a JSON object.
+    """
+    token, number = record.pad
+    text = header.metadata.get("tokenizer.vocab")
+    if not text:
+        return number
+    try:
+        vocabulary: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadMetadataError(header.path, "'tokenizer.vocab' is not JSON") from error
+    if not isinstance(vocabulary, dict):
+        raise BadMetadataError(header.path, "'tokenizer.vocab' is not a JSON object")
+    numbers = cast("dict[str, int]", vocabulary)
+    return numbers.get(token, len(numbers))
+
+
+def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """Return the key table of a language model."""
+    return {key: Source(prefix + ROOT + key) for key in keys}
+
+
+def own_language_key(key: str) -> str | None:
+    """Return the network's key for a language model's, in any layout; None for other weights.
+
+    Those are the head that predicts words, and a vision encoder.
+    """
+    for root in (*_OTHER_ROOTS[:-1], ROOT, ""):
+        below = key.removeprefix(root)
+        if key.startswith(root) and below.startswith(_OWN_PARTS):
+            return below
+    return None
+
+
+def has_other_root(header: Header) -> bool:
+    """Return True for a language model whose keys do not begin with the root."""
+    return any(root + _EMBEDDING in header and root + _QUERY in header for root in _OTHER_ROOTS)

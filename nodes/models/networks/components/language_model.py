@@ -1,0 +1,136 @@
+"""Language models that encode texts: transformers' own classes, one network for each record."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pkgutil import resolve_name
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.families.base.language_models import LANGUAGE_MODELS, LanguageModel
+from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.residency.units import Parts
+
+
+class _Norm(Protocol):
+    weight: Tensor
+
+    def __call__(self, states: Tensor) -> Tensor: ...
+
+
+class _Decoder(Protocol):
+    embed_tokens: nn.Embedding
+    layers: nn.ModuleList
+    norm: _Norm
+    rotary_emb: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    config: object
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModelText:
+    """Drives a language model; see `nodes.models.networks.base.builder.TextNetwork`."""
+
+    record: LanguageModel
+    module: nn.Module
+    pools: bool = False
+
+    @property
+    def token_embedding(self) -> Tensor:
+        """The token embedding."""
+        return self._decoder.embed_tokens.weight
+
+    @property
+    def depth(self) -> int:
+        """The number of its layers."""
+        return len(self._decoder.layers)
+
+    def states(self, embedded: Tensor, attended: Tensor | None = None) -> Iterator[Tensor]:
+        """Yield each layer's output; a token attends to those before it that are attended to."""
+        decoder = self._decoder
+        hidden = embedded.to(decoder.norm.weight.device)
+        if self.record.scales_embedding:
+            hidden = hidden * hidden.shape[-1] ** 0.5
+        places = torch.arange(hidden.shape[1], device=hidden.device)[None]
+        several = self.record.coordinates > 1
+        rotary = decoder.rotary_emb(
+            hidden, places.expand(self.record.coordinates, 1, -1) if several else places
+        )
+        mask = self._mask(hidden, attended)
+        for layer in decoder.layers:
+            output = layer(
+                hidden, attention_mask=mask, position_ids=places, position_embeddings=rotary
+            )
+            hidden = cast("Tensor", output)
+            yield hidden
+
+    def norm(self, states: Tensor) -> Tensor:
+        """Apply the final norm, a root mean square."""
+        return self._decoder.norm(states)
+
+    def project(self, pooled: Tensor) -> Tensor:
+        """Return the state unchanged: a language model has no projection."""
+        return pooled
+
+    def _mask(self, hidden: Tensor, attended: Tensor | None) -> Tensor | None:
+        """Return what is added to the scores of pairs of tokens, [rows or 1, 1, length, length].
+
+        None if torch's own attention is told that tokens attend to those before them.
+        """
+        is_told = getattr(self._decoder.config, "_attn_implementation", "") == "sdpa"
+        if attended is None and is_told:
+            return None
+        length = hidden.shape[1]
+        pairs = torch.ones(1, 1, length, length, dtype=torch.bool, device=hidden.device).tril()
+        if attended is not None:
+            pairs = pairs & attended.to(hidden.device)[:, None, None, :]
+        lowest = torch.finfo(hidden.dtype).min
+        return torch.zeros_like(pairs, dtype=hidden.dtype).masked_fill(~pairs, lowest)
+
+    @property
+    def _decoder(self) -> _Decoder:
+        return cast("_Decoder", self.module)
+
+
+def network_of(record: LanguageModel) -> NetworkClass:
+    """Return the class of network of a record."""
+    return NetworkClass(
+        record.kind,
+        f"{record.title} text encoder",
+        partial(_builder, record),
+        text=TextClass(partial(LanguageModelText, record), "hidden_size"),
+        half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+        without_bfloat16=torch.float32,
+        keeps_quantized=True,
+        parts=Parts(uncalled=("norm",), tables=("embed_tokens",)),
+    )
+
+
+def _builder(record: LanguageModel) -> Build:
+    model, config = resolve_name(record.model), resolve_name(record.config)
+
+    def build(settings: dict[str, Any]) -> nn.Module:
+        made = config(**settings, use_cache=False)
+        network = cast("nn.Module", model(made))
+        _keep_frequencies(network, made)
+        return network
+
+    return build
+
+
+def _keep_frequencies(network: nn.Module, config: object) -> None:
+    """Compute the frequencies of positions on the CPU, as no file has them.
+
+    They are no buffers then, so that they stay float32, wherever the weights go.
+    """
+    rotary = network.rotary_emb
+    with torch.device("cpu"):
+        made = cast("nn.Module", type(rotary)(config))
+    for name, frequencies in list(made.named_buffers()):
+        delattr(rotary, name)
+        setattr(rotary, name, frequencies)
+
+
+NETWORKS = tuple(network_of(record) for record in LANGUAGE_MODELS)
+"""The classes of all records."""

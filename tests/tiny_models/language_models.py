@@ -1,0 +1,64 @@
+"""Language models with random weights, and a vocabulary of bytes; see `random_weights`."""
+
+import json
+
+from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
+
+from nodes.models.text.clip_tokenizer import byte_symbols
+from nodes.models.text.qwen_tokenizer import QWEN3_SPECIAL
+from tests.tiny_models.random_weights import Draw, Tensors
+
+BYTES = {
+    "tokenizer.vocab": json.dumps({s: n for n, s in enumerate(byte_symbols().values())}),
+    "tokenizer.merges": "#version: 0.2",
+}
+"""The metadata of language models that know nothing but bytes; special tokens come after them."""
+_WORDS = 288
+
+
+def qwen3(
+    draw: Draw,
+    *,
+    width: int = 32,
+    head: int = 16,
+    heads: tuple[int, int] = (2, 1),
+    inner: int = 64,
+    layers: int = 3,
+    words: int = 151_936,
+    prefix: str = "",
+) -> None:
+    """Qwen3; `heads` are those of queries, and of keys and values."""
+    root = f"{prefix}model."
+    draw.put(f"{root}embed_tokens.weight", (words, width), 1.0)
+    for layer in range(layers):
+        key = f"{root}layers.{layer}"
+        for name, number in (("q", heads[0]), ("k", heads[1]), ("v", heads[1])):
+            draw.linear(f"{key}.self_attn.{name}_proj", width, number * head, bias=False)
+        draw.linear(f"{key}.self_attn.o_proj", heads[0] * head, width, bias=False)
+        draw.scale(f"{key}.self_attn.q_norm.weight", head)
+        draw.scale(f"{key}.self_attn.k_norm.weight", head)
+        draw.linear(f"{key}.mlp.gate_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.up_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.down_proj", inner, width, bias=False)
+        draw.scale(f"{key}.input_layernorm.weight", width)
+        draw.scale(f"{key}.post_attention_layernorm.weight", width)
+    draw.scale(f"{root}norm.weight", width)
+
+
+def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:
+    """A Qwen3 of full width in a file of its own, for the tokenizer of `BYTES`: 3 M parameters."""
+    draw = Draw(seed)
+    qwen3(draw, width=width, words=_WORDS)
+    return draw.tensors
+
+
+def their_tokenizer() -> Qwen2Tokenizer:
+    """Transformers' tokenizer with the vocabulary of `BYTES`, and Qwen3's chat of plain texts."""
+    theirs = Qwen2Tokenizer(json.loads(BYTES["tokenizer.vocab"]), [])
+    theirs.add_tokens(list(QWEN3_SPECIAL))
+    theirs.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n"
+        "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+    )
+    return theirs
