@@ -1,6 +1,10 @@
-"""The shipped workflows, run as they are on the demo models that ship with the pack."""
+"""The shipped workflows: on the demo models that ship with the pack, and on tiny models.
+
+Those of families without a demo model name files on the hub; a tiny model takes their place.
+"""
 
 import json
+import re
 from collections import Counter
 from importlib.resources import files as resources
 
@@ -11,8 +15,10 @@ from PIL import Image as Pictures
 from nodegraph.execution.engine import Engine
 from nodegraph.files.files import Files
 from nodegraph.files.folders import Folders
+from nodegraph.files.references import read_name
 from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_workflow
+from tests.tiny_models.whole_models import tiny_z_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -21,6 +27,9 @@ SHIPPED = {
     for path in resources("workflows").iterdir()
     if path.name.endswith(".json")
 }
+HUB = {"z_image_turbo": tiny_z_image}
+"""The workflows that name files on the hub, and the tiny files that have their names."""
+DEMO = [name for name in SHIPPED if name not in HUB]
 PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2}
 """How many pictures a workflow saves; one if it is not here."""
 RED, BLUE = (220, 30, 30), (30, 60, 220)
@@ -47,7 +56,7 @@ def pictures(engine, result):
 
 
 def test_the_shipped_workflows_are_these():
-    assert set(SHIPPED) == {*PICTURES, "lora", "txt2img", "txt2img_turbo"}
+    assert set(SHIPPED) == {*PICTURES, "lora", "txt2img", "txt2img_turbo", *HUB}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -60,7 +69,7 @@ def test_every_node_has_a_title_of_its_own_so_that_set_finds_it(name):
     assert {"Prompt", "Sampler", "Save"} <= set(titles)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", DEMO)
 def test_a_shipped_workflow_runs_as_it_is_and_makes_pictures(engine, name):
     checked = engine.check(read_workflow(SHIPPED[name].encode()))
     assert not checked.problems
@@ -71,6 +80,30 @@ def test_a_shipped_workflow_runs_as_it_is_and_makes_pictures(engine, name):
     assert [picture.shape for picture in made][-1] == (64, 64, 3)
     assert len(made) == PICTURES.get(name, 1)
     assert made[-1].std() > 20
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_a_workflow_with_files_on_the_hub_runs_on_a_tiny_model(engine, name):
+    HUB[name](engine.files.folders.models[0])
+    text = re.sub(r"hf://[^\"]+/([^/\"]+)", r"\1", SHIPPED[name]).replace("1024", "64")
+
+    checked = engine.check(read_workflow(text.encode()))
+    (made,) = pictures(engine, engine.run(checked))
+
+    assert text != SHIPPED[name]
+    assert not checked.problems
+    assert not checked.warnings
+    assert made.shape == (64, 64, 3)
+    assert made.std() > 1
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_files_on_the_hub_are_named_as_it_names_them(name):
+    inputs = [node["inputs"] for node in json.loads(SHIPPED[name]).values()]
+    named = [v for each in inputs for v in each.values() if str(v).startswith("hf://")]
+
+    assert len(named) == 3
+    assert all(read_name(reference).hub for reference in named)
 
 
 @pytest.mark.parametrize("name", ["txt2img", "txt2img_turbo", "batch"])

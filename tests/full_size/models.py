@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
+from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
+from nodes.models.families.denoisers.z_image import z_image_table
 from nodes.models.networks.factory import skeleton
 from nodes.models.weights.key_table import Source
 
@@ -114,6 +116,16 @@ _T5: dict[str, Any] = {
 }  # fmt: skip
 
 
+_QWEN3_4B: dict[str, Any] = {
+    "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+}  # fmt: skip
+_Z_IMAGE: dict[str, Any] = {
+    "in_channels": 16, "dim": 3840, "n_layers": 30, "n_refiner_layers": 2, "n_heads": 30,
+    "n_kv_heads": 30, "cap_feat_dim": 2560, "axes_dims": [32, 48, 48],
+}  # fmt: skip
+
+
 _Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
 
 
@@ -141,6 +153,14 @@ def _open_clip(config: Mapping[str, Any], prefix: str) -> Part:
 
 def _flux(config: Mapping[str, Any], prefix: str = "") -> Part:
     return Part("flux", config, prefix, flux_table)
+
+
+def _z_image(prefix: str) -> Part:
+    return Part("z_image", _Z_IMAGE, prefix, z_image_table)
+
+
+def _qwen3(prefix: str) -> Part:
+    return Part("qwen3", _QWEN3_4B, prefix, language_table)
 
 
 def _mmdit(config: Mapping[str, Any]) -> Part:
@@ -177,6 +197,9 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "flux_schnell": (_flux(_SCHNELL),),
     "flux_dev_whole": (_flux(_FLUX, UNET_PREFIX), *_FLUX_PARTS),
     "flux_schnell_whole": (_flux(_SCHNELL, UNET_PREFIX), *_FLUX_PARTS),
+    "z_image": (_z_image(""),),
+    "z_image_whole": (_z_image(UNET_PREFIX), _LATENT16, _qwen3(_TEXT.format("qwen3_4b"))),
+    "qwen3_4b": (_qwen3(""),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

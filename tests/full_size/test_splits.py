@@ -9,7 +9,7 @@ from nodes.models.residency.units import divide
 from tests.full_size.models import MODELS
 
 MOST = 1.1
-NAMES = ("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "t5xxl")
+NAMES = ("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "t5xxl", "z_image", "qwen3_4b")
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ KINDS = {
     "sd35_large": Kind("F16", 1024, 154, 4096, 2048),
     "flux_dev": Kind("BF16", 1024, 512, 4096, 768),
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
+    "z_image": Kind("BF16", 1024, 128, 2560, None),
 }
 CASES = [
     pytest.param(name, marks=() if name == "sd15" else pytest.mark.slow, id=name) for name in KINDS

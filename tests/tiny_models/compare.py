@@ -8,13 +8,14 @@ from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, CondBatch
 
 NO_WORDS = Embeddings(None, print)
+_TEXT_WIDTHS = ("cross_attention_dim", "joint_attention_dim", "cap_feat_dim")
 
 
 def denoised(model):
     channels = model.latent_format.channels
     x = torch.linspace(-1, 1, channels * 64).reshape(1, channels, 8, 8)
     config = model.model.network.spec.config
-    width = config.get("cross_attention_dim") or config["joint_attention_dim"]
+    width = next(config[entry] for entry in _TEXT_WIDTHS if config.get(entry))
     extra = config.get("projection_class_embeddings_input_dim", 0)
     sizes = 5 if extra == 64 + 5 * 256 else 6
     pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1

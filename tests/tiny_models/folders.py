@@ -22,7 +22,9 @@ from tests.tiny_models.checkpoints import (
     small_sd21,
     small_sdxl,
 )
+from tests.tiny_models.language_models import qwen3
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
+from tests.tiny_models.transformer_networks import z_image
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
 
@@ -36,6 +38,14 @@ def whole_flux(*, guidance: bool = True) -> Tensors:
     return tensors | small_flux(guidance=guidance, prefix=_MODEL)
 
 
+def whole_z_image() -> Tensors:
+    """Z-Image with all that belongs to it in one file, 6 M parameters."""
+    draw = Draw(10)
+    z_image(draw, prefix=_MODEL)
+    qwen3(draw, prefix="text_encoders.qwen3_4b.transformer.")
+    return draw.tensors | small_ae16(prefix=_VAE)
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -45,6 +55,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd35": lambda: small_sd3(normed=True, dual=1),
     "flux": whole_flux,
     "schnell": lambda: whole_flux(guidance=False),
+    "z_image": whole_z_image,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
@@ -94,6 +105,8 @@ def _save_text(encoder: TextEncoder, folder: Path) -> None:
     if encoder.name == "t5xxl":
         tensors = {f"encoder.{key}": tensor for key, tensor in tensors.items()}
         tensors["shared.weight"] = tensors["encoder.embed_tokens.weight"].clone()
+    elif encoder.name == "qwen3_4b":
+        tensors = {f"model.{key}": tensor for key, tensor in tensors.items()}
     else:
         above = {key: t for key, t in tensors.items() if key.startswith("text_projection")}
         tensors = {f"text_model.{key}": t for key, t in tensors.items() if key not in above} | above

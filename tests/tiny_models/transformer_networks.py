@@ -93,3 +93,37 @@ def _flux_half(draw: Draw, key: str, width: int, head: int) -> None:
     draw.scale(f"{key}_attn.norm.key_norm.scale", head)
     draw.linear(f"{key}_mlp.0", width, 4 * width)
     draw.linear(f"{key}_mlp.2", 4 * width, width)
+
+
+def z_image(
+    draw: Draw, *, width: int = 64, head: int = 16, text: int = 32, depth: int = 2, prefix: str = ""
+) -> None:
+    """Z-Image's, with one block each for picture and text alone."""
+    p = prefix
+    draw.linear(f"{p}x_embedder", 64, width)
+    draw.linear(f"{p}t_embedder.mlp.0", 256, 1024)
+    draw.linear(f"{p}t_embedder.mlp.2", 1024, min(width, 256))
+    draw.scale(f"{p}cap_embedder.0.weight", text)
+    draw.linear(f"{p}cap_embedder.1", text, width)
+    draw.put(f"{p}x_pad_token", (1, width), 0.5)
+    draw.put(f"{p}cap_pad_token", (1, width), 0.5)
+    _z_image_block(draw, f"{p}noise_refiner.0", width, head)
+    _z_image_block(draw, f"{p}context_refiner.0", width, head, modulated=False)
+    for block in range(depth):
+        _z_image_block(draw, f"{p}layers.{block}", width, head)
+    draw.linear(f"{p}final_layer.adaLN_modulation.1", min(width, 256), width, gain=0.5)
+    draw.linear(f"{p}final_layer.linear", width, 64)
+
+
+def _z_image_block(draw: Draw, key: str, width: int, head: int, *, modulated: bool = True) -> None:
+    draw.linear(f"{key}.attention.qkv", width, 3 * width, bias=False)
+    draw.linear(f"{key}.attention.out", width, width, bias=False)
+    draw.scale(f"{key}.attention.q_norm.weight", head)
+    draw.scale(f"{key}.attention.k_norm.weight", head)
+    inner = int(width / 3 * 8)
+    for name, inputs, outputs in (("w1", width, inner), ("w2", inner, width), ("w3", width, inner)):
+        draw.linear(f"{key}.feed_forward.{name}", inputs, outputs, bias=False)
+    for name in ("attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2"):
+        draw.scale(f"{key}.{name}.weight", width)
+    if modulated:
+        draw.linear(f"{key}.adaLN_modulation.0", min(width, 256), 4 * width, gain=0.5)

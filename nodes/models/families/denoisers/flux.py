@@ -62,7 +62,7 @@ _RGB = (
     (0.0, 0.0, 0.0),
 )
 """A linear fit; the numbers are those of InvokeAI's previews (Apache-2.0)."""
-_LATENT = LatentRules(
+LATENT = LatentRules(
     channels=16, downscale=8, scale=0.3611, shift=0.1159, rgb=_RGB, tiny_vae="taef1"
 )
 _DISTILLED = FlowRules(multiplier=1.0, mu=1.15)
@@ -166,8 +166,8 @@ def read(header: Header) -> Architecture:
     config = flux_config(header, prefix)
     network = NetworkSpec(_NAME, "model", config, prefix, flux_table)
     noise = _DISTILLED if config["guidance_embeds"] else _SCHNELL
-    model = ModelSpec(_NAME, network, _LATENT, noise)
-    return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, _LATENT))
+    model = ModelSpec(_NAME, network, LATENT, noise)
+    return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, LATENT))
 
 
 _LAYOUT = Layout(
