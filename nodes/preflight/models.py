@@ -10,7 +10,7 @@ from nodes.models.families.adapters.gligen import gligen_prefix
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
 from nodes.models.families.adapters.photomaker import photomaker_spec
 from nodes.models.families.adapters.safety import unnest_encoder
-from nodes.models.families.adapters.style import projector_spec, style_spec
+from nodes.models.families.adapters.style import model_patch_spec, style_spec
 from nodes.models.families.adapters.vision import vision_spec
 from nodes.models.families.base import tiny_vae
 from nodes.models.families.base.errors import UnrecognisedFileError
@@ -78,7 +78,7 @@ safety_checker = _check(
 )
 upscale_model = _check("model_name", "upscale_models", _from_header(upscalers.upscaler_spec))
 style_model = _check("style_model_name", "style_models", _from_header(style_spec))
-model_patch = _check("name", "model_patches", _from_header(projector_spec))
+model_patch = _check("name", "model_patches", _from_header(model_patch_spec))
 ip_adapter = _check("ipadapter_name", "ipadapter", _from_header(ip_adapter_spec))
 photomaker = _check("photomaker_model_name", "photomaker", _from_header(photomaker_spec))
 gligen = _check("gligen_name", "gligen", _from_header(gligen_prefix))

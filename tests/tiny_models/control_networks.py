@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tests.tiny_models.random_weights import Draw, Levels, unet_encoder
-from tests.tiny_models.transformer_networks import flux
+from tests.tiny_models.transformer_networks import flux, split_block
 
 _HINT = (3, 16, 16, 32, 32, 96, 96, 256)
 """How wide each convolution's input is that brings a picture to the latent's size."""
@@ -114,3 +114,28 @@ def gligen(draw: Draw, *, text: int, places: Mapping[str, int]) -> None:
         draw.norm(f"{key}.norm2", width)
         draw.put(f"{key}.alpha_attn", (), 0.1, 0.7)
         draw.put(f"{key}.alpha_dense", (), 0.1, 0.7)
+
+
+def z_image_control(
+    draw: Draw, *, channels: int = 16, steers: bool = False, trained: bool = True
+) -> None:
+    """A ControlNet for the tiny Z-Image: two blocks, and one for the picture's own.
+
+    Args:
+        draw: where the tensors go.
+        channels: of the hint, 33 in version 2.
+        steers: the picture's own block steers, as in version 2.
+        trained: it has learned to, as in version 2.1.
+    """
+    width = 64
+    draw.linear("control_all_x_embedder.2-1", 4 * channels, width)
+    for key in ("control_layers.0", "control_layers.1", "control_noise_refiner.0"):
+        split_block(draw, key, width, 16)
+        if key.startswith("control_layers") or steers:
+            if key.endswith(".0"):
+                draw.linear(f"{key}.before_proj", width, width)
+            draw.linear(f"{key}.after_proj", width, width)
+    if steers and not trained:
+        for leaf in ("weight", "bias"):
+            name = f"control_noise_refiner.0.after_proj.{leaf}"
+            draw.tensors[name] = draw.tensors[name] * 0

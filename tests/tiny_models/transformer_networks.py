@@ -127,3 +127,14 @@ def _z_image_block(draw: Draw, key: str, width: int, head: int, *, modulated: bo
         draw.scale(f"{key}.{name}.weight", width)
     if modulated:
         draw.linear(f"{key}.adaLN_modulation.0", min(width, 256), 4 * width, gain=0.5)
+
+
+def split_block(draw: Draw, key: str, width: int, head: int) -> None:
+    """A block of Z-Image in diffusers' names, whose query, key and value are apart."""
+    _z_image_block(draw, key, width, head)
+    for name in ("qkv.weight", "out.weight", "q_norm.weight", "k_norm.weight"):
+        del draw.tensors[f"{key}.attention.{name}"]
+    for name in ("to_q", "to_k", "to_v", "to_out.0"):
+        draw.linear(f"{key}.attention.{name}", width, width, bias=False)
+    draw.scale(f"{key}.attention.norm_q.weight", head)
+    draw.scale(f"{key}.attention.norm_k.weight", head)

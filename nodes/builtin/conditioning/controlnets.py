@@ -114,7 +114,9 @@ def control_net_apply(
     """
     if strength == 0:
         return conditioning
-    control = NetControl(control_net, _hint(control_net, image), strength, applies_to_uncond=True)
+    control = NetControl(
+        control_net, control_hint(control_net, image), strength, applies_to_uncond=True
+    )
     return _add_control(conditioning, control)
 
 
@@ -137,7 +139,7 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
     finished image. The control image is cropped and scaled to the latent's size. ControlNets for
     SD3 and FLUX read it as a latent and need the model's VAE for that; the others do not.
     """
-    hint = _hint(control_net, image, vae)
+    hint = control_hint(control_net, image, vae)
     return _apply_control(
         positive, negative, control_net, hint, (strength, start_percent, end_percent)
     )
@@ -160,7 +162,7 @@ def control_net_apply_sd3(  # noqa: PLR0917 - the node has as many
     end_percent: Fraction = 1.0,
 ) -> ConditioningPair:
     """Steer the model by a control image that is read as a latent; see Apply ControlNet."""
-    hint = _hint(control_net, image, vae)
+    hint = control_hint(control_net, image, vae)
     return _apply_control(
         positive, negative, control_net, hint, (strength, start_percent, end_percent)
     )
@@ -182,7 +184,7 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
 
     AliMama's ControlNets for SD3 and FLUX read the mask too. Others read the image only.
     """
-    hint = _hint(control_net, image, vae, mask if control_net.spec.masked else None)
+    hint = control_hint(control_net, image, vae, mask if control_net.spec.masked else None)
     return _apply_control(
         positive, negative, control_net, hint, (strength, start_percent, end_percent)
     )
@@ -196,7 +198,7 @@ def _open_controlnet(name: str, ctx: Context) -> ControlNetHandle:
     return ControlNetHandle(network, spec)
 
 
-def _hint(
+def control_hint(
     control_net: ControlNetHandle,
     image: Image,
     vae: VaeHandle | None = None,

@@ -42,3 +42,15 @@ class NoDifferenceError(NodeGraphError):
             f"{name} is not the difference of two models, so no LoRA can be made of it.",
             hint=f"Link the result of {subtract}.",
         )
+
+
+class UnreadMaskError(NodeGraphError):
+    """A mask is given to a model patch that reads none."""
+
+    code = "unread_mask"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the model patch {path.name!r} is given a mask, and none is read here.",
+            hint="Leave `mask` open. To change a part of an image, use SetLatentNoiseMask.",
+        )

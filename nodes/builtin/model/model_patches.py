@@ -1,17 +1,28 @@
-"""Nodes that patch a model otherwise than by a LoRA: quantization, USO's style reference."""
+"""Nodes that patch a model otherwise than by a LoRA: quantization, style, ControlNets."""
 
 from dataclasses import replace
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import ModelFile, Name
+from nodegraph.definition.markers import ModelFile, Name, Step
 from nodegraph.definition.node import node
-from nodes.models.adapters.style import ProjectorHandle, StyleTokens, open_projector
-from nodes.models.loading.handles import ModelHandle
+from nodes.builtin.conditioning.controlnets import control_hint
+from nodes.builtin.inputs import Fraction
+from nodes.builtin.model.errors import UnreadMaskError
+from nodes.models.adapters.controlnet import NetControl
+from nodes.models.adapters.style import (
+    ModelPatchHandle,
+    SteeringPatch,
+    StyleTokens,
+    open_model_patch,
+)
+from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.patches.quantized import Scheme, quantized_patch
-from nodes.values import SeenPictures
+from nodes.values import Image, Mask, SeenPictures
 
 
 @node(
@@ -22,21 +33,21 @@ from nodes.values import SeenPictures
 )
 def model_patch_loader(
     name: Annotated[str, ModelFile("model_patches")], ctx: Context
-) -> ProjectorHandle:
-    """Open a model patch that is no LoRA: USO's projector."""
+) -> ModelPatchHandle:
+    """Open a model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
     path = ctx.files.model("model_patches", name)
-    return open_projector(path, ctx.files.identity(path), ctx.models)
+    return open_model_patch(path, ctx.files.identity(path), ctx.models)
 
 
 @node("USOStyleReference", category="advanced/model_patches/flux", experimental=True)
 def uso_style_reference(
-    model: ModelHandle, model_patch: ProjectorHandle, clip_vision_output: SeenPictures
+    model: ModelHandle, model_patch: ModelPatchHandle, clip_vision_output: SeenPictures
 ) -> ModelHandle:
     """Follow the style of an image, with USO's projector and LoRA on FLUX.1 dev.
 
     The image must be encoded by SigLIP so400m; several can be chained.
     """
-    config, found = model.model.network.spec.config, model_patch.network.spec.config["width"]
+    config, found = model.model.network.spec.config, model_patch.network.spec.config.get("width")
     heads = config.get("num_attention_heads")
     reads = network_class(model.model.network.spec.kind).reads_projected
     wide = heads * config["attention_head_dim"] if reads else 0
@@ -44,6 +55,36 @@ def uso_style_reference(
         raise ModelMismatchError(model_patch.network.header.path, code="model_patch_mismatch")
     tokens = StyleTokens(model_patch.tokens(clip_vision_output))
     return replace(model, injections=(*model.injections, tokens))
+
+
+@node("QwenImageDiffsynthControlnet", category="advanced/loaders/qwen", experimental=True)
+def qwen_image_diffsynth_controlnet(  # noqa: PLR0917 - the node has as many
+    model: ModelHandle,
+    model_patch: ModelPatchHandle,
+    vae: VaeHandle,
+    image: Image,
+    strength: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
+    mask: Mask | None = None,
+    start_percent: Fraction = 0.0,
+    end_percent: Fraction = 1.0,
+) -> ModelHandle:
+    """Steer Z-Image by a control image (edges, depth, a pose), with a "Fun Union" ControlNet.
+
+    The image is cropped and scaled to the latent's size. It steers both prompts, from
+    `start_percent` to `end_percent` of the denoising; several can be chained and add up. A mask is
+    not read yet.
+    """
+    path = model_patch.network.header.path
+    if model_patch.control is None:
+        raise ModelMismatchError(path, code="model_patch_mismatch")
+    if mask is not None:
+        raise UnreadMaskError(path)
+    if strength == 0:
+        return model
+    hint = control_hint(model_patch.control, image, vae)
+    control = NetControl(model_patch.control, hint, strength, start_percent, end_percent)
+    control.check(model.model.network.spec.config)
+    return replace(model, injections=(*model.injections, SteeringPatch(control)))
 
 
 @node("ModelAttentionBackend", category="advanced/model", display_name="Model Attention Backend")

@@ -90,7 +90,7 @@ class NetControl:
         x, timestep = call.x.to(place.device, place.dtype), call.timestep.to(place.device)
         own = (ControlLoraPatch(call.weights),) if handle.spec.network.completed else ()
         module = handle.network.module((*handle.patches, *own))
-        moved = replace(call, x=x, timestep=timestep)
+        moved = replace(call, x=x, timestep=timestep, strength=self.strength)
         return handle.adapter.residuals(module, moved, self._hint(call, x), handle.kind)
 
     def _hint(self, call: ControlCall, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Networks that turn pictures into tokens: the values of STYLE_MODEL and MODEL_PATCH links."""
+"""The values of STYLE_MODEL and MODEL_PATCH links: networks that make tokens or steer a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.model_pool import ModelPool
-from nodes.models.families.adapters.style import projector_spec, style_spec
+from nodes.models.adapters.controlnet import ControlNetHandle, NetControl
+from nodes.models.families.adapters.style import model_patch_spec, style_spec
+from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
@@ -42,12 +44,14 @@ class StyleHandle:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectorHandle:
-    """USO's projector, a model patch that is no LoRA."""
+class ModelPatchHandle:
+    """A model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
 
     __socket__: ClassVar = "MODEL_PATCH"
 
     network: Network
+    control: ControlNetHandle | None = None
+    """None for the projector."""
 
     @torch.no_grad()
     def tokens(self, seen: SeenPictures) -> Tensor:
@@ -94,6 +98,23 @@ class StyleTokens:
         return cond
 
 
+@dataclass(frozen=True, slots=True)
+class SteeringPatch:
+    """A ControlNet that steers a model whatever its conditions: a `ConditioningInjection`."""
+
+    control: NetControl
+
+    def conditions(self, cond: Cond, number: int, size: tuple[int, int], branch: Branch) -> Cond:
+        """Return a condition with the ControlNet, after its own."""
+        del number, size, branch
+        return replace(cond, controls=(*cond.controls, self.control))
+
+    def at(self, cond: CondBatch, number: int, sigma: Tensor, sigma_at: SigmaAt) -> CondBatch:
+        """Return the conditions unchanged: the ControlNet knows its part of the schedule."""
+        del number, sigma, sigma_at
+        return cond
+
+
 def open_style(path: Path, identity: str, models: ModelPool) -> StyleHandle:
     """Open a style model; reads the file's header only.
 
@@ -110,7 +131,7 @@ def open_style(path: Path, identity: str, models: ModelPool) -> StyleHandle:
     return StyleHandle(open_network(models, header, identity, style_spec(header)))
 
 
-def open_projector(path: Path, identity: str, models: ModelPool) -> ProjectorHandle:
+def open_model_patch(path: Path, identity: str, models: ModelPool) -> ModelPatchHandle:
     """Open a model patch; reads the file's header only. Arguments as for `open_style`.
 
     Raises:
@@ -118,4 +139,8 @@ def open_projector(path: Path, identity: str, models: ModelPool) -> ProjectorHan
         MissingWeightsError: it is incomplete.
     """
     header = read_header(path)
-    return ProjectorHandle(open_network(models, header, identity, projector_spec(header)))
+    spec = model_patch_spec(header)
+    if isinstance(spec, ControlSpec):
+        network = open_network(models, header, identity, spec.network)
+        return ModelPatchHandle(network, ControlNetHandle(network, spec))
+    return ModelPatchHandle(open_network(models, header, identity, spec))

@@ -17,7 +17,10 @@ _EXTENSIONS: Mapping[ModelMismatchCode, tuple[str, str]] = {
         "IP-Adapter",
         "Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",
     ),
-    "model_patch_mismatch": ("model patch", "USO's projector is for FLUX.1."),
+    "model_patch_mismatch": (
+        "model patch",
+        "USO's projector is for FLUX.1, the Fun Union ControlNets are for Z-Image.",
+    ),
 }
 """Each code: the kind of file, and what would work."""
 

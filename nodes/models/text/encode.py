@@ -112,7 +112,7 @@ def _pass(
     deepest = max(numbers) if there and not network.pools else depth
     last = embedded = _embed(network, rows)
     kept: dict[int, Tensor] = {}
-    for number, last in enumerate(network.states(embedded, _attended(rows, rules)), 1):
+    for number, last in enumerate(network.states(embedded, _attention_mask(rows, rules)), 1):
         if number in numbers:
             kept[number] = last
         if number >= deepest:
@@ -123,7 +123,7 @@ def _pass(
     return chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=-1), last
 
 
-def _attended(rows: Chunks, rules: TextRules) -> Tensor | None:
+def _attention_mask(rows: Chunks, rules: TextRules) -> Tensor | None:
     """Return which tokens of each row are no padding, [rows, length]; None if all count."""
     if not rules.masks_padding or not any(token.is_padding for row in rows for token in row):
         return None

@@ -71,7 +71,7 @@ def qwen2_tokenizer(vocabulary: str = "", merges: str = "") -> QwenTokenizer:
     return (
         _from_texts(vocabulary, merges, QWEN2_SPECIAL)
         if vocabulary and merges
-        else _shipped(QWEN2_SPECIAL)
+        else _shipped_tokenizer(QWEN2_SPECIAL)
     )
 
 
@@ -83,12 +83,12 @@ def qwen3_tokenizer(vocabulary: str = "", merges: str = "") -> QwenTokenizer:
     return (
         _from_texts(vocabulary, merges, QWEN3_SPECIAL)
         if vocabulary and merges
-        else _shipped(QWEN3_SPECIAL)
+        else _shipped_tokenizer(QWEN3_SPECIAL)
     )
 
 
 @cache
-def _shipped(special: tuple[str, ...]) -> QwenTokenizer:
+def _shipped_tokenizer(special: tuple[str, ...]) -> QwenTokenizer:
     return QwenTokenizer(*shipped_vocabulary(), special)
 
 

@@ -207,6 +207,8 @@ class ControlCall:
     """Returns that network's weights, by its own keys; equal for equal weights."""
     memory: RunMemory = field(default_factory=lambda: RunMemory(most=0))
     """Keeps what is the same in all calls of a run."""
+    strength: float = 1.0
+    """Of the control that is asked, which its residuals are multiplied by afterwards."""
 
 
 class Alteration(Protocol):

@@ -1,8 +1,10 @@
-"""Networks that turn pictures into tokens, FLUX.1 Redux and USO's projector: recognise files."""
+"""Style models and model patches: FLUX.1 Redux, USO's projector, ControlNets for Z-Image."""
 
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import first_in, shape_of
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.controlnets import z_image
+from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import identity_table
 
@@ -24,6 +26,16 @@ def style_spec(header: Header) -> NetworkSpec:
     tokens = shape_of(header, "redux_down.weight", _PART)[0]
     config = {"seen": seen, "inner": inner, "tokens": tokens}
     return NetworkSpec("redux", "style", config, "", identity_table)
+
+
+def model_patch_spec(header: Header) -> NetworkSpec | ControlSpec:
+    """Return the model patch in a file: USO's projector, or a ControlNet for Z-Image.
+
+    Raises:
+        UnrecognisedFileError: none that is known here.
+        MissingWeightsError: it is incomplete.
+    """
+    return z_image.read(header) if z_image.recognises(header) else projector_spec(header)
 
 
 def projector_spec(header: Header) -> NetworkSpec:

@@ -43,7 +43,10 @@ _READ: Mapping[ModelFileCode, tuple[str, str]] = {
         "CLIP's and SigLIP's are read, in transformers' layout and in OpenCLIP's.",
     ),
     "not_a_style_model": ("style model", "FLUX.1 Redux is read."),
-    "not_a_model_patch": ("model patch", "USO's projector for FLUX.1 is read."),
+    "not_a_model_patch": (
+        "model patch",
+        "USO's projector for FLUX.1 and ControlNets for Z-Image are read.",
+    ),
     "not_an_upscaler": (
         "upscale model",
         "ESRGAN and Real-ESRGAN models are read, and the compact ones of the latter.",

@@ -13,6 +13,9 @@ from nodes.models.networks.base.text_inputs import text
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
+LAYER = "layer {}"
+"""The part of the residuals for a layer, by its number."""
+
 
 class ZImageConfig(Protocol):
     """The entries of a configuration that are read here."""
@@ -32,6 +35,7 @@ class ZImage(Protocol):
         t: Tensor,
         cap_feats: list[Tensor],
         *,
+        controlnet_block_samples: dict[int, Tensor] | None,
         return_dict: bool,
     ) -> tuple[list[Tensor]]:
         """Return the negative velocity of each sample, [channels, 1, height, width] as `x`.
@@ -40,6 +44,7 @@ class ZImage(Protocol):
             x: one latent a sample.
             t: [batch]: 0 for noise alone, 1 for the clean latent.
             cap_feats: one text a sample, [length, dim].
+            controlnet_block_samples: what is added to the output of layers, by their numbers.
             return_dict: False for a tuple.
         """
         ...
@@ -76,8 +81,21 @@ class ZImageAdapter:
             )
         tokens = text(cond, x, model.config.cap_feat_dim)
         samples = list(latent.unsqueeze(2).unbind())
-        (output,) = model(samples, 1 - timestep, list(tokens.unbind()), return_dict=False)
+        (output,) = model(
+            samples,
+            1 - timestep,
+            list(tokens.unbind()),
+            controlnet_block_samples=_residuals(cond) or None,
+            return_dict=False,
+        )
         return -torch.stack(output).squeeze(2)[..., :height, :width]
+
+
+def _residuals(cond: CondBatch) -> dict[int, Tensor]:
+    """Return the residuals of ControlNets, by the numbers of the layers that they are for."""
+    return {
+        int(part.removeprefix(LAYER.format(""))): state for part, (state,) in cond.residuals.items()
+    }
 
 
 def builder() -> Build:
