@@ -77,7 +77,7 @@ def test_a_full_size_model(tmp_path, name):
         assert len(each) == FEW + MANY
         assert added <= MOST_OPS
         assert many.copies_to_host == few.copies_to_host
-        assert many.copies_to_device == few.copies_to_device
+        assert many.copies_to_device <= few.copies_to_device  # the first run may fill tables
         assert many.syncs == few.syncs
         print(
             f"{name}: {stored / 1e9:.2f} GB in the file, {before / 1e9:.2f} on the card;"
