@@ -4,20 +4,23 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from nodes.models.networks.denoisers.modulation import MODULATION
 from nodes.sampling.conditioning.cond import CondBatch, ForwardPass
 
-NETWORK_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
-    "flux": (
-        *("x", "timesteps", "context", "y", "guidance", "ref_latents"),
-        *("control", "transformer_options"),
-    ),
-}
-"""The arguments that wrappers of networks get, by the kind of network, where they differ from
-`PLAIN_ARGUMENTS`."""
-PLAIN_ARGUMENTS = ("x", "timesteps", "context", "y", "control", "transformer_options")
+PLAIN = ("x", "timesteps", "context", "y")
+GUIDED = (*PLAIN, "guidance", "ref_latents")
+LAST = ("control", "transformer_options")
+
+
+def network_arguments(module: nn.Module) -> tuple[str, ...]:
+    """Return what wrappers of this network get, in order.
+
+    ComfyUI's networks of single-stream blocks take a guidance and reference latents besides.
+    """
+    guided = hasattr(module, "single_transformer_blocks")
+    return (*(GUIDED if guided else PLAIN), *LAST)
 
 
 def arguments_of(cond: CondBatch) -> dict[str, Tensor]:

@@ -7,12 +7,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from nodes.comfy.values.patches.calls import (
-    NETWORK_ARGUMENTS,
-    PLAIN_ARGUMENTS,
-    arguments_of,
-    pass_with,
-)
+from nodes.comfy.values.patches.calls import arguments_of, network_arguments, pass_with
 from nodes.comfy.values.patches.options import (
     FUNCTION,
     INSIDE,
@@ -115,8 +110,7 @@ class PackChanges(PackAlteration):
         inside = self._inside(cond, call.sigma.to(x.device), call.memory.sigmas)
         inside["original_shape"] = list(x.shape)
         state = PassState(inside)
-        kind = "flux" if hasattr(module, "single_transformer_blocks") else ""
-        names = NETWORK_ARGUMENTS.get(kind, PLAIN_ARGUMENTS)
+        names = network_arguments(module)
         values = {"x": x, "timesteps": timestep, "context": cond.tokens, "y": cond.pooled}
         values["guidance"] = cond.extras.get("guidance")
         original = partial(_run, network, state, names, cond)
