@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nodes.comfy.values.errors import NotOfferedPartError
-from nodes.comfy.values.kinds import class_for, config_of, kind_of
+from nodes.comfy.values.kinds import class_for, config_of, names_of
 from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
@@ -99,7 +99,7 @@ class InnerModel:
     @classmethod
     def of(cls, handle: ModelHandle) -> "InnerModel":
         """Return the object of a model; its class is one of `comfy.model_base`, too."""
-        kind = class_for(cls, kind_of(handle.model.spec).model)
+        kind = class_for(cls, names_of(handle.model.spec).model)
         made: InnerModel = object.__new__(kind)
         made.fill(handle)
         return made

@@ -1,42 +1,17 @@
 """The kind of a model as packs ask for it: by classes of ComfyUI's, and by its configuration."""
 
-from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from nodes.comfy.values.absent import absent
-from nodes.models.families.base.spec import FlowRules, ModelSpec
-
-_REFINERS_TEXT = 1280
-"""The width of the text that the refiner of SDXL reads; the base model's is 2048."""
+from nodes.models.families.base.spec import ComfyNames, FlowRules, ModelSpec
+from nodes.models.families.registry import families
 
 
-class Kind(NamedTuple):
-    """The names of a model's classes in `comfy.model_base` and `comfy.supported_models`."""
-
-    model: str
-    config: str
-
-
-def kind_of(spec: ModelSpec) -> Kind:
-    """Return the kind of a model; a family that ComfyUI knows no class for has the plainest."""
-    config = spec.network.config
-    if spec.family == "sdxl" and config["cross_attention_dim"] == _REFINERS_TEXT:
-        return Kind("SDXLRefiner", "SDXLRefiner")
-    if spec.family == "sd2" and spec.unclip:
-        return Kind("SD21UNCLIP", "SD21UnclipH")
-    if spec.family == "flux" and not config.get("guidance_embeds"):
-        return Kind("Flux", "FluxSchnell")
-    return _KINDS.get(spec.family, Kind("BaseModel", "BASE"))
-
-
-_KINDS: Mapping[str, Kind] = {
-    "sd15": Kind("BaseModel", "SD15"),
-    "sd2": Kind("BaseModel", "SD20"),
-    "sdxl": Kind("SDXL", "SDXL"),
-    "sd3": Kind("SD3", "SD3"),
-    "flux": Kind("Flux", "Flux"),
-}
+def names_of(spec: ModelSpec) -> ComfyNames:
+    """Return a model's classes in ComfyUI; a family that it has not has the plainest."""
+    own = (family.comfy(spec) for family in families() if family.name == spec.family)
+    return next(own, ComfyNames())
 
 
 @cache
@@ -55,7 +30,7 @@ def config_of(spec: ModelSpec, latent_format: Any) -> Any:
 
     It has the settings of the network that packs look for, of the noise, and the latent format.
     """
-    made: Any = object.__new__(_config_class(kind_of(spec).config))
+    made: Any = object.__new__(_config_class(names_of(spec).config))
     made.unet_config = _network_settings(spec)
     made.sampling_settings = (
         {"shift": spec.noise.shift} if isinstance(spec.noise, FlowRules) else {}
@@ -77,9 +52,10 @@ def _config_class(name: str) -> type:
 
 def _network_settings(spec: ModelSpec) -> dict[str, Any]:
     config = spec.network.config
-    if spec.family in _IMAGE_MODELS:
+    image_model = names_of(spec).image_model
+    if image_model:
         return {
-            "image_model": _IMAGE_MODELS[spec.family],
+            "image_model": image_model,
             "in_channels": spec.latent.channels,
             "guidance_embed": bool(config.get("guidance_embeds")),
         }
@@ -95,6 +71,3 @@ def _network_settings(spec: ModelSpec) -> dict[str, Any]:
         "use_linear_in_transformer": config["use_linear_projection"],
         "num_res_blocks": [config["layers_per_block"]] * len(widths),
     }
-
-
-_IMAGE_MODELS = {"flux": "flux"}

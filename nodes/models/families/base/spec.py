@@ -278,6 +278,22 @@ class LoraMark:
 
 
 @dataclass(frozen=True, slots=True)
+class ComfyNames:
+    """A model's classes in ComfyUI, which packs for it ask for."""
+
+    model: str = "BaseModel"
+    """In `comfy.model_base`."""
+    config: str = "BASE"
+    """In `comfy.supported_models`."""
+    image_model: str = ""
+    """The name of its network, if that is no U-Net."""
+
+
+def _plain_names(_spec: ModelSpec) -> ComfyNames:
+    return ComfyNames()
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """All that is particular to one model family."""
 
@@ -298,3 +314,5 @@ class Family:
     loras: tuple[LoraMark, ...] = ()
     networks: tuple[str, ...] = field(kw_only=True)
     """The `NetworkClass` of each of its denoisers, as `module:attribute`: they import torch."""
+    comfy: Callable[[ModelSpec], ComfyNames] = field(default=_plain_names, kw_only=True)
+    """Returns the names of one of its models in ComfyUI; by default those of no family."""

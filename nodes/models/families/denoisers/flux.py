@@ -12,6 +12,7 @@ from nodes.models.families.base.ldm_keys import own_key
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
+    ComfyNames,
     EncoderName,
     Family,
     FlowRules,
@@ -170,6 +171,11 @@ def read(header: Header) -> Architecture:
     return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, LATENT))
 
 
+def _comfy_names(spec: ModelSpec) -> ComfyNames:
+    config = "Flux" if spec.network.config.get("guidance_embeds") else "FluxSchnell"
+    return ComfyNames("Flux", config, image_model="flux")
+
+
 _LAYOUT = Layout(
     "single_transformer_blocks.0.proj_mlp.weight",
     {
@@ -192,4 +198,5 @@ FLUX = Family(
     (_ENCODERS,),
     _LORAS,
     networks=("nodes.models.networks.denoisers.flux:NETWORK",),
+    comfy=_comfy_names,
 )

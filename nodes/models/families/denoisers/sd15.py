@@ -4,6 +4,7 @@ from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
+    ComfyNames,
     Family,
     HiddenStatePolicy,
     LatentRules,
@@ -76,4 +77,5 @@ SD15 = Family(
     (_ENCODERS,),
     (lora_mark(768),),
     networks=NETWORKS,
+    comfy=lambda _: ComfyNames(config="SD15"),
 )

@@ -10,6 +10,7 @@ from nodes.models.families.base.encoder_keys import open_clip_table, own_clip_ke
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
+    ComfyNames,
     Family,
     HiddenStatePolicy,
     LatentRules,
@@ -82,6 +83,10 @@ def _prediction(header: Header, prefix: str) -> Prediction:
     return "v" if pstdev(read_numbers(header, prefix + _BIASES)) > _SPREAD else "eps"
 
 
+def _comfy_names(spec: ModelSpec) -> ComfyNames:
+    return ComfyNames("SD21UNCLIP", "SD21UnclipH") if spec.unclip else ComfyNames(config="SD20")
+
+
 _ENCODERS = TextEncoderSet(
     _NAME,
     {"clip_h": HiddenStatePolicy(layers=(-2,))},
@@ -99,4 +104,5 @@ SD2 = Family(
     (_ENCODERS,),
     (lora_mark(1024),),
     networks=NETWORKS,
+    comfy=_comfy_names,
 )

@@ -14,6 +14,7 @@ from nodes.models.families.base.ldm_keys import own_key
 from nodes.models.families.base.shapes import count, first_in, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
+    ComfyNames,
     EncoderName,
     Family,
     FlowRules,
@@ -198,4 +199,5 @@ SD3 = Family(
     (_ENCODERS,),
     _LORAS,
     networks=("nodes.models.networks.denoisers.mmdit:NETWORK",),
+    comfy=lambda _: ComfyNames("SD3", "SD3"),
 )

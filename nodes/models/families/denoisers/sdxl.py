@@ -11,6 +11,7 @@ from nodes.models.families.base.encoder_keys import clip_table, open_clip_table,
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
+    ComfyNames,
     Config,
     EdmRules,
     EncoderName,
@@ -121,6 +122,11 @@ def _text(header: Header) -> TextSpec | None:
     )
 
 
+def _comfy_names(spec: ModelSpec) -> ComfyNames:
+    name = "SDXLRefiner" if spec.network.config["cross_attention_dim"] == 1280 else "SDXL"
+    return ComfyNames(name, name)
+
+
 _ENCODERS = TextEncoderSet(
     _NAME,
     {"clip_l": PENULTIMATE, "clip_g": PENULTIMATE},
@@ -148,4 +154,5 @@ SDXL = Family(
     encoder_sets=(_ENCODERS, _REFINER_ENCODERS),
     loras=(lora_mark(2048), lora_mark(1280, "Stable Diffusion XL (refiner)")),
     networks=NETWORKS,
+    comfy=_comfy_names,
 )
