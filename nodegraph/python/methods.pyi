@@ -18,10 +18,12 @@ class COLOR: ...
 class COLORS: ...
 class CONDITIONING: ...
 class CONTROL_NET: ...
+class CURVE: ...
 class DICT: ...
 class FLOAT: ...
 class GLIGEN: ...
 class GUIDER: ...
+class HISTOGRAM: ...
 class IMAGE: ...
 class IMAGECOMPARE: ...
 class INT: ...
@@ -254,7 +256,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
-        """Open a text encoder for Stable Diffusion 1 (CLIP-L), 2 (CLIP-H), SDXL's refiner or SD3."""
+        """Open a text encoder that a model reads alone."""
 
     def CLIPLoaderGGUF(
         self,
@@ -788,6 +790,16 @@ class NodeMethods:
     ) -> Out[MASK]:
         """Crop masks to a rectangle, smaller where the mask ends."""
 
+    def CurveEditor(
+        self,
+        *,
+        curve: Mapping[str, object] | Out[CURVE] = ...,
+        histogram: Out[HISTOGRAM] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CURVE]:
+        """Draw a curve in the editor, before a histogram if one is linked, and hand it on."""
+
     def CustomCombo(
         self,
         *,
@@ -882,6 +894,19 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CLIP]:
         """Open two text encoders' files, GGUF or others; see `DualCLIPLoader`."""
+
+    def DualModelGuider(
+        self,
+        *,
+        model: Out[MODEL],
+        positive: Out[CONDITIONING],
+        model_negative: Out[MODEL] = ...,
+        negative: Out[CONDITIONING] = ...,
+        cfg: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[GUIDER]:
+        """Guide with classifier-free guidance, where the negative prediction is another model's."""
 
     def EasyCache(
         self,
@@ -1033,6 +1058,17 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[FLOAT]:
         """Hold a number, for all inputs that it is linked to."""
+
+    def Flux2Scheduler(
+        self,
+        *,
+        steps: int | Out[INT] = ...,
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[SIGMAS]:
+        """Noise levels of FLUX.2, shifted by what its authors measured for a size and so many ste…"""
 
     def FluxDisableGuidance(
         self,
@@ -1465,6 +1501,15 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[IMAGE]:
         """Take `length` images of a batch from number `batch_index` on, fewer where it ends."""
+
+    def ImageHistogram(
+        self,
+        *,
+        image: Out[IMAGE],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[HISTOGRAM], Out[HISTOGRAM], Out[HISTOGRAM], Out[HISTOGRAM], Out[HISTOGRAM]]:
+        """Count the pixels of each level, 0 to 255, in the first image of a batch."""
 
     def ImageInvert(
         self,
@@ -2141,6 +2186,20 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Apply a LoRA to a model only; the text encoder is not changed."""
 
+    def LoraSave(
+        self,
+        *,
+        filename_prefix: str | Out[STRING] = ...,
+        rank: int | Out[INT] = ...,
+        lora_type: Literal['standard', 'full_diff'] | Out[Any],
+        bias_diff: bool | Out[BOOLEAN] = ...,
+        model_diff: Out[MODEL] = ...,
+        text_encoder_diff: Out[CLIP] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Placed:
+        """Write a LoRA that turns one model into another, into a file of the output folder."""
+
     def ManualSigmas(
         self,
         *,
@@ -2320,7 +2379,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL_PATCH]:
-        """Open a model patch that is no LoRA: USO's projector."""
+        """Open a model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
 
     def ModelSamplingAuraFlow(
         self,
@@ -2421,6 +2480,19 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[SIGMAS]:
         """Noise levels found by search for FLUX.1-dev at ten steps; other counts are interpolated."""
+
+    def Painter(
+        self,
+        *,
+        image: Out[IMAGE] = ...,
+        mask: str | Out[STRING] = ...,
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        bg_color: Out[COLOR] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[IMAGE], Out[MASK]]:
+        """Paint on an image, or on a canvas of one colour, with a brush in the editor."""
 
     def PairConditioningCombine(
         self,
@@ -2624,6 +2696,22 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[MODEL]:
         """Quantize the matrices of a model's blocks to 8 or 4 bits, with torchao (extra `quant`)."""
+
+    def QwenImageDiffsynthControlnet(
+        self,
+        *,
+        model: Out[MODEL],
+        model_patch: Out[MODEL_PATCH],
+        vae: Out[VAE],
+        image: Out[IMAGE],
+        strength: float | Out[FLOAT] = ...,
+        mask: Out[MASK] = ...,
+        start_percent: float | Out[FLOAT] = ...,
+        end_percent: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Steer Z-Image by a control image (edges, depth, a pose), with a "Fun Union" ControlNet."""
 
     def RandomNoise(
         self,
@@ -3126,6 +3214,17 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[INT]:
         """Hold a seed, for all inputs that it is linked to."""
+
+    def SelfAttentionGuidance(
+        self,
+        *,
+        model: Out[MODEL],
+        scale: float | Out[FLOAT] = ...,
+        blur_sigma: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Guide away from a prediction that is blurred where the model looks most (SAG)."""
 
     def SetFirstSigma(
         self,
@@ -3744,6 +3843,26 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[SIGMAS]:
         """Noise levels of a variance-preserving process at even times, down to the time `eps_s`."""
+
+    def VideoLinearCFGGuidance(
+        self,
+        *,
+        model: Out[MODEL],
+        min_cfg: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Raise the guidance from frame to frame, from `min_cfg` to the sampler's cfg."""
+
+    def VideoTriangleCFGGuidance(
+        self,
+        *,
+        model: Out[MODEL],
+        min_cfg: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Raise the guidance to the sampler's cfg in the middle frame, from `min_cfg` at both end…"""
 
     def unCLIPCheckpointLoader(
         self,
