@@ -48,6 +48,7 @@ class Declared(TypedDict, total=False):
     deprecated: bool
     experimental: bool
     gives_way: bool
+    runs_empty: bool
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def arguments_of(step: Step, live: Mapping[NodeId, Entry]) -> Arguments:
 def batches_of(arguments: Arguments, spec: NodeSpec) -> tuple[list[Arguments], bool]:
     """Return the arguments of every call, and True if there is one call for each item.
 
-    Shorter lists repeat their last item; if one is empty, there is no call.
+    Shorter lists repeat their last item; if one is empty, there is no call. If there is nothing
+    but empty lists, a node that `runs_empty` is called once, without them, as ComfyUI does.
     """
     if spec.input_is_list:
         listed = {name: list(v) if isinstance(v, Items) else [v] for name, v in arguments.items()}
@@ -59,6 +60,8 @@ def batches_of(arguments: Arguments, spec: NodeSpec) -> tuple[list[Arguments], b
     lengths = [len(value) for value in arguments.values() if type(value) is Items]
     if not lengths:
         return [arguments], False
+    if spec.runs_empty and not max(lengths) and len(lengths) == len(arguments):
+        return [{}], True
     count = max(lengths) if min(lengths) else 0
     return [{name: _item(v, k) for name, v in arguments.items()} for k in range(count)], True
 

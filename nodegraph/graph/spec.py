@@ -114,6 +114,8 @@ class NodeSpec:
     input_is_list: bool = False
     checks_inputs: bool = False
     """The node type checks its inputs itself; its pack has to be imported for that."""
+    runs_empty: bool = False
+    """Where it is given nothing but empty lists, it is called once, without them."""
     cache: Caching = "content"
     preflight: str | None = None
     """`module:function`, importable without torch, called before anything is computed."""

@@ -110,6 +110,7 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
         output_node=bool(getattr(kind, "OUTPUT_NODE", False)),
         checks_inputs=bool(getattr(kind, "VALIDATE_INPUTS", None)),
         input_is_list=bool(getattr(kind, "INPUT_IS_LIST", False)),
+        runs_empty=not entries.hidden and _needs_nothing(kind),
         deprecated=bool(getattr(kind, "DEPRECATED", False)),
         experimental=bool(getattr(kind, "EXPERIMENTAL", False)),
     )
@@ -125,6 +126,21 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
         takes_any_device=True,
         depends_on_id="UNIQUE_ID" in entries.hidden.values(),
     )
+
+
+def _needs_nothing(kind: Any) -> bool:
+    """Return True if the class's function can be called without inputs."""
+    method = "execute" if issubclass(kind, ComfyNode) else str(kind.FUNCTION)
+    function = inspect.getattr_static(kind, method, None)
+    function = getattr(function, "__func__", function)  # of a class or static method
+    if not inspect.isfunction(function):
+        return False
+    own = [] if isinstance(inspect.getattr_static(kind, method), staticmethod) else [None]
+    try:
+        inspect.signature(function).bind(*own)
+    except TypeError:  # an argument is missing
+        return False
+    return True
 
 
 def outputs_of(kind: Any) -> tuple[OutputSpec, ...]:

@@ -27,15 +27,23 @@ _BRACKETS: Mapping[type, tuple[str, str]] = {
 _EMPTY: Mapping[type, str] = {set: "set()", frozenset: "frozenset()"}
 
 
-@node("PreviewAny", category="utils", display_name="Preview Any", output_node=True)
-def preview_any(source: object) -> str | Ui:
+@node(
+    "PreviewAny",
+    category="utils",
+    display_name="Preview Any",
+    keywords=("source",),
+    output_node=True,
+    runs_empty=True,
+)
+def preview_any(**inputs: object) -> str | Ui:
     """Show any value as text.
 
     Texts are shown unchanged, numbers as Python writes them, lists and dicts as JSON, and what JSON
     has no form for as Python prints it. Images and other tensors, latents, conditionings and models
-    are described: shape, range, parts. Of other values at most 100,000 characters are shown.
+    are described: shape, range, parts. Of other values at most 100,000 characters are shown. An
+    empty list is shown as None.
     """
-    text = _text(source)
+    text = _text(inputs.get("source"))
     return Ui(values={"text": [text]}, outputs=(text,))
 
 

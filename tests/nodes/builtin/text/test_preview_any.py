@@ -32,7 +32,7 @@ def test_a_value_is_shown_as_text(value, text):
 
 def shown(value: object) -> str:
     """The one text that is shown of a value."""
-    ui = preview_any(value)
+    ui = preview_any(source=value)
     assert isinstance(ui, Ui)
     (text,) = ui.values["text"]
     assert isinstance(text, str)
