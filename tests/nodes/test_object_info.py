@@ -72,6 +72,7 @@ OUTPUTS = {
 }
 LARGER = {
     "CFGNorm: optional inputs pre_cfg, not none",
+    "QwenImageDiffsynthControlnet: optional inputs mask, start_percent, end_percent, not mask",
     (
         "ImageFromBatch: input 'batch_index' is {'default': 0, 'min': -4096, 'max': 4095}, "
         "not {'default': 0, 'min': 0, 'max': 4095}"

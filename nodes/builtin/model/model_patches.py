@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import ModelFile, Name, Step
+from nodegraph.definition.markers import ModelFile, Name, Optional, Step
 from nodegraph.definition.node import node
 from nodes.builtin.conditioning.controlnets import control_hint
 from nodes.builtin.inputs import Fraction
@@ -65,8 +65,8 @@ def qwen_image_diffsynth_controlnet(  # noqa: PLR0917 - the node has as many
     image: Image,
     strength: Annotated[float, Field(ge=-10.0, le=10.0), Step(0.01)] = 1.0,
     mask: Mask | None = None,
-    start_percent: Fraction = 0.0,
-    end_percent: Fraction = 1.0,
+    start_percent: Annotated[Fraction, Optional()] = 0.0,
+    end_percent: Annotated[Fraction, Optional()] = 1.0,
 ) -> ModelHandle:
     """Steer Z-Image by a control image (edges, depth, a pose), with a "Fun Union" ControlNet.
 
