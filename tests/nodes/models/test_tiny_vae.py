@@ -32,6 +32,7 @@ from tests.tiny_models.checkpoints import (
     small_sdxl,
     write,
 )
+from tests.tiny_models.folders import whole_z_image
 from tests.tiny_models.handles import opened
 
 
@@ -173,6 +174,7 @@ SMALL = {
     "sdxl": small_sdxl,
     "sd3": small_sd3,
     "flux": small_flux,
+    "z_image": whole_z_image,
 }
 
 

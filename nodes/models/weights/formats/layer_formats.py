@@ -7,7 +7,6 @@ down first; its plain versions are what the tests compare with.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 Place: TypeAlias = Literal["rows", "columns", "tiles", "table"]
@@ -98,8 +97,7 @@ NAMES = (*dict.fromkeys(
 """The names of all tensors beside a weight, after that of the layer."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerFormat:
+class LayerFormat(NamedTuple):
     """The format of one layer."""
 
     name: str
