@@ -22,6 +22,7 @@ PACK = Pack(
         "nodes.builtin.conditioning.flux",
         "nodes.builtin.conditioning.files",
         "nodes.builtin.latent.vae",
+        "nodes.builtin.model.hypernetwork",
         "nodes.builtin.model.lora",
         "nodes.builtin.model.lora_save",
         "nodes.builtin.model.model_patches",

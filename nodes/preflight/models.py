@@ -7,6 +7,7 @@ from typing import TypeAlias
 from nodegraph.files.files import Files
 from nodes.models.families.adapters import upscalers
 from nodes.models.families.adapters.gligen import gligen_prefix
+from nodes.models.families.adapters.hypernetwork import read_hypernetwork
 from nodes.models.families.adapters.ip_adapter import ip_adapter_spec
 from nodes.models.families.adapters.photomaker import photomaker_spec
 from nodes.models.families.adapters.safety import unnest_encoder
@@ -81,6 +82,7 @@ style_model = _check("style_model_name", "style_models", _from_header(style_spec
 model_patch = _check("name", "model_patches", _from_header(model_patch_spec))
 ip_adapter = _check("ipadapter_name", "ipadapter", _from_header(ip_adapter_spec))
 photomaker = _check("photomaker_model_name", "photomaker", _from_header(photomaker_spec))
+hypernetwork = _check("hypernetwork_name", "hypernetworks", _from_header(read_hypernetwork))
 gligen = _check("gligen_name", "gligen", _from_header(gligen_prefix))
 
 

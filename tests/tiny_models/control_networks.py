@@ -139,3 +139,12 @@ def z_image_control(
         for leaf in ("weight", "bias"):
             name = f"control_noise_refiner.0.after_proj.{leaf}"
             draw.tensors[name] = draw.tensors[name] * 0
+
+
+def hypernetwork(draw: Draw, widths: tuple[int, ...]) -> None:
+    """A hypernetwork in the layout that a converted file has: two layers and their norms."""
+    for start in (f"{width}.{part}.linear" for width in widths for part in (0, 1)):
+        width = int(start.partition(".")[0])
+        for number, (inputs, outputs) in enumerate(((width, 2 * width), (2 * width, width))):
+            draw.linear(f"{start}.{2 * number}", inputs, outputs)
+            draw.norm(f"{start}.{2 * number + 1}", outputs)

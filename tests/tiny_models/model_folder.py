@@ -21,6 +21,7 @@ from tests.tiny_models.control_networks import (
     adapter,
     control_lora,
     gligen,
+    hypernetwork,
     textless_controlnet,
     xlabs_controlnet,
 )
@@ -80,6 +81,7 @@ _FILES: Mapping[str, Callable[[], Tensors]] = {
         _drawn, xlabs_controlnet, width=64, head=32, text=64, blocks=2, seed=21
     ),
     "controlnet/t2i_adapter": partial(_drawn, adapter, (32, 64)),
+    "hypernetworks/manner": partial(_drawn, hypernetwork, (32, 64), seed=93),
     "gligen/boxes": partial(_drawn, gligen, text=64, places=_GLIGEN_WIDTHS, seed=19),
     "ipadapter/plain": partial(_drawn, ip_adapter, "plain", 64, 64, _IP_WIDTHS, seed=92),
     "ipadapter/plus": partial(_drawn, ip_adapter, "plus", 128, 64, _IP_WIDTHS, seed=92),

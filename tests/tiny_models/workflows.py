@@ -120,6 +120,11 @@ def boxes(d: Draft) -> Out[Any]:
     return d.sample(said)
 
 
+def changed_keys(d: Draft) -> Out[Any]:
+    given = {"model": d.model, "hypernetwork_name": "manner.safetensors", "strength": 0.8}
+    return d.sample(model=d.g.node("HypernetworkLoader", given)[0])
+
+
 def image_prompt(name: str, d: Draft) -> Out[Any]:
     eyes = d.g.CLIPVisionLoader(clip_name="eyes.safetensors")
     handle = d.g.IPAdapterLoader(ipadapter_name=f"{name}.safetensors")
@@ -314,6 +319,7 @@ CASES: Mapping[str, Case] = {
     "t2i_adapter": Case("sd15", partial(controlled, "t2i_adapter")),
     "two_controls": Case("sd15", two_controls),
     "gligen": Case("sd15", boxes),
+    "hypernetwork": Case("sd15", changed_keys),
     "ip_adapter": Case("sd15", partial(image_prompt, "plain")),
     "ip_adapter_plus": Case("sd15", partial(image_prompt, "plus")),
     "unclip": Case("unclip", unclip),

@@ -7,12 +7,20 @@ from typing import Literal, TypeAlias
 from nodegraph.errors import NodeGraphError
 
 ModelMismatchCode: TypeAlias = Literal[
-    "controlnet_mismatch", "gligen_mismatch", "ip_adapter_mismatch", "model_patch_mismatch"
+    "controlnet_mismatch",
+    "gligen_mismatch",
+    "hypernetwork_mismatch",
+    "ip_adapter_mismatch",
+    "model_patch_mismatch",
 ]
 
 _EXTENSIONS: Mapping[ModelMismatchCode, tuple[str, str]] = {
     "controlnet_mismatch": ("ControlNet", "Use one that was made for the model's family."),
     "gligen_mismatch": ("GLIGEN model", "Use one that was made for the model's family."),
+    "hypernetwork_mismatch": (
+        "hypernetwork",
+        "Use one that was made for the model's family: none of its widths is one of the model's.",
+    ),
     "ip_adapter_mismatch": (
         "IP-Adapter",
         "Use one that was made for the model's family: Stable Diffusion 1.5 or SDXL.",

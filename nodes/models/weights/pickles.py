@@ -6,7 +6,7 @@ else a pickle asks for (https://docs.pytorch.org/docs/stable/generated/torch.loa
 
 import pickle  # noqa: TID251 - for the name of its error
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +22,8 @@ _WRAPPERS = ("state_dict", "params_ema", "params")
 """The keys under which trainers (Lightning, BasicSR) put the weights."""
 _INVERSION = "string_to_param"
 """The key under which textual inversion puts its vectors, by their words."""
+_HYPERNETWORK = ("activation_func", "activate_output")
+"""The settings of a hypernetwork that say what is computed between its weights."""
 
 
 class _CheckpointCallback:
@@ -40,25 +42,25 @@ def convert(path: Path, target: Path) -> None:
     Raises:
         UnsafePickleError: it asks for more than tensors, is damaged, or has none.
     """
-    tensors = _tensors(path)
+    loaded = _load(path)
+    tensors = _unshare(dict(_weights(loaded)))
     if not tensors:
         raise UnsafePickleError(path, "there are no tensors in it")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
-        save_file(tensors, unfinished, metadata={"format": "pt"})
+        save_file(tensors, unfinished, metadata={"format": "pt", **_settings(loaded)})
         unfinished.replace(target)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _load(path: Path) -> object:
     try:
         with torch.serialization.safe_globals(cast("list[Any]", _INERT)):
-            loaded: object = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+            return torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except pickle.UnpicklingError as error:
         raise UnsafePickleError(path, _reason(error)) from error
     except (RuntimeError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UnsafePickleError(path, f"it is damaged ({type(error).__name__})") from error
-    return _unshare(dict(_weights(loaded)))
 
 
 def _weights(loaded: object) -> Iterator[tuple[str, Tensor]]:
@@ -78,6 +80,25 @@ def _weights(loaded: object) -> Iterator[tuple[str, Tensor]]:
     for key, value in held.items():
         if isinstance(key, str) and isinstance(value, Tensor):
             yield key, value
+        elif isinstance(key, int) and isinstance(value, list | tuple):
+            yield from _flatten(key, cast("Sequence[object]", value))
+
+
+def _flatten(width: int, parts: Sequence[object]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the weights that a hypernetwork has for one width, as `768.0.linear.0.weight`."""
+    for number, part in enumerate(parts):
+        for key, value in _weights(part):
+            yield f"{width}.{number}.{key}", value
+
+
+def _settings(loaded: object) -> dict[str, str]:
+    """Return the settings of a hypernetwork, as texts; of any other file none."""
+    if not isinstance(loaded, Mapping):
+        return {}
+    held = cast("Mapping[object, object]", loaded)
+    if not any(isinstance(key, int) for key in held):
+        return {}
+    return {name: str(held[name]) for name in _HYPERNETWORK if name in held}
 
 
 def _unshare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

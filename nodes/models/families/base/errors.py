@@ -11,6 +11,7 @@ ModelFileCode: TypeAlias = Literal[
     "not_a_text_encoder",
     "not_a_lora",
     "not_a_controlnet",
+    "not_a_hypernetwork",
     "not_gligen",
     "not_an_ip_adapter",
     "not_a_photomaker",
@@ -28,6 +29,10 @@ _READ: Mapping[ModelFileCode, tuple[str, str]] = {
     "not_a_controlnet": (
         "ControlNet",
         "ControlNets for Stable Diffusion 1, 2, XL, 3 and FLUX.1 are read, and T2I-Adapters.",
+    ),
+    "not_a_hypernetwork": (
+        "hypernetwork",
+        "AUTOMATIC1111's are read, with activations that have no weights.",
     ),
     "not_gligen": ("GLIGEN model", "GLIGEN models for boxes with a text are read."),
     "not_an_ip_adapter": (

@@ -64,9 +64,18 @@ def unet_of(network: nn.Module, what: str) -> UNetParts:
 
 def self_attentions(part: object) -> Iterator[nn.Module]:
     """Yield the self-attentions of a part of a U-Net, from the outside in."""
+    return _named_modules(part, (".attn1",))
+
+
+def all_attentions(part: object) -> Iterator[nn.Module]:
+    """Yield the self-attentions of a part of a U-Net, and those that read the text."""
+    return _named_modules(part, (".attn1", ".attn2"))
+
+
+def _named_modules(part: object, ends: tuple[str, ...]) -> Iterator[nn.Module]:
     modules = cast("Iterator[tuple[str, nn.Module]]", cast("nn.Module", part).named_modules())
     for name, module in modules:
-        if name.endswith(".attn1"):
+        if name.endswith(ends):
             yield module
 
 
