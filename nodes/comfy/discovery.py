@@ -18,6 +18,8 @@ HOST = "nodes.comfy.discovery:prepare"
 _PRELOAD = ("nodes.comfy.declare", "nodes.comfy.torch_guard", "nodes.comfy.host.folder_paths")
 """Modules that take long to import, for they import torch."""
 _PASSED = ("models_dir", "input_dir", "output_dir", "temp_dir", "cache_dir", "custom_nodes_dir")
+_SMALL = 65_536
+"""The most bytes of a data file that counts by its content."""
 _SKIPPED = ("__pycache__", ".git", "node_modules", ".venv", "venv")
 
 
@@ -112,13 +114,19 @@ def _readers() -> str:
 
 
 def _data(place: Path) -> str:
-    """Return a hash of a pack's data files, from which many packs build lists of choices."""
+    """Return a hash of a pack's data files, from which many packs build lists of choices.
+
+    Small ones count by their content: some packs write their settings anew whenever they are
+    imported.
+    """
     if place.name != "__init__.py":
         return ""
     total = hashlib.sha256()
     for path in _others(place.parent):
         found = path.stat()
-        total.update(f"{path} {found.st_size} {found.st_mtime_ns}\n".encode())
+        is_small = found.st_size <= _SMALL
+        state = path.read_bytes() if is_small else str(found.st_mtime_ns).encode()
+        total.update(f"{path} {found.st_size}\n".encode() + state)
     return total.hexdigest()
 
 

@@ -1,6 +1,7 @@
 """Packs that were written for ComfyUI, run by this engine."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from typing import Any
@@ -371,6 +372,21 @@ def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings, server):
 
     assert isinstance(source, PackSource)
     assert source.digest() != changed.digest()
+
+
+@pytest.mark.parametrize(("text", "is_new"), [("a: 1", False), ("a: 2", True)])
+def test_a_data_file_that_a_pack_writes_anew_is_no_change(tmp_path, server, text, is_new):
+    folder = packs.write(tmp_path / "custom_nodes", "writes", "NODE_CLASS_MAPPINGS = {}")
+    config = folder / "config.yaml"
+    config.write_text("a: 1")
+    os.utime(config, (1, 1))
+    settings = packs.settings_in(tmp_path)
+    (before,), _ = packs_in(settings, server)
+
+    config.write_text(text)
+    (after,), _ = packs_in(settings, server)
+
+    assert (after.digest() != before.digest()) is is_new
 
 
 def test_schemas_are_read(registry, settings):
