@@ -106,8 +106,9 @@ def _report(file: LoraFile, used: set[str], model: ModelHandle, ctx: Context) ->
         LoraMismatchError: none matches, or only by chance.
     """
     unused = [*(name for name in file.modules if name not in used), *file.unknown_keys]
-    like = likeness(file)
-    if (unused and not used) or (like and like.contradicts(model.model.network.spec)):
+    spec = model.model.network.spec
+    like = likeness(file, spec.kind)
+    if (unused and not used) or (like and like.contradicts(spec)):
         family = title_of(model.model.spec.family)
         looks = like.title if like else None
         raise LoraMismatchError(file.path.name, family, looks, (unused or sorted(used))[:_SHOWN])

@@ -12,7 +12,6 @@ from nodes.models.patches.lora_file import LoraFile
 from nodes.models.weights.key_table import Source
 
 _FOREIGN = (
-    (r"transformer_blocks.\d+.img_m(lp|od)", "Qwen-Image"),
     (r"double_blocks\.\d+\.img_attn_q", "HunyuanVideo"),
     (r"(^|[._])blocks.\d+.(cross|self)_attn", "Wan"),
 )
@@ -49,9 +48,16 @@ class Likeness:
         return bool(self.entry) and self.inputs != spec.config.get(self.entry)
 
 
-def likeness(file: LoraFile) -> Likeness | None:
-    """Return the network that a LoRA was probably made for; None if nothing tells."""
+def likeness(file: LoraFile, wanted: str = "") -> Likeness | None:
+    """Return the network that a LoRA was probably made for; None if nothing tells.
+
+    Args:
+        file: the LoRA.
+        wanted: the kind of network that it is meant to change, which comes before others if the
+            names fit them, too.
+    """
     marks = [(mark, mark.title or each.title) for each in families() for mark in each.loras]
+    marks.sort(key=lambda pair: pair[0].network != wanted)
     named = [(mark.names, title, mark.network) for mark, title in marks if mark.inputs is None]
     foreign = [(names, title, None) for names, title in _FOREIGN if not _is_known(title)]
     for pattern, title, kind in (*foreign, *named):
