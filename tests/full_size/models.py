@@ -17,7 +17,9 @@ from nodes.models.families.base.encoder_keys import clip_table, open_clip_table,
 from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.base.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.flux import flux_table
+from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
 from nodes.models.families.denoisers.z_image import z_image_table
 from nodes.models.networks.factory import skeleton
@@ -124,6 +126,19 @@ _Z_IMAGE: dict[str, Any] = {
     "in_channels": 16, "dim": 3840, "n_layers": 30, "n_refiner_layers": 2, "n_heads": 30,
     "n_kv_heads": 30, "cap_feat_dim": 2560, "axes_dims": [32, 48, 48],
 }  # fmt: skip
+_QWEN2_5_VL: dict[str, Any] = {
+    "vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+    "num_attention_heads": 28, "num_key_value_heads": 4,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
+}  # fmt: skip
+_QWEN_IMAGE: dict[str, Any] = {
+    "in_channels": 64, "out_channels": 16, "num_layers": 60, "attention_head_dim": 128,
+    "num_attention_heads": 24, "joint_attention_dim": 3584, "axes_dims_rope": [16, 56, 56],
+}  # fmt: skip
+_WAN_VAE: dict[str, Any] = {
+    "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
+    "temperal_downsample": [False, True, True], "input_channels": 3,
+}  # fmt: skip
 
 
 _Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
@@ -163,6 +178,14 @@ def _qwen3(prefix: str) -> Part:
     return Part("qwen3", _QWEN3_4B, prefix, language_table)
 
 
+def _qwen_image(prefix: str) -> Part:
+    return Part("qwen_image", _QWEN_IMAGE, prefix, qwen_image_table)
+
+
+def _qwen2_5_vl(prefix: str) -> Part:
+    return Part("qwen2_5_vl", _QWEN2_5_VL, prefix, language_table)
+
+
 def _mmdit(config: Mapping[str, Any]) -> Part:
     return Part("mmdit", config, UNET_PREFIX, mmdit_table)
 
@@ -200,6 +223,13 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "z_image": (_z_image(""),),
     "z_image_whole": (_z_image(UNET_PREFIX), _LATENT16, _qwen3(_TEXT.format("qwen3_4b"))),
     "qwen3_4b": (_qwen3(""),),
+    "qwen_image": (_qwen_image(""),),
+    "qwen_image_whole": (
+        _qwen_image(UNET_PREFIX),
+        Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
+        _qwen2_5_vl(_TEXT.format("qwen25_7b")),
+    ),
+    "qwen2_5_vl_7b": (_qwen2_5_vl(""),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -9,7 +9,18 @@ from nodes.models.residency.units import divide
 from tests.full_size.models import MODELS
 
 MOST = 1.1
-NAMES = ("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "t5xxl", "z_image", "qwen3_4b")
+NAMES = (
+    "sd15",
+    "sdxl",
+    "sd3_medium",
+    "sd35_large",
+    "flux_dev",
+    "t5xxl",
+    "z_image",
+    "qwen3_4b",
+    "qwen_image",
+    "qwen2_5_vl_7b",
+)
 
 
 @pytest.mark.parametrize(

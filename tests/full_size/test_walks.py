@@ -43,6 +43,7 @@ KINDS = {
     "flux_dev": Kind("BF16", 1024, 512, 4096, 768),
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
+    "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
 }
 CASES = [
     pytest.param(name, marks=() if name == "sd15" else pytest.mark.slow, id=name) for name in KINDS

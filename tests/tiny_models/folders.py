@@ -22,9 +22,10 @@ from tests.tiny_models.checkpoints import (
     small_sd21,
     small_sdxl,
 )
-from tests.tiny_models.language_models import qwen3
+from tests.tiny_models.language_models import qwen2_5_vl, qwen3
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
-from tests.tiny_models.transformer_networks import z_image
+from tests.tiny_models.transformer_networks import qwen_image, z_image
+from tests.tiny_models.wan_vae import wan_vae
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
 
@@ -46,6 +47,15 @@ def whole_z_image() -> Tensors:
     return draw.tensors | small_ae16(prefix=_VAE)
 
 
+def whole_qwen_image() -> Tensors:
+    """Qwen-Image with all that belongs to it in one file, 21 M parameters."""
+    draw = Draw(13)
+    qwen_image(draw, prefix=_MODEL)
+    qwen2_5_vl(draw, prefix="text_encoders.qwen25_7b.transformer.")
+    wan_vae(draw, prefix=_VAE)
+    return draw.tensors
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -56,6 +66,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "flux": whole_flux,
     "schnell": lambda: whole_flux(guidance=False),
     "z_image": whole_z_image,
+    "qwen_image": whole_qwen_image,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
@@ -105,7 +116,7 @@ def _save_text(encoder: TextEncoder, folder: Path) -> None:
     if encoder.name == "t5xxl":
         tensors = {f"encoder.{key}": tensor for key, tensor in tensors.items()}
         tensors["shared.weight"] = tensors["encoder.embed_tokens.weight"].clone()
-    elif encoder.name == "qwen3_4b":
+    elif encoder.name.startswith("qwen"):
         tensors = {f"model.{key}": tensor for key, tensor in tensors.items()}
     else:
         above = {key: t for key, t in tensors.items() if key.startswith("text_projection")}

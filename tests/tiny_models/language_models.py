@@ -26,17 +26,22 @@ def qwen3(
     layers: int = 3,
     words: int = 151_936,
     prefix: str = "",
+    biased: bool = False,
 ) -> None:
-    """Qwen3; `heads` are those of queries, and of keys and values."""
+    """Qwen3; `heads` are those of queries, and of keys and values.
+
+    With biases, and without norms, in the attention it is Qwen2.5-VL's.
+    """
     root = f"{prefix}model."
     draw.put(f"{root}embed_tokens.weight", (words, width), 1.0)
     for layer in range(layers):
         key = f"{root}layers.{layer}"
         for name, number in (("q", heads[0]), ("k", heads[1]), ("v", heads[1])):
-            draw.linear(f"{key}.self_attn.{name}_proj", width, number * head, bias=False)
+            draw.linear(f"{key}.self_attn.{name}_proj", width, number * head, bias=biased)
         draw.linear(f"{key}.self_attn.o_proj", heads[0] * head, width, bias=False)
-        draw.scale(f"{key}.self_attn.q_norm.weight", head)
-        draw.scale(f"{key}.self_attn.k_norm.weight", head)
+        if not biased:
+            draw.scale(f"{key}.self_attn.q_norm.weight", head)
+            draw.scale(f"{key}.self_attn.k_norm.weight", head)
         draw.linear(f"{key}.mlp.gate_proj", width, inner, bias=False)
         draw.linear(f"{key}.mlp.up_proj", width, inner, bias=False)
         draw.linear(f"{key}.mlp.down_proj", inner, width, bias=False)
@@ -49,6 +54,25 @@ def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:
     """A Qwen3 of full width in a file of its own, for the tokenizer of `BYTES`: 3 M parameters."""
     draw = Draw(seed)
     qwen3(draw, width=width, words=_WORDS)
+    return draw.tensors
+
+
+def qwen2_5_vl(draw: Draw, *, words: int = 152_064, prefix: str = "") -> None:
+    """The language part of Qwen2.5-VL with two layers of one head each."""
+    qwen3(
+        draw, width=128, head=128, heads=(1, 1), layers=2, words=words, prefix=prefix, biased=True
+    )
+
+
+def small_qwen2_5_vl() -> Tensors:
+    """Qwen2.5-VL of full width in a file of its own, for `BYTES`: 27 M parameters in one layer.
+
+    It has a weight of its vision encoder and the head that predicts words, as published files do.
+    """
+    draw = Draw(15)
+    qwen3(draw, width=3584, head=128, heads=(28, 1), layers=1, words=_WORDS, biased=True)
+    draw.put("visual.patch_embed.proj.weight", (8, 4), 1.0)
+    draw.put("lm_head.weight", (8, 4), 1.0)
     return draw.tensors
 
 

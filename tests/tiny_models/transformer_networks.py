@@ -138,3 +138,35 @@ def split_block(draw: Draw, key: str, width: int, head: int) -> None:
         draw.linear(f"{key}.attention.{name}", width, width, bias=False)
     draw.scale(f"{key}.attention.norm_q.weight", head)
     draw.scale(f"{key}.attention.norm_k.weight", head)
+
+
+def qwen_image(
+    draw: Draw,
+    *,
+    width: int = 64,
+    head: int = 16,
+    text: int = 128,
+    depth: int = 2,
+    prefix: str = "",
+) -> None:
+    """Qwen-Image's, whose names are those of diffusers."""
+    p = prefix
+    draw.linear(f"{p}img_in", 64, width)
+    draw.linear(f"{p}txt_in", text, width)
+    draw.scale(f"{p}txt_norm.weight", text)
+    draw.linear(f"{p}time_text_embed.timestep_embedder.linear_1", 256, width)
+    draw.linear(f"{p}time_text_embed.timestep_embedder.linear_2", width, width)
+    for block in range(2):
+        key = f"{p}transformer_blocks.{block}"
+        for name in ("to_q", "to_k", "to_v", "to_out.0", "to_add_out"):
+            draw.linear(f"{key}.attn.{name}", width, width)
+        for name in ("add_q_proj", "add_k_proj", "add_v_proj"):
+            draw.linear(f"{key}.attn.{name}", width, width)
+        for name in ("norm_q", "norm_k", "norm_added_q", "norm_added_k"):
+            draw.scale(f"{key}.attn.{name}.weight", head)
+        for stream in ("img", "txt"):
+            draw.linear(f"{key}.{stream}_mod.1", width, 6 * width, gain=0.5)
+            draw.linear(f"{key}.{stream}_mlp.net.0.proj", width, 4 * width)
+            draw.linear(f"{key}.{stream}_mlp.net.2", 4 * width, width)
+    draw.linear(f"{p}norm_out.linear", width, 2 * width, gain=0.5)
+    draw.linear(f"{p}proj_out", width, 64)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tests.tiny_models.checkpoints import small_ae16, write
-from tests.tiny_models.language_models import BYTES, small_qwen3
+from tests.tiny_models.language_models import BYTES, small_qwen2_5_vl, small_qwen3
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import z_image
+from tests.tiny_models.transformer_networks import qwen_image, z_image
+from tests.tiny_models.wan_vae import small_wan_vae
 
 
 def small_z_image() -> Tensors:
@@ -21,3 +22,18 @@ def tiny_z_image(models: Path) -> None:
     write(models / "diffusion_models/z_image_turbo_bf16.safetensors", small_z_image())
     write(models / "text_encoders/qwen_3_4b.safetensors", small_qwen3(), BYTES)
     write(models / "vae/ae.safetensors", small_ae16())
+
+
+def small_qwen_image() -> Tensors:
+    """The transformer alone, for texts of Qwen2.5-VL 7B."""
+    draw = Draw(16)
+    qwen_image(draw, text=3584)
+    return draw.tensors
+
+
+def tiny_qwen_image(models: Path) -> None:
+    """Write Qwen-Image 2512's three files below a folder for models."""
+    write(models / "diffusion_models/qwen_image_2512_fp8_e4m3fn.safetensors", small_qwen_image())
+    text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
+    write(text, small_qwen2_5_vl(), BYTES)
+    write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,6 @@ from nodes.models.export.errors import UnsavableError
 from nodes.models.export.few_bits import quantise_layers
 from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
-from nodes.models.families.base.ldm_keys import vae_table
 from nodes.models.families.base.spec import Part
 from nodes.models.families.registry import layout_of
 from nodes.models.loading.checkpoint import open_checkpoint
@@ -98,7 +98,9 @@ def checkpoint_tensors(
         part = parts[encoder.name]
         tensors |= _network_tensors(encoder.network, patches, part, home, quantise)
     if vae:
-        tensors |= _network_tensors(_with_weights(vae), (), parts["vae"], home)
+        own = _with_weights(vae)
+        place = replace(parts["vae"], table=own.spec.table)
+        tensors |= _network_tensors(own, (), place, home)
     return tensors
 
 
@@ -121,7 +123,8 @@ def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
         MissingPartError: there is none.
         UnsavableError: it has no file of its own.
     """
-    return export_tensors(_with_weights(vae), (), vae_table, "")
+    network = _with_weights(vae)
+    return export_tensors(network, (), network.spec.table, "")
 
 
 def file_metadata(

@@ -20,6 +20,8 @@ from nodes.models.families.base.language_models import (
 )
 from nodes.models.families.base.spec import Family, Layout, Part
 from nodes.models.families.base.vae import PART as VAE
+from nodes.models.families.base.wan_vae import OWN_MARK as WAN_MARK
+from nodes.models.families.base.wan_vae import PART as WAN_VAE
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.registry import families
 from nodes.models.weights.header import Header
@@ -58,7 +60,7 @@ def _lone_part(header: Header) -> Part | None:
         if layout.mark in header:
             return next(iter(layout.parts.values()))
     if _VAE_MARK in header:
-        return VAE
+        return WAN_VAE if WAN_MARK in header else VAE
     if has_other_root(header):
         return _LANGUAGE
     return _CLIP if _CLIP_MARK in header else None

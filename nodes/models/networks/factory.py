@@ -25,11 +25,13 @@ from nodes.models.networks.components import (
     tiny_vae,
     vae,
     vision,
+    wan_vae,
 )
 from nodes.models.networks.controlnets import flux, sd3, t2i_adapter, unet, z_image
 
 _SHARED = (
-    *(vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK, clip.NETWORK, t5.NETWORK, vision.NETWORK),
+    *(vae.NETWORK, wan_vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK),
+    *(clip.NETWORK, t5.NETWORK, vision.NETWORK),
     *language_model.NETWORKS,
     *(unet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux.NETWORK),
     z_image.NETWORK,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, TypeAlias
 
+import torch
 from torch import Tensor
 
 from nodegraph.graph.sockets import Socket
@@ -30,7 +31,9 @@ class LatentFormat:
 
 def _each(value: float | tuple[float, ...], x: Tensor) -> float | Tensor:
     """Shape one number a channel so that it multiplies [batch, channels, …]."""
-    return x.new_tensor(value).view(-1, *[1] * (x.ndim - 2)) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return torch.tensor(value, dtype=x.dtype).to(x.device).view(-1, *[1] * (x.ndim - 2))
 
 
 Sigmas: TypeAlias = Annotated[Tensor, Socket("SIGMAS")]

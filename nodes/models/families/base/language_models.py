@@ -73,7 +73,30 @@ QWEN3 = LanguageModel(
     },
 )
 """Yang et al. 2025, arXiv:2505.09388; the constants are those of `config.json` of all sizes."""
-LANGUAGE_MODELS = (QWEN3,)
+QWEN2_5_VL = LanguageModel(
+    kind="qwen2_5_vl",
+    title="Qwen2.5-VL",
+    model="transformers.models.qwen2_5_vl.modeling_qwen2_5_vl:Qwen2_5_VLTextModel",
+    config="transformers.models.qwen2_5_vl.configuration_qwen2_5_vl:Qwen2_5_VLTextConfig",
+    sizes={3584: "qwen2_5_vl_7b"},
+    mark="layers.0.self_attn.q_proj.bias",
+    tokenizer="nodes.models.text.qwen_tokenizer:qwen2_tokenizer",
+    vocabulary=152_064,
+    pad=("<|endoftext|>", 151_643),
+    constants={
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1_000_000.0,
+            "mrope_section": [16, 24, 24],
+        },
+        "rms_norm_eps": 1e-6,
+        "hidden_act": "silu",
+        "max_position_embeddings": 128_000,
+    },
+    coordinates=3,
+)
+"""The language part of Qwen2.5-VL (Bai et al. 2025, arXiv:2502.13923), without its eyes."""
+LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL)
 """Every record; a file belongs to the first whose mark it has."""
 
 

@@ -9,6 +9,8 @@ from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_tab
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
 from nodes.models.families.base.tiny_vae import is_tiny, known_name, read_tiny_vae
+from nodes.models.families.base.wan_vae import MARK as WAN_MARK
+from nodes.models.families.base.wan_vae import latent_rules, wan_vae_network
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
@@ -31,7 +33,8 @@ def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False)
     """
     prefix = first_in(header, PREFIXES, _MARK)
     if prefix is None:
-        return None
+        wan = first_in(header, PREFIXES, WAN_MARK)
+        return None if wan is None else VaeSpec(wan_vae_network(header, wan), latent)
     return VaeSpec(replace(_network(header, prefix), fits_float16=fits_float16), latent)
 
 
@@ -45,7 +48,12 @@ def read_lone_vae(header: Header) -> VaeSpec:
     """
     if is_tiny(header):
         return read_tiny_vae(header, known_name(header))
-    prefix = first_in(header, PREFIXES if header.own else ("", *PREFIXES), _MARK)
+    prefixes = PREFIXES if header.own else ("", *PREFIXES)
+    wan = first_in(header, prefixes, WAN_MARK)
+    if wan is not None:
+        network = wan_vae_network(header, wan)
+        return VaeSpec(network, latent_rules(network))
+    prefix = first_in(header, prefixes, _MARK)
     if prefix is None:
         raise UnrecognisedFileError(header.path, header.summary, code="not_a_vae")
     network = _network(header, prefix)

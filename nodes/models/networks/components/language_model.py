@@ -1,6 +1,7 @@
 """Language models that encode texts: transformers' own classes, one network for each record."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pkgutil import resolve_name
@@ -111,7 +112,7 @@ def _builder(record: LanguageModel) -> Build:
     model, config = resolve_name(record.model), resolve_name(record.config)
 
     def build(settings: dict[str, Any]) -> nn.Module:
-        made = config(**settings, use_cache=False)
+        made = config(**deepcopy(settings), use_cache=False)  # it changes what is nested in them
         network = cast("nn.Module", model(made))
         _keep_frequencies(network, made)
         return network

@@ -1,0 +1,170 @@
+"""The transformer of Qwen-Image (Wu et al. 2025, arXiv:2508.02324)."""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Any, Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, unpatchify
+from nodes.models.networks.base.text_inputs import text
+from nodes.models.networks.denoisers.flux import ExactTimestep
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+Shape: TypeAlias = tuple[int, int, int]
+"""The frames, rows and columns of patches of a picture."""
+_BASE = 10_000.0
+"""The base of the rotary positions' frequencies."""
+
+
+class QwenImageConfig(Protocol):
+    """The entries of a configuration that are read here."""
+
+    joint_attention_dim: int
+
+
+class QwenImage(Protocol):
+    """The interface of diffusers' Qwen-Image transformer."""
+
+    config: QwenImageConfig
+
+    def __call__(
+        self,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor,
+        *,
+        timestep: ExactTimestep,
+        img_shapes: list[list[Shape]],
+        return_dict: bool,
+    ) -> tuple[Tensor]:
+        """Return the velocity of every patch, shaped as `hidden_states`."""
+        ...
+
+
+class QwenImageAdapter:
+    """Calls a Qwen-Image transformer; see `nodes.models.networks.base.builder.Adapter`."""
+
+    repeats_text = False
+    patch_pixels = PATCH**2
+    concat_raw = False
+
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
+        """Return the condition unchanged: Qwen-Image reads the texts alone."""
+        del size, branch
+        return cond
+
+    def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
+        """Run the transformer, and return the velocity.
+
+        Raises:
+            WrongConditioningError: text encoders of another family made the conditions.
+        """
+        model = cast("QwenImage", module)
+        height, width = x.shape[-2:]
+        latent = pad_to_patch(x, PATCH)
+        rows, columns = (side // PATCH for side in latent.shape[-2:])
+        (output,) = model(
+            patchify(latent),
+            text(cond, x, model.config.joint_attention_dim),
+            timestep=ExactTimestep(timestep),
+            img_shapes=[[(1, rows, columns)]] * len(x),
+            return_dict=False,
+        )
+        return unpatchify(output, latent.shape[-2])[..., :height, :width]
+
+
+class CentredPositions(nn.Module):
+    """Rotary positions of pictures, counted from their centres, and of the text after them.
+
+    diffusers has tables of them, which end at 4096, and which a network without weights lacks.
+
+    Args:
+        axes: the numbers of a head that turn with frame, row and column.
+    """
+
+    def __init__(self, axes: Sequence[int]) -> None:
+        super().__init__()
+        self.axes = tuple(axes)
+
+    def forward(
+        self, video_fhw: list[list[Shape]], max_txt_seq_len: int, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
+        """Return the turns of pictures and of the text, complex: [patches or tokens, head / 2].
+
+        Args:
+            video_fhw: the pictures of each sample, which are the same in all.
+            max_txt_seq_len: the tokens of the text.
+            device: of the results.
+        """
+        return _turns(self.axes, tuple(video_fhw[0]), max_txt_seq_len, device)
+
+
+@lru_cache(maxsize=16)
+def _turns(
+    axes: tuple[int, ...], pictures: tuple[Shape, ...], length: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return the turns, made once, as steps have the same sizes; see `CentredPositions`."""
+    seen = torch.cat([_places(number, shape) for number, shape in enumerate(pictures)])
+    start = max(max(rows, columns) // 2 for _, rows, columns in pictures)
+    words = torch.arange(start, start + length, device="cpu")[:, None].expand(-1, 3)
+    return _turn(axes, seen).to(device), _turn(axes, words).to(device)
+
+
+def _places(number: int, shape: Shape) -> Tensor:
+    """Return (frame, row, column) of every patch of a picture: [patches, 3]."""
+    frames, rows, columns = shape
+    ranges = (
+        torch.arange(number, number + frames, device="cpu"),
+        torch.arange(rows // 2 - rows, rows // 2, device="cpu"),
+        torch.arange(columns // 2 - columns, columns // 2, device="cpu"),
+    )
+    return torch.stack(torch.meshgrid(*ranges, indexing="ij"), dim=-1).reshape(-1, 3)
+
+
+def _turn(axes: tuple[int, ...], places: Tensor) -> Tensor:
+    """Return the turns at places, [number, 3], as complex numbers of length 1."""
+    angles: list[Tensor] = []
+    for axis, place in zip(axes, places.unbind(-1), strict=True):
+        share = torch.arange(0, axis, 2, device="cpu").float() / axis
+        angles.append(torch.outer(place, 1.0 / torch.pow(_BASE, share)))
+    angle = torch.cat(angles, dim=1)
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+@cache
+def builder() -> Build:
+    """Return the function that builds the network, whose classes are made once."""
+    from diffusers.models.embeddings import Timesteps
+    from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
+
+    class ExactTimesteps(Timesteps):
+        """The sines and cosines of timesteps, which are not rounded before."""
+
+        def forward(self, timesteps: Tensor | ExactTimestep) -> Tensor:
+            """Return [batch, channels] float32."""
+            return super().forward(timesteps * 1)
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        model = cast("Any", QwenImageTransformer2DModel(**config))
+        before = model.time_text_embed.time_proj
+        model.time_text_embed.time_proj = ExactTimesteps(
+            before.num_channels, before.flip_sin_to_cos, before.downscale_freq_shift, before.scale
+        )
+        model.pos_embed = CentredPositions(config["axes_dims_rope"])
+        return cast("nn.Module", model)
+
+    return build
+
+
+NETWORK = NetworkClass(
+    "qwen_image",
+    "transformer",
+    builder,
+    adapter=QwenImageAdapter(),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_quantized=True,
+    repeated_blocks=("QwenImageTransformerBlock",),
+)

@@ -1,0 +1,389 @@
+"""Qwen-Image gives what diffusers' pipeline does on the same weights, however they are stored."""
+
+import copy
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
+from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
+from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
+from diffusers.pipelines.qwenimage.pipeline_qwenimage import QwenImagePipeline
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
+    FlowMatchEulerDiscreteScheduler,
+)
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+
+from nodegraph.runtime.model_pool import ModelPool
+from nodes.builtin.conditioning.prompts import clip_text_encode
+from nodes.builtin.latent.vae import vae_decode, vae_encode
+from nodes.builtin.model.checkpoints import unet_loader, vae_loader
+from nodes.builtin.model.errors import LoraMismatchError
+from nodes.builtin.model.lora import lora_loader_model_only
+from nodes.builtin.model.text_encoders import clip_loader
+from nodes.builtin.sampling.ksampler import ksampler
+from nodes.models.export.checkpoint import vae_tensors
+from nodes.models.families.base.spec import FlowRules
+from nodes.models.families.base.vae import read_lone_vae
+from nodes.models.families.registry import architecture_of
+from nodes.models.loading.checkpoint import open_model
+from nodes.models.loading.forward import denoise
+from nodes.models.loading.handles import ModelHandle
+from nodes.models.networks.base.errors import WrongConditioningError
+from nodes.models.weights.header import Header, TensorInfo
+from nodes.sampling.samplers.registry import sigmas_for
+from nodes.values import Cond, CondBatch, Conditioning, Latent
+from tests.nodes.bench import Bench
+from tests.tiny_models.checkpoints import lora, write
+from tests.tiny_models.compare import denoised
+from tests.tiny_models.language_models import small_qwen2_5_vl, their_tokenizer
+from tests.tiny_models.quantized_files import scaled, write_gguf
+from tests.tiny_models.wan_vae import small_wan_vae
+from tests.tiny_models.whole_models import small_qwen_image, tiny_qwen_image
+
+MODEL = "qwen_image_2512_fp8_e4m3fn.safetensors"
+TEXT, VAE = "qwen_2.5_vl_7b_fp8_scaled.safetensors", "qwen_image_vae.safetensors"
+WIDTH = 3584
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    bench = Bench(tmp_path_factory.mktemp("root"))
+    tiny_qwen_image(bench.root / "models")
+    return bench
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    """Diffusers' pipeline on the same weights, the VAE's read by its own converter."""
+    config: dict[str, Any] = {
+        "num_layers": 2,
+        "attention_head_dim": 16,
+        "num_attention_heads": 4,
+        "joint_attention_dim": WIDTH,
+        "axes_dims_rope": (4, 6, 6),
+    }
+    transformer = QwenImageTransformer2DModel(**config)
+    transformer.load_state_dict(in_float32(small_qwen_image()))
+    made = QwenImagePipeline(
+        FlowMatchEulerDiscreteScheduler(),
+        their_vae(),
+        their_text(),
+        cast("Any", their_tokenizer()),
+        transformer.eval(),
+    )
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+def their_vae():
+    vae = AutoencoderKLQwenImage(base_dim=8)
+    vae.load_state_dict(in_float32(convert_wan_vae_to_diffusers(small_wan_vae())))
+    return vae.eval()
+
+
+def their_text():
+    """The whole model with its eyes, which no text is seen by."""
+    sizes: dict[str, Any] = {
+        "vocab_size": 288,
+        "hidden_size": WIDTH,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 1,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 1e6,
+            "mrope_section": [16, 24, 24],
+        },
+    }
+    eyes = {"depth": 1, "hidden_size": 16, "num_heads": 2, "out_hidden_size": WIDTH}
+    config = Qwen2_5_VLConfig(text_config=cast("Any", sizes), vision_config=cast("Any", eyes))
+    whole = Qwen2_5_VLForConditionalGeneration(config)
+    weights = {key.removeprefix("model."): t for key, t in small_qwen2_5_vl().items()}
+    language = {key: t for key, t in weights.items() if not key.startswith(("visual.", "lm_head"))}
+    whole.model.language_model.load_state_dict(in_float32(language))
+    return whole.eval()
+
+
+def in_float32(tensors):
+    return {key: tensor.float() for key, tensor in tensors.items()}
+
+
+def sampled(bench, model, positive, negative, cfg, size=(8, 6)):
+    return ksampler(
+        model=model,
+        seed=3,
+        steps=3,
+        cfg=cfg,
+        sampler_name="euler",
+        scheduler="simple",
+        positive=positive,
+        negative=negative,
+        latent_image=Latent(torch.zeros(1, 16, *size)),
+        ctx=bench,
+    ).samples
+
+
+def theirs(pipeline, model, prompt):
+    """The latents of diffusers from the same noise, at the same levels."""
+    noise = torch.randn(1, 16, 8, 6, generator=torch.Generator().manual_seed(3))
+    sigmas = sigmas_for(model.parameterization, "simple", "euler", 3, 1.0)
+    packed = pipeline._pack_latents(noise, 1, 16, 8, 6)
+    found = pipeline(
+        prompt=prompt,
+        height=64,
+        width=48,
+        sigmas=sigmas[:-1].tolist(),
+        true_cfg_scale=1.0,
+        latents=packed,
+        output_type="latent",
+    ).images
+    return pipeline._unpack_latents(found, 64, 48, 8)[:, :, 0]
+
+
+def assert_close(found, expected):
+    assert (found - expected).abs().max() / expected.std() < 1e-4
+
+
+def test_texts_and_latents_are_those_of_the_pipeline(bench, pipeline):
+    model = unet_loader(MODEL, "default", bench)
+    clip = clip_loader(TEXT, "qwen_image", ctx=bench)
+    prompt = "a (red:1.3) fox\n in snow"
+
+    text = clip_text_encode(prompt, clip, bench)
+    found = sampled(bench, model, text, text, 1.0)
+
+    expected, mask = pipeline.encode_prompt(prompt)
+    assert mask is None
+    torch.testing.assert_close(text.conds[0].tokens, expected, rtol=0, atol=1e-4)
+    assert_close(model.latent_format.to_model(found), theirs(pipeline, model, prompt))
+
+
+def test_the_vae_is_that_of_diffusers(bench, pipeline):
+    vae, picture = vae_loader(VAE, bench), torch.rand(2, 32, 48, 3)
+
+    latent = vae_encode(picture, vae, bench)
+    image = vae_decode(latent, vae, bench)
+
+    frames = (picture * 2 - 1).movedim(-1, 1).unsqueeze(2)
+    expected = pipeline.vae.encode(frames).latent_dist.mean
+    assert latent.samples.shape == (2, 16, 4, 6)
+    assert_close(latent.samples, expected[:, :, 0])
+    pixels = pipeline.vae.decode(expected).sample[:, :, 0].movedim(1, -1)
+    torch.testing.assert_close(image, pixels / 2 + 0.5, rtol=0, atol=1e-4)
+
+
+def test_each_channel_of_latents_is_normed_by_its_mean_and_deviation(bench, pipeline):
+    latents = unet_loader(MODEL, "default", bench).latent_format
+    raw = torch.linspace(-3, 3, 64).reshape(1, 16, 2, 2)
+    mean, deviation = (
+        torch.tensor(pipeline.vae.config[name])[None, :, None, None]
+        for name in ("latents_mean", "latents_std")
+    )
+
+    torch.testing.assert_close(latents.to_model(raw), (raw - mean) / deviation)
+    torch.testing.assert_close(latents.to_raw(latents.to_model(raw)), raw)
+
+
+def test_the_vae_is_read_in_diffusers_names_and_saved_in_the_originals(bench, pipeline):
+    tensors = {key: tensor.half() for key, tensor in pipeline.vae.state_dict().items()}
+    write(bench.root / "models/vae/own.safetensors", tensors)
+
+    own = vae_loader("own.safetensors", bench)
+
+    assert own.vae.network.spec.config == vae_loader(VAE, bench).vae.network.spec.config
+    saved, original = vae_tensors(own), small_wan_vae()
+    assert saved.keys() == original.keys()
+    assert all(torch.equal(saved[key], original[key]) for key in original)
+
+
+def test_the_published_vae_is_read_from_its_shapes():
+    shapes = {key: tuple(tensor.shape) for key, tensor in small_wan_vae().items()}
+    wide = {"encoder.conv1.weight": (96, 3, 3, 3, 3)}
+    for number, width in zip((0, 3, 6, 9), (96, 192, 384, 384), strict=True):
+        wide[f"encoder.downsamples.{number}.residual.2.weight"] = (width, 96, 3, 3, 3)
+    infos = {key: TensorInfo("BF16", shape) for key, shape in (shapes | wide).items()}
+
+    spec = read_lone_vae(Header(Path("qwen_image_vae.safetensors"), infos, {}))
+
+    assert spec.network.config == {
+        "base_dim": 96,
+        "z_dim": 16,
+        "dim_mult": [1, 2, 4, 4],
+        "num_res_blocks": 2,
+        "temperal_downsample": [False, True, True],
+        "input_channels": 3,
+    }
+    assert (spec.latent.channels, spec.latent.downscale) == (16, 8)
+
+
+LORA = {
+    "transformer_blocks.0.attn.to_q": (64, 64),
+    "transformer_blocks.1.attn.add_k_proj": (64, 64),
+    "transformer_blocks.1.attn.to_out.0": (64, 64),
+    "transformer_blocks.0.img_mlp.net.0.proj": (256, 64),
+    "transformer_blocks.1.txt_mod.1": (384, 64),
+}
+
+
+def test_a_lora_has_the_effect_that_it_has_in_diffusers(bench, pipeline):
+    model = unet_loader(MODEL, "default", bench)
+    clip = clip_loader(TEXT, "qwen_image", ctx=bench)
+    tensors = lora(5, LORA)
+    write(bench.root / "models/loras/a.safetensors", tensors)
+    bench.notices.clear()
+
+    changed = lora_loader_model_only(model, "a.safetensors", bench, 1.0)
+    text = clip_text_encode("a fox", clip, bench)
+    found, plain = (sampled(bench, each, text, text, 1.0) for each in (changed, model))
+
+    assert not bench.notices
+    assert (found - plain).std() / plain.std() > 0.02
+    factors = cast("Any", QwenImagePipeline).lora_state_dict(dict(tensors))
+    with merged(pipeline.transformer, in_float32(factors)):
+        expected = theirs(pipeline, model, "a fox")
+    assert_close(model.latent_format.to_model(found), expected)
+
+
+@contextmanager
+def merged(transformer, factors):
+    """Add a LoRA, in diffusers' names, to the transformer's weights for a while."""
+    before = copy.deepcopy(transformer.state_dict())
+    after = dict(before)
+    for key in (key for key in factors if key.endswith(".lora_A.weight")):
+        up = factors[key.replace("lora_A", "lora_B")]
+        weight = key.removeprefix("transformer.").replace(".lora_A", "")
+        after[weight] = before[weight] + up @ factors[key]
+    transformer.load_state_dict(after)
+    yield
+    transformer.load_state_dict(before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "transformer_blocks.0.attn.to_q",
+        "transformer.transformer_blocks.0.attn.to_out.0",
+        "diffusion_model.transformer_blocks.0.attn.add_v_proj",
+        "base_model.model.transformer_blocks.0.attn.to_add_out",
+        "lora_unet_transformer_blocks_0_attn_to_out_0",
+        "lycoris_transformer_blocks_0_attn_add_k_proj",
+    ],
+)
+def test_the_names_of_trainers_are_known(bench, name):
+    model = unet_loader(MODEL, "default", bench)
+    write(bench.root / f"models/loras/{name}.safetensors", lora(7, {name: (64, 64)}))
+    bench.notices.clear()
+
+    changed = lora_loader_model_only(model, f"{name}.safetensors", bench, 1.0)
+
+    assert not bench.notices
+    assert not torch.allclose(denoised(changed), denoised(model), atol=1e-3)
+
+
+def test_a_lora_of_another_family_is_told(bench):
+    model = unet_loader(MODEL, "default", bench)
+    name = "lora_unet_double_blocks_0_img_attn_qkv"
+    write(bench.root / "models/loras/flux.safetensors", lora(7, {name: (192, 64)}))
+
+    with pytest.raises(LoraMismatchError, match="FLUX"):
+        lora_loader_model_only(model, "flux.safetensors", bench, 1.0)
+
+
+def text_of(length=5):
+    return Conditioning((Cond(torch.linspace(-1, 1, length * WIDTH).reshape(1, length, WIDTH)),))
+
+
+def test_a_size_off_the_grid_is_padded_and_cut(bench):
+    model = unet_loader(MODEL, "default", bench)
+
+    assert sampled(bench, model, text_of(), text_of(), 1.0, (7, 5)).shape == (1, 16, 7, 5)
+
+
+def test_a_text_of_another_family_is_told(bench):
+    model = unet_loader(MODEL, "default", bench)
+    text = Conditioning((Cond(torch.zeros(1, 5, 768)),))
+
+    with pytest.raises(WrongConditioningError, match=r"768.*3584"):
+        sampled(bench, model, text, text, 1.0)
+
+
+def test_guidance_by_a_text_of_another_length_is_that_of_each_alone(bench):
+    model = unet_loader(MODEL, "default", bench)
+    x = torch.linspace(-1, 1, 2 * 16 * 48).reshape(2, 16, 8, 6)
+    tokens = torch.linspace(-2, 2, 2 * 9 * WIDTH).reshape(2, 9, WIDTH)
+    levels = torch.tensor([0.9, 0.3])
+
+    both = denoise(model, x, levels, CondBatch(tokens))
+
+    for row in (0, 1):
+        one = slice(row, row + 1)
+        alone = denoise(model, x[one], levels[one], CondBatch(tokens[one]))
+        torch.testing.assert_close(both[one], alone, rtol=0, atol=1e-5)
+    positive, negative = text_of(9), text_of(4)
+    guided = sampled(bench, model, positive, negative, 3.0)
+    assert not torch.allclose(guided, sampled(bench, model, positive, positive, 3.0), atol=1e-2)
+
+
+def test_quantised_files_are_close(tmp_path):
+    tensors = small_qwen_image()
+    gguf = tmp_path / "a.gguf"
+    meant = write_gguf(gguf, tensors, "Q8_0")
+    plain = write(tmp_path / "plain.safetensors", meant)
+    small, wide = scaled(tensors)
+    fp8, full = (write(tmp_path / f"{len(t)}.safetensors", t) for t in (small, wide))
+
+    for path, expected in ((gguf, plain), (fp8, full)):
+        found, other = (
+            denoised(ModelHandle(open_model(each, each.name, ModelPool())))
+            for each in (path, expected)
+        )
+        torch.testing.assert_close(found, other, rtol=0, atol=1e-4)
+
+
+def test_the_published_model_is_read_from_its_shapes():
+    width, head = 3072, 128
+    shapes = {
+        "img_in.weight": (width, 64),
+        "txt_in.weight": (width, WIDTH),
+        "proj_out.weight": (64, width),
+        "transformer_blocks.0.attn.norm_q.weight": (head,),
+        **{f"transformer_blocks.{n}.img_mod.1.weight": (6 * width, width) for n in range(60)},
+    }
+    for prefix in ("", "model.diffusion_model."):
+        infos = {prefix + key: TensorInfo("BF16", shape) for key, shape in shapes.items()}
+
+        model = architecture_of(Header(Path("q.safetensors"), infos, {})).model
+
+        assert model.network.config == {
+            "in_channels": 64,
+            "out_channels": 16,
+            "num_layers": 60,
+            "attention_head_dim": head,
+            "num_attention_heads": 24,
+            "joint_attention_dim": WIDTH,
+            "axes_dims_rope": [16, 56, 56],
+        }
+        assert model.noise == FlowRules(shift=1.15, multiplier=1.0)
+
+
+def test_a_mask_keeps_what_lies_outside(bench):
+    model, vae = unet_loader(MODEL, "default", bench), vae_loader(VAE, bench)
+    before = vae_encode(torch.rand(1, 64, 48, 3), vae, bench)
+    mask = torch.zeros(1, 64, 48)
+    mask[:, :32] = 1
+
+    masked = replace(before, noise_mask=mask)
+    found = ksampler(
+        model=model, seed=1, steps=2, cfg=1.0, sampler_name="euler", scheduler="simple",
+        positive=text_of(), negative=text_of(), latent_image=masked, denoise=0.6, ctx=bench,
+    ).samples  # fmt: skip
+
+    torch.testing.assert_close(found[:, :, 5:], before.samples[:, :, 5:], rtol=0, atol=1e-4)
+    assert not torch.allclose(found[:, :, :3], before.samples[:, :, :3], atol=1e-2)
