@@ -62,14 +62,22 @@ def packs_in(
         if not any(problem.details.get("pack") == name for problem in more)
     ]
     if sources:
-        prepare(settings, server, {each.name: each for each in sources if each.python})
+        apart = {each.name: each for each in sources if each.python}
+        prepare(settings, server, apart, _shared(sources, settings))
     return sources, problems
+
+
+def _shared(sources: list[PackSource], settings: Settings) -> dict[str, PackSource]:
+    """Return the packs that the settings name and that have no environment of their own."""
+    named = (each for each in sources if settings.packs is None or each.name in settings.packs)
+    return {each.name: each for each in named if not each.python}
 
 
 def prepare(
     settings: Settings | None = None,
     server: PackServer | None = None,
     apart: Mapping[str, PackSource] | None = None,
+    packs: Mapping[str, PackSource] | None = None,
 ) -> None:
     """Make the packs importable by the names `custom_nodes.…`.
 
@@ -77,8 +85,10 @@ def prepare(
         settings: those of this process if None.
         server: gets the packs' routes and messages; one that reaches nobody if None.
         apart: the packs that run in environments of their own, by name; none if None.
+        packs: those whose classes the others may use, by name; none if None.
     """
-    install(PackEnvironment(settings or Settings.read(), server or PackServer(), apart or {}))
+    settings, server = settings or Settings.read(), server or PackServer()
+    install(PackEnvironment(settings, server, apart or {}, packs=dict(packs or {})))
 
 
 def _items(folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
@@ -68,8 +69,12 @@ class ApartLoader(Loader):
         vars(module).update(proxies_of(source, settings.cache_dir, settings.pack_patience))
 
 
+@dataclass(frozen=True)
 class Finder(PackFinder):
     """Finds packs below a folder as modules of `PACKAGE`, and what they import there."""
+
+    places: set[Path] = field(default_factory=set[Path], compare=False)
+    """Where the packs lie that were found; a pack's folder may be a symbolic link."""
 
     @property
     def folder(self) -> Path:
@@ -103,6 +108,7 @@ class Finder(PackFinder):
             place, inside = self.folder / f"{own}.py", None
         if not place.is_file():
             return None
+        self.places.add((place.parent if inside else place).resolve())
         if own in self.environment.apart:
             return ModuleSpec(name, ApartLoader(self.environment, own), origin=str(place))
         loader = PackEntry(name, str(place))
@@ -111,15 +117,18 @@ class Finder(PackFinder):
         )
 
     def _holds(self, origin: str | None) -> bool:
-        return origin is not None and Path(origin).is_relative_to(self.folder)
+        """Return True if a file is a pack's, by the path of the folder or by its own."""
+        places = (self.folder, *self.places) if origin else ()
+        return any(Path(origin or "").is_relative_to(place) for place in places)
 
 
 def install(environment: PackEnvironment) -> None:
     """Find the packs of this environment from now on, and no longer those of another one."""
     finder: Any = Finder(environment)
-    if finder in sys.meta_path:
-        return  # It stays, with what packs have added to it.
     before = current()
+    if finder in sys.meta_path:  # It stays, with what packs have added to it.
+        before.take_packs(environment)
+        return
     others = [item for item in sys.meta_path if not isinstance(item, Finder)]
     at = others.index(PathFinder) if PathFinder in others else len(others)
     sys.meta_path[:] = [*others[:at], finder, *others[at:]]

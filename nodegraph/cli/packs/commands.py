@@ -74,7 +74,10 @@ def check(ctx: click.Context, name: str, wants_json: bool) -> None:
         replace(settings, packs=tuple(found for found in names if found != source.name))
     )
     known = {
-        type_name: pack.name for pack in others.packs for type_name in others.types_of(pack.name)
+        type_name: pack.name
+        for pack in others.packs
+        for type_name in others.types_of(pack.name)
+        if not others.spec(type_name).gives_way
     }
     findings = check_pack(source, known, settings.pack_patience)
     if wants_json:

@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter
 
 from nodegraph.cli.packs.trial_graphs import MAKER, NotTriedError, TrialGraphs
+from nodegraph.cli.packs.trial_workflow import as_editor_saves
 from nodegraph.errors import InvalidWorkflowError, NodeGraphError
 from nodegraph.execution.engine import Engine
 from nodegraph.packs.registry import Registry
@@ -48,7 +49,10 @@ def _try(engine: Engine, graphs: TrialGraphs, name: str) -> dict[str, object]:
         graph = None
         try:
             graph = graphs.of(name, failed)
-            done = engine.run(graph, targets=graphs.targets(graph))
+            workflow = as_editor_saves(graph, graphs.catalog)
+            done = engine.run(
+                graph, targets=graphs.targets(graph), extra_pnginfo={"workflow": workflow}
+            )
         except NotTriedError as error:
             reasons = [error.reason, *(f"{maker} fails: {why}" for maker, why in failed.items())]
             return {"outcome": "not tried", "reason": "; ".join(reasons)}

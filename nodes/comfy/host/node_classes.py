@@ -12,6 +12,7 @@ from nodegraph.packs.object_info import input_info
 from nodegraph.packs.registry import Registry
 from nodes.comfy.host.folder_paths import FileList
 from nodes.comfy.host.methods import METHODS
+from nodes.comfy.host.other_packs import import_whole, names_of_packs, pack_with
 from nodes.comfy.values import runtime
 from nodes.comfy.values.convert import from_pack, to_pack
 from nodes.imaging.resize import ImageMethod, LatentMethod
@@ -166,16 +167,27 @@ class PreviewImage(SaveImage):
 
 
 class _Classes(MutableMapping[str, Any]):
-    """A mapping of node types' names to their classes: built-in ones, and those of loaded packs."""
+    """A mapping of node types' names to their classes: built-in ones, and those of packs.
+
+    A look-up imports the pack that has the class; names are known without.
+    """
 
     def __init__(self) -> None:
         self._of_packs: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
-        try:
-            return class_of(name)
-        except AttributeError:
-            return self._of_packs[name]
+        ours = _registry().catalog.get(name)
+        if ours is None or ours.gives_way:
+            pack = pack_with(name)
+            if pack is not None:
+                import_whole(pack)
+            if ours is None or name in self._of_packs:
+                return self._of_packs[name]
+        return class_of(name)
+
+    def __contains__(self, name: object) -> bool:
+        known = name in self._of_packs or name in _registry().catalog
+        return known or (isinstance(name, str) and pack_with(name) is not None)
 
     def __setitem__(self, name: str, kind: Any) -> None:
         self._of_packs[name] = kind
@@ -184,7 +196,7 @@ class _Classes(MutableMapping[str, Any]):
         del self._of_packs[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys([*_registry().catalog, *self._of_packs]))
+        return iter(dict.fromkeys([*_registry().catalog, *self._of_packs, *names_of_packs()]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -37,6 +37,12 @@ class PackEnvironment:
         default_factory=dict[str, AddedFolder], compare=False
     )
     """Those that packs added, by model folder."""
+    packs: dict[str, PackSource] = field(default_factory=dict[str, PackSource], compare=False)
+    """The packs whose classes packs of this process may use, by name; none where one is alone."""
+    names: dict[str, frozenset[str]] = field(
+        default_factory=dict[str, frozenset[str]], compare=False
+    )
+    """The node types of those that were looked up, by pack."""
 
     @cached_property
     def registry(self) -> Registry:
@@ -68,6 +74,12 @@ class PackEnvironment:
     def scratch(self) -> Path:
         """Return a folder for files that packs would write beside ComfyUI's code."""
         return self.settings.cache_dir.absolute() / "comfyui"
+
+    def take_packs(self, other: "PackEnvironment") -> None:
+        """Have the packs of another environment, which were found since."""
+        self.packs.clear()
+        self.names.clear()
+        self.packs.update(other.packs)
 
     def take_additions(self, before: "PackEnvironment") -> None:
         """Add what packs added to an earlier environment, such as routes and model folders."""

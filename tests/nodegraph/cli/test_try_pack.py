@@ -9,12 +9,13 @@ import os
 import time
 
 
-def kind(returns, run, needs=None, shown=False):
+def kind(returns, run, needs=None, shown=False, hidden={}):
     def call(self, **given):
         return run(**given)
 
     def inputs(cls):
-        return {"required": needs or {}, "optional": {"count": ("INT", {"default": 7})}}
+        optional = {"count": ("INT", {"default": 7})}
+        return {"required": needs or {}, "optional": optional, "hidden": hidden}
 
     return type("Kind", (), {
         "INPUT_TYPES": classmethod(inputs),
@@ -38,6 +39,13 @@ def show(image, count):
     return {"ui": {"text": [f"{list(image.shape)} {count}"]}}
 
 
+def tell(toy, count, workflow):
+    nodes = {str(each["id"]): each for each in workflow["workflow"]["nodes"]}
+    ((_, source, *_, socket),) = [each for each in workflow["workflow"]["links"] if each[3] == 1]
+    values = nodes["1"]["widgets_values"], nodes[str(source)]["outputs"][0]["links"]
+    return (f"{nodes[str(source)]['type']} {socket} {values}",)
+
+
 GREY = kind(("IMAGE",), lambda image, count: (image[..., 0],), {"image": ("IMAGE",)})
 SIZE = {"size": ("INT", {"min": 2})}
 TOY = {"toy": ("TOY",)}
@@ -47,6 +55,7 @@ NODE_CLASS_MAPPINGS = {
     "ToyBadMaker": kind(("TOY",), fail),
     "ToyMaker": kind(("TOY",), lambda size, count: (["toy"] * size,), SIZE),
     "ToyTakes": kind(("STRING",), lambda toy, count: (str(toy),), TOY),
+    "ToyReads": kind(("STRING",), tell, TOY, hidden={"workflow": "EXTRA_PNGINFO"}),
     "ToyNobodys": kind(("STRING",), lambda toy, count: (toy,), {"toy": ("NOBODYS",)}),
     "ToyGrey": GREY,
     "ToyNothing": kind((), lambda count: ()),
@@ -84,6 +93,7 @@ def test_each_node_type_runs_once_and_what_fails_is_told(try_pack, here):
         "ToyBadMaker": "fails",
         "ToyMaker": "runs",
         "ToyTakes": "runs",
+        "ToyReads": "runs",
         "ToyNobodys": "not tried",
         "ToyGrey": "runs",
         "ToyNothing": "runs",
@@ -92,9 +102,11 @@ def test_each_node_type_runs_once_and_what_fails_is_told(try_pack, here):
     assert "ValueError: no such thing" in told["ToyFails"]["reason"]
     (text,) = told["ToyTakes"]["shows"].values()
     assert text == {"text": ["['toy', 'toy']"]}
+    (text,) = told["ToyReads"]["shows"].values()
+    assert text == {"text": ["ToyMaker TOY ([7], [1])"]}
     assert told["ToyNobodys"]["reason"] == "nothing here makes a NOBODYS"
     assert done.exit_code == 1
-    assert "toy-pack: 2 fails, 1 not tried, 5 runs" in done.stderr
+    assert "toy-pack: 2 fails, 1 not tried, 6 runs" in done.stderr
     assert list((here / "output").iterdir()) == []
 
 

@@ -589,3 +589,66 @@ class Extension(ComfyExtension):
 async def comfy_entrypoint():
     return Extension()
 """
+
+ASKS = """
+import nodes
+
+seen = [name in nodes.NODE_CLASS_MAPPINGS for name in ("ToyTwice", "ToyAsks")]
+
+
+class Asks:
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"name": ("STRING", {"default": ""})}}
+
+    def run(self, name):
+        classes = nodes.NODE_CLASS_MAPPINGS
+        if not name:
+            here = "ToyTwice" in classes, "ToyTwice" in list(classes), "ToyNone" in classes
+            return (f"{here} {classes.get('ToyNone')} {seen}",)
+        return (f"{classes[name]().run(21)}",)
+
+
+NODE_CLASS_MAPPINGS = {"ToyAsks": Asks}
+"""
+
+TWICE = """
+import nodes
+
+seen = "ToyAsks" in nodes.NODE_CLASS_MAPPINGS, "ToyTwice" in nodes.NODE_CLASS_MAPPINGS
+
+
+class Twice:
+    RETURN_TYPES = ("INT",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"x": ("INT", {"default": 1})}}
+
+    def run(self, x):
+        return (2 * x, seen)
+
+
+class Basic(Twice):
+    def run(self, x):
+        return ("the pack's own",)
+
+
+NODE_CLASS_MAPPINGS = {"ToyTwice": Twice, "ToBasicPipe": Basic}
+"""
+
+FAILS = """
+import sys
+
+if "custom_nodes.asks" in sys.modules:
+    raise RuntimeError("not beside others")
+fails = type("Fails", (), {"INPUT_TYPES": lambda: {}, "FUNCTION": "run"})
+NODE_CLASS_MAPPINGS = {"ToyFails": fails}
+"""
+
+LOOKING = {"asks": ASKS, "twice": TWICE, "fails": FAILS}
+"""Packs that look for each other's classes, by their names."""

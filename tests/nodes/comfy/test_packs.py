@@ -39,7 +39,7 @@ def settings(tmp_path_factory):
     packs.write(root / "custom_nodes", "clash", packs.CLASH)
     packs.write(root / "custom_nodes", "schemas", packs.SCHEMAS)
     packs.write(root / "custom_nodes", "old.disabled", "syntax error")
-    for name, text in packs.BROKEN.items():
+    for name, text in {**packs.BROKEN, **packs.LOOKING}.items():
         packs.write(root / "custom_nodes", name, text)
     return packs.settings_in(root)
 
@@ -524,3 +524,23 @@ def test_a_type_that_equals_every_other_takes_any_value(import_pack):
     (value,) = types["Hands"].spec.inputs
     assert (value.socket, value.template) == ("*", "")
     assert types["Hands"](value=3) == 3
+
+
+def look(engine, name=""):
+    """The answer of a pack's node that looks for a class of that name, or for some names."""
+    asking = {"class_type": "ToyAsks", "inputs": {"name": name}}
+    return run(engine, "1", **{"1": asking})[0][0]
+
+
+def test_a_look_up_of_a_name_imports_the_pack_that_has_it(engine):
+    assert look(engine) == "(True, True, False) None [False, False]"
+    assert "custom_nodes.twice" not in sys.modules, "names are known without"
+    assert look(engine, "ToyTwice") == "(42, (True, False))", (
+        "the other pack finds the first, which is there"
+    )
+    assert look(engine, "ToBasicPipe") == '("the pack\'s own",)', "our stand-in gives way"
+
+
+def test_a_pack_that_can_not_be_imported_is_told(engine):
+    with pytest.raises(PackError, match="not beside others"):
+        look(engine, "ToyFails")

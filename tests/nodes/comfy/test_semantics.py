@@ -1,5 +1,6 @@
 """Declarations and calls that packs rely on, as ComfyUI handles them."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from nodegraph.errors import InvalidWorkflowError
 from nodegraph.execution.engine import Engine
+from nodegraph.packs.loading import import_types
 from nodegraph.packs.registry import Registry
 from nodegraph.packs.routes import PackServer
 from nodegraph.workflow.read import read_prompt
@@ -14,6 +16,7 @@ from nodes.comfy.host.node_classes import class_of
 from nodes.comfy.values.convert import latent_to
 from nodes.comfy.values.errors import NotOfferedError
 from nodes.values import Latent
+from tests.nodes.comfy import packs
 
 PACK = """
 import inspect
@@ -324,3 +327,35 @@ def test_classes_of_comfy_extras_may_get_a_schema_in_a_pack(run_schema):
     assert run_schema("Fewer") == "Fewer"
     with pytest.raises(NotOfferedError, match=r"comfy_extras\.nodes_lt\.LTXVAddGuide"):
         run_schema("Guides")
+
+
+LINKED = """
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+import toys_beside
+
+sys.path.pop(0)
+NODE_CLASS_MAPPINGS = {"ToyLinked": toys_beside.Linked}
+"""
+BESIDE = """
+import comfy.samplers
+from nodes import PreviewImage
+
+
+class Linked(PreviewImage):
+    pass
+"""
+
+
+def test_a_packs_folder_may_be_a_symbolic_link(import_pack, host_settings, tmp_path):
+    root = packs.write(tmp_path / "elsewhere", "linked", LINKED, toys_beside=BESIDE)
+    host_settings.custom_nodes_dir.mkdir()
+    (host_settings.custom_nodes_dir / "linked").symlink_to(root)
+    import_pack("NODE_CLASS_MAPPINGS = {}")  # Finds the other, too.
+
+    (found,) = import_types("custom_nodes.linked", "linked")
+
+    assert found.spec.name == "ToyLinked"
+    assert sys.modules.pop("toys_beside").__file__ == str(root / "toys_beside.py")
