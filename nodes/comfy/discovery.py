@@ -63,11 +63,11 @@ def packs_in(
     ]
     if sources:
         apart = {each.name: each for each in sources if each.python}
-        prepare(settings, server, apart, _shared(sources, settings))
+        prepare(settings, server, apart, _packs_to_share(sources, settings))
     return sources, problems
 
 
-def _shared(sources: list[PackSource], settings: Settings) -> dict[str, PackSource]:
+def _packs_to_share(sources: list[PackSource], settings: Settings) -> dict[str, PackSource]:
     """Return the packs that the settings name and that have no environment of their own."""
     named = (each for each in sources if settings.packs is None or each.name in settings.packs)
     return {each.name: each for each in named if not each.python}

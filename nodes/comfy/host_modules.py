@@ -60,6 +60,7 @@ _STANDINS = {
 _PARTS = {
     "comfy_extras.nodes_perpneg": "sampling.perp_neg",
     "comfy.conds": "network.conds",
+    "comfy.hooks": "network.hooks",
     "comfy.k_diffusion.utils": "sampling.k_diffusion_utils",
     "comfy_extras.nodes_custom_sampler": "sampling.custom_sampler",
     "comfy.ldm.common_dit": "network.common_dit",

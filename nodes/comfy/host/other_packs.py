@@ -1,9 +1,10 @@
 """The node types of packs that nothing has imported yet, for packs that look for each other's.
 
-ComfyUI imports all packs when it starts, and a pack finds the classes of others in
-`nodes.NODE_CLASS_MAPPINGS` from then on. Here a pack is imported when a run needs it, so a look-up
-of a name that it declares imports it, too. While a pack is imported, others are not: which of them
-come first would depend on who asks, and two packs that look for each other would go in circles.
+ComfyUI imports all packs when it starts, and a pack finds the classes of others in the
+`NODE_CLASS_MAPPINGS` of `nodes` from then on. Here a pack is imported when a run needs it, so a
+look-up of a name that it declares imports it, too. While a pack is imported, others are not: which
+of them come first would depend on who asks, and two packs that look for each other would go in
+circles.
 """
 
 from collections.abc import Iterator
@@ -20,12 +21,12 @@ def pack_with(name: str) -> PackSource | None:
 
     While a pack is imported there is none.
     """
-    return next((pack for pack, names in _declared() if name in names), None)
+    return next((pack for pack, names in _packs_and_names() if name in names), None)
 
 
 def names_of_packs() -> Iterator[str]:
     """Yield the node types of all packs that have been described, without importing any."""
-    for _, names in _declared():
+    for _, names in _packs_and_names():
         yield from names
 
 
@@ -38,7 +39,7 @@ def import_whole(pack: PackSource) -> None:
     import_named(pack.module, f"the pack {pack.name!r}")
 
 
-def _declared() -> Iterator[tuple[PackSource, frozenset[str]]]:
+def _packs_and_names() -> Iterator[tuple[PackSource, frozenset[str]]]:
     """Yield the packs and their node types; none while a pack is imported."""
     environment = runtime.current()
     for name, pack in () if runtime.importing() else list(environment.packs.items()):

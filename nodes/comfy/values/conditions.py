@@ -12,6 +12,8 @@ from nodes.values import Area, ConcatLatent, Cond, Conditioning, RelativeArea
 
 ORIGIN = "nodegraph_condition"
 """The key in the dict of the original condition, for what ComfyUI's dict has no place for."""
+HOOKS = "hooks"
+"""The key of a condition's hooks, which change the model for it alone."""
 _PERCENT = "percentage"
 _TOKENS = "cross_attn"
 _GIVEN = "model_conds"
@@ -81,7 +83,15 @@ def _cond_dict(cond: Cond) -> dict[str, Any]:
 
 
 def _cond(tokens: Tensor, values: dict[str, Any]) -> Cond:
-    """Make a condition from its dict."""
+    """Make a condition from its dict.
+
+    Raises:
+        NotOfferedError: it has hooks.
+    """
+    if getattr(values.pop(HOOKS, None), "hooks", ()):
+        what = "hooks of a conditioning"
+        hint = "They change the model for single conditions; LoRAs on a MODEL work."
+        raise NotOfferedError(what, hint=hint)
     origin = values.pop(ORIGIN, None)
     base = origin if isinstance(origin, Cond) else Cond(tokens)
     tokens = _given_tokens(values.pop(_GIVEN, None) or {}, tokens)

@@ -231,6 +231,9 @@ class PackVae:
     def __init__(self, handle: VaeHandle) -> None:
         self.handle = handle
         self.latent_channels = handle.channels
+        self.output_channels = 3
+        self.downscale_index_formula = self.upscale_index_formula = None
+        """Frames, rows and columns per latent pixel of VAEs for video, which this is none of."""
         self.downscale_ratio = handle.downscale
 
     def encode(self, pixels: Tensor) -> Tensor:

@@ -73,6 +73,10 @@ def _vae_dtype(*_args: object, **_more: object) -> torch.dtype:
     return computing_dtype(default_device(), torch.bfloat16, torch.float32)
 
 
+def _float32(*_args: object, **_more: object) -> torch.dtype:
+    return torch.float32
+
+
 def _no(*_args: object, **_more: object) -> bool:
     return False
 
@@ -86,6 +90,11 @@ unet_inital_load_device = _cpu
 text_encoder_device = vae_device = _device
 unet_dtype = text_encoder_dtype = unet_manual_cast = _dtype
 vae_dtype = _vae_dtype
+lora_compute_dtype = _dtype
+intermediate_dtype = _float32
+is_ascend_npu = is_mlu = is_ixuca = is_device_npu = is_device_mlu = _no
+pytorch_attention_enabled_vae = _no
+directml_enabled = False
 xformers_enabled = pytorch_attention_enabled = is_directml_enabled = _no
 load_models_gpu = load_model_gpu = free_memory = cleanup_models = unload_all_models = _nothing
 interrupt_current_processing = _nothing
@@ -109,6 +118,16 @@ def minimum_inference_memory() -> int:
 def maximum_vram_for_weights(device: Any = None) -> int:
     """Return the bytes that tensors can still take on a device, the default one if None."""
     return free_bytes(_device_or_default(device))
+
+
+def extra_reserved_memory() -> int:
+    """Return 0: the engine keeps room itself."""
+    return 0
+
+
+def is_device_xpu(device: torch.device) -> bool:
+    """Return True if a device is a GPU of Intel."""
+    return torch.device(device).type == "xpu"
 
 
 def dtype_size(dtype: torch.dtype) -> int:
