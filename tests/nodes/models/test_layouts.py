@@ -41,7 +41,13 @@ from tests.tiny_models.folders import ORIGINALS, original, write_folder
 from tests.tiny_models.handles import opened
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize(
+    "name",
+    [  # the text encoder of one is large
+        pytest.param(name, marks=pytest.mark.slow if name == "qwen_image" else ())
+        for name in ORIGINALS
+    ],
+)
 def test_a_diffusers_folder_gives_what_the_single_file_does(name, single, folder):
     found = opened(folder(name))
 
