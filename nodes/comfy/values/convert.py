@@ -80,7 +80,7 @@ _TO: dict[type, Callable[[Any], object]] = {
 }
 _FROM: dict[type, Callable[[Any], object]] = {
     PackModel: model_from,
-    PackClip: lambda clip: clip.handle,
+    PackClip: lambda clip: clip.to_native(),
     PackVae: lambda vae: vae.handle,
     PackVideo: lambda video: video.video,
     PackUpscaler: lambda upscaler: upscaler.native,

@@ -49,6 +49,8 @@ class TextPatcher:
     def __init__(self, clip: "PackClip") -> None:
         self._clip = clip
         self.patches: dict[str, list[Any]] = {}
+        self.model_options: dict[str, Any] = dict(clip.handle.notes)
+        """Values of packs' own, which go with the CLIP from node to node."""
         self.load_device = self.offload_device = torch.device("cpu")
 
     @property
@@ -141,7 +143,11 @@ class PackClip:
 
     def clone(self) -> "PackClip":
         """Return a copy."""
-        return PackClip(self.handle)
+        return PackClip(self.to_native())
+
+    def to_native(self) -> ClipHandle:
+        """Return the handle, with the values that packs keep with it."""
+        return replace(self.handle, notes=dict(self.patcher.model_options))
 
     def clip_layer(self, layer: int) -> None:
         """Use an earlier layer."""

@@ -5,7 +5,7 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol, TypeAlias, cast
 
 import torch
@@ -153,6 +153,8 @@ class ClipHandle:
     """Each with the text encoder that it is for."""
     layer: int | None = None
     """The layer whose states are read, -1 is the last; None is the family's own choice."""
+    notes: Mapping[str, object] = field(default_factory=dict[str, object], compare=False)
+    """Values that nodes keep with it for other nodes of their pack; nothing here reads them."""
 
     @property
     def weight_bytes(self) -> int:

@@ -46,7 +46,22 @@ class Reads:
         return (f"{told} {management.is_device_xpu(vae.device)} {management.directml_enabled}",)
 
 
-NODE_CLASS_MAPPINGS = {"ToyMasks": Masks, "ToyReads": Reads}
+class Notes:
+    RETURN_TYPES = ("CLIP", "STRING")
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"clip": ("CLIP",)}}
+
+    def run(self, clip):
+        options = clip.clone().patcher.model_options
+        changed = clip.clone()
+        changed.patcher.model_options["toys"] = options.get("toys", 0) + 1
+        return changed, f"{options} {changed.clone().patcher.model_options}"
+
+
+NODE_CLASS_MAPPINGS = {"ToyMasks": Masks, "ToyReads": Reads, "ToyNotes": Notes}
 """
 
 
@@ -60,12 +75,14 @@ def run(pack_engine):
     engine = pack_engine(PACK)
     graph = {
         "m": entry("CheckpointLoaderSimple", ckpt_name="demo-shapes.safetensors"),
+        "noted": entry("ToyNotes", clip=["m", 1]),
+        "layer": entry("CLIPSetLastLayer", clip=["noted", 0], stop_at_clip_layer=-1),
         "red": entry("CLIPTextEncode", text="a red circle", clip=["m", 1]),
     }
 
-    def run_node(name, **inputs):
+    def run_node(name, output=0, **inputs):
         prompt = read_prompt({**graph, "1": entry(name, **inputs)})
-        return engine.run(prompt, targets=["1"]).outputs["1"][0]
+        return engine.run(prompt, targets=["1"]).outputs["1"][output]
 
     return run_node
 
@@ -86,6 +103,11 @@ def test_conditions_with_hooks_are_refused_and_not_ignored(run):
 
 def test_a_vae_for_images_has_no_formula_for_frames(run):
     assert run("ToyReads", vae=["m", 2]) == "(None, 3, torch.float32) False False"
+
+
+def test_what_a_pack_keeps_with_a_clip_goes_from_node_to_node(run):
+    assert run("ToyNotes", 1, clip=["m", 1]) == "{} {'toys': 1}"
+    assert run("ToyNotes", 1, clip=["layer", 0]) == "{'toys': 1} {'toys': 2}"
 
 
 def test_strengths_over_time_are_in_their_order():

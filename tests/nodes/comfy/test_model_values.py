@@ -173,14 +173,14 @@ def test_what_a_model_is_can_be_read(demo):
         ("0.model.betas", "the 'betas' of a model"),
         ("0.model_patches_to", "the 'model_patches_to' of a MODEL"),
         ("1.cond_stage_model.clip_l", "the 'clip_l' of text encoders"),
-        ("1.patcher.model_options", "the 'model_options' of a CLIP's patcher"),
+        ("1.patcher.object_patches", "the 'object_patches' of a CLIP's patcher"),
         ("2.first_stage_model", "the 'first_stage_model' of a VAE"),
     ],
 )
 def test_what_is_not_there_says_so_and_hasattr_does_not_fail(demo, path, said):
     place, first, *rest = path.split(".")
     value = demo[int(place)]
-    while rest and rest[0] in ("clip_l", "model_options", "diffusion_model", "betas"):
+    while rest and rest[0] in ("clip_l", "object_patches", "diffusion_model", "betas"):
         value, first, rest = getattr(value, first), rest[0], rest[1:]
 
     assert not hasattr(value, first)

@@ -127,7 +127,7 @@ def extra_reserved_memory() -> int:
 
 def is_device_xpu(device: torch.device) -> bool:
     """Return True if a device is a GPU of Intel."""
-    return torch.device(device).type == "xpu"
+    return device_maker(torch.device(device)) == "intel"
 
 
 def dtype_size(dtype: torch.dtype) -> int:
