@@ -87,7 +87,10 @@ def test_a_name_that_is_taken_is_an_error(invoke, pack):
 
     done = invoke("packs", "check", "own_nodes")
     listed = invoke("packs", "list")
+    nodes.write_text(nodes.read_text().replace("KSampler", "ToBasicPipe"))
+    in_place_of_ours = invoke("packs", "check", "own_nodes")
 
+    assert "ToBasicPipe: error" not in in_place_of_ours.stdout, "our stand-in gives way"
     assert done.exit_code == 1
     assert "KSampler: error: the pack 'nodes' has a node type of this name" in done.stdout
     assert "left out: both the pack 'nodes' and the pack 'own_nodes' declare" in listed.stdout
