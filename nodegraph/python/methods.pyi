@@ -1264,6 +1264,17 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Limit a U-Net's attention to tiles, which makes large images faster (HyperTile)."""
 
+    def HypernetworkLoader(
+        self,
+        *,
+        model: Out[MODEL],
+        hypernetwork_name: str | Out[Any],
+        strength: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Apply a hypernetwork of AUTOMATIC1111's web UI to a U-Net; several can be chained."""
+
     def INTConstant(
         self,
         *,

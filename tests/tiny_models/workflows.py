@@ -121,8 +121,10 @@ def boxes(d: Draft) -> Out[Any]:
 
 
 def changed_keys(d: Draft) -> Out[Any]:
-    given = {"model": d.model, "hypernetwork_name": "manner.safetensors", "strength": 0.8}
-    return d.sample(model=d.g.node("HypernetworkLoader", given)[0])
+    model = d.g.HypernetworkLoader(
+        model=d.model, hypernetwork_name="manner.safetensors", strength=0.8
+    )
+    return d.sample(model=model)
 
 
 def image_prompt(name: str, d: Draft) -> Out[Any]:
