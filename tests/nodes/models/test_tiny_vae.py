@@ -176,6 +176,8 @@ SMALL = {
     "flux": small_flux,
     "z_image": whole_z_image,
 }
+GREY = {"qwen_image"}
+"""Families whose rough previews are grey, for want of numbers: no small decoder is read either."""
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -185,7 +187,7 @@ def test_every_family_has_a_matrix_and_a_small_decoder(bench, family):
     rules = model.model.spec.latent
     name = name_for(rules)
 
-    assert len(SMALL) == len(families())
+    assert {each.name for each in families()} - SMALL.keys() == GREY
     assert len(rules.rgb) == rules.channels + 1
     assert name is not None
     put_pair(bench, name)
