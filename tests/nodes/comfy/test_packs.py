@@ -374,21 +374,6 @@ def test_a_catalog_is_kept_until_a_file_of_the_pack_changes(settings, server):
     assert source.digest() != changed.digest()
 
 
-@pytest.mark.parametrize(("text", "is_new"), [("a: 1", False), ("a: 2", True)])
-def test_a_data_file_that_a_pack_writes_anew_is_no_change(tmp_path, server, text, is_new):
-    folder = packs.write(tmp_path / "custom_nodes", "writes", "NODE_CLASS_MAPPINGS = {}")
-    config = folder / "config.yaml"
-    config.write_text("a: 1")
-    os.utime(config, (1, 1))
-    settings = packs.settings_in(tmp_path)
-    (before,), _ = packs_in(settings, server)
-
-    config.write_text(text)
-    (after,), _ = packs_in(settings, server)
-
-    assert (after.digest() != before.digest()) is is_new
-
-
 def test_schemas_are_read(registry, settings):
     info: Any = object_info(registry.spec("SchemaScale"), settings.files())
 
@@ -446,6 +431,21 @@ def test_what_reads_a_blocked_output_does_not_run(engine):
     assert ui is None
     stop["inputs"]["stop"] = False
     assert run(engine, "3", **graph)[1].as_dict() == {"text": ["2 of 3 ['workflow']"]}
+
+
+@pytest.mark.parametrize(("text", "is_new"), [("a: 1", False), ("a: 2", True)])
+def test_a_data_file_that_a_pack_writes_anew_is_no_change(tmp_path, server, text, is_new):
+    folder = packs.write(tmp_path / "custom_nodes", "writes", "NODE_CLASS_MAPPINGS = {}")
+    config = folder / "config.yaml"
+    config.write_text("a: 1")
+    os.utime(config, (1, 1))
+    settings = packs.settings_in(tmp_path)
+    (before,), _ = packs_in(settings, server)
+
+    config.write_text(text)
+    (after,), _ = packs_in(settings, server)
+
+    assert (after.digest() != before.digest()) is is_new
 
 
 def test_an_edited_pack_is_read_again(settings, tmp_path, server):
