@@ -1,8 +1,5 @@
 """Qwen-Image gives what diffusers' pipeline does on the same weights, however they are stored."""
 
-import copy
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,30 +15,34 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
-from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.prompts import clip_text_encode
 from nodes.builtin.latent.vae import vae_decode, vae_encode
 from nodes.builtin.model.checkpoints import unet_loader, vae_loader
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
-from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.export.checkpoint import vae_tensors
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.base.vae import read_lone_vae
 from nodes.models.families.registry import architecture_of
-from nodes.models.loading.checkpoint import open_model
-from nodes.models.loading.forward import denoise
-from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.weights.header import Header, TensorInfo
-from nodes.sampling.samplers.registry import sigmas_for
-from nodes.values import Cond, CondBatch, Conditioning, Latent
+from nodes.values import Cond, Conditioning
 from tests.nodes.bench import Bench
+from tests.nodes.models.family_checks import (
+    assert_a_mask_keeps_what_lies_outside,
+    assert_close,
+    assert_quantised_files_are_close,
+    assert_rows_are_independent,
+    in_float32,
+    merged,
+    sampled,
+    start_of,
+    text_of,
+)
 from tests.tiny_models.checkpoints import lora, write
 from tests.tiny_models.compare import denoised
 from tests.tiny_models.language_models import small_qwen2_5_vl, their_tokenizer
-from tests.tiny_models.quantized_files import scaled, write_gguf
 from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import small_qwen_image, tiny_qwen_image
 
@@ -111,44 +112,20 @@ def their_text():
     return whole.eval()
 
 
-def in_float32(tensors):
-    return {key: tensor.float() for key, tensor in tensors.items()}
-
-
-def sampled(bench, model, positive, negative, cfg, size=(8, 6)):
-    return ksampler(
-        model=model,
-        seed=3,
-        steps=3,
-        cfg=cfg,
-        sampler_name="euler",
-        scheduler="simple",
-        positive=positive,
-        negative=negative,
-        latent_image=Latent(torch.zeros(1, 16, *size)),
-        ctx=bench,
-    ).samples
-
-
 def theirs(pipeline, model, prompt):
     """The latents of diffusers from the same noise, at the same levels."""
-    noise = torch.randn(1, 16, 8, 6, generator=torch.Generator().manual_seed(3))
-    sigmas = sigmas_for(model.parameterization, "simple", "euler", 3, 1.0)
+    noise, sigmas = start_of(model)
     packed = pipeline._pack_latents(noise, 1, 16, 8, 6)
     found = pipeline(
         prompt=prompt,
         height=64,
         width=48,
-        sigmas=sigmas[:-1].tolist(),
+        sigmas=sigmas,
         true_cfg_scale=1.0,
         latents=packed,
         output_type="latent",
     ).images
     return pipeline._unpack_latents(found, 64, 48, 8)[:, :, 0]
-
-
-def assert_close(found, expected):
-    assert (found - expected).abs().max() / expected.std() < 1e-4
 
 
 def test_texts_and_latents_are_those_of_the_pipeline(bench, pipeline):
@@ -251,20 +228,6 @@ def test_a_lora_has_the_effect_that_it_has_in_diffusers(bench, pipeline):
     assert_close(model.latent_format.to_model(found), expected)
 
 
-@contextmanager
-def merged(transformer, factors):
-    """Add a LoRA, in diffusers' names, to the transformer's weights for a while."""
-    before = copy.deepcopy(transformer.state_dict())
-    after = dict(before)
-    for key in (key for key in factors if key.endswith(".lora_A.weight")):
-        up = factors[key.replace("lora_A", "lora_B")]
-        weight = key.removeprefix("transformer.").replace(".lora_A", "")
-        after[weight] = before[weight] + up @ factors[key]
-    transformer.load_state_dict(after)
-    yield
-    transformer.load_state_dict(before)
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -296,14 +259,10 @@ def test_a_lora_of_another_family_is_told(bench):
         lora_loader_model_only(model, "flux.safetensors", bench, 1.0)
 
 
-def text_of(length=5):
-    return Conditioning((Cond(torch.linspace(-1, 1, length * WIDTH).reshape(1, length, WIDTH)),))
-
-
 def test_a_size_off_the_grid_is_padded_and_cut(bench):
     model = unet_loader(MODEL, "default", bench)
 
-    assert sampled(bench, model, text_of(), text_of(), 1.0, (7, 5)).shape == (1, 16, 7, 5)
+    assert sampled(bench, model, text_of(WIDTH), text_of(WIDTH), 1.0, (7, 5)).shape == (1, 16, 7, 5)
 
 
 def test_a_text_of_another_family_is_told(bench):
@@ -316,35 +275,15 @@ def test_a_text_of_another_family_is_told(bench):
 
 def test_guidance_by_a_text_of_another_length_is_that_of_each_alone(bench):
     model = unet_loader(MODEL, "default", bench)
-    x = torch.linspace(-1, 1, 2 * 16 * 48).reshape(2, 16, 8, 6)
-    tokens = torch.linspace(-2, 2, 2 * 9 * WIDTH).reshape(2, 9, WIDTH)
-    levels = torch.tensor([0.9, 0.3])
+    assert_rows_are_independent(model, WIDTH)
 
-    both = denoise(model, x, levels, CondBatch(tokens))
-
-    for row in (0, 1):
-        one = slice(row, row + 1)
-        alone = denoise(model, x[one], levels[one], CondBatch(tokens[one]))
-        torch.testing.assert_close(both[one], alone, rtol=0, atol=1e-5)
-    positive, negative = text_of(9), text_of(4)
+    positive, negative = text_of(WIDTH, 9), text_of(WIDTH, 4)
     guided = sampled(bench, model, positive, negative, 3.0)
     assert not torch.allclose(guided, sampled(bench, model, positive, positive, 3.0), atol=1e-2)
 
 
 def test_quantised_files_are_close(tmp_path):
-    tensors = small_qwen_image()
-    gguf = tmp_path / "a.gguf"
-    meant = write_gguf(gguf, tensors, "Q8_0")
-    plain = write(tmp_path / "plain.safetensors", meant)
-    small, wide = scaled(tensors)
-    fp8, full = (write(tmp_path / f"{len(t)}.safetensors", t) for t in (small, wide))
-
-    for path, expected in ((gguf, plain), (fp8, full)):
-        found, other = (
-            denoised(ModelHandle(open_model(each, each.name, ModelPool())))
-            for each in (path, expected)
-        )
-        torch.testing.assert_close(found, other, rtol=0, atol=1e-4)
+    assert_quantised_files_are_close(tmp_path, small_qwen_image())
 
 
 def test_the_published_model_is_read_from_its_shapes():
@@ -375,15 +314,4 @@ def test_the_published_model_is_read_from_its_shapes():
 
 def test_a_mask_keeps_what_lies_outside(bench):
     model, vae = unet_loader(MODEL, "default", bench), vae_loader(VAE, bench)
-    before = vae_encode(torch.rand(1, 64, 48, 3), vae, bench)
-    mask = torch.zeros(1, 64, 48)
-    mask[:, :32] = 1
-
-    masked = replace(before, noise_mask=mask)
-    found = ksampler(
-        model=model, seed=1, steps=2, cfg=1.0, sampler_name="euler", scheduler="simple",
-        positive=text_of(), negative=text_of(), latent_image=masked, denoise=0.6, ctx=bench,
-    ).samples  # fmt: skip
-
-    torch.testing.assert_close(found[:, :, 5:], before.samples[:, :, 5:], rtol=0, atol=1e-4)
-    assert not torch.allclose(found[:, :, :3], before.samples[:, :, :3], atol=1e-2)
+    assert_a_mask_keeps_what_lies_outside(bench, model, vae, text_of(WIDTH))

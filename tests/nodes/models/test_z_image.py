@@ -1,7 +1,5 @@
 """Z-Image gives what diffusers' pipeline does on the same weights, however they are stored."""
 
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,29 +20,32 @@ from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
 from transformers.models.qwen3.configuration_qwen3 import Qwen3Config
 from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 
-from nodegraph.runtime.model_pool import ModelPool
 from nodes.builtin.conditioning.prompts import clip_text_encode
-from nodes.builtin.latent.vae import vae_encode
 from nodes.builtin.model.checkpoints import unet_loader, vae_loader
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
-from nodes.builtin.sampling.ksampler import ksampler
 from nodes.imaging.errors import SizeLimitError
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.registry import architecture_of
-from nodes.models.loading.checkpoint import open_model
-from nodes.models.loading.forward import denoise
-from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.weights.header import Header, TensorInfo
-from nodes.sampling.samplers.registry import sigmas_for
-from nodes.values import Cond, CondBatch, Conditioning, Latent
+from nodes.values import Cond, Conditioning
 from tests.nodes.bench import Bench
+from tests.nodes.models.family_checks import (
+    assert_a_mask_keeps_what_lies_outside,
+    assert_close,
+    assert_quantised_files_are_close,
+    assert_rows_are_independent,
+    in_float32,
+    merged,
+    sampled,
+    start_of,
+    text_of,
+)
 from tests.tiny_models.checkpoints import lora, write
 from tests.tiny_models.compare import denoised
 from tests.tiny_models.language_models import small_qwen3, their_tokenizer
-from tests.tiny_models.quantized_files import scaled, write_gguf
 from tests.tiny_models.whole_models import small_z_image, tiny_z_image
 
 MODEL, TEXT, VAE = "z_image_turbo_bf16.safetensors", "qwen_3_4b.safetensors", "ae.safetensors"
@@ -103,43 +104,19 @@ def pipeline():
     return made
 
 
-def in_float32(tensors):
-    return {key: tensor.float() for key, tensor in tensors.items()}
-
-
-def sampled(bench, model, positive, negative, cfg, size=(8, 6)):
-    return ksampler(
-        model=model,
-        seed=3,
-        steps=3,
-        cfg=cfg,
-        sampler_name="euler",
-        scheduler="simple",
-        positive=positive,
-        negative=negative,
-        latent_image=Latent(torch.zeros(1, 16, *size)),
-        ctx=bench,
-    ).samples
-
-
 def theirs(pipeline, model, texts, cfg):
     """The latents of diffusers from the same noise, at the same levels."""
-    noise = torch.randn(1, 16, 8, 6, generator=torch.Generator().manual_seed(3))
-    sigmas = sigmas_for(model.parameterization, "simple", "euler", 3, 1.0)
+    noise, sigmas = start_of(model)
     return pipeline(
         prompt=texts[0],
         negative_prompt=texts[1],
         height=64,
         width=48,
-        sigmas=sigmas[:-1].tolist(),
+        sigmas=sigmas,
         guidance_scale=cfg - 1,
         latents=noise,
         output_type="latent",
     ).images
-
-
-def assert_close(found, expected):
-    assert (found - expected).abs().max() / expected.std() < 1e-4
 
 
 @pytest.mark.parametrize("cfg", [1.0, 4.0])
@@ -180,20 +157,6 @@ def test_a_lora_has_the_names_and_the_effect_that_it_has_in_diffusers(bench, pip
     assert_close(model.latent_format.to_model(found), expected)
 
 
-@contextmanager
-def merged(transformer, factors):
-    """Add a LoRA, in diffusers' names, to the transformer's weights for a while."""
-    before = {key: tensor.clone() for key, tensor in transformer.state_dict().items()}
-    after = dict(before)
-    for key in (key for key in factors if key.endswith(".lora_A.weight")):
-        up = factors[key.replace("lora_A", "lora_B")]
-        weight = key.removeprefix("transformer.").replace(".lora_A", "")
-        after[weight] = before[weight] + up @ factors[key]
-    transformer.load_state_dict(after)
-    yield
-    transformer.load_state_dict(before)
-
-
 @pytest.mark.parametrize(
     ("name", "shape"),
     [
@@ -229,7 +192,7 @@ def test_a_lora_of_another_family_is_told(bench):
 
 def test_a_size_off_the_grid_is_padded_and_cut(bench):
     model = unet_loader(MODEL, "default", bench)
-    text = Conditioning((Cond(torch.linspace(-1, 1, 5 * WIDTH).reshape(1, 5, WIDTH)),))
+    text = text_of(WIDTH)
 
     assert sampled(bench, model, text, text, 1.0, (7, 5)).shape == (1, 16, 7, 5)
     with pytest.raises(SizeLimitError, match="5000x2 is too large for this model"):
@@ -245,33 +208,11 @@ def test_a_text_of_another_family_is_told(bench):
 
 
 def test_several_rows_give_what_one_gives(bench):
-    model = unet_loader(MODEL, "default", bench)
-    x = torch.linspace(-1, 1, 2 * 16 * 48).reshape(2, 16, 8, 6)
-    tokens = torch.linspace(-2, 2, 2 * 9 * WIDTH).reshape(2, 9, WIDTH)
-    levels = torch.tensor([0.9, 0.3])
-
-    both = denoise(model, x, levels, CondBatch(tokens))
-
-    for row in (0, 1):
-        one = slice(row, row + 1)
-        alone = denoise(model, x[one], levels[one], CondBatch(tokens[one]))
-        torch.testing.assert_close(both[one], alone, rtol=0, atol=1e-5)
+    assert_rows_are_independent(unet_loader(MODEL, "default", bench), WIDTH)
 
 
-def test_quantised_files_are_close(bench, tmp_path):
-    tensors = small_z_image()
-    gguf = tmp_path / "a.gguf"
-    meant = write_gguf(gguf, tensors, "Q8_0")
-    plain = write(tmp_path / "plain.safetensors", meant)
-    small, wide = scaled(tensors)
-    fp8, full = (write(tmp_path / f"{len(t)}.safetensors", t) for t in (small, wide))
-
-    for path, expected in ((gguf, plain), (fp8, full)):
-        found, other = (
-            denoised(ModelHandle(open_model(each, each.name, ModelPool())))
-            for each in (path, expected)
-        )
-        torch.testing.assert_close(found, other, rtol=0, atol=1e-4)
+def test_quantised_files_are_close(tmp_path):
+    assert_quantised_files_are_close(tmp_path, small_z_image())
 
 
 def test_the_published_model_is_read_from_its_shapes():
@@ -304,16 +245,4 @@ def test_the_published_model_is_read_from_its_shapes():
 
 def test_the_vae_and_a_mask_work_with_it(bench):
     model, vae = unet_loader(MODEL, "default", bench), vae_loader(VAE, bench)
-    text = Conditioning((Cond(torch.linspace(-1, 1, 5 * WIDTH).reshape(1, 5, WIDTH)),))
-    before = vae_encode(torch.rand(1, 64, 48, 3), vae, bench)
-    mask = torch.zeros(1, 64, 48)
-    mask[:, :32] = 1
-
-    masked = replace(before, noise_mask=mask)
-    found = ksampler(
-        model=model, seed=1, steps=2, cfg=1.0, sampler_name="euler", scheduler="simple",
-        positive=text, negative=text, latent_image=masked, denoise=0.6, ctx=bench,
-    ).samples  # fmt: skip
-
-    torch.testing.assert_close(found[:, :, 5:], before.samples[:, :, 5:], rtol=0, atol=1e-4)
-    assert not torch.allclose(found[:, :, :3], before.samples[:, :, :3], atol=1e-2)
+    assert_a_mask_keeps_what_lies_outside(bench, model, vae, text_of(WIDTH))
