@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nodes.imaging.errors import SizeLimitError
+
 PATCH = 2
 """The size of a patch in latent pixels, each way, in all transformers here."""
 
@@ -19,6 +21,28 @@ def pad_to_patch(x: Tensor, patch: int) -> Tensor:
     height, width = x.shape[-2:]
     right, bottom = -width % patch, -height % patch
     return functional.pad(x, (0, right, 0, bottom), mode="circular") if right or bottom else x
+
+
+def pad_within(x: Tensor, patch: int, largest: int) -> Tensor:
+    """Pad as `pad_to_patch` does, for a network that has positions for so many latent pixels.
+
+    Args:
+        x: [batch, channels, h, w].
+        patch: the size of a patch.
+        largest: the most latent pixels each way.
+
+    Raises:
+        SizeLimitError: the latent is larger.
+    """
+    padded = pad_to_patch(x, patch)
+    if max(padded.shape[-2:]) > largest:
+        height, width = x.shape[-2:]
+        raise SizeLimitError(
+            code="too_large_latent",
+            problem=f"a latent of {width}x{height} is too large for this model",
+            hint=f"It takes at most {largest} each way: {largest * 8} pixels.",
+        )
+    return padded
 
 
 def spread(states: Sequence[Tensor], blocks: int, *, cycled: bool = False) -> tuple[Tensor, ...]:

@@ -5,9 +5,8 @@ from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from nodes.imaging.errors import SizeLimitError
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.patchify import pad_to_patch
+from nodes.models.networks.base.patchify import pad_within
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.models.networks.denoisers.modulation import (
     MODULATION,
@@ -69,14 +68,8 @@ class MMDiTAdapter:
         """
         model = cast("MMDiT", module)
         height, width = x.shape[-2:]
-        patches = pad_to_patch(x, model.config.patch_size)
         largest = model.config.pos_embed_max_size * model.config.patch_size
-        if max(patches.shape[-2:]) > largest:
-            raise SizeLimitError(
-                code="too_large_latent",
-                problem=f"a latent of {width}x{height} is too large for this model",
-                hint=f"It takes at most {largest} each way: {largest * 8} pixels.",
-            )
+        patches = pad_within(x, model.config.patch_size, largest)
         tokens = text(cond, x, model.config.joint_attention_dim)
         blocks = cond.residuals.get("blocks")
         steering = list(blocks) if blocks else None

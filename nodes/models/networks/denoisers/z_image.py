@@ -6,9 +6,8 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.imaging.errors import SizeLimitError
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.patchify import PATCH, pad_to_patch
+from nodes.models.networks.base.patchify import PATCH, pad_within
 from nodes.models.networks.base.text_inputs import text
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
@@ -71,14 +70,8 @@ class ZImageAdapter:
         """
         model = cast("ZImage", module)
         height, width = x.shape[-2:]
-        latent = pad_to_patch(x, PATCH)
         largest = min(model.config.axes_lens[1:]) * PATCH
-        if max(latent.shape[-2:]) > largest:
-            raise SizeLimitError(
-                code="too_large_latent",
-                problem=f"a latent of {width}x{height} is too large for this model",
-                hint=f"It takes at most {largest} each way: {largest * 8} pixels.",
-            )
+        latent = pad_within(x, PATCH, largest)
         tokens = text(cond, x, model.config.cap_feat_dim)
         samples = list(latent.unsqueeze(2).unbind())
         (output,) = model(
