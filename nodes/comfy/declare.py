@@ -130,7 +130,8 @@ def node_type(name: str, kind: Any, module: str, title: str | None) -> NodeType[
 
 def _needs_nothing(kind: Any) -> bool:
     """Return True if the class's function can be called without inputs."""
-    method = "execute" if issubclass(kind, ComfyNode) else str(kind.FUNCTION)
+    is_schema = isinstance(kind, type) and issubclass(kind, ComfyNode)
+    method = "execute" if is_schema else str(getattr(kind, "FUNCTION", ""))
     function = inspect.getattr_static(kind, method, None)
     function = getattr(function, "__func__", function)  # of a class or static method
     if not inspect.isfunction(function):

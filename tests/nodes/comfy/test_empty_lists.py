@@ -51,7 +51,14 @@ class Asks(Defaults):
     )
 
 
-kinds = (Empty, Defaults, Static, Needs, Two, Asks)
+class Abstract(Node):
+    FUNCTION = None
+
+
+del Abstract.FUNCTION, Node.FUNCTION
+for kind in (Defaults, Static, Needs):
+    kind.FUNCTION = "run"
+kinds = (Empty, Defaults, Static, Needs, Two, Asks, Abstract)
 NODE_CLASS_MAPPINGS = {kind.__name__: kind for kind in kinds}
 """
 
@@ -82,6 +89,10 @@ def test_a_function_with_defaults_is_called_once(result, name):
 @pytest.mark.parametrize("name", ["Needs", "Asks"])
 def test_a_function_that_needs_more_is_not_called(result, name):
     assert result(name).outputs["2"] == ((),)
+
+
+def test_a_class_without_a_function_is_declared_all_the_same(import_pack):
+    assert "Abstract" in {each.spec.name for each in list(import_pack(PACK).values())[1:]}
 
 
 def test_nor_is_one_with_another_input(result):
