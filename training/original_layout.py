@@ -6,7 +6,7 @@ from torch import Tensor
 
 from nodes.models.families.base.encoder_keys import clip_table
 from nodes.models.families.base.ldm_keys import unet_table, vae_table
-from nodes.models.families.denoisers.sd15 import TEXT_PREFIX
+from nodes.models.families.denoisers.unets.sd15 import TEXT_PREFIX
 from nodes.models.weights.key_convert import export
 
 

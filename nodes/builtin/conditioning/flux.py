@@ -14,7 +14,7 @@ from nodegraph.definition.markers import Autogrow, Choices, DynamicCombo, Name, 
 from nodegraph.definition.node import node
 from nodes.imaging.resize import resize_images
 from nodes.inference.vae import crop_to_vae, encode_images
-from nodes.models.networks.denoisers.reference_latents import METHOD, Method
+from nodes.models.networks.base.reference_latents import METHOD, Method
 from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent, VaeHandle
 
 _NARROW = (

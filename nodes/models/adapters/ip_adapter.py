@@ -18,9 +18,9 @@ from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.handles import SigmaAt
 from nodes.models.loading.network import Network
 from nodes.models.loading.vision import VisionHandle, read_states
+from nodes.models.networks.base.errors import VisionEncoderMismatchError
 from nodes.models.networks.components.vision import SeenPictures
-from nodes.models.networks.denoisers.cross_attention import KEYS, MASK, VALUES
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
+from nodes.models.networks.denoisers.unets.cross_attention import KEYS, MASK, VALUES
 from nodes.models.networks.factory import network_class
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.header import read_header

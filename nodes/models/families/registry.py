@@ -13,9 +13,9 @@ from nodes.models.weights.header import Header
 GROUP = "nodes.model_families"
 """Entry points of distributions that add families: each names a `Family`."""
 _OWN = (
-    "nodes.models.families.denoisers.sd15:SD15",
-    "nodes.models.families.denoisers.sd2:SD2",
-    "nodes.models.families.denoisers.sdxl:SDXL",
+    "nodes.models.families.denoisers.unets.sd15:SD15",
+    "nodes.models.families.denoisers.unets.sd2:SD2",
+    "nodes.models.families.denoisers.unets.sdxl:SDXL",
     "nodes.models.families.denoisers.sd3:SD3",
     "nodes.models.families.denoisers.flux:FLUX",
     "nodes.models.families.denoisers.z_image:Z_IMAGE",

@@ -18,8 +18,9 @@ from nodes.models.loading.network import Patch, VariantWeights
 from nodes.models.loading.variants.widening import with_gligen
 from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
+from nodes.models.networks.base.concat import concat_input
+from nodes.models.networks.base.reference_latents import with_references
 from nodes.models.networks.call_memory import denoiser_peak
-from nodes.models.networks.denoisers.concat import concat_input
 from nodes.models.networks.denoisers.modulation import (
     MODULATION,
     Embed,
@@ -27,8 +28,7 @@ from nodes.models.networks.denoisers.modulation import (
     modulation_width,
     pick_rows,
 )
-from nodes.models.networks.denoisers.reference_latents import with_references
-from nodes.models.networks.denoisers.unclip import with_unclip_vector
+from nodes.models.networks.denoisers.unets.unclip import with_unclip_vector
 from nodes.models.networks.factory import network_class
 from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import (

@@ -12,8 +12,8 @@ from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.adapters.vision import vision_spec
 from nodes.models.loading.checkpoint import open_network
 from nodes.models.loading.network import Network
+from nodes.models.networks.base.errors import VisionEncoderMismatchError
 from nodes.models.networks.components.vision import Crop, SeenPictures, prepare_pixels, see
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
 from nodes.models.weights.header import read_header
 
 

@@ -14,8 +14,8 @@ from nodes.models.families.base.ldm_keys import unet_table, vae_table
 from nodes.models.families.base.spec import DiscreteRules, NetworkSpec
 from nodes.models.families.base.text_encoders import clip_config
 from nodes.models.families.base.vae import vae_config
-from nodes.models.families.denoisers.sd15 import TEXT_PREFIX
-from nodes.models.families.denoisers.unets import unet_config
+from nodes.models.families.denoisers.unets.layouts import unet_config
+from nodes.models.families.denoisers.unets.sd15 import TEXT_PREFIX
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.registry import architecture_of
 from nodes.models.loading.network import Network

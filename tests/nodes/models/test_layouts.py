@@ -21,7 +21,7 @@ from nodes.cli.listing import ModelFile
 from nodes.cli.verify import verify_files
 from nodes.models.families.base.spec import DiscreteRules, EdmRules
 from nodes.models.families.base.text_encoders import clip_config, read_encoder
-from nodes.models.families.denoisers.sd15 import SD15, TEXT_PREFIX
+from nodes.models.families.denoisers.unets.sd15 import SD15, TEXT_PREFIX
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.errors import BadConfigError, UnknownFamilyError
 from nodes.models.loading.checkpoint import open_vae

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nodes.comfy.values.patches.attend import optimized_attention
 from nodes.comfy.values.patches.options import OVERRIDE, PassState, current_pass
-from nodes.models.networks.denoisers.cross_attention import CrossAttention, ImagePromptKeys
+from nodes.models.networks.denoisers.unets.cross_attention import CrossAttention, ImagePromptKeys
 
 Kind = Literal["attn1", "attn2"]
 """Self-attention, and attention to the text."""

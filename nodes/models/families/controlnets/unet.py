@@ -13,7 +13,7 @@ from nodes.models.families.base.ldm_keys import unet_table
 from nodes.models.families.base.shapes import count, first_in
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.families.controlnets.spec import KINDS, ControlSpec
-from nodes.models.families.denoisers.unets import encoder_config
+from nodes.models.families.denoisers.unets.layouts import encoder_config
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source, identity_table
 

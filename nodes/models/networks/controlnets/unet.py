@@ -9,7 +9,7 @@ from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.control_hint import ControlHint
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond
+from nodes.models.networks.denoisers.unets.size_conditioning import AddedCond, added_cond
 from nodes.sampling.conditioning.cond import ControlCall, Residuals
 
 _SAME = ("block_out_channels", "layers_per_block", "cross_attention_dim")

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, unpatchify
+from nodes.models.networks.base.reference_latents import name_references, patches
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.models.networks.components.style import BIAS, TOKENS, attention_bias
 from nodes.models.networks.denoisers.modulation import (
@@ -19,7 +20,6 @@ from nodes.models.networks.denoisers.modulation import (
     Modulation,
     accept_modulation,
 )
-from nodes.models.networks.denoisers.reference_latents import name_references, patches
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 

@@ -18,9 +18,12 @@ from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.checkpoint import open_model, open_vae
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle, VaeHandle
-from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
+from nodes.models.networks.base.errors import (
+    ChannelMismatchError,
+    MissingInputError,
+    UnknownConcatError,
+)
 from nodes.models.networks.base.patchify import patchify, positions, unpatchify
-from nodes.models.networks.denoisers.errors import UnknownConcatError
 from nodes.sampling.conditioning.regions import resolve
 from nodes.sampling.guidance.loop import Request, noise_for, sample
 from nodes.sampling.guidance.planner import GuidancePlanner

@@ -14,8 +14,8 @@ from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.checkpoint import open_model
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.denoisers.cross_attention import KEYS, MASK, VALUES
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
+from nodes.models.networks.base.errors import VisionEncoderMismatchError
+from nodes.models.networks.denoisers.unets.cross_attention import KEYS, MASK, VALUES
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.models.weights.errors import UnavailableHereError
 from nodes.preflight.models import ip_adapter as preflight

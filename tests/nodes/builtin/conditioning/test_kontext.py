@@ -18,7 +18,7 @@ from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
-from nodes.models.networks.denoisers.reference_latents import name_references, patches
+from nodes.models.networks.base.reference_latents import name_references, patches
 from nodes.values import REFERENCES, Cond, CondBatch, Conditioning, Latent
 from tests.nodes.bench import Bench
 from tests.tiny_models.checkpoints import small_flux, small_sd15, write

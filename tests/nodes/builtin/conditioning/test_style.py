@@ -15,7 +15,7 @@ from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.loading.checkpoint import open_model
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
+from nodes.models.networks.base.errors import VisionEncoderMismatchError
 from nodes.models.patches.errors import ModelMismatchError
 from nodes.preflight.models import model_patch as patch_preflight
 from nodes.preflight.models import style_model as style_preflight

@@ -17,9 +17,8 @@ from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.spec import UnclipRules
 from nodes.models.loading.forward import denoise, prepare
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.base.errors import WrongNetworkError
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
-from nodes.models.networks.denoisers.unclip import VECTOR, with_unclip_vector
+from nodes.models.networks.base.errors import VisionEncoderMismatchError, WrongNetworkError
+from nodes.models.networks.denoisers.unets.unclip import VECTOR, with_unclip_vector
 from nodes.values import Cond, CondBatch, Conditioning, ImagePrompt, Latent, SeenPictures
 from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture

@@ -20,7 +20,7 @@ from nodes.models.weights.header import Header
 
 PREFIXES = (UNET_PREFIX, "")
 """The prefixes of a U-Net's keys in a checkpoint, and in a file of its own."""
-NETWORKS = ("nodes.models.networks.denoisers.unet:NETWORK",)
+NETWORKS = ("nodes.models.networks.denoisers.unets.unet:NETWORK",)
 """See `Family.networks`."""
 _HEAD = 64
 _KIND = "unet"

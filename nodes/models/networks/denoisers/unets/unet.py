@@ -11,12 +11,12 @@ from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.call_context import current_memory
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.cross_attention import (
+from nodes.models.networks.denoisers.unets.cross_attention import (
     add_image_prompts,
     image_prompts_of,
 )
-from nodes.models.networks.denoisers.size_conditioning import AddedCond, added_cond, sizes
-from nodes.models.networks.denoisers.unclip import VECTOR
+from nodes.models.networks.denoisers.unets.size_conditioning import AddedCond, added_cond, sizes
+from nodes.models.networks.denoisers.unets.unclip import VECTOR
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 

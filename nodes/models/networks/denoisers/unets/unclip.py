@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from nodes.models.families.base.spec import UnclipRules
-from nodes.models.networks.base.errors import WrongNetworkError
-from nodes.models.networks.denoisers.errors import VisionEncoderMismatchError
+from nodes.models.networks.base.errors import VisionEncoderMismatchError, WrongNetworkError
 from nodes.sampling.conditioning.cond import Cond
 
 VECTOR = "unclip_vector"

@@ -22,8 +22,7 @@ from nodes.models.families.base.spec import (
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.vae import read_vae
-from nodes.models.families.denoisers.sd15 import LATENT_RGB, SCALE
-from nodes.models.families.denoisers.unets import (
+from nodes.models.families.denoisers.unets.layouts import (
     NETWORKS,
     is_linear,
     layout,
@@ -33,6 +32,7 @@ from nodes.models.families.denoisers.unets import (
     unet_prefix,
     unet_spec,
 )
+from nodes.models.families.denoisers.unets.sd15 import LATENT_RGB, SCALE
 from nodes.models.weights.header import Header, read_numbers
 
 _NAME = "sd2"

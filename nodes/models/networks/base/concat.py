@@ -13,8 +13,11 @@ from torch.nn import functional
 
 from nodes.imaging.batch import repeat_to_batch
 from nodes.imaging.resize import resize
-from nodes.models.networks.base.errors import ChannelMismatchError, MissingInputError
-from nodes.models.networks.denoisers.errors import UnknownConcatError
+from nodes.models.networks.base.errors import (
+    ChannelMismatchError,
+    MissingInputError,
+    UnknownConcatError,
+)
 from nodes.sampling.conditioning.cond import ConcatLatent
 from nodes.sampling.conditioning.latents import LatentFormat
 

@@ -1,0 +1,1 @@
+"""The U-Net of Stable Diffusion, and what it alone reads."""
