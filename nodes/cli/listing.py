@@ -9,6 +9,7 @@ from nodegraph.files.files import Files
 from nodegraph.files.folders import MODEL_FOLDERS
 from nodegraph.files.references import HubReference, needs_reading, read_name
 from nodegraph.files.sources import Origin
+from nodes.models.families.registry import releases_of
 from nodes.models.weights.header import read_header
 from nodes.models.weights.sharded import is_folder
 from nodes.preflight.model_summary import family_title, first_metadata, parameters_by_dtype
@@ -107,15 +108,17 @@ def describe(model: ModelFile, files: Files) -> dict[str, Any]:
     headers = [read_header(path) for path in weights or [model.path]]
     dtypes = parameters_by_dtype(headers)
     origin = model.origin
+    title = family_title(model.path, headers)
     return {
         "file": str(model.path),
         "folder": model.folder or None,
-        "family": family_title(model.path, headers),
+        "family": title,
         "size": model.size,
         "tensors": sum(len(header.tensors) for header in headers),
         "parameters": sum(dtypes.values()),
         "dtype": ", ".join(sorted(dtypes, key=lambda dtype: -dtypes[dtype])),
         "licence": (origin.licence if origin else "") or first_metadata(headers, _LICENCE),
+        "releases": [str(release) for release in releases_of(title)],
         "source": str(origin.reference) if origin else first_metadata(headers, _SOURCE),
         "sha256": files.identity(model.path),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import click
 
@@ -93,7 +93,9 @@ def show_model(name: str, wants_json: bool, **folders: Any) -> None:
     shown = found | {"size": _size(found["size"]), "parameters": f"{found['parameters']:,}"}
     width = max(len(key) for key in shown)
     for key, value in shown.items():
-        click.echo(f"{key:{width}}  {value if value not in (None, '') else '-'}")
+        lines = cast("list[object]", value) if isinstance(value, list) else [value]
+        for line in lines or [None]:
+            click.echo(f"{key:{width}}  {line if line not in (None, '') else '-'}")
 
 
 @models.command("convert")

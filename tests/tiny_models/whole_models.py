@@ -1,12 +1,22 @@
 """All files of a model, tiny, with the names that published workflows have for them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from tests.tiny_models.checkpoints import small_ae16, write
+from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
 from tests.tiny_models.language_models import BYTES, small_qwen2_5_vl, small_qwen3
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.transformer_networks import qwen_image, z_image
 from tests.tiny_models.wan_vae import small_wan_vae
+
+
+def whole(name: str, build: Callable[[], Tensors]) -> Callable[[Path], None]:
+    """Return the function that writes a checkpoint of this name below a folder for models."""
+
+    def write_checkpoint(models: Path) -> None:
+        write(models / f"checkpoints/{name}.safetensors", build(), LETTERS)
+
+    return write_checkpoint
 
 
 def small_z_image() -> Tensors:

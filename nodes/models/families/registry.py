@@ -6,6 +6,7 @@ from pkgutil import resolve_name
 from typing import cast
 
 from nodegraph.runtime.entry_points import entry_points
+from nodes.models.families.base.licences import Release
 from nodes.models.families.base.spec import Architecture, Family, Layout, TextEncoderSet
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.weights.header import Header
@@ -76,3 +77,8 @@ def architecture_of(header: Header) -> Architecture:
 def title_of(name: str) -> str:
     """Return the title of a family: its name for people."""
     return next((family.title for family in families() if family.name == name), name)
+
+
+def releases_of(title: str) -> tuple[Release, ...]:
+    """Return the published models of the family of this title; empty if there is none."""
+    return next((family.releases for family in families() if family.title == title), ())

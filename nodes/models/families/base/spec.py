@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from nodes.models.families.base.licences import Release
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
@@ -316,3 +317,5 @@ class Family:
     """The `NetworkClass` of each of its denoisers, as `module:attribute`: they import torch."""
     comfy: Callable[[ModelSpec], ComfyNames] = field(default=_plain_names, kw_only=True)
     """Returns the names of one of its models in ComfyUI; by default those of no family."""
+    releases: tuple[Release, ...] = field(default=(), kw_only=True)
+    """The models of the family that were published, with their licences."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
 from nodes.models.families.base.ldm_keys import own_key
+from nodes.models.families.base.licences import APACHE, FLUX_1_DEV, Release
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
@@ -199,4 +200,8 @@ FLUX = Family(
     _LORAS,
     networks=("nodes.models.networks.denoisers.flux:NETWORK",),
     comfy=_comfy_names,
+    releases=(
+        Release("FLUX.1-schnell", APACHE),
+        Release("FLUX.1-dev, Fill, Canny, Depth, Kontext, Redux", FLUX_1_DEV),
+    ),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 from nodes.models.families.base.language_models import language_table, own_language_key
 from nodes.models.families.base.ldm_keys import own_key
+from nodes.models.families.base.licences import APACHE, Release
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
@@ -126,4 +127,5 @@ QWEN_IMAGE = Family(
     _LORAS,
     networks=("nodes.models.networks.denoisers.qwen_image:NETWORK",),
     comfy=_comfy_names,
+    releases=(Release("Qwen-Image", APACHE),),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key, own_t5_key, t5_table
 from nodes.models.families.base.ldm_keys import own_key
+from nodes.models.families.base.licences import STABILITY, Release
 from nodes.models.families.base.shapes import count, first_in, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
@@ -200,4 +201,5 @@ SD3 = Family(
     _LORAS,
     networks=("nodes.models.networks.denoisers.mmdit:NETWORK",),
     comfy=lambda _: ComfyNames("SD3", "SD3"),
+    releases=(Release("Stable Diffusion 3 and 3.5", STABILITY),),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 from nodes.models.families.base.language_models import language_table, own_language_key
 from nodes.models.families.base.ldm_keys import own_key
+from nodes.models.families.base.licences import APACHE, Release
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import (
     Architecture,
@@ -144,4 +145,5 @@ Z_IMAGE = Family(
     (_ENCODERS, replace(_ENCODERS, loader_type="stable_diffusion")),
     _LORAS,
     networks=("nodes.models.networks.denoisers.z_image:NETWORK",),
+    releases=(Release("Z-Image", APACHE),),
 )

@@ -1,6 +1,7 @@
 """Stable Diffusion 1.x: one CLIP text encoder, a U-Net with convolutional projections."""
 
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
+from nodes.models.families.base.licences import OPEN_RAIL, Release
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
@@ -78,4 +79,5 @@ SD15 = Family(
     (lora_mark(768),),
     networks=NETWORKS,
     comfy=lambda _: ComfyNames(config="SD15"),
+    releases=(Release("Stable Diffusion 1.x", OPEN_RAIL),),
 )

@@ -7,6 +7,7 @@ https://github.com/Stability-AI/stablediffusion/blob/main/doc/UNCLIP.MD, MIT).
 from statistics import pstdev
 
 from nodes.models.families.base.encoder_keys import open_clip_table, own_clip_key
+from nodes.models.families.base.licences import OPEN_RAIL_PLUS, STABILITY, Release
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
@@ -105,4 +106,8 @@ SD2 = Family(
     (lora_mark(1024),),
     networks=NETWORKS,
     comfy=_comfy_names,
+    releases=(
+        Release("Stable Diffusion 2.x", OPEN_RAIL_PLUS),
+        Release("SD-Turbo", STABILITY),
+    ),
 )

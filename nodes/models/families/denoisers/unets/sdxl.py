@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, own_clip_key
+from nodes.models.families.base.licences import OPEN_RAIL_PLUS, STABILITY, Release
 from nodes.models.families.base.shapes import preview_rgb
 from nodes.models.families.base.spec import (
     Architecture,
@@ -155,4 +156,8 @@ SDXL = Family(
     loras=(lora_mark(2048), lora_mark(1280, "Stable Diffusion XL (refiner)")),
     networks=NETWORKS,
     comfy=_comfy_names,
+    releases=(
+        Release("SDXL 1.0", OPEN_RAIL_PLUS),
+        Release("SDXL-Turbo", STABILITY),
+    ),
 )
