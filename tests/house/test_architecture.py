@@ -42,7 +42,7 @@ SHORT_FILES = {
     "nodes/models/families/controlnets/spec.py": "stands below the kinds, which registry.py lists",
     "nodes/models/families/original_config.py": "the only file beside models that is YAML",
     "nodes/models/networks/base/text_inputs.py": "six networks check their texts with it",
-    "nodes/models/networks/components/vae.py": "each network is a file that ends in its record",
+    "nodes/models/networks/components/vaes/vae.py": "each network is a file, with its record",
     "nodes/models/networks/modifiers/perturbed_attention.py": "each paper's change is a file",
     "nodes/models/weights/formats/rotation.py": "numbers are unpacked and rounded with it",
     "nodes/models/text/t5_tokenizer.py": "each tokenizer is a file",

@@ -20,7 +20,7 @@ from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.network import Alterations, Patch, Patches
 from nodes.models.loading.text_model import TextModel, Texts
 from nodes.models.networks.call_memory import vae_peak
-from nodes.models.networks.components.vae import Vae
+from nodes.models.networks.components.vaes.vae import Vae
 from nodes.models.networks.factory import skeleton
 from nodes.models.text.encode import Chunks, Encoded
 from nodes.models.text.textual_inversion import Embeddings

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.networks.base.call_context import NetworkCall, during
-from nodes.models.networks.components.vae import Vae
+from nodes.models.networks.components.vaes.vae import Vae
 from nodes.models.networks.factory import network_class, skeleton
 from nodes.models.residency.activations import peak_bytes
 from nodes.sampling.conditioning.cond import CondBatch

@@ -19,14 +19,11 @@ from nodes.models.networks.components import (
     ip_adapter,
     language_model,
     photomaker,
-    pixel_space,
     style,
     t5,
-    tiny_vae,
-    vae,
     vision,
-    wan_vae,
 )
+from nodes.models.networks.components.vaes import pixel_space, tiny_vae, vae, wan_vae
 from nodes.models.networks.controlnets import flux, sd3, t2i_adapter, unet, z_image
 
 _SHARED = (

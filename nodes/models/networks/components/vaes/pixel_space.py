@@ -17,7 +17,7 @@ class Exactly:
 
 
 class Pixels(nn.Module):
-    """The identity as an autoencoder; see `nodes.models.networks.components.vae.Vae`."""
+    """The identity as an autoencoder; see `nodes.models.networks.components.vaes.vae.Vae`."""
 
     def encode(self, x: Tensor, return_dict: bool = True) -> tuple[Exactly]:
         """Return the picture itself, [batch, 3, h, w] in [-1, 1]."""

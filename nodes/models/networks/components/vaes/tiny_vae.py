@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.components.pixel_space import Exactly
+from nodes.models.networks.components.vaes.pixel_space import Exactly
 
 ENCODER_BLOCKS = (1, 3, 3, 3)
 DECODER_BLOCKS = (3, 3, 3, 1)
 
 
 class TinyVae(nn.Module):
-    """A TAESD as an autoencoder; see `nodes.models.networks.components.vae.Vae`.
+    """A TAESD as an autoencoder; see `nodes.models.networks.components.vaes.vae.Vae`.
 
     Args:
         encoder: from pictures in [-1, 1] to the model's latents, if there is one.

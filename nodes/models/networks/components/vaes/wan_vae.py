@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.components.pixel_space import Exactly
+from nodes.models.networks.components.vaes.pixel_space import Exactly
 from nodes.models.residency.units import Parts
 
 
@@ -17,7 +17,7 @@ def builder() -> Build:
     from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
 
     class PictureVae(AutoencoderKLQwenImage):
-        """Takes and gives pictures; see `nodes.models.networks.components.vae.Vae`.
+        """Takes and gives pictures; see `nodes.models.networks.components.vaes.vae.Vae`.
 
         The first frame of a video depends on no other, so that nothing is kept between frames,
         and the convolutions over time alone (`time_conv`) are not called.
