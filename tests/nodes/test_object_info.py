@@ -46,6 +46,7 @@ NEWER = {
     "EmptyFlux2LatentImage",
     "EndLoop",
     "Flux2Scheduler",
+    "Flux3LayoutPrompt",
     "GetItemFromList",
     "ImageCompare",
     "ImageHistogram",

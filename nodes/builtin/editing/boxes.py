@@ -1,5 +1,6 @@
-"""Nodes for rectangles on images: drawn in the editor, shown, and written as a layout prompt."""
+"""Nodes for rectangles on images: drawn in the editor, shown, and written as layout prompts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple, TypeAlias, cast
@@ -13,7 +14,7 @@ from nodegraph.definition.node import node
 from nodegraph.graph.json_values import is_list
 from nodegraph.graph.sockets import Socket
 from nodes.builtin.inputs import Text
-from nodes.imaging.boxes import Box, as_element, draw_boxes, items_of, read_boxes
+from nodes.imaging.boxes import UNIT, Box, as_element, draw_boxes, items_of, read_boxes
 from nodes.imaging.errors import BadBoxError
 from nodes.imaging.resize import resize_images
 from nodes.values import Image
@@ -151,6 +152,36 @@ def build_json_prompt_ideogram(
     elements = [dict(cast("Mapping[str, object]", item)) for item in element]
     prompt["compositional_deconstruction"] = {"background": background, "elements": elements}
     return prompt
+
+
+@node("Flux3LayoutPrompt", category="utils/string", display_name="FLUX 3 Image Layout Prompt")
+def flux3_layout_prompt(
+    prompt: Text, element: Annotated[Elements | None, Optional()] = None
+) -> Annotated[str, Name("prompt")]:
+    """Add the elements of Create Bounding Boxes to a prompt, as the table that FLUX.3 reads.
+
+    Box N has the id `obj_N`: write `<obj_N>` in the prompt where it is meant. Words that are to be
+    written in a box begin its description, in quotes; colours are left out. Without elements the
+    prompt stays as it is.
+
+    The table is that of the published prompt upsampler: `id`, `bbox` (top, left, bottom and right
+    in thousandths of the picture) and `desc`.
+    """
+    # The sides do not matter: an element's place is relative to them, and stays so.
+    boxes = read_boxes(list(element or ()), UNIT, UNIT)
+    if not boxes:
+        return prompt
+    rows = [
+        {"id": f"obj_{number}", "bbox": as_element(box, UNIT, UNIT)["bbox"], "desc": _words(box)}
+        for number, box in enumerate(boxes, 1)
+    ]
+    return f"{prompt.rstrip()} {json.dumps(rows, ensure_ascii=False)}".lstrip()
+
+
+def _words(box: Box) -> str:
+    """Return what is to be in a box, in words."""
+    words = f'"{box.text}"' if box.kind == "text" and box.text else ""
+    return ", ".join(part for part in (words, box.desc) if part)
 
 
 def _canvas(background: Tensor | None, width: int, height: int) -> Tensor:

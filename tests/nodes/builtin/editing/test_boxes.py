@@ -11,6 +11,7 @@ from nodes.builtin.editing.boxes import (
     build_json_prompt_ideogram,
     create_bounding_boxes,
     draw_bboxes,
+    flux3_layout_prompt,
 )
 
 DRAWN = [
@@ -154,3 +155,21 @@ def test_widgets_stand_in_the_order_of_saved_workflows():
 
     assert names[:4] == ["high_level_description", "background", "style", "aesthetics"]
     assert names[4:] == ["lighting", "medium", "color_palette"]
+
+
+def test_the_prompt_has_the_table_that_flux3_reads(run_node):
+    _, _, elements = create(run_node, editor_state=DRAWN).values
+
+    prompt = flux3_layout_prompt("A poster <obj_1> on a wall.\n", elements)
+
+    caption, _, table = prompt.partition(" [")
+    assert caption == "A poster <obj_1> on a wall."
+    assert json.loads(f"[{table}") == [
+        {"id": "obj_1", "bbox": [250, 500, 1000, 1000], "desc": '"MOSS", a title'},
+        {"id": "obj_2", "bbox": [0, 0, 1000, 1000], "desc": "all"},
+    ]
+
+
+@pytest.mark.parametrize("elements", [None, []])
+def test_a_prompt_without_elements_stays_as_it_is(elements):
+    assert flux3_layout_prompt(" a cat\n", elements) == " a cat\n"
