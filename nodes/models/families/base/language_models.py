@@ -53,8 +53,6 @@ class LanguageModel:
     """True if the embeddings are multiplied by the root of their width."""
     coordinates: int = 1
     """The numbers of a position: 3 in models that see pictures, equal ones for text."""
-    counts_padding: bool = True
-    """False if positions number the tokens that are attended to, and padding is at 1."""
 
 
 QWEN3 = LanguageModel(

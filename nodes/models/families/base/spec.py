@@ -54,8 +54,6 @@ class TextRules:
     pad: int
     min_length: int = 0
     """The least length of a chunk that is as long as the prompt."""
-    padded_to: int = 1
-    """The length of a chunk that is as long as the prompt is a multiple of this."""
     min_padding: int = 0
     """The least number of padding tokens in a chunk that is as long as the prompt."""
     final_norm: bool = True
@@ -100,7 +98,6 @@ class HiddenStatePolicy:
     final_norm: bool = True
     projected: bool = True
     min_length: int = 0
-    padded_to: int = 1
     template: str = "{}"
     dropped: int = 0
     reads_weights: bool = True

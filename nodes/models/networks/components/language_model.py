@@ -53,10 +53,10 @@ class LanguageModelText:
         hidden = embedded.to(decoder.norm.weight.device)
         if self.record.scales_embedding:
             hidden = hidden * hidden.shape[-1] ** 0.5
-        places = self._places(hidden, attended)
+        places = torch.arange(hidden.shape[1], device=hidden.device)[None]
         several = self.record.coordinates > 1
         rotary = decoder.rotary_emb(
-            hidden, places.expand(self.record.coordinates, -1, -1) if several else places
+            hidden, places.expand(self.record.coordinates, 1, -1) if several else places
         )
         mask = self._mask(hidden, attended)
         for layer in decoder.layers:
@@ -73,13 +73,6 @@ class LanguageModelText:
     def project(self, pooled: Tensor) -> Tensor:
         """Return the state unchanged: a language model has no projection."""
         return pooled
-
-    def _places(self, hidden: Tensor, attended: Tensor | None) -> Tensor:
-        """Return the position of each token, [rows or 1, length]."""
-        if attended is None or self.record.counts_padding:
-            return torch.arange(hidden.shape[1], device=hidden.device)[None]
-        real = attended.to(hidden.device)
-        return (real.long().cumsum(dim=1) - 1).masked_fill(~real, 1)
 
     def _mask(self, hidden: Tensor, attended: Tensor | None) -> Tensor | None:
         """Return what is added to the scores of pairs of tokens, [rows or 1, 1, length, length].
