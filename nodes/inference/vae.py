@@ -45,7 +45,7 @@ def decode_images(latents: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
 
 
 def encode_images(images: Tensor, vae: VaeHandle, ctx: Context) -> Tensor:
-    """Encode [batch, 3, height, width] in [0, 1] to latents, one at a time; unscaled.
+    """Encode [batch, 3 or 4, height, width] in [0, 1] to latents, one at a time; unscaled.
 
     In tiles if memory is short. Raises as `decode_images`.
     """

@@ -44,7 +44,8 @@ class VaeCall:
 
     def peak_bytes(self, x: Tensor, size: int | None = None) -> int:
         """Return the most bytes that it takes beside the weights; see `in_tiles`."""
-        channels, height, width = x.shape[1:]
+        height, width = x.shape[-2:]
+        channels = self.vae.picture_channels if self.method == "encode" else x.shape[1]
         if size is None:
             return self._peak(channels, height, width)
         plans = self._tilings(size)
@@ -55,7 +56,7 @@ class VaeCall:
         """Return the bytes of one picture or latent that it makes."""
         height, width = self.pixels(x)
         if self.method == "decode":
-            return 3 * height * width * x.itemsize
+            return self.vae.picture_channels * height * width * x.itemsize
         return self.vae.channels * (height * width // self.vae.downscale**2) * x.itemsize
 
     def pixels(self, x: Tensor) -> tuple[int, int]:

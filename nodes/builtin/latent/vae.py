@@ -64,8 +64,12 @@ def vae_decode_tiled(
 
 @node("VAEEncode", category="latent", display_name="VAE Encode")
 def vae_encode(pixels: Image, vae: VaeHandle, ctx: Context) -> Latent:
-    """Encode images to latents; the sides are cropped to multiples of 8."""
-    return Latent(encode_images(crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3], vae, ctx))
+    """Encode images to latents; the sides are cropped to multiples of 8, or of the VAE's own step.
+
+    An alpha channel is read by the VAEs that have one (Qwen-Image 2.1's); for these, images without
+    it are opaque.
+    """
+    return Latent(encode_images(crop_to_vae(pixels.movedim(-1, 1), vae), vae, ctx))
 
 
 @node("VAEEncodeTiled", category="_for_testing", display_name="VAE Encode (Tiled)")
@@ -88,7 +92,7 @@ def vae_encode_tiled(
     size = tile_size // (2 * step) * 2 * step
     shared = overlap if overlap < size // 2 else size // 4
     plan = tilings(size, shared // step * step, 1 / step)
-    images = crop_to_vae(pixels.movedim(-1, 1), vae)[:, :3]
+    images = crop_to_vae(pixels.movedim(-1, 1), vae)
     return Latent(compute_tiled(partial(encode, vae, ctx=ctx), images, plan, _watch(ctx)))
 
 
@@ -125,7 +129,7 @@ def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
 
 
 def _to_image(images: Tensor) -> Tensor:
-    """Return [batch, 3, height, width] as an IMAGE."""
+    """Return [batch, 3 or 4, height, width] as an IMAGE."""
     return images.clamp(0.0, 1.0).movedim(1, -1).contiguous()
 
 

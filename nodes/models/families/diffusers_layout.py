@@ -18,6 +18,8 @@ from nodes.models.families.base.language_models import (
     language_table,
     own_language_key,
 )
+from nodes.models.families.base.qwen21_vae import OWN_MARK as QWEN21_MARK
+from nodes.models.families.base.qwen21_vae import PART as QWEN21_VAE
 from nodes.models.families.base.spec import Family, Layout, Part
 from nodes.models.families.base.vae import PART as VAE
 from nodes.models.families.base.wan_vae import OWN_MARK as WAN_MARK
@@ -60,7 +62,8 @@ def _lone_part(header: Header) -> Part | None:
         if layout.mark in header:
             return next(iter(layout.parts.values()))
     if _VAE_MARK in header:
-        return WAN_VAE if WAN_MARK in header else VAE
+        marks = {QWEN21_MARK: QWEN21_VAE, WAN_MARK: WAN_VAE}
+        return next((part for mark, part in marks.items() if mark in header), VAE)
     if has_other_root(header):
         return _LANGUAGE
     return _CLIP if _CLIP_MARK in header else None
@@ -140,6 +143,8 @@ def _original_shape(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return a tensor's shape in the original layout."""
     if source.op == "conv1x1":
         return (*shape, 1, 1)
+    if source.op == "frame":
+        return (*shape[:2], 1, *shape[2:])
     return shape[::-1] if source.op == "transpose" else shape
 
 

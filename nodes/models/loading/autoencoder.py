@@ -40,6 +40,11 @@ class Autoencoder:
         return self._spec.latent.channels
 
     @property
+    def picture_channels(self) -> int:
+        """The number of channels of its pictures: 4 if they have an alpha channel."""
+        return self._spec.picture_channels
+
+    @property
     def _spec(self) -> VaeSpec:
         if self.spec is None:
             raise MissingPartError(self.origin, "VAE")

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.devices import has_bfloat16
@@ -241,25 +242,33 @@ class VaeHandle:
         """The number of channels of its latents."""
         return self.vae.channels
 
+    @property
+    def picture_channels(self) -> int:
+        """The number of channels of its pictures: 4 if they have an alpha channel."""
+        return self.vae.picture_channels
+
     @torch.no_grad()
     def encode(self, picture: Tensor) -> Tensor:
         """Return the most likely latent of a picture.
 
         Args:
-            picture: [1, 3, height, width] float32 in [0, 1], sides multiples of `downscale`.
+            picture: [1, 3 or 4, height, width] float32 in [0, 1], sides multiples of `downscale`.
+                A VAE without alpha reads no fourth channel; for one with alpha, pictures without
+                it are opaque.
 
         Returns:
             [1, channels, height / downscale, width / downscale] float32, unscaled, on the VAE's
             device.
         """
         with device_lane(self.vae.network.placement.device):
-            network = self._network("encode", picture)
-            (posterior,) = network.encode(self._to_network(picture * 2 - 1), return_dict=False)
+            pixels = self._fit_channels(picture)
+            network = self._network("encode", pixels)
+            (posterior,) = network.encode(self._to_network(pixels * 2 - 1), return_dict=False)
         return posterior.mean.to(picture.dtype)
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:
-        """Return the picture of a latent, on the VAE's device.
+        """Return the picture of a latent, on the VAE's device: of `picture_channels` channels.
 
         Values may lie a little outside [0, 1].
         """
@@ -275,6 +284,12 @@ class VaeHandle:
             peak = vae_peak(network.spec, self.dtype, method, tuple(x.shape))
             plan_use(ModelUse((network,), peak, repeats=False))
         return cast("Vae", network.module(dtype=self.dtype))
+
+    def _fit_channels(self, picture: Tensor) -> Tensor:
+        missing = self.picture_channels - picture.shape[1]
+        if missing > 0:
+            return functional.pad(picture, (0, 0, 0, 0, 0, missing), value=1.0)
+        return picture[:, : self.picture_channels]
 
     def _to_network(self, x: Tensor) -> Tensor:
         return x.to(self.vae.network.placement.device, self.dtype)

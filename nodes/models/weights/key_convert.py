@@ -8,6 +8,9 @@ from torch import Tensor
 
 from nodes.models.weights.key_table import KeyTable, Op, Source
 
+_VIDEO = 5
+"""The dimensions of a convolution's weight over frames, rows and columns."""
+
 
 def from_file(source: Source, stored: Tensor) -> Tensor:
     """Return the network's weight from the file's whole tensor; a view where that is possible."""
@@ -22,6 +25,8 @@ def to_network(op: Op, part: Tensor) -> Tensor:
         return part.T
     if op == "swap":
         return torch.cat(part.chunk(2)[::-1])
+    if op == "frame":
+        return part.squeeze(2) if part.ndim == _VIDEO else part
     return part
 
 
@@ -33,6 +38,8 @@ def to_file(op: Op, weight: Tensor) -> Tensor:
         return weight.T
     if op == "swap":
         return torch.cat(weight.chunk(2)[::-1])
+    if op == "frame":
+        return weight.unsqueeze(2)
     return weight
 
 

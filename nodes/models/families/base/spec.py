@@ -219,6 +219,8 @@ class VaeSpec:
 
     network: NetworkSpec
     latent: LatentRules
+    picture_channels: int = 3
+    """The channels of its pictures: 4 if they have an alpha channel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_table
+from nodes.models.families.base.qwen21_vae import MARK as QWEN21_MARK
+from nodes.models.families.base.qwen21_vae import read_qwen21_vae
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
 from nodes.models.families.base.tiny_vae import is_tiny, known_name, read_tiny_vae
@@ -31,6 +33,9 @@ def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False)
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
+    qwen21 = first_in(header, PREFIXES, QWEN21_MARK)
+    if qwen21 is not None:
+        return read_qwen21_vae(header, qwen21, latent)
     prefix = first_in(header, PREFIXES, _MARK)
     if prefix is None:
         wan = first_in(header, PREFIXES, WAN_MARK)
@@ -49,6 +54,9 @@ def read_lone_vae(header: Header) -> VaeSpec:
     if is_tiny(header):
         return read_tiny_vae(header, known_name(header))
     prefixes = PREFIXES if header.own else ("", *PREFIXES)
+    qwen21 = first_in(header, prefixes, QWEN21_MARK)
+    if qwen21 is not None:
+        return read_qwen21_vae(header, qwen21)
     wan = first_in(header, prefixes, WAN_MARK)
     if wan is not None:
         network = wan_vae_network(header, wan)

@@ -18,7 +18,7 @@ class Vae(Protocol):
     """The interface of an autoencoder."""
 
     def encode(self, x: Tensor, return_dict: bool) -> tuple[Posterior]:
-        """Encode [batch, 3, h, w] in [-1, 1] to a distribution over [batch, channels, h/8, w/8]."""
+        """Encode [batch, 3 or 4, h, w] in [-1, 1] to a distribution over latents."""
         ...
 
     def decode(self, z: Tensor, return_dict: bool) -> tuple[Tensor]:
