@@ -13,7 +13,7 @@ from torch import Tensor
 
 from nodegraph.definition.context import Context
 from nodegraph.errors import NodeGraphError
-from nodes.models.families.base.tiny_vae import name_for
+from nodes.models.families.base.vaes.tiny_vae import name_for
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.loading.tiny_vae import open_decoder
 

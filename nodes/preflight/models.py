@@ -13,9 +13,9 @@ from nodes.models.families.adapters.photomaker import photomaker_spec
 from nodes.models.families.adapters.safety import unnest_encoder
 from nodes.models.families.adapters.style import model_patch_spec, style_spec
 from nodes.models.families.adapters.vision import vision_spec
-from nodes.models.families.base import tiny_vae
 from nodes.models.families.base.errors import UnrecognisedFileError
-from nodes.models.families.base.vae import read_lone_vae
+from nodes.models.families.base.vaes import tiny_vae
+from nodes.models.families.base.vaes.vae import read_lone_vae
 from nodes.models.families.controlnets.registry import control_spec
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.original_config import predicts_v

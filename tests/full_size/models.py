@@ -17,7 +17,7 @@ from nodes.models.families.base.encoder_keys import clip_table, open_clip_table,
 from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
-from nodes.models.families.base.wan_vae import wan_vae_table
+from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.sd3 import mmdit_table

@@ -9,7 +9,7 @@ import torch
 from nodegraph.definition.context import Context
 from nodegraph.definition.markers import Choices, ModelFile, Pairs
 from nodegraph.definition.node import node
-from nodes.models.families.base.tiny_vae import FOLDER, KNOWN
+from nodes.models.families.base.vaes.tiny_vae import FOLDER, KNOWN
 from nodes.models.families.original_config import predicts_v
 from nodes.models.loading.checkpoint import open_checkpoint, open_model, open_vae, pixel_vae
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle

@@ -18,12 +18,12 @@ from nodes.models.families.base.language_models import (
     language_table,
     own_language_key,
 )
-from nodes.models.families.base.qwen21_vae import OWN_MARK as QWEN21_MARK
-from nodes.models.families.base.qwen21_vae import PART as QWEN21_VAE
 from nodes.models.families.base.spec import Family, Layout, Part
-from nodes.models.families.base.vae import PART as VAE
-from nodes.models.families.base.wan_vae import OWN_MARK as WAN_MARK
-from nodes.models.families.base.wan_vae import PART as WAN_VAE
+from nodes.models.families.base.vaes.qwen21_vae import OWN_MARK as QWEN21_MARK
+from nodes.models.families.base.vaes.qwen21_vae import PART as QWEN21_VAE
+from nodes.models.families.base.vaes.vae import PART as VAE
+from nodes.models.families.base.vaes.wan_vae import OWN_MARK as WAN_MARK
+from nodes.models.families.base.vaes.wan_vae import PART as WAN_VAE
 from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.registry import families
 from nodes.models.weights.header import Header

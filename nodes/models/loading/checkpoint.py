@@ -10,7 +10,7 @@ import torch
 from nodegraph.runtime.devices import release_unused
 from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.base.spec import Architecture, NetworkSpec, TextSpec, VaeSpec
-from nodes.models.families.base.vae import pixel_space, read_lone_vae
+from nodes.models.families.base.vaes.vae import pixel_space, read_lone_vae
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.registry import architecture_of
 from nodes.models.loading.autoencoder import Autoencoder

@@ -2,7 +2,7 @@
 
 from nodegraph.files.files import Files
 from nodegraph.runtime.model_pool import ModelPool
-from nodes.models.families.base.tiny_vae import FOLDER, join_halves, read_tiny_vae
+from nodes.models.families.base.vaes.tiny_vae import FOLDER, join_halves, read_tiny_vae
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.checkpoint import open_network
 from nodes.models.weights.header import Header, read_header

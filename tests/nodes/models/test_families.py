@@ -13,7 +13,7 @@ from nodes.models.families.base.errors import MissingWeightsError
 from nodes.models.families.base.ldm_keys import unet_table, vae_table
 from nodes.models.families.base.spec import DiscreteRules, NetworkSpec
 from nodes.models.families.base.text_encoders import clip_config
-from nodes.models.families.base.vae import vae_config
+from nodes.models.families.base.vaes.vae import vae_config
 from nodes.models.families.denoisers.unets.layouts import unet_config
 from nodes.models.families.denoisers.unets.sd15 import TEXT_PREFIX
 from nodes.models.families.errors import UnknownFamilyError

@@ -16,8 +16,8 @@ from nodes.builtin.latent.vae import (
 )
 from nodes.builtin.model.checkpoints import vae_loader
 from nodes.models.export.checkpoint import vae_tensors
-from nodes.models.families.base.qwen21_vae import LATENT, qwen21_vae_table
-from nodes.models.families.base.vae import read_lone_vae
+from nodes.models.families.base.vaes.qwen21_vae import LATENT, qwen21_vae_table
+from nodes.models.families.base.vaes.vae import read_lone_vae
 from nodes.models.weights.header import Header, TensorInfo
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.values import Latent

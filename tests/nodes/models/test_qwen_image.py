@@ -23,7 +23,7 @@ from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.export.checkpoint import vae_tensors
 from nodes.models.families.base.spec import FlowRules
-from nodes.models.families.base.vae import read_lone_vae
+from nodes.models.families.base.vaes.vae import read_lone_vae
 from nodes.models.families.registry import architecture_of
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.weights.header import Header, TensorInfo

@@ -18,7 +18,7 @@ from nodes.builtin.model.checkpoints import vae_loader
 from nodes.inference.previews import choose_preview, preview
 from nodes.models.families.base.errors import MissingWeightsError, UnrecognisedFileError
 from nodes.models.families.base.spec import LatentRules
-from nodes.models.families.base.tiny_vae import KNOWN, name_for
+from nodes.models.families.base.vaes.tiny_vae import KNOWN, name_for
 from nodes.models.families.registry import families
 from nodes.models.loading.handles import ModelHandle
 from nodes.values import Latent

@@ -33,8 +33,8 @@ from nodes.models.families.base.transformer_keys import (
     block_table,
     fused_sources,
 )
-from nodes.models.families.base.vae import PART as VAE
-from nodes.models.families.base.vae import read_vae
+from nodes.models.families.base.vaes.vae import PART as VAE
+from nodes.models.families.base.vaes.vae import read_vae
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 

@@ -27,9 +27,9 @@ from nodes.models.families.base.spec import (
 )
 from nodes.models.families.base.text_encoders import read_text
 from nodes.models.families.base.transformer_keys import JOINT_LORA
-from nodes.models.families.base.vae import read_vae
-from nodes.models.families.base.wan_vae import LATENT
-from nodes.models.families.base.wan_vae import PART as VAE
+from nodes.models.families.base.vaes.vae import read_vae
+from nodes.models.families.base.vaes.wan_vae import LATENT
+from nodes.models.families.base.vaes.wan_vae import PART as VAE
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 

@@ -19,8 +19,8 @@ from nodes.models.families.base.spec import (
     TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
-from nodes.models.families.base.vae import PART as VAE
-from nodes.models.families.base.vae import read_vae
+from nodes.models.families.base.vaes.vae import PART as VAE
+from nodes.models.families.base.vaes.vae import read_vae
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 

@@ -14,7 +14,7 @@ from nodes.models.families.base.spec import (
     Part,
     Prediction,
 )
-from nodes.models.families.base.vae import PART as VAE
+from nodes.models.families.base.vaes.vae import PART as VAE
 from nodes.models.weights.errors import BadMetadataError
 from nodes.models.weights.header import Header
 

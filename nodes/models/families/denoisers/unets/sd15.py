@@ -14,7 +14,7 @@ from nodes.models.families.base.spec import (
     TextEncoderSet,
 )
 from nodes.models.families.base.text_encoders import read_text
-from nodes.models.families.base.vae import read_vae
+from nodes.models.families.base.vaes.vae import read_vae
 from nodes.models.families.denoisers.unets.layouts import (
     NETWORKS,
     is_linear,

@@ -6,13 +6,13 @@ from typing import Any
 
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_table
-from nodes.models.families.base.qwen21_vae import MARK as QWEN21_MARK
-from nodes.models.families.base.qwen21_vae import read_qwen21_vae
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
-from nodes.models.families.base.tiny_vae import is_tiny, known_name, read_tiny_vae
-from nodes.models.families.base.wan_vae import MARK as WAN_MARK
-from nodes.models.families.base.wan_vae import latent_rules, wan_vae_network
+from nodes.models.families.base.vaes.qwen21_vae import MARK as QWEN21_MARK
+from nodes.models.families.base.vaes.qwen21_vae import read_qwen21_vae
+from nodes.models.families.base.vaes.tiny_vae import is_tiny, known_name, read_tiny_vae
+from nodes.models.families.base.vaes.wan_vae import MARK as WAN_MARK
+from nodes.models.families.base.vaes.wan_vae import latent_rules, wan_vae_network
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 

@@ -1,0 +1,1 @@
+"""Autoencoders: what their files are told by, and their keys."""
