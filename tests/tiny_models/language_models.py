@@ -57,6 +57,14 @@ def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:
     return draw.tensors
 
 
+def small_qwen3_vl(width: int = 2560, *, layers: int = 3) -> Tensors:
+    """Qwen3-VL of full width in a file of its own, for `BYTES`, with a weight of its eyes."""
+    draw = Draw(23)
+    qwen3(draw, width=width, words=_WORDS, layers=layers)
+    draw.put("visual.deepstack_merger_list.0.norm.weight", (8,), 1.0)
+    return draw.tensors
+
+
 def qwen2_5_vl(draw: Draw, *, words: int = 152_064, prefix: str = "") -> None:
     """The language part of Qwen2.5-VL with two layers of one head each."""
     qwen3(

@@ -90,4 +90,5 @@ def _open_text_encoders(
 ) -> ClipHandle:
     paths = [ctx.files.model("text_encoders", name) for name in names]
     files = [(path, ctx.files.identity(path)) for path in paths]
-    return ClipHandle(open_text_files(files, kind, ctx.models, on_cpu=device == "cpu"))
+    on_cpu = device == "cpu"
+    return ClipHandle(open_text_files(files, kind, ctx.models, on_cpu=on_cpu, notice=ctx.notice))

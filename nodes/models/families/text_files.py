@@ -1,10 +1,10 @@
 """Text encoders in files of their own, and the family whose set they make up."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.spec import EncoderName, EncoderSpec, TextEncoderSet
-from nodes.models.families.base.text_encoders import encoder_name, read_encoder
+from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.errors import TextEncoderError, UnknownTypeError
 from nodes.models.families.registry import encoder_sets, loader_types
 from nodes.models.weights.header import Header
@@ -35,10 +35,10 @@ def read_text_files(
             message=f"there is no model family here whose text encoders are of type {kind!r}.",
             known=known,
         )
-    names: list[EncoderName] = [_name(header) for header in headers]
+    wanted = list(dict.fromkeys(name for each in candidates for name in each.policies))
+    names: list[EncoderName] = [_name(header, wanted) for header in headers]
     fitting = [each for each in candidates if names[0] in each.policies]
     encoder_set = (*fitting, *candidates)[0]
-    wanted = [name for each in candidates for name in each.policies]
     for number, (header, name) in enumerate(zip(headers, names, strict=True)):
         if name not in wanted:
             raise TextEncoderError(
@@ -62,8 +62,18 @@ def read_text_files(
     )
 
 
-def _name(header: Header) -> EncoderName:
-    name = encoder_name(header)
-    if name is None:
+def likeliest_name(header: Header) -> EncoderName:
+    """Return the name of a file's text encoder, as far as the file tells.
+
+    Raises:
+        UnrecognisedFileError: it holds none that is known.
+    """
+    return _name(header, ())
+
+
+def _name(header: Header, wanted: Collection[EncoderName]) -> EncoderName:
+    """Return the wanted one of the names that a file's encoder may have, else the likeliest."""
+    may_be = encoder_names(header)
+    if not may_be:
         raise UnrecognisedFileError(header.path, header.summary, code="not_a_text_encoder")
-    return name
+    return next((name for name in may_be if name in wanted), may_be[0])

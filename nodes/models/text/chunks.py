@@ -115,7 +115,7 @@ def _fill(stretches: Sequence[Sequence[Token]], rules: TextRules) -> list[list[T
         tokens = [*_start_tokens(rules), *(token for stretch in stretches for token in stretch)]
         ends = 0 if rules.end is None else 1
         length = max(rules.min_length, len(tokens) + ends + rules.min_padding, 1)
-        return [_end_chunk(tokens, rules, length)]
+        return [_end_chunk(tokens, rules, -(-length // rules.multiple) * rules.multiple)]
     chunks: list[list[Token]] = []
     current = _start_tokens(rules)
     for stretch in stretches:

@@ -112,7 +112,8 @@ def _pass(
     deepest = max(numbers) if there and not network.pools else depth
     last = embedded = _embed(network, rows)
     kept: dict[int, Tensor] = {}
-    for number, last in enumerate(network.states(embedded, _attention_mask(rows, rules)), 1):
+    states = network.states(embedded, _attention_mask(rows, rules), _positions(rows, rules))
+    for number, last in enumerate(states, 1):
         if number in numbers:
             kept[number] = last
         if number >= deepest:
@@ -125,9 +126,23 @@ def _pass(
 
 def _attention_mask(rows: Chunks, rules: TextRules) -> Tensor | None:
     """Return which tokens of each row are no padding, [rows, length]; None if all count."""
-    if not rules.masks_padding or not any(token.is_padding for row in rows for token in row):
+    if not rules.masks_padding or not _is_padded(rows):
         return None
     return torch.tensor([[not token.is_padding for token in row] for row in rows])
+
+
+def _positions(rows: Chunks, rules: TextRules) -> Tensor | None:
+    """Return the tokens' positions, [rows, length]; None if they are counted from 0."""
+    padding = rules.padding_position
+    if padding is None or not _is_padded(rows):
+        return None
+    return torch.tensor(
+        [[padding if token.is_padding else n for n, token in enumerate(row)] for row in rows]
+    )
+
+
+def _is_padded(rows: Chunks) -> bool:
+    return any(token.is_padding for row in rows for token in row)
 
 
 def _embed(network: TextNetwork, rows: Chunks) -> Tensor:

@@ -19,7 +19,7 @@ from nodes.models.export.checkpoint import encoder_tensors
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.language_models import QWEN3
 from nodes.models.families.base.spec import HiddenStatePolicy, TextEncoderSet
-from nodes.models.families.base.text_encoders import encoder_name, read_encoder
+from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.errors import TextEncoderError
 from nodes.models.loading.checkpoint import open_network
@@ -308,7 +308,7 @@ def test_the_published_sizes_are_read_from_shapes(name, width, inner, layers, he
 
     spec = read_encoder(header, "", name, HiddenStatePolicy())
 
-    assert encoder_name(header) == name
+    assert encoder_names(header)[0] == name
     assert spec.network.config == {
         "vocab_size": 151936,
         "hidden_size": width,

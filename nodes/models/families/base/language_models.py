@@ -8,6 +8,7 @@ lie alone, below `text_encoders.<name>.transformer.` in a checkpoint, or in a fo
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 from nodes.models.families.base.shapes import count, overrides, shape_of
@@ -21,6 +22,9 @@ ROOT = "model."
 _OTHER_ROOTS = ("model.language_model.", "language_model.model.", "language_model.", "")
 """The same in others: beside a vision encoder, or in a file of the bare model."""
 _OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
+VISION = "visual."
+"""The start of a vision encoder's keys beside it, in the layout that is read."""
+_VISION_ROOTS = ("model.visual.", VISION)
 _EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
 _PART = "language model"
 
@@ -53,6 +57,10 @@ class LanguageModel:
     """True if the embeddings are multiplied by the root of their width."""
     coordinates: int = 1
     """The numbers of a position: 3 in models that see pictures, equal ones for text."""
+    eyes: str = ""
+    """A key of its vision encoder that tells it from a model whose weights have the same names."""
+    architecture: str = ""
+    """Its name in files of llama.cpp, which have no vision encoder."""
 
 
 QWEN3 = LanguageModel(
@@ -71,6 +79,7 @@ QWEN3 = LanguageModel(
         "hidden_act": "silu",
         "max_position_embeddings": 40_960,
     },
+    architecture="qwen3",
 )
 """Yang et al. 2025, arXiv:2505.09388; the constants are those of `config.json` of all sizes."""
 QWEN2_5_VL = LanguageModel(
@@ -96,20 +105,77 @@ QWEN2_5_VL = LanguageModel(
     coordinates=3,
 )
 """The language part of Qwen2.5-VL (Bai et al. 2025, arXiv:2502.13923), without its eyes."""
-LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL)
-"""Every record; a file belongs to the first whose mark it has."""
+QWEN3_VL = LanguageModel(
+    kind="qwen3_vl",
+    title="Qwen3-VL",
+    model="transformers.models.qwen3_vl.modeling_qwen3_vl:Qwen3VLTextModel",
+    config="transformers.models.qwen3_vl.configuration_qwen3_vl:Qwen3VLTextConfig",
+    sizes={2560: "qwen3_vl_4b", 4096: "qwen3_vl_8b"},
+    mark="layers.0.self_attn.q_norm.weight",
+    tokenizer="nodes.models.text.qwen_tokenizer:qwen3_tokenizer",
+    vocabulary=151_936,
+    pad=("<|endoftext|>", 151_643),
+    constants={
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 5_000_000.0,
+            "mrope_section": [24, 20, 20],
+        },
+        "rms_norm_eps": 1e-6,
+        "hidden_act": "silu",
+        "max_position_embeddings": 262_144,
+    },
+    coordinates=3,
+    eyes="deepstack_merger_list.0.norm.weight",
+    architecture="qwen3vl",
+)
+"""The language part of Qwen3-VL (Bai et al. 2025, arXiv:2511.21631), without its eyes.
+
+Its weights have the names and the shapes of Qwen3's, but its positions turn more slowly.
+"""
+LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL, QWEN3_VL)
+"""Every record; of those whose mark a file has, the first one is the likeliest."""
 
 
-def find_language_model(header: Header, prefix: str = "") -> LanguageModel | None:
-    """Return the record of the language model below a prefix; None if there is none.
+def language_models(header: Header, prefix: str = "") -> tuple[LanguageModel, ...]:
+    """Return the records that the language model below a prefix may be of, the likeliest first.
+
+    There are several only if nothing in the file tells models of the same names apart; then the
+    family that reads it has to. There is none if the file has no language model.
 
     Args:
         header: of the file.
         prefix: of all its keys, before the root.
     """
     if prefix + ROOT + _EMBEDDING not in header:
-        return None
-    return next((each for each in LANGUAGE_MODELS if prefix + ROOT + each.mark in header), None)
+        return ()
+    named = [each for each in LANGUAGE_MODELS if prefix + ROOT + each.mark in header]
+    told = [each for each in named if _is_told(each, header, prefix)]
+    return tuple(told or named)
+
+
+def _is_told(record: LanguageModel, header: Header, prefix: str) -> bool:
+    """Return True if the file says more of a model than the names of its weights."""
+    if record.architecture and header.metadata.get("general.architecture") == record.architecture:
+        return True
+    return bool(record.eyes) and any(
+        f"{prefix}{root}{record.eyes}" in header for root in _VISION_ROOTS
+    )
+
+
+def find_language_model(
+    header: Header, prefix: str = "", name: EncoderName = ""
+) -> LanguageModel | None:
+    """Return the record of the language model below a prefix; None if there is none.
+
+    Args:
+        header: of the file.
+        prefix: of all its keys, before the root.
+        name: of the encoder that is to be read; the record is that of this name, if it may be.
+    """
+    may_be = language_models(header, prefix)
+    wanted = (each for each in may_be if name in each.sizes.values())
+    return next(chain(wanted, may_be), None)
 
 
 def language_model_of(name: str) -> LanguageModel | None:
@@ -117,16 +183,18 @@ def language_model_of(name: str) -> LanguageModel | None:
     return next((each for each in LANGUAGE_MODELS if name in each.sizes.values()), None)
 
 
-def language_model_name(header: Header, prefix: str = "") -> str | None:
-    """Return the name of the language model below a prefix; None if there is none.
+def language_model_names(header: Header, prefix: str = "") -> tuple[str, ...]:
+    """Return the names that the language model below a prefix may have, the likeliest first.
 
-    That of a size that no family reads says the width.
+    That of a size that no family reads says the width. There are several, or none, as of
+    `language_models`.
     """
-    record = find_language_model(header, prefix)
-    if record is None:
-        return None
+    may_be = language_models(header, prefix)
+    if not may_be:
+        return ()
     width = header.shape(prefix + ROOT + _EMBEDDING)[-1]
-    return record.sizes.get(width, f"a {record.title} of width {width}")
+    known = tuple(each.sizes[width] for each in may_be if width in each.sizes)
+    return known or (f"a {may_be[0].title} of width {width}",)
 
 
 def language_config(
@@ -188,15 +256,18 @@ def pad_number(header: Header, record: LanguageModel) -> int:
 
 
 def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """Return the key table of a language model."""
-    return {key: Source(prefix + ROOT + key) for key in keys}
+    """Return the key table of a language model, and of the vision encoder beside it."""
+    return {key: Source(prefix + (key if key.startswith(VISION) else ROOT + key)) for key in keys}
 
 
 def own_language_key(key: str) -> str | None:
     """Return the network's key for a language model's, in any layout; None for other weights.
 
-    Those are the head that predicts words, and a vision encoder.
+    A vision encoder's keys begin with `VISION`. The head that predicts words is no weight.
     """
+    for root in _VISION_ROOTS:
+        if key.startswith(root):
+            return VISION + key.removeprefix(root)
     for root in (*_OTHER_ROOTS[:-1], ROOT, ""):
         below = key.removeprefix(root)
         if key.startswith(root) and below.startswith(_OWN_PARTS):

@@ -56,6 +56,8 @@ class TextRules:
     """The least length of a chunk that is as long as the prompt."""
     min_padding: int = 0
     """The least number of padding tokens in a chunk that is as long as the prompt."""
+    multiple: int = 1
+    """The number whose multiples such a chunk's length is one of, padding included."""
     final_norm: bool = True
     """True if the states of the layer to read go through the final norm."""
     layers: tuple[int, ...] = (-1,)
@@ -74,6 +76,8 @@ class TextRules:
     """True if `(word:1.2)` sets a weight; False if parentheses are text like any other."""
     masks_padding: bool = False
     """True if no token attends to padding."""
+    padding_position: int | None = None
+    """The position of all padding, for a language model; None: it is counted like other tokens."""
     keeps_lines: bool = False
     """True if the ends of lines in a prompt are tokens; False if they become blanks."""
     tokenizer: str = "nodes.models.text.clip_tokenizer:clip_tokenizer"
@@ -98,10 +102,12 @@ class HiddenStatePolicy:
     final_norm: bool = True
     projected: bool = True
     min_length: int = 0
+    multiple: int = 1
     template: str = "{}"
     dropped: int = 0
     reads_weights: bool = True
     masks_padding: bool = False
+    padding_position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

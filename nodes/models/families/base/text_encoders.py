@@ -21,7 +21,7 @@ from nodes.models.families.base.language_models import (
     LanguageModel,
     find_language_model,
     language_config,
-    language_model_name,
+    language_model_names,
     language_table,
     pad_number,
 )
@@ -92,13 +92,19 @@ def has_encoder(header: Header, prefix: str) -> bool:
     return known or find_language_model(header, prefix) is not None
 
 
-def encoder_name(header: Header, prefix: str = "") -> EncoderName | None:
-    """Return the name of the text encoder below a prefix; None if there is no known one.
+def encoder_names(header: Header, prefix: str = "") -> tuple[EncoderName, ...]:
+    """Return the names that the text encoder below a prefix may have, the likeliest first.
 
-    The width tells one CLIP from another, and the sizes of a language model.
+    The width tells one CLIP from another, and the sizes of a language model; two language models
+    may have the same weights' names and sizes. There is no name if there is no known encoder.
     """
-    if language := language_model_name(header, prefix):
-        return language
+    if languages := language_model_names(header, prefix):
+        return languages
+    name = _encoder_name(header, prefix)
+    return () if name is None else (name,)
+
+
+def _encoder_name(header: Header, prefix: str) -> EncoderName | None:
     if prefix + _T5_EMBEDDING in header:
         return "t5xxl" if header.shape(prefix + _T5_EMBEDDING)[-1:] == (_T5_WIDTH,) else None
     words = next(
@@ -123,7 +129,7 @@ def read_encoder(
     """
     if name == "clip_h" and _lacks_last(header, prefix):
         policy = replace(policy, layers=(-1,))
-    if record := find_language_model(header, prefix):
+    if record := find_language_model(header, prefix, name):
         return _language_encoder(header, prefix, name, record, policy)
     if name == "t5xxl":
         config, kind, table = t5_config(header, prefix), T5, t5_table

@@ -112,13 +112,20 @@ class TextNetwork(Protocol):
         """The number of its layers."""
         ...
 
-    def states(self, embedded: Tensor, attended: Tensor | None = None) -> Iterator[Tensor]:
+    def states(
+        self,
+        embedded: Tensor,
+        attended: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Yield the output of each layer, first to last: [rows, length, width] each.
 
         Args:
             embedded: [rows, length, width]: the tokens' embeddings, without positions.
             attended: [rows, length]: False for tokens that no token attends to; None if there are
                 none. CLIP and T5 attend to all.
+            positions: [rows, length]: the tokens' positions; None if they are counted from 0, as
+                CLIP and T5 always do.
         """
         ...
 

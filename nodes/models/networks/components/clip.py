@@ -42,9 +42,14 @@ class ClipText:
         """The number of its layers."""
         return len(self._clip.encoder.layers)
 
-    def states(self, embedded: Tensor, attended: Tensor | None = None) -> Iterator[Tensor]:
+    def states(
+        self,
+        embedded: Tensor,
+        attended: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Yield each layer's output; a token attends to those before it."""
-        del attended
+        del attended, positions
         positions = self._clip.embeddings.position_embedding.weight
         hidden = embedded.to(positions) + positions[: embedded.shape[1]]
         for layer in self._clip.encoder.layers:

@@ -47,16 +47,22 @@ class LanguageModelText:
         """The number of its layers."""
         return len(self._decoder.layers)
 
-    def states(self, embedded: Tensor, attended: Tensor | None = None) -> Iterator[Tensor]:
+    def states(
+        self,
+        embedded: Tensor,
+        attended: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Yield each layer's output; a token attends to those before it that are attended to."""
         decoder = self._decoder
         hidden = embedded.to(decoder.norm.weight.device)
         if self.record.scales_embedding:
             hidden = hidden * hidden.shape[-1] ** 0.5
-        places = torch.arange(hidden.shape[1], device=hidden.device)[None]
+        counted = torch.arange(hidden.shape[1], device=hidden.device)[None]
+        places = counted if positions is None else positions.to(hidden.device)
         several = self.record.coordinates > 1
         rotary = decoder.rotary_emb(
-            hidden, places.expand(self.record.coordinates, 1, -1) if several else places
+            hidden, places.expand(self.record.coordinates, -1, -1) if several else places
         )
         mask = self._mask(hidden, attended)
         for layer in decoder.layers:

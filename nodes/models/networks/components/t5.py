@@ -40,9 +40,14 @@ class T5Text:
         """The number of its layers."""
         return len(self._stack.block)
 
-    def states(self, embedded: Tensor, attended: Tensor | None = None) -> Iterator[Tensor]:
+    def states(
+        self,
+        embedded: Tensor,
+        attended: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Iterator[Tensor]:
         """Yield each layer's output; all blocks use the first one's position bias."""
-        del attended
+        del attended, positions
         hidden, bias = embedded.to(self._stack.final_layer_norm.weight.device), None
         for block in self._stack.block:
             hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
