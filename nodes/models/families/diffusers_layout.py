@@ -19,6 +19,8 @@ from nodes.models.families.base.language_models import (
     own_language_key,
 )
 from nodes.models.families.base.spec import Family, Layout, Part
+from nodes.models.families.base.vaes.flux2_vae import MARK as FLUX2_MARK
+from nodes.models.families.base.vaes.flux2_vae import PART as FLUX2_VAE
 from nodes.models.families.base.vaes.qwen21_vae import OWN_MARK as QWEN21_MARK
 from nodes.models.families.base.vaes.qwen21_vae import PART as QWEN21_VAE
 from nodes.models.families.base.vaes.vae import PART as VAE
@@ -62,7 +64,7 @@ def _lone_part(header: Header) -> Part | None:
         if layout.mark in header:
             return next(iter(layout.parts.values()))
     if _VAE_MARK in header:
-        marks = {QWEN21_MARK: QWEN21_VAE, WAN_MARK: WAN_VAE}
+        marks = {QWEN21_MARK: QWEN21_VAE, WAN_MARK: WAN_VAE, FLUX2_MARK: FLUX2_VAE}
         return next((part for mark, part in marks.items() if mark in header), VAE)
     if has_other_root(header):
         return _LANGUAGE

@@ -23,11 +23,19 @@ from nodes.models.networks.components import (
     t5,
     vision,
 )
-from nodes.models.networks.components.vaes import pixel_space, qwen21_vae, tiny_vae, vae, wan_vae
+from nodes.models.networks.components.vaes import (
+    flux2_vae,
+    pixel_space,
+    qwen21_vae,
+    tiny_vae,
+    vae,
+    wan_vae,
+)
 from nodes.models.networks.controlnets import flux, sd3, t2i_adapter, unet, z_image
 
 _SHARED = (
-    *(vae.NETWORK, wan_vae.NETWORK, qwen21_vae.NETWORK, tiny_vae.NETWORK, pixel_space.NETWORK),
+    *(vae.NETWORK, wan_vae.NETWORK, qwen21_vae.NETWORK, flux2_vae.NETWORK),
+    *(tiny_vae.NETWORK, pixel_space.NETWORK),
     *(clip.NETWORK, t5.NETWORK, vision.NETWORK),
     *language_model.NETWORKS,
     *(unet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux.NETWORK),

@@ -1,6 +1,6 @@
 """Autoencoders, in a checkpoint or in a file of their own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +8,8 @@ from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_vae_key, vae_table
 from nodes.models.families.base.shapes import count, first_in, overrides, shape_of
 from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
+from nodes.models.families.base.vaes.flux2_vae import MARK as FLUX2_MARK
+from nodes.models.families.base.vaes.flux2_vae import read_flux2_vae
 from nodes.models.families.base.vaes.qwen21_vae import MARK as QWEN21_MARK
 from nodes.models.families.base.vaes.qwen21_vae import read_qwen21_vae
 from nodes.models.families.base.vaes.tiny_vae import is_tiny, known_name, read_tiny_vae
@@ -19,6 +21,8 @@ from nodes.models.weights.key_table import Source
 PREFIXES = (VAE_PREFIX, "vae.")
 PART = Part("vae", VAE_PREFIX, vae_table, own_vae_key)
 _MARK = "decoder.conv_in.weight"
+_MARKED = {QWEN21_MARK: read_qwen21_vae, FLUX2_MARK: read_flux2_vae}
+"""The functions that read the autoencoders that have a key of their own."""
 
 
 def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False) -> VaeSpec | None:
@@ -33,9 +37,9 @@ def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False)
         MissingWeightsError: it is incomplete.
         BadMetadataError: an override in the metadata has no meaning.
     """
-    qwen21 = first_in(header, PREFIXES, QWEN21_MARK)
-    if qwen21 is not None:
-        return read_qwen21_vae(header, qwen21, latent)
+    marked = _read_marked(header, PREFIXES, latent)
+    if marked is not None:
+        return marked
     prefix = first_in(header, PREFIXES, _MARK)
     if prefix is None:
         wan = first_in(header, PREFIXES, WAN_MARK)
@@ -54,9 +58,9 @@ def read_lone_vae(header: Header) -> VaeSpec:
     if is_tiny(header):
         return read_tiny_vae(header, known_name(header))
     prefixes = PREFIXES if header.own else ("", *PREFIXES)
-    qwen21 = first_in(header, prefixes, QWEN21_MARK)
-    if qwen21 is not None:
-        return read_qwen21_vae(header, qwen21)
+    marked = _read_marked(header, prefixes)
+    if marked is not None:
+        return marked
     wan = first_in(header, prefixes, WAN_MARK)
     if wan is not None:
         network = wan_vae_network(header, wan)
@@ -67,6 +71,17 @@ def read_lone_vae(header: Header) -> VaeSpec:
     network = _network(header, prefix)
     downscale = 2 ** (len(network.config["block_out_channels"]) - 1)
     return VaeSpec(network, LatentRules(network.config["latent_channels"], downscale, scale=1.0))
+
+
+def _read_marked(
+    header: Header, prefixes: Sequence[str], latent: LatentRules | None = None
+) -> VaeSpec | None:
+    """Return an autoencoder that a key tells; None if it is of another kind."""
+    for mark, read in _MARKED.items():
+        prefix = first_in(header, prefixes, mark)
+        if prefix is not None:
+            return read(header, prefix, latent)
+    return None
 
 
 def pixel_space() -> VaeSpec:

@@ -1,0 +1,21 @@
+"""The autoencoder of FLUX.2 with random weights; see `random_weights`."""
+
+from tests.tiny_models.random_weights import Draw, Tensors, vae
+
+CHANNELS = 32
+
+
+def flux2_vae(draw: Draw, *, prefix: str = "") -> None:
+    """Four levels of 32 to 64 channels, as the original lays it out."""
+    vae(draw, 32, (1, 2, 2, 2), channels=CHANNELS, prefix=prefix)
+    draw.conv(f"{prefix}encoder.quant_conv", 2 * CHANNELS, 2 * CHANNELS, 1)
+    draw.conv(f"{prefix}decoder.post_quant_conv", CHANNELS, CHANNELS, 1)
+    draw.put(f"{prefix}bn.running_mean", (4 * CHANNELS,), 0.3, 0.1)
+    draw.put(f"{prefix}bn.running_var", (4 * CHANNELS,), 0.25, 0.5)
+
+
+def small_flux2_vae() -> Tensors:
+    """One in a file of its own."""
+    draw = Draw(23)
+    flux2_vae(draw)
+    return draw.tensors
