@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError, short_repr
 
-SizeLimitCode: TypeAlias = Literal["image_too_large", "too_small_picture", "too_large_latent"]
+SizeLimitCode: TypeAlias = Literal[
+    "image_too_large", "too_small_picture", "too_narrow_picture", "too_large_latent"
+]
 InputFileCode: TypeAlias = Literal["not_an_image", "damaged_image", "not_a_latent"]
 
 _INPUT_FILES: Mapping[InputFileCode, tuple[str, str]] = {

@@ -57,9 +57,17 @@ def centre_crop(x: Tensor, width: int, height: int) -> Tensor:
 
 def lanczos(x: Tensor, width: int, height: int) -> Tensor:
     """Resize [batch, 1, 3 or 4, h, w] in [0, 1] with Pillow's Lanczos filter, in 8 bits."""
-    rows = (x.movedim(1, -1).clamp(0, 1) * 255).to(torch.uint8).cpu().numpy()
-    scaled = [_lanczos_one(row, width, height) for row in rows]
-    return torch.as_tensor(np.stack(scaled), device=x.device).movedim(-1, 1).to(x.dtype) / 255
+    rows = (x.movedim(1, -1).clamp(0, 1) * 255).to(torch.uint8)
+    scaled = resize_8_bits(rows, width, height, PILImage.Resampling.LANCZOS)
+    return scaled.movedim(-1, 1).to(x.dtype) / 255
+
+
+def resize_8_bits(
+    images: Tensor, width: int, height: int, resampling: PILImage.Resampling
+) -> Tensor:
+    """Resize [batch, h, w, 1, 3 or 4] uint8 with one of Pillow's filters."""
+    scaled = [_resize_one(row, width, height, resampling) for row in images.cpu().numpy()]
+    return torch.as_tensor(np.stack(scaled), device=images.device)
 
 
 def bislerp(x: Tensor, width: int, height: int) -> Tensor:
@@ -108,8 +116,10 @@ def _slerp_along(x: Tensor, dim: int, size: int) -> Tensor:
     return slerp(x.index_select(dim, left), x.index_select(dim, right), t)
 
 
-def _lanczos_one(row: np.ndarray, width: int, height: int) -> np.ndarray:
+def _resize_one(
+    row: np.ndarray, width: int, height: int, resampling: PILImage.Resampling
+) -> np.ndarray:
     grey = row.shape[-1] == 1
     image = PILImage.fromarray(row[..., 0] if grey else row)
-    scaled = np.asarray(image.resize((width, height), PILImage.Resampling.LANCZOS))
+    scaled = np.asarray(image.resize((width, height), resampling))
     return scaled[..., None] if grey else scaled

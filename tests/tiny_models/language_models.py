@@ -72,14 +72,64 @@ def qwen2_5_vl(draw: Draw, *, words: int = 152_064, prefix: str = "") -> None:
     )
 
 
-def small_qwen2_5_vl() -> Tensors:
-    """Qwen2.5-VL of full width in a file of its own, for `BYTES`: 27 M parameters in one layer.
+def qwen2_5_vision(draw: Draw, *, width: int, blocks: int = 2, prefix: str = "visual.") -> None:
+    """The vision encoder of Qwen2.5-VL with one head, for a language model of a width."""
+    own, inner = 8, 12
+    draw.weight(f"{prefix}patch_embed.proj.weight", own, 3, 2, 14, 14)
+    for block in range(blocks):
+        key = f"{prefix}blocks.{block}"
+        draw.scale(f"{key}.norm1.weight", own)
+        draw.scale(f"{key}.norm2.weight", own)
+        draw.linear(f"{key}.attn.qkv", own, 3 * own)
+        draw.linear(f"{key}.attn.proj", own, own)
+        draw.linear(f"{key}.mlp.gate_proj", own, inner)
+        draw.linear(f"{key}.mlp.up_proj", own, inner)
+        draw.linear(f"{key}.mlp.down_proj", inner, own)
+    draw.scale(f"{prefix}merger.ln_q.weight", own)
+    draw.linear(f"{prefix}merger.mlp.0", 4 * own, 4 * own)
+    draw.linear(f"{prefix}merger.mlp.2", 4 * own, width)
 
-    It has a weight of its vision encoder and the head that predicts words, as published files do.
+
+def qwen3_vision(draw: Draw, *, width: int, blocks: int = 3, prefix: str = "visual.") -> None:
+    """The vision encoder of Qwen3-VL with one head, whose first two blocks are read, too."""
+    own, inner = 8, 12
+    draw.weight(f"{prefix}patch_embed.proj.weight", own, 3, 2, 16, 16)
+    draw.put(f"{prefix}patch_embed.proj.bias", (own,), 0.05)
+    draw.put(f"{prefix}pos_embed.weight", (16, own), 0.5)
+    for block in range(blocks):
+        key = f"{prefix}blocks.{block}"
+        draw.norm(f"{key}.norm1", own)
+        draw.norm(f"{key}.norm2", own)
+        draw.linear(f"{key}.attn.qkv", own, 3 * own)
+        draw.linear(f"{key}.attn.proj", own, own)
+        draw.linear(f"{key}.mlp.linear_fc1", own, inner)
+        draw.linear(f"{key}.mlp.linear_fc2", inner, own)
+    for merger, inputs in (
+        ("merger", own),
+        *((f"deepstack_merger_list.{n}", 4 * own) for n in (0, 1)),
+    ):
+        draw.norm(f"{prefix}{merger}.norm", inputs)
+        draw.linear(f"{prefix}{merger}.linear_fc1", 4 * own, 4 * own)
+        draw.linear(f"{prefix}{merger}.linear_fc2", 4 * own, width)
+
+
+VISION_SIZES = {
+    "qwen2_5_vl_vision": {"num_heads": 1, "window_size": 56, "fullatt_block_indexes": [1]},
+    "qwen3_vl_vision": {"num_heads": 1, "deepstack_visual_indexes": [0, 1]},
+}
+"""The entries of the tiny vision encoders' configurations that shapes do not tell."""
+SEEING = {**BYTES, "config": json.dumps(VISION_SIZES)}
+"""The metadata of language models of bytes with such a vision encoder beside them."""
+
+
+def small_qwen2_5_vl() -> Tensors:
+    """Qwen2.5-VL of full width in a file of its own, for `SEEING`: 27 M parameters in one layer.
+
+    It has a vision encoder and the head that predicts words, as published files do.
     """
     draw = Draw(15)
     qwen3(draw, width=3584, head=128, heads=(28, 1), layers=1, words=_WORDS, biased=True)
-    draw.put("visual.patch_embed.proj.weight", (8, 4), 1.0)
+    qwen2_5_vision(draw, width=3584)
     draw.put("lm_head.weight", (8, 4), 1.0)
     return draw.tensors
 

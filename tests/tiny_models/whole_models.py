@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
-from tests.tiny_models.language_models import BYTES, small_qwen2_5_vl, small_qwen3
+from tests.tiny_models.language_models import BYTES, SEEING, small_qwen2_5_vl, small_qwen3
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.transformer_networks import qwen_image, z_image
 from tests.tiny_models.wan_vae import small_wan_vae
@@ -45,5 +45,5 @@ def tiny_qwen_image(models: Path) -> None:
     """Write Qwen-Image 2512's three files below a folder for models."""
     write(models / "diffusion_models/qwen_image_2512_fp8_e4m3fn.safetensors", small_qwen_image())
     text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
-    write(text, small_qwen2_5_vl(), BYTES)
+    write(text, small_qwen2_5_vl(), SEEING)
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())

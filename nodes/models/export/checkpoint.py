@@ -15,6 +15,8 @@ from nodes.models.export.errors import UnsavableError
 from nodes.models.export.few_bits import quantise_layers
 from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
+from nodes.models.families.base.language_models import vision_table
+from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.spec import Part
 from nodes.models.families.registry import layout_of
 from nodes.models.loading.checkpoint import open_checkpoint
@@ -97,6 +99,9 @@ def checkpoint_tensors(
         patches = clip.by_encoder.get(encoder.name, ()) if clip else ()
         part = parts[encoder.name]
         tensors |= _network_tensors(encoder.network, patches, part, home, quantise)
+        if encoder.vision:
+            place = replace(part, prefix=part.prefix + VISION, table=vision_table)
+            tensors |= _network_tensors(encoder.vision, (), place, home)
     if vae:
         own = _with_weights(vae)
         place = replace(parts["vae"], table=own.spec.table)
@@ -113,7 +118,10 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
     for encoder in clip.text.encoders:
         table = lone_table(encoder.network.spec.kind)
         patches = clip.by_encoder.get(encoder.name, ())
-        yield encoder.name, export_tensors(encoder.network, patches, table, "")
+        tensors = export_tensors(encoder.network, patches, table, "")
+        if encoder.vision:
+            tensors |= export_tensors(encoder.vision, (), vision_table, VISION)
+        yield encoder.name, tensors
 
 
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:
@@ -131,7 +139,8 @@ def file_metadata(
     model: ModelHandle | None = None, clip: ClipHandle | None = None, vae: VaeHandle | None = None
 ) -> dict[str, str]:
     """Return the metadata that a file of these parts needs, to be read as they were."""
-    networks = [encoder.network for encoder in clip.text.encoders] if clip else []
+    encoders = clip.text.encoders if clip else ()
+    networks = [each for e in encoders for each in (e.network, e.vision) if each]
     networks += [vae.vae.network] if vae else []
     networks += [model.model.network] if model else []
     found: dict[str, str] = {}

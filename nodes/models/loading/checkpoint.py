@@ -16,7 +16,7 @@ from nodes.models.families.registry import architecture_of
 from nodes.models.loading.autoencoder import Autoencoder
 from nodes.models.loading.diffusion_model import DiffusionModel
 from nodes.models.loading.network import Network
-from nodes.models.loading.text_model import TextEncoder, TextModel
+from nodes.models.loading.text_model import TextModel, open_encoder
 from nodes.models.weights.header import Header
 
 
@@ -135,7 +135,7 @@ class _Opening:
     def text(self, spec: TextSpec | None) -> TextModel:
         if spec is None:
             return TextModel(self.header.path, ())
-        encoders = (TextEncoder(self.network(item.network), item.rules) for item in spec.encoders)
+        encoders = (open_encoder(item, self.network) for item in spec.encoders)
         return TextModel(self.header.path, tuple(encoders), spec.encoder_set)
 
     def vae(self, spec: VaeSpec | None) -> Autoencoder:

@@ -28,3 +28,29 @@ class UnreadTextError(NodeGraphError):
             f"{', '.join(read)}.",
             hint="Use the node of the CLIP's own family, or CLIPTextEncode, which suits all.",
         )
+
+
+class BlindEncoderError(NodeGraphError):
+    """A prompt has a picture, and its text encoder has no vision encoder."""
+
+    code = "blind_encoder"
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(
+            f"the text encoder {name} of {path.name!r} sees no pictures.",
+            hint="Load a file with the vision encoder of Qwen2.5-VL or Qwen3-VL in it, whose keys "
+            "begin with 'visual.', or leave the pictures out.",
+        )
+
+
+class ChatlessEncoderError(NodeGraphError):
+    """A node writes a chat around a prompt, and the text encoder is no language model."""
+
+    code = "chatless_encoder"
+
+    def __init__(self, path: Path, name: str) -> None:
+        super().__init__(
+            f"the text encoder {name} of {path.name!r} is no language model, which this node's "
+            "prompts are for.",
+            hint="Use CLIPTextEncode, or load a Qwen2.5-VL with CLIPLoader.",
+        )

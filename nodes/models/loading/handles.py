@@ -4,7 +4,7 @@ Handles are values: cheap, immutable, equal by content. The weights behind them 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol, TypeAlias, cast
 
@@ -161,24 +161,35 @@ class ClipHandle:
     def weight_bytes(self) -> int:
         """The bytes that it takes in memory; 0 if its file has none."""
         patches = self.by_encoder
-        return sum(
-            encoder.network.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found
-        )
+        return sum(encoder.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found)
 
     def with_patch(self, encoder: str, patch: Patch) -> "ClipHandle":
         """Return the encoders with one more patch on top of one of them."""
         return replace(self, patches=(*self.patches, (encoder, patch)))
 
-    def encode(self, texts: str | Texts, embeddings: Embeddings) -> Encoded:
+    def with_chat(self, template: str, dropped: int) -> "ClipHandle":
+        """Return the language models with another text around prompts; see `TextRules`.
+
+        Raises:
+            ChatlessEncoderError: there is an encoder that is no language model.
+        """
+        return replace(self, text=self.text.with_chat(template, dropped))
+
+    def encode(
+        self, texts: str | Texts, embeddings: Embeddings, pictures: Sequence[Tensor] = ()
+    ) -> Encoded:
         """Encode a prompt, weights and all.
 
         Args:
             texts: one for all text encoders, or one each by their names.
             embeddings: where textual inversions are.
+            pictures: in the order of their places in the text: [height, width, 3 or 4] in [0, 1].
+
+        Raises:
+            NodeGraphError: as for `TextModel.chunks`.
         """
         each = {"": texts} if isinstance(texts, str) else texts
-        (encoded,) = self.text.encode([each], embeddings, self.by_encoder, self.layer)
-        return encoded
+        return self.encode_chunks(self.text.chunks(each, embeddings, pictures))
 
     def chunks(self, text: str, embeddings: Embeddings) -> Mapping[str, Chunks]:
         """Return the chunks of a prompt for each text encoder, by its name."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,7 +10,7 @@ from nodegraph.runtime.model_pool import ModelPool
 from nodes.models.families.diffusers_layout import read_model
 from nodes.models.families.text_files import likeliest_name, read_text_files
 from nodes.models.loading.checkpoint import open_network
-from nodes.models.loading.text_model import TextEncoder, TextModel
+from nodes.models.loading.text_model import TextModel, open_encoder
 from nodes.models.weights.header import Header
 
 Notice: TypeAlias = Callable[[str], None]
@@ -41,8 +42,8 @@ def open_text_files(
     for header, spec in zip(headers, specs, strict=True):
         _tell_guess(header, spec.network.name, notice)
     found = {
-        spec.network.name: TextEncoder(
-            open_network(models, header, identity, spec.network, on_cpu=on_cpu), spec.rules
+        spec.network.name: open_encoder(
+            spec, partial(open_network, models, header, identity, on_cpu=on_cpu)
         )
         for header, (_, identity), spec in zip(headers, files, specs, strict=True)
     }

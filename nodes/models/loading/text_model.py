@@ -1,23 +1,34 @@
 """The text encoders that work together for one family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TypeAlias
 
+import torch
+from torch import Tensor
+
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use, run_environment
-from nodes.models.families.base.spec import TextEncoderSet, TextRules
-from nodes.models.loading.errors import MissingPartError, UnreadTextError
+from nodes.models.families.base.language_models import language_model_of
+from nodes.models.families.base.spec import EncoderSpec, NetworkSpec, TextEncoderSet, TextRules
+from nodes.models.loading.errors import (
+    BlindEncoderError,
+    ChatlessEncoderError,
+    MissingPartError,
+    UnreadTextError,
+)
 from nodes.models.loading.network import Network, Patches
 from nodes.models.networks.base.builder import TextClass
+from nodes.models.networks.base.pictures import PictureClass, PixelPatches
 from nodes.models.networks.factory import network_class
 from nodes.models.text.chunks import MakeTokenizer, PromptReader, Token, Tokenizer, empty_chunk
 from nodes.models.text.combine import combination
 from nodes.models.text.encode import Chunks, Encoded, encode
+from nodes.models.text.pictures import Seen, pictures_of
 from nodes.models.text.textual_inversion import Embeddings
 
 _STATES = 32
@@ -33,11 +44,18 @@ class TextEncoder:
 
     network: Network
     rules: TextRules
+    vision: Network | None = None
+    """The vision encoder beside it; loaded when a prompt has a picture."""
 
     @property
     def name(self) -> str:
         """Its name, such as `clip_l`."""
         return self.network.spec.name
+
+    def nbytes(self, patches: Patches = ()) -> int:
+        """Return the bytes that its weights take in memory, those of its vision encoder too."""
+        vision = 0 if self.vision is None else self.vision.nbytes()
+        return self.network.nbytes(patches) + vision
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -56,12 +74,27 @@ class TextEncoder:
         """The width of a token's embedding."""
         return self.network.spec.config[self._class.width]
 
-    def chunks(self, text: str | None, embeddings: Embeddings) -> Chunks:
-        """Return the chunks of a prompt; of None none, though T5 always reads its end token."""
+    def chunks(
+        self, text: str | None, embeddings: Embeddings, pictures: Sequence[Tensor] = ()
+    ) -> Chunks:
+        """Return the chunks of a prompt; of None none, though T5 always reads its end token.
+
+        Raises:
+            BlindEncoderError: there are pictures, which it can not see.
+            SizeLimitError: one of them is too narrow.
+            UnplacedPictureError: the prompt has fewer places for pictures.
+        """
         if text is None:
             end = self.rules.end if self.rules.takes_padding else None
             return [] if end is None else [[Token(end)]]
-        return PromptReader(self.tokenizer, self.rules, self.width, embeddings).chunks(text)
+        patches = [self._patches(picture) for picture in pictures]
+        reader = PromptReader(self.tokenizer, self.rules, self.width, embeddings)
+        return reader.chunks(text, patches)
+
+    def _patches(self, picture: Tensor) -> PixelPatches:
+        if self.vision is None:
+            raise BlindEncoderError(self.network.header.path, self.name)
+        return _pictures(self.vision).prepare(picture, self.vision.spec.config)
 
     def encode(
         self, prompts: Sequence[Chunks], patches: Patches, layer: int | None
@@ -88,9 +121,38 @@ class TextEncoder:
         tokens = sum(len(chunk) for chunks in prompts for chunk in chunks)
         beside = tokens * self.width * _STATES * self.network.placement.dtype.itemsize
         with device_lane(self.network.placement.device):
+            seen = self._see([chunk for chunks in prompts for chunk in chunks])
             plan_use(ModelUse((self.network,), beside, repeats=False))
             network = self._class.drive(self.network.module(patches))
-            return encode(network, prompts, self.rules, layers)
+            return encode(network, prompts, self.rules, layers, seen)
+
+    @torch.no_grad()
+    def _see(self, rows: Chunks) -> Seen:
+        """Return the pictures in rows as the language model reads them."""
+        pictures, vision = pictures_of(rows), self.vision
+        if not pictures or vision is None:
+            return {}
+        place, width = vision.placement, vision.spec.config["intermediate_size"]
+        most = max(len(picture.pixels) for picture in pictures)
+        plan_use(ModelUse((vision,), most * width * _STATES * place.dtype.itemsize, repeats=False))
+        module, see = vision.module(), _pictures(vision).see
+        there = (
+            replace(each, pixels=each.pixels.to(place.device, place.dtype)) for each in pictures
+        )
+        return {own: see(module, each) for own, each in zip(pictures, there, strict=True)}
+
+
+def open_encoder(spec: EncoderSpec, network: Callable[[NetworkSpec], Network]) -> TextEncoder:
+    """Return a text encoder, with its networks from a function that opens them."""
+    vision = network(spec.vision) if spec.vision else None
+    return TextEncoder(network(spec.network), spec.rules, vision)
+
+
+def _pictures(vision: Network) -> PictureClass:
+    """Return the way to run a vision encoder of a language model."""
+    found = network_class(vision.spec.kind).pictures
+    assert found, "EncoderSpecs name vision encoders of language models"
+    return found
 
 
 @dataclass(frozen=True)
@@ -129,26 +191,20 @@ class TextModel:
         )
         return replace(self, found=tuple(padded))
 
-    def encode(
-        self,
-        texts: Sequence[Texts],
-        embeddings: Embeddings,
-        patches: Mapping[str, Patches],
-        layer: int | None,
-    ) -> list[Encoded]:
-        """Encode prompts, each encoder all at once, and make one conditioning of each prompt.
-
-        Args:
-            texts: of each prompt, the text for each encoder.
-            embeddings: where textual inversions are.
-            patches: by encoder.
-            layer: the layer to read; None is the family's own choice.
+    def with_chat(self, template: str, dropped: int) -> "TextModel":
+        """Return the same language models with another text around prompts; see `TextRules`.
 
         Raises:
-            UnreadTextError: a text is for an encoder that the family does not have.
-            MissingPartError: an encoder is not there.
+            ChatlessEncoderError: there is an encoder that is no language model.
         """
-        return self.encode_chunks([self.chunks(each, embeddings) for each in texts], patches, layer)
+        for each in self.encoders:
+            if language_model_of(each.name) is None:
+                raise ChatlessEncoderError(self.origin, each.name)
+        changed = (
+            replace(each, rules=replace(each.rules, template=template, dropped=dropped))
+            for each in self.found
+        )
+        return replace(self, found=tuple(changed))
 
     def encode_chunks(
         self,
@@ -156,7 +212,16 @@ class TextModel:
         patches: Mapping[str, Patches],
         layer: int | None,
     ) -> list[Encoded]:
-        """Encode prompts as `encode` does, of which the chunks for each encoder are known."""
+        """Encode prompts, each encoder all at once, and make one conditioning of each prompt.
+
+        Args:
+            prompts: the chunks for each encoder, as `chunks` makes them.
+            patches: by encoder.
+            layer: the layer to read; None is the family's own choice.
+
+        Raises:
+            MissingPartError: an encoder is not there.
+        """
         found: list[dict[str, Encoded]] = [{} for _ in prompts]
         encoders = self.encoders
         assert self.encoder_set is not None, "the encoders of a file belong to a set"
@@ -171,12 +236,22 @@ class TextModel:
                 found[n][encoder.name] = one
         return [combine(parts) for parts in found]
 
-    def chunks(self, texts: Texts, embeddings: Embeddings) -> dict[str, Chunks]:
+    def chunks(
+        self, texts: Texts, embeddings: Embeddings, pictures: Sequence[Tensor] = ()
+    ) -> dict[str, Chunks]:
         """Return one prompt's chunks by encoder; all CLIPs get the same number.
+
+        Args:
+            texts: the text for each encoder.
+            embeddings: where textual inversions are.
+            pictures: in the order of their places in the text: [height, width, 3 or 4] in [0, 1].
 
         Raises:
             UnreadTextError: a text is for an encoder that the family does not have.
             MissingPartError: an encoder is not there.
+            BlindEncoderError: there are pictures, and an encoder can not see.
+            SizeLimitError: a picture is too narrow.
+            UnplacedPictureError: the text has fewer places for pictures.
         """
         known = tuple(self.encoder_set.policies) if self.encoder_set else ()
         unread = texts.keys() - {*known, ""}
@@ -184,7 +259,9 @@ class TextModel:
             raise UnreadTextError(sorted(unread), known)
         found: dict[str, Chunks] = {
             encoder.name: encoder.chunks(
-                texts.get(encoder.name, texts.get("", "")), embeddings.for_encoder(encoder.name)
+                texts.get(encoder.name, texts.get("", "")),
+                embeddings.for_encoder(encoder.name),
+                pictures,
             )
             for encoder in self.encoders
         }

@@ -5,13 +5,15 @@ is never cut: it moves to the next chunk. The ends of chunks change the image, s
 ComfyUI's. A text encoder that reads any length gets the whole prompt as one chunk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
 from nodes.models.families.base.spec import TextRules
+from nodes.models.networks.base.pictures import PixelPatches
+from nodes.models.text.errors import UnplacedPictureError
 from nodes.models.text.prompt_weights import Segment, parse
 from nodes.models.text.textual_inversion import Embeddings, split_embeddings
 
@@ -29,6 +31,8 @@ class Token:
     vector: Tensor | None = None
     """[width] float32: used in place of the embedding of `id`."""
     is_padding: bool = False
+    picture: PixelPatches | None = None
+    """The picture that it is one of the tokens of."""
 
 
 Chunk: TypeAlias = Sequence[Token]
@@ -65,9 +69,20 @@ class PromptReader:
     """The length of an embedding's vectors."""
     embeddings: Embeddings
 
-    def chunks(self, prompt: str) -> list[list[Token]]:
-        """Return the chunks of a prompt: at least one, all of one length."""
-        return _fill(self._stretches(prompt), self.rules)
+    def chunks(self, prompt: str, pictures: Sequence[PixelPatches] = ()) -> list[list[Token]]:
+        """Return the chunks of a prompt: at least one, all of one length.
+
+        Args:
+            prompt: its text.
+            pictures: in the order of their places in it.
+
+        Raises:
+            UnplacedPictureError: there are fewer places than pictures.
+        """
+        stretches = self._stretches(prompt)
+        if pictures:
+            stretches = insert_pictures(stretches, self.rules.picture, pictures)
+        return _fill(stretches, self.rules)
 
     def _stretches(self, prompt: str) -> list[list[Token]]:
         stretches: list[list[Token]] = []
@@ -103,6 +118,34 @@ class PromptReader:
 
     def _plain(self, text: str) -> list[tuple[int, Tensor | None]]:
         return [(token, None) for token in self.tokenizer.encode(text)]
+
+
+def insert_pictures(
+    stretches: Iterable[Iterable[Token]], place: int | None, pictures: Sequence[PixelPatches]
+) -> list[list[Token]]:
+    """Return stretches with the pictures' tokens in the places of those that stand for them.
+
+    Args:
+        stretches: of a prompt.
+        place: the id of a token that stands for a picture; those after the last picture stay.
+        pictures: in the order of their places.
+
+    Raises:
+        UnplacedPictureError: there are fewer places than pictures.
+    """
+    waiting, found = list(reversed(pictures)), list[list[Token]]()
+    for stretch in stretches:
+        tokens = list[Token]()
+        for token in stretch:
+            if token.id == place and waiting:
+                picture = waiting.pop()
+                tokens += [replace(token, picture=picture)] * picture.tokens
+            else:
+                tokens.append(token)
+        found.append(tokens)
+    if waiting:
+        raise UnplacedPictureError(len(pictures), len(pictures) - len(waiting))
+    return found
 
 
 def empty_chunk(rules: TextRules, length: int) -> list[Token]:

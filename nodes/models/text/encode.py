@@ -12,6 +12,7 @@ from torch.nn import functional
 from nodes.models.families.base.spec import TextRules
 from nodes.models.networks.base.builder import TextNetwork
 from nodes.models.text.chunks import Chunk, empty_chunk
+from nodes.models.text.pictures import Seen, picture_positions, place_pictures
 
 Chunks: TypeAlias = Sequence[Chunk]
 """The chunks of a prompt, all of one length."""
@@ -37,7 +38,11 @@ class _States:
 
 @torch.no_grad()
 def encode(
-    network: TextNetwork, prompts: Sequence[Chunks], rules: TextRules, layers: Sequence[int]
+    network: TextNetwork,
+    prompts: Sequence[Chunks],
+    rules: TextRules,
+    layers: Sequence[int],
+    seen: Seen | None = None,
 ) -> list[Encoded]:
     """Encode prompts; chunks of one length go through the network together.
 
@@ -50,9 +55,11 @@ def encode(
         rules: the family's.
         layers: those to read, counted as `TextRules` says; if there is one that the encoder lacks,
             it is the last with its norm alone.
+        seen: the pictures in the prompts.
     """
     rows = [_with_empty(chunks, rules) for chunks in prompts]
-    states = iter(_run(network, [row for group in rows for row in group], rules, layers))
+    run = _Run(network, rules, layers, seen or {})
+    states = iter(run.states([row for group in rows for row in group]))
     return [
         _weigh(network, chunks, [next(states) for _ in group], rules)
         for chunks, group in zip(prompts, rows, strict=True)
@@ -84,44 +91,50 @@ def _pool(network: TextNetwork, section: Chunk, last: Tensor, rules: TextRules) 
     return (network.project(pooled) if rules.projected else pooled).float()
 
 
-def _run(
-    network: TextNetwork, rows: Chunks, rules: TextRules, layers: Sequence[int]
-) -> list[_States]:
-    """Return the states of each row; rows of one length share a pass."""
-    numbers: defaultdict[int, list[int]] = defaultdict(list)
-    for number, row in enumerate(rows):
-        numbers[len(row)].append(number)
-    found: dict[int, _States] = {}
-    for group in numbers.values():
-        chosen, last = _pass(network, [rows[number] for number in group], rules, layers)
-        found |= {n: _States(chosen[at], last[at]) for at, n in enumerate(group)}
-    return [found[number] for number in range(len(rows))]
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Runs a text encoder over rows of tokens."""
 
+    network: TextNetwork
+    rules: TextRules
+    layers: Sequence[int]
+    seen: Seen
 
-def _pass(
-    network: TextNetwork, rows: Chunks, rules: TextRules, layers: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Return the states of the layers to read, side by side, and of the last layer that is run.
+    def states(self, rows: Chunks) -> list[_States]:
+        """Return the states of each row; rows of one length share a pass."""
+        numbers: defaultdict[int, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            numbers[len(row)].append(number)
+        found: dict[int, _States] = {}
+        for group in numbers.values():
+            chosen, last = self._pass([rows[number] for number in group])
+            found |= {n: _States(chosen[at], last[at]) for at, n in enumerate(group)}
+        return [found[number] for number in range(len(rows))]
 
-    Both are [rows, length, width]. Only an encoder whose last layer is pooled runs more layers
-    than are read.
-    """
-    depth = network.depth
-    numbers = [depth + 1 + layer if layer < 0 else layer for layer in layers]
-    there = all(0 < number <= depth for number in numbers)
-    deepest = max(numbers) if there and not network.pools else depth
-    last = embedded = _embed(network, rows)
-    kept: dict[int, Tensor] = {}
-    states = network.states(embedded, _attention_mask(rows, rules), _positions(rows, rules))
-    for number, last in enumerate(states, 1):
-        if number in numbers:
-            kept[number] = last
-        if number >= deepest:
-            break
-    if not there:
-        return network.norm(last), last
-    chosen = [network.norm(kept[n]) if rules.final_norm else kept[n] for n in numbers]
-    return chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=-1), last
+    def _pass(self, rows: Chunks) -> tuple[Tensor, Tensor]:
+        """Return the states of the layers to read, side by side, and of the last that is run.
+
+        Both are [rows, length, width]. Only an encoder whose last layer is pooled runs more layers
+        than are read.
+        """
+        network, depth = self.network, self.network.depth
+        numbers = [depth + 1 + layer if layer < 0 else layer for layer in self.layers]
+        there = all(0 < number <= depth for number in numbers)
+        deepest = max(numbers) if there and not network.pools else depth
+        last = embedded = _embed(network, rows)
+        pictures = place_pictures(rows, embedded, self.seen) if self.seen else None
+        mask, positions = _attention_mask(rows, self.rules), _positions(rows, self.rules)
+        states = network.states(embedded, mask, positions, pictures)
+        kept: dict[int, Tensor] = {}
+        for number, last in enumerate(states, 1):
+            if number in numbers:
+                kept[number] = last
+            if number >= deepest:
+                break
+        if not there:
+            return network.norm(last), last
+        chosen = [network.norm(kept[n]) if self.rules.final_norm else kept[n] for n in numbers]
+        return chosen[0] if len(chosen) == 1 else torch.cat(chosen, dim=-1), last
 
 
 def _attention_mask(rows: Chunks, rules: TextRules) -> Tensor | None:
@@ -132,13 +145,20 @@ def _attention_mask(rows: Chunks, rules: TextRules) -> Tensor | None:
 
 
 def _positions(rows: Chunks, rules: TextRules) -> Tensor | None:
-    """Return the tokens' positions, [rows, length]; None if they are counted from 0."""
-    padding = rules.padding_position
-    if padding is None or not _is_padded(rows):
+    """Return the tokens' positions, [rows, length]; None if they are counted from 0.
+
+    If there are pictures they have three coordinates: [3, rows, length].
+    """
+    padding = rules.padding_position if _is_padded(rows) else None
+    seen = any(token.picture for row in rows for token in row)
+    if padding is None and not seen:
         return None
-    return torch.tensor(
-        [[padding if token.is_padding else n for n, token in enumerate(row)] for row in rows]
-    )
+    positions = picture_positions(rows) if seen else torch.arange(len(rows[0])).repeat(len(rows), 1)
+    if padding is not None:
+        positions[..., torch.tensor([[token.is_padding for token in row] for row in rows])] = (
+            padding
+        )
+    return positions
 
 
 def _is_padded(rows: Chunks) -> bool:

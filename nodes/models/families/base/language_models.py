@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
+from nodes.models.families.base.language_vision import (
+    QWEN2_5_VISION,
+    QWEN3_VISION,
+    VISION,
+    VisionModel,
+)
 from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import EncoderName
 from nodes.models.weights.errors import BadMetadataError
@@ -22,8 +28,6 @@ ROOT = "model."
 _OTHER_ROOTS = ("model.language_model.", "language_model.model.", "language_model.", "")
 """The same in others: beside a vision encoder, or in a file of the bare model."""
 _OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
-VISION = "visual."
-"""The start of a vision encoder's keys beside it, in the layout that is read."""
 _VISION_ROOTS = ("model.visual.", VISION)
 _EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
 _PART = "language model"
@@ -61,6 +65,10 @@ class LanguageModel:
     """A key of its vision encoder that tells it from a model whose weights have the same names."""
     architecture: str = ""
     """Its name in files of llama.cpp, which have no vision encoder."""
+    vision: VisionModel | None = None
+    """The vision encoder that files may have beside it."""
+    picture: tuple[str, int] = ("<|image_pad|>", 151_655)
+    """The token in whose place a picture's tokens are read, and its number in that tokenizer."""
 
 
 QWEN3 = LanguageModel(
@@ -103,8 +111,9 @@ QWEN2_5_VL = LanguageModel(
         "max_position_embeddings": 128_000,
     },
     coordinates=3,
+    vision=QWEN2_5_VISION,
 )
-"""The language part of Qwen2.5-VL (Bai et al. 2025, arXiv:2502.13923), without its eyes."""
+"""The language part of Qwen2.5-VL (Bai et al. 2025, arXiv:2502.13923)."""
 QWEN3_VL = LanguageModel(
     kind="qwen3_vl",
     title="Qwen3-VL",
@@ -126,10 +135,11 @@ QWEN3_VL = LanguageModel(
         "max_position_embeddings": 262_144,
     },
     coordinates=3,
+    vision=QWEN3_VISION,
     eyes="deepstack_merger_list.0.norm.weight",
     architecture="qwen3vl",
 )
-"""The language part of Qwen3-VL (Bai et al. 2025, arXiv:2511.21631), without its eyes.
+"""The language part of Qwen3-VL (Bai et al. 2025, arXiv:2511.21631).
 
 Its weights have the names and the shapes of Qwen3's, but its positions turn more slowly.
 """
@@ -233,15 +243,20 @@ def language_config(
     }
 
 
-def pad_number(header: Header, record: LanguageModel) -> int:
-    """Return the number of the padding token, in the file's own vocabulary if it brings one.
+def token_number(header: Header, record: LanguageModel, token: tuple[str, int]) -> int:
+    """Return the number of a special token, in the file's own vocabulary if it brings one.
 
     There, special tokens that the vocabulary lacks come after it, the padding token first.
+
+    Args:
+        header: of the file.
+        record: of the language model.
+        token: its name, and its number in the record's tokenizer.
 
     Raises:
         BadMetadataError: the vocabulary is not a JSON object.
     """
-    token, number = record.pad
+    name, number = token
     text = header.metadata.get("tokenizer.vocab")
     if not text:
         return number
@@ -252,12 +267,17 @@ def pad_number(header: Header, record: LanguageModel) -> int:
     if not isinstance(vocabulary, dict):
         raise BadMetadataError(header.path, "'tokenizer.vocab' is not a JSON object")
     numbers = cast("dict[str, int]", vocabulary)
-    return numbers.get(token, len(numbers))
+    return numbers.get(name, len(numbers) + number - record.pad[1])
 
 
 def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     """Return the key table of a language model, and of the vision encoder beside it."""
     return {key: Source(prefix + (key if key.startswith(VISION) else ROOT + key)) for key in keys}
+
+
+def vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """Return the key table of a vision encoder alone, whose prefix ends with `VISION`."""
+    return {key: Source(prefix + key) for key in keys}
 
 
 def own_language_key(key: str) -> str | None:

@@ -78,6 +78,8 @@ class TextRules:
     """True if no token attends to padding."""
     padding_position: int | None = None
     """The position of all padding, for a language model; None: it is counted like other tokens."""
+    picture: int | None = None
+    """The id of the token in whose place a picture's tokens are read; None: it sees none."""
     keeps_lines: bool = False
     """True if the ends of lines in a prompt are tokens; False if they become blanks."""
     tokenizer: str = "nodes.models.text.clip_tokenizer:clip_tokenizer"
@@ -209,6 +211,8 @@ class EncoderSpec:
 
     network: NetworkSpec
     rules: TextRules
+    vision: NetworkSpec | None = None
+    """The vision encoder beside it, whose pictures it can read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,10 @@ from nodes.models.families.base.language_models import (
     language_config,
     language_model_names,
     language_table,
-    pad_number,
+    token_number,
+    vision_table,
 )
+from nodes.models.families.base.language_vision import VISION, vision_config
 from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import (
     EncoderName,
@@ -151,17 +153,32 @@ def _language_encoder(
     config = language_config(header, prefix, record, name)
     network = NetworkSpec(record.kind, name, config, prefix, language_table, rounds_patched=True)
     vocabulary, merges = _own_tokenizer(header)
+    vision = _vision(header, prefix, name, record)
     rules = TextRules(
         length=None,
         start=None,
         end=None,
-        pad=pad_number(header, record),
+        pad=token_number(header, record, record.pad),
+        picture=token_number(header, record, record.picture) if vision else None,
         keeps_lines=True,
         tokenizer=record.tokenizer,
         vocabulary=vocabulary,
         merges=merges,
     )
-    return EncoderSpec(network, _rules(rules, policy))
+    return EncoderSpec(network, _rules(rules, policy), vision)
+
+
+def _vision(
+    header: Header, prefix: str, name: EncoderName, record: LanguageModel
+) -> NetworkSpec | None:
+    """Return the vision encoder beside a language model; None if the file has none."""
+    if record.vision is None:
+        return None
+    root = prefix + VISION
+    config = vision_config(header, root, record.vision, name)
+    if config is None:
+        return None
+    return NetworkSpec(record.vision.kind, f"{name}.vision", config, root, vision_table)
 
 
 def _lacks_last(header: Header, prefix: str) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.spec import Config
 from nodes.models.networks.base.control_hint import ControlHint
+from nodes.models.networks.base.pictures import PictureClass, TextPictures
 from nodes.models.residency.units import EVERY_PART, Parts
 from nodes.sampling.conditioning.cond import Cond, CondBatch, ControlCall, Residuals
 from nodes.sampling.conditioning.denoiser import Branch
@@ -117,6 +118,7 @@ class TextNetwork(Protocol):
         embedded: Tensor,
         attended: Tensor | None = None,
         positions: Tensor | None = None,
+        pictures: TextPictures | None = None,
     ) -> Iterator[Tensor]:
         """Yield the output of each layer, first to last: [rows, length, width] each.
 
@@ -125,7 +127,8 @@ class TextNetwork(Protocol):
             attended: [rows, length]: False for tokens that no token attends to; None if there are
                 none. CLIP and T5 attend to all.
             positions: [rows, length]: the tokens' positions; None if they are counted from 0, as
-                CLIP and T5 always do.
+                CLIP and T5 always do. Beside pictures [3, rows, length]: time, row and column.
+            pictures: those in the rows, of which CLIP and T5 see none; None if there are none.
         """
         ...
 
@@ -165,6 +168,8 @@ class NetworkClass:
     """Calls it, if it is a ControlNet."""
     text: TextClass | None = None
     """Runs it, if it is a text encoder."""
+    pictures: PictureClass | None = None
+    """Runs it, if it is the vision encoder of one."""
     half_dtype: torch.dtype = torch.float16
     """Its precision on a GPU: float32 if half precision would show in images."""
     without_bfloat16: torch.dtype = torch.float16

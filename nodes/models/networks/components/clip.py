@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.networks.base.pictures import TextPictures
 from nodes.models.residency.units import Parts
 
 
@@ -47,9 +48,10 @@ class ClipText:
         embedded: Tensor,
         attended: Tensor | None = None,
         positions: Tensor | None = None,
+        pictures: TextPictures | None = None,
     ) -> Iterator[Tensor]:
         """Yield each layer's output; a token attends to those before it."""
-        del attended, positions
+        del attended, positions, pictures
         positions = self._clip.embeddings.position_embedding.weight
         hidden = embedded.to(positions) + positions[: embedded.shape[1]]
         for layer in self._clip.encoder.layers:

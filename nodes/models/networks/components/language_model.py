@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from nodes.models.families.base.language_models import LANGUAGE_MODELS, LanguageModel
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.networks.base.pictures import TextPictures
 from nodes.models.residency.units import Parts
 
 
@@ -52,8 +53,12 @@ class LanguageModelText:
         embedded: Tensor,
         attended: Tensor | None = None,
         positions: Tensor | None = None,
+        pictures: TextPictures | None = None,
     ) -> Iterator[Tensor]:
-        """Yield each layer's output; a token attends to those before it that are attended to."""
+        """Yield each layer's output; a token attends to those before it that are attended to.
+
+        What a vision encoder adds to it is not in it yet, as in transformers' hidden states.
+        """
         decoder = self._decoder
         hidden = embedded.to(decoder.norm.weight.device)
         if self.record.scales_embedding:
@@ -65,12 +70,12 @@ class LanguageModelText:
             hidden, places.expand(self.record.coordinates, -1, -1) if several else places
         )
         mask = self._mask(hidden, attended)
-        for layer in decoder.layers:
+        for number, layer in enumerate(decoder.layers):
             output = layer(
-                hidden, attention_mask=mask, position_ids=places, position_embeddings=rotary
+                hidden, attention_mask=mask, position_ids=counted, position_embeddings=rotary
             )
-            hidden = cast("Tensor", output)
-            yield hidden
+            yield cast("Tensor", output)
+            hidden = _with_deep_states(cast("Tensor", output), pictures, number)
 
     def norm(self, states: Tensor) -> Tensor:
         """Apply the final norm, a root mean square."""
@@ -100,6 +105,15 @@ class LanguageModelText:
         return cast("_Decoder", self.module)
 
 
+def _with_deep_states(hidden: Tensor, pictures: TextPictures | None, layer: int) -> Tensor:
+    """Return a layer's states with those of the vision encoder that are for it added."""
+    if pictures is None or layer >= len(pictures.deep):
+        return hidden
+    summed = hidden.clone()
+    summed[pictures.mask.to(hidden.device)] += pictures.deep[layer].to(hidden)
+    return summed
+
+
 def network_of(record: LanguageModel) -> NetworkClass:
     """Return the class of network of a record."""
     return NetworkClass(
@@ -120,20 +134,23 @@ def _builder(record: LanguageModel) -> Build:
     def build(settings: dict[str, Any]) -> nn.Module:
         made = config(**deepcopy(settings), use_cache=False)  # it changes what is nested in them
         network = cast("nn.Module", model(made))
-        _keep_frequencies(network, made)
+        keep_frequencies(cast("nn.Module", network.rotary_emb), made)
         return network
 
     return build
 
 
-def _keep_frequencies(network: nn.Module, config: object) -> None:
+def keep_frequencies(rotary: nn.Module, config: object) -> None:
     """Compute the frequencies of positions on the CPU, as no file has them.
 
     They are no buffers then, so that they stay float32, wherever the weights go.
+
+    Args:
+        rotary: the module that has them.
+        config: its configuration.
     """
-    rotary = network.rotary_emb
     with torch.device("cpu"):
-        made = cast("nn.Module", type(rotary)(config))
+        made = type(rotary)(config)
     for name, frequencies in list(made.named_buffers()):
         delattr(rotary, name)
         setattr(rotary, name, frequencies)

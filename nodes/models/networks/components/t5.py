@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
+from nodes.models.networks.base.pictures import TextPictures
 from nodes.models.residency.units import Parts
 
 
@@ -45,9 +46,10 @@ class T5Text:
         embedded: Tensor,
         attended: Tensor | None = None,
         positions: Tensor | None = None,
+        pictures: TextPictures | None = None,
     ) -> Iterator[Tensor]:
         """Yield each layer's output; all blocks use the first one's position bias."""
-        del attended, positions
+        del attended, positions, pictures
         hidden, bias = embedded.to(self._stack.final_layer_norm.weight.device), None
         for block in self._stack.block:
             hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
