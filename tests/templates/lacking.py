@@ -1,0 +1,59 @@
+"""Families that templates name and that are not here, by the names of their files."""
+
+import re
+from collections.abc import Mapping
+
+_LACKING: Mapping[str, str] = {
+    r"anima.*|qwen_3_06b.*": "Anima",
+    r"boogu.*": "Boogu",
+    r"birefnet.*": "BiRefNet",
+    r"capybara.*|hunyuanvideo15.*|byt5.*": "Capybara (HunyuanVideo 1.5)",
+    r"chroma-radiance.*": "Chroma Radiance",
+    r"chroma.*": "Chroma",
+    r"chronoedit.*|chrono_edit.*": "ChronoEdit (Wan 2.1)",
+    r"depth_anything.*|da3.*": "Depth Anything 3",
+    r"ernie.*|ministral.*": "ERNIE-Image",
+    r"fibo2.*": "Fibo 2",
+    r"flux[-_]?2.*|mistral_3.*|full_encoder_small.*": "FLUX.2",
+    r"flux3.*|qwen3\.5_9b_flux3.*": "FLUX.3",
+    r"hidream_o1.*|gemma4.*": "HiDream-O1",
+    r"hidream.*|clip_[lg]_hidream|llama.*": "HiDream-I1/E1",
+    r"ideogram.*": "Ideogram 4",
+    r"joyai.*|qwen3vl_8b_joyimage.*": "JoyAI-Image-Edit",
+    r"kandinsky.*": "Kandinsky 5 image",
+    r"krea2.*": "Krea 2",
+    r"lens.*|gpt_oss.*": "Lens",
+    r"longcat.*": "LongCat-Image",
+    r"lotus.*": "Lotus (SD2-based depth)",
+    r"ltx.*|gemma.3.*": "LTX-2.3",
+    r"mage_flow.*": "Mage-Flow",
+    r"marigold.*": "Marigold v2",
+    r"ming_image.*|qwen3\.8.*": "Ming-Image",
+    r"minimax.*|qwen3vl_32b.*": "MiniMax H3",
+    r"moge.*": "MoGe",
+    r"moss.*": "MOSS-Image",
+    r"netayume.*|gemma_2.*": "Lumina 2",
+    r"newbie.*|gemma_3_4b.*|jina.*": "NewBie-Image",
+    r"omnigen2.*|qwen_2\.5_vl_fp16": "OmniGen2",
+    r"ovis.*": "Ovis-Image",
+    r"pid_.*": "PiD",
+    r"pixeldit.*": "PixelDiT",
+    r"qwen_image_2\.1.*": "Qwen-Image 2.1",
+    r"qwen_image_edit.*|firered.*|qwen-edit.*|qwen_edit.*|qwen-image-edit.*": "Qwen-Image-Edit",
+    r"qwen_image_layered.*": "Qwen-Image-Layered",
+    r"qwen-image.*controlnet.*|qwen_image_.*controlnet": "Qwen-Image's ControlNets",
+    r"qwen3vl.*": "Qwen3-VL as text encoder",
+    r"qwen3\.5.*": "Qwen3.5",
+    r"rt_detr.*": "RT-DETR",
+    r"sam3.*": "SAM3",
+    r"sdpose.*": "SDPose (SDXL-based)",
+    r"seedvr2.*": "SeedVR2",
+    r"wan2.*|umt5.*|lightx2v.*|clip_vision_h": "Wan",
+}
+"""A family by a regular expression of whole names without their suffix, in small letters."""
+
+
+def lacking_family(name: str) -> str | None:
+    """Return the family of a published file that is not here; None if it is not known."""
+    stem = name.replace("\\", "/").rpartition("/")[2].rpartition(".")[0].lower()
+    return next((family for names, family in _LACKING.items() if re.fullmatch(names, stem)), None)
