@@ -21,7 +21,7 @@ from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_workflow
 from tests.tiny_models.checkpoints import small_sd3, small_sd15, small_sd21, small_sdxl
 from tests.tiny_models.folders import whole_flux
-from tests.tiny_models.whole_models import tiny_qwen_image, tiny_z_image, whole
+from tests.tiny_models.whole_models import tiny_anima, tiny_qwen_image, tiny_z_image, whole
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -31,6 +31,7 @@ SHIPPED = {
     if path.name.endswith(".json")
 }
 HUB = {
+    "anima": tiny_anima,
     "flux1_dev": whole("flux1-dev-fp8", whole_flux),
     "flux1_schnell": whole("flux1-schnell-fp8", partial(whole_flux, guidance=False)),
     "qwen_image": tiny_qwen_image,

@@ -18,6 +18,7 @@ from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.families.base.vaes.wan_vae import wan_vae_table
+from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
@@ -135,6 +136,23 @@ _QWEN_IMAGE: dict[str, Any] = {
     "in_channels": 64, "out_channels": 16, "num_layers": 60, "attention_head_dim": 128,
     "num_attention_heads": 24, "joint_attention_dim": 3584, "axes_dims_rope": [16, 56, 56],
 }  # fmt: skip
+_QWEN3_06B = {
+    **_QWEN3_4B,
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+}
+_ANIMA: dict[str, Any] = {
+    "in_channels": 16, "out_channels": 16, "num_attention_heads": 16, "attention_head_dim": 128,
+    "num_layers": 28, "mlp_ratio": 4.0, "text_embed_dim": 1024, "adaln_lora_dim": 256,
+    "max_size": [1, 4096, 4096], "rope_scale": [1.0, 4.0, 4.0], "extra_pos_embed_type": None,
+    "conditioner": {
+        "source_dim": 1024, "target_dim": 1024, "model_dim": 1024, "num_layers": 6,
+        "num_attention_heads": 16, "mlp_ratio": 4.0, "target_vocab_size": 32128,
+        "min_sequence_length": 512,
+    },
+}  # fmt: skip
 _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
@@ -174,8 +192,8 @@ def _z_image(prefix: str) -> Part:
     return Part("z_image", _Z_IMAGE, prefix, z_image_table)
 
 
-def _qwen3(prefix: str) -> Part:
-    return Part("qwen3", _QWEN3_4B, prefix, language_table)
+def _qwen3(prefix: str, config: Mapping[str, Any] = _QWEN3_4B) -> Part:
+    return Part("qwen3", config, prefix, language_table)
 
 
 def _qwen_image(prefix: str) -> Part:
@@ -184,6 +202,10 @@ def _qwen_image(prefix: str) -> Part:
 
 def _qwen2_5_vl(prefix: str) -> Part:
     return Part("qwen2_5_vl", _QWEN2_5_VL, prefix, language_table)
+
+
+def _anima(prefix: str) -> Part:
+    return Part("anima", _ANIMA, prefix, anima_table)
 
 
 def _mmdit(config: Mapping[str, Any]) -> Part:
@@ -230,6 +252,13 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen2_5_vl(_TEXT.format("qwen25_7b")),
     ),
     "qwen2_5_vl_7b": (_qwen2_5_vl(""),),
+    "anima": (_anima("net."),),
+    "anima_whole": (
+        _anima(UNET_PREFIX),
+        Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
+        _qwen3(_TEXT.format("qwen3_06b"), _QWEN3_06B),
+    ),
+    "qwen3_06b": (_qwen3("", _QWEN3_06B),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -20,6 +20,8 @@ NAMES = (
     "qwen3_4b",
     "qwen_image",
     "qwen2_5_vl_7b",
+    "anima",
+    "qwen3_06b",
 )
 
 

@@ -44,7 +44,10 @@ KINDS = {
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
     "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
+    "anima": Kind("BF16", 1024, 128, 1024, None),
 }
+READ = {"anima": {"t5xxl_ids": torch.zeros(1, 96).long(), "t5xxl_weights": torch.ones(1, 96)}}
+"""What texts bring along besides, by the model."""
 CASES = [
     pytest.param(name, marks=() if name == "sd15" else pytest.mark.slow, id=name) for name in KINDS
 ]
@@ -70,7 +73,8 @@ def test_a_full_size_model(tmp_path, name):
         for hook in (module.register_forward_pre_hook, module.register_forward_hook):
             hook(lambda *_: own.append(card.counts.ops))
         before = card.counts.live_bytes
-        few, many = (sample(card, model, kind, steps, tmp_path) for steps in (FEW, MANY))
+        extras = READ.get(name, {})
+        few, many = (sample(card, model, kind, steps, tmp_path, extras) for steps in (FEW, MANY))
         each = [end - start for start, end in zip(own[::2], own[1::2], strict=True)]
         inside = sum(each[FEW:]) - sum(each[:FEW])
         added = (many.ops - few.ops - inside) / (MANY - FEW)
@@ -87,10 +91,11 @@ def test_a_full_size_model(tmp_path, name):
         )
 
 
-def sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root):
+def sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root, extras=None):
     def text() -> Conditioning:
         pooled = None if kind.pooled is None else torch.zeros(1, kind.pooled)
-        return Conditioning((Cond(torch.zeros(1, kind.length, kind.width), pooled),))
+        tokens = torch.zeros(1, kind.length, kind.width)
+        return Conditioning((Cond(tokens, pooled, extras=extras or {}),))
 
     side = kind.size // 8
     latent = Latent(torch.zeros(1, model.latent_format.channels, side, side))

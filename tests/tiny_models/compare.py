@@ -8,19 +8,22 @@ from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, CondBatch
 
 NO_WORDS = Embeddings(None, print)
-_TEXT_WIDTHS = ("cross_attention_dim", "joint_attention_dim", "cap_feat_dim")
+_TEXT_WIDTHS = ("cross_attention_dim", "joint_attention_dim", "cap_feat_dim", "source_dim")
 
 
 def denoised(model):
     channels = model.latent_format.channels
     x = torch.linspace(-1, 1, channels * 64).reshape(1, channels, 8, 8)
     config = model.model.network.spec.config
-    width = next(config[entry] for entry in _TEXT_WIDTHS if config.get(entry))
+    inner = config.get("conditioner", {})
+    widths = (config.get(entry) or inner.get(entry) for entry in _TEXT_WIDTHS)
+    width = next(each for each in widths if each)
     extra = config.get("projection_class_embeddings_input_dim", 0)
     sizes = 5 if extra == 64 + 5 * 256 else 6
     pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1
     tokens = torch.linspace(-2, 2, 77 * width).reshape(1, 77, width)
-    cond = Cond(tokens, torch.linspace(-1, 1, pooled)[None])
+    read = {"t5xxl_ids": torch.arange(3, 9)[None], "t5xxl_weights": torch.ones(1, 6)}
+    cond = Cond(tokens, torch.linspace(-1, 1, pooled)[None], extras=read if inner else {})
     extras = prepare(model, cond, (8, 8)).extras
     return denoise(model, x, torch.tensor([0.7]), CondBatch(cond.tokens, cond.pooled, extras))
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from nodes.models.families.registry import layout_of
 from nodes.models.loading.checkpoint import Checkpoint
 from nodes.models.loading.text_model import TextEncoder
 from tests.tiny_models.checkpoints import (
@@ -24,7 +25,7 @@ from tests.tiny_models.checkpoints import (
 )
 from tests.tiny_models.language_models import qwen2_5_vl, qwen3
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
-from tests.tiny_models.transformer_networks import qwen_image, z_image
+from tests.tiny_models.transformer_networks import anima, qwen_image, z_image
 from tests.tiny_models.wan_vae import wan_vae
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -56,6 +57,15 @@ def whole_qwen_image() -> Tensors:
     return draw.tensors
 
 
+def whole_anima() -> Tensors:
+    """Anima with all that belongs to it in one file, 7 M parameters."""
+    draw = Draw(18)
+    anima(draw, text=32, prefix=_MODEL)
+    qwen3(draw, prefix="text_encoders.qwen3_06b.transformer.")
+    wan_vae(draw, prefix=_VAE)
+    return draw.tensors
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -67,6 +77,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "schnell": lambda: whole_flux(guidance=False),
     "z_image": whole_z_image,
     "qwen_image": whole_qwen_image,
+    "anima": whole_anima,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
@@ -90,13 +101,24 @@ def write_folder(folder: Path, name: str, checkpoint: Checkpoint, **saving: Any)
     """
     model = checkpoint.model.network
     place = "unet" if model.spec.kind == "unet" else "transformer"
-    _save(model.module(), folder / place, **saving)
+    _save_denoiser(checkpoint, folder, place, **saving)
     _save(checkpoint.vae.network.module(), folder / "vae", **saving)
     names = _TEXT_FOLDERS.get(name, _ALL_TEXT)
     for place, encoder in zip(names, checkpoint.text.encoders, strict=False):
         _save_text(encoder, folder / place)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "Pipeline"}))
     return folder
+
+
+def _save_denoiser(checkpoint: Checkpoint, folder: Path, place: str, **saving: Any) -> None:
+    """Write the denoiser, without its modules that have folders of their own."""
+    spec = checkpoint.model.spec
+    module = copy.deepcopy(checkpoint.model.network.module())
+    for inner, start in layout_of(spec.family, ()).modules.items():
+        name = start.removesuffix(".")
+        _save(module.get_submodule(name), folder / inner, **saving)
+        delattr(module, name)
+    _save(module, folder / place, **saving)
 
 
 def _save(module: nn.Module, folder: Path, **saving: Any) -> None:

@@ -170,3 +170,58 @@ def qwen_image(
             draw.linear(f"{key}.{stream}_mlp.net.2", 4 * width, width)
     draw.linear(f"{p}norm_out.linear", width, 2 * width, gain=0.5)
     draw.linear(f"{p}proj_out", width, 64)
+
+
+def anima(
+    draw: Draw, *, width: int = 64, head: int = 16, text: int = 1024, prefix: str = ""
+) -> None:
+    """Anima's with two blocks, and its conditioner with two, for texts of this width.
+
+    It has what training counted, as NVIDIA's files do.
+    """
+    p, wide, rank = prefix, 32, 8
+    draw.linear(f"{p}x_embedder.proj.1", 4 * 17, width, bias=False)
+    draw.linear(f"{p}t_embedder.1.linear_1", width, width, bias=False)
+    draw.linear(f"{p}t_embedder.1.linear_2", width, 3 * width, bias=False, gain=0.5)
+    draw.scale(f"{p}t_embedding_norm.weight", width)
+    for block in range(2):
+        key = f"{p}blocks.{block}"
+        for part in ("self_attn", "cross_attn", "mlp"):
+            draw.linear(f"{key}.adaln_modulation_{part}.1", width, rank, bias=False)
+            draw.linear(f"{key}.adaln_modulation_{part}.2", rank, 3 * width, bias=False)
+        for part, inputs in (("self_attn", width), ("cross_attn", wide)):
+            _cosmos_attention(draw, f"{key}.{part}", (width, inputs), head, "output_proj")
+        draw.linear(f"{key}.mlp.layer1", width, 4 * width, bias=False)
+        draw.linear(f"{key}.mlp.layer2", 4 * width, width, bias=False)
+    draw.linear(f"{p}final_layer.adaln_modulation.1", width, rank, bias=False)
+    draw.linear(f"{p}final_layer.adaln_modulation.2", rank, 2 * width, bias=False)
+    draw.linear(f"{p}final_layer.linear", width, 64, bias=False)
+    draw.put(f"{p}accum_iteration", (1,), 1.0)
+    _anima_conditioner(draw, f"{p}llm_adapter", text, wide, head)
+
+
+def _anima_conditioner(draw: Draw, key: str, text: int, width: int, head: int) -> None:
+    draw.put(f"{key}.embed.weight", (32_128, width), 1.0)
+    for block in range(2):
+        own = f"{key}.blocks.{block}"
+        for part, inputs in (("self_attn", width), ("cross_attn", text)):
+            draw.scale(f"{own}.norm_{part}.weight", width)
+            _cosmos_attention(draw, f"{own}.{part}", (width, inputs), head, "o_proj")
+        draw.scale(f"{own}.norm_mlp.weight", width)
+        draw.linear(f"{own}.mlp.0", width, 4 * width)
+        draw.linear(f"{own}.mlp.2", 4 * width, width)
+    draw.linear(f"{key}.out_proj", width, width)
+    draw.scale(f"{key}.norm.weight", width)
+
+
+def _cosmos_attention(
+    draw: Draw, key: str, widths: tuple[int, int], head: int, output: str
+) -> None:
+    """An attention from tokens of the first width to others of the second."""
+    width, inputs = widths
+    draw.linear(f"{key}.q_proj", width, width, bias=False)
+    draw.linear(f"{key}.k_proj", inputs, width, bias=False)
+    draw.linear(f"{key}.v_proj", inputs, width, bias=False)
+    draw.linear(f"{key}.{output}", width, width, bias=False)
+    draw.scale(f"{key}.q_norm.weight", head)
+    draw.scale(f"{key}.k_norm.weight", head)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
 from tests.tiny_models.language_models import BYTES, SEEING, small_qwen2_5_vl, small_qwen3
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import qwen_image, z_image
+from tests.tiny_models.transformer_networks import anima, qwen_image, z_image
 from tests.tiny_models.wan_vae import small_wan_vae
 
 
@@ -46,4 +46,18 @@ def tiny_qwen_image(models: Path) -> None:
     write(models / "diffusion_models/qwen_image_2512_fp8_e4m3fn.safetensors", small_qwen_image())
     text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
     write(text, small_qwen2_5_vl(), SEEING)
+    write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
+
+
+def small_anima() -> Tensors:
+    """The transformer and its conditioner, for texts of Qwen3 0.6B, as published."""
+    draw = Draw(17)
+    anima(draw, prefix="net.")
+    return draw.tensors
+
+
+def tiny_anima(models: Path) -> None:
+    """Write Anima's three files below a folder for models."""
+    write(models / "diffusion_models/anima-base-v1.0.safetensors", small_anima())
+    write(models / "text_encoders/qwen_3_06b_base.safetensors", small_qwen3(1024), BYTES)
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())

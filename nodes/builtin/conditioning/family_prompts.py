@@ -153,4 +153,6 @@ def t5_tokenizer_options(
 
 def _encode(clip: ClipHandle, ctx: Context, texts: Texts, **extras: object) -> Conditioning:
     encoded = clip.encode(texts, Embeddings(ctx.files, ctx.notice))
-    return Conditioning((Cond(encoded.tokens, encoded.pooled, extras=extras),))
+    return Conditioning(
+        (Cond(encoded.tokens, encoded.pooled, extras={**encoded.extras, **extras}),)
+    )

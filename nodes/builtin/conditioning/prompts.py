@@ -31,7 +31,7 @@ def clip_text_encode(
     a textual inversion. Long prompts are encoded in chunks.
     """
     encoded = clip.encode(text, Embeddings(ctx.files, ctx.notice))
-    return Conditioning((Cond(encoded.tokens, encoded.pooled),))
+    return Conditioning((Cond(encoded.tokens, encoded.pooled, extras=encoded.extras),))
 
 
 @node("CLIPSetLastLayer", category="conditioning", display_name="CLIP Set Last Layer")

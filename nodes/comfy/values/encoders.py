@@ -13,6 +13,7 @@ from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.comfy.values.patches.weights import key_patches, note_patches, weight_patch
 from nodes.imaging.tiling import compute_tiled, tilings
 from nodes.models.loading.handles import ClipHandle, VaeHandle
+from nodes.models.loading.text_model import TextEncoder
 from nodes.models.text.chunks import Token
 from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, Conditioning
@@ -172,7 +173,7 @@ class PackClip:
         """Encode the result of `tokenize`: hidden states, and the pooled vector if asked for."""
         (cond,) = self._encode_tokens(tokens).conds
         if return_dict:
-            return {"cond": cond.tokens, "pooled_output": cond.pooled}
+            return {"cond": cond.tokens, "pooled_output": cond.pooled, **cond.extras}
         return (cond.tokens, cond.pooled) if return_pooled else cond.tokens
 
     def encode_from_tokens_scheduled(
@@ -180,7 +181,8 @@ class PackClip:
     ) -> list[list[Any]]:
         """Encode the result of `tokenize` as CONDITIONING."""
         (cond,) = self._encode_tokens(tokens).conds
-        return [[cond.tokens, {"pooled_output": cond.pooled, **(add_dict or {})}]]
+        more = {**cond.extras, **(add_dict or {})}
+        return [[cond.tokens, {"pooled_output": cond.pooled, **more}]]
 
     def encode(self, text: str) -> Tensor:
         """Return a text's hidden states."""
@@ -189,7 +191,9 @@ class PackClip:
     def _encode_tokens(self, tokens: Mapping[str, Any]) -> Conditioning:
         empty = self.tokenize("")
         chunks = {
-            encoder.name: [[_as_token(item) for item in part] for part in tokens[short]]
+            encoder.name: [
+                [_as_token(item, _padding(encoder)) for item in part] for part in tokens[short]
+            ]
             if (short := _short(encoder.name)) in tokens
             else encoder.chunks(None, _embeddings())
             for encoder in self.handle.text.found
@@ -199,9 +203,12 @@ class PackClip:
             if _is_clip(name) and each:
                 padding = [_as_token(item) for item in empty[_short(name)][0]]
                 chunks[name] = [*each, *[padding] * (most - len(each))]
+        for name in self.handle.text.read_tokens:
+            given = tokens.get(name, empty[name])
+            chunks[name] = [[_as_token(item) for item in part] for part in given]
         encoded = self.handle.encode_chunks(chunks)
         pooled = None if encoded.pooled is None else encoded.pooled.cpu()
-        return Conditioning((Cond(encoded.tokens.cpu(), pooled),))
+        return Conditioning((Cond(encoded.tokens.cpu(), pooled, extras=encoded.extras),))
 
 
 def _embeddings() -> Embeddings:
@@ -223,12 +230,17 @@ def _as_tuple(token: Token, with_word: bool) -> tuple[Any, ...]:
     return (value, token.weight, token.word) if with_word else (value, token.weight)
 
 
-def _as_token(item: tuple[Any, ...]) -> Token:
+def _padding(encoder: TextEncoder) -> int | None:
+    """Return the id of tokens that no other attends to; None if all count."""
+    return encoder.rules.pad if encoder.rules.masks_padding else None
+
+
+def _as_token(item: tuple[Any, ...], padding: int | None = None) -> Token:
     value, weight, *word = item
     number = int(word[0]) if word else 0
     if isinstance(value, Tensor):
         return Token(0, float(weight), number, value.detach().float().cpu())
-    return Token(int(value), float(weight), number)
+    return Token(int(value), float(weight), number, is_padding=int(value) == padding)
 
 
 class PackVae:

@@ -73,15 +73,25 @@ def _lone_part(header: Header) -> Part | None:
 
 def _read_folder(path: Path) -> Header:
     family, denoiser = _denoiser(path)
-    parts = list(_layout(family, path).parts.items())[1:]
-    read = ((part_header(path, name), name, part) for name, part in parts)
-    found = [denoiser, *(_part(own, name, part) for own, name, part in read if own)]
+    layout = _layout(family, path)
+    home, *names = layout.parts
+    places = {name: f"{home}/{start}" for name, start in layout.modules.items()}
+    read = ((part_header(path, name), name) for name in names)
+    found = [
+        denoiser,
+        *(
+            _part(own, places.get(name, f"{name}/"), layout.parts[name])
+            for own, name in read
+            if own
+        ),
+    ]
+    inner = set(places.values())  # of modules of the denoiser, which is read as one
     tensors: dict[str, TensorInfo] = {}
     own: dict[str, str] = {}
     configs: dict[str, object] = {}
     for header in found:
         tensors |= header.tensors
-        own |= header.own
+        own |= {part: place for part, place in header.own.items() if place not in inner}
         configs |= json.loads(header.metadata["config"])
     schedule = read_json(path, "scheduler/scheduler_config.json")
     if schedule.get("rescale_betas_zero_snr"):
@@ -104,7 +114,7 @@ def _denoiser(path: Path) -> tuple[Family, Header]:
         own = part_header(path, name)
         seen = own.summary if own else seen
         if own and layout.mark in own:
-            header = _part(own, name, part)
+            header = _part(own, f"{name}/", part)
             if family.recognises(header):
                 return family, header
     known = [family.title for family in families()]
@@ -117,9 +127,10 @@ def _layout(family: Family, path: Path) -> Layout:
     return next((one for one in family.layouts if set(one.text) == there), family.layouts[0])
 
 
-def _part(own: Header, name: str, part: Part) -> Header:
+def _part(own: Header, place: str, part: Part) -> Header:
+    """Return the header of one part, whose own names get a prefix."""
     config = json.dumps({part.name: json.loads(own.metadata["config"])})
-    return replace(_in_original_layout(own, part, f"{name}/"), metadata={"config": config})
+    return replace(_in_original_layout(own, part, place), metadata={"config": config})
 
 
 def _in_original_layout(header: Header, part: Part, prefix: str = "") -> Header:

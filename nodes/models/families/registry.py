@@ -21,6 +21,7 @@ _OWN = (
     "nodes.models.families.denoisers.flux:FLUX",
     "nodes.models.families.denoisers.z_image:Z_IMAGE",
     "nodes.models.families.denoisers.qwen_image:QWEN_IMAGE",
+    "nodes.models.families.denoisers.anima:ANIMA",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

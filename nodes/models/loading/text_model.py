@@ -27,7 +27,7 @@ from nodes.models.networks.base.pictures import PictureClass, PixelPatches
 from nodes.models.networks.factory import network_class
 from nodes.models.text.chunks import MakeTokenizer, PromptReader, Token, Tokenizer, empty_chunk
 from nodes.models.text.combine import combination
-from nodes.models.text.encode import Chunks, Encoded, encode
+from nodes.models.text.encode import Chunks, Encoded, encode, token_extras
 from nodes.models.text.pictures import Seen, pictures_of
 from nodes.models.text.textual_inversion import Embeddings
 
@@ -60,8 +60,7 @@ class TextEncoder:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of its vocabulary."""
-        make: MakeTokenizer = resolve_name(self.rules.tokenizer)
-        return make(self.rules.vocabulary, self.rules.merges)
+        return _tokenizer(self.rules)
 
     @property
     def _class(self) -> TextClass:
@@ -181,6 +180,11 @@ class TextModel:
                 raise MissingPartError(self.origin, f"text encoder {name}")
         return self.found
 
+    @property
+    def read_tokens(self) -> Mapping[str, TextRules]:
+        """The rules of text encoders whose tokens alone the model reads, by their names."""
+        return self.encoder_set.read_tokens if self.encoder_set else {}
+
     def with_t5_padding(self, min_length: int, min_padding: int) -> "TextModel":
         """Return the same encoders with other padding of T5's prompts; see `TextRules`."""
         padded = (
@@ -234,12 +238,18 @@ class TextModel:
             encoded = encoder.encode(batch, patches.get(encoder.name, ()), layer)
             for (n, _), one in zip(mine, encoded, strict=True):
                 found[n][encoder.name] = one
-        return [combine(parts) for parts in found]
+        combined = [combine(parts) for parts in found]
+        if not self.read_tokens:
+            return combined
+        extras = [_extras({name: each[name] for name in self.read_tokens}) for each in prompts]
+        return [replace(one, extras=each) for one, each in zip(combined, extras, strict=True)]
 
     def chunks(
         self, texts: Texts, embeddings: Embeddings, pictures: Sequence[Tensor] = ()
     ) -> dict[str, Chunks]:
         """Return one prompt's chunks by encoder; all CLIPs get the same number.
+
+        Those of text encoders whose tokens alone the model reads come last.
 
         Args:
             texts: the text for each encoder.
@@ -253,7 +263,7 @@ class TextModel:
             SizeLimitError: a picture is too narrow.
             UnplacedPictureError: the text has fewer places for pictures.
         """
-        known = tuple(self.encoder_set.policies) if self.encoder_set else ()
+        known = (*self.encoder_set.policies, *self.read_tokens) if self.encoder_set else ()
         unread = texts.keys() - {*known, ""}
         if self.found and unread:
             raise UnreadTextError(sorted(unread), known)
@@ -270,7 +280,22 @@ class TextModel:
             most = max(len(found[encoder.name]) for encoder in clips)
             for encoder in clips:
                 found[encoder.name] = _pad(found[encoder.name], encoder.rules, most)
+        for name, rules in self.read_tokens.items():
+            text = texts.get(name, texts.get("", "")) or ""
+            reader = PromptReader(_tokenizer(rules), rules, 0, embeddings.for_encoder(name))
+            found[name] = reader.chunks(text)
         return found
+
+
+def _tokenizer(rules: TextRules) -> Tokenizer:
+    make: MakeTokenizer = resolve_name(rules.tokenizer)
+    return make(rules.vocabulary, rules.merges)
+
+
+def _extras(tokens: Mapping[str, Chunks]) -> dict[str, Tensor]:
+    """Return the tokens that the model reads itself as `Encoded.extras`."""
+    each = (token_extras(name, chunks) for name, chunks in tokens.items())
+    return {key: value for one in each for key, value in one.items()}
 
 
 def _pad(chunks: Chunks, rules: TextRules, number: int) -> Chunks:

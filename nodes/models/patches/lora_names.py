@@ -13,7 +13,7 @@ from nodes.models.weights.key_table import Source
 
 _FOREIGN = (
     (r"double_blocks\.\d+\.img_attn_q", "HunyuanVideo"),
-    (r"(^|[._])blocks.\d+.(cross|self)_attn", "Wan"),
+    (r"(^|[._])blocks.\d+.(cross|self)_attn.[qkvo](_img)?$", "Wan"),
 )
 """Patterns of the modules of families and their titles; unused once a family has the title."""
 _FEW = 1 / 3
@@ -132,8 +132,18 @@ def _names(spec: NetworkSpec, path: str) -> Iterator[str]:
         yield from _text_names(spec, path)
         return
     yield from _with_prefixes(path)
+    yield from _names_of_parts(spec, path)
     before, _, last = path.removesuffix(".0").rpartition(".")
     yield from (f"unet.{before}.processor.{last}", f"{before}.processor.{last}")
+
+
+def _names_of_parts(spec: NetworkSpec, path: str) -> Iterator[str]:
+    """Yield diffusers' names of a layer of a module that has a folder of its own there."""
+    for layout in (layout for family in families() for layout in family.layouts):
+        if next(iter(layout.parts.values())).name == spec.kind:
+            for folder, start in layout.modules.items():
+                if path.startswith(start):
+                    yield f"{folder}.{path.removeprefix(start)}"
 
 
 def _stored_names(spec: NetworkSpec, original: str) -> Iterable[str]:

@@ -97,6 +97,8 @@ class PromptReader:
         before, _, after = self.rules.template.partition("{}")
         text = f"{before}{prompt}{after}"
         segments = parse(text) if self.rules.reads_weights else [Segment(text, 1.0)]
+        if not self.rules.applies_weights:
+            segments = [replace(each, weight=1.0) for each in segments]
         if self.rules.keeps_lines:
             return segments
         return [replace(each, text=each.text.replace("\n", " ")) for each in segments]

@@ -1,8 +1,8 @@
 """Run a text encoder over chunks of tokens, and apply the prompt's weights to the result."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -13,6 +13,7 @@ from nodes.models.families.base.spec import TextRules
 from nodes.models.networks.base.builder import TextNetwork
 from nodes.models.text.chunks import Chunk, empty_chunk
 from nodes.models.text.pictures import Seen, picture_positions, place_pictures
+from nodes.sampling.conditioning.cond import TOKEN_IDS, TOKEN_WEIGHTS
 
 Chunks: TypeAlias = Sequence[Chunk]
 """The chunks of a prompt, all of one length."""
@@ -26,6 +27,8 @@ class Encoded:
     """[1, length of all chunks, width] float32."""
     pooled: Tensor | None
     """[1, width] float32: the last layer at the first chunk's end token; None for T5."""
+    extras: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    """Further inputs of the model, for `Cond.extras`: [1, …] each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,25 @@ def _weigh(
         weights = hidden.new_tensor([[token.weight for token in section] for section in kept])
         empty = hidden[-1:]
         hidden = (hidden[:-1] - empty) * weights[..., None] + empty
+    if rules.zeroes_padding:
+        hidden = hidden * _presence(chunks, rules).to(hidden)
     pooled = _pool(network, chunks[0], states[0].last, rules) if network.pools else None
     return Encoded(hidden.flatten(0, 1)[None], pooled)
+
+
+def _presence(chunks: Chunks, rules: TextRules) -> Tensor:
+    """Return 1 for each token that is no padding, else 0: [chunks, length, 1]."""
+    rows = [[not token.is_padding for token in section[rules.dropped :]] for section in chunks]
+    return torch.tensor(rows).unsqueeze(-1)
+
+
+def token_extras(encoder: str, chunks: Chunks) -> dict[str, Tensor]:
+    """Return the ids of a prompt's tokens, [1, tokens] int64, and their weights, float32."""
+    tokens = [token for chunk in chunks for token in chunk]
+    return {
+        TOKEN_IDS.format(encoder): torch.tensor([[token.id for token in tokens]]),
+        TOKEN_WEIGHTS.format(encoder): torch.tensor([[token.weight for token in tokens]]),
+    }
 
 
 def _pool(network: TextNetwork, section: Chunk, last: Tensor, rules: TextRules) -> Tensor:

@@ -118,6 +118,11 @@ REFERENCES = "reference_latents"
 """The key in a condition's extras of reference latents: a tuple, each like `Latent.samples`."""
 
 
+TOKEN_IDS, TOKEN_WEIGHTS = "{}_ids", "{}_weights"
+"""The keys in a condition's extras of tokens that a network reads itself, [1, tokens] each, by the
+text encoder that they are of."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
     """A text for a rectangle (GLIGEN)."""

@@ -66,7 +66,10 @@ def test_shards_and_variants_give_the_same(name, single, tmp_path):
     assert_same_checkpoint(opened(variant), single(name))
 
 
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize(
+    "name",
+    [name for name in ORIGINALS if name != "anima"],  # a module of it has a folder of its own
+)
 def test_a_file_of_one_part_may_have_diffusers_names(name, single, folder, tmp_path):
     place = next(p for p in (folder(name) / "unet", folder(name) / "transformer") if p.is_dir())
     bench = Bench(tmp_path)

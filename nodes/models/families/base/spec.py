@@ -74,12 +74,16 @@ class TextRules:
     """The number of tokens at the start, of a template, whose states no model reads."""
     reads_weights: bool = True
     """True if `(word:1.2)` sets a weight; False if parentheses are text like any other."""
+    applies_weights: bool = True
+    """False if the weights of a prompt do not change the states."""
     masks_padding: bool = False
     """True if no token attends to padding."""
     padding_position: int | None = None
     """The position of all padding, for a language model; None: it is counted like other tokens."""
     picture: int | None = None
     """The id of the token in whose place a picture's tokens are read; None: it sees none."""
+    zeroes_padding: bool = False
+    """True if the states of padding are zeros."""
     keeps_lines: bool = False
     """True if the ends of lines in a prompt are tokens; False if they become blanks."""
     tokenizer: str = "nodes.models.text.clip_tokenizer:clip_tokenizer"
@@ -108,8 +112,10 @@ class HiddenStatePolicy:
     template: str = "{}"
     dropped: int = 0
     reads_weights: bool = True
+    applies_weights: bool = True
     masks_padding: bool = False
     padding_position: int | None = None
+    zeroes_padding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,10 @@ class TextEncoderSet:
     """The numbers of files that such nodes can load it from."""
     any_suffices: bool = False
     """True if any one of the encoders is enough."""
+    read_tokens: Mapping[EncoderName, TextRules] = field(
+        default_factory=dict[EncoderName, TextRules], compare=False
+    )
+    """The rules of text encoders whose tokens the model reads itself, without their networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +282,17 @@ class Layout:
     def text(self) -> Mapping[str, Part]:
         """The text encoders among them."""
         return {key: part for key, part in self.parts.items() if key.startswith("text_encoder")}
+
+    @property
+    def modules(self) -> Mapping[str, str]:
+        """The start of their keys in the denoiser, of those parts that are modules of it."""
+        home, *others = ((key, part.prefix) for key, part in self.parts.items())
+        start = home[1]
+        return {
+            key: prefix.removeprefix(start)
+            for key, prefix in others
+            if start and prefix.startswith(start)
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,14 @@ _WIDTHS: Mapping[int, EncoderName] = {768: "clip_l", 1024: "clip_h", 1280: "clip
 _H_LAYERS = 24
 _T5_EMBEDDING, _T5_WIDTH = "shared.weight", 4096
 _T5_END, _T5_PAD = 1, 0
-_T5_TOKENIZER = "nodes.models.text.t5_tokenizer:t5_tokenizer"
+T5_RULES = TextRules(
+    length=None,
+    start=None,
+    end=_T5_END,
+    pad=_T5_PAD,
+    tokenizer="nodes.models.text.t5_tokenizer:t5_tokenizer",
+)
+"""The rules of T5's tokens."""
 _ENCODER_ENTRIES = frozenset({"num_attention_heads", "hidden_act"})
 _METADATA_ENTRIES = _ENCODER_ENTRIES | {"bos_token_id", "eos_token_id", "pad_token_id"}
 """The entries of the configuration that the metadata may set: one encoder's, and all CLIPs'."""
@@ -246,7 +253,7 @@ def _own_tokenizer(header: Header) -> tuple[str, str]:
 
 def _token_rules(header: Header, config: Mapping[str, Any]) -> TextRules:
     if "d_model" in config:
-        return TextRules(length=None, start=None, end=_T5_END, pad=_T5_PAD, tokenizer=_T5_TOKENIZER)
+        return T5_RULES
     vocabulary, merges = _own_tokenizer(header)
     return TextRules(
         length=config["max_position_embeddings"],
