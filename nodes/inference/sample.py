@@ -22,7 +22,7 @@ from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import ChannelMismatchError, CompiledCodeError
 from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import Conditioning
-from nodes.sampling.conditioning.latents import Latent, Noise
+from nodes.sampling.conditioning.latents import DOWNSCALE, Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.sampling.guidance.loop import Request, sample, start_noise
 from nodes.sampling.guidance.session import Predictor
@@ -169,13 +169,15 @@ def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Co
 
 
 def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
-    """Return the latent with as many channels as the model has; only an empty one can be changed.
+    """Return the latent with the model's channels and scale; only an empty one can be changed.
 
     Raises:
         ChannelMismatchError: it has other channels, and something in them.
     """
     wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
-    if found == wanted:
+    downscale = model.latent_format.downscale
+    ratio = _drawn_downscale(latent, downscale) / downscale
+    if found == wanted and (ratio == 1 or latent.samples.count_nonzero()):
         return latent
     if latent.samples.count_nonzero():
         raise ChannelMismatchError(
@@ -186,4 +188,12 @@ def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
             reader="this model",
             hint="Encode the image with the VAE that belongs to the model.",
         )
-    return replace(latent, samples=torch.zeros(batch, wanted, *size, device=latent.samples.device))
+    sides = (max(1, int(side * ratio)) for side in size)
+    empty = torch.zeros(batch, wanted, *sides, device=latent.samples.device)
+    return replace(latent, samples=empty, extras={**latent.extras, DOWNSCALE: downscale})
+
+
+def _drawn_downscale(latent: Latent, usual: int) -> float:
+    """Return the pixels that a latent pixel stands for, where a node has said so."""
+    stated = latent.extras.get(DOWNSCALE, usual)
+    return stated if isinstance(stated, int | float) and stated > 0 else usual

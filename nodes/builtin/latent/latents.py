@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
 from nodegraph.definition.markers import Optional, Step
@@ -11,6 +10,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import BatchSize, LatentSide
 from nodes.imaging.batch import repeat_batch, repeat_to_batch
 from nodes.imaging.resize import Crop, LatentMethod, resize
+from nodes.sampling.conditioning.latents import empty_latent
 from nodes.values import Latent, Mask
 
 WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
@@ -27,9 +27,10 @@ def empty_latent_image(
 ) -> Latent:
     """Make an empty latent for text-to-image: zeros, [batch_size, 4, height/8, width/8].
 
-    Sizes are rounded down to multiples of 8.
+    Sizes are rounded down to multiples of 8. A model with other channels, or with latents of a
+    sixteenth (Qwen-Image 2.1, FLUX.2), has them when it samples.
     """
-    return Latent(torch.zeros(batch_size, 4, height // 8, width // 8))
+    return empty_latent(batch_size, 4, height, width)
 
 
 @node("EmptySD3LatentImage", category="latent/sd3")
@@ -42,7 +43,7 @@ def empty_sd3_latent_image(
 
     Sizes are rounded down to multiples of 8.
     """
-    return Latent(torch.zeros(batch_size, 16, height // 8, width // 8))
+    return empty_latent(batch_size, 16, height, width)
 
 
 @node("EmptyFlux2LatentImage", category="latent", display_name="Empty Flux 2 Latent")
@@ -55,7 +56,7 @@ def empty_flux2_latent_image(
 
     Sizes are rounded down to multiples of 16.
     """
-    return Latent(torch.zeros(batch_size, 128, height // 16, width // 16))
+    return empty_latent(batch_size, 128, height, width, downscale=16)
 
 
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")

@@ -48,13 +48,26 @@ class Latent:
     __data__: ClassVar = True
 
     samples: Tensor
-    """[batch, channels, height/8, width/8] float32."""
+    """[batch, channels, height/8, width/8] float32; some VAEs have another number than 8."""
     noise_mask: Tensor | None = None
     """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is denoised."""
     batch_index: tuple[int, ...] | None = None
     """The number of the seed's draw that is each image's noise; None means 0, 1, 2, …"""
     extras: Mapping[str, object] = field(default_factory=dict[str, object])
     """Values that other packs put beside the samples; kept as they are."""
+
+
+DOWNSCALE = "downscale_ratio_spacial"
+"""The name in an empty latent's extras of the pixels that a latent pixel stands for, each way.
+
+The name is ComfyUI's; a model that stands for more or fewer has the latent at its own size.
+"""
+
+
+def empty_latent(batch: int, channels: int, height: int, width: int, downscale: int = 8) -> Latent:
+    """Return a latent of zeros for a picture of some size in pixels, rounded down."""
+    shape = batch, channels, height // downscale, width // downscale
+    return Latent(torch.zeros(shape), extras={DOWNSCALE: downscale})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,15 @@ import pytest
 import torch
 from PIL import Image as Pictures
 
-from nodes.builtin.latent.latents import latent_from_batch
+from nodes.builtin.latent.latents import (
+    empty_flux2_latent_image,
+    empty_latent_image,
+    latent_from_batch,
+)
 from nodes.builtin.sampling.ksampler import ksampler, ksampler_advanced
 from nodes.models.loading.handles import ModelHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.sampling.conditioning.latents import DOWNSCALE
 from nodes.sampling.noise_schedule.schedules import SCHEDULES
 from nodes.sampling.samplers.registry import SAMPLERS
 from nodes.values import Cond, Conditioning, Latent
@@ -209,6 +214,18 @@ def test_an_empty_latent_takes_the_models_channels_and_a_full_one_is_refused(mod
         ChannelMismatchError, match="the latent has 16 channels, this model reads 4"
     ):
         run(model, Latent(torch.ones(1, 16, 8, 8)), bench)
+
+
+def test_an_empty_latent_takes_the_models_scale(model, bench):
+    drawn_at_sixteen = empty_flux2_latent_image(96, 64)
+
+    made = run(model, drawn_at_sixteen, bench)
+
+    assert made.samples.shape == (1, 4, 8, 12)
+    assert run(model, made, bench).samples.shape == (1, 4, 8, 12), "one that is not empty keeps it"
+    stale = Latent(made.samples, extras={DOWNSCALE: 16})
+    assert run(model, stale, bench).samples.shape == (1, 4, 8, 12)
+    assert run(model, empty_latent_image(96, 64), bench).samples.shape == (1, 4, 8, 12)
 
 
 @pytest.mark.parametrize("size", [(8, 9), (7, 8), (3, 5), (1, 1)])
