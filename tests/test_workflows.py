@@ -21,7 +21,13 @@ from nodegraph.packs.registry import Registry
 from nodegraph.workflow.read import read_workflow
 from tests.tiny_models.checkpoints import small_sd3, small_sd15, small_sd21, small_sdxl
 from tests.tiny_models.folders import whole_flux
-from tests.tiny_models.whole_models import tiny_anima, tiny_qwen_image, tiny_z_image, whole
+from tests.tiny_models.whole_models import (
+    tiny_anima,
+    tiny_qwen_image,
+    tiny_qwen_image21,
+    tiny_z_image,
+    whole,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,6 +41,7 @@ HUB = {
     "flux1_dev": whole("flux1-dev-fp8", whole_flux),
     "flux1_schnell": whole("flux1-schnell-fp8", partial(whole_flux, guidance=False)),
     "qwen_image": tiny_qwen_image,
+    "qwen_image_21": tiny_qwen_image21,
     "sd15": whole("v1-5-pruned-emaonly-fp16", small_sd15),
     "sd3_medium": whole("sd3_medium_incl_clips_t5xxlfp8", partial(small_sd3, text=4096)),
     "sd_turbo": whole("sd_turbo", small_sd21),

@@ -17,10 +17,12 @@ from nodes.models.families.base.encoder_keys import clip_table, open_clip_table,
 from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.base.vaes.qwen21_vae import qwen21_vae_table
 from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
+from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
 from nodes.models.families.denoisers.z_image import z_image_table
 from nodes.models.networks.factory import skeleton
@@ -153,6 +155,21 @@ _ANIMA: dict[str, Any] = {
         "min_sequence_length": 512,
     },
 }  # fmt: skip
+_QWEN3_VL: dict[str, Any] = {
+    "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 36,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [24, 20, 20]},
+}  # fmt: skip
+_QWEN_IMAGE21: dict[str, Any] = {
+    "in_channels": 64, "out_channels": 64, "num_layers": 32, "attention_head_dim": 128,
+    "num_attention_heads": 32, "context_in_dim": 4096, "mlp_ratio": 3,
+    "axes_dims_rope": [16, 56, 56],
+}  # fmt: skip
+_QWEN21_VAE: dict[str, Any] = {
+    "base_dim": 96, "decoder_base_dim": 144, "z_dim": 64, "dim_mult": [1, 2, 4, 8, 8],
+    "num_res_blocks": 2, "temperal_downsample": [False, True, True, True],
+    "in_channels": 4, "out_channels": 4,
+}  # fmt: skip
 _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
@@ -208,6 +225,14 @@ def _anima(prefix: str) -> Part:
     return Part("anima", _ANIMA, prefix, anima_table)
 
 
+def _qwen_image21(prefix: str) -> Part:
+    return Part("qwen_image21", _QWEN_IMAGE21, prefix, qwen_image21_table)
+
+
+def _qwen3_vl(prefix: str) -> Part:
+    return Part("qwen3_vl", _QWEN3_VL, prefix, language_table)
+
+
 def _mmdit(config: Mapping[str, Any]) -> Part:
     return Part("mmdit", config, UNET_PREFIX, mmdit_table)
 
@@ -259,6 +284,13 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen3(_TEXT.format("qwen3_06b"), _QWEN3_06B),
     ),
     "qwen3_06b": (_qwen3("", _QWEN3_06B),),
+    "qwen_image21": (_qwen_image21(""),),
+    "qwen_image21_whole": (
+        _qwen_image21(UNET_PREFIX),
+        Part("qwen21_vae", _QWEN21_VAE, VAE_PREFIX, qwen21_vae_table),
+        _qwen3_vl(_TEXT.format("qwen3vl_8b")),
+    ),
+    "qwen3_vl_8b": (_qwen3_vl(""),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -22,6 +22,8 @@ NAMES = (
     "qwen2_5_vl_7b",
     "anima",
     "qwen3_06b",
+    "qwen_image21",
+    "qwen3_vl_8b",
 )
 
 

@@ -44,7 +44,7 @@ KINDS = {
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
     "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
-    "anima": Kind("BF16", 1024, 128, 1024, None),
+    "anima": Kind("anima", "BF16", "qwen_image21"),
 }
 READ = {"anima": {"t5xxl_ids": torch.zeros(1, 96).long(), "t5xxl_weights": torch.ones(1, 96)}}
 """What texts bring along besides, by the model."""
@@ -97,7 +97,7 @@ def sample(card: PretendedCard, model: ModelHandle, kind: Kind, steps: int, root
         tokens = torch.zeros(1, kind.length, kind.width)
         return Conditioning((Cond(tokens, pooled, extras=extras or {}),))
 
-    side = kind.size // 8
+    side = kind.size // model.latent_format.downscale
     latent = Latent(torch.zeros(1, model.latent_format.channels, side, side))
     guided = 1.0 if kind.dtype == "BF16" else 7.0
     card.reset()

@@ -8,7 +8,13 @@ from nodes.models.text.textual_inversion import Embeddings
 from nodes.values import Cond, CondBatch
 
 NO_WORDS = Embeddings(None, print)
-_TEXT_WIDTHS = ("cross_attention_dim", "joint_attention_dim", "cap_feat_dim", "source_dim")
+_TEXT_WIDTHS = (
+    "cross_attention_dim",
+    "joint_attention_dim",
+    "cap_feat_dim",
+    "source_dim",
+    "context_in_dim",
+)
 
 
 def denoised(model):

@@ -24,8 +24,9 @@ from tests.tiny_models.checkpoints import (
     small_sdxl,
 )
 from tests.tiny_models.language_models import qwen2_5_vl, qwen3
+from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
-from tests.tiny_models.transformer_networks import anima, qwen_image, z_image
+from tests.tiny_models.transformer_networks import anima, qwen_image, qwen_image21, z_image
 from tests.tiny_models.wan_vae import wan_vae
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -66,6 +67,17 @@ def whole_anima() -> Tensors:
     return draw.tensors
 
 
+def whole_qwen_image21() -> Tensors:
+    """Qwen-Image 2.1 with all that belongs to it in one file, 6 M parameters."""
+    draw = Draw(19)
+    qwen_image21(draw, text=32, prefix=_MODEL)
+    prefix = "text_encoders.qwen3vl_8b.transformer."
+    qwen3(draw, prefix=prefix)
+    draw.put(f"{prefix}visual.deepstack_merger_list.0.norm.weight", (8,), 1.0)
+    qwen21_vae(draw, prefix=_VAE)
+    return draw.tensors
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -78,6 +90,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "z_image": whole_z_image,
     "qwen_image": whole_qwen_image,
     "anima": whole_anima,
+    "qwen_image21": whole_qwen_image21,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}

@@ -225,3 +225,33 @@ def _cosmos_attention(
     draw.linear(f"{key}.{output}", width, width, bias=False)
     draw.scale(f"{key}.q_norm.weight", head)
     draw.scale(f"{key}.k_norm.weight", head)
+
+
+def qwen_image21(
+    draw: Draw,
+    *,
+    width: int = 64,
+    head: int = 32,
+    text: int = 128,
+    channels: int = 64,
+    prefix: str = "",
+) -> None:
+    """Qwen-Image 2.1's, whose names are those of diffusers but for the fused layer."""
+    p = prefix
+    draw.linear(f"{p}img_in", channels, width, bias=False)
+    draw.put(f"{p}txt_in.text_norm.weight", (text,), 0.1)
+    draw.linear(f"{p}txt_in.in_layer", text, width, bias=False)
+    draw.linear(f"{p}txt_in.out_layer", width, width, bias=False)
+    draw.linear(f"{p}time_text_embed.timestep_embedder.linear_1", 256, width, bias=False)
+    draw.linear(f"{p}time_text_embed.timestep_embedder.linear_2", width, width, bias=False)
+    draw.linear(f"{p}modulation.1", width, 4 * width, bias=False)
+    for block in range(2):
+        key = f"{p}transformer_blocks.{block}"
+        for name in ("to_q", "to_k", "to_v", "to_out.0"):
+            draw.linear(f"{key}.attn.{name}", width, width, bias=False)
+        for name in ("norm_q", "norm_k"):
+            draw.scale(f"{key}.attn.{name}.weight", head)
+        draw.linear(f"{key}.img_mlp.gate_up", width, 6 * width, bias=False)
+        draw.linear(f"{key}.img_mlp.out", 3 * width, width, bias=False)
+    draw.linear(f"{p}norm_out.linear", width, width, bias=False)
+    draw.linear(f"{p}proj_out", width, channels, bias=False)

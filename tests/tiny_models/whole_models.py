@@ -4,9 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
-from tests.tiny_models.language_models import BYTES, SEEING, small_qwen2_5_vl, small_qwen3
+from tests.tiny_models.language_models import (
+    BYTES,
+    SEEING,
+    small_qwen2_5_vl,
+    small_qwen3,
+    small_qwen3_vl,
+)
+from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import anima, qwen_image, z_image
+from tests.tiny_models.transformer_networks import anima, qwen_image, qwen_image21, z_image
 from tests.tiny_models.wan_vae import small_wan_vae
 
 
@@ -61,3 +68,23 @@ def tiny_anima(models: Path) -> None:
     write(models / "diffusion_models/anima-base-v1.0.safetensors", small_anima())
     write(models / "text_encoders/qwen_3_06b_base.safetensors", small_qwen3(1024), BYTES)
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
+
+
+def small_qwen_image21() -> Tensors:
+    """The transformer alone, for texts of Qwen3-VL 8B."""
+    draw = Draw(18)
+    qwen_image21(draw, text=4096)
+    return draw.tensors
+
+
+def small_qwen3_vl_8b() -> Tensors:
+    """Qwen3-VL 8B with a single layer."""
+    return small_qwen3_vl(4096, layers=1)
+
+
+def tiny_qwen_image21(models: Path) -> None:
+    """Write Qwen-Image 2.1's three files below a folder for models."""
+    write(models / "diffusion_models/qwen_image_2.1_bf16.safetensors", small_qwen_image21())
+    text = models / "text_encoders/qwen3vl_8b_int8_convrot.safetensors"
+    write(text, small_qwen3_vl_8b(), BYTES)
+    write(models / "vae/qwen_image_2.1_vae_bf16.safetensors", small_qwen21_vae())

@@ -22,6 +22,7 @@ _OWN = (
     "nodes.models.families.denoisers.z_image:Z_IMAGE",
     "nodes.models.families.denoisers.qwen_image:QWEN_IMAGE",
     "nodes.models.families.denoisers.anima:ANIMA",
+    "nodes.models.families.denoisers.qwen_image21:QWEN_IMAGE21",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

@@ -43,6 +43,10 @@ def vae(bench):
 
 @pytest.fixture(scope="module")
 def theirs():
+    return their_vae()
+
+
+def their_vae():
     """Diffusers' network on the same weights; `test_the_names…` has the names from their source."""
     made = AutoencoderKLQwenImage21(base_dim=4, decoder_base_dim=6, num_res_blocks=1)
     file = small_qwen21_vae()

@@ -39,6 +39,7 @@ OPEN_RAIL = Licence("CreativeML Open RAIL-M", "yes")
 OPEN_RAIL_PLUS = Licence("CreativeML Open RAIL++-M", "yes")
 """As `OPEN_RAIL`."""
 STABILITY = Licence("Stability AI Community License", "below 1 million USD a year")
+QWEN_RESEARCH = Licence("Qwen Research License", "no")
 FLUX_1_DEV = Licence("FLUX.1 [dev] Non-Commercial License", "no")
 FLUX_2 = Licence("FLUX Non-Commercial License", "no")
 CIRCLESTONE = Licence("CircleStone Labs Non-Commercial License", "no")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.centred_positions import places, turn
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, unpatchify
 from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import ExactTimestep
@@ -16,8 +17,6 @@ from nodes.sampling.conditioning.denoiser import Branch
 
 Shape: TypeAlias = tuple[int, int, int]
 """The frames, rows and columns of patches of a picture."""
-_BASE = 10_000.0
-"""The base of the rotary positions' frequencies."""
 
 
 class QwenImageConfig(Protocol):
@@ -107,31 +106,12 @@ def _turns(
     axes: tuple[int, ...], pictures: tuple[Shape, ...], length: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return the turns, made once, as steps have the same sizes; see `CentredPositions`."""
-    seen = torch.cat([_places(number, shape) for number, shape in enumerate(pictures)])
+    seen = torch.cat(
+        [places(number, *shape[1:], frames=shape[0]) for number, shape in enumerate(pictures)]
+    )
     start = max(max(rows, columns) // 2 for _, rows, columns in pictures)
     words = torch.arange(start, start + length, device="cpu")[:, None].expand(-1, 3)
-    return _turn(axes, seen).to(device), _turn(axes, words).to(device)
-
-
-def _places(number: int, shape: Shape) -> Tensor:
-    """Return (frame, row, column) of every patch of a picture: [patches, 3]."""
-    frames, rows, columns = shape
-    ranges = (
-        torch.arange(number, number + frames, device="cpu"),
-        torch.arange(rows // 2 - rows, rows // 2, device="cpu"),
-        torch.arange(columns // 2 - columns, columns // 2, device="cpu"),
-    )
-    return torch.stack(torch.meshgrid(*ranges, indexing="ij"), dim=-1).reshape(-1, 3)
-
-
-def _turn(axes: tuple[int, ...], places: Tensor) -> Tensor:
-    """Return the turns at places, [number, 3], as complex numbers of length 1."""
-    angles: list[Tensor] = []
-    for axis, place in zip(axes, places.unbind(-1), strict=True):
-        share = torch.arange(0, axis, 2, device="cpu").float() / axis
-        angles.append(torch.outer(place, 1.0 / torch.pow(_BASE, share)))
-    angle = torch.cat(angles, dim=1)
-    return torch.polar(torch.ones_like(angle), angle)
+    return turn(axes, seen).to(device), turn(axes, words).to(device)
 
 
 @cache

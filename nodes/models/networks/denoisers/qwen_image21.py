@@ -1,0 +1,196 @@
+"""The transformer of Qwen-Image 2.1 (Qwen team 2026): text and pictures are one sequence.
+
+A token sees those before it, and a picture's tokens see each other; the picture that is made is
+the last. The text and the pictures to look at are modulated as at time 0, so that nothing of them
+depends on the step (diffusers' `QwenImage21Transformer2DModel`, Apache-2.0).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any, Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.centred_positions import places, turn
+from nodes.models.networks.base.text_inputs import text
+from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.sampling.conditioning.denoiser import Branch
+
+Piece: TypeAlias = int | tuple[int, int]
+"""A part of the sequence: a number of the text's tokens, or the rows and columns of a picture."""
+Segment: TypeAlias = tuple[int, int, bool]
+"""The first token of a part, the one after its last, and True for text."""
+_TIMES = 1000.0
+"""The factor of timesteps before they are embedded."""
+_SINES = 128
+"""The number of frequencies that embed a timestep."""
+
+
+class QwenImage21Config(Protocol):
+    """The entries of a configuration that are read here."""
+
+    context_in_dim: int
+
+
+class QwenImage21(Protocol):
+    """The interface of the transformer."""
+
+    config: QwenImage21Config
+
+    def __call__(
+        self, latent: Tensor, timestep: Tensor, words: Tensor, pieces: Sequence[Piece]
+    ) -> Tensor:
+        """Return the velocity of every latent pixel, shaped as `latent`.
+
+        Args:
+            latent: [batch, number, channels]: of the picture that is made.
+            timestep: [batch] float32 in [0, 1].
+            words: [batch, length, dim]: the text.
+            pieces: the sequence, in its order.
+        """
+        ...
+
+
+class QwenImage21Adapter:
+    """Calls the transformer; see `nodes.models.networks.base.builder.Adapter`."""
+
+    repeats_text = False
+    patch_pixels = 1
+    concat_raw = False
+
+    def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
+        """Return the condition unchanged."""
+        del size, branch
+        return cond
+
+    def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
+        """Run the transformer, and return the velocity.
+
+        Raises:
+            WrongConditioningError: text encoders of another family made the conditions.
+        """
+        model = cast("QwenImage21", module)
+        rows, columns = x.shape[-2:]
+        words = text(cond, x, model.config.context_in_dim)
+        pieces = (words.shape[1], (rows, columns))
+        velocity = model(x.flatten(2).transpose(1, 2), timestep, words, pieces)
+        return velocity.transpose(1, 2).reshape(x.shape)
+
+
+def length_of(piece: Piece) -> int:
+    """Return the number of a part's tokens."""
+    return piece if isinstance(piece, int) else math.prod(piece)
+
+
+def segments_of(pieces: Sequence[Piece]) -> list[Segment]:
+    """Return where the parts of a sequence lie."""
+    ends = [0]
+    for piece in pieces:
+        ends.append(ends[-1] + length_of(piece))
+    return [
+        (start, end, isinstance(piece, int))
+        for (start, end), piece in zip(pairwise(ends), pieces, strict=True)
+    ]
+
+
+@lru_cache(maxsize=16)
+def turns_of(axes: tuple[int, ...], pieces: tuple[Piece, ...], device: torch.device) -> Tensor:
+    """Return the turns of a sequence's tokens, complex: [tokens, head / 2].
+
+    Text counts in all three coordinates; a picture has the number of the text before it as its
+    frame, and the text after it goes on from there by its longer side.
+
+    Args:
+        axes: the numbers of a head that turn with frame, row and column.
+        pieces: the sequence.
+        device: of the result, which is made once, as steps have the same sizes.
+    """
+    found: list[Tensor] = []
+    start = 0
+    for piece in pieces:
+        if isinstance(piece, int):
+            counted = torch.arange(start, start + piece, device="cpu")
+            found.append(counted[:, None].expand(-1, 3))
+            start += piece
+        else:
+            found.append(places(start, *piece))
+            start += max(piece)
+    return turn(axes, torch.cat(found)).to(device)
+
+
+class Sines(nn.Module):
+    """The cosines and sines of timesteps, which stay float32.
+
+    diffusers keeps the frequencies in a buffer, which a network without weights lacks, and rounds
+    the timesteps to the network's dtype.
+    """
+
+    def forward(self, timestep: Tensor) -> Tensor:
+        """Return [batch, channels] float32 of [batch] in [0, 1]."""
+        share = torch.arange(_SINES, device=timestep.device, dtype=torch.float32) / _SINES
+        angles = timestep.float()[:, None] * _TIMES * torch.exp(-math.log(10_000.0) * share)
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+
+@cache
+def builder() -> Build:
+    """Return the function that builds the network, whose class is made once."""
+    from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21Transformer2DModel
+
+    class Sequenced(QwenImage21Transformer2DModel):
+        """Takes the sequence's parts as numbers, so that its shapes are known before it runs."""
+
+        axes: tuple[int, ...]
+        img_in: Callable[..., Tensor]
+        txt_in: Callable[..., Tensor]
+        time_text_embed: Callable[..., Tensor]
+        modulation: Callable[..., Tensor]
+        norm_out: Callable[..., Tensor]
+        proj_out: Callable[..., Tensor]
+        transformer_blocks: Sequence[Callable[..., Tensor]]
+
+        def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: see `QwenImage21`
+            self, latent: Tensor, timestep: Tensor, words: Tensor, pieces: tuple[Piece, ...]
+        ) -> Tensor:
+            """Return the velocity; see `QwenImage21`."""
+            before = segments_of(pieces[:-1])
+            hidden = torch.cat([self.txt_in(words), self.img_in(latent)], dim=1)
+            own = slice(before[-1][1], hidden.shape[1])
+            is_made = torch.arange(hidden.shape[1], device=hidden.device) >= own.start
+            times = torch.cat([timestep, timestep.new_zeros(1)])
+            embedded = self.time_text_embed(times, hidden)
+            modulation = self.modulation(embedded)
+            turns = turns_of(self.axes, tuple(pieces), hidden.device)
+            for block in self.transformer_blocks:
+                hidden = block(
+                    hidden_states=hidden,
+                    modulation=modulation,
+                    rotary_emb=turns,
+                    target_token_mask=is_made,
+                    segments=before,
+                )
+            return self.proj_out(self.norm_out(hidden[:, own], embedded[:-1]))
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        model = cast("Any", Sequenced(**config))
+        model.axes = tuple(config["axes_dims_rope"])
+        model.pos_embed = nn.Identity()
+        model.time_text_embed.time_proj = Sines()
+        return cast("nn.Module", model)
+
+    return build
+
+
+NETWORK = NetworkClass(
+    "qwen_image21",
+    "transformer",
+    builder,
+    adapter=QwenImage21Adapter(),
+    half_dtype=torch.bfloat16,  # its numbers grow too large for float16
+    keeps_quantized=True,
+    repeated_blocks=("QwenImage21TransformerBlock",),
+)
