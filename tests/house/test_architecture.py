@@ -41,6 +41,7 @@ SHORT_FILES = {
     "nodes/models/families/controlnets/registry.py": "stands above the kinds, which import spec.py",
     "nodes/models/families/controlnets/spec.py": "stands below the kinds, which registry.py lists",
     "nodes/models/families/original_config.py": "the only file beside models that is YAML",
+    "nodes/models/networks/base/centred_positions.py": "two families count positions with it",
     "nodes/models/networks/base/text_inputs.py": "six networks check their texts with it",
     "nodes/models/networks/components/vaes/vae.py": "each network is a file, with its record",
     "nodes/models/networks/modifiers/perturbed_attention.py": "each paper's change is a file",
