@@ -19,6 +19,7 @@ from nodes.models.loading.variants.widening import with_gligen
 from nodes.models.networks.base.attention_backends import attention_backend
 from nodes.models.networks.base.call_context import NetworkCall, during
 from nodes.models.networks.base.concat import concat_input
+from nodes.models.networks.base.jumps import with_target
 from nodes.models.networks.base.reference_latents import with_references
 from nodes.models.networks.call_memory import denoiser_peak
 from nodes.models.networks.denoisers.modulation import (
@@ -107,8 +108,13 @@ class ModelDenoiser:
         return denoise(self.model, call.x, call.sigma, self._conditions(call), self.memory)
 
     def _conditions(self, call: ModelCall) -> CondBatch:
-        """Return a call's conditions with what the run makes of them ahead."""
-        return with_modulation(self.model, call, self.levels, self.memory)
+        """Return a call's conditions with what the run makes of them ahead, or knows of them."""
+        cond = with_modulation(self.model, call, self.levels, self.memory)
+        spec = self.model.model.network.spec
+        entry = network_class(spec.kind).flow_map
+        if not spec.config.get(entry):
+            return cond
+        return with_target(cond, call.sigma, self.memory.sigmas, self.parameterization)
 
 
 def prepare(

@@ -164,6 +164,9 @@ class NetworkClass:
     embed: Callable[[nn.Module, Tensor, CondBatch, Tensor], Tensor] | None = None
     """Embeds what the modulation of its blocks is made of, if that can be made ahead; see `Embed`
     in `nodes.models.networks.denoisers.modulation`."""
+    flow_map: str = ""
+    """The entry of its configuration that is true for a flow map, which is told the time that a
+    step jumps to; see `nodes.models.networks.base.jumps`."""
     control: ControlAdapter | None = None
     """Calls it, if it is a ControlNet."""
     text: TextClass | None = None
