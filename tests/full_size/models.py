@@ -17,10 +17,12 @@ from nodes.models.families.base.encoder_keys import clip_table, open_clip_table,
 from nodes.models.families.base.language_models import language_table
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
+from nodes.models.families.base.vaes.flux2_vae import flux2_vae_table
 from nodes.models.families.base.vaes.qwen21_vae import qwen21_vae_table
 from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
+from nodes.models.families.denoisers.flux3 import flux3_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
@@ -174,6 +176,13 @@ _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
 }  # fmt: skip
+_QWEN3_VL_4B = {**_QWEN3_VL, "hidden_size": 2560, "intermediate_size": 9728}
+_FLUX2_VAE: dict[str, Any] = {"block_out_channels": [128, 256, 512, 512], "latent_channels": 32}
+_FLUX3: dict[str, Any] = {
+    "in_channels": 128, "cond_in_channels": 128, "num_layers": 5, "num_single_layers": 28,
+    "attention_head_dim": 128, "num_attention_heads": 24, "joint_attention_dim": 20480,
+    "axes_dims_rope": [32, 32, 32, 32], "flow_map": True,
+}  # fmt: skip
 
 
 _Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]
@@ -229,8 +238,12 @@ def _qwen_image21(prefix: str) -> Part:
     return Part("qwen_image21", _QWEN_IMAGE21, prefix, qwen_image21_table)
 
 
-def _qwen3_vl(prefix: str) -> Part:
-    return Part("qwen3_vl", _QWEN3_VL, prefix, language_table)
+def _qwen3_vl(prefix: str, config: Mapping[str, Any] = _QWEN3_VL) -> Part:
+    return Part("qwen3_vl", config, prefix, language_table)
+
+
+def _flux3(prefix: str) -> Part:
+    return Part("flux3", _FLUX3, prefix, flux3_table)
 
 
 def _mmdit(config: Mapping[str, Any]) -> Part:
@@ -291,6 +304,13 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen3_vl(_TEXT.format("qwen3vl_8b")),
     ),
     "qwen3_vl_8b": (_qwen3_vl(""),),
+    "flux3": (_flux3(""),),
+    "flux3_whole": (
+        _flux3(UNET_PREFIX),
+        Part("flux2_vae", _FLUX2_VAE, VAE_PREFIX, flux2_vae_table),
+        _qwen3_vl(_TEXT.format("qwen3vl_4b"), _QWEN3_VL_4B),
+    ),
+    "qwen3_vl_4b": (_qwen3_vl("", _QWEN3_VL_4B),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -24,6 +24,8 @@ NAMES = (
     "qwen3_06b",
     "qwen_image21",
     "qwen3_vl_8b",
+    "flux3",
+    "qwen3_vl_4b",
 )
 
 

@@ -44,7 +44,9 @@ KINDS = {
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
     "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
-    "anima": Kind("anima", "BF16", "qwen_image21"),
+    "anima": Kind("BF16", 1024, 128, 1024, None),
+    "qwen_image21": Kind("BF16", 1024, 128, 4096, None),
+    "flux3": Kind("BF16", 1024, 160, 20480, None),
 }
 READ = {"anima": {"t5xxl_ids": torch.zeros(1, 96).long(), "t5xxl_weights": torch.ones(1, 96)}}
 """What texts bring along besides, by the model."""

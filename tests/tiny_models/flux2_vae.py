@@ -1,8 +1,12 @@
 """The autoencoder of FLUX.2 with random weights; see `random_weights`."""
 
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+
+from nodes.models.families.base.vaes.flux2_vae import flux2_vae_table
 from tests.tiny_models.random_weights import Draw, Tensors, vae
 
 CHANNELS = 32
+WIDTHS = (32, 64, 64, 64)
 
 
 def flux2_vae(draw: Draw, *, prefix: str = "") -> None:
@@ -19,3 +23,14 @@ def small_flux2_vae() -> Tensors:
     draw = Draw(23)
     flux2_vae(draw)
     return draw.tensors
+
+
+def their_flux2_vae() -> AutoencoderKLFlux2:
+    """Diffusers' network on the same weights, by the names in our table."""
+    made = AutoencoderKLFlux2(block_out_channels=WIDTHS)
+    file = small_flux2_vae()
+    table = flux2_vae_table((key for key in made.state_dict() if "num_batches" not in key), "")
+    shapes = {key: weight.shape for key, weight in made.state_dict().items()}
+    weights = {key: file[at.key].float().reshape(shapes[key]) for key, at in table.items()}
+    made.load_state_dict({**made.state_dict(), **weights})
+    return made.eval()

@@ -23,10 +23,11 @@ from tests.tiny_models.checkpoints import (
     small_sd21,
     small_sdxl,
 )
+from tests.tiny_models.flux2_vae import flux2_vae
 from tests.tiny_models.language_models import qwen2_5_vl, qwen3
 from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
-from tests.tiny_models.transformer_networks import anima, qwen_image, qwen_image21, z_image
+from tests.tiny_models.transformer_networks import anima, flux3, qwen_image, qwen_image21, z_image
 from tests.tiny_models.wan_vae import wan_vae
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
@@ -78,6 +79,16 @@ def whole_qwen_image21() -> Tensors:
     return draw.tensors
 
 
+def whole_flux3(*, jumps: bool = False) -> Tensors:
+    """FLUX.3 with all that belongs to it in one file, 5 M parameters; distilled with `jumps`."""
+    draw = Draw(27)
+    flux3(draw, text=8 * 16, jumps=jumps, prefix=_MODEL)
+    text = "text_encoders.qwen3vl_4b.transformer."
+    qwen3(draw, width=16, heads=(1, 1), inner=16, layers=33, prefix=text)
+    flux2_vae(draw, prefix=_VAE)
+    return draw.tensors
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -91,6 +102,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "qwen_image": whole_qwen_image,
     "anima": whole_anima,
     "qwen_image21": whole_qwen_image21,
+    "flux3": whole_flux3,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}

@@ -1,6 +1,7 @@
 """Language models with random weights, and a vocabulary of bytes; see `random_weights`."""
 
 import json
+from typing import Any
 
 from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
@@ -57,12 +58,17 @@ def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:
     return draw.tensors
 
 
-def small_qwen3_vl(width: int = 2560, *, layers: int = 3) -> Tensors:
+def small_qwen3_vl(width: int = 2560, **sizes: Any) -> Tensors:
     """Qwen3-VL of full width in a file of its own, for `BYTES`, with a weight of its eyes."""
     draw = Draw(23)
-    qwen3(draw, width=width, words=_WORDS, layers=layers)
+    qwen3(draw, width=width, words=_WORDS, **sizes)
     draw.put("visual.deepstack_merger_list.0.norm.weight", (8,), 1.0)
     return draw.tensors
+
+
+def deep_qwen3_vl() -> Tensors:
+    """The same with 33 narrow layers, for a family that reads deep ones: 10 M parameters."""
+    return small_qwen3_vl(layers=33, heads=(1, 1), inner=16)
 
 
 def qwen2_5_vl(draw: Draw, *, words: int = 152_064, prefix: str = "") -> None:

@@ -255,3 +255,43 @@ def qwen_image21(
         draw.linear(f"{key}.img_mlp.out", 3 * width, width, bias=False)
     draw.linear(f"{p}norm_out.linear", width, width, bias=False)
     draw.linear(f"{p}proj_out", width, channels, bias=False)
+
+
+def flux3(
+    draw: Draw,
+    *,
+    width: int = 64,
+    head: int = 16,
+    text: int = 256,
+    jumps: bool = False,
+    prefix: str = "",
+) -> None:
+    """FLUX.3's, with two blocks of each kind; with `jumps` it is the distilled model."""
+    p = prefix
+    modes = ("image", "image_cond", "txt")
+    for mode in modes[:2]:
+        draw.linear(f"{p}emb_in.{mode}", 128, width, bias=False)
+    draw.linear(f"{p}txt_in", text, width, bias=False)
+    for name in ("time_in", "ref_time_in") if jumps else ("time_in",):
+        draw.linear(f"{p}{name}.in_layer", 256, width, bias=False)
+        draw.linear(f"{p}{name}.out_layer", width, width, bias=False)
+    for mode in modes:
+        for stage in ("early", "single"):
+            key = f"{p}{stage}_stream_modulations.{mode}.lin"
+            draw.linear(key, width, 3 * width, bias=False, gain=2.0)
+    stacks = ("txt_mode_blocks", "single_blocks", *(f"content_mode_blocks.{m}" for m in modes[:2]))
+    for stack in stacks:
+        for block in range(2):
+            _flux3_block(draw, f"{p}{stack}.{block}", width, head)
+    draw.linear(f"{p}final_layer.image.linear", width, 128, bias=False)
+    key = f"{p}final_layer.image.adaLN_modulation.1"
+    draw.linear(key, width, 2 * width, bias=False, gain=0.5)
+
+
+def _flux3_block(draw: Draw, key: str, width: int, head: int) -> None:
+    for name in ("q_proj", "k_proj", "v_proj", "attn_out"):
+        draw.linear(f"{key}.{name}", width, width, bias=False)
+    draw.scale(f"{key}.norm.query_norm.scale", head)
+    draw.scale(f"{key}.norm.key_norm.scale", head)
+    draw.linear(f"{key}.mlp_in", width, 6 * width, bias=False)
+    draw.linear(f"{key}.mlp_out", 3 * width, width, bias=False)

@@ -4,16 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
+from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.language_models import (
     BYTES,
     SEEING,
+    deep_qwen3_vl,
     small_qwen2_5_vl,
     small_qwen3,
     small_qwen3_vl,
 )
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import anima, qwen_image, qwen_image21, z_image
+from tests.tiny_models.transformer_networks import anima, flux3, qwen_image, qwen_image21, z_image
 from tests.tiny_models.wan_vae import small_wan_vae
 
 
@@ -88,3 +90,20 @@ def tiny_qwen_image21(models: Path) -> None:
     text = models / "text_encoders/qwen3vl_8b_int8_convrot.safetensors"
     write(text, small_qwen3_vl_8b(), BYTES)
     write(models / "vae/qwen_image_2.1_vae_bf16.safetensors", small_qwen21_vae())
+
+
+def small_flux3(*, jumps: bool = False) -> Tensors:
+    """The transformer alone, for eight states of Qwen3-VL 4B; distilled with `jumps`."""
+    draw = Draw(26)
+    flux3(draw, text=8 * 2560, jumps=jumps)
+    return draw.tensors
+
+
+def tiny_flux3(models: Path) -> None:
+    """Write FLUX.3 Image Klein's files below a folder for models, base and distilled."""
+    folder = models / "diffusion_models"
+    write(folder / "flux3-image-klein-base-int8-convrot.safetensors", small_flux3())
+    write(folder / "flux3-image-klein-int8-convrot.safetensors", small_flux3(jumps=True))
+    text = models / "text_encoders/qwen3vl_4b_int8_convrot.safetensors"
+    write(text, deep_qwen3_vl(), BYTES)
+    write(models / "vae/flux2-vae.safetensors", small_flux2_vae())

@@ -23,6 +23,7 @@ _OWN = (
     "nodes.models.families.denoisers.qwen_image:QWEN_IMAGE",
     "nodes.models.families.denoisers.anima:ANIMA",
     "nodes.models.families.denoisers.qwen_image21:QWEN_IMAGE21",
+    "nodes.models.families.denoisers.flux3:FLUX3",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

@@ -30,13 +30,13 @@ def text_of(width, length=5):
     return Conditioning((Cond(tokens),))
 
 
-def sampled(bench, model, positive, negative, cfg, size=SIZE):
+def sampled(bench, model, positive, negative, cfg, size=SIZE, *, sampler="euler"):
     return ksampler(
         model=model,
         seed=SEED,
         steps=STEPS,
         cfg=cfg,
-        sampler_name="euler",
+        sampler_name=sampler,
         scheduler="simple",
         positive=positive,
         negative=negative,

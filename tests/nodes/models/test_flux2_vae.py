@@ -25,10 +25,9 @@ from nodes.values import Latent
 from tests.nodes.bench import Bench
 from tests.nodes.models.family_checks import assert_close
 from tests.tiny_models.checkpoints import write
-from tests.tiny_models.flux2_vae import small_flux2_vae
+from tests.tiny_models.flux2_vae import WIDTHS, small_flux2_vae, their_flux2_vae
 
 VAE = "flux2-vae.safetensors"
-WIDTHS = (32, 64, 64, 64)
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +45,7 @@ def vae(bench):
 @pytest.fixture(scope="module")
 def theirs():
     """Diffusers' network on the same weights; `test_the_names…` has the names from their source."""
-    made = AutoencoderKLFlux2(block_out_channels=WIDTHS)
-    file = small_flux2_vae()
-    table = flux2_vae_table((key for key in made.state_dict() if "num_batches" not in key), "")
-    shapes = {key: weight.shape for key, weight in made.state_dict().items()}
-    weights = {key: file[at.key].float().reshape(shapes[key]) for key, at in table.items()}
-    made.load_state_dict({**made.state_dict(), **weights})
-    return made.eval()
+    return their_flux2_vae()
 
 
 PAIRS = {

@@ -176,7 +176,7 @@ SMALL = {
     "flux": small_flux,
     "z_image": whole_z_image,
 }
-GREY = {"qwen_image", "anima", "qwen_image21"}
+GREY = {"anima", "flux3", "qwen_image", "qwen_image21"}
 """Families whose rough previews are grey, for want of numbers: no small decoder is read either."""
 
 

@@ -45,7 +45,7 @@ def block_table(
     """
     found: dict[str, Source] = {}
     for key in keys:
-        match = re.fullmatch(r"(\w+)\.(\d+)\.(.+)", key)
+        match = re.fullmatch(r"([\w.]+?)\.(\d+)\.(.+)", key)
         stack = stacks.get(match[1]) if match else None
         if match and stack:
             source = _source(match[3], stack.layers)

@@ -50,6 +50,18 @@ class WrongConditioningError(NodeGraphError):
         )
 
 
+class TooManyReferencesError(NodeGraphError):
+    """A conditioning has more reference images than the model was trained with."""
+
+    code = "too_many_references"
+
+    def __init__(self, found: int, most: int) -> None:
+        super().__init__(
+            f"there are {found} reference images, this model takes {most}.",
+            hint="Take some of them out, or put several into one image.",
+        )
+
+
 class CompiledCodeError(NodeGraphError):
     """A network can not be compiled, or the compiled code fails; torch's error is chained."""
 

@@ -64,6 +64,16 @@ def name_references(extras: Mapping[str, object]) -> dict[str, object]:
     return rest | {f"{REFERENCES} {method} {n}": latent for n, latent in enumerate(latents)}
 
 
+def latents_of(extras: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
+    """Return the references of a call in their order, on the device and in the dtype of `x`.
+
+    Args:
+        extras: of the call, from `name_references`.
+        x: the latent that is denoised.
+    """
+    return [extras[name].to(x) for name in extras if name.startswith(REFERENCES)]
+
+
 def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Return the references' patches, [batch, number, size], and their positions, [number, 3].
 
@@ -74,13 +84,13 @@ def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list
     Raises:
         ChannelMismatchError: the model reads more beside its latent, which references do not have.
     """
-    names = [name for name in extras if name.startswith(REFERENCES)]
-    latents = [pad_to_patch(extras[name].to(x), PATCH) for name in names]
+    latents = [pad_to_patch(latent, PATCH) for latent in latents_of(extras, x)]
     if not latents:
         return [], []
     if latents[0].shape[1] != x.shape[1]:
         raise _mismatch(latents[0].shape[1], x.shape[1])
-    method = cast("Method", names[0].split(" ")[1])
+    name = next(name for name in extras if name.startswith(REFERENCES))
+    method = cast("Method", name.split(" ")[1])
     starts = _starts(method, [_size(latent) for latent in latents], _size(x))
     places = [positions(latent, start) for latent, start in zip(latents, starts, strict=True)]
     return [patchify(latent) for latent in latents], places
