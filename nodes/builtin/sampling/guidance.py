@@ -16,6 +16,7 @@ from nodes.sampling.guidance.rules import (
     EpsilonScaling,
     FrameCfg,
     FreSca,
+    RenormCfg,
     RescaledCfg,
     cfg_zero_star_scale,
     tangential_damping,
@@ -41,6 +42,21 @@ def rescale_cfg(
     0 changes nothing, 1 is the most. Not for flow models such as FLUX or SD3.
     """
     return replace(model, guidance=model.guidance.with_rule(RescaledCfg(multiplier)))
+
+
+@node("RenormCFG", category="advanced/model")
+def renorm_cfg(
+    model: ModelHandle,
+    cfg_trunc: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 100,
+    renorm_cfg: Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)] = 1.0,
+) -> ModelHandle:
+    """Guide Lumina 2 without burnt colours: by less, and only in a part of the schedule.
+
+    The guided prediction gets at most `renorm_cfg` times the length of the positive one (0: any
+    length). There is guidance while the noise level is below `cfg_trunc`, which is 1 at the start
+    of the schedule and 0 at its end; 100 is the whole schedule.
+    """
+    return replace(model, guidance=model.guidance.with_rule(RenormCfg(cfg_trunc, renorm_cfg)))
 
 
 @node("APG", category="sampling/custom_sampling", display_name="Adaptive Projected Guidance")

@@ -1,8 +1,9 @@
 """Guidance rules: classifier-free guidance, and those of other papers, for `GuidanceSettings`.
 
-`classifier_free_guidance`, `RescaledCfg`, `PerpNeg`, `DualCfg` and `AdaptiveProjectedGuidance`
-are rules that combine the predictions; `cfg_zero_star_scale`, `tangential_damping` and `FreSca` are
-`pre_cfg` functions, `EpsilonScaling` is a `post_cfg` function.
+`classifier_free_guidance`, `RescaledCfg`, `RenormCfg`, `PerpNeg`, `DualCfg` and
+`AdaptiveProjectedGuidance` are rules that combine the predictions; `cfg_zero_star_scale`,
+`tangential_damping` and `FreSca` are `pre_cfg` functions, and `EpsilonScaling` is a `post_cfg`
+function.
 
 All work on x0. The noise, or the velocity, of a prediction is (x - x0) / sigma:
 what the papers say about directions and ratios of lengths holds for x - x0.
@@ -122,6 +123,31 @@ class RescaledCfg:
         rescaled = guided * (deviation(cond) / deviation(guided))
         v = self.multiplier * rescaled + (1.0 - self.multiplier) * guided
         return scaled - v * sigma / root
+
+
+@dataclass(frozen=True, slots=True)
+class RenormCfg:
+    """Guidance in the last part of the schedule, no longer than a multiple of the positive one.
+
+    Qin et al. 2025, "Lumina-Image 2.0" (arXiv:2503.21758), section 3.4: CFG-Renormalization and
+    CFG-Truncation. The velocities' lengths are compared, of each image as a whole.
+    """
+
+    below: float = 100.0
+    """The noise level (sigma) below which there is guidance; above, the positive one is alone."""
+    most: float = 1.0
+    """The greatest length, over the positive prediction's; 0 for any."""
+
+    def __call__(self, inputs: GuidanceInputs) -> Tensor:
+        """Combine the predictions, each row by its own noise level and length."""
+        towards = inputs.x - inputs.cond
+        guided = inputs.x - classifier_free_guidance(inputs)
+        if self.most > 0.0:
+            ratio = (_dot(towards, towards) / _dot(guided, guided).clamp(min=1e-30)).sqrt()
+            guided = guided * (ratio * self.most).clamp(max=1.0)
+        sigma = rows_on(inputs.x.device, inputs.sigma.reshape(-1))
+        late = (sigma < self.below).reshape(-1, *[1] * (inputs.x.ndim - 1))
+        return inputs.x - torch.where(late, guided, towards)
 
 
 @dataclass(frozen=True, slots=True)

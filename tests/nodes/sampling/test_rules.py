@@ -15,6 +15,7 @@ from nodes.sampling.guidance.rules import (
     FreSca,
     GuidanceInputs,
     PerpNeg,
+    RenormCfg,
     RescaledCfg,
     cfg_zero_star_scale,
     classifier_free_guidance,
@@ -54,6 +55,35 @@ def test_full_rescaling_keeps_the_deviation_of_the_positive_velocity() -> None:
     found = RescaledCfg(1.0)(given)
 
     torch.testing.assert_close(std(velocity(found)), std(velocity(given.cond)))
+
+
+def length(x: Tensor) -> Tensor:
+    return x.flatten(1).norm(dim=1)
+
+
+def test_a_velocity_gets_no_longer_than_the_positive_one_allows() -> None:
+    given = terms(cfg=7.0)
+    plain = given.x - classifier_free_guidance(given)
+
+    found = given.x - RenormCfg(most=0.9)(given)
+
+    torch.testing.assert_close(length(found), 0.9 * length(given.x - given.cond))
+    torch.testing.assert_close(found / length(found)[:, None, None, None], direction(plain))
+    torch.testing.assert_close(RenormCfg(most=50.0)(given), classifier_free_guidance(given))
+    torch.testing.assert_close(RenormCfg(most=0.0)(given), classifier_free_guidance(given))
+
+
+def direction(x: Tensor) -> Tensor:
+    return x / length(x)[:, None, None, None]
+
+
+def test_guidance_that_is_cut_off_leaves_the_positive_prediction() -> None:
+    given = terms(cfg=7.0)  # at the levels 2 and 0.5
+
+    found = RenormCfg(below=2.0, most=0.0)(given)
+
+    torch.testing.assert_close(found[0], given.cond[0])
+    torch.testing.assert_close(found[1], classifier_free_guidance(given)[1])
 
 
 def test_two_conditions_add_up_or_nest() -> None:
@@ -160,6 +190,7 @@ def test_a_number_an_image_guides_each_by_its_own() -> None:
     for rule in (
         classifier_free_guidance,
         RescaledCfg(),
+        RenormCfg(1.0, 0.8),
         AdaptiveProjectedGuidance(0.3, 1.0),
         DualCfg(2.0, "nested"),
     ):

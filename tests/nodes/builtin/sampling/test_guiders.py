@@ -14,6 +14,7 @@ from nodes.builtin.sampling.guidance import (
     cfg_zero_star,
     epsilon_scaling,
     guidance_schedule,
+    renorm_cfg,
     rescale_cfg,
     tcfg,
 )
@@ -138,6 +139,7 @@ def guided(sd15, model, cfg=4.0):
     "patch",
     [
         lambda model: rescale_cfg(model, 0.0),
+        lambda model: renorm_cfg(model, 100.0, 0.0),
         lambda model: apg(model, eta=1.0, norm_threshold=0.0),
         lambda model: epsilon_scaling(model, 1.0),
         lambda model: guidance_schedule(model, "constant", 1.0),
@@ -151,6 +153,7 @@ def test_settings_that_mean_nothing_change_nothing(sd15, sample, patch):
     "patch",
     [
         rescale_cfg,
+        renorm_cfg,
         lambda model: apg(model, eta=0.0, norm_threshold=5.0, momentum=-0.5),
         lambda model: cfg_zero_star(model).patched_model,
         lambda model: tcfg(model).patched_model,
