@@ -8,6 +8,7 @@ from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 from nodes.models.text.clip_tokenizer import byte_symbols
 from nodes.models.text.qwen_tokenizer import QWEN3_SPECIAL
 from tests.tiny_models.random_weights import Draw, Tensors
+from tests.tiny_models.sentencepiece_models import as_tensor, pieces, sentencepiece_model
 
 BYTES = {
     "tokenizer.vocab": json.dumps({s: n for n, s in enumerate(byte_symbols().values())}),
@@ -49,6 +50,39 @@ def qwen3(
         draw.scale(f"{key}.input_layernorm.weight", width)
         draw.scale(f"{key}.post_attention_layernorm.weight", width)
     draw.scale(f"{root}norm.weight", width)
+
+
+def gemma2(
+    draw: Draw,
+    *,
+    width: int = 2304,
+    heads: tuple[int, int] = (2, 1),
+    inner: int = 64,
+    layers: int = 3,
+    words: int = 256_000,
+    prefix: str = "",
+) -> None:
+    """Gemma 2, whose norms multiply by one more than their weights; heads are 256 wide."""
+    root = f"{prefix}model."
+    draw.put(f"{root}embed_tokens.weight", (words, width), 0.05)
+    for layer in range(layers):
+        key = f"{root}layers.{layer}"
+        for name, number in (("q", heads[0]), ("k", heads[1]), ("v", heads[1])):
+            draw.linear(f"{key}.self_attn.{name}_proj", width, number * 256, bias=False)
+        draw.linear(f"{key}.self_attn.o_proj", heads[0] * 256, width, bias=False)
+        draw.linear(f"{key}.mlp.gate_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.up_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.down_proj", inner, width, bias=False)
+        for norm in ("input", "post_attention", "pre_feedforward", "post_feedforward"):
+            draw.put(f"{key}.{norm}_layernorm.weight", (width,), 0.1)
+    draw.put(f"{root}norm.weight", (width,), 0.1)
+
+
+def small_gemma2(layers: int = 2) -> Tensors:
+    """A Gemma 2 of full width in a file of its own, with a tokenizer: 5 M parameters."""
+    draw = Draw(17)
+    gemma2(draw, heads=(1, 1), layers=layers, words=len(pieces()))
+    return draw.tensors | {"spiece_model": as_tensor(sentencepiece_model())}
 
 
 def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:

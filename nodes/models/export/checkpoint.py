@@ -22,6 +22,7 @@ from nodes.models.families.registry import layout_of
 from nodes.models.loading.checkpoint import open_checkpoint
 from nodes.models.loading.handles import ClipHandle, ModelHandle, VaeHandle
 from nodes.models.loading.network import Network, Patches
+from nodes.models.loading.text_model import TextEncoder
 from nodes.models.networks.factory import network_class
 from nodes.models.weights.formats.layer_formats import Written
 from nodes.models.weights.reader import TensorFiles
@@ -31,6 +32,8 @@ from nodes.sampling.noise_schedule.parameterization import Discrete
 _MARKERS = ("v_pred", "ztsnr", "edm_mean", "edm_std")
 """Keys of a checkpoint that tell how its model was trained."""
 _CARRIED = ("edm_mean", "edm_std", "preview.rgb", "tokenizer.vocab", "tokenizer.merges")
+_TEXT = "text_encoders."
+"""The start of the keys of a tokenizer in a checkpoint."""
 _ZERO_SNR = 1000.0
 """A model whose highest sigma is above this was trained with zero terminal SNR."""
 
@@ -102,6 +105,7 @@ def checkpoint_tensors(
         if encoder.vision:
             place = replace(part, prefix=part.prefix + VISION, table=vision_table)
             tensors |= _network_tensors(encoder.vision, (), place, home)
+        tensors |= _tokenizer_tensors(encoder, _TEXT)
     if vae:
         own = _with_weights(vae)
         place = replace(parts["vae"], table=own.spec.table)
@@ -121,7 +125,16 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
         tensors = export_tensors(encoder.network, patches, table, "")
         if encoder.vision:
             tensors |= export_tensors(encoder.vision, (), vision_table, VISION)
-        yield encoder.name, tensors
+        yield encoder.name, tensors | _tokenizer_tensors(encoder, "")
+
+
+def _tokenizer_tensors(encoder: TextEncoder, prefix: str) -> dict[str, Tensor]:
+    """Return the tokenizer that the encoder's file brought along; none if it ships here."""
+    rules = encoder.rules
+    if not rules.vocabulary_tensor or rules.lacks_vocabulary:
+        return {}
+    data = bytearray(rules.vocabulary.encode("latin-1"))
+    return {prefix + rules.vocabulary_tensor: torch.frombuffer(data, dtype=torch.uint8)}
 
 
 def vae_tensors(vae: VaeHandle) -> dict[str, Tensor]:

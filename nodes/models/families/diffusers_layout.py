@@ -135,14 +135,15 @@ def _part(own: Header, place: str, part: Part) -> Header:
 
 def _in_original_layout(header: Header, part: Part, prefix: str = "") -> Header:
     """Add the original layout's names of one network; its own names get a prefix."""
-    named = ((part.own(key), info) for key, info in header.tensors.items())
-    own = {key: info for key, info in named if key}
+    named = [(part.own(key), key, info) for key, info in header.tensors.items()]
+    own = {mine: info for mine, _, info in named if mine}
+    others = {prefix + key: info for mine, key, info in named if not mine}
     try:
         table = part.table(own, part.prefix)
     except (KeyError, ValueError) as error:  # a layer that no table lists, or no blocks at all
         titles = [family.title for family in families()]
         raise UnknownFamilyError(header.path, header.summary, titles) from error
-    tensors = {prefix + key: info for key, info in own.items()}
+    tensors = others | {prefix + key: info for key, info in own.items()}
     for key, source in table.items():
         before = tensors.get(source.key) if source.slots > 1 else None
         shape = _original_shape(source, own[key].shape)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from nodes.models.families.base.errors import UnrecognisedFileError
+from nodes.models.families.base.errors import MissingTokenizerError, UnrecognisedFileError
 from nodes.models.families.base.spec import EncoderName, EncoderSpec, TextEncoderSet
 from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.errors import TextEncoderError, UnknownTypeError
@@ -24,6 +24,7 @@ def read_text_files(
         UnrecognisedFileError: a file holds something else.
         TextEncoderError: the family does not use one of them, or one is there twice.
         MissingWeightsError: one of them is there in part.
+        MissingTokenizerError: one of them should bring its tokenizer along.
         BadMetadataError: an override in the metadata has no meaning.
     """
     known = loader_types(len(headers))
@@ -57,9 +58,15 @@ def read_text_files(
                 hint=f"Give each of {', '.join(wanted)} once.",
             )
     return encoder_set, tuple(
-        read_encoder(header, "", name, encoder_set.policies[name])
+        _complete(header, read_encoder(header, "", name, encoder_set.policies[name]))
         for header, name in zip(headers, names, strict=True)
     )
+
+
+def _complete(header: Header, spec: EncoderSpec) -> EncoderSpec:
+    if spec.rules.lacks_vocabulary:
+        raise MissingTokenizerError(header.path, spec.network.name, spec.rules.vocabulary_tensor)
+    return spec
 
 
 def likeliest_name(header: Header) -> EncoderName:

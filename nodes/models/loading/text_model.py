@@ -13,6 +13,7 @@ from torch import Tensor
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use, run_environment
+from nodes.models.families.base.errors import MissingTokenizerError, UnreadableTokenizerError
 from nodes.models.families.base.language_models import language_model_of
 from nodes.models.families.base.spec import EncoderSpec, NetworkSpec, TextEncoderSet, TextRules
 from nodes.models.loading.errors import (
@@ -59,8 +60,19 @@ class TextEncoder:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of its vocabulary."""
-        return _tokenizer(self.rules)
+        """The tokenizer of its vocabulary.
+
+        Raises:
+            MissingTokenizerError: the file should bring it along, and does not.
+            UnreadableTokenizerError: it is damaged.
+        """
+        path = self.network.header.path
+        if self.rules.lacks_vocabulary:
+            raise MissingTokenizerError(path, self.name, self.rules.vocabulary_tensor)
+        try:
+            return _tokenizer(self.rules)
+        except ValueError as error:
+            raise UnreadableTokenizerError(path, self.name, str(error)) from error
 
     @property
     def _class(self) -> TextClass:

@@ -53,8 +53,12 @@ class MakeTokenizer(Protocol):
         """Return a tokenizer.
 
         Args:
-            vocabulary: the text of a `vocab.json`; empty for the one that all of the kind have.
+            vocabulary: the text of a `vocab.json`, or what the kind has instead; empty for the one
+                that all of the kind have.
             merges: the text of a `merges.txt`; empty as above.
+
+        Raises:
+            ValueError: they are damaged.
         """
         ...
 

@@ -171,12 +171,22 @@ def read_numbers(header: Header, key: str) -> tuple[float, ...]:
     info = header.tensors[key]
     if info.dtype not in _FORMATS:
         raise WeightFileError(info.file, f"{key!r} is of type {info.dtype}", code="not_safetensors")
-    with info.file.open("rb") as file:
-        file.seek(info.start)
-        data = file.read(info.numel * BITS[info.dtype] // 8)
+    data = read_bytes(header, key)
     if info.dtype == "BF16":  # the upper half of a float32
         data = b"".join(b"\0\0" + data[at : at + 2] for at in range(0, len(data), 2))
     return struct.unpack(f"<{info.numel}{_FORMATS[info.dtype]}", data)
+
+
+def read_bytes(header: Header, key: str) -> bytes:
+    """Return the bytes of a tensor, as the file has them, read without torch.
+
+    Raises:
+        KeyError: there is no such tensor.
+    """
+    info = header.tensors[key]
+    with info.file.open("rb") as file:
+        file.seek(info.start)
+        return file.read(info.numel * BITS[info.dtype] // 8)
 
 
 def is_pickle(path: Path) -> bool:

@@ -24,7 +24,10 @@ ModelFileCode: TypeAlias = Literal[
 
 _READ: Mapping[ModelFileCode, tuple[str, str]] = {
     "not_a_vae": ("VAE", "VAEs for images with 4 or 16 latent channels are read."),
-    "not_a_text_encoder": ("text encoder", "CLIP-L, CLIP-H, CLIP-G, T5-XXL and Qwen3 are read."),
+    "not_a_text_encoder": (
+        "text encoder",
+        "CLIP-L, CLIP-H, CLIP-G, T5-XXL, Qwen3 and Gemma 2 are read.",
+    ),
     "not_a_lora": ("LoRA", "LoRA, LoCon, LoHa, LoKr, DoRA and diff files are read."),
     "not_a_controlnet": (
         "ControlNet",
@@ -85,4 +88,29 @@ class MissingWeightsError(NodeGraphError):
         super().__init__(
             f"{path.name!r} does not hold a complete {part}: {', '.join(wrong[:3])}{more}.",
             hint="The file may be damaged, or hold only a part of the model.",
+        )
+
+
+class MissingTokenizerError(NodeGraphError):
+    """A text encoder's tokenizer does not ship here, and its file does not bring it along."""
+
+    code = "missing_tokenizer"
+
+    def __init__(self, path: Path, encoder: str, tensor: str) -> None:
+        super().__init__(
+            f"{path.name!r} holds {encoder} without its tokenizer, which nodegraph does not have.",
+            hint=f"Use a file with the tensor {tensor!r}, as ComfyUI's have it, or put the"
+            " publisher's tokenizer.model or tokenizer.json beside the file.",
+        )
+
+
+class UnreadableTokenizerError(NodeGraphError):
+    """The tokenizer that a text encoder's file brings along can not be read."""
+
+    code = "unreadable_tokenizer"
+
+    def __init__(self, path: Path, encoder: str, reason: str) -> None:
+        super().__init__(
+            f"the tokenizer of {encoder} in {path.name!r} can not be read: {reason}.",
+            hint="Download the text encoder again, or use another copy of it.",
         )

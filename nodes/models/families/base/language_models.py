@@ -7,7 +7,7 @@ lie alone, below `text_encoders.<name>.transformer.` in a checkpoint, or in a fo
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from nodes.models.families.base.language_vision import (
 from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import EncoderName
 from nodes.models.weights.errors import BadMetadataError
-from nodes.models.weights.header import Header
+from nodes.models.weights.header import Header, read_bytes
 from nodes.models.weights.key_table import Source
 
 ROOT = "model."
@@ -30,6 +30,8 @@ _OTHER_ROOTS = ("model.language_model.", "language_model.model.", "language_mode
 _OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
 _VISION_ROOTS = ("model.visual.", VISION)
 _EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
+_QUERY_NORM = "layers.0.self_attn.q_norm.weight"
+_SECOND_NORM = "layers.0.post_feedforward_layernorm.weight"
 _PART = "language model"
 
 
@@ -57,6 +59,17 @@ class LanguageModel:
     """The token that fills up a text, and its number in that tokenizer."""
     constants: Mapping[str, Any]
     """The entries of the configuration that shapes do not tell, of all published sizes."""
+    lacks: str = ""
+    """A key below the root that others have, besides the mark."""
+    head: int = 128
+    """The width of an attention head, where no norm of queries tells it."""
+    start: int | None = None
+    """The number of the token that texts start with; None if there is none."""
+    tokenizer_files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The files of a tokenizer that does not ship here, by the tensors with the same bytes.
+
+    A file of weights has such a tensor, or such a file beside it; the first is taken.
+    """
     scales_embedding: bool = False
     """True if the embeddings are multiplied by the root of their width."""
     coordinates: int = 1
@@ -77,7 +90,8 @@ QWEN3 = LanguageModel(
     model="transformers.models.qwen3.modeling_qwen3:Qwen3Model",
     config="transformers.models.qwen3.configuration_qwen3:Qwen3Config",
     sizes={1024: "qwen3_06b", 2560: "qwen3_4b", 4096: "qwen3_8b"},
-    mark="layers.0.self_attn.q_norm.weight",
+    mark=_QUERY_NORM,
+    lacks=_SECOND_NORM,
     tokenizer="nodes.models.text.qwen_tokenizer:qwen3_tokenizer",
     vocabulary=151_936,
     pad=("<|endoftext|>", 151_643),
@@ -120,7 +134,8 @@ QWEN3_VL = LanguageModel(
     model="transformers.models.qwen3_vl.modeling_qwen3_vl:Qwen3VLTextModel",
     config="transformers.models.qwen3_vl.configuration_qwen3_vl:Qwen3VLTextConfig",
     sizes={2560: "qwen3_vl_4b", 4096: "qwen3_vl_8b"},
-    mark="layers.0.self_attn.q_norm.weight",
+    mark=_QUERY_NORM,
+    lacks=_SECOND_NORM,
     tokenizer="nodes.models.text.qwen_tokenizer:qwen3_tokenizer",
     vocabulary=151_936,
     pad=("<|endoftext|>", 151_643),
@@ -143,7 +158,33 @@ QWEN3_VL = LanguageModel(
 
 Its weights have the names and the shapes of Qwen3's, but its positions turn more slowly.
 """
-LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL, QWEN3_VL)
+GEMMA2 = LanguageModel(
+    kind="gemma2",
+    title="Gemma 2",
+    model="transformers.models.gemma2.modeling_gemma2:Gemma2Model",
+    config="transformers.models.gemma2.configuration_gemma2:Gemma2Config",
+    sizes={2304: "gemma2_2b"},
+    mark=_SECOND_NORM,
+    lacks=_QUERY_NORM,  # Gemma 3 has it
+    tokenizer="nodes.models.text.gemma_tokenizer:gemma_tokenizer",
+    vocabulary=256_000,
+    pad=("<pad>", 0),
+    head=256,
+    start=2,
+    tokenizer_files={"spiece_model": "tokenizer.model", "tokenizer_json": "tokenizer.json"},
+    constants={
+        "rope_theta": 10_000.0,
+        "rms_norm_eps": 1e-6,
+        "hidden_activation": "gelu_pytorch_tanh",
+        "max_position_embeddings": 8_192,
+        "query_pre_attn_scalar": 256,
+        "attn_logit_softcapping": 50.0,
+        "sliding_window": 4_096,
+    },
+    scales_embedding=True,
+)
+"""Gemma Team 2024, arXiv:2408.00118; the constants are those of `config.json` of the size 2B."""
+LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL, QWEN3_VL, GEMMA2)
 """Every record; of those whose mark a file has, the first one is the likeliest."""
 
 
@@ -157,9 +198,14 @@ def language_models(header: Header, prefix: str = "") -> tuple[LanguageModel, ..
         header: of the file.
         prefix: of all its keys, before the root.
     """
-    if prefix + ROOT + _EMBEDDING not in header:
+    root = prefix + ROOT
+    if root + _EMBEDDING not in header:
         return ()
-    named = [each for each in LANGUAGE_MODELS if prefix + ROOT + each.mark in header]
+    named = [
+        each
+        for each in LANGUAGE_MODELS
+        if root + each.mark in header and not (each.lacks and root + each.lacks in header)
+    ]
     told = [each for each in named if _is_told(each, header, prefix)]
     return tuple(told or named)
 
@@ -229,7 +275,7 @@ def language_config(
     }
     attention = root + "layers.0.self_attn."
     norm = attention + "q_norm.weight"
-    head = header.shape(norm)[0] if norm in header else stated.get("head_dim", 128)
+    head = header.shape(norm)[0] if norm in header else stated.get("head_dim", record.head)
     return {
         "vocab_size": words,
         "hidden_size": width,
@@ -258,7 +304,7 @@ def token_number(header: Header, record: LanguageModel, token: tuple[str, int]) 
     """
     name, number = token
     text = header.metadata.get("tokenizer.vocab")
-    if not text:
+    if record.tokenizer_files or not text:
         return number
     try:
         vocabulary: object = json.loads(text)
@@ -268,6 +314,23 @@ def token_number(header: Header, record: LanguageModel, token: tuple[str, int]) 
         raise BadMetadataError(header.path, "'tokenizer.vocab' is not a JSON object")
     numbers = cast("dict[str, int]", vocabulary)
     return numbers.get(name, len(numbers) + number - record.pad[1])
+
+
+def brought_tokenizer(header: Header, record: LanguageModel) -> tuple[str, str]:
+    """Return the tokenizer that a file of weights brings along: its tensor, and its text.
+
+    It is looked for in the file, then in files beside it; in a folder of diffusers in `tokenizer`.
+    The text is empty if there is none.
+    """
+    folder = header.path / "tokenizer" if header.path.is_dir() else header.path.parent
+    for tensor in record.tokenizer_files:
+        key = next((key for key in header.tensors if f".{key}".endswith(f".{tensor}")), None)
+        if key is not None:
+            return tensor, read_bytes(header, key).decode("latin-1")
+    for tensor, name in record.tokenizer_files.items():
+        if (folder / name).is_file():
+            return tensor, (folder / name).read_bytes().decode("latin-1")
+    return next(iter(record.tokenizer_files), ""), ""
 
 
 def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:

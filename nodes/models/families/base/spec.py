@@ -93,6 +93,16 @@ class TextRules:
     """The tokenizer's `vocab.json`; empty means the one that all encoders of the kind have."""
     merges: str = ""
     """The tokenizer's `merges.txt`; empty as above."""
+    vocabulary_tensor: str = ""
+    """The tensor that a file has the vocabulary in, as its bytes, which Latin-1 makes a text of.
+
+    Empty for a vocabulary that metadata has, or that ships with the package.
+    """
+
+    @property
+    def lacks_vocabulary(self) -> bool:
+        """True if the file should bring its vocabulary along, and does not."""
+        return bool(self.vocabulary_tensor) and not self.vocabulary
 
     @property
     def takes_padding(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 from nodes.models.families.base.encoder_keys import T5, clip_table, open_clip_table, t5_table
 from nodes.models.families.base.language_models import (
     LanguageModel,
+    brought_tokenizer,
     find_language_model,
     language_config,
     language_model_names,
@@ -161,9 +162,12 @@ def _language_encoder(
     network = NetworkSpec(record.kind, name, config, prefix, language_table, rounds_patched=True)
     vocabulary, merges = _own_tokenizer(header)
     vision = _vision(header, prefix, name, record)
+    tensor = ""
+    if record.tokenizer_files:
+        tensor, vocabulary = brought_tokenizer(header, record)
     rules = TextRules(
         length=None,
-        start=None,
+        start=record.start,
         end=None,
         pad=token_number(header, record, record.pad),
         picture=token_number(header, record, record.picture) if vision else None,
@@ -171,6 +175,7 @@ def _language_encoder(
         tokenizer=record.tokenizer,
         vocabulary=vocabulary,
         merges=merges,
+        vocabulary_tensor=tensor,
     )
     return EncoderSpec(network, _rules(rules, policy), vision)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pkgutil import resolve_name
 from typing import Any, Protocol, cast
 
@@ -69,8 +69,9 @@ class LanguageModelText:
         rotary = decoder.rotary_emb(
             hidden, places.expand(self.record.coordinates, -1, -1) if several else places
         )
-        mask = self._mask(hidden, attended)
+        masks = cache(partial(self._mask, hidden, attended))
         for number, layer in enumerate(decoder.layers):
+            mask = masks(_window(layer, hidden.shape[1]))
             output = layer(
                 hidden, attention_mask=mask, position_ids=counted, position_embeddings=rotary
             )
@@ -85,16 +86,25 @@ class LanguageModelText:
         """Return the state unchanged: a language model has no projection."""
         return pooled
 
-    def _mask(self, hidden: Tensor, attended: Tensor | None) -> Tensor | None:
+    def _mask(
+        self, hidden: Tensor, attended: Tensor | None, window: int | None = None
+    ) -> Tensor | None:
         """Return what is added to the scores of pairs of tokens, [rows or 1, 1, length, length].
 
         None if torch's own attention is told that tokens attend to those before them.
+
+        Args:
+            hidden: [rows, length, width].
+            attended: see `states`.
+            window: the number of last tokens that a token attends to; None: all.
         """
         is_told = getattr(self._decoder.config, "_attn_implementation", "") == "sdpa"
-        if attended is None and is_told:
+        if attended is None and window is None and is_told:
             return None
         length = hidden.shape[1]
         pairs = torch.ones(1, 1, length, length, dtype=torch.bool, device=hidden.device).tril()
+        if window is not None:
+            pairs = pairs.triu(1 - window)
         if attended is not None:
             pairs = pairs & attended.to(hidden.device)[:, None, None, :]
         lowest = torch.finfo(hidden.dtype).min
@@ -112,6 +122,12 @@ def _with_deep_states(hidden: Tensor, pictures: TextPictures | None, layer: int)
     summed = hidden.clone()
     summed[pictures.mask.to(hidden.device)] += pictures.deep[layer].to(hidden)
     return summed
+
+
+def _window(layer: nn.Module, length: int) -> int | None:
+    """Return the number of last tokens that a layer attends to; None if it reads the whole text."""
+    window = getattr(layer.self_attn, "sliding_window", None)
+    return window if window is not None and window < length else None
 
 
 def network_of(record: LanguageModel) -> NetworkClass:
