@@ -23,6 +23,7 @@ from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.flux3 import flux3_table
+from nodes.models.families.denoisers.lumina2 import lumina2_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
 from nodes.models.families.denoisers.sd3 import mmdit_table
@@ -172,6 +173,15 @@ _QWEN21_VAE: dict[str, Any] = {
     "num_res_blocks": 2, "temperal_downsample": [False, True, True, True],
     "in_channels": 4, "out_channels": 4,
 }  # fmt: skip
+_GEMMA2_2B: dict[str, Any] = {
+    "vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+}  # fmt: skip
+_LUMINA2: dict[str, Any] = {
+    "in_channels": 16, "hidden_size": 2304, "num_layers": 26, "num_refiner_layers": 2,
+    "num_attention_heads": 24, "num_kv_heads": 8, "cap_feat_dim": 2304,
+    "axes_dim_rope": [32, 32, 32],
+}  # fmt: skip
 _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
@@ -246,6 +256,14 @@ def _flux3(prefix: str) -> Part:
     return Part("flux3", _FLUX3, prefix, flux3_table)
 
 
+def _lumina2(prefix: str) -> Part:
+    return Part("lumina2", _LUMINA2, prefix, lumina2_table)
+
+
+def _gemma2(prefix: str) -> Part:
+    return Part("gemma2", _GEMMA2_2B, prefix, language_table)
+
+
 def _mmdit(config: Mapping[str, Any]) -> Part:
     return Part("mmdit", config, UNET_PREFIX, mmdit_table)
 
@@ -311,6 +329,9 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen3_vl(_TEXT.format("qwen3vl_4b"), _QWEN3_VL_4B),
     ),
     "qwen3_vl_4b": (_qwen3_vl("", _QWEN3_VL_4B),),
+    "lumina2": (_lumina2(""),),
+    "lumina2_whole": (_lumina2(UNET_PREFIX), _LATENT16, _gemma2(_TEXT.format("gemma2_2b"))),
+    "gemma2_2b": (_gemma2(""),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -26,6 +26,8 @@ NAMES = (
     "qwen3_vl_8b",
     "flux3",
     "qwen3_vl_4b",
+    "lumina2",
+    "gemma2_2b",
 )
 
 

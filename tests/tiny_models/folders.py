@@ -29,6 +29,7 @@ from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
 from tests.tiny_models.transformer_networks import anima, flux3, qwen_image, qwen_image21, z_image
 from tests.tiny_models.wan_vae import wan_vae
+from tests.tiny_models.whole_models import whole_lumina2
 
 _MODEL, _VAE = "model.diffusion_model.", "first_stage_model."
 
@@ -103,6 +104,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "anima": whole_anima,
     "qwen_image21": whole_qwen_image21,
     "flux3": whole_flux3,
+    "lumina2": whole_lumina2,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}
@@ -131,6 +133,10 @@ def write_folder(folder: Path, name: str, checkpoint: Checkpoint, **saving: Any)
     names = _TEXT_FOLDERS.get(name, _ALL_TEXT)
     for place, encoder in zip(names, checkpoint.text.encoders, strict=False):
         _save_text(encoder, folder / place)
+        if encoder.rules.vocabulary_tensor:
+            (folder / "tokenizer").mkdir()
+            data = encoder.rules.vocabulary.encode("latin-1")
+            (folder / "tokenizer/tokenizer.model").write_bytes(data)
     (folder / "model_index.json").write_text(json.dumps({"_class_name": "Pipeline"}))
     return folder
 
@@ -163,7 +169,7 @@ def _save_text(encoder: TextEncoder, folder: Path) -> None:
     if encoder.name == "t5xxl":
         tensors = {f"encoder.{key}": tensor for key, tensor in tensors.items()}
         tensors["shared.weight"] = tensors["encoder.embed_tokens.weight"].clone()
-    elif encoder.name.startswith("qwen"):
+    elif encoder.name.startswith(("qwen", "gemma")):
         tensors = {f"model.{key}": tensor for key, tensor in tensors.items()}
     else:
         above = {key: t for key, t in tensors.items() if key.startswith("text_projection")}

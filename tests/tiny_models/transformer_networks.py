@@ -129,6 +129,51 @@ def _z_image_block(draw: Draw, key: str, width: int, head: int, *, modulated: bo
         draw.linear(f"{key}.adaLN_modulation.0", min(width, 256), 4 * width, gain=0.5)
 
 
+def lumina2(
+    draw: Draw,
+    *,
+    head: int = 12,
+    heads: tuple[int, int] = (6, 2),
+    text: int = 32,
+    depth: int = 2,
+    prefix: str = "",
+) -> None:
+    """Lumina 2's, with one block each for picture and text alone.
+
+    `heads` are those of queries, and of keys and values.
+    """
+    p, width = prefix, head * heads[0]
+    draw.linear(f"{p}x_embedder", 64, width)
+    draw.linear(f"{p}t_embedder.mlp.0", 256, min(width, 1024))
+    draw.linear(f"{p}t_embedder.mlp.2", min(width, 1024), min(width, 1024))
+    draw.scale(f"{p}cap_embedder.0.weight", text)
+    draw.linear(f"{p}cap_embedder.1", text, width)
+    fused = (heads[0] + 2 * heads[1]) * head
+    for block, modulated in (
+        ("noise_refiner.0", True),
+        ("context_refiner.0", False),
+        *((f"layers.{number}", True) for number in range(depth)),
+    ):
+        _lumina2_block(draw, p + block, (width, fused, head), modulated=modulated)
+    draw.linear(f"{p}final_layer.adaLN_modulation.1", min(width, 1024), width, gain=0.5)
+    draw.linear(f"{p}final_layer.linear", width, 64)
+
+
+def _lumina2_block(draw: Draw, key: str, widths: tuple[int, int, int], *, modulated: bool) -> None:
+    width, fused, head = widths
+    draw.linear(f"{key}.attention.qkv", width, fused, bias=False)
+    draw.linear(f"{key}.attention.out", width, width, bias=False)
+    draw.scale(f"{key}.attention.q_norm.weight", head)
+    draw.scale(f"{key}.attention.k_norm.weight", head)
+    inner = 2 * width
+    for name, inputs, outputs in (("w1", width, inner), ("w2", inner, width), ("w3", width, inner)):
+        draw.linear(f"{key}.feed_forward.{name}", inputs, outputs, bias=False)
+    for name in ("attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2"):
+        draw.scale(f"{key}.{name}.weight", width)
+    if modulated:
+        draw.linear(f"{key}.adaLN_modulation.1", min(width, 1024), 4 * width, gain=0.5)
+
+
 def split_block(draw: Draw, key: str, width: int, head: int) -> None:
     """A block of Z-Image in diffusers' names, whose query, key and value are apart."""
     _z_image_block(draw, key, width, head)

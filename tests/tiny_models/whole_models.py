@@ -3,19 +3,29 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
 from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.language_models import (
     BYTES,
     SEEING,
     deep_qwen3_vl,
+    small_gemma2,
     small_qwen2_5_vl,
     small_qwen3,
     small_qwen3_vl,
 )
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
-from tests.tiny_models.transformer_networks import anima, flux3, qwen_image, qwen_image21, z_image
+from tests.tiny_models.transformer_networks import (
+    anima,
+    flux3,
+    lumina2,
+    qwen_image,
+    qwen_image21,
+    z_image,
+)
 from tests.tiny_models.wan_vae import small_wan_vae
 
 
@@ -107,3 +117,33 @@ def tiny_flux3(models: Path) -> None:
     text = models / "text_encoders/qwen3vl_4b_int8_convrot.safetensors"
     write(text, deep_qwen3_vl(), BYTES)
     write(models / "vae/flux2-vae.safetensors", small_flux2_vae())
+
+
+def small_lumina2() -> Tensors:
+    """The transformer alone, for texts of Gemma 2 2B, with the unused weight of published files."""
+    draw = Draw(19)
+    lumina2(draw, text=2304)
+    draw.scale("norm_final.weight", 72)
+    return draw.tensors
+
+
+def whole_lumina2() -> Tensors:
+    """A checkpoint with all parts, as the editor's template for NetaYume has one."""
+    text = {
+        "spiece_model" if key == "spiece_model" else f"gemma2_2b.transformer.{key}": tensor
+        for key, tensor in small_gemma2().items()
+    }
+    return {
+        **{f"model.diffusion_model.{key}": tensor for key, tensor in small_lumina2().items()},
+        **{f"text_encoders.{key}": tensor for key, tensor in text.items()},
+        "text_encoders.gemma2_2b.logit_scale": torch.tensor(4.6),
+        **{f"vae.{key}": tensor for key, tensor in small_ae16().items()},
+    }
+
+
+def tiny_lumina2(models: Path) -> None:
+    """Write NetaYume's checkpoint, and Lumina 2's three files, below a folder for models."""
+    write(models / "checkpoints/NetaYumev35_pretrained_all_in_one.safetensors", whole_lumina2())
+    write(models / "diffusion_models/lumina_2_model_bf16.safetensors", small_lumina2())
+    write(models / "text_encoders/gemma_2_2b_fp16.safetensors", small_gemma2())
+    write(models / "vae/ae.safetensors", small_ae16())

@@ -15,6 +15,13 @@ from nodes.models.text.textual_inversion import Embeddings, embedding_hashes
 from nodes.values import CONTROL_TEXT, Cond, Conditioning
 
 Side = Annotated[int, Field(ge=0, le=16384)]
+_LUMINA2 = {
+    "superior": "You are an assistant designed to generate superior images with the superior degree"
+    " of image-text alignment based on textual prompts or user prompts.",
+    "alignment": "You are an assistant designed to generate high-quality images with the highest"
+    " degree of image-text alignment based on textual prompts.",
+}
+"""The texts before a prompt, by their names: those of the model's authors."""
 
 
 @node(
@@ -112,6 +119,25 @@ def clip_text_encode_flux(
     """
     texts = {"": clip_l, "clip_l": clip_l, "t5xxl": t5xxl}
     return _encode(clip, ctx, texts, guidance=guidance)
+
+
+@node(
+    "CLIPTextEncodeLumina2",
+    category="conditioning",
+    display_name="CLIP Text Encode for Lumina2",
+    state=embedding_hashes("user_prompt"),
+)
+def clip_text_encode_lumina2(
+    system_prompt: Literal["superior", "alignment"],
+    user_prompt: Prompt,
+    clip: ClipHandle,
+    ctx: Context,
+) -> Conditioning:
+    """Encode a prompt for Lumina 2, after one of the two texts that it was trained with.
+
+    `superior` asks for the best picture, `alignment` for the one closest to the text.
+    """
+    return _encode(clip, ctx, {"": f"{_LUMINA2[system_prompt]} <Prompt Start> {user_prompt}"})
 
 
 @node(

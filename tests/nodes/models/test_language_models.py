@@ -277,7 +277,7 @@ def test_a_size_that_the_family_does_not_read_is_named(bench):
     with pytest.raises(TextEncoderError, match="holds qwen3_4b, which type 'sd3' does not use"):
         clip_loader(FILE, "sd3", ctx=bench)
 
-    assert told.value.hint == "It uses qwen3_4b."
+    assert told.value.hint == "It uses qwen3_4b, gemma2_2b."
 
 
 def test_a_damaged_vocabulary_is_told(bench, tmp_path):

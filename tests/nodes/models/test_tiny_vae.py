@@ -34,6 +34,7 @@ from tests.tiny_models.checkpoints import (
 )
 from tests.tiny_models.folders import whole_z_image
 from tests.tiny_models.handles import opened
+from tests.tiny_models.whole_models import whole_lumina2
 
 
 @cache
@@ -175,6 +176,7 @@ SMALL = {
     "sd3": small_sd3,
     "flux": small_flux,
     "z_image": whole_z_image,
+    "lumina2": whole_lumina2,
 }
 GREY = {"anima", "flux3", "qwen_image", "qwen_image21"}
 """Families whose rough previews are grey, for want of numbers: no small decoder is read either."""
