@@ -24,6 +24,7 @@ from tests.tiny_models.folders import whole_flux
 from tests.tiny_models.whole_models import (
     tiny_anima,
     tiny_flux3,
+    tiny_krea2,
     tiny_lumina2,
     tiny_qwen_image,
     tiny_qwen_image21,
@@ -44,6 +45,7 @@ HUB = {
     "flux1_schnell": whole("flux1-schnell-fp8", partial(whole_flux, guidance=False)),
     "flux3_klein": tiny_flux3,
     "netayume_lumina": tiny_lumina2,
+    "krea2_turbo": tiny_krea2,
     "qwen_image": tiny_qwen_image,
     "qwen_image_21": tiny_qwen_image21,
     "sd15": whole("v1-5-pruned-emaonly-fp16", small_sd15),

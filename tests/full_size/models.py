@@ -23,6 +23,7 @@ from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.flux3 import flux3_table
+from nodes.models.families.denoisers.krea2 import krea2_table
 from nodes.models.families.denoisers.lumina2 import lumina2_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
@@ -182,6 +183,7 @@ _LUMINA2: dict[str, Any] = {
     "num_attention_heads": 24, "num_kv_heads": 8, "cap_feat_dim": 2304,
     "axes_dim_rope": [32, 32, 32],
 }  # fmt: skip
+_KREA2: dict[str, Any] = {"axes_dims_rope": [32, 48, 48]}
 _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
@@ -264,6 +266,10 @@ def _gemma2(prefix: str) -> Part:
     return Part("gemma2", _GEMMA2_2B, prefix, language_table)
 
 
+def _krea2(prefix: str) -> Part:
+    return Part("krea2", _KREA2, prefix, krea2_table)
+
+
 def _mmdit(config: Mapping[str, Any]) -> Part:
     return Part("mmdit", config, UNET_PREFIX, mmdit_table)
 
@@ -332,6 +338,12 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "lumina2": (_lumina2(""),),
     "lumina2_whole": (_lumina2(UNET_PREFIX), _LATENT16, _gemma2(_TEXT.format("gemma2_2b"))),
     "gemma2_2b": (_gemma2(""),),
+    "krea2": (_krea2(""),),
+    "krea2_whole": (
+        _krea2(UNET_PREFIX),
+        Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
+        _qwen3_vl(_TEXT.format("qwen3vl_4b"), _QWEN3_VL_4B),
+    ),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -28,6 +28,7 @@ NAMES = (
     "qwen3_vl_4b",
     "lumina2",
     "gemma2_2b",
+    "krea2",
 )
 
 

@@ -72,7 +72,7 @@ OUTPUTS = {
     "SaveImage": ("images", "IMAGE"),
 }
 LARGER = {
-    "CLIPLoader: input 'type' has besides flux3",
+    "CLIPLoader: input 'type' has besides flux3, krea2",
     "CFGNorm: optional inputs pre_cfg, not none",
     "QwenImageDiffsynthControlnet: optional inputs mask, start_percent, end_percent, not mask",
     (

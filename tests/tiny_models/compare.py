@@ -14,6 +14,7 @@ _TEXT_WIDTHS = (
     "cap_feat_dim",
     "source_dim",
     "context_in_dim",
+    "text_hidden_dim",
 )
 
 
@@ -24,6 +25,7 @@ def denoised(model):
     inner = config.get("conditioner", {})
     widths = (config.get(entry) or inner.get(entry) for entry in _TEXT_WIDTHS)
     width = next(each for each in widths if each)
+    width *= config.get("num_text_layers", 1)
     extra = config.get("projection_class_embeddings_input_dim", 0)
     sizes = 5 if extra == 64 + 5 * 256 else 6
     pooled = config.get("pooled_projection_dim") or (extra and extra - sizes * 256) or 1

@@ -27,7 +27,14 @@ from tests.tiny_models.flux2_vae import flux2_vae
 from tests.tiny_models.language_models import qwen2_5_vl, qwen3
 from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
-from tests.tiny_models.transformer_networks import anima, flux3, qwen_image, qwen_image21, z_image
+from tests.tiny_models.transformer_networks import (
+    anima,
+    flux3,
+    krea2,
+    qwen_image,
+    qwen_image21,
+    z_image,
+)
 from tests.tiny_models.wan_vae import wan_vae
 from tests.tiny_models.whole_models import whole_lumina2
 
@@ -69,6 +76,17 @@ def whole_anima() -> Tensors:
     return draw.tensors
 
 
+def whole_krea2(words: int = 151_936) -> Tensors:
+    """Krea 2 with all that belongs to it in one file, 6 M parameters with the usual vocabulary."""
+    draw = Draw(25)
+    krea2(draw, prefix=_MODEL)
+    text = "text_encoders.qwen3vl_4b.transformer."
+    qwen3(draw, layers=36, inner=32, words=words, prefix=text)
+    draw.put(f"{text}visual.deepstack_merger_list.0.norm.weight", (8,), 1.0)
+    wan_vae(draw, prefix=_VAE)
+    return draw.tensors
+
+
 def whole_qwen_image21() -> Tensors:
     """Qwen-Image 2.1 with all that belongs to it in one file, 6 M parameters."""
     draw = Draw(19)
@@ -105,6 +123,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "qwen_image21": whole_qwen_image21,
     "flux3": whole_flux3,
     "lumina2": whole_lumina2,
+    "krea2": whole_krea2,
 }
 """Every layout."""
 _TEXT_FOLDERS = {"refiner": ("text_encoder_2",)}

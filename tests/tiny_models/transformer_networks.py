@@ -340,3 +340,48 @@ def _flux3_block(draw: Draw, key: str, width: int, head: int) -> None:
     draw.scale(f"{key}.norm.key_norm.scale", head)
     draw.linear(f"{key}.mlp_in", width, 6 * width, bias=False)
     draw.linear(f"{key}.mlp_out", 3 * width, width, bias=False)
+
+
+def krea2(
+    draw: Draw,
+    *,
+    width: int = 64,
+    head: int = 16,
+    text: int = 32,
+    text_head: int = 16,
+    refiners: int = 1,
+    inner: int = 48,
+    prefix: str = "",
+) -> None:
+    """Krea 2's for texts of twelve layers; half of its heads are of keys and values."""
+    p = prefix
+    draw.linear(f"{p}first", 64, width)
+    draw.linear(f"{p}tmlp.0", 256, width)
+    draw.linear(f"{p}tmlp.2", width, width)
+    draw.linear(f"{p}tproj.1", width, 6 * width, gain=0.5)
+    for name in ("layerwise_blocks.0", *[f"refiner_blocks.{n}" for n in range(refiners)]):
+        _krea2_block(draw, f"{p}txtfusion.{name}", text, text_head, 1, inner)
+    draw.linear(f"{p}txtfusion.projector", 12, 1, bias=False)
+    draw.put(f"{p}txtmlp.0.scale", (text,), 0.1)
+    draw.linear(f"{p}txtmlp.1", text, width)
+    draw.linear(f"{p}txtmlp.3", width, width)
+    for block in range(2):
+        _krea2_block(draw, f"{p}blocks.{block}", width, head, width // head // 2, inner)
+        draw.put(f"{p}blocks.{block}.mod.lin", (6 * width,), 0.3)
+    draw.put(f"{p}last.norm.scale", (width,), 0.1)
+    draw.put(f"{p}last.modulation.lin", (2, width), 0.3)
+    draw.linear(f"{p}last.linear", width, 64)
+
+
+def _krea2_block(draw: Draw, key: str, width: int, head: int, keys: int, inner: int) -> None:
+    for name, outputs in (("wq", width), ("wk", keys * head), ("wv", keys * head)):
+        draw.linear(f"{key}.attn.{name}", width, outputs, bias=False)
+    for name in ("gate", "wo"):
+        draw.linear(f"{key}.attn.{name}", width, width, bias=False)
+    for name in ("attn.qknorm.qnorm.scale", "attn.qknorm.knorm.scale"):
+        draw.put(f"{key}.{name}", (head,), 0.1)
+    for name in ("prenorm.scale", "postnorm.scale"):
+        draw.put(f"{key}.{name}", (width,), 0.1)
+    draw.linear(f"{key}.mlp.gate", width, inner, bias=False)
+    draw.linear(f"{key}.mlp.up", width, inner, bias=False)
+    draw.linear(f"{key}.mlp.down", inner, width, bias=False)

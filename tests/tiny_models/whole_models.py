@@ -21,6 +21,7 @@ from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.transformer_networks import (
     anima,
     flux3,
+    krea2,
     lumina2,
     qwen_image,
     qwen_image21,
@@ -147,3 +148,18 @@ def tiny_lumina2(models: Path) -> None:
     write(models / "diffusion_models/lumina_2_model_bf16.safetensors", small_lumina2())
     write(models / "text_encoders/gemma_2_2b_fp16.safetensors", small_gemma2())
     write(models / "vae/ae.safetensors", small_ae16())
+
+
+def small_krea2() -> Tensors:
+    """The transformer alone, for texts of Qwen3-VL 4B: 20 M parameters, to fuse them with."""
+    draw = Draw(24)
+    krea2(draw, text=2560, text_head=128, refiners=0)
+    return draw.tensors
+
+
+def tiny_krea2(models: Path) -> None:
+    """Write Krea 2 Turbo's three files below a folder for models."""
+    write(models / "diffusion_models/krea2_turbo_fp8_scaled.safetensors", small_krea2())
+    text = models / "text_encoders/qwen3vl_4b_fp8_scaled.safetensors"
+    write(text, small_qwen3_vl(layers=36, inner=16), BYTES)
+    write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())

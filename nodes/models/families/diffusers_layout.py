@@ -6,6 +6,7 @@ knows one layout only. `Header.own` has the true names of the weights.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,8 @@ def _original_shape(source: Source, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*shape, 1, 1)
     if source.op == "frame":
         return (*shape[:2], 1, *shape[2:])
+    if source.op == "sixths":
+        return (math.prod(shape),)
     return shape[::-1] if source.op == "transpose" else shape
 
 

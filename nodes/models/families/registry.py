@@ -25,6 +25,7 @@ _OWN = (
     "nodes.models.families.denoisers.qwen_image21:QWEN_IMAGE21",
     "nodes.models.families.denoisers.flux3:FLUX3",
     "nodes.models.families.denoisers.lumina2:LUMINA2",
+    "nodes.models.families.denoisers.krea2:KREA2",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

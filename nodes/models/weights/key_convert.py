@@ -1,7 +1,7 @@
 """Apply a key table to tensors, in either direction."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -19,28 +19,42 @@ def from_file(source: Source, stored: Tensor) -> Tensor:
 
 def to_network(op: Op, part: Tensor) -> Tensor:
     """Return the network's weight from its part of the file's tensor."""
-    if op == "conv1x1":
-        return part.flatten(1)
-    if op == "transpose":
-        return part.T
-    if op == "swap":
-        return torch.cat(part.chunk(2)[::-1])
-    if op == "frame":
-        return part.squeeze(2) if part.ndim == _VIDEO else part
-    return part
+    return _TO_NETWORK[op](part)
 
 
 def to_file(op: Op, weight: Tensor) -> Tensor:
     """Return one part of the file's tensor from a weight: the inverse of `to_network`."""
-    if op == "conv1x1":
-        return weight[:, :, None, None]
-    if op == "transpose":
-        return weight.T
-    if op == "swap":
-        return torch.cat(weight.chunk(2)[::-1])
-    if op == "frame":
-        return weight.unsqueeze(2)
+    return _TO_FILE[op](weight)
+
+
+def _same(weight: Tensor) -> Tensor:
     return weight
+
+
+def _swap(weight: Tensor) -> Tensor:
+    return torch.cat(weight.chunk(2)[::-1])
+
+
+def _transpose(weight: Tensor) -> Tensor:
+    return weight.T
+
+
+_TO_NETWORK: Mapping[Op, Callable[[Tensor], Tensor]] = {
+    "id": _same,
+    "conv1x1": lambda part: part.flatten(1),
+    "transpose": _transpose,
+    "swap": _swap,
+    "frame": lambda part: part.squeeze(2) if part.ndim == _VIDEO else part,
+    "sixths": lambda part: part.reshape(6, -1),
+}
+_TO_FILE: Mapping[Op, Callable[[Tensor], Tensor]] = {
+    "id": _same,
+    "conv1x1": lambda weight: weight[:, :, None, None],
+    "transpose": _transpose,
+    "swap": _swap,
+    "frame": lambda weight: weight.unsqueeze(2),
+    "sixths": torch.flatten,
+}
 
 
 def export(table: KeyTable, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

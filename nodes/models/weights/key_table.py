@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Op: TypeAlias = Literal["id", "conv1x1", "transpose", "swap", "frame"]
+Op: TypeAlias = Literal["id", "conv1x1", "transpose", "swap", "frame", "sixths"]
 """The conversion from the file's layout to the network's.
 
 `id`: none; `conv1x1`: a 1x1 convolution becomes a linear layer; `transpose`: a matrix is
 transposed; `swap`: the two halves of the first dimension change places; `frame`: a convolution
-over a video's one frame becomes one over a picture.
+over a video's one frame becomes one over a picture; `sixths`: a list becomes a matrix of six rows.
 """
 
 

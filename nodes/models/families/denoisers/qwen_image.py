@@ -40,14 +40,14 @@ _MARK = "transformer_blocks.0.img_mod.1.weight"
 _PART = "transformer"
 _PATCH = 2
 _TEXT: Mapping[EncoderName, str] = {"qwen2_5_vl_7b": "text_encoders.qwen25_7b.transformer."}
-_TEMPLATE = (
+TEMPLATE = (
     "<|im_start|>system\nDescribe the image by detailing the color, shape, size, texture,"
     " quantity, text, spatial relationships of the objects and background:<|im_end|>\n"
     "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 )
 _ENCODERS = TextEncoderSet(
     _NAME,
-    {"qwen2_5_vl_7b": HiddenStatePolicy(template=_TEMPLATE, dropped=34, reads_weights=False)},
+    {"qwen2_5_vl_7b": HiddenStatePolicy(template=TEMPLATE, dropped=34, reads_weights=False)},
     combine="single",
     loader_type=_NAME,
     files=(1,),
