@@ -23,6 +23,7 @@ PLACES: Mapping[str, str] = {
     "crowd": "benchmarks.cpu.crowd",
     "overlap": "benchmarks.cpu.overlap",
     "sharing": "benchmarks.cpu.sharing",
+    "placement": "benchmarks.cpu.placement",
     "latency": "benchmarks.gpu.latency",
     "throughput": "benchmarks.gpu.throughput",
     "memory_pressure": "benchmarks.gpu.memory_pressure",
