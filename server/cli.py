@@ -7,7 +7,7 @@ import click
 
 from nodegraph.cli import options
 from nodegraph.cli.terminal.report import ReportingCommand
-from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, PreviewMethod, Scripts
+from nodegraph.runtime.choices import LogFormat, LogLevel, Placement, Prefer, PreviewMethod, Scripts
 
 
 class Levels(click.ParamType[tuple[str, str]]):
@@ -139,6 +139,12 @@ class Slots(click.ParamType[tuple[str, int]]):
     type=click.Choice(get_args(Scripts)),
     help="The ComfyUI servers whose packs' scripts the editor runs; local (on this machine) if not"
     " set.",
+)
+@click.option(
+    "--placement",
+    type=click.Choice(get_args(Placement)),
+    help="Which of several workers gets a run: the one that has its models in memory, or whichever"
+    " is free, in the order of the queue; models if not set.",
 )
 @click.option(
     "--prefer",

@@ -268,6 +268,13 @@ class ModelPool:
             counts = (self._hits, self._loads, self._evictions)
             return PoolStats(len(sizes), sum(sizes), limit, *counts)
 
+    @property
+    def sources(self) -> Collection[str]:
+        """The paths of the files whose weights it holds, each once."""
+        with self._lock:
+            kept = [model for model in self._recent.values() if _kept_bytes(model)]
+        return {model.source: None for model in kept if model.source}.keys()
+
     def __len__(self) -> int:
         return len(self._models)
 

@@ -33,6 +33,11 @@ class PooledModel(ABC):
         """Let go of patched copies but the one that was used last; False if there are none."""
 
     @property
+    def source(self) -> str:
+        """The path of the file that its weights are from; empty if there is none."""
+        return ""
+
+    @property
     def on_accelerator(self) -> bool:
         """True if it computes on the accelerator, whose memory is planned."""
         return False

@@ -1,6 +1,6 @@
 """The run that a thread computes, for code too deep inside a node to be handed a `Context`."""
 
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar, Token
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -10,8 +10,8 @@ from nodegraph.runtime.choices import DEFAULT_ATTENTION, Attention
 from nodegraph.runtime.pooled_model import PooledModel
 from nodegraph.runtime.residency import ModelUse
 
-ModelListener: TypeAlias = Callable[[Hashable, float | None], None]
-"""A listener: gets a model's key, and the seconds to load it; None if it was in memory."""
+ModelListener: TypeAlias = Callable[[PooledModel, float | None], None]
+"""A listener: gets a model, and the seconds to load it; None if it was in memory."""
 
 
 class ModelUses(Protocol):

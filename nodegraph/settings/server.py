@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from nodegraph.files.user_dirs import data_folder
-from nodegraph.runtime.choices import LogFormat, LogLevel, Prefer, Range, Scripts
+from nodegraph.runtime.choices import LogFormat, LogLevel, Placement, Prefer, Range, Scripts
 
 EVERYWHERE = "all"
 """Stands for every room in `log_levels`, and for every server in `comfyui_slots`."""
@@ -57,6 +57,8 @@ class ServerSettings:
     """The servers whose packs' scripts the editor runs: those on this machine, all, or none."""
     comfyui_routes: tuple[str, ...] = ()
     """Further paths of their packs that scripts may GET; `*` at the end: all that begin so."""
+    placement: Placement = "models"
+    """The rule by which several workers get runs."""
     prefer: Prefer = "native"
     """The workers of runs that a ComfyUI server could run just as well."""
     log_format: LogFormat = "text"

@@ -1,7 +1,7 @@
 """The place of a run: our own workers, or the ComfyUI servers that have all its node types."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from nodegraph.errors import NodeGraphError, UnknownNodeTypeError
@@ -44,6 +44,8 @@ class Placement:
     """The ComfyUI servers that can run it; our own workers run it if there are none."""
     why: str = ""
     """The reason, a sentence; empty where there is no choice, for there is no ComfyUI server."""
+    models: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The model files that it reads, and their bytes; none where nobody asked for them."""
 
 
 def place(

@@ -126,8 +126,9 @@ def open_parts(common: Settings, settings: ServerSettings, options: Mapping[str,
     store.open()
     bus = Bus()
     metrics = Metrics(registry.catalog)
-    dispatcher = Dispatcher(store, bus, common.preview_method, metrics)
-    hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake)
+    dispatcher = Dispatcher(store, bus, common.preview_method, metrics, settings.placement)
+    loaded = dispatcher.placing.estimates.note_load
+    hooks = ServerHooks(FileNames(store).answer, metrics, dispatcher.wake, loaded)
     files = common.files(registry.model_places)
     comfyui = comfy_servers(settings, hooks, files.for_owner, lambda: registry.catalog)
     metrics.know_types(comfyui)

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from nodegraph.errors import NodeGraphError
-from nodegraph.runtime.choices import PreviewMethod
+from nodegraph.runtime.choices import Placement, PreviewMethod
 from server.errors import (
     DamagedRunError,
     DrainingError,
@@ -18,55 +18,27 @@ from server.errors import (
 )
 from server.observability.logs import note
 from server.observability.metrics import Metrics
+from server.scheduling.active_run import ActiveRun
 from server.scheduling.event_bus import Bus, Message
 from server.scheduling.fair_queue import FairQueue
 from server.scheduling.fresh_runs import FreshRuns
 from server.scheduling.look_ahead import look_ahead
+from server.scheduling.placing import Placing, queue_entry
 from server.scheduling.positions import Positions
 from server.scheduling.preview_demand import PreviewDemand, preview_method_of
 from server.scheduling.recorder import PAUSE, Recorder
-from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
+from server.scheduling.scheduler import Assignment
 from server.store.changes import now_ms
-from server.store.runs import Accepted, NewRun, Run, RunFilter, Work
+from server.store.runs import Accepted, NewRun, Run, RunFilter
 from server.store.store import Store
 from server.workers.worker import Order, Report, Worker
 
 _log = logging.getLogger(__name__)
 
+HELD = 1.0
+"""Seconds after which it is seen again if a run still waits for a busy worker."""
 ATTEMPTS = 3
 """The workers that a run may kill before it is given up."""
-
-AHEAD = 16
-"""Runs that a worker may have computed whose ends are not yet on the disk, besides its slots."""
-
-
-WRITING = 3
-"""Runs that may write their files on a worker besides those that it computes."""
-
-
-@dataclass(slots=True)
-class _Active:
-    run: Run
-    """The run as it will be recorded; from then on, as it is."""
-    work: Work | DamagedRunError
-    worker: Worker
-    begun: asyncio.Task[None] | None = None
-    """Records that it has begun, while the worker already computes it."""
-    task: asyncio.Task[None] | None = None
-    cancelled: bool = False
-    computed: bool = False
-    """True if its worker is done with it, and only its end has to be recorded."""
-
-    async def has_begun(self) -> None:
-        """Wait until it is recorded that it has begun; raise if that failed."""
-        if self.begun:
-            await self.begun
-
-    async def settle(self) -> Run:
-        """Return the run, once it is recorded that it has begun, or clear that it can not be."""
-        if self.begun:
-            await asyncio.wait([self.begun])
-        return self.run
 
 
 class Dispatcher:
@@ -77,6 +49,7 @@ class Dispatcher:
         bus: publishes the change afterwards.
         previews: the preview method of runs that ask for none.
         metrics: counts runs and times.
+        placement: what decides which of several workers gets a run.
     """
 
     def __init__(
@@ -85,6 +58,7 @@ class Dispatcher:
         bus: Bus,
         previews: PreviewMethod = "latent2rgb",
         metrics: Metrics | None = None,
+        placement: Placement = "models",
     ) -> None:
         self.store = store
         self.bus = bus
@@ -93,12 +67,13 @@ class Dispatcher:
         self.workers: list[Worker] = []
         self.draining = False
         self._queue = FairQueue()
+        self.placing = Placing(self._queue, self.workers, placement)
         self._fresh = FreshRuns()
         self.metrics.watch_queue(lambda: self._queue.depths)
         self._positions = Positions(bus, self._queue)
         self._preview_demand = PreviewDemand(bus)
         self._previews: PreviewMethod = previews
-        self._active: dict[str, _Active] = {}
+        self._active: dict[str, ActiveRun] = {}
         self._withdrawn: set[str] = set()
         """Runs that have left the queue while the store records that they are cancelled."""
         self._disk_fails = False
@@ -111,7 +86,7 @@ class Dispatcher:
         for run in await self.store.runs(RunFilter(states=["running"]), oldest_first=True):
             await self.store.requeue(run.id, "the server was stopped")
         for run in await self.store.runs(RunFilter(states=["queued"]), oldest_first=True):
-            self._queue.add(_queue_entry(run))
+            self._queue.add(queue_entry(run))
         self._warn_of_unknown_servers()
         for worker in self.workers:
             await worker.start()
@@ -142,7 +117,7 @@ class Dispatcher:
         run = accepted.run
         elsewhere = run.id in self._active or run.id in self._withdrawn
         if run.state == "queued" and not elsewhere:
-            self._queue.add(_queue_entry(run))
+            self._queue.add(queue_entry(run))
         if accepted.event:
             self._fresh.keep(accepted, new.work)
             self.recorder.publish(run, [accepted.event])
@@ -152,7 +127,7 @@ class Dispatcher:
     async def retry(self, run_id: str) -> Run:
         """Put an unsuccessful run into the queue once more; raises what `Store.retry` raises."""
         run, event = await self.store.retry(run_id)
-        self._queue.add(_queue_entry(run))
+        self._queue.add(queue_entry(run))
         self.recorder.publish(run, [event])
         self._notify_change(run.owner)
         return run
@@ -249,20 +224,11 @@ class Dispatcher:
                     self._queue.remove(chosen.run)
                     with suppress(NodeGraphError):  # from the store: the next start repairs it
                         await self.recorder.end_once(chosen.run, "failed")
+            if self.placing.holds_back:
+                asyncio.get_running_loop().call_later(HELD, self.wake)
 
     def _pick(self) -> Assignment | None:
-        slots = [self._slot(worker) for worker in self.workers if worker.ready]
-        free = [slot for slot in slots if slot.free]
-        fits = any(slot.takes(servers) for servers in self._queue.places for slot in free)
-        return pick(self._queue, slots) if fits else None
-
-    def _slot(self, worker: Worker) -> Slot:
-        mine = [active for active in self._active.values() if active.worker is worker]
-        runs = [active.run for active in mine if not active.computed]
-        alone = any(run.suspect for run in runs)
-        writing = min(WRITING, sum(run.id in worker.writing for run in runs))
-        free = worker.slots + writing - len(runs) if len(mine) < worker.slots + AHEAD else 0
-        return Slot(worker.name, free, len(runs), alone, worker.server)
+        return self.placing.pick(self._active.values())
 
     async def _launch(self, chosen: Assignment) -> None:
         """Have a worker compute a run, and record meanwhile that it has begun.
@@ -276,7 +242,8 @@ class Dispatcher:
         except UnknownRunError:  # deleted in the meantime
             self._queue.remove(chosen.run)
             return
-        if self._queue.serve(run.id) is None:  # is being cancelled
+        waiting = self._queue.serve(run.id)
+        if waiting is None:  # is being cancelled
             return
         self._positions.mark_changed()
         begun = replace(
@@ -286,11 +253,12 @@ class Dispatcher:
             worker=worker.name,
             started_ms=now_ms(),
         )
-        active = self._active[run.id] = _Active(begun, work, worker)
+        active = self._active[run.id] = ActiveRun(begun, work, worker)
+        self.placing.begin(chosen, active, waiting.models)
         active.begun = asyncio.create_task(self._begin(active))
         active.task = asyncio.create_task(self._follow(active))
 
-    async def _begin(self, active: _Active) -> None:
+    async def _begin(self, active: ActiveRun) -> None:
         """Record that a run has begun; try again until the disk takes it."""
         while True:
             try:
@@ -305,7 +273,7 @@ class Dispatcher:
             self.wake()
         self.metrics.run_begun(active.run)
 
-    async def _follow(self, active: _Active) -> None:
+    async def _follow(self, active: ActiveRun) -> None:
         """Follow one attempt at a run to its end."""
         run = active.run
         note(run=run.id, worker=active.worker.name)
@@ -324,7 +292,7 @@ class Dispatcher:
             self._preview_demand.end(run.id)
             self._notify_change(run.owner)
 
-    async def _attempt(self, active: _Active) -> None:
+    async def _attempt(self, active: ActiveRun) -> None:
         """Have the worker compute the run; its slot is free before the end is recorded."""
         run, work = active.run, active.work
         if isinstance(work, DamagedRunError):
@@ -345,11 +313,12 @@ class Dispatcher:
                     break
                 await self._record(active, reports)
         active.computed = True
+        self.placing.end(active)
         self.wake()
         if last:
             await self._record(active, last)
 
-    async def _record(self, active: _Active, reports: Sequence[Report]) -> None:
+    async def _record(self, active: ActiveRun, reports: Sequence[Report]) -> None:
         """Record reports of a run, after its beginning; stop the run if it can not begin."""
         try:
             await active.has_begun()
@@ -359,7 +328,7 @@ class Dispatcher:
             raise
         await self.recorder.record(active.run, reports)
 
-    async def _handle_lost_worker(self, active: _Active, error: WorkerLostError) -> None:
+    async def _handle_lost_worker(self, active: ActiveRun, error: WorkerLostError) -> None:
         """Queue the run of a dead worker again, unless the run has killed too many workers."""
         run, charged = await active.settle(), error.together == 1
         deaths = run.deaths + charged
@@ -373,7 +342,7 @@ class Dispatcher:
         if active.cancelled:  # before or during the write
             await self.recorder.end(run, "cancelled")
         else:
-            self._queue.add(_queue_entry(run))
+            self._queue.add(queue_entry(run))
 
     def _warn_of_unknown_servers(self) -> None:
         known = {worker.server for worker in self.workers}
@@ -388,9 +357,3 @@ class Dispatcher:
         self.bus.publish(Message("queue", owner=owner, data=remaining))
         self._positions.mark_changed()
         self.wake()
-
-
-def _queue_entry(run: Run) -> Waiting:
-    place = (run.priority, run.number, run.seq)
-    about = (run.suspect, run.owner, run.servers)
-    return Waiting(run.id, run.client, *place, *about)

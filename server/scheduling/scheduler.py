@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from math import inf
 
+_LATE = 2.0
+"""As many times the seconds of a run after its beginning, nobody knows when it will end."""
 AT_MOST = 500
 """The runs of a queue that are looked at for one whose models a worker has in memory."""
 
@@ -68,7 +71,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of times when a run is picked."""
+    """The times that are known or estimated when a run is picked."""
 
     now: float
     """The time, in seconds."""
@@ -90,8 +93,9 @@ class Outlook:
         return self.now - run.since > self.patience and not self.is_used_up
 
     def ends_in(self, slot: Slot) -> float:
-        """Return the seconds until a busy worker probably has room."""
-        return max(slot.last_begun + self.run_seconds - self.now, 0.0)
+        """Return the seconds until a busy worker probably has room; infinite if it is late."""
+        busy_for = self.now - slot.last_begun
+        return max(self.run_seconds - busy_for, 0.0) if busy_for < _LATE * self.run_seconds else inf
 
 
 def pick(

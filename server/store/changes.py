@@ -45,12 +45,13 @@ def accept(db: Connection, new: NewRun) -> Accepted:
     number = new.number if new.number is not None else -following if new.front else following
     row = db.execute(
         "INSERT INTO runs (id, client, owner, priority, number, state, created_ms,"
-        " idempotency_key, digest, webhook, servers, why)"
-        " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?) RETURNING *",
+        " idempotency_key, digest, webhook, servers, why, models)"
+        " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
             *(new.id, new.client, new.owner, new.priority, number, now_ms()),
             *(new.idempotency_key, new.digest, new.webhook),
             *(json.dumps([*new.servers]) if new.servers else "", new.why),
+            json.dumps(new.models) if new.models else "",
         ),
     ).fetchone()
     work = new.work

@@ -73,6 +73,7 @@ def run_of(row: Row) -> Run:
         servers=tuple(json.loads(row["servers"])) if row["servers"] else (),
         why=row["why"],
         retries=row["retries"],
+        models=json.loads(row["models"]) if row["models"] else {},
     )
 
 

@@ -43,6 +43,8 @@ class NewRun:
     """The ComfyUI servers that may run it; our own workers run it if there are none."""
     why: str = ""
     """The reason for that; empty if there is no ComfyUI server."""
+    models: Mapping[str, int] = field(default_factory=dict[str, int])
+    """The model files that it reads, and their bytes; none where only one worker could run it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Run:
     """The reason for that; empty if there is no ComfyUI server."""
     retries: int = 0
     """Number of times that somebody had it run again."""
+    models: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
+    """As `NewRun` has them."""
 
     @property
     def is_over(self) -> bool:

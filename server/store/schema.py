@@ -102,7 +102,10 @@ ALTER TABLE runs ADD COLUMN servers TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN why TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
 """
-STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES)
+_MODELS = """
+ALTER TABLE runs ADD COLUMN models TEXT NOT NULL DEFAULT '';
+"""
+STEPS = (_FIRST, _OWNERS, _DELIVERIES, _PLACES, _MODELS)
 """The migrations: each makes a version from the one before; the first from an empty file."""
 VERSION = len(STEPS)
 

@@ -1,7 +1,7 @@
 """The services that routes use: the server's parts, limited to the owner of a request."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from nodegraph.graph.graph import Graph, NodeId
 from nodegraph.packs.registry import Registry
 from nodegraph.runtime.choices import Prefer
 from nodegraph.settings.settings import Settings
+from nodegraph.validation.model_needs import model_needs
 from nodegraph.validation.placement import Placement, place
 from server.pictures.process import Pictures
 from server.scheduling.dispatcher import Dispatcher
@@ -86,6 +87,8 @@ class Services:
     ) -> Placement:
         """Check a graph and choose the place where it runs; see `placement.place`.
 
+        Where there are several workers of our own, it also finds the model files that it reads.
+
         Args:
             graph: the graph.
             targets: the nodes whose results are wanted; all output nodes if None.
@@ -100,7 +103,11 @@ class Services:
             prefer=prefer or self.settings.server.prefer,
         )
         self.comfyui.explain_absence(placed.checked.problems)
-        return placed
+        own = [worker for worker in self.dispatcher.workers if not worker.server]
+        if placed.servers or len(own) == 1:
+            return placed
+        catalog = placed.registry.catalog
+        return replace(placed, models=model_needs(placed.checked.graph, catalog, self.files))
 
 
 PARTS = web.AppKey("parts", Parts)

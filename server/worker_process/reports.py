@@ -42,7 +42,12 @@ class CacheReports:
         """
         self._sent = time.monotonic()
         results, weights = self._engine.cache.stats, self._engine.models.stats
-        body = {"op": "cache", "results": _as_data(results), "weights": _as_data(weights)}
+        body = {
+            "op": "cache",
+            "results": _as_data(results),
+            "weights": _as_data(weights),
+            "files": [*self._engine.models.sources],
+        }
         self._channel.hold(body)
 
     def send_when_due(self) -> None:

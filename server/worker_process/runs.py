@@ -28,6 +28,7 @@ from nodegraph.execution.events import (
 from nodegraph.graph.graph import Graph, Link
 from nodegraph.graph.json_values import is_object
 from nodegraph.runtime.node_errors import is_device_lost
+from nodegraph.runtime.pooled_model import PooledModel
 from nodegraph.runtime.run_environment import CancelToken
 from nodegraph.validation.defaults import with_defaults
 from nodegraph.workflow.read import read_prompt
@@ -150,8 +151,9 @@ class Runs:
         """Remember if an error ended all use of the device."""
         self._device_lost = self._device_lost or is_device_lost(error)
 
-    def _model_used(self, _model: object, seconds: float | None) -> None:
-        self._channel.send({"op": "model", "seconds": seconds})
+    def _model_used(self, model: PooledModel, seconds: float | None) -> None:
+        nbytes = 0 if seconds is None else model.nbytes()
+        self._channel.send({"op": "model", "seconds": seconds, "nbytes": nbytes})
 
     def _outcome(self, order: Mapping[str, Any], token: CancelToken) -> dict[str, Any]:
         run, editor = order["run"], order["extra"].get("extra_pnginfo")

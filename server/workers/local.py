@@ -56,6 +56,8 @@ class ServerHooks:
     """Counts its restarts, model loads and memory."""
     changed: Callable[[], None]
     """Called when the worker becomes ready, and when it no longer is."""
+    loaded: Callable[[int, float], None]
+    """Called when it has loaded a network, with its bytes and the seconds."""
 
 
 class LocalWorker:
@@ -83,6 +85,7 @@ class LocalWorker:
         self.slots = slots
         self.ready = False
         self.device: Mapping[str, Any] = {}
+        self.models: Collection[str] = ()
         self.restarts = 0
         self.pid: int | None = None
         self._environment = device.environment
@@ -308,6 +311,8 @@ class LocalWorker:
         """Handle a message that is no report of a run."""
         if body["op"] == "model":
             self._hooks.metrics.model_used(body["seconds"])
+            if body["seconds"] is not None:
+                self._hooks.loaded(body["nbytes"], body["seconds"])
         elif body["op"] == "memory":
             self._hooks.metrics.gpu_memory(self.name, body["used"])
         elif body["op"] == "retire":
@@ -316,6 +321,7 @@ class LocalWorker:
             self._note_writing(body["run"])
         elif body["op"] == "cache":
             results, weights = Stats.from_data(body["results"]), PoolStats(**body["weights"])
+            self.models = frozenset(body["files"])
             self._hooks.metrics.caches(self.name, results, weights)
         else:
             record = logging.makeLogRecord({**body["record"], "worker": self.name})
@@ -373,5 +379,5 @@ class LocalWorker:
     def _retire(self) -> None:
         """Give it no more runs, until a new process is ready."""
         if self.ready:
-            self.ready, self.device = False, {}
+            self.ready, self.device, self.models = False, {}, ()
             self._hooks.changed()

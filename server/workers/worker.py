@@ -75,6 +75,11 @@ class Worker(Protocol):
         ...
 
     @property
+    def models(self) -> Collection[str]:
+        """The paths of the model files whose weights it has in memory; empty if nobody knows."""
+        ...
+
+    @property
     def device(self) -> Mapping[str, Any]:
         """The device: `name`, `type`, `index`, `vram_total`, …; empty if the worker is not ready.
 

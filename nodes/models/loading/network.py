@@ -117,6 +117,11 @@ class Network(PooledModel):
         """The place of each of its weights in a file of its family's own layout."""
         return self.file.table
 
+    @property
+    def source(self) -> str:
+        """See `PooledModel`."""
+        return str(self.header.path)
+
     def nbytes(self, patches: Patches = ()) -> int:
         """Return the bytes of its weights in memory; with patches, of those that they change.
 

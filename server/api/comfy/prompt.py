@@ -144,6 +144,7 @@ class Submission:
             digest=self.digest,
             servers=placed.servers,
             why=placed.why,
+            models=placed.models,
         )
 
 

@@ -76,6 +76,7 @@ class ComfyWorker:
         self.name = f"comfyui:{address.name}"
         self.slots = address.slots
         self.ready = False
+        self.models = ()
         self.node_types = NodeTypes()
         """The node types that it had when it was connected to last."""
         self.gives_scripts = address.gives_scripts

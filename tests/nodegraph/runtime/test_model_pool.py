@@ -140,3 +140,17 @@ def test_idle_weights_are_let_go_of_and_claimed_ones_are_not(models):
     assert pool.unload_idle()
     assert held(models) == [0, 100, 0]
     assert not pool.unload_idle()
+
+
+def test_the_files_whose_weights_are_held_are_known(models, monkeypatch):
+    monkeypatch.setattr(Model, "source", property(lambda self: f"{models.index(self) // 2}.bin"))
+    pool = ModelPool(300)
+    assert list(pool.sources) == []
+    run = RunModels(pool, None)
+    for model in models:
+        model.use(run)
+
+    assert list(pool.sources) == ["0.bin", "1.bin"]
+    models[2].unload()
+    assert list(pool.sources) == ["0.bin"]
+    run.end()

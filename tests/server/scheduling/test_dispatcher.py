@@ -7,8 +7,9 @@ import pytest
 
 from server.errors import DrainingError, StorageError, WorkerLostError
 from server.scheduling import dispatcher, look_ahead
-from server.scheduling.dispatcher import AHEAD, ATTEMPTS, WRITING, Dispatcher
+from server.scheduling.dispatcher import ATTEMPTS, Dispatcher
 from server.scheduling.event_bus import Bus
+from server.scheduling.placing import AHEAD, WRITING
 from server.store.runs import NewRun, Work
 from server.store.store import Store
 from server.workers.worker import Report
@@ -27,6 +28,7 @@ class Scripted:
         self.ready = True
         self.device = {}
         self.writing = set()
+        self.models: list[str] = []
         self.expected = []
         self.begun = []
         self.cancelled = set()

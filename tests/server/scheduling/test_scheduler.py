@@ -1,9 +1,15 @@
 """Which run comes next, and who gets it."""
 
 import random
+from dataclasses import replace
+from statistics import quantiles
 
+import pytest
+
+from benchmarks.cpu.placement import Fleet, policies, waits
+from server.scheduling.estimates import Estimates
 from server.scheduling.fair_queue import FairQueue
-from server.scheduling.scheduler import Assignment, Slot, Waiting, pick
+from server.scheduling.scheduler import Assignment, Outlook, Slot, Waiting, pick
 
 
 def waiting(name, client="a", priority=0, number=None, suspect=False, *, owner="", servers=()):
@@ -176,3 +182,104 @@ def test_the_queue_knows_the_places_of_its_runs():
     queue.serve("r1")
 
     assert {*queue.places} == {()}
+
+
+A, B = {"a.safetensors": 6_000}, {"b.safetensors": 6_000}
+
+
+def outlook(now=100.0, **known):
+    """A load of `A` takes six seconds, and so does a run."""
+    return Outlook(now, load_rate=1_000.0, run_seconds=6.0, **known)
+
+
+def reading(name, models, *, since=99.0, client=None, **about):
+    run = waiting(name, client=client or name, **about)
+    return replace(run, models=models, since=since)
+
+
+def test_a_run_goes_where_its_models_are():
+    cold, warm = Slot("x", 1, 0), Slot("y", 1, 0, models=[*A])
+
+    assert pick([reading("r1", A)], [cold, warm], outlook()) == Assignment("r1", "y")
+    part = reading("r1", A | {"lora.safetensors": 100})
+    assert pick([part], [cold, warm], outlook()) == Assignment("r1", "y")
+
+
+def test_of_workers_that_have_to_load_as_much_the_one_that_was_idle_longest_gets_it():
+    slots = [Slot("x", 1, 0, last_begun=50.0), Slot("y", 1, 0, last_begun=40.0)]
+
+    assert pick([reading("r1", A)], slots, outlook()) == Assignment("r1", "y")
+
+
+def test_a_run_whose_models_are_in_memory_overtakes_other_clients():
+    slots = [Slot("x", 1, 0, models=[*B]), Slot("y", 0, 1)]
+    queue = [reading("r1", A), reading("r2", B)]
+
+    assert pick(queue, slots, outlook()) == Assignment("r2", "x")
+    assert pick(queue, slots[:1], outlook()) == Assignment("r1", "x"), "one worker keeps the order"
+    assert pick(queue, slots) == Assignment("r1", "x"), "nothing is known of times"
+
+
+def test_nothing_overtakes_its_own_client_or_a_higher_priority():
+    slots = [Slot("x", 1, 0, models=[*B]), Slot("y", 0, 1)]
+    mine = [reading("r1", A, client="c"), reading("r2", B, client="c")]
+    lower = [reading("r1", A, priority=1), reading("r2", B)]
+
+    assert pick(mine, slots, outlook()) == Assignment("r1", "x")
+    assert pick(lower, slots, outlook()) == Assignment("r1", "x")
+
+
+def test_a_run_waits_for_a_busy_worker_that_is_sooner_ready_than_a_load():
+    free = Slot("x", 1, 0)
+
+    def with_busy(last_begun):
+        return [free, Slot("y", 0, 1, models=[*A], last_begun=last_begun)]
+
+    assert pick([reading("r1", A)], with_busy(97.0), outlook()) is None, "3 s are less than 6"
+    assert pick([reading("r1", A)], with_busy(80.0), outlook()) == Assignment("r1", "x"), "is late"
+    two = [reading("r1", A), reading("r2", A)]
+    assert pick(two, with_busy(97.0), outlook()) == Assignment("r2", "x"), "y is promised to r1"
+    other = [reading("r1", A), reading("r2", B)]
+    assert pick(other, with_busy(97.0), outlook()) == Assignment("r2", "x")
+
+
+def test_a_run_that_has_waited_too_long_is_overtaken_no_more():
+    slots = [Slot("x", 1, 0, models=[*B]), Slot("y", 0, 1, models=[*A], last_begun=99.0)]
+    queue = [reading("r1", A, since=60.0), reading("r2", B)]
+
+    assert pick(queue, slots, outlook()) == Assignment("r1", "x", overdue=True)
+    assert pick(queue, slots, outlook(is_used_up=True)) == Assignment("r2", "x")
+
+
+def test_overdue_runs_are_at_most_a_tenth_of_the_last_ones():
+    known = Estimates()
+    for number in range(100):
+        known.note_pick(Assignment("r", "w", overdue=number < 10))
+
+    assert known.outlook(0.0).is_used_up
+    known.note_pick(Assignment("r", "w"))
+    assert not known.outlook(0.0).is_used_up
+
+
+def test_estimates_follow_what_is_measured():
+    known = Estimates(load_rate=100.0, run_seconds=10.0)
+    for _ in range(100):
+        known.note_load(4_000, 2.0)
+        known.note_run(1.0)
+    known.note_load(0, 5.0)
+    known.note_load(100, 0.0)
+
+    assert known.outlook(0.0).load_rate == pytest.approx(2_000.0, rel=1e-3)
+    assert known.outlook(0.0).run_seconds == pytest.approx(1.0, rel=1e-3)
+
+
+def test_in_a_fleet_placing_by_models_beats_the_order_and_the_shortest_queue():
+    fleet = Fleet(workers=8, checkpoints=60, runs=600, rate=0.7)
+    found = {}
+    for name in ("first come", "least loaded worker", "models, for nine runs in ten"):
+        took, warm = waits(fleet, policies(fleet, 1)[name], seed=1)
+        found[name] = (quantiles(took, n=100)[98], warm)
+
+    ours, *others = reversed(found.values())
+    assert all(ours[0] < late / 3 for late, _ in others)
+    assert all(ours[1] > 2 * warm for _, warm in others)

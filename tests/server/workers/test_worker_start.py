@@ -35,7 +35,7 @@ def test_without_descriptors_it_is_tried_again(monkeypatch):
 
     async def scenario():
         ready = asyncio.Event()
-        worker = LocalWorker(Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), ready.set))
+        worker = LocalWorker(Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), ready.set, print))
         await worker.start()
         async with asyncio.timeout(60):
             await ready.wait()
@@ -64,7 +64,7 @@ def test_it_keeps_freed_memory_unless_the_environment_says_otherwise(monkeypatch
             raise OSError
 
         monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
-        hooks = ServerHooks(file_numbers, Metrics(), lambda: None)
+        hooks = ServerHooks(file_numbers, Metrics(), lambda: None, print)
         worker = LocalWorker(Device("cpu", {}), OPTIONS, hooks)
         await worker.start()
         await tried.wait()
@@ -92,7 +92,7 @@ def test_a_question_that_can_not_be_answered_is_answered_so():
 
     async def scenario():
         worker = LocalWorker(
-            Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), lambda: None)
+            Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), lambda: None, print)
         )
         worker._send = send
         await worker._answer({"op": "name", "run": "r", "question": 3})
@@ -108,7 +108,7 @@ def test_a_card_that_is_gone_is_told(caplog, name, kind, told):
         return None
 
     async def scenario():
-        hooks = ServerHooks(namer, Metrics(), lambda: None)
+        hooks = ServerHooks(namer, Metrics(), lambda: None, print)
         worker = LocalWorker(Device(name, {}), OPTIONS, hooks)
         await worker._handle(Frame({"op": "device", "device": {"type": kind}}))
         return worker.device

@@ -51,6 +51,7 @@ async def submit(request: web.Request) -> Accepted:
         digest=sent.digest,
         servers=placed.servers,
         why=placed.why,
+        models=placed.models,
     )
     return await parts.dispatcher.submit(new)
 
