@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nodes.sampling.conditioning.cond import CondBatch
 from nodes.sampling.noise_schedule.parameterization import Parameterization
+from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
 TARGET = "target_timestep"
 """The key in a condition's extras of the time that its call's step jumps to: [batch]."""
@@ -33,7 +34,7 @@ def with_target(
         parameterization: of the model.
     """
     target = parameterization.timestep(next_level(sigma, levels))
-    return replace(cond, extras={**cond.extras, TARGET: target.to(cond.tokens.device)})
+    return replace(cond, extras={**cond.extras, TARGET: rows_on(cond.tokens.device, target)})
 
 
 def next_level(sigma: Tensor, levels: Tensor | None) -> Tensor:
