@@ -15,7 +15,6 @@ _LACKING: Mapping[str, str] = {
     r"ernie.*|ministral.*": "ERNIE-Image",
     r"fibo2.*": "Fibo 2",
     r"flux[-_]?2.*|mistral_3.*|full_encoder_small.*": "FLUX.2",
-    r"flux3.*|qwen3\.5_9b_flux3.*": "FLUX.3",
     r"hidream_o1.*|gemma4.*": "HiDream-O1",
     r"hidream.*|clip_[lg]_hidream|llama.*": "HiDream-I1/E1",
     r"ideogram.*": "Ideogram 4",

@@ -22,15 +22,16 @@ from tests.tiny_models.checkpoints import (
     write,
 )
 from tests.tiny_models.control_networks import textless_controlnet, z_image_control
+from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.folders import whole_flux
-from tests.tiny_models.language_models import BYTES, small_qwen2_5_vl, small_qwen3
+from tests.tiny_models.language_models import BYTES, deep_qwen3_vl, small_qwen2_5_vl, small_qwen3
 from tests.tiny_models.quantized_files import layers_in, scaled
 from tests.tiny_models.random_weights import Draw, Tensors, t5, vae
 from tests.tiny_models.transformer_networks import flux
 from tests.tiny_models.upscalers import esrgan
 from tests.tiny_models.vision_encoders import open_vision, projector, redux, siglip
 from tests.tiny_models.wan_vae import small_wan_vae
-from tests.tiny_models.whole_models import small_qwen_image, small_z_image
+from tests.tiny_models.whole_models import small_flux3, small_qwen_image, small_z_image
 
 Build = Callable[[], Tensors]
 _E4M3 = torch.float8_e4m3fn
@@ -82,13 +83,17 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux1-canny-dev", _flux(128)),
     TinyFile(_MODELS, "flux1-schnell", _flux(guidance=False)),
     TinyFile(_MODELS, "flux1-(krea-)?dev.*", FLUX),
+    TinyFile(_MODELS, "flux3-image-klein-base.*", small_flux3),
+    TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
     TinyFile(_MODELS, "qwen_image(_2512)?_fp8_e4m3fn", QWEN_IMAGE),
     TinyFile(_MODELS, "z_image.*", Z_IMAGE),
     TinyFile(_TEXT, "clip_l", small_clip, LETTERS),
     TinyFile(_TEXT, "qwen_2.5_vl_7b.*", small_qwen2_5_vl, BYTES),
+    TinyFile(_TEXT, "qwen3vl_4b.*", deep_qwen3_vl, BYTES),
     TinyFile(_TEXT, "qwen_3_4b.*", small_qwen3, BYTES),
     TinyFile(_TEXT, "t5xxl.*", drawn(t5, inner=64, heads=1)),
     TinyFile("vae", "ae", small_ae16),
+    TinyFile("vae", "flux2-vae", small_flux2_vae),
     TinyFile("vae", "(qwen_image_vae|wan_2.1_vae)", small_wan_vae),
     TinyFile("vae", "vae-ft-mse.*", drawn(vae, prefix="", multipliers=(1, 1, 1, 1))),
     TinyFile("style_models", "flux1-redux-dev", drawn(redux, 128, 4096)),

@@ -101,8 +101,8 @@ def small_qwen3_vl(width: int = 2560, **sizes: Any) -> Tensors:
 
 
 def deep_qwen3_vl() -> Tensors:
-    """The same with 33 narrow layers, for a family that reads deep ones: 10 M parameters."""
-    return small_qwen3_vl(layers=33, heads=(1, 1), inner=16)
+    """The same with 36 narrow layers, for families that read deep ones: 10 M parameters."""
+    return small_qwen3_vl(layers=36, heads=(1, 1), inner=16)
 
 
 def qwen2_5_vl(draw: Draw, *, words: int = 152_064, prefix: str = "") -> None:

@@ -92,7 +92,7 @@ def their_text():
         "vocab_size": 288,
         "hidden_size": 2560,
         "intermediate_size": 16,
-        "num_hidden_layers": 33,
+        "num_hidden_layers": 36,
         "num_attention_heads": 1,
         "num_key_value_heads": 1,
         "head_dim": 16,
