@@ -7,22 +7,28 @@ from nodegraph.runtime.model_pool import ModelPool
 from nodegraph.runtime.residency import FixedBudget
 from nodegraph.runtime.run_environment import RunEnvironment, use_environment
 from nodegraph.runtime.run_models import RunModels
+from nodes.builtin.conditioning.flux import reference_latent
 from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
+from nodes.values import Latent
 from tests.nodes.bench import Bench
+from tests.nodes.pictures import grid
 from tests.tiny_models.checkpoints import write
 from tests.tiny_models.samplable import samplable
 
 MIB = 1 << 20
-FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell")
+FAMILIES = ("sd15", "sd21", "sdxl", "refiner", "sd3", "flux", "schnell", "flux3")
 SHARES = (0.6, 0.3, 0.15)
 
 
-def sample(kind, folder, steps=2):
+def sample(kind, folder, steps=2, references=()):
+    positive = kind.text(0.3)
+    for latent in references:
+        positive = reference_latent(positive, Latent(latent))
     return ksampler(
         model=kind.model, seed=1, steps=steps, cfg=3.0, sampler_name="euler", scheduler="normal",
-        positive=kind.text(0.3), negative=kind.text(0.7), latent_image=kind.blank(),
+        positive=positive, negative=kind.text(0.7), latent_image=kind.blank(),
         denoise=1.0, ctx=Bench(folder),
     ).samples.cpu()  # fmt: skip
 
@@ -62,6 +68,27 @@ def test_what_is_parked_crosses_the_link_once_a_step(simulated, tmp_path):
     many = simulated.counters().bytes_to_device - before
 
     assert (many - few) / 2 <= 1.1 * network.host_bytes
+
+
+def test_weights_that_only_references_need_leave_first(simulated, tmp_path):
+    kind = samplable(tmp_path, "flux3")
+    network = kind.model.model.network
+    references = (grid((1, 128, 4, 6), 0.2),)
+    plain, seeing = (sample(kind, tmp_path, references=each) for each in ((), references))
+    network.resize(int(0.88 * network.held_bytes))
+
+    brought: list[int] = []
+    for steps in (2, 2, 4):
+        before = simulated.counters().bytes_to_device
+        found = sample(kind, tmp_path, steps=steps)
+        brought.append(simulated.counters().bytes_to_device - before)
+
+    assert not torch.equal(seeing, plain)
+    assert torch.equal(sample(kind, tmp_path), plain)
+    assert torch.equal(sample(kind, tmp_path, references=references), seeing)
+    assert found.isfinite().all()
+    assert network.host_bytes > 0
+    assert brought[2] - brought[1] < 100
 
 
 def test_the_device_never_holds_more_than_the_share(simulated, tmp_path):

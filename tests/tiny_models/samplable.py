@@ -19,6 +19,15 @@ from tests.tiny_models.checkpoints import (
     write,
 )
 from tests.tiny_models.handles import opened
+from tests.tiny_models.random_weights import Draw, Tensors
+from tests.tiny_models.transformer_networks import flux3
+
+
+def _flux3() -> Tensors:
+    draw = Draw(28)
+    flux3(draw, text=128, jumps=True)
+    return draw.tensors
+
 
 _MAKERS = {
     "sd15": (small_sd15, 64, None),
@@ -28,6 +37,7 @@ _MAKERS = {
     "sd3": (small_sd3, 128, 128),
     "flux": (small_flux, 64, 64),
     "schnell": (partial(small_flux, guidance=False), 64, 64),
+    "flux3": (_flux3, 128, None),
 }
 
 

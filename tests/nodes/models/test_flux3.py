@@ -28,23 +28,30 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
 from nodes.builtin.conditioning.flux import reference_latent, reference_multi_latent
 from nodes.builtin.conditioning.prompts import clip_text_encode
+from nodes.builtin.latent.latents import empty_latent_image
 from nodes.builtin.model.checkpoints import unet_loader, vae_loader
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
+from nodes.builtin.sampling.ksampler import ksampler
 from nodes.models.families.base.language_models import QWEN3_VL
 from nodes.models.families.base.spec import FlowRules
+from nodes.models.families.errors import TextEncoderError
 from nodes.models.families.registry import architecture_of
+from nodes.models.loading.forward import denoise
 from nodes.models.networks.base.errors import (
     ChannelMismatchError,
     TooManyReferencesError,
     WrongConditioningError,
 )
+from nodes.models.networks.base.jumps import TARGET
 from nodes.models.weights.header import Header, TensorInfo
-from nodes.values import Cond, Conditioning, Latent
+from nodes.preflight import models as preflight
+from nodes.values import Cond, CondBatch, Conditioning, Latent
 from tests.nodes.bench import Bench
 from tests.nodes.models.family_checks import (
     SIZE,
+    assert_a_mask_keeps_what_lies_outside,
     assert_close,
     assert_quantised_files_are_close,
     assert_rows_are_independent,
@@ -57,7 +64,7 @@ from tests.nodes.models.family_checks import (
 from tests.tiny_models.checkpoints import lora, write
 from tests.tiny_models.compare import denoised
 from tests.tiny_models.flux2_vae import their_flux2_vae
-from tests.tiny_models.language_models import deep_qwen3_vl, their_tokenizer
+from tests.tiny_models.language_models import BYTES, deep_qwen3_vl, small_qwen3, their_tokenizer
 from tests.tiny_models.whole_models import small_flux3, tiny_flux3
 
 FILES = {
@@ -233,6 +240,45 @@ def test_images_of_one_batch_are_those_of_each_alone(bench):
         assert_rows_are_independent(unet_loader(name, "default", bench), WIDTH)
 
 
+def test_rows_of_several_runs_jump_each_to_a_level_of_its_own(bench):
+    model = unet_loader(FILES[True], "default", bench)
+    x = torch.linspace(-1, 1, 2 * 128 * 12).reshape(2, 128, 4, 3)
+    tokens = text_of(WIDTH).conds[0].tokens.repeat(2, 1, 1)
+    levels, targets = torch.tensor([0.9, 0.9]), torch.tensor([0.7, 0.2])
+
+    both = denoise(model, x, levels, CondBatch(tokens, extras={TARGET: targets}))
+
+    alone = [
+        denoise(model, x[n : n + 1], levels[n:][:1], CondBatch(tokens[:1], extras={TARGET: one}))
+        for n, one in enumerate(targets.split(1))
+    ]
+    torch.testing.assert_close(both, torch.cat(alone), rtol=0, atol=1e-5)
+    other = denoise(model, x, levels, CondBatch(tokens, extras={TARGET: targets.flip(0)}))
+    assert (other - both).std() > 0.01
+
+
+def test_text_encoders_of_other_families_are_told(bench):
+    write(bench.root / "models/text_encoders/qwen3_8b.safetensors", small_qwen3(4096), BYTES)
+
+    with pytest.raises(TextEncoderError, match=r"holds qwen3_8b, which type 'flux3'") as told:
+        clip_loader("qwen3_8b.safetensors", "flux3", ctx=bench)
+
+    assert told.value.hint == "It uses qwen3_vl_4b."
+    preflight.text_encoder({"clip_name": TEXT, "type": "flux3"}, bench.files)
+
+
+def test_masks_and_empty_latents_of_other_families_work(bench):
+    model, vae = unet_loader(FILES[False], "default", bench), vae_loader(VAE, bench)
+    text = text_of(WIDTH)
+
+    assert_a_mask_keeps_what_lies_outside(bench, model, vae, text)
+    found = ksampler(
+        model=model, seed=1, steps=2, cfg=1.0, sampler_name="euler", scheduler="simple",
+        positive=text, negative=text, latent_image=empty_latent_image(96, 64), ctx=bench,
+    ).samples  # fmt: skip
+    assert found.shape == (1, 128, 4, 6)
+
+
 def test_too_many_references_and_those_of_another_family_are_told(bench):
     model, text = unet_loader(FILES[False], "default", bench), text_of(WIDTH)
     many, other = with_references(text, [LINE] * 11), with_references(text, [LINE[:, :16]])
@@ -243,7 +289,7 @@ def test_too_many_references_and_those_of_another_family_are_told(bench):
         sampled(bench, model, other, text, 1.0)
 
 
-def test_a_text_and_a_latent_of_another_family_are_told(bench):
+def test_a_text_of_another_family_is_told(bench):
     model = unet_loader(FILES[False], "default", bench)
     text = Conditioning((Cond(torch.zeros(1, 5, 768)),))
 
