@@ -26,6 +26,7 @@ PACK = Pack(
         "nodes.builtin.model.lora",
         "nodes.builtin.model.lora_save",
         "nodes.builtin.model.model_patches",
+        "nodes.builtin.model.qwen_image21",
         "nodes.builtin.conditioning.controlnets",
         "nodes.builtin.conditioning.gligen",
         "nodes.builtin.conditioning.inpaint",

@@ -11,10 +11,11 @@ from tests.tiny_models.language_models import (
     BYTES,
     SEEING,
     deep_qwen3_vl,
+    qwen3,
+    qwen3_vision,
     small_gemma2,
     small_qwen2_5_vl,
     small_qwen3,
-    small_qwen3_vl,
 )
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
@@ -91,15 +92,18 @@ def small_qwen_image21() -> Tensors:
 
 
 def small_qwen3_vl_8b() -> Tensors:
-    """Qwen3-VL 8B with a single layer."""
-    return small_qwen3_vl(4096, layers=1)
+    """Qwen3-VL 8B of full width with three layers and its eyes, for `SEEING`."""
+    draw = Draw(24)
+    qwen3(draw, width=4096, words=288)
+    qwen3_vision(draw, width=4096)
+    return draw.tensors
 
 
 def tiny_qwen_image21(models: Path) -> None:
     """Write Qwen-Image 2.1's three files below a folder for models."""
     write(models / "diffusion_models/qwen_image_2.1_bf16.safetensors", small_qwen_image21())
     text = models / "text_encoders/qwen3vl_8b_int8_convrot.safetensors"
-    write(text, small_qwen3_vl_8b(), BYTES)
+    write(text, small_qwen3_vl_8b(), SEEING)
     write(models / "vae/qwen_image_2.1_vae_bf16.safetensors", small_qwen21_vae())
 
 

@@ -13,6 +13,7 @@ from diffusers.pipelines.qwenimage21.pipeline_qwenimage21 import QwenImage21Pipe
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
+from PIL import Image as PILImage
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
@@ -22,13 +23,14 @@ from nodes.builtin.conditioning.prompts import clip_text_encode
 from nodes.builtin.model.checkpoints import unet_loader, vae_loader
 from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader_model_only
+from nodes.builtin.model.qwen_image21 import text_encode_qwen_image21
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.families.base.language_models import QWEN3_VL
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.denoisers.qwen_image21 import QWEN_IMAGE21
 from nodes.models.families.registry import architecture_of
 from nodes.models.networks.base.errors import WrongConditioningError
-from nodes.models.text.qwen_tokenizer import qwen3_tokenizer
+from nodes.models.text.qwen_tokenizer import QWEN3_SPECIAL, qwen3_tokenizer
 from nodes.models.weights.header import Header, TensorInfo
 from nodes.values import Cond, Conditioning
 from tests.nodes.bench import Bench
@@ -56,6 +58,7 @@ from tests.tiny_models.whole_models import (
 MODEL = "qwen_image_2.1_bf16.safetensors"
 TEXT, VAE = "qwen3vl_8b_int8_convrot.safetensors", "qwen_image_2.1_vae_bf16.safetensors"
 WIDTH, SYSTEM = 4096, 14
+IMAGE_TOKEN = 256 + QWEN3_SPECIAL.index("<|image_pad|>")
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,9 @@ class TheirProcessor:
             number = int(grid.prod()) // self.pictures.merge_size**2
             text = [each.replace("<|image_pad|>", "<|seen|>" * number, 1) for each in text]
         text = [each.replace("<|seen|>", "<|image_pad|>") for each in text]
-        return BatchFeature({**self.tokenizer(text, **settings), **seen})
+        made = self.tokenizer(text, **settings)
+        kinds = (made["input_ids"] == IMAGE_TOKEN).int()
+        return BatchFeature({**made, **seen, "mm_token_type_ids": kinds})
 
 
 def their_text():
@@ -121,25 +126,34 @@ def their_text():
         "vocab_size": 288,
         "hidden_size": WIDTH,
         "intermediate_size": 64,
-        "num_hidden_layers": 1,
+        "num_hidden_layers": 3,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
         "head_dim": 16,
         "rope_parameters": dict(QWEN3_VL.constants["rope_parameters"]),
     }
     eyes: dict[str, Any] = {
-        "depth": 1,
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_heads": 2,
+        "depth": 3,
+        "hidden_size": 8,
+        "intermediate_size": 12,
+        "num_heads": 1,
         "out_hidden_size": WIDTH,
-        "deepstack_visual_indexes": [0],
+        "num_position_embeddings": 16,
+        "deepstack_visual_indexes": [0, 1],
     }
-    config = Qwen3VLConfig(text_config=sizes, vision_config=eyes)
+    config = Qwen3VLConfig(
+        text_config=sizes,
+        vision_config=eyes,
+        image_token_id=IMAGE_TOKEN,
+        vision_start_token_id=IMAGE_TOKEN - 3,
+        vision_end_token_id=IMAGE_TOKEN - 2,
+        video_token_id=IMAGE_TOKEN + 1,
+    )
     whole = Qwen3VLForConditionalGeneration(config)
-    weights = {key.removeprefix("model."): t for key, t in small_qwen3_vl_8b().items()}
-    language = {key: t for key, t in weights.items() if not key.startswith("visual.")}
-    whole.model.language_model.load_state_dict(in_float32(language))
+    weights = in_float32(small_qwen3_vl_8b())
+    for part, root in ((whole.model.language_model, "model."), (whole.model.visual, "visual.")):
+        own = {key.removeprefix(root): t for key, t in weights.items() if key.startswith(root)}
+        part.load_state_dict(own)
     return whole.eval()
 
 
@@ -180,6 +194,31 @@ def test_the_tokens_of_the_systems_message_are_dropped():
     message = policy.template.split("<|im_start|>user")[0]
 
     assert policy.dropped == SYSTEM == len(qwen3_tokenizer().encode(message))
+
+
+def eight_bits(*shape):
+    return torch.randint(0, 256, shape, generator=torch.Generator().manual_seed(9)) / 255
+
+
+def as_pillow(picture):
+    return PILImage.fromarray((picture[0] * 255).round().byte().numpy())
+
+
+def test_reference_images_are_read_as_in_the_pipeline(bench, pipeline):
+    model, vae = unet_loader(MODEL, "default", bench), vae_loader(VAE, bench)
+    clip = clip_loader(TEXT, "qwen_image", ctx=bench)
+    images = {"image_1": eight_bits(1, 40, 60, 3), "image_2": eight_bits(1, 50, 50, 4)}
+    prompt, other = "the fox of <image2>", "blurry"
+
+    made = text_encode_qwen_image21(clip, prompt, other, vae, 320, images=images, ctx=bench)
+    found = (sampled(bench, model, made.positive, made.negative, cfg) for cfg in (1.0, 3.0))
+    plain, guided = (model.latent_format.to_model(each) for each in found)
+
+    assert made.latent.samples.shape == (1, 64, 16, 24)
+    settings = {"image": [as_pillow(each) for each in images.values()], "output_resolution": 320}
+    assert_close(plain, theirs(pipeline, model, prompt, **settings))
+    settings |= {"negative_prompt": other, "true_cfg_scale": 3.0}
+    assert_close(guided, theirs(pipeline, model, prompt, **settings))
 
 
 LORA = {

@@ -62,6 +62,20 @@ class TooManyReferencesError(NodeGraphError):
         )
 
 
+class UnplacedReferenceError(NodeGraphError):
+    """A model reads reference latents in the text's places for pictures, and there are others."""
+
+    code = "unplaced_reference"
+
+    def __init__(self, references: int, places: int) -> None:
+        super().__init__(
+            f"there are {references} reference latents for a prompt with {places} pictures, in"
+            " whose places this model reads them.",
+            hint="Give the images and the VAE to TextEncodeQwenImage21, and take ReferenceLatent"
+            " out.",
+        )
+
+
 class CompiledCodeError(NodeGraphError):
     """A network can not be compiled, or the compiled code fails; torch's error is chained."""
 

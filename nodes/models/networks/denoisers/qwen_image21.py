@@ -6,16 +6,18 @@ depends on the step (diffusers' `QwenImage21Transformer2DModel`, Apache-2.0).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.centred_positions import places, turn
+from nodes.models.networks.base.placed_references import Placed, name_placed, placed
 from nodes.models.networks.base.text_inputs import text
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
@@ -42,17 +44,28 @@ class QwenImage21(Protocol):
     config: QwenImage21Config
 
     def __call__(
-        self, latent: Tensor, timestep: Tensor, words: Tensor, pieces: Sequence[Piece]
+        self, latent: Tensor, timestep: Tensor, prefix: "Prefix", size: tuple[int, int]
     ) -> Tensor:
         """Return the velocity of every latent pixel, shaped as `latent`.
 
         Args:
             latent: [batch, number, channels]: of the picture that is made.
             timestep: [batch] float32 in [0, 1].
-            words: [batch, length, dim]: the text.
-            pieces: the sequence, in its order.
+            prefix: all that the model reads before it.
+            size: the rows and columns of the latent.
         """
         ...
+
+
+class Prefix(NamedTuple):
+    """The sequence before the picture that is made."""
+
+    words: Tensor
+    """[batch, length, dim]: the text without the tokens that stand for pictures."""
+    pictures: tuple[Tensor, ...]
+    """[batch, number, channels] each."""
+    pieces: tuple[Piece, ...]
+    """Their order: text, then each picture with the text after it, which may be none."""
 
 
 class QwenImage21Adapter:
@@ -63,9 +76,13 @@ class QwenImage21Adapter:
     concat_raw = False
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
-        """Return the condition unchanged."""
+        """Return the condition with its reference latents as tensors.
+
+        Raises:
+            UnplacedReferenceError: the text has more or fewer places for them.
+        """
         del size, branch
-        return cond
+        return replace(cond, extras=name_placed(cond.extras))
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
         """Run the transformer, and return the velocity.
@@ -74,11 +91,32 @@ class QwenImage21Adapter:
             WrongConditioningError: text encoders of another family made the conditions.
         """
         model = cast("QwenImage21", module)
-        rows, columns = x.shape[-2:]
         words = text(cond, x, model.config.context_in_dim)
-        pieces = (words.shape[1], (rows, columns))
-        velocity = model(x.flatten(2).transpose(1, 2), timestep, words, pieces)
+        prefix = weave(words, placed(cond.extras, x))
+        velocity = model(_tokens(x), timestep, prefix, (x.shape[-2], x.shape[-1]))
         return velocity.transpose(1, 2).reshape(x.shape)
+
+
+def _tokens(latent: Tensor) -> Tensor:
+    """Return a latent's pixels as tokens: [batch, h * w, channels]."""
+    return latent.flatten(2).transpose(1, 2)
+
+
+def weave(words: Tensor, references: Sequence[Placed]) -> "Prefix":
+    """Put references into a text, in place of the tokens that stand for them.
+
+    Args:
+        words: [batch, length, dim].
+        references: in the order of their places.
+    """
+    pieces, runs, pictures, at = list[Piece](), list[Tensor](), list[Tensor](), 0
+    for (start, number), latent in references:
+        runs.append(words[:, at:start])
+        pieces += [start - at, (latent.shape[-2], latent.shape[-1])]
+        pictures.append(_tokens(latent))
+        at = start + number
+    runs.append(words[:, at:])
+    return Prefix(torch.cat(runs, dim=1), tuple(pictures), (*pieces, words.shape[1] - at))
 
 
 def length_of(piece: Piece) -> int:
@@ -87,13 +125,14 @@ def length_of(piece: Piece) -> int:
 
 
 def segments_of(pieces: Sequence[Piece]) -> list[Segment]:
-    """Return where the parts of a sequence lie."""
+    """Return where the parts of a sequence lie that are not empty."""
     ends = [0]
     for piece in pieces:
         ends.append(ends[-1] + length_of(piece))
     return [
         (start, end, isinstance(piece, int))
         for (start, end), piece in zip(pairwise(ends), pieces, strict=True)
+        if end > start
     ]
 
 
@@ -154,17 +193,17 @@ def builder() -> Build:
         transformer_blocks: Sequence[Callable[..., Tensor]]
 
         def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: see `QwenImage21`
-            self, latent: Tensor, timestep: Tensor, words: Tensor, pieces: tuple[Piece, ...]
+            self, latent: Tensor, timestep: Tensor, prefix: Prefix, size: tuple[int, int]
         ) -> Tensor:
             """Return the velocity; see `QwenImage21`."""
-            before = segments_of(pieces[:-1])
-            hidden = torch.cat([self.txt_in(words), self.img_in(latent)], dim=1)
+            before = segments_of(prefix.pieces)
+            hidden = torch.cat([*self._embed(prefix), self.img_in(latent)], dim=1)
             own = slice(before[-1][1], hidden.shape[1])
             is_made = torch.arange(hidden.shape[1], device=hidden.device) >= own.start
             times = torch.cat([timestep, timestep.new_zeros(1)])
             embedded = self.time_text_embed(times, hidden)
             modulation = self.modulation(embedded)
-            turns = turns_of(self.axes, tuple(pieces), hidden.device)
+            turns = turns_of(self.axes, (*prefix.pieces, size), hidden.device)
             for block in self.transformer_blocks:
                 hidden = block(
                     hidden_states=hidden,
@@ -174,6 +213,16 @@ def builder() -> Build:
                     segments=before,
                 )
             return self.proj_out(self.norm_out(hidden[:, own], embedded[:-1]))
+
+        def _embed(self, prefix: Prefix) -> Iterator[Tensor]:
+            """Yield the embedded parts of a prefix, in their order."""
+            words, at, pictures = self.txt_in(prefix.words), 0, iter(prefix.pictures)
+            for piece in prefix.pieces:
+                if isinstance(piece, int):
+                    yield words[:, at : at + piece]
+                    at += piece
+                else:
+                    yield self.img_in(next(pictures))
 
     def build(config: dict[str, Any]) -> nn.Module:
         model = cast("Any", Sequenced(**config))
