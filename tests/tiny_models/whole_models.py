@@ -16,6 +16,7 @@ from tests.tiny_models.language_models import (
     small_gemma2,
     small_qwen2_5_vl,
     small_qwen3,
+    small_qwen3_vl,
 )
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nodegraph.cache.entry import survey
 from nodegraph.runtime.device_lane import device_lane
+from nodegraph.runtime.devices import free_bytes
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use, run_environment
 from nodes.models.families.base.spec import NetworkSpec
@@ -47,6 +48,8 @@ from nodes.sampling.conditioning.run_memory import RunMemory
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 from nodes.sampling.noise_schedule.variance_exploding import rows_on
 
+_SPARE_SHARE = 8
+"""One part of so many of what is free is taken to be spare where calls' peaks are not known."""
 _HINT_CHANNELS = 3 + 2 * 16
 """Channels that there are at once for each pixel of a hint: its own, and those of two layers."""
 
@@ -184,7 +187,7 @@ def _denoise(model: ModelHandle, asked: ForwardPass) -> Tensor:
     parameterization, adapter = model.parameterization, model.model.adapter
     x, sigma, cond, memory = asked.x, asked.sigma, asked.cond, asked.memory
     with device_lane(model.model.network.placement.device), attention_backend():
-        _make_room(model, x, cond, ahead=MODULATION in cond.extras)
+        peak = _make_room(model, x, cond, ahead=MODULATION in cond.extras)
         module = _module(model, cond)
         inputs = _inputs(model, x, sigma, cond)
         cond = _inject(model, _add_residuals(model, module, inputs, cond, memory), sigma)
@@ -196,6 +199,7 @@ def _denoise(model: ModelHandle, asked: ForwardPass) -> Tensor:
             steered=bool(cond.residuals),
             memory=memory,
             branches=cond.branches,
+            spare=partial(_spare, model.model.network.placement.device, peak),
         )
         run, wrapper = partial(adapter.predict, module), _wrapper(model, cond)
         if wrapper is not None:
@@ -205,8 +209,11 @@ def _denoise(model: ModelHandle, asked: ForwardPass) -> Tensor:
     return parameterization.to_x0(x, sigma, output.to(x))
 
 
-def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch, *, ahead: bool) -> None:
+def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch, *, ahead: bool) -> int | None:
     """Make room on the accelerator for a call: for its networks, and for what they compute.
+
+    Returns:
+        The bytes that they compute in; None if nobody plans the device's memory, or knows them.
 
     Args:
         model: with its patches.
@@ -214,8 +221,17 @@ def _make_room(model: ModelHandle, x: Tensor, cond: CondBatch, *, ahead: bool) -
         cond: likewise.
         ahead: the modulation of all calls is made at once, before them.
     """
-    if model.model.network.on_accelerator and run_environment().models is not None:
-        plan_use(use_of(model, x, cond)._replace(ahead=ahead))
+    if not model.model.network.on_accelerator or run_environment().models is None:
+        return None
+    use = use_of(model, x, cond)
+    plan_use(use._replace(ahead=ahead))
+    return use.activations
+
+
+def _spare(device: torch.device, peak: int | None) -> int:
+    """Return the bytes of a device that a call will not need, with room for others."""
+    free = free_bytes(device)
+    return max(free - peak, 0) * 3 // 4 if peak is not None else free // _SPARE_SHARE
 
 
 def use_of(model: ModelHandle, x: Tensor, cond: CondBatch) -> ModelUse:

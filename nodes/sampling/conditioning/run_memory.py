@@ -13,6 +13,7 @@ MOST_BYTES = 256 << 20
 FREE_SHARE = 8
 """It keeps no more than one part of so many of what is free there."""
 
+H = TypeVar("H")
 T = TypeVar("T", bound=Tensor | Sequence[Tensor] | Mapping[str, tuple[Tensor, ...]])
 
 
@@ -54,6 +55,15 @@ class RunMemory:
         if self.take(_nbytes(made)):
             self._kept[key] = tuple(sources), made  # which live as long: no other has their id
         return made
+
+    def hold(self, name: Hashable, sources: Sequence[object], make: Callable[[], H]) -> H | None:
+        """Return an object as `recall` does that sees to its own bytes; None outside of runs."""
+        if not self._most:
+            return None
+        key = (name, *map(id, sources))
+        if key not in self._kept:
+            self._kept[key] = tuple(sources), make()
+        return cast("H", self._kept[key][1])
 
     def take(self, nbytes: int) -> bool:
         """Return True if so many more bytes may be kept, which then count."""

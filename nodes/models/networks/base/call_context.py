@@ -30,6 +30,8 @@ class NetworkCall:
     """Keeps what is the same in all calls of a run."""
     branches: tuple[int, ...] = ()
     """See `CondBatch.branches`."""
+    spare: Callable[[], int] = lambda: 0
+    """Returns the bytes of the network's device that nothing in the call will need."""
 
     def is_between(self, start: float, end: float) -> bool:
         """Return True in this part of the schedule, in fractions; the noisiest row counts."""
@@ -52,6 +54,12 @@ def current_memory() -> RunMemory:
     """Return the memory of the run that this thread's network is in; outside of runs, of none."""
     call = _CURRENT.get(None)
     return RunMemory(most=0) if call is None else call.memory
+
+
+def spare_bytes() -> int:
+    """Return the bytes of its device that the call of this thread's network leaves free."""
+    call = _CURRENT.get(None)
+    return 0 if call is None else call.spare()
 
 
 @contextmanager

@@ -11,15 +11,24 @@ from dataclasses import replace
 from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.call_context import current_memory
 from nodes.models.networks.base.centred_positions import places, turn
 from nodes.models.networks.base.placed_references import Placed, name_placed, placed
+from nodes.models.networks.base.prefix_cache import (
+    LayerPrefix,
+    PrefixPolicy,
+    are_full,
+    new_layers,
+)
 from nodes.models.networks.base.text_inputs import text
-from nodes.sampling.conditioning.cond import Cond, CondBatch
+from nodes.models.networks.modifiers.compiled import COMPILED
+from nodes.sampling.conditioning.cond import REFERENCES, Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 Piece: TypeAlias = int | tuple[int, int]
@@ -36,25 +45,8 @@ class QwenImage21Config(Protocol):
     """The entries of a configuration that are read here."""
 
     context_in_dim: int
-
-
-class QwenImage21(Protocol):
-    """The interface of the transformer."""
-
-    config: QwenImage21Config
-
-    def __call__(
-        self, latent: Tensor, timestep: Tensor, prefix: "Prefix", size: tuple[int, int]
-    ) -> Tensor:
-        """Return the velocity of every latent pixel, shaped as `latent`.
-
-        Args:
-            latent: [batch, number, channels]: of the picture that is made.
-            timestep: [batch] float32 in [0, 1].
-            prefix: all that the model reads before it.
-            size: the rows and columns of the latent.
-        """
-        ...
+    num_attention_heads: int
+    attention_head_dim: int
 
 
 class Prefix(NamedTuple):
@@ -66,6 +58,39 @@ class Prefix(NamedTuple):
     """[batch, number, channels] each."""
     pieces: tuple[Piece, ...]
     """Their order: text, then each picture with the text after it, which may be none."""
+
+    @property
+    def length(self) -> int:
+        """The number of its tokens."""
+        return sum(map(length_of, self.pieces))
+
+
+class QwenImage21(Protocol):
+    """The interface of the transformer."""
+
+    config: QwenImage21Config
+    prefix_policy: PrefixPolicy
+    transformer_blocks: Sequence[nn.Module]
+
+    def __call__(
+        self,
+        latent: Tensor,
+        timestep: Tensor,
+        prefix: Prefix,
+        size: tuple[int, int],
+        kept: Sequence[LayerPrefix],
+    ) -> Tensor:
+        """Return the velocity of every latent pixel, shaped as `latent`.
+
+        Args:
+            latent: [batch, number, channels]: of the picture that is made.
+            timestep: [batch] float32 in [0, 1].
+            prefix: all that the model reads before it.
+            size: the rows and columns of the latent.
+            kept: places for the prefix's keys and values, which are read if they are full; none if
+                nothing is kept.
+        """
+        ...
 
 
 class QwenImage21Adapter:
@@ -93,8 +118,31 @@ class QwenImage21Adapter:
         model = cast("QwenImage21", module)
         words = text(cond, x, model.config.context_in_dim)
         prefix = weave(words, placed(cond.extras, x))
-        velocity = model(_tokens(x), timestep, prefix, (x.shape[-2], x.shape[-1]))
+        kept = _kept_layers(model, x, cond, prefix)
+        velocity = model(_tokens(x), timestep, prefix, (x.shape[-2], x.shape[-1]), kept)
         return velocity.transpose(1, 2).reshape(x.shape)
+
+
+def _kept_layers(
+    model: QwenImage21, x: Tensor, cond: CondBatch, prefix: Prefix
+) -> Sequence[LayerPrefix]:
+    """Return the places of the run for the prefix's keys and values; none where they do not fit."""
+    blocks, policy = model.transformer_blocks, model.prefix_policy
+    if policy.place == "off" or any(getattr(each, COMPILED, False) for each in blocks):
+        return ()
+
+    def make() -> Sequence[LayerPrefix]:
+        numbers = 2 * len(blocks) * len(x) * prefix.length * _width(model)
+        memory = policy.memory_for(numbers, x)
+        return new_layers(memory, policy, len(blocks)) if memory else ()
+
+    references = (each for name, each in cond.extras.items() if name.startswith(REFERENCES))
+    sources = (ref(model), cond.tokens, *references)  # weights can leave while the run goes on
+    return current_memory().hold(("prefix", x.dtype, len(x)), sources, make) or ()
+
+
+def _width(model: QwenImage21) -> int:
+    return model.config.num_attention_heads * model.config.attention_head_dim
 
 
 def _tokens(latent: Tensor) -> Tensor:
@@ -102,7 +150,7 @@ def _tokens(latent: Tensor) -> Tensor:
     return latent.flatten(2).transpose(1, 2)
 
 
-def weave(words: Tensor, references: Sequence[Placed]) -> "Prefix":
+def weave(words: Tensor, references: Sequence[Placed]) -> Prefix:
     """Put references into a text, in place of the tokens that stand for them.
 
     Args:
@@ -175,6 +223,83 @@ class Sines(nn.Module):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+class _Layers(Protocol):
+    """The layers of the transformer."""
+
+    axes: tuple[int, ...]
+    img_in: Callable[..., Tensor]
+    txt_in: Callable[..., Tensor]
+    time_text_embed: Callable[..., Tensor]
+    modulation: Callable[..., Tensor]
+    norm_out: Callable[..., Tensor]
+    proj_out: Callable[..., Tensor]
+    transformer_blocks: Sequence[Callable[..., Tensor]]
+
+
+def _run_whole(
+    layers: _Layers,
+    latent: Tensor,
+    timestep: Tensor,
+    prefix: Prefix,
+    size: tuple[int, int],
+    kept: Sequence[LayerPrefix],
+) -> Tensor:
+    """Return the velocity, computed with the prefix; see `QwenImage21`."""
+    hidden = torch.cat([*_embed(layers, prefix), layers.img_in(latent)], dim=1)
+    is_made = torch.arange(hidden.shape[1], device=hidden.device) >= prefix.length
+    times = torch.cat([timestep, timestep.new_zeros(1)])
+    embedded = layers.time_text_embed(times, hidden)
+    modulation = layers.modulation(embedded)
+    turns = turns_of(layers.axes, (*prefix.pieces, size), hidden.device)
+    for number, block in enumerate(layers.transformer_blocks):
+        hidden = block(
+            hidden_states=hidden,
+            modulation=modulation,
+            rotary_emb=turns,
+            target_token_mask=is_made,
+            segments=segments_of(prefix.pieces),
+            layer_cache=kept[number] if kept else None,
+            kv_cache_mode="extract" if kept else None,
+            cache_write_slice=slice(prefix.length),
+        )
+    return layers.proj_out(layers.norm_out(hidden[:, prefix.length :], embedded[:-1]))
+
+
+def _run_after(
+    layers: _Layers,
+    latent: Tensor,
+    timestep: Tensor,
+    prefix: Prefix,
+    size: tuple[int, int],
+    kept: Sequence[LayerPrefix],
+) -> Tensor:
+    """Return the velocity, computed after the kept keys and values; see `QwenImage21`."""
+    hidden = layers.img_in(latent)
+    embedded = layers.time_text_embed(timestep, hidden)
+    modulation = layers.modulation(embedded)
+    turns = turns_of(layers.axes, (*prefix.pieces, size), hidden.device)[prefix.length :]
+    for block, layer in zip(layers.transformer_blocks, kept, strict=True):
+        hidden = block(
+            hidden_states=hidden,
+            modulation=modulation,
+            rotary_emb=turns,
+            layer_cache=layer,
+            kv_cache_mode="cached",
+        )
+    return layers.proj_out(layers.norm_out(hidden, embedded))
+
+
+def _embed(layers: _Layers, prefix: Prefix) -> Iterator[Tensor]:
+    """Yield the embedded parts of a prefix, in their order."""
+    words, at, pictures = layers.txt_in(prefix.words), 0, iter(prefix.pictures)
+    for piece in prefix.pieces:
+        if isinstance(piece, int):
+            yield words[:, at : at + piece]
+            at += piece
+        else:
+            yield layers.img_in(next(pictures))
+
+
 @cache
 def builder() -> Build:
     """Return the function that builds the network, whose class is made once."""
@@ -183,49 +308,21 @@ def builder() -> Build:
     class Sequenced(QwenImage21Transformer2DModel):
         """Takes the sequence's parts as numbers, so that its shapes are known before it runs."""
 
-        axes: tuple[int, ...]
-        img_in: Callable[..., Tensor]
-        txt_in: Callable[..., Tensor]
-        time_text_embed: Callable[..., Tensor]
-        modulation: Callable[..., Tensor]
-        norm_out: Callable[..., Tensor]
-        proj_out: Callable[..., Tensor]
-        transformer_blocks: Sequence[Callable[..., Tensor]]
-
         def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: see `QwenImage21`
-            self, latent: Tensor, timestep: Tensor, prefix: Prefix, size: tuple[int, int]
+            self,
+            latent: Tensor,
+            timestep: Tensor,
+            prefix: Prefix,
+            size: tuple[int, int],
+            kept: Sequence[LayerPrefix] = (),
         ) -> Tensor:
             """Return the velocity; see `QwenImage21`."""
-            before = segments_of(prefix.pieces)
-            hidden = torch.cat([*self._embed(prefix), self.img_in(latent)], dim=1)
-            own = slice(before[-1][1], hidden.shape[1])
-            is_made = torch.arange(hidden.shape[1], device=hidden.device) >= own.start
-            times = torch.cat([timestep, timestep.new_zeros(1)])
-            embedded = self.time_text_embed(times, hidden)
-            modulation = self.modulation(embedded)
-            turns = turns_of(self.axes, (*prefix.pieces, size), hidden.device)
-            for block in self.transformer_blocks:
-                hidden = block(
-                    hidden_states=hidden,
-                    modulation=modulation,
-                    rotary_emb=turns,
-                    target_token_mask=is_made,
-                    segments=before,
-                )
-            return self.proj_out(self.norm_out(hidden[:, own], embedded[:-1]))
-
-        def _embed(self, prefix: Prefix) -> Iterator[Tensor]:
-            """Yield the embedded parts of a prefix, in their order."""
-            words, at, pictures = self.txt_in(prefix.words), 0, iter(prefix.pictures)
-            for piece in prefix.pieces:
-                if isinstance(piece, int):
-                    yield words[:, at : at + piece]
-                    at += piece
-                else:
-                    yield self.img_in(next(pictures))
+            run = _run_after if are_full(kept) else _run_whole
+            return run(cast("_Layers", self), latent, timestep, prefix, size, kept)
 
     def build(config: dict[str, Any]) -> nn.Module:
         model = cast("Any", Sequenced(**config))
+        model.prefix_policy = PrefixPolicy()
         model.axes = tuple(config["axes_dims_rope"])
         model.pos_embed = nn.Identity()
         model.time_text_embed.time_proj = Sines()

@@ -19,6 +19,8 @@ from nodegraph.runtime.out_of_memory import is_out_of_memory
 from nodes.models.networks.base.errors import CompiledCodeError
 from nodes.models.weights.errors import UnavailableHereError
 
+COMPILED = "is_compiled"
+"""The attribute of modules whose forward pass is compiled."""
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 _HINT = "Use the other backend, or take the node out."
 
@@ -80,7 +82,12 @@ def _compiled_class(kind: type[nn.Module], backend: str) -> type[nn.Module]:
         """Run the forward pass of the class."""
         return forward(module, *args, **kwargs)
 
-    names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "forward": run}
+    names: dict[str, object] = {
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "forward": run,
+        COMPILED: True,
+    }
     return type(kind.__name__, (kind,), names)
 
 
