@@ -55,6 +55,7 @@ NEWER = {
     "ManualSigmas",
     "ModelAttentionBackend",
     "Painter",
+    "QwenImage21Cache",
     "ReferenceMultiLatent",
     "ResizeImageMaskNode",
     "ResolutionSelector",
@@ -63,6 +64,7 @@ NEWER = {
     "SeedNode",
     "StartLoop",
     "StringFormat",
+    "TextEncodeQwenImage21",
 }
 """Those of later versions than the description."""
 OUTPUTS = {

@@ -7,12 +7,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from nodes.builtin.conditioning.flux import reference_latent
 from nodes.builtin.conditioning.prompts import clip_text_encode
 from nodes.builtin.model.checkpoints import unet_loader, vae_loader
-from nodes.builtin.model.errors import TooManyReferencesError
 from nodes.builtin.model.qwen_image21 import qwen_image21_cache, text_encode_qwen_image21
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.loading.errors import UnreadTextError
 from nodes.models.loading.forward import prepare, use_of
-from nodes.models.networks.base.errors import UnplacedReferenceError, WrongNetworkError
+from nodes.models.networks.base.errors import (
+    TooManyReferencesError,
+    UnplacedReferenceError,
+    WrongNetworkError,
+)
 from nodes.models.networks.base.placed_references import SLOTS
 from nodes.models.networks.base.prefix_cache import LayerPrefix, PrefixPolicy
 from nodes.values import REFERENCES, CondBatch, Latent

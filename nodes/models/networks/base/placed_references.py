@@ -41,7 +41,7 @@ def name_placed(extras: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def placed(extras: Mapping[str, Tensor], x: Tensor) -> list[Placed]:
+def placements(extras: Mapping[str, Tensor], x: Tensor) -> list[Placed]:
     """Return the references of a call in the order of their places, on the device of `x`.
 
     Args:

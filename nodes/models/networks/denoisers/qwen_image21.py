@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.call_context import current_memory
 from nodes.models.networks.base.centred_positions import places, turn
-from nodes.models.networks.base.placed_references import Placed, name_placed, placed
+from nodes.models.networks.base.placed_references import Placed, name_placed, placements
 from nodes.models.networks.base.prefix_cache import (
     LayerPrefix,
     PrefixPolicy,
@@ -117,7 +117,7 @@ class QwenImage21Adapter:
         """
         model = cast("QwenImage21", module)
         words = text(cond, x, model.config.context_in_dim)
-        prefix = weave(words, placed(cond.extras, x))
+        prefix = weave(words, placements(cond.extras, x))
         kept = _kept_layers(model, x, cond, prefix)
         velocity = model(_tokens(x), timestep, prefix, (x.shape[-2], x.shape[-1]), kept)
         return velocity.transpose(1, 2).reshape(x.shape)
