@@ -12,7 +12,6 @@ DATA = Path(__file__).parent.parent / "data" / "templates.json"
 LACKING = {
     "ChromaRadianceOptions",
     "EmptyChromaRadianceLatentImage",
-    "LotusConditioning",
     "QuadrupleCLIPLoader",
     "QwenImageDiffsynthControlnet",
     "TextEncodeQwenImageEdit",

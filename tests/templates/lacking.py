@@ -23,7 +23,6 @@ _LACKING: Mapping[str, str] = {
     r"krea2.*": "Krea 2",
     r"lens.*|gpt_oss.*": "Lens",
     r"longcat.*": "LongCat-Image",
-    r"lotus.*": "Lotus (SD2-based depth)",
     r"ltx.*|gemma.3.*": "LTX-2.3",
     r"mage_flow.*": "Mage-Flow",
     r"marigold.*": "Marigold v2",

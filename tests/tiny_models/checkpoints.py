@@ -218,6 +218,13 @@ def small_unclip(seed: int = 8) -> Tensors:
     return draw.tensors
 
 
+def small_lotus(seed: int = 10, channels: int = 4) -> Tensors:
+    """The U-Net of Lotus alone, for texts of full width, 3 M parameters."""
+    draw = Draw(seed)
+    unet(draw, Levels(64, text=1024, linear=True, extra=4, channels=channels))
+    return draw.tensors
+
+
 def small_sdxl(seed: int = 3, channels: int = 4) -> Tensors:
     """SDXL, 13 M parameters."""
     draw = Draw(seed)

@@ -1,8 +1,10 @@
-"""The node that reads a conditioning from a file: a prompt that was encoded before."""
+"""Nodes that read a conditioning from a file: a prompt that was encoded before."""
 
 import json
 import re
 from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -44,6 +46,22 @@ def conditioning_loader(
     tokens, pooled = tensors.pop(_TOKENS).float(), tensors.pop(_POOLED, None)
     extras = {**options, **_lists(tensors)}
     return Conditioning((Cond(tokens, None if pooled is None else pooled.float(), extras=extras),))
+
+
+@node("LotusConditioning", category="conditioning/lotus")
+def lotus_conditioning() -> Conditioning:
+    """The conditioning that Lotus models read: the empty prompt, as Stable Diffusion 2 encodes it.
+
+    Lotus was trained with it alone, without padding: two tokens (He et al. 2024, arXiv:2409.18124).
+    """
+    return Conditioning((Cond(_empty_prompt()),))
+
+
+@cache
+def _empty_prompt() -> Tensor:
+    """Return what Stable Diffusion 2's text encoder makes of it: [1, 2, 1024] float32."""
+    packed = files("nodes.models.text").joinpath("assets", "empty_prompt_sd2.safetensors")
+    return load(packed.read_bytes())[_TOKENS]
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:

@@ -14,7 +14,7 @@ from nodes.builtin.inputs import LatentSide
 from nodes.models.loading.handles import ModelHandle
 from nodes.sampling.conditioning.latents import LatentFormat
 from nodes.sampling.noise_schedule.errors import BadSettingError
-from nodes.sampling.noise_schedule.parameterization import Discrete, Flow
+from nodes.sampling.noise_schedule.parameterization import X0, Discrete, Flow, ImageToImage
 from nodes.sampling.noise_schedule.variance_exploding import CosmosFlow, Edm, broadcast
 
 _KEPT = 64
@@ -34,26 +34,6 @@ _SMALL, _LARGE = 256, 4096
 
 Shift = Annotated[float, Field(ge=0.0, le=100.0), Step(0.01)]
 Level = Annotated[float, Field(ge=0.0, le=1000.0), Step(0.001), Round(False)]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class X0(Discrete):
-    """The network predicts the clean latent (x0) itself."""
-
-    def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
-        """Return the output unchanged."""
-        del x, sigma
-        return output
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageToImage(X0):
-    """The network turns one latent into another, without noise."""
-
-    def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
-        """Return the input unchanged."""
-        del sigma
-        return x
 
 
 @dataclass(frozen=True, slots=True, eq=False)

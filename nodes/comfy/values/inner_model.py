@@ -12,7 +12,12 @@ from nodes.comfy.values.errors import NotOfferedPartError
 from nodes.comfy.values.kinds import class_for, config_of, names_of
 from nodes.comfy.values.patches.weight_names import shapes_of
 from nodes.models.loading.handles import ModelHandle
-from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
+from nodes.sampling.noise_schedule.parameterization import (
+    Discrete,
+    Flow,
+    ImageToImage,
+    Parameterization,
+)
 
 _FLUX_LEVELS = 10000
 
@@ -34,6 +39,8 @@ class ModelType(Enum):
 
 def model_type(own: Parameterization) -> ModelType:
     """Return the kind of a model."""
+    if isinstance(own, ImageToImage):
+        return ModelType.IMG_TO_IMG
     if isinstance(own, Discrete):
         return ModelType.EPS if own.prediction == "eps" else ModelType.V_PREDICTION
     if isinstance(own, Flow):

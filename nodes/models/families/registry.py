@@ -16,6 +16,7 @@ GROUP = "nodes.model_families"
 _OWN = (
     "nodes.models.families.denoisers.unets.sd15:SD15",
     "nodes.models.families.denoisers.unets.sd2:SD2",
+    "nodes.models.families.denoisers.unets.lotus:LOTUS",
     "nodes.models.families.denoisers.unets.sdxl:SDXL",
     "nodes.models.families.denoisers.sd3:SD3",
     "nodes.models.families.denoisers.flux:FLUX",

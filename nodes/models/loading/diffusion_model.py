@@ -3,12 +3,23 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from nodes.models.families.base.spec import DiscreteRules, EdmRules, ModelSpec, NoiseRules
+from nodes.models.families.base.spec import (
+    DirectRules,
+    DiscreteRules,
+    EdmRules,
+    ModelSpec,
+    NoiseRules,
+)
 from nodes.models.loading.network import Network
 from nodes.models.networks.base.builder import Adapter
 from nodes.models.networks.factory import network_class
 from nodes.sampling.conditioning.latents import LatentFormat
-from nodes.sampling.noise_schedule.parameterization import Discrete, Flow, Parameterization
+from nodes.sampling.noise_schedule.parameterization import (
+    Discrete,
+    Flow,
+    ImageToImage,
+    Parameterization,
+)
 from nodes.sampling.noise_schedule.variance_exploding import Edm
 
 
@@ -43,6 +54,8 @@ def _parameterization(noise: NoiseRules) -> Parameterization:
         return Discrete.scaled_linear(noise.prediction, zero_terminal_snr=noise.zero_terminal_snr)
     if isinstance(noise, EdmRules):
         return Edm.between(noise.sigma_min, noise.sigma_max, sigma_data=noise.sigma_data)
+    if isinstance(noise, DirectRules):
+        return ImageToImage.scaled_linear()
     if noise.mu is not None:
         return Flow.from_mu(noise.mu)
     return Flow.with_shift(noise.shift, multiplier=noise.multiplier)

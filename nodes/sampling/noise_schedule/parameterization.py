@@ -159,6 +159,26 @@ class Discrete(VarianceExploding):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class X0(Discrete):
+    """The network predicts the clean latent (x0) itself."""
+
+    def to_x0(self, x: Tensor, sigma: Tensor, output: Tensor) -> Tensor:
+        """Return the output unchanged."""
+        del x, sigma
+        return output
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageToImage(X0):
+    """The network turns one latent into another, without noise."""
+
+    def scale_input(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return the input unchanged."""
+        del sigma
+        return x
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Flow:
     """A straight line from the latent to the noise (Lipman et al. 2022, arXiv:2210.02747).
 

@@ -195,7 +195,12 @@ class FlowRules:
     """The logarithm of the shift, for families that state it so."""
 
 
-NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules
+@dataclass(frozen=True, slots=True)
+class DirectRules:
+    """No noise: the model turns one latent into another, and is told one of the 1000 levels."""
+
+
+NoiseRules: TypeAlias = DiscreteRules | EdmRules | FlowRules | DirectRules
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ PREFIXES = (UNET_PREFIX, "")
 """The prefixes of a U-Net's keys in a checkpoint, and in a file of its own."""
 NETWORKS = ("nodes.models.networks.denoisers.unets.unet:NETWORK",)
 """See `Family.networks`."""
+TASK_WIDTH = 4
+"""The sines and cosines of the two numbers that name a task."""
 _HEAD = 64
 _KIND = "unet"
 _METADATA_ENTRIES = frozenset({"norm_num_groups", "attention_head_dim"})
@@ -58,6 +60,12 @@ def takes_vector(header: Header, prefix: str) -> bool:
     """
     first_level = f"{prefix}input_blocks.1.1.norm.weight"
     return f"{prefix}label_emb.0.0.weight" in header and first_level not in header
+
+
+def is_told_its_task(header: Header, prefix: str) -> bool:
+    """Return True for a U-Net that reads one of two tasks, as `TASK_WIDTH` numbers."""
+    key = f"{prefix}label_emb.0.0.weight"
+    return key in header and header.shape(key)[1] == TASK_WIDTH
 
 
 def is_linear(header: Header, prefix: str) -> bool | None:

@@ -26,6 +26,7 @@ from nodes.models.families.base.vaes.vae import read_vae
 from nodes.models.families.denoisers.unets.layouts import (
     NETWORKS,
     is_linear,
+    is_told_its_task,
     layout,
     lora_mark,
     noise_rules,
@@ -41,14 +42,15 @@ _BIASES = "output_blocks.11.1.transformer_blocks.0.norm1.bias"
 _SPREAD = 0.09
 _MEAN, _DEVIATION = "noise_augmentor.data_mean", "noise_augmentor.data_std"
 _MERGING = 0.05
-_TEXT = ("cond_stage_model.model.", "cond_stage_model.transformer.")
+TEXT_PREFIXES = ("cond_stage_model.model.", "cond_stage_model.transformer.")
 
 
 def recognises(header: Header) -> bool:
-    """Return True for a U-Net with linear projections that reads nothing but text."""
+    """Return True for a U-Net with linear projections that reads text, and pictures if any."""
     prefix = unet_prefix(header)
     return (
         prefix is not None
+        and not is_told_its_task(header, prefix)
         and not takes_vector(header, prefix)
         and is_linear(header, prefix) is True
     )
@@ -64,7 +66,7 @@ def read(header: Header) -> Architecture:
     vector = unet.config.get("projection_class_embeddings_input_dim")
     unclip = _unclip_rules(header, vector) if vector else None
     model = ModelSpec(_NAME, unet, latent, noise, unclip)
-    text = read_text(header, _ENCODERS, {"clip_h": _TEXT})
+    text = read_text(header, ENCODERS, {"clip_h": TEXT_PREFIXES})
     return Architecture(model, text, read_vae(header, latent, fits_float16=True))
 
 
@@ -88,21 +90,21 @@ def _comfy_names(spec: ModelSpec) -> ComfyNames:
     return ComfyNames("SD21UNCLIP", "SD21UnclipH") if spec.unclip else ComfyNames(config="SD20")
 
 
-_ENCODERS = TextEncoderSet(
+ENCODERS = TextEncoderSet(
     _NAME,
     {"clip_h": HiddenStatePolicy(layers=(-2,))},
     combine="single",
     loader_type="stable_diffusion",
     files=(1,),
 )
-_LAYOUT = layout({"text_encoder": Part("clip_h", _TEXT[0], open_clip_table, own_clip_key)})
+LAYOUT = layout({"text_encoder": Part("clip_h", TEXT_PREFIXES[0], open_clip_table, own_clip_key)})
 SD2 = Family(
     _NAME,
     "Stable Diffusion 2.x",
     recognises,
     read,
-    (_LAYOUT,),
-    (_ENCODERS,),
+    (LAYOUT,),
+    (ENCODERS,),
     (lora_mark(1024),),
     networks=NETWORKS,
     comfy=_comfy_names,
