@@ -44,6 +44,7 @@ SHORT_FILES = {
     "nodes/models/networks/base/centred_positions.py": "two families count positions with it",
     "nodes/models/networks/base/text_inputs.py": "six networks check their texts with it",
     "nodes/models/networks/components/vaes/vae.py": "each network is a file, with its record",
+    "nodes/models/networks/denoisers/unets/lotus.py": "each network is a file, with its record",
     "nodes/models/networks/modifiers/perturbed_attention.py": "each paper's change is a file",
     "nodes/models/weights/formats/rotation.py": "numbers are unpacked and rounded with it",
     "nodes/models/text/t5_tokenizer.py": "each tokenizer is a file",

@@ -13,7 +13,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from nodegraph.definition.context import Context
-from nodegraph.definition.markers import ModelFile
+from nodegraph.definition.markers import ModelFile, Name
 from nodegraph.definition.node import node
 from nodegraph.graph.json_values import is_object
 from nodes.builtin.conditioning.errors import NoConditioningError
@@ -49,7 +49,7 @@ def conditioning_loader(
 
 
 @node("LotusConditioning", category="conditioning/lotus")
-def lotus_conditioning() -> Conditioning:
+def lotus_conditioning() -> Annotated[Conditioning, Name("conditioning")]:
     """The conditioning that Lotus models read: the empty prompt, as Stable Diffusion 2 encodes it.
 
     Lotus was trained with it alone, without padding: two tokens (He et al. 2024, arXiv:2409.18124).
