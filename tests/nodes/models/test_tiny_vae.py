@@ -26,6 +26,7 @@ from tests.nodes.bench import Bench
 from tests.nodes.pictures import grid, picture
 from tests.tiny_models.checkpoints import (
     small_flux,
+    small_lotus,
     small_sd3,
     small_sd15,
     small_sd21,
@@ -172,6 +173,7 @@ def test_a_workflow_names_a_pair_as_a_vae_and_no_other(here):
 SMALL = {
     "sd15": small_sd15,
     "sd2": small_sd21,
+    "lotus": small_lotus,
     "sdxl": small_sdxl,
     "sd3": small_sd3,
     "flux": small_flux,
