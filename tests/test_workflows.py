@@ -24,6 +24,7 @@ from tests.tiny_models.folders import whole_flux
 from tests.tiny_models.whole_models import (
     tiny_anima,
     tiny_flux3,
+    tiny_klein,
     tiny_krea2,
     tiny_lumina2,
     tiny_qwen_image,
@@ -43,6 +44,7 @@ HUB = {
     "anima": tiny_anima,
     "flux1_dev": whole("flux1-dev-fp8", whole_flux),
     "flux1_schnell": whole("flux1-schnell-fp8", partial(whole_flux, guidance=False)),
+    "flux2_klein": tiny_klein,
     "flux3_klein": tiny_flux3,
     "netayume_lumina": tiny_lumina2,
     "krea2_turbo": tiny_krea2,

@@ -36,7 +36,10 @@ from tests.full_size.pretended_card import PretendedCard
 from tests.full_size.test_walks import KINDS, sample
 from tests.tiny_models.handles import opened
 
-NAMES = ("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "z_image", "lumina2")
+NAMES = (
+    *("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "flux2_klein_4b", "z_image"),
+    "lumina2",
+)
 STORED = ("BF16", "F8_E4M3")
 SIZES = ("24", "16", "12", "8")
 SCALES = (2, 4, 8)

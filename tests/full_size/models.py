@@ -22,6 +22,7 @@ from nodes.models.families.base.vaes.qwen21_vae import qwen21_vae_table
 from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
 from nodes.models.families.denoisers.flux import flux_table
+from nodes.models.families.denoisers.flux2 import flux2_table
 from nodes.models.families.denoisers.flux3 import flux3_table
 from nodes.models.families.denoisers.krea2 import krea2_table
 from nodes.models.families.denoisers.lumina2 import lumina2_table
@@ -129,6 +130,16 @@ _QWEN3_4B: dict[str, Any] = {
     "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
     "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
 }  # fmt: skip
+_QWEN3_8B: dict[str, Any] = {**_QWEN3_4B, "hidden_size": 4096, "intermediate_size": 12288}
+_FLUX2: dict[str, Any] = {"axes_dims_rope": [32, 32, 32, 32]}
+_KLEIN_4B: dict[str, Any] = {
+    **_FLUX2, "num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24,
+    "joint_attention_dim": 7680, "guidance_embeds": False,
+}  # fmt: skip
+_KLEIN_9B: dict[str, Any] = {
+    **_FLUX2, "num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32,
+    "joint_attention_dim": 12288, "guidance_embeds": False,
+}  # fmt: skip
 _Z_IMAGE: dict[str, Any] = {
     "in_channels": 16, "dim": 3840, "n_layers": 30, "n_refiner_layers": 2, "n_heads": 30,
     "n_kv_heads": 30, "cap_feat_dim": 2560, "axes_dims": [32, 48, 48],
@@ -226,6 +237,10 @@ def _flux(config: Mapping[str, Any], prefix: str = "") -> Part:
     return Part("flux", config, prefix, flux_table)
 
 
+def _flux2(config: Mapping[str, Any], prefix: str = "") -> Part:
+    return Part("flux2", config, prefix, flux2_table)
+
+
 def _z_image(prefix: str) -> Part:
     return Part("z_image", _Z_IMAGE, prefix, z_image_table)
 
@@ -304,6 +319,10 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "flux_schnell": (_flux(_SCHNELL),),
     "flux_dev_whole": (_flux(_FLUX, UNET_PREFIX), *_FLUX_PARTS),
     "flux_schnell_whole": (_flux(_SCHNELL, UNET_PREFIX), *_FLUX_PARTS),
+    "flux2_klein_4b": (_flux2(_KLEIN_4B),),
+    "flux2_klein_9b": (_flux2(_KLEIN_9B),),
+    "flux2_dev": (_flux2(_FLUX2),),
+    "qwen3_8b": (_qwen3("", _QWEN3_8B),),
     "z_image": (_z_image(""),),
     "z_image_whole": (_z_image(UNET_PREFIX), _LATENT16, _qwen3(_TEXT.format("qwen3_4b"))),
     "qwen3_4b": (_qwen3(""),),

@@ -16,6 +16,8 @@ NAMES = (
     "sd35_large",
     "flux_dev",
     "t5xxl",
+    "flux2_dev",
+    "qwen3_8b",
     "z_image",
     "qwen3_4b",
     "qwen_image",

@@ -42,6 +42,8 @@ KINDS = {
     "sd35_large": Kind("F16", 1024, 154, 4096, 2048),
     "flux_dev": Kind("BF16", 1024, 512, 4096, 768),
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
+    "flux2_klein_4b": Kind("BF16", 1024, 512, 7680, None),
+    "flux2_klein_9b": Kind("F8_E4M3", 1024, 512, 12288, None),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
     "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
     "anima": Kind("BF16", 1024, 128, 1024, None),

@@ -74,7 +74,7 @@ OUTPUTS = {
     "SaveImage": ("images", "IMAGE"),
 }
 LARGER = {
-    "CLIPLoader: input 'type' has besides flux3, krea2",
+    "CLIPLoader: input 'type' has besides flux2, flux3, krea2",
     "CFGNorm: optional inputs pre_cfg, not none",
     "QwenImageDiffsynthControlnet: optional inputs mask, start_percent, end_percent, not mask",
     (

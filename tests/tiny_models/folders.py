@@ -29,6 +29,7 @@ from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
 from tests.tiny_models.transformer_networks import (
     anima,
+    flux2,
     flux3,
     krea2,
     qwen_image,
@@ -48,6 +49,16 @@ def whole_flux(*, guidance: bool = True) -> Tensors:
     t5(draw, 64, 64, 2, "text_encoders.t5xxl.transformer.")
     tensors = draw.tensors | small_ae16(prefix=_VAE)
     return tensors | small_flux(guidance=guidance, prefix=_MODEL)
+
+
+def whole_flux2() -> Tensors:
+    """FLUX.2 klein with all that belongs to it in one file, its text encoder 28 layers deep."""
+    draw = Draw(37)
+    flux2(draw, prefix=_MODEL)
+    prefix = "text_encoders.qwen3_4b.transformer."
+    qwen3(draw, prefix=prefix, heads=(1, 1), inner=16, layers=28)
+    flux2_vae(draw, prefix=_VAE)
+    return draw.tensors
 
 
 def whole_z_image() -> Tensors:
@@ -117,6 +128,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd35": lambda: small_sd3(normed=True, dual=1),
     "flux": whole_flux,
     "schnell": lambda: whole_flux(guidance=False),
+    "flux2": whole_flux2,
     "z_image": whole_z_image,
     "qwen_image": whole_qwen_image,
     "anima": whole_anima,

@@ -92,6 +92,13 @@ def small_qwen3(width: int = 2560, seed: int = 11) -> Tensors:
     return draw.tensors
 
 
+def deep_qwen3(width: int = 2560) -> Tensors:
+    """A Qwen3 like `small_qwen3` with 28 layers, as FLUX.2 reads the 27th: 9 M parameters."""
+    draw = Draw(29)
+    qwen3(draw, width=width, heads=(1, 1), inner=16, layers=28, words=_WORDS)
+    return draw.tensors
+
+
 def small_qwen3_vl(width: int = 2560, **sizes: Any) -> Tensors:
     """Qwen3-VL of full width in a file of its own, for `BYTES`, with a weight of its eyes."""
     draw = Draw(23)

@@ -95,6 +95,44 @@ def _flux_half(draw: Draw, key: str, width: int, head: int) -> None:
     draw.linear(f"{key}_mlp.2", 4 * width, width)
 
 
+def flux2(
+    draw: Draw,
+    *,
+    width: int = 64,
+    head: int = 16,
+    text: int = 96,
+    guidance: bool = False,
+    prefix: str = "",
+) -> None:
+    """FLUX.2's, with two blocks of each kind; with guidance it is the dev model."""
+    p = prefix
+    sizes = {
+        "img_in": (128, width),
+        "txt_in": (text, width),
+        "time_in.in_layer": (256, width),
+        "time_in.out_layer": (width, width),
+        "final_layer.linear": (width, 128),
+    }
+    if guidance:
+        sizes |= {"guidance_in.in_layer": (256, width), "guidance_in.out_layer": (width, width)}
+    for number in range(2):
+        double, single = f"double_blocks.{number}", f"single_blocks.{number}"
+        for side in (f"{double}.img", f"{double}.txt"):
+            sizes |= {f"{side}_attn.qkv": (width, 3 * width), f"{side}_attn.proj": (width, width)}
+            sizes |= {f"{side}_mlp.0": (width, 6 * width), f"{side}_mlp.2": (3 * width, width)}
+        sizes |= {f"{single}.linear1": (width, 9 * width), f"{single}.linear2": (4 * width, width)}
+        for norm in (f"{double}.img_attn", f"{double}.txt_attn", single):
+            draw.scale(f"{p}{norm}.norm.query_norm.scale", head)
+            draw.scale(f"{p}{norm}.norm.key_norm.scale", head)
+    for name, (inputs, outputs) in sizes.items():
+        draw.linear(f"{p}{name}", inputs, outputs, bias=False)
+    for name, parts in (("double_stream", 6), ("single_stream", 3)):
+        for side in ("_img", "_txt") if parts > 3 else ("",):
+            key = f"{p}{name}_modulation{side}.lin"
+            draw.linear(key, width, parts * width, bias=False, gain=0.5)
+    draw.linear(f"{p}final_layer.adaLN_modulation.1", width, 2 * width, bias=False, gain=0.5)
+
+
 def z_image(
     draw: Draw, *, width: int = 64, head: int = 16, text: int = 32, depth: int = 2, prefix: str = ""
 ) -> None:

@@ -10,6 +10,7 @@ from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.language_models import (
     BYTES,
     SEEING,
+    deep_qwen3,
     deep_qwen3_vl,
     qwen3,
     qwen3_vision,
@@ -22,6 +23,7 @@ from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.transformer_networks import (
     anima,
+    flux2,
     flux3,
     krea2,
     lumina2,
@@ -39,6 +41,20 @@ def whole(name: str, build: Callable[[], Tensors]) -> Callable[[Path], None]:
         write(models / f"checkpoints/{name}.safetensors", build(), LETTERS)
 
     return write_checkpoint
+
+
+def small_klein() -> Tensors:
+    """The transformer of FLUX.2 klein 4B alone, for texts of Qwen3 4B."""
+    draw = Draw(31)
+    flux2(draw, text=3 * 2560)
+    return draw.tensors
+
+
+def tiny_klein(models: Path) -> None:
+    """Write FLUX.2 klein 4B's three files below a folder for models."""
+    write(models / "diffusion_models/flux-2-klein-4b.safetensors", small_klein())
+    write(models / "text_encoders/qwen_3_4b.safetensors", deep_qwen3(), BYTES)
+    write(models / "vae/flux2-vae.safetensors", small_flux2_vae())
 
 
 def small_z_image() -> Tensors:

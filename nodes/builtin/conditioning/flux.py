@@ -1,4 +1,4 @@
-"""Nodes for FLUX.1's guidance and FLUX.1 Kontext's reference images."""
+"""Nodes for FLUX.1's guidance, and the reference images of FLUX.1 Kontext and FLUX.2."""
 
 import math
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def flux_disable_guidance(conditioning: Conditioning) -> Conditioning:
 
 @node("ReferenceLatent", category="advanced/conditioning/edit_models")
 def reference_latent(conditioning: Conditioning, latent: Latent | None = None) -> Conditioning:
-    """Add a reference image for an edit model such as FLUX.1 Kontext.
+    """Add a reference image for an edit model such as FLUX.1 Kontext or FLUX.2.
 
     Chain several to give several images. Other models ignore it.
     """
@@ -122,10 +122,11 @@ def flux_kontext_multi_reference_latent_method(
     conditioning: Conditioning,
     reference_latents_method: Annotated[str, Choices(get_args(Method))],
 ) -> Conditioning:
-    """Choose how FLUX.1 Kontext places several reference images.
+    """Choose how a model places several reference images.
 
-    `offset`, the usual way, places them beside one another; `index` numbers them; `uxo/uno`
-    places them along the diagonal, for models trained as UNO or USO.
+    `offset`, the usual way of FLUX.1 Kontext, places them beside one another; `index`, that of
+    FLUX.2, numbers them; `uxo/uno` places them along the diagonal, for models trained as UNO or
+    USO.
     """
     return _set_extra(conditioning, METHOD, reference_latents_method)
 

@@ -15,6 +15,7 @@ from typing import Any
 from nodes.models.families.base.encoder_keys import clip_table, own_clip_key
 from nodes.models.families.base.language_models import (
     has_other_root,
+    language_model_names,
     language_model_of,
     language_table,
     own_language_key,
@@ -125,7 +126,20 @@ def _denoiser(path: Path) -> tuple[Family, Header]:
 def _layout(family: Family, path: Path) -> Layout:
     """Return the family's layout with the folder's text encoders, else the first."""
     there = {place.name for place in path.glob("text_encoder*") if place.is_dir()}
-    return next((one for one in family.layouts if set(one.text) == there), family.layouts[0])
+    found = [one for one in family.layouts if set(one.text) == there]
+    if len(found) > 1:
+        headers = {name: part_header(path, name) for name in there}
+        found = [one for one in found if _has_names(one, headers)] or found
+    return (*found, *family.layouts)[0]
+
+
+def _has_names(layout: Layout, headers: Mapping[str, Header | None]) -> bool:
+    """Return True if language models of the layout's names and sizes are in the folders."""
+    return all(
+        part.name in language_model_names(_in_original_layout(header, part), part.prefix)
+        for name, part in layout.text.items()
+        if (header := headers[name])
+    )
 
 
 def _part(own: Header, place: str, part: Part) -> Header:

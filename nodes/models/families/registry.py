@@ -20,6 +20,7 @@ _OWN = (
     "nodes.models.families.denoisers.unets.sdxl:SDXL",
     "nodes.models.families.denoisers.sd3:SD3",
     "nodes.models.families.denoisers.flux:FLUX",
+    "nodes.models.families.denoisers.flux2:FLUX2",
     "nodes.models.families.denoisers.z_image:Z_IMAGE",
     "nodes.models.families.denoisers.qwen_image:QWEN_IMAGE",
     "nodes.models.families.denoisers.anima:ANIMA",

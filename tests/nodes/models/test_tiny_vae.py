@@ -180,7 +180,7 @@ SMALL = {
     "z_image": whole_z_image,
     "lumina2": whole_lumina2,
 }
-GREY = {"anima", "flux3", "krea2", "qwen_image", "qwen_image21"}
+GREY = {"anima", "flux2", "flux3", "krea2", "qwen_image", "qwen_image21"}
 """Families whose rough previews are grey, for want of numbers: no small decoder is read either."""
 
 

@@ -42,6 +42,8 @@ _NAME = "flux"
 """The name of the family, and of its kind of network."""
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
+_SHARED = "single_stream_modulation.lin.weight"
+"""A key of later models, whose blocks share their modulation."""
 _PART = "transformer"
 _PATCH = 2
 _RGB = (
@@ -158,8 +160,9 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def recognises(header: Header) -> bool:
-    """Return True for double blocks with normed keys."""
-    return first_in(header, PREFIXES, _MARK) is not None
+    """Return True for double blocks with normed keys, and a modulation of each block's own."""
+    prefix = first_in(header, PREFIXES, _MARK)
+    return prefix is not None and prefix + _SHARED not in header
 
 
 def read(header: Header) -> Architecture:

@@ -1,4 +1,4 @@
-"""Reference latents for FLUX.1 Kontext: their patches are read beside the noisy ones.
+"""Reference latents for FLUX.1 Kontext and FLUX.2: their patches are read beside the noisy ones.
 
 Labs 2025, arXiv:2506.15742, section 3: a reference's patches have positions of their own, whose
 first coordinate tells them from the picture that is made.
@@ -6,7 +6,7 @@ first coordinate tells them from the picture that is made.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias, cast, get_args
+from typing import Literal, TypeAlias, cast
 
 from torch import Tensor
 
@@ -18,6 +18,8 @@ from nodes.sampling.conditioning.latents import LatentFormat
 METHOD = "reference_latents_method"
 """The name of the method in a condition's extras."""
 
+Start: TypeAlias = tuple[int, int, int]
+"""The index, row and column of a reference's first patch."""
 Method: TypeAlias = Literal["offset", "index", "uxo/uno"]
 """The positions of several references' patches.
 
@@ -53,14 +55,18 @@ def _mismatch(found: int, expected: int) -> ChannelMismatchError:
     )
 
 
-def name_references(extras: Mapping[str, object]) -> dict[str, object]:
+def name_references(extras: Mapping[str, object], usual: Method = "offset") -> dict[str, object]:
     """Return the extras with each reference under a name of its own, which has the method.
 
     Conditions share a call of the model only if their extras have the same names.
+
+    Args:
+        extras: of a condition.
+        usual: the family's method, unless a node sets another.
     """
     rest = {name: value for name, value in extras.items() if name not in {REFERENCES, METHOD}}
     latents = cast("Sequence[Tensor]", extras.get(REFERENCES, ()))
-    method = extras.get(METHOD, get_args(Method)[0])
+    method = extras.get(METHOD, usual)
     return rest | {f"{REFERENCES} {method} {n}": latent for n, latent in enumerate(latents)}
 
 
@@ -77,44 +83,55 @@ def latents_of(extras: Mapping[str, Tensor], x: Tensor) -> list[Tensor]:
 def patches(extras: Mapping[str, Tensor], x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Return the references' patches, [batch, number, size], and their positions, [number, 3].
 
+    Args and errors are those of `place`, for patches of 2x2.
+    """
+    found = place(extras, x, PATCH)
+    places = [positions(latent, start) for latent, start in found]
+    return [patchify(latent) for latent, _ in found], places
+
+
+def place(
+    extras: Mapping[str, Tensor], x: Tensor, patch: int, *, step: int = 1
+) -> list[tuple[Tensor, Start]]:
+    """Return the references, padded to whole patches, and where the first patch of each is.
+
     Args:
         extras: of a call, from `name_references`.
         x: the latent that is denoised, [batch, channels, h, w], padded.
+        patch: the size of a patch, each way.
+        step: between the numbers of references that are numbered.
 
     Raises:
         ChannelMismatchError: the model reads more beside its latent, which references do not have.
     """
-    latents = [pad_to_patch(latent, PATCH) for latent in latents_of(extras, x)]
+    latents = [pad_to_patch(latent, patch) for latent in latents_of(extras, x)]
     if not latents:
-        return [], []
+        return []
     if latents[0].shape[1] != x.shape[1]:
         raise _mismatch(latents[0].shape[1], x.shape[1])
     name = next(name for name in extras if name.startswith(REFERENCES))
     method = cast("Method", name.split(" ")[1])
-    starts = _starts(method, [_size(latent) for latent in latents], _size(x))
-    places = [positions(latent, start) for latent, start in zip(latents, starts, strict=True)]
-    return [patchify(latent) for latent in latents], places
+    sizes = [_size(latent, patch) for latent in latents]
+    return list(zip(latents, _starts(method, sizes, _size(x, patch), step), strict=True))
 
 
-def _size(latent: Tensor) -> tuple[int, int]:
+def _size(latent: Tensor, patch: int) -> tuple[int, int]:
     """Return the numbers of a latent's patches down and across."""
-    return latent.shape[-2] // PATCH, latent.shape[-1] // PATCH
+    return latent.shape[-2] // patch, latent.shape[-1] // patch
 
 
 def _starts(
-    method: Method, sizes: Sequence[tuple[int, int]], picture: tuple[int, int]
-) -> list[tuple[int, int, int]]:
-    """Return (index, row, column) of each reference's first patch."""
+    method: Method, sizes: Sequence[tuple[int, int]], picture: tuple[int, int], step: int
+) -> list[Start]:
+    """Return the place of each reference's first patch."""
     if method == "index":
-        return [(number, 0, 0) for number in range(1, len(sizes) + 1)]
+        return [(number * step, 0, 0) for number in range(1, len(sizes) + 1)]
     return _diagonal(sizes, picture) if method == "uxo/uno" else _beside(sizes)
 
 
-def _diagonal(
-    sizes: Sequence[tuple[int, int]], picture: tuple[int, int]
-) -> list[tuple[int, int, int]]:
+def _diagonal(sizes: Sequence[tuple[int, int]], picture: tuple[int, int]) -> list[Start]:
     """Return the starts: each at the end of the one before, the first at the picture's end."""
-    starts = list[tuple[int, int, int]]()
+    starts = list[Start]()
     row, column = picture
     for height, width in sizes:
         starts.append((0, row, column))
@@ -122,9 +139,9 @@ def _diagonal(
     return starts
 
 
-def _beside(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+def _beside(sizes: Sequence[tuple[int, int]]) -> list[Start]:
     """Return the starts: each right of or below all before it, to keep the whole near a square."""
-    starts = list[tuple[int, int, int]]()
+    starts = list[Start]()
     rows = columns = 0
     for height, width in sizes:
         right = rows + height > columns + width
