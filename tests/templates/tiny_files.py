@@ -25,14 +25,31 @@ from tests.tiny_models.checkpoints import (
 from tests.tiny_models.control_networks import textless_controlnet, z_image_control
 from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.folders import whole_flux
-from tests.tiny_models.language_models import BYTES, deep_qwen3_vl, small_qwen2_5_vl, small_qwen3
+from tests.tiny_models.language_models import (
+    BYTES,
+    SEEING,
+    qwen3,
+    qwen3_vision,
+    small_qwen2_5_vl,
+    small_qwen3,
+)
 from tests.tiny_models.quantized_files import layers_in, scaled
+from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, t5, vae
 from tests.tiny_models.transformer_networks import flux
 from tests.tiny_models.upscalers import esrgan
 from tests.tiny_models.vision_encoders import open_vision, projector, redux, siglip
 from tests.tiny_models.wan_vae import small_wan_vae
-from tests.tiny_models.whole_models import small_flux3, small_qwen_image, small_z_image
+from tests.tiny_models.whole_models import (
+    small_anima,
+    small_flux3,
+    small_krea2,
+    small_qwen3_vl_8b,
+    small_qwen_image,
+    small_qwen_image21,
+    small_z_image,
+    whole_lumina2,
+)
 
 Build = Callable[[], Tensors]
 _E4M3 = torch.float8_e4m3fn
@@ -58,6 +75,9 @@ class TinyFile:
     """A regular expression of whole names without their suffix."""
     build: Build
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    lacking: str = ""
+    """The family of the published file if that can not be read here: one that is not opened while a
+    switch is off."""
 
 
 def _flux(channels: int = 64, *, guidance: bool = True) -> Build:
@@ -65,11 +85,26 @@ def _flux(channels: int = 64, *, guidance: bool = True) -> Build:
     return drawn(flux, channels=channels, guidance=guidance, **sizes)
 
 
+def _deep_qwen3(*, sees: bool = False) -> Tensors:
+    """Qwen3 4B, or Qwen3-VL 4B, with all of its layers, narrow: families read deep ones."""
+    draw = Draw(72)
+    qwen3(draw, width=2560, heads=(1, 1), inner=16, layers=36, words=288)
+    if sees:
+        qwen3_vision(draw, width=2560)
+    return draw.tensors
+
+
+def _unread() -> Tensors:
+    """A tensor that no model here has."""
+    return {"unread": torch.zeros(1)}
+
+
 FLUX, QWEN_IMAGE, Z_IMAGE = _flux(), small_qwen_image, small_z_image
 _MODELS, _TEXT, _LORAS = "diffusion_models", "text_encoders", "loras"
 FILES: tuple[TinyFile, ...] = (
     TinyFile("checkpoints", "flux1-dev-fp8", whole_flux, LETTERS),
     TinyFile("checkpoints", "flux1-schnell-fp8", partial(whole_flux, guidance=False), LETTERS),
+    TinyFile("checkpoints", "NetaYume.*", whole_lumina2),
     TinyFile("checkpoints", r"sd3\.5_large.*", partial(small_sd3, normed=True, text=4096), LETTERS),
     TinyFile("checkpoints", "sd_xl_(base|turbo).*", small_sdxl, LETTERS),
     TinyFile("checkpoints", "sd_xl_refiner.*", small_refiner, LETTERS),
@@ -86,16 +121,23 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux1-(krea-)?dev.*", FLUX),
     TinyFile(_MODELS, "flux3-image-klein-base.*", small_flux3),
     TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
+    TinyFile(_MODELS, "anima.*", small_anima),
+    TinyFile(_MODELS, "krea2_turbo.*", small_krea2),
     TinyFile(_MODELS, "lotus.*", small_lotus),
+    TinyFile(_MODELS, r"qwen_image_2\.1.*", small_qwen_image21),
     TinyFile(_MODELS, "qwen_image(_2512)?_fp8_e4m3fn", QWEN_IMAGE),
     TinyFile(_MODELS, "z_image.*", Z_IMAGE),
     TinyFile(_TEXT, "clip_l", small_clip, LETTERS),
-    TinyFile(_TEXT, "qwen_2.5_vl_7b.*", small_qwen2_5_vl, BYTES),
-    TinyFile(_TEXT, "qwen3vl_4b.*", deep_qwen3_vl, BYTES),
-    TinyFile(_TEXT, "qwen_3_4b.*", small_qwen3, BYTES),
+    TinyFile(_TEXT, r"qwen3\.5.*", _unread, lacking="Qwen3.5"),
+    TinyFile(_TEXT, r"qwen_2\.5_vl_7b.*", small_qwen2_5_vl, SEEING),
+    TinyFile(_TEXT, "qwen3vl_4b.*", partial(_deep_qwen3, sees=True), SEEING),
+    TinyFile(_TEXT, "qwen3vl_8b_(int8|fp8).*", small_qwen3_vl_8b, SEEING),
+    TinyFile(_TEXT, "qwen_3_06b.*", partial(small_qwen3, 1024), BYTES),
+    TinyFile(_TEXT, "qwen_3_4b.*", _deep_qwen3, BYTES),
     TinyFile(_TEXT, "t5xxl.*", drawn(t5, inner=64, heads=1)),
     TinyFile("vae", "ae", small_ae16),
-    TinyFile("vae", "flux2-vae", small_flux2_vae),
+    TinyFile("vae", "flux2-vae|full_encoder_small_decoder", small_flux2_vae),
+    TinyFile("vae", r"qwen_image_2\.1_vae.*", small_qwen21_vae),
     TinyFile("vae", "(qwen_image_vae|wan_2.1_vae)", small_wan_vae),
     TinyFile("vae", "vae-ft-mse.*", drawn(vae, prefix="", multipliers=(1, 1, 1, 1))),
     TinyFile("style_models", "flux1-redux-dev", drawn(redux, 128, 4096)),
@@ -104,6 +146,8 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile("model_patches", "Z-Image-Turbo-Fun-Controlnet.*", drawn(z_image_control)),
     TinyFile(_LORAS, "(flux1-depth-dev-lora)", lora_for(FLUX, widened="img_in.weight")),
     TinyFile(_LORAS, "(uso-flux1|removal_timestep).*", lora_for(FLUX)),
+    TinyFile(_LORAS, "anima-turbo.*", lora_for(small_anima)),
+    TinyFile(_LORAS, "krea2.*", lora_for(small_krea2)),
     TinyFile(_LORAS, "pixel_art_style_z_image.*", lora_for(Z_IMAGE)),
     TinyFile(
         _LORAS,
@@ -121,6 +165,18 @@ def tiny_file(folder: str, name: str) -> TinyFile | None:
     return next(
         (file for file in FILES if file.folder == folder and re.fullmatch(file.names, stem)), None
     )
+
+
+def unread_family(text: str) -> str:
+    """Return the family that is not read here of a file that a text names; empty if it names none.
+
+    Args:
+        text: of an error.
+    """
+    names = re.findall(r"[\w.-]+(?=\.safetensors)", text)
+    lacking = [file for file in FILES if file.lacking]
+    found = (file.lacking for name in names for file in lacking if re.fullmatch(file.names, name))
+    return next(found, "")
 
 
 def write_tiny(models: Path, folder: str, name: str) -> bool:

@@ -19,7 +19,7 @@ from nodegraph.validation.providers import providers_of
 from tests.templates.index import Template
 from tests.templates.lacking import lacking_family
 from tests.templates.smaller import smaller
-from tests.templates.tiny_files import write_tiny
+from tests.templates.tiny_files import unread_family, write_tiny
 
 Kind = Literal["ran", "family", "node type", "fault"]
 _SIZE = (96, 64)
@@ -49,6 +49,8 @@ def attempt(template: Template, engine: Engine) -> Outcome:
     try:
         return _attempt(template, engine)
     except NodeGraphError as error:
+        if family := unread_family(str(error)):
+            return Outcome(template, "family", (family,))
         return Outcome(template, "fault", (f"{error.code}: {str(error)[:_SHOWN]}",))
     finally:
         engine.free()
