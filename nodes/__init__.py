@@ -19,6 +19,7 @@ PACK = Pack(
         "nodes.builtin.model.attention_multiply",
         "nodes.builtin.conditioning.prompts",
         "nodes.builtin.conditioning.family_prompts",
+        "nodes.builtin.conditioning.edit_prompts",
         "nodes.builtin.conditioning.flux",
         "nodes.builtin.conditioning.files",
         "nodes.builtin.latent.vae",

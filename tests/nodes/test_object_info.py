@@ -76,6 +76,10 @@ OUTPUTS = {
 LARGER = {
     "CLIPLoader: input 'type' has besides flux2, flux3, krea2",
     "CFGNorm: optional inputs pre_cfg, not none",
+    (
+        "FluxKontextMultiReferenceLatentMethod: input 'reference_latents_method' has besides "
+        "index_timestep_zero"
+    ),
     "QwenImageDiffsynthControlnet: optional inputs mask, start_percent, end_percent, not mask",
     (
         "ImageFromBatch: input 'batch_index' is {'default': 0, 'min': -4096, 'max': 4095}, "

@@ -14,8 +14,6 @@ LACKING = {
     "EmptyChromaRadianceLatentImage",
     "QuadrupleCLIPLoader",
     "QwenImageDiffsynthControlnet",
-    "TextEncodeQwenImageEdit",
-    "TextEncodeQwenImageEditPlus",
 }
 """What the other 20 use, those of further families, that may be lacking. Only ever take away."""
 

@@ -32,7 +32,8 @@ ELSEWHERE = {
     "ControlNetApplySD3", "ControlNetInpaintingAliMamaApply", "GLIGENTextBoxApply",
     "IPAdapterApply", "ImageUpscaleWithModel", "InpaintModelConditioning",
     "InstructPixToPixConditioning", "PhotoMakerEncode", "ReferenceLatent", "StyleModelApply",
-    "USOStyleReference", "unCLIPConditioning",
+    "TextEncodeQwenImageEdit", "TextEncodeQwenImageEditPlus", "USOStyleReference",
+    "unCLIPConditioning",
 }  # fmt: skip
 """Node types that need a model of their own; `test_workflows` has most of them."""
 OTHER_MODELS = {

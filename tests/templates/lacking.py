@@ -35,7 +35,6 @@ _LACKING: Mapping[str, str] = {
     r"ovis.*": "Ovis-Image",
     r"pid_.*": "PiD",
     r"pixeldit.*": "PixelDiT",
-    r"qwen_image_edit.*|firered.*|qwen-edit.*|qwen_edit.*|qwen-image-edit.*": "Qwen-Image-Edit",
     r"qwen_image_layered.*": "Qwen-Image-Layered",
     r"qwen-image.*controlnet.*|qwen_image_.*controlnet": "Qwen-Image's ControlNets",
     r"rt_detr.*": "RT-DETR",

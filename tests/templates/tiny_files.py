@@ -126,6 +126,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "lotus.*", small_lotus),
     TinyFile(_MODELS, r"qwen_image_2\.1.*", small_qwen_image21),
     TinyFile(_MODELS, "qwen_image(_2512)?_fp8_e4m3fn", QWEN_IMAGE),
+    TinyFile(_MODELS, "(?i:qwen_image_edit|firered|qwen-image-edit).*", QWEN_IMAGE),
     TinyFile(_MODELS, "z_image.*", Z_IMAGE),
     TinyFile(_TEXT, "clip_l", small_clip, LETTERS),
     TinyFile(_TEXT, r"qwen3\.5.*", _unread, lacking="Qwen3.5"),
@@ -151,8 +152,9 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_LORAS, "pixel_art_style_z_image.*", lora_for(Z_IMAGE)),
     TinyFile(
         _LORAS,
-        "((Wuli-)?Qwen-Image-(2512-)?(Lightning|Turbo)|gummycandy_qwen|illustration.*qwen|"
-        "qwen-360|qwen_image_union).*",
+        "((Wuli-)?Qwen-Image-((Edit|2509|2511|2512)-)*(Lightning|Turbo|Relight)|gummycandy_qwen|"
+        "illustration.*qwen|qwen-360|qwen_image_union|(?i:qwen.edit|qwen.image.edit)|"
+        "FireRed-Image-Edit-.*Lightning).*",
         lora_for(QWEN_IMAGE),
     ),
 )

@@ -125,8 +125,9 @@ def flux_kontext_multi_reference_latent_method(
     """Choose how a model places several reference images.
 
     `offset`, the usual way of FLUX.1 Kontext, places them beside one another; `index`, that of
-    FLUX.2, numbers them; `uxo/uno` places them along the diagonal, for models trained as UNO or
-    USO.
+    FLUX.2 and Qwen-Image-Edit, numbers them; `uxo/uno` places them along the diagonal, for models
+    trained as UNO or USO; `index_timestep_zero`, that of Qwen-Image-Edit 2511, numbers them and
+    reads them as images without noise.
     """
     return _set_extra(conditioning, METHOD, reference_latents_method)
 

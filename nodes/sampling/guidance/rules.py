@@ -77,7 +77,8 @@ class FrameCfg:
 class CfgNorm:
     """Brings guided predictions to the length of the positive ones, at each place of the latent.
 
-    Wu et al. 2025, "Qwen-Image Technical Report" (arXiv:2508.02324), whose pipeline does so.
+    Like the pipeline of Wu et al. 2025, "Qwen-Image Technical Report" (arXiv:2508.02324), which
+    compares the noise of whole patches, and lengthens it, too.
     """
 
     strength: float = 1.0

@@ -5,15 +5,10 @@ from typing import Any, cast
 
 import pytest
 import torch
-from diffusers.loaders.single_file_utils import convert_wan_vae_to_diffusers
-from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
-from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 from diffusers.pipelines.qwenimage.pipeline_qwenimage import QwenImagePipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLConfig
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
 
 from nodes.builtin.conditioning.prompts import clip_text_encode
 from nodes.builtin.latent.vae import vae_decode, vae_encode
@@ -40,15 +35,20 @@ from tests.nodes.models.family_checks import (
     start_of,
     text_of,
 )
+from tests.nodes.models.qwen_image_theirs import (
+    WIDTH,
+    their_text,
+    their_transformer,
+    their_vae,
+)
 from tests.tiny_models.checkpoints import lora, write
 from tests.tiny_models.compare import denoised
-from tests.tiny_models.language_models import small_qwen2_5_vl, their_tokenizer
+from tests.tiny_models.language_models import their_tokenizer
 from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import small_qwen_image, tiny_qwen_image
 
 MODEL = "qwen_image_2512_fp8_e4m3fn.safetensors"
 TEXT, VAE = "qwen_2.5_vl_7b_fp8_scaled.safetensors", "qwen_image_vae.safetensors"
-WIDTH = 3584
 
 
 @pytest.fixture(scope="module")
@@ -60,56 +60,16 @@ def bench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pipeline():
-    """Diffusers' pipeline on the same weights, the VAE's read by its own converter."""
-    config: dict[str, Any] = {
-        "num_layers": 2,
-        "attention_head_dim": 16,
-        "num_attention_heads": 4,
-        "joint_attention_dim": WIDTH,
-        "axes_dims_rope": (4, 6, 6),
-    }
-    transformer = QwenImageTransformer2DModel(**config)
-    transformer.load_state_dict(in_float32(small_qwen_image()))
+    """Diffusers' pipeline on the same weights."""
     made = QwenImagePipeline(
         FlowMatchEulerDiscreteScheduler(),
         their_vae(),
         their_text(),
         cast("Any", their_tokenizer()),
-        transformer.eval(),
+        their_transformer(),
     )
     made.set_progress_bar_config(disable=True)
     return made
-
-
-def their_vae():
-    vae = AutoencoderKLQwenImage(base_dim=8)
-    vae.load_state_dict(in_float32(convert_wan_vae_to_diffusers(small_wan_vae())))
-    return vae.eval()
-
-
-def their_text():
-    """The whole model with its eyes, which no text is seen by."""
-    sizes: dict[str, Any] = {
-        "vocab_size": 288,
-        "hidden_size": WIDTH,
-        "intermediate_size": 64,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 1,
-        "rms_norm_eps": 1e-6,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 1e6,
-            "mrope_section": [16, 24, 24],
-        },
-    }
-    eyes = {"depth": 1, "hidden_size": 16, "num_heads": 2, "out_hidden_size": WIDTH}
-    config = Qwen2_5_VLConfig(text_config=cast("Any", sizes), vision_config=cast("Any", eyes))
-    whole = Qwen2_5_VLForConditionalGeneration(config)
-    weights = {key.removeprefix("model."): t for key, t in small_qwen2_5_vl().items()}
-    language = {key: t for key, t in weights.items() if not key.startswith(("visual.", "lm_head"))}
-    whole.model.language_model.load_state_dict(in_float32(language))
-    return whole.eval()
 
 
 def theirs(pipeline, model, prompt):

@@ -1,6 +1,7 @@
 """Qwen-Image: blocks with a stream of their own for the text, and one for the picture.
 
-Published files have the names of diffusers, whose `QwenImagePipeline` says how texts are read.
+Published files have the names of diffusers, whose `QwenImagePipeline` says how texts are read. The
+edit models are the same networks; their prompts are written by nodes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,8 @@ _NAME = "qwen_image"
 """The name of the family, and of its kind of network."""
 _PREFIXES = ("model.diffusion_model.", "")
 _MARK = "transformer_blocks.0.img_mod.1.weight"
+_AT_ZERO = "__index_timestep_zero__"
+"""A tensor without meaning in files of the edit model 2511, whose references are at time zero."""
 _PART = "transformer"
 _PATCH = 2
 _TEXT: Mapping[EncoderName, str] = {"qwen2_5_vl_7b": "text_encoders.qwen25_7b.transformer."}
@@ -81,7 +84,8 @@ def qwen_image_config(header: Header, prefix: str) -> dict[str, Any]:
         "num_attention_heads": width // head,
         "joint_attention_dim": shape_of(header, f"{prefix}txt_in.weight", _PART)[1],
         "axes_dims_rope": [head - 2 * side, side, side],
-        **overrides(header, _NAME, {"axes_dims_rope"}),
+        **({"zero_cond_t": True} if prefix + _AT_ZERO in header else {}),
+        **overrides(header, _NAME, {"axes_dims_rope", "zero_cond_t"}),
     }
 
 
@@ -91,7 +95,7 @@ def recognises(header: Header) -> bool:
 
 
 def read(header: Header) -> Architecture:
-    """Return the architecture, from the shapes; the releases do not differ in them."""
+    """Return the architecture, from the shapes; most releases do not differ in them."""
     prefix = first_in(header, _PREFIXES, _MARK) or ""
     config = qwen_image_config(header, prefix)
     network = NetworkSpec(_NAME, "model", config, prefix, qwen_image_table)

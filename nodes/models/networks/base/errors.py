@@ -1,5 +1,6 @@
 """Errors of inputs that a network can not use: absent, or made for another model."""
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from nodegraph.errors import NodeGraphError
@@ -73,6 +74,18 @@ class UnplacedReferenceError(NodeGraphError):
             " whose places this model reads them.",
             hint="Give the images and the VAE to TextEncodeQwenImage21, and take ReferenceLatent"
             " out.",
+        )
+
+
+class ReferenceMethodError(NodeGraphError):
+    """A node chose a way to read reference latents that the model does not have."""
+
+    code = "reference_method"
+
+    def __init__(self, method: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"this model does not read reference latents by the method {method!r}.",
+            hint=f"It knows {', '.join(known)}; without the node it takes the usual one.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Reference latents for FLUX.1 Kontext and FLUX.2: their patches are read beside the noisy ones.
+"""Reference latents of edit models: their patches are read beside the noisy ones.
 
 Labs 2025, arXiv:2506.15742, section 3: a reference's patches have positions of their own, whose
 first coordinate tells them from the picture that is made.
@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, cast
 
 from torch import Tensor
 
-from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.models.networks.base.errors import ChannelMismatchError, ReferenceMethodError
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions
 from nodes.sampling.conditioning.cond import REFERENCES, Cond
 from nodes.sampling.conditioning.latents import LatentFormat
@@ -20,11 +20,12 @@ METHOD = "reference_latents_method"
 
 Start: TypeAlias = tuple[int, int, int]
 """The index, row and column of a reference's first patch."""
-Method: TypeAlias = Literal["offset", "index", "uxo/uno"]
+Method: TypeAlias = Literal["offset", "index", "uxo/uno", "index_timestep_zero"]
 """The positions of several references' patches.
 
 `offset` lays them out beside one another, `index` numbers them, `uxo/uno` lays them along the
 diagonal that starts at the picture's far corner (Wu et al. 2025, arXiv:2504.02160, section 3.2).
+`index_timestep_zero` numbers them, too, and they are at time zero, as they have no noise.
 """
 
 
@@ -55,18 +56,25 @@ def _mismatch(found: int, expected: int) -> ChannelMismatchError:
     )
 
 
-def name_references(extras: Mapping[str, object], usual: Method = "offset") -> dict[str, object]:
+def name_references(
+    extras: Mapping[str, object], methods: Sequence[Method] = get_args(Method)
+) -> dict[str, object]:
     """Return the extras with each reference under a name of its own, which has the method.
 
     Conditions share a call of the model only if their extras have the same names.
 
     Args:
         extras: of a condition.
-        usual: the family's method, unless a node sets another.
+        methods: those that the model knows, the usual one first.
+
+    Raises:
+        ReferenceMethodError: the extras have another method, and references.
     """
     rest = {name: value for name, value in extras.items() if name not in {REFERENCES, METHOD}}
     latents = cast("Sequence[Tensor]", extras.get(REFERENCES, ()))
-    method = extras.get(METHOD, usual)
+    method = cast("Method", extras.get(METHOD, methods[0]))
+    if latents and method not in methods:
+        raise ReferenceMethodError(method, methods)
     return rest | {f"{REFERENCES} {method} {n}": latent for n, latent in enumerate(latents)}
 
 
@@ -124,7 +132,7 @@ def _starts(
     method: Method, sizes: Sequence[tuple[int, int]], picture: tuple[int, int], step: int
 ) -> list[Start]:
     """Return the place of each reference's first patch."""
-    if method == "index":
+    if method in {"index", "index_timestep_zero"}:
         return [(number * step, 0, 0) for number in range(1, len(sizes) + 1)]
     return _diagonal(sizes, picture) if method == "uxo/uno" else _beside(sizes)
 

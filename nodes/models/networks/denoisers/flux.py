@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions, unpatchify
-from nodes.models.networks.base.reference_latents import name_references, patches
+from nodes.models.networks.base.reference_latents import Method, name_references, patches
 from nodes.models.networks.base.text_inputs import pooled_or_zeros, text
 from nodes.models.networks.components.style import BIAS, TOKENS, attention_bias
 from nodes.models.networks.denoisers.modulation import (
@@ -23,6 +23,8 @@ from nodes.models.networks.denoisers.modulation import (
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
+_METHODS: tuple[Method, ...] = ("offset", "index", "uxo/uno")
+"""The ways to read references; the first is the usual one."""
 GUIDANCE = 3.5
 """The guidance of a distilled model if no node sets one."""
 _TIMES = 1000
@@ -112,7 +114,7 @@ class FluxAdapter:
         tokens is padded to the whole text.
         """
         del size, branch
-        extras = name_references(cond.extras)
+        extras = name_references(cond.extras, _METHODS)
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:
             extras["guidance"] = torch.tensor([float(cast("float", guidance))])

@@ -79,7 +79,7 @@ class Flux2Adapter:
         There is no guidance if a node set it to None.
         """
         del size, branch
-        extras = name_references(cond.extras, "index")
+        extras = name_references(cond.extras, ("index", "offset", "uxo/uno"))
         guidance = extras.pop("guidance", GUIDANCE)
         if guidance is not None:
             extras["guidance"] = torch.tensor([float(cast("float", guidance))])

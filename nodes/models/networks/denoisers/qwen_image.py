@@ -1,6 +1,7 @@
 """The transformer of Qwen-Image (Wu et al. 2025, arXiv:2508.02324)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any, Protocol, TypeAlias, cast
 
@@ -10,6 +11,12 @@ from torch import Tensor, nn
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.centred_positions import places, turn
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, unpatchify
+from nodes.models.networks.base.reference_latents import (
+    METHOD,
+    Method,
+    name_references,
+    place,
+)
 from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import ExactTimestep
 from nodes.sampling.conditioning.cond import Cond, CondBatch
@@ -17,6 +24,8 @@ from nodes.sampling.conditioning.denoiser import Branch
 
 Shape: TypeAlias = tuple[int, int, int]
 """The frames, rows and columns of patches of a picture."""
+_METHODS: tuple[Method, ...] = ("index", "index_timestep_zero")
+"""The ways to read references; the first is the usual one."""
 
 
 class QwenImageConfig(Protocol):
@@ -25,10 +34,18 @@ class QwenImageConfig(Protocol):
     joint_attention_dim: int
 
 
+class TimedBlock(Protocol):
+    """The entry of a block that is changed here."""
+
+    zero_cond_t: bool
+
+
 class QwenImage(Protocol):
     """The interface of diffusers' Qwen-Image transformer."""
 
     config: QwenImageConfig
+    transformer_blocks: Sequence["TimedBlock"]
+    zero_cond_t: bool
 
     def __call__(
         self,
@@ -51,28 +68,81 @@ class QwenImageAdapter:
     concat_raw = False
 
     def conditions(self, cond: Cond, size: tuple[int, int], branch: Branch) -> Cond:
-        """Return the condition unchanged: Qwen-Image reads the texts alone."""
+        """Return a condition with the references as tensors, and at the time that a node chose.
+
+        Raises:
+            ReferenceMethodError: the node chose a method of other models.
+        """
         del size, branch
-        return cond
+        extras = name_references(cond.extras, _METHODS)
+        alterations = cond.alterations
+        if extras.keys() - cond.extras.keys() and METHOD in cond.extras:
+            alterations += (ReferenceTime(at_zero=cond.extras[METHOD] == _METHODS[1]),)
+        return replace(cond, extras=extras, alterations=alterations)
 
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
         """Run the transformer, and return the velocity.
 
         Raises:
             WrongConditioningError: text encoders of another family made the conditions.
+            ChannelMismatchError: references are of another family.
         """
         model = cast("QwenImage", module)
         height, width = x.shape[-2:]
         latent = pad_to_patch(x, PATCH)
-        rows, columns = (side // PATCH for side in latent.shape[-2:])
+        others = [each for each, _ in place(cond.extras, latent, PATCH)]
+        pictures = [patchify(each) for each in (latent, *others)]
         (output,) = model(
-            patchify(latent),
+            torch.cat(pictures, dim=1),
             text(cond, x, model.config.joint_attention_dim),
-            timestep=ExactTimestep(timestep),
-            img_shapes=[[(1, rows, columns)]] * len(x),
+            timestep=TimeAndZero(timestep),
+            img_shapes=[[_shape(each) for each in (latent, *others)]] * len(x),
             return_dict=False,
         )
-        return unpatchify(output, latent.shape[-2])[..., :height, :width]
+        own = output[:, : pictures[0].shape[1]]
+        return unpatchify(own, latent.shape[-2])[..., :height, :width]
+
+
+def _shape(latent: Tensor) -> Shape:
+    return 1, latent.shape[-2] // PATCH, latent.shape[-1] // PATCH
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTime:
+    """Puts references to time zero, or to that of the picture; see `Method`."""
+
+    at_zero: bool
+
+    def alter(self, network: nn.Module) -> None:
+        """Change a network; see `nodes.sampling.conditioning.cond.Alteration`."""
+        model = cast("QwenImage", network)
+        for each in (model, *model.transformer_blocks):
+            each.zero_cond_t = self.at_zero
+
+
+class TimeAndZero(ExactTimestep):
+    """An exact timestep that time zero can be appended to, as diffusers does for references."""
+
+    __slots__ = ()
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the timestep."""
+        return self.level.device
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        function: Callable[..., Tensor],
+        types: object,
+        arguments: tuple[Any, ...],
+        options: Mapping[str, Any] | None = None,
+    ) -> "TimeAndZero":
+        """Apply one of torch's functions, `cat`, to timesteps, which stay exact."""
+        del types
+        (parts,) = arguments
+        levels = [part.level if isinstance(part, ExactTimestep) else part for part in parts]
+        return cls(function(levels, **(options or {})))
 
 
 class CentredPositions(nn.Module):
