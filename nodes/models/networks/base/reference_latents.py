@@ -6,7 +6,7 @@ first coordinate tells them from the picture that is made.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias, cast, get_args
 
 from torch import Tensor
 

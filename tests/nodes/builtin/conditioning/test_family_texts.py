@@ -131,8 +131,8 @@ def test_many_prompts_at_once_are_what_each_is_alone(clips, family):
     clip, embeddings = clips[family], Embeddings(None, print)
     prompts = ["in", "", "a " * 100 + "(in:1.4)", "(the:0.5) in"]
 
-    texts = [{"": prompt} for prompt in prompts]
-    together = clip.text.encode(texts, embeddings, clip.by_encoder, clip.layer)
+    chunks = [clip.chunks(prompt, embeddings) for prompt in prompts]
+    together = clip.text.encode_chunks(chunks, clip.by_encoder, clip.layer)
 
     for prompt, found in zip(prompts, together, strict=True):
         alone = clip.encode(prompt, embeddings)
