@@ -14,7 +14,7 @@ _LACKING: Mapping[str, str] = {
     r"depth_anything.*|da3.*": "Depth Anything 3",
     r"ernie.*|ministral.*": "ERNIE-Image",
     r"fibo2.*": "Fibo 2",
-    r"flux[-_]?2.*|mistral_3.*|full_encoder_small.*": "FLUX.2",
+    r"flux[-_]?2.*|mistral_3.*": "FLUX.2 dev",
     r"hidream_o1.*|gemma4.*": "HiDream-O1",
     r"hidream.*|clip_[lg]_hidream|llama.*": "HiDream-I1/E1",
     r"ideogram.*": "Ideogram 4",

@@ -36,13 +36,14 @@ from tests.tiny_models.language_models import (
 from tests.tiny_models.quantized_files import layers_in, scaled
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, t5, vae
-from tests.tiny_models.transformer_networks import flux
+from tests.tiny_models.transformer_networks import flux, flux2
 from tests.tiny_models.upscalers import esrgan
 from tests.tiny_models.vision_encoders import open_vision, projector, redux, siglip
 from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import (
     small_anima,
     small_flux3,
+    small_klein,
     small_krea2,
     small_qwen3_vl_8b,
     small_qwen_image,
@@ -85,12 +86,12 @@ def _flux(channels: int = 64, *, guidance: bool = True) -> Build:
     return drawn(flux, channels=channels, guidance=guidance, **sizes)
 
 
-def _deep_qwen3(*, sees: bool = False) -> Tensors:
-    """Qwen3 4B, or Qwen3-VL 4B, with all of its layers, narrow: families read deep ones."""
+def _deep_qwen3(width: int = 2560, *, sees: bool = False) -> Tensors:
+    """Qwen3 or Qwen3-VL with all of its layers, narrow ones: families read deep states."""
     draw = Draw(72)
-    qwen3(draw, width=2560, heads=(1, 1), inner=16, layers=36, words=288)
+    qwen3(draw, width=width, heads=(1, 1), inner=16, layers=36, words=288)
     if sees:
-        qwen3_vision(draw, width=2560)
+        qwen3_vision(draw, width=width)
     return draw.tensors
 
 
@@ -119,6 +120,8 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux1-canny-dev", _flux(128)),
     TinyFile(_MODELS, "flux1-schnell", _flux(guidance=False)),
     TinyFile(_MODELS, "flux1-(krea-)?dev.*", FLUX),
+    TinyFile(_MODELS, "flux-2-klein-(base-)?4b.*", small_klein),
+    TinyFile(_MODELS, "flux-2-klein-(base-)?9b.*", drawn(flux2, text=3 * 4096)),
     TinyFile(_MODELS, "flux3-image-klein-base.*", small_flux3),
     TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
     TinyFile(_MODELS, "anima.*", small_anima),
@@ -135,6 +138,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_TEXT, "qwen3vl_8b_(int8|fp8).*", small_qwen3_vl_8b, SEEING),
     TinyFile(_TEXT, "qwen_3_06b.*", partial(small_qwen3, 1024), BYTES),
     TinyFile(_TEXT, "qwen_3_4b.*", _deep_qwen3, BYTES),
+    TinyFile(_TEXT, "qwen_3_8b.*", partial(_deep_qwen3, 4096), BYTES),
     TinyFile(_TEXT, "t5xxl.*", drawn(t5, inner=64, heads=1)),
     TinyFile("vae", "ae", small_ae16),
     TinyFile("vae", "flux2-vae|full_encoder_small_decoder", small_flux2_vae),
