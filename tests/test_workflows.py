@@ -23,6 +23,7 @@ from tests.tiny_models.checkpoints import small_sd3, small_sd15, small_sd21, sma
 from tests.tiny_models.folders import whole_flux
 from tests.tiny_models.whole_models import (
     tiny_anima,
+    tiny_chroma,
     tiny_flux3,
     tiny_klein,
     tiny_krea2,
@@ -42,6 +43,7 @@ SHIPPED = {
 }
 HUB = {
     "anima": tiny_anima,
+    "chroma": tiny_chroma,
     "flux1_dev": whole("flux1-dev-fp8", whole_flux),
     "flux1_schnell": whole("flux1-schnell-fp8", partial(whole_flux, guidance=False)),
     "flux2_klein": tiny_klein,

@@ -21,6 +21,7 @@ from nodes.models.families.base.vaes.flux2_vae import flux2_vae_table
 from nodes.models.families.base.vaes.qwen21_vae import qwen21_vae_table
 from nodes.models.families.base.vaes.wan_vae import wan_vae_table
 from nodes.models.families.denoisers.anima import anima_table
+from nodes.models.families.denoisers.chroma import chroma_table
 from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.flux2 import flux2_table
 from nodes.models.families.denoisers.flux3 import flux3_table
@@ -88,6 +89,9 @@ _FLUX: dict[str, Any] = {
     "attention_head_dim": 128, "num_attention_heads": 24, "joint_attention_dim": 4096,
     "pooled_projection_dim": 768, "guidance_embeds": True, "axes_dims_rope": [16, 56, 56],
 }  # fmt: skip
+_CHROMA: dict[str, Any] = {
+    key: _FLUX[key] for key in _FLUX if key not in ("pooled_projection_dim", "guidance_embeds")
+}
 _SCHNELL = {**_FLUX, "guidance_embeds": False}
 _VAE4: dict[str, Any] = {
     "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2, "latent_channels": 4,
@@ -363,6 +367,7 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         Part("wan_vae", _WAN_VAE, VAE_PREFIX, wan_vae_table),
         _qwen3_vl(_TEXT.format("qwen3vl_4b"), _QWEN3_VL_4B),
     ),
+    "chroma": (Part("chroma", _CHROMA, "", chroma_table),),
     "clip_l": (_clip(_CLIP_L, ""),),
     "t5xxl": (Part("t5", _T5, "", t5_table),),
     "ae": (Part("vae", _VAE16, "", vae_table),),

@@ -15,6 +15,7 @@ NAMES = (
     "sd3_medium",
     "sd35_large",
     "flux_dev",
+    "chroma",
     "t5xxl",
     "flux2_dev",
     "qwen3_8b",

@@ -44,13 +44,14 @@ KINDS = {
     "flux_schnell": Kind("BF16", 1024, 256, 4096, 768),
     "flux2_klein_4b": Kind("BF16", 1024, 512, 7680, None),
     "flux2_klein_9b": Kind("F8_E4M3", 1024, 512, 12288, None),
+    "chroma": Kind("BF16", 1024, 128, 4096, None),
     "z_image": Kind("BF16", 1024, 128, 2560, None),
     "qwen_image": Kind("F8_E4M3", 1024, 128, 3584, None),
     "anima": Kind("BF16", 1024, 128, 1024, None),
     "qwen_image21": Kind("BF16", 1024, 128, 4096, None),
     "flux3": Kind("BF16", 1024, 160, 20480, None),
     "lumina2": Kind("BF16", 1024, 256, 2304, None),
-    "krea2": Kind("BF16", 1024, 128, 12 * 2560, None),
+    "krea2": Kind("F8_E4M3", 1024, 128, 12 * 2560, None),
 }
 READ = {"anima": {"t5xxl_ids": torch.zeros(1, 96).long(), "t5xxl_weights": torch.ones(1, 96)}}
 """What texts bring along besides, by the model."""

@@ -29,6 +29,7 @@ from tests.tiny_models.qwen21_vae import qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors, clip, t5
 from tests.tiny_models.transformer_networks import (
     anima,
+    chroma,
     flux2,
     flux3,
     krea2,
@@ -59,6 +60,14 @@ def whole_flux2() -> Tensors:
     qwen3(draw, prefix=prefix, heads=(1, 1), inner=16, layers=28)
     flux2_vae(draw, prefix=_VAE)
     return draw.tensors
+
+
+def whole_chroma() -> Tensors:
+    """Chroma with all that belongs to it in one file, 3 M parameters."""
+    draw = Draw(27)
+    chroma(draw, prefix=_MODEL)
+    t5(draw, 64, 64, 2, "text_encoders.t5xxl.transformer.")
+    return draw.tensors | small_ae16(prefix=_VAE)
 
 
 def whole_z_image() -> Tensors:
@@ -129,6 +138,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "flux": whole_flux,
     "schnell": lambda: whole_flux(guidance=False),
     "flux2": whole_flux2,
+    "chroma": whole_chroma,
     "z_image": whole_z_image,
     "qwen_image": whole_qwen_image,
     "anima": whole_anima,

@@ -77,16 +77,42 @@ def flux(
     for block in range(2):
         key = f"{p}single_blocks.{block}"
         draw.linear(f"{key}.modulation.lin", width, 3 * width, gain=0.5)
-        draw.linear(f"{key}.linear1", width, 7 * width)
-        draw.linear(f"{key}.linear2", 5 * width, width)
-        draw.scale(f"{key}.norm.query_norm.scale", head)
-        draw.scale(f"{key}.norm.key_norm.scale", head)
+        _flux_single(draw, key, width, head)
     draw.linear(f"{p}final_layer.linear", width, 64)
     draw.linear(f"{p}final_layer.adaLN_modulation.1", width, 2 * width, gain=0.5)
 
 
-def _flux_half(draw: Draw, key: str, width: int, head: int) -> None:
-    draw.linear(f"{key}_mod.lin", width, 6 * width, gain=0.5)
+def chroma(
+    draw: Draw, *, width: int = 64, head: int = 32, text: int = 64, prefix: str = ""
+) -> None:
+    """Chroma's, with two blocks of each kind, and a narrow network that makes the modulation."""
+    p, wide = prefix, 48
+    draw.linear(f"{p}img_in", 64, width)
+    draw.linear(f"{p}txt_in", text, width)
+    draw.linear(f"{p}distilled_guidance_layer.in_proj", 64, wide)
+    for layer in range(2):
+        key = f"{p}distilled_guidance_layer.layers.{layer}"
+        draw.linear(f"{key}.in_layer", wide, wide)
+        draw.linear(f"{key}.out_layer", wide, wide)
+        draw.scale(f"{p}distilled_guidance_layer.norms.{layer}.scale", wide)
+    draw.linear(f"{p}distilled_guidance_layer.out_proj", wide, width, gain=0.5)
+    for block in range(2):
+        for side in ("img", "txt"):
+            _flux_half(draw, f"{p}double_blocks.{block}.{side}", width, head, modulated=False)
+        _flux_single(draw, f"{p}single_blocks.{block}", width, head)
+    draw.linear(f"{p}final_layer.linear", width, 64)
+
+
+def _flux_single(draw: Draw, key: str, width: int, head: int) -> None:
+    draw.linear(f"{key}.linear1", width, 7 * width)
+    draw.linear(f"{key}.linear2", 5 * width, width)
+    draw.scale(f"{key}.norm.query_norm.scale", head)
+    draw.scale(f"{key}.norm.key_norm.scale", head)
+
+
+def _flux_half(draw: Draw, key: str, width: int, head: int, *, modulated: bool = True) -> None:
+    if modulated:
+        draw.linear(f"{key}_mod.lin", width, 6 * width, gain=0.5)
     draw.linear(f"{key}_attn.qkv", width, 3 * width)
     draw.linear(f"{key}_attn.proj", width, width)
     draw.scale(f"{key}_attn.norm.query_norm.scale", head)

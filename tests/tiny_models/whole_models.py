@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from tests.tiny_models.checkpoints import LETTERS, small_ae16, write
+from tests.tiny_models.checkpoints import LETTERS, small_ae16, small_t5, write
 from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.language_models import (
     BYTES,
@@ -23,6 +23,7 @@ from tests.tiny_models.qwen21_vae import small_qwen21_vae
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.transformer_networks import (
     anima,
+    chroma,
     flux2,
     flux3,
     krea2,
@@ -55,6 +56,20 @@ def tiny_klein(models: Path) -> None:
     write(models / "diffusion_models/flux-2-klein-4b.safetensors", small_klein())
     write(models / "text_encoders/qwen_3_4b.safetensors", deep_qwen3(), BYTES)
     write(models / "vae/flux2-vae.safetensors", small_flux2_vae())
+
+
+def small_chroma() -> Tensors:
+    """The transformer alone, for texts of T5 XXL."""
+    draw = Draw(28)
+    chroma(draw, text=4096)
+    return draw.tensors
+
+
+def tiny_chroma(models: Path) -> None:
+    """Write Chroma's three files below a folder for models."""
+    write(models / "diffusion_models/Chroma1-HD-fp8mixed.safetensors", small_chroma())
+    write(models / "text_encoders/t5xxl_fp8_e4m3fn_scaled.safetensors", small_t5())
+    write(models / "vae/ae.safetensors", small_ae16())
 
 
 def small_z_image() -> Tensors:

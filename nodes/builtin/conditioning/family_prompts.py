@@ -169,8 +169,8 @@ def t5_tokenizer_options(
 ) -> ClipHandle:
     """Set how T5's prompts are padded: by at least `min_padding` tokens, to `min_length` tokens.
 
-    This replaces the family's own length (256 for FLUX.1, 77 for SD3); 0 and 0 mean no padding.
-    The model reads the padding like other tokens.
+    This replaces the family's own length (256 for FLUX.1, 77 for SD3, and one token more than
+    the prompt for Chroma); 0 and 0 mean no padding. The model reads the padding like other tokens.
     """
     if not any(encoder.rules.takes_padding for encoder in clip.text.encoders):
         ctx.notice("This CLIP has no T5, so there is nothing to pad.")

@@ -28,6 +28,7 @@ _OWN = (
     "nodes.models.families.denoisers.flux3:FLUX3",
     "nodes.models.families.denoisers.lumina2:LUMINA2",
     "nodes.models.families.denoisers.krea2:KREA2",
+    "nodes.models.families.denoisers.chroma:CHROMA",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

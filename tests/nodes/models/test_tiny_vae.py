@@ -33,7 +33,7 @@ from tests.tiny_models.checkpoints import (
     small_sdxl,
     write,
 )
-from tests.tiny_models.folders import whole_z_image
+from tests.tiny_models.folders import whole_chroma, whole_z_image
 from tests.tiny_models.handles import opened
 from tests.tiny_models.whole_models import whole_lumina2
 
@@ -178,6 +178,7 @@ SMALL = {
     "sd3": small_sd3,
     "flux": small_flux,
     "z_image": whole_z_image,
+    "chroma": whole_chroma,
     "lumina2": whole_lumina2,
 }
 GREY = {"anima", "flux2", "flux3", "krea2", "qwen_image", "qwen_image21"}

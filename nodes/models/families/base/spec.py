@@ -118,6 +118,7 @@ class HiddenStatePolicy:
     final_norm: bool = True
     projected: bool = True
     min_length: int = 0
+    min_padding: int = 0
     multiple: int = 1
     template: str = "{}"
     dropped: int = 0

@@ -42,8 +42,8 @@ _NAME = "flux"
 """The name of the family, and of its kind of network."""
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
-_SHARED = "single_stream_modulation.lin.weight"
-"""A key of later models, whose blocks share their modulation."""
+_MODULATION = "double_blocks.0.img_mod.lin.weight"
+"""A key that later models lack, whose blocks have no modulation of their own."""
 _PART = "transformer"
 _PATCH = 2
 _RGB = (
@@ -83,9 +83,7 @@ _ENDS = {
     "norm_out.linear": Source("final_layer.adaLN_modulation.1", "swap"),
     "proj_out": Source("final_layer.linear"),
 }
-_DOUBLE = {
-    "norm1.linear": Source("img_mod.lin"),
-    "norm1_context.linear": Source("txt_mod.lin"),
+DOUBLE = {
     **fused_sources("img_attn.qkv", ("attn.to_q", "attn.to_k", "attn.to_v")),
     **fused_sources("txt_attn.qkv", ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj")),
     "attn.norm_q.weight": Source("img_attn.norm.query_norm.scale"),
@@ -99,8 +97,8 @@ _DOUBLE = {
     "ff_context.net.0.proj": Source("txt_mlp.0"),
     "ff_context.net.2": Source("txt_mlp.2"),
 }
-_SINGLE = {
-    "norm.linear": Source("modulation.lin"),
+"""The layers of a double block, but for its modulation."""
+SINGLE = {
     "attn.to_q": Source("linear1", slot=0, slots=7),
     "attn.to_k": Source("linear1", slot=1, slots=7),
     "attn.to_v": Source("linear1", slot=2, slots=7),
@@ -109,10 +107,18 @@ _SINGLE = {
     "attn.norm_q.weight": Source("norm.query_norm.scale"),
     "attn.norm_k.weight": Source("norm.key_norm.scale"),
 }
-"""`linear1` holds query, key, value and the MLP, which is four times as wide as they are."""
+"""The layers of a single block, but for its modulation.
+
+`linear1` holds query, key, value and the MLP, which is four times as wide as they are.
+"""
+_DOUBLE_MODULATION = {
+    "norm1.linear": Source("img_mod.lin"),
+    "norm1_context.linear": Source("txt_mod.lin"),
+}
+_SINGLE_MODULATION = {"norm.linear": Source("modulation.lin")}
 _STACKS = {
-    "transformer_blocks": Stack("double_blocks", _DOUBLE),
-    "single_transformer_blocks": Stack("single_blocks", _SINGLE),
+    "transformer_blocks": Stack("double_blocks", {**DOUBLE, **_DOUBLE_MODULATION}),
+    "single_transformer_blocks": Stack("single_blocks", {**SINGLE, **_SINGLE_MODULATION}),
 }
 _TEXT: Mapping[EncoderName, str] = {
     "clip_l": "text_encoders.clip_l.transformer.",
@@ -162,7 +168,7 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
 def recognises(header: Header) -> bool:
     """Return True for double blocks with normed keys, and a modulation of each block's own."""
     prefix = first_in(header, PREFIXES, _MARK)
-    return prefix is not None and prefix + _SHARED not in header
+    return prefix is not None and prefix + _MODULATION in header
 
 
 def read(header: Header) -> Architecture:
@@ -181,7 +187,7 @@ def _comfy_names(spec: ModelSpec) -> ComfyNames:
 
 
 _LAYOUT = Layout(
-    "single_transformer_blocks.0.proj_mlp.weight",
+    "single_transformer_blocks.0.norm.linear.weight",
     {
         "transformer": Part(_NAME, PREFIXES[0], flux_table, own_key),
         "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),

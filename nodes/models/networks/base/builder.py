@@ -125,7 +125,7 @@ class TextNetwork(Protocol):
         Args:
             embedded: [rows, length, width]: the tokens' embeddings, without positions.
             attended: [rows, length]: False for tokens that no token attends to; None if there are
-                none. CLIP and T5 attend to all.
+                none. CLIP attends to all.
             positions: [rows, length]: the tokens' positions; None if they are counted from 0, as
                 CLIP and T5 always do. Beside pictures [3, rows, length]: time, row and column.
             pictures: those in the rows, of which CLIP and T5 see none; None if there are none.

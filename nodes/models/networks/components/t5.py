@@ -49,10 +49,12 @@ class T5Text:
         pictures: TextPictures | None = None,
     ) -> Iterator[Tensor]:
         """Yield each layer's output; all blocks use the first one's position bias."""
-        del attended, positions, pictures
+        del positions, pictures
         hidden, bias = embedded.to(self._stack.final_layer_norm.weight.device), None
+        mask = None if attended is None else _mask(attended.to(hidden.device), hidden.dtype)
         for block in self._stack.block:
-            hidden, bias, *_ = cast("tuple[Tensor, ...]", block(hidden, position_bias=bias))
+            output = block(hidden, attention_mask=mask, position_bias=bias)
+            hidden, bias, *_ = cast("tuple[Tensor, ...]", output)
             yield hidden
 
     def norm(self, states: Tensor) -> Tensor:
@@ -66,6 +68,12 @@ class T5Text:
     @property
     def _stack(self) -> _Stack:
         return cast("_Stack", self.module)
+
+
+def _mask(attended: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return what is added to the scores of tokens, [rows, 1, 1, length]."""
+    mask = torch.zeros_like(attended, dtype=dtype).masked_fill(~attended, torch.finfo(dtype).min)
+    return mask[:, None, None, :]
 
 
 def builder() -> Build:
