@@ -61,11 +61,11 @@ from tests.nodes.models.family_checks import (
     start_of,
     text_of,
 )
-from tests.tiny_models.checkpoints import lora, write
+from tests.tiny_models.checkpoints import lora, small_flux, write
 from tests.tiny_models.compare import denoised
 from tests.tiny_models.flux2_vae import their_flux2_vae
 from tests.tiny_models.language_models import BYTES, deep_qwen3_vl, small_qwen3, their_tokenizer
-from tests.tiny_models.whole_models import small_flux3, tiny_flux3
+from tests.tiny_models.whole_models import small_flux3, small_klein, tiny_flux3
 
 FILES = {
     False: "flux3-image-klein-base-int8-convrot.safetensors",
@@ -368,6 +368,17 @@ def test_a_lora_of_another_family_is_told(bench):
 
     with pytest.raises(LoraMismatchError, match=r"FLUX\.1"):
         lora_loader_model_only(model, "flux.safetensors", bench, 1.0)
+
+
+@pytest.mark.parametrize("build", [small_flux, small_klein])
+def test_its_loras_are_told_to_other_families(bench, build):
+    write(bench.root / "models/diffusion_models/other.safetensors", build())
+    model = unet_loader("other.safetensors", "default", bench)
+    tensors = lora(9, {f"diffusion_model.{name}": shape for name, shape in LORA.items()})
+    write(bench.root / "models/loras/flux3.safetensors", tensors)
+
+    with pytest.raises(LoraMismatchError, match=r"looks like one for FLUX\.3"):
+        lora_loader_model_only(model, "flux3.safetensors", bench, 1.0)
 
 
 def test_quantised_files_are_close(tmp_path):

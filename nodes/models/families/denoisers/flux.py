@@ -196,7 +196,11 @@ _LAYOUT = Layout(
     },
 )
 _LORAS = (
-    LoraMark(r"double_blocks.\d+.(img|txt)_|single_(transformer_)?blocks.\d+", _NAME),
+    LoraMark(
+        r"double_blocks.\d+.(img|txt)_|single_blocks.\d+.(linear|modulation)"
+        r"|single_transformer_blocks.\d+.(attn.to_[qkv]|norm|proj)",
+        _NAME,
+    ),
     LoraMark(JOINT_LORA, _NAME, range(3072, 2**31)),
 )
 FLUX = Family(

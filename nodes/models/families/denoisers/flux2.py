@@ -172,8 +172,16 @@ def _layout(encoder: EncoderName) -> Layout:
 
 
 _LORAS = (
-    LoraMark(r"(single|double)_stream_modulation|attn.to_qkv_mlp_proj|ff.linear_(in|out)", _NAME),
-    LoraMark(r"double_blocks.\d+.(img|txt)_|single_(transformer_)?blocks.\d+", _NAME),
+    LoraMark(
+        r"(single|double)_stream_modulation.(img|txt|lin)|attn.to_qkv_mlp_proj"
+        r"|(?<!single_)transformer_blocks.\d+.ff(_context)?.linear_(in|out)",
+        _NAME,
+    ),
+    LoraMark(
+        r"double_blocks.\d+.(img|txt)_|single_blocks.\d+.linear"
+        r"|single_transformer_blocks.\d+.attn.to_out",
+        _NAME,
+    ),
     LoraMark(JOINT_LORA, _NAME, range(1, 2**31)),
 )
 FLUX2 = Family(
