@@ -76,6 +76,10 @@ class Context(Protocol):
         """Show an intermediate image, encoded as `mime` (`image/jpeg`, `image/png`)."""
         ...
 
+    def progress_text(self, text: str) -> None:
+        """Show an unfinished text, as far as it is there, in place of what was shown before."""
+        ...
+
     def notice(self, message: str) -> None:
         """Tell the user something that is not an error: a retry, a conversion, a fallback."""
         ...

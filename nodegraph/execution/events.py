@@ -101,6 +101,14 @@ class Preview(NodeEvent):
 
 
 @_event
+class ProgressText(NodeEvent):
+    """An unfinished text, as far as it is there."""
+
+    name = "progress_text"
+    text: str
+
+
+@_event
 class Notice(NodeEvent):
     """Something to know that is no error."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from nodegraph.execution.events import Emitter, Notice, Preview, Progress
+from nodegraph.execution.events import Emitter, Notice, Preview, Progress, ProgressText
 from nodegraph.execution.fingerprint import Opaque
 from nodegraph.execution.steps import Step
 from nodegraph.files.file_names import SaveSlot
@@ -170,3 +170,7 @@ class RunContext(NodeReports):
     def preview(self, image: bytes, mime: str) -> None:
         """Show an intermediate image."""
         self._facts.emitter.send(Preview, *self._who, image, mime)
+
+    def progress_text(self, text: str) -> None:
+        """Show an unfinished text."""
+        self._facts.emitter.send(ProgressText, *self._who, text)

@@ -17,7 +17,7 @@ from server.form.run_status import RunStatus
 
 TRANSIENT_PAUSE = 0.1
 """Least seconds between two updates of the page that only show progress."""
-_TRANSIENT = ("progress", "preview")
+_TRANSIENT = ("progress", "preview", "progress_text")
 _UPLOADS = "form"
 """The subfolder of the server's input folder for uploaded images."""
 

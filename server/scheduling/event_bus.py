@@ -8,7 +8,7 @@ MOST_WAITING = 2000
 """Messages that may wait for a subscriber; after more it has to read what it missed."""
 MOST_AT_ONCE = 100
 MOST_TRANSIENT = 100
-"""Waiting messages from which on a subscriber gets no progress and no previews."""
+"""Waiting messages from which on a subscriber gets no progress, and no previews or texts."""
 LOG_SUBSCRIPTION = "log_subscription"
 """Name of the message that turns a client's `logs` messages on or off: `{"enabled": true}`."""
 
@@ -33,7 +33,7 @@ class Message(NamedTuple):
     @property
     def transient(self) -> bool:
         """True if a slow subscriber may go without it."""
-        return self.name in ("progress", "preview", "position", "logs")
+        return self.name in ("progress", "preview", "progress_text", "position", "logs")
 
 
 class Topic(NamedTuple):

@@ -8,7 +8,7 @@ from nodegraph.runtime.choices import PreviewMethod
 from server.store.runs import Work
 
 PACK_MESSAGE = "pack_message"
-TRANSIENT = ("progress", "preview", PACK_MESSAGE)
+TRANSIENT = ("progress", "preview", "progress_text", PACK_MESSAGE)
 """Events that are published but not stored."""
 
 

@@ -26,6 +26,7 @@ class Bench:
     notices: list[str] = field(default_factory=list[str])
     progressed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     previews: list[tuple[bytes, str]] = field(default_factory=list[tuple[bytes, str]])
+    texts: list[str] = field(default_factory=list[str])
     models: ModelPool = field(default_factory=ModelPool)
     checks: int = 0
     cancel_at: int | None = None
@@ -54,6 +55,9 @@ class Bench:
 
     def preview(self, image: bytes, mime: str) -> None:
         self.previews.append((image, mime))
+
+    def progress_text(self, text: str) -> None:
+        self.texts.append(text)
 
     def notice(self, message: str) -> None:
         self.notices.append(message)

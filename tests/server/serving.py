@@ -72,6 +72,14 @@ def watched(context: Context, count: int = 10, seconds: float = 0.01) -> Ui:
     return Ui(values={"seen": [seen], "method": [context.preview_method]})
 
 
+@node("ToyWrite", category="toys", cache="never", output_node=True)
+def write(text: str, context: Context) -> Ui:
+    """Show a text while it grows."""
+    context.progress_text(text[:3])
+    context.progress_text(text)
+    return Ui(values={"text": [text]})
+
+
 @node("ToySpeak", category="toys", cache="never", output_node=True)
 def speak(text: str) -> Ui:
     """Log a text, and write it to stdout and stderr."""

@@ -168,8 +168,9 @@ def _pass_on(told: Mapping[str, Any], context: Context | None) -> Mapping[str, o
             context.progress(told["value"], told["total"])
         case "preview":
             context.preview(told["image"], told["mime"])
-        case "notice":
-            context.notice(told["message"])
+        case "notice" | "progress_text" as op:
+            tell = context.notice if op == "notice" else context.progress_text
+            tell(told["message"])
         case "node":
             return {"op": "reply", "node": _as_sent(context.node(told["node_id"]))}
         case "shown_as":

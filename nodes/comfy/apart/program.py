@@ -266,6 +266,10 @@ class _Context:
         """Show an intermediate image."""
         self.send({"op": "preview", "image": image, "mime": mime})
 
+    def progress_text(self, text: str) -> None:
+        """Show an unfinished text."""
+        self.send({"op": "progress_text", "message": text})
+
     def notice(self, message: str) -> None:
         """Tell the user something."""
         self.send({"op": "notice", "message": message})

@@ -239,7 +239,7 @@ class PromptServer:
         del node_id, sid
         running = runtime.context()
         if running:
-            running.notice(text)
+            running.progress_text(text)
 
     def add_on_prompt_handler(self, handler: Handler) -> None:
         """Have a function change every prompt before it is checked and queued."""

@@ -19,9 +19,11 @@ from server.web.services import Services, services
 _HEARTBEAT = 30.0
 _SEND_TIMEOUT = 30.0
 """Seconds that sending to a client may take before it is disconnected."""
-_PREVIEW, _PREVIEW_WITH_METADATA = 1, 4
+_PREVIEW, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
+"""Kinds of binary messages."""
 _FORMATS: Mapping[str, int] = {"image/jpeg": 1, "image/png": 2}
-_METADATA = "supports_preview_metadata"
+_METADATA, _TEXT_METADATA = "supports_preview_metadata", "supports_progress_text_metadata"
+"""Features of clients: they read of which run and node a binary message is."""
 _EDITOR = "supports_manager_v4_ui"
 """A feature that only the web editor announces."""
 _QUEUED = 1
@@ -44,7 +46,11 @@ async def get_features(request: web.Request) -> web.Response:
 
 def features(parts: Services) -> dict[str, Any]:
     """Return the server's features, for `/features` and the first messages of a connection."""
-    return {_METADATA: True, "max_upload_size": parts.settings.server.max_upload}
+    return {
+        _METADATA: True,
+        _TEXT_METADATA: True,
+        "max_upload_size": parts.settings.server.max_upload,
+    }
 
 
 def status(remaining: int) -> dict[str, Any]:
@@ -155,6 +161,8 @@ class Connection:
             self._last = message.id
         if message.name == "preview":
             await self._send_preview(message)
+        elif message.name == "progress_text" and message.data:
+            await self._send_text(message.run, message.data["shown_as"], message.data["text"])
         elif message.name == "pack_message" and message.data:
             await self._send(message.data["name"], message.data["data"])
         messages = await self._translate(message)
@@ -214,6 +222,13 @@ class Connection:
         text = json.dumps(facts).encode()
         head = struct.pack(">II", _PREVIEW_WITH_METADATA, len(text))
         await self._socket.send_bytes(head + text + message.payload)
+
+    async def _send_text(self, run: str, node: str, text: str) -> None:
+        """Send an unfinished text: the run for clients that read it, the node, and the text."""
+        named = (run, node) if self._flags.get(_TEXT_METADATA) else (node,)
+        parts = (name.encode() for name in named)
+        head = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+        await self._socket.send_bytes(struct.pack(">I", _TEXT) + head + text.encode())
 
 
 def _since(request: web.Request) -> int | None:

@@ -25,6 +25,7 @@ from tests.work import growth
 def talk(text: str, context: Context) -> str:
     context.progress(1, 2)
     context.preview(b"picture", "image/jpeg")
+    context.progress_text(text)
     context.notice(text)
     return f"{context.node_id} {context.run_id} {context.wants_preview}"
 
@@ -105,11 +106,12 @@ def test_every_event_is_json(engine):
     json.dumps(told)
     talked = [each for each in told if each.get("node_id") == "x"]
     assert [each["event"] for each in talked] == [
-        *["node_started", "progress", "preview", "notice", "node_finished"]
+        *["node_started", "progress", "preview", "progress_text", "notice", "node_finished"]
     ]
     assert talked[1]["value"] == 1
     assert talked[2]["image"] == "cGljdHVyZQ=="
-    assert talked[3]["message"] == "hi"
+    assert talked[3]["text"] == "hi"
+    assert talked[4]["message"] == "hi"
     assert told[-2]["ui"] == {"text": [f"x {told[0]['run_id']} False"]}
 
 

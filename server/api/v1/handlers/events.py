@@ -20,7 +20,7 @@ from server.web.services import Services, services
 STREAM = "text/event-stream"
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which an empty line is sent, so that proxies keep the connection."""
-_LIVE_ONLY = ("progress", "position")
+_LIVE_ONLY = ("progress", "progress_text", "position")
 """Events that are sent live only, and not again after a reconnection."""
 _PREVIEW = "preview"
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.server.api.comfy.listening import listening
 from tests.server.serving import picture, toy
 
@@ -190,6 +192,20 @@ def test_previews_come_in_the_form_that_the_client_knows(server):
     assert new.binary[0][8 + length :].startswith(b"\xff\xd8")
     assert struct.unpack(">II", old.binary[0][:8]) == (1, 1)
     assert old.binary[0][8:].startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("knows_runs", [True, False])
+def test_an_unfinished_text_comes_with_its_node(server, knows_runs):
+    prompt = {"5": {"class_type": "ToyWrite", "inputs": {"text": "grün"}}}
+    flags = {"supports_progress_text_metadata": knows_runs}
+    with listening(server, f"reads {knows_runs}", flags=flags) as heard:
+        run = server.submit(prompt, client_id=f"reads {knows_runs}")
+        heard.ended(run)
+
+    names = [run, "5"] if knows_runs else ["5"]
+    head = b"".join(struct.pack(">I", len(name)) + name.encode() for name in names)
+    start = struct.pack(">I", 3) + head
+    assert heard.binary == [start + text.encode() for text in ("grü", "grün")]
 
 
 def test_a_second_connection_of_one_client_hears_the_same(server):
