@@ -77,6 +77,7 @@ PACK = Pack(
         "nodes.builtin.media.sounds",
         "nodes.builtin.text.strings",
         "nodes.builtin.text.regexes",
+        "nodes.builtin.text.generation",
         "nodes.builtin.popular.comfyroll",
         "nodes.builtin.popular.control_images",
         "nodes.builtin.popular.efficiency",

@@ -65,6 +65,7 @@ NEWER = {
     "StartLoop",
     "StringFormat",
     "TextEncodeQwenImage21",
+    "TextGenerate",
 }
 """Those of later versions than the description."""
 OUTPUTS = {

@@ -32,3 +32,15 @@ class TooLongTextError(NodeGraphError):
             f"the text would be {length:,} characters long.",
             hint=f"At most {most:,} characters work.",
         )
+
+
+class UnreadMediumError(NodeGraphError):
+    """A language model is given a video or a sound, which none here reads."""
+
+    code = "unread_medium"
+
+    def __init__(self, medium: str) -> None:
+        super().__init__(
+            f"TextGenerate reads no {medium} here.",
+            hint="Leave it out; images of a video can be given as `image`.",
+        )

@@ -15,7 +15,7 @@ from nodes.models.export.errors import UnsavableError
 from nodes.models.export.few_bits import quantise_layers
 from nodes.models.export.tensors import export_tensors
 from nodes.models.families.base.encoder_keys import lone_table
-from nodes.models.families.base.language_models import vision_table
+from nodes.models.families.base.language_models import plain_table
 from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.spec import Part
 from nodes.models.families.registry import layout_of
@@ -103,7 +103,7 @@ def checkpoint_tensors(
         part = parts[encoder.name]
         tensors |= _network_tensors(encoder.network, patches, part, home, quantise)
         if encoder.vision:
-            place = replace(part, prefix=part.prefix + VISION, table=vision_table)
+            place = replace(part, prefix=part.prefix + VISION, table=plain_table)
             tensors |= _network_tensors(encoder.vision, (), place, home)
         tensors |= _tokenizer_tensors(encoder, _TEXT)
     if vae:
@@ -124,7 +124,7 @@ def encoder_tensors(clip: ClipHandle) -> Iterator[tuple[str, dict[str, Tensor]]]
         patches = clip.by_encoder.get(encoder.name, ())
         tensors = export_tensors(encoder.network, patches, table, "")
         if encoder.vision:
-            tensors |= export_tensors(encoder.vision, (), vision_table, VISION)
+            tensors |= export_tensors(encoder.vision, (), plain_table, VISION)
         yield encoder.name, tensors | _tokenizer_tensors(encoder, "")
 
 

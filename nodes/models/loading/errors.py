@@ -54,3 +54,15 @@ class ChatlessEncoderError(NodeGraphError):
             "prompts are for.",
             hint="Use CLIPTextEncode, or load a Qwen2.5-VL with CLIPLoader.",
         )
+
+
+class MuteEncoderError(NodeGraphError):
+    """A text encoder should write a text, and is no language model."""
+
+    code = "mute_encoder"
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        super().__init__(
+            f"{', '.join(names)} of {path.name!r} can not write: only language models can.",
+            hint="Load Qwen3, Qwen2.5-VL or Qwen3-VL with CLIPLoader.",
+        )

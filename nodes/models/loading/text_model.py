@@ -47,6 +47,8 @@ class TextEncoder:
     rules: TextRules
     vision: Network | None = None
     """The vision encoder beside it; loaded when a prompt has a picture."""
+    head: Network | None = None
+    """The head that predicts words; loaded when it writes. None if its embedding does that, too."""
 
     @property
     def name(self) -> str:
@@ -132,13 +134,13 @@ class TextEncoder:
         tokens = sum(len(chunk) for chunks in prompts for chunk in chunks)
         beside = tokens * self.width * _STATES * self.network.placement.dtype.itemsize
         with device_lane(self.network.placement.device):
-            seen = self._see([chunk for chunks in prompts for chunk in chunks])
+            seen = self.see([chunk for chunks in prompts for chunk in chunks])
             plan_use(ModelUse((self.network,), beside, repeats=False))
             network = self._class.drive(self.network.module(patches))
             return encode(network, prompts, self.rules, layers, seen)
 
     @torch.no_grad()
-    def _see(self, rows: Chunks) -> Seen:
+    def see(self, rows: Chunks) -> Seen:
         """Return the pictures in rows as the language model reads them."""
         pictures, vision = pictures_of(rows), self.vision
         if not pictures or vision is None:
@@ -155,8 +157,8 @@ class TextEncoder:
 
 def open_encoder(spec: EncoderSpec, network: Callable[[NetworkSpec], Network]) -> TextEncoder:
     """Return a text encoder, with its networks from a function that opens them."""
-    vision = network(spec.vision) if spec.vision else None
-    return TextEncoder(network(spec.network), spec.rules, vision)
+    vision, head = (network(each) if each else None for each in (spec.vision, spec.head))
+    return TextEncoder(network(spec.network), spec.rules, vision, head)
 
 
 def _pictures(vision: Network) -> PictureClass:

@@ -141,9 +141,9 @@ class _Run:
         numbers = [depth + 1 + layer if layer < 0 else layer for layer in self.layers]
         there = all(0 < number <= depth for number in numbers)
         deepest = max(numbers) if there and not network.pools else depth
-        last = embedded = _embed(network, rows)
+        last = embedded = embed(network, rows)
         pictures = place_pictures(rows, embedded, self.seen) if self.seen else None
-        mask, positions = _attention_mask(rows, self.rules), _positions(rows, self.rules)
+        mask, positions = _attention_mask(rows, self.rules), positions_of(rows, self.rules)
         states = network.states(embedded, mask, positions, pictures)
         kept: dict[int, Tensor] = {}
         for number, last in enumerate(states, 1):
@@ -164,7 +164,7 @@ def _attention_mask(rows: Chunks, rules: TextRules) -> Tensor | None:
     return torch.tensor([[not token.is_padding for token in row] for row in rows])
 
 
-def _positions(rows: Chunks, rules: TextRules) -> Tensor | None:
+def positions_of(rows: Chunks, rules: TextRules) -> Tensor | None:
     """Return the tokens' positions, [rows, length]; None if they are counted from 0.
 
     If there are pictures they have three coordinates: [3, rows, length].
@@ -185,7 +185,7 @@ def _is_padded(rows: Chunks) -> bool:
     return any(token.is_padding for row in rows for token in row)
 
 
-def _embed(network: TextNetwork, rows: Chunks) -> Tensor:
+def embed(network: TextNetwork, rows: Chunks) -> Tensor:
     """Look up the tokens' embeddings, and put in the vectors of textual inversions."""
     ids = torch.tensor(
         [[token.id for token in row] for row in rows], device=network.token_embedding.device

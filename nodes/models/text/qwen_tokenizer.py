@@ -56,11 +56,29 @@ class QwenTokenizer:
         as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
         self._tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, as_bytes])
         add = cast("Callable[[list[AddedToken]], int]", self._tokenizer.add_tokens)
-        add([AddedToken(name, normalized=False) for name in special])
+        self._special = tuple(special)
+        add([AddedToken(name, normalized=False) for name in self._special])
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, without any that it does not itself name."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def bytes_of(self, number: int) -> bytes:
+        """Return the bytes that a token stands for in UTF-8; none of one that marks something.
+
+        Those that mark thoughts and calls of tools are text, as in transformers.
+        """
+        token = self._tokenizer.id_to_token(number)
+        if token is None:
+            return b""
+        if token in self._special:
+            return b"" if token.startswith("<|") else token.encode()
+        return bytes(_symbol_bytes()[symbol] for symbol in token)
+
+
+@cache
+def _symbol_bytes() -> dict[str, int]:
+    return {symbol: byte for byte, symbol in byte_symbols().items()}
 
 
 def qwen2_tokenizer(vocabulary: str = "", merges: str = "") -> QwenTokenizer:

@@ -117,11 +117,12 @@ def test_names_in_the_file_go_before_a_description_that_ships(tmp_path):
         (["off"], {"": "off"}),
     ],
 )
-def test_a_choice_of_a_description_that_ships_brings_its_own_values(saved, expected, tmp_path):
+def test_a_choice_of_a_node_type_brings_its_own_values(saved, expected, tmp_path):
     """Its seed has no control behind it, and the system's prompt is a socket."""
     node = item(1, "TextGenerate", "prompt:STRING!", values=["a", 512, *saved, True, False, "2"])
+    catalog = Registry.load(["nodes"]).catalog
 
-    found = read(node, shapes=shapes_of({}, files_in(tmp_path))).nodes["1"].inputs
+    found = read(node, shapes=shapes_of(catalog, files_in(tmp_path))).nodes["1"].inputs
 
     chosen = {f"sampling_mode.{key}".removesuffix("."): each for key, each in expected.items()}
     rest = {"thinking": True, "use_default_template": False, "mtp": "2"}

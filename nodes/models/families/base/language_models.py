@@ -29,10 +29,14 @@ _OTHER_ROOTS = ("model.language_model.", "language_model.model.", "language_mode
 """The same in others: beside a vision encoder, or in a file of the bare model."""
 _OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
 _VISION_ROOTS = ("model.visual.", VISION)
+HEAD = "lm_head."
+"""The start of the keys of the head that predicts words, in files that have one."""
 _EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
 _QUERY_NORM = "layers.0.self_attn.q_norm.weight"
 _SECOND_NORM = "layers.0.post_feedforward_layernorm.weight"
 _PART = "language model"
+
+_ENDS = "<|im_end|>", "<|endoftext|>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,12 @@ class LanguageModel:
     """Its name in files of llama.cpp, which have no vision encoder."""
     vision: VisionModel | None = None
     """The vision encoder that files may have beside it."""
+    ends: tuple[str, ...] = ()
+    """The tokens that end a text that it writes; empty if it writes none here."""
+    system: str = ""
+    """The message that begins its chats, where a user gives none; empty if there is none."""
+    thinks: bool = False
+    """True if it writes down its thoughts before an answer, unless an empty thought is given."""
     picture: tuple[str, int] = ("<|image_pad|>", 151_655)
     """The token in whose place a picture's tokens are read, and its number in that tokenizer."""
 
@@ -102,6 +112,8 @@ QWEN3 = LanguageModel(
         "max_position_embeddings": 40_960,
     },
     architecture="qwen3",
+    thinks=True,
+    ends=_ENDS,
 )
 """Yang et al. 2025, arXiv:2505.09388; the constants are those of `config.json` of all sizes."""
 QWEN2_5_VL = LanguageModel(
@@ -126,6 +138,8 @@ QWEN2_5_VL = LanguageModel(
     },
     coordinates=3,
     vision=QWEN2_5_VISION,
+    system="You are a helpful assistant.",
+    ends=_ENDS,
 )
 """The language part of Qwen2.5-VL (Bai et al. 2025, arXiv:2502.13923)."""
 QWEN3_VL = LanguageModel(
@@ -153,6 +167,7 @@ QWEN3_VL = LanguageModel(
     vision=QWEN3_VISION,
     eyes="deepstack_merger_list.0.norm.weight",
     architecture="qwen3vl",
+    ends=_ENDS,
 )
 """The language part of Qwen3-VL (Bai et al. 2025, arXiv:2511.21631).
 
@@ -334,20 +349,23 @@ def brought_tokenizer(header: Header, record: LanguageModel) -> tuple[str, str]:
 
 
 def language_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """Return the key table of a language model, and of the vision encoder beside it."""
-    return {key: Source(prefix + (key if key.startswith(VISION) else ROOT + key)) for key in keys}
+    """Return the key table of a language model, and of the vision encoder and head beside it."""
+    beside = (VISION, HEAD)
+    return {key: Source(prefix + (key if key.startswith(beside) else ROOT + key)) for key in keys}
 
 
-def vision_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
-    """Return the key table of a vision encoder alone, whose prefix ends with `VISION`."""
+def plain_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
+    """Return the key table of a vision encoder or a head alone, whose prefix is all of theirs."""
     return {key: Source(prefix + key) for key in keys}
 
 
 def own_language_key(key: str) -> str | None:
     """Return the network's key for a language model's, in any layout; None for other weights.
 
-    A vision encoder's keys begin with `VISION`. The head that predicts words is no weight.
+    A vision encoder's keys begin with `VISION`, and those of the head with `HEAD`.
     """
+    if key.startswith(HEAD):
+        return key
     for root in _VISION_ROOTS:
         if key.startswith(root):
             return VISION + key.removeprefix(root)

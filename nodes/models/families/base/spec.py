@@ -239,6 +239,8 @@ class EncoderSpec:
     rules: TextRules
     vision: NetworkSpec | None = None
     """The vision encoder beside it, whose pictures it can read."""
+    head: NetworkSpec | None = None
+    """The head of a language model that predicts words; None if its embedding does that, too."""
 
 
 @dataclass(frozen=True, slots=True)

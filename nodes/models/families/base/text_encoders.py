@@ -18,14 +18,15 @@ from typing import Any
 
 from nodes.models.families.base.encoder_keys import T5, clip_table, open_clip_table, t5_table
 from nodes.models.families.base.language_models import (
+    HEAD,
     LanguageModel,
     brought_tokenizer,
     find_language_model,
     language_config,
     language_model_names,
     language_table,
+    plain_table,
     token_number,
-    vision_table,
 )
 from nodes.models.families.base.language_vision import VISION, vision_config
 from nodes.models.families.base.shapes import count, overrides, shape_of
@@ -177,7 +178,18 @@ def _language_encoder(
         merges=merges,
         vocabulary_tensor=tensor,
     )
-    return EncoderSpec(network, _rules(rules, policy), vision)
+    head = _head(header, prefix + HEAD, name)
+    return EncoderSpec(network, _rules(rules, policy), vision, head)
+
+
+def _head(header: Header, root: str, name: EncoderName) -> NetworkSpec | None:
+    """Return the head of a language model that predicts words; None if its embedding does."""
+    if f"{root}weight" not in header:
+        return None
+    words, width = header.shape(f"{root}weight")
+    return NetworkSpec(
+        "word_head", f"{name}.head", {"words": words, "width": width}, root, plain_table
+    )
 
 
 def _vision(
@@ -190,7 +202,7 @@ def _vision(
     config = vision_config(header, root, record.vision, name)
     if config is None:
         return None
-    return NetworkSpec(record.vision.kind, f"{name}.vision", config, root, vision_table)
+    return NetworkSpec(record.vision.kind, f"{name}.vision", config, root, plain_table)
 
 
 def _lacks_last(header: Header, prefix: str) -> bool:

@@ -16,6 +16,16 @@ from nodes.models.networks.base.pictures import TextPictures
 from nodes.models.residency.units import Parts
 
 
+class Cache(Protocol):
+    """The interface of transformers' caches of keys and values."""
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Add those of further tokens in a layer, and return all of its."""
+        ...
+
+
 class _Norm(Protocol):
     weight: Tensor
 
@@ -54,10 +64,13 @@ class LanguageModelText:
         attended: Tensor | None = None,
         positions: Tensor | None = None,
         pictures: TextPictures | None = None,
+        past: Cache | None = None,
     ) -> Iterator[Tensor]:
         """Yield each layer's output; a token attends to those before it that are attended to.
 
-        What a vision encoder adds to it is not in it yet, as in transformers' hidden states.
+        With a `past`, which then gets their keys and values, these are the first tokens of a text,
+        or its next one. What a vision encoder adds to it is not in it yet, as in transformers'
+        hidden states.
         """
         decoder = self._decoder
         hidden = embedded.to(decoder.norm.weight.device)
@@ -70,10 +83,16 @@ class LanguageModelText:
             hidden, places.expand(self.record.coordinates, -1, -1) if several else places
         )
         masks = cache(partial(self._mask, hidden, attended))
+        kept = {} if past is None else {"past_key_values": past}
+        alone = past is not None and hidden.shape[1] == 1  # it attends to all that is kept
         for number, layer in enumerate(decoder.layers):
-            mask = masks(_window(layer, hidden.shape[1]))
+            mask = None if alone else masks(_window(layer, hidden.shape[1]))
             output = layer(
-                hidden, attention_mask=mask, position_ids=counted, position_embeddings=rotary
+                hidden,
+                attention_mask=mask,
+                position_ids=counted,
+                position_embeddings=rotary,
+                **kept,
             )
             yield cast("Tensor", output)
             hidden = _with_deep_states(cast("Tensor", output), pictures, number)
@@ -172,5 +191,22 @@ def keep_frequencies(rotary: nn.Module, config: object) -> None:
         setattr(rotary, name, frequencies)
 
 
-NETWORKS = tuple(network_of(record) for record in LANGUAGE_MODELS)
+def _head_builder() -> Build:
+    return _head
+
+
+def _head(config: dict[str, Any]) -> nn.Module:
+    return nn.Linear(config["width"], config["words"], bias=False)
+
+
+HEAD = NetworkClass(
+    "word_head",
+    "head of a language model",
+    _head_builder,
+    half_dtype=torch.bfloat16,
+    without_bfloat16=torch.float32,
+    keeps_quantized=True,
+)
+"""A linear layer from the states of a token to a score of each word that may follow."""
+NETWORKS = (*(network_of(record) for record in LANGUAGE_MODELS), HEAD)
 """The classes of all records."""
