@@ -171,6 +171,8 @@ COMPONENTS = {"unet"}
 SAID_ELSEWHERE = {
     "folders.py": FOLDERS,
     "builtin/model/text_encoders.py": TYPES,
+    "denoisers/qwen_image21.py": {"qwen_image"},  # for ComfyUI's loader both are of this type
+    "denoisers/z_image.py": {"lumina2"},  # likewise
     "patches/lora_config.py": COMPONENTS,
     "popular/ip_adapter_plus.py": {"sd15", "sdxl"},  # the published files of its presets
 }
