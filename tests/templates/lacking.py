@@ -36,7 +36,7 @@ _LACKING: Mapping[str, str] = {
     r"pid_.*": "PiD",
     r"pixeldit.*": "PixelDiT",
     r"qwen_image_layered.*": "Qwen-Image-Layered",
-    r"qwen-image.*controlnet.*|qwen_image_.*controlnet": "Qwen-Image's ControlNets",
+    r"qwen_image_.*controlnet": "Qwen-Image's DiffSynth ControlNets",
     r"rt_detr.*": "RT-DETR",
     r"sam3.*": "SAM3",
     r"sdpose.*": "SDPose (SDXL-based)",

@@ -22,7 +22,11 @@ from tests.tiny_models.checkpoints import (
     small_sdxl,
     write,
 )
-from tests.tiny_models.control_networks import textless_controlnet, z_image_control
+from tests.tiny_models.control_networks import (
+    qwen_image_controlnet,
+    textless_controlnet,
+    z_image_control,
+)
 from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.folders import whole_flux
 from tests.tiny_models.language_models import (
@@ -116,6 +120,12 @@ FILES: tuple[TinyFile, ...] = (
         r"sd3\.5_large_controlnet.*",
         drawn(textless_controlnet, width=128, pooled=128, blocks=1),
     ),
+    TinyFile(
+        "controlnet",
+        "Qwen-Image-InstantX-.*Inpaint.*",
+        drawn(qwen_image_controlnet, text=3584, extra=4),
+    ),
+    TinyFile("controlnet", "Qwen-Image-InstantX.*", drawn(qwen_image_controlnet, text=3584)),
     TinyFile(_MODELS, "flux1?.1?-?fill-dev.*", _flux(384)),
     TinyFile(_MODELS, "flux1-canny-dev", _flux(128)),
     TinyFile(_MODELS, "flux1-schnell", _flux(guidance=False)),

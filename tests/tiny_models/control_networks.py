@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from tests.tiny_models.random_weights import Draw, Levels, unet_encoder
-from tests.tiny_models.transformer_networks import flux, split_block
+from tests.tiny_models.transformer_networks import flux, qwen_image, split_block
 
 _HINT = (3, 16, 16, 32, 32, 96, 96, 256)
 """How wide each convolution's input is that brings a picture to the latent's size."""
@@ -148,3 +148,13 @@ def hypernetwork(draw: Draw, widths: tuple[int, ...]) -> None:
         for number, (inputs, outputs) in enumerate(((width, 2 * width), (2 * width, width))):
             draw.linear(f"{start}.{2 * number}", inputs, outputs)
             draw.norm(f"{start}.{2 * number + 1}", outputs)
+
+
+def qwen_image_controlnet(draw: Draw, *, text: int, width: int = 64, extra: int = 0) -> None:
+    """InstantX's for Qwen-Image, with two blocks and `extra` channels of a mask."""
+    qwen_image(draw, width=width, text=text)
+    for key in [key for key in draw.tensors if key.startswith(("norm_out", "proj_out"))]:
+        del draw.tensors[key]
+    for block in range(2):
+        draw.linear(f"controlnet_blocks.{block}", width, width, gain=0.5)
+    draw.linear("controlnet_x_embedder", 64 + extra, width)

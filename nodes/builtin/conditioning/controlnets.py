@@ -137,7 +137,8 @@ def control_net_apply_advanced(  # noqa: PLR0917 - the node has as many
 
     It applies from `start_percent` to `end_percent` of the denoising: 0 is pure noise, 1 the
     finished image. The control image is cropped and scaled to the latent's size. ControlNets for
-    SD3 and FLUX read it as a latent and need the model's VAE for that; the others do not.
+    SD3, FLUX and Qwen-Image read it as a latent and need the model's VAE for that; the others do
+    not.
     """
     hint = control_hint(control_net, image, vae)
     return _apply_control(
@@ -182,7 +183,8 @@ def control_net_inpainting_apply(  # noqa: PLR0917 - the node has as many
 ) -> ConditioningPair:
     """Fill the masked part of an image with an inpainting ControlNet, so that it fits the rest.
 
-    AliMama's ControlNets for SD3 and FLUX read the mask too. Others read the image only.
+    AliMama's ControlNets for SD3 and FLUX, and InstantX's for Qwen-Image, read the mask too.
+    Others read the image only.
     """
     hint = control_hint(control_net, image, vae, mask if control_net.spec.masked else None)
     return _apply_control(

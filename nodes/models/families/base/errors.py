@@ -31,7 +31,7 @@ _READ: Mapping[ModelFileCode, tuple[str, str]] = {
     "not_a_lora": ("LoRA", "LoRA, LoCon, LoHa, LoKr, DoRA and diff files are read."),
     "not_a_controlnet": (
         "ControlNet",
-        "ControlNets for Stable Diffusion 1, 2, XL, 3 and FLUX.1 are read, and T2I-Adapters.",
+        "ControlNets for SD 1, 2, XL, 3, FLUX.1 and Qwen-Image are read, and T2I-Adapters.",
     ),
     "not_a_hypernetwork": (
         "hypernetwork",

@@ -1,13 +1,13 @@
 """Every kind of ControlNet, and the choice of the one that a file holds."""
 
 from nodes.models.families.base.errors import UnrecognisedFileError
-from nodes.models.families.controlnets import flux, sd3, t2i_adapter, unet
+from nodes.models.families.controlnets import flux, qwen_image, sd3, t2i_adapter, unet
 from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.weights.header import Header
 
 DIFFERENCE = "difference"
 """A key of files that hold the difference from a model's own weights."""
-_KINDS = (flux, sd3, unet, t2i_adapter)
+_KINDS = (qwen_image, flux, sd3, unet, t2i_adapter)
 
 
 def control_spec(header: Header) -> ControlSpec:

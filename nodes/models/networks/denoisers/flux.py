@@ -152,8 +152,8 @@ class FluxAdapter:
             txt_ids=torch.zeros(tokens.length, 3, device=x.device),
             guidance=guidance,
             joint_attention_kwargs=_attention_kwargs(cond, tokens, seen),
-            controlnet_block_samples=_pad_residuals(cond.residuals.get("double"), seen),
-            controlnet_single_block_samples=_pad_residuals(cond.residuals.get("single"), seen),
+            controlnet_block_samples=pad_residuals(cond.residuals.get("double"), seen),
+            controlnet_single_block_samples=pad_residuals(cond.residuals.get("single"), seen),
             return_dict=False,
         )
         return unpatchify(output[:, : own.shape[1]], latent.shape[-2])[..., :height, :width]
@@ -167,7 +167,7 @@ def _attention_kwargs(cond: CondBatch, text: Text, patches: Tensor) -> dict[str,
     return {"attention_mask": attention_bias(cond.extras[BIAS].to(patches), before, after)}
 
 
-def _pad_residuals(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[Tensor, ...] | None:
+def pad_residuals(states: tuple[Tensor, ...] | None, patches: Tensor) -> tuple[Tensor, ...] | None:
     """Pad the residuals of the picture's patches with zeros for those of references."""
     if states is None:
         return None

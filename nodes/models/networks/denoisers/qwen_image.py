@@ -18,7 +18,7 @@ from nodes.models.networks.base.reference_latents import (
     place,
 )
 from nodes.models.networks.base.text_inputs import text
-from nodes.models.networks.denoisers.flux import ExactTimestep
+from nodes.models.networks.denoisers.flux import ExactTimestep, pad_residuals
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
@@ -54,6 +54,7 @@ class QwenImage(Protocol):
         *,
         timestep: ExactTimestep,
         img_shapes: list[list[Shape]],
+        controlnet_block_samples: tuple[Tensor, ...] | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
         """Return the velocity of every patch, shaped as `hidden_states`."""
@@ -92,18 +93,21 @@ class QwenImageAdapter:
         latent = pad_to_patch(x, PATCH)
         others = [each for each, _ in place(cond.extras, latent, PATCH)]
         pictures = [patchify(each) for each in (latent, *others)]
+        seen = torch.cat(pictures, dim=1)
         (output,) = model(
-            torch.cat(pictures, dim=1),
+            seen,
             text(cond, x, model.config.joint_attention_dim),
             timestep=TimeAndZero(timestep),
-            img_shapes=[[_shape(each) for each in (latent, *others)]] * len(x),
+            img_shapes=[[shape_in_patches(each) for each in (latent, *others)]] * len(x),
+            controlnet_block_samples=pad_residuals(cond.residuals.get("blocks"), seen),
             return_dict=False,
         )
         own = output[:, : pictures[0].shape[1]]
         return unpatchify(own, latent.shape[-2])[..., :height, :width]
 
 
-def _shape(latent: Tensor) -> Shape:
+def shape_in_patches(latent: Tensor) -> Shape:
+    """Return the shape of a latent, [batch, channels, h, w], in patches."""
     return 1, latent.shape[-2] // PATCH, latent.shape[-1] // PATCH
 
 
@@ -185,10 +189,8 @@ def _turns(
 
 
 @cache
-def builder() -> Build:
-    """Return the function that builds the network, whose classes are made once."""
+def _exact_timesteps() -> Callable[..., nn.Module]:
     from diffusers.models.embeddings import Timesteps
-    from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
 
     class ExactTimesteps(Timesteps):
         """The sines and cosines of timesteps, which are not rounded before."""
@@ -197,14 +199,34 @@ def builder() -> Build:
             """Return [batch, channels] float32."""
             return super().forward(timesteps * 1)
 
+    return ExactTimesteps
+
+
+def keep_exact(network: nn.Module, config: Mapping[str, Any]) -> nn.Module:
+    """Let a transformer, or a ControlNet for it, have exact timesteps, and positions of any number.
+
+    Args:
+        network: changed.
+        config: its configuration.
+
+    Returns:
+        The network.
+    """
+    model = cast("Any", network)
+    before = model.time_text_embed.time_proj
+    model.time_text_embed.time_proj = _exact_timesteps()(
+        before.num_channels, before.flip_sin_to_cos, before.downscale_freq_shift, before.scale
+    )
+    model.pos_embed = CentredPositions(config["axes_dims_rope"])
+    return network
+
+
+def builder() -> Build:
+    """Return the function that builds the network."""
+    from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
+
     def build(config: dict[str, Any]) -> nn.Module:
-        model = cast("Any", QwenImageTransformer2DModel(**config))
-        before = model.time_text_embed.time_proj
-        model.time_text_embed.time_proj = ExactTimesteps(
-            before.num_channels, before.flip_sin_to_cos, before.downscale_freq_shift, before.scale
-        )
-        model.pos_embed = CentredPositions(config["axes_dims_rope"])
-        return cast("nn.Module", model)
+        return keep_exact(cast("nn.Module", QwenImageTransformer2DModel(**config)), config)
 
     return build
 
