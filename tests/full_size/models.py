@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
-from nodes.models.families.base.language_models import language_table
+from nodes.models.families.base.language_models import language_table, plain_table
+from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
 from nodes.models.families.base.vaes.flux2_vae import flux2_vae_table
@@ -189,6 +190,14 @@ _QWEN21_VAE: dict[str, Any] = {
     "num_res_blocks": 2, "temperal_downsample": [False, True, True, True],
     "in_channels": 4, "out_channels": 4,
 }  # fmt: skip
+_QWEN2_5_VISION: dict[str, Any] = {
+    "depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16,
+    "out_hidden_size": 3584,
+}  # fmt: skip
+_QWEN3_VISION: dict[str, Any] = {
+    "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 4096,
+    "num_position_embeddings": 2304, "deepstack_visual_indexes": [8, 16, 24],
+}  # fmt: skip
 _GEMMA2_2B: dict[str, Any] = {
     "vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
     "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
@@ -259,6 +268,11 @@ def _qwen_image(prefix: str) -> Part:
 
 def _qwen2_5_vl(prefix: str) -> Part:
     return Part("qwen2_5_vl", _QWEN2_5_VL, prefix, language_table)
+
+
+def _vision(kind: str, config: Mapping[str, Any]) -> Part:
+    """Return the vision encoder of a language model."""
+    return Part(kind, config, VISION, plain_table)
 
 
 def _anima(prefix: str) -> Part:
@@ -337,6 +351,8 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen2_5_vl(_TEXT.format("qwen25_7b")),
     ),
     "qwen2_5_vl_7b": (_qwen2_5_vl(""),),
+    "qwen2_5_vl_vision": (_vision("qwen2_5_vl_vision", _QWEN2_5_VISION),),
+    "qwen3_vl_vision": (_vision("qwen3_vl_vision", _QWEN3_VISION),),
     "anima": (_anima("net."),),
     "anima_whole": (
         _anima(UNET_PREFIX),
