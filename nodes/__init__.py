@@ -11,6 +11,7 @@ PACK = Pack(
     modules=(
         "nodes.builtin.text.primitives",
         "nodes.builtin.text.preview_any",
+        "nodes.builtin.text.camera",
         "nodes.builtin.conditioning.conditioning",
         "nodes.builtin.model.checkpoints",
         "nodes.builtin.model.text_encoders",
@@ -70,6 +71,7 @@ PACK = Pack(
         "nodes.builtin.image.files",
         "nodes.builtin.image.animations",
         "nodes.builtin.image.resize",
+        "nodes.builtin.image.predictions",
         "nodes.builtin.image.formats",
         "nodes.builtin.latent.files",
         "nodes.builtin.media.video",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nodes import PACK
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("nodegraph", "nodes", "server")
 SOURCES = [
@@ -130,6 +132,18 @@ def test_a_file_below_forty_lines_has_a_reason():
 @pytest.mark.parametrize("name", SHORT_FILES)
 def test_a_reason_is_given_for_a_short_file_alone(name):
     assert len((ROOT / name).read_text().splitlines()) < FORMERLY_SHORT
+
+
+def test_every_file_that_declares_a_node_type_is_in_the_pack():
+    files = [
+        path
+        for path in (ROOT / "nodes").rglob("*.py")
+        if re.search(r"^@node\(", path.read_text(), re.MULTILINE)
+    ]
+    dotted = {named(path).removesuffix(".py").replace("/", ".") for path in files}
+
+    assert len(dotted) > 50
+    assert dotted <= set(PACK.modules)
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=named)
