@@ -38,7 +38,7 @@ from tests.tiny_models.handles import opened
 
 NAMES = (
     *("sd15", "sdxl", "sd3_medium", "sd35_large", "flux_dev", "flux2_klein_4b", "z_image"),
-    "lumina2",
+    *("lumina2", "longcat_image"),
 )
 STORED = ("BF16", "F8_E4M3")
 SIZES = ("24", "16", "12", "8")

@@ -27,6 +27,7 @@ from nodes.models.families.denoisers.flux import flux_table
 from nodes.models.families.denoisers.flux2 import flux2_table
 from nodes.models.families.denoisers.flux3 import flux3_table
 from nodes.models.families.denoisers.krea2 import krea2_table
+from nodes.models.families.denoisers.longcat_image import longcat_image_table
 from nodes.models.families.denoisers.lumina2 import lumina2_table
 from nodes.models.families.denoisers.qwen_image import qwen_image_table
 from nodes.models.families.denoisers.qwen_image21 import qwen_image21_table
@@ -208,6 +209,10 @@ _LUMINA2: dict[str, Any] = {
     "axes_dim_rope": [32, 32, 32],
 }  # fmt: skip
 _KREA2: dict[str, Any] = {"axes_dims_rope": [32, 48, 48]}
+_LONGCAT_IMAGE: dict[str, Any] = {
+    "in_channels": 64, "num_layers": 10, "num_single_layers": 20, "attention_head_dim": 128,
+    "num_attention_heads": 24, "joint_attention_dim": 3584, "axes_dims_rope": [16, 56, 56],
+}  # fmt: skip
 _WAN_VAE: dict[str, Any] = {
     "base_dim": 96, "z_dim": 16, "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2,
     "temperal_downsample": [False, True, True], "input_channels": 3,
@@ -295,6 +300,10 @@ def _lumina2(prefix: str) -> Part:
     return Part("lumina2", _LUMINA2, prefix, lumina2_table)
 
 
+def _longcat_image(prefix: str) -> Part:
+    return Part("longcat_image", _LONGCAT_IMAGE, prefix, longcat_image_table)
+
+
 def _gemma2(prefix: str) -> Part:
     return Part("gemma2", _GEMMA2_2B, prefix, language_table)
 
@@ -377,6 +386,7 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
     "lumina2": (_lumina2(""),),
     "lumina2_whole": (_lumina2(UNET_PREFIX), _LATENT16, _gemma2(_TEXT.format("gemma2_2b"))),
     "gemma2_2b": (_gemma2(""),),
+    "longcat_image": (_longcat_image(""),),
     "krea2": (_krea2(""),),
     "krea2_whole": (
         _krea2(UNET_PREFIX),

@@ -33,6 +33,7 @@ NAMES = (
     "qwen3_vl_4b",
     "lumina2",
     "gemma2_2b",
+    "longcat_image",
     "krea2",
 )
 

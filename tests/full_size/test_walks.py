@@ -51,6 +51,7 @@ KINDS = {
     "qwen_image21": Kind("BF16", 1024, 128, 4096, None),
     "flux3": Kind("BF16", 1024, 160, 20480, None),
     "lumina2": Kind("BF16", 1024, 256, 2304, None),
+    "longcat_image": Kind("BF16", 1024, 512, 3584, None),
     "krea2": Kind("F8_E4M3", 1024, 128, 12 * 2560, None),
 }
 READ = {"anima": {"t5xxl_ids": torch.zeros(1, 96).long(), "t5xxl_weights": torch.ones(1, 96)}}

@@ -33,6 +33,7 @@ SHORT_FILES = {
     "nodegraph/definition/pack.py": "declaring a pack imports nothing but this",
     "nodegraph/files/user_dirs.py": "settings need it before there are folders",
     "nodegraph/graph/sockets.py": "part of the public API, imported by all rooms",
+    "nodes/models/text/quotations.py": "one rule for splitting texts, which one family has",
     "nodegraph/python/methods.py": "has a stub of its own, generated from the catalog",
     "nodegraph/runtime/choices.py": "settings, packs and the server import it at cold start",
     "nodes/imaging/batch.py": "images, masks and latents share it",

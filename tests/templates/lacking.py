@@ -21,7 +21,7 @@ _LACKING: Mapping[str, str] = {
     r"joyai.*|qwen3vl_8b_joyimage.*": "JoyAI-Image-Edit",
     r"kandinsky.*": "Kandinsky 5 image",
     r"lens.*|gpt_oss.*": "Lens",
-    r"longcat.*": "LongCat-Image",
+    r"longcat_image_edit.*": "LongCat-Image-Edit",
     r"ltx.*|gemma.3.*": "LTX-2.3",
     r"mage_flow.*": "Mage-Flow",
     r"marigold.*": "Marigold v2",

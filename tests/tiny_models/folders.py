@@ -33,6 +33,7 @@ from tests.tiny_models.transformer_networks import (
     flux2,
     flux3,
     krea2,
+    longcat_image,
     qwen_image,
     qwen_image21,
     z_image,
@@ -128,6 +129,14 @@ def whole_flux3(*, jumps: bool = False) -> Tensors:
     return draw.tensors
 
 
+def whole_longcat_image() -> Tensors:
+    """LongCat-Image with all that belongs to it in one file, 21 M parameters."""
+    draw = Draw(14)
+    longcat_image(draw, prefix=_MODEL)
+    qwen2_5_vl(draw, prefix="text_encoders.qwen25_7b.transformer.")
+    return draw.tensors | small_ae16(prefix=_VAE)
+
+
 ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "sd15": small_sd15,
     "sd2": small_sd21,
@@ -145,6 +154,7 @@ ORIGINALS: Mapping[str, Callable[[], Tensors]] = {
     "qwen_image21": whole_qwen_image21,
     "flux3": whole_flux3,
     "lumina2": whole_lumina2,
+    "longcat_image": whole_longcat_image,
     "krea2": whole_krea2,
 }
 """Every layout."""

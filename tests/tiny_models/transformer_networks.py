@@ -103,6 +103,13 @@ def chroma(
     draw.linear(f"{p}final_layer.linear", width, 64)
 
 
+def longcat_image(draw: Draw, *, text: int = 128, prefix: str = "") -> None:
+    """LongCat-Image's: FLUX.1's without a pooled text."""
+    flux(draw, width=64, head=32, text=text, guidance=False, prefix=prefix)
+    for key in [key for key in draw.tensors if f"{prefix}vector_in" in key]:
+        del draw.tensors[key]
+
+
 def _flux_single(draw: Draw, key: str, width: int, head: int) -> None:
     draw.linear(f"{key}.linear1", width, 7 * width)
     draw.linear(f"{key}.linear2", 5 * width, width)

@@ -27,6 +27,7 @@ from tests.tiny_models.transformer_networks import (
     flux2,
     flux3,
     krea2,
+    longcat_image,
     lumina2,
     qwen_image,
     qwen_image21,
@@ -199,3 +200,18 @@ def tiny_krea2(models: Path) -> None:
     text = models / "text_encoders/qwen3vl_4b_fp8_scaled.safetensors"
     write(text, small_qwen3_vl(layers=36, inner=16), BYTES)
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
+
+
+def small_longcat_image() -> Tensors:
+    """The transformer alone, for texts of Qwen2.5-VL 7B."""
+    draw = Draw(20)
+    longcat_image(draw, text=3584)
+    return draw.tensors
+
+
+def tiny_longcat_image(models: Path) -> None:
+    """Write LongCat-Image's three files below a folder for models."""
+    write(models / "diffusion_models/longcat_image_bf16.safetensors", small_longcat_image())
+    text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
+    write(text, small_qwen2_5_vl(), SEEING)
+    write(models / "vae/ae.safetensors", small_ae16())

@@ -49,8 +49,8 @@ def clip_loader(
     (Qwen3-VL 8B), FLUX.2 klein 9B (Qwen3 8B), Anima (Qwen3 0.6B) or Lumina 2 (Gemma 2 2B).
     `lumina2` is Lumina 2 or Z-Image, `flux2` FLUX.2 klein 4B (Qwen3 4B) or 9B, and `qwen_image`
     both Qwen-Images; `sd3` takes CLIP-L, CLIP-G or T5 alone; `flux3` is FLUX.3 and `krea2` Krea 2
-    (both Qwen3-VL 4B), and `chroma` Chroma (T5 alone). Models of the other types are not supported
-    yet.
+    (both Qwen3-VL 4B), `longcat_image` LongCat-Image (Qwen2.5-VL 7B), and `chroma` Chroma (T5
+    alone). Models of the other types are not supported yet.
     """
     return _open_text_encoders(ctx, type, device, clip_name)
 

@@ -29,6 +29,7 @@ _OWN = (
     "nodes.models.families.denoisers.lumina2:LUMINA2",
     "nodes.models.families.denoisers.krea2:KREA2",
     "nodes.models.families.denoisers.chroma:CHROMA",
+    "nodes.models.families.denoisers.longcat_image:LONGCAT_IMAGE",
 )
 """A row for each family; a file belongs to the first that recognises it."""
 

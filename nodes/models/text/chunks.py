@@ -15,6 +15,7 @@ from nodes.models.families.base.spec import TextRules
 from nodes.models.networks.base.pictures import PixelPatches
 from nodes.models.text.errors import UnplacedPictureError
 from nodes.models.text.prompt_weights import Segment, parse
+from nodes.models.text.quotations import quoted_pieces
 from nodes.models.text.textual_inversion import Embeddings, split_embeddings
 
 SHORT = 8
@@ -123,7 +124,8 @@ class PromptReader:
                 yield self._plain(after)
 
     def _plain(self, text: str) -> list[tuple[int, Tensor | None]]:
-        return [(token, None) for token in self.tokenizer.encode(text)]
+        pieces = quoted_pieces(text) if self.rules.spells_quotations else (text,)
+        return [(token, None) for piece in pieces for token in self.tokenizer.encode(piece)]
 
 
 def insert_pictures(

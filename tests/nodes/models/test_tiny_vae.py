@@ -35,7 +35,7 @@ from tests.tiny_models.checkpoints import (
 )
 from tests.tiny_models.folders import whole_chroma, whole_z_image
 from tests.tiny_models.handles import opened
-from tests.tiny_models.whole_models import whole_lumina2
+from tests.tiny_models.whole_models import small_longcat_image, whole_lumina2
 
 
 @cache
@@ -180,6 +180,7 @@ SMALL = {
     "z_image": whole_z_image,
     "chroma": whole_chroma,
     "lumina2": whole_lumina2,
+    "longcat_image": small_longcat_image,
 }
 GREY = {"anima", "flux2", "flux3", "krea2", "qwen_image", "qwen_image21"}
 """Families whose rough previews are grey, for want of numbers: no small decoder is read either."""

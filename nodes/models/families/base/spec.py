@@ -80,6 +80,8 @@ class TextRules:
     """True if no token attends to padding."""
     padding_position: int | None = None
     """The position of all padding, for a language model; None: it is counted like other tokens."""
+    spells_quotations: bool = False
+    """True if the letters of texts between quotation marks are tokens of their own."""
     picture: int | None = None
     """The id of the token in whose place a picture's tokens are read; None: it sees none."""
     zeroes_padding: bool = False
@@ -126,6 +128,7 @@ class HiddenStatePolicy:
     applies_weights: bool = True
     masks_padding: bool = False
     padding_position: int | None = None
+    spells_quotations: bool = False
     zeroes_padding: bool = False
 
 

@@ -40,8 +40,12 @@ from nodes.models.weights.key_table import Source
 
 _NAME = "flux"
 """The name of the family, and of its kind of network."""
+IMAGE_MODEL = _NAME
+"""ComfyUI's name of such a network."""
 PREFIXES = ("model.diffusion_model.", "")
 _MARK = "double_blocks.0.img_attn.norm.key_norm.scale"
+POOLED = "vector_in.in_layer.weight"
+"""A weight for the pooled text, which later models do not read."""
 _MODULATION = "double_blocks.0.img_mod.lin.weight"
 """A key that later models lack, whose blocks have no modulation of their own."""
 _PART = "transformer"
@@ -116,7 +120,7 @@ _DOUBLE_MODULATION = {
     "norm1_context.linear": Source("txt_mod.lin"),
 }
 _SINGLE_MODULATION = {"norm.linear": Source("modulation.lin")}
-_STACKS = {
+STACKS = {
     "transformer_blocks": Stack("double_blocks", {**DOUBLE, **_DOUBLE_MODULATION}),
     "single_transformer_blocks": Stack("single_blocks", {**SINGLE, **_SINGLE_MODULATION}),
 }
@@ -135,7 +139,7 @@ _ENCODERS = TextEncoderSet(
 
 def flux_table(keys: Iterable[str], prefix: str) -> dict[str, Source]:
     """Return the key table of a `FluxTransformer2DModel`; see `block_table`."""
-    return block_table(keys, prefix, _ENDS, _STACKS)
+    return block_table(keys, prefix, _ENDS, STACKS)
 
 
 def flux_config(header: Header, prefix: str) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
         "attention_head_dim": head,
         "num_attention_heads": width // head,
         "joint_attention_dim": shape_of(header, f"{prefix}txt_in.weight", _PART)[1],
-        "pooled_projection_dim": shape_of(header, f"{prefix}vector_in.in_layer.weight", _PART)[1],
+        "pooled_projection_dim": shape_of(header, prefix + POOLED, _PART)[1],
         "guidance_embeds": f"{prefix}guidance_in.in_layer.weight" in header,
         "axes_dims_rope": [head - 2 * side, side, side],
         **overrides(header, _NAME, {"axes_dims_rope"}),
@@ -166,9 +170,9 @@ def flux_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def recognises(header: Header) -> bool:
-    """Return True for double blocks with normed keys, and a modulation of each block's own."""
+    """Return True for double blocks with normed keys and modulation, and for a pooled text."""
     prefix = first_in(header, PREFIXES, _MARK)
-    return prefix is not None and prefix + _MODULATION in header
+    return prefix is not None and all(prefix + key in header for key in (_MODULATION, POOLED))
 
 
 def read(header: Header) -> Architecture:
@@ -183,11 +187,11 @@ def read(header: Header) -> Architecture:
 
 def _comfy_names(spec: ModelSpec) -> ComfyNames:
     config = "Flux" if spec.network.config.get("guidance_embeds") else "FluxSchnell"
-    return ComfyNames("Flux", config, image_model="flux")
+    return ComfyNames("Flux", config, image_model=IMAGE_MODEL)
 
 
 _LAYOUT = Layout(
-    "single_transformer_blocks.0.norm.linear.weight",
+    "time_text_embed.text_embedder.linear_1.weight",
     {
         "transformer": Part(_NAME, PREFIXES[0], flux_table, own_key),
         "text_encoder": Part("clip_l", _TEXT["clip_l"], clip_table, own_clip_key),
