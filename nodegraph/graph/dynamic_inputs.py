@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.json_values import is_list
 from nodegraph.graph.spec import InputSpec, NodeSpec, Row
 
@@ -16,6 +17,20 @@ from nodegraph.graph.spec import InputSpec, NodeSpec, Row
 def is_dynamic(spec: NodeSpec) -> bool:
     """Say if the inputs of a node type depend on a node's values."""
     return any(item.row or item.branches for item in spec.inputs)
+
+
+def certain_sources(node: Node, inputs: Iterable[InputSpec]) -> list[NodeId]:
+    """Return the nodes that a node reads in any case: those of its lazy inputs may never run.
+
+    Args:
+        node: of a graph.
+        inputs: as its type declares them.
+    """
+    lazy = {item.name for item in inputs_for(inputs, node.inputs) if item.lazy}
+    if not lazy:
+        return node.sources
+    links = (value for name, value in node.inputs.items() if name not in lazy)
+    return list(dict.fromkeys(link.source for link in links if isinstance(link, Link)))
 
 
 def inputs_for(inputs: Iterable[InputSpec], given: Mapping[str, object]) -> Iterator[InputSpec]:

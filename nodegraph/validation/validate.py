@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nodegraph.errors import NodeExecutionError, NodeGraphError, NotHereError, UnknownNodeTypeError
 from nodegraph.files.files import Files
+from nodegraph.graph.dynamic_inputs import certain_sources
 from nodegraph.graph.graph import Graph, Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.graph.traversal import Sources, sources_first
@@ -68,7 +69,8 @@ def check(
 ) -> CheckedGraph:
     """Check all that `targets` need; if None, the targets are all the output nodes.
 
-    Problems of nodes that no target needs are warnings. If `targets` is None, nodes of unknown
+    Problems of nodes that no target needs are warnings. So is what a node type's own check finds in
+    nodes that run only if a lazy input asks for them. If `targets` is None, nodes of unknown
     types count as needed, for they might be output nodes; with all that they need.
     """
     report = Report(warnings=[*graph.remarks])
@@ -83,12 +85,16 @@ def check(
         report.problems.append(NoOutputsError())
     order = _order(graph, nodes, list(dict.fromkeys((*chosen, *unknown))), report)
     needed = set(order)
+    foreseen: list[NodeGraphError] = []
     for node_id, found in read.items():
         spec = catalog.get(found.node.type_name)
         if found.report:
             report.add(found.report, problems=node_id in needed)
         if spec and spec.preflight and node_id in needed and not found.is_refused:
-            report.problems.extend(_check_values(found.node, spec, registry, files))
+            foreseen += _check_values(found.node, spec, registry, files)
+    certain = _certain(nodes, catalog, (*chosen, *unknown)) if foreseen else set[NodeId]()
+    for problem in foreseen:
+        (report.problems if problem.node_id in certain else report.warnings).append(problem)
     if report.problems or report.warnings:
         providers_of(graph.editor).explain([*report.problems, *report.warnings])
         _tell_of_pending(registry.pending, report.problems)
@@ -100,6 +106,19 @@ def check(
         tuple(report.problems),
         tuple(report.warnings),
     )
+
+
+def _certain(
+    nodes: Mapping[NodeId, Node], catalog: Mapping[str, NodeSpec], targets: Sequence[NodeId]
+) -> set[NodeId]:
+    """Return the nodes that run in any case."""
+
+    def reads(node_id: NodeId) -> list[NodeId]:
+        spec = catalog.get(nodes[node_id].type_name)
+        found = certain_sources(nodes[node_id], spec.inputs if spec else ())
+        return [source for source in found if source in nodes]
+
+    return set(sources_first(targets, reads)[0])
 
 
 def _tell_of_pending(pending: Sequence[str], problems: Iterable[NodeGraphError]) -> None:

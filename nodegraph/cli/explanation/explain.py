@@ -9,7 +9,7 @@ from nodegraph.cli.explanation.files import named_files
 from nodegraph.cli.explanation.paths import critical_path, layers
 from nodegraph.cli.explanation.values import ExplainedNode, Explanation, Source, Status
 from nodegraph.files.files import Files
-from nodegraph.graph.dynamic_inputs import inputs_for
+from nodegraph.graph.dynamic_inputs import certain_sources, inputs_for
 from nodegraph.graph.graph import Link, Node, NodeId
 from nodegraph.graph.spec import NodeSpec
 from nodegraph.graph.traversal import sources_first
@@ -83,12 +83,9 @@ def _order(
         return [source for source in nodes[node_id].sources if source in nodes]
 
     def needs(node_id: NodeId) -> list[NodeId]:
-        lazy = _lazy(nodes[node_id], catalog)
-        if not lazy:
-            return reads(node_id)
-        links = (value for name, value in nodes[node_id].inputs.items() if name not in lazy)
-        sources = (link.source for link in links if isinstance(link, Link))
-        return [source for source in dict.fromkeys(sources) if source in nodes]
+        spec = catalog.get(nodes[node_id].type_name)
+        found = certain_sources(nodes[node_id], spec.inputs if spec else ())
+        return [source for source in found if source in nodes]
 
     sure = set(sources_first(targets, needs)[0])
     order: dict[NodeId, Status] = {
@@ -98,12 +95,6 @@ def _order(
     for node_id in sources_first(nodes, reads)[0]:
         order.setdefault(node_id, "not_needed")
     return order
-
-
-def _lazy(node: Node, catalog: Catalog) -> set[str]:
-    spec = catalog.get(node.type_name)
-    inputs = inputs_for(spec.inputs, node.inputs) if spec else ()
-    return {item.name for item in inputs if item.lazy}
 
 
 class _Shared(NamedTuple):

@@ -383,6 +383,21 @@ def test_preflight_runs_only_when_the_rest_is_right(files):
     assert of("no") == [("invalid_input_type", "x", "a")]
 
 
+def test_what_a_preflight_finds_in_a_node_that_may_not_run_is_a_warning(files):
+    nodes = {
+        "x": ("Even", {"a": 3}),
+        "y": ("If", {"condition": False, "yes": Link("x", 0), "no": 1}),
+        "z": ("Show", {"value": Link("y", 0)}),
+    }
+
+    found = check(graph_of(**nodes), REGISTRY, files)
+    both = check(graph_of(**nodes, w=("Show", {"value": Link("x", 0)})), REGISTRY, files)
+
+    assert [(each.node_id, each.code) for each in found.warnings] == [("x", "nodegraph_error")]
+    assert not found.problems
+    assert [each.node_id for each in both.problems] == ["x"]
+
+
 def test_a_preflight_that_breaks_is_a_problem_too(files):
     nodes = {"x": ("Even", {"a": Link("o", 0)}), "o": ("One", {}), "y": ("Show", {"value": 1})}
 
