@@ -1,5 +1,6 @@
 """Krea 2 gives what diffusers' pipeline does on the same weights, however they are stored."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from diffusers.pipelines.krea2.pipeline_krea2 import Krea2Pipeline
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import (
     FlowMatchEulerDiscreteScheduler,
 )
+from torch.nn.functional import gelu
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLModel
 
@@ -30,10 +32,16 @@ from nodes.models.families.base.language_models import QWEN3_VL
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.errors import TextEncoderError
 from nodes.models.families.registry import architecture_of
-from nodes.models.networks.base.errors import WrongConditioningError
+from nodes.models.loading.forward import denoise, prepare
+from nodes.models.networks.base.errors import (
+    ChannelMismatchError,
+    ReferenceMethodError,
+    WrongConditioningError,
+)
+from nodes.models.networks.base.patchify import patchify, unpatchify
 from nodes.models.weights.header import Header, TensorInfo
 from nodes.preflight import models as preflight
-from nodes.values import Cond, Conditioning
+from nodes.values import Cond, CondBatch, Conditioning
 from tests.nodes.bench import Bench
 from tests.nodes.models.family_checks import (
     STEPS,
@@ -258,6 +266,59 @@ def test_a_lora_of_another_family_is_told(bench, parts):
 
     with pytest.raises(LoraMismatchError, match="FLUX"):
         lora_loader_model_only(parts.MODEL, "flux.safetensors", bench, 1.0)
+
+
+def with_references(text, method, *latents):
+    extras = {"reference_latents": latents, "reference_latents_method": method}
+    return Conditioning(tuple(replace(each, extras=extras) for each in text.conds))
+
+
+@pytest.mark.parametrize("method", ["index_timestep_zero", "index"])
+def test_references_are_read_at_time_zero_or_the_pictures(parts, pipeline, method):
+    """Diffusers' modules modulate each token by itself, if they are given as many times."""
+    model, theirs = parts.MODEL, pipeline.transformer
+    x, sigma = torch.linspace(-2, 2, 16 * 48).reshape(1, 16, 8, 6), torch.tensor([0.6])
+    references = [torch.linspace(-1, 2, 16 * n).reshape(1, 16, 4, n // 4) for n in (16, 24)]
+    text = text_of(TAPPED)
+
+    cond = prepare(model, with_references(text, method, *references).conds[0], (8, 6))
+    found = denoise(model, x, sigma, CondBatch(cond.tokens, None, cond.extras))
+
+    scaled = [x, *(model.latent_format.to_model(each) for each in references)]
+    seen = torch.cat([patchify(each) for each in scaled], dim=1)
+    ids = [pipeline.prepare_position_ids(5, 4, 3, "cpu")]
+    for number, (rows, columns) in enumerate(((2, 2), (2, 3)), 1):
+        ids.append(pipeline.prepare_position_ids(0, rows, columns, "cpu"))
+        ids[-1][:, 0] = number
+    other = 0.0 if method == "index_timestep_zero" else 0.6
+    levels = torch.cat([sigma.expand(5 + 12), torch.full((4 + 6,), other)])
+    expected = x - 0.6 * unpatchify(by_token(theirs, seen, text, levels, torch.cat(ids)), 8)
+    assert_close(found, expected)
+
+
+@torch.no_grad()
+def by_token(theirs, patches, text, levels, ids):
+    """The velocity of the picture's patches by diffusers' modules, with a time for each token."""
+    states = text.conds[0].tokens.unflatten(-1, (12, 32))
+    times = theirs.time_embed(levels, dtype=torch.float32).transpose(0, 1)
+    modulation = theirs.time_mod_proj(gelu(times, approximate="tanh"))
+    turns = theirs.rotary_emb(ids)
+    hidden = torch.cat([theirs.txt_in(theirs.text_fusion(states)), theirs.img_in(patches)], dim=1)
+    for block in theirs.transformer_blocks:
+        hidden = block(hidden, modulation, turns)
+    return theirs.final_layer(hidden[:, 5:], times[:, :1])[:, :12]
+
+
+def test_a_method_of_other_models_and_a_reference_of_another_family_are_told(bench, parts):
+    text = text_of(TAPPED)
+
+    method = with_references(text, "uxo/uno", torch.zeros(1, 16, 4, 4))
+    family = with_references(text, "index", torch.zeros(1, 4, 4, 4))
+
+    with pytest.raises(ReferenceMethodError, match="uxo/uno"):
+        sampled(bench, parts.MODEL, method, method, 1.0)
+    with pytest.raises(ChannelMismatchError, match="4"):
+        sampled(bench, parts.MODEL, family, family, 1.0)
 
 
 def test_a_size_off_the_grid_is_padded_and_cut(bench, parts):

@@ -154,10 +154,12 @@ def builder() -> Build:
     def build(config: dict[str, Any]) -> nn.Module:
         with warnings.catch_warnings():  # diffusers warns of an import of its own
             warnings.filterwarnings("ignore", message=".FluxPosEmbed.", category=FutureWarning)
-            model = cast("nn.Module", ChromaTransformer2DModel(**config))
-        modulations = 3 * config["num_single_layers"] + 12 * config["num_layers"] + 2
-        model.time_text_embed = ModulationInputs(config["approximator_num_channels"], modulations)
-        return model
+            model = cast("Any", ChromaTransformer2DModel(**config))
+        modulations = 3 * model.config.num_single_layers + 12 * model.config.num_layers + 2
+        model.time_text_embed = ModulationInputs(
+            model.config.approximator_num_channels, modulations
+        )
+        return cast("nn.Module", model)
 
     return build
 
