@@ -13,7 +13,7 @@ from nodegraph.definition.context import Context
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use
-from nodes.models.families.base.language_models import LanguageModel
+from nodes.models.families.base.language_records import LanguageModel
 from nodes.models.loading.network import Patches
 from nodes.models.loading.text_model import TextEncoder
 from nodes.models.networks.components.language_model import Cache, LanguageModelText

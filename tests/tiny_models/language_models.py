@@ -9,6 +9,7 @@ from nodes.models.text.clip_tokenizer import byte_symbols
 from nodes.models.text.qwen_tokenizer import QWEN3_SPECIAL
 from tests.tiny_models.random_weights import Draw, Tensors
 from tests.tiny_models.sentencepiece_models import as_tensor, pieces, sentencepiece_model
+from tests.tiny_models.tekken import SIZE, tekken_tensor
 
 BYTES = {
     "tokenizer.vocab": json.dumps({s: n for n, s in enumerate(byte_symbols().values())}),
@@ -29,10 +30,11 @@ def qwen3(
     words: int = 151_936,
     prefix: str = "",
     biased: bool = False,
+    normed: bool = True,
 ) -> None:
     """Qwen3; `heads` are those of queries, and of keys and values.
 
-    With biases, and without norms, in the attention it is Qwen2.5-VL's.
+    With biases, and without norms, in the attention it is Qwen2.5-VL's; without either, Mistral's.
     """
     root = f"{prefix}model."
     draw.put(f"{root}embed_tokens.weight", (words, width), 1.0)
@@ -41,7 +43,7 @@ def qwen3(
         for name, number in (("q", heads[0]), ("k", heads[1]), ("v", heads[1])):
             draw.linear(f"{key}.self_attn.{name}_proj", width, number * head, bias=biased)
         draw.linear(f"{key}.self_attn.o_proj", heads[0] * head, width, bias=False)
-        if not biased:
+        if normed and not biased:
             draw.scale(f"{key}.self_attn.q_norm.weight", head)
             draw.scale(f"{key}.self_attn.k_norm.weight", head)
         draw.linear(f"{key}.mlp.gate_proj", width, inner, bias=False)
@@ -97,6 +99,17 @@ def deep_qwen3(width: int = 2560) -> Tensors:
     draw = Draw(29)
     qwen3(draw, width=width, heads=(1, 1), inner=16, layers=28, words=_WORDS)
     return draw.tensors
+
+
+HEADS_OF_16 = {"config": json.dumps({"mistral3": {"head_dim": 16}})}
+"""The metadata of `small_mistral`: published ones have heads of 128."""
+
+
+def small_mistral(layers: int = 4) -> Tensors:
+    """A Mistral Small 3 of full width in a file of its own, with a tokenizer: 4 M parameters."""
+    draw = Draw(41)
+    qwen3(draw, width=5120, heads=(1, 1), inner=16, layers=layers, words=SIZE, normed=False)
+    return draw.tensors | {"tekken_model": tekken_tensor()}
 
 
 def small_qwen3_vl(width: int = 2560, **sizes: Any) -> Tensors:

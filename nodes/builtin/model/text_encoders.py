@@ -46,11 +46,11 @@ def clip_loader(
 
     `stable_diffusion` recognises the family from the file: Stable Diffusion 1 (CLIP-L), 2 (CLIP-H),
     SDXL's refiner (CLIP-G), Z-Image (Qwen3 4B), Qwen-Image (Qwen2.5-VL 7B), Qwen-Image 2.1
-    (Qwen3-VL 8B), FLUX.2 klein 9B (Qwen3 8B), Anima (Qwen3 0.6B) or Lumina 2 (Gemma 2 2B).
-    `lumina2` is Lumina 2 or Z-Image, `flux2` FLUX.2 klein 4B (Qwen3 4B) or 9B, and `qwen_image`
-    both Qwen-Images; `sd3` takes CLIP-L, CLIP-G or T5 alone; `flux3` is FLUX.3 and `krea2` Krea 2
-    (both Qwen3-VL 4B), `longcat_image` LongCat-Image (Qwen2.5-VL 7B), and `chroma` Chroma (T5
-    alone). Models of the other types are not supported yet.
+    (Qwen3-VL 8B), FLUX.2 klein 9B (Qwen3 8B), FLUX.2 dev (Mistral Small 3), Anima (Qwen3 0.6B) or
+    Lumina 2 (Gemma 2 2B). `lumina2` is Lumina 2 or Z-Image, `flux2` any FLUX.2 (klein 4B reads
+    Qwen3 4B), and `qwen_image` both Qwen-Images; `sd3` takes CLIP-L, CLIP-G or T5 alone; `flux3` is
+    FLUX.3 and `krea2` Krea 2 (both Qwen3-VL 4B), `longcat_image` LongCat-Image (Qwen2.5-VL 7B), and
+    `chroma` Chroma (T5 alone). Models of the other types are not supported yet.
     """
     return _open_text_encoders(ctx, type, device, clip_name)
 

@@ -161,7 +161,7 @@ class NetworkFile:
             return self._read_plan
 
     def _zeros(self, shape: torch.Size) -> Tensor:
-        """Zeros that take no memory for what the file may lack; see `NetworkSpec.completed`."""
+        """Zeros that take no memory for what the file may lack; see `NetworkSpec`."""
         place = self._placement
         return torch.zeros((), device=place.device, dtype=place.dtype).expand(shape)
 
@@ -194,7 +194,7 @@ class NetworkFile:
         for key, wanted in self.shapes.items():
             source = sources[key]
             if source.key not in self._header:
-                if self._spec.completed:
+                if self._spec.completed or key in self._spec.optional:
                     continue
                 wrong.append(f"no {source.key}")
             elif not _fits(self._header, source, wanted):

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from nodes.models.families.base.language_models import LanguageModel
+from nodes.models.families.base.language_records import LanguageModel
 
 _MESSAGE = "<|im_start|>{role}\n{text}<|im_end|>\n"
 _ANSWER = "<|im_start|>assistant\n"

@@ -191,4 +191,5 @@ def _start_tokens(rules: TextRules) -> list[Token]:
 def _end_chunk(tokens: Sequence[Token], rules: TextRules, length: int) -> list[Token]:
     """Add the end token, if the encoder has one, and pad to a length."""
     whole = [*tokens] if rules.end is None else [*tokens, Token(rules.end)]
-    return [*whole, *[Token(rules.pad, is_padding=True)] * (length - len(whole))]
+    padding = [Token(rules.pad, is_padding=True)] * (length - len(whole))
+    return [*padding, *whole] if rules.pads_left else [*whole, *padding]

@@ -271,7 +271,7 @@ def test_the_text_of_the_other_size_or_of_another_family_is_told(bench):
         sampled(bench, model, text_of(12288), text_of(12288), 1.0)
     with pytest.raises(TextEncoderError, match="qwen2_5_vl_7b") as told:
         clip_loader("vl.safetensors", "flux2", ctx=bench)
-    assert "qwen3_4b, qwen3_8b" in str(told.value.hint)
+    assert "qwen3_4b, qwen3_8b, mistral3_24b" in str(told.value.hint)
 
 
 @pytest.mark.parametrize("kind", ["flux2", "stable_diffusion"])

@@ -34,7 +34,7 @@ from nodes.builtin.model.errors import LoraMismatchError
 from nodes.builtin.model.lora import lora_loader_model_only
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.builtin.sampling.ksampler import ksampler
-from nodes.models.families.base.language_models import QWEN3_VL
+from nodes.models.families.base.language_records import QWEN3_VL
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.errors import TextEncoderError
 from nodes.models.families.registry import architecture_of

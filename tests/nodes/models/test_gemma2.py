@@ -19,7 +19,7 @@ from nodes.models.families.base.errors import (
     UnreadableTokenizerError,
     UnrecognisedFileError,
 )
-from nodes.models.families.base.language_models import GEMMA2
+from nodes.models.families.base.language_records import GEMMA2
 from nodes.models.families.errors import TextEncoderError
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.loading.text_files import open_text_files

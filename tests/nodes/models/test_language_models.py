@@ -17,7 +17,7 @@ from nodes.builtin.conditioning.prompts import clip_set_last_layer
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.export.checkpoint import encoder_tensors
 from nodes.models.families.base.errors import UnrecognisedFileError
-from nodes.models.families.base.language_models import QWEN3
+from nodes.models.families.base.language_records import QWEN3
 from nodes.models.families.base.spec import HiddenStatePolicy, TextEncoderSet
 from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.diffusers_layout import read_model

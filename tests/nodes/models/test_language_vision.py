@@ -22,7 +22,7 @@ from nodes.builtin.model.text_encoders import clip_loader
 from nodes.imaging.errors import SizeLimitError
 from nodes.models.export.checkpoint import encoder_tensors
 from nodes.models.families.base.errors import MissingWeightsError
-from nodes.models.families.base.language_models import QWEN2_5_VL, QWEN3_VL
+from nodes.models.families.base.language_records import QWEN2_5_VL, QWEN3_VL
 from nodes.models.families.base.language_vision import (
     QWEN2_5_VISION,
     QWEN3_VISION,

@@ -12,7 +12,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLTextConfi
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel
 
 from nodegraph.runtime.model_pool import ModelPool
-from nodes.models.families.base.language_models import QWEN3_VL
+from nodes.models.families.base.language_records import QWEN3_VL
 from nodes.models.families.base.spec import HiddenStatePolicy, TextEncoderSet
 from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.diffusers_layout import read_model

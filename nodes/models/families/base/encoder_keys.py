@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
-from nodes.models.families.base.language_models import LANGUAGE_MODELS, ROOT, language_table
+from nodes.models.families.base.language_models import ROOT, language_table
+from nodes.models.families.base.language_records import LANGUAGE_MODELS
 from nodes.models.weights.key_table import Source
 
 Table: TypeAlias = Callable[[Iterable[str], str], dict[str, Source]]

@@ -32,6 +32,8 @@ class NetworkSpec:
     """From the network's own keys and the prefix to its key table."""
     completed: bool = False
     """True if the file lacks weights, which a patch adds."""
+    optional: tuple[str, ...] = ()
+    """The network's own keys of weights that the file may lack, as nothing reads them then."""
     rounds_patched: bool = False
     """True if patched weights are rounded to the file's precision.
 
@@ -78,6 +80,8 @@ class TextRules:
     """False if the weights of a prompt do not change the states."""
     masks_padding: bool = False
     """True if no token attends to padding."""
+    pads_left: bool = False
+    """True if padding comes before the text."""
     padding_position: int | None = None
     """The position of all padding, for a language model; None: it is counted like other tokens."""
     spells_quotations: bool = False
@@ -127,6 +131,7 @@ class HiddenStatePolicy:
     reads_weights: bool = True
     applies_weights: bool = True
     masks_padding: bool = False
+    pads_left: bool = False
     padding_position: int | None = None
     spells_quotations: bool = False
     zeroes_padding: bool = False

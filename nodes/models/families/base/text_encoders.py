@@ -18,8 +18,8 @@ from typing import Any
 
 from nodes.models.families.base.encoder_keys import T5, clip_table, open_clip_table, t5_table
 from nodes.models.families.base.language_models import (
+    FINAL_NORM,
     HEAD,
-    LanguageModel,
     brought_tokenizer,
     find_language_model,
     language_config,
@@ -28,6 +28,7 @@ from nodes.models.families.base.language_models import (
     plain_table,
     token_number,
 )
+from nodes.models.families.base.language_records import LanguageModel
 from nodes.models.families.base.language_vision import VISION, vision_config
 from nodes.models.families.base.shapes import count, overrides, shape_of
 from nodes.models.families.base.spec import (
@@ -160,7 +161,15 @@ def _language_encoder(
     policy: HiddenStatePolicy,
 ) -> EncoderSpec:
     config = language_config(header, prefix, record, name)
-    network = NetworkSpec(record.kind, name, config, prefix, language_table, rounds_patched=True)
+    network = NetworkSpec(
+        record.kind,
+        name,
+        config,
+        prefix,
+        language_table,
+        rounds_patched=True,
+        optional=(FINAL_NORM,) if record.ends_early else (),
+    )
     vocabulary, merges = _own_tokenizer(header)
     vision = _vision(header, prefix, name, record)
     tensor = ""

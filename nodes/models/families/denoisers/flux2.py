@@ -87,6 +87,7 @@ _STACKS = {
 _TEXT: Mapping[EncoderName, str] = {
     "qwen3_4b": "text_encoders.qwen3_4b.transformer.",
     "qwen3_8b": "text_encoders.qwen3_8b.transformer.",
+    "mistral3_24b": "text_encoders.mistral3_24b.transformer.",
 }
 _QWEN3 = HiddenStatePolicy(
     layers=(9, 18, 27),
@@ -97,15 +98,27 @@ _QWEN3 = HiddenStatePolicy(
     masks_padding=True,
 )
 """As `Flux2KleinPipeline` of diffusers has it; the template is Qwen3's, with empty thoughts."""
+_MISTRAL3 = HiddenStatePolicy(
+    layers=(10, 20, 30),
+    final_norm=False,
+    min_length=512,
+    template="[SYSTEM_PROMPT]You are an AI that reasons about image descriptions. You give"
+    " structured responses focusing on object relationships, object\nattribution and actions"
+    " without speculation.[/SYSTEM_PROMPT][INST]{}[/INST]",
+    reads_weights=False,
+    masks_padding=True,
+    pads_left=True,
+)
+"""As `Flux2Pipeline` of diffusers has it, with the tokenizer of Mistral Small 3.1."""
 _ENCODERS = TextEncoderSet(
     _NAME,
-    {"qwen3_4b": _QWEN3, "qwen3_8b": _QWEN3},
+    {"qwen3_4b": _QWEN3, "qwen3_8b": _QWEN3, "mistral3_24b": _MISTRAL3},
     combine="single",
     loader_type=_NAME,
     files=(1,),
     any_suffices=True,
 )
-"""Each model reads one of them: klein 4B or 9B."""
+"""Each model reads one of them: klein 4B, klein 9B or dev."""
 _TOLD = {name: policy for name, policy in _ENCODERS.policies.items() if name != "qwen3_4b"}
 """Those that the file tells; that of klein 4B is Z-Image's, too."""
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nodes.models.families.base.language_models import LANGUAGE_MODELS, LanguageModel
+from nodes.models.families.base.language_records import LANGUAGE_MODELS, LanguageModel
 from nodes.models.networks.base.builder import Build, NetworkClass, TextClass
 from nodes.models.networks.base.pictures import TextPictures
 from nodes.models.residency.units import Parts
@@ -108,9 +108,10 @@ class LanguageModelText:
     def _mask(
         self, hidden: Tensor, attended: Tensor | None, window: int | None = None
     ) -> Tensor | None:
-        """Return what is added to the scores of pairs of tokens, [rows or 1, 1, length, length].
+        """Return which pairs of tokens there are, [rows or 1, 1, length, length].
 
-        None if torch's own attention is told that tokens attend to those before them.
+        Torch's own attention is told so; it needs no mask (None) if tokens attend to all before
+        them. Otherwise it is what is added to the pairs' scores.
 
         Args:
             hidden: [rows, length, width].
@@ -126,6 +127,8 @@ class LanguageModelText:
             pairs = pairs.triu(1 - window)
         if attended is not None:
             pairs = pairs & attended.to(hidden.device)[:, None, None, :]
+        if is_told:
+            return pairs  # what attends to nothing gets zeros
         lowest = torch.finfo(hidden.dtype).min
         return torch.zeros_like(pairs, dtype=hidden.dtype).masked_fill(~pairs, lowest)
 
