@@ -40,6 +40,8 @@ _PREFIXES = ("model.diffusion_model.", "")
 _MARK = "transformer_blocks.0.img_mod.1.weight"
 _AT_ZERO = "__index_timestep_zero__"
 """A tensor without meaning in files of the edit model 2511, whose references are at time zero."""
+_LAYERED = "time_text_embed.addition_t_embedding.weight"
+"""A weight of Qwen-Image-Layered alone."""
 _PART = "transformer"
 _PATCH = 2
 _TEXT: Mapping[EncoderName, str] = {"qwen2_5_vl_7b": "text_encoders.qwen25_7b.transformer."}
@@ -90,8 +92,12 @@ def qwen_image_config(header: Header, prefix: str) -> dict[str, Any]:
 
 
 def recognises(header: Header) -> bool:
-    """Return True for blocks that modulate the picture's stream by itself."""
-    return first_in(header, _PREFIXES, _MARK) is not None
+    """Return True for blocks that modulate the picture's stream by itself.
+
+    Qwen-Image-Layered, whose latents have layers, is none that is known here.
+    """
+    prefix = first_in(header, _PREFIXES, _MARK)
+    return prefix is not None and prefix + _LAYERED not in header
 
 
 def read(header: Header) -> Architecture:
