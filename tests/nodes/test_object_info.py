@@ -77,7 +77,7 @@ OUTPUTS = {
     "SaveImage": ("images", "IMAGE"),
 }
 LARGER = {
-    "CLIPLoader: input 'type' has besides flux2, flux3, krea2",
+    "CLIPLoader: input 'type' has besides flux2, flux3, krea2, longcat_image",
     "CFGNorm: optional inputs pre_cfg, not none",
     (
         "FluxKontextMultiReferenceLatentMethod: input 'reference_latents_method' has besides "
