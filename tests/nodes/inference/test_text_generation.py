@@ -250,7 +250,16 @@ def test_a_growing_text_is_shown_and_progress_is_told(bench, ctx, monkeypatch):
         assert longer.startswith(shorter)
 
 
-def test_it_stops_in_the_middle_and_keeps_nothing(bench, ctx, monkeypatch):
+@pytest.mark.parametrize("within", [False, True])
+def test_it_stops_in_the_middle_and_keeps_nothing(bench, ctx, monkeypatch, within):
+    """Between two tokens, or while it waits for the device for one."""
+    uses: list[object] = []
+
+    def plan(use):
+        uses.append(use)
+        if len(uses) == 4:
+            raise InterruptedError
+
     kept: list[weakref.ref[Any]] = []
 
     class Watched(DynamicCache):
@@ -260,7 +269,9 @@ def test_it_stops_in_the_middle_and_keeps_nothing(bench, ctx, monkeypatch):
             return found
 
     monkeypatch.setattr("transformers.cache_utils.DynamicCache", Watched)
-    stopped = replace(ctx, cancel_at=4, progressed=[], texts=[])
+    stopped = replace(ctx, cancel_at=None if within else 4, progressed=[], texts=[])
+    if within:
+        monkeypatch.setattr(text_generation, "plan_use", plan)
 
     with pytest.raises(InterruptedError) as told:
         text_generate(opened(bench, HEADED), "a fox", 500, Likely(), ctx=stopped)
