@@ -12,8 +12,8 @@ from typing import Protocol, TypeAlias
 from torch import Tensor
 
 from nodes.models.families.base.spec import TextRules
+from nodes.models.networks.base.errors import UnplacedPictureError
 from nodes.models.networks.base.pictures import PixelPatches
-from nodes.models.text.errors import UnplacedPictureError
 from nodes.models.text.prompt_weights import Segment, parse
 from nodes.models.text.quotations import quoted_pieces
 from nodes.models.text.textual_inversion import Embeddings, split_embeddings

@@ -24,12 +24,12 @@ from nodes.inference import text_generation
 from nodes.inference.text_generation import Writer
 from nodes.models.families.base.language_models import language_model_of
 from nodes.models.loading.errors import BlindEncoderError, MuteEncoderError
+from nodes.models.networks.base.errors import UnplacedPictureError
 from nodes.models.networks.base.pictures import PixelPatches
 from nodes.models.patches.lora import lora_patch
 from nodes.models.patches.lora_file import LoraFile
 from nodes.models.text.chat import chat, place_pictures_before, split_thoughts
 from nodes.models.text.chunks import Token
-from nodes.models.text.errors import UnplacedPictureError
 from nodes.models.text.qwen_tokenizer import qwen3_tokenizer
 from nodes.models.text.word_choice import Chances, Drawn, Likeliest
 from nodes.values import Audio

@@ -32,12 +32,12 @@ from nodes.models.families.base.spec import TextRules
 from nodes.models.loading.errors import BlindEncoderError, ChatlessEncoderError
 from nodes.models.loading.handles import ClipHandle
 from nodes.models.loading.text_files import open_text_files
+from nodes.models.networks.base.errors import UnplacedPictureError
 from nodes.models.networks.components.language_model import LanguageModelText
 from nodes.models.networks.components.language_model import network_of as language_network
 from nodes.models.networks.components.language_vision import fitting_size, network_of, prepare, see
 from nodes.models.text.chunks import Token
 from nodes.models.text.encode import encode
-from nodes.models.text.errors import UnplacedPictureError
 from nodes.models.weights.header import Header, TensorInfo
 from tests.nodes.bench import Bench
 from tests.nodes.models.family_checks import in_float32
