@@ -9,7 +9,6 @@ _LACKING: Mapping[str, str] = {
     r"birefnet.*": "BiRefNet",
     r"capybara.*|hunyuanvideo15.*|byt5.*": "Capybara (HunyuanVideo 1.5)",
     r"chroma-radiance.*": "Chroma Radiance",
-    r"chroma.*": "Chroma",
     r"chronoedit.*|chrono_edit.*": "ChronoEdit (Wan 2.1)",
     r"depth_anything.*|da3.*": "Depth Anything 3",
     r"ernie.*|ministral.*": "ERNIE-Image",

@@ -46,6 +46,7 @@ from tests.tiny_models.vision_encoders import open_vision, projector, redux, sig
 from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import (
     small_anima,
+    small_chroma,
     small_flux3,
     small_klein,
     small_krea2,
@@ -137,6 +138,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
     TinyFile(_MODELS, "anima.*", small_anima),
     TinyFile(_MODELS, "krea2_turbo.*", small_krea2),
+    TinyFile(_MODELS, "Chroma1-HD.*", small_chroma),
     TinyFile(_MODELS, "lotus.*", small_lotus),
     TinyFile(_MODELS, r"qwen_image_2\.1.*", small_qwen_image21),
     TinyFile(_MODELS, "longcat_image_bf16", small_longcat_image),
