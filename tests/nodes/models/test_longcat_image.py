@@ -26,6 +26,7 @@ from nodes.models.families.registry import architecture_of
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.patchify import patchify
 from nodes.models.text.quotations import quoted_pieces
+from nodes.models.text.chunks import PromptReader
 from nodes.models.text.qwen_tokenizer import qwen2_tokenizer
 from nodes.models.weights.header import Header, TensorInfo
 from nodes.models.weights.key_convert import from_file
@@ -44,7 +45,7 @@ from tests.nodes.models.family_checks import (
 )
 from tests.nodes.models.qwen_image_theirs import their_text
 from tests.tiny_models.checkpoints import lora, write
-from tests.tiny_models.compare import denoised
+from tests.tiny_models.compare import NO_WORDS, denoised
 from tests.tiny_models.language_models import their_tokenizer
 from tests.tiny_models.whole_models import small_longcat_image, tiny_longcat_image
 
@@ -163,6 +164,19 @@ def test_quotations_are_split_as_in_diffusers(text):
 
 def test_several_words_with_apostrophes_stay_whole():  # diffusers confuses them
     assert list(quoted_pieces("don't, can't, 'a'")) == ["don't, can't, ", "'", "a", "'"]
+
+
+def test_letters_of_quotations_are_tokens_of_their_own(bench):
+    rules = clip_loader(TEXT, KIND, ctx=bench).text.encoders[0].rules
+    published = qwen2_tokenizer()
+
+    (chunk,) = PromptReader(published, rules, WIDTH, NO_WORDS).chunks('says "hello"')
+
+    spelt = [number for piece in ("says ", *'"hello"') for number in published.encode(piece)]
+    ids = [token.id for token in chunk]
+    assert ids[CHAT_LENGTH : CHAT_LENGTH + len(spelt)] == spelt
+    assert len(spelt) > len(published.encode('says "hello"'))
+    assert len(ids) == CHAT_LENGTH + 512
 
 
 def test_a_lora_has_the_effect_that_it_has_in_diffusers(bench, pipeline):
