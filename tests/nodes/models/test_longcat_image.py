@@ -25,8 +25,8 @@ from nodes.models.families.denoisers.longcat_image import longcat_image_table
 from nodes.models.families.registry import architecture_of
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.networks.base.patchify import patchify
-from nodes.models.text.quotations import quoted_pieces
 from nodes.models.text.chunks import PromptReader
+from nodes.models.text.quotations import quoted_pieces
 from nodes.models.text.qwen_tokenizer import qwen2_tokenizer
 from nodes.models.weights.header import Header, TensorInfo
 from nodes.models.weights.key_convert import from_file
