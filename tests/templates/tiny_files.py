@@ -31,9 +31,11 @@ from tests.tiny_models.flux2_vae import small_flux2_vae
 from tests.tiny_models.folders import whole_flux
 from tests.tiny_models.language_models import (
     BYTES,
+    HEADS_OF_16,
     SEEING,
     qwen3,
     qwen3_vision,
+    small_mistral,
     small_qwen2_5_vl,
     small_qwen3,
 )
@@ -106,6 +108,14 @@ def _unread() -> Tensors:
     return {"unread": torch.zeros(1)}
 
 
+def _encoded(tokens: int = 8) -> Tensors:
+    """A prompt that was encoded before, of the width of Qwen2.5-VL 7B."""
+    draw = Draw(73)
+    draw.put("conditioning", (1, tokens, 3584), 1.0)
+    return draw.tensors
+
+
+FLUX_2 = drawn(flux2, text=3 * 5120, guidance=True)
 FLUX, QWEN_IMAGE, Z_IMAGE = _flux(), small_qwen_image, small_z_image
 _MODELS, _TEXT, _LORAS = "diffusion_models", "text_encoders", "loras"
 FILES: tuple[TinyFile, ...] = (
@@ -134,6 +144,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "flux1-(krea-)?dev.*", FLUX),
     TinyFile(_MODELS, "flux-2-klein-(base-)?4b.*", small_klein),
     TinyFile(_MODELS, "flux-2-klein-(base-)?9b.*", drawn(flux2, text=3 * 4096)),
+    TinyFile(_MODELS, "flux2_dev.*", FLUX_2),
     TinyFile(_MODELS, "flux3-image-klein-base.*", small_flux3),
     TinyFile(_MODELS, "flux3-image-klein.*", partial(small_flux3, jumps=True)),
     TinyFile(_MODELS, "anima.*", small_anima),
@@ -154,10 +165,12 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_TEXT, "qwen_3_4b.*", _deep_qwen3, BYTES),
     TinyFile(_TEXT, "qwen_3_8b.*", partial(_deep_qwen3, 4096), BYTES),
     TinyFile(_TEXT, "t5xxl.*", drawn(t5, inner=64, heads=1)),
+    TinyFile(_TEXT, "mistral_3_small.*", partial(small_mistral, 40), HEADS_OF_16),
+    TinyFile("embeddings", "marigold_v2.*", _encoded),
     TinyFile("vae", "ae", small_ae16),
     TinyFile("vae", "flux2-vae|full_encoder_small_decoder", small_flux2_vae),
     TinyFile("vae", r"qwen_image_2\.1_vae.*", small_qwen21_vae),
-    TinyFile("vae", "(qwen_image_vae|wan_2.1_vae)", small_wan_vae),
+    TinyFile("vae", "(qwen_image_vae|wan_2.1_vae|marigold_v2.*)", small_wan_vae),
     TinyFile("vae", "vae-ft-mse.*", drawn(vae, prefix="", multipliers=(1, 1, 1, 1))),
     TinyFile("style_models", "flux1-redux-dev", drawn(redux, 128, 4096)),
     TinyFile("upscale_models", "RealESRGAN_x4plus", esrgan),
@@ -166,13 +179,14 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_LORAS, "(flux1-depth-dev-lora)", lora_for(FLUX, widened="img_in.weight")),
     TinyFile(_LORAS, "(uso-flux1|removal_timestep).*", lora_for(FLUX)),
     TinyFile(_LORAS, "anima-turbo.*", lora_for(small_anima)),
+    TinyFile(_LORAS, "Flux_?2.*", lora_for(FLUX_2)),
     TinyFile(_LORAS, "krea2.*", lora_for(small_krea2)),
     TinyFile(_LORAS, "pixel_art_style_z_image.*", lora_for(Z_IMAGE)),
     TinyFile(
         _LORAS,
         "((Wuli-)?Qwen-Image-((Edit|2509|2511|2512)-)*(Lightning|Turbo|Relight)|gummycandy_qwen|"
         "illustration.*qwen|qwen-360|qwen_image_union|(?i:qwen.edit|qwen.image.edit)|"
-        "FireRed-Image-Edit-.*Lightning).*",
+        "marigold_v2|FireRed-Image-Edit-.*Lightning).*",
         lora_for(QWEN_IMAGE),
     ),
 )
