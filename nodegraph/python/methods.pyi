@@ -30,6 +30,7 @@ class INT: ...
 class IPADAPTER: ...
 class LATENT: ...
 class LATENT_OPERATION: ...
+class LOAD3D_CAMERA: ...
 class MASK: ...
 class MODEL: ...
 class MODEL_PATCH: ...
@@ -251,7 +252,7 @@ class NodeMethods:
         self,
         *,
         clip_name: str | Out[Any],
-        type: Literal['stable_diffusion', 'stable_cascade', 'sd3', 'stable_audio', 'mochi', 'ltxv', 'pixart', 'cosmos', 'lumina2', 'wan', 'hidream', 'chroma', 'ace', 'omnigen2', 'qwen_image', 'hunyuan_image'] | Out[Any],
+        type: Literal['stable_diffusion', 'stable_cascade', 'sd3', 'stable_audio', 'mochi', 'ltxv', 'pixart', 'cosmos', 'lumina2', 'wan', 'hidream', 'chroma', 'ace', 'omnigen2', 'qwen_image', 'hunyuan_image', 'flux2', 'flux3', 'krea2', 'longcat_image'] | Out[Any],
         device: Literal['default', 'cpu'] | Out[Any] = ...,
         id_: str = ...,
         title_: str = ...,
@@ -262,7 +263,7 @@ class NodeMethods:
         self,
         *,
         clip_name: str | Out[Any],
-        type: Literal['stable_diffusion', 'stable_cascade', 'sd3', 'stable_audio', 'mochi', 'ltxv', 'pixart', 'cosmos', 'lumina2', 'wan', 'hidream', 'chroma', 'ace', 'omnigen2', 'qwen_image', 'hunyuan_image'] | Out[Any],
+        type: Literal['stable_diffusion', 'stable_cascade', 'sd3', 'stable_audio', 'mochi', 'ltxv', 'pixart', 'cosmos', 'lumina2', 'wan', 'hidream', 'chroma', 'ace', 'omnigen2', 'qwen_image', 'hunyuan_image', 'flux2', 'flux3', 'krea2', 'longcat_image'] | Out[Any],
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CLIP]:
@@ -353,6 +354,17 @@ class NodeMethods:
     ) -> Out[CONDITIONING]:
         """Encode a prompt for FLUX.1: a text for CLIP-L, a text for T5, and the guidance."""
 
+    def CLIPTextEncodeLumina2(
+        self,
+        *,
+        system_prompt: Literal['superior', 'alignment'] | Out[Any],
+        user_prompt: str | Out[STRING],
+        clip: Out[CLIP],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONDITIONING]:
+        """Encode a prompt for Lumina 2, after one of the two texts that it was trained with."""
+
     def CLIPTextEncodeSD3(
         self,
         *,
@@ -415,6 +427,18 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CLIP_VISION]:
         """Open a vision encoder: CLIP's (ViT-L, H or bigG) or SigLIP's."""
+
+    def CameraAngle(
+        self,
+        *,
+        horizontal_angle: int | Out[INT] = ...,
+        vertical_angle: int | Out[INT] = ...,
+        zoom: float | Out[FLOAT] = ...,
+        image: Out[IMAGE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> tuple[Out[LOAD3D_CAMERA], Out[STRING]]:
+        """Say where a camera stands around a subject: `front view eye-level shot medium shot`."""
 
     def Canny(
         self,
@@ -1070,6 +1094,16 @@ class NodeMethods:
     ) -> Out[SIGMAS]:
         """Noise levels of FLUX.2, shifted by what its authors measured for a size and so many ste…"""
 
+    def Flux3LayoutPrompt(
+        self,
+        *,
+        prompt: str | Out[STRING],
+        element: Out[ARRAY] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[STRING]:
+        """Add the elements of Create Bounding Boxes to a prompt, as the table that FLUX.3 reads."""
+
     def FluxDisableGuidance(
         self,
         *,
@@ -1102,11 +1136,11 @@ class NodeMethods:
         self,
         *,
         conditioning: Out[CONDITIONING],
-        reference_latents_method: Literal['offset', 'index', 'uxo/uno'] | Out[Any],
+        reference_latents_method: Literal['offset', 'index', 'uxo/uno', 'index_timestep_zero'] | Out[Any],
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Choose how FLUX.1 Kontext places several reference images."""
+        """Choose how a model places several reference images."""
 
     def FreSca(
         self,
@@ -2211,6 +2245,14 @@ class NodeMethods:
     ) -> Placed:
         """Write a LoRA that turns one model into another, into a file of the output folder."""
 
+    def LotusConditioning(
+        self,
+        *,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONDITIONING]:
+        """The conditioning that Lotus models read: the empty prompt, as Stable Diffusion 2 encode…"""
+
     def ManualSigmas(
         self,
         *,
@@ -2219,6 +2261,16 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[SIGMAS]:
         """Write down the noise levels: all numbers of a text, such as "1.0, 0.75, 0.5, 0"."""
+
+    def MarigoldV2PostProcess(
+        self,
+        *,
+        image: Out[IMAGE],
+        prediction: Literal['depth', 'normals', 'albedo'] | Out[Any],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[IMAGE]:
+        """Make a decoded prediction of Marigold v2 visible."""
 
     def MaskComposite(
         self,
@@ -2708,6 +2760,17 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Quantize the matrices of a model's blocks to 8 or 4 bits, with torchao (extra `quant`)."""
 
+    def QwenImage21Cache(
+        self,
+        *,
+        model: Out[MODEL],
+        device: Literal['auto', 'gpu', 'cpu', 'off'] | Out[Any] = ...,
+        dtype: Literal['default', 'int8', 'int4'] | Out[Any] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Choose where Qwen-Image 2.1 keeps what it made of the prompt and of reference images."""
+
     def QwenImageDiffsynthControlnet(
         self,
         *,
@@ -2761,7 +2824,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[CONDITIONING]:
-        """Add a reference image for an edit model such as FLUX.1 Kontext."""
+        """Add a reference image for an edit model such as FLUX.1 Kontext or FLUX.2."""
 
     def ReferenceMultiLatent(
         self,
@@ -2819,6 +2882,17 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[STRING]:
         """Replace the first `count` matches of a pattern (Python's `re`); 0 replaces all."""
+
+    def RenormCFG(
+        self,
+        *,
+        model: Out[MODEL],
+        cfg_trunc: float | Out[FLOAT] = ...,
+        renorm_cfg: float | Out[FLOAT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Guide Lumina 2 without burnt colours: by less, and only in a part of the schedule."""
 
     def RepeatImageBatch(
         self,
@@ -3507,6 +3581,67 @@ class NodeMethods:
     ) -> Out[MODEL]:
         """Keep only the part of the negative prediction that agrees with the positive one (TCFG)."""
 
+    def TextEncodeQwenImage21(
+        self,
+        *,
+        clip: Out[CLIP],
+        prompt: str | Out[STRING] = ...,
+        negative_prompt: str | Out[STRING] = ...,
+        vae: Out[VAE] = ...,
+        resolution: int | Out[INT] = ...,
+        images: Sequence[Out[IMAGE]] | Mapping[str, Out[IMAGE]] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> tuple[Out[CONDITIONING], Out[CONDITIONING], Out[LATENT]]:
+        """Encode a prompt and a negative prompt for Qwen-Image 2.1, with up to 16 reference image…"""
+
+    def TextEncodeQwenImageEdit(
+        self,
+        *,
+        clip: Out[CLIP],
+        prompt: str | Out[STRING],
+        vae: Out[VAE] = ...,
+        image: Out[IMAGE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONDITIONING]:
+        """Encode an instruction to edit an image, for Qwen-Image-Edit."""
+
+    def TextEncodeQwenImageEditPlus(
+        self,
+        *,
+        clip: Out[CLIP],
+        prompt: str | Out[STRING],
+        vae: Out[VAE] = ...,
+        image1: Out[IMAGE] = ...,
+        image2: Out[IMAGE] = ...,
+        image3: Out[IMAGE] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[CONDITIONING]:
+        """Encode an instruction that takes up to three images, for Qwen-Image-Edit 2509 and 2511."""
+
+    def TextGenerate(
+        self,
+        *,
+        clip: Out[CLIP],
+        prompt: str | Out[STRING] = ...,
+        max_length: int | Out[INT] = ...,
+        sampling_mode: Literal['on', 'off'] | Mapping[str, object] = ...,
+        image: Out[IMAGE] = ...,
+        video: Out[IMAGE] = ...,
+        audio: Out[AUDIO] = ...,
+        thinking: bool | Out[BOOLEAN] = ...,
+        use_default_template: bool | Out[BOOLEAN] = ...,
+        mtp: Literal['auto', 'off', '2', '3', '4', '5', 'tree2s1', 'tree2s2', 'tree3s1', 'tree4s1m8'] | Out[Any] = ...,
+        system_prompt: str | Out[STRING] = ...,
+        id_: str = ...,
+        title_: str = ...,
+        **more: object,
+    ) -> tuple[Out[STRING], Out[STRING]]:
+        """Let the language model of a CLIP write a text: rewrite a prompt, or describe images."""
+
     def ThresholdMask(
         self,
         *,
@@ -3759,7 +3894,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[LATENT]:
-        """Encode images to latents; the sides are cropped to multiples of 8."""
+        """Encode images to latents; the sides are cropped to multiples of 8, or of the VAE's own…"""
 
     def VAEEncodeForInpaint(
         self,

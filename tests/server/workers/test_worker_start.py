@@ -35,7 +35,9 @@ def test_without_descriptors_it_is_tried_again(monkeypatch):
 
     async def scenario():
         ready = asyncio.Event()
-        worker = LocalWorker(Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), ready.set, print))
+        worker = LocalWorker(
+            Device("cpu", {}), OPTIONS, ServerHooks(namer, Metrics(), ready.set, print)
+        )
         await worker.start()
         async with asyncio.timeout(60):
             await ready.wait()
