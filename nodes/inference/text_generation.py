@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 import torch
@@ -13,6 +13,7 @@ from nodegraph.definition.context import Context
 from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use
+from nodes.models.families.base.language_config import keeping_layers, linear_bytes
 from nodes.models.families.base.language_records import LanguageModel
 from nodes.models.loading.network import Patches
 from nodes.models.loading.text_model import TextEncoder
@@ -88,12 +89,6 @@ class Writer:
             text.forget()
 
 
-def _new_cache() -> Cache:
-    from transformers.cache_utils import DynamicCache
-
-    return cast("Cache", DynamicCache())
-
-
 @dataclass(slots=True)
 class _Text:
     """A text that grows: its next tokens to read, and what is kept of those that were read."""
@@ -101,7 +96,7 @@ class _Text:
     writer: Writer
     waiting: Chunk
     """The tokens that the language model has not read yet: the prompt, or the last one."""
-    past: Cache = field(default_factory=_new_cache)
+    past: Cache | None = None
     length: int = 0
     """The number of tokens that it has read."""
     place: int = 0
@@ -112,8 +107,9 @@ class _Text:
         self.waiting = [Token(number)]
 
     def forget(self) -> None:
-        """Let go of the keys and values."""
-        cast("_Layers", self.past).layers.clear()
+        """Let go of what is kept of the tokens."""
+        if self.past is not None:
+            cast("_Layers", self.past).layers.clear()
 
     @torch.no_grad()
     def scores(self) -> Tensor:
@@ -126,6 +122,8 @@ class _Text:
             models = (network,) if head is None else (network, head)
             plan_use(ModelUse(models, self._beside))
             driver = LanguageModelText(self.writer.record, network.module(self.writer.patches))
+            if self.past is None:
+                self.past = driver.new_cache()
             embedded = embed(driver, rows)
             pictures = place_pictures(rows, embedded, seen) if seen else None
             last = embedded
@@ -144,14 +142,16 @@ class _Text:
 
     @property
     def _beside(self) -> int:
-        """The bytes beside the weights: of keys, values, and what a pass computes."""
+        """The bytes beside the weights: of what is kept of tokens, and what a pass computes."""
         network = self.writer.encoder.network
         config = network.spec.config
         heads, width = config["num_key_value_heads"], config["head_dim"]
         kept = -(self.length // -_BLOCK) * _BLOCK * heads * width * 2
-        layers = config["num_hidden_layers"] + 2  # those of one layer are there twice for a moment
-        computed = len(self.waiting) * config["hidden_size"] * _STATES + config["vocab_size"]
-        return (kept * layers + computed) * network.placement.dtype.itemsize
+        layers = keeping_layers(config) + 2  # those of one layer are there twice for a moment
+        tokens = len(self.waiting)
+        computed = tokens * config["hidden_size"] * _STATES + config["vocab_size"]
+        numbers = kept * layers + computed
+        return numbers * network.placement.dtype.itemsize + linear_bytes(config, tokens)
 
 
 def _words(driver: LanguageModelText, head: nn.Module | None, hidden: Tensor) -> Tensor:

@@ -54,6 +54,75 @@ def qwen3(
     draw.scale(f"{root}norm.weight", width)
 
 
+def qwen3_5(
+    draw: Draw,
+    *,
+    width: int = 1024,
+    head: int = 16,
+    heads: tuple[int, int] = (4, 1),
+    linear: tuple[int, int] = (4, 2),
+    inner: int = 64,
+    layers: int = 4,
+    words: int = _WORDS,
+    prefix: str = "",
+) -> None:
+    """Qwen3.5, whose every fourth layer has softmax attention, and the others a linear one.
+
+    `heads` are those of queries, and of keys and values; `linear` those of values, and of queries
+    and of keys, in the others. Its norms multiply by one more than their weights.
+    """
+    root = f"{prefix}model."
+    draw.put(f"{root}embed_tokens.weight", (words, width), 1.0)
+    for layer in range(layers):
+        key = f"{root}layers.{layer}"
+        if layer % 4 == 3:
+            _gated_attention(draw, f"{key}.self_attn", width, head, heads)
+        else:
+            _linear_attention(draw, f"{key}.linear_attn", width, head, linear)
+        draw.linear(f"{key}.mlp.gate_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.up_proj", width, inner, bias=False)
+        draw.linear(f"{key}.mlp.down_proj", inner, width, bias=False)
+        draw.put(f"{key}.input_layernorm.weight", (width,), 0.1)
+        draw.put(f"{key}.post_attention_layernorm.weight", (width,), 0.1)
+    draw.put(f"{root}norm.weight", (width,), 0.1)
+
+
+def _gated_attention(draw: Draw, key: str, width: int, head: int, heads: tuple[int, int]) -> None:
+    for name, number in (("q", 2 * heads[0]), ("k", heads[1]), ("v", heads[1])):
+        draw.linear(f"{key}.{name}_proj", width, number * head, bias=False)
+    draw.linear(f"{key}.o_proj", heads[0] * head, width, bias=False)
+    draw.put(f"{key}.q_norm.weight", (head,), 0.1)
+    draw.put(f"{key}.k_norm.weight", (head,), 0.1)
+
+
+def _linear_attention(draw: Draw, key: str, width: int, head: int, heads: tuple[int, int]) -> None:
+    values, channels = heads[0] * head, (heads[0] + 2 * heads[1]) * head
+    for name, outputs in (("qkv", channels), ("z", values), ("b", heads[0]), ("a", heads[0])):
+        draw.linear(f"{key}.in_proj_{name}", width, outputs, bias=False)
+    draw.weight(f"{key}.conv1d.weight", channels, 1, 4)
+    draw.put(f"{key}.A_log", (heads[0],), 0.5, -1.0)
+    draw.put(f"{key}.dt_bias", (heads[0],), 0.1, 1.0)
+    draw.scale(f"{key}.norm.weight", head)
+    draw.linear(f"{key}.out_proj", values, width, bias=False)
+
+
+def small_qwen3_5(width: int = 1024, *, head: bool = False, sees: bool = False) -> Tensors:
+    """Qwen3.5 of full width in a file of its own, for `SEEING`: 2 M parameters.
+
+    Args:
+        width: of the states; 1024 is that of the size 0.8B.
+        head: add a head that predicts words, as files from 9B on have it.
+        sees: add a vision encoder.
+    """
+    draw = Draw(35)
+    qwen3_5(draw, width=width)
+    if sees:
+        qwen3_vision(draw, width=width, deep=False)
+    if head:
+        draw.put("lm_head.weight", (_WORDS, width), 0.05)
+    return draw.tensors
+
+
 def gemma2(
     draw: Draw,
     *,
@@ -150,8 +219,13 @@ def qwen2_5_vision(draw: Draw, *, width: int, blocks: int = 2, prefix: str = "vi
     draw.linear(f"{prefix}merger.mlp.2", 4 * own, width)
 
 
-def qwen3_vision(draw: Draw, *, width: int, blocks: int = 3, prefix: str = "visual.") -> None:
-    """The vision encoder of Qwen3-VL with one head, whose first two blocks are read, too."""
+def qwen3_vision(
+    draw: Draw, *, width: int, blocks: int = 3, prefix: str = "visual.", deep: bool = True
+) -> None:
+    """The vision encoder of Qwen3-VL with one head, whose first two blocks are read, too.
+
+    Without those deep states it is Qwen3.5's.
+    """
     own, inner = 8, 12
     draw.weight(f"{prefix}patch_embed.proj.weight", own, 3, 2, 16, 16)
     draw.put(f"{prefix}patch_embed.proj.bias", (own,), 0.05)
@@ -166,7 +240,7 @@ def qwen3_vision(draw: Draw, *, width: int, blocks: int = 3, prefix: str = "visu
         draw.linear(f"{key}.mlp.linear_fc2", inner, own)
     for merger, inputs in (
         ("merger", own),
-        *((f"deepstack_merger_list.{n}", 4 * own) for n in (0, 1)),
+        *((f"deepstack_merger_list.{n}", 4 * own) for n in (0, 1) if deep),
     ):
         draw.norm(f"{prefix}{merger}.norm", inputs)
         draw.linear(f"{prefix}{merger}.linear_fc1", 4 * own, 4 * own)
@@ -176,6 +250,7 @@ def qwen3_vision(draw: Draw, *, width: int, blocks: int = 3, prefix: str = "visu
 VISION_SIZES = {
     "qwen2_5_vl_vision": {"num_heads": 1, "window_size": 56, "fullatt_block_indexes": [1]},
     "qwen3_vl_vision": {"num_heads": 1, "deepstack_visual_indexes": [0, 1]},
+    "qwen3_5_vision": {"num_heads": 1},
 }
 """The entries of the tiny vision encoders' configurations that shapes do not tell."""
 SEEING = {**BYTES, "config": json.dumps(VISION_SIZES)}

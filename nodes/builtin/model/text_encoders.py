@@ -50,7 +50,8 @@ def clip_loader(
     Lumina 2 (Gemma 2 2B). `lumina2` is Lumina 2 or Z-Image, `flux2` any FLUX.2 (klein 4B reads
     Qwen3 4B), and `qwen_image` both Qwen-Images; `sd3` takes CLIP-L, CLIP-G or T5 alone; `flux3` is
     FLUX.3 and `krea2` Krea 2 (both Qwen3-VL 4B), `longcat_image` LongCat-Image (Qwen2.5-VL 7B), and
-    `chroma` Chroma (T5 alone). Models of the other types are not supported yet.
+    `chroma` Chroma (T5 alone). Models of the other types are not supported yet. Every type opens
+    Qwen3.5, which writes prompts for any model.
     """
     return _open_text_encoders(ctx, type, device, clip_name)
 

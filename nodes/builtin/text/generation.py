@@ -87,12 +87,12 @@ def text_generate(
 ) -> Written:
     """Let the language model of a CLIP write a text: rewrite a prompt, or describe images.
 
-    Qwen3, Qwen2.5-VL and Qwen3-VL write; the last two see images if their file has the vision
-    encoder. `max_length` is in tokens. With `sampling_mode` off, every word is the likeliest one;
-    on, the same seed gives the same text. The prompt is put into the model's chat, with
+    Qwen3, Qwen2.5-VL, Qwen3-VL and Qwen3.5 write; the last three see images if their file has the
+    vision encoder. `max_length` is in tokens. With `sampling_mode` off, every word is the likeliest
+    one; on, the same seed gives the same text. The prompt is put into the model's chat, with
     `system_prompt` as its first message, unless `use_default_template` is off. `thinking` lets
-    Qwen3 think first; its thoughts are an output of their own. `mtp` changes nothing: no model
-    here predicts several words at once. Videos and sounds are not read.
+    Qwen3 and Qwen3.5 think first; the thoughts are an output of their own. `mtp` changes nothing:
+    no model here predicts several words at once. Videos and sounds are not read.
     """
     del mtp
     for medium, value in (("video", video), ("audio", audio)):

@@ -3,7 +3,13 @@
 from collections.abc import Collection, Sequence
 
 from nodes.models.families.base.errors import MissingTokenizerError, UnrecognisedFileError
-from nodes.models.families.base.spec import EncoderName, EncoderSpec, TextEncoderSet
+from nodes.models.families.base.language_models import language_model_of
+from nodes.models.families.base.spec import (
+    EncoderName,
+    EncoderSpec,
+    HiddenStatePolicy,
+    TextEncoderSet,
+)
 from nodes.models.families.base.text_encoders import encoder_names, read_encoder
 from nodes.models.families.errors import TextEncoderError, UnknownTypeError
 from nodes.models.families.registry import encoder_sets, loader_types
@@ -39,6 +45,8 @@ def read_text_files(
     wanted = list(dict.fromkeys(name for each in candidates for name in each.policies))
     names: list[EncoderName] = [_name(header, wanted) for header in headers]
     fitting = [each for each in candidates if names[0] in each.policies]
+    if not fitting and len(headers) == 1 and (alone := _set_of_writer(names[0], kind)):
+        fitting, wanted = [alone], list(alone.policies)
     encoder_set = (*fitting, *candidates)[0]
     for number, (header, name) in enumerate(zip(headers, names, strict=True)):
         if name not in wanted:
@@ -61,6 +69,20 @@ def read_text_files(
         _complete(header, read_encoder(header, "", name, encoder_set.policies[name]))
         for header, name in zip(headers, names, strict=True)
     )
+
+
+def _set_of_writer(name: EncoderName, kind: str) -> TextEncoderSet | None:
+    """Return the set of a language model that writes prompts for any model; None for others.
+
+    Args:
+        name: of the language model.
+        kind: the type of the loader.
+    """
+    record = language_model_of(name)
+    if record is None or not record.serves_all:
+        return None
+    chat = HiddenStatePolicy(reads_weights=False)
+    return TextEncoderSet(name, {name: chat}, "single", kind, (1,))
 
 
 def _complete(header: Header, spec: EncoderSpec) -> EncoderSpec:

@@ -38,8 +38,8 @@ class BlindEncoderError(NodeGraphError):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(
             f"the text encoder {name} of {path.name!r} sees no pictures.",
-            hint="Load a file with the vision encoder of Qwen2.5-VL or Qwen3-VL in it, whose keys "
-            "begin with 'visual.', or leave the pictures out.",
+            hint="Load a file with the vision encoder of Qwen2.5-VL, Qwen3-VL or Qwen3.5 in it, "
+            "whose keys begin with 'visual.', or leave the pictures out.",
         )
 
 
@@ -64,5 +64,5 @@ class MuteEncoderError(NodeGraphError):
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         super().__init__(
             f"{', '.join(names)} of {path.name!r} can not write: only language models can.",
-            hint="Load Qwen3, Qwen2.5-VL or Qwen3-VL with CLIPLoader.",
+            hint="Load Qwen3, Qwen2.5-VL, Qwen3-VL or Qwen3.5 with CLIPLoader.",
         )

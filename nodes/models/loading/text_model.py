@@ -14,6 +14,7 @@ from nodegraph.runtime.device_lane import device_lane
 from nodegraph.runtime.residency import ModelUse
 from nodegraph.runtime.run_environment import plan_use, run_environment
 from nodes.models.families.base.errors import MissingTokenizerError, UnreadableTokenizerError
+from nodes.models.families.base.language_config import linear_bytes
 from nodes.models.families.base.language_models import language_model_of
 from nodes.models.families.base.spec import EncoderSpec, NetworkSpec, TextEncoderSet, TextRules
 from nodes.models.loading.errors import (
@@ -133,6 +134,7 @@ class TextEncoder:
     ) -> Sequence[Encoded]:
         tokens = sum(len(chunk) for chunks in prompts for chunk in chunks)
         beside = tokens * self.width * _STATES * self.network.placement.dtype.itemsize
+        beside += linear_bytes(self.network.spec.config, tokens)
         with device_lane(self.network.placement.device):
             seen = self.see([chunk for chunks in prompts for chunk in chunks])
             plan_use(ModelUse((self.network,), beside, repeats=False))

@@ -38,8 +38,10 @@ def chat(record: LanguageModel, prompt: str, system: str = "", *, thinks: bool =
     first = system or record.system
     messages = (("system", first), ("user", prompt)) if first else (("user", prompt),)
     told = "".join(_MESSAGE.format(role=role, text=text) for role, text in messages)
-    silent = _NO_THOUGHTS if record.thinks and not thinks else ""
-    return f"{told}{_ANSWER}{silent}"
+    begun = f"{_THOUGHTS[0]}\n" if record.opens_thoughts else ""
+    if record.thinks and not thinks:
+        begun = _NO_THOUGHTS
+    return f"{told}{_ANSWER}{begun}"
 
 
 def split_thoughts(prompt: str, written: str) -> Answer:

@@ -1,20 +1,17 @@
-"""Language models that encode texts: which one a file has, and its configuration and keys.
+"""Language models that encode texts: which one a file has, and its keys.
 
-Their records are in `language_records.py`. Files name weights as transformers' causal models do
-(`model.layers.0.self_attn.q_proj.weight`), whether they lie alone, below
-`text_encoders.<name>.transformer.` in a checkpoint, or in a folder of diffusers.
+Their records are in `language_records.py`, their configurations in `language_config.py`. Files name
+weights as transformers' causal models do (`model.layers.0.self_attn.q_proj.weight`), whether they
+lie alone, below `text_encoders.<name>.transformer.` in a checkpoint, or in a folder of diffusers.
 """
 
 import json
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any, cast
+from typing import cast
 
 from nodes.models.families.base.language_records import LANGUAGE_MODELS, LanguageModel
-from nodes.models.families.base.language_vision import (
-    VISION,
-)
-from nodes.models.families.base.shapes import count, overrides, shape_of
+from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.spec import EncoderName
 from nodes.models.weights.errors import BadMetadataError
 from nodes.models.weights.header import Header, read_bytes
@@ -28,10 +25,11 @@ _OWN_PARTS = ("embed_tokens.", "layers.", "norm.")
 _VISION_ROOTS = ("model.visual.", VISION)
 HEAD = "lm_head."
 """The start of the keys of the head that predicts words, in files that have one."""
-_EMBEDDING, _QUERY = "embed_tokens.weight", "layers.0.self_attn.q_proj.weight"
+EMBEDDING = "embed_tokens.weight"
+"""The key of the token embedding below the root."""
+_FIRST = "layers.0.self_attn.q_proj.weight", "layers.0.linear_attn.in_proj_qkv.weight"
 FINAL_NORM = "norm.weight"
 """The network's own key of the norm after the last layer."""
-_PART = "language model"
 
 
 def language_models(header: Header, prefix: str = "") -> tuple[LanguageModel, ...]:
@@ -45,7 +43,7 @@ def language_models(header: Header, prefix: str = "") -> tuple[LanguageModel, ..
         prefix: of all its keys, before the root.
     """
     root = prefix + ROOT
-    if root + _EMBEDDING not in header:
+    if root + EMBEDDING not in header:
         return ()
     named = [
         each
@@ -94,45 +92,9 @@ def language_model_names(header: Header, prefix: str = "") -> tuple[str, ...]:
     may_be = language_models(header, prefix)
     if not may_be:
         return ()
-    width = header.shape(prefix + ROOT + _EMBEDDING)[-1]
+    width = header.shape(prefix + ROOT + EMBEDDING)[-1]
     known = tuple(each.sizes[width] for each in may_be if width in each.sizes)
     return known or (f"a {may_be[0].title} of width {width}",)
-
-
-def language_config(
-    header: Header, prefix: str, record: LanguageModel, name: str
-) -> dict[str, Any]:
-    """Return the configuration of a language model, by its shapes.
-
-    The number of heads follows from the width of one, which is that of the norms of queries where
-    there are any. The metadata, or a folder's `config.json`, may replace the record's constants.
-
-    Raises:
-        MissingWeightsError: a tensor that the configuration is read from is missing.
-        BadMetadataError: an override in the metadata has no meaning.
-    """
-    root = prefix + ROOT
-    words, width = shape_of(header, root + _EMBEDDING, _PART)
-    stated = {
-        key: value
-        for part in (record.kind, name)
-        for key, value in overrides(header, part, {*record.constants, "head_dim"}).items()
-        if value is not None
-    }
-    attention = root + "layers.0.self_attn."
-    norm = attention + "q_norm.weight"
-    head = header.shape(norm)[0] if norm in header else stated.get("head_dim", record.head)
-    return {
-        "vocab_size": words,
-        "hidden_size": width,
-        "intermediate_size": shape_of(header, f"{root}layers.0.mlp.gate_proj.weight", _PART)[0],
-        "num_hidden_layers": count(header, root + "layers.{}.self_attn.q_proj.weight"),
-        "num_attention_heads": shape_of(header, f"{attention}q_proj.weight", _PART)[0] // head,
-        "num_key_value_heads": shape_of(header, f"{attention}k_proj.weight", _PART)[0] // head,
-        **record.constants,
-        **stated,
-        "head_dim": head,
-    }
 
 
 def token_number(header: Header, record: LanguageModel, token: tuple[str, int]) -> int:
@@ -209,4 +171,7 @@ def own_language_key(key: str) -> str | None:
 
 def has_other_root(header: Header) -> bool:
     """Return True for a language model whose keys do not begin with the root."""
-    return any(root + _EMBEDDING in header and root + _QUERY in header for root in _OTHER_ROOTS)
+    return any(
+        root + EMBEDDING in header and any(root + each in header for each in _FIRST)
+        for root in _OTHER_ROOTS
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from nodes.models.families.base.language_vision import (
     QWEN2_5_VISION,
+    QWEN3_5_VISION,
     QWEN3_VISION,
     VisionModel,
 )
@@ -19,6 +20,8 @@ _QUERY_NORM = "layers.0.self_attn.q_norm.weight"
 _SECOND_NORM = "layers.0.post_feedforward_layernorm.weight"
 _FIRST_NORM = "layers.0.post_attention_layernorm.weight"
 _QUERY_BIAS = "layers.0.self_attn.q_proj.bias"
+_LINEAR_QUERY = "layers.0.linear_attn.in_proj_qkv.weight"
+_ROUTER = "layers.0.mlp.gate.weight"
 _ENDS = "<|im_end|>", "<|endoftext|>"
 
 
@@ -75,6 +78,14 @@ class LanguageModel:
     """The message that begins its chats, where a user gives none; empty if there is none."""
     thinks: bool = False
     """True if it writes down its thoughts before an answer, unless an empty thought is given."""
+    opens_thoughts: bool = False
+    """True if its chat begins the thoughts that it writes down."""
+    gated: bool = False
+    """True if each head's queries have a gate of their width beside them."""
+    serves_all: bool = False
+    """True if it writes prompts for any model, so that any type of a loader opens it."""
+    uncalled: tuple[str, ...] = ()
+    """Patterns of its modules that are not called: others read their weights."""
     picture: tuple[str, int] = ("<|image_pad|>", 151_655)
     """The token in whose place a picture's tokens are read, and its number in that tokenizer."""
 
@@ -191,7 +202,7 @@ MISTRAL3 = LanguageModel(
     config="transformers.models.mistral.configuration_mistral:MistralConfig",
     sizes={5120: "mistral3_24b"},
     mark=_FIRST_NORM,
-    lacks=(_QUERY_NORM, _QUERY_BIAS, _SECOND_NORM),
+    lacks=(_QUERY_NORM, _QUERY_BIAS, _SECOND_NORM, _LINEAR_QUERY),
     ends_early=True,
     tokenizer="nodes.models.text.tekken_tokenizer:tekken_tokenizer",
     vocabulary=131_072,
@@ -207,5 +218,45 @@ MISTRAL3 = LanguageModel(
     },
 )
 """The language part of Mistral Small 3.1 and 3.2, by `config.json`, without its vision encoder."""
-LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL, QWEN3_VL, GEMMA2, MISTRAL3)
+QWEN3_5 = LanguageModel(
+    kind="qwen3_5",
+    title="Qwen3.5",
+    model="transformers.models.qwen3_5.modeling_qwen3_5:Qwen3_5TextModel",
+    config="transformers.models.qwen3_5.configuration_qwen3_5:Qwen3_5TextConfig",
+    sizes={
+        1024: "qwen35_08b",
+        2048: "qwen35_2b",
+        2560: "qwen35_4b",
+        4096: "qwen35_9b",
+        5120: "qwen35_27b",
+    },
+    mark=_LINEAR_QUERY,
+    lacks=(_ROUTER,),  # the sizes with experts have it
+    tokenizer="nodes.models.text.qwen_tokenizer:qwen3_5_tokenizer",
+    vocabulary=248_320,
+    pad=("<|endoftext|>", 248_044),
+    picture=("<|image_pad|>", 248_056),
+    constants={
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10_000_000.0,
+            "partial_rotary_factor": 0.25,
+            "mrope_section": [11, 11, 10],
+        },
+        "rms_norm_eps": 1e-6,
+        "hidden_act": "silu",
+        "max_position_embeddings": 262_144,
+    },
+    coordinates=3,
+    vision=QWEN3_5_VISION,
+    ends=_ENDS,
+    thinks=True,
+    opens_thoughts=True,
+    gated=True,
+    serves_all=True,
+    uncalled=("layers.*.linear_attn.conv1d",),
+)
+"""Three of four layers have linear attention (Yang et al. 2024, arXiv:2412.06464), the fourth
+softmax attention with a gate; the constants are those of `config.json` of all dense sizes."""
+LANGUAGE_MODELS = (QWEN3, QWEN2_5_VL, QWEN3_VL, GEMMA2, MISTRAL3, QWEN3_5)
 """Every record; of those whose mark a file has, the first one is the likeliest."""

@@ -49,6 +49,8 @@ class VisionModel:
 
     None if there are none (Meng et al. 2024, arXiv:2406.04334).
     """
+    learns_places: bool = False
+    """True if it has an embedding of the places of patches."""
 
 
 QWEN2_5_VISION = VisionModel(
@@ -82,9 +84,24 @@ QWEN3_VISION = VisionModel(
     deviation=(0.5, 0.5, 0.5),
     pixels=(256 * 256, 4096 * 4096),
     deep_layers={24: (5, 11, 17), 27: (8, 16, 24)},
+    learns_places=True,
 )
 """Bai et al. 2025, arXiv:2511.21631; 24 blocks in the sizes 2B and 4B, 27 in the larger ones."""
-VISION_MODELS = (QWEN2_5_VISION, QWEN3_VISION)
+QWEN3_5_VISION = VisionModel(
+    kind="qwen3_5_vision",
+    title="Qwen3.5's vision encoder",
+    model="transformers.models.qwen3_5.modeling_qwen3_5:Qwen3_5VisionModel",
+    config="transformers.models.qwen3_5.configuration_qwen3_5:Qwen3_5VisionConfig",
+    mark=QWEN3_VISION.mark,
+    merger=QWEN3_VISION.merger,
+    constants=QWEN3_VISION.constants,
+    mean=QWEN3_VISION.mean,
+    deviation=QWEN3_VISION.deviation,
+    pixels=QWEN3_VISION.pixels,
+    learns_places=True,
+)
+"""That of Qwen3-VL, of which the language model reads the last block's states alone."""
+VISION_MODELS = (QWEN2_5_VISION, QWEN3_VISION, QWEN3_5_VISION)
 """Every record."""
 
 
@@ -133,11 +150,12 @@ def _overrides(
     nested = cast("dict[str, Any]", overrides(header, name, {_NESTED}).get(_NESTED) or {})
     stated = {key: value for key, value in nested.items() if key in allowed}
     stated |= overrides(header, record.kind, allowed)
+    if record.learns_places:
+        stated["num_position_embeddings"] = shape_of(header, prefix + _PLACES, _PART)[0]
     if record.deep_layers is None:
         return stated
     layers = stated.get(_LAYERS) or record.deep_layers.get(blocks)
     if layers is None:
         what = f"no {_LAYERS!r} in its metadata for {blocks} blocks"
         raise MissingWeightsError(header.path, _PART, [what])
-    places = shape_of(header, prefix + _PLACES, _PART)[0]
-    return {**stated, "num_position_embeddings": places, _LAYERS: list(layers)}
+    return {**stated, _LAYERS: list(layers)}

@@ -17,12 +17,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 from nodes.models.families.base.encoder_keys import T5, clip_table, open_clip_table, t5_table
+from nodes.models.families.base.language_config import language_config
 from nodes.models.families.base.language_models import (
     FINAL_NORM,
     HEAD,
     brought_tokenizer,
     find_language_model,
-    language_config,
     language_model_names,
     language_table,
     plain_table,

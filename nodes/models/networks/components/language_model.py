@@ -83,10 +83,13 @@ class LanguageModelText:
             hidden, places.expand(self.record.coordinates, -1, -1) if several else places
         )
         masks = cache(partial(self._mask, hidden, attended))
+        present = None if attended is None else attended.to(hidden.device)
         kept = {} if past is None else {"past_key_values": past}
         alone = past is not None and hidden.shape[1] == 1  # it attends to all that is kept
         for number, layer in enumerate(decoder.layers):
             mask = None if alone else masks(_window(layer, hidden.shape[1]))
+            if hasattr(layer, "linear_attn"):
+                mask = present
             output = layer(
                 hidden,
                 attention_mask=mask,
@@ -96,6 +99,12 @@ class LanguageModelText:
             )
             yield cast("Tensor", output)
             hidden = _with_deep_states(cast("Tensor", output), pictures, number)
+
+    def new_cache(self) -> Cache:
+        """Return what keeps the keys, values and states of a text; nothing is in it yet."""
+        from transformers.cache_utils import DynamicCache
+
+        return cast("Cache", DynamicCache(config=cast("Any", self._decoder.config)))
 
     def norm(self, states: Tensor) -> Tensor:
         """Apply the final norm, a root mean square."""
@@ -148,7 +157,8 @@ def _with_deep_states(hidden: Tensor, pictures: TextPictures | None, layer: int)
 
 def _window(layer: nn.Module, length: int) -> int | None:
     """Return the number of last tokens that a layer attends to; None if it reads the whole text."""
-    window = getattr(layer.self_attn, "sliding_window", None)
+    attention = getattr(layer, "self_attn", None)  # not there if its attention is linear
+    window = getattr(attention, "sliding_window", None)
     return window if window is not None and window < length else None
 
 
@@ -162,7 +172,7 @@ def network_of(record: LanguageModel) -> NetworkClass:
         half_dtype=torch.bfloat16,  # its numbers grow too large for float16
         without_bfloat16=torch.float32,
         keeps_quantized=True,
-        parts=Parts(uncalled=("norm",), tables=("embed_tokens",)),
+        parts=Parts(uncalled=("norm", *record.uncalled), tables=("embed_tokens",)),
     )
 
 
