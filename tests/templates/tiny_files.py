@@ -38,6 +38,7 @@ from tests.tiny_models.language_models import (
     small_mistral,
     small_qwen2_5_vl,
     small_qwen3,
+    small_qwen3_5,
 )
 from tests.tiny_models.quantized_files import layers_in, scaled
 from tests.tiny_models.qwen21_vae import small_qwen21_vae
@@ -103,9 +104,9 @@ def _deep_qwen3(width: int = 2560, *, sees: bool = False) -> Tensors:
     return draw.tensors
 
 
-def _unread() -> Tensors:
-    """A tensor that no model here has."""
-    return {"unread": torch.zeros(1)}
+def _wide_qwen3_5() -> Tensors:
+    """Qwen3.5 with the width of its size 9B, and all that such a file has."""
+    return small_qwen3_5(4096, head=True, sees=True)
 
 
 def _encoded(tokens: int = 8) -> Tensors:
@@ -157,7 +158,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "(?i:qwen_image_edit|firered|qwen-image-edit).*", QWEN_IMAGE),
     TinyFile(_MODELS, "z_image.*", Z_IMAGE),
     TinyFile(_TEXT, "clip_l", small_clip, LETTERS),
-    TinyFile(_TEXT, r"qwen3\.5.*", _unread, lacking="Qwen3.5"),
+    TinyFile(_TEXT, r"qwen3\.5_9b.*", _wide_qwen3_5, SEEING),
     TinyFile(_TEXT, r"qwen_2\.5_vl_7b.*", small_qwen2_5_vl, SEEING),
     TinyFile(_TEXT, "qwen3vl_4b.*", partial(_deep_qwen3, sees=True), SEEING),
     TinyFile(_TEXT, "qwen3vl_8b_(int8|fp8).*", small_qwen3_vl_8b, SEEING),
