@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from nodes.models.families.base.encoder_keys import clip_table, open_clip_table, t5_table
-from nodes.models.families.base.language_models import language_table, plain_table
+from nodes.models.families.base.language_models import HEAD, language_table, plain_table
 from nodes.models.families.base.language_vision import VISION
 from nodes.models.families.base.ldm_keys import UNET_PREFIX, VAE_PREFIX, unet_table, vae_table
 from nodes.models.families.base.spec import NetworkSpec
@@ -199,6 +199,14 @@ _QWEN3_VISION: dict[str, Any] = {
     "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "out_hidden_size": 4096,
     "num_position_embeddings": 2304, "deepstack_visual_indexes": [8, 16, 24],
 }  # fmt: skip
+_QWEN3_5_9B: dict[str, Any] = {
+    "vocab_size": 248320, "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32,
+    "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 256,
+    "linear_num_key_heads": 16, "linear_num_value_heads": 32,
+}  # fmt: skip
+_QWEN3_5_VISION: dict[str, Any] = {
+    key: value for key, value in _QWEN3_VISION.items() if not key.startswith("deepstack")
+}
 _GEMMA2_2B: dict[str, Any] = {
     "vocab_size": 256000, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
     "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
@@ -376,6 +384,11 @@ MODELS: Mapping[str, tuple[Part, ...]] = {
         _qwen3_vl(_TEXT.format("qwen3vl_8b")),
     ),
     "qwen3_vl_8b": (_qwen3_vl(""),),
+    "qwen3_5_9b": (
+        Part("qwen3_5", _QWEN3_5_9B, "", language_table),
+        Part("word_head", {"words": 248320, "width": 4096}, HEAD, plain_table),
+    ),
+    "qwen3_5_vision": (_vision("qwen3_5_vision", _QWEN3_5_VISION),),
     "flux3": (_flux3(""),),
     "flux3_whole": (
         _flux3(UNET_PREFIX),

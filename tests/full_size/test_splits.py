@@ -29,6 +29,8 @@ NAMES = (
     "qwen_image21",
     "qwen3_vl_8b",
     "qwen3_vl_vision",
+    "qwen3_5_9b",
+    "qwen3_5_vision",
     "flux3",
     "qwen3_vl_4b",
     "lumina2",
