@@ -1,5 +1,9 @@
 """Texts that are written on a device: the same as on the CPU, and nothing of them stays there."""
 
+from functools import partial
+
+import pytest
+
 from nodes.builtin.model.text_encoders import clip_loader
 from nodes.inference.text_generation import Writer
 from nodes.models.families.base.language_models import language_model_of
@@ -8,7 +12,7 @@ from nodes.models.text.word_choice import Likeliest
 from tests.nodes.bench import Bench
 from tests.nodes.inference.test_text_generation import HEADED, MOST, headed
 from tests.tiny_models.checkpoints import write
-from tests.tiny_models.language_models import BYTES
+from tests.tiny_models.language_models import BYTES, SEEING, small_qwen3_5
 
 
 def writer_in(bench: Bench) -> Writer:
@@ -23,8 +27,15 @@ def written(writer: Writer) -> list[int]:
     return list(writer.tokens(prompt, Likeliest(), MOST))
 
 
-def test_a_text_is_that_of_the_cpu_and_leaves_nothing_behind(simulated, tmp_path):
-    write(tmp_path / "models/text_encoders" / HEADED, headed(), BYTES)
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [(headed, BYTES), (partial(small_qwen3_5, head=True), SEEING)],
+    ids=["qwen3", "qwen3_5"],
+)
+def test_a_text_is_that_of_the_cpu_and_leaves_nothing_behind(
+    simulated, tmp_path, tensors, metadata
+):
+    write(tmp_path / "models/text_encoders" / HEADED, tensors(), metadata)
     simulated.switch(on=False)
     expected = written(writer_in(Bench(tmp_path)))
     simulated.switch(on=True)
