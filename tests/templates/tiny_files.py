@@ -23,6 +23,7 @@ from tests.tiny_models.checkpoints import (
     write,
 )
 from tests.tiny_models.control_networks import (
+    qwen_image_blockwise,
     qwen_image_controlnet,
     textless_controlnet,
     z_image_control,
@@ -177,6 +178,10 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile("upscale_models", "RealESRGAN_x4plus", esrgan),
     TinyFile("model_patches", "uso-flux1-projector.*", drawn(projector, 16, seen=128)),
     TinyFile("model_patches", "Z-Image-Turbo-Fun-Controlnet.*", drawn(z_image_control)),
+    TinyFile("model_patches", "qwen_image_(canny|depth)_diffsynth.*", drawn(qwen_image_blockwise)),
+    TinyFile(
+        "model_patches", "qwen_image_inpaint_diffsynth.*", drawn(qwen_image_blockwise, channels=17)
+    ),
     TinyFile(_LORAS, "(flux1-depth-dev-lora)", lora_for(FLUX, widened="img_in.weight")),
     TinyFile(_LORAS, "(uso-flux1|removal_timestep).*", lora_for(FLUX)),
     TinyFile(_LORAS, "anima-turbo.*", lora_for(small_anima)),

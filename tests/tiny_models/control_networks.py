@@ -158,3 +158,16 @@ def qwen_image_controlnet(draw: Draw, *, text: int, width: int = 64, extra: int 
     for block in range(2):
         draw.linear(f"controlnet_blocks.{block}", width, width, gain=0.5)
     draw.linear("controlnet_x_embedder", 64 + extra, width)
+
+
+def qwen_image_blockwise(
+    draw: Draw, *, width: int = 64, blocks: int = 2, channels: int = 16
+) -> None:
+    """DiffSynth-Studio's for Qwen-Image; `channels` are 17 for inpainting."""
+    draw.linear("img_in", 4 * channels, width)
+    for block in range(blocks):
+        key = f"controlnet_blocks.{block}"
+        for name in ("x_rms", "y_rms"):
+            draw.scale(f"{key}.{name}.weight", width)
+        for name in ("input_proj", "output_proj"):
+            draw.linear(f"{key}.{name}", width, width)

@@ -220,7 +220,7 @@ def control_hint(
             code="hint_needs_mask",
             need=f"the ControlNet {path.name!r} is made for inpainting",
             missing="no mask",
-            hint="Use ControlNetInpaintingAliMamaApply.",
+            hint="Use ControlNetInpaintingAliMamaApply; for a model patch, connect the mask to it.",
         )
     if vae is None:
         raise MissingInputError(

@@ -34,7 +34,10 @@ from nodes.values import Image, Mask, SeenPictures
 def model_patch_loader(
     name: Annotated[str, ModelFile("model_patches")], ctx: Context
 ) -> ModelPatchHandle:
-    """Open a model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
+    """Open a model patch that is no LoRA: USO's projector, or a ControlNet.
+
+    Of ControlNets "Fun Union" for Z-Image and DiffSynth-Studio's for Qwen-Image are read.
+    """
     path = ctx.files.model("model_patches", name)
     return open_model_patch(path, ctx.files.identity(path), ctx.models)
 
@@ -68,20 +71,21 @@ def qwen_image_diffsynth_controlnet(  # noqa: PLR0917 - the node has as many
     start_percent: Annotated[Fraction, Optional()] = 0.0,
     end_percent: Annotated[Fraction, Optional()] = 1.0,
 ) -> ModelHandle:
-    """Steer Z-Image by a control image (edges, depth, a pose), with a "Fun Union" ControlNet.
+    """Steer Qwen-Image or Z-Image by a control image, with a ControlNet that is a model patch.
 
-    The image is cropped and scaled to the latent's size. It steers both prompts, from
-    `start_percent` to `end_percent` of the denoising; several can be chained and add up. A mask is
-    not read yet.
+    Edges or depth, for Z-Image also a pose. The image is cropped and scaled to the latent's size.
+    It steers both prompts, from `start_percent` to `end_percent` of the denoising; several can be
+    chained and add up. With Qwen-Image's ControlNet for inpainting, the masked part of the image is
+    filled; no other reads a mask.
     """
     path = model_patch.network.header.path
     if model_patch.control is None:
         raise ModelMismatchError(path, code="model_patch_mismatch")
-    if mask is not None:
+    if mask is not None and not model_patch.control.spec.masked:
         raise UnreadMaskError(path)
     if strength == 0:
         return model
-    hint = control_hint(model_patch.control, image, vae)
+    hint = control_hint(model_patch.control, image, vae, mask)
     control = NetControl(model_patch.control, hint, strength, start_percent, end_percent)
     control.check(model.model.network.spec.config)
     return replace(model, injections=(*model.injections, SteeringPatch(control)))

@@ -45,7 +45,7 @@ class StyleHandle:
 
 @dataclass(frozen=True, slots=True)
 class ModelPatchHandle:
-    """A model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
+    """A model patch that is no LoRA: USO's projector, or a ControlNet."""
 
     __socket__: ClassVar = "MODEL_PATCH"
 

@@ -32,7 +32,15 @@ from nodes.models.networks.components.vaes import (
     vae,
     wan_vae,
 )
-from nodes.models.networks.controlnets import flux, qwen_image, sd3, t2i_adapter, unet, z_image
+from nodes.models.networks.controlnets import (
+    flux,
+    qwen_image,
+    qwen_image_blockwise,
+    sd3,
+    t2i_adapter,
+    unet,
+    z_image,
+)
 
 _SHARED = (
     *(vae.NETWORK, wan_vae.NETWORK, qwen21_vae.NETWORK, flux2_vae.NETWORK),
@@ -41,7 +49,7 @@ _SHARED = (
     *language_model.NETWORKS,
     *language_vision.NETWORKS,
     *(unet.NETWORK, t2i_adapter.NETWORK, sd3.NETWORK, flux.NETWORK),
-    *(qwen_image.NETWORK, z_image.NETWORK),
+    *(qwen_image.NETWORK, qwen_image_blockwise.NETWORK, z_image.NETWORK),
     *(style.REDUX, style.PROJECTOR, ip_adapter.NETWORK, photomaker.NETWORK),
     *(esrgan.NETWORK, compact_upscaler.NETWORK),
 )

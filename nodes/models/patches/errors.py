@@ -27,7 +27,7 @@ _EXTENSIONS: Mapping[ModelMismatchCode, tuple[str, str]] = {
     ),
     "model_patch_mismatch": (
         "model patch",
-        "USO's projector is for FLUX.1, the Fun Union ControlNets are for Z-Image.",
+        "USO's projector is for FLUX.1, Fun Union is for Z-Image, DiffSynth for Qwen-Image.",
     ),
 }
 """Each code: the kind of file, and what would work."""

@@ -188,7 +188,9 @@ class CondBatch:
 
 
 Residuals: TypeAlias = Mapping[str, tuple[Tensor, ...]]
-"""The tensors to add to a network's inner states, by the part of the network, block by block."""
+"""The tensors to add to a network's inner states, by the part of the network, block by block.
+
+Those of one part, `STATES`, are each a `StateResidual`, which becomes one when it is added."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

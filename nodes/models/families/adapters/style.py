@@ -1,9 +1,9 @@
-"""Style models and model patches: FLUX.1 Redux, USO's projector, ControlNets for Z-Image."""
+"""Style models and model patches: FLUX.1 Redux, USO's projector, some ControlNets."""
 
 from nodes.models.families.base.errors import UnrecognisedFileError
 from nodes.models.families.base.shapes import first_in, shape_of
 from nodes.models.families.base.spec import NetworkSpec
-from nodes.models.families.controlnets import z_image
+from nodes.models.families.controlnets import qwen_image_blockwise, z_image
 from nodes.models.families.controlnets.spec import ControlSpec
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import identity_table
@@ -11,6 +11,7 @@ from nodes.models.weights.key_table import identity_table
 _PART = "style model"
 _MARK = "high_projection.weight"
 _PREFIXES = ("feature_embedder.", "")
+_CONTROLS = (z_image, qwen_image_blockwise)
 
 
 def style_spec(header: Header) -> NetworkSpec:
@@ -29,13 +30,16 @@ def style_spec(header: Header) -> NetworkSpec:
 
 
 def model_patch_spec(header: Header) -> NetworkSpec | ControlSpec:
-    """Return the model patch in a file: USO's projector, or a ControlNet for Z-Image.
+    """Return the model patch in a file: USO's projector, or a ControlNet.
 
     Raises:
         UnrecognisedFileError: none that is known here.
         MissingWeightsError: it is incomplete.
     """
-    return z_image.read(header) if z_image.recognises(header) else projector_spec(header)
+    for kind in _CONTROLS:
+        if kind.recognises(header):
+            return kind.read(header)
+    return projector_spec(header)
 
 
 def projector_spec(header: Header) -> NetworkSpec:

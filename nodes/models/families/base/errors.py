@@ -53,7 +53,7 @@ _READ: Mapping[ModelFileCode, tuple[str, str]] = {
     "not_a_style_model": ("style model", "FLUX.1 Redux is read."),
     "not_a_model_patch": (
         "model patch",
-        "USO's projector for FLUX.1 and ControlNets for Z-Image are read.",
+        "USO's projector for FLUX.1, and ControlNets for Z-Image and Qwen-Image are read.",
     ),
     "not_an_upscaler": (
         "upscale model",

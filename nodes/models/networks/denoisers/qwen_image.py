@@ -21,6 +21,7 @@ from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import ExactTimestep, pad_residuals
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
+from nodes.sampling.conditioning.state_residuals import STATES, StateResidual
 
 Shape: TypeAlias = tuple[int, int, int]
 """The frames, rows and columns of patches of a picture."""
@@ -99,11 +100,22 @@ class QwenImageAdapter:
             text(cond, x, model.config.joint_attention_dim),
             timestep=TimeAndZero(timestep),
             img_shapes=[[shape_in_patches(each) for each in (latent, *others)]] * len(x),
-            controlnet_block_samples=pad_residuals(cond.residuals.get("blocks"), seen),
+            controlnet_block_samples=_residuals(cond, seen),
             return_dict=False,
         )
         own = output[:, : pictures[0].shape[1]]
         return unpatchify(own, latent.shape[-2])[..., :height, :width]
+
+
+def _residuals(cond: CondBatch, patches: Tensor) -> tuple[Tensor, ...] | None:
+    """Return what ControlNets add to the output of each block, of the picture and references."""
+    fixed = pad_residuals(cond.residuals.get("blocks"), patches)
+    made = cast("tuple[StateResidual, ...]", cond.residuals.get(STATES, ()))
+    if not made:
+        return fixed
+    if fixed is not None:
+        made = tuple(own.beside(state) for own, state in zip(made, fixed, strict=True))
+    return cast("tuple[Tensor, ...]", made)
 
 
 def shape_in_patches(latent: Tensor) -> Shape:
