@@ -48,6 +48,7 @@ NEWER = {
     "EndLoop",
     "Flux2Scheduler",
     "Flux3LayoutPrompt",
+    "FluxKVCache",
     "GetItemFromList",
     "ImageCompare",
     "ImageHistogram",

@@ -14,8 +14,9 @@ from nodegraph.definition.markers import Autogrow, Choices, DynamicCombo, Name, 
 from nodegraph.definition.node import node
 from nodes.imaging.resize import resize_images
 from nodes.inference.vae import crop_to_vae, encode_images
+from nodes.models.networks.base.prefix_cache import PrefixCaching, PrefixPolicy
 from nodes.models.networks.base.reference_latents import METHOD, Method
-from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent, VaeHandle
+from nodes.values import REFERENCES, Cond, Conditioning, Image, Latent, ModelHandle, VaeHandle
 
 _NARROW = (
     *((672, 1568), (688, 1504), (720, 1456), (752, 1392)),
@@ -59,6 +60,18 @@ def reference_latent(conditioning: Conditioning, latent: Latent | None = None) -
             for cond in conditioning.conds
         )
     )
+
+
+@node("FluxKVCache", category="advanced/model", experimental=True)
+def flux_kv_cache(model: ModelHandle) -> ModelHandle:
+    """Read reference images once a run, not at every step, as FLUX.2 klein 9B-KV was trained to.
+
+    Their keys and values are kept in spare memory of the device, else of the host; what fits in
+    neither is computed at every step, with the same result. Other models of FLUX.2 were not trained
+    for it: their pictures change.
+    """
+    caching = PrefixCaching(PrefixPolicy(), "FluxKVCache", "FLUX.2")
+    return model.without_alterations(PrefixCaching).with_alteration(caching)
 
 
 @dataclass(frozen=True, slots=True)

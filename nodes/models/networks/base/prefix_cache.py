@@ -4,7 +4,7 @@ In a transformer with causal attention, tokens before the picture that is made s
 If they know nothing of the noise level either, their keys and values are the same at every step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias, cast
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nodegraph.runtime.devices import free_bytes
-from nodes.models.networks.base.call_context import spare_bytes
+from nodes.models.networks.base.call_context import current_memory, spare_bytes
 from nodes.models.networks.base.errors import WrongNetworkError
 
 Place: TypeAlias = Literal["auto", "gpu", "cpu", "off"]
@@ -129,7 +129,10 @@ def _keep(x: Tensor, precision: Precision, memory: torch.device) -> _Kept:
 class HasPrefix(Protocol):
     """A network whose prefix can be kept."""
 
-    prefix_policy: PrefixPolicy
+    prefix_node: str
+    """The node type that sets the policy."""
+    prefix_policy: PrefixPolicy | None
+    """None: the network computes as one without a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +149,39 @@ class PrefixCaching:
         """Change a network; see `nodes.sampling.conditioning.cond.Alteration`.
 
         Raises:
-            WrongNetworkError: it has no prefix that is the same at every step.
+            WrongNetworkError: it has no prefix that this node can keep.
         """
-        if not isinstance(getattr(network, "prefix_policy", None), PrefixPolicy):
+        if getattr(network, "prefix_node", None) != self.node:
             raise WrongNetworkError(code="wrong_network", what=self.node, wanted=self.models)
         cast("HasPrefix", network).prefix_policy = self.policy
 
 
-def new_layers(memory: torch.device, policy: PrefixPolicy, number: int) -> list[LayerPrefix]:
-    """Return the places for the keys and values of all layers, which are empty."""
-    return [LayerPrefix(memory, policy.precision) for _ in range(number)]
+def layers_of_run(
+    policy: PrefixPolicy,
+    number: int,
+    numbers: int,
+    like: Tensor,
+    name: Hashable,
+    sources: Sequence[object],
+) -> Sequence[LayerPrefix]:
+    """Return the places of the run for keys and values; none where they are not to be kept.
+
+    Args:
+        policy: of the network.
+        number: of its layers.
+        numbers: of a layer's keys and values.
+        like: a tensor of the network's device and precision.
+        name: equal for keys and values that are made in the same way.
+        sources: what they are made of; told apart by identity, never by content.
+    """
+    if policy.place == "off":
+        return ()
+
+    def make() -> Sequence[LayerPrefix]:
+        memory = policy.memory_for(number * numbers, like)
+        return [LayerPrefix(memory, policy.precision) for _ in range(number)] if memory else ()
+
+    return current_memory().hold(("prefix", like.dtype, name), sources, make) or ()
 
 
 def are_full(layers: Sequence[LayerPrefix]) -> bool:

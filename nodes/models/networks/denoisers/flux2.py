@@ -1,21 +1,38 @@
-"""The transformer of FLUX.2 (https://github.com/black-forest-labs/flux2, Apache-2.0)."""
+"""The transformer of FLUX.2 (https://github.com/black-forest-labs/flux2, Apache-2.0).
 
+Where `FluxKVCache` set a policy, reference pictures see each other alone, and are modulated as at
+time 0, so that nothing of them depends on the step (klein 9B-KV; diffusers'
+`Flux2KleinKVPipeline`, Apache-2.0).
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
+from nodes.models.networks.base.prefix_cache import (
+    LayerPrefix,
+    PrefixPolicy,
+    are_full,
+    layers_of_run,
+)
 from nodes.models.networks.base.reference_latents import Start, name_references, place
 from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import GUIDANCE
+from nodes.models.networks.modifiers.compiled import COMPILED
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
 
 _INDEX_STEP = 10
 """The distance between the first coordinates of the picture and of one reference after another."""
+
+_TIMES = 1000.0
+"""The factor of timesteps and guidance before they are embedded."""
 
 
 class Flux2Config(Protocol):
@@ -23,12 +40,27 @@ class Flux2Config(Protocol):
 
     joint_attention_dim: int
     guidance_embeds: bool
+    num_attention_heads: int
+    attention_head_dim: int
+
+
+class KeptReferences(NamedTuple):
+    """References that are the same at every step; their tokens are the sequence's first."""
+
+    number: int
+    """Of their tokens."""
+    layers: Sequence[LayerPrefix]
+    """Places for their keys and values, which are read if they are full; none if nothing is kept.
+    """
 
 
 class Flux2(Protocol):
-    """The interface of diffusers' FLUX.2 transformer."""
+    """The interface of diffusers' FLUX.2 transformer, but for references that are kept."""
 
     config: Flux2Config
+    prefix_policy: PrefixPolicy | None
+    transformer_blocks: Sequence[nn.Module]
+    single_transformer_blocks: Sequence[nn.Module]
 
     def __call__(
         self,
@@ -40,8 +72,12 @@ class Flux2(Protocol):
         guidance: "ExactNumber | None",
         *,
         return_dict: bool,
+        references: KeptReferences | None,
     ) -> tuple[Tensor]:
-        """Return the velocity of every latent pixel, shaped as `hidden_states`."""
+        """Return the velocity of every latent pixel, shaped as `hidden_states`.
+
+        With kept references, the velocity is that of the pixels which are no references'.
+        """
         ...
 
 
@@ -94,7 +130,11 @@ class Flux2Adapter:
         """
         model = cast("Flux2", module)
         tokens = text(cond, x, model.config.joint_attention_dim)
-        seen = [(x, (0, 0, 0)), *place(cond.extras, x, 1, step=_INDEX_STEP)]
+        placed = place(cond.extras, x, 1, step=_INDEX_STEP)
+        references = _kept_references(model, x, cond, sum(map(_number, placed)))
+        seen = [*placed, (x, (0, 0, 0))] if references else [(x, (0, 0, 0)), *placed]
+        if references and are_full(references.layers):
+            seen = seen[-1:]
         (output,) = model(
             torch.cat([latent.flatten(2).mT for latent, _ in seen], dim=1),
             tokens,
@@ -103,8 +143,37 @@ class Flux2Adapter:
             _word_places(tokens.shape[1], x.device),
             _guidance(model, cond, x),
             return_dict=False,
+            references=references,
         )
         return output[:, : x.shape[-2:].numel()].mT.reshape(x.shape)
+
+
+def _number(placed: tuple[Tensor, Start]) -> int:
+    return placed[0].shape[-2:].numel()
+
+
+def _kept_references(
+    model: Flux2, x: Tensor, cond: CondBatch, number: int
+) -> KeptReferences | None:
+    """Return the references with the run's places for them; None: they depend on the step.
+
+    Args:
+        model: that is called.
+        x: the latent.
+        cond: the conditions of the call.
+        number: of the references' tokens.
+    """
+    policy = model.prefix_policy
+    if policy is None or not number:
+        return None
+    blocks = (*model.transformer_blocks, *model.single_transformer_blocks)
+    if any(getattr(each, COMPILED, False) for each in blocks):
+        return KeptReferences(number, ())
+    width = model.config.num_attention_heads * model.config.attention_head_dim
+    sources = (ref(model), *cond.extras.values())  # weights can leave while the run goes on
+    name = (x.shape, *cond.extras)
+    numbers = 2 * len(x) * number * width
+    return KeptReferences(number, layers_of_run(policy, len(blocks), numbers, x, name, sources))
 
 
 def _guidance(model: Flux2, cond: CondBatch, x: Tensor) -> ExactNumber | None:
@@ -133,6 +202,109 @@ def _word_places(length: int, device: torch.device) -> Tensor:
     return torch.nn.functional.pad(places[:, None], (3, 0))
 
 
+class _Layers(Protocol):
+    """The layers of the transformer."""
+
+    x_embedder: Callable[..., Tensor]
+    context_embedder: Callable[..., Tensor]
+    pos_embed: Callable[..., tuple[Tensor, Tensor]]
+    time_guidance_embed: Callable[..., Tensor]
+    double_stream_modulation_img: Callable[..., Tensor]
+    double_stream_modulation_txt: Callable[..., Tensor]
+    single_stream_modulation: Callable[..., Tensor]
+    transformer_blocks: Sequence[Callable[..., tuple[Tensor, Tensor]]]
+    single_transformer_blocks: Sequence[Callable[..., Tensor]]
+    norm_out: Callable[..., Tensor]
+    proj_out: Callable[..., Tensor]
+
+
+class _Inputs(NamedTuple):
+    """The inputs of the transformer; see `Flux2`."""
+
+    hidden: Tensor
+    words: Tensor
+    timestep: ExactNumber
+    places: Tensor
+    word_places: Tensor
+    guidance: ExactNumber | None
+
+
+class _Modulations:
+    """The modulations of tokens: those of references are as at time 0."""
+
+    def __init__(self, layers: _Layers, inputs: _Inputs) -> None:
+        dtype, guidance = inputs.hidden.dtype, inputs.guidance
+        level = inputs.timestep.to(dtype) * _TIMES
+        strength = None if guidance is None else guidance.to(dtype) * _TIMES
+        self.embedded = layers.time_guidance_embed(level, strength)
+        self._clean = layers.time_guidance_embed(level * 0.0, strength)
+
+    def of(self, layer: Callable[..., Tensor], *runs: tuple[int, bool]) -> Tensor:
+        """Return a layer's rows for runs of tokens: their number, and True for references'."""
+        pair = layer(self.embedded), layer(self._clean)
+        rows = [each if each.ndim > 2 else each.unsqueeze(1) for each in pair]
+        if not any(number for number, clean in runs if clean):
+            return rows[0]
+        return torch.cat([rows[clean].expand(-1, number, -1) for number, clean in runs], dim=1)
+
+
+def _run_with_references(layers: _Layers, inputs: _Inputs, references: KeptReferences) -> Tensor:
+    """Return the velocity; see `Flux2`.
+
+    The sequence is the text, the references unless their keys and values are kept, the picture.
+    """
+    text, kept = inputs.words.shape[1], references.layers
+    is_read = are_full(kept)
+    seen = 0 if is_read else references.number
+    made = inputs.hidden.shape[1] - seen
+    modulations = _Modulations(layers, inputs)
+    hidden, words = layers.x_embedder(inputs.hidden), layers.context_embedder(inputs.words)
+    turns = layers.pos_embed(torch.cat([inputs.word_places, inputs.places]))
+    pictures = modulations.of(layers.double_stream_modulation_img, (seen, True), (made, False))
+    texts = modulations.of(layers.double_stream_modulation_txt, (1, False))
+    how = {"kv_cache_mode": "cached" if is_read else "extract", "num_ref_tokens": seen}
+    caches = iter(kept or [None] * _depth(layers))
+    for block in layers.transformer_blocks:
+        words, hidden = block(
+            hidden_states=hidden,
+            encoder_hidden_states=words,
+            temb_mod_img=pictures,
+            temb_mod_txt=texts,
+            image_rotary_emb=turns,
+            joint_attention_kwargs={**how, "kv_cache": next(caches)},
+        )
+    hidden = torch.cat([words, hidden], dim=1)
+    runs = (text, False), (seen, True), (made, False)
+    both = modulations.of(layers.single_stream_modulation, *runs)
+    for block in layers.single_transformer_blocks:
+        hidden = block(
+            hidden_states=hidden,
+            encoder_hidden_states=None,
+            temb_mod=both,
+            image_rotary_emb=turns,
+            joint_attention_kwargs={**how, "num_txt_tokens": text, "kv_cache": next(caches)},
+        )
+    return layers.proj_out(layers.norm_out(hidden[:, text + seen :], modulations.embedded))
+
+
+def _depth(layers: _Layers) -> int:
+    return len(layers.transformer_blocks) + len(layers.single_transformer_blocks)
+
+
+def _let_keep(model: Any) -> None:
+    """Let a transformer keep keys and values of references, once it has a policy."""
+    from diffusers.models.transformers.transformer_flux2 import (
+        Flux2KVAttnProcessor,
+        Flux2KVParallelSelfAttnProcessor,
+    )
+
+    model.prefix_node, model.prefix_policy = "FluxKVCache", None
+    for block in model.transformer_blocks:
+        block.attn.set_processor(Flux2KVAttnProcessor())
+    for block in model.single_transformer_blocks:
+        block.attn.set_processor(Flux2KVParallelSelfAttnProcessor())
+
+
 @cache
 def builder() -> Build:
     """Return the function that builds the network, whose classes are made once."""
@@ -140,6 +312,21 @@ def builder() -> Build:
         Flux2TimestepGuidanceEmbeddings,
         Flux2Transformer2DModel,
     )
+
+    class Referring(Flux2Transformer2DModel):
+        """Can compute references once a run, in places that a run has for them."""
+
+        def forward(  # pyright: ignore[reportIncompatibleMethodOverride]: see `Flux2`
+            self,
+            *inputs: Any,
+            references: KeptReferences | None = None,
+            **options: Any,
+        ) -> tuple[Tensor]:
+            """Return the velocity; see `Flux2`."""
+            if references is None:
+                return cast("Any", super()).forward(*inputs, **options)
+            layers = cast("_Layers", self)
+            return (_run_with_references(layers, _Inputs(*inputs), references),)
 
     class ExactEmbeddings(Flux2TimestepGuidanceEmbeddings):
         """The sum of the embeddings of timestep and, if there is any, guidance."""
@@ -157,8 +344,9 @@ def builder() -> Build:
             return embedder(self.time_proj(value.number).to(value.dtype))
 
     def build(config: dict[str, Any]) -> nn.Module:
-        model = cast("Any", Flux2Transformer2DModel(**config))
+        model = cast("Any", Referring(**config))
         model.time_guidance_embed.__class__ = ExactEmbeddings
+        _let_keep(model)
         return cast("nn.Module", model)
 
     return build

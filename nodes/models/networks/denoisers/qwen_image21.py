@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
-from nodes.models.networks.base.call_context import current_memory
 from nodes.models.networks.base.centred_positions import places, turn
 from nodes.models.networks.base.placed_references import Placed, name_placed, placements
 from nodes.models.networks.base.prefix_cache import (
     LayerPrefix,
     PrefixPolicy,
     are_full,
-    new_layers,
+    layers_of_run,
 )
 from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.modifiers.compiled import COMPILED
@@ -127,18 +126,13 @@ def _kept_layers(
     model: QwenImage21, x: Tensor, cond: CondBatch, prefix: Prefix
 ) -> Sequence[LayerPrefix]:
     """Return the places of the run for the prefix's keys and values; none where they do not fit."""
-    blocks, policy = model.transformer_blocks, model.prefix_policy
-    if policy.place == "off" or any(getattr(each, COMPILED, False) for each in blocks):
+    blocks = model.transformer_blocks
+    if any(getattr(each, COMPILED, False) for each in blocks):
         return ()
-
-    def make() -> Sequence[LayerPrefix]:
-        numbers = 2 * len(blocks) * len(x) * prefix.length * _width(model)
-        memory = policy.memory_for(numbers, x)
-        return new_layers(memory, policy, len(blocks)) if memory else ()
-
+    numbers = 2 * len(x) * prefix.length * _width(model)
     references = (each for name, each in cond.extras.items() if name.startswith(REFERENCES))
     sources = (ref(model), cond.tokens, *references)  # weights can leave while the run goes on
-    return current_memory().hold(("prefix", x.dtype, len(x)), sources, make) or ()
+    return layers_of_run(model.prefix_policy, len(blocks), numbers, x, len(x), sources)
 
 
 def _width(model: QwenImage21) -> int:
@@ -322,7 +316,7 @@ def builder() -> Build:
 
     def build(config: dict[str, Any]) -> nn.Module:
         model = cast("Any", Sequenced(**config))
-        model.prefix_policy = PrefixPolicy()
+        model.prefix_node, model.prefix_policy = "QwenImage21Cache", PrefixPolicy()
         model.axes = tuple(config["axes_dims_rope"])
         model.pos_embed = nn.Identity()
         model.time_text_embed.time_proj = Sines()
