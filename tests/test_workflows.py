@@ -31,6 +31,7 @@ from tests.tiny_models.whole_models import (
     tiny_lumina2,
     tiny_qwen_image,
     tiny_qwen_image21,
+    tiny_qwen_image_layered,
     tiny_z_image,
     whole,
 )
@@ -53,6 +54,7 @@ HUB = {
     "netayume_lumina": tiny_lumina2,
     "krea2_turbo": tiny_krea2,
     "qwen_image": tiny_qwen_image,
+    "qwen_image_layered": tiny_qwen_image_layered,
     "qwen_image_21": tiny_qwen_image21,
     "sd15": whole("v1-5-pruned-emaonly-fp16", small_sd15),
     "sd3_medium": whole("sd3_medium_incl_clips_t5xxlfp8", partial(small_sd3, text=4096)),
@@ -63,8 +65,9 @@ HUB = {
 }
 """The workflows that name files on the hub, and the tiny files that have their names."""
 DEMO = [name for name in SHIPPED if name not in HUB]
-PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2}
+PICTURES = {"batch": 4, "hires_fix": 2, "img2img": 2, "inpaint": 2, "qwen_image_layered": 3}
 """How many pictures a workflow saves; one if it is not here."""
+WITH_ALPHA = ("qwen_image_21", "qwen_image_layered")
 RED, BLUE = (220, 30, 30), (30, 60, 220)
 
 
@@ -123,12 +126,13 @@ def test_a_workflow_with_files_on_the_hub_runs_on_a_tiny_model(engine, name):
     text = re.sub(r'"steps": \d+', '"steps": 2', text)
 
     checked = engine.check(read_workflow(text.encode()))
-    (made,) = pictures(engine, engine.run(checked))
+    *others, made = pictures(engine, engine.run(checked))
 
     assert text != SHIPPED[name]
+    assert len(others) + 1 == PICTURES.get(name, 1)
     assert not checked.problems
     assert not checked.warnings
-    assert made.shape == (64, 64, 4 if name == "qwen_image_21" else 3)
+    assert made.shape == (64, 64, 4 if name in WITH_ALPHA else 3)
     assert made.std() > 1
 
 

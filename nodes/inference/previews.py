@@ -16,6 +16,7 @@ from nodegraph.errors import NodeGraphError
 from nodes.models.families.base.vaes.tiny_vae import name_for
 from nodes.models.loading.handles import ModelHandle, VaeHandle
 from nodes.models.loading.tiny_vae import open_decoder
+from nodes.sampling.conditioning.latents import split_layers
 
 LARGEST = 512
 MIME = "image/jpeg"
@@ -33,10 +34,11 @@ def preview(model: ModelHandle, x0: Tensor, show: Show) -> tuple[bytes, str]:
 
     Args:
         model: the model that the latents belong to.
-        x0: [batch, channels, h, w] in the model's space, as `denoise` gives it.
+        x0: [batch, channels, h, w] in the model's space, as `denoise` gives it; of layers the
+            first is shown, which is the whole picture.
         show: makes the image; see `choose_preview`.
     """
-    shades = show(x0[:1])
+    shades = show(split_layers(x0[:1])[:1])
     image = PILImage.fromarray((shades * 255).round().to(torch.uint8).numpy())
     downscale = model.latent_format.downscale
     scale = min(downscale * x0.shape[-1] / image.width, LARGEST / max(image.size))

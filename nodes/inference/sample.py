@@ -19,10 +19,14 @@ from nodes.inference.previews import choose_preview, preview
 from nodes.inference.two_models import open_denoisers
 from nodes.models.loading.checkpoint import unload_others
 from nodes.models.loading.handles import ModelHandle
-from nodes.models.networks.base.errors import ChannelMismatchError, CompiledCodeError
+from nodes.models.networks.base.errors import (
+    ChannelMismatchError,
+    CompiledCodeError,
+    LayeredLatentError,
+)
 from nodes.models.networks.modifiers.compiled import TorchCompile
 from nodes.sampling.conditioning.cond import Conditioning
-from nodes.sampling.conditioning.latents import DOWNSCALE, Latent, Noise
+from nodes.sampling.conditioning.latents import DOWNSCALE, LAYERED, Latent, Noise
 from nodes.sampling.guidance.errors import NotFiniteError
 from nodes.sampling.guidance.loop import Request, sample, start_noise
 from nodes.sampling.guidance.session import Predictor
@@ -84,6 +88,7 @@ def run(
 
     Raises:
         ChannelMismatchError: the latent is of another family.
+        LayeredLatentError: it has layers, and the model makes pictures without.
         BatchCountError: each image has its seed, but there are not as many images.
         NotFiniteError: the model predicts infinities or NaN, even in float32.
     """
@@ -91,7 +96,7 @@ def run(
     if runner:
         return runner(sampler, sigmas, noise, latent, ctx)
     model, last_x0 = guider.model, list[Tensor]()
-    latent = fit_channels(latent, model)
+    latent = fit_channels(fit_layers(latent, model), model)
     device = model.model.network.placement.device
     start = start_noise(latent, noise, device)
     show = cache(lambda: choose_preview(model, ctx))
@@ -168,13 +173,27 @@ def _retry(attempt: Callable[[ModelHandle], Tensor], model: ModelHandle, ctx: Co
     return _retry(attempt, wider, ctx)
 
 
+def fit_layers(latent: Latent, model: ModelHandle) -> Latent:
+    """Return the latent with an axis for layers, if the model has several; then it is the only one.
+
+    Raises:
+        LayeredLatentError: it has layers, and the model makes pictures without.
+    """
+    has_layers = latent.samples.ndim == LAYERED
+    if has_layers and not model.latent_format.layered:
+        raise LayeredLatentError(what="the latent")
+    if has_layers or not model.latent_format.layered:
+        return latent
+    return replace(latent, samples=latent.samples.unsqueeze(2))
+
+
 def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
     """Return the latent with the model's channels and scale; only an empty one can be changed.
 
     Raises:
         ChannelMismatchError: it has other channels, and something in them.
     """
-    wanted, (batch, found, *size) = model.latent_format.channels, latent.samples.shape
+    wanted, (batch, found, *layers, _, _) = model.latent_format.channels, latent.samples.shape
     downscale = model.latent_format.downscale
     ratio = _drawn_downscale(latent, downscale) / downscale
     if found == wanted and (ratio == 1 or latent.samples.count_nonzero()):
@@ -188,8 +207,8 @@ def fit_channels(latent: Latent, model: ModelHandle) -> Latent:
             reader="this model",
             hint="Encode the image with the VAE that belongs to the model.",
         )
-    sides = (max(1, int(side * ratio)) for side in size)
-    empty = torch.zeros(batch, wanted, *sides, device=latent.samples.device)
+    sides = (max(1, int(side * ratio)) for side in latent.samples.shape[-2:])
+    empty = torch.zeros(batch, wanted, *layers, *sides, device=latent.samples.device)
     return replace(latent, samples=empty, extras={**latent.extras, DOWNSCALE: downscale})
 
 

@@ -45,6 +45,7 @@ NEWER = {
     "DrawBBoxes",
     "DualModelGuider",
     "EmptyFlux2LatentImage",
+    "EmptyQwenImageLayeredLatentImage",
     "EndLoop",
     "Flux2Scheduler",
     "Flux3LayoutPrompt",

@@ -32,7 +32,6 @@ _LACKING: Mapping[str, str] = {
     r"ovis.*": "Ovis-Image",
     r"pid_.*": "PiD",
     r"pixeldit.*": "PixelDiT",
-    r"qwen_image_layered.*": "Qwen-Image-Layered",
     r"qwen_image_.*controlnet": "Qwen-Image's DiffSynth ControlNets",
     r"rt_detr.*": "RT-DETR",
     r"sam3.*": "SAM3",

@@ -58,6 +58,7 @@ from tests.tiny_models.whole_models import (
     small_qwen3_vl_8b,
     small_qwen_image,
     small_qwen_image21,
+    small_qwen_image_layered,
     small_z_image,
     whole_lumina2,
 )
@@ -154,6 +155,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_MODELS, "Chroma1-HD.*", small_chroma),
     TinyFile(_MODELS, "lotus.*", small_lotus),
     TinyFile(_MODELS, r"qwen_image_2\.1.*", small_qwen_image21),
+    TinyFile(_MODELS, "qwen_image_layered.*", small_qwen_image_layered),
     TinyFile(_MODELS, "longcat_image_bf16", small_longcat_image),
     TinyFile(_MODELS, "qwen_image(_2512)?_fp8_e4m3fn", QWEN_IMAGE),
     TinyFile(_MODELS, "(?i:qwen_image_edit|firered|qwen-image-edit).*", QWEN_IMAGE),
@@ -172,6 +174,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile("vae", "ae", small_ae16),
     TinyFile("vae", "flux2-vae|full_encoder_small_decoder", small_flux2_vae),
     TinyFile("vae", r"qwen_image_2\.1_vae.*", small_qwen21_vae),
+    TinyFile("vae", "qwen_image_layered_vae", partial(small_wan_vae, colours=4)),
     TinyFile("vae", "(qwen_image_vae|wan_2.1_vae|marigold_v2.*)", small_wan_vae),
     TinyFile("vae", "vae-ft-mse.*", drawn(vae, prefix="", multipliers=(1, 1, 1, 1))),
     TinyFile("style_models", "flux1-redux-dev", drawn(redux, 128, 4096)),

@@ -3,17 +3,17 @@
 from tests.tiny_models.random_weights import Draw, Tensors
 
 
-def wan_vae(draw: Draw, *, width: int = 8, prefix: str = "") -> None:
+def wan_vae(draw: Draw, *, width: int = 8, prefix: str = "", colours: int = 3) -> None:
     """Four levels, with two blocks each on the way down and three on the way up."""
     widths = (width, 2 * width, 4 * width, 4 * width)
-    _encoder(draw, f"{prefix}encoder", widths)
+    _encoder(draw, f"{prefix}encoder", widths, colours)
     wan_conv(draw, f"{prefix}conv1", 32, 32, (1, 1, 1))
     wan_conv(draw, f"{prefix}conv2", 16, 16, (1, 1, 1))
-    _decoder(draw, f"{prefix}decoder", widths[::-1])
+    _decoder(draw, f"{prefix}decoder", widths[::-1], colours)
 
 
-def _encoder(draw: Draw, key: str, widths: tuple[int, ...]) -> None:
-    wan_conv(draw, f"{key}.conv1", 3, widths[0], (3, 3, 3))
+def _encoder(draw: Draw, key: str, widths: tuple[int, ...], colours: int) -> None:
+    wan_conv(draw, f"{key}.conv1", colours, widths[0], (3, 3, 3))
     now, number = widths[0], 0
     for level, wide in enumerate(widths):
         for _ in range(2):
@@ -29,7 +29,7 @@ def _encoder(draw: Draw, key: str, widths: tuple[int, ...]) -> None:
     wan_conv(draw, f"{key}.head.2", now, 32, (3, 3, 3))
 
 
-def _decoder(draw: Draw, key: str, widths: tuple[int, ...]) -> None:
+def _decoder(draw: Draw, key: str, widths: tuple[int, ...], colours: int) -> None:
     wan_conv(draw, f"{key}.conv1", 16, widths[0], (3, 3, 3))
     wan_middle(draw, f"{key}.middle", widths[0])
     now, number = widths[0], 0
@@ -43,13 +43,13 @@ def _decoder(draw: Draw, key: str, widths: tuple[int, ...]) -> None:
                 wan_conv(draw, f"{key}.upsamples.{number}.time_conv", wide, 2 * wide, (3, 1, 1))
             now, number = wide // 2, number + 1
     wan_gamma(draw, f"{key}.head.0", now)
-    wan_conv(draw, f"{key}.head.2", now, 3, (3, 3, 3))
+    wan_conv(draw, f"{key}.head.2", now, colours, (3, 3, 3))
 
 
-def small_wan_vae(*, prefix: str = "") -> Tensors:
-    """One of 16 channels, in a file of its own."""
+def small_wan_vae(*, prefix: str = "", colours: int = 3) -> Tensors:
+    """One of 16 channels, in a file of its own; of 4 colours its pictures have alpha."""
     draw = Draw(14)
-    wan_vae(draw, prefix=prefix)
+    wan_vae(draw, prefix=prefix, colours=colours)
     return draw.tensors
 
 

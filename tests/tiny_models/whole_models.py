@@ -103,6 +103,23 @@ def tiny_qwen_image(models: Path) -> None:
     write(models / "vae/qwen_image_vae.safetensors", small_wan_vae())
 
 
+def small_qwen_image_layered() -> Tensors:
+    """The transformer alone, which is told the kind of its pictures."""
+    draw = Draw(37)
+    qwen_image(draw, text=3584)
+    draw.weight("time_text_embed.addition_t_embedding.weight", 2, 64)
+    return draw.tensors
+
+
+def tiny_qwen_image_layered(models: Path) -> None:
+    """Write Qwen-Image-Layered's three files below a folder for models."""
+    transformer = models / "diffusion_models/qwen_image_layered_bf16.safetensors"
+    write(transformer, small_qwen_image_layered())
+    text = models / "text_encoders/qwen_2.5_vl_7b_fp8_scaled.safetensors"
+    write(text, small_qwen2_5_vl(), SEEING)
+    write(models / "vae/qwen_image_layered_vae.safetensors", small_wan_vae(colours=4))
+
+
 def small_anima() -> Tensors:
     """The transformer and its conditioner, for texts of Qwen3 0.6B, as published."""
     draw = Draw(17)

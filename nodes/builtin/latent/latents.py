@@ -10,7 +10,7 @@ from nodegraph.definition.node import node
 from nodes.builtin.inputs import BatchSize, LatentSide
 from nodes.imaging.batch import repeat_batch, repeat_to_batch
 from nodes.imaging.resize import Crop, LatentMethod, resize
-from nodes.sampling.conditioning.latents import empty_latent
+from nodes.sampling.conditioning.latents import LAYERED, empty_latent, split_layers
 from nodes.values import Latent, Mask
 
 WidePixels = Annotated[int, Field(ge=16, le=16384), Step(16)]
@@ -59,6 +59,26 @@ def empty_flux2_latent_image(
     return empty_latent(batch_size, 128, height, width, downscale=16)
 
 
+@node(
+    "EmptyQwenImageLayeredLatentImage",
+    category="latent/qwen",
+    display_name="Empty Qwen Image Layered Latent",
+)
+def empty_qwen_image_layered_latent_image(
+    width: WidePixels = 640,
+    height: WidePixels = 640,
+    layers: Annotated[int, Field(ge=0, le=16384), Step(1)] = 3,
+    batch_size: BatchSize = 1,
+) -> Latent:
+    """Make an empty latent of layers: [batch_size, 16, layers + 1, height/8, width/8].
+
+    Qwen-Image-Layered makes the whole picture as the first, and the layers from the back to the
+    front. `LatentCutToBatch` with `t` cuts them into a batch. Sizes are rounded down to multiples
+    of 8.
+    """
+    return empty_latent(batch_size, 16, height, width, layers=layers + 1)
+
+
 @node("LatentUpscale", category="latent", display_name="Upscale Latent")
 def latent_upscale(
     *,
@@ -79,7 +99,7 @@ def latent_upscale(
     wide = width or round(old_width * max(_SMALLEST, height) / old_height)
     high = height or round(old_height * max(_SMALLEST, width) / old_width)
     columns, rows = max(_SMALLEST, wide) // 8, max(_SMALLEST, high) // 8
-    return replace(samples, samples=resize(samples.samples, columns, rows, upscale_method, crop))
+    return _resize_each(samples, columns, rows, upscale_method, crop)
 
 
 @node("LatentUpscaleBy", category="latent", display_name="Upscale Latent By")
@@ -90,7 +110,17 @@ def latent_upscale_by(
 ) -> Latent:
     """Resize latents by a factor; each side is rounded to whole latent pixels, at least one."""
     height, width = (max(1, round(side * scale_by)) for side in samples.samples.shape[-2:])
-    return replace(samples, samples=resize(samples.samples, width, height, upscale_method))
+    return _resize_each(samples, width, height, upscale_method)
+
+
+def _resize_each(
+    latent: Latent, width: int, height: int, method: LatentMethod, crop: Crop = "disabled"
+) -> Latent:
+    """Return a latent, each of its layers if it has some, of another size."""
+    samples = resize(split_layers(latent.samples), width, height, method, crop)
+    if latent.samples.ndim == LAYERED:
+        samples = samples.reshape(len(latent.samples), -1, *samples.shape[1:]).movedim(1, 2)
+    return replace(latent, samples=samples)
 
 
 @node("RepeatLatentBatch", category="latent/batch", display_name="Repeat Latent Batch")

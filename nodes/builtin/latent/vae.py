@@ -23,6 +23,7 @@ from nodes.inference.vae import (
 )
 from nodes.models.loading.handles import VaeHandle
 from nodes.models.networks.base.errors import ChannelMismatchError
+from nodes.sampling.conditioning.latents import split_layers
 from nodes.sampling.conditioning.regions import resize_mask
 from nodes.values import Image, Latent, Mask
 
@@ -35,7 +36,10 @@ FrameOverlap = Annotated[int, Field(ge=4, le=4096), Step(4)]
 
 @node("VAEDecode", category="latent", display_name="VAE Decode")
 def vae_decode(samples: Latent, vae: VaeHandle, ctx: Context) -> Image:
-    """Decode latents to images, one at a time; in tiles if memory is short."""
+    """Decode latents to images, one at a time; in tiles if memory is short.
+
+    The layers of a latent become images of the batch.
+    """
     return _to_image(decode_images(_check_channels(samples, vae), vae, ctx))
 
 
@@ -52,7 +56,7 @@ def vae_decode_tiled(
 ) -> Image:
     """Decode latents to images tile by tile, which takes less memory.
 
-    The temporal settings are for video models.
+    The layers of a latent become images of the batch. The temporal settings are for video models.
     """
     del temporal_size, temporal_overlap
     shared = overlap if tile_size >= overlap * 4 else tile_size // 4
@@ -125,7 +129,7 @@ def _check_channels(samples: Latent, vae: VaeHandle) -> Tensor:
             reader="this VAE",
             hint="Use the VAE of the model that made the latent.",
         )
-    return samples.samples
+    return split_layers(samples.samples)
 
 
 def _to_image(images: Tensor) -> Tensor:

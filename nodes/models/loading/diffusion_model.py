@@ -46,7 +46,9 @@ class DiffusionModel:
     def latent_format(self) -> LatentFormat:
         """The scale and shift from the VAE's latents to its own."""
         latent = self.spec.latent
-        return LatentFormat(latent.channels, latent.downscale, latent.scale, latent.shift)
+        return LatentFormat(
+            latent.channels, latent.downscale, latent.scale, latent.shift, latent.layered
+        )
 
 
 def _parameterization(noise: NoiseRules) -> Parameterization:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.errors import EnlargedMaskError
+from nodes.sampling.conditioning.latents import LAYERED
 from nodes.sampling.conditioning.regions import resize_mask
 from nodes.sampling.noise_schedule.parameterization import Parameterization
 
@@ -16,7 +17,10 @@ class Inpainting:
     """The mask, and the original latent that is kept outside of it."""
 
     mask: Tensor
-    """[batch, 1, h, w] in [0, 1]; 1 is denoised, between is blended."""
+    """[batch, 1, h, w] in [0, 1], [batch, 1, 1, h, w] for all layers of a latent.
+
+    1 is denoised, between is blended.
+    """
     latent: Tensor
     """The original, in the model's space."""
     noise: Tensor
@@ -36,6 +40,8 @@ class Inpainting:
         """Fit a mask of any size, and of one image or more, to the latent."""
         resized = resize_mask(mask.float(), (latent.shape[-2], latent.shape[-1]))
         mask = repeat_to_batch(resized, len(latent)).to(latent.device)
+        if latent.ndim == LAYERED:
+            mask = mask.unsqueeze(2)
         return cls(mask, latent, noise, parameterization, denoise_mask_function)
 
     def surround(self, x: Tensor, sigma: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ class LatentFormat:
     scale: float | tuple[float, ...]
     """The scale, one number or one for each channel."""
     shift: float | tuple[float, ...] = 0.0
+    layered: bool = False
+    """True if the model makes several layers at once; see `Latent.samples`."""
 
     def to_model(self, raw: Tensor) -> Tensor:
         """Convert from the VAE's space to the model's; same shape."""
@@ -48,7 +50,10 @@ class Latent:
     __data__: ClassVar = True
 
     samples: Tensor
-    """[batch, channels, height/8, width/8] float32; some VAEs have another number than 8."""
+    """[batch, channels, height/8, width/8] float32; some VAEs have another number than 8.
+
+    [batch, channels, layers, height/8, width/8] for a model that makes several layers at once.
+    """
     noise_mask: Tensor | None = None
     """[batch or 1, 1, height, width] in [0, 1] at any size; 1 is where it is denoised."""
     batch_index: tuple[int, ...] | None = None
@@ -57,6 +62,8 @@ class Latent:
     """Values that other packs put beside the samples; kept as they are."""
 
 
+LAYERED = 5
+"""The number of axes of latents that have layers."""
 DOWNSCALE = "downscale_ratio_spacial"
 """The name in an empty latent's extras of the pixels that a latent pixel stands for, each way.
 
@@ -64,10 +71,33 @@ The name is ComfyUI's; a model that stands for more or fewer has the latent at i
 """
 
 
-def empty_latent(batch: int, channels: int, height: int, width: int, downscale: int = 8) -> Latent:
-    """Return a latent of zeros for a picture of some size in pixels, rounded down."""
-    shape = batch, channels, height // downscale, width // downscale
+def empty_latent(
+    batch: int,
+    channels: int,
+    height: int,
+    width: int,
+    downscale: int = 8,
+    *,
+    layers: int | None = None,
+) -> Latent:
+    """Return a latent of zeros for a picture of some size in pixels, rounded down.
+
+    Args:
+        batch: the number of latents.
+        channels: of each.
+        height: of the picture.
+        width: likewise.
+        downscale: the pixels that a latent pixel stands for, each way.
+        layers: of each latent; None for one without this axis.
+    """
+    between = () if layers is None else (layers,)
+    shape = batch, channels, *between, height // downscale, width // downscale
     return Latent(torch.zeros(shape), extras={DOWNSCALE: downscale})
+
+
+def split_layers(samples: Tensor) -> Tensor:
+    """Return latents, [batch, channels, h, w], whose layers follow each other in the batch."""
+    return samples.movedim(2, 1).flatten(0, 1) if samples.ndim == LAYERED else samples
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,9 +59,9 @@ class ResolvedCond:
         return self.weight is None and self.cond.sample is None
 
     def crop(self, x: Tensor) -> Tensor:
-        """Return the part of [batch, channels, h, w] that it holds for: a view."""
+        """Return the part of [batch, channels, …, h, w] that it holds for: a view."""
         a = self.area
-        return x[self.rows, :, a.y : a.y + a.height, a.x : a.x + a.width]
+        return x[self.rows, ..., a.y : a.y + a.height, a.x : a.x + a.width]
 
 
 def resolve(

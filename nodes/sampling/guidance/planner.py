@@ -17,6 +17,7 @@ from torch import Tensor
 from nodes.imaging.batch import repeat_to_batch
 from nodes.sampling.conditioning.cond import Alteration, CondBatch
 from nodes.sampling.conditioning.denoiser import Denoiser, ModelCall
+from nodes.sampling.conditioning.latents import LAYERED
 from nodes.sampling.conditioning.regions import ResolvedCond, SigmaRange
 from nodes.sampling.guidance.finiteness import FinitenessCheck
 from nodes.sampling.guidance.gather import count_rows, gather_conds, text_length
@@ -326,6 +327,7 @@ def _blend(
     for resolved, part in parts:
         weight = x.new_ones(()) if resolved.weight is None else resolved.weight
         weight = _per_sample(weight, len(x), resolved).to(x.device)
+        weight = weight.unsqueeze(2) if weight.ndim and x.ndim == LAYERED else weight
         resolved.crop(total).add_(part * weight)
         resolved.crop(count).add_(weight)
     return total / count

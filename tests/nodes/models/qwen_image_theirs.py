@@ -12,6 +12,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from tests.nodes.models.family_checks import in_float32
 from tests.tiny_models.language_models import VISION_SIZES, small_qwen2_5_vl, their_tokenizer
+from tests.tiny_models.random_weights import Tensors
 from tests.tiny_models.wan_vae import small_wan_vae
 from tests.tiny_models.whole_models import small_qwen_image
 
@@ -20,7 +21,7 @@ PICTURE = 268
 """The token of pictures in the tiny vocabulary."""
 
 
-def their_transformer(**flags: bool) -> QwenImageTransformer2DModel:
+def their_transformer(weights: Tensors | None = None, **flags: bool) -> QwenImageTransformer2DModel:
     config: Any = {
         "num_layers": 2,
         "attention_head_dim": 16,
@@ -29,14 +30,15 @@ def their_transformer(**flags: bool) -> QwenImageTransformer2DModel:
         "axes_dims_rope": (4, 6, 6),
     }
     transformer = QwenImageTransformer2DModel(**config | flags)
-    transformer.load_state_dict(in_float32(small_qwen_image()))
+    transformer.load_state_dict(in_float32(weights or small_qwen_image()))
     return transformer.eval()
 
 
-def their_vae() -> AutoencoderKLQwenImage:
+def their_vae(colours: int = 3) -> AutoencoderKLQwenImage:
     """The VAE, its weights read by diffusers' own converter."""
-    vae = AutoencoderKLQwenImage(base_dim=8)
-    vae.load_state_dict(in_float32(convert_wan_vae_to_diffusers(small_wan_vae())))
+    vae = AutoencoderKLQwenImage(base_dim=8, input_channels=colours)
+    weights = small_wan_vae(colours=colours)
+    vae.load_state_dict(in_float32(convert_wan_vae_to_diffusers(weights)))
     return vae.eval()
 
 

@@ -19,8 +19,6 @@ from nodes.builtin.model.text_encoders import clip_loader
 from nodes.models.export.checkpoint import vae_tensors
 from nodes.models.families.base.spec import FlowRules
 from nodes.models.families.base.vaes.vae import read_lone_vae
-from nodes.models.families.diffusers_layout import read_model
-from nodes.models.families.errors import UnknownFamilyError
 from nodes.models.families.registry import architecture_of
 from nodes.models.networks.base.errors import WrongConditioningError
 from nodes.models.weights.header import Header, TensorInfo
@@ -277,13 +275,3 @@ def test_the_published_model_is_read_from_its_shapes():
 def test_a_mask_keeps_what_lies_outside(bench):
     model, vae = unet_loader(MODEL, "default", bench), vae_loader(VAE, bench)
     assert_a_mask_keeps_what_lies_outside(bench, model, vae, text_of(WIDTH))
-
-
-def test_qwen_image_layered_is_refused(tmp_path):
-    tensors = small_qwen_image() | {
-        "time_text_embed.addition_t_embedding.weight": torch.zeros(2, 64)
-    }
-    path = write(tmp_path / "layered.safetensors", tensors)
-
-    with pytest.raises(UnknownFamilyError, match="layered"):
-        architecture_of(read_model(path))

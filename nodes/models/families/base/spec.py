@@ -173,6 +173,8 @@ class LatentRules:
     """For previews: each channel's share of red, green and blue, and a last row to add."""
     tiny_vae: str = ""
     """The name of the TAESD autoencoder for these latents, as `tiny_vae.KNOWN` has it."""
+    layered: bool = False
+    """True if a latent has several layers; see `nodes.sampling.conditioning.latents.Latent`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ _MARK = "transformer_blocks.0.img_mod.1.weight"
 _AT_ZERO = "__index_timestep_zero__"
 """A tensor without meaning in files of the edit model 2511, whose references are at time zero."""
 _LAYERED = "time_text_embed.addition_t_embedding.weight"
-"""A weight of Qwen-Image-Layered alone."""
+"""A weight of Qwen-Image-Layered alone, which is told if its pictures have alpha."""
 _PART = "transformer"
 _PATCH = 2
 _TEXT: Mapping[EncoderName, str] = {"qwen2_5_vl_7b": "text_encoders.qwen25_7b.transformer."}
@@ -87,25 +87,30 @@ def qwen_image_config(header: Header, prefix: str) -> dict[str, Any]:
         "joint_attention_dim": shape_of(header, f"{prefix}txt_in.weight", _PART)[1],
         "axes_dims_rope": [head - 2 * side, side, side],
         **({"zero_cond_t": True} if prefix + _AT_ZERO in header else {}),
+        **(
+            {"use_additional_t_cond": True, "use_layer3d_rope": True}
+            if prefix + _LAYERED in header
+            else {}
+        ),
         **overrides(header, _NAME, {"axes_dims_rope", "zero_cond_t"}),
     }
 
 
 def recognises(header: Header) -> bool:
-    """Return True for blocks that modulate the picture's stream by itself.
-
-    Qwen-Image-Layered, whose latents have layers, is none that is known here.
-    """
-    prefix = first_in(header, _PREFIXES, _MARK)
-    return prefix is not None and prefix + _LAYERED not in header
+    """Return True for blocks that modulate the picture's stream by itself."""
+    return first_in(header, _PREFIXES, _MARK) is not None
 
 
 def read(header: Header) -> Architecture:
-    """Return the architecture, from the shapes; most releases do not differ in them."""
+    """Return the architecture, from the shapes; most releases do not differ in them.
+
+    The latents of Qwen-Image-Layered have layers, and its VAE's pictures have alpha.
+    """
     prefix = first_in(header, _PREFIXES, _MARK) or ""
     config = qwen_image_config(header, prefix)
     network = NetworkSpec(_NAME, "model", config, prefix, qwen_image_table)
-    model = ModelSpec(_NAME, network, LATENT, FlowRules(shift=1.15, multiplier=1.0))
+    latent = replace(LATENT, layered=prefix + _LAYERED in header)
+    model = ModelSpec(_NAME, network, latent, FlowRules(shift=1.15, multiplier=1.0))
     return Architecture(model, read_text(header, _ENCODERS, _TEXT), read_vae(header, LATENT))
 
 
@@ -137,5 +142,5 @@ QWEN_IMAGE = Family(
     _LORAS,
     networks=("nodes.models.networks.denoisers.qwen_image:NETWORK",),
     comfy=_comfy_names,
-    releases=(Release("Qwen-Image", APACHE),),
+    releases=(Release("Qwen-Image, Edit, Layered", APACHE),),
 )

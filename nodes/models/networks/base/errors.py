@@ -30,6 +30,19 @@ class ChannelMismatchError(NodeGraphError):
         self.code = code
 
 
+class LayeredLatentError(NodeGraphError):
+    """A latent has layers, and the model reads a single picture there."""
+
+    code = "layered_latent"
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(
+            f"{what} has layers, this model reads it without them.",
+            hint="Only Qwen-Image-Layered makes layers; LatentCutToBatch with 't' cuts them into"
+            " a batch.",
+        )
+
+
 class MissingInputError(NodeGraphError):
     """A network needs an input that the workflow does not give it."""
 

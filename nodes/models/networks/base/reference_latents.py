@@ -10,10 +10,14 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from torch import Tensor
 
-from nodes.models.networks.base.errors import ChannelMismatchError, ReferenceMethodError
+from nodes.models.networks.base.errors import (
+    ChannelMismatchError,
+    LayeredLatentError,
+    ReferenceMethodError,
+)
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, positions
 from nodes.sampling.conditioning.cond import REFERENCES, Cond
-from nodes.sampling.conditioning.latents import LatentFormat
+from nodes.sampling.conditioning.latents import LAYERED, LatentFormat
 
 METHOD = "reference_latents_method"
 """The name of the method in a condition's extras."""
@@ -34,11 +38,14 @@ def with_references(cond: Cond, latents: LatentFormat) -> Cond:
 
     Raises:
         ChannelMismatchError: one of them is of another family.
+        LayeredLatentError: one of them has layers.
     """
     references = cast("Sequence[Tensor]", cond.extras.get(REFERENCES, ()))
     if not references:
         return cond
     for latent in references:
+        if latent.ndim == LAYERED:
+            raise LayeredLatentError(what="the reference latent")
         if latent.shape[1] != latents.channels:
             raise _mismatch(latent.shape[1], latents.channels)
     scaled = tuple(latents.to_model(latent) for latent in references)

@@ -53,7 +53,12 @@ class QwenImageControl:
     reads_latent = True
 
     def fits(self, config: Config, model: Mapping[str, object]) -> bool:
-        """Return True for a transformer of the same width that reads the same text."""
+        """Return True for a transformer of the same width that reads the same text.
+
+        One that makes layers is none of them: residuals are for a single picture.
+        """
+        if model.get("use_layer3d_rope"):
+            return False
         same = ("num_attention_heads", "attention_head_dim", "joint_attention_dim", "in_channels")
         return "axes_dims_rope" in model and all(model.get(key) == config[key] for key in same)
 

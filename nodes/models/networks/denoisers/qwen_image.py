@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from nodes.models.networks.base.builder import Build, NetworkClass
 from nodes.models.networks.base.centred_positions import places, turn
+from nodes.models.networks.base.errors import TooManyReferencesError
 from nodes.models.networks.base.patchify import PATCH, pad_to_patch, patchify, unpatchify
 from nodes.models.networks.base.reference_latents import (
     METHOD,
@@ -21,6 +22,7 @@ from nodes.models.networks.base.text_inputs import text
 from nodes.models.networks.denoisers.flux import ExactTimestep, pad_residuals
 from nodes.sampling.conditioning.cond import Cond, CondBatch
 from nodes.sampling.conditioning.denoiser import Branch
+from nodes.sampling.conditioning.latents import LAYERED
 from nodes.sampling.conditioning.state_residuals import STATES, StateResidual
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -33,6 +35,7 @@ class QwenImageConfig(Protocol):
     """The entries of a configuration that are read here."""
 
     joint_attention_dim: int
+    use_additional_t_cond: bool
 
 
 class TimedBlock(Protocol):
@@ -56,6 +59,7 @@ class QwenImage(Protocol):
         timestep: ExactTimestep,
         img_shapes: list[list[Shape]],
         controlnet_block_samples: tuple[Tensor, ...] | None,
+        additional_t_cond: Tensor | None,
         return_dict: bool,
     ) -> tuple[Tensor]:
         """Return the velocity of every patch, shaped as `hidden_states`."""
@@ -85,26 +89,45 @@ class QwenImageAdapter:
     def predict(self, module: nn.Module, x: Tensor, timestep: Tensor, cond: CondBatch) -> Tensor:
         """Run the transformer, and return the velocity.
 
+        The layers of a latent, [batch, channels, layers, h, w], are read one after another.
+
         Raises:
             WrongConditioningError: text encoders of another family made the conditions.
             ChannelMismatchError: references are of another family.
+            TooManyReferencesError: there are several for a model of layers.
         """
         model = cast("QwenImage", module)
         height, width = x.shape[-2:]
-        latent = pad_to_patch(x, PATCH)
-        others = [each for each, _ in place(cond.extras, latent, PATCH)]
-        pictures = [patchify(each) for each in (latent, *others)]
-        seen = torch.cat(pictures, dim=1)
+        layers = [pad_to_patch(each, PATCH) for each in _layers(x)]
+        others = [each for each, _ in place(cond.extras, layers[0], PATCH)]
+        layered = model.config.use_additional_t_cond
+        if layered and len(others) > 1:
+            raise TooManyReferencesError(len(others), 1)
+        stack = torch.cat([patchify(each) for each in layers], dim=1)
+        seen = torch.cat([stack, *(patchify(each) for each in others)], dim=1)
+        shape = (len(layers), *shape_in_patches(layers[0])[1:])
         (output,) = model(
             seen,
             text(cond, x, model.config.joint_attention_dim),
             timestep=TimeAndZero(timestep),
-            img_shapes=[[shape_in_patches(each) for each in (latent, *others)]] * len(x),
+            img_shapes=[[shape, *(shape_in_patches(each) for each in others)]] * len(x),
             controlnet_block_samples=_residuals(cond, seen),
+            additional_t_cond=_with_alpha(x) if layered else None,
             return_dict=False,
         )
-        own = output[:, : pictures[0].shape[1]]
-        return unpatchify(own, latent.shape[-2])[..., :height, :width]
+        own = output[:, : stack.shape[1]].chunk(len(layers), dim=1)
+        made = [unpatchify(each, layers[0].shape[-2])[..., :height, :width] for each in own]
+        return torch.stack(made, dim=2) if x.ndim == LAYERED else made[0]
+
+
+def _layers(x: Tensor) -> Sequence[Tensor]:
+    """Return the layers of a latent, [batch, channels, h, w] each: itself if it has none."""
+    return x.unbind(2) if x.ndim == LAYERED else (x,)
+
+
+def _with_alpha(x: Tensor) -> Tensor:
+    """Return the kind of picture that Qwen-Image-Layered makes, for all samples: with alpha."""
+    return torch.zeros(1, dtype=torch.long, device=x.device)
 
 
 def _residuals(cond: CondBatch, patches: Tensor) -> tuple[Tensor, ...] | None:
@@ -168,11 +191,13 @@ class CentredPositions(nn.Module):
 
     Args:
         axes: the numbers of a head that turn with frame, row and column.
+        layered: the first picture has layers, which are its frames; the next one is before them.
     """
 
-    def __init__(self, axes: Sequence[int]) -> None:
+    def __init__(self, axes: Sequence[int], *, layered: bool = False) -> None:
         super().__init__()
         self.axes = tuple(axes)
+        self.layered = layered
 
     def forward(
         self, video_fhw: list[list[Shape]], max_txt_seq_len: int, device: torch.device
@@ -184,18 +209,29 @@ class CentredPositions(nn.Module):
             max_txt_seq_len: the tokens of the text.
             device: of the results.
         """
-        return _turns(self.axes, tuple(video_fhw[0]), max_txt_seq_len, device)
+        pictures = tuple(video_fhw[0])
+        return _turns(self.axes, pictures, max_txt_seq_len, device, layered=self.layered)
 
 
 @lru_cache(maxsize=16)
 def _turns(
-    axes: tuple[int, ...], pictures: tuple[Shape, ...], length: int, device: torch.device
+    axes: tuple[int, ...],
+    pictures: tuple[Shape, ...],
+    length: int,
+    device: torch.device,
+    *,
+    layered: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return the turns, made once, as steps have the same sizes; see `CentredPositions`."""
+    step = -1 if layered else 1
     seen = torch.cat(
-        [places(number, *shape[1:], frames=shape[0]) for number, shape in enumerate(pictures)]
+        [
+            places(step * number, *shape[1:], frames=shape[0])
+            for number, shape in enumerate(pictures)
+        ]
     )
     start = max(max(rows, columns) // 2 for _, rows, columns in pictures)
+    start = max(start, pictures[0][0]) if layered else start
     words = torch.arange(start, start + length, device="cpu")[:, None].expand(-1, 3)
     return turn(axes, seen).to(device), turn(axes, words).to(device)
 
@@ -229,7 +265,8 @@ def keep_exact(network: nn.Module, config: Mapping[str, Any]) -> nn.Module:
     model.time_text_embed.time_proj = _exact_timesteps()(
         before.num_channels, before.flip_sin_to_cos, before.downscale_freq_shift, before.scale
     )
-    model.pos_embed = CentredPositions(config["axes_dims_rope"])
+    layered = config.get("use_layer3d_rope", False)
+    model.pos_embed = CentredPositions(config["axes_dims_rope"], layered=layered)
     return network
 
 

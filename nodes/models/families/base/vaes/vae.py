@@ -14,14 +14,14 @@ from nodes.models.families.base.vaes.qwen21_vae import MARK as QWEN21_MARK
 from nodes.models.families.base.vaes.qwen21_vae import read_qwen21_vae
 from nodes.models.families.base.vaes.tiny_vae import is_tiny, known_name, read_tiny_vae
 from nodes.models.families.base.vaes.wan_vae import MARK as WAN_MARK
-from nodes.models.families.base.vaes.wan_vae import latent_rules, wan_vae_network
+from nodes.models.families.base.vaes.wan_vae import read_wan_vae
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
 PREFIXES = (VAE_PREFIX, "vae.")
 PART = Part("vae", VAE_PREFIX, vae_table, own_vae_key)
 _MARK = "decoder.conv_in.weight"
-_MARKED = {QWEN21_MARK: read_qwen21_vae, FLUX2_MARK: read_flux2_vae}
+_MARKED = {QWEN21_MARK: read_qwen21_vae, FLUX2_MARK: read_flux2_vae, WAN_MARK: read_wan_vae}
 """The functions that read the autoencoders that have a key of their own."""
 
 
@@ -42,8 +42,7 @@ def read_vae(header: Header, latent: LatentRules, *, fits_float16: bool = False)
         return marked
     prefix = first_in(header, PREFIXES, _MARK)
     if prefix is None:
-        wan = first_in(header, PREFIXES, WAN_MARK)
-        return None if wan is None else VaeSpec(wan_vae_network(header, wan), latent)
+        return None
     return VaeSpec(replace(_network(header, prefix), fits_float16=fits_float16), latent)
 
 
@@ -61,10 +60,6 @@ def read_lone_vae(header: Header) -> VaeSpec:
     marked = _read_marked(header, prefixes)
     if marked is not None:
         return marked
-    wan = first_in(header, prefixes, WAN_MARK)
-    if wan is not None:
-        network = wan_vae_network(header, wan)
-        return VaeSpec(network, latent_rules(network))
     prefix = first_in(header, prefixes, _MARK)
     if prefix is None:
         raise UnrecognisedFileError(header.path, header.summary, code="not_a_vae")

@@ -10,7 +10,7 @@ from typing import Any
 
 from nodes.models.families.base.ldm_keys import VAE_PREFIX, own_key
 from nodes.models.families.base.shapes import count, shape_of
-from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part
+from nodes.models.families.base.spec import LatentRules, NetworkSpec, Part, VaeSpec
 from nodes.models.weights.header import Header
 from nodes.models.weights.key_table import Source
 
@@ -122,10 +122,21 @@ def wan_vae_config(header: Header, prefix: str) -> dict[str, Any]:
     }
 
 
-def latent_rules(network: NetworkSpec) -> LatentRules:
-    """Return the latents of a VAE alone: not scaled."""
+def read_wan_vae(header: Header, prefix: str, latent: LatentRules | None = None) -> VaeSpec:
+    """Return the autoencoder below a prefix; Qwen-Image-Layered's has pictures with alpha.
+
+    Args:
+        header: of the file.
+        prefix: of its keys.
+        latent: the family's; None for a VAE alone, whose latents are not scaled.
+
+    Raises:
+        MissingWeightsError: a tensor that the configuration is read from is missing.
+    """
+    network = wan_vae_network(header, prefix)
     downscale = 2 ** len(network.config["temperal_downsample"])
-    return LatentRules(network.config["z_dim"], downscale, scale=1.0)
+    own = LatentRules(network.config["z_dim"], downscale, scale=1.0)
+    return VaeSpec(network, latent or own, picture_channels=network.config["input_channels"])
 
 
 PART = Part("vae", VAE_PREFIX, wan_vae_table, own_key)
