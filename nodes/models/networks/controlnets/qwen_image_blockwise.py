@@ -73,7 +73,8 @@ class BlockwiseControl:
         if "axes_dims_rope" not in model or not isinstance(heads, int) or not isinstance(head, int):
             return False
         same = heads * head == config["width"] and model.get("num_layers") == config["blocks"]
-        return same and "joint_attention_dim" in model
+        single = not model.get("use_layer3d_rope")  # residuals are for a picture without layers
+        return same and single and "joint_attention_dim" in model
 
     def hint(self, config: Config, hint: ControlHint, call: ControlCall) -> Tensor:
         """Return the latent's patches, for inpainting with the mask's."""
