@@ -20,7 +20,7 @@ _LACKING: Mapping[str, str] = {
     r"kandinsky.*": "Kandinsky 5 image",
     r"lens.*|gpt_oss.*": "Lens",
     r"longcat_image_edit.*": "LongCat-Image-Edit",
-    r"ltx.*|gemma.3.*": "LTX-2.3",
+    r"ltx.*|gemma.3.12b.*": "LTX-2.3",
     r"mage_flow.*": "Mage-Flow",
     r"ming_image.*|qwen3\.8.*": "Ming-Image",
     r"minimax.*|qwen3vl_32b.*": "MiniMax H3",

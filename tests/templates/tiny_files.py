@@ -172,7 +172,7 @@ FILES: tuple[TinyFile, ...] = (
     TinyFile(_TEXT, "mistral_3_small.*", partial(small_mistral, 40), HEADS_OF_16),
     TinyFile("embeddings", "marigold_v2.*", _encoded),
     TinyFile("vae", "ae", small_ae16),
-    TinyFile("vae", "flux2-vae|full_encoder_small_decoder", small_flux2_vae),
+    TinyFile("vae", "flux2-vae(_small)?|full_encoder_small_decoder", small_flux2_vae),
     TinyFile("vae", r"qwen_image_2\.1_vae.*", small_qwen21_vae),
     TinyFile("vae", "qwen_image_layered_vae", partial(small_wan_vae, colours=4)),
     TinyFile("vae", "(qwen_image_vae|wan_2.1_vae|marigold_v2.*)", small_wan_vae),
