@@ -1004,6 +1004,18 @@ class NodeMethods:
     ) -> Out[LATENT]:
         """Make an empty latent for text-to-image: zeros, [batch_size, 4, height/8, width/8]."""
 
+    def EmptyQwenImageLayeredLatentImage(
+        self,
+        *,
+        width: int | Out[INT] = ...,
+        height: int | Out[INT] = ...,
+        layers: int | Out[INT] = ...,
+        batch_size: int | Out[INT] = ...,
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[LATENT]:
+        """Make an empty latent of layers: [batch_size, 16, layers + 1, height/8, width/8]."""
+
     def EmptySD3LatentImage(
         self,
         *,
@@ -1122,6 +1134,15 @@ class NodeMethods:
         title_: str = ...,
     ) -> Out[CONDITIONING]:
         """Set FLUX.1 dev's guidance: how closely it follows the prompt; 3.5 without this node."""
+
+    def FluxKVCache(
+        self,
+        *,
+        model: Out[MODEL],
+        id_: str = ...,
+        title_: str = ...,
+    ) -> Out[MODEL]:
+        """Read reference images once a run, not at every step, as FLUX.2 klein 9B-KV was trained…"""
 
     def FluxKontextImageScale(
         self,
@@ -2442,7 +2463,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL_PATCH]:
-        """Open a model patch that is no LoRA: USO's projector, or a ControlNet for Z-Image."""
+        """Open a model patch that is no LoRA: USO's projector, or a ControlNet."""
 
     def ModelSamplingAuraFlow(
         self,
@@ -2785,7 +2806,7 @@ class NodeMethods:
         id_: str = ...,
         title_: str = ...,
     ) -> Out[MODEL]:
-        """Steer Z-Image by a control image (edges, depth, a pose), with a "Fun Union" ControlNet."""
+        """Steer Qwen-Image or Z-Image by a control image, with a ControlNet that is a model patch."""
 
     def RandomNoise(
         self,
