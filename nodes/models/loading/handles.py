@@ -161,7 +161,9 @@ class ClipHandle:
     def weight_bytes(self) -> int:
         """The bytes that it takes in memory; 0 if its file has none."""
         patches = self.by_encoder
-        return sum(encoder.nbytes(patches.get(encoder.name, ())) for encoder in self.text.found)
+        return sum(
+            encoder.weight_bytes(patches.get(encoder.name, ())) for encoder in self.text.found
+        )
 
     def with_patch(self, encoder: str, patch: Patch) -> "ClipHandle":
         """Return the encoders with one more patch on top of one of them."""

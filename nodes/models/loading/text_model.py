@@ -56,7 +56,7 @@ class TextEncoder:
         """Its name, such as `clip_l`."""
         return self.network.spec.name
 
-    def nbytes(self, patches: Patches = ()) -> int:
+    def weight_bytes(self, patches: Patches = ()) -> int:
         """Return the bytes that its weights take in memory, those of its vision encoder too."""
         vision = 0 if self.vision is None else self.vision.nbytes()
         return self.network.nbytes(patches) + vision

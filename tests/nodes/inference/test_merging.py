@@ -204,11 +204,11 @@ def test_prompts_that_wait_for_an_encoder_share_its_pass(tmp_path, monkeypatch):
     merger, sizes = CallMerger(), []
     begun, waiting = threading.Event(), threading.Event()
 
-    def slow_encode(network, prompts, rules, layer):
+    def slow_encode(network, prompts, rules, layer, seen):
         sizes.append(len(prompts))
         begun.set()
         waiting.wait(60)
-        return encode(network, prompts, rules, layer)
+        return encode(network, prompts, rules, layer, seen)
 
     monkeypatch.setattr(text_model, "encode", slow_encode)
 

@@ -79,7 +79,7 @@ def parts():
     return their_vae(), their_text(), Processor()
 
 
-def pipeline(kind: Any, parts: Any, **flags: bool) -> Any:
+def pipeline(kind: Any, parts: Any, **flags: Any) -> Any:
     """One of diffusers' pipelines on the same weights."""
     vae, text, processor = parts
     made = kind(
