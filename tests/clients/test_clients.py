@@ -29,7 +29,7 @@ class Client(NamedTuple):
     every_step: bool = True
     """Whether it tells the last step, too."""
     steps: int = STEPS
-    """More for one that looks at a run's progress now and then."""
+    """More for one that looks at progress now and then, or begins to listen late."""
 
 
 CLIENTS = (
@@ -39,7 +39,7 @@ CLIENTS = (
     Client("drive_xy.py", ("progress",)),
     Client("drive_toolkit.py", ("upload",)),
     Client("drive_headless.py"),
-    Client("drive_autograph.py", ("interrupt",)),
+    Client("drive_autograph.py", ("interrupt",), steps=10 * STEPS),
     Client("drive_generator.py", ("progress", "interrupt")),
     Client("drive_script.py", ("history", "upload", "invalid")),
     Client("drive_lint.py", ("submit", "progress", "image", "history", "interrupt", "upload")),
